@@ -1,0 +1,145 @@
+"""A configuration that has been checked: frozen values, every reference resolved, every default filled in.
+
+For: what the rest of the product reads. A `Config` cannot exist unless the file was without a problem.
+Not for: YAML, reading files, secrets themselves (a `SecretSource` says where one is, see `secrets`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from exporter.core.model import Generation, Mode, Vantage
+
+
+class CredentialKind(StrEnum):
+    CLIENT_SECRET = "client_secret"  # noqa: S105 - a kind of credential
+    CONNECTOR_SECRET = "connector_secret"  # noqa: S105 - a kind of credential
+    CLIENT_CERTIFICATE = "client_certificate"
+    MANAGED_IDENTITY = "managed_identity"
+    WORKLOAD_IDENTITY = "workload_identity"
+    DEFAULT = "default"
+
+
+class ExpectPath(StrEnum):
+    PRIVATE = "private"
+    PUBLIC = "public"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """Where a secret stands: exactly one of a file and an environment variable."""
+
+    file: Path | None = None
+    env: str | None = None
+
+    def __str__(self) -> str:
+        return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    name: str
+    kind: CredentialKind
+    tenant_id: str | None = None
+    client_id: str | None = None
+    secret: SecretSource | None = None  # client_secret and connector_secret
+    certificate_file: Path | None = None
+    password: SecretSource | None = None  # of the certificate file
+    expires_on: date | None = None  # declared, read as midnight UTC at its start
+    graph_credential: str | None = None
+    key_vault_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    url: str
+    no_proxy: tuple[str, ...] = ()
+    username: str | None = None
+    password: SecretSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """How to probe. Durations in seconds."""
+
+    name: str
+    mode: Mode = Mode.FULL
+    algorithm: str = "RSA-OAEP"
+    api_version: str = "7.4"
+    token_max_age: float = 0.0
+    round_trip_interval: float = 0.0
+    proxy: Proxy | None = None
+    ca_file: Path | None = None
+    authority_host: str | None = None  # https://host[:port]
+    connect_to: Mapping[str, str] = field(default_factory=dict)  # "host:port" -> "host:port", lower case
+    expect_path: ExpectPath = ExpectPath.ANY
+    crl_check: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retained:
+    """A key version that old backups need."""
+
+    key_name: str
+    key_version: str | None
+    vault: str  # full host name, lower case
+    credential: str
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One vault and key that SQL Servers depend on. Durations in seconds."""
+
+    name: str
+    vault: str  # full host name, lower case; with :port only where it is not 443
+    key_name: str
+    key_version: str | None  # None: not pinned, so no verdict
+    credential: str
+    module: str
+    interval: float
+    timeout: float
+    generation: Generation
+    generation_declared: bool  # written for this target or globally, not merely the default
+    next_credential: str | None = None
+    retained: tuple[Retained, ...] = ()
+    recovery_vault: str | None = None
+    recovery_credential: str | None = None
+    backup_on: date | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    instances: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """As written in the configuration: `name` or `name/version`."""
+        return self.key_name if self.key_version is None else f"{self.key_name}/{self.key_version}"
+
+    @property
+    def vault_url(self) -> str:
+        return f"https://{self.vault}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The section `global`. Durations in seconds."""
+
+    interval: float = 60.0
+    timeout: float = 10.0
+    min_interval: float = 5.0
+    concurrency: int = 64
+    generation: Generation = Generation.CLASSIC
+    vantage: Vantage = Vantage.CENTRAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    settings: Settings
+    credentials: Mapping[str, Credential]
+    modules: Mapping[str, Module]
+    targets: Mapping[str, Target]
+    files: tuple[Path, ...] = ()  # every file it was read from, for reloading

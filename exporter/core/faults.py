@@ -1,0 +1,190 @@
+"""Two closed lists: what can go wrong in an exchange, and what people are told of it.
+
+`Fault` is what the adapter saw; `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
+apart because one fault (an HTTP status) has many reasons, and because a reason, once shipped, is public.
+Not for: codes (see `classify`), texts for people (see `catalogue`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    NONE = "none"
+
+    # names and connections
+    DNS_NOT_FOUND = "dns_not_found"
+    DNS_TEMPORARY = "dns_temporary"
+    DNS_TIMEOUT = "dns_timeout"
+    NETWORK_DOWN = "network_down"  # ENETUNREACH, ENETDOWN
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_RESET = "connect_reset"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_UNREACHABLE = "connect_unreachable"
+    CONNECT_FAILED = "connect_failed"
+
+    # TLS
+    TLS_UNTRUSTED = "tls_untrusted"
+    TLS_EXPIRED = "tls_expired"
+    TLS_NOT_YET_VALID = "tls_not_yet_valid"
+    TLS_WRONG_NAME = "tls_wrong_name"
+    TLS_NOT_TLS = "tls_not_tls"
+    TLS_RESET = "tls_reset"
+    TLS_TIMEOUT = "tls_timeout"
+    TLS_FAILED = "tls_failed"
+
+    # the proxy between
+    PROXY_UNRESOLVED = "proxy_unresolved"
+    PROXY_UNREACHABLE = "proxy_unreachable"
+    PROXY_TIMEOUT = "proxy_timeout"
+    PROXY_STATUS = "proxy_status"  # with the status it answered to CONNECT
+
+    # the exchange
+    CONNECTION_RESET = "connection_reset"
+    CONNECTION_CLOSED = "connection_closed"
+    READ_TIMEOUT = "read_timeout"  # no headers in time
+    NOT_HTTP = "not_http"
+    BODY_TRUNCATED = "body_truncated"
+    BODY_TIMEOUT = "body_timeout"
+    BODY_TOO_LARGE = "body_too_large"
+    REDIRECT = "redirect"
+    HTTP_STATUS = "http_status"  # any answer from 400 up, with its status
+
+    # the challenge
+    NO_CHALLENGE = "no_challenge"  # answered 2xx without asking for a token
+    CHALLENGE_ABSENT = "challenge_absent"
+    CHALLENGE_NO_AUTHORIZATION = "challenge_no_authorization"
+    CHALLENGE_OPEN_AUTHORIZATION = "challenge_open_authorization"
+    CHALLENGE_NO_TENANT = "challenge_no_tenant"
+    CHALLENGE_NO_RESOURCE = "challenge_no_resource"
+    CHALLENGE_OPEN_RESOURCE = "challenge_open_resource"
+    AUTHORITY_UNTRUSTED = "authority_untrusted"
+    RESOURCE_MISMATCH = "resource_mismatch"
+
+    # answers that cannot be used
+    ANSWER_EMPTY = "answer_empty"
+    ANSWER_NOT_JSON = "answer_not_json"
+    TOKEN_MISSING = "token_missing"  # noqa: S105 - the name of a fault
+    TOKEN_UNUSABLE = "token_unusable"  # noqa: S105 - the name of a fault
+    KEY_MISSING = "key_missing"
+    KID_MISSING = "kid_missing"
+    KID_UNUSABLE = "kid_unusable"
+    KTY_MISSING = "kty_missing"
+    MODULUS_MISSING = "modulus_missing"
+    MODULUS_UNUSABLE = "modulus_unusable"
+    EXPONENT_MISSING = "exponent_missing"
+    EXPONENT_UNUSABLE = "exponent_unusable"
+    VALUE_MISSING = "value_missing"
+    VALUE_UNUSABLE = "value_unusable"
+    BYTES_DIFFER = "bytes_differ"
+    KEY_UNSUPPORTED = "key_unsupported"
+
+    # the credential and the configuration
+    KEY_NAME_TOO_LONG = "key_name_too_long"
+    SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - the name of a fault
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a fault
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
+    PFX_UNREADABLE = "pfx_unreadable"
+    PFX_NO_CERTIFICATE = "pfx_no_certificate"
+    PFX_NO_PRIVATE_KEY = "pfx_no_private_key"
+    PFX_NOT_RSA = "pfx_not_rsa"
+    PFX_KEY_UNUSABLE = "pfx_key_unusable"
+    PFX_REQUEST = "pfx_request"
+    PEM_NO_CERTIFICATE = "pem_no_certificate"
+    PEM_NO_PRIVATE_KEY = "pem_no_private_key"
+    PEM_NOT_RSA = "pem_not_rsa"
+    PEM_KEY_UNUSABLE = "pem_key_unusable"
+
+    # ourselves
+    INTERNAL = "internal"
+
+
+class Reason(StrEnum):
+    """Why a step failed, in one word: a closed list and a public label value. Adding is welcome, renaming breaks users."""
+
+    DNS_NOT_FOUND = "dns_not_found"
+    DNS_TEMPORARY = "dns_temporary"
+    DNS_TIMEOUT = "dns_timeout"
+    NETWORK_DOWN = "network_down"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_RESET = "connect_reset"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_UNREACHABLE = "connect_unreachable"
+    CONNECT_FAILED = "connect_failed"
+    TLS_UNTRUSTED = "tls_untrusted"
+    TLS_EXPIRED = "tls_expired"
+    TLS_NOT_YET_VALID = "tls_not_yet_valid"
+    TLS_WRONG_NAME = "tls_wrong_name"
+    TLS_NOT_TLS = "tls_not_tls"
+    TLS_RESET = "tls_reset"
+    TLS_TIMEOUT = "tls_timeout"
+    TLS_FAILED = "tls_failed"
+    PROXY_UNRESOLVED = "proxy_unresolved"
+    PROXY_UNREACHABLE = "proxy_unreachable"
+    PROXY_TIMEOUT = "proxy_timeout"
+    PROXY_AUTH = "proxy_auth"
+    PROXY_STATUS = "proxy_status"
+    CONNECTION_RESET = "connection_reset"
+    CONNECTION_CLOSED = "connection_closed"
+    READ_TIMEOUT = "read_timeout"
+    NOT_HTTP = "not_http"
+    BODY_TRUNCATED = "body_truncated"
+    BODY_TIMEOUT = "body_timeout"
+    BODY_TOO_LARGE = "body_too_large"
+    REDIRECT = "redirect"
+    SCRAPE_TIMEOUT = "scrape_timeout"
+
+    NO_CHALLENGE = "no_challenge"
+    CHALLENGE_ABSENT = "challenge_absent"
+    CHALLENGE_MALFORMED = "challenge_malformed"
+    AUTHORITY_UNTRUSTED = "authority_untrusted"
+    RESOURCE_MISMATCH = "resource_mismatch"
+
+    SECRET_EXPIRED = "secret_expired"  # noqa: S105 - the name of a reason
+    SECRET_WRONG = "secret_wrong"  # noqa: S105 - the name of a reason
+    CREDENTIALS_REFUSED = "credentials_refused"
+    CERTIFICATE_UNKNOWN = "certificate_unknown"
+    CLOCK_SKEW = "clock_skew"
+    APPLICATION_UNKNOWN = "application_unknown"
+    APPLICATION_DISABLED = "application_disabled"
+    TENANT_UNKNOWN = "tenant_unknown"
+    WRONG_CLOUD = "wrong_cloud"
+    RESOURCE_PRINCIPAL_MISSING = "resource_principal_missing"
+    CONDITIONAL_ACCESS = "conditional_access"
+    ENTRA_UNAVAILABLE = "entra_unavailable"
+    BAD_REQUEST = "bad_request"
+
+    TOKEN_REJECTED = "token_rejected"  # noqa: S105 - the name of a reason
+    TOKEN_WRONG_AUDIENCE = "token_wrong_audience"  # noqa: S105 - the name of a reason
+    TOKEN_WRONG_ISSUER = "token_wrong_issuer"  # noqa: S105 - the name of a reason
+    FORBIDDEN_POLICY = "forbidden_policy"
+    FORBIDDEN_RBAC = "forbidden_rbac"
+    FORBIDDEN_FIREWALL = "forbidden_firewall"
+    FORBIDDEN_CONNECTION = "forbidden_connection"
+    KEY_DISABLED = "key_disabled"
+    KEY_EXPIRED = "key_expired"
+    KEY_NOT_YET_VALID = "key_not_yet_valid"
+    FORBIDDEN = "forbidden"
+    KEY_NOT_FOUND = "key_not_found"
+    KEY_SOFT_DELETED = "key_soft_deleted"
+    NOT_FOUND = "not_found"
+    THROTTLED = "throttled"
+    CONFLICT = "conflict"
+    CLIENT_ERROR = "client_error"
+    SERVER_ERROR = "server_error"
+    UNEXPECTED_STATUS = "unexpected_status"
+
+    ANSWER_EMPTY = "answer_empty"
+    ANSWER_NOT_JSON = "answer_not_json"
+    ANSWER_INCOMPLETE = "answer_incomplete"
+    ANSWER_MALFORMED = "answer_malformed"
+    BYTES_DIFFER = "bytes_differ"
+    KEY_UNSUPPORTED = "key_unsupported"
+    KEY_NAME_TOO_LONG = "key_name_too_long"
+
+    SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - the name of a reason
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a reason
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
+    CERTIFICATE_UNUSABLE = "certificate_unusable"
+    INTERNAL = "internal"

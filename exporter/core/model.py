@@ -1,0 +1,181 @@
+"""The vocabulary of a probe: steps, facts, results, reports.
+
+For: the frozen values that every other module passes around. A failure is one of these values, never an exception.
+Not for: judgement (see `classify` and `verdict`), I/O, clocks, or any type of a library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from exporter.core.faults import Fault, Reason
+
+
+class Step(StrEnum):
+    """The five exchanges of one round trip, in the order the connector makes them."""
+
+    CHALLENGE = "challenge"
+    TOKEN = "token"  # noqa: S105 - the name of a step
+    GET_KEY = "get_key"
+    WRAP_KEY = "wrap_key"
+    UNWRAP_KEY = "unwrap_key"
+
+
+class Phase(StrEnum):
+    """The parts of one exchange; `dns`, `connect` and `tls` only where a connection was made for it."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    WAIT = "wait"
+    TRANSFER = "transfer"
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Generation(StrEnum):
+    """Which numbers the HTTP layer uses: classic is 30xx, current is 31xx."""
+
+    CLASSIC = "classic"
+    CURRENT = "current"
+
+
+class Mode(StrEnum):
+    FULL = "full"
+    READ_ONLY = "read_only"
+    CANARY = "canary"
+
+
+class Vantage(StrEnum):
+    """Where the exporter stands. Part of every verdict: a firewall may treat it unlike the SQL host."""
+
+    CENTRAL = "central"
+    SQL_HOST = "sql_host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What one exchange showed. Facts only: the code and the reason are `classify`'s.
+
+    `detail` is masked and at most 256 characters. Times in seconds; `server_time` and certificate dates are Unix times.
+    """
+
+    fault: Fault = Fault.NONE
+    status: int | None = None
+    service_code: str | None = None  # error.code of the vault, `error` of Entra
+    inner_code: str | None = None  # error.innererror.code of the vault
+    aadsts: int | None = None  # first of Entra's error_codes
+    akv: int | None = None  # the number of an AKVnnnnn message
+    retry_after_seconds: float | None = None
+    request_id: str | None = None
+    exception: str | None = None  # class name of the innermost exception that says something
+    detail: str = ""
+    phases: Mapping[Phase, float] = field(default_factory=dict)
+    phase_reached: Phase | None = None
+    cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
+    server_time: float | None = None  # the answer's Date header
+    endpoint: str | None = None  # host:port asked
+    vault: VaultHeaders | None = None
+    certificate: PeerCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultHeaders:
+    """The diagnostic headers of a vault's answer."""
+
+    region: str | None = None
+    service_version: str | None = None
+    connection: str | None = None  # `private` or `public`, None where the header does not tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerCertificate:
+    """What the endpoint showed in the handshake; `not_after` is a Unix time, the earliest known of the chain."""
+
+    not_after: float
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """The two things the connector reads from the vault's 401."""
+
+    authority: str  # https://host[:port]
+    tenant: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """One key version as the vault describes it. Dates are Unix seconds; None where the vault gives none."""
+
+    name: str
+    version: str
+    kid: str
+    kty: str
+    size_bits: int
+    modulus: bytes
+    exponent: bytes
+    enabled: bool | None = None
+    not_before: float | None = None
+    expires: float | None = None
+    key_ops: tuple[str, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        """RSA or RSA-HSM of 2048 or 3072 bits: what the connector accepts (anything else is code 3)."""
+        return self.kty in ("RSA", "RSA-HSM") and self.size_bits in (2048, 3072)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """One step of one probe. `code` is already in the target's generation; None unless the step failed."""
+
+    step: Step
+    outcome: Outcome
+    duration: float = 0.0
+    code: int | None = None
+    reason: Reason | None = None
+    facts: Facts | None = None
+    shared: bool = False  # the token came from another probe's fetch: not a measurement of this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether the vault's side would let SQL Server open its databases; `ready` is None where that cannot be said."""
+
+    ready: bool | None
+    why: str  # one of `verdict.WHY`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReport:
+    """One whole probe. `started_at` is a Unix time, `duration` seconds."""
+
+    target: str
+    started_at: float
+    duration: float
+    steps: tuple[StepResult, ...]
+    readiness: Readiness
+    key: KeyFacts | None = None
+    tenant: str | None = None
+    tainted: bool = False  # the event loop lagged meanwhile: the timings are ours, not the vault's
+
+    @property
+    def success(self) -> bool:
+        return all(result.outcome is not Outcome.FAILED for result in self.steps) and any(
+            result.outcome is Outcome.OK for result in self.steps
+        )
+
+    @property
+    def first_failure(self) -> StepResult | None:
+        return next((result for result in self.steps if result.outcome is Outcome.FAILED), None)
+
+    def step(self, step: Step) -> StepResult | None:
+        return next((result for result in self.steps if result.step is step), None)
