@@ -1,0 +1,41 @@
+"""Reading the vault's 401 as literally as the connector does.
+
+For: the header `WWW-Authenticate` of an answer to a request without a token. The connector searches for two literals and
+the quotes that close them; a header that a lenient parser would understand (`authorization_uri=`, other order) is one
+that SQL Server cannot read, so this parser must not understand it either.
+Not for: deciding whether the authority may be trusted (see `endpoints`), nor sending anything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge
+
+_AUTHORIZATION = 'Bearer authorization="https://'
+_RESOURCE = 'resource="'
+_AUTHORITY = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?")
+_TENANT = re.compile(r"[A-Za-z0-9.-]{1,253}")
+
+
+def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
+    """The authority, tenant and resource that the header names, or the fault that the connector would stop at."""
+    if not header:
+        return Fault.CHALLENGE_ABSENT, None
+    if not header.startswith(_AUTHORIZATION):
+        return Fault.CHALLENGE_NO_AUTHORIZATION, None
+    authorization, closed, _ = header[len(_AUTHORIZATION) :].partition('"')
+    if not closed:
+        return Fault.CHALLENGE_OPEN_AUTHORIZATION, None
+    host, _, path = authorization.partition("/")
+    tenant = path.partition("/")[0]
+    if not _AUTHORITY.fullmatch(host) or not _TENANT.fullmatch(tenant):
+        return Fault.CHALLENGE_NO_TENANT, None
+    _, found, rest = header.partition(_RESOURCE)
+    if not found:
+        return Fault.CHALLENGE_NO_RESOURCE, None
+    resource, closed, _ = rest.partition('"')
+    if not closed:
+        return Fault.CHALLENGE_OPEN_RESOURCE, None
+    return Fault.NONE, Challenge(authority=f"https://{host.lower()}", tenant=tenant, resource=resource)

@@ -1,0 +1,48 @@
+"""Durations as Prometheus writes them: `1h30m`, `60s`, `250ms`.
+
+For: turning the text of a configuration into seconds and back.
+Not for: dates, clocks, or rounding for people.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Largest first, each at most once: the grammar of Prometheus' model.ParseDuration.
+_UNITS: tuple[tuple[str, int], ...] = (
+    ("y", 365 * 24 * 3600 * 1000),
+    ("w", 7 * 24 * 3600 * 1000),
+    ("d", 24 * 3600 * 1000),
+    ("h", 3600 * 1000),
+    ("m", 60 * 1000),
+    ("s", 1000),
+    ("ms", 1),
+)
+_PATTERN = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit, _ in _UNITS))
+
+
+def parse(text: str) -> float:
+    """Seconds of a duration such as `1m30s`; `0` needs no unit. Raises ValueError for anything else."""
+    if text == "0":
+        return 0.0
+    match = _PATTERN.fullmatch(text)
+    if not text or match is None:
+        raise ValueError("not a duration (write 30s, 5m, 1h30m)")
+    amounts = zip(match.groups(), _UNITS, strict=True)
+    return sum(int(amount) * milliseconds for amount, (_, milliseconds) in amounts if amount) / 1000
+
+
+def write(seconds: float) -> str:
+    """The shortest way to write a duration, to the millisecond; the inverse of `parse`."""
+    rest = round(seconds * 1000)
+    if rest == 0:
+        return "0s"
+    parts = []
+    for unit, milliseconds in _UNITS:
+        # 90 days read better than 12w6d, so weeks and years only where they are whole.
+        if unit in ("y", "w") and rest % milliseconds:
+            continue
+        amount, rest = divmod(rest, milliseconds)
+        if amount:
+            parts.append(f"{amount}{unit}")
+    return "".join(parts)

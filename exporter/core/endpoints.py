@@ -1,0 +1,92 @@
+"""Which hosts exist: clouds, their vaults' suffixes and audiences, and the Entra hosts that may be told a secret.
+
+For: literal tables and the pure rules over host names.
+Not for: resolving or asking any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """One kind of vault in one cloud: the vaults' domain, which is also the audience of their tokens."""
+
+    name: str
+    domain: str
+    managed_hsm: bool = False
+
+    @property
+    def resource(self) -> str:
+        return f"https://{self.domain}"
+
+
+CLOUDS: tuple[Cloud, ...] = (
+    Cloud("public", "vault.azure.net"),
+    Cloud("public", "managedhsm.azure.net", managed_hsm=True),
+    Cloud("us_government", "vault.usgovcloudapi.net"),
+    Cloud("us_government", "managedhsm.usgovcloudapi.net", managed_hsm=True),
+    Cloud("china", "vault.azure.cn"),
+    Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
+)
+
+# The hosts to which a secret may be sent when a challenge names them (besides the configured authority_host).
+ENTRA_HOSTS: frozenset[str] = frozenset(
+    {
+        "login.microsoftonline.com",
+        "login.windows.net",
+        "login.microsoftonline.us",
+        "login.chinacloudapi.cn",
+        "login.partner.microsoftonline.cn",
+    }
+)
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
+
+
+def vault_host(identity: str) -> str:
+    """The host name, in lower case, of what stands in the SQL credential's IDENTITY.
+
+    A bare vault name gets the public cloud's domain, as the connector does; a full host name or an https URL stays what
+    it is, with its port where that is not 443. Raises ValueError with a text for people.
+    """
+    text = identity.strip().lower()
+    if text.startswith("http://"):
+        raise ValueError("a vault is reached over https only")
+    text = text.removeprefix("https://").removesuffix("/")
+    host, colon, port = text.partition(":")
+    if colon and (not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536):
+        raise ValueError("the port is not a number from 1 to 65535")
+    if "." not in host:
+        if not _VAULT_NAME.fullmatch(host):
+            raise ValueError("a vault name has 3 to 24 letters, digits and hyphens and starts with a letter")
+        host = f"{host}.{CLOUDS[0].domain}"
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise ValueError("not a vault name, a host name or an https URL without a path")
+    return host if port in ("", "443") else f"{host}:{port}"
+
+
+def cloud_of(vault: str) -> Cloud | None:
+    """The cloud whose domain the vault's host name lies under, None for an unknown one."""
+    host = vault.partition(":")[0]
+    return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
+
+
+def is_parent_domain(resource: str, vault: str) -> bool:
+    """Whether a token for `resource` may be sent to `vault`: the resource's host is a parent domain of the vault's host."""
+    scheme, separator, rest = resource.partition("://")
+    parent = rest.partition("/")[0].partition(":")[0].lower().strip(".")
+    if not separator or scheme.lower() != "https" or "." not in parent:
+        return False
+    return vault.partition(":")[0].lower().endswith("." + parent)
+
+
+def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
+    """Whether a secret may be sent to `authority` (https://host[:port]): a known Entra host, or the configured one."""
+    if authority_host is not None and authority.lower() == authority_host.lower().rstrip("/"):
+        return True
+    return authority.lower().removeprefix("https://") in ENTRA_HOSTS

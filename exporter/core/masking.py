@@ -1,0 +1,38 @@
+"""Taking secrets and identities out of a text that somebody else wrote.
+
+For: every message of a server or a library before it reaches a report, a page or a log.
+Not for: deciding where a text may go (a masked text is still never a label), nor the product's own texts.
+"""
+
+from __future__ import annotations
+
+import re
+
+LIMIT = 256
+_SCANNED = 8192  # no text is looked at beyond this, so that a hostile one costs a bounded time
+
+# In this order: a token may hold what looks like a GUID, a URL may hold an address.
+_MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"), "<token>"),
+    (
+        re.compile(
+            r"(?i)\b(client_secret|client_assertion|assertion|password|passwd|secret|access_token|refresh_token|id_token|"
+            r"authorization|bearer|pop)\b(\"?\s*[=:]\s*\"?|\s+)[^\s\"&,;]{6,}"
+        ),
+        r"\1\2<secret>",
+    ),
+    (re.compile(r"(?i)\b(https?://)[^/\s:@]{1,256}:[^/\s@]{0,256}@"), r"\1<secret>@"),
+    (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
+    (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), "<address>"),
+    (re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){3,7}(?::|[0-9a-fA-F]{1,4})(?![\w:])"), "<address>"),
+    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_~.+/=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def mask(text: str, *, limit: int = LIMIT) -> str:
+    """One printable line of at most `limit` characters without tokens, secrets, ids, addresses or long opaque words."""
+    line = _UNPRINTABLE.sub(" ", text[:_SCANNED]).strip()
+    for pattern, replacement in _MASKS:
+        line = pattern.sub(replacement, line)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
