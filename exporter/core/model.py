@@ -81,6 +81,7 @@ class Facts:
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
     server_time: float | None = None  # the answer's Date header
     endpoint: str | None = None  # host:port asked
+    key_state: str | None = None  # `disabled`, `expired` or `not_yet_valid`, as get_key said of the key being used
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
 
