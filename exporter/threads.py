@@ -1,0 +1,157 @@
+"""A few daemon threads for calls that block, above all the operating system's name resolution.
+
+asyncio's own executor has a handful of threads, so a few dead names starve a healthy one, and it joins them at exit, so a
+resolver that hangs delays the end of the process. Here every probe in flight may hold a thread, the threads die with the
+process, and a call that never got one says so: that wait is ours and must not be reported as the network's.
+Not for: anything that computes (use the loop or a process), knowledge of what is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar, TypeVarTuple
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+
+IDLE_SECONDS = 30.0  # a thread without work for that long ends
+
+
+class PoolBusy(Exception):  # noqa: N818 - a state of ours, not somebody's error
+    """No thread was free for a call until its caller gave up."""
+
+
+class _Call:
+    """One call on its way to a thread and its result on the way back."""
+
+    __slots__ = ("_function", "_loop", "result")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._loop = asyncio.get_running_loop()
+        self.result: asyncio.Future[Any] = self._loop.create_future()
+
+    def execute(self) -> None:
+        try:
+            value = self._function()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+            self._deliver(self.result.set_exception, error)
+        else:
+            self._deliver(self.result.set_result, value)
+
+    def _deliver(self, setter: Callable[[Any], None], outcome: Any) -> None:
+        def settle() -> None:
+            if not self.result.done():  # given up meanwhile
+                setter(outcome)
+
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            self._loop.call_soon_threadsafe(settle)
+
+
+class DaemonPool:
+    """At most `size` daemon threads, started when needed, reused, ended when idle. To be used from one event loop."""
+
+    def __init__(self, size: int, *, name: str = "ekm") -> None:
+        if size < 1:
+            raise ValueError("a pool needs at least one thread")
+        self._size = size
+        self._name = name
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[_Call, None] = OrderedDict()
+        self._threads = 0
+        self._idle = 0
+        self._started = 0
+        self._closed = False
+
+    @property
+    def threads(self) -> int:
+        """How many threads exist now."""
+        return self._threads
+
+    async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
+        """`function(*args)` on a thread; its exception is raised here.
+
+        Cancelled before a thread took the call: it is withdrawn, and the `CancelledError` has a `PoolBusy` as its cause (so has
+        the `TimeoutError` that `asyncio.timeout` makes of it: see `starved`). Cancelled later: the thread finishes on its own.
+        Raises `PoolBusy` itself if the pool is closed or the system grants no thread.
+        """
+        call = _Call(lambda: function(*args))
+        self._submit(call)
+        try:
+            return await call.result  # type: ignore[no-any-return]
+        except asyncio.CancelledError as cancelled:
+            if self._withdraw(call):
+                raise cancelled from PoolBusy(f"no thread of {self._size} was free")
+            raise
+
+    def close(self) -> None:
+        """Take no more calls, cancel those that wait, let the threads end. Those inside a call are not waited for."""
+        with self._changed:
+            self._closed = True
+            waiting, self._waiting = list(self._waiting), OrderedDict()
+            self._changed.notify_all()
+        for call in waiting:
+            call.result.cancel()
+
+    def _submit(self, call: _Call) -> None:
+        with self._changed:
+            if self._closed:
+                raise PoolBusy("the pool is closed")
+            self._waiting[call] = None
+            if self._idle >= len(self._waiting):
+                self._changed.notify()
+            elif self._threads < self._size:
+                self._spawn(call)
+
+    def _spawn(self, call: _Call) -> None:
+        self._started += 1
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                del self._waiting[call]
+                raise PoolBusy("the system grants no thread") from error
+        else:
+            self._threads += 1
+
+    def _withdraw(self, call: _Call) -> bool:
+        with self._changed:
+            if call not in self._waiting:
+                return False
+            del self._waiting[call]
+            return True
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            call.execute()
+            del call  # an idle thread must not keep the last result alive
+
+    def _next(self) -> _Call | None:
+        with self._changed:
+            while not self._waiting:
+                if self._closed or not self._rest():
+                    self._threads -= 1
+                    return None
+            return self._waiting.popitem(last=False)[0]
+
+    def _rest(self) -> bool:
+        """Wait for work; False when the thread should end instead."""
+        self._idle += 1
+        try:
+            return self._changed.wait(IDLE_SECONDS) or bool(self._waiting)
+        finally:
+            self._idle -= 1
+
+
+def starved(error: BaseException | None) -> bool:
+    """Whether this exception comes from a call that never got a thread."""
+    while error is not None:
+        if isinstance(error, PoolBusy):
+            return True
+        error = error.__cause__
+    return False

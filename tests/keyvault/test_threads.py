@@ -1,0 +1,181 @@
+"""The pool of daemon threads: who waits, who starves, and what is left behind."""
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+
+from exporter import threads
+from exporter.threads import DaemonPool, PoolBusy, starved
+
+
+@pytest.fixture
+def pool():
+    made = DaemonPool(2, name="test-pool")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def blocker():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def settle(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a thread's state has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_call_runs_on_a_daemon_thread_and_returns_its_value(pool):
+    def where(a, b):
+        return a + b, threading.current_thread()
+
+    value, thread = await pool.run(where, 2, 3)
+    assert value == 5
+    assert thread.daemon
+    assert thread is not threading.main_thread()
+
+
+async def test_an_exception_reaches_the_caller(pool):
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda: 1 // 0)
+
+
+async def test_threads_are_reused_and_never_more_than_the_size(pool, blocker):
+    assert pool.threads == 0
+    seen = {await pool.run(threading.get_ident) for _ in range(20)}
+    assert len(seen) == pool.threads <= 2
+    calls = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert pool.threads == 2
+    blocker.set()
+    assert await asyncio.gather(*calls) == [True] * 10
+    assert pool.threads == 2
+
+
+async def test_a_call_that_never_got_a_thread_is_starved_when_it_times_out(pool, blocker):
+    held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    ran = []
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.01):
+            await pool.run(ran.append, 1)
+    assert starved(caught.value)
+    blocker.set()
+    await asyncio.gather(*held)
+    await pool.run(int)
+    assert ran == []  # withdrawn, not merely ignored
+
+
+async def test_a_call_that_is_cancelled_before_a_thread_took_it_stays_cancelled(pool, blocker):
+    held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
+    late = asyncio.create_task(pool.run(int))
+    await asyncio.sleep(0)
+    late.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await late
+    assert starved(caught.value)
+    blocker.set()
+    await asyncio.gather(*held)
+
+
+async def test_a_call_that_had_its_thread_is_not_starved_when_it_times_out(pool, blocker):
+    entered = threading.Event()
+
+    def slow():
+        entered.set()
+        blocker.wait()
+
+    call = asyncio.create_task(pool.run(slow))
+    await settle(entered.is_set)
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.01):
+            await call
+    assert not starved(caught.value)
+    blocker.set()
+    assert await pool.run(lambda: 7) == 7
+
+
+async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
+    pool = DaemonPool(1)
+    entered = threading.Event()
+    held = asyncio.create_task(pool.run(lambda: entered.set() or blocker.wait()))
+    await asyncio.sleep(0)
+    await settle(entered.is_set)
+    waiting = asyncio.create_task(pool.run(int))
+    await asyncio.sleep(0)
+    pool.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(PoolBusy):
+        await pool.run(int)
+    blocker.set()
+    assert await held is True
+    await settle(lambda: pool.threads == 0)
+
+
+async def test_an_idle_thread_ends(monkeypatch):
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.01)
+    pool = DaemonPool(3)
+    await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
+    await settle(lambda: pool.threads == 0)
+    assert await pool.run(lambda: "again") == "again"
+    pool.close()
+
+
+async def test_a_system_that_grants_no_thread_is_a_busy_pool(monkeypatch):
+    def refuse(_self):
+        raise RuntimeError("can't start new thread")
+
+    pool = DaemonPool(1)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(PoolBusy):
+        await pool.run(int)
+    pool.close()
+
+
+async def test_an_idle_thread_keeps_nothing_alive(pool):
+    class Big:
+        pass
+
+    value = await pool.run(Big)
+    gone = weakref.ref(value)
+    del value
+    gc.collect()
+    await settle(lambda: gone() is None)
+
+
+def test_a_result_that_comes_after_the_loop_was_closed_disturbs_nobody(recwarn):
+    event, done = threading.Event(), threading.Event()
+    pool = DaemonPool(1)
+
+    def late():
+        event.wait(5)
+        done.set()
+
+    async def give_up():
+        call = asyncio.ensure_future(pool.run(late))
+        await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    asyncio.run(give_up())
+    event.set()
+    assert done.wait(5)
+    pool.close()
+    deadline = time.monotonic() + 5
+    while pool.threads and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert pool.threads == 0
+    assert not recwarn.list
+
+
+def test_a_pool_without_threads_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        DaemonPool(0)
