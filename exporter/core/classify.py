@@ -79,6 +79,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("aadsts500011",), Reason.RESOURCE_PRINCIPAL_MISSING),
     ReasonRule(("aadsts53003",), Reason.CONDITIONAL_ACCESS),
     ReasonRule(("aadsts90055",), Reason.THROTTLED),
+    ReasonRule(("temporarily_unavailable",), Reason.THROTTLED, (429,)),
     ReasonRule(
         ("aadsts90033", "aadsts90006", "aadsts90024", "aadsts90090", "aadsts90012", "temporarily_unavailable"),
         Reason.ENTRA_UNAVAILABLE,

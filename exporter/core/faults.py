@@ -100,6 +100,19 @@ class Fault(StrEnum):
     INTERNAL = "internal"
 
 
+# Nobody answered in time: what a deadline, ours or Prometheus', turns into.
+TIMEOUTS: frozenset[Fault] = frozenset(
+    {
+        Fault.DNS_TIMEOUT,
+        Fault.CONNECT_TIMEOUT,
+        Fault.TLS_TIMEOUT,
+        Fault.PROXY_TIMEOUT,
+        Fault.READ_TIMEOUT,
+        Fault.BODY_TIMEOUT,
+    }
+)
+
+
 class Reason(StrEnum):
     """Why a step failed, in one word: a closed list and a public label value. Adding is welcome, renaming breaks users."""
 

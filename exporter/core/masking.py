@@ -24,8 +24,12 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic|pop)(\s+)[A-Za-z0-9._~+/=-]{12,}"), r"\1\2<token>"),
     (re.compile(r"(?i)\b(https?://)[^/\s:@]{1,256}:[^/\s@]{0,256}@"), r"\1<secret>@"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<id>"),
-    (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), "<address>"),
-    (re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){3,7}(?::|[0-9a-fA-F]{1,4})(?![\w:])"), "<address>"),
+    (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)"), "<address>"),
+    # IPv6: a double colon, or more colons than a time of day has.
+    (
+        re.compile(r"(?<![\w:.])(?=[0-9a-fA-F:]{0,45}::|(?:[0-9a-fA-F]{1,4}:){5})[0-9a-fA-F:]{3,45}(?![\w:])"),
+        "<address>",
+    ),
     (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_~+=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -28,12 +28,12 @@ NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 
 def judge(
-    steps: Sequence[StepResult], *, pinned: bool, mode: Mode, managed_identity: bool, vantage: Vantage, unwrapped: bool
+    steps: Sequence[StepResult], *, pinned: bool, mode: Mode, managed_identity: bool, vantage: Vantage, unwrapped: bool | None
 ) -> Readiness:
     """The verdict of one probe; wrap failing alone does not clear it, since databases open by unwrapping.
 
-    `unwrapped` says that the bytes came back equal from the pinned version, in this probe or, between two round trips,
-    in the last one.
+    `unwrapped` says whether the bytes came back equal from the pinned version, in this probe or, between two round trips,
+    in the last one; None where that was never tried.
     """
     if mode is Mode.CANARY:
         return Readiness(ready=None, why="canary")
@@ -41,7 +41,7 @@ def judge(
         return Readiness(ready=None, why="version_not_pinned")
     if managed_identity and vantage is Vantage.CENTRAL:
         return Readiness(ready=None, why="identity_of_another_host")
-    if any(result.outcome is Outcome.FAILED for result in steps if result.step in NEEDED):
+    if unwrapped is False or any(result.outcome is Outcome.FAILED for result in steps if result.step in NEEDED):
         return Readiness(ready=False, why="not_ready")
     if mode is Mode.READ_ONLY:
         return Readiness(ready=None, why="read_only")

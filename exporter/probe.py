@@ -1,0 +1,230 @@
+"""One probe: challenge, token, get key, wrap, unwrap, in the connector's order, each judged by itself.
+
+For: the sequence and its deadlines. It asks through two ports and gets values back, so it runs without a network in tests.
+Not for: HTTP, the SDK and its exceptions (see `keyvault`), sharing tokens (see `tokens`), when to probe (see `scheduler`),
+or remembering what a probe found (see `state`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from exporter.config.model import Credential, CredentialKind, Module, Target
+from exporter.core.catalogue import in_generation
+from exporter.core.classify import classify
+from exporter.core.faults import TIMEOUTS, Fault
+from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.verdict import judge
+from exporter.threads import PoolBusy
+
+T = TypeVar("T")
+
+# As many bytes as a database encryption key of AES-256 has.
+ROUND_TRIP_BYTES = 32
+
+
+class Vault(Protocol):
+    """One vault as one probe sees it. Deadlines are times of the clock's `monotonic`; nothing is raised for a failure."""
+
+    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
+
+    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]: ...
+
+    async def wrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]: ...
+
+    async def unwrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
+
+    facts: Facts
+    token: str | None
+    duration: float
+    shared: bool
+
+
+class Tokens(Protocol):
+    async def __call__(self, challenge: Challenge, *, deadline: float) -> Grant: ...
+
+
+class Clock(Protocol):
+    def time(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to probe and how. `timeout` in seconds for the whole probe."""
+
+    target: Target
+    module: Module
+    credential: Credential
+    vantage: Vantage
+    timeout: float
+    round_trip: bool = True  # False between two round trips of `round_trip_interval`
+    last_unwrapped: bool | None = None  # what the last round trip showed; matters where `round_trip` is False
+    cut_by_scrape: bool = False  # the timeout is Prometheus', shorter than the target's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a probe needs of the world. `encrypt` encrypts under a key's public half; `on_bug` hears of our own mistakes."""
+
+    vault: Vault
+    tokens: Tokens
+    clock: Clock
+    encrypt: Callable[[KeyFacts, str, bytes], bytes | None]
+    on_bug: Callable[[Exception], None]
+
+
+async def run_probe(order: Order, ports: Ports) -> ProbeReport:
+    """Makes one probe. A step that could not run is `skipped`; a bug in a step is a failed step and told to `on_bug`.
+
+    The time to the deadline starts now. Raises nothing but CancelledError, and PoolBusy where the probe is to be discarded.
+    """
+    started_at, started = ports.clock.time(), ports.clock.monotonic()
+    run = _Run(order, ports, deadline=started + order.timeout)
+    await run.all_steps()
+    return run.report(started_at=started_at, duration=ports.clock.monotonic() - started)
+
+
+class _Run:
+    """The state of one probe while it runs."""
+
+    def __init__(self, order: Order, ports: Ports, *, deadline: float) -> None:
+        self._order, self._ports, self._deadline = order, ports, deadline
+        self._vault, self._clock = ports.vault, ports.clock
+        self._results: dict[Step, StepResult] = {}
+        self._key: KeyFacts | None = None
+        self._tenant: str | None = None
+        self._unwrapped: bool | None = None
+
+    async def all_steps(self) -> None:
+        challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
+        if challenge is None:
+            return
+        self._tenant = challenge.tenant
+        token = await self._token(challenge)
+        if token is None:
+            return
+        key = await self._get_key(token)
+        if key is not None and self._order.round_trip and self._order.module.mode is not Mode.READ_ONLY:
+            await self._round_trip(token, key)
+
+    async def _token(self, challenge: Challenge) -> str | None:
+        before = self._clock.monotonic()
+        try:
+            grant = await self._ports.tokens(challenge, deadline=self._deadline)
+        except PoolBusy:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug ends here, as a value
+            grant = Grant(facts=self._bug(error), token=None, duration=self._clock.monotonic() - before, shared=False)
+        self._keep(Step.TOKEN, grant.facts, grant.duration, shared=grant.shared)
+        return grant.token if grant.facts.fault is Fault.NONE else None
+
+    async def _get_key(self, token: str) -> KeyFacts | None:
+        target = self._order.target
+
+        async def get() -> tuple[Facts, KeyFacts | None]:
+            facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
+            self._key = key
+            if key is None or key.supported:
+                return facts, key
+            return replace(facts, fault=Fault.KEY_UNSUPPORTED), None
+
+        return await self._step(Step.GET_KEY, get)
+
+    async def _round_trip(self, token: str, key: KeyFacts) -> None:
+        algorithm, data = self._order.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
+        state = key_state(key, self._clock.time())
+
+        async def wrap() -> tuple[Facts, bytes | None]:
+            # Half of what is left: a wrap that hangs must not keep unwrap, on which the verdict stands, from being tried.
+            half = (self._clock.monotonic() + self._deadline) / 2
+            facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
+            return replace(facts, key_state=state), wrapped
+
+        wrapped = await self._step(Step.WRAP_KEY, wrap) or self._ports.encrypt(key, algorithm, data)
+        if wrapped is None:
+            return
+
+        async def unwrap() -> tuple[Facts, bytes | None]:
+            facts, back = await self._vault.unwrap_key(token, key, algorithm, wrapped, deadline=self._deadline)
+            facts = replace(facts, key_state=state)
+            return (facts, back) if back in (None, data) else (replace(facts, fault=Fault.BYTES_DIFFER), None)
+
+        self._unwrapped = await self._step(Step.UNWRAP_KEY, unwrap) is not None
+
+    async def _step(self, step: Step, exchange: Callable[[], Awaitable[tuple[Facts, T | None]]]) -> T | None:
+        """Makes one exchange, times it, keeps its result; the value only where nothing was at fault."""
+        before = self._clock.monotonic()
+        try:
+            facts, value = await exchange()
+        except PoolBusy:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug ends here, as a value
+            facts, value = self._bug(error), None
+        self._keep(step, facts, self._clock.monotonic() - before)
+        return value if facts.fault is Fault.NONE else None
+
+    def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
+        if facts.fault is Fault.NONE:
+            self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
+            return
+        if self._order.cut_by_scrape and facts.fault in TIMEOUTS:
+            facts = replace(facts, cut_by_scrape=True)
+        judgement = classify(step, facts)
+        self._results[step] = StepResult(
+            step=step,
+            outcome=Outcome.FAILED,
+            duration=duration,
+            code=in_generation(judgement.code, self._order.target.generation),
+            reason=judgement.reason,
+            facts=facts,
+            shared=shared,
+        )
+
+    def _bug(self, error: Exception) -> Facts:
+        self._ports.on_bug(error)
+        return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
+
+    def report(self, *, started_at: float, duration: float) -> ProbeReport:
+        order = self._order
+        steps = tuple(self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step)
+        return ProbeReport(
+            target=order.target.name,
+            started_at=started_at,
+            duration=duration,
+            steps=steps,
+            readiness=judge(
+                steps,
+                pinned=order.target.key_version is not None,
+                mode=order.module.mode,
+                managed_identity=order.credential.kind is CredentialKind.MANAGED_IDENTITY,
+                vantage=order.vantage,
+                unwrapped=self._unwrapped if order.round_trip else order.last_unwrapped,
+            ),
+            key=self._key,
+            tenant=self._tenant,
+        )
+
+
+def key_state(key: KeyFacts, now: float) -> str | None:
+    """`disabled`, `expired` or `not_yet_valid` where the key's own facts say so; None for a key in good order."""
+    if key.enabled is False:
+        return "disabled"
+    if key.expires is not None and key.expires <= now:
+        return "expired"
+    if key.not_before is not None and key.not_before > now:
+        return "not_yet_valid"
+    return None

@@ -1,0 +1,195 @@
+"""Bodies of every kind become a value or a fault, never an exception."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.answers import decode, encode, read_error, read_key, read_token, read_value
+from exporter.core.faults import Fault
+
+MODULUS = (1 << 2047) + 12345
+KID = "https://contoso.vault.azure.net/keys/ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87"
+
+
+def number(value: int) -> str:
+    return encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def key_body(*, drop: tuple[str, ...] = (), attributes: object = None, **changes: object) -> bytes:
+    key: dict[str, object] = {"kid": KID, "kty": "RSA", "n": number(MODULUS), "e": "AQAB", "key_ops": ["wrapKey", "unwrapKey"]}
+    key.update(changes)
+    for name in drop:
+        del key[name]
+    return json.dumps({"key": key, "attributes": {"enabled": True} if attributes is None else attributes}).encode()
+
+
+def test_a_key_answer_becomes_the_facts_of_its_version():
+    fault, key = read_key(key_body(attributes={"enabled": False, "nbf": 1, "exp": 1893456000}))
+    assert fault is Fault.NONE
+    assert key is not None
+    assert (key.name, key.version) == ("ContosoRSAKey0", "cgacf4f763ar42ffb0a1gca546aygd87")
+    assert (key.kty, key.size_bits, key.supported) == ("RSA", 2048, True)
+    assert (key.enabled, key.not_before, key.expires) == (False, 1.0, 1893456000.0)
+    assert key.key_ops == ("wrapKey", "unwrapKey")
+
+
+DEEP = b"[" * 100_000
+UNREADABLE_KEYS = [
+    (b"", Fault.ANSWER_EMPTY),
+    (b" \r\n", Fault.ANSWER_EMPTY),
+    (b"<html>", Fault.ANSWER_NOT_JSON),
+    (b"[]", Fault.ANSWER_NOT_JSON),
+    (b"null", Fault.ANSWER_NOT_JSON),
+    (b'"key"', Fault.ANSWER_NOT_JSON),
+    (b"\xff\xfe{}", Fault.ANSWER_NOT_JSON),
+    (b'{"key": \x00}', Fault.ANSWER_NOT_JSON),
+    (DEEP, Fault.ANSWER_NOT_JSON),
+    (b'{"key":' + DEEP, Fault.ANSWER_NOT_JSON),
+    (b'{"key": {"n": ' + b"9" * 10_000 + b"}}", Fault.ANSWER_NOT_JSON),
+    (b"{}", Fault.KEY_MISSING),
+    (b'{"key": []}', Fault.KEY_MISSING),
+    (key_body(drop=("kid",)), Fault.KID_MISSING),
+    (key_body(kid=7), Fault.KID_MISSING),
+    (key_body(kid="https://contoso.vault.azure.net/keys/ContosoRSAKey0"), Fault.KID_UNUSABLE),
+    (key_body(kid=KID + "/../../secrets/x"), Fault.KID_UNUSABLE),
+    (key_body(drop=("kty",)), Fault.KTY_MISSING),
+    (key_body(drop=("n",)), Fault.MODULUS_MISSING),
+    (key_body(n=None), Fault.MODULUS_MISSING),
+    (key_body(n="***"), Fault.MODULUS_UNUSABLE),
+    (key_body(n=""), Fault.MODULUS_UNUSABLE),
+    (key_body(drop=("e",)), Fault.EXPONENT_MISSING),
+    (key_body(e="A"), Fault.EXPONENT_UNUSABLE),
+]
+
+
+@pytest.mark.parametrize(("body", "fault"), UNREADABLE_KEYS)
+def test_a_key_answer_that_cannot_be_read_names_the_first_thing_missing(body: bytes, fault: Fault):
+    assert read_key(body) == (fault, None)
+
+
+@pytest.mark.parametrize("kty", ["EC", "oct-HSM", "EC-HSM"])
+def test_another_key_type_is_read_and_unsupported(kty: str):
+    fault, key = read_key(key_body(kty=kty, drop=("n", "e")))
+    assert fault is Fault.NONE
+    assert key is not None
+    assert not key.supported
+
+
+@pytest.mark.parametrize(("bits", "supported"), [(1024, False), (2048, True), (3072, True), (4096, False)])
+def test_only_the_sizes_that_the_connector_takes_are_supported(bits: int, *, supported: bool):
+    _, key = read_key(key_body(kty="RSA-HSM", n=number(1 << (bits - 1))))
+    assert key is not None
+    assert (key.size_bits, key.supported) == (bits, supported)
+
+
+@pytest.mark.parametrize("attributes", [[], "x", {"enabled": "yes", "exp": "soon", "nbf": True}, {"exp": -1}, {"exp": 1e300}])
+def test_dates_of_a_wrong_type_are_unknown_and_not_wrong(attributes: object):
+    fault, key = read_key(key_body(attributes=attributes))
+    assert fault is Fault.NONE
+    assert key is not None
+    assert (key.enabled, key.not_before, key.expires) == (None, None, None)
+
+
+def test_a_key_twice_in_an_object_counts_as_its_last():
+    assert read_value(b'{"value": 1, "value": "AQ"}') == (Fault.NONE, b"\x01")
+
+
+VALUES = [
+    (b"", Fault.ANSWER_EMPTY),
+    (b"{", Fault.ANSWER_NOT_JSON),
+    (b"[1]", Fault.ANSWER_NOT_JSON),
+    (b"{}", Fault.VALUE_MISSING),
+    (b'{"value": 5}', Fault.VALUE_MISSING),
+    (b'{"value": "A"}', Fault.VALUE_UNUSABLE),
+    (b'{"value": "a b"}', Fault.VALUE_UNUSABLE),
+    (b'{"value": ""}', Fault.VALUE_UNUSABLE),
+]
+
+
+@pytest.mark.parametrize(("body", "fault"), VALUES)
+def test_a_wrap_answer_that_cannot_be_read(body: bytes, fault: Fault):
+    assert read_value(body) == (fault, None)
+
+
+TOKENS = [
+    (b"<html>", Fault.ANSWER_NOT_JSON),
+    (b"", Fault.ANSWER_NOT_JSON),
+    (b"{}", Fault.TOKEN_MISSING),
+    (b'{"access_token": {"a": 1}}', Fault.TOKEN_MISSING),
+    (b'{"access_token": ""}', Fault.TOKEN_UNUSABLE),
+    (b'{"access_token": "a\\r\\nX-Evil: 1"}', Fault.TOKEN_UNUSABLE),
+    ('{"access_token": "tök"}'.encode(), Fault.TOKEN_UNUSABLE),
+]
+
+
+@pytest.mark.parametrize(("body", "fault"), TOKENS)
+def test_a_token_answer_that_cannot_be_used(body: bytes, fault: Fault):
+    assert read_token(body) == (fault, None)
+
+
+def test_a_token_answer_gives_the_token():
+    assert read_token(b'{"access_token": "eyJ.abc-_~.x=="}') == (Fault.NONE, "eyJ.abc-_~.x==")
+
+
+def test_an_error_of_the_vault_is_read_in_either_spelling():
+    for spelling in ("innererror", "innerError"):
+        body = {"error": {"code": "Forbidden", "message": "AKV10022: no", spelling: {"code": "ForbiddenByPolicy"}}}
+        error = read_error(json.dumps(body).encode())
+        assert (error.service_code, error.inner_code, error.akv) == ("Forbidden", "ForbiddenByPolicy", 10022)
+
+
+def test_an_error_of_entra_is_read_from_its_codes_or_else_its_text():
+    body = {"error": "invalid_client", "error_description": "AADSTS7000222: gone", "error_codes": [7000222], "trace_id": "ab-1"}
+    error = read_error(json.dumps(body).encode())
+    assert (error.service_code, error.aadsts, error.trace_id) == ("invalid_client", 7000222, "ab-1")
+    for codes in ([], ["7"], [True], [-1], [10**12], None):
+        assert read_error(json.dumps(body | {"error_codes": codes}).encode()).aadsts == 7000222
+    assert read_error(b'{"error": "invalid_client"}').aadsts is None
+
+
+def test_a_sentence_is_no_code():
+    body = {"error": {"code": "Caller 10.0.0.1 is bad", "innererror": "x"}}
+    error = read_error(json.dumps(body).encode())
+    assert (error.service_code, error.inner_code) == (None, None)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise(body: bytes):
+    for reader in (read_key, read_value, read_token):
+        fault, value = reader(body)
+        assert (fault is Fault.NONE) == (value is not None)
+    read_error(body)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["key", "kid", "kty", "n", "e", "value", "error", "code", "innererror", "error_codes", "attributes", "exp"]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_no_json_raises(value: object):
+    body = json.dumps(value).encode()
+    for reader in (read_key, read_value, read_token):
+        fault, result = reader(body)
+        assert (fault is Fault.NONE) == (result is not None)
+    read_error(body)
+
+
+@given(st.binary(min_size=1, max_size=600))
+def test_base64url_comes_back(data: bytes):
+    assert decode(encode(data)) == data
+    assert decode(base64.urlsafe_b64encode(data).decode()) == data

@@ -1,0 +1,41 @@
+"""The challenge is read as literally as the connector reads it."""
+
+import pytest
+
+from exporter.core.challenge import read_challenge
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge
+
+GOOD = 'Bearer authorization="https://login.microsoftonline.com/8dd0-tenant", resource="https://vault.azure.net"'
+
+
+def test_a_good_challenge_names_authority_tenant_and_resource():
+    assert read_challenge(GOOD) == (
+        Fault.NONE,
+        Challenge(authority="https://login.microsoftonline.com", tenant="8dd0-tenant", resource="https://vault.azure.net"),
+    )
+
+
+BAD = [
+    (None, Fault.CHALLENGE_ABSENT),
+    ("", Fault.CHALLENGE_ABSENT),
+    ("Basic realm=x", Fault.CHALLENGE_NO_AUTHORIZATION),
+    (GOOD.replace("authorization=", "authorization_uri="), Fault.CHALLENGE_NO_AUTHORIZATION),
+    ('Bearer resource="https://vault.azure.net", authorization="https://l/t"', Fault.CHALLENGE_NO_AUTHORIZATION),
+    (GOOD.replace("https://login", "http://login"), Fault.CHALLENGE_NO_AUTHORIZATION),
+    (GOOD.replace("Bearer", "bearer"), Fault.CHALLENGE_NO_AUTHORIZATION),
+    ('Bearer authorization="https://login.microsoftonline.com/t', Fault.CHALLENGE_OPEN_AUTHORIZATION),
+    ('Bearer authorization="https://"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://login.microsoftonline.com"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://login.microsoftonline.com/"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://user:pw@evil/t", resource="https://x.y"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://login.microsoftonline.com/a b", resource="https://x.y"', Fault.CHALLENGE_NO_TENANT),
+    ('Bearer authorization="https://login.microsoftonline.com/t"', Fault.CHALLENGE_NO_RESOURCE),
+    ('Bearer authorization="https://login.microsoftonline.com/t", scope="x"', Fault.CHALLENGE_NO_RESOURCE),
+    ('Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault', Fault.CHALLENGE_OPEN_RESOURCE),
+]
+
+
+@pytest.mark.parametrize(("header", "fault"), BAD)
+def test_a_challenge_that_sql_server_could_not_read(header: str | None, fault: Fault):
+    assert read_challenge(header) == (fault, None)

@@ -1,0 +1,45 @@
+"""Texts of others lose what must not be shown and stay readable."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.masking import LIMIT, mask
+
+GUID = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"tenant {GUID} not found", "tenant <id> not found"),
+        ("Client address: 203.0.113.10.", "Client address: <address>."),
+        ("from 2001:db8:0:0:0:0:0:1 to", "from <address> to"),
+        ("from 2001:db8::1, to ::1.", "from <address>, to <address>."),
+        ("client_secret=abc~DEF&grant_type=x", "client_secret=<secret>&grant_type=x"),
+        ('{"access_token": "short"}', '{"access_token": "<secret>"}'),
+        ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer <token>"),
+        ("eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJ4In0.c2ln is old", "<token> is old"),
+        ("proxy http://user:pa55word@proxy:3128/", "proxy http://<secret>@proxy:3128/"),
+        ("x" * 45, "<long>"),
+        ("one\r\ntwo\x00three\u2028", "one two three"),
+        ("Invalid client secret provided. Use the secret value.", "Invalid client secret provided. Use the secret value."),
+        ("Action: 'Microsoft.KeyVault/vaults/keys/unwrap/action'", "Action: 'Microsoft.KeyVault/vaults/keys/unwrap/action'"),
+        ("at 12:30:45 on port 443", "at 12:30:45 on port 443"),
+    ],
+)
+def test_a_text_is_masked(text: str, masked: str):
+    assert mask(text) == masked
+
+
+@given(st.text(max_size=2000))
+def test_any_text_becomes_one_printable_line_of_bounded_length(text: str):
+    masked = mask(text)
+    assert len(masked) <= LIMIT
+    assert "\n" not in masked
+    assert "\x00" not in masked
+
+
+def test_a_hostile_text_takes_a_bounded_time():
+    for text in ("a:" * 500_000, "1." * 500_000, "http://" + "a" * 1_000_000, "secret" * 200_000):
+        assert len(mask(text)) <= LIMIT

@@ -1,0 +1,66 @@
+"""The verdict says no more than the probe saw from where it stands."""
+
+import pytest
+
+from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
+from exporter.core.verdict import WHY, in_words, judge
+
+
+def steps(**outcomes: Outcome) -> list[StepResult]:
+    return [StepResult(step=step, outcome=outcomes.get(step, Outcome.OK)) for step in Step]
+
+
+def verdict(results: list[StepResult], **changes: object) -> Readiness:
+    situation: dict[str, object] = {
+        "pinned": True,
+        "mode": Mode.FULL,
+        "managed_identity": False,
+        "vantage": Vantage.CENTRAL,
+        "unwrapped": True,
+    }
+    return judge(results, **(situation | changes))  # type: ignore[arg-type]
+
+
+def test_a_good_round_trip_is_ready():
+    assert verdict(steps()) == Readiness(ready=True, why="ready")
+
+
+def test_wrap_failing_alone_does_not_clear_the_verdict():
+    assert verdict(steps(wrap_key=Outcome.FAILED)).ready is True
+
+
+@pytest.mark.parametrize("step", ["challenge", "token", "get_key", "unwrap_key"])
+def test_a_failed_step_that_opening_needs_is_not_ready(step: str):
+    assert verdict(steps(**{step: Outcome.FAILED}), unwrapped=None) == Readiness(ready=False, why="not_ready")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"pinned": False}, "version_not_pinned"),
+        ({"mode": Mode.CANARY}, "canary"),
+        ({"mode": Mode.READ_ONLY, "unwrapped": None}, "read_only"),
+        ({"managed_identity": True}, "identity_of_another_host"),
+        ({"unwrapped": None}, "not_tested"),
+    ],
+)
+def test_where_it_cannot_be_said_there_is_no_verdict(changes: dict[str, object], why: str):
+    assert verdict(steps(), **changes) == Readiness(ready=None, why=why)
+
+
+def test_a_managed_identity_on_its_own_host_has_a_verdict():
+    assert verdict(steps(), managed_identity=True, vantage=Vantage.SQL_HOST).ready is True
+
+
+def test_read_only_may_say_not_ready():
+    assert verdict(steps(get_key=Outcome.FAILED), mode=Mode.READ_ONLY, unwrapped=None).ready is False
+
+
+def test_between_round_trips_the_last_unwrap_stands():
+    assert verdict(steps(unwrap_key=Outcome.SKIPPED), unwrapped=False).ready is False
+
+
+def test_the_words_name_the_vantage_and_the_cause():
+    assert in_words(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
+    assert in_words(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL) == "vault side not ready, seen from a central host"
+    assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
