@@ -1,0 +1,231 @@
+"""From a target's configuration, its last report and what is known of its key to the values of its gauges and infos.
+
+For: one pure function per source of values; "not known" is an empty list, which is no series, and never 0.
+Not for: counters (see `tally`), keeping values from one probe to the next (see `known`), rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+from exporter.config.model import Config, Credential, Module, Target
+from exporter.core.catalogue import BY_CODE, ConnectorError
+from exporter.core.endpoints import cloud_of
+from exporter.core.faults import Reason
+from exporter.core.model import KeyFacts, Outcome, ProbeReport, Step, StepResult, VaultHeaders
+from exporter.metrics.lines import Sample
+
+# By family name.
+Values = dict[str, list[Sample]]
+
+# The reasons by which Entra says no to the credential itself; any other failure leaves open whether it would have been taken.
+REFUSALS: frozenset[Reason] = frozenset(
+    {
+        Reason.SECRET_EXPIRED,
+        Reason.SECRET_WRONG,
+        Reason.CREDENTIALS_REFUSED,
+        Reason.CERTIFICATE_UNKNOWN,
+        Reason.APPLICATION_UNKNOWN,
+        Reason.APPLICATION_DISABLED,
+        Reason.CONDITIONAL_ACCESS,
+    }
+)
+
+
+class Standing(Protocol):
+    """What is remembered of a target besides its last report. Unix times; None where there is none."""
+
+    @property
+    def consecutive_failures(self) -> int: ...
+
+    @property
+    def consecutive_unready(self) -> int: ...
+
+    @property
+    def last_success_at(self) -> float | None: ...
+
+    @property
+    def next_probe_at(self) -> float | None: ...
+
+
+def of_config(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
+    """What the configuration says; `tenant` is the one a challenge named, the configured one comes second."""
+    credential = config.credentials[target.credential]
+    cloud = cloud_of(target.vault)
+    info = {
+        **target.labels,
+        "key": target.key,
+        "credential": credential.name,
+        "module": module.name,
+        "mode": module.mode,
+        "cloud": cloud.name if cloud else "",
+        "tenant": tenant or credential.tenant_id or "",
+        "generation": target.generation,
+        "pin": "none" if target.key_version is None else "config",
+        "vantage": config.settings.vantage,
+    }
+    return {
+        "ekm_probe_interval_seconds": _one(target.interval),
+        "ekm_key_backup_timestamp_seconds": _one(start_of(target.backup_on)),
+        "ekm_target_info": [(tuple(info.items()), 1.0)],
+        "ekm_instance_info": [(instance, 1.0) for instance in dict.fromkeys(tuple(each.items()) for each in target.instances)],
+    }
+
+
+def of_report(target: Target, report: ProbeReport) -> Values:
+    """What the last probe showed."""
+    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    return {
+        "ekm_probe_success": _one(report.success),
+        "ekm_probe_duration_seconds": _one(report.duration),
+        "ekm_last_probe_timestamp_seconds": _one(report.started_at),
+        "ekm_step_success": [(_step(result), float(result.outcome is Outcome.OK)) for result in made],
+        "ekm_step_phase_duration_seconds": [sample for result in made if not result.shared for sample in _phases(result)],
+        "ekm_last_error_code": _last_error_code(report),
+        "ekm_last_failure_info": _failure(report.first_failure),
+        "ekm_retry_after_seconds": [
+            (_step(result), result.facts.retry_after_seconds)
+            for result in made
+            if result.facts is not None and result.facts.retry_after_seconds is not None
+        ],
+        "ekm_vault_side_ready": _one(report.readiness.ready),
+        "ekm_credential_usable": _usable(target.credential, report.step(Step.TOKEN)),
+    }
+
+
+def of_standing(standing: Standing) -> Values:
+    """What is remembered over several probes."""
+    return {
+        "ekm_consecutive_failures": _one(standing.consecutive_failures),
+        "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
+        "ekm_last_success_timestamp_seconds": _one(standing.last_success_at),
+        "ekm_next_probe_timestamp_seconds": _one(standing.next_probe_at),
+    }
+
+
+def of_key(key: KeyFacts | None) -> Values:
+    """What the vault last said of the key version."""
+    if key is None:
+        return {}
+    info = (("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits)))
+    return {
+        "ekm_key_info": [(info, 1.0)],
+        "ekm_key_enabled": _one(key.enabled),
+        "ekm_key_supported": _one(key.supported),
+        "ekm_key_expiry_timestamp_seconds": _one(key.expires),
+        "ekm_key_not_before_timestamp_seconds": _one(key.not_before),
+    }
+
+
+def of_vault(vault: VaultHeaders) -> Values:
+    """What the vault's headers last said; a header never seen leaves its label empty."""
+    if not (vault.region or vault.service_version or vault.connection):
+        return {}
+    info = (
+        ("region", vault.region or ""),
+        ("service_version", vault.service_version or ""),
+        ("connection", vault.connection or ""),
+    )
+    return {"ekm_vault_info": [(info, 1.0)]}
+
+
+def of_credential(credential: Credential, looked_up: Mapping[str, float]) -> Values:
+    """When a credential ends: as declared, and by the sources that were `looked_up` (Unix times)."""
+    declared = start_of(credential.expires_on)
+    known = dict(looked_up) if declared is None else {"declared": declared, **looked_up}
+    return {
+        "ekm_credential_expiry_timestamp_seconds": [((("source", source),), at) for source, at in known.items()],
+        "ekm_credential_expiry_known": _one(bool(known)),
+    }
+
+
+def of_endpoints(report: ProbeReport) -> dict[str, Values]:
+    """What the endpoints (host:port) showed of their certificates and clocks, by endpoint."""
+    shown: dict[str, Values] = {}
+    now = report.started_at
+    for result in report.steps:
+        facts = result.facts
+        if facts is None or result.shared:
+            continue
+        now = min(now + result.duration, report.started_at + report.duration)
+        if facts.endpoint is None:
+            continue
+        values = shown.setdefault(facts.endpoint, {})
+        if facts.certificate is not None:
+            values["ekm_tls_certificate_expiry_timestamp_seconds"] = _one(facts.certificate.not_after)
+        if facts.server_time is not None and not report.tainted:
+            # The header leaves out what is beyond the whole second: on average half a one.
+            values["ekm_clock_skew_seconds"] = _one(facts.server_time + 0.5 - now)
+    return shown
+
+
+def of_error(error: ConnectorError) -> Values:
+    """What a code means."""
+    info = (
+        ("symbol", error.symbol),
+        ("category", error.category),
+        ("owner", error.owner),
+        ("summary", error.summary),
+        ("action", error.actions[0] if error.actions else ""),
+    )
+    return {"ekm_error_info": [(info, 1.0)]}
+
+
+def of_requested_probe(report: ProbeReport) -> Values:
+    """What stands in the answer of /probe alone, or is known there without a history."""
+    made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    return {
+        "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else None),
+        "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
+        "probe_success": _one(report.success),
+        "probe_duration_seconds": _one(report.duration),
+    }
+
+
+def start_of(day: date | None) -> float | None:
+    """Midnight UTC at the day's start, as a Unix time."""
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def _one(value: float | None) -> list[Sample]:
+    return [] if value is None else [((), value)]
+
+
+def _step(result: StepResult) -> tuple[tuple[str, str], ...]:
+    return (("step", result.step),)
+
+
+def _phases(result: StepResult) -> list[Sample]:
+    if result.facts is None:
+        return []
+    return [((("phase", phase), ("step", result.step)), seconds) for phase, seconds in result.facts.phases.items()]
+
+
+def _last_error_code(report: ProbeReport) -> list[Sample]:
+    failure = report.first_failure
+    if failure is None:
+        return _one(0 if report.success else None)
+    return _one(failure.code)
+
+
+def _failure(failure: StepResult | None) -> list[Sample]:
+    if failure is None or failure.code is None:
+        return []
+    entry = BY_CODE.get(failure.code)
+    labels = (
+        ("code", str(failure.code)),
+        ("reason", failure.reason or ""),
+        ("step", failure.step),
+        ("symbol", entry.symbol if entry else ""),
+    )
+    return [(labels, 1.0)]
+
+
+def _usable(credential: str, token: StepResult | None) -> list[Sample]:
+    if token is None or token.outcome is Outcome.SKIPPED:
+        return []
+    if token.outcome is Outcome.FAILED and token.reason not in REFUSALS:
+        return []
+    return [((("credential", credential), ("role", "current")), float(token.outcome is Outcome.OK))]

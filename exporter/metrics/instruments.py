@@ -1,0 +1,112 @@
+"""The exporter's own metrics, kept by prometheus_client in a registry of their own, and those of the process and of Python.
+
+For: small verbs that others call when something happened to the exporter itself.
+Not for: anything about a target (see `recorder`).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from exporter.metrics.table import BY_NAME
+
+SKIP_REASONS: Final = ("overlap", "backoff", "resolver")
+ASKED: Final = ("vault", "entra", "graph")
+
+
+class Instruments:
+    """What the exporter tells of itself. `version` and `mode` are labels of its build info."""
+
+    def __init__(self, *, version: str, mode: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+        self._registry = CollectorRegistry()
+        build = self._gauge("ekm_exporter_build_info")
+        build.labels(version=version, python=platform.python_version(), mode=mode).set(1)
+        self._reload_successful = self._gauge("ekm_exporter_config_last_reload_successful")
+        self._reload_at = self._gauge("ekm_exporter_config_last_reload_success_timestamp_seconds")
+        self._ready = self._gauge("ekm_exporter_ready")
+        self._targets = self._gauge("ekm_exporter_targets")
+        lag = BY_NAME["ekm_exporter_schedule_lag_seconds"]
+        self._lag = Histogram(lag.name, lag.help, buckets=lag.buckets, registry=self._registry)
+        self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
+        self._tainted = self._counter("ekm_exporter_probes_tainted_total")
+        self._requests = self._counter("ekm_exporter_requests_total", *ASKED)
+        self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
+        self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        spec = BY_NAME[name]
+        return Gauge(spec.name, spec.help, spec.own, registry=self._registry)
+
+    def _counter(self, name: str, *values: str) -> Counter:
+        """A counter whose series exist at 0 for each of the values its only label can have."""
+        spec = BY_NAME[name]
+        counter = Counter(spec.name, spec.help, spec.own, registry=self._registry)
+        for value in values:
+            counter.labels(value)
+        return counter
+
+    def reloaded(self, *, successful: bool, at: float) -> None:
+        """The configuration was read, at a Unix time, with or without a problem."""
+        self._reload_successful.set(successful)
+        if successful:
+            self._reload_at.set(at)
+
+    def ready(self, *, ready: bool) -> None:
+        self._ready.set(ready)
+
+    def _count_targets(self, count: int) -> None:
+        self._targets.set(count)
+
+    def schedule_lag(self, seconds: float) -> None:
+        """A probe started so much later than planned."""
+        self._lag.observe(seconds)
+
+    def skipped(self, reason: str, count: int = 1) -> None:
+        """Planned probes were not made. Raises ValueError for a reason that is not one of SKIP_REASONS."""
+        self._skipped.labels(_one_of(SKIP_REASONS, reason)).inc(count)
+
+    def _count_tainted(self) -> None:
+        self._tainted.inc()
+
+    def requested(self, endpoint: str, count: int = 1) -> None:
+        """Requests were sent. Raises ValueError for an endpoint that is not one of ASKED."""
+        self._requests.labels(_one_of(ASKED, endpoint)).inc(count)
+
+    def internal_error(self) -> None:
+        self._internal_errors.inc()
+
+    def watch_event_loop(self, worst: Callable[[], float]) -> None:
+        """From now on a scrape asks `worst` for the largest lag of the last minute, in seconds."""
+        self._loop_lag.set_function(worst)
+
+    def render_own(self, *, openmetrics: bool) -> bytes:
+        """All of it, in OpenMetrics with the end mark."""
+        if openmetrics:
+            own: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
+            return own
+        return generate_latest(self._registry)
+
+
+def _one_of(allowed: tuple[str, ...], value: str) -> str:
+    if value not in allowed:
+        raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
+    return value

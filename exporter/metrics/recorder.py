@@ -1,0 +1,254 @@
+"""The one object that is told what happened and answers scrapes.
+
+For: keeping, per target, counters and last known values; rendering them when a probe ends; letting go of what is forgotten.
+Not for: how values are found (see `tally`, `known`, `gauges`, `budget`), bytes (see `lines`, `exposition`), HTTP, clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+from exporter.config.model import Config, Module, Target
+from exporter.core.catalogue import CATALOGUE
+from exporter.core.faults import TIMEOUTS
+from exporter.core.model import KeyFacts, Outcome, ProbeReport, VaultHeaders
+from exporter.metrics import gauges
+from exporter.metrics.budget import Budget, has_limits
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.gauges import Standing, Values
+from exporter.metrics.instruments import Instruments
+from exporter.metrics.known import Known
+from exporter.metrics.lines import Base, histogram, line
+from exporter.metrics.spec import Kind, Scope
+from exporter.metrics.table import BY_NAME, OF_OTHERS, OF_PROBE, OF_TARGETS, STEP_BUCKETS
+from exporter.metrics.tally import Tally
+from exporter.metrics.ties import Ties
+
+_KEY_FAMILIES = (
+    "ekm_key_info",
+    "ekm_key_enabled",
+    "ekm_key_supported",
+    "ekm_key_expiry_timestamp_seconds",
+    "ekm_key_not_before_timestamp_seconds",
+)
+_NO_LABELS = Base.of()
+_TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of one target."""
+
+    target: Target
+    module: Module
+    base: Base
+    tally: Tally = field(default_factory=Tally)
+    known: Known = field(default_factory=Known)
+    tenant_shown: str | None = None
+
+
+class Recorder(Instruments):
+    """All metrics. Used from the event loop only. With `per_target_gauges=False` a scrape has a target's counters and
+    histograms alone: then its gauges are what `render_probe` answers.
+    """
+
+    def __init__(self, config: Config, *, version: str, mode: str, per_target_gauges: bool = True) -> None:
+        super().__init__(version=version, mode=mode)
+        self._config = config
+        self._exposition = Exposition(
+            spec
+            for spec in (*OF_TARGETS, *OF_OTHERS)
+            if per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind)
+        )
+        self._per_target_gauges = per_target_gauges
+        self._kept: dict[str, _Kept] = {}
+        self._ties = Ties()
+        self._budgets: dict[str, Budget] = {}
+        self._looked_up: dict[str, dict[str, float]] = {}
+        for error in CATALOGUE:
+            if error.observable:
+                self._show(str(error.code), Base.of(("code", str(error.code))), gauges.of_error(error))
+
+    def configure(self, config: Config) -> None:
+        """A new configuration is in force; `add_target` and `forget` follow for what it changes."""
+        self._config = config
+
+    def add_target(self, target: Target, module: Module) -> None:
+        """Starts a target's series: counters at 0, infos and what is declared. One that is known keeps its counters, unless
+        its vault is another one now: then its series have other labels and begin anew.
+        """
+        kept = self._kept.get(target.name)
+        if kept is not None and kept.target.vault != target.vault:
+            self.forget(target.name)
+            kept = None
+        if kept is None:
+            kept = self._kept[target.name] = _Kept(target, module, _base_of(target))
+        elif kept.target.key != target.key:
+            kept.known.key = None
+            self._show_target(kept, {name: [] for name in _KEY_FAMILIES})
+        kept.target, kept.module = target, module
+        kept.tally.expect(target, module)
+        self._show_counters(kept)
+        self._show_config(kept)
+        self._tie(target)
+        self._count_targets(len(self._kept))
+
+    def forget(self, name: str) -> None:
+        """Ends all series of a target, and those of credentials, vaults and endpoints that no other target uses."""
+        if self._kept.pop(name, None) is None:
+            return
+        self._exposition.drop(Scope.TARGET, name)
+        for scope in _TIED:
+            self._drop(scope, self._ties.replace(name, scope, ()))
+        self._count_targets(len(self._kept))
+
+    def record(self, report: ProbeReport, standing: Standing) -> None:
+        """Takes in one probe of a target; one of a target that was forgotten meanwhile is ignored."""
+        kept = self._kept.get(report.target)
+        if kept is None:
+            return
+        kept.tally.add(report)
+        if report.tainted:
+            self._count_tainted()
+        if report.tainted and _ran_out_of_time(report):
+            # Perhaps only we were too slow: the picture stays what it was.
+            self._show_counters(kept)
+            next_probe = gauges.of_standing(standing)["ekm_next_probe_timestamp_seconds"]
+            self._show_target(kept, {"ekm_next_probe_timestamp_seconds": next_probe})
+            return
+        kept.tally.path_changed(kept.known.learn(report))
+        self._show_counters(kept)
+        self._show_target(kept, gauges.of_report(kept.target, report) | gauges.of_standing(standing))
+        self._show_known(kept)
+        self._show_endpoints(report)
+        self._show_budget(kept.target.vault, report)
+
+    def recall(
+        self,
+        name: str,
+        *,
+        key: KeyFacts | None = None,
+        vault: VaultHeaders | None = None,
+        last_success_at: float | None = None,
+    ) -> None:
+        """What was known of an added target before a restart."""
+        kept = self._kept[name]
+        kept.known.key = key
+        kept.known.vault = vault or kept.known.vault
+        self._show_known(kept)
+        if last_success_at is not None:
+            self._show_target(kept, {"ekm_last_success_timestamp_seconds": [((), last_success_at)]})
+
+    def drop_verdict(self, name: str) -> None:
+        """The last probe is too old to say anything now."""
+        if name in self._kept:
+            self._show_target(self._kept[name], {"ekm_vault_side_ready": []})
+
+    def credential_expires(self, credential: str, source: str, at: float) -> None:
+        """A source looked up when a credential ends (Unix time). The last known answer stays until another one comes."""
+        self._looked_up.setdefault(credential, {})[source] = at
+        self._show_credential(credential)
+
+    async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
+        """The answer to /metrics, in pieces; between two pieces others have their turn."""
+        async for chunk in self._exposition.stream(openmetrics=openmetrics):
+            yield chunk
+        yield self.render_own(openmetrics=openmetrics)
+
+    def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
+        """The answer to /probe: gauges and infos of this one report, without counters, histograms or anything remembered."""
+        fresh = Known()
+        fresh.learn(report)
+        values = {
+            **gauges.of_config(self._config, target, module, report.tenant),
+            **gauges.of_report(target, report),
+            **gauges.of_key(report.key),
+            **gauges.of_vault(fresh.vault),
+            **gauges.of_requested_probe(report),
+        }
+        answer = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if not _counts(spec.kind))
+        base = _base_of(target)
+        for name, samples in values.items():
+            labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
+            answer.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))
+        return answer.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
+
+    def _show(self, owner: str, base: Base, values: Values) -> None:
+        for name, samples in values.items():
+            self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
+
+    def _show_target(self, kept: _Kept, values: Values) -> None:
+        """A target's gauges and infos."""
+        if self._per_target_gauges:
+            self._show(kept.target.name, kept.base, values)
+
+    def _show_counters(self, kept: _Kept) -> None:
+        self._show(kept.target.name, kept.base, kept.tally.samples())
+        text = [
+            histogram(
+                "ekm_step_duration_seconds", (("step", step),), kept.base, STEP_BUCKETS, counts=seen.counts, total=seen.total
+            )
+            for step, seen in kept.tally.durations.items()
+        ]
+        self._exposition.put("ekm_step_duration_seconds", kept.target.name, "".join(text))
+
+    def _show_known(self, kept: _Kept) -> None:
+        self._show_target(kept, gauges.of_key(kept.known.key) | gauges.of_vault(kept.known.vault))
+        if kept.known.tenant != kept.tenant_shown:
+            self._show_config(kept)
+
+    def _show_config(self, kept: _Kept) -> None:
+        kept.tenant_shown = kept.known.tenant
+        self._show_target(kept, gauges.of_config(self._config, kept.target, kept.module, kept.known.tenant))
+
+    def _show_endpoints(self, report: ProbeReport) -> None:
+        for endpoint, values in gauges.of_endpoints(report).items():
+            self._ties.add(report.target, Scope.ENDPOINT, endpoint)
+            self._show(endpoint, Base.of(("endpoint", endpoint)), values)
+
+    def _show_budget(self, vault: str, report: ProbeReport) -> None:
+        if has_limits(vault):
+            share = self._budgets.setdefault(vault, Budget()).add(report)
+            self._show(vault, Base.of(("vault", vault)), {"ekm_request_budget_ratio": [((), share)]})
+
+    def _show_credential(self, name: str) -> None:
+        values = gauges.of_credential(self._config.credentials[name], self._looked_up.get(name, {}))
+        self._show(name, Base.of(("credential", name)), values)
+
+    def _tie(self, target: Target) -> None:
+        """Shares what this target needs, and lets go of what it alone needed before a reload."""
+        used = {
+            target.credential,
+            target.next_credential,
+            target.recovery_credential,
+            *(old.credential for old in target.retained),
+        }
+        credentials = sorted(name for name in used if name is not None)
+        self._drop(Scope.CREDENTIAL, self._ties.replace(target.name, Scope.CREDENTIAL, credentials))
+        self._ties.add(target.name, Scope.VAULT, target.vault)
+        for name in credentials:
+            self._show_credential(name)
+
+    def _drop(self, scope: Scope, owners: Iterable[str]) -> None:
+        for owner in owners:
+            self._exposition.drop(scope, owner)
+            if scope is Scope.VAULT:
+                self._budgets.pop(owner, None)
+            if scope is Scope.CREDENTIAL:
+                self._looked_up.pop(owner, None)
+
+
+def _base_of(target: Target) -> Base:
+    return Base.of(("target", target.name), ("vault", target.vault))
+
+
+def _counts(kind: Kind) -> bool:
+    return kind in (Kind.COUNTER, Kind.HISTOGRAM)
+
+
+def _ran_out_of_time(report: ProbeReport) -> bool:
+    return any(
+        result.outcome is Outcome.FAILED and result.facts is not None and result.facts.fault in TIMEOUTS
+        for result in report.steps
+    )

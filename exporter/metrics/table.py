@@ -1,0 +1,262 @@
+"""Every metric, once: name, kind, labels, whose it is, how long it lasts, what it says.
+
+For: the one table from which the exposition, the exporter's own instruments, docs/metrics.md and the tests are made.
+Not for: values, nor how they are found (see `gauges`, `tally`, `instruments`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final
+
+from exporter.core.model import Step
+from exporter.metrics.spec import Kind, Memory, MetricSpec, Scope
+
+# Straddles a vault's usual tens of milliseconds, 1 s (a slow answer), 5 s (the service's own promise) and the longest timeout.
+STEP_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# A start is late by milliseconds on an idle host; 1 s is what 5,000 targets may cost; from one interval on probes are missing.
+LAG_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+
+# The (code, step) pairs that alerts count, in classic numbers: born at 0 with the target, so that `increase` sees the first
+# one. Any other pair appears when it first happens. A refusal by the vault's limits is counted from the first request that
+# carries a token on: that is where the limits are known to act; every step's 429 answers have their own counter besides.
+ALERTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
+    (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
+    (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
+    (3303, (Step.TOKEN,)),
+    (3900, (Step.CHALLENGE,)),
+)
+
+# What may change on the way to a vault, the label `what` of ekm_path_changes_total.
+PATH_PARTS: Final = ("region", "connection", "tls_issuer")
+
+
+def _target(memory: Memory, name: str, says: str, *own: str, kind: Kind = Kind.GAUGE) -> MetricSpec:
+    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, memory=memory, says=says, own=own)
+
+
+def _counted(name: str, says: str, *own: str) -> MetricSpec:
+    return _target(Memory.COUNTED, name, says, *own, kind=Kind.COUNTER)
+
+
+def _info(memory: Memory, name: str, says: str, *own: str) -> MetricSpec:
+    return _target(memory, name, says, *own, kind=Kind.INFO)
+
+
+def _shared(scope: Scope, memory: Memory, name: str, says: str, *own: str, kind: Kind = Kind.GAUGE) -> MetricSpec:
+    return MetricSpec(name=name, kind=kind, scope=scope, memory=memory, says=says, own=own)
+
+
+def _exporter(kind: Kind, name: str, says: str, *own: str, memory: Memory | None = None) -> MetricSpec:
+    memory = memory or (Memory.NOW if kind is Kind.GAUGE else Memory.COUNTED)
+    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, memory=memory, says=says, own=own)
+
+
+OF_TARGETS: Final = (
+    # the probe
+    _target(
+        Memory.PROBE, "ekm_probe_success", "1 if every step succeeded and the unwrapped bytes equal the wrapped ones, else 0."
+    ),
+    _target(Memory.PROBE, "ekm_probe_duration_seconds", "How long all steps took together."),
+    _target(Memory.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
+    _target(Memory.NOW, "ekm_next_probe_timestamp_seconds", "When the next probe is due."),
+    _target(Memory.PROBE, "ekm_last_probe_timestamp_seconds", "When it started."),
+    _target(Memory.KNOWN, "ekm_last_success_timestamp_seconds", "When the last wholly successful probe started."),
+    _counted("ekm_probes_total", "Finished probes of the current credential and key version, without tainted ones."),
+    _counted("ekm_probe_failures_total", "Those of them in which a step failed."),
+    _target(Memory.PROBE, "ekm_consecutive_failures", "Failed probes in a row, 0 after a good one."),
+    _target(Memory.PROBE, "ekm_consecutive_unready_probes", "Probes in a row with the verdict not ready, 0 after any other."),
+    # its steps
+    _target(
+        Memory.PROBE, "ekm_step_success", "1 if this step succeeded, 0 if it failed, no series if it was not reached.", "step"
+    ),
+    MetricSpec(
+        name="ekm_step_duration_seconds",
+        kind=Kind.HISTOGRAM,
+        scope=Scope.TARGET,
+        memory=Memory.COUNTED,
+        says="Duration of this step, failed ones included; a token fetched by another probe and tainted probes are left out.",
+        own=("step",),
+        buckets=STEP_BUCKETS,
+    ),
+    _target(
+        Memory.PROBE,
+        "ekm_step_phase_duration_seconds",
+        "Duration of one phase of this step; dns, connect and tls only where a connection was made for it.",
+        "step",
+        "phase",
+    ),
+    # its failures
+    _counted("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
+    _target(Memory.PROBE, "ekm_last_error_code", "Number of the first failed step's code, 0 when it succeeded."),
+    _info(
+        Memory.PROBE,
+        "ekm_last_failure_info",
+        "Which step failed first and why; no series when it succeeded.",
+        "step",
+        "code",
+        "symbol",
+        "reason",
+    ),
+    _counted("ekm_throttled_total", "Answers with HTTP status 429, a shared token's answer counted once.", "step"),
+    _target(Memory.PROBE, "ekm_retry_after_seconds", "Wait that this step's answer asked for in Retry-After.", "step"),
+    # the verdict
+    _target(
+        Memory.PROBE,
+        "ekm_vault_side_ready",
+        "1 if a token, the pinned key version and an unwrap with it were got from here, 0 if one of them failed; no series "
+        "where neither can be said, nor after three intervals without a probe.",
+    ),
+    # the key
+    _info(Memory.KNOWN, "ekm_key_info", "The key version that was read.", "key", "version", "kty", "size_bits"),
+    _target(Memory.KNOWN, "ekm_key_enabled", "1 if the vault calls the key version enabled, else 0."),
+    _target(Memory.KNOWN, "ekm_key_supported", "1 if the connector accepts its type and size, else 0."),
+    _target(Memory.KNOWN, "ekm_key_expiry_timestamp_seconds", "When the key version expires; no series if it never does."),
+    _target(Memory.KNOWN, "ekm_key_not_before_timestamp_seconds", "From when on the key version may be used."),
+    _target(Memory.DECLARED, "ekm_key_backup_timestamp_seconds", "When the key was last backed up, as declared."),
+    # who, where, for whom
+    _target(
+        Memory.PROBE,
+        "ekm_credential_usable",
+        "1 if it got a token, 0 if it was refused; no series where no answer was had.",
+        "credential",
+        "role",
+    ),
+    _info(
+        Memory.DECLARED,
+        "ekm_target_info",
+        "What is probed and how, with the labels given to the target; the tenant also from the vault's challenge.",
+        "key",
+        "credential",
+        "module",
+        "mode",
+        "cloud",
+        "tenant",
+        "generation",
+        "pin",
+        "vantage",
+    ),
+    _info(
+        Memory.DECLARED,
+        "ekm_instance_info",
+        "One SQL Server that depends on the target, as declared.",
+        "sql_instance",
+        "host",
+        "ag",
+    ),
+    _info(
+        Memory.KNOWN,
+        "ekm_vault_info",
+        "What the vault's diagnostic headers say of where and how it answered.",
+        "region",
+        "service_version",
+        "connection",
+    ),
+    _counted("ekm_path_changes_total", "Changes seen from one answer of the vault to the next.", "what"),
+)
+
+OF_OTHERS: Final = (
+    _shared(
+        Scope.CREDENTIAL,
+        Memory.KNOWN,
+        "ekm_credential_expiry_timestamp_seconds",
+        "When the credential ends, one series per source that knows it.",
+        "source",
+    ),
+    _shared(
+        Scope.CREDENTIAL,
+        Memory.NOW,
+        "ekm_credential_expiry_known",
+        "1 if any source knows when the credential ends, 0 if none does.",
+    ),
+    _shared(
+        Scope.VAULT,
+        Memory.PROBE,
+        "ekm_request_budget_ratio",
+        "Share of the vault's published limit that this exporter's requests used in the busiest 10 s of the last 60 s.",
+    ),
+    _shared(
+        Scope.ENDPOINT,
+        Memory.KNOWN,
+        "ekm_tls_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the chain that the endpoint showed ends.",
+    ),
+    _shared(
+        Scope.ENDPOINT,
+        Memory.KNOWN,
+        "ekm_clock_skew_seconds",
+        "Endpoint's clock minus this host's, from the answer's Date header, which tells whole seconds.",
+    ),
+    _shared(
+        Scope.CODE,
+        Memory.STATIC,
+        "ekm_error_info",
+        "What a code that a probe can see means, whose it is and what to do first.",
+        "symbol",
+        "category",
+        "owner",
+        "summary",
+        "action",
+        kind=Kind.INFO,
+    ),
+)
+
+OF_EXPORTER: Final = (
+    _exporter(Kind.INFO, "ekm_exporter_build_info", "This exporter.", "version", "python", "mode", memory=Memory.STATIC),
+    _exporter(
+        Kind.GAUGE,
+        "ekm_exporter_config_last_reload_successful",
+        "1 if the configuration was last read without a problem, else 0.",
+    ),
+    _exporter(
+        Kind.GAUGE, "ekm_exporter_config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
+    ),
+    _exporter(
+        Kind.GAUGE, "ekm_exporter_ready", "1 once the first probes have finished or their time is over, as /-/ready says it."
+    ),
+    _exporter(Kind.GAUGE, "ekm_exporter_targets", "Targets that this exporter probes, those of other shards not counted."),
+    MetricSpec(
+        name="ekm_exporter_schedule_lag_seconds",
+        kind=Kind.HISTOGRAM,
+        scope=Scope.EXPORTER,
+        memory=Memory.COUNTED,
+        says="How much later than planned probes started.",
+        buckets=LAG_BUCKETS,
+    ),
+    _exporter(Kind.COUNTER, "ekm_exporter_probes_skipped_total", "Planned probes that were not made.", "reason"),
+    _exporter(
+        Kind.COUNTER,
+        "ekm_exporter_probes_tainted_total",
+        "Probes during which the event loop lagged: their times are this exporter's, so counters and histograms leave them out.",
+    ),
+    _exporter(Kind.COUNTER, "ekm_exporter_requests_total", "Requests sent, by who was asked.", "endpoint"),
+    _exporter(Kind.COUNTER, "ekm_exporter_internal_errors_total", "Mistakes of the exporter itself; the log has each one."),
+    _exporter(
+        Kind.GAUGE, "ekm_exporter_event_loop_lag_seconds", "Longest that the event loop kept others waiting in the last 60 s."
+    ),
+)
+
+# Only in the answer of /probe, beside the target's gauges and infos.
+OF_PROBE: Final = (
+    _target(
+        Memory.PROBE, "ekm_probe_step_duration_seconds", "Duration of this step; a shared token's is that of the fetch.", "step"
+    ),
+    MetricSpec(
+        name="probe_success",
+        kind=Kind.GAUGE,
+        scope=Scope.EXPORTER,
+        memory=Memory.PROBE,
+        says="The same as ekm_probe_success under the name that blackbox probes use.",
+    ),
+    MetricSpec(
+        name="probe_duration_seconds",
+        kind=Kind.GAUGE,
+        scope=Scope.EXPORTER,
+        memory=Memory.PROBE,
+        says="The same as ekm_probe_duration_seconds under the name that blackbox probes use.",
+    ),
+)
+
+METRICS: Final[tuple[MetricSpec, ...]] = (*OF_TARGETS, *OF_OTHERS, *OF_EXPORTER)
+BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, OF_PROBE)}

@@ -1,0 +1,99 @@
+"""What is counted of one target: probes, failures, errors by code, 429 answers, durations, changes of path.
+
+For: adding a report to the counters by the rules of tainted probes and shared tokens. A number never falls.
+Not for: gauges (see `gauges`), rendering, or when a target is forgotten (see `recorder`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from exporter.config.model import Module, Target
+from exporter.core.catalogue import in_generation
+from exporter.core.faults import Fault
+from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
+from exporter.metrics.lines import Sample
+from exporter.metrics.table import ALERTED, PATH_PARTS, STEP_BUCKETS
+
+TOO_MANY_REQUESTS = 429
+
+
+def steps_of(module: Module) -> tuple[Step, ...]:
+    """The steps that a probe in this mode can make."""
+    return (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY) if module.mode is Mode.READ_ONLY else tuple(Step)
+
+
+@dataclass(slots=True)
+class Durations:
+    """A histogram's numbers: a count per bucket, not yet summed up, the last for what exceeds every bound; the sum in seconds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_BUCKETS) + 1))
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(STEP_BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class Tally:
+    """The counters of one target. `expect` creates those that must exist at 0 before anything happens."""
+
+    def __init__(self) -> None:
+        self.probes = 0
+        self.failures = 0
+        self.errors: dict[tuple[Step, int], int] = {}
+        self.throttled: dict[Step, int] = {}
+        self.durations: dict[Step, Durations] = {}
+        self.path_changes: dict[str, int] = dict.fromkeys(PATH_PARTS, 0)
+
+    def expect(self, target: Target, module: Module) -> None:
+        """Adds what is not counted yet; what has been counted stays, though the configuration may have changed."""
+        for step in steps_of(module):
+            self.throttled.setdefault(step, 0)
+            self.durations.setdefault(step, Durations())
+            for code, steps in ALERTED:
+                if step in steps:
+                    self.errors.setdefault((step, in_generation(code, target.generation)), 0)
+
+    def add(self, report: ProbeReport) -> None:
+        """Counts one report. Of a tainted one only the 429 answers, which are the vault's whoever was slow."""
+        for result in report.steps:
+            if is_throttled(result):
+                self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
+        if report.tainted:
+            return
+        self.probes += 1
+        self.failures += not report.success
+        for result in report.steps:
+            self._add_step(result)
+
+    def _add_step(self, result: StepResult) -> None:
+        if result.outcome is Outcome.SKIPPED:
+            return
+        if result.code is not None:
+            pair = (result.step, result.code)
+            self.errors[pair] = self.errors.get(pair, 0) + 1
+        if not result.shared:
+            self.durations.setdefault(result.step, Durations()).observe(result.duration)
+
+    def path_changed(self, parts: Iterable[str]) -> None:
+        for part in parts:
+            self.path_changes[part] += 1
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """Of every counter family, by name."""
+        return {
+            "ekm_probes_total": [((), self.probes)],
+            "ekm_probe_failures_total": [((), self.failures)],
+            "ekm_errors_total": [((("code", str(code)), ("step", step)), count) for (step, code), count in self.errors.items()],
+            "ekm_throttled_total": [((("step", step),), count) for step, count in self.throttled.items()],
+            "ekm_path_changes_total": [((("what", what),), count) for what, count in self.path_changes.items()],
+        }
+
+
+def is_throttled(result: StepResult) -> bool:
+    """A 429 that the endpoint itself gave, to this probe: not a proxy's, and not the answer to a token fetched by another."""
+    facts = result.facts
+    return facts is not None and facts.status == TOO_MANY_REQUESTS and facts.fault is not Fault.PROXY_STATUS and not result.shared
