@@ -1,0 +1,47 @@
+"""The targets as Prometheus' HTTP service discovery wants them, for the multi-target pattern over `/probe`.
+
+For: one group per target whose labels turn into the parameters of `/probe` and into what relabelling may pick from.
+Not for: deciding who may ask, nor for labels of the product's own series.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from exporter.config.model import Config, Target
+from exporter.core.durations import write
+
+
+class Group(TypedDict):
+    targets: list[str]
+    labels: dict[str, str]
+
+
+def groups(config: Config, *, address: str, timeout_offset: float) -> list[Group]:
+    """`address` is this exporter as Prometheus reaches it, host:port; relabelling may put others in its place."""
+    return [Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values()]
+
+
+def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:
+    settings, module = config.settings, config.modules[target.module]
+    labels = {
+        "__param_target": target.name,
+        "__param_module": target.module,
+        "__scrape_interval__": write(target.interval),
+        # Prometheus refuses a timeout above the interval; the offset is what /probe takes off again.
+        "__scrape_timeout__": write(min(target.interval, target.timeout + timeout_offset)),
+        "__meta_ekm_target": target.name,
+        "__meta_ekm_vault": target.vault,
+        "__meta_ekm_key": target.key,
+        "__meta_ekm_credential": target.credential,
+        "__meta_ekm_module": target.module,
+        "__meta_ekm_mode": module.mode.value,
+        "__meta_ekm_generation": target.generation.value,
+        "__meta_ekm_vantage": settings.vantage.value,
+    }
+    labels |= {f"__meta_ekm_label_{name}": value for name, value in target.labels.items()}
+    servers = list(dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each))
+    if servers:
+        # Comma at both ends, as Prometheus' own discoveries write lists: a rule can match `.*,SQLPRD01,.*`.
+        labels["__meta_ekm_sql_instances"] = f",{','.join(servers)},"
+    return labels

@@ -1,0 +1,135 @@
+"""Probes that somebody asks for: one at a time per target and module, and no oftener than the configuration allows.
+
+For: the rules of `/probe` that protect a vault from its watchers, however many Prometheus replicas and people ask.
+Not for: making a probe, reading requests, or rendering an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exporter.core.model import ProbeReport
+
+# How much of the offset may pass while waiting for the probe to hand over its report; the rest is for the way back.
+_SHARE_OF_OFFSET = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How long a probe may take. `seconds` is None where the target's own timeout holds; `patience` is the request's end."""
+
+    seconds: float | None
+    patience: float | None
+
+    @property
+    def cut_by_scrape(self) -> bool:
+        return self.seconds is not None
+
+
+def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Limit:
+    """What `X-Prometheus-Scrape-Timeout-Seconds` leaves for a probe, `offset` seconds being kept for the way back.
+
+    A header that is no positive number counts as none. Where it leaves nothing after the offset, half of it is used.
+    """
+    scrape = _positive(header)
+    if scrape is None:
+        return Limit(seconds=None, patience=None)
+    budget = scrape - offset if scrape > offset else scrape / 2
+    patience = budget + (scrape - budget) * _SHARE_OF_OFFSET
+    return Limit(seconds=budget if budget < target_timeout else None, patience=patience)
+
+
+def _positive(header: str | None) -> float | None:
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+Probe = Callable[[str, str, Limit], Awaitable[ProbeReport | None]]
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A report and its age in seconds; `age` is None for a probe that was made for this request."""
+
+    report: ProbeReport
+    age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    report: ProbeReport
+    at: float
+    cut: bool
+
+
+class OnDemand:
+    """Single flight and short memory per (target, module)."""
+
+    def __init__(self, probe: Probe, *, min_interval: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._probe = probe
+        self._min_interval = min_interval
+        self._clock = clock
+        self._flights: dict[_Key, tuple[asyncio.Task[ProbeReport | None], bool]] = {}
+        self._memory: dict[_Key, _Remembered] = {}
+
+    async def ask(self, target: str, module: str, limit: Limit) -> Answer | None:
+        """A report made now, made for somebody else at this moment, or remembered. None where none came in time.
+
+        A probe that a scrape timeout cut short answers only requests that would have cut it too.
+        """
+        key = (target, module)
+        try:
+            async with asyncio.timeout(limit.patience):
+                return await self._ask(key, limit)
+        except TimeoutError:
+            return None
+
+    async def _ask(self, key: _Key, limit: Limit) -> Answer | None:
+        while (flight := self._flights.get(key)) is not None:
+            task, cut = flight
+            report = await _finished(task)
+            if not cut or limit.cut_by_scrape:
+                return None if report is None else Answer(report=report)
+        if (known := self._remembered(key)) is not None and (not known.cut or limit.cut_by_scrape):
+            return Answer(report=known.report, age=self._clock() - known.at)
+        task = asyncio.create_task(self._fly(key, limit), name=f"probe on demand {key[0]}")
+        self._flights[key] = (task, limit.cut_by_scrape)
+        task.add_done_callback(lambda _: self._flights.pop(key, None))
+        report = await _finished(task)
+        return None if report is None else Answer(report=report)
+
+    async def _fly(self, key: _Key, limit: Limit) -> ProbeReport | None:
+        report = await self._probe(*key, limit)
+        if report is not None:
+            self._remember(key, _Remembered(report, self._clock(), limit.cut_by_scrape))
+        return report
+
+    def _remembered(self, key: _Key) -> _Remembered | None:
+        known = self._memory.get(key)
+        return known if known is not None and self._clock() - known.at < self._min_interval() else None
+
+    def _remember(self, key: _Key, new: _Remembered) -> None:
+        oldest = new.at - self._min_interval()
+        self._memory = {k: known for k, known in self._memory.items() if known.at > oldest}
+        self._memory[key] = new
+
+    async def close(self) -> None:
+        """End the probes in flight; requests that wait for one get no report."""
+        tasks = [task for task, _ in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _finished(task: asyncio.Task[ProbeReport | None]) -> ProbeReport | None:
+    """The task's report; a requester that goes away or loses patience does not take the probe with it."""
+    await asyncio.wait([task])
+    return None if task.cancelled() else task.result()

@@ -1,0 +1,52 @@
+"""Who may see which path."""
+
+import pytest
+
+from exporter.web.door import OPEN_PATHS, on_loopback, refused
+from exporter.web.options import web_options
+
+
+@pytest.mark.parametrize(
+    ("sockname", "loopback"),
+    [
+        (("127.0.0.1", 10377), True),
+        (("127.8.9.10", 1), True),
+        (("::1", 10377, 0, 0), True),
+        (("::ffff:127.0.0.1", 10377, 0, 0), True),
+        ("/run/ekm.sock", True),
+        (("10.0.0.5", 10377), False),
+        (("::ffff:10.0.0.5", 10377, 0, 0), False),
+        (("fe80::1%eth0", 10377, 0, 2), False),
+        (("0.0.0.0", 10377), False),  # noqa: S104 - an address to judge, nothing listens on it
+        (("not an address", 1), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_only_loopback_and_unix_sockets_count_as_this_host(sockname, loopback):
+    assert on_loopback(sockname) is loopback
+
+
+OUTSIDE = ("10.0.0.5", 10377)
+PAGES = ("/", "/targets", "/targets/{name}", "/api/v1/targets", "/config", "/explain/{code}", "/-/reload", "")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_refused_on_other_addresses(path):
+    assert refused(path, OUTSIDE, web_options())
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("flags", [{"enable_pages": True}, {"own_lock": True}], ids=str)
+def test_pages_are_served_everywhere_where_the_user_said_so(path, flags):
+    assert not refused(path, OUTSIDE, web_options(**flags))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_served_on_loopback(path):
+    assert not refused(path, ("127.0.0.1", 10377), web_options())
+
+
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
+    assert not refused(path, OUTSIDE, web_options())

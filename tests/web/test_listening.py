@@ -1,0 +1,118 @@
+"""Addresses, ports in use, and an end that waits for nobody."""
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import ClientSession, web
+
+from exporter.web.server import ListenAddress, ListenError, WebServer, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":10377", ListenAddress("", 10377)),
+        ("127.0.0.1:10377", ListenAddress("127.0.0.1", 10377)),
+        ("[::1]:10377", ListenAddress("::1", 10377)),
+        ("[fe80::1%eth0]:1", ListenAddress("fe80::1%eth0", 1)),
+        ("localhost:0", ListenAddress("localhost", 0)),
+    ],
+)
+def test_addresses_are_read_as_go_reads_them(text, address):
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "10377", "127.0.0.1", "::1:10377", ":http", ":65536", ":-1", "[::1]10377", ":²"])
+def test_an_address_that_is_none_is_refused_with_the_way_to_write_it(text):
+    with pytest.raises(ValueError, match="write HOST:PORT") as caught:
+        parse_address(text)
+    assert "\n" not in str(caught.value)
+
+
+def app_of(handler):
+    app = web.Application()
+    app.router.add_get("/", handler)
+    return app
+
+
+async def hello(_request):
+    return web.Response(text="hello")
+
+
+async def test_it_listens_on_several_addresses_and_tells_the_real_ports():
+    addresses = [parse_address("127.0.0.1:0"), parse_address("localhost:0"), parse_address(":0")]
+    async with WebServer(app_of(hello), addresses) as server, ClientSession() as session:
+        assert len(set(server.urls)) == 3
+        assert all(not url.endswith(":0") for url in server.urls)
+        for url in server.urls:
+            async with session.get(url) as response:
+                assert await response.text() == "hello"
+
+
+async def test_it_listens_on_ipv6_loopback():
+    async with WebServer(app_of(hello), [parse_address("[::1]:0")]) as server, ClientSession() as session:
+        assert server.urls[0].startswith("http://[::1]:")
+        async with session.get(server.urls[0]) as response:
+            assert response.status == 200
+
+
+async def test_a_port_in_use_is_one_clear_line_and_no_other_address_stays_open():
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as spare:
+        port, free_port = taken.getsockname()[1], spare.getsockname()[1]
+        spare.close()
+        server = WebServer(app_of(hello), [ListenAddress("127.0.0.1", free_port), ListenAddress("127.0.0.1", port)])
+        with pytest.raises(ListenError) as caught:
+            await server.start()
+        assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: address already in use"
+        socket.create_server(("127.0.0.1", free_port)).close()
+
+
+async def test_a_port_in_use_on_every_interface_is_told_as_it_was_written():
+    async with WebServer(app_of(hello), [parse_address(":0")]) as first:
+        port = first.listening[0].port
+        with pytest.raises(ListenError, match=f"^cannot listen on :{port}: address already in use$"):
+            await WebServer(app_of(hello), [ListenAddress("", port)]).start()
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("203.0.113.1:1", "cannot listen on 203.0.113.1:1: cannot assign requested address"),
+        ("no-such-host.invalid:1", "cannot listen on no-such-host.invalid:1: no such host"),
+    ],
+)
+async def test_an_address_that_is_not_ours_is_one_clear_line(address, line):
+    with pytest.raises(ListenError) as caught:
+        await WebServer(app_of(hello), [parse_address(address)]).start()
+    assert str(caught.value) == line
+
+
+async def test_stopping_does_not_wait_for_a_scraper_that_stopped_reading():
+    begun = asyncio.Event()
+
+    async def endless(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        begun.set()
+        while True:
+            await response.write(b"x" * 65536)
+
+    server = WebServer(app_of(endless), [parse_address("127.0.0.1:0")])
+    await server.start()
+    with socket.create_connection(("127.0.0.1", server.listening[0].port)) as deaf:
+        deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        before = asyncio.get_running_loop().time()
+        await server.stop()
+        assert asyncio.get_running_loop().time() - before <= 2.0
+
+
+async def test_a_header_beyond_the_limit_is_refused():
+    async with WebServer(app_of(hello), [parse_address("127.0.0.1:0")]) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.listening[0].port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()

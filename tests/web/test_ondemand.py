@@ -1,0 +1,179 @@
+"""Probes on request: one at a time, not too often, and never longer than the scrape allows."""
+
+import asyncio
+
+import pytest
+
+from exporter.core.model import Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
+
+NO_LIMIT = Limit(seconds=None, patience=None)
+CUT = Limit(seconds=1.0, patience=30.0)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds", "patience"),
+    [
+        (None, None, None),
+        ("", None, None),
+        ("garbage", None, None),
+        ("nan", None, None),
+        ("inf", None, None),
+        ("-inf", None, None),
+        ("-5", None, None),
+        ("0", None, None),
+        ("1e999", None, None),
+        ("10", 9.5, 9.75),
+        ("10.000000", 9.5, 9.75),
+        ("11", None, 10.75),
+        ("60", None, 59.75),
+        ("1", 0.5, 0.75),
+        ("0.5", 0.25, 0.375),
+        ("0.2", 0.1, 0.15),
+    ],
+)
+def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, patience):
+    limit = limit_of(header, offset=0.5, target_timeout=10.0)
+    assert limit.seconds == pytest.approx(seconds)
+    assert limit.patience == pytest.approx(patience)
+    assert limit.cut_by_scrape is (seconds is not None)
+
+
+def report(number: int = 1) -> ProbeReport:
+    steps = (StepResult(step=Step.CHALLENGE, outcome=Outcome.OK, duration=0.01),)
+    return ProbeReport(
+        target="a", started_at=float(number), duration=0.01, steps=steps, readiness=Readiness(ready=True, why="ready")
+    )
+
+
+class Vault:
+    """Counts probes and holds each until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Limit]] = []
+        self.go = asyncio.Event()
+        self.now = 0.0
+
+    async def probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
+        self.asked.append((target, module, limit))
+        await self.go.wait()
+        return report(len(self.asked))
+
+    def desk(self) -> OnDemand:
+        return OnDemand(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_requests_at_the_same_time_share_one_probe():
+    vault = Vault()
+    desk = vault.desk()
+    asking = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT)) for _ in range(5)]
+    await settle()
+    vault.go.set()
+    answers = await asyncio.gather(*asking)
+    assert len(vault.asked) == 1
+    assert answers == [Answer(report=report(1))] * 5
+
+
+async def test_another_module_or_target_is_another_probe():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    for target, module in (("a", "default"), ("a", "other"), ("b", "default")):
+        await desk.ask(target, module, NO_LIMIT)
+    assert [each[:2] for each in vault.asked] == [("a", "default"), ("a", "other"), ("b", "default")]
+
+
+async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    await desk.ask("a", "default", NO_LIMIT)
+    vault.now = 4.9
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(1), age=4.9)
+    vault.now = 5.0
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
+
+
+async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_cut_it():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    await desk.ask("a", "default", CUT)
+    assert await desk.ask("a", "default", CUT) == Answer(report=report(1), age=0.0)
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
+    assert await desk.ask("a", "default", CUT) == Answer(report=report(2), age=0.0)
+
+
+async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
+    vault = Vault()
+    desk = vault.desk()
+    impatient = asyncio.create_task(desk.ask("a", "default", CUT))
+    await settle()
+    patient = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    await settle()
+    assert len(vault.asked) == 1
+    vault.go.set()
+    assert await impatient == Answer(report=report(1))
+    assert await patient == Answer(report=report(2))
+
+
+async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it():
+    vault = Vault()
+    desk = vault.desk()
+    patient = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    await settle()
+    assert await desk.ask("a", "default", Limit(seconds=None, patience=0.001)) is None
+    vault.go.set()
+    assert await patient == Answer(report=report(1))
+    assert len(vault.asked) == 1
+
+
+async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
+    vault = Vault()
+    desk = vault.desk()
+    leaving = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    staying = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    await settle()
+    leaving.cancel()
+    await settle()
+    vault.go.set()
+    assert await staying == Answer(report=report(1))
+
+
+async def test_memory_holds_no_more_than_the_minimum_interval_needs():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    for number in range(100):
+        vault.now = float(number)
+        await desk.ask(f"target-{number}", "default", NO_LIMIT)
+    assert len(desk._memory) <= 6
+
+
+async def test_closing_ends_the_probes_in_flight_and_their_waiters():
+    vault = Vault()
+    desk = vault.desk()
+    asking = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    await settle()
+    await desk.close()
+    assert await asking is None
+
+
+async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
+    calls = []
+
+    async def broken_once(target: str, module: str, limit: Limit) -> ProbeReport | None:
+        calls.append((target, module, limit))
+        if len(calls) == 1:
+            raise RuntimeError("broken")
+        return report(2)
+
+    desk = OnDemand(broken_once, min_interval=lambda: 5.0)
+    with pytest.raises(RuntimeError, match="broken"):
+        await desk.ask("a", "default", NO_LIMIT)
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))

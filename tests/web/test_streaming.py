@@ -1,0 +1,77 @@
+"""Long answers: the same bytes however they are sent, and nobody waits for a client that does not read."""
+
+import asyncio
+import gzip
+import socket
+
+import pytest
+from aiohttp import ClientPayloadError, ClientSession, web
+
+from exporter.web import streaming
+from exporter.web.server import ListenAddress, WebServer
+
+PIECES = [b"# HELP a b\n", b"", b"x" * 300_000, b"a 1\n" * 50_000, b"end\n"]
+WHOLE = b"".join(PIECES)
+
+
+async def pieces():
+    for piece in PIECES:
+        yield piece
+
+
+def serving(source, *, zipped=False):
+    async def handler(request):
+        return await streaming.stream(request, source(), headers={"Content-Type": "text/plain"}, gzip=zipped)
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    return WebServer(app, [ListenAddress("127.0.0.1", 0)])
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_what_arrives_is_what_was_made(zipped):
+    async with serving(pieces, zipped=zipped) as server, ClientSession(auto_decompress=False) as session:
+        async with session.get(server.urls[0]) as response:
+            body = await response.read()
+            assert response.headers.get("Content-Encoding") == ("gzip" if zipped else None)
+        assert (gzip.decompress(body) if zipped else body) == WHOLE
+        assert not zipped or len(body) < len(WHOLE) / 10
+
+
+async def test_head_has_the_headers_and_no_body():
+    async def never():
+        raise AssertionError("rendered for nobody")
+        yield b""
+
+    async with serving(never, zipped=True) as server, ClientSession() as session, session.head(server.urls[0]) as response:
+        assert response.status == 200
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert await response.read() == b""
+
+
+async def test_a_fault_in_the_middle_leaves_an_answer_that_shows_it_is_incomplete():
+    async def broken():
+        yield b"a 1\n"
+        raise RuntimeError("broken")
+
+    async with serving(broken) as server, ClientSession() as session, session.get(server.urls[0]) as response:
+        with pytest.raises(ClientPayloadError):
+            await response.read()
+
+
+async def test_a_client_that_stops_reading_is_cut_off(monkeypatch):
+    monkeypatch.setattr(streaming, "SECONDS_TO_TAKE_IT", 0.2)
+    ended = asyncio.Event()
+
+    async def endless():
+        try:
+            while True:
+                yield b"x" * 65536
+        finally:
+            ended.set()
+
+    async with serving(endless) as server:
+        with socket.create_connection(("127.0.0.1", server.listening[0].port)) as deaf:
+            deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                await ended.wait()

@@ -1,0 +1,52 @@
+"""The two prefixes as blackbox_exporter derives them."""
+
+import pytest
+
+from exporter.web.options import web_options
+
+
+@pytest.mark.parametrize(
+    ("external_url", "route_prefix", "served_at", "linked_at"),
+    [
+        ("", None, "", ""),
+        ("", "/", "", ""),
+        ("", "ekm", "/ekm", "/ekm"),
+        ("", "/ekm/", "/ekm", "/ekm"),
+        ("https://prom.example/ekm/", None, "/ekm", "/ekm"),
+        ("https://prom.example", None, "", ""),
+        ("https://prom.example/ekm", "/", "", "/ekm"),
+        ("/a/b", None, "/a/b", "/a/b"),
+        ("http://prom.example/out", "/in", "/in", "/out"),
+    ],
+)
+def test_the_prefixes_follow_the_external_url_unless_told_otherwise(external_url, route_prefix, served_at, linked_at):
+    options = web_options(external_url=external_url, route_prefix=route_prefix)
+    assert (options.route_prefix, options.link_prefix) == (served_at, linked_at)
+
+
+@pytest.mark.parametrize(
+    ("external_url", "message"),
+    [
+        ("ftp://host/", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
+        ("//host/path", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
+        ("http:/path", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
+        ("http://host/?a=b", "--web.external-url: neither a query nor a fragment may follow the path"),
+        ("http://[::1/", "--web.external-url: Invalid IPv6 URL"),
+    ],
+)
+def test_an_external_url_that_is_none_is_refused_in_one_line(external_url, message):
+    with pytest.raises(ValueError, match=r"^--web\.external-url") as caught:
+        web_options(external_url=external_url)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("route_prefix", ["/a{b}", "a?b", "a#b", "a\nb"])
+def test_a_route_prefix_that_cannot_be_a_path_is_refused(route_prefix):
+    with pytest.raises(ValueError, match="cannot be a path"):
+        web_options(route_prefix=route_prefix)
+
+
+@pytest.mark.parametrize("offset", [-0.1, float("nan"), float("inf")])
+def test_a_timeout_offset_must_be_a_number_of_seconds(offset):
+    with pytest.raises(ValueError, match=r"^--timeout-offset"):
+        web_options(timeout_offset=offset)
