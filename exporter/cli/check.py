@@ -1,0 +1,67 @@
+"""`ekm-exporter check`: is this configuration good, what does it come to, what would it cost?
+
+For: printing what `exporter.config` has found. Starts nothing and asks nobody.
+Not for: rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from exporter.config import Loaded, cost, effective, load
+
+FINE, BAD_CONFIGURATION = 0, 2
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command and its flags."""
+    parser = subparsers.add_parser(
+        "check",
+        help="validate a configuration",
+        description="Validates a configuration: prints every problem and every warning, and starts nothing.",
+        epilog="example: ekm-exporter check --config.file ekm.yml --print-effective",
+    )
+    parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
+    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration, secrets masked")
+    parser.add_argument("--cost", action="store_true", help="print requests, billable operations and sign-ins a month")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where there is no problem, 2 where there is one."""
+    loaded = load(args.config_file)
+    print_findings(loaded)
+    config = loaded.config
+    if config is None:
+        print(summary(args.config_file, loaded), file=sys.stderr)
+        return BAD_CONFIGURATION
+    # What was asked for goes to standard output alone, so that it can be kept in a file.
+    asked = [text for wanted, text in ((args.print_effective, effective), (args.cost, cost)) if wanted]
+    print(summary(args.config_file, loaded), file=sys.stderr if asked else sys.stdout)
+    print("\n".join(text(config).rstrip("\n") for text in asked), end="\n" if asked else "")
+    return FINE
+
+
+def print_findings(loaded: Loaded) -> None:
+    """Every problem and every warning on standard error, one line each."""
+    for problem in loaded.problems:
+        print(problem, file=sys.stderr)
+    for warning in loaded.warnings:
+        print(f"{warning.where}: warning: {warning.what}", file=sys.stderr)
+
+
+def summary(path: Path, loaded: Loaded) -> str:
+    """`ekm.yml: 12 targets, 3 credentials: no problem, 2 warnings`."""
+    found = f"{_count(len(loaded.problems), 'problem')}, {_count(len(loaded.warnings), 'warning')}"
+    config = loaded.config
+    if config is None:
+        return f"{path}: {found}"
+    return f"{path}: {_count(len(config.targets), 'target')}, {_count(len(config.credentials), 'credential')}: {found}"
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 0:
+        return f"no {noun}"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,166 @@
+"""How vaults, keys, hosts, proxies and labels are written.
+
+For: the kinds with a rule of Azure, of the connector, of curl or of Prometheus behind them.
+Not for: asking whether any of them exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from exporter.config.document import Mapping, Node, Sequence
+from exporter.config.kinds import TEXT, matching, text
+from exporter.config.problems import Spot
+from exporter.config.sections import Kind, complain_of_type, keys_once
+from exporter.core.endpoints import vault_host
+from exporter.core.preflight import key_name_findings
+
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
+_HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?")
+_TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+_API_VERSION = re.compile(r"[0-9]\.[0-9]{1,2}|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview(?:\.[0-9]+)?)?")
+_SECRET_PATH = re.compile(r"/secrets/[A-Za-z0-9-]{1,127}(?:/[A-Za-z0-9]{1,64})?")
+_NO_PROXY = re.compile(r"\*|\.?[A-Za-z0-9\[\]:*._-]+")
+
+# Labels of the per-target series or of Prometheus itself, and those that ekm_target_info has anyway.
+RESERVED_LABELS = frozenset({"target", "vault", "key", "credential", "module", "job", "instance", "le"})
+INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage"})
+
+
+def _key(value: str) -> tuple[str, str | None]:
+    if "://" in value:
+        raise ValueError("expected NAME/VERSION, not the URL of the key")
+    name, slash, version = value.partition("/")
+    if findings := key_name_findings(name):
+        raise ValueError("; ".join(finding.text for finding in findings))
+    if slash and not _VERSION.fullmatch(version):
+        raise ValueError("expected NAME/VERSION, the version in letters and digits")
+    return name, version or None
+
+
+def _host_port(value: str) -> str:
+    match = _HOST_PORT.fullmatch(value)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise ValueError("expected HOST:PORT, an IPv6 address in brackets")
+    return value.lower()
+
+
+def _split(value: str, schemes: Collection[str], expected: str) -> SplitResult:
+    """The parts of a URL. The message must not hold the URL: a password may stand in it."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # its text may quote the password
+        raise ValueError(expected) from None
+    if "@" in parts.netloc:
+        raise ValueError(f"{expected} without user and password: a secret never stands in the configuration")
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or parts.query or parts.fragment or "\\" in value:
+        raise ValueError(expected)
+    if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
+        raise ValueError(expected)
+    return parts
+
+
+def _authority(value: str) -> str:
+    expected = "expected https://HOST[:PORT]"
+    if _split(value, ("https",), expected).path not in ("", "/"):
+        raise ValueError(f"{expected} without a path: the challenge names the tenant")
+    return value.rstrip("/").lower()
+
+
+def _proxy(value: str) -> str:
+    expected = "expected http://HOST:PORT or https://HOST:PORT"
+    if _split(value, ("http", "https"), expected).path not in ("", "/"):
+        raise ValueError(expected)
+    return value.rstrip("/")
+
+
+def _secret_url(value: str) -> str:
+    expected = "expected https://VAULT/secrets/NAME"
+    if not _SECRET_PATH.fullmatch(_split(value, ("https",), expected).path):
+        raise ValueError(expected)
+    return value
+
+
+VAULT = text("vault name, host name or https URL", vault_host)
+KEY = text("`NAME/VERSION` or `NAME`", _key)
+TENANT = matching("GUID or domain", _TENANT, "expected a tenant: its GUID or one of its domain names")
+API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
+AUTHORITY = text("`https://HOST[:PORT]`", _authority)
+PROXY_URL = text("`http[s]://HOST:PORT`", _proxy)
+SECRET_URL = text("URL of a Key Vault secret", _secret_url)
+NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
+
+
+def labels(reserved: Collection[str]) -> Kind:
+    """Label names to values, as text."""
+
+    def read(node: Node, spot: Spot) -> dict[str, str] | None:
+        if not isinstance(node, Mapping):
+            complain_of_type(node, spot, "a mapping of label names to texts")
+            return None
+        found = {}
+        for key, value, at in keys_once(node, spot):
+            if complaint := _label_name(key.text, reserved):
+                at.at(key.line, key.column).error(complaint)
+            elif (usable := TEXT.read(value, at)) is not None:
+                found[key.text] = usable
+        return found
+
+    return Kind("labels", read)
+
+
+_INSTANCE = labels(RESERVED_LABELS)
+
+
+def _instances(node: Node, spot: Spot) -> tuple[dict[str, str], ...] | None:
+    if not isinstance(node, Sequence):
+        complain_of_type(node, spot, "a list")
+        return None
+    found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+    for index, item in enumerate(node.items):
+        at = spot.item(index).at(item.line, item.column)
+        instance = _INSTANCE.read(item, at)
+        if instance is None or not isinstance(item, Mapping):
+            continue
+        if all(key.text != "sql_instance" for key, _ in item.entries):
+            at.child("sql_instance").error("is required")
+        if found.setdefault(frozenset(instance.items()), instance) is not instance:
+            at.error("the same SQL Server twice")
+    return tuple(found.values())
+
+
+INSTANCES = Kind("list of: labels, `sql_instance` among them", _instances)
+
+
+def _label_name(name: str, reserved: Collection[str]) -> str:
+    if not _LABEL_NAME.fullmatch(name):
+        return "not a label name: letters, digits and underscores, no digit first"
+    if name.startswith("__"):
+        return "label names that start with __ belong to Prometheus"
+    if name in reserved:
+        return "reserved: the exporter or Prometheus sets this label itself"
+    return ""
+
+
+def _connect_to(node: Node, spot: Spot) -> dict[str, str] | None:
+    if not isinstance(node, Mapping):
+        complain_of_type(node, spot, 'a mapping of "HOST:PORT" to "HOST:PORT"')
+        return None
+    found: dict[str, str] = {}
+    for key, value, at in keys_once(node, spot):
+        source, target = _HOST_PORT_KIND.read(key, at.at(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
+        if source in found:
+            at.at(key.line, key.column).error("the same host and port twice")
+        elif source is not None and target is not None:
+            found[source] = target
+    return found
+
+
+_HOST_PORT_KIND: Any = text("HOST:PORT", _host_port)
+CONNECT_TO = Kind('`"HOST:PORT": "HOST:PORT"`', _connect_to)

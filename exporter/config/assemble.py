@@ -1,0 +1,135 @@
+"""From the gathered sections to a `Config`: what must be unique, what must exist, how the parts become one.
+
+For: the rules between sections and between files.
+Not for: reading files (`gather`), the rules of one credential, module or target (in the modules of those names).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from exporter.config.credentials import build_credential
+from exporter.config.gather import Gathered
+from exporter.config.model import Config, Credential, Module, Settings, Target
+from exporter.config.modules import build_module
+from exporter.config.problems import Problems, Spot
+from exporter.config.schema import REFERENCES
+from exporter.config.sections import Section, nearest
+from exporter.config.targets import Written, build_globals, build_target
+
+DEFAULT_MODULE = "default"
+JITTER = 0.1  # the scheduler shortens an interval by at most this share
+
+
+@dataclass(slots=True)
+class Declared:
+    """What was written under which name, for complaints that come later."""
+
+    main: Spot
+    credentials: dict[str, Section | None] = field(default_factory=dict)
+    modules: dict[str, Section | None] = field(default_factory=dict)
+    targets: dict[str, Written] = field(default_factory=dict)
+    concurrency: bool = False
+
+
+def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Declared | None]:
+    """The configuration, None where there is any problem; it is reported either way."""
+    if not gathered.parts:
+        return None, None
+    parts = gathered.parts
+    declared = Declared(parts[0].spot)
+    _declare_names(parts, declared)
+    _check_references(parts, declared)
+    globals_ = build_globals(parts[0].get("global"), declared.main)
+    targets = [build_target(written, globals_) for written in _declare_targets(parts, declared)]
+    credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
+    modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
+    if problems.errors:
+        return None, declared
+    config = Config(
+        settings=globals_.settings,
+        credentials={credential.name: credential for credential in credentials if credential is not None},
+        modules=_modules(modules),
+        targets={target.name: target for target in targets if target is not None},
+        files=tuple(gathered.files),
+    )
+    if not declared.concurrency:
+        config = replace(config, settings=replace(config.settings, concurrency=_enough(config)))
+    return config, declared
+
+
+def _modules(modules: list[Module]) -> dict[str, Module]:
+    found = {module.name: module for module in modules}
+    return found if DEFAULT_MODULE in found else {DEFAULT_MODULE: Module(name=DEFAULT_MODULE), **found}
+
+
+def _enough(config: Config) -> int:
+    """As many probes as are in flight when every target times out every time."""
+    busy = math.fsum(target.timeout / (target.interval * (1 - JITTER)) for target in config.targets.values())
+    return max(Settings().concurrency, math.ceil(busy))
+
+
+def _declare_names(parts: list[Section], declared: Declared) -> None:
+    settings: Section | None = parts[0].get("global")
+    declared.concurrency = settings is not None and settings.written("concurrency")
+    for part in parts:
+        for kind, known in (("credentials", declared.credentials), ("modules", declared.modules)):
+            for name, section in (part.get(kind) or {}).items():
+                first = known.setdefault(name, section)
+                if first is not section and first is not None and section is not None:
+                    section.spot.error(f"declared twice, first at {first.spot.where}")
+
+
+def _declare_targets(parts: list[Section], declared: Declared) -> Iterator[Written]:
+    count = 0
+    for part in parts:
+        for section in part.get("targets") or ():
+            count += 1
+            written = Written(section, part.get("target_defaults"))
+            name = section.get("name")
+            if name is not None and declared.targets.setdefault(name, written) is not written:
+                first = declared.targets[name].own.spot_of("name")
+                section.spot_of("name").error(f"another target has this name, at {first.where}")
+            yield written
+    if not count and not any(part.written("targets") and part.get("targets") != [] for part in parts):
+        declared.main.child("targets").error("at least one target is needed")
+
+
+def _check_references(parts: list[Section], declared: Declared) -> None:
+    known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
+    for section in _referring(parts):
+        for name, kind in REFERENCES.items():
+            reference = section.get(name)
+            if isinstance(reference, str) and reference not in known[kind]:
+                section.spot_of(name).error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
+    for name, written in declared.credentials.items():
+        if written is not None and written.get("graph_credential") == name:
+            written.spot_of("graph_credential").error("a credential cannot ask for itself: name another one")
+
+
+def _referring(parts: list[Section]) -> Iterator[Section]:
+    for part in parts:
+        yield from (section for section in (part.get("credentials") or {}).values() if section is not None)
+        lenders = [part.get("target_defaults")] if part.get("target_defaults") is not None else []
+        for section in (*lenders, *(part.get("targets") or ())):
+            yield section
+            yield from section.get("retained") or ()
+
+
+def credentials_in_use(config: Config) -> set[str]:
+    """The names of every credential that some target, directly or through another credential, asks with."""
+    used: set[str | None] = set()
+    for target in config.targets.values():
+        used |= {target.credential, target.next_credential, target.recovery_credential}
+        used |= {retained.credential for retained in target.retained}
+    credentials: list[Credential] = [config.credentials[name] for name in used if name is not None]
+    return {credential.name for credential in credentials} | {
+        credential.graph_credential for credential in credentials if credential.graph_credential is not None
+    }
+
+
+def same_probe(target: Target) -> tuple[str, str, str, str]:
+    """Two targets with an equal answer ask the same vault the same thing."""
+    return target.vault, target.key.lower(), target.credential, target.module

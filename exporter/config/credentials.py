@@ -1,0 +1,93 @@
+"""From the written credentials to checked ones, with a look at the secrets themselves.
+
+For: what one credential needs, the connector's rules for its string, files that must be there.
+Not for: how fields are written (`schema`), references (`references`), signing in.
+"""
+
+from __future__ import annotations
+
+from exporter.config.files import FileUnreadableError, read_whole, world_readable
+from exporter.config.keeper import CERTIFICATE_LIMIT
+from exporter.config.model import Credential, CredentialKind, SecretSource
+from exporter.config.problems import Spot
+from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES
+from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.config.sections import Section
+from exporter.core.preflight import connector_secret_findings
+
+
+def build_credential(name: str, section: Section) -> Credential | None:
+    """The credential; None where it has no usable type. Whatever else is wrong has been reported."""
+    kind: CredentialKind | None = section.get("type")
+    if kind is None:
+        return None
+    if kind in NEEDS_CLIENT_ID and not section.written("client_id"):
+        section.spot.child("client_id").error("is required")
+    stem, needed = SOURCES.get(kind, ("", False))
+    source = secret_source(section, stem, needed=needed) if stem else None
+    if source is not None:
+        _look_at_secret(source, section.spot_of(_written(section, stem)), kind)
+    if section.get("certificate_file") is not None:
+        _look_at_certificate(section)
+    is_password = kind is CredentialKind.CLIENT_CERTIFICATE
+    return Credential(
+        name=name,
+        kind=kind,
+        tenant_id=section.get("tenant_id"),
+        client_id=section.get("client_id"),
+        secret=None if is_password else source,
+        certificate_file=section.get("certificate_file"),
+        password=source if is_password else None,
+        expires_on=section.get("expires_on"),
+        graph_credential=section.get("graph_credential"),
+        key_vault_secret=section.get("key_vault_secret"),
+    )
+
+
+def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
+    """Where a secret is, from the fields STEM_file and STEM_env, of which at most one may be written."""
+    in_file, in_environment = f"{stem}_file", f"{stem}_env"
+    if section.written(in_file) and section.written(in_environment):
+        section.spot_of(in_environment).error(f"the secret has two places: write this or {in_file}")
+        return None
+    if needed and not section.written(in_file) and not section.written(in_environment):
+        section.spot.child(in_file).error(f"is required, or {in_environment}")
+    if (file := section.get(in_file)) is not None:
+        return SecretSource(file=file)
+    if (variable := section.get(in_environment)) is not None:
+        return SecretSource(env=variable)
+    return None
+
+
+def look_at_secret(source: SecretSource, spot: Spot) -> str | None:
+    """Read the secret once and report why it cannot be used. The complaint names no path: somebody may have pasted a secret there."""
+    if source.file is not None and world_readable(source.file):
+        spot.warn("every user of this host may read the file")
+    try:
+        return read_secret(source)
+    except SecretUnreadableError as error:
+        spot.error(error.what)
+        return None
+
+
+def _look_at_secret(source: SecretSource, spot: Spot, kind: CredentialKind) -> None:
+    text = look_at_secret(source, spot)
+    if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
+        for finding in connector_secret_findings(text):
+            spot.error(finding.text)
+
+
+def _look_at_certificate(section: Section) -> None:
+    spot = section.spot_of("certificate_file")
+    file = section.get("certificate_file")
+    if world_readable(file):
+        spot.warn("every user of this host may read the file")
+    try:
+        if not read_whole(file, limit=CERTIFICATE_LIMIT):
+            spot.error("is empty")
+    except FileUnreadableError as error:
+        spot.error(str(error))
+
+
+def _written(section: Section, stem: str) -> str:
+    return f"{stem}_file" if section.written(f"{stem}_file") else f"{stem}_env"

@@ -1,0 +1,244 @@
+"""The bytes of one YAML file as a tree in which every node knows its line and column.
+
+For: what makes a text no YAML that we accept: encoding, control characters, tabs, tags, too much or too deep of anything.
+Not for: what a configuration means. Built from libyaml's events, not its nodes: the limits hold while the tree grows, so an
+alias inside an alias inside an alias costs nothing before it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import yaml
+
+SIZE_LIMIT = 16 * 1024 * 1024
+DEPTH_LIMIT = 32
+NODE_LIMIT = 1_000_000  # of one file, each alias counted as what it stands for
+
+
+class Type(Enum):
+    """What YAML takes an unquoted word for; the value reads after "expected …, found"."""
+
+    TEXT = "a text"
+    NUMBER = "a number"
+    BOOL = "true or false"
+    DATE = "a date"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    line: int
+    column: int
+    text: str = field(repr=False)
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    line: int
+    column: int
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    line: int
+    column: int
+    entries: tuple[tuple[Scalar, Node], ...]
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class DocumentError(Exception):
+    """Why the text is no document, and where (from 1). The message holds nothing of the text."""
+
+    def __init__(self, line: int, column: int, message: str) -> None:
+        super().__init__(message)
+        self.line, self.column, self.message = line, column, message
+
+
+def read_document(data: bytes) -> Node:
+    """The only document in `data`. Raises DocumentError."""
+    text = _decode(data)
+    root = _build(text)
+    if root is None or (isinstance(root, Scalar) and root.type is Type.NOTHING):
+        raise DocumentError(1, 1, "the file is empty")
+    return root
+
+
+_CORE = "tag:yaml.org,2002:"
+_SCALAR_TAGS = {
+    "str": Type.TEXT,
+    "int": Type.NUMBER,
+    "float": Type.NUMBER,
+    "bool": Type.BOOL,
+    "null": Type.NOTHING,
+    "timestamp": Type.DATE,
+    "merge": Type.TEXT,
+    "value": Type.TEXT,
+}
+# What YAML itself allows, and not a lone surrogate either.
+_REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith(_UTF16):
+        raise DocumentError(1, 1, "UTF-16: save the file as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        raise DocumentError(before.count(b"\n") + 1, column, f"not UTF-8: byte 0x{data[error.start]:02x}") from None
+    refused = _REFUSED.search(text)
+    if refused is not None:
+        good = text[: refused.start()]
+        message = f"not a text file: character U+{ord(refused[0]):04X}"
+        raise DocumentError(good.count("\n") + 1, len(good) - good.rfind("\n"), message)
+    return text
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come yet."""
+
+    line: int
+    column: int
+    anchor: str | None
+    nodes: list[Node]
+    mapping: bool
+    size: int = 1
+    height: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    node: Node
+    size: int
+    height: int
+
+
+def _build(text: str) -> Node | None:
+    builder = _Builder()
+    try:
+        for event in _events(text):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, text) from None
+    except yaml.YAMLError:
+        raise DocumentError(1, 1, "not YAML") from None
+    return builder.root
+
+
+def _events(text: str) -> Iterator[Any]:
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml: ten times as fast
+    return yaml.parse(text, Loader=loader)
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    lines = text.split("\n")
+    indentation = re.match(r"[ \t]*", lines[line])[0] if line < len(lines) else ""  # type: ignore[index]
+    if "\t" in indentation:
+        return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: YAML is indented with spaces only")
+    # The parser's own sentences quote at most one character.
+    says = " ".join(part for part in (error.problem, error.context) if part)
+    return DocumentError(line + 1, column + 1, f"not YAML: {says}")
+
+
+class _Builder:
+    """Takes events one by one; the nesting is a list, never Python's stack."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Anchored] = {}
+        self._nodes = 0
+        self._resolver: Any = yaml.resolver.Resolver()
+
+    def take(self, event: Any) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._add(self._scalar(event), anchor=event.anchor)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._start(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end()
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent() if self.root is not None:
+                raise _refused(event, "a second document: one file holds one")
+
+    def _scalar(self, event: Any) -> Scalar:
+        tag = event.tag
+        if tag is None or tag == "!":
+            plain = (event.implicit[0], event.implicit[1]) if tag is None else (False, True)
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, plain)
+        type_ = _SCALAR_TAGS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
+        if type_ is None:
+            raise _refused(event, "a tag that is not one of YAML's own types")
+        return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
+
+    def _start(self, event: Any) -> None:
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
+            raise _refused(event, "a tag that is not one of YAML's own types")
+        if len(self._open) >= DEPTH_LIMIT:
+            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
+        mark = event.start_mark
+        self._open.append(_Open(mark.line + 1, mark.column + 1, event.anchor, [], mapping))
+
+    def _end(self) -> None:
+        done = self._open.pop()
+        node: Node
+        if done.mapping:
+            node = Mapping(done.line, done.column, tuple(_pairs(done.nodes)))
+        else:
+            node = Sequence(done.line, done.column, tuple(done.nodes))
+        self._add(node, anchor=done.anchor, size=done.size, height=done.height)
+
+    def _alias(self, event: Any) -> None:
+        known = self._anchors.get(event.anchor)
+        if known is None:  # one that is still open is not known either, so no node contains itself
+            raise _refused(event, "an alias without an anchor before it")
+        if len(self._open) + known.height > DEPTH_LIMIT:
+            raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
+        self._count(known.size, event.start_mark)
+        self._add(known.node, size=known.size, height=known.height)
+
+    def _add(self, node: Node, *, anchor: str | None = None, size: int = 1, height: int = 0) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = _Anchored(node, size, height)
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        parent.nodes.append(node)
+        parent.size += size
+        parent.height = max(parent.height, height + 1)
+        self._count(1, None, node)
+
+    def _count(self, amount: int, mark: Any, node: Node | None = None) -> None:
+        self._nodes += amount
+        if self._nodes > NODE_LIMIT:
+            line, column = (mark.line + 1, mark.column + 1) if node is None else (node.line, node.column)
+            raise DocumentError(line, column, f"more than {NODE_LIMIT} values, aliases counted as what they stand for")
+
+
+def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
+    for key, value in zip(nodes[::2], nodes[1::2], strict=True):
+        if not isinstance(key, Scalar):
+            raise DocumentError(key.line, key.column, "a key that is not a plain word")
+        yield key, value
+
+
+def _refused(event: Any, message: str) -> DocumentError:
+    return DocumentError(event.start_mark.line + 1, event.start_mark.column + 1, message)

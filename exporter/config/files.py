@@ -1,0 +1,63 @@
+"""Reading a small regular file whole, without ever waiting for a pipe or swallowing a disk.
+
+For: configuration, secrets, certificates.
+Not for: what a file means; writing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+# A FIFO opened for reading would wait for a writer; Windows has neither the flag nor the fault.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class FileUnreadableError(Exception):
+    """Why a file gave no bytes; the text names neither the file nor its content."""
+
+
+def read_whole(path: Path, *, limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError, nothing else."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+        try:
+            data = _read(descriptor, limit + 1)
+        finally:
+            os.close(descriptor)
+    except ValueError:
+        raise FileUnreadableError("no path of a file") from None
+    except OSError as error:
+        raise FileUnreadableError(_plainly(error)) from None
+    if len(data) > limit:
+        raise FileUnreadableError(f"larger than {limit // 1024} KiB")
+    return data
+
+
+def _read(descriptor: int, amount: int) -> bytes:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise FileUnreadableError("a directory, not a file")
+    if not stat.S_ISREG(mode):
+        raise FileUnreadableError("not a regular file")
+    with os.fdopen(descriptor, "rb", closefd=False) as stream:
+        return stream.read(amount)
+
+
+def world_readable(path: Path) -> bool:
+    """Whether anybody on this host may read the file; False where the system has no such bit or the file is gone."""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
+    except (OSError, ValueError):
+        return False
+
+
+def _plainly(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a directory, not a file"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    return (error.strerror or type(error).__name__).lower()

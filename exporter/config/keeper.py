@@ -1,0 +1,97 @@
+"""The current secret of each credential, while the files under them change.
+
+For: reading on a thread, at most once a second and credential, and a fingerprint that changes when the secret does.
+Not for: signing in; deciding what an unreadable secret means. A file is read again rather than compared by its dates: a
+Kubernetes volume swaps a symbolic link, an editor may write within one tick of the clock, and the file is tiny.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.model import Credential
+from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.threads import DaemonPool, PoolBusy
+
+READ_AGAIN_SECONDS = 1.0
+CERTIFICATE_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A credential's secret as it stands now. `text` is None where there is none; `failure` then says why, unless the kind has none.
+
+    `fingerprint` differs whenever the secret, the certificate or the failure does. It is keyed with a value that only this
+    process knows, so it tells nothing about the secret and means nothing elsewhere.
+    """
+
+    text: str | None = field(default=None, repr=False)
+    failure: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(slots=True)
+class _Kept:
+    secret: Secret | None = None
+    read_at: float = 0.0
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class SecretKeeper:
+    """Gives the current secret of a credential. To be used from one event loop, which it never blocks."""
+
+    def __init__(self, pool: DaemonPool, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._kept: dict[Credential, _Kept] = {}
+
+    async def current(self, credential: Credential) -> Secret:
+        """The secret, at most a second old. Raises nothing but CancelledError: what went wrong is in `failure`."""
+        kept = self._kept.setdefault(credential, _Kept())
+        async with kept.reading:
+            if kept.secret is None or self._clock() - kept.read_at >= READ_AGAIN_SECONDS:
+                kept.secret = await self._read(credential, kept.secret)
+                kept.read_at = self._clock()
+            return kept.secret
+
+    def keep_only(self, credentials: Iterable[Credential]) -> None:
+        """Forget every other credential's secret; for a reload."""
+        wanted = set(credentials)
+        self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
+
+    async def _read(self, credential: Credential, last: Secret | None) -> Secret:
+        try:
+            text, certificate = await self._pool.run(_material, credential)
+        except PoolBusy:  # our own shortage says nothing about the file
+            return last or self._unreadable("no thread was free to read the secret")
+        except (SecretUnreadableError, FileUnreadableError) as error:
+            return self._unreadable(str(error))
+        return Secret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
+
+    def _unreadable(self, failure: str) -> Secret:
+        return Secret(failure=failure, fingerprint=self._fingerprint(b"failure", failure.encode(errors="replace")))
+
+    def _fingerprint(self, *parts: bytes) -> str:
+        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return digest.hexdigest()
+
+
+def _material(credential: Credential) -> tuple[str | None, bytes]:
+    """The secret and the certificate file of a credential; blocks."""
+    source = credential.secret or credential.password
+    text = None if source is None else read_secret(source)
+    if credential.certificate_file is None:
+        return text, b""
+    try:
+        return text, read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
+    except FileUnreadableError as error:
+        raise FileUnreadableError(f"file {credential.certificate_file}: {error}") from None

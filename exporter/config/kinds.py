@@ -1,0 +1,167 @@
+"""How single values are written: texts, durations, dates, choices, paths, names, lists.
+
+For: the kinds that the tables of `schema` put together; each is a reader that reports at its place what it cannot use.
+Not for: which field has which kind, nor rules that need a second field. Values of Azure are in `addresses`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from exporter.config.document import Mapping, Node, Scalar, Sequence, Type
+from exporter.config.problems import Spot
+from exporter.config.sections import Field, Kind, complain_of_type, keys_once, nearest, read_section
+from exporter.core import durations
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_GUID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
+_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def scalar(says: str, expected: str, types: tuple[Type, ...], convert: Callable[[str], Any]) -> Kind:
+    """A kind made of one word. `convert` raises ValueError with a text for people, which must not hold the word."""
+
+    def read(node: Node, spot: Spot) -> Any:
+        if not isinstance(node, Scalar) or node.type not in types:
+            complain_of_type(node, spot, expected)
+            return None
+        try:
+            return convert(node.text)
+        except ValueError as error:
+            spot.error(str(error))
+            return None
+
+    return Kind(says, read)
+
+
+def text(says: str, convert: Callable[[str], Any] = str) -> Kind:
+    """A text; a number or a date must stand in quotes, so that 7.10 stays 7.10."""
+
+    def checked(value: str) -> Any:
+        if not value.strip():
+            raise ValueError("is empty")
+        if _UNPRINTABLE.search(value):
+            raise ValueError("holds a line break or a control character")
+        return convert(value)
+
+    quoted = scalar(says, "a text", (Type.TEXT,), checked)
+
+    def read(node: Node, spot: Spot) -> Any:
+        if isinstance(node, Scalar) and node.type not in (Type.TEXT, Type.NOTHING):
+            spot.error(f"expected a text, found {node.type.value}: put it in quotes")
+            return None
+        return quoted.read(node, spot)
+
+    return Kind(says, read)
+
+
+def matching(says: str, pattern: re.Pattern[str], message: str) -> Kind:
+    def convert(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(message)
+        return value
+
+    return text(says, convert)
+
+
+def whole(minimum: int, maximum: int) -> Kind:
+    def convert(value: str) -> int:
+        if not _WHOLE.fullmatch(value) or not minimum <= int(value) <= maximum:
+            raise ValueError(f"expected a whole number from {minimum} to {maximum}")
+        return int(value)
+
+    return scalar(f"whole number, {minimum} to {maximum}", "a whole number", (Type.NUMBER,), convert)
+
+
+def duration(minimum: float, maximum: float) -> Kind:
+    """Seconds, written as Prometheus writes them."""
+
+    def convert(value: str) -> float:
+        if value != "0" and _WHOLE.fullmatch(value):
+            raise ValueError(f"a duration needs a unit: {value}s?")
+        seconds = durations.parse(value)
+        if not minimum <= seconds <= maximum:
+            raise ValueError(f"expected {durations.write(minimum)} to {durations.write(maximum)}")
+        return seconds
+
+    return scalar("duration", "a duration such as 30s", (Type.TEXT, Type.NUMBER), convert)
+
+
+def choice(values: type[StrEnum] | Items[str]) -> Kind:
+    names = tuple(str(value) for value in values)
+
+    def convert(value: str) -> Any:
+        if value not in names:
+            raise ValueError(f"expected one of {', '.join(names)}{nearest(value, names)}")
+        return values(value) if isinstance(values, type) else value
+
+    return text(" \\| ".join(f"`{name}`" for name in names), convert)
+
+
+def _date(value: str) -> date:
+    message = "expected a date such as 2027-03-01"
+    if not _DATE.fullmatch(value):
+        raise ValueError(message)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(message) from None
+
+
+TEXT = text("text")
+NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
+GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
+ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")
+BOOL = scalar("`true` \\| `false`", "true or false", (Type.BOOL,), lambda word: word.lower() in ("true", "yes", "on", "y"))
+DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date)
+
+
+def _path(node: Node, spot: Spot) -> Path | None:
+    written = TEXT.read(node, spot)
+    return None if written is None else spot.base / written
+
+
+PATH = Kind("path", _path)
+
+
+def section(fields: Items[Field]) -> Kind:
+    return Kind("section", lambda node, spot: read_section(node, spot, fields))
+
+
+def list_of(kind: Kind) -> Kind:
+    def read(node: Node, spot: Spot) -> list[Any] | None:
+        if not isinstance(node, Sequence):
+            complain_of_type(node, spot, "a list")
+            return None
+        places = [(item, spot.item(index).at(item.line, item.column)) for index, item in enumerate(node.items)]
+        usable = (kind.read(item, at) for item, at in places)
+        return [item for item in usable if item is not None]
+
+    return Kind(f"list of: {kind.says}", read)
+
+
+def map_of(kind: Kind, says: str) -> Kind:
+    """Names to values; None where a value cannot be used, so that references to the name are not doubted as well."""
+
+    def read(node: Node, spot: Spot) -> dict[str, Any] | None:
+        if not isinstance(node, Mapping):
+            complain_of_type(node, spot, "a mapping")
+            return None
+        found: dict[str, Any] = {}
+        for key, value, at in keys_once(node, spot):
+            if not _NAME.fullmatch(key.text):
+                at.at(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
+            else:
+                found[key.text] = kind.read(value, at)
+        return found
+
+    return Kind(says, read)

@@ -1,0 +1,64 @@
+"""From the written modules to checked ones.
+
+For: what one module needs beyond its fields: a proxy's user and password, a CA file that holds certificates.
+Not for: using any of it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from exporter.config.credentials import look_at_secret, secret_source
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.model import Module, Proxy
+from exporter.config.problems import Spot
+from exporter.config.sections import Section
+
+CA_LIMIT = 4 * 1024 * 1024
+
+# Fields that are taken as they are; a field that is not written keeps the default of `Module`.
+_PLAIN = (
+    "mode",
+    "algorithm",
+    "api_version",
+    "token_max_age",
+    "round_trip_interval",
+    "authority_host",
+    "connect_to",
+    "expect_path",
+    "crl_check",
+)
+
+
+def build_module(name: str, section: Section) -> Module:
+    """The module. Whatever is wrong has been reported."""
+    tls: Section | None = section.get("tls")
+    proxy: Section | None = section.get("proxy")
+    ca_file: Path | None = tls.get("ca_file") if tls is not None else None
+    if tls is not None and ca_file is not None:
+        _look_at_ca(ca_file, tls.spot_of("ca_file"))
+    written = {field: section.get(field) for field in _PLAIN if section.get(field) is not None}
+    return Module(name=name, ca_file=ca_file, proxy=_proxy(proxy) if proxy is not None else None, **written)
+
+
+def _proxy(section: Section) -> Proxy | None:
+    password = secret_source(section, "password", needed=section.written("username"))
+    if password is not None:
+        look_at_secret(password, section.spot_of("password_file" if password.file else "password_env"))
+        if not section.written("username"):
+            section.spot.child("username").error("is required with a password")
+    if section.get("url") is None:
+        return None
+    no_proxy = tuple(host.lower() for host in section.get("no_proxy") or ())
+    return Proxy(url=section.get("url"), no_proxy=no_proxy, username=section.get("username"), password=password)
+
+
+def _look_at_ca(file: Path, spot: Spot) -> None:
+    try:
+        text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except FileUnreadableError as error:
+        spot.error(str(error))
+    except (ssl.SSLError, ValueError):
+        spot.error("holds no certificate in PEM")

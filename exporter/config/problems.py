@@ -1,0 +1,87 @@
+"""Where something stands, and what is wrong with it: one line per problem, all of them collected.
+
+For: every other module of the configuration; none raises towards its caller, all report here.
+Not for: rules. No message may hold a value that could be a secret; the place says enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to correct. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def what(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects, without repeating what one line of defaults causes in many targets."""
+
+    _errors: dict[Problem, None] = field(default_factory=dict)
+    _warnings: dict[Problem, None] = field(default_factory=dict)
+
+    def add(self, problem: Problem, *, warning: bool = False) -> None:
+        (self._warnings if warning else self._errors)[problem] = None
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return _in_reading_order(self._errors)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return _in_reading_order(self._warnings)
+
+
+def _in_reading_order(problems: dict[Problem, None]) -> tuple[Problem, ...]:
+    files = {file: order for order, file in enumerate(dict.fromkeys(problem.file for problem in problems))}
+    return tuple(sorted(problems, key=lambda problem: (files[problem.file], problem.line, problem.column)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A place in a file, and where to complain about it. `base` is what relative paths start from."""
+
+    problems: Problems
+    file: str
+    base: Path
+    line: int = 1
+    column: int = 1
+    path: str = ""
+
+    def at(self, line: int, column: int) -> Spot:
+        return replace(self, line=line, column=column)
+
+    def child(self, name: str) -> Spot:
+        return replace(self, path=f"{self.path}.{name}" if self.path else name)
+
+    def item(self, index: int) -> Spot:
+        return replace(self, path=f"{self.path}[{index}]")
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def error(self, message: str) -> None:
+        self.problems.add(Problem(self.file, self.line, self.column, self.path, message))
+
+    def warn(self, message: str) -> None:
+        self.problems.add(Problem(self.file, self.line, self.column, self.path, message), warning=True)

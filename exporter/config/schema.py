@@ -1,0 +1,320 @@
+"""Every section and every key of the configuration, as literal tables: kind, default, and the sentence of the documentation.
+
+For: reading (see `sections`) and the reference of docs/configuration.md (see `reference`).
+Not for: rules between keys; code.
+"""
+
+from __future__ import annotations
+
+from exporter.config import addresses as at
+from exporter.config import kinds as of
+from exporter.config.document import Mapping, Node, Scalar
+from exporter.config.model import CredentialKind, ExpectPath
+from exporter.config.problems import Spot
+from exporter.config.sections import Field, Kind, Section, read_section, require
+from exporter.core.model import Generation, Mode, Vantage
+
+DAY = 86400.0
+SECRET, CONNECTOR, CERTIFICATE = (
+    CredentialKind.CLIENT_SECRET,
+    CredentialKind.CONNECTOR_SECRET,
+    CredentialKind.CLIENT_CERTIFICATE,
+)
+MANAGED, WORKLOAD, CHAIN = CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT
+
+_INTERVAL = of.duration(0.1, DAY)
+_TIMEOUT = of.duration(0.01, DAY / 2)
+
+GLOBAL: tuple[Field, ...] = (
+    Field(name="interval", kind=_INTERVAL, default="60s", doc="Time between two probes of a target."),
+    Field(
+        name="timeout",
+        kind=_TIMEOUT,
+        default="min(10s, interval / 2)",
+        doc="Time for one whole probe. Written above half of a target's interval it is a problem.",
+    ),
+    Field(
+        name="min_interval",
+        kind=of.duration(0, DAY),
+        default="5s",
+        doc="A request for `/probe` that comes sooner after the last one is answered from memory.",
+    ),
+    Field(
+        name="concurrency",
+        kind=of.whole(1, 100_000),
+        default="enough for all targets timing out at once, at least 64",
+        doc="Probes in flight at once.",
+    ),
+    Field(
+        name="connector_generation",
+        kind=of.choice(Generation),
+        default="classic",
+        doc="Which numbers the connector on the SQL Servers uses: classic is 30xx, current is 31xx.",
+    ),
+    Field(
+        name="vantage",
+        kind=of.choice(Vantage),
+        default="central",
+        doc="Where this exporter stands: on a SQL Server's host, or elsewhere. It is part of every verdict.",
+    ),
+)
+
+CREDENTIAL: tuple[Field, ...] = (
+    Field(name="type", kind=of.choice(CredentialKind), required=True, doc="What kind of identity this is."),
+    Field(
+        name="tenant_id",
+        kind=at.TENANT,
+        types=(SECRET, CONNECTOR, CERTIFICATE, WORKLOAD),
+        default="the tenant that the vault's challenge names",
+        doc="The Entra tenant.",
+    ),
+    Field(
+        name="client_id",
+        kind=of.GUID,
+        types=(SECRET, CERTIFICATE, MANAGED, WORKLOAD),
+        doc="The application. Required with `client_secret` and `client_certificate`; with `managed_identity` it names a user-assigned one.",
+    ),
+    Field(
+        name="client_secret_file",
+        kind=of.PATH,
+        types=(SECRET,),
+        doc="File with the client secret; one line break at its end is ignored, and it is read again when it changes.",
+    ),
+    Field(name="client_secret_env", kind=of.ENVIRONMENT, types=(SECRET,), doc="Environment variable with the client secret."),
+    Field(
+        name="secret_file",
+        kind=of.PATH,
+        types=(CONNECTOR,),
+        doc="File with the SECRET of CREATE CREDENTIAL as it was typed: client id without hyphens, then the client secret.",
+    ),
+    Field(name="secret_env", kind=of.ENVIRONMENT, types=(CONNECTOR,), doc="Environment variable with that SECRET."),
+    Field(
+        name="certificate_file", kind=of.PATH, types=(CERTIFICATE,), required=True, doc="Certificate and private key, PEM or PFX."
+    ),
+    Field(name="password_file", kind=of.PATH, types=(CERTIFICATE,), doc="File with the certificate file's password."),
+    Field(
+        name="password_env",
+        kind=of.ENVIRONMENT,
+        types=(CERTIFICATE,),
+        doc="Environment variable with the certificate file's password.",
+    ),
+    Field(
+        name="expires_on",
+        kind=of.DATE,
+        types=(SECRET, CONNECTOR, CERTIFICATE, CHAIN),
+        doc="The day on which the secret ends, as you know it.",
+    ),
+    Field(
+        name="graph_credential",
+        kind=of.NAME,
+        types=(SECRET, CONNECTOR, CERTIFICATE),
+        doc="Another credential, with which Microsoft Graph is asked when this one ends.",
+    ),
+    Field(
+        name="key_vault_secret",
+        kind=at.SECRET_URL,
+        types=(SECRET, CONNECTOR, CERTIFICATE),
+        doc="A Key Vault secret whose expiry attribute says when this credential ends.",
+    ),
+)
+
+PROXY: tuple[Field, ...] = (
+    Field(name="url", kind=at.PROXY_URL, required=True, doc="The proxy, without user and password."),
+    Field(
+        name="no_proxy",
+        kind=of.list_of(at.NO_PROXY),
+        default="[]",
+        doc="Hosts reached directly; `.vault.azure.net` stands for everything below it.",
+    ),
+    Field(name="username", kind=of.TEXT, doc="User for basic authentication at the proxy."),
+    Field(name="password_file", kind=of.PATH, doc="File with that user's password."),
+    Field(name="password_env", kind=of.ENVIRONMENT, doc="Environment variable with that user's password."),
+)
+
+TLS: tuple[Field, ...] = (
+    Field(
+        name="ca_file",
+        kind=of.PATH,
+        default="the system's certificates",
+        doc="Certificates in PEM that are trusted instead of the system's.",
+    ),
+)
+
+MODULE: tuple[Field, ...] = (
+    Field(
+        name="mode",
+        kind=of.choice(Mode),
+        default="full",
+        doc="`full` makes the whole round trip; `read_only` stops after reading the key; "
+        "`canary` does it all with an identity and key of its own and gives no verdict about SQL Server.",
+    ),
+    Field(
+        name="algorithm",
+        kind=of.choice(("RSA-OAEP", "RSA-OAEP-256")),
+        default="RSA-OAEP",
+        doc="Algorithm of wrap and unwrap. The connector uses RSA-OAEP.",
+    ),
+    Field(name="api_version", kind=at.API_VERSION, default='"7.4"', doc="API version sent to the vault."),
+    Field(
+        name="token_max_age",
+        kind=of.duration(0, 50 * 60),
+        default="0s",
+        doc="How long a token is used again; with 0s each cycle fetches a fresh one, so that a dead secret is seen at once.",
+    ),
+    Field(
+        name="round_trip_interval",
+        kind=of.duration(0, 7 * DAY),
+        default="0s",
+        doc="Least time between two wrap and unwrap operations of a target; with 0s every probe makes them.",
+    ),
+    Field(
+        name="proxy", kind=of.section(PROXY), default="direct, whatever the environment says", doc="Proxy for vault and Entra."
+    ),
+    Field(name="tls", kind=of.section(TLS), doc="How servers prove who they are."),
+    Field(
+        name="authority_host",
+        kind=at.AUTHORITY,
+        default="the one the challenge names, if it is a known Entra host",
+        doc="The Entra host that may be told the secret.",
+    ),
+    Field(
+        name="connect_to",
+        kind=at.CONNECT_TO,
+        default="{}",
+        doc="Connect to another address than the name resolves to, as `curl --connect-to`; past any proxy.",
+    ),
+    Field(
+        name="expect_path",
+        kind=of.choice(ExpectPath),
+        default="any",
+        doc="Whether the vault should be reached over a private or the public endpoint.",
+    ),
+    Field(name="crl_check", kind=of.BOOL, default="true", doc="Whether `doctor` tries the hosts of CRL and OCSP on port 80."),
+)
+
+RETAINED: tuple[Field, ...] = (
+    Field(name="key", kind=at.KEY, required=True, doc="The key version that the old backups were made under."),
+    Field(name="vault", kind=at.VAULT, default="the target's", doc="The vault it is in."),
+    Field(name="credential", kind=of.NAME, default="the target's", doc="The credential that may unwrap with it."),
+    Field(name="until", kind=of.DATE, doc="The day after which no backup needs it any more."),
+)
+
+TARGET: tuple[Field, ...] = (
+    Field(name="name", kind=of.NAME, required=True, doc="Unique over all files; the label `target`."),
+    Field(
+        name="vault",
+        kind=at.VAULT,
+        required=True,
+        doc="What stands in the IDENTITY of the SQL credential: the vault's name, its host name, or its https URL.",
+    ),
+    Field(
+        name="key",
+        kind=at.KEY,
+        required=True,
+        doc="The key, pinned to the version that SQL Server uses. A bare name follows the newest version and gets no verdict.",
+    ),
+    Field(
+        name="retained",
+        kind=of.list_of(of.section(RETAINED)),
+        default="[]",
+        doc="Key versions that old backups need.",
+    ),
+    Field(name="credential", kind=of.NAME, required=True, doc="The credential SQL Server uses."),
+    Field(name="next_credential", kind=of.NAME, doc="Its staged successor: probed beside, never part of the verdict."),
+    Field(name="recovery_vault", kind=at.VAULT, doc="The vault that holds the restored key."),
+    Field(
+        name="recovery_credential",
+        kind=of.NAME,
+        default="the target's `credential`",
+        doc="The credential for the recovery vault.",
+    ),
+    Field(name="backup_on", kind=of.DATE, doc="The day of the key's last backup, as you know it."),
+    Field(name="module", kind=of.NAME, default="default", doc="How to probe."),
+    Field(name="interval", kind=_INTERVAL, default="`global.interval`", doc="Time between two probes."),
+    Field(name="timeout", kind=_TIMEOUT, default="`global.timeout`", doc="Time for one whole probe, at most half the interval."),
+    Field(
+        name="connector_generation",
+        kind=of.choice(Generation),
+        default="`global.connector_generation`",
+        doc="Which numbers this SQL Server's connector uses.",
+    ),
+    Field(
+        name="labels",
+        kind=at.labels(at.RESERVED_LABELS | at.INFO_LABELS),
+        default="{}",
+        doc="Labels of your own on `ekm_target_info`; the shipped rules copy `team`, `env` and `sql_instance`.",
+    ),
+    Field(
+        name="instances",
+        kind=at.INSTANCES,
+        default="[]",
+        doc="The SQL Servers that depend on this key, one mapping each: `sql_instance`, and whatever else tells them apart, such as `host` and `ag`.",
+    ),
+)
+
+TARGET_DEFAULTS: tuple[Field, ...] = tuple(field for field in TARGET if field.name != "name")
+
+
+def _credential(node: Node, spot: Spot) -> Section | None:
+    """A credential, by the fields of its type; by all fields where the type cannot be read."""
+    if not isinstance(node, Mapping):
+        return read_section(node, spot, CREDENTIAL)
+    written = next((value for key, value in node.entries if key.text == "type"), None)
+    known = {str(kind): kind for kind in CredentialKind}
+    kind = known.get(written.text) if isinstance(written, Scalar) else None
+    section = read_section(node, spot, CREDENTIAL, kind=kind)
+    if section is not None:
+        require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)
+    return section
+
+
+def _module(node: Node, spot: Spot) -> Section | None:
+    section = read_section(node, spot, MODULE)
+    if section is not None and (proxy := section.get("proxy")) is not None:
+        require(proxy, PROXY)
+    return section
+
+
+def _placed(node: Node, spot: Spot) -> tuple[str, Spot] | None:
+    written = of.TEXT.read(node, spot)
+    return None if written is None else (written, spot)
+
+
+TOP: tuple[Field, ...] = (
+    Field(name="global", kind=of.section(GLOBAL), doc="Settings of the exporter as a whole; in the main file only."),
+    Field(
+        name="include",
+        kind=of.list_of(Kind("path or pattern", _placed)),
+        default="[]",
+        doc="More files, with `*`, `?` and `[…]` in their names if you like; relative to the file that names them.",
+    ),
+    Field(
+        name="target_defaults",
+        kind=of.section(TARGET_DEFAULTS),
+        doc="Any key of a target but its name, for the targets of the same file that do not write it; labels are merged one by one.",
+    ),
+    Field(name="credentials", kind=of.map_of(Kind("credential", _credential), "credentials by name"), doc="Identities, by name."),
+    Field(
+        name="modules",
+        kind=of.map_of(Kind("module", _module), "modules by name"),
+        doc="Ways to probe, by name; `default` exists without being written.",
+    ),
+    Field(name="targets", kind=of.list_of(of.section(TARGET)), doc="What is probed. At least one over all files."),
+)
+
+# Where a credential's secret stands: the stem of the fields NAME_file and NAME_env, and whether one of them must be there.
+SOURCES: dict[CredentialKind, tuple[str, bool]] = {
+    SECRET: ("client_secret", True),
+    CONNECTOR: ("secret", True),
+    CERTIFICATE: ("password", False),
+}
+NEEDS_CLIENT_ID = (SECRET, CERTIFICATE)
+
+# Fields that name something declared elsewhere.
+REFERENCES: dict[str, str] = {
+    "credential": "credentials",
+    "next_credential": "credentials",
+    "recovery_credential": "credentials",
+    "graph_credential": "credentials",
+    "module": "modules",
+}

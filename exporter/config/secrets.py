@@ -1,0 +1,60 @@
+"""Getting a secret from where the configuration says it is.
+
+For: one blocking read, its rules, and the complaint when there is nothing usable.
+Not for: keeping secrets (see `keeper`), nor what a secret is good for. No text made here holds any part of one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.model import SecretSource
+
+SECRET_LIMIT = 64 * 1024
+
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class SecretUnreadableError(Exception):
+    """Why there is no secret. `what` says it without the place, the text with it; neither holds the secret."""
+
+    def __init__(self, source: SecretSource, what: str) -> None:
+        super().__init__(f"{source}: {what}")
+        self.what = what
+
+
+def read_secret(source: SecretSource) -> str:
+    """The secret, without the one line break (LF or CRLF) that an editor leaves at its end. Blocks on a file.
+
+    Raises SecretUnreadableError if it is missing, unreadable, empty, or cannot be meant.
+    """
+    text = _from_file(source) if source.file is not None else _from_environment(source)
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip():
+        raise SecretUnreadableError(source, "is empty")
+    if "\n" in text:
+        raise SecretUnreadableError(source, "holds more than one line")
+    if text.startswith("\ufeff"):
+        raise SecretUnreadableError(source, "starts with a byte order mark: save it without one")
+    if _CONTROL.search(text):
+        raise SecretUnreadableError(source, "holds a control character")
+    return text
+
+
+def _from_file(source: SecretSource) -> str:
+    assert source.file is not None  # noqa: S101 - the caller has looked
+    try:
+        return read_whole(source.file, limit=SECRET_LIMIT).decode()
+    except FileUnreadableError as error:
+        raise SecretUnreadableError(source, str(error)) from None
+    except UnicodeDecodeError:  # its text holds the bytes
+        raise SecretUnreadableError(source, "is not UTF-8 text") from None
+
+
+def _from_environment(source: SecretSource) -> str:
+    text = os.environ.get(source.env or "")
+    if text is None:
+        raise SecretUnreadableError(source, "is not set")
+    return text

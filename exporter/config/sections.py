@@ -1,0 +1,149 @@
+"""Reading one mapping by its table of fields: unknown keys, keys written twice, nearest names, secrets that stand there.
+
+For: the mechanism; the tables themselves are in `schema`, the values in `kinds`.
+Not for: anything that concerns two sections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from exporter.config.document import Mapping, Node, Scalar, Type
+from exporter.config.model import CredentialKind
+from exporter.config.problems import Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is written. `read` returns None after it has reported why the value cannot be used."""
+
+    says: str  # in the reference table
+    read: Callable[[Node, Spot], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One key: a row of the reference in docs/configuration.md. `default` is what the table shows, as YAML."""
+
+    name: str
+    kind: Kind
+    doc: str
+    required: bool = False
+    default: str = ""
+    types: tuple[CredentialKind, ...] = ()  # only in credentials of these types; empty: in all
+
+
+@dataclass(slots=True)
+class Section:
+    """A mapping that has been read: the usable values, and where each key stands, usable or not."""
+
+    spot: Spot
+    values: dict[str, Any] = field(default_factory=dict)
+    spots: dict[str, Spot] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def written(self, name: str) -> bool:
+        return name in self.spots
+
+    def spot_of(self, name: str) -> Spot:
+        """The place of the value, or of the section where the key is not written."""
+        return self.spots.get(name) or self.spot.child(name)
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_SECRET_KEY = re.compile(r"(?i)secret|passw|pwd|token|api_?key|assertion")
+
+
+def describe(node: Node) -> str:
+    """What stands there, without its content."""
+    if isinstance(node, Scalar):
+        return node.type.value
+    return "a mapping" if isinstance(node, Mapping) else "a list"
+
+
+def complain_of_type(node: Node, spot: Spot, expected: str) -> None:
+    if isinstance(node, Scalar) and node.type is Type.NOTHING:
+        spot.error(f"has no value, expected {expected}")
+    else:
+        spot.error(f"expected {expected}, found {describe(node)}")
+
+
+def keys_once(node: Mapping, spot: Spot) -> list[tuple[Scalar, Node, Spot]]:
+    """The entries, each key the first time it is written, with the place of its value; reports the others."""
+    first: dict[str, int] = {}
+    entries = []
+    for key, value in node.entries:
+        at_key = spot.child(_shown(key.text)).at(key.line, key.column)
+        if key.text in first:
+            at_key.error(f"written twice, first in line {first[key.text]}")
+            continue
+        first[key.text] = key.line
+        empty = isinstance(value, Scalar) and value.type is Type.NOTHING
+        entries.append((key, value, at_key if empty else at_key.at(value.line, value.column)))
+    return entries
+
+
+def read_section(node: Node, spot: Spot, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> Section | None:
+    """The section, without its unusable values; None where there is no mapping at all."""
+    if not isinstance(node, Mapping):
+        complain_of_type(node, spot, "a mapping")
+        return None
+    section = Section(spot)
+    known = {field_.name: field_ for field_ in fields}
+    for key, value, at in keys_once(node, spot):
+        field_ = known.get(key.text)
+        if field_ is None or not _belongs(field_, kind):
+            at.at(key.line, key.column).error(_why_not(key.text, fields, kind))
+            continue
+        section.spots[key.text] = at
+        if (usable := field_.kind.read(value, at)) is not None:
+            section.values[key.text] = usable
+    return section
+
+
+def require(section: Section, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> None:
+    """Report each required field that is not written."""
+    for field_ in fields:
+        if field_.required and _belongs(field_, kind) and not section.written(field_.name):
+            section.spot.child(field_.name).error("is required")
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """` (did you mean "…"?)`, or nothing."""
+    close = get_close_matches(word.lower(), words, n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def _belongs(field_: Field, kind: CredentialKind | None) -> bool:
+    return kind is None or not field_.types or kind in field_.types
+
+
+def _shown(key: str) -> str:
+    # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
+    return key if _PLAIN_KEY.fullmatch(key) else "(key)"
+
+
+def _why_not(key: str, fields: Sequence[Field], kind: CredentialKind | None) -> str:
+    usable = [field_.name for field_ in fields if _belongs(field_, kind)]
+    if key == "<<":
+        return "merge keys are not supported: write target_defaults, or an alias for the whole value"
+    if any(field_.name == key for field_ in fields):
+        return f"does not belong to a credential of type {kind}{nearest(key, usable)}"
+    if _SECRET_KEY.search(key) and not key.endswith(("_file", "_env")):
+        return f"a secret never stands in the configuration: use {_sources(key, usable)}"
+    if not _PLAIN_KEY.fullmatch(key):
+        return "unknown key (is there no space after a colon?)"
+    return f"unknown key{nearest(key, usable)}"
+
+
+def _sources(key: str, usable: Sequence[str]) -> str:
+    """The fields that say where a secret is; the password's for a password, the secret's for anything else."""
+    sources = [name for name in usable if _SECRET_KEY.search(name) and name.endswith(("_file", "_env"))]
+    fitting = [name for name in sources if name.startswith(key)] or sources
+    return " or ".join(fitting) or "a file or an environment variable"

@@ -1,0 +1,170 @@
+"""From the written targets to checked ones: defaults of their file, times, references of a single target.
+
+For: what `target_defaults` and `global` lend to a target, and the rules between a target's own keys.
+Not for: how fields are written (`schema`), rules between two targets (`assemble`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.config.model import Retained, Settings, Target
+from exporter.config.problems import Spot
+from exporter.config.schema import TARGET
+from exporter.config.sections import Section
+from exporter.core import durations
+from exporter.core.model import Generation
+
+DEFAULT_TIMEOUT = 10.0
+REQUIRED_BY_RETAINED = "key"
+
+# From the keys of `global` to the names of `Settings`.
+_SETTINGS = {
+    "interval": "interval",
+    "timeout": "timeout",
+    "min_interval": "min_interval",
+    "concurrency": "concurrency",
+    "connector_generation": "generation",
+    "vantage": "vantage",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A target and what its file lends it."""
+
+    own: Section
+    defaults: Section | None
+
+    def get(self, name: str) -> Any:
+        return self._holder(name).get(name)
+
+    def written(self, name: str) -> bool:
+        return self._holder(name).written(name)
+
+    def spot_of(self, name: str) -> Spot:
+        return self._holder(name).spot_of(name)
+
+    def _holder(self, name: str) -> Section:
+        lent = self.defaults is not None and self.defaults.written(name) and not self.own.written(name)
+        return self.defaults if lent and self.defaults is not None else self.own
+
+    @property
+    def labels(self) -> dict[str, str]:
+        lent = self.defaults.get("labels") if self.defaults is not None else None
+        return {**(lent or {}), **(self.own.get("labels") or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The section `global`, and which of its times were written."""
+
+    settings: Settings
+    timeout: float | None
+    timeout_spot: Spot
+    generation_declared: bool
+
+
+def build_globals(section: Section | None, main: Spot) -> Globals:
+    """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `assemble`)."""
+    section = section or Section(main.child("global"))
+    written = {setting: section.get(field) for field, setting in _SETTINGS.items() if section.get(field) is not None}
+    interval = written.get("interval", Settings().interval)
+    timeout = written.pop("timeout", None)
+    spot = section.spot_of("timeout")
+    if timeout is not None and timeout > interval / 2:
+        spot.error(_above_half(timeout, interval))
+    settings = Settings(**written, timeout=timeout if timeout is not None else default_timeout(interval))
+    return Globals(settings, timeout, spot, section.written("connector_generation"))
+
+
+def default_timeout(interval: float) -> float:
+    return min(DEFAULT_TIMEOUT, interval / 2)
+
+
+def _above_half(timeout: float, interval: float) -> str:
+    return f"a timeout of {durations.write(timeout)} is above half of the interval of {durations.write(interval)}"
+
+
+def build_target(written: Written, globals_: Globals) -> Target | None:
+    """The target; None where something it needs is missing or unusable. Everything has been reported."""
+    usable = _has_all(written)
+    interval = written.get("interval") or globals_.settings.interval
+    timeout = _timeout(written, globals_, interval)
+    retained = _retained(written)
+    if not usable:
+        return None
+    key_name, key_version = written.get("key")
+    generation: Generation | None = written.get("connector_generation")
+    return Target(
+        name=written.get("name"),
+        vault=written.get("vault"),
+        key_name=key_name,
+        key_version=key_version,
+        credential=written.get("credential"),
+        module=written.get("module") or "default",
+        interval=interval,
+        timeout=timeout,
+        generation=generation or globals_.settings.generation,
+        generation_declared=generation is not None or globals_.generation_declared,
+        next_credential=written.get("next_credential"),
+        retained=retained,
+        recovery_vault=written.get("recovery_vault"),
+        recovery_credential=_recovery_credential(written),
+        backup_on=written.get("backup_on"),
+        labels=written.labels,
+        instances=written.get("instances") or (),
+    )
+
+
+def _has_all(written: Written) -> bool:
+    usable = True
+    for field in TARGET:
+        if not field.required:
+            continue
+        usable = usable and written.get(field.name) is not None
+        if not written.written(field.name):
+            elsewhere = "" if field.name == "name" else ", here or in target_defaults"
+            written.own.spot.child(field.name).error(f"is required{elsewhere}")
+    return usable
+
+
+def _timeout(written: Written, globals_: Globals, interval: float) -> float:
+    own: float | None = written.get("timeout")
+    timeout = own if own is not None else globals_.timeout
+    if timeout is None:
+        return default_timeout(interval)
+    if timeout > interval / 2:
+        _timeout_spot(written, globals_).error(_above_half(timeout, interval))
+    return timeout
+
+
+def _timeout_spot(written: Written, globals_: Globals) -> Spot:
+    """Where the disproportion comes from: the nearest of the keys that make it."""
+    for name in ("timeout", "interval"):
+        if written.written(name):
+            return written.spot_of(name)
+    return globals_.timeout_spot
+
+
+def _recovery_credential(written: Written) -> str | None:
+    if written.get("recovery_vault") is None:
+        return None
+    credential: str | None = written.get("recovery_credential") or written.get("credential")
+    return credential
+
+
+def _retained(written: Written) -> tuple[Retained, ...]:
+    found = []
+    for section in written.get("retained") or ():
+        if not section.written(REQUIRED_BY_RETAINED):
+            section.spot.child(REQUIRED_BY_RETAINED).error("is required")
+        vault, credential = (section.get(name) or written.get(name) for name in ("vault", "credential"))
+        if section.get("key") is None or vault is None or credential is None:
+            continue
+        name, version = section.get("key")
+        if version is None:
+            section.spot_of("key").error("a retained key needs its version: NAME/VERSION")
+        found.append(Retained(key_name=name, key_version=version, vault=vault, credential=credential, until=section.get("until")))
+    return tuple(found)

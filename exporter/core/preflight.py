@@ -1,0 +1,76 @@
+"""Rules of the SQL Server connector that can be checked before anything is asked: key names and the credential string.
+
+For: the configuration, `doctor`, and the code a probe gives without sending anything.
+Not for: rules of Azure, reading files. No text made here ever holds a part of the secret.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+KEY_NAME_LIMIT = 26  # older connectors store the name itself as the key's thumbprint
+CLIENT_ID_DIGITS = 32
+CREDENTIAL_STRING_LIMIT = 120  # of SQL Server's CREATE CREDENTIAL for a provider: message 33067
+
+KEY_NAME_UNUSABLE = 2049
+CREDENTIAL_STRING_TOO_SHORT = 2050
+
+_KEY_NAME = re.compile(r"[A-Za-z0-9-]+")
+_CLIENT_ID = re.compile(r"[0-9A-Fa-f]{32}")
+_HYPHENATED = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule. `code` is the connector's, None where another part of SQL Server or Entra would say it."""
+
+    code: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSecret:
+    """The two parts of the SECRET of CREATE CREDENTIAL; `client_id` has got its hyphens back."""
+
+    client_id: str
+    secret: str = field(repr=False)
+
+
+def key_name_findings(name: str) -> tuple[Finding, ...]:
+    """What the connector does not accept about a key's name."""
+    findings = []
+    if len(name) > KEY_NAME_LIMIT:
+        text = f"the key name has {len(name)} characters, the connector takes at most {KEY_NAME_LIMIT}"
+        findings.append(Finding(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
+    if not _KEY_NAME.fullmatch(name):
+        text = "a key name consists of letters, digits and hyphens"
+        findings.append(Finding(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
+    return tuple(findings)
+
+
+def connector_secret_findings(text: str) -> tuple[Finding, ...]:
+    """What is wrong with a credential string: 32 hex digits of the client id, then the client secret, at most 120 characters."""
+    findings = []
+    if len(text) < CLIENT_ID_DIGITS:
+        rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
+        findings.append(Finding(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
+    elif _HYPHENATED.match(text):
+        findings.append(Finding(None, "the client id still has its hyphens: remove them, Entra would not know the client"))
+    elif not _CLIENT_ID.match(text):
+        findings.append(Finding(None, "does not start with the 32 hex digits of a client id without hyphens"))
+    elif len(text) == CLIENT_ID_DIGITS:
+        findings.append(Finding(None, "ends after the client id: the client secret is missing"))
+    if len(text) > CREDENTIAL_STRING_LIMIT:
+        rule = f"has {len(text)} characters, SQL Server takes at most {CREDENTIAL_STRING_LIMIT}"
+        findings.append(Finding(None, f"{rule} (message 33067)"))
+    return tuple(findings)
+
+
+def split_connector_secret(text: str) -> ConnectorSecret | None:
+    """Client id and client secret of a credential string, None where `connector_secret_findings` says why it is none."""
+    if connector_secret_findings(text):
+        return None
+    digits = text[:CLIENT_ID_DIGITS].lower()
+    client_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return ConnectorSecret(client_id, text[CLIENT_ID_DIGITS:])
