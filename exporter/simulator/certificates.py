@@ -1,0 +1,118 @@
+"""The certificate authority of one run, and the certificates, good and bad, that the server shows.
+
+For: minting and loading them. EC keys, because RSA keys take long to make.
+Not for: deciding which host shows which certificate (see `front`), nor the keys in the vaults.
+"""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY = timedelta(days=1)
+_LONG = 3 * _DAY  # a run is short; what it leaves behind is soon worth nothing
+
+
+class Authority:
+    """A self-signed authority that exists in memory only."""
+
+    def __init__(self, name: str) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        usage = x509.KeyUsage(
+            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        self._certificate = (
+            _builder(self._name, self._name, self._key.public_key(), now - _DAY, now + _LONG)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> bytes:
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def context(self, names: Iterable[str], *, starts: timedelta = -_DAY, ends: timedelta = _LONG) -> ssl.SSLContext:
+        """A server context with a new certificate for these names, valid from now + `starts` to now + `ends`."""
+        key, now, sans = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC), list(dict.fromkeys(names))
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ekm-exporter simulator")])
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _builder(subject, self._name, key.public_key(), now + starts, now + ends)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in sans]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(identifier, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return _server_context(certificate, key)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, starts: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    serial = x509.random_serial_number()
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key).serial_number(serial)
+    return builder.not_valid_before(starts).not_valid_after(ends)
+
+
+def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with tempfile.TemporaryDirectory(prefix="ekm-simulator-") as folder:  # load_cert_chain reads files only
+        path = Path(folder, "server.pem")
+        path.touch(mode=0o600)
+        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        context.load_cert_chain(path)
+    return context
+
+
+class Certificates:
+    """The contexts a host can show, each made when first needed."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._names = list(dict.fromkeys(_certificate_name(host.partition(":")[0]) for host in hosts))
+        self._authority = Authority("ekm-exporter simulator, this run only")
+
+    @property
+    def ca_pem(self) -> bytes:
+        return self._authority.pem
+
+    @cached_property
+    def good(self) -> ssl.SSLContext:
+        return self._authority.context(self._names)
+
+    @cached_property
+    def expired(self) -> ssl.SSLContext:
+        return self._authority.context(self._names, starts=-2 * _DAY, ends=-_DAY)
+
+    @cached_property
+    def not_yet_valid(self) -> ssl.SSLContext:
+        return self._authority.context(self._names, starts=_DAY, ends=2 * _DAY)
+
+    @cached_property
+    def wrong_name(self) -> ssl.SSLContext:
+        return self._authority.context(["another-host.invalid"])
+
+    @cached_property
+    def untrusted(self) -> ssl.SSLContext:
+        return Authority("nobody trusts this authority").context(self._names)
+
+
+def _certificate_name(host: str) -> str:
+    """A wildcard where clients accept one (three labels and more under it), so that a fleet needs one short list."""
+    parent = host.partition(".")[2]
+    return f"*.{parent}" if parent.count(".") >= 2 else host

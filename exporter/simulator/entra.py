@@ -1,0 +1,86 @@
+"""Entra's token endpoints, v1 and v2: client credentials against the tenants and applications of the estate.
+
+For: one token request to one answer.
+Not for: vaults, faults on top of the answer (see `world`), or the wire.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from exporter.simulator.answer import Answer
+from exporter.simulator.errors import entra_answer
+from exporter.simulator.estate import Application, Tenant
+from exporter.simulator.exchange import Exchange
+from exporter.simulator.tokens import LIFETIME, Grant, TokenMint
+
+_TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
+
+
+class EntraService:
+    def __init__(self, mint: TokenMint, clock: Callable[[], float] = time.time) -> None:
+        self._mint = mint
+        self._clock = clock
+
+    def answer(self, tenant: Tenant | None, resources: frozenset[str], exchange: Exchange) -> Answer:
+        """What Entra answers; `tenant` is the one the path names, None where the estate has none of that name."""
+        name, path = tenant_name(exchange), tuple(part.lower() for part in exchange.parts[1:])
+        if exchange.method != "POST" or path not in (V1, V2):
+            answer = Answer(status=404)
+        elif not _TENANT.fullmatch(name):
+            answer = entra_answer("tenant_malformed")
+        elif tenant is None:
+            answer = entra_answer("tenant_unknown")
+        elif exchange.form.get("grant_type") != "client_credentials":
+            answer = entra_answer("grant_unsupported")
+        else:
+            answer = self._grant(tenant, resources, exchange, first_version=path == V1)
+        return answer.with_header("x-ms-request-id", str(uuid4())).with_header("Cache-Control", "no-store, no-cache")
+
+    def _grant(self, tenant: Tenant, resources: frozenset[str], exchange: Exchange, *, first_version: bool) -> Answer:
+        application = tenant.applications.get(client_id(exchange))
+        asked = exchange.form.get("resource", "") if first_version else exchange.form.get("scope", "").removesuffix("/.default")
+        audience = asked.rstrip("/")
+        if application is None:
+            return entra_answer("application_unknown")
+        refusal = self._secret_refused(application, exchange.form.get("client_secret", ""))
+        if refusal is not None:
+            return entra_answer(refusal)
+        if audience not in resources:
+            return entra_answer("resource_principal_missing")
+        return self._token(tenant, application, audience, first_version=first_version)
+
+    def _secret_refused(self, application: Application, offered: str) -> str | None:
+        secret = next((one for one in application.secrets if hmac.compare_digest(one.value.encode(), offered.encode())), None)
+        if secret is None:
+            return "secret_wrong"
+        return "secret_expired" if secret.expires is not None and secret.expires <= self._clock() else None
+
+    def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> Answer:
+        now = int(self._clock())
+        grant = Grant(
+            tenant_id=tenant.tenant_id,
+            client_id=application.client_id,
+            object_id=application.object_id,
+            audience=audience,
+            expires=now + LIFETIME,
+        )
+        body: dict[str, object] = {"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME}
+        if first_version:  # numbers as text, and the audience again
+            body = {name: str(value) for name, value in body.items()}
+            body |= {"expires_on": str(now + LIFETIME), "not_before": str(now), "resource": audience}
+        return Answer().with_document({**body, "access_token": self._mint.issue(grant)})
+
+
+def tenant_name(exchange: Exchange) -> str:
+    """The tenant that the path names, in lower case."""
+    return exchange.parts[0].lower() if exchange.parts else ""
+
+
+def client_id(exchange: Exchange) -> str:
+    return exchange.form.get("client_id", "").lower()

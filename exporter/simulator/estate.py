@@ -1,0 +1,142 @@
+"""What the simulated services know: tenants, applications and their secrets, vaults, keys, and who may do what.
+
+For: frozen data and look-ups in it. A fault never changes it: it yields a changed copy (see `world`).
+Not for: protocols, key material (a version only names it), clocks, or reading a configuration (see `from_config`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from exporter.core.endpoints import CLOUDS, cloud_of
+
+ENTRA = "login.microsoftonline.com"
+ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})
+CONNECTOR_ROLE = frozenset({"get", "wrapKey", "unwrapKey"})
+_KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
+
+
+class Door(StrEnum):
+    """Who may reach a vault's data from where the exporter stands."""
+
+    OPEN = "open"
+    FIREWALL = "firewall"  # the caller's address is not on the list
+    PRIVATE_ONLY = "private_only"  # public network access is off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSecret:
+    """One secret of an application; `expires` is a Unix time."""
+
+    value: str = field(repr=False)
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    client_id: str
+    object_id: str
+    names: tuple[str, ...] = ()  # what people call it: the credentials of a configuration that use it
+    secrets: tuple[ClientSecret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    tenant_id: str
+    applications: Mapping[str, Application] = field(default_factory=dict)  # by client id, lower case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyVersion:
+    """One version of a key. `material` says which of the run's key pairs of that size it is; dates are Unix times."""
+
+    version: str
+    kty: str = "RSA"
+    size: int = 2048
+    material: int = 0
+    enabled: bool = True
+    nbf: float | None = None
+    exp: float | None = None
+    key_ops: tuple[str, ...] = _KEY_OPS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key with its versions, the newest last. A soft-deleted one is found only among the deleted keys."""
+
+    name: str
+    versions: tuple[KeyVersion, ...]
+    deleted: bool = False
+
+    def version(self, wanted: str | None) -> KeyVersion | None:
+        """The version of that name, the newest where none is wanted."""
+        if wanted is None:
+            return self.versions[-1] if self.versions else None
+        return next((version for version in self.versions if version.version == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """One vault or managed HSM. `latency` in seconds; `limit` in requests per ten seconds, as the service publishes them."""
+
+    host: str  # lower case, with :port only where it is not 443
+    tenant_id: str
+    keys: Mapping[str, Key] = field(default_factory=dict)  # by name, lower case
+    permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # operations by client id, lower case
+    rbac: bool = False
+    authority: str = ENTRA
+    region: str = "westeurope"
+    door: Door = Door.OPEN
+    latency: float = 0.0
+    limit: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.host.partition(".")[0]
+
+    @property
+    def managed_hsm(self) -> bool:
+        cloud = cloud_of(self.host)
+        return cloud is not None and cloud.managed_hsm
+
+    @property
+    def resource(self) -> str:
+        """The audience of its tokens: its cloud's domain; for a host of no known cloud, the domain it stands in."""
+        cloud = cloud_of(self.host)
+        return cloud.resource if cloud is not None else "https://" + self.host.partition(":")[0].partition(".")[2]
+
+    def with_versions(self, **changes: object) -> Vault:
+        """The same vault with every version of every key changed so."""
+        keys = {
+            name: replace(key, versions=tuple(replace(version, **changes) for version in key.versions))  # type: ignore[arg-type] # field names come from the fault table
+            for name, key in self.keys.items()
+        }
+        return replace(self, keys=keys)
+
+    def without(self, operation: str) -> Vault:
+        """The same vault with that operation allowed to nobody."""
+        return replace(self, permissions={caller: allowed - {operation} for caller, allowed in self.permissions.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    tenants: Mapping[str, Tenant]  # by tenant id, lower case
+    vaults: Mapping[str, Vault]  # by host
+    authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host to serve, each with its port."""
+        return tuple(with_port(host) for host in (*sorted(self.authorities), *self.vaults))
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The audiences for which Entra gives tokens here."""
+        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS})
+
+
+def with_port(host: str) -> str:
+    """`host:443`, or the port that stands there."""
+    return host if ":" in host else f"{host}:443"

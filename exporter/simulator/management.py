@@ -1,0 +1,207 @@
+"""The second port: faults set and cleared, and requests counted, over HTTP.
+
+For: people with curl, and programs in another process.
+Not for: anything that the simulator's own object cannot do.
+
+    GET /sim/state      what is served and what is broken        GET /sim/scenarios, /sim/faults   what can be broken
+    POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
+    DELETE /sim/fault   everything, or ?number=N, ?fault=NAME, ?vault=NAME
+    GET /sim/requests   how often what was asked for
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from exporter.core.model import Step
+from exporter.simulator.faults import Options, Scope, UnknownNameError
+from exporter.simulator.faulttable import FAULTS
+from exporter.simulator.scenarios import SCENARIOS
+from exporter.simulator.world import Active
+
+if TYPE_CHECKING:
+    from exporter.simulator.simulator import Simulator
+
+_OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "step": str,
+    "status": int,
+    "body": str,
+    "retry_after": int,
+    "seconds": (int, float),
+    "operation": str,
+    "bits": int,
+    "limit": int,
+}
+_NAMES = ("fault", "scenario", *Scope)
+
+
+class Management:
+    def __init__(self, simulator: Simulator, host: str, port: int) -> None:
+        self._simulator = simulator
+        self._host, self._port = host, port
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self._port}"
+
+    async def start(self) -> None:
+        """Raises OSError where the port is in use."""
+        app = web.Application(middlewares=[_loopback_names_only])
+        app.router.add_get("/sim/state", self._state)
+        app.router.add_get("/sim/scenarios", self._scenarios)
+        app.router.add_get("/sim/faults", self._faults)
+        app.router.add_get("/sim/requests", self._requests)
+        app.router.add_post("/sim/fault", self._set)
+        app.router.add_delete("/sim/fault", self._clear)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        estate, world = self._simulator.world.estate, self._simulator.world
+        vaults = [vault for host in estate.vaults if (vault := world.vault(host)) is not None]
+        return _answer(
+            {
+                "simulator": True,
+                "address": self._simulator.address,
+                "authorities": sorted(estate.authorities),
+                "vaults": [
+                    {"vault": vault.host, "tenant": vault.tenant_id, "region": vault.region, "keys": sorted(vault.keys)}
+                    for vault in vaults
+                ],
+                "tenants": [
+                    {
+                        "tenant": tenant.tenant_id,
+                        "applications": {key: list(one.names) for key, one in tenant.applications.items()},
+                    }
+                    for tenant in estate.tenants.values()
+                ],
+                "faults": [_shown(active) for active in world.active],
+            }
+        )
+
+    async def _scenarios(self, _request: web.Request) -> web.Response:
+        rows = [
+            {"scenario": one.name, "fault": one.fault_name, "broken": one.fault.broken, "set_on": one.scope, "step": one.step,
+             "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
+            for one in SCENARIOS
+        ]  # fmt: skip
+        return _answer({"scenarios": rows})
+
+    async def _faults(self, _request: web.Request) -> web.Response:
+        rows = [{"fault": one.name, "broken": one.broken, "set_on": sorted(one.scopes)} for one in FAULTS.values()]
+        return _answer({"faults": rows, "options": list(_OPTION_TYPES)})
+
+    async def _requests(self, _request: web.Request) -> web.Response:
+        counts = sorted(self._simulator.requests.items())
+        return _answer(
+            {"requests": [{"host": host, "operation": what, "status": status, "count": n} for (host, what, status), n in counts]}
+        )
+
+    async def _set(self, request: web.Request) -> web.Response:
+        try:
+            asked = _read(await request.read())
+            on = {scope: asked[scope] for scope in Scope if scope in asked}
+            if "scenario" in asked:
+                active = self._simulator.apply(asked["scenario"], **on)
+            else:
+                active = (self._simulator.set_fault(asked["fault"], _options(asked), **on),)
+        except UnknownNameError as error:
+            return _answer({"error": str(error)}, status=400)
+        answer: dict[str, Any] = {"set": [_shown(one) for one in active]}
+        if any(one.fault.route is not None for one in active):
+            answer["note"] = "the configuration was written again: reload the exporter to see it"
+        return _answer(answer)
+
+    async def _clear(self, request: web.Request) -> web.Response:
+        try:
+            wanted = _wanted(request.query)
+            places = [self._simulator.world.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
+        except UnknownNameError as error:
+            return _answer({"error": str(error)}, status=400)
+        return _answer({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
+
+
+@web.middleware
+async def _loopback_names_only(request: web.Request, handler: Any) -> web.StreamResponse:
+    """A page in a browser may know this port, but not under a name that it made up."""
+    name = request.url.host or ""
+    if name != "localhost" and not _is_address(name):
+        return _answer({"error": "ask by a loopback address"}, status=403)
+    response: web.StreamResponse = await handler(request)
+    return response
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
+    strange = [name for name in asked if name not in _NAMES and name not in _OPTION_TYPES]
+    if strange:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: {', '.join((*_NAMES, *_OPTION_TYPES))}")
+    wrong = [name for name in _NAMES if name in asked and not isinstance(asked[name], str)]
+    if wrong:
+        raise UnknownNameError(f"not a text: {', '.join(wrong)}")
+    if ("fault" in asked) == ("scenario" in asked):
+        raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
+    return asked
+
+
+def _options(asked: dict[str, Any]) -> Options:
+    given = {name: value for name, value in asked.items() if name in _OPTION_TYPES}
+    for name, value in given.items():
+        if not isinstance(value, _OPTION_TYPES[name]) or isinstance(value, bool):
+            raise UnknownNameError(f"{name} has the wrong type")
+    if "step" in given:
+        if given["step"] not in tuple(Step):
+            raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
+        given["step"] = Step(given["step"])
+    if not 200 <= given.get("status", 200) <= 599:
+        raise UnknownNameError("status is not from 200 to 599")
+    return Options(**given)
+
+
+def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
+    strange = [name for name in query if name not in ("number", "fault", *Scope)]
+    if strange:
+        raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(Scope)}")
+    number = query.get("number")
+    if number is not None and not number.isdecimal():
+        raise UnknownNameError("number is not a number")
+    return {"number": int(number) if number is not None else None, "fault": query.get("fault")}
+
+
+def _shown(active: Active) -> dict[str, Any]:
+    default = Options()
+    changed = {
+        one.name: getattr(active.options, one.name)
+        for one in fields(Options)
+        if getattr(active.options, one.name) != getattr(default, one.name)
+    }
+    return {"number": active.number, "fault": active.fault.name, active.scope: active.name, **changed}
+
+
+def _answer(document: object, status: int = 200) -> web.Response:
+    return web.json_response(document, status=status, dumps=lambda value: json.dumps(value, indent=1) + "\n")

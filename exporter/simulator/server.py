@@ -1,0 +1,79 @@
+"""One HTTP server for every vault and every Entra host: the host header says whom a request is for.
+
+For: taking a request to the right service, putting the active faults on its answer, counting it.
+Not for: TLS and listening (see `front`), protocols (see `vault`, `entra`), or bytes (see `wire`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from exporter.simulator.answer import Answer, Delivery
+from exporter.simulator.entra import EntraService, client_id, tenant_name
+from exporter.simulator.estate import Vault
+from exporter.simulator.exchange import Exchange, step_of
+from exporter.simulator.faults import Scope
+from exporter.simulator.material import KeyPairs
+from exporter.simulator.tokens import TokenMint
+from exporter.simulator.vault import VaultService
+from exporter.simulator.wire import deliver
+from exporter.simulator.world import World
+
+RequestCount = Counter[tuple[str, str, int]]
+_NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delivery.ENDLESS_HEADER, Delivery.GARBAGE})
+
+
+class Services:
+    """`requests` counts by host, operation and status; the status is 0 where none was sent."""
+
+    def __init__(self, world: World, pairs: KeyPairs, clock: Callable[[], float]) -> None:
+        self._world = world
+        mint = TokenMint()
+        self._vaults = VaultService(mint, pairs, clock)
+        self._entra = EntraService(mint, clock)
+        self.requests: RequestCount = Counter()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = await _exchange(request)
+        vault = self._world.vault(exchange.host)
+        if vault is not None:
+            operation, answer = await self._ask_vault(vault, exchange)
+        elif exchange.host in self._world.estate.authorities:
+            operation, answer = "token", self._ask_entra(exchange)
+        else:
+            operation, answer = "other", Answer(status=421, body=b"the simulator serves no such host\n")
+        self.requests[exchange.host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
+        return await deliver(request, answer)
+
+    async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, Answer]:
+        operation = exchange.vault_operation()
+        answer = self._edited(await self._vaults.answer(vault, exchange), operation, [(Scope.VAULT, vault.host)])
+        return operation, replace(answer, delay=answer.delay + vault.latency)
+
+    def _ask_entra(self, exchange: Exchange) -> Answer:
+        tenant, caller = tenant_name(exchange), client_id(exchange)
+        answer = self._entra.answer(self._world.tenant(tenant), self._world.estate.resources, exchange)
+        places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]
+        return self._edited(answer, "token", places)
+
+    def _edited(self, answer: Answer, operation: str, places: Iterable[tuple[Scope, str]]) -> Answer:
+        return self._world.edited(answer, step_of(operation), places)
+
+
+async def _exchange(request: web.BaseRequest) -> Exchange:
+    body = await request.read()
+    is_form = request.content_type == "application/x-www-form-urlencoded"
+    return Exchange(
+        method=request.method,
+        host=request.host.lower().removesuffix(":443"),
+        path=request.path,
+        query=request.query,
+        headers=request.headers,
+        form=dict(parse_qsl(body.decode("utf-8", "replace"))) if is_form else {},
+        body=body,
+    )

@@ -1,0 +1,164 @@
+"""The simulator as a whole: start it, break things, read what it was asked, stop it.
+
+For: the one object that the command line and the tests hold.
+Not for: anything that one of its parts does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from exporter.simulator.certificates import Certificates
+from exporter.simulator.estate import Estate, with_port
+from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
+from exporter.simulator.front import Front
+from exporter.simulator.management import Management
+from exporter.simulator.material import KeyPairs
+from exporter.simulator.scenarios import BY_NAME
+from exporter.simulator.server import RequestCount, Services
+from exporter.simulator.world import Active, World, near
+
+_GRACE = 0.1  # seconds that a request under way is given when the simulator stops
+
+
+class Simulator:
+    """`port` 0 takes a free one. Raises ValueError for a host that is not on loopback: this is no service for others."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        management_port: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not _is_loopback(host):
+            raise ValueError(f"the simulator listens on loopback only, not on {host}")
+        self.world = World(estate)
+        self.on_routes_changed: Callable[[], None] | None = None
+        self._address, self._port = host, port
+        self._certificates = Certificates(estate.hosts)
+        self._pairs = KeyPairs()
+        self._services = Services(self.world, self._pairs, clock)
+        self._management = Management(self, host, management_port)
+        self._server: web.Server | None = None
+        self._front: Front | None = None
+        self._nobody: socket.socket | None = None  # holds a port on which nobody listens
+
+    async def start(self) -> None:
+        """Opens both ports. Raises OSError where one is in use."""
+        self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
+        self._front = Front(self._certificates, self.world.connection, self._server)
+        try:
+            self._port = self._front.open(self._address, self._port)
+            self._nobody = socket.socket()
+            self._nobody.bind((self._address, 0))
+            await self._management.start()
+        except OSError:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Closes both ports and every connection; what happened is forgotten."""
+        await self._management.stop()
+        if self._front is not None:
+            await self._front.close()
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(_GRACE)
+        if self._nobody is not None:
+            self._nobody.close()
+        await self._pairs.close()
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The certificate authority of this run."""
+        return self._certificates.ca_pem
+
+    @property
+    def management_url(self) -> str:
+        return self._management.url
+
+    @property
+    def address(self) -> str:
+        """Where vaults and Entra are served, as host:port."""
+        return f"{self._address}:{self._port}"
+
+    @property
+    def requests(self) -> RequestCount:
+        """How often each (host, operation, status) was asked for; status 0 where no answer was sent."""
+        return self._services.requests
+
+    @property
+    def connect_to(self) -> dict[str, str]:
+        """For the module of a configuration: every served host:port, and where it is really found."""
+        return {
+            with_port(host): self._route(host) for host in (*sorted(self.world.estate.authorities), *self.world.estate.vaults)
+        }
+
+    def _route(self, host: str) -> str:
+        match self.world.route(host):
+            case Route.UNRESOLVABLE:
+                return f"{host.partition('.')[0]}.invalid:443"
+            case Route.REFUSED if self._nobody is not None:
+                return f"{self._address}:{self._nobody.getsockname()[1]}"
+        return self.address
+
+    def apply(self, scenario: str, **on: str) -> tuple[Active, ...]:
+        """Causes a scenario, on `vault=`, `tenant=`, `application=` or `authority=` a name.
+
+        Given a vault it finds the tenant, the applications or the Entra host that the fault is set on by itself. Raises
+        UnknownNameError with a text for people.
+        """
+        row = BY_NAME.get(scenario)
+        if row is None:
+            raise UnknownNameError(f"there is no scenario {scenario!r}{near(scenario, BY_NAME)}")
+        places = self._places(row.scope, *_one_place(on))
+        return self._changed(tuple(self.world.set(row.fault_name, scope, place, row.options) for scope, place in places))
+
+    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active:
+        """Sets one fault, on `vault=`, `tenant=`, `application=` or `authority=` a name. Raises UnknownNameError."""
+        return self._changed((self.world.set(fault, *_one_place(on), options),))[0]
+
+    def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
+        """Clears what fits all that is given, everything where nothing is; how many faults."""
+        before = self.connect_to
+        cleared = self.world.clear(number=number, fault=fault, name=name)
+        if self.on_routes_changed is not None and before != self.connect_to:
+            self.on_routes_changed()
+        return cleared
+
+    def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
+        """Where to set a fault of the wanted scope, given a vault or just that."""
+        found = self.world.find(scope, name)
+        if scope is not Scope.VAULT or wanted is Scope.VAULT:
+            return [(scope, found)]
+        vault = self.world.estate.vaults[found]
+        names = {Scope.TENANT: [vault.tenant_id], Scope.AUTHORITY: [vault.authority], Scope.APPLICATION: list(vault.permissions)}
+        return [(wanted, one) for one in names[wanted]]
+
+    def _changed(self, active: tuple[Active, ...]) -> tuple[Active, ...]:
+        if self.on_routes_changed is not None and any(one.fault.route is not None for one in active):
+            self.on_routes_changed()
+        return active
+
+
+def _one_place(on: Mapping[str, str]) -> tuple[Scope, str]:
+    """What a fault is to be set on. Raises UnknownNameError unless it is just one thing of a known kind."""
+    if len(on) != 1 or not set(on) <= set(Scope):
+        raise UnknownNameError(f"name one thing to break: one of {', '.join(Scope)}")
+    scope, name = next(iter(on.items()))
+    return Scope(scope), name
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

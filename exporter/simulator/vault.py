@@ -1,0 +1,182 @@
+"""Key Vault and Managed HSM: who may ask, and what they get, with real RSA.
+
+For: one request to one vault, as things stand in it, to one answer.
+Not for: Entra, faults on top of the answer (see `world`), or the wire.
+
+The order of the checks is the service's: token, network, request, permission, limit, key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from uuid import uuid4
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from exporter.core.answers import decode, encode, read_object
+from exporter.simulator.answer import Answer
+from exporter.simulator.errors import vault_answer
+from exporter.simulator.estate import Door, Key, KeyVersion, Vault
+from exporter.simulator.exchange import Exchange
+from exporter.simulator.material import KeyPairs, public_numbers
+from exporter.simulator.tokens import Grant, TokenMint
+
+_DOORS = {Door.FIREWALL: "forbidden_firewall", Door.PRIVATE_ONLY: "forbidden_connection"}
+_WINDOW = 10.0  # seconds that a limit counts over
+_PADDINGS = {
+    # RSA-OAEP is OAEP with SHA-1 by definition (RFC 7518, 4.3); it is what the connector uses
+    "RSA-OAEP": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303
+    "RSA-OAEP-256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
+}
+
+
+class VaultService:
+    def __init__(self, mint: TokenMint, pairs: KeyPairs, clock: Callable[[], float] = time.time) -> None:
+        self._mint = mint
+        self._pairs = pairs
+        self._clock = clock
+        self._recent: dict[str, deque[float]] = {}
+
+    async def answer(self, vault: Vault, exchange: Exchange) -> Answer:
+        """What this vault answers, its diagnostic headers included."""
+        return _with_headers(vault, exchange, await self._answer(vault, exchange))
+
+    async def _answer(self, vault: Vault, exchange: Exchange) -> Answer:
+        operation = exchange.vault_operation()
+        if operation == "health":
+            return Answer().with_body(b"true")
+        caller = self._mint.read(exchange.bearer) if exchange.bearer else None
+        refusal = self._refused(vault, exchange, operation, caller)
+        if refusal is not None or caller is None:
+            return refusal or vault_answer("token_unknown")
+        if operation == "list":
+            return _list(vault)
+        if operation == "get_deleted":
+            return await self._deleted(vault, exchange)
+        return await self._on_key(vault, exchange, operation)
+
+    def _refused(self, vault: Vault, exchange: Exchange, operation: str, caller: Grant | None) -> Answer | None:
+        """The first check that fails, before any key is looked at."""
+        refusal = self._token_refused(vault, exchange, caller)
+        if refusal is not None or caller is None:
+            return refusal
+        words = {"operation": operation, "vault": vault.name, "caller": _caller(caller)}
+        if vault.door is not Door.OPEN:
+            return vault_answer(_DOORS[vault.door], **words)
+        if "api-version" not in exchange.query:
+            return vault_answer("bad_parameter", found="api-version is missing")
+        if operation == "other":
+            return vault_answer("not_found")
+        if operation.partition("_")[0] not in vault.permissions.get(caller.client_id, frozenset()):
+            return vault_answer("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
+        return vault_answer("throttled") if self._over_limit(vault) else None
+
+    def _token_refused(self, vault: Vault, exchange: Exchange, caller: Grant | None) -> Answer | None:
+        challenge = f'Bearer authorization="https://{vault.authority}/{vault.tenant_id}", resource="{vault.resource}"'
+        if exchange.bearer is None:
+            answer = Answer(status=401) if vault.managed_hsm else vault_answer("token_missing")
+        elif caller is None or caller.expires <= self._clock():
+            answer = vault_answer("token_unknown")
+        elif caller.audience != vault.resource:
+            answer = vault_answer("token_audience", found=caller.audience)
+        elif caller.tenant_id != vault.tenant_id:
+            answer = vault_answer("token_issuer", found=caller.tenant_id)
+        else:
+            return None
+        return answer.with_header("WWW-Authenticate", challenge)
+
+    def _over_limit(self, vault: Vault) -> bool:
+        if vault.limit is None:
+            return False
+        now, recent = self._clock(), self._recent.setdefault(vault.host, deque())
+        while recent and recent[0] <= now - _WINDOW:
+            recent.popleft()
+        if len(recent) >= vault.limit:
+            return True  # refused requests do not count
+        recent.append(now)
+        return False
+
+    async def _deleted(self, vault: Vault, exchange: Exchange) -> Answer:
+        key = vault.keys.get(exchange.parts[1].lower())
+        version = key.version(None) if key is not None and key.deleted else None
+        if key is None or version is None:
+            return vault_answer("key_not_found", key=exchange.parts[1])
+        document = await self._document(vault, key, version)
+        now = int(self._clock())
+        document["recoveryId"] = f"https://{vault.host}/deletedkeys/{key.name}"
+        document["deletedDate"], document["scheduledPurgeDate"] = now, now + 90 * 86400
+        return Answer().with_document(document)
+
+    async def _on_key(self, vault: Vault, exchange: Exchange, operation: str) -> Answer:
+        name, wanted = exchange.parts[1], exchange.parts[2] if len(exchange.parts) > 2 else None
+        key = vault.keys.get(name.lower())
+        version = key.version(wanted) if key is not None and not key.deleted else None
+        if key is None or version is None:
+            return vault_answer("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
+        if operation == "get":
+            return Answer().with_document(await self._document(vault, key, version))
+        return self._barred(version, operation) or await self._crypt(vault, key, version, operation, exchange)
+
+    def _barred(self, version: KeyVersion, operation: str) -> Answer | None:
+        """The state of the key. Outside its dates it still unwraps. That a disabled one wraps no more is an assumption."""
+        if not version.enabled:
+            return vault_answer("key_disabled", operation=operation)
+        if operation not in version.key_ops or version.kty not in ("RSA", "RSA-HSM"):
+            return vault_answer("key_operation", operation=operation)
+        if operation == "wrapKey" and version.exp is not None and version.exp <= self._clock():
+            return vault_answer("key_expired", operation=operation)
+        if operation == "wrapKey" and version.nbf is not None and version.nbf > self._clock():
+            return vault_answer("key_not_yet_valid", operation=operation)
+        return None
+
+    async def _crypt(self, vault: Vault, key: Key, version: KeyVersion, operation: str, exchange: Exchange) -> Answer:
+        request = read_object(exchange.body) or {}
+        algorithm, value = _PADDINGS.get(str(request.get("alg"))), decode(str(request.get("value", "")))
+        if algorithm is None or value is None:
+            return vault_answer("bad_parameter", found="alg or value")
+        pair = await self._pairs.get(version.size, version.material)
+        try:
+            done = pair.public_key().encrypt(value, algorithm) if operation == "wrapKey" else pair.decrypt(value, algorithm)
+        except ValueError:  # too long to wrap, or wrapped under another key
+            return vault_answer("bad_parameter", found="value")
+        return Answer().with_document({"kid": _kid(vault, key, version), "value": encode(done)})
+
+    async def _document(self, vault: Vault, key: Key, version: KeyVersion) -> dict[str, object]:
+        jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
+        if version.kty in ("RSA", "RSA-HSM"):
+            jwk["n"], jwk["e"] = public_numbers(await self._pairs.get(version.size, version.material))
+        dates = {name: int(date) for name, date in (("nbf", version.nbf), ("exp", version.exp)) if date is not None}
+        attributes = {"enabled": version.enabled, **dates, "recoveryLevel": "Recoverable+Purgeable"}
+        return {"key": jwk, "attributes": attributes}
+
+
+def _list(vault: Vault) -> Answer:
+    keys = [key for key in vault.keys.values() if not key.deleted]
+    return Answer().with_document({"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None})
+
+
+def _kid(vault: Vault, key: Key, version: KeyVersion) -> str:
+    return f"https://{vault.host}/keys/{key.name}/{version.version}"
+
+
+def _caller(grant: Grant) -> str:
+    return f"appid={grant.client_id};oid={grant.object_id};iss=https://sts.windows.net/{grant.tenant_id}/"
+
+
+def _with_headers(vault: Vault, exchange: Exchange, answer: Answer) -> Answer:
+    """The diagnostic headers: a managed HSM sends others than a vault."""
+    answer = answer.with_header("x-ms-request-id", str(uuid4()))
+    client_request = exchange.headers.get("x-ms-client-request-id")
+    if client_request is not None:
+        answer = answer.with_header("x-ms-client-request-id", client_request)
+    if vault.managed_hsm:
+        return answer.with_header("x-ms-server-latency", "1")
+    network = (
+        f"conn_type={'PrivateLink' if vault.door is Door.PRIVATE_ONLY else 'Ipv4'};addr=203.0.113.10;act_addr_fam=InterNetwork;"
+    )
+    for name, value in (("region", vault.region), ("service-version", "1.9.2200.1"), ("network-info", network)):
+        answer = answer.with_header(f"x-ms-keyvault-{name}", value)
+    return answer

@@ -1,0 +1,160 @@
+"""The estate as it stands now: what was given, with the active faults applied.
+
+For: setting and clearing faults, and look-ups that see them. Nothing given is ever changed, so clearing a fault restores
+what was.
+Not for: protocols, the wire, or which faults exist (see `faulttable`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from exporter.core.endpoints import vault_host
+from exporter.core.model import Step
+from exporter.simulator.answer import Answer
+from exporter.simulator.estate import Application, Estate, Tenant, Vault
+from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
+from exporter.simulator.faulttable import FAULTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """A fault that is set. `name` is what it is set on: a host, a tenant id or a client id."""
+
+    number: int
+    fault: Fault
+    scope: Scope
+    name: str
+    options: Options = field(default_factory=Options)
+
+
+class World:
+    def __init__(self, estate: Estate) -> None:
+        self.estate = estate
+        self._active: list[Active] = []
+        self._numbers = itertools.count(1)
+        self._vaults: dict[str, Vault] = {}
+        self._tenants: dict[str, Tenant] = {}
+
+    @property
+    def active(self) -> tuple[Active, ...]:
+        return tuple(self._active)
+
+    def set(self, fault_name: str, scope: Scope, name: str, options: Options | None = None) -> Active:
+        """Sets a fault from now on. Raises UnknownNameError for a fault, or a thing to break, that does not exist."""
+        fault = FAULTS.get(fault_name)
+        if fault is None:
+            raise UnknownNameError(f"there is no fault {fault_name!r}{near(fault_name, FAULTS)}")
+        if scope not in fault.scopes:
+            allowed = ", ".join(sorted(fault.scopes))
+            raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
+        active = Active(
+            number=next(self._numbers), fault=fault, scope=scope, name=self.find(scope, name), options=options or Options()
+        )
+        self._active.append(active)
+        self._forget_views()
+        return active
+
+    def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
+        """Clears every fault that fits all that is given (a number, a fault's name, what it is set on); how many."""
+        kept = [
+            active
+            for active in self._active
+            if (number is not None and active.number != number)
+            or (fault is not None and active.fault.name != fault)
+            or (name is not None and active.name != name)
+        ]
+        cleared = len(self._active) - len(kept)
+        self._active = kept
+        self._forget_views()
+        return cleared
+
+    def find(self, scope: Scope, name: str) -> str:
+        """The full name of a vault, tenant, application or Entra host as people write it. Raises UnknownNameError."""
+        known = self._known(scope)
+        found = known.get(name.lower())
+        if found is None and scope is Scope.VAULT:
+            try:
+                found = known.get(vault_host(name))
+            except ValueError:
+                found = None
+        if found is None:
+            raise UnknownNameError(f"there is no {scope} {name!r}{near(name.lower(), known)}")
+        return found
+
+    def _known(self, scope: Scope) -> dict[str, str]:
+        match scope:
+            case Scope.VAULT:
+                return {host: host for host in self.estate.vaults}
+            case Scope.AUTHORITY:
+                return {host: host for host in self.estate.authorities}
+            case Scope.TENANT:
+                return {tenant_id: tenant_id for tenant_id in self.estate.tenants}
+        return {
+            name.lower(): client_id
+            for tenant in self.estate.tenants.values()
+            for client_id, application in tenant.applications.items()
+            for name in (client_id, client_id.replace("-", ""), *application.names)
+        }
+
+    def vault(self, host: str) -> Vault | None:
+        if host not in self._vaults and host in self.estate.vaults:
+            vault = self.estate.vaults[host]
+            for active in self._on(Scope.VAULT, host):
+                vault = active.fault.vault(vault, active.options) if active.fault.vault is not None else vault
+            self._vaults[host] = vault
+        return self._vaults.get(host)
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        if tenant_id not in self._tenants and tenant_id in self.estate.tenants:
+            tenant = self.estate.tenants[tenant_id]
+            applications = {client_id: self._application(one) for client_id, one in tenant.applications.items()}
+            self._tenants[tenant_id] = replace(tenant, applications=applications)
+        return self._tenants.get(tenant_id)
+
+    def _application(self, application: Application) -> Application:
+        for active in self._on(Scope.APPLICATION, application.client_id):
+            change = active.fault.application
+            application = change(application, active.options) if change is not None else application
+        return application
+
+    def edited(self, answer: Answer, step: Step | None, places: Iterable[tuple[Scope, str]]) -> Answer:
+        """The answer as the active faults at these places leave it, the oldest fault first."""
+        if step is None or not self._active:
+            return answer
+        there = set(places)
+        for active in self._active:
+            edit = active.fault.answer
+            if edit is not None and (active.scope, active.name) in there and active.fault.works_at(step, active.options):
+                answer = edit(answer, active.options)
+        return answer
+
+    def connection(self, host: str) -> Connection | None:
+        """What clients of that host meet before their first request, None where all is well. The newest fault counts."""
+        found = [
+            active.fault.connection
+            for active in self._active
+            if active.fault.connection and active.name.partition(":")[0] == host
+        ]
+        return found[-1] if found else None
+
+    def route(self, host: str) -> Route | None:
+        """Where clients of that host are sent, None for here. The newest fault counts."""
+        found = [active.fault.route for active in self._active if active.name == host and active.fault.route]
+        return found[-1] if found else None
+
+    def _on(self, scope: Scope, name: str) -> list[Active]:
+        return [active for active in self._active if active.scope is scope and active.name == name]
+
+    def _forget_views(self) -> None:
+        self._vaults.clear()
+        self._tenants.clear()
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A suggestion for a misspelt name, empty where none is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
