@@ -1,0 +1,33 @@
+# The image: the exporter and its locked packages in one virtual environment, nothing else on top of the official Python image.
+# The base is named by tag. Pin it by digest where you build for production (FROM python:3.13-slim-trixie@sha256:...):
+# a digest can only be written down by someone who can ask the registry for it, and must be renewed with each base update.
+
+FROM python:3.13-slim-trixie AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+COPY requirements.lock requirements-build.lock ./
+RUN python3 -m venv /build \
+ && /build/bin/pip install --require-hashes --only-binary :all: --requirement requirements-build.lock \
+ && python3 -m venv --without-pip /opt/ekm-exporter \
+ && /build/bin/pip --python /opt/ekm-exporter/bin/python install --require-hashes --only-binary :all: --requirement requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+ && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl
+
+FROM python:3.13-slim-trixie
+LABEL org.opencontainers.image.title="ekm-exporter" \
+      org.opencontainers.image.description="Prometheus exporter that makes SQL Server's Azure Key Vault round trip before SQL Server has to" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/ekm-exporter /opt/ekm-exporter
+ENV PATH=/opt/ekm-exporter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A number, so that Kubernetes can see that it is not root (runAsNonRoot). Nothing in the image belongs to it.
+USER 65532:65532
+EXPOSE 10377
+STOPSIGNAL SIGTERM
+# For the default address. With another --web.listen-address, or with TLS, give your own (--health-cmd) or none (--no-healthcheck).
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:10377/-/healthy', timeout=3).close()"]
+# The root file system may be read-only; `demo` and `simulate` need a writable /tmp (--tmpfs /tmp).
+ENTRYPOINT ["ekm-exporter"]
+CMD ["run", "--config.file=/etc/ekm-exporter/ekm.yml"]

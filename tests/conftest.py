@@ -1,0 +1,18 @@
+"""What every test starts from: an environment that says nothing about proxies, identities or certificates."""
+
+import os
+import re
+
+import pytest
+
+_FOREIGN = re.compile(
+    r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    """A developer's proxy, cloud identity or certificate store must not decide what a test sees."""
+    for name in list(os.environ):
+        if _FOREIGN.fullmatch(name):
+            monkeypatch.delenv(name)

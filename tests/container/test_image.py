@@ -1,0 +1,85 @@
+"""The image as an operator runs it: locked down, read-only, without any network, without root."""
+
+import json
+import time
+
+import pytest
+
+from exporter import __version__
+
+pytestmark = pytest.mark.container
+
+WHO_AM_I = """
+import json, os, importlib.util
+def writable(path):
+    try:
+        open(path + "/probe", "w").close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({"uid": os.getuid(), "root": writable("/"), "venv": writable("/opt/ekm-exporter"),
+                  "pip": importlib.util.find_spec("pip") is not None, "hatchling": importlib.util.find_spec("hatchling") is not None}))
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(engine):
+    return engine.start("demo")
+
+
+def test_the_demo_answers_without_network_root_capabilities_or_a_writable_file_system(engine, demo):
+    def probed(text):
+        return "ekm_probe_success{" in text and " 1\n" in text
+
+    assert "# TYPE ekm_probe_success gauge" in engine.eventually(demo, "/metrics", probed)
+    assert engine.get(demo, "/-/healthy").returncode == 0
+
+
+def test_the_health_check_of_the_image_passes_while_the_exporter_runs(engine, demo):
+    engine.eventually(demo, "/-/healthy")
+    assert engine.podman("healthcheck", "run", demo, check=False).returncode == 0
+
+
+def test_the_process_is_not_root_and_can_change_nothing_in_the_image(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", WHO_AM_I).stdout)
+    assert seen == {"uid": 65532, "root": False, "venv": False, "pip": False, "hatchling": False}
+
+
+def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engine):
+    name = engine.start("demo")
+    engine.eventually(name, "/-/healthy")
+    begun = time.monotonic()
+    engine.podman("kill", "--signal", "TERM", name)
+    code = engine.podman("wait", name).stdout.strip()
+    took = time.monotonic() - begun
+    log = engine.podman("logs", name)
+    assert (code, took < 5) == ("0", True), f"exit code {code} after {took:.1f} s\n{log.stdout}{log.stderr}"
+    assert "Traceback" not in log.stdout + log.stderr
+
+
+def test_without_arguments_the_image_runs_the_configuration_that_is_mounted(engine, tmp_path):
+    (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
+    (tmp_path / "ekm.yml").write_text(
+        "credentials:\n"
+        "  c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}\n"
+        "targets:\n"
+        "  - {name: t, vault: no-such-vault, key: k/0123456789abcdef0123456789abcdef, credential: c}\n",
+    )
+    tmp_path.chmod(0o755)
+    name = engine.start(options=("--volume", f"{tmp_path}:/etc/ekm-exporter:ro"))
+    text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text)
+    assert 'target="t"' in text
+
+
+def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
+    name = engine.start()
+    assert engine.podman("wait", name).stdout.strip() == "2"
+    log = engine.podman("logs", name)
+    assert "/etc/ekm-exporter/ekm.yml" in log.stdout + log.stderr
+    assert "Traceback" not in log.stdout + log.stderr
+
+
+def test_the_image_tells_its_version(engine):
+    name = engine.start("--version")
+    assert engine.podman("wait", name).stdout.strip() == "0"
+    assert __version__ in engine.podman("logs", name).stdout

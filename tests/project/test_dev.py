@@ -1,0 +1,113 @@
+"""`./dev` explains itself, refuses what it does not know, and names what is missing instead of leaving it out."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "uname")
+
+
+@pytest.fixture
+def bare(tmp_path, root):
+    """A checkout with a space in its path, on a machine with a shell and little else: `./dev` and where its programs lie."""
+    checkout, programs = tmp_path / "a checkout", tmp_path / "bin"
+    checkout.mkdir()
+    programs.mkdir()
+    shutil.copy(root / "dev", checkout)
+    shutil.copy(root / "pyproject.toml", checkout)
+    for tool in TOOLS:
+        (programs / tool).symlink_to(shutil.which(tool) or tool)
+    return checkout, programs
+
+
+def dev(checkout: Path, *arguments: str, path: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": path or os.environ["PATH"], **environment}
+    return subprocess.run(  # noqa: S603 - the project's own script
+        ["/bin/sh", checkout / "dev", *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
+
+
+def program(place: Path, text: str) -> str:
+    place.write_text(f"#!/bin/sh\n{text}\n")
+    place.chmod(0o755)
+    return str(place)
+
+
+def test_help_lists_every_verb_and_no_other(root):
+    cases = (root / "dev").read_text().split("case $verb in")[1]
+    verbs = set(re.findall(r"^  ([a-z-]+)(?: \|[^)]*)?\)", cases, re.MULTILINE))
+    listed = set(re.findall(r"^  ([a-z-]+)\b", dev(root, "help").stdout, re.MULTILINE))
+    assert verbs == listed
+    assert {"demo", "test", "quick", "lock"} <= verbs
+
+
+def test_without_a_verb_it_helps(root):
+    assert dev(root).stdout == dev(root, "help").stdout != ""
+
+
+def test_an_unknown_verb_is_an_error_and_not_ignored(root):
+    answer = dev(root, "tset")
+    assert answer.returncode == 2
+    assert "unknown verb 'tset'" in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--without", "browsers"], ["--without=real,contaner"], ["--with", "real"], ["--without"]])
+def test_a_part_that_is_not_known_cannot_be_left_out(root, arguments):
+    answer = dev(root, "test", *arguments)
+    assert answer.returncode == 1
+    assert re.search(r"unknown (part|argument)|needs names", answer.stderr)
+
+
+def test_a_missing_python_is_said_in_one_line(bare):
+    checkout, programs = bare
+    answer = dev(checkout, "demo", path=str(programs))
+    assert answer.returncode == 1
+    assert "no Python 3.11 or newer found" in answer.stderr
+
+
+def test_a_python_without_venv_names_the_package_that_brings_it(bare):
+    checkout, programs = bare
+    program(programs / "python3", 'case "$*" in *ensurepip*) exit 1 ;; esac')
+    answer = dev(checkout, "demo", path=str(programs))
+    assert answer.returncode == 1
+    assert "apt-get install python3-venv" in answer.stderr
+
+
+def test_a_python_that_was_asked_for_is_not_replaced_by_another(bare):
+    checkout, programs = bare
+    program(programs / "python3", "exit 0")
+    old = program(programs / "old", "exit 1")
+    answer = dev(checkout, "demo", path=str(programs), PYTHON=old)
+    assert answer.returncode == 1
+    assert f"$PYTHON={old}" in answer.stderr
+
+
+def test_what_cannot_be_installed_is_named_and_fails(bare):
+    checkout, programs = bare
+    answer = dev(checkout, "packages", "real", path=str(programs))
+    assert answer.returncode == 1
+    assert "apt-get install prometheus" in answer.stderr
+    assert "./dev test --without real" in answer.stderr
+
+
+def test_what_is_there_is_not_installed_again(bare):
+    checkout, programs = bare
+    for name in ("prometheus", "promtool"):
+        program(programs / name, "exit 0")
+    answer = dev(checkout, "packages", "real", path=str(programs))
+    assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
+
+
+def test_continuous_integration_runs_the_same_as_a_person(root):
+    assert "./dev test" in (root / ".ci" / "run").read_text()
+    assert "bash .ci/run" in (root / ".github" / "workflows" / "ci.yml").read_text()
+
+
+def test_foreign_actions_are_pinned_to_a_commit(root):
+    for workflow in (root / ".github" / "workflows").iterdir():
+        for used in re.findall(r"uses: (\S+)", workflow.read_text()):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used)

@@ -1,0 +1,101 @@
+"""The tree holds what it should, and nothing that belongs to one person's machine."""
+
+import ast
+import re
+from pathlib import Path
+
+FOLDERS = {".ci", ".github", "alerts", "bench", "dashboards", "deploy", "docs", "exporter", "tests"}
+FILES = {
+    ".dockerignore", ".editorconfig", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "README.md", "SECURITY.md",
+    "dev", "pyproject.toml", "requirements.lock", "requirements-build.lock", "requirements-dev.lock",
+}  # fmt: skip
+
+LONGEST_FILE, LONGEST_FUNCTION = 300, 40
+# What may be longer, and why. An entry that is no longer needed fails too.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+
+NO_PLACE_ON_A_MACHINE = re.compile(r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work)/")
+NO_PACKAGE_SERVER = re.compile(r"(?:pypi|pythonhosted|deb\.debian|registry\.npmjs|docker)\.(?:org|io|com)\b")
+NOTHING_LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
+NOTHING_SKIPPED = re.compile(r"pytest\.(?:mark\.)?(?:sk" r"ip|xf" r"ail)|importor" r"skip|unittest\.sk" r"ip")
+
+
+def texts(files):
+    for path in files:
+        yield path, path.read_text(encoding="utf-8")
+
+
+def found(root, files, pattern):
+    return [
+        f"{path.relative_to(root)}:{number}: {line.strip()[:100]}"
+        for path, text in texts(files)
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_nothing_new_stands_at_the_top_without_being_meant_to(root, tracked):
+    tops = {path.relative_to(root).parts for path in tracked}
+    assert {parts[0] for parts in tops if len(parts) > 1} <= FOLDERS
+    assert {parts[0] for parts in tops if len(parts) == 1} == FILES
+
+
+def test_no_file_names_a_place_on_somebodys_machine(root, tracked):
+    assert found(root, tracked, NO_PLACE_ON_A_MACHINE) == []
+    assert found(root, tracked, re.compile(re.escape(f"{root}/"))) == []
+
+
+def test_no_file_names_a_package_server(root, tracked):
+    assert found(root, tracked, NO_PACKAGE_SERVER) == []
+
+
+def test_nothing_is_left_open(root, tracked):
+    assert found(root, [path for path in tracked if path.name != "LICENSE"], NOTHING_LEFT_OPEN) == []
+
+
+def test_no_test_can_be_passed_over(root, tracked):
+    assert found(root, [path for path in tracked if path.suffix == ".py"], NOTHING_SKIPPED) == []
+
+
+def test_no_cache_or_build_result_is_tracked(root, tracked):
+    unwanted = {".venv", ".cache", "__pycache__", "build", "dist", "node_modules"}
+    assert [path for path in tracked if unwanted & set(path.relative_to(root).parts)] == []
+
+
+def has_code(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree))
+
+
+def test_every_module_says_what_it_is_for_and_what_must_not_go_in_it(root, modules):
+    """A bare table of rows, and the front of a package, need no limits."""
+    silent = []
+    for path, text in texts(modules):
+        tree = ast.parse(text)
+        docstring = ast.get_docstring(tree) or ""
+        free = path.name in ("__init__.py", "__main__.py") or not has_code(tree)
+        if not docstring or not (free or re.search(r"Not for|must not", docstring)):
+            silent.append(str(path.relative_to(root)))
+    assert silent == []
+
+
+def test_no_module_is_a_drawer_for_everything(modules):
+    assert [path.name for path in modules if path.stem in ("utils", "util", "helpers", "common", "misc")] == []
+
+
+def test_files_stay_short(root, modules):
+    long = {str(path.relative_to(root)) for path, text in texts(modules) if len(text.splitlines()) > LONGEST_FILE}
+    assert long == set(LONG_FILES), "is there a second idea in it? An exception needs a reason in LONG_FILES"
+
+
+def long_functions(root: Path, path: Path, text: str):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > LONGEST_FUNCTION:
+                yield f"{path.relative_to(root)}:{node.name}"
+
+
+def test_functions_stay_short(root, modules):
+    long = {name for path, text in texts(modules) for name in long_functions(root, path, text)}
+    assert long == set(LONG_FUNCTIONS), "an exception needs a reason in LONG_FUNCTIONS"
