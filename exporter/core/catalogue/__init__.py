@@ -1,0 +1,91 @@
+"""The 146 codes of the SQL Server Connector: one literal table, split by layer, and ways to look into it.
+
+For: `CATALOGUE`, in code order, and finding rows. Codes and symbols are the connector's; every text is this product's.
+Not for: deciding which code a failure gets (see `classify`), or printing rows (see `render`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from exporter.core.catalogue.backup import BACKUP
+from exporter.core.catalogue.challenge import CHALLENGE
+from exporter.core.catalogue.credential import CREDENTIAL
+from exporter.core.catalogue.engine import ENGINE
+from exporter.core.catalogue.get_key import GET_KEY
+from exporter.core.catalogue.http_connection import HTTP_CONNECTION
+from exporter.core.catalogue.http_status import HTTP_STATUS
+from exporter.core.catalogue.inputs import INPUTS
+from exporter.core.catalogue.model import Category, ConnectorError, Family, Layer, Owner
+from exporter.core.catalogue.name_and_retry import NAME_AND_RETRY
+from exporter.core.catalogue.token_step import TOKEN_STEP
+from exporter.core.catalogue.wrap_unwrap import WRAP_UNWRAP
+from exporter.core.model import Generation
+
+__all__ = [
+    "BY_CODE",
+    "CATALOGUE",
+    "Category",
+    "ConnectorError",
+    "Family",
+    "Layer",
+    "Owner",
+    "both_numbers",
+    "find",
+    "in_generation",
+]
+
+CATALOGUE: tuple[ConnectorError, ...] = tuple(
+    sorted(
+        (
+            *ENGINE,
+            *INPUTS,
+            *HTTP_CONNECTION,
+            *HTTP_STATUS,
+            *CHALLENGE,
+            *TOKEN_STEP,
+            *GET_KEY,
+            *BACKUP,
+            *WRAP_UNWRAP,
+            *CREDENTIAL,
+            *NAME_AND_RETRY,
+        ),
+        key=lambda row: row.code,
+    )
+)
+BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row in CATALOGUE})
+
+
+def in_generation(code: int, generation: Generation) -> int:
+    """The number under which a target of `generation` reports `code`, given in either numbering.
+
+    Only the 20 twins move; a row without a twin keeps its number under both settings. Raises KeyError where no such code
+    exists.
+    """
+    row = BY_CODE[code]
+    if row.counterpart is None or row.generation.value == generation.value:
+        return code
+    return row.counterpart
+
+
+def both_numbers(code: int) -> str:
+    """The number for people, with its twin: "3077 (3113 on connector 1.0.5.0)", or just "3900" where there is none.
+
+    The number asked for comes first, since it is the one the reader has before them: 3113 gives "3113 (3077 before
+    connector 1.0.5.0)". Raises KeyError where no such code exists.
+    """
+    row = BY_CODE[code]
+    if row.counterpart is None:
+        return str(code)
+    when = "on" if row.generation is Family.CLASSIC else "before"
+    return f"{code} ({row.counterpart} {when} connector 1.0.5.0)"
+
+
+def find(text: str) -> tuple[ConnectorError, ...]:
+    """The rows with this number or this symbol, case and blanks around it ignored; empty where there is none.
+
+    A number finds one row. A symbol that twins share finds both, the classic one first.
+    """
+    wanted = text.strip().casefold()
+    return tuple(row for row in CATALOGUE if wanted in (str(row.code), row.symbol.casefold()))

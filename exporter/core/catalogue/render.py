@@ -1,0 +1,151 @@
+"""A row of the catalogue as text for a terminal, as Markdown and as JSON data; all rows as a table and as the docs page.
+
+For: every place that shows a code, so that all say the same. Pure: strings and plain data come out.
+Not for: printing, HTML, and wording about a single code (that stands in its row).
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable
+
+from exporter.core.catalogue import both_numbers
+from exporter.core.catalogue.model import ConnectorError, Family, Layer, Owner
+from exporter.core.catalogue.page import INTRODUCTION, LAYER_TITLES
+
+PAGE = "docs/codes.md"
+WIDTH = 80
+
+OWNERS = {
+    Owner.DBA: "whoever runs the SQL Server",
+    Owner.IDENTITY: "whoever manages the application in Entra ID",
+    Owner.NETWORK: "whoever runs network, firewall, proxy and DNS",
+    Owner.VAULT: "whoever manages the key vault",
+    Owner.EXPORTER: "whoever runs this exporter",
+}
+_SPAN = re.compile(r"`[^`]*`")
+
+
+def link(row: ConnectorError) -> str:
+    """Where the documentation describes the code: `docs/codes.md#3303`."""
+    return f"{PAGE}#{row.code}"
+
+
+def visibility(row: ConnectorError) -> str:
+    """Whether a probe can see the code, and if not, why: whole sentences."""
+    return "A probe can see it." if row.observable else f"A probe cannot see it. {row.unobservable_because}"
+
+
+def elsewhere(row: ConnectorError) -> str:
+    """The number by which others may call the same failure, where a less specific one is known; else empty."""
+    if row.alias is None:
+        return ""
+    return (
+        f"The HTTP layer's number for the same failure is {both_numbers(row.alias)}. "
+        "Connectors that lack this code show that one, and event logs may."
+    )
+
+
+def as_data(row: ConnectorError) -> dict[str, object]:
+    """The row as JSON has it; names are public, adding is welcome."""
+    return {
+        "code": row.code,
+        "symbol": row.symbol,
+        "generation": row.generation.value,
+        "counterpart": row.counterpart,
+        "layer": row.layer.value,
+        "category": row.category.value,
+        "owner": row.owner.value,
+        "observable": row.observable,
+        "unobservable_because": row.unobservable_because or None,
+        "alias": row.alias,
+        "summary": row.summary,
+        "causes": list(row.causes),
+        "actions": list(row.actions),
+        "link": link(row),
+    }
+
+
+def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
+    """The row for a terminal, no line longer than `width` columns as long as no `code` span is; ends without a newline."""
+    blocks = [
+        f"{both_numbers(row.code)}\n{row.symbol}",
+        _wrap(row.summary, width),
+        _numbered("Likely causes, most likely first", row.causes, width),
+        _numbered("What to do, in this order", row.actions, width),
+        "\n".join(
+            _wrap(value, width, first=f"{name:<10}", rest=" " * 10)
+            for name, value in (
+                ("Owner", f"{row.owner.value}: {OWNERS[row.owner]}"),
+                ("Kind", f"{row.category.value}, layer {row.layer.value}"),
+                ("Probe", visibility(row)),
+                ("Elsewhere", elsewhere(row)),
+                ("More", link(row)),
+            )
+            if value
+        ),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def as_table(rows: Iterable[ConnectorError]) -> str:
+    """One line a code, 80 columns: number, twin, symbol, owner, whether a probe can see it; ends without a newline."""
+    lines = [f"{'CODE':<6}{'TWIN':<6}{'SYMBOL':<50}{'OWNER':<10}PROBE"]
+    lines += [
+        f"{row.code:<6}{row.counterpart or '-':<6}{row.symbol:<50}{row.owner.value:<10}{'yes' if row.observable else 'no'}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def as_markdown(rows: Iterable[ConnectorError]) -> str:
+    """The documentation page: an introduction, then the rows by layer, each under an anchor of its number."""
+    rows = tuple(rows)
+    parts = [INTRODUCTION]
+    for layer in Layer:
+        of_layer = [row for row in rows if row.layer is layer]
+        if of_layer:
+            parts.append(f"## {LAYER_TITLES[layer]}")
+            parts += [as_markdown_section(row) for row in of_layer]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_markdown_section(row: ConnectorError) -> str:
+    """One code as Markdown. The current twin refers to the classic one for causes and actions: they are the same."""
+    blocks = [
+        f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
+        row.summary,
+        f"{_twin_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
+        elsewhere(row),
+    ]
+    if row.generation is Family.CURRENT:
+        blocks.append(f"Causes and actions: see [{row.counterpart}](#{row.counterpart}).")
+    else:
+        blocks += [_markdown_list("Likely causes", row.causes), _markdown_list("What to do", row.actions)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _twin_note(row: ConnectorError) -> str:
+    if row.counterpart is None:
+        return ""
+    when = "On connector 1.0.5.0" if row.generation is Family.CLASSIC else "Before connector 1.0.5.0"
+    return f"{when}: [{row.counterpart}](#{row.counterpart}). "
+
+
+def _markdown_list(title: str, items: tuple[str, ...]) -> str:
+    return f"{title}:\n\n" + "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1)) if items else ""
+
+
+def _numbered(title: str, items: tuple[str, ...], width: int) -> str:
+    lines = [_wrap(item, width, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
+    return "\n".join([f"{title}:", *lines]) if lines else ""
+
+
+def _wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
+    """Wrapped between words, but never inside a `code` span: a command must survive being copied."""
+    kept = _SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(
+        kept, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\0", " ")

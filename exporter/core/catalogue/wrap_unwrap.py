@@ -1,0 +1,144 @@
+"""Codes 3600 to 3609 (wrap) and 3700 to 3709 (unwrap): the same exchange in two directions, with very different stakes."""
+
+from __future__ import annotations
+
+from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
+from exporter.core.catalogue.rows import (
+    DO_NOT_RESTART,
+    EVENT_LOG,
+    FIND_INTERCEPTION,
+    NOT_A_VAULT,
+    REWRITTEN,
+    SERVICE_DEFECT,
+    SUPPORT,
+    out_of_memory,
+)
+
+_STAKES = {
+    Layer.WRAP_KEY: "SQL Server cannot protect a new key with it (encrypt, rotate); databases still open.",
+    Layer.UNWRAP_KEY: "SQL Server cannot get its database keys back: after a restart, databases stay closed.",
+}
+_CAREFUL = {
+    Layer.WRAP_KEY: "Put off rotation and new encrypted databases until a probe succeeds.",
+    Layer.UNWRAP_KEY: DO_NOT_RESTART,
+}
+
+
+def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, *causes: str) -> ConnectorError:
+    return ConnectorError(
+        code=code,
+        symbol=symbol,
+        layer=layer,
+        category=Category.PROTOCOL,
+        owner=owner,
+        summary=f"{summary} {_STAKES[layer]}",
+        causes=(*causes, SERVICE_DEFECT),
+        actions=("See what came back: `ekm-exporter probe TARGET`.", _CAREFUL[layer], FIND_INTERCEPTION, SUPPORT),
+    )
+
+
+def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorError:
+    return ConnectorError(
+        code=code,
+        symbol=symbol,
+        layer=layer,
+        category=Category.HOST,
+        owner=Owner.DBA,
+        summary=f"The connector could not encode {what} for sending; the vault was not asked. {_STAKES[layer]}",
+        causes=(
+            "The SQL Server process is short of memory, or Windows' cryptographic functions fail on this host.",
+            "SQL Server handed over an empty or damaged key.",
+        ),
+        actions=(EVENT_LOG, "Repeat the statement; if it fails on this host only, compare builds with a host that works."),
+        unobservable_because="Encoding happens in the connector before anything is sent; the exporter encodes with code of its own.",
+    )
+
+
+_GATEWAY = "A gateway filters fields out of the answer, or gives an answer of its own shape."
+
+WRAP_UNWRAP: tuple[ConnectorError, ...] = (
+    out_of_memory(3600, "ErrorWrapKeyOutOfMemoryConvertResponseString", Layer.WRAP_KEY, "converting a wrap answer to text"),
+    out_of_memory(3601, "ErrorWrapKeyOutOfMemoryConcatPath", Layer.WRAP_KEY, "building the address of a wrap request"),
+    out_of_memory(3602, "ErrorWrapKeyOutOfMemoryConcatHeader", Layer.WRAP_KEY, "building the header of a wrap request"),
+    out_of_memory(3603, "ErrorWrapKeyOutOfMemoryConcatBody", Layer.WRAP_KEY, "building the body of a wrap request"),
+    out_of_memory(3604, "ErrorWrapKeyOutOfMemoryConvertEncodedBody", Layer.WRAP_KEY, "converting an encoded wrap request"),
+    _not_encoded(3605, "ErrorWrapKeyBase64EncodeKey", Layer.WRAP_KEY, "the key to be wrapped"),
+    _unusable(
+        3606,
+        "ErrorWrapKeyBase64DecodeValue",
+        Layer.WRAP_KEY,
+        Owner.VAULT,
+        "The vault's wrap answer has a `value` that is no valid Base64.",
+        "The answer was altered or cut on the way.",
+    ),
+    _unusable(
+        3607,
+        "ErrorWrapKeyJsonParser",
+        Layer.WRAP_KEY,
+        Owner.NETWORK,
+        "The answer to wrap says success but is no JSON.",
+        "A proxy's login or block page came back with status 200.",
+        REWRITTEN,
+    ),
+    _unusable(
+        3608,
+        "ErrorWrapKeyExtractValue",
+        Layer.WRAP_KEY,
+        Owner.VAULT,
+        "The vault's wrap answer has no `value`, where the wrapped key should be.",
+        _GATEWAY,
+        NOT_A_VAULT,
+    ),
+    _unusable(
+        3609,
+        "ErrorWrapKeyNoResponse",
+        Layer.WRAP_KEY,
+        Owner.NETWORK,
+        "The answer to wrap says success and is empty.",
+        "A proxy, scanner or filter emptied the answer.",
+        NOT_A_VAULT,
+    ),
+    out_of_memory(
+        3700, "ErrorUnwrapKeyOutOfMemoryConvertResponseString", Layer.UNWRAP_KEY, "converting an unwrap answer to text"
+    ),
+    out_of_memory(3701, "ErrorUnwrapKeyOutOfMemoryConcatPath", Layer.UNWRAP_KEY, "building the address of an unwrap request"),
+    out_of_memory(3702, "ErrorUnwrapKeyOutOfMemoryConcatHeader", Layer.UNWRAP_KEY, "building the header of an unwrap request"),
+    out_of_memory(3703, "ErrorUnwrapKeyOutOfMemoryConcatBody", Layer.UNWRAP_KEY, "building the body of an unwrap request"),
+    out_of_memory(3704, "ErrorUnwrapKeyOutOfMemoryConvertEncodedBody", Layer.UNWRAP_KEY, "converting an encoded unwrap request"),
+    _not_encoded(3705, "ErrorUnwrapKeyBase64EncodeKey", Layer.UNWRAP_KEY, "the wrapped key"),
+    _unusable(
+        3706,
+        "ErrorUnwrapKeyBase64DecodeValue",
+        Layer.UNWRAP_KEY,
+        Owner.VAULT,
+        "The vault's unwrap answer has a `value` that is no valid Base64.",
+        "The answer was altered or cut on the way.",
+    ),
+    _unusable(
+        3707,
+        "ErrorUnwrapKeyJsonParser",
+        Layer.UNWRAP_KEY,
+        Owner.NETWORK,
+        "The answer to unwrap says success but is no JSON.",
+        "A proxy's login or block page came back with status 200.",
+        REWRITTEN,
+    ),
+    _unusable(
+        3708,
+        "ErrorUnwrapKeyExtractValue",
+        Layer.UNWRAP_KEY,
+        Owner.VAULT,
+        "The vault's unwrap answer has no `value`, where the key in clear should be.",
+        _GATEWAY,
+        NOT_A_VAULT,
+    ),
+    _unusable(
+        3709,
+        "ErrorUnwrapKeyNoResponse",
+        Layer.UNWRAP_KEY,
+        Owner.NETWORK,
+        "The answer to unwrap says success and is empty.",
+        "A proxy, scanner or filter emptied the answer.",
+        NOT_A_VAULT,
+    ),
+)

@@ -1,0 +1,229 @@
+"""The table of codes: complete, consistent in itself and with the classification, and readable."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core import classify
+from exporter.core.catalogue import (
+    BY_CODE,
+    CATALOGUE,
+    Category,
+    ConnectorError,
+    Family,
+    Layer,
+    both_numbers,
+    find,
+    in_generation,
+)
+from exporter.core.catalogue.rows import out_of_memory, twins
+from exporter.core.faults import Reason
+from exporter.core.model import Generation
+
+PAIRS = [
+    (int(code), symbol)
+    for code, symbol in (
+        line.split("\t") for line in Path(__file__).with_name("codes_and_symbols.tsv").read_text("utf-8").splitlines()
+    )
+]
+BLOCKS = {
+    (0, 7): 8,
+    (401, 404): 2,
+    (2049, 2058): 7,
+    (3000, 3077): 22,
+    (3100, 3128): 24,
+    (3200, 3208): 9,
+    (3300, 3308): 9,
+    (3400, 3412): 13,
+    (3500, 3506): 7,
+    (3600, 3609): 10,
+    (3700, 3709): 10,
+    (3800, 3822): 23,
+    (3900, 3900): 1,
+    (4000, 4000): 1,
+}
+TWINS = {
+    **{code: code + 98 for code in range(3002, 3014)},
+    **{code: code + 100 for code in range(3014, 3020)},
+    3076: 3112,
+    3077: 3113,
+}
+SUCCESSES = {0, 3000}
+COMMANDS = {"run", "check", "probe", "doctor", "explain", "codes", "simulate", "demo"}
+CONFIGURATION_WORDS = {
+    "authority_host",
+    "certificate_file",
+    "client_id",
+    "password_file",
+    "secret_file",
+    "tenant_id",
+    "key_ops",
+    "access_token",
+}
+
+
+def texts(row: ConnectorError) -> tuple[str, ...]:
+    reason = (row.unobservable_because,) if row.unobservable_because else ()
+    return (row.summary, *row.causes, *row.actions, *reason)
+
+
+def spans(row: ConnectorError) -> list[str]:
+    return [span for text in texts(row) for span in re.findall(r"`([^`]*)`", text)]
+
+
+every_row = pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: str(row.code))
+
+
+def test_every_code_of_the_connector_is_there_once_in_order_under_its_symbol():
+    assert [(row.code, row.symbol) for row in CATALOGUE] == PAIRS
+    assert len(BY_CODE) == len(CATALOGUE) == 146
+
+
+def test_the_blocks_add_up():
+    counted = {block: sum(block[0] <= row.code <= block[1] for row in CATALOGUE) for block in BLOCKS}
+    assert counted == BLOCKS
+    assert sum(counted.values()) == 146
+
+
+def test_thirty_four_rows_are_about_memory():
+    rows = [row for row in CATALOGUE if row.category is Category.RESOURCE]
+    assert len(rows) == 34
+    assert all("OutOfMemory" in row.symbol for row in rows)
+    assert not [row.code for row in CATALOGUE if "OutOfMemory" in row.symbol and row not in rows]
+
+
+def test_a_symbol_is_unique_within_a_generation():
+    for generation in (Family.CLASSIC, Family.CURRENT):
+        seen = Counter(row.symbol for row in CATALOGUE if row.generation in (generation, Family.BOTH))
+        assert seen.most_common(1)[0][1] == 1
+
+
+def test_the_twins_are_these_twenty_and_point_at_each_other():
+    assert {row.code: row.counterpart for row in CATALOGUE if row.generation is Family.CLASSIC} == TWINS
+    assert {row.counterpart: row.code for row in CATALOGUE if row.generation is Family.CURRENT} == TWINS
+    assert all(row.counterpart is None for row in CATALOGUE if row.generation is Family.BOTH)
+    assert len(TWINS) == 20
+
+
+@pytest.mark.parametrize(("classic", "current"), TWINS.items())
+def test_twins_say_the_same(classic, current):
+    one, other = BY_CODE[classic], BY_CODE[current]
+    assert (one.symbol, one.layer, one.category, one.owner, texts(one)) == (
+        other.symbol,
+        other.layer,
+        other.category,
+        other.owner,
+        texts(other),
+    )
+
+
+def test_a_probe_can_see_exactly_what_the_classification_can_give():
+    given_codes = {rule.code for rule in (*classify.STATUS_RULES, *classify.FAULT_RULES)} | {classify.UNKNOWN}
+    seen = {row.code for row in CATALOGUE if row.observable and row.generation is not Family.CURRENT}
+    assert seen == given_codes
+    assert {row.counterpart for row in CATALOGUE if row.code in given_codes and row.counterpart} == {
+        row.code for row in CATALOGUE if row.observable and row.generation is Family.CURRENT
+    }
+
+
+@every_row
+def test_a_row_tells_what_may_be_the_cause_and_what_to_do(row):
+    if row.code in SUCCESSES:
+        assert (row.category, row.causes, row.actions) == (Category.SUCCESS, (), ())
+    else:
+        assert row.category is not Category.SUCCESS
+        assert row.causes
+        assert row.actions
+
+
+@every_row
+def test_a_text_is_a_whole_sentence_that_any_terminal_can_show(row):
+    for text in texts(row):
+        assert text.isascii()
+        assert text == " ".join(text.split())
+        assert text[-1] in ".?"
+        assert text[0].isupper() or text[0] == "`"
+        assert ".." not in text
+        assert text.count("`") % 2 == 0
+        assert "|" not in text
+
+
+@every_row
+def test_a_text_is_short_enough_for_a_label_and_a_command_for_a_line(row):
+    assert 40 <= len(row.summary) <= 260
+    assert all(len(text) <= 150 for text in (*row.causes, *row.actions))
+    assert all(len(span) <= 74 for span in spans(row))
+    assert len(row.causes) <= 5
+    assert len(row.actions) <= 6
+
+
+@every_row
+def test_no_advice_is_given_twice_in_one_row(row):
+    assert len(set(texts(row))) == len(texts(row))
+
+
+def test_no_two_codes_mean_the_same_but_twins():
+    meanings = Counter(row.summary for row in CATALOGUE if row.generation is not Family.CURRENT)
+    assert meanings.most_common(1)[0][1] == 1
+
+
+@every_row
+def test_a_row_names_only_codes_commands_and_reasons_that_exist(row):
+    for text in texts(row):
+        assert {int(number) for number in re.findall(r"\b3\d{3}\b", text)} - {3072} <= set(BY_CODE)
+    for span in spans(row):
+        if span.startswith("ekm-exporter "):
+            assert span.split()[1] in COMMANDS
+        elif re.fullmatch(r"[a-z]+(_[a-z]+)+", span) and not span.startswith("ekm_"):
+            assert span in {reason.value for reason in Reason} | CONFIGURATION_WORDS
+
+
+def test_an_alias_is_a_classic_number_of_the_http_layer():
+    aliases = {row.code: row.alias for row in CATALOGUE if row.alias is not None}
+    assert aliases == {3128: 3012, 3303: 3010, 3305: 3010, 3900: 3008}
+    assert all(BY_CODE[alias].layer is Layer.HTTP and alias in TWINS for alias in aliases.values())
+
+
+def test_only_twins_move_with_the_generation():
+    for row in CATALOGUE:
+        classic, current = (in_generation(row.code, generation) for generation in Generation)
+        if row.code in TWINS or row.code in TWINS.values():
+            assert TWINS[classic] == current
+        else:
+            assert classic == current == row.code
+
+
+def test_an_unknown_code_is_in_no_generation():
+    with pytest.raises(KeyError):
+        in_generation(3020, Generation.CLASSIC)
+    with pytest.raises(KeyError):
+        both_numbers(3020)
+
+
+def test_people_read_both_numbers_the_one_they_asked_for_first():
+    assert both_numbers(3077) == "3077 (3113 on connector 1.0.5.0)"
+    assert both_numbers(3113) == "3113 (3077 before connector 1.0.5.0)"
+    assert both_numbers(3900) == "3900"
+
+
+def test_a_row_is_found_by_number_and_by_symbol_in_any_case():
+    assert find("3303") == find(" errorgettokenbadcredentials\n") == (BY_CODE[3303],)
+    assert find("ErrorHttpOperationForbidden") == (BY_CODE[3077], BY_CODE[3113])
+    assert find("throttled") == find("") == find("03303") == ()
+
+
+@given(st.text())
+def test_looking_for_anything_at_all_does_no_harm(text):
+    assert all(text.strip().casefold() in (str(row.code), row.symbol.casefold()) for row in find(text))
+
+
+def test_a_twin_made_from_a_row_differs_in_its_number_alone():
+    row = out_of_memory(3002, "Symbol", Layer.HTTP, "testing")
+    classic, current = twins(3100, row)
+    assert (classic.code, classic.generation, classic.counterpart) == (3002, Family.CLASSIC, 3100)
+    assert (current.code, current.generation, current.counterpart) == (3100, Family.CURRENT, 3002)
+    assert texts(classic) == texts(current) == texts(row)
