@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument("--print-effective", action="store_true", help="print the merged configuration, secrets masked")
     parser.add_argument("--cost", action="store_true", help="print requests, billable operations and sign-ins a month")
-    parser.set_defaults(run=run)
+    parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,9 +30,10 @@ def advise(config: Config, declared: Declared, today: date) -> None:
         for target in config.targets.values():
             for key, message in per_target(target, config, today):
                 declared.targets[target.name].spot_of(key).warn(message)
+    used = credentials_in_use(config)
     for credential in config.credentials.values():
         section = declared.credentials[credential.name]
-        for key, message in _credential(credential, config, today):
+        for key, message in _credential(credential, today, used=credential.name in used):
             if section is not None:
                 section.spot_of(key).warn(message)
     for name, message in _same(config):
@@ -43,7 +44,7 @@ def _generation(config: Config, declared: Declared) -> Advice:
     silent = [target.name for target in config.targets.values() if not target.generation_declared]
     if silent:
         which = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
-        message = f"not declared, so {_count(len(silent), 'target')} ({which}) get classic codes (30xx)"
+        message = f"not declared, so classic codes (30xx) for {_count(len(silent), 'target')} ({which})"
         yield declared.main.child("global.connector_generation"), f"{message}: write classic or current"
 
 
@@ -102,11 +103,10 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
 _PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (_pin, _verdict, _path, _dates)
 
 
-def _credential(credential: Credential, config: Config, today: date) -> _Lines:
+def _credential(credential: Credential, today: date, *, used: bool) -> _Lines:
     if credential.expires_on is not None and credential.expires_on < today:
         yield "expires_on", f"{credential.expires_on} has passed: correct the date if there is a new secret"
     sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
-    used = credential.name in credentials_in_use(config)
     if used and credential.kind in _WITH_A_SECRET and not any(source is not None for source in sources):
         yield "expires_on", "nobody knows when the secret ends: write expires_on, graph_credential or key_vault_secret"
 

@@ -32,6 +32,7 @@ class Declared:
     modules: dict[str, Section | None] = field(default_factory=dict)
     targets: dict[str, Written] = field(default_factory=dict)
     concurrency: bool = False
+    complete: bool = True  # no file was left out, so what is not declared does not exist
 
 
 def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Declared | None]:
@@ -39,7 +40,7 @@ def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Dec
     if not gathered.parts:
         return None, None
     parts = gathered.parts
-    declared = Declared(parts[0].spot)
+    declared = Declared(parts[0].spot, complete=len(parts) == len(gathered.files))
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
@@ -93,16 +94,18 @@ def _declare_targets(parts: list[Section], declared: Declared) -> Iterator[Writt
                 first = declared.targets[name].own.spot_of("name")
                 section.spot_of("name").error(f"another target has this name, at {first.where}")
             yield written
-    if not count and not any(part.written("targets") and part.get("targets") != [] for part in parts):
+    unreadable = any(part.written("targets") and part.get("targets") != [] for part in parts)
+    if not count and not unreadable and declared.complete:
         declared.main.child("targets").error("at least one target is needed")
 
 
 def _check_references(parts: list[Section], declared: Declared) -> None:
+    unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.written(kind) and part.get(kind) is None}
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
     for section in _referring(parts):
         for name, kind in REFERENCES.items():
             reference = section.get(name)
-            if isinstance(reference, str) and reference not in known[kind]:
+            if isinstance(reference, str) and reference not in known[kind] and kind not in unreadable:
                 section.spot_of(name).error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
     for name, written in declared.credentials.items():
         if written is not None and written.get("graph_credential") == name:

@@ -50,7 +50,7 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     if section.written(in_file) and section.written(in_environment):
         section.spot_of(in_environment).error(f"the secret has two places: write this or {in_file}")
         return None
-    if needed and not section.written(in_file) and not section.written(in_environment):
+    if needed and not (section.written(in_file) or section.written(in_environment) or section.holds_secret):
         section.spot.child(in_file).error(f"is required, or {in_environment}")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)

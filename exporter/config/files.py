@@ -48,7 +48,8 @@ def _read(descriptor: int, amount: int) -> bytes:
 def world_readable(path: Path) -> bool:
     """Whether anybody on this host may read the file; False where the system has no such bit or the file is gone."""
     try:
-        return os.name == "posix" and bool(path.stat().st_mode & stat.S_IROTH)
+        mode = path.stat().st_mode
+        return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
     except (OSError, ValueError):
         return False
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from exporter.config.document import SIZE_LIMIT, DocumentError, Node, read_document
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.problems import Problems, Spot
-from exporter.config.schema import TOP
 from exporter.config.sections import Section, read_section
+from exporter.config.top import TOP
 
 FILE_LIMIT = 10_000
 NESTING_LIMIT = 16
@@ -39,6 +39,7 @@ class _Reading:
         self._problems = problems
         self._gathered = Gathered()
         self._seen: set[str] = set()
+        self._shown: set[str] = set()
 
     def run(self, path: Path) -> Gathered:
         spot = Spot(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
@@ -58,6 +59,9 @@ class _Reading:
             return
         self._seen.add(identity)
         self._gathered.files.append(path)
+        if spot.file not in self._shown:
+            self._shown.add(spot.file)
+            self._problems.files.append(spot.file)
         root = self._root(path, asked, spot)
         section = None if root is None else read_section(root, spot.at(root.line, root.column), TOP)
         if section is None:

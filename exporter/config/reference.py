@@ -13,12 +13,13 @@ from pathlib import Path
 
 from exporter.config import schema
 from exporter.config.sections import Field
+from exporter.config.top import TOP
 
 BEGIN = "<!-- reference: written by `python -m exporter.config.reference docs/configuration.md` -->"
 END = "<!-- end of the reference -->"
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
-    ("The file", schema.TOP),
+    ("The file", TOP),
     ("`global`", schema.GLOBAL),
     ("`credentials.NAME`", schema.CREDENTIAL),
     ("`modules.NAME`", schema.MODULE),

@@ -1,6 +1,6 @@
-"""Every section and every key of the configuration, as literal tables: kind, default, and the sentence of the documentation.
+"""Every key of every section of the configuration, as literal tables: kind, default, and the sentence of the documentation.
 
-For: reading (see `sections`) and the reference of docs/configuration.md (see `reference`).
+For: reading (see `sections`) and the reference of docs/configuration.md (see `reference`). The file's own keys are in `top`.
 Not for: rules between keys; code.
 """
 
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from exporter.config import addresses as at
 from exporter.config import kinds as of
-from exporter.config.document import Mapping, Node, Scalar
 from exporter.config.model import CredentialKind, ExpectPath
-from exporter.config.problems import Spot
-from exporter.config.sections import Field, Kind, Section, read_section, require
+from exporter.config.sections import Field
 from exporter.core.model import Generation, Mode, Vantage
 
 DAY = 86400.0
@@ -189,7 +187,7 @@ MODULE: tuple[Field, ...] = (
         default="any",
         doc="Whether the vault should be reached over a private or the public endpoint.",
     ),
-    Field(name="crl_check", kind=of.BOOL, default="true", doc="Whether `doctor` tries the hosts of CRL and OCSP on port 80."),
+    Field(name="crl_check", kind=of.BOOL, default="true", doc="Whether a pre-flight check tries the hosts of CRL and OCSP on port 80."),
 )
 
 RETAINED: tuple[Field, ...] = (
@@ -254,53 +252,6 @@ TARGET: tuple[Field, ...] = (
 
 TARGET_DEFAULTS: tuple[Field, ...] = tuple(field for field in TARGET if field.name != "name")
 
-
-def _credential(node: Node, spot: Spot) -> Section | None:
-    """A credential, by the fields of its type; by all fields where the type cannot be read."""
-    if not isinstance(node, Mapping):
-        return read_section(node, spot, CREDENTIAL)
-    written = next((value for key, value in node.entries if key.text == "type"), None)
-    known = {str(kind): kind for kind in CredentialKind}
-    kind = known.get(written.text) if isinstance(written, Scalar) else None
-    section = read_section(node, spot, CREDENTIAL, kind=kind)
-    if section is not None:
-        require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)
-    return section
-
-
-def _module(node: Node, spot: Spot) -> Section | None:
-    section = read_section(node, spot, MODULE)
-    if section is not None and (proxy := section.get("proxy")) is not None:
-        require(proxy, PROXY)
-    return section
-
-
-def _placed(node: Node, spot: Spot) -> tuple[str, Spot] | None:
-    written = of.TEXT.read(node, spot)
-    return None if written is None else (written, spot)
-
-
-TOP: tuple[Field, ...] = (
-    Field(name="global", kind=of.section(GLOBAL), doc="Settings of the exporter as a whole; in the main file only."),
-    Field(
-        name="include",
-        kind=of.list_of(Kind("path or pattern", _placed)),
-        default="[]",
-        doc="More files, with `*`, `?` and `[…]` in their names if you like; relative to the file that names them.",
-    ),
-    Field(
-        name="target_defaults",
-        kind=of.section(TARGET_DEFAULTS),
-        doc="Any key of a target but its name, for the targets of the same file that do not write it; labels are merged one by one.",
-    ),
-    Field(name="credentials", kind=of.map_of(Kind("credential", _credential), "credentials by name"), doc="Identities, by name."),
-    Field(
-        name="modules",
-        kind=of.map_of(Kind("module", _module), "modules by name"),
-        doc="Ways to probe, by name; `default` exists without being written.",
-    ),
-    Field(name="targets", kind=of.list_of(of.section(TARGET)), doc="What is probed. At least one over all files."),
-)
 
 # Where a credential's secret stands: the stem of the fields NAME_file and NAME_env, and whether one of them must be there.
 SOURCES: dict[CredentialKind, tuple[str, bool]] = {

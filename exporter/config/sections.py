@@ -44,6 +44,7 @@ class Section:
     spot: Spot
     values: dict[str, Any] = field(default_factory=dict)
     spots: dict[str, Spot] = field(default_factory=dict)
+    holds_secret: bool = False  # a secret itself was written and refused: its place need not be asked for again
 
     def get(self, name: str) -> Any:
         return self.values.get(name)
@@ -56,8 +57,9 @@ class Section:
         return self.spots.get(name) or self.spot.child(name)
 
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_SECRET_KEY = re.compile(r"(?i)secret|passw|pwd|token|api_?key|assertion")
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}|<<")
+_SECRET_KEY = re.compile(r"(?i)(?:secret|password|passwd|passphrase|pwd|token|api_?key|assertion)(?:_?(?:value|text))?")
+_SOURCE = re.compile(r"(?P<what>.*)_(?:file|env)")
 
 
 def describe(node: Node) -> str:
@@ -100,6 +102,7 @@ def read_section(node: Node, spot: Spot, fields: Sequence[Field], *, kind: Crede
         field_ = known.get(key.text)
         if field_ is None or not _belongs(field_, kind):
             at.at(key.line, key.column).error(_why_not(key.text, fields, kind))
+            section.holds_secret |= _is_secret(key.text)
             continue
         section.spots[key.text] = at
         if (usable := field_.kind.read(value, at)) is not None:
@@ -135,15 +138,21 @@ def _why_not(key: str, fields: Sequence[Field], kind: CredentialKind | None) -> 
         return "merge keys are not supported: write target_defaults, or an alias for the whole value"
     if any(field_.name == key for field_ in fields):
         return f"does not belong to a credential of type {kind}{nearest(key, usable)}"
-    if _SECRET_KEY.search(key) and not key.endswith(("_file", "_env")):
+    if _is_secret(key):
         return f"a secret never stands in the configuration: use {_sources(key, usable)}"
     if not _PLAIN_KEY.fullmatch(key):
         return "unknown key (is there no space after a colon?)"
     return f"unknown key{nearest(key, usable)}"
 
 
+def _is_secret(key: str) -> bool:
+    word = key.partition(":")[0].strip()
+    found = _SECRET_KEY.search(word)
+    return found is not None and found.end() == len(word)
+
+
 def _sources(key: str, usable: Sequence[str]) -> str:
     """The fields that say where a secret is; the password's for a password, the secret's for anything else."""
-    sources = [name for name in usable if _SECRET_KEY.search(name) and name.endswith(("_file", "_env"))]
+    sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
     fitting = [name for name in sources if name.startswith(key)] or sources
     return " or ".join(fitting) or "a file or an environment variable"

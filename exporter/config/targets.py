@@ -133,7 +133,7 @@ def _has_all(written: Written) -> bool:
 def _timeout(written: Written, globals_: Globals, interval: float) -> float:
     own: float | None = written.get("timeout")
     timeout = own if own is not None else globals_.timeout
-    if timeout is None:
+    if timeout is None or (written.written("interval") and written.get("interval") is None):
         return default_timeout(interval)
     if timeout > interval / 2:
         _timeout_spot(written, globals_).error(_above_half(timeout, interval))

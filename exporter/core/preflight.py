@@ -1,6 +1,6 @@
 """Rules of the SQL Server connector that can be checked before anything is asked: key names and the credential string.
 
-For: the configuration, `doctor`, and the code a probe gives without sending anything.
+For: the configuration, and the code a probe gives without sending anything.
 Not for: rules of Azure, reading files. No text made here ever holds a part of the secret.
 """
 
@@ -56,7 +56,8 @@ def connector_secret_findings(text: str) -> tuple[Finding, ...]:
         rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
         findings.append(Finding(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
     elif _HYPHENATED.match(text):
-        findings.append(Finding(None, "the client id still has its hyphens: remove them, Entra would not know the client"))
+        rule = "the client id still has its hyphens: remove them, Entra would not know the client"
+        findings.append(Finding(None, f"{rule} (SQL Server shows 3110 or 3128)"))
     elif not _CLIENT_ID.match(text):
         findings.append(Finding(None, "does not start with the 32 hex digits of a client id without hyphens"))
     elif len(text) == CLIENT_ID_DIGITS:

@@ -1,0 +1,62 @@
+"""The keys of a whole file, and the two sections whose fields depend on what stands in them.
+
+For: the table `TOP` and the readers that `schema`'s tables alone cannot express.
+Not for: fields of sections.
+"""
+
+from __future__ import annotations
+
+from exporter.config import kinds as of
+from exporter.config.document import Mapping, Node, Scalar
+from exporter.config.model import CredentialKind
+from exporter.config.problems import Spot
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, TARGET, TARGET_DEFAULTS
+from exporter.config.sections import Field, Kind, Section, read_section, require
+
+
+def _credential(node: Node, spot: Spot) -> Section | None:
+    """A credential, by the fields of its type; by all fields where the type cannot be read."""
+    if not isinstance(node, Mapping):
+        return read_section(node, spot, CREDENTIAL)
+    written = next((value for key, value in node.entries if key.text == "type"), None)
+    known = {str(kind): kind for kind in CredentialKind}
+    kind = known.get(written.text) if isinstance(written, Scalar) else None
+    section = read_section(node, spot, CREDENTIAL, kind=kind)
+    if section is not None:
+        require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)
+    return section
+
+
+def _module(node: Node, spot: Spot) -> Section | None:
+    section = read_section(node, spot, MODULE)
+    if section is not None and (proxy := section.get("proxy")) is not None:
+        require(proxy, PROXY)
+    return section
+
+
+def _placed(node: Node, spot: Spot) -> tuple[str, Spot] | None:
+    written = of.TEXT.read(node, spot)
+    return None if written is None else (written, spot)
+
+
+TOP: tuple[Field, ...] = (
+    Field(name="global", kind=of.section(GLOBAL), doc="Settings of the exporter as a whole; in the main file only."),
+    Field(
+        name="include",
+        kind=of.list_of(Kind("path or pattern", _placed)),
+        default="[]",
+        doc="More files, with `*`, `?` and `[…]` in their names if you like; relative to the file that names them.",
+    ),
+    Field(
+        name="target_defaults",
+        kind=of.section(TARGET_DEFAULTS),
+        doc="Any key of a target but its name, for the targets of the same file that do not write it; labels are merged one by one.",
+    ),
+    Field(name="credentials", kind=of.map_of(Kind("credential", _credential), "credentials by name"), doc="Identities, by name."),
+    Field(
+        name="modules",
+        kind=of.map_of(Kind("module", _module), "modules by name"),
+        doc="Ways to probe, by name; `default` exists without being written.",
+    ),
+    Field(name="targets", kind=of.list_of(of.section(TARGET)), doc="What is probed. At least one over all files."),
+)
