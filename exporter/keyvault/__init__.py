@@ -1,0 +1,24 @@
+"""Key Vault and Entra over the wire: the only importer of the Azure SDK and of aiohttp's client.
+
+For: exchanges as facts and values. Exceptions end here.
+Not for: codes, scheduling, sharing, remembering.
+"""
+
+from exporter.keyvault.client import USER_AGENT, VaultSession
+from exporter.keyvault.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
+from exporter.keyvault.local import encrypt_locally
+from exporter.keyvault.network import Network, NetworkError, Networks
+from exporter.threads import PoolBusy
+
+__all__ = [
+    "USER_AGENT",
+    "Network",
+    "NetworkError",
+    "Networks",
+    "PoolBusy",
+    "TokenAnswer",
+    "VaultSession",
+    "encrypt_locally",
+    "fetch_token",
+    "quiet_sdk_loggers",
+]

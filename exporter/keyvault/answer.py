@@ -1,0 +1,104 @@
+"""An answer as it came over the wire, and the same in the shape in which the SDK reads one.
+
+Not for: reading from a connection (see `transport`), or what an answer means (see `evidence`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the other side sent, as far as it came. `body` is whole only if `complete`."""
+
+    status: int
+    headers: MutableMapping[str, str]
+    body: bytes = b""
+    complete: bool = False
+
+
+class Replay(AsyncHttpResponse):
+    """A noted answer in the shape in which the SDK reads one."""
+
+    def __init__(self, request: HttpRequest, answer: Answer) -> None:
+        self._request, self._answer = request, answer
+
+    @property
+    def request(self) -> HttpRequest:
+        return self._request
+
+    @property
+    def status_code(self) -> int:
+        return self._answer.status
+
+    @property
+    def headers(self) -> MutableMapping[str, str]:
+        return self._answer.headers
+
+    @property
+    def reason(self) -> str:
+        return ""
+
+    @property
+    def content_type(self) -> str | None:
+        return self._answer.headers.get("content-type")
+
+    @property
+    def is_closed(self) -> bool:
+        return True
+
+    @property
+    def is_stream_consumed(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str | None:
+        return "utf-8"
+
+    @encoding.setter
+    def encoding(self, value: str | None) -> None:
+        """What Azure sends is UTF-8, whatever a header says."""
+
+    @property
+    def url(self) -> str:
+        return self._request.url
+
+    @property
+    def content(self) -> bytes:
+        return self._answer.body
+
+    def body(self) -> bytes:
+        return self._answer.body
+
+    def text(self, encoding: str | None = None) -> str:
+        del encoding
+        return self._answer.body.decode("utf-8-sig", errors="replace")
+
+    def json(self) -> Any:
+        return json.loads(self.text())
+
+    def raise_for_status(self) -> None:
+        if self.status_code >= 400:
+            raise HttpResponseError(response=self)
+
+    async def read(self) -> bytes:
+        return self._answer.body
+
+    async def iter_raw(self, **_: Any) -> AsyncIterator[bytes]:
+        yield self._answer.body
+
+    async def iter_bytes(self, **_: Any) -> AsyncIterator[bytes]:
+        yield self._answer.body
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""

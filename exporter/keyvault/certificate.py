@@ -1,0 +1,94 @@
+"""A service principal's certificate file, PEM or PFX: from bytes to what azure-identity can sign with, or a fault.
+
+Judged here because the SDK answers every mistake with the same ValueError. Blocks (a PFX derives its key slowly): to be
+called on a thread.
+Not for: sending anything (see `entra`), the certificate's dates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    pkcs12,
+)
+
+from exporter.core.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Mistakes:
+    """What the same mistake is called in either format."""
+
+    no_certificate: Fault
+    no_private_key: Fault
+    not_rsa: Fault
+    key_unusable: Fault
+
+
+_PFX = _Mistakes(Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE)
+_PEM = _Mistakes(Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """`pem` is certificate and key without a password, in memory only; None where `fault` says why."""
+
+    fault: Fault = Fault.NONE
+    pem: bytes | None = field(default=None, repr=False)
+
+
+def load_certificate(data: bytes, password: str | None) -> Certificate:
+    """What a certificate file holds. Never raises for its content."""
+    secret = password.encode() if password else None
+    return _load_pem(data, secret) if b"-----BEGIN " in data else _load_pfx(data, secret)
+
+
+def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
+    try:
+        key, certificate, _ = pkcs12.load_key_and_certificates(data, password)
+    except ValueError:  # no PFX at all, or another password
+        return Certificate(Fault.PFX_UNREADABLE)
+    except UnsupportedAlgorithm:
+        return Certificate(Fault.PFX_KEY_UNUSABLE)
+    return _judge(certificate, key, _PFX)
+
+
+def _load_pem(data: bytes, password: bytes | None) -> Certificate:
+    try:
+        certificate = x509.load_pem_x509_certificate(data)
+    except ValueError:
+        return Certificate(_PEM.no_certificate)
+    if b"PRIVATE KEY-----" not in data:
+        return Certificate(_PEM.no_private_key)
+    try:
+        key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password and none was given
+        return Certificate(_PEM.key_unusable)
+    return _judge(certificate, key, _PEM)
+
+
+def _judge(certificate: x509.Certificate | None, key: object, mistakes: _Mistakes) -> Certificate:
+    if certificate is None:
+        return Certificate(mistakes.no_certificate)
+    if key is None:
+        return Certificate(mistakes.no_private_key)
+    if not isinstance(key, RSAPrivateKey):
+        return Certificate(mistakes.not_rsa)
+    if _public(certificate.public_key()) != _public(key.public_key()):
+        return Certificate(mistakes.key_unusable)  # the key of another certificate
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))
+
+
+def _public(key: object) -> bytes:
+    encode = getattr(key, "public_bytes", None)
+    return encode(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if encode is not None else b""

@@ -1,0 +1,157 @@
+"""One vault as one probe sees it: challenge, get, wrap and unwrap, each exactly one request that the service must answer.
+
+`KeyClient.send_request` with a policy list of our own: no retry, no redirect, no challenge handling, no decoding, and no
+`CryptographyClient`, which would wrap by itself. What comes back is facts and, where there is one, a value.
+Not for: tokens (see `entra`), the order of the steps (see `exporter.probe`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.rest import HttpRequest
+from azure.keyvault.keys.aio import KeyClient
+
+from exporter import __version__
+from exporter.core.answers import encode, read_key, read_value
+from exporter.core.challenge import read_challenge
+from exporter.core.endpoints import is_parent_domain, is_trusted_authority
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge, Facts, KeyFacts
+from exporter.keyvault.evidence import facts_of
+from exporter.keyvault.network import Network, split_url
+from exporter.keyvault.transport import Observation
+
+T = TypeVar("T")
+
+USER_AGENT = f"ekm-exporter/{__version__}"
+_ANY = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+
+
+class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
+    """Adds the token given with the request (option `bearer`), and nothing where none was given."""
+
+    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        token = request.context.options.pop("bearer", None)
+        if token is not None:
+            request.http_request.headers["Authorization"] = f"Bearer {token}"
+
+
+class _NoCredential:
+    """KeyClient wants a credential object; with our policies nothing asks it."""
+
+    async def get_token(self, *_: str, **__: Any) -> NoReturn:
+        raise RuntimeError("the SDK asked for a token: its policies are not ours")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+_NO_CREDENTIAL = _NoCredential()
+
+
+class VaultSession:
+    """One probe's conversation with one vault, on one connection made for it. Use as an async context manager.
+
+    Each method takes a `deadline` in the loop's time and returns facts and, unless something was at fault, a value. Raises
+    nothing but CancelledError, and PoolBusy where the time went by waiting for a thread or a place of our own.
+    """
+
+    def __init__(self, network: Network, vault: str, api_version: str) -> None:
+        self._network = network
+        self._host = vault
+        self._api_version = quote(api_version, safe="")
+        self._link = network.link(*split_url(vault))
+        self._client = KeyClient(
+            f"https://{vault}",
+            _NO_CREDENTIAL,
+            transport=self._link.transport,
+            api_version=self._api_version,
+            policies=[BearerPolicy()],
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._link.close()
+
+    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+        """Asks without a token, as the connector does, and reads where a token is to be had."""
+        seen = await self._ask("GET", "/keys", None, deadline=deadline)
+        facts = facts_of(seen)
+        if facts.fault is Fault.NONE:
+            return replace(facts, fault=Fault.NO_CHALLENGE), None
+        if seen.answer is None or facts.status != 401:
+            return facts, None
+        fault, challenge = read_challenge(seen.answer.headers.get("WWW-Authenticate"))
+        if challenge is not None:
+            fault = self._distrust(challenge)
+        facts = replace(facts, fault=fault, detail="" if fault is Fault.NONE else facts.detail)
+        return facts, challenge if fault is Fault.NONE else None
+
+    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
+        """The key version as the vault describes it; the newest where `version` is None."""
+        path = "/".join(quote(part, safe="") for part in (name, version) if part)
+        seen = await self._ask("GET", f"/keys/{path}", token, deadline=deadline)
+        return _with_value(seen, token, read_key)
+
+    async def wrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]:
+        """`data` encrypted by the service under this key version."""
+        return await self._operate("wrapkey", token, key, _body(algorithm, data), deadline=deadline)
+
+    async def unwrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]:
+        """`data` decrypted by the service under this key version."""
+        return await self._operate("unwrapkey", token, key, _body(algorithm, data), deadline=deadline)
+
+    async def _operate(
+        self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]:
+        path = f"/keys/{quote(key.name, safe='')}/{quote(key.version, safe='')}/{operation}"
+        seen = await self._ask("POST", path, token, body, deadline=deadline)
+        return _with_value(seen, token, read_value)
+
+    async def _ask(self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float) -> Observation:
+        headers = {**_ANY, "x-ms-client-request-id": str(uuid4())}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = HttpRequest(method, f"{path}?api-version={self._api_version}", headers=headers, content=body)
+        return await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
+
+    def _distrust(self, challenge: Challenge) -> Fault:
+        """A secret goes only to Entra, a token only to the vault that its resource stands above."""
+        if not is_trusted_authority(challenge.authority, self._network.module.authority_host):
+            return Fault.AUTHORITY_UNTRUSTED
+        return Fault.NONE if is_parent_domain(challenge.resource, self._host) else Fault.RESOURCE_MISMATCH
+
+
+def _body(algorithm: str, data: bytes) -> bytes:
+    return json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
+
+
+def _with_value(seen: Observation, token: str, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
+    facts = facts_of(seen, known=(token,))
+    if facts.fault is not Fault.NONE or seen.answer is None:
+        return facts, None
+    fault, value = read(seen.answer.body)
+    return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)

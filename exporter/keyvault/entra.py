@@ -1,0 +1,220 @@
+"""A token for a vault, asked anew each time with a new azure-identity credential, judged by what came over the wire.
+
+One literal table says how each kind of credential is built. The SDK's exceptions are looked at only where no answer came.
+A tenant that azure-identity refuses to use (characters that no tenant has) is a faulty challenge where the challenge named
+it, else an identity that cannot be asked.
+Not for: sharing tokens (see `exporter.tokens`), reading secrets (they are given).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from azure.core.credentials import AccessToken
+from azure.identity import CredentialUnavailableError
+from azure.identity.aio import (
+    CertificateCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+    WorkloadIdentityCredential,
+)
+
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.keeper import CERTIFICATE_LIMIT
+from exporter.config.model import Credential, CredentialKind
+from exporter.core.answers import read_token
+from exporter.core.endpoints import is_trusted_authority
+from exporter.core.faults import Fault
+from exporter.core.masking import mask
+from exporter.core.model import Challenge, Facts
+from exporter.core.preflight import CLIENT_ID_DIGITS, split_connector_secret
+from exporter.keyvault.certificate import load_certificate
+from exporter.keyvault.client import USER_AGENT
+from exporter.keyvault.evidence import facts_of
+from exporter.keyvault.network import Network, split_url
+from exporter.keyvault.transport import Observation
+
+
+class _UnusableError(Exception):
+    """The credential cannot even be tried; the facts say why."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts.fault.value)
+        self.facts = facts
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What a token request showed, and the token if there is one."""
+
+    facts: Facts
+    token: str | None = field(default=None, repr=False)
+
+
+class _Identity(Protocol):
+    async def get_token(self, *scopes: str) -> AccessToken: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What a credential is built from. `options` are azure-identity's: transport, authority, no retries."""
+
+    tenant: str
+    client_id: str
+    secret: str = field(repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(repr=False)
+
+
+def _client_secret(order: _Order) -> _Identity:
+    return ClientSecretCredential(order.tenant, order.client_id, order.secret, **order.options)
+
+
+def _client_certificate(order: _Order) -> _Identity:
+    return CertificateCredential(order.tenant, order.client_id, certificate_data=order.certificate, **order.options)
+
+
+def _managed_identity(order: _Order) -> _Identity:
+    return ManagedIdentityCredential(client_id=order.client_id or None, **order.options)
+
+
+def _workload_identity(order: _Order) -> _Identity:
+    return WorkloadIdentityCredential(tenant_id=order.tenant, client_id=order.client_id or None, **order.options)
+
+
+def _default(order: _Order) -> _Identity:
+    return DefaultAzureCredential(managed_identity_client_id=order.client_id or None, **order.options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    build: Callable[[_Order], _Identity]
+    needs_secret: bool = False
+    ambient: bool = False  # the identity is the host's: where it cannot be asked, that says nothing about Entra
+
+
+_KINDS: Mapping[CredentialKind, _Kind] = {
+    CredentialKind.CLIENT_SECRET: _Kind(_client_secret, needs_secret=True),
+    CredentialKind.CONNECTOR_SECRET: _Kind(_client_secret, needs_secret=True),
+    CredentialKind.CLIENT_CERTIFICATE: _Kind(_client_certificate),
+    CredentialKind.MANAGED_IDENTITY: _Kind(_managed_identity, ambient=True),
+    CredentialKind.WORKLOAD_IDENTITY: _Kind(_workload_identity),
+    CredentialKind.DEFAULT: _Kind(_default, ambient=True),
+}
+
+
+async def fetch_token(
+    network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+) -> TokenAnswer:
+    """One token request. `secret` is the client secret, the connector's string or the certificate's password, just read.
+
+    `deadline` is in the loop's time. Raises nothing but CancelledError, and PoolBusy where the time went by waiting for a
+    thread or a place of our own.
+    """
+    authority = network.module.authority_host or challenge.authority
+    if not is_trusted_authority(authority, network.module.authority_host):
+        return TokenAnswer(Facts(fault=Fault.AUTHORITY_UNTRUSTED))
+    kind = _KINDS[credential.kind]
+    if kind.needs_secret and not secret:
+        return TokenAnswer(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
+    link = network.link(*split_url(authority))
+    order = _Order(
+        tenant=credential.tenant_id or challenge.tenant,
+        client_id=credential.client_id or "",
+        secret=secret or "",
+        options={
+            "transport": link.transport,
+            "authority": authority,
+            "retry_total": 0,
+            "user_agent": USER_AGENT,
+            "user_agent_overwrite": True,
+        },
+    )
+
+    async def ask() -> AccessToken:
+        identity = _build(kind, await _prepared(network, credential, order), credential)
+        return await identity.get_token(f"{challenge.resource.rstrip('/')}/.default")
+
+    try:
+        seen = await link.exchange(ask, deadline=deadline)
+    finally:
+        await link.close()
+    return (
+        TokenAnswer(seen.error.facts)
+        if isinstance(seen.error, _UnusableError)
+        else _judge(seen, kind, _known(credential, order.secret))
+    )
+
+
+def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
+    try:
+        return kind.build(order)
+    except (ValueError, TypeError, OSError) as error:
+        from_challenge = credential.tenant_id is None and "tenant" in str(error).lower()
+        fault = Fault.CHALLENGE_NO_TENANT if from_challenge else Fault.IDENTITY_UNAVAILABLE
+        raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
+
+
+def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswer:
+    if kind.ambient and isinstance(seen.result, AccessToken):
+        return TokenAnswer(facts_of(seen), seen.result.token)
+    facts = facts_of(seen, known=known)
+    if kind.ambient and (facts.fault is not Fault.HTTP_STATUS or isinstance(seen.error, CredentialUnavailableError)):
+        detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
+        return TokenAnswer(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
+    if facts.fault is not Fault.NONE or seen.answer is None:
+        return TokenAnswer(facts)
+    fault, token = read_token(seen.answer.body)
+    return TokenAnswer(replace(facts, fault=fault), token)
+
+
+def _known(credential: Credential, secret: str) -> tuple[str, ...]:
+    """What must not come back in anybody's text: the secret, and of the connector's string the part that is sent."""
+    sent = secret[CLIENT_ID_DIGITS:] if credential.kind is CredentialKind.CONNECTOR_SECRET else secret
+    return tuple(text for text in (secret, sent) if text)
+
+
+async def _prepared(network: Network, credential: Credential, order: _Order) -> _Order:
+    """The order with the parts that depend on the kind's own rules."""
+    if credential.kind is CredentialKind.CONNECTOR_SECRET:
+        return _as_the_connector_splits(order)
+    if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
+        return replace(order, certificate=await network.pool.run(_load, credential, order.secret))
+    return order
+
+
+def _as_the_connector_splits(order: _Order) -> _Order:
+    """Client id and secret from the string of CREATE CREDENTIAL; a client id that is none is sent, and Entra says so."""
+    text = order.secret
+    if len(text) <= CLIENT_ID_DIGITS:
+        raise _UnusableError(Facts(fault=Fault.SECRET_TOO_SHORT, detail=f"needs more than {CLIENT_ID_DIGITS} characters"))
+    parts = split_connector_secret(text)
+    if parts is None:
+        return replace(order, client_id=text[:CLIENT_ID_DIGITS], secret=text[CLIENT_ID_DIGITS:])
+    return replace(order, client_id=parts.client_id, secret=parts.secret)
+
+
+def _load(credential: Credential, password: str) -> bytes:
+    """Certificate and key as PEM. Blocks."""
+    if credential.certificate_file is None:
+        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail="no certificate file"))
+    try:
+        data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
+    except FileUnreadableError as error:
+        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=str(error))) from None
+    loaded = load_certificate(data, password)
+    if loaded.pem is None:
+        raise _UnusableError(Facts(fault=loaded.fault))
+    return loaded.pem
+
+
+def quiet_sdk_loggers() -> None:
+    """Keep the SDK's loggers out of every output: they print whole answers, tenants and addresses among them."""
+    for name in ("azure", "msal"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False

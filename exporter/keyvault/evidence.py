@@ -1,0 +1,293 @@
+"""From what was seen of an exchange to facts: the one place that knows the SDK's, aiohttp's and OpenSSL's exceptions.
+
+The SDK's classes say little (a reset after the request is a "request error"), so the chain of causes is searched for the
+exception that knows, by literal tables. The same error number means another fault in another phase.
+Not for: codes and reasons (see `core.classify`), the content of good answers (see `core.answers`).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from urllib.parse import quote_plus
+
+import aiohttp
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import CredentialUnavailableError
+
+from exporter.config.secrets import SecretUnreadableError
+from exporter.core.answers import ErrorBody, read_error
+from exporter.core.faults import Fault
+from exporter.core.masking import mask
+from exporter.core.model import Facts, Phase
+from exporter.keyvault import headers
+from exporter.keyvault.answer import Answer
+from exporter.keyvault.transport import BodyTooLargeError, Observation
+
+
+class Stage(Enum):
+    """Where an exchange stood when something broke."""
+
+    CONNECT = 0
+    TLS = 1
+    WAIT = 2
+    BODY = 3
+
+
+_STAGES: dict[Phase | None, Stage] = {
+    None: Stage.CONNECT,
+    Phase.DNS: Stage.CONNECT,
+    Phase.CONNECT: Stage.CONNECT,
+    Phase.TLS: Stage.TLS,
+    Phase.WAIT: Stage.WAIT,
+    Phase.TRANSFER: Stage.BODY,
+}
+
+# The fault of a time-out, by the phase it cut. None: there was no time even to begin.
+_TIMEOUTS: dict[Phase | None, Fault] = {
+    None: Fault.READ_TIMEOUT,
+    Phase.DNS: Fault.DNS_TIMEOUT,
+    Phase.CONNECT: Fault.CONNECT_TIMEOUT,
+    Phase.TLS: Fault.TLS_TIMEOUT,
+    Phase.WAIT: Fault.READ_TIMEOUT,
+    Phase.TRANSFER: Fault.BODY_TIMEOUT,
+}
+
+# What breaks, and what that is called while connecting, in the handshake, before the headers, in the body.
+_REFUSED = (Fault.CONNECT_REFUSED, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+_RESET = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+_CLOSED = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_CLOSED, Fault.BODY_TRUNCATED)
+_SLOW = (Fault.CONNECT_TIMEOUT, Fault.TLS_TIMEOUT, Fault.READ_TIMEOUT, Fault.BODY_TIMEOUT)
+_UNREACHABLE = (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+_DOWN = (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+_BROKEN = (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
+_OURS = (Fault.INTERNAL,) * 4  # this process ran out of something: no word about the network
+
+# Where several addresses failed in several ways, the first of these tells most.
+_ERRNOS: dict[int, tuple[Fault, ...]] = {
+    errno.EMFILE: _OURS,
+    errno.ENFILE: _OURS,
+    errno.ENOMEM: _OURS,
+    errno.ENOBUFS: _OURS,
+    errno.ECONNREFUSED: _REFUSED,
+    errno.ECONNRESET: _RESET,
+    errno.EPIPE: _CLOSED,
+    errno.ECONNABORTED: _CLOSED,
+    errno.ETIMEDOUT: _SLOW,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.EHOSTDOWN: _UNREACHABLE,
+    errno.ENETUNREACH: _DOWN,
+    errno.ENETDOWN: _DOWN,
+}
+
+_EAI: dict[int | None, Fault] = {
+    getattr(socket, name, None): fault
+    for name, fault in (
+        ("EAI_NONAME", Fault.DNS_NOT_FOUND),
+        ("EAI_NODATA", Fault.DNS_NOT_FOUND),
+        ("EAI_ADDRFAMILY", Fault.DNS_NOT_FOUND),
+        ("EAI_AGAIN", Fault.DNS_TEMPORARY),
+        ("EAI_FAIL", Fault.DNS_TEMPORARY),
+        ("EAI_SYSTEM", Fault.DNS_TEMPORARY),
+        ("EAI_MEMORY", Fault.INTERNAL),
+    )
+}
+
+# X509_V_ERR_*; whatever is not here means that nobody we trust vouches for the certificate.
+_VERIFY_CODES: dict[int, Fault] = {
+    9: Fault.TLS_NOT_YET_VALID,
+    10: Fault.TLS_EXPIRED,
+    62: Fault.TLS_WRONG_NAME,
+    64: Fault.TLS_WRONG_NAME,
+}
+
+# What OpenSSL says when the other side does not speak TLS at all.
+_NOT_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
+     "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE", "INVALID_RECORD"}
+)  # fmt: skip
+
+_ERRNO_TEXT = re.compile(r"\[Errno (-?\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an exception is judged by besides itself."""
+
+    stage: Stage
+    via_proxy: bool
+
+    def pick(self, faults: tuple[Fault, ...]) -> Fault:
+        """The fault of this stage; on the way to a proxy, the proxy's."""
+        fault = faults[self.stage.value]
+        if not self.via_proxy or self.stage is not Stage.CONNECT or faults in (_DOWN, _OURS):
+            return fault
+        return Fault.PROXY_TIMEOUT if faults is _SLOW else Fault.PROXY_UNREACHABLE
+
+
+def _dns(error: aiohttp.ClientConnectorDNSError, scene: Scene) -> Fault:
+    fault = _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)
+    return Fault.PROXY_UNRESOLVED if scene.via_proxy and fault is not Fault.INTERNAL else fault
+
+
+def _certificate(error: ssl.SSLCertVerificationError, _scene: Scene) -> Fault:
+    return _VERIFY_CODES.get(getattr(error, "verify_code", 0), Fault.TLS_UNTRUSTED)
+
+
+def _tls(error: ssl.SSLError, scene: Scene) -> Fault:
+    if scene.stage is Stage.BODY:
+        return Fault.BODY_TRUNCATED
+    return Fault.TLS_NOT_TLS if (error.reason or "").upper() in _NOT_TLS else Fault.TLS_FAILED
+
+
+def _os_error(error: OSError, scene: Scene) -> Fault:
+    numbers = {error.errno} if error.errno is not None else {int(number) for number in _ERRNO_TEXT.findall(str(error))}
+    telling = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
+    if telling is None:
+        telling = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)
+    return scene.pick(telling)
+
+
+# asyncio raises these without a number.
+_OS_ERRORS: tuple[tuple[type[OSError], tuple[Fault, ...]], ...] = (
+    (ConnectionRefusedError, _REFUSED),
+    (ConnectionResetError, _RESET),
+    (ConnectionAbortedError, _SLOW),  # a handshake beyond asyncio's own patience
+    (BrokenPipeError, _CLOSED),
+    (TimeoutError, _SLOW),
+)
+
+Rule = Callable[[Any, Scene], Fault]
+
+
+def _always(fault: Fault) -> Rule:
+    return lambda _error, _scene: fault
+
+
+def _by_stage(faults: tuple[Fault, ...]) -> Rule:
+    return lambda _error, scene: scene.pick(faults)
+
+
+# The first class that occurs in the chain decides; of several of that class, the innermost.
+RULES: tuple[tuple[type[BaseException], Rule], ...] = (
+    (SecretUnreadableError, _always(Fault.SECRET_UNREADABLE)),
+    (BodyTooLargeError, _always(Fault.BODY_TOO_LARGE)),
+    (aiohttp.ClientConnectorDNSError, _dns),
+    (aiohttp.ClientHttpProxyError, _always(Fault.PROXY_STATUS)),
+    (ssl.SSLCertVerificationError, _certificate),
+    (ssl.SSLEOFError, _by_stage(_CLOSED)),
+    (ssl.SSLZeroReturnError, _by_stage(_CLOSED)),
+    (ssl.SSLError, _tls),
+    (aiohttp.ClientPayloadError, _always(Fault.BODY_TRUNCATED)),
+    (aiohttp.ClientResponseError, _by_stage((Fault.NOT_HTTP,) * 4)),
+    (aiohttp.ServerDisconnectedError, _by_stage(_CLOSED)),
+    (aiohttp.ServerTimeoutError, _by_stage(_SLOW)),
+    (OSError, _os_error),
+    (aiohttp.ClientError, _by_stage(_BROKEN)),
+    (CredentialUnavailableError, _always(Fault.IDENTITY_UNAVAILABLE)),
+    (ClientAuthenticationError, _always(Fault.IDENTITY_UNAVAILABLE)),
+)
+
+
+def facts_of(seen: Observation, *, known: tuple[str, ...] = ()) -> Facts:
+    """The facts of an exchange. `known` are secrets of ours that must not come back in a text of somebody else's."""
+    if seen.answer is None:
+        return _facts_of_failure(seen, known)
+    return _facts_of_answer(seen, seen.answer, known)
+
+
+def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
+    reached = seen.recorder.reached
+    status, name = None, None
+    if seen.timed_out:
+        on_the_way = seen.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
+        fault = Fault.PROXY_TIMEOUT if on_the_way else _TIMEOUTS[reached]
+        detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
+    else:
+        fault, error = judge(seen.error, Scene(_STAGES[reached], seen.via_proxy))
+        name, detail = type(error).__name__, _printable(str(error), known)
+        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+    return Facts(
+        fault=fault,
+        status=status,
+        exception=name,
+        detail=detail,
+        phases=seen.recorder.phases(),
+        phase_reached=reached,
+        endpoint=seen.endpoint,
+        certificate=seen.recorder.certificate,
+    )
+
+
+def _facts_of_answer(seen: Observation, answer: Answer, known: tuple[str, ...]) -> Facts:
+    fault = _fault_of_answer(seen, answer)
+    said = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
+    return Facts(
+        fault=fault,
+        status=answer.status,
+        service_code=said.service_code,
+        inner_code=said.inner_code,
+        aadsts=said.aadsts,
+        akv=said.akv,
+        retry_after_seconds=headers.retry_after(answer.headers),
+        request_id=headers.request_id(answer.headers) or said.trace_id,
+        detail="" if fault is Fault.NONE else _said(seen, answer, said, known),
+        phases=seen.recorder.phases(),
+        phase_reached=seen.recorder.reached,
+        server_time=headers.server_time(answer.headers),
+        endpoint=seen.endpoint,
+        vault=headers.vault_headers(answer.headers),
+        certificate=seen.recorder.certificate,
+    )
+
+
+def _fault_of_answer(seen: Observation, answer: Answer) -> Fault:
+    """A status from 400 up says all, even with half a body: the connector looks at it first."""
+    if 300 <= answer.status < 400:
+        return Fault.REDIRECT
+    if not 200 <= answer.status < 300:
+        return Fault.HTTP_STATUS
+    if answer.complete:
+        return Fault.NONE
+    if seen.timed_out:
+        return Fault.BODY_TIMEOUT
+    return judge(seen.error, Scene(Stage.BODY, seen.via_proxy))[0]
+
+
+def _said(seen: Observation, answer: Answer, said: ErrorBody, known: tuple[str, ...]) -> str:
+    if said.message:
+        return _printable(said.message, known)
+    if answer.body:
+        return _printable(answer.body[:4096].decode("utf-8", errors="replace"), known)
+    return _printable(str(seen.error), known) if seen.error is not None and not answer.complete else ""
+
+
+def judge(error: BaseException | None, scene: Scene) -> tuple[Fault, BaseException]:
+    """The fault, and the exception of the chain that told it. What no rule knows is a fault of ours."""
+    chain = tuple(_chain(error))
+    for kind, rule in RULES:
+        for cause in reversed(chain):
+            if isinstance(cause, kind):
+                return rule(cause, scene), cause
+    return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no answer and no error")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _printable(text: str, known: tuple[str, ...]) -> str:
+    for secret in known:
+        for form in (secret, quote_plus(secret)):
+            text = text.replace(form, "<secret>")
+    return mask(text)

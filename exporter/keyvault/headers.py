@@ -1,0 +1,81 @@
+"""What the headers of an answer say: dates, waiting times, ids, and the vault's diagnostics. Nothing here raises.
+
+Not for: bodies (see `core.answers`), statuses (see `evidence`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from exporter.core.model import VaultHeaders
+
+LONGEST_RETRY_AFTER = 86400.0  # seconds; nobody means more
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_PRIVATE = tuple(
+    ipaddress.ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """The Date header as Unix time."""
+    return _http_date(headers.get("Date") or "")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Retry-After in seconds from now, 0 or more and at most a day; a date is compared with the server's own clock."""
+    text = (headers.get("Retry-After") or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), LONGEST_RETRY_AFTER)
+    date = _http_date(text)
+    if date is None:
+        return None
+    now = server_time(headers)
+    return min(max(0.0, date - (time.time() if now is None else now)), LONGEST_RETRY_AFTER)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    return _matching(_ID, headers.get("x-ms-request-id"))
+
+
+def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
+    """The vault's diagnostic headers, None where it sent none (Entra and Managed HSM do not)."""
+    region = _matching(_WORD, headers.get("x-ms-keyvault-region"))
+    version = _matching(_WORD, headers.get("x-ms-keyvault-service-version"))
+    connection = _connection(headers.get("x-ms-keyvault-network-info") or "")
+    if region is None and version is None and connection is None:
+        return None
+    return VaultHeaders(region=region, service_version=version, connection=connection)
+
+
+@lru_cache(maxsize=256)
+def _connection(info: str) -> str | None:
+    """`private` where the vault names a private link or saw a private address of ours, `public` for any other address."""
+    fields = dict(field.partition("=")[::2] for field in info[:512].replace(" ", "").split(";"))
+    if "private" in fields.get("conn_type", "").lower():
+        return "private"
+    try:
+        address = ipaddress.ip_address(fields.get("addr", ""))
+    except ValueError:
+        return None
+    return "private" if any(address in net for net in _PRIVATE) else "public"
+
+
+@lru_cache(maxsize=256)
+def _http_date(text: str) -> float | None:
+    """Unix time of an HTTP date; many answers carry the same one."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if len(text) <= 64 else None
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+
+
+def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
+    return text if text is not None and pattern.fullmatch(text) else None

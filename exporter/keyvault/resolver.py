@@ -1,0 +1,83 @@
+"""Names to addresses by the operating system's own resolver, on threads of ours, asked anew for every connection.
+
+Not for: caching (a cached name hides a DNS fault), or what a failure means (see `evidence`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from exporter.keyvault.tracing import Recorder, current
+from exporter.threads import DaemonPool, starved
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` into host and port. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]").lower(), int(port)
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Resolver(AbstractResolver):
+    """`connect_to` sends a host and port elsewhere, as curl's option of that name does; the name that TLS checks stays."""
+
+    def __init__(self, pool: DaemonPool, connect_to: Mapping[str, str]) -> None:
+        self._pool = pool
+        self._connect_to = {split_host_port(source): split_host_port(target) for source, target in connect_to.items()}
+
+    def redirects(self, host: str, port: int) -> bool:
+        """Whether `connect_to` names this host and port."""
+        return (host.lower(), port) in self._connect_to
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """The addresses to try. Raises socket.gaierror, as the system does."""
+        recorder = current()
+        name, port = self._connect_to.get((host.lower(), port), (host, port))
+        if is_address(name):
+            found = [(int(socket.AF_INET6 if ":" in name else socket.AF_INET), name)]
+        else:
+            found = await self._look_up(name, port, family, recorder)
+        await recorder.connect_begins()
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=socket.IPPROTO_TCP, flags=0)
+            for kind, address in found
+        ]
+
+    async def _look_up(self, name: str, port: int, family: int, recorder: Recorder) -> list[tuple[int, str]]:
+        recorder.asks()
+        try:
+            found = await self._pool.run(_getaddrinfo, name, port, family, recorder)
+        except asyncio.CancelledError as cancelled:
+            recorder.starved = starved(cancelled)
+            raise
+        except OSError:
+            recorder.dns_ends()
+            raise
+        recorder.dns_ends()
+        return found
+
+    async def close(self) -> None:
+        """Nothing to close: the threads belong to the process."""
+
+
+def _getaddrinfo(name: str, port: int, family: int, recorder: Recorder) -> list[tuple[int, str]]:
+    recorder.dns_begins()
+    try:
+        infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except UnicodeError as error:  # a label that is empty or too long for the name system
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
+    if not infos:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    return [(int(info[0]), str(info[4][0])) for info in infos]

@@ -1,0 +1,188 @@
+"""The marks of one exchange: when the name was resolved, the connection made, TLS agreed, the answer begun and ended.
+
+`dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`,
+`wait` and `transfer` by aiohttp's tracing and a middleware. A context variable names the exchange to all of them.
+Not for: judging what the marks mean (see `evidence`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Protocol
+
+import aiohttp
+
+from exporter.core.model import PeerCertificate, Phase
+
+# A handshake that takes longer waits for the network, not for our processor, and lets the next one go.
+HANDSHAKE_HOLD_SECONDS = 0.25
+
+
+class Gate(Protocol):
+    """Bounds the handshakes in flight, whose cost is our processor's; an `asyncio.Semaphore` will do."""
+
+    async def acquire(self) -> object: ...
+
+    def release(self) -> None: ...
+
+
+class Recorder:
+    """The marks of one exchange, in the loop's time (seconds). None: not reached."""
+
+    __slots__ = (
+        "_gate",
+        "_loop",
+        "_timer",
+        "asked",
+        "certificate",
+        "connect_start",
+        "connected",
+        "dns_end",
+        "dns_start",
+        "ended",
+        "hop_is_address",
+        "received",
+        "sent",
+        "starved",
+        "tls_end",
+        "tls_start",
+    )
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._gate = gate
+        self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
+        self.hop_is_address = False  # then aiohttp never asks the resolver
+        self.starved = False  # waits for a thread or a place of ours, which is nobody else's fault
+        self.certificate: PeerCertificate | None = None
+        self.asked: float | None = None
+        self.dns_start: float | None = None
+        self.dns_end: float | None = None
+        self.connect_start: float | None = None
+        self.tls_start: float | None = None
+        self.tls_end: float | None = None
+        self.connected: float | None = None
+        self.sent: float | None = None
+        self.received: float | None = None
+        self.ended: float | None = None
+
+    def asks(self) -> None:
+        """The resolver asked for a thread."""
+        self.asked = self._loop.time()
+
+    def dns_begins(self) -> None:
+        """Called on the thread that does the look-up: waiting for the thread is not part of `dns`."""
+        self.dns_start = self._loop.time()
+
+    def dns_ends(self) -> None:
+        self.dns_end = self._loop.time()
+
+    async def connect_begins(self) -> None:
+        """Waits for a place among the handshakes in flight; `connect` starts after that."""
+        if self._gate is not None and self._timer is None:
+            self.starved = True
+            await self._gate.acquire()
+            self.starved = False
+            self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.let_go)
+        self.connect_start = self._loop.time()
+
+    def tls_begins(self) -> None:
+        self.tls_start, self.tls_end = self._loop.time(), None
+
+    def tls_ends(self, certificate: PeerCertificate | None) -> None:
+        self.tls_end, self.certificate = self._loop.time(), certificate
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give back the place among the handshakes, if it is still held."""
+        if self._timer is not None and self._gate is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._gate.release()
+
+    def connection_made(self) -> None:
+        self.connected = self._loop.time()
+
+    def request_sent(self) -> None:
+        self.sent = self._loop.time()
+
+    def headers_received(self) -> None:
+        self.received = self._loop.time()
+
+    def finish(self) -> None:
+        """The exchange is over, well or not."""
+        self.ended = self._loop.time()
+        self.let_go()
+
+    @property
+    def mostly_starved(self) -> bool:
+        """Whether waiting for a thread took longer than the look-up had then: its time-out is ours, not the resolver's."""
+        if self.asked is None or self.dns_start is None or self.dns_end is not None or self.ended is None:
+            return False
+        return self.dns_start - self.asked > self.ended - self.dns_start
+
+    @property
+    def reached(self) -> Phase | None:
+        """The phase that was entered last."""
+        if self.received is not None:
+            return Phase.TRANSFER
+        if self.sent is not None or self.tls_end is not None:
+            return Phase.WAIT
+        if self.tls_start is not None:
+            return Phase.TLS
+        if self.connect_start is not None:
+            return Phase.CONNECT
+        return Phase.DNS if self.dns_start is not None else None
+
+    def phases(self) -> dict[Phase, float]:
+        """Seconds of each phase; the one that was cut lasts until the cut."""
+        connected = self.tls_start if self.tls_start is not None else self.connected
+        spans = (
+            (Phase.DNS, self.dns_start, self.dns_end),
+            (Phase.CONNECT, self.connect_start, connected),
+            (Phase.TLS, self.tls_start, self.tls_end),
+            (Phase.WAIT, self.sent, self.received),
+            (Phase.TRANSFER, self.received, self.ended),
+        )
+        reached, found = self.reached, {}
+        for phase, start, end in spans:
+            stop = self.ended if end is None and phase is reached else end
+            if start is not None and stop is not None:
+                found[phase] = max(0.0, stop - start)
+        return found
+
+
+CURRENT: ContextVar[Recorder | None] = ContextVar("ekm_exchange", default=None)
+
+
+def current() -> Recorder:
+    """The exchange of this task; one that nobody reads where there is none."""
+    return CURRENT.get() or Recorder()
+
+
+async def _on_connection_create_start(_session: object, _context: SimpleNamespace, _params: object) -> None:
+    recorder = current()
+    if recorder.hop_is_address:
+        await recorder.connect_begins()
+
+
+async def _on_connection_create_end(_session: object, _context: SimpleNamespace, _params: object) -> None:
+    current().connection_made()
+
+
+async def _on_request_headers_sent(_session: object, _context: SimpleNamespace, _params: object) -> None:
+    current().request_sent()
+
+
+def _trace_config() -> aiohttp.TraceConfig:
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_start.append(_on_connection_create_start)
+    config.on_connection_create_end.append(_on_connection_create_end)
+    config.on_request_headers_sent.append(_on_request_headers_sent)
+    config.freeze()
+    return config
+
+
+TRACE = _trace_config()

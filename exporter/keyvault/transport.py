@@ -1,0 +1,175 @@
+"""One exchange over the wire, seen whole: the SDK's transport with a memory, over a session of one probe.
+
+The SDK hides the status of answers that it cannot read. So the transport notes status, headers and body (bounded) of the
+last answer before the SDK sees them, and an exchange gives back what was noted beside whatever the SDK made of it.
+Not for: what an observation means (see `evidence`), or where to connect (see `network`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import SplitResult, urlsplit
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from exporter.keyvault.answer import Answer, Replay
+from exporter.keyvault.resolver import is_address
+from exporter.keyvault.tracing import CURRENT, Gate, Recorder, current
+from exporter.threads import PoolBusy, starved
+
+MAX_BODY_BYTES = 1024 * 1024
+PORTS = {"https": 443, "http": 80}
+
+
+class BodyTooLargeError(Exception):
+    """The answer's body goes beyond what any answer of a vault or of Entra needs."""
+
+
+class ConnectionLostError(aiohttp.ClientConnectionError):
+    """The connection broke; not one of the classes after which aiohttp sends an idempotent request again."""
+
+
+@dataclass(slots=True)
+class Observation:
+    """One exchange with `endpoint` (host:port): its marks, the answer noted, what the SDK returned or raised."""
+
+    endpoint: str
+    recorder: Recorder
+    via_proxy: bool = False
+    answer: Answer | None = None
+    result: object = None
+    error: Exception | None = None
+    timed_out: bool = False
+
+
+async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A middleware that keeps aiohttp from repeating a request, and marks the arrival of the headers."""
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise ConnectionLostError(str(error)) from error
+    current().headers_received()
+    return response
+
+
+class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
+    """Wraps the SDK's transport over a given session. It never waits by itself: deadlines are the exchange's."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+        self._inner = AioHttpTransport(session=session, session_owner=False, connection_timeout=None, read_timeout=None)
+        self._proxy = proxy
+        self.proxy_headers: Mapping[str, str] | None = None
+        self.seen: Observation | None = None  # where the exchange under way wants the answer noted
+
+    async def send(
+        self, request: HttpRequest, *, stream: bool = False, proxies: object = None, **config: Any
+    ) -> AsyncHttpResponse:
+        """Send, note the answer, and return it read. `stream` and `proxies` of the SDK are ours to decide."""
+        del stream, proxies
+        url = urlsplit(request.url)
+        # What speaks plain HTTP is an identity service on this host or its link: never behind a proxy.
+        proxy = self._proxy if url.scheme == "https" else None
+        seen = self._begin(url, proxy)
+        request.headers.setdefault("Accept-Encoding", "identity")
+        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=self.proxy_headers, **config)
+        answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
+        try:
+            answer.body = await _read(response)
+        except BaseException:
+            await response.close()
+            raise
+        answer.complete = True
+        return Replay(request, answer)
+
+    def _begin(self, url: SplitResult, proxy: str | None) -> Observation:
+        seen = self.seen
+        if seen is None:
+            raise RuntimeError("a request outside of an exchange")
+        seen.answer, seen.via_proxy = None, proxy is not None
+        seen.endpoint = f"{url.netloc.rpartition('@')[2]}" if url.port else f"{url.netloc}:{PORTS.get(url.scheme, 443)}"
+        seen.recorder.hop_is_address = is_address((urlsplit(proxy) if proxy else url).hostname or "")
+        return seen
+
+    async def open(self) -> None:
+        """The session is open since it was made."""
+
+    async def close(self) -> None:
+        """The session is its maker's to close; the SDK closes a transport whenever a client ends."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """See `close`."""
+
+
+async def _read(response: AsyncHttpResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.iter_raw():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLargeError(f"more than {MAX_BODY_BYTES} bytes")
+    return b"".join(chunks)
+
+
+class Link:
+    """The connections of one probe to one host. Made in the loop, closed by its maker."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        connector: aiohttp.TCPConnector,
+        trace: aiohttp.TraceConfig,
+        proxy: str | None,
+        proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
+        gate: Gate | None,
+    ) -> None:
+        """`proxy_headers` is asked once, before the first request; it may raise what `evidence` knows."""
+        self._endpoint, self._proxy_headers, self._gate = endpoint, proxy_headers, gate
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            trace_configs=[trace],
+            middlewares=(send_once,),
+        )
+        self.transport = NotingTransport(self._session, proxy)
+
+    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> Observation:
+        """Make `call`, which sends through `transport`, until `deadline` (the loop's time).
+
+        Raises CancelledError, and PoolBusy where time ran out while waiting for something of our own.
+        """
+        recorder = Recorder(self._gate)
+        seen = self.transport.seen = Observation(endpoint=self._endpoint, recorder=recorder)
+        named = CURRENT.set(recorder)
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                if self._proxy_headers is not None and self.transport.proxy_headers is None:
+                    self.transport.proxy_headers = await self._proxy_headers()
+                seen.result = await call()
+        except PoolBusy:
+            raise
+        except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
+            seen.error, seen.timed_out = error, limit.expired()
+        finally:
+            CURRENT.reset(named)
+            recorder.finish()
+            self.transport.seen = None
+        if seen.timed_out and (recorder.starved or recorder.mostly_starved or starved(seen.error)):
+            raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+        return seen
+
+    async def close(self) -> None:
+        """Abort what is open. The sockets are given up at once, also if the caller is cancelled here."""
+        await self._session.close()
