@@ -14,7 +14,6 @@ from exporter.core.endpoints import CLOUDS, cloud_of
 
 ENTRA = "login.microsoftonline.com"
 ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})
-CONNECTOR_ROLE = frozenset({"get", "wrapKey", "unwrapKey"})
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
 

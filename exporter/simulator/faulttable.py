@@ -6,6 +6,7 @@ Not for: mechanisms (see `faults`, `wire`, `front`), nor which code a fault lead
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -137,8 +138,8 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, answer=_body("[" * 100_000)),
     Fault(name="not_utf8", broken="the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, _: a.with_body(b'{"value":"\xff\xfe"}')),
     Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, answer=_body(_MEGABYTES)),
-    Fault(name="broken_gzip", broken="the body claims to be compressed and is not", scopes=_ANYWHERE, steps=_EVERY,
-          answer=lambda a, _: a.with_header("Content-Encoding", "gzip")),
+    Fault(name="broken_gzip", broken="the body is compressed and cut short", scopes=_ANYWHERE, steps=_EVERY,
+          answer=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
     # the challenge
     Fault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),

@@ -22,7 +22,11 @@ from exporter.simulator.wire import reset_on_close
 
 _HELLO = 65536  # bytes: no hello is longer
 _PATIENCE = 30.0  # seconds for a client to say hello
-_PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n"
+_SAID = {
+    Connection.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
+    # asyncio ends a failed handshake without sending the alert: record of type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
+    Connection.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
+}
 
 
 class Front:
@@ -109,8 +113,6 @@ class Front:
                 return self._certificates.wrong_name
             case Connection.UNTRUSTED:
                 return self._certificates.untrusted
-            case Connection.REFUSED_HANDSHAKE:
-                return self._ear.context
         await _end(connection, fault)
         return None
 
@@ -121,8 +123,9 @@ async def _end(connection: socket.socket, fault: Connection) -> None:
         reset_on_close(connection)
         return
     await loop.sock_recv(connection, _HELLO)  # what is left unread would turn an orderly end into a reset
-    if fault is Connection.PLAIN_HTTP:
-        await loop.sock_sendall(connection, _PLAIN)
+    said = _SAID.get(fault)
+    if said is not None:
+        await loop.sock_sendall(connection, said)
     if fault is Connection.SILENT:
         await loop.sock_recv(connection, 1)  # until the client gives up
 
@@ -146,15 +149,15 @@ class _Ear:
     """Reads the server name of a hello with OpenSSL itself: a handshake that stops as soon as the name is known."""
 
     def __init__(self) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.sni_callback = self._hear
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.sni_callback = self._hear
         self._heard = ""
 
     def listen(self, hello: bytes) -> str | None:
         """The name in lower case, empty where there is none, None where the hello is not complete."""
         incoming, self._heard = ssl.MemoryBIO(), ""
         incoming.write(hello)
-        handshake = self.context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+        handshake = self._context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
         try:
             handshake.do_handshake()
         except ssl.SSLWantReadError:

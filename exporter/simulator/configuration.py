@@ -1,0 +1,172 @@
+"""Between the exporter's configuration and the simulator: what it names is served, and a copy of it points here.
+
+For: making an estate in which everything a configuration names is well, and writing the copy that `run` can be given.
+Not for: reading YAML (see `exporter.config`), nor breaking anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import uuid4
+
+from exporter.config import effective
+from exporter.config.model import Config, Credential, CredentialKind, Target
+from exporter.config.secrets import read_secret
+from exporter.core.endpoints import cloud_of
+from exporter.core.preflight import split_connector_secret
+from exporter.simulator.estate import (
+    ALL_OPERATIONS,
+    ENTRA,
+    Application,
+    ClientSecret,
+    Estate,
+    Key,
+    KeyVersion,
+    Tenant,
+    Vault,
+)
+from exporter.simulator.simulator import Simulator
+
+_NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
+_AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
+
+
+def estate_of(config: Config) -> Estate:
+    """Every vault, key version, tenant and credential that the configuration names, all of it working.
+
+    Blocks: secrets are read where the configuration says they are. Raises SecretUnreadableError where one is not.
+    """
+    builder = _Builder(config)
+    for target in config.targets.values():
+        for use in _uses(target):
+            builder.use(use)
+    return builder.estate()
+
+
+def pointed_at(simulator: Simulator, config: Config, ca_file: Path) -> Config:
+    """The same configuration with `connect_to` and `tls.ca_file` set in every module."""
+    connect_to = simulator.connect_to
+    modules = {
+        name: replace(module, ca_file=ca_file, connect_to={**module.connect_to, **connect_to})
+        for name, module in config.modules.items()
+    }
+    return replace(config, modules=modules)
+
+
+def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
+    """Writes `out`/ca.pem and `out`/ekm.yml and returns the path of the latter. Raises OSError."""
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "ca.pem", simulator.ca_pem)
+    head = "# Written by the simulator: everything in here leads to loopback. Good for this one run of it.\n"
+    _write(out / "ekm.yml", (head + effective(pointed_at(simulator, config, out / "ca.pem"))).encode())
+    return out / "ekm.yml"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Puts the file in place at once: the exporter may be reading it."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One key version of one vault, and who uses it. The pinned one is the newest."""
+
+    vault: str
+    credential: str
+    key_name: str
+    key_version: str | None
+    newest: bool = True
+
+
+def _uses(target: Target) -> Iterator[_Use]:
+    for old in target.retained:
+        yield _Use(old.vault, old.credential, old.key_name, old.key_version, newest=False)
+    yield _Use(target.vault, target.credential, target.key_name, target.key_version)
+    if target.next_credential is not None:
+        yield _Use(target.vault, target.next_credential, target.key_name, target.key_version)
+    if target.recovery_vault is not None:  # the key was restored there with all its versions
+        caller = target.recovery_credential or target.credential
+        yield _Use(target.recovery_vault, caller, target.key_name, target.key_version)
+
+
+@dataclass(slots=True)
+class _Site:
+    """A vault being gathered: who uses it, and the versions of its keys, old and newest."""
+
+    callers: list[str] = field(default_factory=list)
+    keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the name as first written
+
+
+class _Builder:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._invented_tenant = str(uuid4())
+        self._sites: dict[str, _Site] = {}
+        self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key is the same key
+
+    def use(self, use: _Use) -> None:
+        site = self._sites.setdefault(use.vault, _Site())
+        if use.credential not in site.callers:
+            site.callers.append(use.credential)
+        old, newest = site.keys.setdefault(use.key_name, ([], []))
+        version = use.key_version or _NEWEST
+        if version not in (*old, *newest):
+            (newest if use.newest else old).append(version)
+
+    def estate(self) -> Estate:
+        vaults = {host: self._vault(host, site) for host, site in self._sites.items()}
+        modules = self._config.modules.values()
+        named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
+        authorities = frozenset(vault.authority for vault in vaults.values()) | named
+        return Estate(tenants=self._tenants(), vaults=vaults, authorities=authorities)
+
+    def _vault(self, host: str, site: _Site) -> Vault:
+        cloud = cloud_of(host)
+        callers = [self._config.credentials[name] for name in site.callers]
+        vault = Vault(
+            host=host,
+            tenant_id=self._tenant_of(callers[0]),
+            authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
+            permissions={found[0]: ALL_OPERATIONS for one in callers if (found := _identity(one)) is not None},
+        )
+        keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in site.keys.items()}
+        return replace(vault, keys=keys)
+
+    def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
+        kty = "RSA-HSM" if vault.managed_hsm else "RSA"
+        made = [KeyVersion(version=one, kty=kty, material=self._material(name.lower(), one)) for one in versions]
+        return Key(name=name, versions=tuple(made))
+
+    def _material(self, key_name: str, version: str) -> int:
+        return self._materials.setdefault((key_name, version), len(self._materials))
+
+    def _tenant_of(self, credential: Credential) -> str:
+        return (credential.tenant_id or self._invented_tenant).lower()
+
+    def _tenants(self) -> dict[str, Tenant]:
+        applications: dict[str, dict[str, Application]] = {}
+        for credential in self._config.credentials.values():
+            members = applications.setdefault(self._tenant_of(credential), {})
+            found = _identity(credential)
+            if found is not None:
+                client_id, secrets = found
+                known = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
+                names = (*known.names, credential.name)
+                members[client_id] = replace(known, names=names, secrets=(*known.secrets, *secrets))
+        return {tenant: Tenant(tenant_id=tenant, applications=members) for tenant, members in applications.items()}
+
+
+def _identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+    """Client id in lower case and the secret, if it has one; None where the configuration does not say who it is."""
+    text = read_secret(credential.secret) if credential.secret is not None else None
+    if credential.kind is CredentialKind.CONNECTOR_SECRET:
+        parts = split_connector_secret(text or "")
+        return None if parts is None else (parts.client_id, (ClientSecret(value=parts.secret),))
+    if credential.client_id is None:
+        return None
+    return credential.client_id.lower(), () if text is None else (ClientSecret(value=text),)

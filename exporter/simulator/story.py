@@ -1,0 +1,161 @@
+"""The demo: a small company's vaults, and what happens to them in the first minutes.
+
+For: the built-in configuration and its story, both literal.
+Not for: playing other stories, starting processes (see `exporter.cli.simulate`), or the exporter, which knows of none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.simulator.faults import Options
+from exporter.simulator.simulator import Simulator
+from exporter.simulator.world import Active
+
+CONFIG = """\
+global: {interval: 5s, vantage: central, connector_generation: classic}
+
+credentials:
+  sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: secrets/sql-prod}
+  sql-payroll: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97, client_secret_file: secrets/sql-payroll}
+  sql-as-typed: {type: connector_secret, secret_file: secrets/sql-as-typed}
+
+target_defaults: {credential: sql-prod, labels: {env: prod, team: dba}}
+
+targets:
+  - name: sales-orders
+    vault: contoso-sales
+    key: SalesTdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346
+    instances: [{sql_instance: SQLSALES, host: sql-a1, ag: AG-SALES}, {sql_instance: SQLSALES, host: sql-a2, ag: AG-SALES}]
+  - name: hr-people
+    vault: contoso-hr
+    key: HrTdeKey/0a9e7d5c3b1f4862904e6d8c2a7f5b13
+    instances: [{sql_instance: SQLHR, host: sql-b1}]
+  - name: finance-ledger
+    vault: contoso-finance.managedhsm.azure.net
+    key: LedgerTdeKey/7c5a3f1e9d8b4620813e5c7a9f0d2b46
+    instances: [{sql_instance: SQLFIN, host: sql-c1, ag: AG-FIN}, {sql_instance: SQLFIN, host: sql-c2, ag: AG-FIN}]
+  - name: warehouse-stock
+    vault: contoso-warehouse
+    key: StockTdeKey/1e3d5f7a9c0b4284963f8a1c5e7d0b29
+    instances: [{sql_instance: SQLDWH, host: sql-d1}]
+  - name: billing-invoices
+    vault: contoso-billing
+    key: BillingTdeKey/9b8d7f6e5c4a4312a0f1e3d5c7b9a820
+    instances: [{sql_instance: SQLBILL, host: sql-e1, ag: AG-BILL}, {sql_instance: SQLBILL, host: sql-e2, ag: AG-BILL}]
+  - name: payroll-runs
+    vault: contoso-payroll
+    key: PayrollTdeKey/6d4f2b0a8c9e4751b3d5f7e9a1c08264
+    credential: sql-payroll
+    instances: [{sql_instance: SQLPAY, host: sql-f1}]
+  - name: archive-2019
+    vault: contoso-archive
+    key: ArchiveTdeKey/3a5c7e9f1b0d4826a4c6e8f0b2d47193
+    instances: [{sql_instance: SQLARCH, host: sql-g1}]
+  - name: reporting-cubes
+    vault: contoso-reporting
+    key: ReportTdeKey/8f6e4d2c0b9a4173958d7c6b5a4f3e21
+    instances: [{sql_instance: SQLREP, host: sql-h1}]
+  - name: crm-contacts
+    vault: contoso-crm
+    key: CrmTdeKey/5b7d9f1e3a0c4648b2d4f6a8c0e19375
+    credential: sql-as-typed
+    instances: [{sql_instance: SQLCRM, host: sql-i1}]
+  - name: webshop-carts
+    vault: contoso-webshop
+    key: WebshopTdeKey/2c4e6a8f0d1b4937a5c7e9f1b3d50682
+    connector_generation: current
+    instances: [{sql_instance: SQLWEB, host: sql-j1, ag: AG-WEB}]
+  - name: claims-cases
+    vault: contoso-claims
+    key: ClaimsTdeKey/0f2d4b6c8e9a4150837e5d3c1b9f7a64
+    instances: [{sql_instance: SQLCLAIMS, host: sql-k1}]
+"""
+
+_CONNECTOR_CLIENT = "c7a1f0e8d29b4c56a3e47d8b1f60925e"  # as CREATE CREDENTIAL wants it: without hyphens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One thing that happens: a scenario, or a fault that no probe fails by. Times in seconds from the start.
+
+    What begins at 0 and never ends is so before anyone asks. `every`: it begins again that long after its last beginning.
+    """
+
+    vault: str
+    scenario: str | None = None
+    fault: str | None = None
+    options: Options | None = None
+    at: float = 0.0
+    lasts: float | None = None
+    every: float | None = None
+
+
+STORY: tuple[Beat, ...] = (
+    Beat(vault="contoso-hr", fault="key_size", options=Options(bits=3072)),
+    Beat(vault="contoso-hr", fault="key_rotated"),
+    Beat(vault="contoso-payroll", scenario="secret_expired"),
+    Beat(vault="contoso-archive", scenario="vault_deleted"),
+    Beat(vault="contoso-reporting", fault="slow", options=Options(seconds=0.4)),
+    Beat(vault="contoso-crm", scenario="key_disabled"),
+    Beat(vault="contoso-webshop", scenario="firewall"),
+    Beat(vault="contoso-claims", scenario="key_expired"),
+    Beat(vault="contoso-warehouse", scenario="throttled_retry_after", at=8, lasts=20, every=45),
+    Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=20),
+)
+
+
+def write_demo(folder: Path) -> Path:
+    """Writes the demo's configuration with secrets made up for this run; returns the path of the configuration."""
+    kept = folder / "secrets"
+    kept.mkdir(mode=0o700)
+    for name, before in (("sql-prod", ""), ("sql-payroll", ""), ("sql-as-typed", _CONNECTOR_CLIENT)):
+        path = kept / name
+        path.touch(mode=0o600)
+        path.write_text(f"{before}demo-{secrets.token_urlsafe(24)}\n", encoding="utf-8")
+    config = folder / "demo.yml"
+    config.write_text(CONFIG, encoding="utf-8")
+    return config
+
+
+def begin(simulator: Simulator, story: Iterable[Beat] = STORY) -> None:
+    """Sets what is so from the start; to be called before the configuration is written."""
+    for beat in story:
+        if _from_the_start(beat):
+            _cause(simulator, beat)
+
+
+async def play(simulator: Simulator, story: Iterable[Beat] = STORY) -> None:
+    """Lets the rest of the story happen, until it is cancelled or nothing more is to come."""
+    async with asyncio.TaskGroup() as group:
+        for beat in story:
+            if not _from_the_start(beat):
+                group.create_task(_happen(simulator, beat))
+
+
+async def _happen(simulator: Simulator, beat: Beat) -> None:
+    await asyncio.sleep(beat.at)
+    while True:
+        active = _cause(simulator, beat)
+        if beat.lasts is None:
+            return
+        await asyncio.sleep(beat.lasts)
+        for one in active:
+            simulator.clear(number=one.number)
+        if beat.every is None:
+            return
+        await asyncio.sleep(beat.every - beat.lasts)
+
+
+def _from_the_start(beat: Beat) -> bool:
+    return beat.at == 0 and beat.lasts is None
+
+
+def _cause(simulator: Simulator, beat: Beat) -> tuple[Active, ...]:
+    if beat.scenario is not None:
+        return simulator.apply(beat.scenario, vault=beat.vault)
+    return (simulator.set_fault(beat.fault or "", beat.options, vault=beat.vault),)
