@@ -32,7 +32,7 @@ class Declared:
     modules: dict[str, Section | None] = field(default_factory=dict)
     targets: dict[str, Written] = field(default_factory=dict)
     concurrency: bool = False
-    complete: bool = True  # no file was left out, so what is not declared does not exist
+    complete: bool = True
 
 
 def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Declared | None]:
@@ -40,7 +40,7 @@ def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Dec
     if not gathered.parts:
         return None, None
     parts = gathered.parts
-    declared = Declared(parts[0].spot, complete=len(parts) == len(gathered.files))
+    declared = Declared(parts[0].spot, complete=gathered.complete)
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
@@ -105,7 +105,7 @@ def _check_references(parts: list[Section], declared: Declared) -> None:
     for section in _referring(parts):
         for name, kind in REFERENCES.items():
             reference = section.get(name)
-            if isinstance(reference, str) and reference not in known[kind] and kind not in unreadable:
+            if isinstance(reference, str) and reference not in known[kind] and kind not in unreadable and declared.complete:
                 section.spot_of(name).error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
     for name, written in declared.credentials.items():
         if written is not None and written.get("graph_credential") == name:

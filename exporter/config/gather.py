@@ -27,6 +27,7 @@ class Gathered:
 
     parts: list[Section] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    complete: bool = True  # no file had to be left out, so what is not declared does not exist
 
 
 def gather(path: Path, problems: Problems) -> Gathered:
@@ -53,6 +54,7 @@ class _Reading:
             asked.error(f"{spot.file} includes itself")
             return
         if len(above) > NESTING_LIMIT:
+            self._gathered.complete = False
             asked.error(f"included through more than {NESTING_LIMIT} files")
             return
         if identity in self._seen:
@@ -65,6 +67,7 @@ class _Reading:
         root = self._root(path, asked, spot)
         section = None if root is None else read_section(root, spot.at(root.line, root.column), TOP)
         if section is None:
+            self._gathered.complete = False
             return
         if above and section.written("global"):
             section.spot_of("global").error("belongs into the main file")

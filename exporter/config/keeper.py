@@ -21,6 +21,7 @@ from exporter.threads import DaemonPool, PoolBusy
 
 READ_AGAIN_SECONDS = 1.0
 CERTIFICATE_LIMIT = 1024 * 1024
+_NO_THREAD = "no thread was free to read the secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Secret:
 class _Kept:
     secret: Secret | None = None
     read_at: float = 0.0
+    begun: bool = False  # a thread has taken the read that is under way
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -53,24 +55,41 @@ class SecretKeeper:
         self._kept: dict[Credential, _Kept] = {}
 
     async def current(self, credential: Credential) -> Secret:
-        """The secret, at most a second old. Raises nothing but CancelledError: what went wrong is in `failure`."""
+        """The secret, at most a second old. Raises nothing but CancelledError: what went wrong is in `failure`.
+
+        Cancelled before a thread took the read, the error has a PoolBusy as its cause, as `DaemonPool.run` has it; whoever waits
+        for another's read included.
+        """
         kept = self._kept.setdefault(credential, _Kept())
-        async with kept.reading:
+        try:
+            await kept.reading.acquire()
+        except asyncio.CancelledError as cancelled:
+            if kept.begun:
+                raise
+            raise cancelled from PoolBusy(_NO_THREAD)
+        try:
             if kept.secret is None or self._clock() - kept.read_at >= READ_AGAIN_SECONDS:
-                kept.secret = await self._read(credential, kept.secret)
+                kept.begun = False
+                kept.secret = await self._read(credential, kept)
                 kept.read_at = self._clock()
             return kept.secret
+        finally:
+            kept.reading.release()
 
     def keep_only(self, credentials: Iterable[Credential]) -> None:
         """Forget every other credential's secret; for a reload."""
         wanted = set(credentials)
         self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
 
-    async def _read(self, credential: Credential, last: Secret | None) -> Secret:
+    async def _read(self, credential: Credential, kept: _Kept) -> Secret:
+        def read() -> tuple[str | None, bytes]:
+            kept.begun = True
+            return _material(credential)
+
         try:
-            text, certificate = await self._pool.run(_material, credential)
+            text, certificate = await self._pool.run(read)
         except PoolBusy:  # our own shortage says nothing about the file
-            return last or self._unreadable("no thread was free to read the secret")
+            return kept.secret or self._unreadable(_NO_THREAD)
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
         return Secret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))

@@ -187,7 +187,12 @@ MODULE: tuple[Field, ...] = (
         default="any",
         doc="Whether the vault should be reached over a private or the public endpoint.",
     ),
-    Field(name="crl_check", kind=of.BOOL, default="true", doc="Whether a pre-flight check tries the hosts of CRL and OCSP on port 80."),
+    Field(
+        name="crl_check",
+        kind=of.BOOL,
+        default="true",
+        doc="Whether a pre-flight check tries the hosts of CRL and OCSP on port 80.",
+    ),
 )
 
 RETAINED: tuple[Field, ...] = (

@@ -1,0 +1,153 @@
+"""Warnings: said once, where something can be done about it, and not where all is well."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from exporter.config import load
+
+GOOD = Path(__file__).parent / "good"
+TODAY = date(2026, 6, 1)
+QUIET = "global: {connector_generation: classic}\n"
+MANAGED = "credentials: {c: {type: workload_identity}}\n"
+TARGET = "{name: a, vault: contoso, key: k/1, credential: c}"
+
+
+@pytest.fixture
+def warnings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def of(text):
+        Path("ekm.yml").write_text(text)
+        loaded = load(Path("ekm.yml"), today=TODAY)
+        assert loaded.problems == ()
+        return [str(warning) for warning in loaded.warnings]
+
+    return of
+
+
+def test_a_configuration_where_all_is_well_has_no_warning(warnings):
+    assert warnings(f"{QUIET}{MANAGED}targets: [{TARGET}]\n") == []
+
+
+def test_an_undeclared_generation_is_one_warning_however_many_targets_it_concerns(warnings):
+    targets = "".join(f"  - {{name: t{n}, vault: contoso-{n}, key: k/1, credential: c}}\n" for n in range(5))
+    assert warnings(f"{MANAGED}targets:\n{targets}") == [
+        (
+            "ekm.yml:1:1: global.connector_generation: not declared, so classic codes (30xx) for 5 targets (t0, t1, t2, …): "
+            "write classic or current"
+        )
+    ]
+
+
+def test_a_generation_that_a_target_declares_is_declared(warnings):
+    target = "{name: a, vault: contoso, key: k/1, credential: c, connector_generation: classic}"
+    assert warnings(f"{MANAGED}targets: [{target}]\n") == []
+
+
+def test_a_key_without_a_version_has_no_verdict_unless_nobody_asked_for_one(warnings):
+    targets = "{name: a, vault: contoso, key: k, credential: c}, {name: b, vault: contoso, key: p, credential: c, module: m}"
+    [warning] = warnings(f"{QUIET}{MANAGED}modules: {{m: {{mode: canary}}}}\ntargets: [{targets}]\n")
+    assert warning.startswith("ekm.yml:4:42: targets[0].key: no version, so no verdict")
+    assert "sys.dm_database_encryption_keys" in warning
+    assert "KeyUri" in warning
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "module", "starts"),
+    [
+        ("", "managed_identity", "{}", "ekm.yml:5:57: targets[0].credential: a managed identity belongs to its host"),
+        (", vantage: sql_host", "managed_identity", "{}", None),
+        ("", "workload_identity", "{mode: read_only}", "ekm.yml:4:11: targets[0].module: mode read_only never unwraps"),
+    ],
+)
+def test_whatever_prevents_a_verdict_is_said(settings, kind, module, starts, warnings):
+    text = (
+        f"global: {{connector_generation: classic{settings}}}\ncredentials: {{c: {{type: {kind}}}}}\n"
+        f"modules: {{default: {module}}}\ntargets:\n        - {TARGET}\n"
+    )
+    found = warnings(text)
+    assert len(found) == (starts is not None)
+    if starts:
+        assert starts.partition(": ")[2] in found[0]
+
+
+def test_the_end_of_a_secret_that_nobody_knows_and_one_that_has_passed(warnings):
+    secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
+    credentials = (
+        f"credentials:\n  c: {{{secret}}}\n  d: {{{secret}, expires_on: 2026-05-31}}\n  e: {{{secret}, expires_on: 2026-06-01}}\n"
+    )
+    targets = "".join(f"  - {{name: {n}, vault: contoso, key: k/1, credential: {n}}}\n" for n in "cde")
+    assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
+        "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: write expires_on, graph_credential or key_vault_secret",
+        "ekm.yml:4:124: credentials.d.expires_on: 2026-05-31 has passed: correct the date if there is a new secret",
+    ]
+
+
+def test_what_nothing_uses(warnings):
+    credentials = "credentials:\n  c: {type: workload_identity}\n  d: {type: workload_identity}\n"
+    assert warnings(f"{QUIET}{credentials}modules:\n  m: {{}}\ntargets: [{TARGET}]\n") == [
+        "ekm.yml:4:6: credentials.d: no target uses this credential",
+        "ekm.yml:6:6: modules.m: no target uses this module",
+    ]
+
+
+def test_every_way_to_use_a_credential_counts():
+    messages = [warning.message for warning in load(GOOD / "everything.yml", today=TODAY).warnings]
+    assert not [message for message in messages if "uses this" in message]
+
+
+def test_two_targets_that_ask_the_same(warnings):
+    targets = f"  - {TARGET}\n  - {{name: b, vault: Contoso.vault.azure.net, key: K/1, credential: c}}\n"
+    assert warnings(f"{QUIET}{MANAGED}targets:\n{targets}") == [
+        "ekm.yml:5:5: targets[1]: the same vault, key and credential as a: one target can name many instances"
+    ]
+
+
+def test_dates_that_nobody_corrected(warnings):
+    target = (
+        "{name: a, vault: contoso, key: k/1, credential: c, backup_on: 2026-06-02,"
+        " retained: [{key: k/2, until: 2026-05-31}, {key: k/3, until: 2026-06-01}]}"
+    )
+    assert [warning.partition("targets[0].")[2] for warning in warnings(f"{QUIET}{MANAGED}targets: [{target}]\n")] == [
+        "backup_on: lies in the future",
+        "retained: k was needed until 2026-05-31: take it out, or correct the date",
+    ]
+
+
+@pytest.mark.parametrize(("no_proxy", "said"), [("[]", 1), ("[.vault.azure.net]", 0), ("['*']", 0), ("[other.net]", 1)])
+def test_a_private_path_through_a_proxy(no_proxy, said, warnings):
+    module = f"modules: {{default: {{expect_path: private, proxy: {{url: 'http://p:3128', no_proxy: {no_proxy}}}}}}}\n"
+    assert len(warnings(f"{QUIET}{MANAGED}{module}targets: [{TARGET}]\n")) == said
+
+
+def test_a_configuration_that_would_use_more_than_a_hundredth_of_a_vault(warnings):
+    targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(14))
+    text = f"{QUIET}{MANAGED}targets:\n{targets}"
+    # a probe is two reads of 4000 and two key operations of 500 in ten seconds: 0.45 % at one probe in 10 s
+    assert warnings(text.replace("classic}", "classic, interval: 60s}")) == [
+        (
+            "ekm.yml:4:5: targets[0].interval: 14 targets of contoso.vault.azure.net would use up to 1.0% of what the vault takes: "
+            "probe less often"
+        )
+    ]
+    assert warnings(text.replace("classic}", "classic, interval: 1m4s}")) == []
+
+
+def test_a_secret_that_every_user_may_read(warnings):
+    for name, mode in (("open", 0o644), ("closed", 0o640)):
+        Path(name).write_text("s\n")
+        Path(name).chmod(mode)
+    secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, expires_on: 2030-01-01, client_secret_file:"
+    credentials = f"credentials:\n  c: {{{secret} open}}\n  d: {{{secret} closed}}\n"
+    targets = f"  - {TARGET}\n  - {{name: b, vault: contoso, key: k/1, credential: d}}\n"
+    assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
+        "ekm.yml:3:121: credentials.c.client_secret_file: every user of this host may read the file"
+    ]
+
+
+def test_a_pattern_that_nothing_matches_yet(warnings):
+    assert warnings(f"{QUIET}include: [targets.d/*.yml]\n{MANAGED}targets: [{TARGET}]\n") == [
+        "ekm.yml:2:11: include[0]: no file has such a name"
+    ]

@@ -1,0 +1,162 @@
+"""What a good configuration comes to: defaults, merging, includes, and that its effective form is a configuration again."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config import effective, load
+from exporter.config.effective import as_data, without_user
+from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
+from exporter.config.schema import GLOBAL, MODULE
+from exporter.core import durations
+from exporter.core.model import Generation, Mode
+
+GOOD = Path(__file__).parent / "good"
+TODAY = date(2026, 6, 1)
+
+
+@pytest.fixture
+def everything():
+    loaded = load(GOOD / "everything.yml", today=TODAY)
+    assert loaded.problems == ()
+    return loaded.config
+
+
+def written(tmp_path, text):
+    path = tmp_path / "ekm.yml"
+    path.write_text(text)
+    loaded = load(path)
+    assert loaded.problems == ()
+    return loaded.config
+
+
+def test_the_smallest_configuration_gets_every_default():
+    config = load(GOOD / "smallest.yml").config
+    assert config.settings == Settings()
+    assert config.modules == {"default": Module(name="default")}
+    target = config.targets["a"]
+    assert (target.vault, target.key_name, target.key_version) == ("contoso.vault.azure.net", "k", None)
+    assert (target.interval, target.timeout, target.module) == (60.0, 10.0, "default")
+    assert (target.generation, target.generation_declared) == (Generation.CLASSIC, False)
+
+
+def test_the_documented_defaults_are_those_that_apply():
+    data = as_data(load(GOOD / "smallest.yml").config)
+    for fields, section in ((GLOBAL, data["global"]), (MODULE, data["modules"]["default"])):
+        for field in fields:
+            if " " in field.default or field.default in ("", "{}"):
+                continue  # a sentence, or nothing that would be printed
+            default, applies = yaml.safe_load(field.default), section[field.name]
+            if field.kind.says == "duration":
+                default, applies = durations.parse(default), durations.parse(applies)
+            assert applies == default, field.name
+
+
+def test_everything_that_can_be_written_arrives(everything):
+    module = everything.modules["default"]
+    assert module.proxy.url == "http://proxy:3128"
+    assert module.proxy.no_proxy == (".vault.azure.net", "localhost")
+    assert module.proxy.password == SecretSource(env="EKM_TEST_PLAIN")
+    assert module.connect_to == {"contoso.vault.azure.net:443": "10.1.2.3:443", "b:443": "[::1]:443"}
+    assert (module.authority_host, module.expect_path, module.crl_check) == (
+        "https://login.microsoftonline.com",
+        ExpectPath.PRIVATE,
+        False,
+    )
+    assert (module.token_max_age, module.round_trip_interval, module.api_version) == (300.0, 300.0, "2025-07-01")
+    assert everything.modules["reading"].mode is Mode.READ_ONLY
+    assert everything.credentials["monitor"].password == SecretSource(env="EKM_TEST_PLAIN")
+    assert everything.credentials["monitor"].certificate_file == GOOD / "everything.yml"
+    assert everything.credentials["sql-prod"].expires_on == date(2027, 3, 1)
+    assert [credential.kind for credential in everything.credentials.values()] == [
+        CredentialKind.CLIENT_SECRET,
+        CredentialKind.CLIENT_SECRET,
+        CredentialKind.CONNECTOR_SECRET,
+        CredentialKind.CLIENT_CERTIFICATE,
+        CredentialKind.MANAGED_IDENTITY,
+        CredentialKind.WORKLOAD_IDENTITY,
+        CredentialKind.DEFAULT,
+    ]
+    target = everything.targets["contoso-key0"]
+    assert (target.vault, target.interval, target.timeout) == ("contoso-prod.vault.azure.net", 30.0, 5.0)
+    assert (target.recovery_vault, target.recovery_credential) == ("contoso-dr.vault.azure.net", "sql-prod")
+    assert target.backup_on == date(2026, 1, 31)
+    assert [(kept.key_name, kept.key_version, kept.vault, kept.credential, kept.until) for kept in target.retained] == [
+        ("ContosoRSAKey0", "0123", "contoso-prod.vault.azure.net", "sql-prod", date(2033, 1, 1)),
+        ("Old", "1", "contoso-old.vault.azure.net", "by-pod", None),
+    ]
+    assert [instance["sql_instance"] for instance in target.instances] == ["SQLPRD01", "SQLPRD02"]
+    assert everything.targets["b.c_d-1"].vault == "contoso.vault.azure.net:8443"
+
+
+def test_labels_are_merged_one_by_one_and_the_target_wins(everything):
+    assert everything.targets["contoso-key0"].labels == {"env": "prod", "team": "sql"}
+
+
+def test_defaults_hold_for_their_own_file_alone(everything):
+    hsm, chain = everything.targets["hsm"], everything.targets["chain"]
+    assert (hsm.credential, hsm.interval, hsm.timeout, hsm.labels) == ("by-vm", 300.0, 10.0, {})
+    assert (chain.interval, chain.labels) == (60.0, {})
+
+
+def test_included_files_are_named_for_reloading(everything):
+    assert [path.name for path in everything.files] == ["everything.yml", "hsm.yml", "more.yml"]
+
+
+def test_files_are_looked_for_beside_the_file_that_names_them(tmp_path):
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "secret").write_text("s\n")
+    (below / "more.yml").write_text(
+        "credentials: {c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}}\n"
+    )
+    config = written(tmp_path, "include: [below/*.yml]\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n")
+    assert config.credentials["c"].secret == SecretSource(file=below / "secret")
+
+
+def test_a_file_that_is_reached_twice_is_read_once(tmp_path):
+    (tmp_path / "one.yml").write_text("credentials: {c: {type: default}}\n")
+    (tmp_path / "two.yml").symlink_to("one.yml")
+    text = "include: [one.yml, one.yml, two.yml]\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
+    assert list(written(tmp_path, text).credentials) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ("", 10.0),
+        ("interval: 12s", 6.0),
+        ("interval: 1500ms", 0.75),
+        ("interval: 12s, timeout: 1s", 1.0),
+    ],
+)
+def test_an_unwritten_timeout_is_ten_seconds_or_half_the_interval_of_the_target(times, expected, tmp_path):
+    config = written(
+        tmp_path,
+        f"credentials: {{c: {{type: default}}}}\ntarget_defaults: {{{times}}}\n"
+        "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n",
+    )
+    assert config.targets["a"].timeout == expected
+
+
+def test_concurrency_is_enough_for_all_targets_timing_out_at_once(tmp_path):
+    targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(600))
+    head = "global: {interval: 20s, timeout: 10s}\ncredentials: {c: {type: default}}\ntargets:\n"
+    assert written(tmp_path, head + targets).settings.concurrency == 334  # 600 targets, 10 s of at least 18 s each
+
+
+@pytest.mark.parametrize("name", ["smallest.yml", "everything.yml"])
+def test_the_effective_configuration_is_a_configuration_with_the_same_meaning(name, tmp_path):
+    config = load(GOOD / name, today=TODAY).config
+    again = written(tmp_path, effective(config))
+    assert effective(again) == effective(config)
+    undeclared = {name: replace(target, generation_declared=True) for name, target in config.targets.items()}
+    assert again == replace(config, files=again.files, targets=undeclared)
+
+
+def test_a_user_before_an_address_is_never_shown():
+    assert without_user("http://u:S3CRET@proxy:3128") == "http://<secret>@proxy:3128"
+    assert without_user("http://proxy:3128") == "http://proxy:3128"

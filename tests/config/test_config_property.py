@@ -1,0 +1,104 @@
+"""Whatever stands in the file: an answer, in time, and never an exception."""
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.config import effective, load
+from exporter.config.kinds import Kind
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS
+from exporter.config.top import TOP
+
+BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
+
+words = st.sampled_from(
+    [
+        *sorted({field.name for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED) for field in table}),
+        "default",
+        "c",
+        "client_secret",
+        "managed_identity",
+        "60s",
+        "10s",
+        "k/1",
+        "contoso",
+        "2027-03-01",
+        "<<",
+        "full",
+    ]
+)
+texts = words | st.text(max_size=12)
+scalars = texts | st.none() | st.booleans() | st.integers() | st.floats() | st.dates()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | scalars, inner, max_size=5), max_leaves=25
+)
+targets = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from("ab") | values,
+        "vault": st.just("contoso") | values,
+        "key": st.just("k/1") | values,
+        "credential": st.just("c") | values,
+    },
+    optional={field.name: values for field in TARGET if not field.required},
+)
+configurations = st.fixed_dictionaries(
+    {
+        "credentials": st.fixed_dictionaries({"c": st.just({"type": "default"}) | st.dictionaries(words, values, max_size=4)})
+        | values,
+        "targets": st.lists(targets, min_size=1, max_size=3) | values,
+    },
+    optional={
+        "global": st.dictionaries(words, values, max_size=4) | values,
+        "modules": st.dictionaries(words, st.dictionaries(words, values, max_size=4), max_size=2) | values,
+        "target_defaults": st.dictionaries(words, values, max_size=4) | values,
+        "include": st.lists(st.sampled_from(["ekm.yml", "*.yml", "missing", ".", "a\0b", "//", "[", ""]) | values, max_size=3),
+    },
+)
+
+
+def judged(data):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "ekm.yml"
+        path.write_bytes(data)
+        loaded = load(path)
+        assert (loaded.config is None) == bool(loaded.problems)
+        assert all("\n" not in str(line) for line in (*loaded.problems, *loaded.warnings))
+        assert all(line.line >= 1 and line.column >= 1 for line in (*loaded.problems, *loaded.warnings))
+        if loaded.config is not None:
+            path.write_text(effective(loaded.config), encoding="utf-8")
+            assert load(path).problems == ()
+
+
+@BOUNDED
+@given(st.binary(max_size=200))
+@example(b"\x00")
+@example(b"%YAML 9.9\n---\n")
+@example(b"--- |")
+@example(b"? ")
+def test_any_bytes_give_an_answer(data):
+    judged(data)
+
+
+@BOUNDED
+@given(st.text(alphabet=" \n\t:-[]{}&*!|>'\"%@`?,#<ab1", max_size=120))
+def test_anything_made_of_yamls_signs_gives_an_answer(text):
+    judged(text.encode())
+
+
+@BOUNDED
+@given(configurations)
+def test_anything_that_looks_like_a_configuration_gives_an_answer(data):
+    judged(yaml.safe_dump(data, allow_unicode=False).encode())
+
+
+def test_every_key_of_every_table_has_a_kind_and_a_sentence():
+    for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED):
+        assert len({field.name for field in table}) == len(table)
+        for field in table:
+            assert isinstance(field.kind, Kind)
+            assert field.kind.says
+            assert field.doc.endswith(".")

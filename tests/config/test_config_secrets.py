@@ -1,0 +1,309 @@
+"""Secrets: read as they are meant, kept current, and never shown."""
+
+import asyncio
+import io
+import os
+import threading
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.cli import check
+from exporter.config import load
+from exporter.config.keeper import Secret, SecretKeeper
+from exporter.config.model import Credential, CredentialKind, SecretSource
+from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.core.preflight import ConnectorSecret
+from exporter.threads import DaemonPool, starved
+
+BAD = Path(__file__).parent / "bad"
+MARK = "S3CRET-MARK"
+CLIENT_ID = "66666666777788889999000000000000"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "secret"
+
+
+@pytest.fixture
+def pool():
+    pool = DaemonPool(2, name="secrets")
+    yield pool
+    pool.close()
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def keeper(pool, clock):
+    return SecretKeeper(pool, clock=clock)
+
+
+def credential(file, **others):
+    return Credential(name="c", kind=CredentialKind.CLIENT_SECRET, secret=SecretSource(file=file), **others)
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        (b"abc", "abc"),
+        (b"abc\n", "abc"),
+        (b"abc\r\n", "abc"),
+        (b"abc\r", "abc"),
+        (b" a b ", " a b "),
+        ("päss\n".encode(), "päss"),
+    ],
+)
+def test_one_line_break_at_the_end_is_no_part_of_the_secret(content, secret, file):
+    file.write_bytes(content)
+    assert read_secret(SecretSource(file=file)) == secret
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"  \r\n", "is empty"),
+        (b"S3CRET-MARK\n\n", "holds more than one line"),
+        (b"S3CRET-MARK\nmore\n", "holds more than one line"),
+        (b"\xff\xfeS3CRET-MARK", "is not UTF-8 text"),
+        (b"\xef\xbb\xbfS3CRET-MARK", "starts with a byte order mark: save it without one"),
+        (b"S3CRET-MARK\x00", "holds a control character"),
+        (b"S3CRET-MARK" * 10_000, "larger than 64 KiB"),
+    ],
+)
+def test_a_file_without_a_usable_secret_is_told_without_it(content, what, file):
+    file.write_bytes(content)
+    with pytest.raises(SecretUnreadableError) as caught:
+        read_secret(SecretSource(file=file))
+    assert caught.value.what == what
+    assert str(caught.value) == f"file {file}: {what}"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_secret_from_the_environment(monkeypatch):
+    monkeypatch.setenv("EKM_TEST_ONE", "abc\n")
+    assert read_secret(SecretSource(env="EKM_TEST_ONE")) == "abc"
+    monkeypatch.delenv("EKM_TEST_ONE")
+    with pytest.raises(SecretUnreadableError, match="environment variable EKM_TEST_ONE: is not set"):
+        read_secret(SecretSource(env="EKM_TEST_ONE"))
+
+
+async def test_a_replaced_secret_is_used_within_a_second(keeper, clock, file):
+    file.write_text("old\n")
+    before = await keeper.current(credential(file))
+    file.write_text("new\n")
+    clock.now += 0.9
+    assert await keeper.current(credential(file)) is before
+    clock.now += 0.1
+    after = await keeper.current(credential(file))
+    assert (before.text, after.text) == ("old", "new")
+    assert before.fingerprint != after.fingerprint
+
+
+async def test_a_swapped_symbolic_link_is_a_change_even_with_equal_dates_and_sizes(keeper, clock, tmp_path):
+    # as Kubernetes does it: secret -> ..data/secret, ..data -> ..first, and ..data is replaced by a rename
+    for name, text in (("..first", "1111"), ("..second", "2222")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_text(text)
+        os.utime(tmp_path / name / "secret", ns=(10**18, 10**18))
+    (tmp_path / "..data").symlink_to("..first")
+    (tmp_path / "secret").symlink_to("..data/secret")
+    before = await keeper.current(credential(tmp_path / "secret"))
+    (tmp_path / "..new").symlink_to("..second")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    clock.now += 1
+    after = await keeper.current(credential(tmp_path / "secret"))
+    assert (before.text, after.text) == ("1111", "2222")
+
+
+async def test_an_unchanged_secret_keeps_its_fingerprint(keeper, clock, file):
+    file.write_text("same\n")
+    before = await keeper.current(credential(file))
+    clock.now += 5
+    file.write_text("same\r\n")
+    assert (await keeper.current(credential(file))).fingerprint == before.fingerprint
+
+
+async def test_a_fingerprint_means_nothing_outside_its_keeper(keeper, pool, file):
+    file.write_text("same\n")
+    mine, other = await keeper.current(credential(file)), await SecretKeeper(pool).current(credential(file))
+    assert mine.text == other.text
+    assert mine.fingerprint != other.fingerprint
+
+
+async def test_a_secret_that_vanishes_and_comes_back_is_a_value_each_time(keeper, clock, file):
+    file.write_text("one\n")
+    first = await keeper.current(credential(file))
+    file.unlink()
+    clock.now += 1
+    gone = await keeper.current(credential(file))
+    assert (gone.text, gone.failure) == (None, f"file {file}: no such file")
+    assert gone.fingerprint != first.fingerprint
+    file.write_text("one\n")
+    clock.now += 1
+    assert await keeper.current(credential(file)) == first
+
+
+async def test_many_waiters_cause_one_read(clock, file):
+    calls = []
+
+    class CountingPool(DaemonPool):
+        async def run(self, function, *args):
+            calls.append(args)
+            return await super().run(function, *args)
+
+    pool = CountingPool(2, name="secrets")
+    file.write_text("one\n")
+    keeper = SecretKeeper(pool, clock=clock)
+    found = await asyncio.gather(*(keeper.current(credential(file)) for _ in range(50)))
+    assert {secret.text for secret in found} == {"one"}
+    assert len(calls) == 1
+    pool.close()
+
+
+async def test_a_waiter_that_gives_up_leaves_the_others_waiting(keeper, file):
+    file.write_text("one\n")
+    waiters = [asyncio.create_task(keeper.current(credential(file))) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiters[0].cancel()
+    assert [secret.text for secret in await asyncio.gather(*waiters[1:])] == ["one", "one"]
+    assert waiters[0].cancelled()
+
+
+async def test_a_pool_without_threads_is_not_the_secrets_fault(keeper, pool, clock, file):
+    file.write_text("one\n")
+    first = await keeper.current(credential(file))
+    pool.close()
+    clock.now += 1
+    assert await keeper.current(credential(file)) is first
+    nothing = await SecretKeeper(pool, clock=clock).current(credential(file))
+    assert (nothing.text, nothing.failure) == (None, "no thread was free to read the secret")
+
+
+async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock, file):
+    file.write_text("one\n")
+    pool = DaemonPool(1, name="secrets")
+    taken, release = threading.Event(), threading.Event()
+
+    def block():
+        taken.set()
+        release.wait()
+
+    blocker = asyncio.create_task(pool.run(block))
+    await asyncio.get_running_loop().run_in_executor(None, taken.wait)
+    keeper = SecretKeeper(pool, clock=clock)
+    waiters = [asyncio.create_task(keeper.current(credential(file))) for _ in range(2)]
+    await asyncio.sleep(0)
+    for waiter in reversed(waiters):
+        waiter.cancel()
+    for waiter in waiters:
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await waiter
+        assert starved(caught.value)
+    release.set()
+    await blocker
+    assert (await keeper.current(credential(file))).text == "one"
+    pool.close()
+
+
+async def test_a_new_certificate_changes_the_fingerprint(keeper, clock, file, tmp_path):
+    file.write_text("password\n")
+    certificate = tmp_path / "sp.pem"
+    with_certificate = Credential(
+        name="c", kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=certificate, password=SecretSource(file=file)
+    )
+    missing = await keeper.current(with_certificate)
+    assert missing.failure == f"file {certificate}: no such file"
+    prints = []
+    for content in (b"one", b"two"):
+        certificate.write_bytes(content)
+        clock.now += 1
+        secret = await keeper.current(with_certificate)
+        assert (secret.text, secret.failure) == ("password", "")
+        prints.append(secret.fingerprint)
+    assert prints[0] != prints[1]
+
+
+async def test_an_identity_without_a_secret_has_neither_text_nor_failure(keeper):
+    secret = await keeper.current(Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY))
+    assert (secret.text, secret.failure) == (None, "")
+    assert secret.fingerprint
+
+
+async def test_a_reload_forgets_the_secrets_of_other_credentials(keeper, file):
+    file.write_text("one\n")
+    kept, dropped = credential(file), credential(file, tenant_id="t")
+    first = await keeper.current(kept)
+    again = await keeper.current(dropped)
+    file.write_text("two\n")
+    keeper.keep_only([kept])
+    assert await keeper.current(kept) is first
+    assert (await keeper.current(dropped)).text == "two" != again.text
+
+
+def test_what_is_printed_of_a_secret_does_not_hold_it():
+    assert MARK not in repr(Secret(text=MARK, fingerprint="f"))
+    assert MARK not in repr(ConnectorSecret("id", MARK))
+
+
+def run_check(path, **flags):
+    out, err = io.StringIO(), io.StringIO()
+    args = SimpleNamespace(config_file=path, print_effective=True, cost=True, **flags)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = check.run(args)
+    return code, out.getvalue() + err.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BAD.glob("*.yml")))
+def test_no_mistake_makes_check_print_a_secret(name, monkeypatch):
+    monkeypatch.chdir(BAD)
+    code, printed = run_check(Path(name))
+    assert code == 2
+    assert "S3CRET" not in printed
+
+
+def test_no_secret_is_in_what_check_prints_of_a_good_configuration(tmp_path):
+    for name, secret in (("plain", MARK), ("typed", CLIENT_ID + MARK)):
+        (tmp_path / name).write_text(secret + "\n")
+    path = tmp_path / "ekm.yml"
+    path.write_text(
+        "credentials:\n"
+        "  a: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: plain}\n"
+        "  b: {type: connector_secret, secret_file: typed}\n"
+        "modules: {default: {proxy: {url: 'http://p:3128', username: u, password_file: plain}}}\n"
+        "targets:\n  - {name: a, vault: contoso, key: k/1, credential: a}\n  - {name: b, vault: contoso, key: k/1, credential: b}\n"
+    )
+    code, printed = run_check(path)
+    assert code == 0
+    assert "client_secret_file" in printed
+    assert "S3CRET" not in printed
+    assert CLIENT_ID not in printed
+    assert "S3CRET" not in repr(load(path))
+
+
+def test_an_unreadable_secret_file_is_one_clear_line(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "secret").write_text(MARK)
+    path = tmp_path / "ekm.yml"
+    path.write_text(
+        "credentials: {c: {type: connector_secret, secret_file: locked/secret/below}}\n"
+        "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
+    )
+    [problem] = load(path).problems
+    assert (problem.line, problem.column, problem.message) == (1, 56, os.strerror(20).lower())

@@ -1,0 +1,46 @@
+"""The connector's rules for key names and credential strings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.preflight import ConnectorSecret, connector_secret_findings, key_name_findings, split_connector_secret
+
+ID = "0123456789ABCDEF0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("a" * 26, []), ("a" * 27, [2049]), ("Key-0", []), ("key_0", [2049]), ("", [2049]), ("ключ" * 7, [2049, 2049])],
+)
+def test_a_key_name_is_26_letters_digits_and_hyphens(name, codes):
+    assert [finding.code for finding in key_name_findings(name)] == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("a" * 31, 2050, "has 31 characters"),
+        ("", 2050, "has 0 characters"),
+        ("01234567-89ab-cdef-0123-456789abcdefsecret", None, "hyphens"),
+        ("g" + "0" * 40, None, "32 hex digits"),
+        (ID, None, "client secret is missing"),
+        (ID + "s" * 89, None, "message 33067"),
+    ],
+)
+def test_each_rule_of_the_credential_string_has_its_finding(text, code, says):
+    [finding] = connector_secret_findings(text)
+    assert finding.code == code
+    assert says in finding.text
+    assert split_connector_secret(text) is None
+
+
+@pytest.mark.parametrize("secret", ["s", "a-b~c.d_e", "s" * 88])
+def test_a_good_string_is_a_client_id_with_hyphens_and_a_secret(secret):
+    assert connector_secret_findings(ID + secret) == ()
+    assert split_connector_secret(ID + secret) == ConnectorSecret("01234567-89ab-cdef-0123-456789abcdef", secret)
+
+
+@given(st.text(alphabet="XYZ", min_size=3, max_size=130))
+def test_no_finding_quotes_the_string(text):
+    assert not [finding for finding in connector_secret_findings(text) if text[:3] in finding.text]
