@@ -2,12 +2,12 @@
 
 For: the demo, the tests and the documentation, which all read this table. Each row names a fault of the fault table, what
 it is set on and at which step, and what a probe must make of it in both generations.
-Not for: how a fault is caused (see `faulttable`), nor the rules of classification, which must agree without knowing it.
+Not for: how a fault is caused (see `faulttable`), how the table looks on a page (see `page`), nor the rules of classification, which must agree without knowing it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from exporter.core.faults import Reason
@@ -180,13 +180,3 @@ SCENARIOS: tuple[Scenario, ...] = (
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}
-
-
-def as_markdown(scenarios: Iterable[Scenario] = SCENARIOS) -> str:
-    """The table as the documentation shows it."""
-    rows = [
-        f"| `{one.name}` | {one.fault.broken} | `{one.step}` | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
-        for one in scenarios
-    ]
-    head = "| scenario | what is broken | step | classic | current | reason | story |"
-    return "\n".join([head, "| --- | --- | --- | --- | --- | --- | --- |", *rows])

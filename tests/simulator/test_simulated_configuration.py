@@ -1,0 +1,160 @@
+import stat
+from datetime import UTC, datetime
+
+import pytest
+
+from exporter.config import load
+from exporter.simulator import Simulator, story
+from exporter.simulator.configuration import estate_of, write_config
+from exporter.simulator.scenarios import BY_NAME
+from tests.simulator.client import Client
+
+MAIN = """\
+include: [more.yml]
+credentials:
+  by-id: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one}
+  staged: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: two}
+  as-typed: {type: connector_secret, secret_file: typed}
+modules:
+  default: {connect_to: {"elsewhere.example:443": "10.1.2.3:443"}}
+  careful: {mode: read_only}
+targets:
+  - name: first
+    vault: contoso-one
+    key: TdeKey/0123456789abcdef0123456789abcdef
+    credential: by-id
+    next_credential: staged
+    retained: [{key: TdeKey/00000000000000000000000000000001}]
+    recovery_vault: contoso-dr
+"""
+MORE = """\
+targets:
+  - {name: second, vault: contoso-two, key: OtherKey, credential: as-typed, module: careful}
+  - {name: hsm, vault: contoso.managedhsm.usgovcloudapi.net, key: HsmKey/00000000000000000000000000000002, credential: by-id}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    (tmp_path / "main.yml").write_text(MAIN)
+    (tmp_path / "more.yml").write_text(MORE)
+    for name, secret in (
+        ("one", "marked-one"),
+        ("two", "marked-two"),
+        ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
+    ):
+        (tmp_path / name).write_text(secret + "\n")
+    loaded = load(tmp_path / "main.yml")
+    assert loaded.problems == ()
+    return loaded.config
+
+
+@pytest.fixture
+async def running(written):
+    simulator = Simulator(estate_of(written))
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+async def test_every_vault_key_version_and_secret_of_a_configuration_is_served(running):
+    async with Client(running) as client:
+        for secret in ("marked-one", "marked-two"):
+            token = await client.token(secret=secret)
+            for version in ("0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"):
+                answer = await client.get(token, vault="contoso-one.vault.azure.net", path=f"/keys/TdeKey/{version}")
+                assert answer.status == 200
+        newest = await client.get(token, vault="contoso-one.vault.azure.net", path="/keys/TdeKey")
+        assert newest.json["key"]["kid"].endswith("/0123456789abcdef0123456789abcdef")
+
+
+async def test_a_connector_secret_is_split_and_its_tenant_invented(running):
+    async with Client(running) as client:
+        challenge = (await client.challenge("contoso-two.vault.azure.net")).headers["WWW-Authenticate"]
+        tenant = challenge.partition("login.microsoftonline.com/")[2].partition('"')[0]
+        token = await client.token(tenant=tenant, client="c7a1f0e8-d29b-4c56-a3e4-7d8b1f60925e", secret="marked-typed")
+        assert (await client.get(token, vault="contoso-two.vault.azure.net", path="/keys/OtherKey")).status == 200
+
+
+async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
+    async with Client(running) as client:
+        token = await client.token(secret="marked-one")
+        version = {"version": "0123456789abcdef0123456789abcdef"}
+        wrapped = await client.operate(token, "wrapkey", b"x" * 32, vault="contoso-one.vault.azure.net", **version)
+        back = await client.unwrap_text(token, wrapped.json["value"], vault="contoso-dr.vault.azure.net", **version)
+        assert back.json["value"] == "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"
+
+
+async def test_a_sovereign_cloud_has_its_own_authority_and_audience(running):
+    async with Client(running) as client:
+        challenge = (await client.challenge("contoso.managedhsm.usgovcloudapi.net")).headers["WWW-Authenticate"]
+    assert 'authorization="https://login.microsoftonline.us/' in challenge
+    assert challenge.endswith('resource="https://managedhsm.usgovcloudapi.net"')
+
+
+async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulator(running, written, tmp_path):
+    path = write_config(running, written, tmp_path / "sim")
+    loaded = load(path)
+    assert loaded.problems == ()
+    assert loaded.config.targets.keys() == written.targets.keys()
+    assert loaded.config.targets["first"].retained == written.targets["first"].retained
+    assert loaded.config.credentials == written.credentials
+    for name in ("default", "careful"):
+        module = loaded.config.modules[name]
+        assert module.ca_file == tmp_path / "sim" / "ca.pem"
+        assert module.connect_to["contoso-one.vault.azure.net:443"] == running.address
+        assert module.mode == written.modules[name].mode
+    assert loaded.config.modules["default"].connect_to["elsewhere.example:443"] == "10.1.2.3:443"
+    assert (tmp_path / "sim" / "ca.pem").read_bytes() == running.ca_pem
+    assert "marked" not in path.read_text()
+
+
+async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, written, tmp_path):
+    running.apply("vault_deleted", vault="contoso-one")
+    config = load(write_config(running, written, tmp_path / "sim")).config
+    assert config.modules["default"].connect_to["contoso-one.vault.azure.net:443"] == "contoso-one.invalid:443"
+    assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
+
+
+def test_the_demo_configuration_is_without_problem_or_warning(tmp_path):
+    loaded = load(story.write_demo(tmp_path), today=datetime.now(UTC).date())
+    assert loaded.problems == ()
+    assert loaded.config.settings.interval == 5
+    assert len(loaded.config.targets) >= 8
+    assert all(target.instances and target.labels for target in loaded.config.targets.values())
+
+
+def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
+    texts = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        story.write_demo(tmp_path / name)
+        secret = tmp_path / name / "secrets" / "sql-prod"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        texts.append(secret.read_text())
+    assert texts[0] != texts[1]
+
+
+async def test_the_story_breaks_what_it_says(tmp_path):
+    config = load(story.write_demo(tmp_path)).config
+    simulator = Simulator(estate_of(config))
+    story.begin(simulator)
+    now = {(active.name, active.fault.name) for active in simulator.world.active}
+    assert ("contoso-archive.vault.azure.net", "unresolvable") in now
+    assert ("9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97", "secret_expired") in now
+    assert "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64" not in {name for name, _ in now}
+    await story.play(
+        simulator,
+        [
+            story.Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
+            story.Beat(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
+        ],
+    )
+    then = {(active.name, active.fault.name) for active in simulator.world.active} - now
+    assert then == {("contoso-billing.vault.azure.net", "permission_removed")}
+
+
+def test_the_demo_shows_the_codes_it_promises():
+    codes = {BY_NAME[beat.scenario].classic for beat in story.STORY if beat.scenario is not None}
+    assert {3011, 3077, 3303, 3900} <= codes
+    assert max(beat.at for beat in story.STORY) <= 30
