@@ -34,7 +34,7 @@ ENGINE: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "Repeat the round trip: `ekm-exporter probe TARGET`. If bytes differ again, create no keys and rotate nothing.",
-            "Check who signs the TLS certificate on the way: `ekm-exporter doctor TARGET`.",
+            "Check who signs the TLS certificate on the way: `ekm-exporter probe TARGET`.",
             "Open a support request with both request ids of the probe (wrap and unwrap).",
             EVENT_LOG,
         ),

@@ -122,7 +122,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
                 "Service or network too slow: connected, but nothing came within the time allowed.",
             ),
             actions=(
-                "Find out which part fails (connect, TLS, proxy, silence): `ekm-exporter doctor TARGET`.",
+                "Find out which part fails (connect, TLS, proxy, silence): `ekm-exporter probe TARGET`.",
                 "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`; the same for Entra ID's host.",
                 DO_NOT_RESTART,
                 "In the event line, `info` narrows it down: 12029 connect, 12002 time-out, 12045 or 12175 TLS.",

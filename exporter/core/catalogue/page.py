@@ -17,7 +17,7 @@ means, why it happens and what to do. The exporter reports the same numbers, fou
 `ekm-exporter explain N` prints one of them, `ekm-exporter codes` lists all 146.
 
 **Owner** is who can repair it: the DBA, or those who run identity (Entra ID), network, vault, or this exporter. Capital words
-in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `doctor` and `probe` also need `--config.file`.
+in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`.
 
 ## Two generations of numbers
 

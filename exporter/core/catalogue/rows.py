@@ -16,7 +16,7 @@ EVENT_LOG = (
 )
 SUPPORT = "If it stays, open a support request with the request id that `ekm-exporter probe TARGET` prints."
 LOOK_AT_THE_ANSWER = "See what really answers: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
-FIND_INTERCEPTION = "Check who signs the TLS certificate on the way: `ekm-exporter doctor TARGET` names an intercepting proxy."
+FIND_INTERCEPTION = "Check who signs the TLS certificate on the way: `ekm-exporter probe TARGET` shows what the handshake met."
 REWRITTEN = "A proxy, gateway or security appliance on the way answers in the service's place or rewrites its answers."
 NOT_A_VAULT = "The name leads to something that is no Key Vault: a wrong private endpoint, a gateway, a test double."
 SERVICE_DEFECT = "A defect of the service, usually in one region and short."

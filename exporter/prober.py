@@ -1,0 +1,149 @@
+"""Makes probes for the configuration in force: puts a vault's session, the shared tokens and the clock together.
+
+For: the one way in which a probe comes about, whether the schedule, `/probe` or the command line asks for it.
+Not for: the steps themselves (see `probe`), when to probe (see `scheduler`), what becomes of a report (see `service`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, replace
+
+from exporter.config.keeper import SecretKeeper
+from exporter.config.model import Config, Credential, Module, Target
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step
+from exporter.cycles import Cycles
+from exporter.keyvault import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
+from exporter.keyvault.glimpse import cut_short
+from exporter.looplag import LoopLag
+from exporter.probe import Grant, Order, Ports, run_probe
+from exporter.threads import DaemonPool, PoolBusy
+from exporter.tokens import TokenDesk
+
+
+class LoopClock:
+    """Unix time, and the running event loop's own time, in which deadlines are written."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class _RoundTrip:
+    """The last wrap and unwrap of one target: when (loop time), whether both went well, whether the bytes came back."""
+
+    at: float
+    passed: bool
+    unwrapped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Who hears of what is no report: our own mistakes, probes that got no resolver thread, token requests made."""
+
+    bug: Callable[[Exception], None]
+    starved: Callable[[], None]
+    token_requested: Callable[[], None]
+
+
+class Prober:
+    """Used from one event loop. Raises NetworkError at once where a module's authorities cannot be loaded."""
+
+    def __init__(self, config: Config, *, lag: LoopLag, tell: Listeners) -> None:
+        self._config, self._lag, self._tell = config, lag, tell
+        # A thread for each probe in flight: a dead name keeps its thread for as long as the system likes.
+        self._pool = DaemonPool(config.settings.concurrency, name="ekm-blocking")
+        self._networks = Networks(config, pool=self._pool)
+        self._desk = TokenDesk(self._fetch, SecretKeeper(self._pool), cycle=Cycles(config), glimpse=self._glimpse)
+        self._clock = LoopClock()
+        self._round_trips: dict[str, _RoundTrip] = {}
+
+    async def aclose(self) -> None:
+        """Ends token requests under way and lets go of the threads; probes have to be ended before."""
+        await self._desk.aclose()
+        self._pool.close()
+
+    async def scheduled(self, target: Target) -> ProbeReport | None:
+        """One probe as the schedule makes it: within `round_trip_interval` only token and key are asked for.
+
+        None where the probe could not be made for a reason of our own, which says nothing about the vault.
+        """
+        module = self._config.modules[target.module]
+        last = self._round_trips.get(target.name)
+        due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
+        order = self._order(target, module, self._config.credentials[target.credential])
+        order = replace(order, round_trip=due, last_unwrapped=last.unwrapped if last else None)
+        report = await self._make(order)
+        if due and report is not None:
+            self._remember_round_trip(report)
+        return report
+
+    async def requested(
+        self,
+        target: Target,
+        *,
+        module: Module | None = None,
+        credential: Credential | None = None,
+        patience: float | None = None,
+        fresh: bool = False,
+    ) -> ProbeReport | None:
+        """One whole probe because somebody asks. `patience` in seconds is Prometheus', where it is shorter than the target's.
+
+        `fresh` fetches a token even if one is shared at the moment. None as for `scheduled`.
+        """
+        order = self._order(target, module or self._config.modules[target.module], credential or self._credential(target))
+        if patience is not None and patience < order.timeout:
+            order = replace(order, timeout=patience, cut_by_scrape=True)
+        return await self._make(order, fresh=fresh)
+
+    def forget(self, name: str) -> None:
+        """A target is gone."""
+        self._round_trips.pop(name, None)
+
+    def _credential(self, target: Target) -> Credential:
+        return self._config.credentials[target.credential]
+
+    def _order(self, target: Target, module: Module, credential: Credential) -> Order:
+        vantage = self._config.settings.vantage
+        return Order(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
+
+    async def _make(self, order: Order, *, fresh: bool = False) -> ProbeReport | None:
+        started = self._clock.monotonic()
+
+        async def tokens(challenge: Challenge, *, deadline: float) -> Grant:
+            return await self._desk.token(
+                order.credential, order.module, challenge, started=started, deadline=deadline, fresh=fresh
+            )
+
+        async with VaultSession(self._networks.of(order.module), order.target.vault, order.module.api_version) as vault:
+            ports = Ports(vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._tell.bug)
+            try:
+                report = await run_probe(order, ports)
+            except PoolBusy:
+                self._tell.starved()
+                return None
+        if self._lag.lagged_between(started, self._clock.monotonic()):
+            return replace(report, tainted=True)
+        return report
+
+    async def _fetch(
+        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+    ) -> TokenAnswer:
+        self._tell.token_requested()
+        return await fetch_token(self._networks.of(module), credential, secret, challenge, deadline=deadline)
+
+    def _glimpse(self, context: Context, module: Module, challenge: Challenge) -> Facts:
+        return cut_short(context, self._networks.of(module), challenge.authority)
+
+    def _remember_round_trip(self, report: ProbeReport) -> None:
+        outcomes = {result.step: result.outcome for result in report.steps}
+        if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
+            unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
+            passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
+            self._round_trips[report.target] = _RoundTrip(self._clock.monotonic(), passed, unwrapped)

@@ -1,0 +1,188 @@
+"""The running exporter: schedule, memory, metrics and web endpoint put together for one configuration.
+
+For: starting and stopping the parts in order, and passing each report on to those that want it.
+Not for: flags and exit codes (see `cli`), or any rule of the parts themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter import __version__, hostos
+from exporter.config.model import Config, Target
+from exporter.core.model import Outcome, ProbeReport, Step
+from exporter.keyvault import quiet_sdk_loggers
+from exporter.logs import fields, place_of
+from exporter.looplag import LoopLag
+from exporter.metrics.recorder import Recorder
+from exporter.probelog import ProbeLog
+from exporter.prober import Listeners, Prober
+from exporter.scheduler import Scheduler, Skip
+from exporter.sharding import Shard
+from exporter.state import State, TargetRecord
+from exporter.web import ListenAddress, WebOptions, WebServer, create_app
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_HISTORY = 100
+READY_AFTER_SECONDS = 120.0  # ready even if some first probe has not finished by then
+SWEEP_SECONDS = 2.0  # how late a stale verdict may go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    listen: tuple[ListenAddress, ...]
+    web: WebOptions
+    history_limit: int = DEFAULT_HISTORY
+    state_dir: Path | None = None
+    shard: Shard | None = None
+    scheduler: bool = True
+    mode: str = "run"
+
+
+async def serve(config: Config, options: RunOptions) -> None:
+    """Runs the exporter until it is told to stop. Raises ListenError, NetworkError, StateDirError before anything is probed."""
+    stop = asyncio.Event()
+    hostos.on_stop(stop.set)
+    hostos.raise_file_limit()
+    quiet_sdk_loggers()
+    service = Service(config, options)
+    try:
+        await service.start()
+        await stop.wait()
+    finally:
+        await service.stop()
+
+
+class Service:
+    """The parts and how they are wired. Used from one event loop; what the web endpoint needs of it is `web.ports.Service`."""
+
+    def __init__(self, config: Config, options: RunOptions) -> None:
+        """Raises NetworkError where a module's authorities cannot be loaded."""
+        self._options = options
+        self.config = _of_shard(config, options.shard)
+        self.version = __version__
+        self.started_at = time.time()
+        self._started = 0.0
+        concurrency = self.config.settings.concurrency
+        self._lag = LoopLag()
+        self._log = ProbeLog()
+        self._state = State(history_limit=options.history_limit)
+        self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
+        tell = Listeners(
+            bug=self._bug,
+            starved=lambda: self.recorder.skipped("resolver"),
+            token_requested=lambda: self.recorder.requested("entra"),
+        )
+        self._prober = Prober(self.config, lag=self._lag, tell=tell)
+        self._scheduler = Scheduler(
+            probe=self._prober.scheduled,
+            on_report=self._scheduled,
+            on_skip=self._skipped,
+            on_lag=self.recorder.schedule_lag,
+            on_crash=lambda _target, error: self._bug(error),
+            concurrency=concurrency,
+        )
+        self._requests = asyncio.Semaphore(concurrency)
+        self._web = WebServer(create_app(self, options.web), list(options.listen))
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listens first, so that a taken port costs no probe. Raises ListenError."""
+        await self._web.start()
+        self._started = asyncio.get_running_loop().time()
+        self._lag.start()
+        self.recorder.watch_event_loop(self._lag.worst)
+        self.recorder.reloaded(successful=True, at=self.started_at)
+        for target in self.config.targets.values():
+            self.recorder.add_target(target, self.config.modules[target.module])
+        if self._options.scheduler:
+            self._scheduler.reconcile(self.config.targets.values())
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        # The configuration and the catalogue live as long as the process: no collection need look at them again.
+        gc.collect()
+        gc.freeze()
+        for url in self._web.urls:
+            _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
+
+    async def stop(self) -> None:
+        """Ends every probe and every answer; takes a second or two at most."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._scheduler.aclose()
+        await self._web.stop()
+        await self._prober.aclose()
+        self._lag.stop()
+        _log.info("stopped")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first probes have finished, or have had two minutes to."""
+        waited = asyncio.get_running_loop().time() - self._started
+        return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
+
+    def record_of(self, target: str) -> TargetRecord | None:
+        return self._state.get(target)
+
+    async def probe(
+        self,
+        target: str,
+        module: str,
+        *,
+        timeout: float | None,  # noqa: ASYNC109 - handed on, not awaited here
+        cut_by_scrape: bool,
+    ) -> ProbeReport | None:
+        """A probe on demand. It counts nowhere while the schedule runs; without a schedule it is all that is counted."""
+        del cut_by_scrape  # the prober sees it: the timeout is shorter than the target's own
+        async with self._requests:
+            report = await self._prober.requested(
+                self.config.targets[target], module=self.config.modules[module], patience=timeout
+            )
+        if report is not None:
+            self._count_requests(report)
+            if not self._options.scheduler:
+                self._take_in(self.config.targets[target], report)
+        return report
+
+    def _scheduled(self, target: Target, report: ProbeReport) -> None:
+        self._count_requests(report)
+        self._take_in(target, report)
+
+    def _take_in(self, target: Target, report: ProbeReport) -> None:
+        record = self._state.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
+        self.recorder.record(report, record)
+        self._log.record(target, report)
+
+    def _count_requests(self, report: ProbeReport) -> None:
+        """Requests to the vault; those to Entra are counted where they are made, since several probes share one."""
+        asked = sum(result.step is not Step.TOKEN and result.outcome is not Outcome.SKIPPED for result in report.steps)
+        self.recorder.requested("vault", asked)
+
+    def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
+        self.recorder.skipped(reason, count)
+
+    def _bug(self, error: BaseException) -> None:
+        self.recorder.internal_error()
+        _log.error("internal error", extra=fields(**place_of(error)))
+
+    async def _sweep(self) -> None:
+        """What changes because time passes and nothing happens: verdicts that have become too old, and readiness."""
+        stale: set[str] = set()
+        while True:
+            self.recorder.ready(ready=self.ready)
+            now_stale = self._state.stale(time.time())
+            for name in now_stale - stale:
+                self.recorder.drop_verdict(name)
+            stale = now_stale
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _of_shard(config: Config, shard: Shard | None) -> Config:
+    if shard is None:
+        return config
+    return replace(config, targets={name: target for name, target in config.targets.items() if shard.holds(name)})

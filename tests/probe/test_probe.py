@@ -1,0 +1,244 @@
+"""The sequence of a probe: order, stopping, judging wrap and unwrap apart, deadlines, bugs."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from exporter.config.model import Credential, CredentialKind, Module, Target
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
+from exporter.probe import Grant, Order, Ports, key_state, run_probe
+from exporter.threads import PoolBusy
+
+CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
+KEY = KeyFacts(
+    name="k", version="v1", kid="https://x.vault.azure.net/keys/k/v1", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e"
+)
+TARGET = Target(
+    name="x",
+    vault="x.vault.azure.net",
+    key_name="k",
+    key_version="v1",
+    credential="c",
+    module="default",
+    interval=60,
+    timeout=10,
+    generation=Generation.CLASSIC,
+    generation_declared=True,
+)
+ORDER = Order(
+    target=TARGET,
+    module=Module(name="default"),
+    credential=Credential(name="c", kind=CredentialKind.CLIENT_SECRET),
+    vantage=Vantage.SQL_HOST,
+    timeout=10,
+)
+REFUSED = Facts(fault=Fault.HTTP_STATUS, status=403, inner_code="ForbiddenByPolicy")
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def time(self) -> float:
+        return 1_800_000_000.0 + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass
+class FakeVault:
+    """Wraps by reversing. `faults` names what a step answers instead; each step takes `seconds`."""
+
+    clock: Clock
+    faults: dict[Step, Facts | Exception] = field(default_factory=dict)
+    key: KeyFacts = KEY
+    seconds: float = 0.1
+    spoil: Callable[[bytes], bytes] = bytes
+    asked: list[tuple[Step, float]] = field(default_factory=list)
+
+    def _answer(self, step: Step, deadline: float) -> Facts:
+        self.asked.append((step, deadline))
+        self.clock.now += self.seconds
+        fault = self.faults.get(step, Facts(status=200))
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+        facts = self._answer(Step.CHALLENGE, deadline)
+        return facts, CHALLENGE if facts.fault is Fault.NONE else None
+
+    async def token(self, challenge: Challenge, *, deadline: float) -> Grant:
+        assert challenge is CHALLENGE
+        facts = self._answer(Step.TOKEN, deadline)
+        return Grant(facts=facts, token="t0ken" if facts.fault is Fault.NONE else None, duration=self.seconds, shared=False)
+
+    async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
+        assert (token, name, version) == ("t0ken", "k", TARGET.key_version)
+        facts = self._answer(Step.GET_KEY, deadline)
+        return facts, self.key if facts.fault is Fault.NONE else None
+
+    async def wrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]:
+        assert (token, key.version, algorithm, len(data)) == ("t0ken", "v1", "RSA-OAEP", 32)
+        facts = self._answer(Step.WRAP_KEY, deadline)
+        return facts, data[::-1] if facts.fault is Fault.NONE else None
+
+    async def unwrap_key(
+        self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
+    ) -> tuple[Facts, bytes | None]:
+        assert (token, key.version, algorithm) == ("t0ken", "v1", "RSA-OAEP")
+        facts = self._answer(Step.UNWRAP_KEY, deadline)
+        return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
+
+
+async def probed(order: Order = ORDER, bugs: list[Exception] | None = None, **changes: object) -> tuple[ProbeReport, FakeVault]:
+    clock = Clock()
+    vault = FakeVault(clock, **changes)  # type: ignore[arg-type]
+    ports = Ports(
+        vault=vault,
+        tokens=vault.token,
+        clock=clock,
+        encrypt=lambda _key, _algorithm, data: data[::-1],
+        on_bug=(bugs if bugs is not None else []).append,
+    )
+    return await run_probe(order, ports), vault
+
+
+def outcomes(report: ProbeReport) -> str:
+    """One letter per step: o(k), f(ailed), s(kipped)."""
+    return "".join(result.outcome.value[0] for result in report.steps)
+
+
+async def test_a_good_probe_makes_five_steps_in_the_connectors_order():
+    report, vault = await probed()
+    assert [step for step, _ in vault.asked] == list(Step)
+    assert (outcomes(report), report.success, report.readiness.ready) == ("ooooo", True, True)
+    assert report.duration == pytest.approx(0.5)
+    assert [result.duration for result in report.steps] == [pytest.approx(0.1)] * 5
+    assert (report.key, report.tenant, report.started_at) == (KEY, "t", 1_800_001_000.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(Step.CHALLENGE, "fssss"), (Step.TOKEN, "ofsss"), (Step.GET_KEY, "oofss"), (Step.UNWRAP_KEY, "oooof")]
+)
+async def test_a_failed_step_ends_the_probe_and_the_verdict(step: Step, expected: str):
+    report, _ = await probed(faults={step: REFUSED})
+    assert outcomes(report) == expected
+    assert report.first_failure is not None
+    assert (report.first_failure.code, report.first_failure.reason) == (
+        3077,
+        Reason.FORBIDDEN if step is Step.TOKEN else Reason.FORBIDDEN_POLICY,
+    )
+    assert (report.success, report.readiness.ready) == (False, False)
+
+
+async def test_wrap_refused_still_tries_unwrap_on_bytes_encrypted_locally():
+    report, _ = await probed(faults={Step.WRAP_KEY: REFUSED})
+    assert outcomes(report) == "ooofo"
+    assert (report.success, report.readiness.ready) == (False, True)
+
+
+async def test_a_hanging_wrap_leaves_half_of_the_time_to_unwrap():
+    _, vault = await probed()
+    deadlines = dict(vault.asked)
+    assert deadlines[Step.UNWRAP_KEY] == 1010.0
+    assert deadlines[Step.WRAP_KEY] == pytest.approx((1000.3 + 1010.0) / 2)
+
+
+async def test_bytes_that_come_back_changed_are_code_1():
+    report, _ = await probed(spoil=lambda data: data[:-1])
+    assert report.first_failure is not None
+    assert (report.first_failure.step, report.first_failure.code) == (Step.UNWRAP_KEY, 1)
+    assert report.readiness.ready is False
+
+
+async def test_a_key_that_the_connector_does_not_take_is_code_3_and_its_facts_are_kept():
+    big = replace(KEY, size_bits=4096)
+    report, vault = await probed(key=big)
+    assert (outcomes(report), report.key) == ("oofss", big)
+    assert report.first_failure is not None
+    assert report.first_failure.code == 3
+    assert len(vault.asked) == 3
+
+
+async def test_a_refused_wrap_with_an_expired_key_says_expired():
+    report, _ = await probed(key=replace(KEY, expires=1.0), faults={Step.WRAP_KEY: REFUSED})
+    assert report.first_failure is not None
+    assert report.first_failure.reason is Reason.KEY_EXPIRED
+
+
+async def test_the_generation_moves_the_twins():
+    order = replace(ORDER, target=replace(TARGET, generation=Generation.CURRENT))
+    report, _ = await probed(order, faults={Step.GET_KEY: REFUSED})
+    assert report.first_failure is not None
+    assert report.first_failure.code == 3113
+
+
+async def test_read_only_asks_for_nothing_more_than_the_key():
+    report, vault = await probed(replace(ORDER, module=Module(name="m", mode=Mode.READ_ONLY)))
+    assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, None)
+    assert len(vault.asked) == 3
+
+
+async def test_between_round_trips_wrap_and_unwrap_are_left_out_and_the_last_verdict_stands():
+    report, _ = await probed(replace(ORDER, round_trip=False, last_unwrapped=True))
+    assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, True)
+    report, _ = await probed(replace(ORDER, round_trip=False, last_unwrapped=False))
+    assert report.readiness.ready is False
+
+
+async def test_a_bug_in_a_step_is_a_failed_step_and_is_told():
+    bugs: list[Exception] = []
+    for step in Step:
+        report, _ = await probed(bugs=bugs, faults={step: ZeroDivisionError("x")})
+        failure = report.step(step)
+        assert failure is not None
+        assert failure.facts is not None
+        assert (failure.outcome, failure.code, failure.reason) == (Outcome.FAILED, 3001, Reason.INTERNAL)
+        assert failure.facts.exception == "ZeroDivisionError"
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError] * 5
+
+
+@pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN])
+async def test_a_probe_that_got_no_resolver_thread_is_discarded(step: Step):
+    with pytest.raises(PoolBusy):
+        await probed(faults={step: PoolBusy("busy")})
+
+
+async def test_a_probe_can_be_cancelled():
+    class Hanging(FakeVault):
+        async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
+            await asyncio.Event().wait()
+            raise AssertionError(deadline)
+
+    clock = Clock()
+    vault = Hanging(clock)
+    ports = Ports(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
+    task = asyncio.create_task(run_probe(ORDER, ports))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden_by_it():
+    order = replace(ORDER, cut_by_scrape=True)
+    report, _ = await probed(order, faults={Step.GET_KEY: Facts(fault=Fault.READ_TIMEOUT)})
+    assert report.first_failure is not None
+    assert (report.first_failure.code, report.first_failure.reason) == (3008, Reason.SCRAPE_TIMEOUT)
+    report, _ = await probed(order, faults={Step.GET_KEY: REFUSED})
+    assert report.first_failure is not None
+    assert report.first_failure.reason is Reason.FORBIDDEN_POLICY
+
+
+def test_the_state_of_a_key_is_what_its_facts_say():
+    assert key_state(KEY, 10.0) is None
+    assert key_state(replace(KEY, enabled=False, expires=1.0), 10.0) == "disabled"
+    assert key_state(replace(KEY, expires=10.0), 10.0) == "expired"
+    assert key_state(replace(KEY, not_before=10.5), 10.0) == "not_yet_valid"
