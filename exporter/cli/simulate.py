@@ -71,7 +71,9 @@ def simulate(args: argparse.Namespace) -> int:
         print_findings(loaded)
         return _BAD_USAGE
     try:
-        asyncio.run(_simulate(args, loaded.config))
+        # The loop of every system but Windows, where the default one cannot peek at a connection.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_simulate(args, loaded.config))
     except (OSError, SecretUnreadableError) as error:
         print(f"ekm-exporter simulate: {error}", file=sys.stderr)
         return _BAD_USAGE

@@ -21,6 +21,7 @@ from exporter.simulator.faults import Connection
 from exporter.simulator.wire import reset_on_close
 
 _HELLO = 65536  # bytes: no hello is longer
+_BREATH = 0.05  # seconds until the next try to accept
 _PATIENCE = 30.0  # seconds for a client to say hello
 _SAID = {
     Connection.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
@@ -66,7 +67,11 @@ class Front:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listener)
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:  # no file descriptor left, or a client that was gone at once
+                await asyncio.sleep(_BREATH)
+                continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._start(self._welcome(connection))
 

@@ -27,7 +27,7 @@ _GRACE = 0.1  # seconds that a request under way is given when the simulator sto
 
 
 class Simulator:
-    """`port` 0 takes a free one. Raises ValueError for a host that is not on loopback: this is no service for others."""
+    """`port` 0 takes a free one. Raises ValueError for a host that is no IPv4 loopback address: this is no service for others."""
 
     def __init__(
         self,
@@ -159,6 +159,6 @@ def _one_place(on: Mapping[str, str]) -> tuple[Scope, str]:
 
 def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
     except ValueError:
         return False

@@ -94,7 +94,7 @@ async def test_without_a_fault_every_step_succeeds(world):
 async def test_a_scenario_fails_at_its_step_with_its_code_and_reason(world, scenario, generation):
     simulator, prober = world
     simulator.apply(scenario.name, vault=VAULT)
-    report = await prober.probe(generation=generation, patience=0.6 if scenario.reason in SILENCE else 10.0)
+    report = await prober.probe(generation=generation, patience=0.8 if scenario.reason in SILENCE else 10.0)
     failure = report.first_failure
     assert failure is not None
     expected = scenario.classic if generation is Generation.CLASSIC else scenario.current
