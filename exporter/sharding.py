@@ -1,0 +1,47 @@
+"""Which of several exporters probes a target, decided by each of them alone from the target's name.
+
+For: `--shard I/N`, by rendezvous hashing: adding an exporter takes about 1/N of the targets from the others, evenly, and
+moves nothing between them.
+Not for: noticing that an exporter is gone (Prometheus' `up` does), or clustering of any kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+MOST_SHARDS = 1000  # every name is hashed once per shard
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Shard `index` of `count`, counted from 0."""
+
+    index: int
+    count: int
+
+    def holds(self, name: str) -> bool:
+        """Whether the target of this name is probed here; of all shards with the same count exactly one says so."""
+        return _owner(name, self.count) == self.index
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_shard(text: str) -> Shard:
+    """`I/N` with 0 <= I < N; raises ValueError with a sentence for the user."""
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not of the form I/N, for example 0/3")
+    index, count = int(match[1]), int(match[2])
+    if not 0 < count <= MOST_SHARDS:
+        raise ValueError(f"the number of shards in {text!r} must lie between 1 and {MOST_SHARDS}")
+    if index >= count:
+        raise ValueError(f"shards are counted from 0: {text!r} must name one from 0 to {count - 1}")
+    return Shard(index, count)
+
+
+def _owner(name: str, count: int) -> int:
+    prefix = sha256(name.encode()).digest()
+    return max(range(count), key=lambda index: sha256(prefix + index.to_bytes(2)).digest())

@@ -1,0 +1,278 @@
+"""One token request per credential and cycle, however many targets share the credential.
+
+For: who fetches, who waits, what is kept and until when. A fleet of probes must not become a storm of token requests, and a
+revoked secret must still be seen in the next cycle.
+Not for: the request itself (see `keyvault`), reading secrets (see `config.keeper`), how long a cycle is (see `cycles`), or
+codes: facts are kept, and each target judges them by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from exporter.config.keeper import Secret
+from exporter.config.model import Credential, Module
+from exporter.core.faults import Fault
+from exporter.core.masking import mask
+from exporter.core.model import Challenge, Facts
+from exporter.cycles import Cycle, network_view
+from exporter.probe import Grant
+from exporter.threads import PoolBusy, starved
+
+# Answers that have a status and still say nothing of the credential: the network's doing, so the next probe asks again.
+BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT})
+# A token is not handed out for its last seconds: the probe that gets it must have time to use it, on a clock that may differ.
+LAST_SECONDS = 60.0
+OVERTIME = 5.0  # how much longer than its deadline a fetch may take to let go before that counts as a bug
+
+
+class Answer(Protocol):
+    """What a fetch brings. `expires_at` is a Unix time, None where it is not known."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def token(self) -> str | None: ...
+
+    @property
+    def expires_at(self) -> float | None: ...
+
+
+class Fetch(Protocol):
+    """One token request until `deadline` (loop time). Raises CancelledError, and PoolBusy for a shortage of our own."""
+
+    async def __call__(
+        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
+    ) -> Answer: ...
+
+
+class Secrets(Protocol):
+    async def current(self, credential: Credential) -> Secret: ...
+
+
+# What a fetch, running in this context, has come to: the facts of a time-out now. May raise PoolBusy, as the fetch would.
+Glimpse = Callable[[Context, Module, Challenge], Facts]
+
+
+class _Key(NamedTuple):
+    """Beside the credential and its secret, what a token depends on."""
+
+    authority: str
+    tenant: str
+    resource: str
+    way: Hashable
+
+
+@dataclass(slots=True, eq=False)
+class _Drawer:
+    """The flights of one credential with one secret. A changed secret, or credential, gets a new drawer."""
+
+    credential: Credential
+    secret: Secret
+    flights: dict[_Key, _Flight] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A fetch, and afterwards what it brought. Loop times, in seconds."""
+
+    drawer: _Drawer
+    key: _Key
+    module: Module
+    challenge: Challenge
+    cycle_start: float  # the start of the probe that needed it
+    began: float
+    context: Context = field(default_factory=copy_context)
+    task: asyncio.Task[Answer] = field(init=False)
+    duration: float = 0.0
+    useless_from: float = float("inf")  # end of the token's life, less the last seconds
+    counted: bool = False  # one probe has got it as its own measurement
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def current(self) -> bool:
+        return self.drawer.flights.get(self.key) is self
+
+    def forget(self) -> None:
+        """Nobody gets it any more, besides those who wait."""
+        if self.current:
+            del self.drawer.flights[self.key]
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+def _no_glimpse(_context: Context, _module: Module, _challenge: Challenge) -> Facts:
+    return Facts(fault=Fault.READ_TIMEOUT, detail="the shared token request had not come back")
+
+
+class TokenDesk:
+    """Hands out tokens. To be used from one event loop; `cycle` may be exchanged when the configuration changes."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        secrets: Secrets,
+        *,
+        cycle: Callable[[Credential, Module], Cycle],
+        glimpse: Glimpse = _no_glimpse,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` gives Unix time, in which tokens say when they expire."""
+        self._fetch = fetch
+        self._secrets = secrets
+        self.cycle = cycle
+        self._glimpse = glimpse
+        self._clock = clock
+        self._drawers: dict[str, _Drawer] = {}
+        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._closed = False
+
+    async def token(
+        self,
+        credential: Credential,
+        module: Module,
+        challenge: Challenge,
+        *,
+        started: float,
+        deadline: float,
+        fresh: bool = False,
+    ) -> Grant:
+        """The token for a challenge, or the facts of why there is none, by `deadline`; `started` is when the probe began.
+
+        `fresh` takes nothing that was kept, though it joins a fetch under way. A grant that is not `shared` is the one that
+        measures. Raises PoolBusy where no word about the network can be said.
+        """
+        secret = await self._secret(credential, deadline)
+        if self._closed:
+            return _nothing(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+        if secret.failure:
+            return _nothing(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
+        drawer = self._drawer(credential, secret)
+        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, network_view(module))
+        flight = drawer.flights.get(key)
+        if flight is not None and self._serves(flight, module, started=started, fresh=fresh):
+            return await self._wait_for(flight, deadline, leading=False)
+        if flight is not None:
+            flight.forget()
+        return await self._wait_for(self._begin(_Flight(drawer, key, module, challenge, started, _now())), deadline, leading=True)
+
+    async def aclose(self) -> None:
+        """Cancel every fetch and forget every token."""
+        self._closed = True
+        for drawer in self._drawers.values():
+            _empty(drawer)
+        self._drawers.clear()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def _secret(self, credential: Credential, deadline: float) -> Secret:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._secrets.current(credential)
+        except TimeoutError as error:
+            if starved(error):
+                raise PoolBusy("no thread was free to read the secret") from error
+            return Secret(failure="reading the secret took longer than the probe may take")
+
+    def _drawer(self, credential: Credential, secret: Secret) -> _Drawer:
+        drawer = self._drawers.get(credential.name)
+        if drawer is not None:
+            if drawer.credential == credential and drawer.secret.fingerprint == secret.fingerprint:
+                return drawer
+            _empty(drawer)
+        drawer = self._drawers[credential.name] = _Drawer(credential, secret)
+        return drawer
+
+    def _serves(self, flight: _Flight, module: Module, *, started: float, fresh: bool) -> bool:
+        if not flight.task.done():
+            return True
+        granted = flight.task.result().token is not None
+        age_limit = self.cycle(flight.drawer.credential, module).serves_for(module, granted=granted)
+        return not fresh and started < flight.cycle_start + age_limit and _now() < flight.useless_from
+
+    def _begin(self, flight: _Flight) -> _Flight:
+        name = f"token {flight.drawer.credential.name}"
+        flight.task = asyncio.create_task(self._fly(flight), name=name, context=flight.context)
+        flight.task.add_done_callback(self._landed)
+        self._tasks.add(flight.task)
+        flight.drawer.flights[flight.key] = flight
+        return flight
+
+    async def _fly(self, flight: _Flight) -> Answer:
+        drawer = flight.drawer
+        deadline = flight.began + self.cycle(drawer.credential, flight.module).timeout
+        answer = None
+        try:
+            async with asyncio.timeout_at(deadline + OVERTIME):
+                answer = await self._fetch(
+                    flight.module, drawer.credential, drawer.secret.text, flight.challenge, deadline=deadline
+                )
+            return answer
+        finally:
+            flight.duration = _now() - flight.began
+            if answer is not None and _is_worth_keeping(answer) and flight.current:
+                self._keep(flight, answer)
+            else:
+                self._drop(flight)
+
+    def _landed(self, task: asyncio.Task[Answer]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # those who waited have got it
+
+    def _keep(self, flight: _Flight, answer: Answer) -> None:
+        """Until no probe can ask for it any more: a token does not stay in memory for nothing."""
+        granted = answer.token is not None
+        if granted and answer.expires_at is not None:
+            flight.useless_from = _now() + answer.expires_at - self._clock() - LAST_SECONDS
+        cycle = self.cycle(flight.drawer.credential, flight.module)
+        last_start = flight.cycle_start + cycle.serves_for(flight.module, granted=granted)
+        last_request = min(last_start + cycle.timeout, flight.useless_from)
+        flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)
+
+    def _drop(self, flight: _Flight) -> None:
+        flight.forget()
+        drawer = flight.drawer
+        if not drawer.flights and self._drawers.get(drawer.credential.name) is drawer:
+            del self._drawers[drawer.credential.name]
+
+    async def _wait_for(self, flight: _Flight, deadline: float, *, leading: bool) -> Grant:
+        before = _now()
+        if not flight.task.done():
+            # Neither a time-out nor a cancellation here reaches the fetch: others wait for it, and what it brings is kept.
+            await asyncio.wait([flight.task], timeout=max(0.0, deadline - before))
+        if flight.task.cancelled():
+            return _nothing(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+        if not flight.task.done():
+            facts = self._glimpse(flight.context, flight.module, flight.challenge)
+            return Grant(facts=facts, token=None, duration=_now() - before, shared=not leading)
+        answer = flight.task.result()
+        shared, flight.counted = flight.counted, True
+        return Grant(facts=answer.facts, token=answer.token, duration=flight.duration, shared=shared)
+
+
+def _empty(drawer: _Drawer) -> None:
+    for flight in list(drawer.flights.values()):
+        flight.forget()
+
+
+def _is_worth_keeping(answer: Answer) -> bool:
+    """A grant, or any answer that Entra gave in full; what the network prevented is worth another try."""
+    return answer.token is not None or (answer.facts.status is not None and answer.facts.fault not in BROKEN_OFF)
+
+
+def _nothing(facts: Facts) -> Grant:
+    """No request was made, so nothing was measured, and the probe has this to itself."""
+    return Grant(facts=facts, token=None, duration=0.0, shared=False)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,48 @@
+"""An event loop whose clock leaps: where a real one would sleep until the next timer, this one sets its time forward.
+
+So an hour of schedule passes as fast as its callbacks run, in an order that does not depend on the machine. Nothing here may
+wait for a thread, a socket or a process: the clock would leap over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+
+import pytest
+
+
+class _NeverSleeping(selectors.DefaultSelector):
+    leapt = 0.0
+
+    def select(self, timeout=None):
+        ready = super().select(0)
+        if ready:
+            return ready
+        if timeout is None:
+            raise RuntimeError("the test waits for something that will never happen")
+        self.leapt += timeout
+        return []
+
+
+class LeapingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._clockwork = _NeverSleeping()
+        super().__init__(self._clockwork)
+
+    def time(self) -> float:
+        return 1000.0 + self._clockwork.leapt
+
+    def stall(self, seconds: float) -> None:
+        """What a callback that computes for so long does to the others."""
+        self._clockwork.leapt += seconds
+
+
+def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's signature
+    return {"leaping": LeapingLoop}
+
+
+@pytest.fixture
+def rng():
+    return random.Random(20260801)  # noqa: S311 - the same spread in every run
