@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -113,7 +114,8 @@ def _at_end_of_input(callback: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 4096):  # not `sys.stdin.read`: its lock would be held at the interpreter's end
+            pass
         with contextlib.suppress(RuntimeError):  # the loop has ended before
             loop.call_soon_threadsafe(callback)
 
@@ -146,8 +148,8 @@ def demo(args: argparse.Namespace) -> int:
         if management_url is None:
             print("ekm-exporter demo: the simulator did not start", file=sys.stderr)
             return _INTERNAL
-        address = args.listen[0] if args.listen else _DEMO_ADDRESS
-        print(_where_to_look(str(address), management_url), flush=True)
+        address = str(args.listen[0]) if args.listen else _DEMO_ADDRESS
+        print(_where_to_look(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
         args.config_file = Path(folder, "out", "ekm.yml")
         return run.run_exporter(args, default_address=_DEMO_ADDRESS, mode="demo")
 
