@@ -6,21 +6,20 @@ Not for: reading files (`gather`), the rules of one credential, module or target
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from exporter.config.credentials import build_credential
 from exporter.config.gather import Gathered
-from exporter.config.model import Config, Credential, Module, Settings, Target
+from exporter.config.model import Config, Credential, Module, Target
 from exporter.config.modules import build_module
 from exporter.config.problems import Problems, Spot
 from exporter.config.schema import REFERENCES
 from exporter.config.sections import Section, nearest
 from exporter.config.targets import Written, build_globals, build_target
+from exporter.core.pace import slots_for
 
 DEFAULT_MODULE = "default"
-JITTER = 0.1  # the scheduler shortens an interval by at most this share
 
 
 @dataclass(slots=True)
@@ -67,9 +66,7 @@ def _modules(modules: list[Module]) -> dict[str, Module]:
 
 
 def _enough(config: Config) -> int:
-    """As many probes as are in flight when every target times out every time."""
-    busy = math.fsum(target.timeout / (target.interval * (1 - JITTER)) for target in config.targets.values())
-    return max(Settings().concurrency, math.ceil(busy))
+    return slots_for([(target.interval, target.timeout) for target in config.targets.values()])
 
 
 def _declare_names(parts: list[Section], declared: Declared) -> None:

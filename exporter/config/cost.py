@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from exporter.config.model import Config, Module, Target
 from exporter.core.endpoints import cloud_of
 from exporter.core.limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit, operations_of
+from exporter.core.pace import JITTER
 
 MONTH_SECONDS = 30 * 86400.0
 
@@ -47,17 +48,16 @@ class Share:
 def monthly(config: Config) -> dict[str, Monthly]:
     """By credential, in the order of the configuration; credentials that no target uses are left out."""
     found: dict[str, Monthly] = {name: Monthly() for name in config.credentials}
-    cycles: dict[tuple[object, ...], float] = {}
+    sharing: dict[tuple[object, ...], list[float]] = defaultdict(list)
     for target in config.targets.values():
         module = config.modules[target.module]
         probes = _per_second(target, module)
         billable = sum(rate for rate, counted in probes if counted)
         requests = sum(rate for rate, _ in probes)
         found[target.credential].add(Monthly(1, requests * MONTH_SECONDS, billable * MONTH_SECONDS))
-        key = _token_key(target, module)
-        cycles[key] = min(cycles.get(key, target.interval), target.interval)
-    for key, cycle in cycles.items():
-        found[str(key[0])].sign_ins += MONTH_SECONDS / max(cycle, float(str(key[1])))
+        sharing[_token_key(target, module)].append(target.interval)
+    for (credential, token_max_age, *_), intervals in sharing.items():
+        found[str(credential)].sign_ins += MONTH_SECONDS / max(_cycle(intervals), float(str(token_max_age)))
     return {name: sums for name, sums in found.items() if sums.targets}
 
 
@@ -99,11 +99,15 @@ def _per_second(target: Target, module: Module) -> list[tuple[float, bool]]:
     return [(1 / _every(target, module, with_key=operation.with_key), operation.billable) for operation in operations]
 
 
+def _cycle(intervals: list[float]) -> float:
+    """Seconds between two sign-ins, at least: with several targets some probe starts as soon as jitter lets a token end."""
+    return min(intervals) * (1 - JITTER if len(intervals) > 1 else 1)
+
+
 def _token_key(target: Target, module: Module) -> tuple[object, ...]:
     """Targets with an equal key share their tokens: credential, what the token is for, and the way to Entra."""
     cloud = cloud_of(target.vault)
-    proxy = module.proxy.url if module.proxy is not None else None
-    way = (proxy, module.ca_file, module.authority_host, tuple(sorted(module.connect_to.items())))
+    way = (module.proxy, module.ca_file, module.authority_host, tuple(sorted(module.connect_to.items())))
     return target.credential, module.token_max_age, cloud.resource if cloud is not None else target.vault, *way
 
 
