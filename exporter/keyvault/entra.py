@@ -49,10 +49,11 @@ class _UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
-    """What a token request showed, and the token if there is one."""
+    """What a token request showed, and the token if there is one; `expires_at` is the Unix time that the answer gives it."""
 
     facts: Facts
     token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
 
 
 class _Identity(Protocol):
@@ -160,8 +161,10 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
 
 
 def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswer:
-    if kind.ambient and isinstance(seen.result, AccessToken):
-        return TokenAnswer(facts_of(seen), seen.result.token)
+    granted = seen.result if isinstance(seen.result, AccessToken) else None
+    expires_at = None if granted is None else float(granted.expires_on)
+    if kind.ambient and granted is not None:
+        return TokenAnswer(facts_of(seen), granted.token, expires_at)
     facts = facts_of(seen, known=known)
     if kind.ambient and (facts.fault is not Fault.HTTP_STATUS or isinstance(seen.error, CredentialUnavailableError)):
         detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
@@ -169,7 +172,7 @@ def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswe
     if facts.fault is not Fault.NONE or seen.answer is None:
         return TokenAnswer(facts)
     fault, token = read_token(seen.answer.body)
-    return TokenAnswer(replace(facts, fault=fault), token)
+    return TokenAnswer(replace(facts, fault=fault), token, expires_at)
 
 
 def _known(credential: Credential, secret: str) -> tuple[str, ...]:
