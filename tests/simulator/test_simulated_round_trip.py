@@ -158,3 +158,42 @@ async def test_a_client_that_says_nothing_does_not_hinder_others_nor_the_stop(cl
 async def test_no_secret_is_in_a_repr(simulator):
     assert SECRET not in repr(simulator.world.estate)
     assert CLIENT in repr(simulator.world.estate)
+
+
+async def test_a_soft_deleted_key_is_found_among_the_deleted_ones(client, simulator):
+    token = await client.token()
+    assert (await client.get(token, path=f"/deletedkeys/{KEY}")).error["code"] == "KeyNotFound"
+    simulator.apply("key_soft_deleted", vault=VAULT)
+    deleted = (await client.get(token, path=f"/deletedkeys/{KEY}")).json
+    assert deleted["recoveryId"] == f"https://{VAULT}/deletedkeys/{KEY}"
+    assert deleted["scheduledPurgeDate"] > deleted["deletedDate"]
+    assert (await client.get(token)).status == 404
+    assert (await client.get(token, path="/keys")).json["value"] == []
+
+
+async def test_keys_are_listed_without_their_versions(client):
+    assert (await client.get(await client.token(), path="/keys")).json["value"] == [{"kid": f"https://{VAULT}/keys/{KEY}"}]
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", f"/keys/{KEY}"), ("GET", "/secrets/x"), ("GET", "/")])
+async def test_what_the_exporter_never_asks_is_not_there(client, method, path):
+    headers = {"Authorization": f"Bearer {await client.token()}"}
+    answer = await client.ask(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
+    assert (answer.status, answer.error["code"]) == (404, "NotFound")
+
+
+async def test_a_token_ends_at_its_time():
+    now = [1_800_000_000.0]
+    simulator = Simulator(small_estate(), clock=lambda: now[0])
+    await simulator.start()
+    async with Client(simulator) as client:
+        token = await client.token()
+        assert (await client.get(token)).status == 200
+        now[0] += 3600
+        assert (await client.get(token)).status == 401
+    await simulator.stop()
+
+
+async def test_an_algorithm_that_is_none_is_a_bad_parameter(client):
+    refused = await client.operate(await client.token(), "wrapkey", PLAIN, algorithm="ROT13")
+    assert (refused.status, refused.error["code"]) == (400, "BadParameter")
