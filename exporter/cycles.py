@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.pacing import JITTER
+from exporter.core.pace import JITTER
 
 
 @dataclass(frozen=True, slots=True)

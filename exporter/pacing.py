@@ -1,24 +1,19 @@
 """When the next probe of a target is due: the rules of the schedule, as plain arithmetic.
 
-For: first delays, jitter, missed starts, backing off from a throttled vault, and how many probes may be in flight.
+For: first delays, jitter, missed starts, backing off from a throttled vault.
 Not for: clocks, tasks or waiting (see `scheduler`); a caller passes the time and the random draw.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from exporter.config.model import Target
 from exporter.core.model import Facts, Outcome, ProbeReport
+from exporter.core.pace import JITTER, SPACING
 
-SPACING = 0.012  # seconds between two first probes: about what a few TLS handshakes cost one core
-JITTER = 0.1  # a gap between two starts is this much shorter or longer than the interval, at most
 TOLERATED = 3  # so many throttled probes in a row are heard before the first interval is skipped: the alert comes first
 SKIPS = (1, 2, 4)  # intervals skipped after the third throttled probe, after the fourth, and from the fifth on
-FEWEST_SLOTS = 64
-MARGIN = 1.25  # starts are random, so more probes than the mean are sometimes in flight
 THROTTLED = 429
 
 
@@ -69,15 +64,3 @@ def throttled_answers(report: ProbeReport) -> list[Facts]:
 def _intervals_beyond_the_next(seconds: float, interval: float) -> int:
     # Bounded before rounding: an absurd Retry-After may be infinite.
     return math.ceil(min(seconds / interval, SKIPS[-1] + 1.0)) - 1
-
-
-def concurrency_for(targets: Collection[Target]) -> int:
-    """How many probes must be allowed in flight so that every target may time out at once and none waits for a slot.
-
-    The larger of two moments: the steady state, where each target holds a slot for timeout / interval of the time, and the
-    start, where they begin `SPACING` apart and each holds its slot for a whole timeout.
-    """
-    steady = MARGIN * sum(target.timeout / target.interval for target in targets)
-    longest = max((target.timeout for target in targets), default=0.0)
-    starting = min(len(targets), longest / SPACING)
-    return max(FEWEST_SLOTS, math.ceil(steady), math.ceil(starting))

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pacing
-from tests.scheduling.samples import a_failure, a_fleet, a_report, a_target, a_throttled_report
+from exporter.core.pace import slots_for
+from tests.scheduling.samples import a_failure, a_report, a_throttled_report
 
 INTERVAL = 60.0
 
@@ -63,14 +64,14 @@ def test_a_retry_after_lengthens_the_pause_up_to_four_intervals(retry_after, ski
 
 
 def test_every_target_may_time_out_at_once_without_waiting_for_a_slot():
-    slots = pacing.concurrency_for(a_fleet(5000, interval=60.0, timeout=10.0))
+    slots = slots_for([(60.0, 10.0)] * 5000)
     assert slots >= 5000 * 10 / 60
 
 
 def test_the_first_round_may_time_out_at_once_too():
-    assert pacing.concurrency_for(a_fleet(400, interval=60.0, timeout=10.0)) == 400
+    assert slots_for([(60.0, 10.0)] * 400) == 400
 
 
 def test_few_targets_get_a_floor_of_slots():
-    assert pacing.concurrency_for([a_target()]) == 64
-    assert pacing.concurrency_for([]) == 64
+    assert slots_for([(60.0, 10.0)]) == 64
+    assert slots_for([]) == 64

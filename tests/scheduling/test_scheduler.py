@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.pacing import concurrency_for
+from exporter.core.pace import slots_for
 from exporter.scheduler import Scheduler, Skip
 from tests.scheduling.samples import a_failure, a_fleet, a_report, a_target, a_throttled_report
 
@@ -158,7 +158,7 @@ async def test_dead_targets_do_not_delay_the_healthy_ones(scheduler, prober):
         return GOOD
 
     scheduler._probe = probe
-    scheduler.reconcile([*dead, *healthy], concurrency=concurrency_for([*dead, *healthy]))
+    scheduler.reconcile([*dead, *healthy], concurrency=slots_for([(60.0, 10.0)] * 386))
     await asyncio.sleep(HOUR)
     assert max(prober.lags) < 0.01
 
