@@ -96,7 +96,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if os.getuid() == 0:
         shutil.rmtree(place)
     else:  # its files belong to the numbers that stand for the container's users
-        engine.podman("unshare", "rm", "-rf", str(place))
+        run("buildah", "unshare", "rm", "-rf", place)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
