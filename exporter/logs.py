@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +27,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-LEVELS: Mapping[str, int] = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LEVELS: dict[str, int] = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 # azure and msal write what was sent and answered; aiohttp's two write a line for every request, good or malformed.
 KEPT_OUT = ("azure", "msal", "urllib3", "aiohttp.access", "aiohttp.server")
 _FRAMES = 4

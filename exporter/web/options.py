@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 class WebOptions:
     """`route_prefix` is where the paths are served, `link_prefix` where a browser finds them; both "" or "/a/b".
 
-    They differ behind a proxy that strips a part of the path. `timeout_offset` in seconds.
+    They differ behind a proxy that strips a part of the path. `external_host` is the host (and port) of the external URL, ""
+    where there is none. `timeout_offset` in seconds.
     """
 
+    external_host: str = ""
     route_prefix: str = ""
     link_prefix: str = ""
     enable_pages: bool = False
@@ -36,11 +38,12 @@ def web_options(
 
     Raises ValueError with one clear line for an external URL that is none and for a negative offset.
     """
-    outside = _external_path(external_url)
+    host, outside = _external(external_url)
     inside = outside if route_prefix is None else _prefix(route_prefix)
     if not 0 <= timeout_offset < float("inf"):
         raise ValueError(f"--timeout-offset: {timeout_offset} is not a number of seconds")
     return WebOptions(
+        external_host=host,
         route_prefix=inside,
         link_prefix=outside if external_url else inside,
         enable_pages=enable_pages,
@@ -49,9 +52,9 @@ def web_options(
     )
 
 
-def _external_path(url: str) -> str:
+def _external(url: str) -> tuple[str, str]:
     if not url:
-        return ""
+        return "", ""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -60,7 +63,7 @@ def _external_path(url: str) -> str:
         raise ValueError("--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH")
     if parts.query or parts.fragment:
         raise ValueError("--web.external-url: neither a query nor a fragment may follow the path")
-    return _prefix(parts.path)
+    return parts.netloc.rpartition("@")[2], _prefix(parts.path)
 
 
 def _prefix(path: str) -> str:

@@ -1,0 +1,121 @@
+"""What the log says about probes: each change, and each failure that is news.
+
+For: one line when a target starts to fail, fails differently, loses or regains its verdict, or recovers; a repeated
+failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk.
+Not for: formats (see `logs`), metrics, or keeping reports.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from exporter.config.model import Target
+from exporter.core.catalogue import BY_CODE
+from exporter.core.faults import Reason
+from exporter.core.model import ProbeReport, StepResult
+from exporter.logs import Value, fields
+
+_log = logging.getLogger(__name__)
+SUMMARY_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class _Failing:
+    """What was last said of a failing target. Times are Unix times of probes."""
+
+    what: tuple[object, ...]
+    since: float
+    said_at: float
+    probes: int = 1
+    unsaid: int = 0
+
+
+class ProbeLog:
+    """One line per state change and per failure that is news. Keeps a few words per failing target, none per healthy one."""
+
+    def __init__(self, *, logger: logging.Logger = _log, summary_every: float = SUMMARY_SECONDS) -> None:
+        self._logger = logger
+        self._summary_every = summary_every
+        self._failing: dict[str, _Failing] = {}
+
+    def forget(self, target_name: str) -> None:
+        self._failing.pop(target_name, None)
+
+    def record(self, target: Target, report: ProbeReport) -> None:
+        """Say what is new about `target`, whose probe this is."""
+        failure = report.first_failure
+        if failure is None:
+            self._recovered(target, report)
+        else:
+            self._failed(target, report, failure)
+
+    def _recovered(self, target: Target, report: ProbeReport) -> None:
+        before = self._failing.pop(target.name, None)
+        level, message = (logging.DEBUG, "probe succeeded") if before is None else (logging.INFO, "probe succeeded again")
+        outage = (
+            {} if before is None else {"failed_probes": before.probes, "failed_for": round(report.started_at - before.since, 3)}
+        )
+        self._logger.log(level, message, extra=fields(**_about(target, report), **outage))
+
+    def _failed(self, target: Target, report: ProbeReport, failure: StepResult) -> None:
+        now = report.started_at
+        what = (failure.step, failure.code, failure.reason, report.readiness.ready)
+        before = self._failing.get(target.name)
+        if before is None:
+            self._failing[target.name] = _Failing(what, since=now, said_at=now)
+            self._say("probe failed", target, report, failure)
+            return
+        before.probes += 1
+        if before.what != what:
+            before.what, before.said_at, before.unsaid = what, now, 0
+            self._say("probe fails differently", target, report, failure, failed_probes=before.probes)
+        elif now - before.said_at >= self._summary_every:
+            unsaid, before.said_at, before.unsaid = before.unsaid + 1, now, 0
+            self._say(
+                "probe still fails", target, report, failure,
+                failed_probes=before.probes, failed_for=round(now - before.since, 3), since_last_line=unsaid,
+            )  # fmt: skip
+        else:
+            before.unsaid += 1
+
+    def _say(self, message: str, target: Target, report: ProbeReport, failure: StepResult, **more: Value) -> None:
+        level = logging.ERROR if failure.reason is Reason.INTERNAL else logging.WARNING
+        self._logger.log(level, message, extra=fields(**_about(target, report), **of_step(failure), **more))
+
+
+def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
+    return {
+        "target": target.name,
+        "vault": target.vault,
+        "key": target.key,
+        "vault_side_ready": report.readiness.ready,
+        "duration": round(report.duration, 4),
+    }
+
+
+def of_step(result: StepResult) -> dict[str, Value]:
+    """The facts of a failed step, each masked where it was read; None where there is none."""
+    facts = result.facts
+    entry = None if result.code is None else BY_CODE.get(result.code)
+    said: dict[str, Value] = {
+        "step": result.step.value,
+        "code": result.code,
+        "twin": None if entry is None else entry.counterpart,
+        "symbol": None if entry is None else entry.symbol,
+        "reason": None if result.reason is None else result.reason.value,
+    }
+    if facts is None:
+        return said
+    return said | {
+        "status": facts.status,
+        "service_code": facts.service_code,
+        "inner_code": facts.inner_code,
+        "aadsts": facts.aadsts,
+        "akv": facts.akv,
+        "request_id": facts.request_id,
+        "retry_after": facts.retry_after_seconds,
+        "phase": None if facts.phase_reached is None else facts.phase_reached.value,
+        "exception": facts.exception,
+        "detail": facts.detail or None,
+    }

@@ -1,0 +1,101 @@
+"""One probe told in plain text, for a person at a terminal or behind `debug=true`.
+
+For: the order and the wording of the facts of a report. Everything in it has been masked where it was read.
+Not for: HTML, JSON (see `shapes`), colours, or log lines (see `probelog`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from exporter.config.model import Target
+from exporter.core.catalogue import BY_CODE, both_numbers
+from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
+from exporter.core.verdict import NOT_TESTED, in_words
+
+Line = tuple[str, str]
+_LABEL_WIDTH = 15
+
+
+def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
+    """The whole probe, ending with a line break: what was probed, the verdict, each step, and what to do first."""
+    lines = [_line(*each) for each in about(target, report, vantage=vantage)]
+    for result in report.steps:
+        lines += ["", _headline(result), *(_line(*each, indent="  ") for each in facts_of(result))]
+    if (failure := report.first_failure) is not None and failure.code is not None:
+        lines += ["", *(_line(*each) for each in advice(failure.code))]
+    return "\n".join(lines) + "\n"
+
+
+def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
+    """What was probed, when, and what came of it."""
+    yield "target", target.name
+    yield "vault", target.vault
+    yield "key", target.key
+    yield "started", moment(report.started_at)
+    yield "took", seconds(report.duration)
+    yield "result", "every step succeeded and the bytes came back equal" if report.success else "failed"
+    yield "verdict", in_words(report.readiness, vantage)
+    if report.readiness.ready is not None:
+        yield "not tested", NOT_TESTED
+    if report.tainted:
+        yield "note", "the exporter itself was slow during this probe: its times are not the vault's"
+
+
+def facts_of(result: StepResult) -> Iterator[Line]:
+    """What one step showed, the verdict on it first. Nothing for what is not known."""
+    if result.outcome is Outcome.FAILED and result.code is not None:
+        entry = BY_CODE.get(result.code)
+        yield "code", both_numbers(result.code) + (f" {entry.symbol}" if entry else "")
+    if result.reason is not None:
+        yield "reason", result.reason.value
+    if result.shared:
+        yield "shared", "the answer came from a fetch that several targets share; its time is not this probe's"
+    facts = result.facts
+    if facts is None:
+        return
+    named = (
+        ("HTTP status", facts.status),
+        ("service code", facts.service_code),
+        ("inner code", facts.inner_code),
+        ("Entra error", None if facts.aadsts is None else f"AADSTS{facts.aadsts}"),
+        ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
+        ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
+        ("request id", facts.request_id),
+        ("asked", facts.endpoint),
+        ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
+        ("exception", facts.exception),
+        ("detail", facts.detail or None),
+        ("phases", "  ".join(f"{phase.value} {seconds(took)}" for phase, took in facts.phases.items()) or None),
+    )
+    yield from ((label, str(value)) for label, value in named if value is not None)
+
+
+def advice(code: int) -> Iterator[Line]:
+    """What the catalogue says of a code; the numbers and the symbol of both generations."""
+    entry = BY_CODE[code]
+    yield "code", f"{both_numbers(code)} {entry.symbol}"
+    yield "meaning", entry.summary
+    yield from (("likely cause", cause) for cause in entry.causes)
+    yield from (("do", action) for action in entry.actions)
+    yield "owner", entry.owner
+
+
+def moment(unix: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds(duration: float) -> str:
+    """A time for people: milliseconds below one second."""
+    return f"{duration:.3f} s" if duration >= 1 else f"{duration * 1000:.1f} ms"
+
+
+def _headline(result: StepResult) -> str:
+    took = "" if result.outcome is Outcome.SKIPPED else seconds(result.duration)
+    return f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
+
+
+def _line(label: str, value: str, *, indent: str = "") -> str:
+    return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"

@@ -1,0 +1,142 @@
+"""One target and one probe: everything that is known, for the person who has to repair it.
+
+For: `/targets/NAME` and `/targets/NAME/probes/ID`.
+Not for: lists of targets, JSON, plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exporter import transcript
+from exporter.config.model import Target
+from exporter.core import durations
+from exporter.core.catalogue import BY_CODE
+from exporter.core.catalogue.render import OWNERS
+from exporter.core.model import KeyFacts, ProbeReport, StepResult, Vantage
+from exporter.web.markup import Child, Html, element
+from exporter.web.pages.layout import Site, cell, code_link, facts, link, page, prose, table
+from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
+from exporter.web.ports import Entry
+from exporter.web.views import View
+
+_STEP_COLUMNS = ("Step", "Outcome", "Took", "Phases", "What it showed")
+_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and reason")
+
+
+def target_page(site: Site, view: View, history: Iterable[Entry], *, vantage: Vantage, now: float) -> Html:
+    """`history` newest first; `now` is Unix time."""
+    target, failure = view.target, view.failure
+    return page(
+        site,
+        target.name,
+        element("p", badge(view.urgency), " ", verdict(view, vantage)),
+        element("p", not_tested(), class_="quiet"),
+        None if failure is None or failure.code is None else _advice(site, failure.code),
+        element("h2", "Last probe"),
+        element("p", "No probe has finished yet.") if view.report is None else _steps(view.report),
+        element("p", link(site.probe_now(target.name), "Probe now"), " and show the transcript."),
+        element("h2", "Target"),
+        facts(_about(view, now)),
+        _key(view),
+        element("h2", "History"),
+        table(_HISTORY_COLUMNS, _history(site, target, history), caption="Newest first. Failures are kept longer."),
+    )
+
+
+def probe_page(site: Site, target: Target, report: ProbeReport, *, vantage: Vantage) -> Html:
+    failure = report.first_failure
+    return page(
+        site,
+        f"Probe of {target.name}",
+        element("p", link(site.target(target.name), "Back to the target")),
+        facts((name, value) for name, value in transcript.about(target, report, vantage=vantage) if name != "target"),
+        None if failure is None or failure.code is None else _advice(site, failure.code),
+        element("h2", "Steps"),
+        _steps(report),
+        element("h2", "As text"),
+        element("pre", transcript.transcript(target, report, vantage=vantage), tabindex=0),
+    )
+
+
+def _advice(site: Site, code: int) -> Html:
+    entry = BY_CODE[code]
+    return element(
+        "section",
+        element("p", element("strong", code_link(site, code))),
+        element("p", prose(entry.summary)),
+        element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
+        element("p", "What to do, in this order:") if entry.actions else None,
+        element("ol", [element("li", prose(action)) for action in entry.actions]) if entry.actions else None,
+        class_="notice",
+        aria_label="What to do",
+    )
+
+
+def _steps(report: ProbeReport) -> Html:
+    return table(_STEP_COLUMNS, [_step(result) for result in report.steps], caption="Steps in the connector's order.")
+
+
+def _step(result: StepResult) -> Html:
+    shown = [(name, value) for name, value in transcript.facts_of(result) if name != "phases"]
+    phases = {} if result.facts is None else result.facts.phases
+    took = "" if not result.duration else transcript.seconds(result.duration)
+    return element(
+        "tr",
+        element("th", result.step.value, scope="row"),
+        cell("Outcome", outcome(result)),
+        cell("Took", took, class_="number"),
+        cell("Phases", [element("div", f"{phase.value} {transcript.seconds(each)}") for phase, each in phases.items()]),
+        cell("What it showed", facts(shown) if shown else None),
+    )
+
+
+def _about(view: View, now: float) -> Iterator[tuple[str, Child]]:
+    target, record = view.target, view.record
+    yield "vault", target.vault
+    yield "key", element("code", target.key)
+    yield "credential", target.credential
+    yield "module", target.module
+    yield "connector generation", target.generation.value
+    yield "probed every", f"{durations.write(target.interval)}, for at most {durations.write(target.timeout)}"
+    if record is not None:
+        yield "last probe", ago(view.age)
+        yield "last success", ago(None if record.last_success_at is None else max(0.0, now - record.last_success_at))
+        yield "failures in a row", record.consecutive_failures
+    yield from ((f"label {name}", value) for name, value in target.labels.items())
+    for each in target.instances:
+        yield "SQL Server", ", ".join(f"{name} {value}" for name, value in each.items())
+
+
+def _key(view: View) -> Child:
+    key: KeyFacts | None = None if view.record is None else view.record.key
+    if key is None:
+        return None
+    dates = (("not before", key.not_before), ("expires", key.expires))
+    return [
+        element("h2", "Key as the vault last described it"),
+        facts(
+            [
+                ("name", key.name),
+                ("version", element("code", key.version)),
+                ("type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")),
+                ("enabled", None if key.enabled is None else ("yes" if key.enabled else "no")),
+                ("operations", ", ".join(key.key_ops) or None),
+                *((name, None if date is None else transcript.moment(date)) for name, date in dates),
+            ]
+        ),
+    ]
+
+
+def _history(site: Site, target: Target, history: Iterable[Entry]) -> Iterator[Html]:
+    for entry in history:
+        report, failure = entry.report, entry.report.first_failure
+        reason = "" if failure is None else f"{failure.step.value}, {failure.reason.value if failure.reason else 'unknown'}"
+        yield element(
+            "tr",
+            element("th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row"),
+            cell("Result", "success" if report.success else "failed"),
+            cell("Took", transcript.seconds(report.duration), class_="number"),
+            cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
+            cell("Step and reason", reason),
+        )

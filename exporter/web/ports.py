@@ -1,0 +1,95 @@
+"""What the web endpoint needs of the rest of the exporter.
+
+For: the few names behind which everything else is free to change, and which tests fill with small objects.
+Not for: any behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Protocol
+
+from exporter.config.model import Config, Module, Target
+from exporter.core.model import KeyFacts, ProbeReport
+
+
+class Entry(Protocol):
+    """One remembered probe; `id` is unique within its target and fit for an address."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def report(self) -> ProbeReport: ...
+
+
+class Record(Protocol):
+    """What is remembered of one target. Unix times; None where there is none."""
+
+    @property
+    def last(self) -> ProbeReport | None: ...
+
+    @property
+    def consecutive_failures(self) -> int: ...
+
+    @property
+    def last_success_at(self) -> float | None: ...
+
+    @property
+    def next_probe_at(self) -> float | None: ...
+
+    @property
+    def key(self) -> KeyFacts | None: ...
+
+    @property
+    def history(self) -> Iterable[Entry]: ...
+
+
+class Recorder(Protocol):
+    """The metrics (see `exporter.metrics.recorder`)."""
+
+    def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]: ...
+
+    def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes: ...
+
+    def internal_error(self) -> None: ...
+
+
+class Service(Protocol):
+    """The running exporter. `config` is the one in force: it may be another one at the next look."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def recorder(self) -> Recorder: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def started_at(self) -> float:
+        """Unix time."""
+        ...
+
+    def record_of(self, target: str) -> Record | None: ...
+
+    async def probe(
+        self,
+        target: str,
+        module: str,
+        *,
+        timeout: float | None,  # noqa: ASYNC109 - it is the probe's, which turns it into a failure with a code
+        cut_by_scrape: bool,
+    ) -> ProbeReport | None:
+        """One probe on demand; `timeout` in seconds, None for the target's own. None where it could not be made."""
+        ...
+
+
+class Reload(Protocol):
+    async def __call__(self) -> Iterable[str]:
+        """Read the configuration again: the problems, one line each, for which it was not taken over; none if it was."""
+        ...

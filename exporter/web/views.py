@@ -1,0 +1,85 @@
+"""One target as a page shows it: the report, its age, and how urgent it is.
+
+For: what the table, the target's page and the summary agree on, worked out once.
+Not for: markup, JSON, or requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from exporter.config.model import Target
+from exporter.core.model import ProbeReport, Readiness, StepResult
+from exporter.web.ports import Record
+
+# Sorting so many targets takes about a millisecond; then the event loop gets its turn.
+_AT_ONCE = 250
+_STALE_AFTER_INTERVALS = 3
+
+
+class Urgency(IntEnum):
+    """In the order in which a person should look."""
+
+    NOT_READY = 0
+    FAILING = 1
+    UNKNOWN = 2
+    READY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`age` in seconds since the last probe began; `readiness` has aged with it."""
+
+    target: Target
+    record: Record | None
+    report: ProbeReport | None
+    readiness: Readiness
+    urgency: Urgency
+    age: float | None
+
+    @property
+    def failure(self) -> StepResult | None:
+        return None if self.report is None else self.report.first_failure
+
+    @property
+    def servers(self) -> list[str]:
+        """The SQL Server instances that depend on it, each once."""
+        return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
+
+
+def view(target: Target, record: Record | None, *, now: float) -> View:
+    """`now` is Unix time."""
+    report = None if record is None else record.last
+    readiness = _aged(target, report, now)
+    age = None if report is None else max(0.0, now - report.started_at)
+    return View(target, record, report, readiness, _urgency(readiness, report), age)
+
+
+async def most_urgent_first(views: Iterable[View]) -> list[View]:
+    """Sorted by urgency, then by how long it has failed, then by name; gives way to others while it gathers."""
+    gathered: list[tuple[tuple[int, int, str], View]] = []
+    for each in views:
+        failed = 0 if each.record is None else each.record.consecutive_failures
+        gathered.append(((each.urgency, -failed, each.target.name), each))
+        if len(gathered) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return [each for _, each in sorted(gathered, key=lambda pair: pair[0])]
+
+
+def _aged(target: Target, report: ProbeReport | None, now: float) -> Readiness:
+    if report is None:
+        return Readiness(ready=None, why="no_probe_yet")
+    if now - report.started_at > _STALE_AFTER_INTERVALS * target.interval:
+        return Readiness(ready=None, why="stale")
+    return report.readiness
+
+
+def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:
+    if readiness.ready is False:
+        return Urgency.NOT_READY
+    if report is not None and not report.success:
+        return Urgency.FAILING
+    return Urgency.READY if readiness.ready else Urgency.UNKNOWN

@@ -1,0 +1,96 @@
+"""Small real values that the tests of this folder share."""
+
+from dataclasses import dataclass, field
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
+
+STARTED = 1767323045.678  # 2026-01-02T03:04:05.678Z
+VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
+
+
+def target(name="contoso-key0", **changes):
+    values = {
+        "name": name,
+        "vault": "contoso-prod.vault.azure.net",
+        "key_name": "ContosoRSAKey0",
+        "key_version": VERSION,
+        "credential": "sql-prod",
+        "module": "default",
+        "interval": 60.0,
+        "timeout": 10.0,
+        "generation": Generation.CLASSIC,
+        "generation_declared": True,
+        "labels": {"team": "dba"},
+        "instances": ({"sql_instance": "SQLPRD01", "ag": "AG7"}, {"sql_instance": "SQLPRD02"}),
+    }
+    return Target(**(values | changes))
+
+
+def config(*targets, settings=None, modules=None):
+    credential = Credential(
+        name="sql-prod", kind=CredentialKind.CLIENT_SECRET, client_id="66666666", secret=SecretSource(env="SQL_PROD")
+    )
+    return Config(
+        settings=settings or Settings(),
+        credentials={"sql-prod": credential},
+        modules=modules or {"default": Module(name="default"), "other": Module(name="other")},
+        targets={each.name: each for each in targets or (target(),)},
+    )
+
+
+def key():
+    return KeyFacts(
+        name="ContosoRSAKey0", version=VERSION, kid="https://x/keys/a/b", kty="RSA", size_bits=2048,
+        modulus=b"m", exponent=b"e", enabled=True, expires=1800000000.0, key_ops=("wrapKey", "unwrapKey"),
+    )  # fmt: skip
+
+
+def good(name="contoso-key0", *, started_at=STARTED):
+    steps = tuple(StepResult(step=step, outcome=Outcome.OK, duration=0.02, facts=_facts()) for step in Step)
+    return ProbeReport(
+        target=name, started_at=started_at, duration=0.1, steps=steps, readiness=Readiness(ready=True, why="ready"), key=key()
+    )
+
+
+def bad(
+    name="contoso-key0", *, step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, started_at=STARTED, ready=False, **facts
+):
+    """Failed at `step`; the steps before it went well, those after it were skipped."""
+    order = list(Step)
+    shown = {"fault": Fault.HTTP_STATUS, "status": 401, "service_code": "invalid_client", "aadsts": 7000222, "request_id": "r-1"}
+    failed = StepResult(
+        step=step, outcome=Outcome.FAILED, duration=0.2, code=code, reason=reason, facts=_facts(**(shown | facts))
+    )
+    before = [StepResult(step=each, outcome=Outcome.OK, duration=0.02, facts=_facts()) for each in order[: order.index(step)]]
+    after = [StepResult(step=each, outcome=Outcome.SKIPPED) for each in order[order.index(step) + 1 :]]
+    why = "not_ready" if ready is False else "ready"
+    return ProbeReport(
+        target=name,
+        started_at=started_at,
+        duration=0.3,
+        steps=(*before, failed, *after),
+        readiness=Readiness(ready=ready, why=why),
+    )
+
+
+def _facts(**values):
+    shown = {"phases": {Phase.DNS: 0.001, Phase.WAIT: 0.01}, "phase_reached": Phase.TRANSFER, "endpoint": "contoso:443"}
+    return Facts(**(shown | values))
+
+
+@dataclass
+class Kept:
+    id: str
+    report: ProbeReport
+
+
+@dataclass
+class Remembered:
+    last: ProbeReport | None = None
+    consecutive_failures: int = 0
+    last_success_at: float | None = None
+    next_probe_at: float | None = None
+    key: KeyFacts | None = None
+    history: list[Kept] = field(default_factory=list)
