@@ -25,7 +25,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from exporter.metrics.table import BY_NAME
 
-SKIP_REASONS: Final = ("overlap", "backoff", "resolver")
+SKIP_REASONS: Final = ("overlap", "stall", "backoff", "resolver")
 ASKED: Final = ("vault", "entra", "graph")
 
 

@@ -1,0 +1,189 @@
+"""Targets, reports and what a scrape shows of them, for the tests of the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import (
+    Facts,
+    Generation,
+    KeyFacts,
+    Outcome,
+    PeerCertificate,
+    Phase,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    VaultHeaders,
+)
+from exporter.metrics.recorder import Recorder
+
+VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
+CONNECTED = dict.fromkeys(Phase, 0.01)
+REUSED = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
+MODULE = Module(name="default")
+START = 1_800_000_000.0
+
+
+@dataclass
+class Standing:
+    consecutive_failures: int = 0
+    consecutive_unready: int = 0
+    last_success_at: float | None = None
+    next_probe_at: float | None = None
+
+
+def a_target(name="t", **changes):
+    written = {
+        "vault": "contoso.vault.azure.net",
+        "key_name": "ContosoRSAKey0",
+        "key_version": VERSION,
+        "credential": "sql-prod",
+        "module": "default",
+        "interval": 60.0,
+        "timeout": 10.0,
+        "generation": Generation.CLASSIC,
+        "generation_declared": True,
+    }
+    return Target(name=name, **(written | changes))
+
+
+def a_credential(name="sql-prod", **changes):
+    return Credential(name=name, **({"kind": CredentialKind.CLIENT_SECRET} | changes))
+
+
+def a_config(*targets, credentials=None, modules=(MODULE,), settings=None):
+    credentials = (a_credential(),) if credentials is None else credentials
+    return Config(
+        settings=settings or Settings(),
+        credentials={credential.name: credential for credential in credentials},
+        modules={module.name: module for module in modules},
+        targets={target.name: target for target in targets},
+    )
+
+
+def a_recorder(*targets, config=None, **options):
+    config = config or a_config(*targets)
+    recorder = Recorder(config, version="1.2.3", mode="scheduler", **options)
+    for target in config.targets.values():
+        recorder.add_target(target, config.modules[target.module])
+    return recorder
+
+
+def a_key(**changes):
+    written = {
+        "name": "ContosoRSAKey0",
+        "version": VERSION,
+        "kid": "unused",
+        "kty": "RSA",
+        "size_bits": 2048,
+        "modulus": b"",
+        "exponent": b"",
+        "enabled": True,
+    }
+    return KeyFacts(**(written | changes))
+
+
+def ok(step, *, duration=0.03, shared=False, **facts):
+    phases = CONNECTED if step in (Step.CHALLENGE, Step.TOKEN) else REUSED
+    return StepResult(
+        step=step,
+        outcome=Outcome.OK,
+        duration=duration,
+        shared=shared,
+        facts=Facts(**({"status": 200, "phases": phases} | facts)),
+    )
+
+
+def failed(step, code, reason, *, fault=Fault.HTTP_STATUS, duration=0.03, shared=False, **facts):
+    return StepResult(
+        step=step,
+        outcome=Outcome.FAILED,
+        duration=duration,
+        code=code,
+        reason=reason,
+        shared=shared,
+        facts=Facts(**({"fault": fault, "phases": REUSED} | facts)),
+    )
+
+
+def throttled(step=Step.GET_KEY, code=3011, **facts):
+    return failed(step, code, Reason.THROTTLED, status=429, **facts)
+
+
+def refused(code=3303, reason=Reason.SECRET_EXPIRED, **facts):
+    return failed(Step.TOKEN, code, reason, **({"status": 401} | facts))
+
+
+def silent(step=Step.GET_KEY):
+    return failed(step, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
+
+
+def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, started_at=START, duration=0.2, **changes):
+    """A probe in which every step went well but those given; what follows a failure other than wrap's was not reached."""
+    given = {result.step: result for result in steps}
+    made: list[StepResult] = []
+    stopped = False
+    for step in Step:
+        result = given.get(step) or ok(step)
+        if stopped:
+            result = StepResult(step=step, outcome=Outcome.SKIPPED)
+        stopped = stopped or (result.outcome is Outcome.FAILED and step is not Step.WRAP_KEY)
+        made.append(result)
+    return ProbeReport(
+        target=target,
+        started_at=started_at,
+        duration=duration,
+        steps=tuple(made),
+        readiness=Readiness(ready=ready, why="ready" if ready else "not_tested"),
+        **changes,
+    )
+
+
+def headers(region="westeurope", service_version="1.9", connection="private"):
+    return VaultHeaders(region=region, service_version=service_version, connection=connection)
+
+
+def certificate(issuer="CN=DigiCert", not_after=START + 86400):
+    return PeerCertificate(not_after=not_after, issuer=issuer)
+
+
+async def _whole(recorder, openmetrics):
+    return b"".join([piece async for piece in recorder.scrape(openmetrics=openmetrics)])
+
+
+def scrape(recorder, *, openmetrics=False) -> bytes:
+    return asyncio.run(_whole(recorder, openmetrics))
+
+
+def series(text: bytes, name: str | None = None) -> dict[tuple[tuple[str, str], ...] | tuple, float]:
+    """What a scrape shows, as {(name, (label, value), ...): value}; with a name, that one's series as {own labels: value}."""
+    found = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            labels = tuple(sorted(sample.labels.items()))
+            if name is None:
+                found[(sample.name, *labels)] = sample.value
+            elif sample.name == name:
+                found[tuple(value for label, value in labels if label not in ("target", "vault"))] = sample.value
+    return found
+
+
+def shown(recorder, name):
+    """One name's series, keyed by the values of their own labels in the order of the labels' names."""
+    return series(scrape(recorder), name)
+
+
+def names_in(text: bytes) -> set[str]:
+    return {key[0] for key in series(text)}
+
+
+def lines_of(text: bytes, *parts: str) -> Iterable[str]:
+    return [line for line in text.decode().splitlines() if all(part in line for part in parts) and not line.startswith("#")]
