@@ -152,6 +152,9 @@ class Link:
         """
         recorder = Recorder(self._gate)
         seen = self.transport.seen = Observation(endpoint=self._endpoint, recorder=recorder)
+        if deadline <= asyncio.get_running_loop().time():  # it would still connect before it noticed
+            seen.timed_out = True
+            return seen
         named = CURRENT.set(recorder)
         try:
             async with asyncio.timeout_at(deadline) as limit:

@@ -1,5 +1,7 @@
 """Fixtures: authorities, servers that are stopped after the test, networks and sessions that reach them."""
 
+import socket
+
 import pytest
 
 from exporter.config.model import Config, Module, Settings
@@ -40,6 +42,14 @@ async def serve(authority):
 
 
 @pytest.fixture
+def free_port():
+    """A port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@pytest.fixture
 def pool():
     made = DaemonPool(8, name="test-keyvault")
     yield made
@@ -50,12 +60,12 @@ def pool():
 def network_to(authority, pool):
     """A network that trusts the test's authority and reaches a vault and Entra at the given ports."""
 
-    def make(vault=None, entra=None, gate=None, **module):
+    def make(vault=None, entra=None, gate=None, *, trusted=True, **module):
         connect_to = dict(module.pop("connect_to", {}))
         for host, wire in ((VAULT, vault), (ENTRA, entra)):
             if wire is not None:
                 connect_to[f"{host}:443"] = f"127.0.0.1:{wire if isinstance(wire, int) else wire.port}"
-        made = Module(name="default", ca_file=authority.file, connect_to=connect_to, **module)
+        made = Module(name="default", ca_file=authority.file if trusted else None, connect_to=connect_to, **module)
         config = Config(settings=Settings(), credentials={}, modules={"default": made}, targets={})
         return Networks(config, pool=pool, gate=gate).of(made)
 
