@@ -1,0 +1,144 @@
+"""The JSON that programs read, as plain dictionaries: one probe, one target, one row of the list of targets.
+
+For: the shapes of the public contract. Fields may be added; none may go. Unknown is None, times are RFC 3339 in UTC.
+Not for: sending them (see `web`, `cli`), deciding anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from exporter.config.model import Target
+from exporter.core.catalogue import BY_CODE
+from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
+from exporter.state import readiness_at
+from exporter.transcript import moment
+
+Shape = dict[str, Any]
+
+
+class Entry(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def report(self) -> ProbeReport: ...
+
+
+class Record(Protocol):
+    """What has to be remembered of a target to show it. Unix times; None where there is none."""
+
+    @property
+    def last(self) -> ProbeReport | None: ...
+
+    @property
+    def consecutive_failures(self) -> int: ...
+
+    @property
+    def last_success_at(self) -> float | None: ...
+
+    @property
+    def next_probe_at(self) -> float | None: ...
+
+    @property
+    def history(self) -> Iterable[Entry]: ...
+
+
+def probe_shape(target: Target, report: ProbeReport) -> Shape:
+    """One probe: of `probe --json` and of each entry of a target's history."""
+    return {
+        "target": target.name,
+        "vault": target.vault,
+        "key": target.key_name,
+        "key_version": target.key_version if report.key is None else report.key.version,
+        "started_at": moment(report.started_at),
+        "duration_seconds": _seconds(report.duration),
+        "success": report.success,
+        "vault_side_ready": report.readiness.ready,
+        "why": report.readiness.why,
+        **_failure(report),
+        "tainted": report.tainted,
+        "steps": [_step(result) for result in report.steps],
+    }
+
+
+def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
+    """One target in the list of all; its verdict as old as it is at `now` (Unix time)."""
+    report = None if record is None else record.last
+    readiness = readiness_at(target, report, now)
+    return {
+        "target": target.name,
+        "vault": target.vault,
+        "key": target.key_name,
+        "key_version": target.key_version,
+        "success": None if report is None else report.success,
+        "vault_side_ready": readiness.ready,
+        "why": readiness.why,
+        **_failure(report),
+        "last_probe": None if report is None else moment(report.started_at),
+        "last_success": _moment(None if record is None else record.last_success_at),
+        "labels": dict(target.labels),
+        "instances": [dict(instance) for instance in target.instances],
+    }
+
+
+def target_detail(target: Target, record: Record | None, *, now: float) -> Shape:
+    """One target with its history, the newest first; failures reach back further."""
+    entries = () if record is None else record.history
+    return {
+        **target_row(target, record, now=now),
+        "consecutive_failures": 0 if record is None else record.consecutive_failures,
+        "next_probe": _moment(None if record is None else record.next_probe_at),
+        "history": [{"id": entry.id, **probe_shape(target, entry.report)} for entry in entries],
+    }
+
+
+def _step(result: StepResult) -> Shape:
+    facts = result.facts or Facts()
+    return {
+        "step": result.step.value,
+        "outcome": result.outcome.value,
+        "code": result.code,
+        "symbol": _symbol(result.code),
+        "reason": None if result.reason is None else result.reason.value,
+        "duration_seconds": None if result.outcome is Outcome.SKIPPED else _seconds(result.duration),
+        "phases": {phase.value: _seconds(spent) for phase, spent in facts.phases.items()},
+        "phase_reached": None if facts.phase_reached is None else facts.phase_reached.value,
+        "http_status": facts.status,
+        "service_code": facts.service_code,
+        "inner_code": facts.inner_code,
+        "aadsts": facts.aadsts,
+        "request_id": facts.request_id,
+        "retry_after_seconds": facts.retry_after_seconds,
+        "endpoint": facts.endpoint,
+        "exception": facts.exception,
+        "detail": facts.detail or None,
+        "shared": result.shared,
+    }
+
+
+def _failure(report: ProbeReport | None) -> Shape:
+    """Where the first failure was and what it is called; all None where nothing failed."""
+    failure = None if report is None else report.first_failure
+    if failure is None:
+        return {"step": None, "code": None, "symbol": None, "reason": None}
+    return {
+        "step": failure.step.value,
+        "code": failure.code,
+        "symbol": _symbol(failure.code),
+        "reason": None if failure.reason is None else failure.reason.value,
+    }
+
+
+def _symbol(code: int | None) -> str | None:
+    error = None if code is None else BY_CODE.get(code)
+    return None if error is None else error.symbol
+
+
+def _moment(unix: float | None) -> str | None:
+    return None if unix is None else moment(unix)
+
+
+def _seconds(value: float) -> float:
+    return round(value, 6)  # clocks tell no more

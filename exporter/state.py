@@ -1,0 +1,163 @@
+"""What is remembered of each target between its probes: the last report, runs of failures, last known facts, a history.
+
+For: taking in reports, and saying how old a verdict may get.
+Not for: metrics (see `metrics`), JSON (see `shapes`), files (see `snapshots` and `statefiles`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from exporter.config.model import Target
+from exporter.core.model import KeyFacts, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.history import History
+
+STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
+HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
+SUMMARIES = 10  # failures remembered over a restart
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSummary:
+    """The little of a failure that is worth keeping over a restart. `at` is a Unix time."""
+
+    at: float
+    step: str
+    code: int | None
+    reason: str | None
+    http_status: int | None
+    request_id: str | None
+
+
+@dataclass(slots=True)
+class TargetRecord:
+    """Of one target. Unix times; None where there is none (yet). Last known facts outlive failures."""
+
+    target: Target
+    history: History
+    last: ProbeReport | None = None
+    probes: int = 0
+    failures: int = 0
+    consecutive_failures: int = 0
+    consecutive_unready: int = 0
+    last_probe_at: float | None = None  # when the last probe began
+    last_success_at: float | None = None  # when the last good one began
+    next_probe_at: float | None = None
+    verdict: Readiness | None = None
+    verdict_at: float | None = None
+    key: KeyFacts | None = None
+    vault: VaultHeaders = field(default_factory=VaultHeaders)
+    tenant: str | None = None
+    last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
+
+    def take_in(self, report: ProbeReport) -> None:
+        self.last, self.last_probe_at = report, report.started_at
+        self.verdict, self.verdict_at = report.readiness, report.started_at
+        self.probes += 1
+        if report.success:
+            self.consecutive_failures, self.last_success_at = 0, report.started_at
+        else:
+            self.failures += 1
+            self.consecutive_failures += 1
+            self.last_failures.append(_summary(report))
+        self.consecutive_unready = self._unready_after(report)
+        self._learn(report)
+
+    def _unready_after(self, report: ProbeReport) -> int:
+        """A probe without a verdict ends no run, unless nothing failed in it."""
+        if report.readiness.ready is False:
+            return self.consecutive_unready + 1
+        return 0 if report.readiness.ready or report.success else self.consecutive_unready
+
+    def _learn(self, report: ProbeReport) -> None:
+        self.key = report.key or self.key
+        self.tenant = report.tenant or self.tenant
+        for result in report.steps:
+            if result.step is not Step.TOKEN and result.facts is not None and result.facts.vault is not None:
+                self.vault = _merged(self.vault, result.facts.vault)
+
+
+class State:
+    """The records of all targets. Used from the event loop only."""
+
+    def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
+        """`history_limit` probes and as many failures per target, fewer where all targets together exceed `history_bytes`."""
+        self._limit = history_limit
+        self._bytes = history_bytes
+        self._records: dict[str, TargetRecord] = {}
+        self._probes = 0
+
+    def record(self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None) -> TargetRecord:
+        """Take in one finished probe of a target, as the target was when it was probed."""
+        record = self.expect(target)
+        record.take_in(report)
+        record.next_probe_at = next_probe_at
+        self._probes += 1
+        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records))
+        return record
+
+    def expect(self, target: Target) -> TargetRecord:
+        """The record of a target, made if need be. What was known of another vault or key under this name is given up."""
+        record = self._records.get(target.name)
+        if record is None or record.target.vault != target.vault:
+            record = self._records[target.name] = TargetRecord(target, History(self._limit))
+        elif record.target.key != target.key:
+            record.key = record.verdict = record.verdict_at = None
+        record.target = target
+        return record
+
+    def get(self, name: str) -> TargetRecord | None:
+        return self._records.get(name)
+
+    def forget(self, name: str) -> None:
+        self._records.pop(name, None)
+
+    def stale(self, now: float) -> set[str]:
+        """Names of the targets whose verdict has become too old by `now` (Unix time)."""
+        return {
+            name
+            for name, record in self._records.items()
+            if record.last is not None and is_stale(record.target, record.last, now)
+        }
+
+    @property
+    def history_size(self) -> int:
+        """Bytes of all histories."""
+        return sum(record.history.size for record in self._records.values())
+
+
+def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
+    return now - report.started_at > STALE_INTERVALS * target.interval
+
+
+def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
+    """The verdict as it stands at `now` (Unix time): the last probe's, unless there is none or it is too old."""
+    if report is None:
+        return Readiness(ready=None, why="no_probe_yet")
+    return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
+
+
+def _merged(known: VaultHeaders, told: VaultHeaders) -> VaultHeaders:
+    """A header that is missing in one answer is not unlearned."""
+    return replace(
+        known,
+        region=told.region or known.region,
+        service_version=told.service_version or known.service_version,
+        connection=told.connection or known.connection,
+    )
+
+
+def _summary(report: ProbeReport) -> FailureSummary:
+    failure = report.first_failure
+    if failure is None:  # nothing failed, and nothing succeeded either
+        return FailureSummary(report.started_at, "", None, None, None, None)
+    facts = failure.facts
+    return FailureSummary(
+        at=report.started_at,
+        step=failure.step.value,
+        code=failure.code,
+        reason=None if failure.reason is None else failure.reason.value,
+        http_status=None if facts is None else facts.status,
+        request_id=None if facts is None else facts.request_id,
+    )
