@@ -1,0 +1,75 @@
+"""Processes that the tests beside this file start, and questions to ask them over HTTP."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def fetch(url: str, **parameters: str) -> str:
+    async with aiohttp.ClientSession(raise_for_status=True) as session, session.get(url, params=parameters) as answer:
+        return await answer.text()
+
+
+async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> str:
+    """The first good answer of `url`; a TimeoutError where there is none in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                if good(text := await fetch(url)):
+                    return text
+            await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def running(log: Path, *command: str | Path, environment: dict[str, str] | None = None) -> AsyncIterator[None]:
+    """A process that writes to `log`, ended with SIGTERM, and with SIGKILL where that is not enough."""
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=out, stderr=out, env={**os.environ, **(environment or {})}
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                async with asyncio.timeout(10):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """The query API of a running server."""
+
+    url: str
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        return json.loads(await fetch(f"{self.url}/api/v1/query", query=expression))["data"]["result"]
+
+    async def eventually(
+        self, expression: str, good: Callable[[list[dict[str, Any]]], bool], *, seconds: float = 45
+    ) -> list[dict[str, Any]]:
+        result: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while not good(result := await self.query(expression)):  # noqa: ASYNC110 - it is another process that changes
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            pytest.fail(f"{expression} gave only {result}")
+        return result
