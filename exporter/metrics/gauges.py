@@ -106,7 +106,7 @@ def of_standing(standing: Standing) -> Values:
 
 
 def of_key(key: KeyFacts | None) -> Values:
-    """What the vault last said of the key version."""
+    """What the vault says of the key version; nothing, rather than no series, where it was not read."""
     if key is None:
         return {}
     info = (("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits)))

@@ -1,4 +1,4 @@
-"""What is last known of a target, kept while probes fail: the key, the vault's headers, the tenant, the TLS issuer.
+"""What is last known of a target, kept while probes fail: the vault's headers, the tenant, the TLS issuer.
 
 For: learning from a report and saying which part of the path to the vault changed.
 Not for: counting those changes (see `tally`), showing values (see `gauges`), or surviving a restart (see `state`).
@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from exporter.core.model import Facts, KeyFacts, ProbeReport, Step, VaultHeaders
+from exporter.core.model import Facts, ProbeReport, Step, VaultHeaders
 
 
 @dataclass(slots=True)
 class Known:
     """None where nothing is known yet."""
 
-    key: KeyFacts | None = None
     tenant: str | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tls_issuer: str | None = None
 
     def learn(self, report: ProbeReport) -> tuple[str, ...]:
         """Takes over what the report tells; returns the parts of the path that changed, each at most once."""
-        self.key = report.key or self.key
         self.tenant = report.tenant or self.tenant
         before = self._path()
         for facts in _vault_facts(report):

@@ -85,7 +85,6 @@ class Recorder(Instruments):
         if kept is None:
             kept = self._kept[target.name] = _Kept(target, module, _base_of(target))
         elif kept.target.key != target.key:
-            kept.known.key = None
             self._show_target(kept, {name: [] for name in _KEY_FAMILIES})
         kept.target, kept.module = target, module
         kept.tally.expect(target, module)
@@ -120,7 +119,7 @@ class Recorder(Instruments):
         kept.tally.path_changed(kept.known.learn(report))
         self._show_counters(kept)
         self._show_target(kept, gauges.of_report(kept.target, report) | gauges.of_standing(standing))
-        self._show_known(kept)
+        self._show_known(kept, report.key)
         self._show_endpoints(report)
         self._show_budget(kept.target.vault, report)
 
@@ -134,9 +133,8 @@ class Recorder(Instruments):
     ) -> None:
         """What was known of an added target before a restart."""
         kept = self._kept[name]
-        kept.known.key = key
         kept.known.vault = vault or kept.known.vault
-        self._show_known(kept)
+        self._show_known(kept, key)
         if last_success_at is not None:
             self._show_target(kept, {"ekm_last_success_timestamp_seconds": [((), last_success_at)]})
 
@@ -193,8 +191,9 @@ class Recorder(Instruments):
         ]
         self._exposition.put("ekm_step_duration_seconds", kept.target.name, "".join(text))
 
-    def _show_known(self, kept: _Kept) -> None:
-        self._show_target(kept, gauges.of_key(kept.known.key) | gauges.of_vault(kept.known.vault))
+    def _show_known(self, kept: _Kept, key: KeyFacts | None) -> None:
+        """Where `key` is None, what is shown of it stays."""
+        self._show_target(kept, gauges.of_key(key) | gauges.of_vault(kept.known.vault))
         if kept.known.tenant != kept.tenant_shown:
             self._show_config(kept)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 
 import pytest
+from prometheus_client import enable_created_metrics
 
 from exporter import scheduler
 from exporter.metrics.instruments import SKIP_REASONS
@@ -75,6 +76,7 @@ def test_a_reason_or_endpoint_outside_the_closed_list_is_an_error(method):
 
 
 def test_the_process_and_python_are_described_and_nothing_has_a_time_of_creation():
+    enable_created_metrics()
     names = names_in(scrape(a_recorder(a_target())))
 
     assert {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"} <= names

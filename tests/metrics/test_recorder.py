@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.model import Module, Settings
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Generation, Mode, Outcome, Phase, Step, Vantage
+from exporter.core.model import Generation, Mode, Phase, Step, Vantage
 from tests.metrics.scenes import (
     START,
     Standing,
@@ -418,6 +418,17 @@ def test_a_managed_hsm_publishes_no_limit_and_has_no_budget():
     assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
 
 
+def test_a_vault_that_was_forgotten_comes_back_with_an_empty_budget():
+    recorder = after(a_report())
+    recorder.forget("t")
+    recorder.add_target(a_target(), Module(name="default"))
+    assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
+
+    recorder.record(a_report(steps=[silent(Step.CHALLENGE)]), Standing())
+
+    assert shown_budget(recorder) == pytest.approx(1 / 4000)
+
+
 def shown_budget(recorder):
     return series(scrape(recorder))["ekm_request_budget_ratio", ("vault", "contoso.vault.azure.net")]
 
@@ -560,8 +571,3 @@ def test_without_a_scheduler_metrics_has_counters_and_histograms_of_targets_but_
     assert of_targets == COUNTERS
     assert shown(recorder, "ekm_probes_total") == {(): 1}
     assert "ekm_request_budget_ratio" in names_in(scrape(recorder))
-
-
-def test_success_speaks_of_all_steps_that_were_made():
-    report = a_report()
-    assert {result.outcome for result in report.steps} == {Outcome.OK}
