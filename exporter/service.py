@@ -55,6 +55,7 @@ async def serve(config: Config, options: RunOptions) -> None:
     try:
         await service.start()
         await stop.wait()
+        _log.info("stopping")
     finally:
         await service.stop()
 
@@ -118,7 +119,6 @@ class Service:
         await self._web.stop()
         await self._prober.aclose()
         self._lag.stop()
-        _log.info("stopped")
 
     @property
     def ready(self) -> bool:

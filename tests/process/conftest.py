@@ -1,0 +1,173 @@
+"""Whole processes: the simulator and the exporter, started as a user starts them."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+STARTED = 20.0  # seconds that a process may take to say that it is there
+
+# Marks that must not come back out of any process, each the secret of another kind of credential.
+SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}
+
+CONFIG = """\
+global: {interval: 1s, timeout: 500ms, min_interval: 1s, connector_generation: classic, vantage: sql_host}
+credentials:
+  sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: sql-prod, expires_on: 2099-01-01}
+  sql-typed: {type: connector_secret, secret_file: sql-typed, expires_on: 2099-01-01}
+target_defaults: {credential: sql-prod, labels: {env: test, team: dba}}
+targets:
+  - {name: fine, vault: vault-fine, key: KeyA/4f1c8e2a9b7d4036a5e1c7f20b9d8346, instances: [{sql_instance: SQL01, host: n1, ag: AG1}]}
+  - {name: typed, vault: vault-typed, key: KeyB/0a9e7d5c3b1f4862904e6d8c2a7f5b13, credential: sql-typed, interval: 1h, timeout: 10s}
+  - {name: broken, vault: vault-broken, key: KeyC/7c5a3f1e9d8b4620813e5c7a9f0d2b46, instances: [{sql_instance: SQL02, host: n2}]}
+"""
+
+
+@dataclass
+class Running:
+    """A started command and everything it has printed."""
+
+    process: asyncio.subprocess.Process
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    readers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.out + self.err)
+
+    async def read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
+        async for line in stream:
+            lines.append(line.decode())  # noqa: PERF401 - what has come so far is looked at meanwhile
+
+    async def said(self, pattern: str) -> re.Match[str]:
+        """The first thing printed that matches; fails with the whole output if the process ends or takes too long."""
+        async with asyncio.timeout(STARTED):
+            while (match := re.search(pattern, self.text)) is None:
+                assert self.process.returncode is None, self.text
+                await asyncio.sleep(0.02)
+        return match
+
+    async def stop(self, number: int = signal.SIGTERM, *, within: float = 5.0) -> int:
+        """The exit code after a signal."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await self.end(within=within)
+
+    async def end(self, *, within: float = 20.0) -> int:
+        async with asyncio.timeout(within):
+            code = await self.process.wait()
+            await asyncio.gather(*self.readers)
+        return code
+
+
+@pytest.fixture
+async def command():
+    """Starts `ekm-exporter ARGUMENTS` with every warning an error; what still runs at the end is killed."""
+    started: list[Running] = []
+
+    async def start(*arguments: object, **environment: str) -> Running:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "dev", "-W", "error", "-m", "exporter", *map(str, arguments)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environment},
+        )
+        running = Running(process)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for stream, lines in ((process.stdout, running.out), (process.stderr, running.err)):
+            running.readers.append(asyncio.create_task(running.read(stream, lines)))
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        with contextlib.suppress(ProcessLookupError):
+            running.process.kill()
+        await running.end()
+
+
+@dataclass
+class World:
+    """A simulator that serves `CONFIG`; `config` is the configuration that reaches it."""
+
+    config: Path
+    management: str
+
+    async def break_(self, **fault: object) -> None:
+        async with aiohttp.ClientSession() as session, session.post(f"{self.management}/sim/fault", json=fault) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def repair(self) -> None:
+        async with aiohttp.ClientSession() as session, session.delete(f"{self.management}/sim/fault") as answer:
+            assert answer.status == 200
+
+    async def requests(self) -> list[dict[str, object]]:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.management}/sim/requests") as answer:
+            return json.loads(await answer.text())["requests"]
+
+
+@pytest.fixture
+async def world(command, tmp_path):
+    source = tmp_path / "ekm.yml"
+    source.write_text(CONFIG)
+    for name, secret in SECRETS.items():
+        (tmp_path / name).write_text(secret + "\n")
+        (tmp_path / name).chmod(0o600)
+    ports = ("--sim.port", 0, "--sim.management-port", 0)
+    simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
+    match = await simulator.said(r"management port: (http://\S+)")
+    return World(tmp_path / "sim" / "ekm.yml", match[1])
+
+
+@pytest.fixture
+def exporter(command, world):
+    """Starts `run` against the simulator; gives the process and its address, by default once every target has been probed."""
+
+    async def start(*flags: object, wait: bool = True) -> tuple[Running, str]:
+        running = await command("run", "--config.file", world.config, "--web.listen-address", "127.0.0.1:0", *flags)
+        url = (await running.said(r"url=(http://\S+)"))[1]
+        async with asyncio.timeout(STARTED):
+            while wait and (await fetch(f"{url}/-/ready", status=None))[0] != 200:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+        return running, url
+
+    return start
+
+
+async def fetch(url: str, *, status: int | None = 200, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        text = await answer.text()
+    assert status in (None, answer.status), f"{answer.status}: {text}"
+    return answer.status, text
+
+
+@pytest.fixture
+def get():
+    return fetch
+
+
+@pytest.fixture
+def samples():
+    """The values in an exposition of the samples of one name that have these labels."""
+
+    def ask(text: str, name: str, **labels: str) -> list[float]:
+        return [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+
+    return ask

@@ -1,0 +1,191 @@
+"""`run` as a user runs it: what it shows, how it ends, what it keeps to itself."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+
+import pytest
+
+# What is done to one vault, and the code and reason that it must have. None of it may reach the other targets.
+FAULTS = [
+    ({"vault": "vault-broken", "scenario": "unwrap_forbidden"}, "3077"),
+    ({"vault": "vault-broken", "fault": "throttled"}, "3011"),
+    ({"vault": "vault-broken", "fault": "throttled", "retry_after": 5}, "3011"),
+    ({"vault": "vault-broken", "fault": "silent"}, "3008"),
+    ({"vault": "vault-broken", "fault": "tls_untrusted"}, "3008"),
+    ({"vault": "vault-broken", "fault": "foreign_authority"}, "3001"),
+    ({"vault": "vault-broken", "fault": "status", "status": 500}, "3013"),
+]
+
+
+async def until(check, seconds=15.0):
+    """What `check` gives once it gives something."""
+    async with asyncio.timeout(seconds):
+        while not (found := await check()):  # noqa: ASYNC110 - the other process tells nobody
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporter, world, get, samples):
+    running, url = await exporter()
+
+    async def code_is(code):
+        _, text = await get(f"{url}/metrics")
+        return text if samples(text, "ekm_last_failure_info", target="broken", code=code) else None
+
+    for fault, code in FAULTS:
+        await world.break_(**fault)
+        text = await until(lambda code=code: code_is(code))
+        assert samples(text, "ekm_probe_success", target="broken") == [0]
+        await world.repair()
+
+    async def well():
+        _, text = await get(f"{url}/metrics")
+        return text if samples(text, "ekm_probe_success", target="broken") == [1] else None
+
+    text = await until(well)
+    for target in ("fine", "typed"):
+        assert samples(text, "ekm_probe_failures_total", target=target) == [0]
+        assert samples(text, "ekm_vault_side_ready", target=target) == [1]
+    assert samples(text, "ekm_exporter_internal_errors_total") == [0]
+    assert await running.stop() == 0
+    assert "Traceback" not in running.text
+
+
+async def test_the_vault_is_really_asked_to_wrap_and_unwrap(exporter, world, get, samples):
+    running, url = await exporter()
+    _, text = await get(f"{url}/metrics")
+    await running.stop()
+    asked = {(row["host"], row["operation"], row["status"]) for row in await world.requests()}
+    host = "vault-fine.vault.azure.net"
+    assert {(host, "challenge", 401), (host, "get", 200), (host, "wrapKey", 200), (host, "unwrapKey", 200)} <= asked
+    assert samples(text, "ekm_exporter_requests_total", endpoint="vault")[0] >= 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_stops_within_five_seconds_in_the_middle_of_probes(exporter, world, number):
+    await world.break_(authority="login.microsoftonline.com", fault="silent")
+    await world.break_(vault="vault-broken", fault="silent")
+    running, _ = await exporter(wait=False)
+    await until(world.requests)
+    assert await running.stop(number) == 0
+    assert "Traceback" not in running.text
+    assert "Unclosed" not in running.text
+    assert "Warning" not in running.text
+
+
+async def test_a_port_in_use_is_one_clear_line(command, world):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        running = await command("run", "--config.file", world.config, "--web.listen-address", address)
+        assert await running.end() == 2
+    errors = [line for line in running.err if "warning" not in line]
+    assert errors == [f"ekm-exporter: cannot listen on {address}: address already in use\n"]
+
+
+async def test_a_bad_configuration_is_told_line_by_line_and_starts_nothing(command, tmp_path):
+    bad = tmp_path / "bad.yml"
+    bad.write_text("global: {interval: 5x}\ntargets:\n  - {name: a, vault: http://x, key: k, credential: nobody}\n")
+    for verb in (["run"], ["run", "--config.check"], ["check"], ["probe", "a"], ["simulate", "--out", tmp_path / "s"]):
+        running = await command(*verb, "--config.file", bad)
+        assert await running.end() == 2
+        assert "Traceback" not in running.text
+        assert re.search(r"bad\.yml:1:20: global\.interval: ", running.text), running.text
+        assert re.search(r"bad\.yml:3:\d+: targets\[0\]\.vault: ", running.text)
+
+
+async def test_bad_usage_is_exit_code_2(command):
+    for arguments in ([], ["run"], ["run", "--shard", "3/3"], ["nonsense"]):
+        running = await command(*arguments)
+        assert await running.end() == 2
+        assert "Traceback" not in running.text
+
+
+async def test_no_secret_and_no_token_leaves_the_process(exporter, command, world, get):
+    """Marked secrets are planted, everything is asked for and broken, and all of it is searched."""
+    running, url = await exporter("--log.level", "debug")
+    emitted = []
+    for fault in (
+        {"vault": "vault-broken", "scenario": "unwrap_forbidden"},
+        {"application": "sql-prod", "fault": "secret_wrong"},
+        {"application": "sql-typed", "fault": "secret_expired"},
+        {"authority": "login.microsoftonline.com", "fault": "html"},
+    ):
+        await world.break_(**fault)
+        await asyncio.sleep(1.2)
+        _, listed = await get(f"{url}/api/v1/targets/broken")
+        newest = re.findall(r'"id": ?"([^"]+)"', listed)
+        pages = ["/", "/metrics", "/targets", "/targets/broken", "/config", "/api/v1/targets", "/sd/targets"]
+        pages += [f"/probe?target={name}&debug=true" for name in ("fine", "typed", "broken")]
+        pages += [f"/targets/broken/probes/{newest[0]}"] if newest else []
+        emitted += [(await get(url + page))[1] for page in pages] + [listed]
+        for flags in ([], ["--json"]):
+            probe = await command("probe", "broken", "--config.file", world.config, *flags)
+            await probe.end()
+            emitted.append(probe.text)
+        await world.repair()
+    check = await command("check", "--config.file", world.config, "--print-effective", "--cost")
+    await check.end()
+    await running.stop()
+    everything = "\n".join([*emitted, check.text, running.text])
+    assert len(everything) > 50_000
+    assert "MARKED" not in everything
+    assert re.search("eyJ[A-Za-z0-9_-]{16}", everything) is None  # how every token of the simulator begins
+
+
+async def test_probe_tells_a_person_what_happened_and_a_script_whether_it_went_well(command, world):
+    good = await command("probe", "fine", "--config.file", world.config)
+    assert await good.end() == 0
+    assert "vault side ready, seen from the SQL host" in good.text
+    await world.break_(application="sql-prod", fault="secret_expired")
+    bad = await command("probe", "fine", "--config.file", world.config)
+    assert await bad.end() == 1
+    for words in ("3303", "ErrorGetTokenBadCredentials", "secret_expired", "AADSTS7000222", "wrap_key", "skipped"):
+        assert words in bad.text
+    told = await command("probe", "fine", "--config.file", world.config, "--json")
+    assert await told.end() == 1
+    report = json.loads("".join(told.out))
+    assert (report["step"], report["code"], report["reason"], report["vault_side_ready"]) == (
+        "token",
+        3303,
+        "secret_expired",
+        False,
+    )
+    assert [step["outcome"] for step in report["steps"]] == ["ok", "failed", "skipped", "skipped", "skipped"]
+
+
+async def test_probe_names_what_it_does_not_know(command, world):
+    for arguments, words in ((["fin"], "did you mean 'fine'"), (["fine", "--credential", "sql-prd"], "did you mean 'sql-prod'")):
+        running = await command("probe", *arguments, "--config.file", world.config)
+        assert await running.end() == 2
+        assert words in running.text
+
+
+async def test_without_a_scheduler_it_probes_only_when_asked_and_is_ready_at_once(exporter, get, samples):
+    running, url = await exporter("--no-scheduler")
+    _, text = await get(f"{url}/metrics")
+    assert samples(text, "ekm_probes_total", target="fine") == [0]
+    assert samples(text, "ekm_probe_success") == []
+    _, answer = await get(f"{url}/probe?target=fine")
+    assert samples(answer, "probe_success") == [1]
+    assert len(samples(answer, "ekm_probe_step_duration_seconds")) == 5
+    _, text = await get(f"{url}/metrics")
+    assert samples(text, "ekm_probes_total", target="fine") == [1]
+    assert samples(text, "ekm_probe_success") == []
+    _, text = await get(f"{url}/probe?target=nobody", status=400)
+    await running.stop()
+    assert "nobody" in text
+
+
+async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, samples, world):
+    """The target `typed` is due once an hour."""
+    running, url = await exporter("--shard", "0/1")
+    _, answer = await get(f"{url}/probe?target=typed&module=default", **{"X-Prometheus-Scrape-Timeout-Seconds": "5"})
+    _, text = await get(f"{url}/metrics")
+    await running.stop()
+    assert samples(answer, "ekm_probe_success", target="typed") == [1]
+    assert samples(text, "ekm_probes_total", target="typed") == [1]
+    rows = await world.requests()
+    assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "get")] == [2]
