@@ -129,11 +129,13 @@ class Recorder(Instruments):
         *,
         key: KeyFacts | None = None,
         vault: VaultHeaders | None = None,
+        tenant: str | None = None,
         last_success_at: float | None = None,
     ) -> None:
         """What was known of an added target before a restart."""
         kept = self._kept[name]
         kept.known.vault = vault or kept.known.vault
+        kept.known.tenant = tenant or kept.known.tenant
         self._show_known(kept, key)
         if last_success_at is not None:
             self._show_target(kept, {"ekm_last_success_timestamp_seconds": [((), last_success_at)]})

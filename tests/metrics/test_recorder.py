@@ -325,11 +325,12 @@ def test_entras_certificate_is_no_part_of_the_path_to_the_vault():
 
 def test_what_was_known_before_a_restart_can_be_recalled():
     recorder = a_recorder(a_target())
-    recorder.recall("t", key=a_key(expires=START), vault=headers(), last_success_at=START - 60)
+    recorder.recall("t", key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60)
 
     assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START}
     assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 60}
     assert shown(recorder, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
+    assert lines_of(scrape(recorder), "ekm_target_info", 'tenant="11111111"')
     assert shown(recorder, "ekm_probe_success") == {}
 
 
