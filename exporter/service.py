@@ -19,6 +19,7 @@ from exporter.core.model import Outcome, ProbeReport, Step
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
 from exporter.looplag import LoopLag
+from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
@@ -73,7 +74,7 @@ class Service:
         concurrency = self.config.settings.concurrency
         self._lag = LoopLag()
         self._log = ProbeLog()
-        self._state = State(history_limit=options.history_limit)
+        self._memory = Memory(State(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
         tell = Listeners(
             bug=self._bug,
@@ -94,7 +95,8 @@ class Service:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listens first, so that a taken port costs no probe. Raises ListenError."""
+        """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""
+        self._memory.open()
         await self._web.start()
         self._started = asyncio.get_running_loop().time()
         self._lag.start()
@@ -102,6 +104,10 @@ class Service:
         self.recorder.reloaded(successful=True, at=self.started_at)
         for target in self.config.targets.values():
             self.recorder.add_target(target, self.config.modules[target.module])
+            known = self._memory.recall(target)
+            self.recorder.recall(
+                target.name, key=known.key, vault=known.vault, tenant=known.tenant, last_success_at=known.last_success_at
+            )
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
@@ -118,6 +124,7 @@ class Service:
         await self._scheduler.aclose()
         await self._web.stop()
         await self._prober.aclose()
+        await self._memory.aclose()
         self._lag.stop()
 
     @property
@@ -127,7 +134,7 @@ class Service:
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
 
     def record_of(self, target: str) -> TargetRecord | None:
-        return self._state.get(target)
+        return self._memory.state.get(target)
 
     async def probe(
         self,
@@ -154,7 +161,7 @@ class Service:
         self._take_in(target, report)
 
     def _take_in(self, target: Target, report: ProbeReport) -> None:
-        record = self._state.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
+        record = self._memory.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
         self.recorder.record(report, record)
         self._log.record(target, report)
 
@@ -175,7 +182,7 @@ class Service:
         stale: set[str] = set()
         while True:
             self.recorder.ready(ready=self.ready)
-            now_stale = self._state.stale(time.time())
+            now_stale = self._memory.state.stale(time.time())
             for name in now_stale - stale:
                 self.recorder.drop_verdict(name)
             stale = now_stale

@@ -1,0 +1,66 @@
+"""The command line: the one place where the parts are put together.
+
+For: arguments, exit codes (0 fine, 1 a probe or check failed, 2 bad usage or configuration, 3 internal error) and the
+choice of a command. Each command has a module of its own.
+Not for: anything that another program could want to import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from exporter import __version__
+from exporter.cli import check, explain, probe, run, simulate
+
+EXAMPLES = """\
+examples:
+  ekm-exporter demo                                        a running exporter with live failures, no Azure needed
+  ekm-exporter check --config.file ekm.yml                 every problem of a configuration, with line and column
+  ekm-exporter run --config.file ekm.yml                   the exporter
+  ekm-exporter probe contoso-key0 --config.file ekm.yml    one probe now, step by step
+  ekm-exporter explain 3303                                what a number in SQL Server's error log means
+  ekm-exporter codes --format table                        the whole catalogue
+  ekm-exporter simulate --config.file ekm.yml --out sim    a vault to break, for game days
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ekm-exporter",
+        description="Makes SQL Server's Azure Key Vault round trip before SQL Server has to, and says what it would have said.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ekm-exporter {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    run.add_parser(commands)
+    check.add_parser(commands)
+    probe.add_parser(commands)
+    explain.add_parsers(commands)
+    simulate.add_parsers(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; a bug is one line on stderr, not a traceback."""
+    args = build_parser().parse_args(arguments)
+    try:
+        code: int = args.handler(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `ekm-exporter codes | head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("EKM_DEBUG"):
+            raise
+        print(f"ekm-exporter: internal error: {type(error).__name__} (set EKM_DEBUG=1 for the traceback)", file=sys.stderr)
+        return 3
+    return code
