@@ -54,12 +54,13 @@ def load_certificate(data: bytes, password: str | None) -> Certificate:
 
 def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
     try:
-        key, certificate, _ = pkcs12.load_key_and_certificates(data, password)
+        key, certificate, others = pkcs12.load_key_and_certificates(data, password)
     except ValueError:  # no PFX at all, or another password
         return Certificate(Fault.PFX_UNREADABLE)
     except UnsupportedAlgorithm:
         return Certificate(Fault.PFX_KEY_UNUSABLE)
-    return _judge(certificate, key, _PFX)
+    # Without a key, no certificate is "the" one: they all stand among the others.
+    return _judge(certificate or next(iter(others), None), key, _PFX)
 
 
 def _load_pem(data: bytes, password: bytes | None) -> Certificate:

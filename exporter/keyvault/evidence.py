@@ -147,6 +147,8 @@ def _tls(error: ssl.SSLError, scene: Scene) -> Fault:
 
 
 def _os_error(error: OSError, scene: Scene) -> Fault:
+    if error.filename is not None:  # a file that an identity needs, not a connection
+        return Fault.IDENTITY_UNAVAILABLE
     numbers = {error.errno} if error.errno is not None else {int(number) for number in _ERRNO_TEXT.findall(str(error))}
     telling = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
     if telling is None:

@@ -7,7 +7,7 @@ import pytest
 from exporter.config.model import Config, Module, Settings
 from exporter.keyvault import Networks, VaultSession
 from exporter.threads import DaemonPool
-from tests.keyvault.wire import ENTRA, VAULT, Authority, FakeVault, Wire
+from tests.keyvault.wire import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,11 @@ def authority(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stranger(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("stranger"), "Unknown CA")
+
+
+@pytest.fixture(scope="session")
+def principal(authority):
+    return Principal(authority)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from exporter.core.answers import decode, encode
@@ -198,3 +199,55 @@ class FakeVault:
             "key": {"kid": self.kid, "kty": "RSA", "n": encode(n), "e": encode(e), "key_ops": ["wrapKey", "unwrapKey"]},
             "attributes": {"enabled": True},
         }
+
+
+class Principal:
+    """A service principal's certificate in every shape, good and bad."""
+
+    def __init__(self, authority):
+        self.key, self.other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+        self.elliptic = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "principal")])
+        self.certificate = authority._sign(name, self.key.public_key(), NOW - DAY, NOW + DAY)
+        self.elliptic_certificate = authority._sign(name, self.elliptic.public_key(), NOW - DAY, NOW + DAY)
+
+    def good(self):
+        """Name, content and password of each file that works."""
+        yield "plain.pem", self.pem(), None
+        yield "locked.pem", self.certificate_pem() + self.key_pem(b"right"), "right"
+        yield "plain.pfx", self.pfx(None), None
+        yield "locked.pfx", self.pfx(b"right"), "right"
+
+    def pem(self):
+        return self.key_pem() + self.certificate_pem()
+
+    def certificate_pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def key_pem(self, password=None):
+        return _key_pem(self.key, password)
+
+    def other_key_pem(self):
+        return _key_pem(self.other, None)
+
+    def elliptic_key_pem(self):
+        return _key_pem(self.elliptic, None)
+
+    def pfx(self, password, *, key=True, certificate=True):
+        return pkcs12.serialize_key_and_certificates(
+            b"principal",
+            self.key if key else None,
+            self.certificate if certificate else None,
+            None,
+            serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password),
+        )
+
+    def elliptic_pfx(self):
+        return pkcs12.serialize_key_and_certificates(
+            b"principal", self.elliptic, self.elliptic_certificate, None, serialization.NoEncryption()
+        )
+
+
+def _key_pem(key, password):
+    lock = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)

@@ -1,0 +1,45 @@
+"""Certificate files: every mistake has its own name."""
+
+import pytest
+
+from exporter.core.faults import Fault
+from exporter.keyvault.certificate import load_certificate
+
+
+def test_good_files_load_with_and_without_a_password(principal):
+    for name, content, password in principal.good():
+        loaded = load_certificate(content, password)
+        assert loaded.fault is Fault.NONE, name
+        assert b"PRIVATE KEY" in loaded.pem
+        assert b"PRIVATE KEY" not in repr(loaded).encode()
+
+
+def test_a_password_for_a_file_without_one_does_no_harm(principal):
+    assert load_certificate(principal.pem(), "needless").fault is Fault.NONE
+
+
+@pytest.mark.parametrize(
+    ("make", "password", "fault"),
+    [
+        (lambda p: p.pfx(b"right"), "wrong", Fault.PFX_UNREADABLE),
+        (lambda p: p.pfx(b"right"), None, Fault.PFX_UNREADABLE),
+        (lambda p: p.pfx(b"right")[:200], "right", Fault.PFX_UNREADABLE),
+        (lambda _p: b"\x00\x01nonsense", None, Fault.PFX_UNREADABLE),
+        (lambda _p: b"", None, Fault.PFX_UNREADABLE),
+        (lambda p: p.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE),
+        (lambda p: p.pfx(None, key=False), None, Fault.PFX_NO_PRIVATE_KEY),
+        (lambda p: p.elliptic_pfx(), None, Fault.PFX_NOT_RSA),
+        (lambda p: p.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
+        (lambda p: p.certificate_pem(), None, Fault.PEM_NO_PRIVATE_KEY),
+        (lambda p: p.certificate_pem() + p.elliptic_key_pem(), None, Fault.PEM_NOT_RSA),
+        (lambda p: p.certificate_pem() + p.key_pem(b"right"), "wrong", Fault.PEM_KEY_UNUSABLE),
+        (lambda p: p.certificate_pem() + p.key_pem(b"right"), None, Fault.PEM_KEY_UNUSABLE),
+        (lambda p: p.certificate_pem()[:300] + p.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
+        (lambda p: p.certificate_pem() + p.other_key_pem(), None, Fault.PEM_KEY_UNUSABLE),
+        (lambda p: p.certificate_pem() + p.key_pem()[:300], None, Fault.PEM_KEY_UNUSABLE),
+    ],
+)
+def test_a_mistake_has_its_own_name(principal, make, password, fault):
+    loaded = load_certificate(make(principal), password)
+    assert loaded.fault is fault
+    assert loaded.pem is None
