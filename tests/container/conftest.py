@@ -100,7 +100,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)]
+    reports = [
+        report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)
+    ]
     if any(report.nodeid.startswith("tests/container/") for report in reports):
         terminalreporter.write_line(
             "container: built on Debian's Python, which stands in for the official image; that image's digest and layout are untested",
