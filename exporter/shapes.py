@@ -86,12 +86,21 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
 def target_detail(target: Target, record: Record | None, *, now: float) -> Shape:
     """One target with its history, the newest first; failures reach back further."""
     entries = () if record is None else record.history
+    return {**target_standing(target, record, now=now), "history": [entry_shape(target, entry) for entry in entries]}
+
+
+def target_standing(target: Target, record: Record | None, *, now: float) -> Shape:
+    """One target without its history, for whoever sends the entries one after the other: unpacking all takes a while."""
     return {
         **target_row(target, record, now=now),
         "consecutive_failures": 0 if record is None else record.consecutive_failures,
         "next_probe": _moment(None if record is None else record.next_probe_at),
-        "history": [{"id": entry.id, **probe_shape(target, entry.report)} for entry in entries],
     }
+
+
+def entry_shape(target: Target, entry: Entry) -> Shape:
+    """One entry of a target's history."""
+    return {"id": entry.id, **probe_shape(target, entry.report)}
 
 
 def _step(result: StepResult) -> Shape:

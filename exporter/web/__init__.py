@@ -3,3 +3,21 @@
 For: everything that answers an HTTP request.
 Not for: probing, keeping state, or knowing what a metric means.
 """
+
+from exporter.web.app import create_app
+from exporter.web.options import WebOptions, web_options
+from exporter.web.ports import Record, Reload, Service
+from exporter.web.server import ListenAddress, ListenError, WebServer, parse_address
+
+__all__ = [
+    "ListenAddress",
+    "ListenError",
+    "Record",
+    "Reload",
+    "Service",
+    "WebOptions",
+    "WebServer",
+    "create_app",
+    "parse_address",
+    "web_options",
+]

@@ -6,6 +6,7 @@ Not for: deciding who may ask, nor for labels of the product's own series.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypedDict
 
 from exporter.config.model import Config, Target
@@ -17,9 +18,9 @@ class Group(TypedDict):
     labels: dict[str, str]
 
 
-def groups(config: Config, *, address: str, timeout_offset: float) -> list[Group]:
+def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[Group]:
     """`address` is this exporter as Prometheus reaches it, host:port; relabelling may put others in its place."""
-    return [Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values()]
+    return (Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
 
 
 def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, str]:

@@ -9,40 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
+from exporter import shapes
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import KeyFacts, ProbeReport
 
 
-class Entry(Protocol):
-    """One remembered probe; `id` is unique within its target and fit for an address."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def report(self) -> ProbeReport: ...
-
-
-class Record(Protocol):
-    """What is remembered of one target. Unix times; None where there is none."""
-
-    @property
-    def last(self) -> ProbeReport | None: ...
-
-    @property
-    def consecutive_failures(self) -> int: ...
-
-    @property
-    def last_success_at(self) -> float | None: ...
-
-    @property
-    def next_probe_at(self) -> float | None: ...
+class Record(shapes.Record, Protocol):
+    """What is remembered of one target, for JSON and for pages."""
 
     @property
     def key(self) -> KeyFacts | None: ...
-
-    @property
-    def history(self) -> Iterable[Entry]: ...
 
 
 class Recorder(Protocol):

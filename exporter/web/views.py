@@ -13,11 +13,11 @@ from enum import IntEnum
 
 from exporter.config.model import Target
 from exporter.core.model import ProbeReport, Readiness, StepResult
+from exporter.state import readiness_at
 from exporter.web.ports import Record
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.
 _AT_ONCE = 250
-_STALE_AFTER_INTERVALS = 3
 
 
 class Urgency(IntEnum):
@@ -53,7 +53,7 @@ class View:
 def view(target: Target, record: Record | None, *, now: float) -> View:
     """`now` is Unix time."""
     report = None if record is None else record.last
-    readiness = _aged(target, report, now)
+    readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
     return View(target, record, report, readiness, _urgency(readiness, report), age)
 
@@ -67,14 +67,6 @@ async def most_urgent_first(views: Iterable[View]) -> list[View]:
         if len(gathered) % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return [each for _, each in sorted(gathered, key=lambda pair: pair[0])]
-
-
-def _aged(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    if report is None:
-        return Readiness(ready=None, why="no_probe_yet")
-    if now - report.started_at > _STALE_AFTER_INTERVALS * target.interval:
-        return Readiness(ready=None, why="stale")
-    return report.readiness
 
 
 def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:

@@ -1,7 +1,5 @@
 """Small real values that the tests of this folder share."""
 
-from dataclasses import dataclass, field
-
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
@@ -78,19 +76,3 @@ def bad(
 def _facts(**values):
     shown = {"phases": {Phase.DNS: 0.001, Phase.WAIT: 0.01}, "phase_reached": Phase.TRANSFER, "endpoint": "contoso:443"}
     return Facts(**(shown | values))
-
-
-@dataclass
-class Kept:
-    id: str
-    report: ProbeReport
-
-
-@dataclass
-class Remembered:
-    last: ProbeReport | None = None
-    consecutive_failures: int = 0
-    last_success_at: float | None = None
-    next_probe_at: float | None = None
-    key: KeyFacts | None = None
-    history: list[Kept] = field(default_factory=list)

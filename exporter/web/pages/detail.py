@@ -6,7 +6,7 @@ Not for: lists of targets, JSON, plain text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from exporter import transcript
 from exporter.config.model import Target
@@ -14,34 +14,37 @@ from exporter.core import durations
 from exporter.core.catalogue import BY_CODE
 from exporter.core.catalogue.render import OWNERS
 from exporter.core.model import KeyFacts, ProbeReport, StepResult, Vantage
-from exporter.web.markup import Child, Html, element
-from exporter.web.pages.layout import Site, cell, code_link, facts, link, page, prose, table
+from exporter.shapes import Entry
+from exporter.web.markup import Child, Html, element, text
+from exporter.web.pages.layout import Site, cell, code_link, facts, foot, head, link, page, prose, table, table_foot, table_head
 from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
-from exporter.web.ports import Entry
 from exporter.web.views import View
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Phases", "What it showed")
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and reason")
 
 
-def target_page(site: Site, view: View, history: Iterable[Entry], *, vantage: Vantage, now: float) -> Html:
-    """`history` newest first; `now` is Unix time."""
-    target, failure = view.target, view.failure
-    return page(
-        site,
-        target.name,
-        element("p", badge(view.urgency), " ", verdict(view, vantage)),
-        element("p", not_tested(), class_="quiet"),
-        None if failure is None or failure.code is None else _advice(site, failure.code),
-        element("h2", "Last probe"),
-        element("p", "No probe has finished yet.") if view.report is None else _steps(view.report),
-        element("p", link(site.probe_now(target.name), "Probe now"), " and show the transcript."),
-        element("h2", "Target"),
-        facts(_about(view, now)),
-        _key(view),
-        element("h2", "History"),
-        table(_HISTORY_COLUMNS, _history(site, target, history), caption="Newest first. Failures are kept longer."),
-    )
+def target_page(site: Site, view: View, history: Sequence[Entry], *, vantage: Vantage, now: float) -> Iterator[Html]:
+    """The whole document in pieces; `history` newest first, `now` Unix time."""
+    yield Html(head(site, view.target.name) + text(_standing(site, view, vantage, now)))
+    yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.")
+    for entry in history:
+        yield _remembered(site, view.target, entry)
+    yield Html(table_foot() + foot(site))
+
+
+def _standing(site: Site, view: View, vantage: Vantage, now: float) -> Iterator[Child]:
+    failure = view.failure
+    yield element("p", badge(view.urgency), " ", verdict(view, vantage))
+    yield element("p", not_tested(), class_="quiet")
+    yield None if failure is None or failure.code is None else _advice(site, failure.code)
+    yield element("h2", "Last probe")
+    yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
+    yield element("p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript.")
+    yield element("h2", "Target")
+    yield facts(_about(view, now))
+    yield _key(view)
+    yield element("h2", "History")
 
 
 def probe_page(site: Site, target: Target, report: ProbeReport, *, vantage: Vantage) -> Html:
@@ -128,15 +131,15 @@ def _key(view: View) -> Child:
     ]
 
 
-def _history(site: Site, target: Target, history: Iterable[Entry]) -> Iterator[Html]:
-    for entry in history:
-        report, failure = entry.report, entry.report.first_failure
-        reason = "" if failure is None else f"{failure.step.value}, {failure.reason.value if failure.reason else 'unknown'}"
-        yield element(
-            "tr",
-            element("th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row"),
-            cell("Result", "success" if report.success else "failed"),
-            cell("Took", transcript.seconds(report.duration), class_="number"),
-            cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
-            cell("Step and reason", reason),
-        )
+def _remembered(site: Site, target: Target, entry: Entry) -> Html:
+    report = entry.report
+    failure = report.first_failure
+    reason = "" if failure is None else f"{failure.step.value}, {failure.reason.value if failure.reason else 'unknown'}"
+    return element(
+        "tr",
+        element("th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row"),
+        cell("Result", "success" if report.success else "failed"),
+        cell("Took", transcript.seconds(report.duration), class_="number"),
+        cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
+        cell("Step and reason", reason),
+    )

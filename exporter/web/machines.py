@@ -1,0 +1,116 @@
+"""The paths that programs read: the exposition, service discovery, JSON, health, reload.
+
+For: turning a request into a call of the service and its answer into bytes.
+Not for: `/probe` (see `probing`), pages (see `people`), the shapes of JSON (see `shapes`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from aiohttp import hdrs, web
+
+from exporter import shapes
+from exporter.web.discovery import groups
+from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
+from exporter.web.options import WebOptions
+from exporter.web.ports import Reload, Service
+from exporter.web.streaming import stream
+
+_JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
+_AT_ONCE = 25
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
+
+class Machines:
+    def __init__(self, service: Service, options: WebOptions, reload: Reload | None) -> None:
+        self._service = service
+        self._options = options
+        self._reload = reload
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        openmetrics = accepts_openmetrics(_header(request, hdrs.ACCEPT))
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        return await stream(
+            request, self._service.recorder.scrape(openmetrics=openmetrics), headers=headers, gzip=_wants_gzip(request)
+        )
+
+    async def discovery(self, request: web.Request) -> web.StreamResponse:
+        address = self._options.external_host or _asked_host(request)
+        found = groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset)
+        return await _send(request, _listed("[", found, "]"))
+
+    async def targets(self, request: web.Request) -> web.StreamResponse:
+        service, now = self._service, time.time()
+        rows = (shapes.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values())
+        return await _send(request, _listed('{"targets": [', rows, "]}"))
+
+    async def target(self, request: web.Request) -> web.StreamResponse:
+        target = self._service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        record = self._service.record_of(target.name)
+        standing = shapes.target_standing(target, record, now=time.time())
+        # A list: a probe that ends while this one is being sent changes the history.
+        entries = [] if record is None else list(record.history)
+        history = (shapes.entry_shape(target, entry) for entry in entries)
+        opening = json.dumps({**standing, "history": []}).removesuffix("]}")
+        return await _send(request, _listed(opening, history, "]}"))
+
+    async def healthy(self, _request: web.Request) -> web.Response:
+        return web.Response(text="Healthy\n")
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        if self._service.ready:
+            return web.Response(text="Ready\n")
+        return web.Response(status=503, text="Not ready: the first probes have not finished yet\n")
+
+    async def reload(self, request: web.Request) -> web.Response:
+        if not _same_site(request):
+            return web.Response(status=403, text="A page of another site may not reload this exporter\n")
+        problems = [] if self._reload is None else list(await self._reload())
+        if problems:
+            return web.Response(status=400, text="".join(f"{problem}\n" for problem in problems))
+        return web.Response(text="Configuration reloaded\n")
+
+
+async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: str) -> AsyncIterator[bytes]:
+    """A long JSON list between two ends, in pieces of some entries, so that no answer holds the event loop for long."""
+    yield opening.encode()
+    separator, pending = "", list[str]()
+    for item in items:
+        pending.append(json.dumps(item))
+        if len(pending) == _AT_ONCE:
+            yield (separator + ", ".join(pending)).encode()
+            separator, pending = ", ", []
+    if pending:
+        yield (separator + ", ".join(pending)).encode()
+    yield closing.encode()
+
+
+async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+    return await stream(request, pieces, headers=_JSON, gzip=_wants_gzip(request))
+
+
+def _header(request: web.Request, name: str) -> str:
+    return ",".join(request.headers.getall(name, []))
+
+
+def _wants_gzip(request: web.Request) -> bool:
+    return accepts_gzip(_header(request, hdrs.ACCEPT_ENCODING))
+
+
+def _asked_host(request: web.Request) -> str:
+    """The Host header where it is one: the address under which whoever asks has just reached us."""
+    host = request.headers.get(hdrs.HOST, "")
+    return host if _HOST.fullmatch(host) else "localhost"
+
+
+def _same_site(request: web.Request) -> bool:
+    """False for a browser that was told to send this by another site. Programs send neither header."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    own = {f"{scheme}://{request.headers.get(hdrs.HOST, '')}" for scheme in ("http", "https")}
+    return request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin") and (origin is None or origin in own)

@@ -1,0 +1,105 @@
+"""The paths that people read: status, targets, probes, codes, the configuration.
+
+For: gathering what a page shows and sending it.
+Not for: markup (see `pages`), JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Iterable
+from importlib.resources import files
+
+from aiohttp import web
+
+from exporter.config.effective import effective
+from exporter.core.catalogue import find
+from exporter.web.markup import Html
+from exporter.web.options import WebOptions
+from exporter.web.pages.detail import probe_page, target_page
+from exporter.web.pages.layout import Site
+from exporter.web.pages.overview import Page, overview
+from exporter.web.pages.reference import explain_page
+from exporter.web.ports import Service
+from exporter.web.streaming import stream
+from exporter.web.views import most_urgent_first, view
+
+_HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+_STYLE = files("exporter.web").joinpath("style.css").read_text("utf-8")
+_STYLE_TAG = hashlib.sha256(_STYLE.encode()).hexdigest()[:16]
+_DAY_SECONDS = 86400
+
+
+class People:
+    def __init__(self, service: Service, options: WebOptions) -> None:
+        self._service = service
+        self._site = Site(options.link_prefix, service.version, style=_STYLE_TAG)
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        return await self._list(request, "Status")
+
+    async def targets(self, request: web.Request) -> web.StreamResponse:
+        return await self._list(request, "Targets")
+
+    async def target(self, request: web.Request) -> web.StreamResponse:
+        service, now = self._service, time.time()
+        target = service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return _not_found("No target has this name.")
+        record = service.record_of(target.name)
+        history = [] if record is None else list(record.history)
+        shown = view(target, record, now=now)
+        pieces = target_page(self._site, shown, history, vantage=service.config.settings.vantage, now=now)
+        return await stream(request, _encoded(pieces), headers=_HTML)
+
+    async def probe(self, request: web.Request) -> web.Response:
+        target = self._service.config.targets.get(request.match_info["name"])
+        record = None if target is None else self._service.record_of(target.name)
+        wanted = request.match_info["id"]
+        report = next((entry.report for entry in (record.history if record else ()) if entry.id == wanted), None)
+        if target is None or report is None:
+            return _not_found("This probe is not remembered: only the last ones are, and failures longer.")
+        return _page(probe_page(self._site, target, report, vantage=self._service.config.settings.vantage))
+
+    async def explain(self, request: web.Request) -> web.Response:
+        rows = find(request.match_info["code"])
+        return (
+            _page(explain_page(self._site, rows)) if rows else _not_found("No code of the connector has this number or symbol.")
+        )
+
+    async def config(self, _request: web.Request) -> web.Response:
+        # Writing YAML for thousands of targets takes seconds; the configuration never changes, it is only replaced.
+        return web.Response(text=await asyncio.to_thread(effective, self._service.config), headers={"Cache-Control": "no-store"})
+
+    async def style(self, _request: web.Request) -> web.Response:
+        headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
+        return web.Response(text=_STYLE, content_type="text/css", charset="utf-8", headers=headers)
+
+    async def _list(self, request: web.Request, title: str) -> web.StreamResponse:
+        service, now = self._service, time.time()
+        views = await most_urgent_first(
+            view(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
+        )
+        page = Page(views=views, asked=_number(request.query.get("page", "1")))
+        pieces = overview(self._site, title, page, vantage=service.config.settings.vantage, ready=service.ready)
+        return await stream(request, _encoded(pieces), headers=_HTML)
+
+
+async def _encoded(pieces: Iterable[Html]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece.encode()
+
+
+def _number(text: str) -> int:
+    """1 for anything that is no reasonable number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+
+
+def _page(markup: Html) -> web.Response:
+    return web.Response(text=markup, headers=_HTML)
+
+
+def _not_found(why: str) -> web.Response:
+    return web.Response(status=404, text=f"{why}\n")

@@ -1,0 +1,94 @@
+"""`/probe`: one configured target, now, in the manner of blackbox_exporter.
+
+For: reading the request, refusing what is not configured before any work starts, and the two forms of the answer.
+Not for: single flight and memory (see `ondemand`), the metrics' text (see `metrics`), the probe itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import yaml
+from aiohttp import hdrs, web
+
+from exporter.config.effective import as_data
+from exporter.config.model import Config, Module, Target
+from exporter.core.model import ProbeReport
+from exporter.transcript import seconds, transcript
+from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
+from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
+from exporter.web.options import WebOptions
+from exporter.web.ports import Service
+
+_TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+_NO_REPORT = (
+    "No report: the probe did not end in time, or the exporter was too busy to make one. This says nothing about the vault.\n"
+)
+_SHOWN = 80
+
+
+class UnknownNameError(ValueError):
+    """A request names what is not configured; its text is one line for the user."""
+
+
+class Probing:
+    """The handler of `/probe` and what it remembers."""
+
+    def __init__(self, service: Service, options: WebOptions) -> None:
+        self._service = service
+        self._offset = options.timeout_offset
+        self._desk = OnDemand(self._probe, min_interval=lambda: service.config.settings.min_interval)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        try:
+            target, module = chosen(self._service.config, request.query)
+        except UnknownNameError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
+        answer = await self._desk.ask(target.name, module.name, limit)
+        if answer is None:
+            return web.Response(status=503, text=_NO_REPORT)
+        if request.query.get("debug") == "true":
+            return web.Response(text=self._debug(target, module, answer))
+        openmetrics = accepts_openmetrics(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+        body = self._service.recorder.render_probe(target, module, answer.report, openmetrics=openmetrics)
+        return web.Response(body=body, headers={"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept"})
+
+    async def close(self, _app: web.Application) -> None:
+        await self._desk.close()
+
+    async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
+        return await self._service.probe(target, module, timeout=limit.seconds, cut_by_scrape=limit.cut_by_scrape)
+
+    def _debug(self, target: Target, module: Module, answer: Answer) -> str:
+        config, recorder = self._service.config, self._service.recorder
+        told = transcript(target, answer.report, vantage=config.settings.vantage)
+        remembered = "" if answer.age is None else f"From memory: this probe ended {seconds(answer.age)} ago.\n\n"
+        metrics = recorder.render_probe(target, module, answer.report).decode()
+        written = yaml.safe_dump(as_data(config)["modules"][module.name], sort_keys=False)
+        return f"{remembered}{told}\n\nMetrics of this probe:\n\n{metrics}\n\nModule {module.name}:\n\n{written}"
+
+
+def chosen(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
+    """The target and module that a query names. Raises UnknownNameError, and nothing has been started then."""
+    name = query.get("target", "")
+    if not name:
+        raise UnknownNameError("the parameter target is missing: write /probe?target=NAME with the name of a configured target")
+    target = config.targets.get(name)
+    if target is None:
+        raise UnknownNameError(f"unknown target {_quoted(name)}{_hint(name, config.targets)}")
+    wanted = query.get("module") or target.module
+    module = config.modules.get(wanted)
+    if module is None:
+        raise UnknownNameError(f"unknown module {_quoted(wanted)}{_hint(wanted, config.modules)}")
+    return target, module
+
+
+def _quoted(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    near = get_close_matches(name[:_SHOWN], known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

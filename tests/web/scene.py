@@ -1,0 +1,64 @@
+"""A service behind the real application: real configuration, real recorder, probes that a test scripts."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession
+
+from exporter.metrics.recorder import Recorder
+from exporter.state import State
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from tests.web.samples import STARTED, config, good
+
+
+class Service:
+    """Fills the port of the web endpoint. `go` holds probes back while it is cleared."""
+
+    def __init__(self, configuration=None):
+        self.config = configuration or config()
+        self.recorder = Recorder(self.config, version="1.2.3", mode="run")
+        for target in self.config.targets.values():
+            self.recorder.add_target(target, self.config.modules[target.module])
+        self.state = State(history_limit=10)
+        self.ready = True
+        self.version = "1.2.3"
+        self.started_at = STARTED
+        self.asked = []
+        self.answer = good
+        self.go = asyncio.Event()
+        self.go.set()
+
+    def record_of(self, target):
+        return self.state.get(target)
+
+    def take_in(self, *reports):
+        """Remembers reports as if their probes had just ended; gives the id of the last one."""
+        for report in reports:
+            record = self.state.record(self.config.targets[report.target], report)
+        return next(iter(record.history)).id
+
+    async def probe(self, target, module, *, timeout, cut_by_scrape):  # noqa: ASYNC109 - the port's
+        self.asked.append((target, module, timeout, cut_by_scrape))
+        await self.go.wait()
+        return self.answer(target)
+
+
+@asynccontextmanager
+async def serving(service, *, reload=None, address="127.0.0.1", **flags):
+    """A session whose paths are relative to the running application."""
+    app = create_app(service, web_options(**flags), reload=reload)
+    async with WebServer(app, [ListenAddress(address, 0)]) as server, ClientSession(server.urls[0]) as session:
+        yield session
+
+
+async def get(session, path, **options):
+    """Status, headers and text of one answer."""
+    async with session.get(path, allow_redirects=False, **options) as response:
+        return response.status, response.headers, await response.text()
+
+
+async def until(condition):
+    """Waits for what another task brings about; five seconds are far more than it takes."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the product, which sets no event for tests
+            await asyncio.sleep(0.001)
