@@ -1,0 +1,148 @@
+"""What of a target is worth keeping over a restart, as a document, and back.
+
+For: last success, last verdict, what is known of the key and the vault, the last failures; each with the vault and the key
+that it was learned of, since a configuration may change while the exporter is down.
+Not for: files (see `statefiles`), counters: they begin at 0, as Prometheus expects after a restart.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.core.model import KeyFacts, Readiness, VaultHeaders
+from exporter.core.verdict import WHY
+from exporter.state import FailureSummary, TargetRecord
+
+
+class DamagedError(ValueError):
+    """The document is not one that `snapshot` made."""
+
+
+def snapshot(record: TargetRecord) -> dict[str, Any]:
+    """A document of plain JSON."""
+    verdict = record.verdict
+    return {
+        "vault": record.target.vault,
+        "key": record.target.key,
+        "last_success_at": record.last_success_at,
+        "verdict": None if verdict is None else {"ready": verdict.ready, "why": verdict.why, "at": record.verdict_at},
+        "key_facts": None if record.key is None else _of_key(record.key),
+        "headers": {name: getattr(record.vault, name) for name in _HEADERS},
+        "tenant": record.tenant,
+        "failures": [{name: getattr(failure, name) for name in _SUMMARY} for failure in record.last_failures],
+    }
+
+
+def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
+    """Give a record that has seen no probe what a document holds, as far as it is about the same vault and key.
+
+    Raises DamagedError, and then changes nothing.
+    """
+    try:
+        verdict = _verdict(document["verdict"])
+        key = None if document["key_facts"] is None else _key(document["key_facts"])
+        headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
+        failures = [_failure(each) for each in document["failures"]]
+        last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
+        same_vault = document["vault"] == record.target.vault
+        same_key = same_vault and document["key"] == record.target.key
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DamagedError(f"is damaged ({type(error).__name__})") from None
+    if same_vault:
+        record.last_success_at, record.vault, record.tenant = last_success_at, headers, tenant
+        record.last_failures.extend(failures)
+    if same_key:
+        record.key = key
+        record.verdict, record.verdict_at = verdict
+
+
+_HEADERS = ("region", "service_version", "connection")
+_SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
+
+
+def _of_key(key: KeyFacts) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "version": key.version,
+        "kid": key.kid,
+        "kty": key.kty,
+        "size_bits": key.size_bits,
+        "modulus": base64.b64encode(key.modulus).decode("ascii"),
+        "exponent": base64.b64encode(key.exponent).decode("ascii"),
+        "enabled": key.enabled,
+        "not_before": key.not_before,
+        "expires": key.expires,
+        "key_ops": list(key.key_ops),
+    }
+
+
+def _key(document: Mapping[str, Any]) -> KeyFacts:
+    return KeyFacts(
+        name=_text(document["name"]),
+        version=_text(document["version"]),
+        kid=_text(document["kid"]),
+        kty=_text(document["kty"]),
+        size_bits=_number(document["size_bits"]),
+        modulus=base64.b64decode(_text(document["modulus"]), validate=True),
+        exponent=base64.b64decode(_text(document["exponent"]), validate=True),
+        enabled=_truth_or_none(document["enabled"]),
+        not_before=_time_or_none(document["not_before"]),
+        expires=_time_or_none(document["expires"]),
+        key_ops=tuple(_text(each) for each in document["key_ops"]),
+    )
+
+
+def _verdict(document: Mapping[str, Any] | None) -> tuple[Readiness | None, float | None]:
+    if document is None:
+        return None, None
+    why = _text(document["why"])
+    if why not in WHY:
+        raise ValueError("no such verdict")
+    return Readiness(ready=_truth_or_none(document["ready"]), why=why), _time_or_none(document["at"])
+
+
+def _failure(document: Mapping[str, Any]) -> FailureSummary:
+    return FailureSummary(
+        at=_time(document["at"]),
+        step=_text(document["step"]),
+        code=None if document["code"] is None else _number(document["code"]),
+        reason=_text_or_none(document["reason"]),
+        http_status=None if document["http_status"] is None else _number(document["http_status"]),
+        request_id=_text_or_none(document["request_id"]),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # half a surrogate pair would break whoever prints it
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a whole number")
+    return value
+
+
+def _time(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError("not a time")
+    return float(value)
+
+
+def _time_or_none(value: object) -> float | None:
+    return None if value is None else _time(value)
+
+
+def _truth_or_none(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError("not a truth value")
+    return value
