@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import logging
 import os
 import time
 
+import pytest
+
+from exporter.core.answers import read_key
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from tests.keyvault.wire import TENANT, TOKEN, until
+from tests.keyvault.wire import TENANT, TOKEN, response, until
 
 
 async def round_trip(session):
@@ -107,3 +111,49 @@ async def test_fifty_sessions_at_once_keep_their_marks_apart(serve, session_to, 
     for first, _, got, *_ in results:
         assert set(first.phases) == {Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER}
         assert set(got.phases) == {Phase.WAIT, Phase.TRANSFER}
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "fault"),
+    [
+        ("get_key", b"", Fault.ANSWER_EMPTY),
+        ("get_key", b"<html>", Fault.ANSWER_NOT_JSON),
+        ("get_key", b"{}", Fault.KEY_MISSING),
+        ("wrap_key", b"", Fault.ANSWER_EMPTY),
+        ("wrap_key", b"[]", Fault.ANSWER_NOT_JSON),
+        ("unwrap_key", b'{"value": 5}', Fault.VALUE_MISSING),
+        ("unwrap_key", b'{"value": "!"}', Fault.VALUE_UNUSABLE),
+    ],
+)
+async def test_a_good_status_with_a_useless_body_is_a_fault_of_the_body(serve, session_to, key, *, operation, body, fault):
+    wire = await serve(lambda _request: response(200, body))
+    async with session_to(wire) as session:
+        if operation == "get_key":
+            facts, value = await session.get_key(TOKEN, key.name, key.version, deadline=until())
+        else:
+            facts, value = await getattr(session, operation)(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
+    assert (facts.fault, facts.status, value) == (fault, 200, None)
+
+
+async def test_a_vault_that_echoes_the_request_gives_no_token_away(serve, session_to, caplog):
+    caplog.set_level(logging.DEBUG)
+    wire = await serve(lambda request: response(500, f"{request.headers} {TOKEN}".encode()))
+    async with session_to(wire) as session:
+        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+    assert TOKEN not in repr(facts)
+    assert TOKEN.partition(".")[2] not in repr(facts)
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(session)
+
+
+async def test_names_and_versions_cannot_leave_their_place_in_the_path(serve, session_to):
+    wire = await serve(lambda _request: response(404))
+    async with session_to(wire) as session:
+        await session.get_key(TOKEN, "../secrets/x?y", "a/b#c", deadline=until())
+    assert wire.requests[0].target == "/keys/..%2Fsecrets%2Fx%3Fy/a%2Fb%23c?api-version=7.4"
+
+
+@pytest.fixture
+def key(fake_vault):
+    _, key = read_key(json.dumps(fake_vault.document()).encode())
+    return key

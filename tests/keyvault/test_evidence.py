@@ -1,0 +1,198 @@
+"""The tables of exceptions, row by row, and that nothing in them is dead or raises."""
+
+import errno
+import ssl
+from itertools import pairwise
+
+import aiohttp
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, IncompleteReadError, ServiceRequestError, ServiceResponseError
+from azure.identity import CredentialUnavailableError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.model import SecretSource
+from exporter.config.secrets import SecretUnreadableError
+from exporter.core.faults import Fault
+from exporter.core.masking import LIMIT
+from exporter.keyvault import evidence
+from exporter.keyvault.answer import Answer
+from exporter.keyvault.evidence import Scene, Stage, facts_of, judge
+from exporter.keyvault.tracing import Recorder
+from exporter.keyvault.transport import BodyTooLargeError, ConnectionLostError, Observation
+
+FOUR = tuple(Stage)
+
+
+def chained(*errors):
+    """Outermost first, each caused by the next."""
+    for outer, inner in pairwise(errors):
+        outer.__cause__ = inner
+    return errors[0]
+
+
+def sdk(*errors):
+    return chained(ServiceRequestError("the SDK's words"), *errors)
+
+
+def tls(reason, number=1):
+    error = ssl.SSLError(number, f"[SSL: {reason}] words")
+    error.reason = reason
+    return error
+
+
+def certificate(code):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("number", "faults"),
+    [
+        (errno.ECONNREFUSED, (Fault.CONNECT_REFUSED, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.ECONNRESET, (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.EPIPE, (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_CLOSED, Fault.BODY_TRUNCATED)),
+        (errno.ECONNABORTED, (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_CLOSED, Fault.BODY_TRUNCATED)),
+        (errno.ETIMEDOUT, (Fault.CONNECT_TIMEOUT, Fault.TLS_TIMEOUT, Fault.READ_TIMEOUT, Fault.BODY_TIMEOUT)),
+        (errno.EHOSTUNREACH, (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.EHOSTDOWN, (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.ENETUNREACH, (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.ENETDOWN, (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.EACCES, (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
+        (errno.EMFILE, (Fault.INTERNAL,) * 4),
+        (errno.ENFILE, (Fault.INTERNAL,) * 4),
+        (errno.ENOMEM, (Fault.INTERNAL,) * 4),
+        (errno.ENOBUFS, (Fault.INTERNAL,) * 4),
+    ],
+)
+def test_an_error_number_means_another_fault_in_each_stage(number, faults):
+    error = sdk(aiohttp.ClientOSError(number, "words"), OSError(number, "words"))
+    assert tuple(judge(error, Scene(stage, via_proxy=False))[0] for stage in FOUR) == faults
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "fault"),
+    [
+        (ConnectionResetError(), Stage.TLS, Fault.TLS_RESET),
+        (ConnectionAbortedError("SSL handshake is taking longer than 60.0 seconds"), Stage.TLS, Fault.TLS_TIMEOUT),
+        (TimeoutError(), Stage.CONNECT, Fault.CONNECT_TIMEOUT),
+        (BrokenPipeError(), Stage.WAIT, Fault.CONNECTION_CLOSED),
+        (ConnectionRefusedError(), Stage.CONNECT, Fault.CONNECT_REFUSED),
+        (tls("WRONG_VERSION_NUMBER"), Stage.TLS, Fault.TLS_NOT_TLS),
+        (tls("HTTP_REQUEST"), Stage.TLS, Fault.TLS_NOT_TLS),
+        (tls("record_layer_failure"), Stage.TLS, Fault.TLS_NOT_TLS),
+        (tls("UNSUPPORTED_PROTOCOL"), Stage.TLS, Fault.TLS_FAILED),
+        (tls("TLSV1_ALERT_INTERNAL_ERROR"), Stage.WAIT, Fault.TLS_FAILED),
+        (tls("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Stage.BODY, Fault.BODY_TRUNCATED),
+        (ssl.SSLEOFError(8, "EOF occurred"), Stage.TLS, Fault.TLS_RESET),
+        (ssl.SSLEOFError(8, "EOF occurred"), Stage.WAIT, Fault.CONNECTION_CLOSED),
+        (ssl.SSLZeroReturnError(6, "closed"), Stage.TLS, Fault.TLS_RESET),
+        (certificate(10), Stage.TLS, Fault.TLS_EXPIRED),
+        (certificate(9), Stage.TLS, Fault.TLS_NOT_YET_VALID),
+        (certificate(62), Stage.TLS, Fault.TLS_WRONG_NAME),
+        (certificate(64), Stage.TLS, Fault.TLS_WRONG_NAME),
+        *((certificate(code), Stage.TLS, Fault.TLS_UNTRUSTED) for code in (2, 18, 19, 20, 21, 23, 26, 79)),
+        (ssl.SSLCertVerificationError("without a code"), Stage.TLS, Fault.TLS_UNTRUSTED),
+        (aiohttp.ServerDisconnectedError(), Stage.WAIT, Fault.CONNECTION_CLOSED),
+        (aiohttp.SocketTimeoutError(), Stage.WAIT, Fault.READ_TIMEOUT),
+        (aiohttp.ConnectionTimeoutError(), Stage.CONNECT, Fault.CONNECT_TIMEOUT),
+        (aiohttp.ClientPayloadError("cut"), Stage.BODY, Fault.BODY_TRUNCATED),
+        (BodyTooLargeError("big"), Stage.BODY, Fault.BODY_TOO_LARGE),
+        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Stage.WAIT, Fault.NOT_HTTP),
+        (aiohttp.ClientConnectionError("Connector is closed"), Stage.CONNECT, Fault.CONNECT_FAILED),
+        (SecretUnreadableError(SecretSource(env="X"), "is not set"), Stage.CONNECT, Fault.SECRET_UNREADABLE),
+        (CredentialUnavailableError("no identity"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (ClientAuthenticationError("no"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (FileNotFoundError(2, "No such file", "/token"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
+        (KeyError("access_token"), Stage.CONNECT, Fault.INTERNAL),
+        (RuntimeError("ours"), Stage.WAIT, Fault.INTERNAL),
+    ],
+)
+def test_the_exception_that_knows_decides(error, stage, fault):
+    found, cause = judge(sdk(error), Scene(stage, via_proxy=False))
+    assert found is fault
+    assert cause is error
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), Fault.PROXY_UNREACHABLE),
+        (OSError(errno.EHOSTUNREACH, "x"), Fault.PROXY_UNREACHABLE),
+        (OSError(errno.ETIMEDOUT, "x"), Fault.PROXY_TIMEOUT),
+        (OSError(errno.ENETUNREACH, "x"), Fault.NETWORK_DOWN),
+        (OSError(errno.EMFILE, "x"), Fault.INTERNAL),
+        (aiohttp.ServerDisconnectedError(), Fault.PROXY_UNREACHABLE),
+        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Fault.PROXY_UNREACHABLE),
+    ],
+)
+def test_on_the_way_to_a_proxy_it_is_the_proxys_fault(error, fault):
+    assert judge(sdk(error), Scene(Stage.CONNECT, via_proxy=True))[0] is fault
+
+
+def test_behind_a_proxy_it_is_not():
+    error = sdk(ConnectionResetError(errno.ECONNRESET, "x"))
+    assert judge(error, Scene(Stage.TLS, via_proxy=True))[0] is Fault.TLS_RESET
+
+
+def test_the_sdks_own_classes_decide_nothing_where_a_cause_is_there():
+    cut = chained(IncompleteReadError("x"), aiohttp.ClientPayloadError("cut"))
+    lost = chained(ServiceResponseError("x"), ConnectionLostError("x"), aiohttp.ServerDisconnectedError())
+    assert judge(cut, Scene(Stage.BODY, via_proxy=False))[0] is Fault.BODY_TRUNCATED
+    assert judge(lost, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.CONNECTION_CLOSED
+
+
+def test_of_several_numbers_in_one_text_the_telling_one_counts():
+    text = "Multiple exceptions: [Errno 101] Connect call failed ('::1', 443, 0, 0), [Errno 111] Connect call failed"
+    assert judge(sdk(OSError(text)), Scene(Stage.CONNECT, via_proxy=False))[0] is Fault.CONNECT_REFUSED
+
+
+def test_a_chain_that_bites_its_tail_ends():
+    first, second = RuntimeError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert judge(first, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
+    assert judge(None, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
+
+
+def test_no_row_is_hidden_by_one_above_it():
+    for index, (kind, _) in enumerate(evidence.RULES):
+        for earlier, _ in evidence.RULES[:index]:
+            assert not issubclass(kind, earlier), (kind, earlier)
+
+
+async def _observed(status, headers, body, complete):
+    answer = Answer(status=status, headers=headers, body=body, complete=complete)
+    recorder = Recorder()
+    recorder.headers_received()
+    recorder.finish()
+    return Observation(endpoint="host:443", recorder=recorder, answer=answer)
+
+
+TEXTS = st.text(max_size=40)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Date", "Retry-After", "x-ms-request-id", "x-ms-keyvault-region", "x-ms-keyvault-network-info", "X-Else"]),
+    st.one_of(
+        TEXTS,
+        st.integers(-(10**30), 10**30).map(str),
+        st.sampled_from(["Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 99 Oct 99999 07:28:00 GMT", "conn_type=;addr=1.2.3.4;;="]),
+    ),
+)
+
+
+@given(st.integers(0, 1200), HEADERS, st.binary(max_size=200), st.booleans())
+async def test_no_answer_whatever_makes_the_reader_raise(status, headers, body, complete):
+    facts = facts_of(await _observed(status, headers, body, complete))
+    assert facts.status == status
+    assert len(facts.detail) <= LIMIT
+    assert facts.retry_after_seconds is None or 0 <= facts.retry_after_seconds <= 86400
+    assert facts.detail.isprintable()
+
+
+async def test_a_huge_error_body_is_shortened_and_masked():
+    secret = "b" * 10 + "-MARK"
+    body = b"<html>\x00\x01 client_secret=abcdefgh 203.0.113.9 " + secret.encode() + b"x" * 500_000
+    facts = facts_of(await _observed(500, {}, body, True), known=(secret,))
+    assert len(facts.detail) <= LIMIT
+    for leak in (secret, "abcdefgh", "203.0.113.9", "\x00"):
+        assert leak not in facts.detail

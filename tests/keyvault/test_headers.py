@@ -1,0 +1,74 @@
+"""What headers say, and that odd ones say nothing."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from exporter.core.model import VaultHeaders
+from exporter.keyvault.headers import request_id, retry_after, server_time, vault_headers
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        (" 17 ", 17.0),
+        ("999999999", 86400.0),
+        ("99999999999999", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", 0.0),
+        ("Wed, 21 Oct 2195 07:28:00 GMT", 86400.0),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_bounded(text, seconds):
+    assert retry_after({"Retry-After": text, "Date": DATE}) == seconds
+
+
+def test_without_a_date_of_the_server_a_retry_date_is_compared_with_our_clock():
+    assert retry_after({"Retry-After": formatdate(time.time() + 100, usegmt=True)}) == pytest.approx(100, abs=3)
+
+
+def test_the_servers_clock_is_its_date_header():
+    assert server_time({"Date": DATE}) == 1445412480.0
+    assert server_time({"Date": "yesterday"}) is None
+    assert server_time({}) is None
+
+
+def test_a_request_id_is_a_word():
+    assert request_id({"x-ms-request-id": "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"}) == "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+    assert request_id({"x-ms-request-id": "<script>"}) is None
+    assert request_id({"x-ms-request-id": "x" * 200}) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "connection"),
+    [
+        ("conn_type=Ipv4;addr=198.51.100.10;act_addr_fam=InterNetwork;", "public"),
+        ("addr=10.4.5.6;act_addr_fam=InterNetworkV6;", "private"),
+        ("conn_type=PrivateLink;addr=198.51.100.10;", "private"),
+        ("addr=fd00::1;", "private"),
+        ("addr=172.32.0.1;", "public"),
+        ("addr=nonsense;", None),
+        ("", None),
+        (";;;=", None),
+    ],
+)
+def test_the_path_is_private_public_or_unknown(info, connection):
+    headers = {"x-ms-keyvault-region": "westus2", "x-ms-keyvault-network-info": info}
+    assert vault_headers(headers).connection == connection
+
+
+def test_diagnostics_are_words_or_absent():
+    found = vault_headers({"x-ms-keyvault-region": "westus2", "x-ms-keyvault-service-version": "1.9.2200.1"})
+    assert found == VaultHeaders(region="westus2", service_version="1.9.2200.1")
+    assert vault_headers({"x-ms-keyvault-region": "a\nb", "x-ms-keyvault-service-version": "x" * 100}) is None
+    assert vault_headers({}) is None
