@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextvars import copy_context
 
 import pytest
 
@@ -79,6 +80,11 @@ async def test_waiting_for_a_place_of_our_own_is_never_the_networks_fault(serve,
     full = asyncio.Semaphore(0)
     with pytest.raises(PoolBusy):
         await ask(network_to(entra=await serve(), gate=full), 0.2)
+
+
+async def test_a_request_that_was_not_begun_has_read_nothing(network_to):
+    facts = cut_short(copy_context(), network_to(), CHALLENGE.authority)
+    assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, None)
 
 
 async def test_a_grant_knows_when_it_expires(serve, network_to):

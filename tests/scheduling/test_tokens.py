@@ -332,6 +332,19 @@ async def test_a_secret_that_takes_longer_than_the_probe_is_a_fact(desk, entra, 
     assert not entra.requests
 
 
+async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_credential(desk, entra, secrets):
+    async def starving(_credential):
+        try:
+            await asyncio.sleep(30.0)
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from PoolBusy("no thread of 1 was free")
+
+    secrets.current = starving
+    with pytest.raises(PoolBusy):
+        await ask(desk, patience=1.0)
+    assert not entra.requests
+
+
 async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(desk, entra):
     entra.answers = [PoolBusy("no thread"), GRANTED]
     outcomes = await asyncio.gather(ask(desk), ask(desk), return_exceptions=True)

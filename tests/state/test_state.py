@@ -187,3 +187,10 @@ def test_ten_failures_are_summed_up_for_after_a_restart(state):
     assert [summary.at for summary in record.last_failures] == [float(number) for number in range(2, 12)]
     last = record.last_failures[-1]
     assert (last.step, last.code, last.reason, last.http_status, last.request_id) == ("get_key", 3077, "forbidden", 403, "r11")
+
+
+def test_a_probe_in_which_nothing_was_done_is_no_success_and_names_no_step(state):
+    skipped = [StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step]
+    record = state.record(a_target(), a_report("payroll", *skipped, at=5.0, ready=None))
+    assert (record.consecutive_failures, record.last_success_at) == (1, None)
+    assert (record.last_failures[0].at, record.last_failures[0].step) == (5.0, "")
