@@ -6,7 +6,6 @@ Not for: markup (see `pages`), JSON.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -14,7 +13,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config.effective import effective
+from exporter.config.effective import effective_pieces
 from exporter.core.catalogue import find
 from exporter.web.markup import Html
 from exporter.web.options import WebOptions
@@ -69,9 +68,9 @@ class People:
             _page(explain_page(self._site, rows)) if rows else _not_found("No code of the connector has this number or symbol.")
         )
 
-    async def config(self, _request: web.Request) -> web.Response:
-        # Writing YAML for thousands of targets takes seconds; the configuration never changes, it is only replaced.
-        return web.Response(text=await asyncio.to_thread(effective, self._service.config), headers={"Cache-Control": "no-store"})
+    async def config(self, request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+        return await stream(request, _encoded(effective_pieces(self._service.config)), headers=headers)
 
     async def style(self, _request: web.Request) -> web.Response:
         headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
@@ -87,7 +86,7 @@ class People:
         return await stream(request, _encoded(pieces), headers=_HTML)
 
 
-async def _encoded(pieces: Iterable[Html]) -> AsyncIterator[bytes]:
+async def _encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece.encode()
 

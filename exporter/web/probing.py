@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-import yaml
 from aiohttp import hdrs, web
 
-from exporter.config.effective import as_data
+from exporter.config.effective import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.transcript import seconds, transcript
@@ -26,6 +25,8 @@ _NO_REPORT = (
     "No report: the probe did not end in time, or the exporter was too busy to make one. This says nothing about the vault.\n"
 )
 _SHOWN = 80
+# Comparing a name with thousands of others would hold up the event loop for everybody.
+_MOST_COMPARED = 200
 
 
 class UnknownNameError(ValueError):
@@ -66,8 +67,7 @@ class Probing:
         told = transcript(target, answer.report, vantage=config.settings.vantage)
         remembered = "" if answer.age is None else f"From memory: this probe ended {seconds(answer.age)} ago.\n\n"
         metrics = recorder.render_probe(target, module, answer.report).decode()
-        written = yaml.safe_dump(as_data(config)["modules"][module.name], sort_keys=False)
-        return f"{remembered}{told}\n\nMetrics of this probe:\n\n{metrics}\n\nModule {module.name}:\n\n{written}"
+        return f"{remembered}{told}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
 
 
 def chosen(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
@@ -90,5 +90,5 @@ def _quoted(name: str) -> str:
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:
-    near = get_close_matches(name[:_SHOWN], known, n=1)
+    near = get_close_matches(name[:_SHOWN], known, n=1) if len(known) <= _MOST_COMPARED else []
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -168,3 +168,10 @@ async def test_a_probe_in_flight_does_not_hold_up_the_end():
         assert asyncio.get_running_loop().time() - before < 2.0
         status, _, _ = await asking
     assert status == 503
+
+
+async def test_an_unknown_name_in_a_large_fleet_is_refused_without_comparing_it_with_all():
+    service = Service(config(*(target(f"contoso-key{number}") for number in range(201))))
+    async with serving(service) as session:
+        _, _, text = await get(session, "/probe?target=contoso-keyx")
+    assert text == "unknown target 'contoso-keyx'\n"
