@@ -87,3 +87,4 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     """A signal handler of `on_response_prepare`."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "ekm-exporter"  # else aiohttp names itself, Python and both versions

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exporter.config.model import Target
-from exporter.core.model import ProbeReport, Readiness, StepResult
+from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
+from exporter.core.verdict import NEEDED
 from exporter.state import readiness_at
 from exporter.web.ports import Record
 
@@ -43,6 +44,12 @@ class View:
     @property
     def failure(self) -> StepResult | None:
         return None if self.report is None else self.report.first_failure
+
+    @property
+    def blocking(self) -> StepResult | None:
+        """The first failed step of those without which databases do not open."""
+        steps = () if self.report is None else self.report.steps
+        return next((each for each in steps if each.step in NEEDED and each.outcome is Outcome.FAILED), None)
 
     @property
     def servers(self) -> list[str]:

@@ -124,6 +124,7 @@ async def test_every_answer_has_the_security_headers(path):
     assert {name: headers[name] for name in HEADERS} == HEADERS
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["Server"] == "ekm-exporter"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/targets/a/b", "/Metrics", "/static/%2e%2e%2f%2e%2e%2fetc/passwd"])

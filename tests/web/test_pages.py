@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.faults import Reason
-from exporter.core.model import Readiness, Step
+from exporter.core.model import Outcome, Readiness, Step
 from exporter.web import people
 from tests.web.samples import bad, config, good, target
 from tests.web.scene import Service, get, serving
@@ -53,6 +53,17 @@ async def test_the_status_page_says_who_is_in_danger_why_and_what_to_do_first():
     assert "4 s ago" in said
     assert "SQLPRD01, SQLPRD02" in said
     assert "Not tested from here:" in said
+
+
+async def test_not_ready_names_the_step_that_keeps_databases_closed():
+    disabled = {"outcome": Outcome.FAILED, "code": 3077, "reason": Reason.KEY_DISABLED}
+    report = good()
+    steps = tuple(replace(each, **disabled) if each.step in (Step.WRAP_KEY, Step.UNWRAP_KEY) else each for each in report.steps)
+    service = Service()
+    service.take_in(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert "not ready, seen from a central host, because step unwrap_key failed with 3077" in words(html)
 
 
 async def test_those_in_danger_come_first():

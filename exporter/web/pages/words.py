@@ -39,7 +39,7 @@ def verdict(view: View, vantage: Vantage) -> str:
         wrap = f", although {_failed(failure)}" if failure is not None else ""
         return f"vault side ready, {seen}{wrap}"
     if view.readiness.ready is False:
-        because = _failed(failure) if failure is not None else WHY[view.readiness.why]
+        because = _failed(view.blocking) if view.blocking is not None else WHY[view.readiness.why]
         return f"vault side not ready, {seen}, because {because}"
     return f"vault side unknown, {seen}: {WHY.get(view.readiness.why, view.readiness.why)}"
 
