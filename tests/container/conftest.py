@@ -74,7 +74,7 @@ class Engine:
             time.sleep(0.2)
         log = self.podman("logs", name, check=False)
         pytest.fail(
-            f"{path} gave no good answer in {seconds} s: {answer.stdout[-1500:]}{answer.stderr[-500:]}\n{log.stdout}{log.stderr}"
+            f"{path} gave no good answer (it had {seconds} s): {answer.stdout[-1500:]}{answer.stderr[-500:]}\n{log.stdout}{log.stderr}"
         )
 
 

@@ -44,7 +44,8 @@ async def running(log: Path, *command: str | Path, environment: dict[str, str] |
         try:
             yield
         finally:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                process.terminate()
             try:
                 async with asyncio.timeout(10):
                     await process.wait()
