@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from exporter.simulator.faults import Options
@@ -20,9 +21,9 @@ CONFIG = """\
 global: {interval: 5s, vantage: central, connector_generation: classic}
 
 credentials:
-  sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: secrets/sql-prod}
-  sql-payroll: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97, client_secret_file: secrets/sql-payroll}
-  sql-as-typed: {type: connector_secret, secret_file: secrets/sql-as-typed}
+  sql-prod: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64, client_secret_file: secrets/sql-prod, expires_on: IN_200_DAYS}
+  sql-payroll: {type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40, client_id: 9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97, client_secret_file: secrets/sql-payroll, expires_on: YESTERDAY}
+  sql-as-typed: {type: connector_secret, secret_file: secrets/sql-as-typed, expires_on: IN_20_DAYS}
 
 target_defaults: {credential: sql-prod, labels: {env: prod, team: dba}}
 
@@ -76,6 +77,7 @@ targets:
     instances: [{sql_instance: SQLCLAIMS, host: sql-k1}]
 """
 
+_DAYS = {"IN_200_DAYS": 200, "IN_20_DAYS": 20, "YESTERDAY": -1}  # dates in CONFIG, in days from the run's
 _CONNECTOR_CLIENT = "c7a1f0e8d29b4c56a3e47d8b1f60925e"  # as CREATE CREDENTIAL wants it: without hyphens
 
 
@@ -118,7 +120,10 @@ def write_demo(folder: Path) -> Path:
         path.touch(mode=0o600)
         path.write_text(f"{before}demo-{secrets.token_urlsafe(24)}\n", encoding="utf-8")
     config = folder / "demo.yml"
-    config.write_text(CONFIG, encoding="utf-8")
+    text, today = CONFIG, datetime.now(UTC).date()
+    for name, days in _DAYS.items():
+        text = text.replace(name, str(today + timedelta(days=days)))
+    config.write_text(text, encoding="utf-8")
     return config
 
 

@@ -116,9 +116,10 @@ async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, wr
     assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
 
 
-def test_the_demo_configuration_is_without_problem_or_warning(tmp_path):
+def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alone(tmp_path):
     loaded = load(story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
+    assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
     assert loaded.config.settings.interval == 5
     assert len(loaded.config.targets) >= 8
     assert all(target.instances and target.labels for target in loaded.config.targets.values())
