@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from azure.core.credentials import AccessToken
+from azure.core.pipeline.policies import UserAgentPolicy
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import (
     CertificateCredential,
@@ -37,6 +38,10 @@ from exporter.keyvault.client import USER_AGENT
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.transport import Observation
+
+# With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
+# is done; the identity services of a host need that list.
+_USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
 
 
 class _UnusableError(Exception):
@@ -131,8 +136,7 @@ async def fetch_token(
             "transport": link.transport,
             "authority": authority,
             "retry_total": 0,
-            "user_agent": USER_AGENT,
-            "user_agent_overwrite": True,
+            **({} if kind.ambient else {"policies": [_USER_AGENT]}),
         },
     )
 

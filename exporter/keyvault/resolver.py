@@ -5,15 +5,15 @@ Not for: caching (a cached name hides a DNS fault), or what a failure means (see
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter.keyvault.tracing import Recorder, current
-from exporter.threads import DaemonPool, starved
+from exporter.threads import DaemonPool
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -22,6 +22,7 @@ def split_host_port(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]").lower(), int(port)
 
 
+@lru_cache(maxsize=8192)
 def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -59,9 +60,6 @@ class Resolver(AbstractResolver):
         recorder.asks()
         try:
             found = await self._pool.run(_getaddrinfo, name, port, family, recorder)
-        except asyncio.CancelledError as cancelled:
-            recorder.starved = starved(cancelled)
-            raise
         except OSError:
             recorder.dns_ends()
             raise

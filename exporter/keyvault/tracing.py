@@ -34,6 +34,7 @@ class Recorder:
     __slots__ = (
         "_gate",
         "_loop",
+        "_queued",
         "_timer",
         "asked",
         "certificate",
@@ -45,7 +46,6 @@ class Recorder:
         "hop_is_address",
         "received",
         "sent",
-        "starved",
         "tls_end",
         "tls_start",
     )
@@ -55,7 +55,7 @@ class Recorder:
         self._gate = gate
         self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
         self.hop_is_address = False  # then aiohttp never asks the resolver
-        self.starved = False  # waits for a thread or a place of ours, which is nobody else's fault
+        self._queued = False  # waits for a place among the handshakes
         self.certificate: PeerCertificate | None = None
         self.asked: float | None = None
         self.dns_start: float | None = None
@@ -82,9 +82,9 @@ class Recorder:
     async def connect_begins(self) -> None:
         """Waits for a place among the handshakes in flight; `connect` starts after that."""
         if self._gate is not None and self._timer is None:
-            self.starved = True
+            self._queued = True
             await self._gate.acquire()
-            self.starved = False
+            self._queued = False
             self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.let_go)
         self.connect_start = self._loop.time()
 
@@ -117,11 +117,16 @@ class Recorder:
         self.let_go()
 
     @property
-    def mostly_starved(self) -> bool:
-        """Whether waiting for a thread took longer than the look-up had then: its time-out is ours, not the resolver's."""
-        if self.asked is None or self.dns_start is None or self.dns_end is not None or self.ended is None:
+    def starved(self) -> bool:
+        """Whether it waits for a place or a thread of ours, or did so for longer than the look-up then had.
+
+        A time-out then is nobody else's fault.
+        """
+        if self._queued:
+            return True
+        if self.asked is None or self.dns_end is not None:
             return False
-        return self.dns_start - self.asked > self.ended - self.dns_start
+        return self.dns_start is None or self.dns_start - self.asked > self._now() - self.dns_start
 
     @property
     def reached(self) -> Phase | None:
@@ -137,7 +142,7 @@ class Recorder:
         return Phase.DNS if self.dns_start is not None else None
 
     def phases(self) -> dict[Phase, float]:
-        """Seconds of each phase; the one that was cut lasts until the cut."""
+        """Seconds of each phase; the one that was cut lasts until the cut, or until now."""
         connected = self.tls_start if self.tls_start is not None else self.connected
         spans = (
             (Phase.DNS, self.dns_start, self.dns_end),
@@ -148,10 +153,13 @@ class Recorder:
         )
         reached, found = self.reached, {}
         for phase, start, end in spans:
-            stop = self.ended if end is None and phase is reached else end
+            stop = self._now() if end is None and phase is reached else end
             if start is not None and stop is not None:
                 found[phase] = max(0.0, stop - start)
         return found
+
+    def _now(self) -> float:
+        return self._loop.time() if self.ended is None else self.ended
 
 
 CURRENT: ContextVar[Recorder | None] = ContextVar("ekm_exchange", default=None)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
@@ -68,17 +69,14 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         self.proxy_headers: Mapping[str, str] | None = None
         self.seen: Observation | None = None  # where the exchange under way wants the answer noted
 
-    async def send(
-        self, request: HttpRequest, *, stream: bool = False, proxies: object = None, **config: Any
-    ) -> AsyncHttpResponse:
-        """Send, note the answer, and return it read. `stream` and `proxies` of the SDK are ours to decide."""
-        del stream, proxies
-        url = urlsplit(request.url)
+    async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
+        """Send, note the answer, and return it read. The SDK's options (stream, proxies, time-outs) are ours to decide."""
+        scheme, rest = request.url.split("://", 1)
         # What speaks plain HTTP is an identity service on this host or its link: never behind a proxy.
-        proxy = self._proxy if url.scheme == "https" else None
-        seen = self._begin(url, proxy)
+        proxy = self._proxy if scheme == "https" else None
+        seen = self._begin(scheme, rest.partition("/")[0], proxy)
         request.headers.setdefault("Accept-Encoding", "identity")
-        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=self.proxy_headers, **config)
+        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=self.proxy_headers)
         answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
         try:
             answer.body = await _read(response)
@@ -88,13 +86,12 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         answer.complete = True
         return Replay(request, answer)
 
-    def _begin(self, url: SplitResult, proxy: str | None) -> Observation:
+    def _begin(self, scheme: str, authority: str, proxy: str | None) -> Observation:
         seen = self.seen
         if seen is None:
             raise RuntimeError("a request outside of an exchange")
         seen.answer, seen.via_proxy = None, proxy is not None
-        seen.endpoint = f"{url.netloc.rpartition('@')[2]}" if url.port else f"{url.netloc}:{PORTS.get(url.scheme, 443)}"
-        seen.recorder.hop_is_address = is_address((urlsplit(proxy) if proxy else url).hostname or "")
+        seen.endpoint, seen.recorder.hop_is_address = _way(scheme, authority, proxy)
         return seen
 
     async def open(self) -> None:
@@ -108,6 +105,15 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
 
     async def __aexit__(self, *_: object) -> None:
         """See `close`."""
+
+
+@lru_cache(maxsize=8192)
+def _way(scheme: str, authority: str, proxy: str | None) -> tuple[str, bool]:
+    """The host:port that is asked, and whether the first host on the way is an address: the same in every probe."""
+    asked = urlsplit(f"{scheme}://{authority}")
+    first = asked if proxy is None else urlsplit(proxy)
+    endpoint = authority if asked.port is not None else f"{authority}:{PORTS.get(scheme, 443)}"
+    return endpoint, is_address(first.hostname or "")
 
 
 async def _read(response: AsyncHttpResponse) -> bytes:
@@ -169,7 +175,7 @@ class Link:
             CURRENT.reset(named)
             recorder.finish()
             self.transport.seen = None
-        if seen.timed_out and (recorder.starved or recorder.mostly_starved or starved(seen.error)):
+        if seen.timed_out and (recorder.starved or starved(seen.error)):
             raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
         return seen
 

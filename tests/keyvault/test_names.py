@@ -175,6 +175,13 @@ async def test_of_several_addresses_the_telling_failure_counts(session_to, syste
         assert (await ask(session)).fault is Fault.CONNECT_REFUSED
 
 
+async def test_without_a_route_the_network_is_down(session_to):
+    async with session_to(None, connect_to={f"{VAULT}:443": "224.0.0.1:443"}) as session:
+        facts = await ask(session)
+    assert facts.fault is Fault.NETWORK_DOWN
+    assert facts.phase_reached is Phase.CONNECT
+
+
 async def test_a_second_address_is_tried_where_the_first_refuses(session_to, system_says, serve, fake_vault):
     wire = await serve(fake_vault)
 
