@@ -100,12 +100,27 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
             yield "retained", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
 
 
-_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (_pin, _verdict, _path, _dates)
+def _not_acted_on(target: Target, config: Config, _: date) -> _Lines:
+    """What may be written and is not probed: said, so that nobody relies on it."""
+    if target.next_credential is not None:
+        yield "next_credential", "is not probed by this version: try it with `probe --credential`"
+    if target.retained:
+        yield "retained", "is not probed by this version"
+    if target.recovery_vault is not None:
+        yield "recovery_vault", "is not probed by this version"
+    if config.modules[target.module].expect_path is not ExpectPath.ANY:
+        yield "module", "its expect_path is not checked by this version"
+
+
+_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (_pin, _verdict, _path, _dates, _not_acted_on)
 
 
 def _credential(credential: Credential, today: date, *, used: bool) -> _Lines:
     if credential.expires_on is not None and credential.expires_on < today:
         yield "expires_on", f"{credential.expires_on} has passed: correct the date if there is a new secret"
+    for key in ("graph_credential", "key_vault_secret"):
+        if getattr(credential, key) is not None:
+            yield key, "is not asked by this version: write expires_on"
     sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
     if used and credential.kind in _WITH_A_SECRET and not any(source is not None for source in sources):
         yield "expires_on", "nobody knows when the secret ends: write expires_on, graph_credential or key_vault_secret"

@@ -113,13 +113,28 @@ def test_dates_that_nobody_corrected(warnings):
     assert [warning.partition("targets[0].")[2] for warning in warnings(f"{QUIET}{MANAGED}targets: [{target}]\n")] == [
         "backup_on: lies in the future",
         "retained: k was needed until 2026-05-31: take it out, or correct the date",
+        "retained: is not probed by this version",
+    ]
+
+
+def test_what_may_be_written_and_is_not_acted_on_is_said(warnings):
+    secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
+    credentials = f"credentials:\n  c: {{{secret}, graph_credential: d}}\n  d: {{type: workload_identity}}\n"
+    target = "{name: a, vault: contoso, key: k/1, credential: c, next_credential: d, recovery_vault: contoso-dr}"
+    said = warnings(f"{QUIET}{credentials}modules: {{default: {{expect_path: public}}}}\ntargets: [{target}]\n")
+    assert sorted(line.split(": ")[1].rpartition(".")[2] for line in said if "this version" in line) == [
+        "graph_credential",
+        "module",
+        "next_credential",
+        "recovery_vault",
     ]
 
 
 @pytest.mark.parametrize(("no_proxy", "said"), [("[]", 1), ("[.vault.azure.net]", 0), ("['*']", 0), ("[other.net]", 1)])
 def test_a_private_path_through_a_proxy(no_proxy, said, warnings):
     module = f"modules: {{default: {{expect_path: private, proxy: {{url: 'http://p:3128', no_proxy: {no_proxy}}}}}}}\n"
-    assert len(warnings(f"{QUIET}{MANAGED}{module}targets: [{TARGET}]\n")) == said
+    found = warnings(f"{QUIET}{MANAGED}{module}targets: [{TARGET}]\n")
+    assert len([line for line in found if "through a proxy" in line]) == said
 
 
 def test_a_configuration_that_would_use_more_than_a_hundredth_of_a_vault(warnings):
