@@ -164,3 +164,8 @@ def test_the_page_tells_the_text_of_twins_once():
     page = as_markdown(CATALOGUE)
     assert page.count(BY_CODE[3012].causes[0]) == 1
     assert "see [3012](#3012)" in page
+
+
+def test_a_page_of_some_rows_has_only_their_layers():
+    page = as_markdown([BY_CODE[3303]])
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Signing in (3300 to 3308)"]
