@@ -34,7 +34,12 @@ def everything_needed(lines: list[str], python: str) -> Iterator[Requirement]:
         "sys_platform": "linux",
         "platform_system": "Linux",
     }
-    todo, seen = [Requirement(line) for line in lines], set()
+
+    def needed(lines: list[str], extra: str = "") -> list[Requirement]:
+        requirements = [Requirement(line) for line in lines]
+        return [one for one in requirements if one.marker is None or one.marker.evaluate({**environment, "extra": extra})]
+
+    todo, seen = needed(lines), set()
     while todo:
         requirement = todo.pop()
         for extra in requirement.extras or {""}:
@@ -42,10 +47,7 @@ def everything_needed(lines: list[str], python: str) -> Iterator[Requirement]:
                 continue
             seen.add(key)
             yield requirement
-            for line in requires(requirement.name) or []:
-                needed = Requirement(line)
-                if needed.marker is None or needed.marker.evaluate({**environment, "extra": extra}):
-                    todo.append(needed)
+            todo += needed(requires(requirement.name) or [], extra)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
