@@ -142,10 +142,8 @@ class Service:
         module: str,
         *,
         timeout: float | None,  # noqa: ASYNC109 - handed on, not awaited here
-        cut_by_scrape: bool,
     ) -> ProbeReport | None:
         """A probe on demand. It counts nowhere while the schedule runs; without a schedule it is all that is counted."""
-        del cut_by_scrape  # the prober sees it: the timeout is shorter than the target's own
         async with self._requests:
             report = await self._prober.requested(
                 self.config.targets[target], module=self.config.modules[module], patience=timeout

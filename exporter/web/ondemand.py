@@ -25,9 +25,8 @@ class Limit:
     seconds: float | None
     patience: float | None
 
-    @property
-    def cut_by_scrape(self) -> bool:
-        return self.seconds is not None
+    def allows_more_than(self, other: Limit) -> bool:
+        return other.seconds is not None and (self.seconds is None or self.seconds > other.seconds)
 
 
 def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Limit:
@@ -67,7 +66,7 @@ class Answer:
 class _Remembered:
     report: ProbeReport
     at: float
-    cut: bool
+    limit: Limit
 
 
 class OnDemand:
@@ -77,13 +76,13 @@ class OnDemand:
         self._probe = probe
         self._min_interval = min_interval
         self._clock = clock
-        self._flights: dict[_Key, tuple[asyncio.Task[ProbeReport | None], bool]] = {}
+        self._flights: dict[_Key, tuple[asyncio.Task[ProbeReport | None], Limit]] = {}
         self._memory: dict[_Key, _Remembered] = {}
 
     async def ask(self, target: str, module: str, limit: Limit) -> Answer | None:
         """A report made now, made for somebody else at this moment, or remembered. None where none came in time.
 
-        A probe that a scrape timeout cut short answers only requests that would have cut it too.
+        A probe that a scrape timeout cut short answers only requests that would have given it no more time.
         """
         key = (target, module)
         try:
@@ -94,14 +93,14 @@ class OnDemand:
 
     async def _ask(self, key: _Key, limit: Limit) -> Answer | None:
         while (flight := self._flights.get(key)) is not None:
-            task, cut = flight
+            task, its_limit = flight
             report = await _finished(task)
-            if not cut or limit.cut_by_scrape:
+            if _whole(report) or not limit.allows_more_than(its_limit):
                 return None if report is None else Answer(report=report)
-        if (known := self._remembered(key)) is not None and (not known.cut or limit.cut_by_scrape):
+        if (known := self._remembered(key)) is not None and (_whole(known.report) or not limit.allows_more_than(known.limit)):
             return Answer(report=known.report, age=self._clock() - known.at)
         task = asyncio.create_task(self._fly(key, limit), name=f"probe on demand {key[0]}")
-        self._flights[key] = (task, limit.cut_by_scrape)
+        self._flights[key] = (task, limit)
         task.add_done_callback(lambda _: self._flights.pop(key, None))
         report = await _finished(task)
         return None if report is None else Answer(report=report)
@@ -109,7 +108,7 @@ class OnDemand:
     async def _fly(self, key: _Key, limit: Limit) -> ProbeReport | None:
         report = await self._probe(*key, limit)
         if report is not None:
-            self._remember(key, _Remembered(report, self._clock(), limit.cut_by_scrape))
+            self._remember(key, _Remembered(report, self._clock(), limit))
         return report
 
     def _remembered(self, key: _Key) -> _Remembered | None:
@@ -133,3 +132,8 @@ async def _finished(task: asyncio.Task[ProbeReport | None]) -> ProbeReport | Non
     """The task's report; a requester that goes away or loses patience does not take the probe with it."""
     await asyncio.wait([task])
     return None if task.cancelled() else task.result()
+
+
+def _whole(report: ProbeReport | None) -> bool:
+    """Whether more time would have changed nothing."""
+    return report is not None and not any(result.facts is not None and result.facts.cut_by_scrape for result in report.steps)

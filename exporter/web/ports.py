@@ -59,7 +59,6 @@ class Service(Protocol):
         module: str,
         *,
         timeout: float | None,  # noqa: ASYNC109 - it is the probe's, which turns it into a failure with a code
-        cut_by_scrape: bool,
     ) -> ProbeReport | None:
         """One probe on demand; `timeout` in seconds, None for the target's own. None where it could not be made."""
         ...

@@ -60,7 +60,7 @@ class Probing:
         await self._desk.close()
 
     async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
-        return await self._service.probe(target, module, timeout=limit.seconds, cut_by_scrape=limit.cut_by_scrape)
+        return await self._service.probe(target, module, timeout=limit.seconds)
 
     def _debug(self, target: Target, module: Module, answer: Answer) -> str:
         config, recorder = self._service.config, self._service.recorder

@@ -37,8 +37,8 @@ class Service:
             record = self.state.record(self.config.targets[report.target], report)
         return next(iter(record.history)).id
 
-    async def probe(self, target, module, *, timeout, cut_by_scrape):  # noqa: ASYNC109 - the port's
-        self.asked.append((target, module, timeout, cut_by_scrape))
+    async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the port's
+        self.asked.append((target, module, timeout))
         await self.go.wait()
         return self.answer(target)
 

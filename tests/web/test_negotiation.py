@@ -31,6 +31,8 @@ PROMETHEUS_3_PROTO_FIRST = (
         ("application/openmetrics-text;version=0.0.1", False),
         ("application/openmetrics-text;version=", False),
         ("application/openmetrics-text;version=x", False),
+        pytest.param(f"application/openmetrics-text;version={'9' * 5000}", True, id="a version of 5,000 digits"),
+        ("application/openmetrics-text;version=00.1", False),
         ("application/openmetrics-text;q=0.2,text/plain;q=0.5", False),
         ("application/openmetrics-text;q=0", False),
         ("application/openmetrics-text;q=nan", False),

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
-from exporter.core.model import Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
 
 NO_LIMIT = Limit(seconds=None, patience=None)
 CUT = Limit(seconds=1.0, patience=30.0)
+CUT_SHORTER = Limit(seconds=0.1, patience=30.0)
 
 
 @pytest.mark.parametrize(
@@ -36,20 +38,24 @@ def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, p
     limit = limit_of(header, offset=0.5, target_timeout=10.0)
     assert limit.seconds == pytest.approx(seconds)
     assert limit.patience == pytest.approx(patience)
-    assert limit.cut_by_scrape is (seconds is not None)
 
 
-def report(number: int = 1) -> ProbeReport:
-    steps = (StepResult(step=Step.CHALLENGE, outcome=Outcome.OK, duration=0.01),)
+def report(number: int = 1, *, cut: bool = False) -> ProbeReport:
+    if cut:
+        facts = Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True)
+        steps = (StepResult(step=Step.CHALLENGE, outcome=Outcome.FAILED, code=3008, reason=Reason.SCRAPE_TIMEOUT, facts=facts),)
+    else:
+        steps = (StepResult(step=Step.CHALLENGE, outcome=Outcome.OK, duration=0.01),)
     return ProbeReport(
         target="a", started_at=float(number), duration=0.01, steps=steps, readiness=Readiness(ready=True, why="ready")
     )
 
 
 class Vault:
-    """Counts probes and holds each until it is let go."""
+    """Counts probes and holds each until it is let go. A `slow` one leaves every limited probe cut short."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slow: bool = False) -> None:
+        self.slow = slow
         self.asked: list[tuple[str, str, Limit]] = []
         self.go = asyncio.Event()
         self.now = 0.0
@@ -57,7 +63,7 @@ class Vault:
     async def probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
         self.asked.append((target, module, limit))
         await self.go.wait()
-        return report(len(self.asked))
+        return report(len(self.asked), cut=self.slow and limit.seconds is not None)
 
     def desk(self) -> OnDemand:
         return OnDemand(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now)
@@ -99,18 +105,28 @@ async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
 
 
-async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_cut_it():
+async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_it_no_more_time():
+    vault = Vault(slow=True)
+    vault.go.set()
+    desk = vault.desk()
+    await desk.ask("a", "default", CUT_SHORTER)
+    assert await desk.ask("a", "default", CUT_SHORTER) == Answer(report=report(1, cut=True), age=0.0)
+    assert await desk.ask("a", "default", CUT) == Answer(report=report(2, cut=True))
+    assert await desk.ask("a", "default", CUT_SHORTER) == Answer(report=report(2, cut=True), age=0.0)
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(3))
+    assert await desk.ask("a", "default", CUT) == Answer(report=report(3), age=0.0)
+
+
+async def test_a_probe_that_ended_within_its_limit_answers_everybody():
     vault = Vault()
     vault.go.set()
     desk = vault.desk()
     await desk.ask("a", "default", CUT)
-    assert await desk.ask("a", "default", CUT) == Answer(report=report(1), age=0.0)
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
-    assert await desk.ask("a", "default", CUT) == Answer(report=report(2), age=0.0)
+    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(1), age=0.0)
 
 
 async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
-    vault = Vault()
+    vault = Vault(slow=True)
     desk = vault.desk()
     impatient = asyncio.create_task(desk.ask("a", "default", CUT))
     await settle()
@@ -118,7 +134,7 @@ async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
     await settle()
     assert len(vault.asked) == 1
     vault.go.set()
-    assert await impatient == Answer(report=report(1))
+    assert await impatient == Answer(report=report(1, cut=True))
     assert await patient == Answer(report=report(2))
 
 
