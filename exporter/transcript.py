@@ -6,11 +6,13 @@ Not for: HTML, JSON (see `shapes`), colours, or log lines (see `probelog`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from exporter.config.model import Target
 from exporter.core.catalogue import BY_CODE, both_numbers
+from exporter.core.catalogue.advice import Names, actions
+from exporter.core.catalogue.render import OWNERS, WIDTH, wrap
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.verdict import NOT_TESTED, in_words
 
@@ -23,14 +25,15 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
     lines = [_line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(_line(*each, indent="  ") for each in facts_of(result))]
-    if (failure := report.first_failure) is not None and failure.code is not None:
-        lines += ["", *(_line(*each) for each in advice(failure.code))]
+    lines += ["", *(_wrapped(*each) for each in advice(target, report))] if report.first_failure is not None else []
     return "\n".join(lines) + "\n"
 
 
 def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
     """What was probed, when, and what came of it."""
     yield "target", target.name
+    if servers := what_depends(target):
+        yield "SQL Servers", servers
     yield "vault", target.vault
     yield "key", target.key
     yield "started", moment(report.started_at)
@@ -72,14 +75,31 @@ def facts_of(result: StepResult) -> Iterator[Line]:
     yield from ((label, str(value)) for label, value in named if value is not None)
 
 
-def advice(code: int) -> Iterator[Line]:
-    """What the catalogue says of a code; the numbers and the symbol of both generations."""
-    entry = BY_CODE[code]
-    yield "code", f"{both_numbers(code)} {entry.symbol}"
+def what_depends(target: Target) -> str:
+    """The SQL Servers that depend on the target, as declared: `SQLPRD01 (host n1, ag AG7), SQLPRD02`; else empty."""
+    return ", ".join(_instance(each) for each in target.instances)
+
+
+def what_to_do(target: Target, report: ProbeReport) -> tuple[str, ...]:
+    """What to do about the first failed step, in order, with the target's own names; empty where no step has a code."""
+    failure = report.first_failure
+    if failure is None or failure.code is None:
+        return ()
+    names = Names(target=target.name, vault=target.vault, key=target.key_name, version=target.key_version)
+    return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names)
+
+
+def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
+    """What the catalogue says of the first failure; the numbers and the symbol of both generations. Nothing without a code."""
+    failure = report.first_failure
+    if failure is None or failure.code is None:
+        return
+    entry = BY_CODE[failure.code]
+    yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
+    yield from (("do", action) for action in what_to_do(target, report))
     yield from (("likely cause", cause) for cause in entry.causes)
-    yield from (("do", action) for action in entry.actions)
-    yield "owner", entry.owner
+    yield "owner", f"{entry.owner}: {OWNERS[entry.owner]}"
 
 
 def moment(unix: float) -> str:
@@ -99,3 +119,12 @@ def _headline(result: StepResult) -> str:
 
 def _line(label: str, value: str, *, indent: str = "") -> str:
     return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"
+
+
+def _wrapped(label: str, value: str) -> str:
+    return wrap(value, WIDTH, first=f"{label:<{_LABEL_WIDTH}} ", rest=" " * (_LABEL_WIDTH + 1))
+
+
+def _instance(labels: Mapping[str, str]) -> str:
+    others = ", ".join(f"{name} {value}" for name, value in labels.items() if name != "sql_instance")
+    return labels.get("sql_instance", "") + (f" ({others})" if others else "")

@@ -110,7 +110,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
         "last success 2 h ago",
         "failures in a row 2",
         "label team dba",
-        "sql_instance SQLPRD01, ag AG7",
+        "SQL Servers that depend on it: SQLPRD01 (ag AG7), SQLPRD02",
         "RSA, 2048 bits",
         "expires 2027-01-15T08:00:00.000Z",
         "2026-01-02T03:04:05.678Z failed",

@@ -71,11 +71,11 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
     """The row for a terminal, no line longer than `width` columns as long as no `code` span is; ends without a newline."""
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
-        _wrap(row.summary, width),
+        wrap(row.summary, width),
         _numbered("Likely causes, most likely first", row.causes, width),
         _numbered("What to do, in this order", row.actions, width),
         "\n".join(
-            _wrap(value, width, first=f"{name:<10}", rest=" " * 10)
+            wrap(value, width, first=f"{name:<10}", rest=" " * 10)
             for name, value in (
                 ("Owner", f"{row.owner.value}: {OWNERS[row.owner]}"),
                 ("Kind", f"{row.category.value}, layer {row.layer.value}"),
@@ -138,11 +138,11 @@ def _markdown_list(title: str, items: tuple[str, ...]) -> str:
 
 
 def _numbered(title: str, items: tuple[str, ...], width: int) -> str:
-    lines = [_wrap(item, width, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
+    lines = [wrap(item, width, first=f"  {number}. ", rest="     ") for number, item in enumerate(items, 1)]
     return "\n".join([f"{title}:", *lines]) if lines else ""
 
 
-def _wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
+def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
     """Wrapped between words, but never inside a `code` span: a command must survive being copied."""
     kept = _SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(

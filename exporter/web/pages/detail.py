@@ -34,10 +34,11 @@ def target_page(site: Site, view: View, history: Sequence[Entry], *, vantage: Va
 
 
 def _standing(site: Site, view: View, vantage: Vantage, now: float) -> Iterator[Child]:
-    failure = view.failure
     yield element("p", badge(view.urgency), " ", verdict(view, vantage))
+    servers = transcript.what_depends(view.target)
+    yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
-    yield None if failure is None or failure.code is None else _advice(site, failure.code)
+    yield None if view.report is None else _advice(site, view.target, view.report)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
     yield element("p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript.")
@@ -48,13 +49,12 @@ def _standing(site: Site, view: View, vantage: Vantage, now: float) -> Iterator[
 
 
 def probe_page(site: Site, target: Target, report: ProbeReport, *, vantage: Vantage) -> Html:
-    failure = report.first_failure
     return page(
         site,
         f"Probe of {target.name}",
         element("p", link(site.target(target.name), "Back to the target")),
         facts((name, value) for name, value in transcript.about(target, report, vantage=vantage) if name != "target"),
-        None if failure is None or failure.code is None else _advice(site, failure.code),
+        _advice(site, target, report),
         element("h2", "Steps"),
         _steps(report),
         element("h2", "As text"),
@@ -62,15 +62,20 @@ def probe_page(site: Site, target: Target, report: ProbeReport, *, vantage: Vant
     )
 
 
-def _advice(site: Site, code: int) -> Html:
-    entry = BY_CODE[code]
+def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
+    failure = report.first_failure
+    if failure is None or failure.code is None:
+        return None
+    entry = BY_CODE[failure.code]
+    actions = transcript.what_to_do(target, report)
+    reason = "" if failure.reason is None else f", reason {failure.reason.value}"
     return element(
         "section",
-        element("p", element("strong", code_link(site, code))),
+        element("p", element("strong", code_link(site, failure.code)), f" at step {failure.step.value}{reason}"),
         element("p", prose(entry.summary)),
         element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
-        element("p", "What to do, in this order:") if entry.actions else None,
-        element("ol", [element("li", prose(action)) for action in entry.actions]) if entry.actions else None,
+        element("p", "What to do, in this order:") if actions else None,
+        element("ol", [element("li", prose(action)) for action in actions]) if actions else None,
         class_="notice",
         aria_label="What to do",
     )
@@ -107,8 +112,6 @@ def _about(view: View, now: float) -> Iterator[tuple[str, Child]]:
         yield "last success", ago(None if record.last_success_at is None else max(0.0, now - record.last_success_at))
         yield "failures in a row", record.consecutive_failures
     yield from ((f"label {name}", value) for name, value in target.labels.items())
-    for each in target.instances:
-        yield "SQL Server", ", ".join(f"{name} {value}" for name, value in each.items())
 
 
 def _key(view: View) -> Child:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from exporter.core.catalogue import BY_CODE
 from exporter.core.model import Vantage
+from exporter.transcript import what_to_do
 from exporter.web.markup import Child, Html, element, text
 from exporter.web.pages.layout import Site, cell, code_link, foot, head, link, prose, table_foot, table_head
 from exporter.web.pages.words import ago, badge, not_tested, verdict
@@ -65,7 +66,7 @@ def _remark(page: Page) -> Child:
     if not servers:
         return None
     named = ", ".join(servers[:20]) + (f" and {len(servers) - 20} more" if len(servers) > 20 else "")
-    return element("p", element("strong", "SQL Servers that depend on a vault side that is not ready: "), named, class_="notice")
+    return element("p", element("strong", "SQL Servers at risk, since their vault side is not ready: "), named, class_="notice")
 
 
 def _row(site: Site, view: View, vantage: Vantage) -> Html:
@@ -75,21 +76,22 @@ def _row(site: Site, view: View, vantage: Vantage) -> Html:
         element("th", link(site.target(target.name), target.name), element("div", target.vault, class_="quiet"), scope="row"),
         cell("State", badge(view.urgency), element("div", verdict(view, vantage))),
         cell("Code and first action", _what_to_do(site, view)),
-        cell("Last probe", ago(view.age)),
-        cell("SQL Server instances", ", ".join(view.servers) or "none named"),
+        cell("Last probe", ago(view.age), class_="number"),
+        cell("SQL Server instances", ", ".join(view.servers) or "none named", class_="servers"),
     )
 
 
 def _what_to_do(site: Site, view: View) -> Child:
     failure = view.failure
-    if failure is None or failure.code is None:
+    if view.report is None or failure is None or failure.code is None:
         return "none" if view.report is not None else ""
     entry = BY_CODE[failure.code]
+    first = next(iter(what_to_do(view.target, view.report)), None)
     return [
         code_link(site, failure.code),
         element("div", f"step {failure.step.value}, reason {failure.reason.value if failure.reason else 'unknown'}"),
         element("div", prose(entry.summary)),
-        element("div", element("strong", "First: "), prose(entry.actions[0])) if entry.actions else None,
+        element("div", element("strong", "First: "), prose(first)) if first else None,
     ]
 
 
