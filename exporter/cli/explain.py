@@ -24,7 +24,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "explain",
         help="what one code means and what to do",
         description="Explains one code of the SQL Server Connector: meaning, causes, first actions, owner.",
-        epilog="Example: ekm-exporter explain 3303",
+        epilog="example: ekm-exporter explain 3303",
     )
     one.add_argument(
         "code", metavar="CODE|SYMBOL", help="a number such as 3077, or a symbol (of twins, the classic one is shown)"
@@ -35,7 +35,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "codes",
         help="the whole catalogue of codes",
         description="Lists all codes of the SQL Server Connector.",
-        epilog="Example: ekm-exporter codes --format json",
+        epilog="example: ekm-exporter codes --format json",
     )
     every.add_argument("--format", choices=("table", "json", "md"), default="table", help="default: table")
     every.set_defaults(handler=codes)

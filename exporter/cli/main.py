@@ -16,22 +16,27 @@ from collections.abc import Sequence
 from exporter import __version__
 from exporter.cli import check, explain, probe, run, simulate
 
+DESCRIPTION = """\
+Makes SQL Server's Azure Key Vault round trip before SQL Server has to,
+and says what it would have said."""
 EXAMPLES = """\
 examples:
-  ekm-exporter demo                                        a running exporter with live failures, no Azure needed
-  ekm-exporter check --config.file ekm.yml                 every problem of a configuration, with line and column
-  ekm-exporter run --config.file ekm.yml                   the exporter
-  ekm-exporter probe contoso-key0 --config.file ekm.yml    one probe now, step by step
-  ekm-exporter explain 3303                                what a number in SQL Server's error log means
-  ekm-exporter codes --format table                        the whole catalogue
-  ekm-exporter simulate --config.file ekm.yml --out sim    a vault to break, for game days
+  ekm-exporter demo
+  ekm-exporter check --config.file ekm.yml
+  ekm-exporter run --config.file ekm.yml
+  ekm-exporter probe contoso-key0 --config.file ekm.yml
+  ekm-exporter explain 3303        (a number from SQL Server's error log)
+  ekm-exporter codes
+  ekm-exporter simulate --config.file ekm.yml --out sim
+
+ekm-exporter COMMAND --help describes the options of one command.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ekm-exporter",
-        description="Makes SQL Server's Azure Key Vault round trip before SQL Server has to, and says what it would have said.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -28,6 +28,7 @@ from exporter.transcript import transcript
 
 T = TypeVar("T")
 
+_NAMED = 10  # names shown where none is like the one that was asked for
 FINE, FAILED, BAD_USAGE, INTERNAL = 0, 1, 2, 3
 
 
@@ -42,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("target", metavar="TARGET", help="a target's name in the configuration")
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument("--credential", metavar="NAME", help="another credential of the configuration, such as a staged one")
-    parser.add_argument("--json", action="store_true", help="for a script")
+    parser.add_argument("--json", action="store_true", help="as JSON, for a script")
     parser.set_defaults(handler=probe)
 
 
@@ -54,8 +55,10 @@ def probe(args: argparse.Namespace) -> int:
         return BAD_USAGE
     config = loaded.config
     target = _named(config.targets, args.target, "target")
-    credential = _named(config.credentials, args.credential or (target.credential if target else ""), "credential")
-    if target is None or credential is None:
+    if target is None:
+        return BAD_USAGE
+    credential = _named(config.credentials, args.credential or target.credential, "credential")
+    if credential is None:
         return BAD_USAGE
     logs.configure("error", logs.LogFormat.LOGFMT)
     try:
@@ -88,10 +91,11 @@ def _say_bug(error: Exception) -> None:
 
 
 def _named(things: Mapping[str, T], name: str, what: str) -> T | None:
-    """The thing of that name; where there is none, a line that names the nearest."""
+    """The thing of that name; where there is none, a line that names the nearest or the first few."""
     if name in things:
         return things[name]
     near = get_close_matches(name, things, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    known = ", ".join(list(things)[:_NAMED]) + (", ..." if len(things) > _NAMED else "")
+    hint = f" (did you mean {near[0]!r}?)" if near else f"; it has: {known}"
     print(f"ekm-exporter: the configuration has no {what} {name!r}{hint}", file=sys.stderr)
     return None

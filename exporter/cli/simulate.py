@@ -48,9 +48,21 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     alone.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="where ca.pem and ekm.yml are written")
-    alone.add_argument("--sim.port", dest="port", metavar="PORT", type=_port, default=_PORT, help="of vaults and Entra; 0: any")
     alone.add_argument(
-        "--sim.management-port", dest="management_port", metavar="PORT", type=_port, default=_MANAGEMENT_PORT, help="0: any"
+        "--sim.port",
+        dest="port",
+        metavar="PORT",
+        type=_port,
+        default=_PORT,
+        help=f"of vaults and Entra; 0: any (default {_PORT})",
+    )
+    alone.add_argument(
+        "--sim.management-port",
+        dest="management_port",
+        metavar="PORT",
+        type=_port,
+        default=_MANAGEMENT_PORT,
+        help=f"where faults are set; 0: any (default {_MANAGEMENT_PORT})",
     )
     alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
     alone.set_defaults(handler=simulate)

@@ -134,7 +134,8 @@ def _every_interface(port: int) -> socket.socket:
 
 
 def _why(error: OSError) -> str:
-    """The system's own words without Python's additions: `address already in use`."""
+    """The system's own words without Python's additions, and what to do about a port that is taken."""
     if isinstance(error, socket.gaierror):
         return "no such host"
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    told = os.strerror(error.errno).lower() if error.errno else str(error)
+    return f"{told} (choose another with --web.listen-address)" if error.errno == errno.EADDRINUSE else told

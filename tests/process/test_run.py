@@ -82,7 +82,9 @@ async def test_a_port_in_use_is_one_clear_line(command, world):
         running = await command("run", "--config.file", world.config, "--web.listen-address", address)
         assert await running.end() == 2
     errors = [line for line in running.err if "warning" not in line]
-    assert errors == [f"ekm-exporter: cannot listen on {address}: address already in use\n"]
+    assert errors == [
+        f"ekm-exporter: cannot listen on {address}: address already in use (choose another with --web.listen-address)\n"
+    ]
 
 
 async def test_a_bad_configuration_is_told_line_by_line_and_starts_nothing(command, tmp_path):
@@ -157,10 +159,15 @@ async def test_probe_tells_a_person_what_happened_and_a_script_whether_it_went_w
 
 
 async def test_probe_names_what_it_does_not_know(command, world):
-    for arguments, words in ((["fin"], "did you mean 'fine'"), (["fine", "--credential", "sql-prd"], "did you mean 'sql-prod'")):
+    for arguments, words in (
+        (["fin"], "no target 'fin' (did you mean 'fine'?)"),
+        (["zzz"], "no target 'zzz'; it has: fine"),
+        (["fine", "--credential", "sql-prd"], "no credential 'sql-prd' (did you mean 'sql-prod'?)"),
+    ):
         running = await command("probe", *arguments, "--config.file", world.config)
         assert await running.end() == 2
         assert words in running.text
+        assert len(running.err) == 1
 
 
 async def test_without_a_scheduler_it_probes_only_when_asked_and_is_ready_at_once(exporter, get, samples):

@@ -65,14 +65,17 @@ async def test_a_port_in_use_is_one_clear_line_and_no_other_address_stays_open()
         server = WebServer(app_of(hello), [ListenAddress("127.0.0.1", free_port), ListenAddress("127.0.0.1", port)])
         with pytest.raises(ListenError) as caught:
             await server.start()
-        assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: address already in use"
+        assert (
+            str(caught.value)
+            == f"cannot listen on 127.0.0.1:{port}: address already in use (choose another with --web.listen-address)"
+        )
         socket.create_server(("127.0.0.1", free_port)).close()
 
 
 async def test_a_port_in_use_on_every_interface_is_told_as_it_was_written():
     async with WebServer(app_of(hello), [parse_address(":0")]) as first:
         port = first.listening[0].port
-        with pytest.raises(ListenError, match=f"^cannot listen on :{port}: address already in use$"):
+        with pytest.raises(ListenError, match=f"^cannot listen on :{port}: address already in use "):
             await WebServer(app_of(hello), [ListenAddress("", port)]).start()
 
 
