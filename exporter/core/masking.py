@@ -32,12 +32,18 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_~+=-]{40,}(?![A-Za-z0-9_-])"), "<long>"),
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def _printable(text: str) -> str:
+    """Without control characters, halves of surrogate pairs, and signs that turn the direction of what stands beside them."""
+    if text.isprintable():
+        return text
+    return " ".join(part for part in "".join(sign if sign.isprintable() else "\n" for sign in text).split("\n") if part)
 
 
 def mask(text: str, *, limit: int = LIMIT) -> str:
     """One printable line of at most `limit` characters without tokens, secrets, ids, addresses or long opaque words."""
-    line = _UNPRINTABLE.sub(" ", text[:_SCANNED]).strip()
+    line = _printable(text[:_SCANNED]).strip()
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
