@@ -45,6 +45,8 @@ ENTRA_HOSTS: frozenset[str] = frozenset(
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# Nothing behind the host: the resource becomes a scope, where a blank would begin a second one.
+_RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
 _VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
 
 
@@ -78,11 +80,10 @@ def cloud_of(vault: str) -> Cloud | None:
 
 def is_parent_domain(resource: str, vault: str) -> bool:
     """Whether a token for `resource` may be sent to `vault`: the resource's host is a parent domain of the vault's host."""
-    scheme, separator, rest = resource.partition("://")
-    parent = rest.partition("/")[0].partition(":")[0].lower().strip(".")
-    if not separator or scheme.lower() != "https" or "." not in parent:
+    named = _RESOURCE.fullmatch(resource)
+    if named is None or "." not in named[1]:
         return False
-    return vault.partition(":")[0].lower().endswith("." + parent)
+    return vault.partition(":")[0].lower().endswith("." + named[1].lower())
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:

@@ -60,6 +60,12 @@ def test_the_cloud_is_known_by_the_suffix():
         ("vault.azure.net", False),
         ("https://", False),
         ("https://contoso.vault.azure.net", False),
+        ("HTTPS://Vault.Azure.Net:443/", True),
+        # What is more than a host could ask for a second scope, or mean another host.
+        ("https://vault.azure.net/ https://graph.microsoft.com", False),
+        ("https://vault.azure.net:443@graph.microsoft.com", False),
+        ("https://vault.azure.net/\udcff", False),
+        ("https://vault.a\u017fure.net", False),
     ],
 )
 def test_a_token_goes_only_to_hosts_under_its_resource(resource: str, *, allowed: bool):
