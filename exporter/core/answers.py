@@ -16,11 +16,12 @@ from typing import Any
 from exporter.core.faults import Fault
 from exporter.core.model import KeyFacts
 
-_KID = re.compile(r"https://[^/?#]+/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
+_KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+_LONGEST_NUMBER = 4096  # bytes; eight times what the largest keys of a vault have. Kept with each key, so bounded
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, b64token: what may stand behind "Bearer"
-_AKV = re.compile(r"\bAKV(\d{5})\b")
-_AADSTS = re.compile(r"\bAADSTS(\d{4,8})\b")
+_AKV = re.compile(r"\bAKV([0-9]{5})\b")
+_AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -39,7 +40,7 @@ class ErrorBody:
 def read_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object of a body, None for anything else: other types, not UTF-8, too deep, numbers beyond reason."""
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode("utf-8-sig"))  # given bytes, it would take UTF-16 and halves of surrogate pairs too
     except (ValueError, RecursionError):  # ValueError covers JSONDecodeError, UnicodeDecodeError and int's digit limit
         return None
     return value if isinstance(value, dict) else None
@@ -117,12 +118,12 @@ def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
     if n is None:
         return Fault.MODULUS_MISSING, b"", b""
     modulus = decode(n)
-    if not modulus:
+    if not modulus or len(modulus) > _LONGEST_NUMBER:
         return Fault.MODULUS_UNUSABLE, b"", b""
     if e is None:
         return Fault.EXPONENT_MISSING, b"", b""
     exponent = decode(e)
-    if not exponent:
+    if not exponent or len(exponent) > _LONGEST_NUMBER:
         return Fault.EXPONENT_UNUSABLE, b"", b""
     return Fault.NONE, modulus, exponent
 

@@ -45,6 +45,9 @@ UNREADABLE_KEYS = [
     (b"null", Fault.ANSWER_NOT_JSON),
     (b'"key"', Fault.ANSWER_NOT_JSON),
     (b"\xff\xfe{}", Fault.ANSWER_NOT_JSON),
+    (key_body().decode().encode("utf-16"), Fault.ANSWER_NOT_JSON),
+    (key_body().decode().encode("utf-32"), Fault.ANSWER_NOT_JSON),
+    (b'{"key": "\xed\xa0\x80"}', Fault.ANSWER_NOT_JSON),  # half of a surrogate pair is no UTF-8
     (b'{"key": \x00}', Fault.ANSWER_NOT_JSON),
     (DEEP, Fault.ANSWER_NOT_JSON),
     (b'{"key":' + DEEP, Fault.ANSWER_NOT_JSON),
@@ -55,11 +58,15 @@ UNREADABLE_KEYS = [
     (key_body(kid=7), Fault.KID_MISSING),
     (key_body(kid="https://contoso.vault.azure.net/keys/ContosoRSAKey0"), Fault.KID_UNUSABLE),
     (key_body(kid=KID + "/../../secrets/x"), Fault.KID_UNUSABLE),
+    (key_body(kid=KID.replace("contoso.", "contoso\n.")), Fault.KID_UNUSABLE),
+    (key_body(kid=KID.replace("contoso.", "c" * 300 + ".")), Fault.KID_UNUSABLE),
     (key_body(drop=("kty",)), Fault.KTY_MISSING),
     (key_body(drop=("n",)), Fault.MODULUS_MISSING),
     (key_body(n=None), Fault.MODULUS_MISSING),
     (key_body(n="***"), Fault.MODULUS_UNUSABLE),
     (key_body(n=""), Fault.MODULUS_UNUSABLE),
+    (key_body(n=number(1 << 8 * 4096)), Fault.MODULUS_UNUSABLE),
+    (key_body(e=number(1 << 8 * 4096)), Fault.EXPONENT_UNUSABLE),
     (key_body(drop=("e",)), Fault.EXPONENT_MISSING),
     (key_body(e="A"), Fault.EXPONENT_UNUSABLE),
 ]
@@ -68,6 +75,10 @@ UNREADABLE_KEYS = [
 @pytest.mark.parametrize(("body", "fault"), UNREADABLE_KEYS)
 def test_a_key_answer_that_cannot_be_read_names_the_first_thing_missing(body: bytes, fault: Fault):
     assert read_key(body) == (fault, None)
+
+
+def test_a_byte_order_mark_is_no_part_of_an_answer():
+    assert read_key(b"\xef\xbb\xbf" + key_body()) == read_key(key_body())
 
 
 @pytest.mark.parametrize("kty", ["EC", "oct-HSM", "EC-HSM"])
