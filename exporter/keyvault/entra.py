@@ -43,6 +43,8 @@ from exporter.keyvault.transport import Observation
 # is done; the identity services of a host need that list.
 _USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
 
+_LAST_MOMENT = 253402300800  # the year 10000: what an answer says may be a number that no float holds
+
 
 class _UnusableError(Exception):
     """The credential cannot even be tried; the facts say why."""
@@ -166,7 +168,7 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
 
 def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswer:
     granted = seen.result if isinstance(seen.result, AccessToken) else None
-    expires_at = None if granted is None else float(granted.expires_on)
+    expires_at = None if granted is None else float(min(max(granted.expires_on, 0), _LAST_MOMENT))
     if kind.ambient and granted is not None:
         return TokenAnswer(facts_of(seen), granted.token, expires_at)
     facts = facts_of(seen, known=known)

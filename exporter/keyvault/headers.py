@@ -9,6 +9,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
@@ -70,9 +71,10 @@ def _connection(info: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _http_date(text: str) -> float | None:
-    """Unix time of an HTTP date; many answers carry the same one."""
+    """Unix time of an HTTP date, which is in GMT also where it does not say so; many answers carry the same one."""
     try:
-        return parsedate_to_datetime(text).timestamp() if len(text) <= 64 else None
+        date = parsedate_to_datetime(text) if len(text) <= 64 else None
+        return None if date is None else (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
         return None
 

@@ -128,12 +128,14 @@ async def test_a_refusal_keeps_its_status_and_its_numbers(serve, ask, status, aa
         (response(200, {"access_token": 5, "expires_in": 1}, Content_Type="application/json"), Fault.TOKEN_MISSING, 200),
         (response(200, {**GRANT, "access_token": "a b\n"}, Content_Type="application/json"), Fault.TOKEN_UNUSABLE, 200),
         (response(200, {**GRANT, "expires_in": "never"}, Content_Type="application/json"), Fault.NONE, 200),
+        (response(200, {**GRANT, "expires_in": 10**400}, Content_Type="application/json"), Fault.NONE, 200),
+        (response(200, {**GRANT, "expires_in": -(10**400)}, Content_Type="application/json"), Fault.NONE, 200),
         (response(200, json.dumps(GRANT).encode(), Content_Type="text/plain"), Fault.NONE, 200),
         (response(200, json.dumps(GRANT).encode(), Content_Type="application/xml"), Fault.NONE, 200),
     ],
     ids=[
         "portal", "html-503", "empty-503", "429", "redirect", "empty", "cut", "binary", "list", "none", "number",
-        "unusable", "odd-expiry", "text", "xml",
+        "unusable", "odd-expiry", "late-expiry", "early-expiry", "text", "xml",
     ],
 )  # fmt: skip
 async def test_an_answer_is_judged_as_it_came_whatever_the_sdk_makes_of_it(serve, ask, *, answer, fault, status):

@@ -6,6 +6,7 @@ from email.utils import formatdate
 import pytest
 
 from exporter.core.model import VaultHeaders
+from exporter.keyvault import headers
 from exporter.keyvault.headers import request_id, retry_after, server_time, vault_headers
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -41,6 +42,18 @@ def test_the_servers_clock_is_its_date_header():
     assert server_time({"Date": DATE}) == 1445412480.0
     assert server_time({"Date": "yesterday"}) is None
     assert server_time({}) is None
+
+
+@pytest.mark.parametrize("date", ["Wed Oct 21 07:28:00 2015", "Wed, 21 Oct 2015 07:28:00", "Wed, 21 Oct 2015 07:28:00 -0000"])
+def test_a_date_without_a_zone_is_in_gmt_wherever_this_host_stands(date, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        headers._http_date.cache_clear()
+        assert server_time({"Date": date}) == 1445412480.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_request_id_is_a_word():
