@@ -1,36 +1,24 @@
 """How much of a vault's published request limit this exporter uses.
 
-For: the table of limits, what a probe's requests weigh against it, and the busiest ten seconds of the last minute per vault.
-Not for: sending fewer requests (see `scheduler`), nor for what others send to the vault: no one outside it can see that.
+For: what a probe's requests weigh against the limit, and the busiest ten seconds of the last minute per vault.
+Not for: the limits themselves (see `core.limits`), sending fewer requests (see `scheduler`), nor for what others send to the
+vault: no one outside it can see that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from exporter.core.endpoints import cloud_of
+from exporter.core.limits import KEY_OPERATIONS, OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
 from exporter.core.model import KeyFacts, Outcome, ProbeReport, Step
 from exporter.metrics.tally import is_throttled
 
-SLOT_SECONDS = 10
 SLOTS = 6
 
-# Requests in 10 s to one vault in its region, by (kept in an HSM, RSA size), as Microsoft publishes them; what is not done
-# with a key has the limit of all other requests. The limits hold for the weighted sum, and 429 answers do not count.
-LIMITS: Mapping[tuple[bool, int], int] = {
-    (True, 2048): 2000,
-    (True, 3072): 500,
-    (True, 4096): 250,
-    (False, 2048): 4000,
-    (False, 3072): 1000,
-    (False, 4096): 500,
-}
-OTHER_REQUESTS = 4000
-_WITH_THE_KEY = (Step.WRAP_KEY, Step.UNWRAP_KEY)
+_WITH_THE_KEY = frozenset(operation.step for operation in OPERATIONS if operation.with_key)
 
 
 def share_of(report: ProbeReport) -> float:
-    """The share of its vault's ten-second limit that one probe used."""
+    """The share of its vault's ten-second limit that one probe used. Answers with 429 do not count against it."""
     return sum(
         1 / _limit(result.step, report.key)
         for result in report.steps
@@ -38,10 +26,10 @@ def share_of(report: ProbeReport) -> float:
     )
 
 
-def _limit(step: Step, key: KeyFacts | None) -> int:
+def _limit(step: Step, key: KeyFacts | None) -> float:
     if step not in _WITH_THE_KEY or key is None:
-        return OTHER_REQUESTS
-    return LIMITS.get((key.kty.endswith("-HSM"), key.size_bits), OTHER_REQUESTS)
+        return OTHER_OPERATIONS
+    return KEY_OPERATIONS.get((key.kty.endswith("-HSM"), key.size_bits), OTHER_OPERATIONS)
 
 
 class Budget:
@@ -52,10 +40,10 @@ class Budget:
 
     def add(self, report: ProbeReport) -> float:
         """Counts a probe's requests in the slot it started in; returns the largest share of a slot in the last minute."""
-        slot = int(report.started_at // SLOT_SECONDS)
-        self._slots[slot] = self._slots.get(slot, 0.0) + share_of(report)
-        newest = max(self._slots)
-        self._slots = {slot: share for slot, share in self._slots.items() if slot > newest - SLOTS}
+        now = int(report.started_at // WINDOW_SECONDS)
+        self._slots[now] = self._slots.get(now, 0.0) + share_of(report)
+        # On both sides: probes end in another order than they began, and a clock that was set back leaves a future behind.
+        self._slots = {slot: share for slot, share in self._slots.items() if abs(slot - now) < SLOTS}
         return max(self._slots.values())
 
 

@@ -215,7 +215,7 @@ class Reference(Collector):
         minute = self.minute.setdefault(target.vault, {})
         slot = int(report.started_at // 10)
         minute[slot] = minute.get(slot, 0.0) + used
-        recent = {at: share for at, share in minute.items() if at > max(minute) - 6}
+        recent = {at: share for at, share in minute.items() if abs(at - slot) < 6}
         self.minute[target.vault] = recent
         self._gauge("ekm_request_budget_ratio", target.vault, {"vault": target.vault}, max(recent.values()), only=True)
 

@@ -407,6 +407,14 @@ def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
     assert shown_budget(recorder) == pytest.approx(one)
 
 
+def test_a_clock_that_is_set_back_leaves_no_old_budget_behind():
+    recorder = a_recorder(a_target("a"))
+    for when, size in ((3600, 3072), (0, 2048)):
+        recorder.record(a_report("a", key=a_key(size_bits=size), started_at=START + when), Standing())
+
+    assert shown_budget(recorder) == pytest.approx(4 / 4000)
+
+
 def test_an_answer_that_throttles_takes_nothing_from_the_budget():
     recorder = after(a_report(steps=[throttled(Step.GET_KEY)]))
 
