@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from exporter.config.model import Credential, CredentialKind, Module, Target
@@ -47,7 +47,7 @@ class Grant:
     """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
 
     facts: Facts
-    token: str | None
+    token: str | None = field(repr=False)
     duration: float
     shared: bool
 

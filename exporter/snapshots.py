@@ -8,7 +8,6 @@ Not for: files (see `statefiles`), counters: they begin at 0, as Prometheus expe
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +58,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.verdict, record.verdict_at = verdict
 
 
+_YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
@@ -133,7 +133,8 @@ def _number(value: object) -> int:
 
 
 def _time(value: object) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    """A Unix time that can be written as a date: pages and JSON do."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < _YEAR_10000:
         raise TypeError("not a time")
     return float(value)
 

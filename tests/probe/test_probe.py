@@ -242,3 +242,7 @@ def test_the_state_of_a_key_is_what_its_facts_say():
     assert key_state(replace(KEY, enabled=False, expires=1.0), 10.0) == "disabled"
     assert key_state(replace(KEY, expires=10.0), 10.0) == "expired"
     assert key_state(replace(KEY, not_before=10.5), 10.0) == "not_yet_valid"
+
+
+def test_a_token_does_not_show_where_its_grant_is_printed():
+    assert "MARKED" not in repr(Grant(facts=Facts(), token="MARKED", duration=0.1, shared=False))

@@ -105,6 +105,13 @@ def test_a_value_of_the_wrong_kind_is_damage_and_changes_nothing_or_is_harmless(
     assert refused or path in TOLERANT
 
 
+@pytest.mark.parametrize("moment", [1e300, -1e12, 253402300800.0])
+@pytest.mark.parametrize("path", [("last_success_at",), ("verdict", "at"), ("key_facts", "expires"), ("failures", 0, "at")])
+def test_a_time_that_no_date_has_is_damage_since_pages_write_dates(path, moment):
+    with pytest.raises(DamagedError):
+        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), path, moment))
+
+
 @pytest.mark.parametrize("name", list(snapshot(a_lived_record())))
 def test_a_missing_value_is_damage(name):
     document = snapshot(a_lived_record())
