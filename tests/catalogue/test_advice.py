@@ -32,7 +32,7 @@ def test_a_reason_without_actions_of_its_own_gets_those_of_the_code():
 
 
 def test_an_expired_secret_is_replaced_without_looking_whether_it_has_expired():
-    assert actions(3303, Reason.SECRET_EXPIRED, ready=False, names=VAULT)[0].startswith("Make a new one beside the old")
+    assert actions(3303, Reason.SECRET_EXPIRED, ready=False, names=VAULT)[0].startswith("Make a new secret beside the old one")
 
 
 def test_the_probe_that_was_just_made_is_not_asked_for_again():

@@ -17,7 +17,8 @@ means, why it happens and what to do. The exporter reports the same numbers, fou
 `ekm-exporter explain N` prints one of them, `ekm-exporter codes` lists all 146.
 
 **Owner** is who can repair it: the DBA, or those who run identity (Entra ID), network, vault, or this exporter. Capital words
-in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`.
+in commands (`VAULT`, `KEY`, `TARGET`) stand for your own names; `probe` also needs `--config.file`. Status pages and the
+output of `probe` put the target's own names there, and pick the actions that fit the reason.
 
 ## Two generations of numbers
 

@@ -48,7 +48,7 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         ),
         actions=(
             "See which secrets have ended: `az ad app credential list --id CLIENT_ID`.",
-            "Make a new one beside the old: `az ad app credential reset --id CLIENT_ID --append`.",
+            "Make a new secret beside the old one: `az ad app credential reset --id CLIENT_ID --append`.",
             "Try it before SQL Server does: put it into the exporter's secret file, then `ekm-exporter probe TARGET`.",
             "On every replica: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
             "The string is the client id without hyphens followed by the secret's value, at most 120 characters.",
