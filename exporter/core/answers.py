@@ -106,8 +106,8 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
         modulus=modulus,
         exponent=exponent,
         enabled=attributes.get("enabled") if isinstance(attributes.get("enabled"), bool) else None,
-        not_before=_unix_time(attributes.get("nbf")),
-        expires=_unix_time(attributes.get("exp")),
+        not_before=unix_time(attributes.get("nbf")),
+        expires=unix_time(attributes.get("exp")),
         key_ops=_words(key.get("key_ops")),
     )
 
@@ -194,8 +194,8 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
     return _number(_AADSTS, message)
 
 
-def _unix_time(value: object) -> float | None:
-    """Unix seconds between 1970 and the year 9999; anything else is not a date."""
+def unix_time(value: object) -> float | None:
+    """Unix seconds between 1970 and the year 9999, None for anything else: not a date, or one that no calendar here can show."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 253402300800:
         return None
     return float(value)

@@ -27,7 +27,7 @@ from azure.identity.aio import (
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.keeper import CERTIFICATE_LIMIT
 from exporter.config.model import Credential, CredentialKind
-from exporter.core.answers import read_token
+from exporter.core.answers import read_token, unix_time
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
@@ -42,8 +42,6 @@ from exporter.keyvault.transport import Observation
 # With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
 # is done; the identity services of a host need that list.
 _USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
-
-_LAST_MOMENT = 253402300800  # the year 10000: what an answer says may be a number that no float holds
 
 
 class _UnusableError(Exception):
@@ -168,7 +166,7 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
 
 def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswer:
     granted = seen.result if isinstance(seen.result, AccessToken) else None
-    expires_at = None if granted is None else float(min(max(granted.expires_on, 0), _LAST_MOMENT))
+    expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
         return TokenAnswer(facts_of(seen), granted.token, expires_at)
     facts = facts_of(seen, known=known)

@@ -13,6 +13,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
+from exporter.core.answers import unix_time
 from exporter.core.model import VaultHeaders
 
 LONGEST_RETRY_AFTER = 86400.0  # seconds; nobody means more
@@ -74,7 +75,7 @@ def _http_date(text: str) -> float | None:
     """Unix time of an HTTP date, which is in GMT also where it does not say so; many answers carry the same one."""
     try:
         date = parsedate_to_datetime(text) if len(text) <= 64 else None
-        return None if date is None else (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
+        return None if date is None else unix_time((date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp())
     except (ValueError, TypeError, OverflowError, OSError):
         return None
 

@@ -41,6 +41,8 @@ def test_without_a_date_of_the_server_a_retry_date_is_compared_with_our_clock():
 def test_the_servers_clock_is_its_date_header():
     assert server_time({"Date": DATE}) == 1445412480.0
     assert server_time({"Date": "yesterday"}) is None
+    assert server_time({"Date": "Fri, 31 Dec 9999 23:59:59 -0500"}) is None
+    assert server_time({"Date": "Mon, 01 Jan 1900 00:00:00 GMT"}) is None
     assert server_time({}) is None
 
 
