@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
 
 # `why` of a Readiness, with the words for people.
@@ -19,6 +20,7 @@ WHY: Mapping[str, str] = {
     "read_only": "mode read_only never unwraps, so it can say not ready but never ready",
     "identity_of_another_host": "a managed identity belongs to its host, and this exporter stands elsewhere",
     "not_tested": "the last probe did not get as far as the unwrap",
+    "exporter_fault": "the exporter itself failed, which says nothing of the vault",
     "stale": "the last probe is older than three intervals",
     "no_probe_yet": "no probe has finished yet",
 }
@@ -41,7 +43,10 @@ def judge(
         return Readiness(ready=None, why="version_not_pinned")
     if managed_identity and vantage is Vantage.CENTRAL:
         return Readiness(ready=None, why="identity_of_another_host")
-    if unwrapped is False or any(result.outcome is Outcome.FAILED for result in steps if result.step in NEEDED):
+    failed = [result for result in steps if result.step in NEEDED and result.outcome is Outcome.FAILED]
+    if failed and all(result.reason is Reason.INTERNAL for result in failed):
+        return Readiness(ready=None, why="exporter_fault")
+    if unwrapped is False or failed:
         return Readiness(ready=False, why="not_ready")
     if mode is Mode.READ_ONLY:
         return Readiness(ready=None, why="read_only")

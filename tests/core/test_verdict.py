@@ -1,7 +1,10 @@
 """The verdict says no more than the probe saw from where it stands."""
 
+from dataclasses import replace
+
 import pytest
 
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
 from exporter.core.verdict import WHY, in_words, judge
 
@@ -46,6 +49,11 @@ def test_a_failed_step_that_opening_needs_is_not_ready(step: str):
 )
 def test_where_it_cannot_be_said_there_is_no_verdict(changes: dict[str, object], why: str):
     assert verdict(steps(), **changes) == Readiness(ready=None, why=why)
+
+
+def test_a_fault_of_the_exporter_itself_says_nothing_of_the_vault():
+    ours = [replace(result, reason=Reason.INTERNAL) for result in steps(unwrap_key=Outcome.FAILED)]
+    assert verdict(ours, unwrapped=False) == Readiness(ready=None, why="exporter_fault")
 
 
 def test_a_managed_identity_on_its_own_host_has_a_verdict():
