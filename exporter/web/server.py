@@ -83,7 +83,9 @@ class WebServer:
                 sockets.append(await _bind(address))  # noqa: PERF401 - what is bound so far must be known when the next one fails
             await self._runner.setup()
             for bound in sockets:
-                await web.SockSite(self._runner, bound, ssl_context=self._tls, backlog=_BACKLOG).start()
+                # asyncio accepts as many connections at a time, and where files run out complains as often, more each second.
+                await web.SockSite(self._runner, bound, ssl_context=self._tls, backlog=1).start()
+                bound.listen(_BACKLOG)  # of the system's queue, which asyncio set to the same number
         except BaseException:
             await self._runner.cleanup()
             _close(sockets)

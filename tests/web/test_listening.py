@@ -1,6 +1,8 @@
 """Addresses, ports in use, and an end that waits for nobody."""
 
 import asyncio
+import os
+import resource
 import socket
 
 import pytest
@@ -49,6 +51,27 @@ async def test_it_listens_on_several_addresses_and_tells_the_real_ports():
         for url in server.urls:
             async with session.get(url) as response:
                 assert await response.text() == "hello"
+
+
+async def test_running_out_of_files_is_said_a_few_times_and_ends_with_the_shortage(caplog):
+    clients = [socket.socket() for _ in range(20)]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with WebServer(app_of(hello), [parse_address("127.0.0.1:0")]) as server, ClientSession() as session:
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 2, before[1]))
+        try:
+            for client in clients:
+                client.connect(("127.0.0.1", server.listening[0].port))
+            await asyncio.sleep(0.05)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        said = [record for record in caplog.records if "out of system resource" in record.getMessage()]
+        assert 1 <= len(said) <= 3
+        async with session.get(server.urls[0]) as response:
+            assert await response.text() == "hello"
+    for client in clients:
+        client.close()
 
 
 async def test_it_listens_on_ipv6_loopback():
