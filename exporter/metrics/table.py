@@ -66,7 +66,7 @@ OF_TARGETS: Final = (
     _counted("ekm_probes_total", "Finished probes of the current credential and key version, without tainted ones."),
     _counted("ekm_probe_failures_total", "Those of them in which a step failed."),
     _target(Memory.PROBE, "ekm_consecutive_failures", "Failed probes in a row, 0 after a good one."),
-    _target(Memory.PROBE, "ekm_consecutive_unready_probes", "Probes in a row with the verdict not ready, 0 after any other."),
+    _target(Memory.PROBE, "ekm_consecutive_unready_probes", "Probes in a row with the verdict not ready, 0 after a good one."),
     # its steps
     _target(
         Memory.PROBE, "ekm_step_success", "1 if this step succeeded, 0 if it failed, no series if it was not reached.", "step"
