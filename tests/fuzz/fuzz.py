@@ -1,0 +1,133 @@
+"""The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET]`, which is `./dev fuzz`.
+
+SECONDS (60) are shared among the targets, all of them unless one is named. What a target choked on is kept in
+`tests/fuzz/crashers/TARGET` as a literal of Python, where the tests replay it from then on; what led somewhere new is kept in `.cache/fuzz`, where the
+next run goes on. Exit code 1 where anything was found.
+Not for: what is fuzzed (see `targets`).
+"""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+CRASHERS = FOLDER / "crashers"
+ROOT = FOLDER.parents[1]
+CORPORA = ROOT / ".cache" / "fuzz"
+
+NAMES = ("vault", "entra", "texts", "configuration")
+LONGEST_INPUT = 16384  # bytes
+SECONDS_FOR_ONE_INPUT = 5
+MEGABYTES = 1024
+
+_TOTALS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
+_PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
+_CHATTER = re.compile(r"INFO: |WARNING: |#\d+\s|0x|Dictionary: ")
+# What is instrumented: the product, and the readers of the standard library that it hands foreign bytes to.
+_INSTRUMENTED = ["exporter", "json", "email", "ipaddress", "base64", "yaml", "azure.identity"]
+
+
+def main(arguments: list[str]) -> int:
+    if importlib.util.find_spec("atheris") is None:
+        print("fuzz: there is no atheris for this Python on this machine (wheels exist for Linux on x86-64)", file=sys.stderr)
+        return 1
+    if arguments[:1] == ["--inside"]:
+        _inside(arguments[1], arguments[2:])
+    seconds, names = _asked(arguments)
+    found = [name for name in names if not _run(name, max(1, seconds // len(names)))]
+    if found:
+        print(f"fuzz: found something in {', '.join(found)}; see tests/fuzz/crashers and replay it: ./dev unit tests/fuzz")
+    return 1 if found else 0
+
+
+def _asked(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
+    seconds, names = 60, NAMES
+    for argument in arguments:
+        if argument.isdigit() and int(argument) > 0:
+            seconds = int(argument)
+        elif argument in NAMES:
+            names = (argument,)
+        else:
+            sys.exit(f"fuzz: '{argument}' is neither a number of seconds nor one of {', '.join(NAMES)}")
+    return seconds, names
+
+
+def _run(name: str, seconds: int) -> bool:
+    """Fuzz one target in a process of its own and print one line about it; the whole output where something was found."""
+    corpus = CORPORA / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        options = (
+            *(f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", f"-timeout={SECONDS_FOR_ONE_INPUT}"),
+            *(f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={scratch}/found-", f"-dict={scratch}/words"),
+        )
+        _prepare(name, Path(scratch))
+        done = subprocess.run(  # noqa: S603 - this very module
+            [sys.executable, "-m", "tests.fuzz.fuzz", "--inside", name, *options, str(corpus), f"{scratch}/seeds"],
+            cwd=ROOT, env=_environment(), capture_output=True, check=False,
+        )  # fmt: skip
+        _keep(name, Path(scratch))
+    log = (done.stdout + done.stderr).decode(errors="replace")
+    totals, progress = _TOTALS.search(log), _PROGRESS.findall(log)
+    if done.returncode or totals is None or not progress:
+        telling = [line for line in log.splitlines() if not _CHATTER.match(line)]
+        print(f"{name}: exit code {done.returncode}", *telling[-60:], sep="\n", flush=True)
+        return False
+    executions, took = int(totals[1]), max(1, int(totals[2]))
+    coverage, features, kept_inputs = progress[-1]
+    print(f"{name}: {executions} executions in {took} s ({executions // took}/s), ", end="")
+    print(f"{coverage} edges, {features} features, {kept_inputs} inputs kept", flush=True)
+    return True
+
+
+def _prepare(name: str, scratch: Path) -> None:
+    """Seeds and words as the fuzzer wants them: files."""
+    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not in the process that instruments what it imports
+
+    target = TARGETS[name]
+    (scratch / "seeds").mkdir()
+    for number, data in enumerate(target.seeds()):
+        (scratch / "seeds" / str(number)).write_bytes(data)
+    words = ("".join(f"\\x{octet:02x}" for octet in word.encode()) for word in target.words)
+    (scratch / "words").write_text("".join(f'"{word}"\n' for word in words), encoding="ascii")
+
+
+def _environment() -> dict[str, str]:
+    """Without measuring coverage a second time, where a test has started the fuzzer."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")} | {"PYTHONPATH": str(ROOT)}
+
+
+def _keep(name: str, scratch: Path) -> None:
+    """What was found, as a literal of Python: it can be read, compared and edited."""
+    for path in scratch.glob("found-*"):
+        folder = CRASHERS / name
+        folder.mkdir(parents=True, exist_ok=True)
+        kind, _, digest = path.name.removeprefix("found-").partition("-")
+        (folder / f"{kind}-{digest[:12]}.txt").write_text(f"{path.read_bytes()!r}\n", encoding="ascii")
+
+
+def read_crasher(path: Path) -> bytes:
+    data = ast.literal_eval(path.read_text(encoding="ascii"))
+    if not isinstance(data, bytes):
+        raise TypeError(f"{path} is no literal of bytes")
+    return data
+
+
+def _inside(name: str, options: list[str]) -> None:
+    """Becomes the fuzzer; does not return."""
+    import atheris  # noqa: PLC0415 - checked above
+
+    with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented while it is imported
+
+    atheris.Setup([sys.argv[0], *options], TARGETS[name].check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""What the fuzzer choked on once, and what it starts from, goes through without harm."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.model import Step
+from tests.fuzz import fuzz, seeds
+from tests.fuzz.exchanges import Told
+from tests.fuzz.targets import TARGETS, read, written
+
+CRASHERS = sorted(fuzz.CRASHERS.rglob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CRASHERS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_was_found_once_is_found_no_more(path):
+    TARGETS[path.parent.name].check(fuzz.read_crasher(path))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_each_target_takes_its_own_seeds(name):
+    beginnings = list(TARGETS[name].seeds())
+    assert len(beginnings) >= 10
+    for data in beginnings:
+        TARGETS[name].check(data)
+
+
+def test_an_answer_that_was_written_is_read_again():
+    for told in (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()):
+        assert read(written(told)) == told
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_answer(data):
+    assert isinstance(read(data), Told)
+    assert read(data).step in Step
+
+
+def test_the_command_knows_each_target():
+    assert tuple(TARGETS) == fuzz.NAMES

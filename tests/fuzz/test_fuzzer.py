@@ -1,0 +1,35 @@
+"""A short run of the fuzzer over each target; what it finds fails here and stays in the folder `crashers`."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.fuzz.fuzz import NAMES, ROOT
+
+SECONDS = 4
+
+
+def command(*arguments):
+    return subprocess.run(  # noqa: S603 - this project's own command
+        [sys.executable, "-m", "tests.fuzz.fuzz", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", NAMES)
+def test_a_short_run_finds_nothing(name):
+    done = command(str(SECONDS), name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.match(rf"{name}: (\d+) executions in \d+ s \(\d+/s\), (\d+) edges", done.stdout)
+    assert said is not None, done.stdout
+    assert int(said[1]) > 500
+    assert int(said[2]) > 100  # the product is instrumented: it is led by what it reaches
+
+
+@pytest.mark.parametrize("argument", ["0", "-5", "answers", "1.5"])
+def test_an_argument_that_is_neither_a_time_nor_a_target_is_refused(argument):
+    done = command(argument)
+    assert done.returncode == 1
+    assert f"'{argument}'" in done.stderr
