@@ -57,8 +57,9 @@ class Prober:
 
     def __init__(self, config: Config, *, lag: LoopLag, tell: Listeners) -> None:
         self._config, self._lag, self._tell = config, lag, tell
-        # A thread for each probe in flight: a dead name keeps its thread for as long as the system likes.
-        self._pool = DaemonPool(config.settings.concurrency, name="ekm-blocking")
+        # A thread for each probe in flight, as many on request as by the schedule: a dead name keeps its thread for as long as
+        # the system likes.
+        self._pool = DaemonPool(2 * config.settings.concurrency, name="ekm-blocking")
         self._networks = Networks(config, pool=self._pool)
         self._desk = TokenDesk(self._fetch, SecretKeeper(self._pool), cycle=Cycles(config), glimpse=self._glimpse)
         self._clock = LoopClock()

@@ -1,0 +1,58 @@
+"""Probes made for a configuration: those of the schedule and those that somebody asks for do not take each other's place."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.faults import Reason
+from exporter.core.model import Generation
+from exporter.looplag import LoopLag
+from exporter.prober import Listeners, Prober
+
+TARGET = Target(
+    name="a",
+    vault="contoso.vault.azure.net",
+    key_name="Key0",
+    key_version="0" * 32,
+    credential="c",
+    module="default",
+    interval=60.0,
+    timeout=0.3,
+    generation=Generation.CLASSIC,
+    generation_declared=True,
+)
+CONFIG = Config(
+    settings=Settings(concurrency=1),
+    credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
+    modules={"default": Module(name="default")},
+    targets={"a": TARGET},
+)
+
+
+@pytest.fixture
+def dead_resolver(monkeypatch):
+    over = threading.Event()
+
+    def wait(*_args, **_kwargs):
+        over.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "over")
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("dead_resolver")
+async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
+    starved = []
+    tell = Listeners(bug=starved.append, starved=lambda: starved.append("starved"), token_requested=lambda: None)
+    prober = Prober(CONFIG, lag=LoopLag(), tell=tell)
+    requested = asyncio.create_task(prober.requested(TARGET))
+    await asyncio.sleep(0.05)
+    reports = await asyncio.gather(requested, prober.scheduled(TARGET))
+    await prober.aclose()
+    assert [report.first_failure.reason for report in reports if report is not None] == [Reason.DNS_TIMEOUT] * 2
+    assert starved == []
