@@ -72,6 +72,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("aadsts7000215",), Reason.SECRET_WRONG),
     ReasonRule(("aadsts700024", "aadsts500133"), Reason.CLOCK_SKEW),
     ReasonRule(("aadsts700027", "aadsts700030", "aadsts50012"), Reason.CERTIFICATE_UNKNOWN),
+    ReasonRule(("aadsts1000502",), Reason.CERTIFICATE_EXPIRED),
     ReasonRule(("aadsts700016",), Reason.APPLICATION_UNKNOWN),
     ReasonRule(("aadsts7000112", "aadsts70001"), Reason.APPLICATION_DISABLED),
     ReasonRule(("aadsts90002", "aadsts900023"), Reason.TENANT_UNKNOWN),
@@ -194,6 +195,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     FaultRule(Fault.PEM_NO_PRIVATE_KEY, 3816, Reason.CERTIFICATE_UNUSABLE),
     FaultRule(Fault.PEM_NOT_RSA, 3817, Reason.CERTIFICATE_UNUSABLE),
     FaultRule(Fault.PEM_KEY_UNUSABLE, 3818, Reason.CERTIFICATE_UNUSABLE),
+    FaultRule(Fault.PEM_REQUEST, 3819, Reason.CERTIFICATE_UNUSABLE),
 )
 _BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
     fault: tuple(rule for rule in FAULT_RULES if rule.fault is fault) for fault in Fault

@@ -95,6 +95,7 @@ class Fault(StrEnum):
     PEM_NO_PRIVATE_KEY = "pem_no_private_key"
     PEM_NOT_RSA = "pem_not_rsa"
     PEM_KEY_UNUSABLE = "pem_key_unusable"
+    PEM_REQUEST = "pem_request"
 
     # ourselves
     INTERNAL = "internal"
@@ -158,6 +159,7 @@ class Reason(StrEnum):
     SECRET_WRONG = "secret_wrong"  # noqa: S105 - the name of a reason
     CREDENTIALS_REFUSED = "credentials_refused"
     CERTIFICATE_UNKNOWN = "certificate_unknown"
+    CERTIFICATE_EXPIRED = "certificate_expired"
     CLOCK_SKEW = "clock_skew"
     APPLICATION_UNKNOWN = "application_unknown"
     APPLICATION_DISABLED = "application_disabled"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -32,10 +34,13 @@ class _Mistakes:
     no_private_key: Fault
     not_rsa: Fault
     key_unusable: Fault
+    cannot_sign: Fault
 
 
-_PFX = _Mistakes(Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE)
-_PEM = _Mistakes(Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE)
+_PFX = _Mistakes(Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST)
+_PEM = _Mistakes(Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST)
+_SHA256 = hashes.SHA256()
+_AS_ENTRA_WANTS_IT = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # PS256
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,10 @@ def _judge(certificate: x509.Certificate | None, key: object, mistakes: _Mistake
         return Certificate(mistakes.not_rsa)
     if _public(certificate.public_key()) != _public(key.public_key()):
         return Certificate(mistakes.key_unusable)  # the key of another certificate
+    try:
+        key.sign(b"", _AS_ENTRA_WANTS_IT, _SHA256)
+    except ValueError:  # too short a key for that signature
+        return Certificate(mistakes.cannot_sign)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))
 

@@ -127,7 +127,8 @@ async def fetch_token(
     kind = _KINDS[credential.kind]
     if kind.needs_secret and not secret:
         return TokenAnswer(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
-    link = network.link(*split_url(authority))
+    host, port = split_url(authority)
+    link = network.link(host, port)
     order = _Order(
         tenant=credential.tenant_id or challenge.tenant,
         client_id=credential.client_id or "",
@@ -151,7 +152,7 @@ async def fetch_token(
     return (
         TokenAnswer(seen.error.facts)
         if isinstance(seen.error, _UnusableError)
-        else _judge(seen, kind, _known(credential, order.secret))
+        else _judge(seen, kind, _known(credential, order.secret), entra=f"{host}:{port}")
     )
 
 
@@ -164,19 +165,24 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...]) -> TokenAnswer:
+def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...], *, entra: str) -> TokenAnswer:
     granted = seen.result if isinstance(seen.result, AccessToken) else None
     expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
         return TokenAnswer(facts_of(seen), granted.token, expires_at)
     facts = facts_of(seen, known=known)
-    if kind.ambient and (facts.fault is not Fault.HTTP_STATUS or isinstance(seen.error, CredentialUnavailableError)):
+    if kind.ambient and (_no_word_of(entra, facts) or isinstance(seen.error, CredentialUnavailableError)):
         detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
         return TokenAnswer(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
     if facts.fault is not Fault.NONE or seen.answer is None:
         return TokenAnswer(facts)
     fault, token = read_token(seen.answer.body)
     return TokenAnswer(replace(facts, fault=fault), token, expires_at)
+
+
+def _no_word_of(entra: str, facts: Facts) -> bool:
+    """Whether this is no refusal by Entra: the host's identity service refuses for reasons of its own. That it throttles is told."""
+    return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
 def _known(credential: Credential, secret: str) -> tuple[str, ...]:

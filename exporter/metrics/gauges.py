@@ -27,6 +27,7 @@ REFUSALS: frozenset[Reason] = frozenset(
         Reason.SECRET_WRONG,
         Reason.CREDENTIALS_REFUSED,
         Reason.CERTIFICATE_UNKNOWN,
+        Reason.CERTIFICATE_EXPIRED,
         Reason.APPLICATION_UNKNOWN,
         Reason.APPLICATION_DISABLED,
         Reason.CONDITIONAL_ACCESS,

@@ -22,6 +22,7 @@ REFUSED = {
     "secret_wrong",
     "credentials_refused",
     "certificate_unknown",
+    "certificate_expired",
     "application_unknown",
     "application_disabled",
     "conditional_access",

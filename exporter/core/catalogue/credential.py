@@ -7,7 +7,7 @@ from exporter.core.catalogue.rows import EVENT_LOG
 
 _NO_CERTIFICATES = (
     "It arises inside the connector, before anything is sent, and the builds that could be examined do not even sign in with a "
-    "certificate; the exporter's own certificate faults are 3809 to 3818."
+    "certificate; the exporter's own certificate faults are 3809 to 3819."
 )
 
 
@@ -51,6 +51,7 @@ def _certificate(code: int, symbol: str, summary: str, causes: tuple[str, ...], 
 _PFX_LOOK = "Look into it: `openssl pkcs12 -in FILE -info -nokeys`."
 _PEM_LOOK = "List its parts: `grep -- '-----BEGIN' FILE`."
 _NOT_RSA = "The certificate was issued for an elliptic-curve key."
+_TOO_SHORT = ("The certificate's RSA key is too short for the signature that Entra ID asks for.",)
 _RSA_ONLY = "Register a certificate with an RSA key of 2048 bits or more at the application, and use that."
 
 CREDENTIAL: tuple[ConnectorError, ...] = (
@@ -125,8 +126,8 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         3814,
         "ErrorPfxCertAuthParamsCreateRequestBody",
         "With a readable PFX file, the sign-in request could still not be made.",
-        ("An RSA key too short to sign with.", "Tenant or client id in the configuration has characters that are not allowed."),
-        "Compare `tenant_id` and `client_id` of the credential with the application in Entra ID.",
+        _TOO_SHORT,
+        _RSA_ONLY,
     ),
     _certificate(
         3815,
@@ -162,7 +163,13 @@ CREDENTIAL: tuple[ConnectorError, ...] = (
         "Check the key: `openssl rsa -in FILE -check -noout`.",
         "Write it anew in PKCS #8: `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW`.",
     ),
-    _inside(3819, "ErrorPEMCertAuthParamsCreateRequestBody", "to make a sign-in request from a PEM private key"),
+    _certificate(
+        3819,
+        "ErrorPEMCertAuthParamsCreateRequestBody",
+        "With a readable PEM file, the sign-in request could still not be made.",
+        _TOO_SHORT,
+        _RSA_ONLY,
+    ),
     _inside(3820, "ErrorLegacyPrivateKeyAuthParamsSignAlg", "to find the RSA algorithm for a private key in the old format"),
     _inside(3821, "ErrorLegacyPrivateKeyAuthParamsImportForSign", "to load a private key in the old format"),
     _inside(3822, "ErrorLegacyPrivateKeyAuthParamsCreateRequestBody", "to make a sign-in request from an old-format private key"),
