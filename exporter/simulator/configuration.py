@@ -11,11 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from exporter.config import effective
 from exporter.config.model import Config, Credential, CredentialKind, Target
 from exporter.config.secrets import read_secret
 from exporter.core.endpoints import cloud_of
 from exporter.core.preflight import split_connector_secret
+from exporter.keyvault.certificate import load_certificate
 from exporter.simulator.estate import (
     ALL_OPERATIONS,
     ENTRA,
@@ -106,6 +110,7 @@ class _Builder:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._invented_tenant = str(uuid4())
+        self._host_identity: str | None = None  # invented, where a credential is the host's own identity
         self._sites: dict[str, _Site] = {}
         self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key is the same key
 
@@ -123,7 +128,7 @@ class _Builder:
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
         authorities = frozenset(vault.authority for vault in vaults.values()) | named
-        return Estate(tenants=self._tenants(), vaults=vaults, authorities=authorities)
+        return Estate(tenants=self._tenants(), vaults=vaults, authorities=authorities, host_identity=self._host_identity)
 
     def _vault(self, host: str, site: _Site) -> Vault:
         cloud = cloud_of(host)
@@ -132,7 +137,7 @@ class _Builder:
             host=host,
             tenant_id=self._tenant_of(callers[0]),
             authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
-            permissions={found[0]: ALL_OPERATIONS for one in callers if (found := _identity(one)) is not None},
+            permissions={found[0]: ALL_OPERATIONS for one in callers if (found := self._identity(one)) is not None},
         )
         keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in site.keys.items()}
         return replace(vault, keys=keys)
@@ -152,16 +157,36 @@ class _Builder:
         applications: dict[str, dict[str, Application]] = {}
         for credential in self._config.credentials.values():
             members = applications.setdefault(self._tenant_of(credential), {})
-            found = _identity(credential)
+            found = self._identity(credential)
             if found is not None:
                 client_id, secrets = found
                 known = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
-                names = (*known.names, credential.name)
-                members[client_id] = replace(known, names=names, secrets=(*known.secrets, *secrets))
+                members[client_id] = replace(
+                    known,
+                    names=(*known.names, credential.name),
+                    secrets=(*known.secrets, *secrets),
+                    certificates=(*known.certificates, *_certificates(credential)),
+                )
         return {tenant: Tenant(tenant_id=tenant, applications=members) for tenant, members in applications.items()}
 
+    def _identity(self, credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+        """As `_written_identity`; the host's own identity is given a client id, the same for all who mean it."""
+        if credential.kind is CredentialKind.MANAGED_IDENTITY and credential.client_id is None:
+            self._host_identity = self._host_identity or str(uuid4())
+            return self._host_identity, ()
+        return _written_identity(credential)
 
-def _identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+
+def _certificates(credential: Credential) -> tuple[bytes, ...]:
+    """The certificate that the credential signs with, registered as a matter of course; none where its file is unusable."""
+    if credential.certificate_file is None:
+        return ()
+    password = read_secret(credential.password) if credential.password is not None else None
+    loaded = load_certificate(credential.certificate_file.read_bytes(), password)
+    return () if loaded.pem is None else (x509.load_pem_x509_certificate(loaded.pem).public_bytes(Encoding.DER),)
+
+
+def _written_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
     """Client id in lower case and the secret, if it has one; None where the configuration does not say who it is."""
     text = read_secret(credential.secret) if credential.secret is not None else None
     if credential.kind is CredentialKind.CONNECTOR_SECRET:

@@ -1,6 +1,7 @@
-"""Entra's token endpoints, v1 and v2: client credentials against the tenants and applications of the estate.
+"""Entra's token endpoints, v1 and v2, and the identity service of a host: who signs in, and the token for it.
 
-For: one token request to one answer.
+For: one token request to one answer. Client credentials are secrets or signed assertions; a managed identity is asked for as
+App Service's is.
 Not for: vaults, faults on top of the answer (see `world`), or the wire.
 """
 
@@ -12,11 +13,12 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
+from exporter.simulator import assertion
 from exporter.simulator.answer import Answer
 from exporter.simulator.errors import entra_answer
-from exporter.simulator.estate import Application, Tenant
+from exporter.simulator.estate import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.exchange import Exchange
-from exporter.simulator.tokens import LIFETIME, Grant, TokenMint
+from exporter.simulator.tokens import Grant, TokenMint
 
 _TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
@@ -48,12 +50,18 @@ class EntraService:
         audience = asked.rstrip("/")
         if application is None:
             return entra_answer("application_unknown")
-        refusal = self._secret_refused(application, exchange.form.get("client_secret", ""))
+        refusal = self._refused(application, exchange)
         if refusal is not None:
             return entra_answer(refusal)
         if audience not in resources:
             return entra_answer("resource_principal_missing")
         return self._token(tenant, application, audience, first_version=first_version)
+
+    def _refused(self, application: Application, exchange: Exchange) -> str | None:
+        if exchange.form.get("client_assertion_type") == assertion.BEARER:
+            audience = f"https://{exchange.host}{exchange.path}"
+            return assertion.refusal(application, exchange.form.get("client_assertion", ""), audience, self._clock())
+        return self._secret_refused(application, exchange.form.get("client_secret", ""))
 
     def _secret_refused(self, application: Application, offered: str) -> str | None:
         secret = next((one for one in application.secrets if hmac.compare_digest(one.value.encode(), offered.encode())), None)
@@ -61,19 +69,27 @@ class EntraService:
             return "secret_wrong"
         return "secret_expired" if secret.expires is not None and secret.expires <= self._clock() else None
 
+    def identity(self, tenant: Tenant | None, client_id: str | None, audience: str) -> Answer:
+        """What the identity service of a host answers; `tenant` is the identity's, None where the host has no such identity."""
+        application = tenant.applications.get(client_id) if tenant is not None and client_id is not None else None
+        if tenant is None or application is None:
+            said = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+            return Answer().with_document({"statusCode": 400, "message": said, "correlationId": str(uuid4())}, status=400)
+        return self._token(tenant, application, audience.rstrip("/"), first_version=True)
+
     def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> Answer:
         now = int(self._clock())
         grant = Grant(
-            tenant_id=tenant.tenant_id,
+            tenant_id=application.token_tenant or tenant.tenant_id,
             client_id=application.client_id,
             object_id=application.object_id,
-            audience=audience,
-            expires=now + LIFETIME,
+            audience=application.token_audience or audience,
+            expires=now + application.token_lifetime,
         )
-        body: dict[str, object] = {"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME}
+        body: dict[str, object] = {"token_type": "Bearer", "expires_in": TOKEN_LIFETIME, "ext_expires_in": TOKEN_LIFETIME}
         if first_version:  # numbers as text, and the audience again
             body = {name: str(value) for name, value in body.items()}
-            body |= {"expires_on": str(now + LIFETIME), "not_before": str(now), "resource": audience}
+            body |= {"expires_on": str(now + TOKEN_LIFETIME), "not_before": str(now), "resource": audience}
         return Answer().with_document({**body, "access_token": self._mint.issue(grant)})
 
 

@@ -77,11 +77,16 @@ class EntraError:
     sentence: str
 
 
-# Statuses of 700016, 90002, 7000112 and 53003 are experience, the numbers are documented.
+# Statuses of 700016, 90002, 7000112 and 53003 are experience, the numbers are documented; those of the certificates and
+# assertions are guesses but for 700027.
 ENTRA_ERRORS: Mapping[str, EntraError] = {
     "secret_wrong": EntraError(401, "invalid_client", 7000215, "The client secret is not one of the application's."),
     "secret_expired": EntraError(401, "invalid_client", 7000222, "The client secret has expired."),
     "certificate_unknown": EntraError(401, "invalid_client", 700027, "The assertion's certificate is not registered."),
+    "certificate_refused": EntraError(401, "invalid_client", 700030, "The assertion's certificate is not one that the application may use."),
+    "certificate_expired": EntraError(401, "invalid_client", 1000502, "The certificate is outside the time it is valid for."),
+    "assertion_application": EntraError(401, "invalid_client", 700021, "The assertion is another application's."),
+    "assertion_audience": EntraError(401, "invalid_client", 700023, "The assertion is made for another endpoint."),
     "assertion_outside_validity": EntraError(401, "invalid_client", 700024, "The assertion is outside the time it is valid for."),
     "application_unknown": EntraError(400, "unauthorized_client", 700016, "The directory has no such application."),
     "application_disabled": EntraError(400, "unauthorized_client", 7000112, "The application is disabled."),
@@ -93,6 +98,7 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "Only client credentials are granted here."),
     "entra_throttled": EntraError(429, "temporarily_unavailable", 90055, "The tenant made too many requests."),
     "entra_unavailable": EntraError(503, "temporarily_unavailable", 90033, "The service is unavailable for the moment."),
+    "entra_transient": EntraError(400, "temporarily_unavailable", 90024, "The request budget is used up for the moment."),
     "entra_internal": EntraError(500, "server_error", 90090, "The service failed."),
 }  # fmt: skip
 

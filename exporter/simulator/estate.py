@@ -14,6 +14,7 @@ from exporter.core.endpoints import CLOUDS, cloud_of
 
 ENTRA = "login.microsoftonline.com"
 ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})
+TOKEN_LIFETIME = 3599  # seconds, what Entra gives a service principal
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
 
@@ -35,10 +36,19 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
+    """An application, or a managed identity: who it is, what it signs in with, and what its tokens say.
+
+    `certificates` are DER. `token_lifetime` in seconds; audience and tenant of its tokens are those asked for, where None.
+    """
+
     client_id: str
     object_id: str
     names: tuple[str, ...] = ()  # what people call it: the credentials of a configuration that use it
     secrets: tuple[ClientSecret, ...] = ()
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    token_audience: str | None = None
+    token_tenant: str | None = None
+    token_lifetime: int = TOKEN_LIFETIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +134,7 @@ class Estate:
     tenants: Mapping[str, Tenant]  # by tenant id, lower case
     vaults: Mapping[str, Vault]  # by host
     authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served
+    host_identity: str | None = None  # client id of the identity that the host itself has
 
     @property
     def hosts(self) -> tuple[str, ...]:

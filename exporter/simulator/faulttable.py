@@ -7,9 +7,10 @@ Not for: mechanisms (see `faults`, `wire`, `front`), nor which code a fault lead
 from __future__ import annotations
 
 import gzip
-import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from exporter.core.model import Step
 from exporter.simulator.answer import Answer, Delivery
@@ -34,19 +35,35 @@ Edit = Callable[[Answer, Options], Answer]
 
 
 def _put(name: str, value: object) -> Edit:
-    """Sets a member of the answer's document; `key.` before the name reaches into the key. None removes it."""
+    """Sets a member of the answer's document; `key.` before the name reaches into the key."""
 
     def edit(answer: Answer, _options: Options) -> Answer:
         document = answer.document()
-        holder = document.get("key", {}) if name.startswith("key.") else document
-        member = name.removeprefix("key.")
-        if value is None:
-            holder.pop(member, None)
-        else:
-            holder[member] = value
+        _holder(document, name)[name.removeprefix("key.")] = value
         return answer.with_document(document)
 
     return edit
+
+
+def _drop(name: str) -> Edit:
+    """Takes that member out."""
+
+    def edit(answer: Answer, _options: Options) -> Answer:
+        document = answer.document()
+        _holder(document, name).pop(name.removeprefix("key."), None)
+        return answer.with_document(document)
+
+    return edit
+
+
+def _holder(document: dict[str, Any], name: str) -> dict[str, Any]:
+    holder: dict[str, Any] = document.get("key", {}) if name.startswith("key.") else document
+    return holder
+
+
+def _append(members: bytes) -> Edit:
+    """Adds members as they are, which may be none that a JSON writer would make, or be there already."""
+    return lambda answer, _: answer.with_body(answer.body.removesuffix(b"}") + b"," + members + b"}")
 
 
 def _body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
@@ -99,8 +116,28 @@ def _secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Applic
     return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))
 
 
+def _members(  # noqa: PLR0917 - a row of the table
+    prefix: str, name: str, what: str, scopes: frozenset[Scope], steps: frozenset[Step], unusable: str = "*not Base64*"
+) -> Iterator[Fault]:
+    """What can be wrong with one member of an answer: `prefix`_missing, and so on."""
+    kinds: tuple[tuple[str, str, Edit], ...] = (
+        ("missing", "is missing", _drop(name)),
+        ("null", "is null", _put(name, None)),
+        ("number", "is a number", _put(name, 20)),
+        ("list", "is a list", _put(name, ["a"])),
+        ("blank", "is empty", _put(name, "")),
+        ("nul", "begins with a NUL", _put(name, "\0AAAA")),
+        ("unusable", "is no such thing", _put(name, unusable)),
+        ("twice", "comes again as a number", _append(f'"{name}":20'.encode())),
+    )
+    for kind, words, edit in kinds:
+        yield Fault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, answer=edit)
+
+
 _HTML = "<html><head><title>Sign in to the guest network</title></head><body>Accept the terms to go on.</body></html>"
 _MEGABYTES = " " * 10_000_000
+_OTHER_SERVICE = "https://graph.microsoft.com"
+_OTHER_TENANT = "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
 _LONG_AGO, _NEVER = 946684800.0, float(2**31)  # Unix times
 
 _TABLE: tuple[Fault, ...] = (
@@ -135,8 +172,15 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, answer=_body("")),
     Fault(name="not_json", broken="the body is cut JSON", scopes=_ANYWHERE, steps=_EVERY, answer=_body('{"key":{"kid":')),
     Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, answer=_body("[1,2,3]")),
+    Fault(name="whitespace", broken="the body is blanks", scopes=_ANYWHERE, steps=_EVERY, answer=_body(" \r\n")),
+    Fault(name="json_text", broken="the body is a JSON text", scopes=_ANYWHERE, steps=_EVERY, answer=_body('"value"')),
+    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, answer=_body("429")),
+    Fault(name="json_null", broken="the body is JSON's null", scopes=_ANYWHERE, steps=_EVERY, answer=_body("null")),
+    Fault(name="json_pair", broken="the body is the answer twice over", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, _: a.with_body(a.body * 2)),
     Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, answer=_body("[" * 100_000)),
-    Fault(name="not_utf8", broken="the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, _: a.with_body(b'{"value":"\xff\xfe"}')),
+    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":' + b"9" * 100_000)),
+    Fault(name="nul_bytes", broken="a text in the body holds NUL bytes", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":"\x00\x00"')),
+    Fault(name="not_utf8", broken="a text in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":"\xff\xfe"')),
     Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, answer=_body(_MEGABYTES)),
     Fault(name="broken_gzip", broken="the body is compressed and cut short", scopes=_ANYWHERE, steps=_EVERY,
           answer=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
@@ -145,6 +189,14 @@ _TABLE: tuple[Fault, ...] = (
           answer=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
     Fault(name="challenge_absent", broken="the 401 names nobody to ask", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", None)),
+    Fault(name="challenge_empty", broken="the challenge is empty", scopes=_VAULT, steps=_CHALLENGE,
+          answer=lambda a, _: a.with_header("WWW-Authenticate", "")),
+    Fault(name="challenge_basic", broken="the challenge is for a password", scopes=_VAULT, steps=_CHALLENGE,
+          answer=lambda a, _: a.with_header("WWW-Authenticate", 'Basic realm="vault"')),
+    Fault(name="challenge_swapped", broken="the challenge names the resource first", scopes=_VAULT, steps=_CHALLENGE,
+          answer=lambda a, _: a.with_header("WWW-Authenticate", "Bearer " + ", ".join(reversed(a.challenge.removeprefix("Bearer ").split(", "))))),
+    Fault(name="challenge_no_host", broken="the challenge names no host", scopes=_VAULT, steps=_CHALLENGE,
+          answer=lambda a, _: a.with_header("WWW-Authenticate", re.sub("https://[^/]*", "https://", a.challenge, count=1))),
     Fault(name="challenge_other_parameter", broken="the challenge says authorization_uri", scopes=_VAULT, steps=_CHALLENGE,
           answer=_challenge("authorization=", "authorization_uri=")),
     Fault(name="challenge_http", broken="the challenge's authority is http", scopes=_VAULT, steps=_CHALLENGE, answer=_challenge("https://", "http://")),
@@ -170,9 +222,15 @@ _TABLE: tuple[Fault, ...] = (
           application=_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
           application=_secrets(lambda secret: replace(secret, expires=_LONG_AGO))),
-    Fault(name="token_missing", broken="the answer has no access_token", scopes=_TOKEN_SIDE, steps=_TOKEN, answer=_put("access_token", None)),
-    Fault(name="token_unusable", broken="the access_token cannot stand in a header", scopes=_TOKEN_SIDE, steps=_TOKEN,
-          answer=_put("access_token", "not a\ntoken")),
+    Fault(name="token_for_other_service", broken="Entra gives tokens for another audience", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, token_audience=_OTHER_SERVICE)),
+    Fault(name="token_of_other_tenant", broken="Entra gives tokens of another tenant", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, token_tenant=_OTHER_TENANT)),
+    Fault(name="token_ended", broken="Entra gives tokens that have ended", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, token_lifetime=0)),
+    Fault(name="certificates_removed", broken="the application's certificates are taken away", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, certificates=())),
+    *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals that do not depend on anything
     *(
         Fault(name=f"vault_{name}", broken=f"the vault says {error.status} {error.inner or error.code}", scopes=_VAULT, steps=_WITH_TOKEN,
@@ -190,11 +248,20 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="limited", broken="the vault takes no more than `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
     Fault(name="slow", broken="every answer takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
+    Fault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT,
+          vault=lambda vault, _: replace(vault, tenant_id=_OTHER_TENANT)),
     Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=lambda vault, _: replace(vault, region="northeurope")),
     # keys
     Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(enabled=False)),
     Fault(name="key_expired", broken="the key is past its date", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(exp=_LONG_AGO)),
     Fault(name="key_not_yet_valid", broken="the key is before its date", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(nbf=_NEVER)),
+    # the same, where the vault gives no reason
+    Fault(name="key_disabled_unsaid", broken="the key is disabled, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=lambda vault, _: vault.with_versions(enabled=False), answer=_refuse(vault_answer, "forbidden_policy")),
+    Fault(name="key_expired_unsaid", broken="the key is past its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=lambda vault, _: vault.with_versions(exp=_LONG_AGO), answer=_refuse(vault_answer, "forbidden_policy")),
+    Fault(name="key_not_yet_valid_unsaid", broken="the key is before its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=lambda vault, _: vault.with_versions(nbf=_NEVER), answer=_refuse(vault_answer, "forbidden_policy")),
     Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=_each_key(lambda key: replace(key, deleted=True))),
     Fault(name="key_purged", broken="the keys are gone for good", scopes=_VAULT, vault=lambda vault, _: replace(vault, keys={})),
     Fault(name="versions_replaced", broken="only a newer version of each key is left", scopes=_VAULT,
@@ -207,17 +274,14 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(kty="oct-HSM")),
     Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=_without_operation),
     # answers about keys that cannot be used
-    Fault(name="key_missing", broken="the answer has no key", scopes=_VAULT, steps=_GET, answer=_put("key", None)),
-    *(
-        Fault(name=f"{name}_missing", broken=f"the key has no {name}", scopes=_VAULT, steps=_GET, answer=_put(f"key.{name}", None))
-        for name in ("kid", "kty", "n", "e")
-    ),
-    Fault(name="kid_unusable", broken="the kid is no address of a key version", scopes=_VAULT, steps=_GET, answer=_put("key.kid", "keys/only")),
-    Fault(name="n_unusable", broken="the modulus is not Base64", scopes=_VAULT, steps=_GET, answer=_put("key.n", "*not Base64*")),
-    Fault(name="e_unusable", broken="the exponent is not Base64", scopes=_VAULT, steps=_GET, answer=_put("key.e", "*not Base64*")),
-    Fault(name="value_missing", broken="the answer has no value", scopes=_VAULT, steps=_WRAPPINGS, answer=_put("value", None)),
-    Fault(name="value_number", broken="the value is a number", scopes=_VAULT, steps=_WRAPPINGS, answer=_put("value", math.factorial(20))),
-    Fault(name="value_unusable", broken="the value is not Base64", scopes=_VAULT, steps=_WRAPPINGS, answer=_put("value", "*not Base64*")),
+    *_members("key", "key", "the key", _VAULT, _GET),
+    *_members("kid", "key.kid", "the key's kid", _VAULT, _GET, unusable="keys/only"),
+    *_members("kty", "key.kty", "the key's kty", _VAULT, _GET, unusable="R S A"),
+    *_members("n", "key.n", "the key's modulus", _VAULT, _GET),
+    *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
+    *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
+    Fault(name="wrapped_elsewhere", broken="what was wrapped comes from another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
+          answer=_put("value", "A" * 340 + "AQ")),
     Fault(name="other_bytes", broken="other bytes come back than were wrapped", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
           answer=_put("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
 )  # fmt: skip

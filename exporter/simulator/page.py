@@ -1,28 +1,79 @@
-"""The scenario table as the documentation shows it.
+"""The scenario table as the documentation shows it, and which code each row is for.
 
 For: `python -m exporter.simulator.page docs/simulator.md` and the test that the page is up to date.
-Not for: what stands in the table (see `scenarios`).
+Not for: what stands in the tables (see `scenarios`, `core.catalogue`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from exporter.simulator.scenarios import SCENARIOS
+from exporter.core.catalogue import CATALOGUE, ConnectorError, Family
+from exporter.simulator.scenarios import SCENARIOS, Scenario
 
 MARKER = "<!-- scenarios: written by python -m exporter.simulator.page -->"
-_HEAD = "| scenario | what is broken | step | classic | current | reason | story |\n| --- | --- | --- | --- | --- | --- | --- |"
+_SCENARIOS = """\
+| scenario | what is broken | where | step | classic | current | reason | story |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
+_CODES = """\
+## Codes and their scenarios
+
+Every code that a probe can see, or `check`, with each scenario that causes it. A number in brackets is the one on a target of
+the current generation; where there is none, both generations report the same.
+
+| code | symbol | scenarios |
+| --- | --- | --- |"""
+_UNSEEN = """\
+## Codes that cannot be caused
+
+No scenario exists for these, since nothing outside the SQL Server host can bring them about or see them.
+
+| codes | why |
+| --- | --- |"""
 
 
-def table() -> str:
-    """Markdown, one row for each scenario."""
-    rows = [
-        f"| `{one.name}` | {one.fault.broken} | `{one.step}` | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
-        for one in SCENARIOS
-    ]
-    return "\n".join([_HEAD, *rows])
+def written() -> str:
+    """Markdown: the scenarios, the codes with their scenarios, the codes that have none."""
+    unseen = (row for row in CATALOGUE if not row.observable)
+    parts = ((_SCENARIOS, map(_scenario, SCENARIOS)), (_CODES, _codes()), (_UNSEEN, _reasons(unseen)))
+    return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
+
+
+def caused(row: ConnectorError) -> Iterator[Scenario]:
+    """The scenarios that show this code in one of the generations."""
+    return (one for one in SCENARIOS if row.code in (one.classic, one.current))
+
+
+def _scenario(one: Scenario) -> str:
+    step = "before any" if one.step is None else f"`{one.step}`"
+    return (
+        f"| `{one.name}` | {one.broken} | {one.place} | {step} | {one.classic} | {one.current} | `{one.reason}` | {one.story} |"
+    )
+
+
+def _codes() -> Iterator[str]:
+    for row in CATALOGUE:
+        if row.observable and row.generation is not Family.CURRENT:
+            number = f"[{row.code}](codes.md#{row.code})" + (f" ({row.counterpart})" if row.counterpart else "")
+            yield f"| {number} | {row.symbol} | {', '.join(f'`{one.name}`' for one in caused(row))} |"
+
+
+def _reasons(rows: Iterable[ConnectorError]) -> Iterator[str]:
+    """One line for each reason, in the order of the lowest code that has it."""
+    by_reason: dict[str, list[int]] = {}
+    for row in rows:
+        by_reason.setdefault(row.unobservable_because, []).append(row.code)
+    for reason, codes in by_reason.items():
+        yield f"| {_ranges(codes)} | {reason} |"
+
+
+def _ranges(codes: Sequence[int]) -> str:
+    """Neighbours in one: 3300-3302, 3400."""
+    runs = [[code for _, code in run] for _, run in groupby(enumerate(codes), lambda pair: pair[1] - pair[0])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def refreshed(page: str) -> str:
@@ -30,11 +81,11 @@ def refreshed(page: str) -> str:
     before, marker, _ = page.partition(MARKER)
     if not marker:
         raise ValueError(f"the page needs a line {MARKER}")
-    return f"{before}{MARKER}\n\n{table()}\n"
+    return f"{before}{MARKER}\n\n{written()}\n"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Rewrites the table in the given pages."""
+    """Rewrites the tables in the given pages."""
     for argument in arguments:
         path = Path(argument)
         path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -50,6 +50,15 @@ class Services:
         self.requests[exchange.host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
         return await deliver(request, answer)
 
+    def ask_identity(self, client_id: str, audience: str) -> Answer:
+        """What the identity service of the exporter's host answers; `client_id` is empty for the host's own identity."""
+        wanted = client_id.lower() or self._world.estate.host_identity
+        tenants = (self._world.tenant(tenant_id) for tenant_id in self._world.estate.tenants)
+        home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
+        answer = self._edited(self._entra.identity(home, wanted, audience), "token", [(Scope.APPLICATION, wanted or "")])
+        self.requests["identity", "token", answer.status] += 1
+        return answer
+
     async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, Answer]:
         operation = exchange.vault_operation()
         answer = self._edited(await self._vaults.answer(vault, exchange), operation, [(Scope.VAULT, vault.host)])

@@ -17,9 +17,9 @@ from exporter.simulator.certificates import Certificates
 from exporter.simulator.estate import Estate, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.front import Front
-from exporter.simulator.management import Management
+from exporter.simulator.management import IDENTITY_PATH, Management
 from exporter.simulator.material import KeyPairs
-from exporter.simulator.scenarios import BY_NAME
+from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.world import Active, World, near
 
@@ -46,7 +46,7 @@ class Simulator:
         self._certificates = Certificates(estate.hosts)
         self._pairs = KeyPairs()
         self._services = Services(self.world, self._pairs, clock)
-        self._management = Management(self, host, management_port)
+        self._management = Management(self, host, management_port, self._services.ask_identity)
         self._server: web.Server | None = None
         self._front: Front | None = None
         self._nobody: socket.socket | None = None  # holds a port on which nobody listens
@@ -86,6 +86,11 @@ class Simulator:
         return self._management.url
 
     @property
+    def identity_url(self) -> str:
+        """For the environment variable IDENTITY_ENDPOINT of an exporter that is to have a managed identity."""
+        return self._management.url + IDENTITY_PATH
+
+    @property
     def address(self) -> str:
         """Where vaults and Entra are served, as host:port."""
         return f"{self._address}:{self._port}"
@@ -119,8 +124,12 @@ class Simulator:
         row = BY_NAME.get(scenario)
         if row is None:
             raise UnknownNameError(f"there is no scenario {scenario!r}{near(scenario, BY_NAME)}")
-        places = self._places(row.scope, *_one_place(on))
-        return self._changed(tuple(self.world.set(row.fault_name, scope, place, row.options) for scope, place in places))
+        if isinstance(row.place, Outside):
+            raise UnknownNameError(
+                f"the scenario {scenario!r} is nothing to simulate: its cause is the {row.place}: {row.broken}"
+            )
+        places = self._places(row.place, *_one_place(on))
+        return self._changed(tuple(self.world.set(row.cause, scope, place, row.options) for scope, place in places))
 
     def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active:
         """Sets one fault, on `vault=`, `tenant=`, `application=` or `authority=` a name. Raises UnknownNameError."""

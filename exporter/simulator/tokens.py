@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 
 from exporter.core.answers import decode, encode, read_object
 
-LIFETIME = 3599  # seconds, what Entra gives a service principal
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:

@@ -1,0 +1,85 @@
+"""Client assertions: whether the one that an application signed in with is good.
+
+For: the signature by a registered certificate (RS256 or PS256), audience, issuer, and the times of both.
+Not for: secrets, and what becomes of the answer (see `entra`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from exporter.core.answers import decode, encode, read_object
+from exporter.simulator.estate import Application
+
+BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SKEW = 300.0  # seconds by which clocks may differ
+_SHA256 = hashes.SHA256()
+_PADDINGS: dict[str, padding.AsymmetricPadding] = {
+    "RS256": padding.PKCS1v15(),
+    "PS256": padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    header: dict[str, Any]
+    payload: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def refusal(application: Application, assertion: str, audience: str, now: float) -> str | None:
+    """The name of Entra's refusal, None for an assertion that is good. `audience` is the address that it was sent to."""
+    parts = _read(assertion)
+    certificate = _certificate(application, parts.header) if parts is not None else None
+    if parts is None or certificate is None or not _signed_by(certificate, parts):
+        return "certificate_unknown"
+    if {parts.payload.get("iss"), parts.payload.get("sub")} != {application.client_id}:
+        return "assertion_application"
+    if parts.payload.get("aud") != audience:
+        return "assertion_audience"
+    starts, ends = parts.payload.get("nbf", now), parts.payload.get("exp")
+    if not isinstance(starts, int | float) or not isinstance(ends, int | float) or not starts - _SKEW <= now < ends + _SKEW:
+        return "assertion_outside_validity"
+    valid = certificate.not_valid_before_utc.timestamp() <= now < certificate.not_valid_after_utc.timestamp()
+    return None if valid else "certificate_expired"
+
+
+def _read(assertion: str) -> _Parts | None:
+    signed, _, signature = assertion.rpartition(".")
+    header, payload = (read_object(decode(part) or b"") for part in [*signed.split(".", 1), ""][:2])
+    sealed = decode(signature)
+    return _Parts(header, payload, signed.encode(), sealed) if header and payload and sealed else None
+
+
+def _certificate(application: Application, header: dict[str, Any]) -> x509.Certificate | None:
+    """The registered certificate that the header names by either thumbprint."""
+    for der in application.certificates:
+        # SHA-1 only tells certificates apart here; it is how older clients name them (RFC 7515, 4.1.7)
+        sha256, sha1 = hashlib.sha256(der).digest(), hashlib.sha1(der, usedforsecurity=False).digest()
+        if _names(header, "x5t#S256", sha256) or _names(header, "x5t", sha1):
+            return x509.load_der_x509_certificate(der)
+    return None
+
+
+def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
+    return str(header.get(member, "")).rstrip("=") == encode(digest)
+
+
+def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
+    key, scheme = certificate.public_key(), _PADDINGS.get(str(parts.header.get("alg")))
+    if scheme is None or not isinstance(key, RSAPublicKey):
+        return False
+    try:
+        key.verify(parts.signature, parts.signed, scheme, _SHA256)
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""What rows about several steps have in common: the steps' names, where they break, and what is awaited.
+
+Not for: rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.simulator.faults import Scope
+from exporter.simulator.scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One step as the table speaks of it: the beginning of its scenarios' names, and what it waits for."""
+
+    step: Step
+    prefix: str
+    awaited: str
+    place: Scope = Scope.VAULT
+
+
+PARTS: tuple[Part, ...] = (
+    Part(Step.CHALLENGE, "challenge", "the challenge"),
+    Part(Step.TOKEN, "token", "the token", Scope.APPLICATION),
+    Part(Step.GET_KEY, "key", "the key"),
+    Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
+    Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),
+)
+WITH_BODY = PARTS[1:]  # of the challenge only status and header are read
+
+
+def at(  # noqa: PLR0917 - a row of the table
+    parts: tuple[Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
+) -> Iterator[Scenario]:
+    """The same fault at each of these parts; `{awaited}` in the story is what each waits for.
+
+    `classic` is one code for all, or one for each step; `current` is None where the code has no twin.
+    """
+    for part in parts:
+        code = classic if isinstance(classic, int) else classic[part.step]
+        told = story.format(awaited=part.awaited)
+        yield Scenario(
+            f"{part.prefix}_{fault}",
+            fault,
+            part.place,
+            part.step,
+            code,
+            code if current is None else current,
+            reason,
+            told[0].upper() + told[1:],
+        )

@@ -1,0 +1,82 @@
+"""Scenarios in which the vault answers, and refuses: the token, the caller, the load, the key.
+
+Not for: answers that cannot be read (see `answers`).
+"""
+
+from __future__ import annotations
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.simulator.faults import Options, Scope
+from exporter.simulator.scenarios.model import Scenario
+
+_V, _A = Scope.VAULT, Scope.APPLICATION
+_GET, _WRAP, _UNWRAP = Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY
+_R = Reason
+
+REFUSALS: tuple[Scenario, ...] = (
+    # the vault refuses
+    Scenario("token_rejected", "vault_token_unknown", _V, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault does not take the token."),
+    Scenario("token_signature", "vault_token_signature", _V, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault cannot check tokens for the moment."),
+    Scenario("token_wrong_audience", "vault_token_audience", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "The token is for another service."),
+    Scenario("token_wrong_issuer", "vault_token_issuer", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The token is of another tenant than the vault."),
+    Scenario("token_for_other_service", "token_for_other_service", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Entra gives a token for another service than it was asked for."),
+    Scenario("token_of_other_tenant", "token_of_other_tenant", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Entra gives a token of another tenant."),
+    Scenario("token_ended", "token_ended", _A, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The token has ended when it comes."),
+    Scenario("vault_in_other_tenant", "vault_in_other_tenant", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The subscription moved to another tenant, and the vault with it."),
+    Scenario("wrap_token_rejected", "vault_token_unknown", _V, _WRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault no longer takes the token at the wrap."),
+    Scenario("unwrap_token_rejected", "vault_token_unknown", _V, _UNWRAP, 3010, 3108, _R.TOKEN_REJECTED, "The vault no longer takes the token at the unwrap."),
+    Scenario("wrap_wrong_audience", "vault_token_audience", _V, _WRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node does the wrap, and expects another token."),
+    Scenario("unwrap_wrong_audience", "vault_token_audience", _V, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Another node does the unwrap, and expects another token."),
+    Scenario("wrap_wrong_issuer", "vault_token_issuer", _V, _WRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node does the wrap, and expects another issuer."),
+    Scenario("unwrap_wrong_issuer", "vault_token_issuer", _V, _UNWRAP, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "Another node does the unwrap, and expects another issuer."),
+    Scenario("get_forbidden", "permission_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost get.", Options(operation="get")),
+    Scenario("wrap_forbidden", "permission_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost wrapKey.", Options(operation="wrapKey")),
+    Scenario("unwrap_forbidden", "permission_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_POLICY, "The access policy lost unwrapKey: the next restart leaves databases closed."),
+    Scenario("role_removed", "role_removed", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "The role assignment was cleaned up.", Options(operation="get")),
+    Scenario("wrap_role_removed", "role_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role only reads.", Options(operation="wrapKey")),
+    Scenario("unwrap_role_removed", "role_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN_RBAC, "The role was narrowed."),
+    Scenario("firewall", "firewall", _V, _GET, 3077, 3113, _R.FORBIDDEN_FIREWALL, "The vault's firewall forgot this address."),
+    Scenario("private_only", "private_only", _V, _GET, 3077, 3113, _R.FORBIDDEN_CONNECTION, "Public access was switched off and the private endpoint is not used."),
+    Scenario("forbidden", "vault_forbidden", _V, _GET, 3077, 3113, _R.FORBIDDEN, "Refused without a reason."),
+    Scenario("bad_parameter", "vault_bad_parameter", _V, _GET, 3012, 3110, _R.BAD_REQUEST, "The vault does not understand the request."),
+    Scenario("conflict", "vault_conflict", _V, _GET, 3012, 3110, _R.CONFLICT, "Somebody else is changing the key."),
+    Scenario("wrap_bad_parameter", "vault_bad_parameter", _V, _WRAP, 3012, 3110, _R.BAD_REQUEST, "The vault does not take the algorithm."),
+    Scenario("wrap_conflict", "vault_conflict", _V, _WRAP, 3012, 3110, _R.CONFLICT, "Somebody else is changing the key at the wrap."),
+    Scenario("unwrap_conflict", "vault_conflict", _V, _UNWRAP, 3012, 3110, _R.CONFLICT, "Somebody else is changing the key at the unwrap."),
+    Scenario("get_teapot", "status", _V, _GET, 3012, 3110, _R.CLIENT_ERROR, "A gateway answers with a status of its own instead of the key.", Options(status=418)),
+    Scenario("wrap_teapot", "status", _V, _WRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway answers the wrap with a status of its own.", Options(status=418)),
+    Scenario("unwrap_teapot", "status", _V, _UNWRAP, 3012, 3110, _R.CLIENT_ERROR, "A gateway answers the unwrap with a status of its own.", Options(status=418)),
+    Scenario("throttled", "throttled", _V, _GET, 3011, 3109, _R.THROTTLED, "The vault has had enough, and does not say until when."),
+    Scenario("throttled_retry_after", "throttled", _V, _GET, 3011, 3109, _R.THROTTLED, "The vault has had enough, and says until when.", Options(retry_after=7)),
+    Scenario("wrap_throttled", "throttled", _V, _WRAP, 3011, 3109, _R.THROTTLED, "The limit is reached at the wrap."),
+    Scenario("unwrap_throttled", "throttled", _V, _UNWRAP, 3011, 3109, _R.THROTTLED, "The limit is reached at the unwrap."),
+    Scenario("vault_internal", "vault_internal", _V, _GET, 3013, 3111, _R.SERVER_ERROR, "The vault fails."),
+    Scenario("vault_bad_gateway", "vault_bad_gateway", _V, _GET, 3013, 3111, _R.SERVER_ERROR, "What stands before the vault cannot reach it."),
+    Scenario("vault_unavailable", "vault_unavailable", _V, _WRAP, 3013, 3111, _R.SERVER_ERROR, "The vault is out at the wrap."),
+    Scenario("unwrap_gateway_timeout", "vault_gateway_timeout", _V, _UNWRAP, 3013, 3111, _R.SERVER_ERROR, "The vault times out at the unwrap."),
+    # the key
+    Scenario("key_soft_deleted", "key_soft_deleted", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was deleted and can be recovered."),
+    Scenario("key_purged", "key_purged", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key is gone."),
+    Scenario("version_missing", "versions_replaced", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The pinned version is gone, a newer one is there."),
+    Scenario("nothing_there", "vault_not_found", _V, _GET, 3076, 3112, _R.NOT_FOUND, "Something answers that has no keys."),
+    Scenario("wrap_key_gone", "vault_key_not_found", _V, _WRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted between two requests."),
+    Scenario("unwrap_key_gone", "vault_key_not_found", _V, _UNWRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted just before the unwrap."),
+    Scenario("key_disabled_unread", "vault_key_disabled", _V, _GET, 3077, 3113, _R.KEY_DISABLED, "The disabled version cannot even be read."),
+    Scenario("key_disabled_unwrap", "vault_key_disabled", _V, _UNWRAP, 3077, 3113, _R.KEY_DISABLED, "The disabled version still wraps, and no longer unwraps."),
+    Scenario("key_disabled_unsaid", "key_disabled_unsaid", _V, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key is disabled, and the vault speaks of a policy."),
+    Scenario("key_expired_unsaid", "key_expired_unsaid", _V, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key reached its date, and the vault speaks of a policy."),
+    Scenario("key_not_yet_valid_unsaid", "key_not_yet_valid_unsaid", _V, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not valid yet, and the vault speaks of a policy."),
+    Scenario("key_disabled", "key_disabled", _V, _WRAP, 3077, 3113, _R.KEY_DISABLED, "The key version was switched off."),
+    Scenario("key_expired", "key_expired", _V, _WRAP, 3077, 3113, _R.KEY_EXPIRED, "The key reached its date: databases still open, rotation fails."),
+    Scenario("key_not_yet_valid", "key_not_yet_valid", _V, _WRAP, 3077, 3113, _R.KEY_NOT_YET_VALID, "The key is not valid yet."),
+    Scenario("wrap_not_in_key_ops", "key_operation_removed", _V, _WRAP, 3077, 3113, _R.FORBIDDEN, "The key was made without wrapKey.", Options(operation="wrapKey")),
+    Scenario("unwrap_not_in_key_ops", "key_operation_removed", _V, _UNWRAP, 3077, 3113, _R.FORBIDDEN, "The key was made without unwrapKey."),
+    Scenario("key_4096_bits", "key_size", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is larger than the connector takes.", Options(bits=4096)),
+    Scenario("key_ec", "key_type_ec", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is an EC key."),
+    Scenario("key_oct_hsm", "key_type_oct_hsm", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is a symmetric HSM key."),
+    Scenario("key_1024_bits", "key_size", _V, _GET, 3, 3, _R.KEY_UNSUPPORTED, "The key is from another age.", Options(bits=1024)),
+    # the round trip
+    Scenario("unwrap_refused", "cannot_unwrap", _V, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The vault calls the bytes to unwrap malformed."),
+    Scenario("wrapped_elsewhere", "wrapped_elsewhere", _V, _UNWRAP, 3012, 3110, _R.BAD_REQUEST, "The bytes were wrapped under another version.", Options(step=_WRAP)),
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Where scenarios are caused: one simulator, and the exporter's own prober against it. Each scenario is caused once."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from exporter.core.faults import Reason
+from exporter.looplag import LoopLag
+from exporter.prober import Listeners, Prober
+from exporter.simulator import Simulator
+from exporter.simulator.scenarios import Outside
+from tests.simulator import outside
+from tests.simulator.sites import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, estate, target_name
+
+SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT}
+PATIENCE, SHORT_PATIENCE = 10.0, 1.2
+
+
+class Stage:
+    """`folder` is for the files of credentials. `bugs` are mistakes of the prober's own."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.certificates = outside.Certificates(folder)
+        self.simulator = Simulator(estate(certificates=(self.certificates.der,)))
+        self.bugs = []
+        self._reports = {}
+        self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
+
+    async def start(self):
+        await self.simulator.start()
+        self._ca_file.write_bytes(self.simulator.ca_pem)
+        self._secret_file.write_text(SECRET)
+
+    def by_secret(self):
+        return {site.name: by_secret(site, self._secret_file) for site in SITES}
+
+    async def probe(self, credentials=None, *, patience=PATIENCE, only=PROBED):
+        """A report for each site and generation, made at the same time."""
+        config = configuration(self.simulator, self._ca_file, credentials or self.by_secret(), timeout=patience)
+        tell = Listeners(bug=self.bugs.append, starved=lambda: self.bugs.append("starved"), token_requested=lambda: None)
+        prober = Prober(config, lag=LoopLag(), tell=tell)
+        try:
+            targets = [config.targets[target_name(*one)] for one in only]
+            reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in targets))
+        finally:
+            await prober.aclose()
+        return dict(zip(only, reports, strict=True))
+
+    async def caused(self, scenario):
+        """The reports while the scenario is on. It is caused at the first call only."""
+        if scenario.name not in self._reports:
+            if isinstance(scenario.place, Outside):
+                self._reports[scenario.name] = await self._outside(scenario)
+            else:
+                self._reports[scenario.name] = await self._simulated(scenario)
+        return self._reports[scenario.name]
+
+    async def _simulated(self, scenario):
+        for site in SITES:
+            self.simulator.apply(scenario.name, vault=site.vault)
+        try:
+            return await self.probe(patience=SHORT_PATIENCE if scenario.reason in SILENCE else PATIENCE)
+        finally:
+            self.simulator.clear()
+
+    async def _outside(self, scenario):
+        given = self.by_secret()
+        if scenario.place is Outside.IDENTITY:
+            with self._identity(scenario.name) as client_id:
+                return await self.probe({site: outside.by_identity(one, client_id) for site, one in given.items()})
+        credentials = {site: outside.credential_of(scenario, one, self._folder, self.certificates) for site, one in given.items()}
+        return await self.probe(credentials)
+
+    @contextlib.contextmanager
+    def _identity(self, name):
+        """An environment in which the host's identity service is as the scenario says; yields the client id to ask for."""
+        closed = f"http://127.0.0.1:{outside.closed_port()}/identity/token"
+        with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+            patch.setenv("IDENTITY_HEADER", "any")
+            patch.setenv("IDENTITY_ENDPOINT", closed if name == "identity_absent" else self.simulator.identity_url)
+            if name == "identity_not_json":
+                self.simulator.set_fault("html", application=PUBLIC.client)
+                stack.callback(self.simulator.clear)
+            yield "66666666-7777-8888-9999-00000000dead" if name == "identity_unassigned" else PUBLIC.client
+
+    async def stop(self):
+        await self.simulator.stop()
