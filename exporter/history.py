@@ -1,6 +1,6 @@
 """The flight recorder of one target: its last probes and, kept longer, its last failures, within a number of bytes.
 
-For: adding reports, and finding one again by an id that fits in an address.
+For: adding reports, each under an id that fits in an address.
 Not for: counters and last known values (see `state`), files (see `statefiles`), showing anything.
 
 Reports are kept packed, in about a tenth of the memory of their objects: thousands of targets have long histories.
@@ -72,9 +72,6 @@ class History:
         for ring in (self._recent, self._failures):
             ring.trim(self._limit, most_bytes / 2)
         return entry
-
-    def find(self, entry_id: str) -> Entry | None:
-        return next((entry for entry in self if entry.id == entry_id), None)
 
     @property
     def size(self) -> int:

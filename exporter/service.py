@@ -69,8 +69,7 @@ class Service:
         self._options = options
         self.config = _of_shard(config, options.shard)
         self.version = __version__
-        self.started_at = time.time()
-        self._started = 0.0
+        self._started = float("inf")  # not yet
         concurrency = self.config.settings.concurrency
         self._lag = LoopLag()
         self._log = ProbeLog()
@@ -101,7 +100,7 @@ class Service:
         self._started = asyncio.get_running_loop().time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
-        self.recorder.reloaded(successful=True, at=self.started_at)
+        self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
             self.recorder.add_target(target, self.config.modules[target.module])
             known = self._memory.recall(target)

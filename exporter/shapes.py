@@ -83,12 +83,6 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
     }
 
 
-def target_detail(target: Target, record: Record | None, *, now: float) -> Shape:
-    """One target with its history, the newest first; failures reach back further."""
-    entries = () if record is None else record.history
-    return {**target_standing(target, record, now=now), "history": [entry_shape(target, entry) for entry in entries]}
-
-
 def target_standing(target: Target, record: Record | None, *, now: float) -> Shape:
     """One target without its history, for whoever sends the entries one after the other: unpacking all takes a while."""
     return {

@@ -53,16 +53,6 @@ def _yaml(data: Any) -> str:
     return text
 
 
-def as_data(config: Config) -> dict[str, Any]:
-    """As plain mappings, lists and texts, with the keys that the configuration file has."""
-    return {
-        "global": _settings(config.settings),
-        "credentials": {name: _credential(credential) for name, credential in config.credentials.items()},
-        "modules": {name: _module(module) for name, module in config.modules.items()},
-        "targets": [_target(target) for target in config.targets.values()],
-    }
-
-
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc] # libyaml where there is one
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - an alias would be correct and unreadable
         return True

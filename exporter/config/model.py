@@ -119,10 +119,6 @@ class Target:
         """As written in the configuration: `name` or `name/version`."""
         return self.key_name if self.key_version is None else f"{self.key_name}/{self.key_version}"
 
-    @property
-    def vault_url(self) -> str:
-        return f"https://{self.vault}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

@@ -46,11 +46,6 @@ class Service(Protocol):
     @property
     def version(self) -> str: ...
 
-    @property
-    def started_at(self) -> float:
-        """Unix time."""
-        ...
-
     def record_of(self, target: str) -> Record | None: ...
 
     async def probe(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from exporter.config import effective, load
-from exporter.config.effective import as_data, without_user
+from exporter.config.effective import without_user
 from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
 from exporter.config.schema import GLOBAL, MODULE
 from exporter.core import durations
@@ -44,7 +44,7 @@ def test_the_smallest_configuration_gets_every_default():
 
 
 def test_the_documented_defaults_are_those_that_apply():
-    data = as_data(load(GOOD / "smallest.yml").config)
+    data = yaml.safe_load(effective(load(GOOD / "smallest.yml").config))
     for fields, section in ((GLOBAL, data["global"]), (MODULE, data["modules"]["default"])):
         for field in fields:
             if " " in field.default or field.default in ("", "{}"):

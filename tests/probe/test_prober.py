@@ -11,6 +11,8 @@ from exporter.core.faults import Reason
 from exporter.core.model import Generation
 from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.service import RunOptions, Service
+from exporter.web import web_options
 
 TARGET = Target(
     name="a",
@@ -56,3 +58,7 @@ async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
     await prober.aclose()
     assert [report.first_failure.reason for report in reports if report is not None] == [Reason.DNS_TIMEOUT] * 2
     assert starved == []
+
+
+async def test_an_exporter_that_has_not_started_is_not_ready():
+    assert not Service(CONFIG, RunOptions(listen=(), web=web_options())).ready

@@ -2,7 +2,7 @@ import json
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.shapes import probe_shape, target_detail, target_row
+from exporter.shapes import entry_shape, probe_shape, target_row, target_standing
 from exporter.state import State
 from tests.scheduling.samples import a_failure, a_report, a_target
 
@@ -102,21 +102,21 @@ def test_before_the_first_probe_everything_learned_is_null():
     row = target_row(a_target(), None, now=AT)
     assert of(row, "success", "vault_side_ready", "code", "last_probe", "last_success") == (None,) * 5
     assert row["why"] == "no_probe_yet"
-    assert target_detail(a_target(), None, now=AT)["history"] == []
+    assert of(target_standing(a_target(), None, now=AT), "consecutive_failures", "next_probe") == (0, None)
 
 
-def test_the_detail_of_a_target_holds_its_history_newest_first_with_ids():
+def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
     target, state = a_target(), State(history_limit=3)
     for number in range(2):
         record = state.record(target, a_failure(at=AT + number), next_probe_at=AT + 60)
-    detail = target_detail(target, record, now=AT)
-    assert [entry["started_at"][17:23] for entry in detail["history"]] == ["21.250", "20.250"]
-    assert all(set(entry) >= OF_A_PROBE and entry["id"] for entry in detail["history"])
-    assert of(detail, "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
+    entries = [entry_shape(target, entry) for entry in record.history]
+    assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
+    assert all(set(entry) >= OF_A_PROBE and entry["id"] for entry in entries)
+    assert of(target_standing(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
 
 
 def test_every_shape_is_json():
     target = a_target(labels={"team": "dba"})
     record = State(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
-    detail = target_detail(target, record, now=AT)
-    assert json.loads(json.dumps(detail, allow_nan=False)) == detail
+    shapes = [target_standing(target, record, now=AT), *(entry_shape(target, entry) for entry in record.history)]
+    assert json.loads(json.dumps(shapes, allow_nan=False)) == shapes

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 from exporter.metrics.recorder import Recorder
 from exporter.state import State
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from tests.web.samples import STARTED, config, good
+from tests.web.samples import config, good
 
 
 class Service:
@@ -22,7 +22,6 @@ class Service:
         self.state = State(history_limit=10)
         self.ready = True
         self.version = "1.2.3"
-        self.started_at = STARTED
         self.asked = []
         self.answer = good
         self.go = asyncio.Event()
