@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     try:
         code: int = args.handler(args)
-        sys.stdout.flush()
+        print(end="", flush=True)  # whoever started us may have closed standard output
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `ekm-exporter codes | head`
