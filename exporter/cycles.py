@@ -31,26 +31,21 @@ class Cycle:
 
 
 class Cycles:
-    """The cycle of each credential in each network; call it with a credential and a module."""
+    """The cycle of each credential on each way to Entra; call it with a credential and a module."""
 
     def __init__(self, config: Config) -> None:
         self._default = Cycle(config.settings.interval, config.settings.timeout)
         self._cycles: dict[Hashable, Cycle] = {}
         for target in config.targets.values():
-            view = network_view(config.modules[target.module])
+            way = config.modules[target.module].way_to_entra
             for credential in _credentials_of(target):
-                known = self._cycles.get((credential, view), Cycle(target.interval, target.timeout))
+                known = self._cycles.get((credential, way), Cycle(target.interval, target.timeout))
                 shared = Cycle(min(known.interval, target.interval), max(known.timeout, target.timeout))
-                self._cycles[credential, view] = shared
+                self._cycles[credential, way] = shared
 
     def __call__(self, credential: Credential, module: Module) -> Cycle:
         """That of `global` for a pair no target uses, as when a person asks with another credential."""
-        return self._cycles.get((credential.name, network_view(module)), self._default)
-
-
-def network_view(module: Module) -> Hashable:
-    """All of a module that decides over how Entra is reached; modules with equal views share tokens."""
-    return module.proxy, module.ca_file, module.authority_host, tuple(sorted(module.connect_to.items()))
+        return self._cycles.get((credential.name, module.way_to_entra), self._default)
 
 
 def _credentials_of(target: Target) -> set[str]:

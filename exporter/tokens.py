@@ -20,7 +20,7 @@ from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
-from exporter.cycles import Cycle, network_view
+from exporter.cycles import Cycle
 from exporter.probe import Grant
 from exporter.threads import PoolBusy, starved
 
@@ -154,7 +154,7 @@ class TokenDesk:
         if secret.failure:
             return _nothing(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
         drawer = self._drawer(credential, secret)
-        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, network_view(module))
+        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.way_to_entra)
         flight = drawer.flights.get(key)
         if flight is not None and self._serves(flight, module, started=started, fresh=fresh):
             return await self._wait_for(flight, deadline, leading=False)

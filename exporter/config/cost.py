@@ -107,8 +107,8 @@ def _cycle(intervals: list[float]) -> float:
 def _token_key(target: Target, module: Module) -> tuple[object, ...]:
     """Targets with an equal key share their tokens: credential, what the token is for, and the way to Entra."""
     cloud = cloud_of(target.vault)
-    way = (module.proxy, module.ca_file, module.authority_host, tuple(sorted(module.connect_to.items())))
-    return target.credential, module.token_max_age, cloud.resource if cloud is not None else target.vault, *way
+    resource = cloud.resource if cloud is not None else target.vault
+    return target.credential, module.token_max_age, resource, module.way_to_entra
 
 
 def _numbers(sums: Monthly) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Not for: YAML, reading files, secrets themselves (a `SecretSource` says where on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -79,6 +79,11 @@ class Module:
     connect_to: Mapping[str, str] = field(default_factory=dict)  # "host:port" -> "host:port", lower case
     expect_path: ExpectPath = ExpectPath.ANY
     crl_check: bool = True
+
+    @property
+    def way_to_entra(self) -> Hashable:
+        """All of a module that decides over how Entra is reached; modules with equal ways share tokens."""
+        return self.proxy, self.ca_file, self.authority_host, tuple(sorted(self.connect_to.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
