@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from exporter.config.model import Credential, CredentialKind, SecretSource
+from exporter.simulator.faults import Options
 from tests.keyvault.wire import Authority, Principal
 
 _NOW = dt.datetime.now(dt.UTC)
@@ -27,9 +28,12 @@ class Certificates:
         self.short_key = short_key()
         self.short_certificate = self_signed(self.principal.key, self.short_key.public_key())
 
+        self.past = self_signed(self.principal.key, self.principal.key.public_key(), starts=-2 * _DAY, ends=-_DAY)
+
     @property
-    def der(self):
-        return self.principal.certificate.public_bytes(serialization.Encoding.DER)
+    def registered(self):
+        """What the applications know, as DER; the second has ended."""
+        return tuple(one.public_bytes(serialization.Encoding.DER) for one in (self.principal.certificate, self.past))
 
     def broken(self, scenario):
         """The content and the password of the file."""
@@ -102,6 +106,10 @@ def by_certificate(given, file, password=None):
 
 def by_identity(given, client_id=None):
     return Credential(name=given.name, kind=CredentialKind.MANAGED_IDENTITY, client_id=client_id)
+
+
+def at_status(status):
+    return Options(status=status)
 
 
 def closed_port():

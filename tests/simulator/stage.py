@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
@@ -20,10 +21,10 @@ PATIENCE, SHORT_PATIENCE = 10.0, 1.2
 class Stage:
     """`folder` is for the files of credentials. `bugs` are mistakes of the prober's own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, certificates=None, clock=time.time):
         self._folder = folder
-        self.certificates = outside.Certificates(folder)
-        self.simulator = Simulator(estate(certificates=(self.certificates.der,)))
+        self.certificates = certificates or outside.Certificates(folder)
+        self.simulator = Simulator(estate(certificates=self.certificates.registered), clock=clock)
         self.bugs = []
         self._reports = {}
         self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
@@ -36,9 +37,12 @@ class Stage:
     def by_secret(self):
         return {site.name: by_secret(site, self._secret_file) for site in SITES}
 
+    def configuration(self, credentials=None, patience=PATIENCE):
+        return configuration(self.simulator, self._ca_file, credentials or self.by_secret(), timeout=patience)
+
     async def probe(self, credentials=None, *, patience=PATIENCE, only=PROBED):
         """A report for each site and generation, made at the same time."""
-        config = configuration(self.simulator, self._ca_file, credentials or self.by_secret(), timeout=patience)
+        config = self.configuration(credentials, patience)
         tell = Listeners(bug=self.bugs.append, starved=lambda: self.bugs.append("starved"), token_requested=lambda: None)
         prober = Prober(config, lag=LoopLag(), tell=tell)
         try:

@@ -60,6 +60,8 @@ REFUSALS: tuple[Scenario, ...] = (
     Scenario("key_purged", "key_purged", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key is gone."),
     Scenario("version_missing", "versions_replaced", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The pinned version is gone, a newer one is there."),
     Scenario("nothing_there", "vault_not_found", _V, _GET, 3076, 3112, _R.NOT_FOUND, "Something answers that has no keys."),
+    Scenario("wrap_nothing_there", "vault_not_found", _V, _WRAP, 3076, 3112, _R.NOT_FOUND, "A gateway lets only GET through to the vault."),
+    Scenario("unwrap_nothing_there", "vault_not_found", _V, _UNWRAP, 3076, 3112, _R.NOT_FOUND, "A gateway does not know the unwrap."),
     Scenario("wrap_key_gone", "vault_key_not_found", _V, _WRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted between two requests."),
     Scenario("unwrap_key_gone", "vault_key_not_found", _V, _UNWRAP, 3076, 3112, _R.KEY_NOT_FOUND, "The key is deleted just before the unwrap."),
     Scenario("key_disabled_unread", "vault_key_disabled", _V, _GET, 3077, 3113, _R.KEY_DISABLED, "The disabled version cannot even be read."),
