@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: ekm-exporter check --config.file ekm.yml --print-effective",
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration, secrets masked")
+    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it holds no secrets")
     parser.add_argument("--cost", action="store_true", help="print requests, billable operations and sign-ins a month")
     parser.set_defaults(handler=run)
 

@@ -52,7 +52,7 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         metavar="ADDRESS",
         type=_typed(parse_address),
         action="append",
-        help=f"where to serve; may be repeated (default {default_address})",
+        help=f"HOST:PORT, :PORT or [IPV6]:PORT to serve on; may be repeated (default {default_address})",
     )
     parser.add_argument("--web.external-url", dest="external_url", metavar="URL", default="", help="where a browser finds it")
     parser.add_argument("--web.route-prefix", dest="route_prefix", metavar="PATH", help="prefix of every path")
@@ -82,7 +82,9 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
     parser.add_argument(
         "--log.format", dest="log_format", choices=[fmt.value for fmt in logs.LogFormat], default="logfmt", help="default logfmt"
     )
-    parser.add_argument("--state.dir", dest="state_dir", metavar="DIR", type=Path, help="keep what was learned over a restart")
+    parser.add_argument(
+        "--state.dir", dest="state_dir", metavar="DIR", type=Path, help="keep here what was learned, over a restart"
+    )
     parser.add_argument("--shard", metavar="I/N", type=_typed(parse_shard), help="probe only the targets of shard I of N")
     parser.add_argument(
         "--no-scheduler", dest="scheduler", action="store_false", help="probe only when asked on /probe; ready at once"

@@ -80,7 +80,7 @@ def test_the_end_of_a_secret_that_nobody_knows_and_one_that_has_passed(warnings)
     )
     targets = "".join(f"  - {{name: {n}, vault: contoso, key: k/1, credential: {n}}}\n" for n in "cde")
     assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
-        "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: write expires_on, graph_credential or key_vault_secret",
+        "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: write expires_on",
         "ekm.yml:4:124: credentials.d.expires_on: 2026-05-31 has passed: correct the date if there is a new secret",
     ]
 
