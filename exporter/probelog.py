@@ -18,6 +18,7 @@ from exporter.logs import Value, fields
 
 _log = logging.getLogger(__name__)
 SUMMARY_SECONDS = 600.0
+_NAMED = 10  # SQL Servers named on one line
 
 
 @dataclass(slots=True)
@@ -89,9 +90,16 @@ def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
         "target": target.name,
         "vault": target.vault,
         "key": target.key,
+        "sql_servers": _servers(target),
         "vault_side_ready": report.readiness.ready,
         "duration": round(report.duration, 4),
     }
+
+
+def _servers(target: Target) -> str | None:
+    """Who depends on the target, each name once; None where nobody is declared."""
+    names = dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each)
+    return ",".join(list(names)[:_NAMED]) + (",..." if len(names) > _NAMED else "") or None
 
 
 def of_step(result: StepResult) -> dict[str, Value]:

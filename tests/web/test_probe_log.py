@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 
 import pytest
 
@@ -34,12 +35,25 @@ def test_a_failed_probe_is_one_line_with_the_facts_that_tell_causes_apart(said):
     log.record(target(), bad(inner_code="ForbiddenByPolicy", retry_after_seconds=7.0, detail="expired keys for app <id>"))
     assert lines()[0] == (
         'level=warn msg="probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net '
-        "key=ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87 vault_side_ready=false duration=0.3 step=token code=3303 "
+        "key=ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87 sql_servers=SQLPRD01,SQLPRD02 "
+        "vault_side_ready=false duration=0.3 step=token code=3303 "
         "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client "
         "inner_code=ForbiddenByPolicy aadsts=7000222 request_id=r-1 retry_after=7 phase=transfer "
         'detail="expired keys for app <id>"'
     )
     assert len(lines()) == 1
+
+
+def test_a_line_names_the_sql_servers_at_risk_up_to_a_bound(said):
+    log, lines = said
+    replicas = [{"sql_instance": "SQLAG", "host": "n1"}, {"sql_instance": "SQLAG", "host": "n2"}]
+    for name, instances in (("none", []), ("both", replicas), ("many", [{"sql_instance": f"S{n}"} for n in range(11)])):
+        log.record(target(name, instances=tuple(instances)), bad(name))
+    assert [re.findall(r"sql_servers=(\S+)", line) for line in lines()] == [
+        [],
+        ["SQLAG"],
+        ["S0,S1,S2,S3,S4,S5,S6,S7,S8,S9,..."],
+    ]
 
 
 def test_a_healthy_probe_is_no_line(said):
