@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -18,15 +19,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from exporter import hostos
 from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load
-from exporter.config.model import Config
+from exporter.config.model import Config, CredentialKind
 from exporter.config.secrets import SecretUnreadableError
-from exporter.simulator import Simulator, story
+from exporter.simulator import Simulator, chaos, story
 from exporter.simulator.configuration import estate_of, write_config
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
@@ -39,6 +41,19 @@ _READY = "management port: "
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds both commands; each sets `handler` to the function that carries it out and returns the exit code."""
+    _add_simulate(subparsers)
+    demo_parser = subparsers.add_parser(
+        "demo",
+        help="a running exporter with live failures, no Azure needed",
+        description="Starts a simulator with a built-in configuration and story, and the ordinary exporter against it.",
+        epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
+        allow_abbrev=False,
+    )
+    run.add_service_flags(demo_parser, default_address=_DEMO_ADDRESS)
+    demo_parser.set_defaults(handler=demo)
+
+
+def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     alone = subparsers.add_parser(
         "simulate",
         help="the simulator alone, for game days",
@@ -64,17 +79,18 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         default=_MANAGEMENT_PORT,
         help=f"where faults are set; 0: any (default {_MANAGEMENT_PORT})",
     )
+    alone.add_argument(
+        "--chaos", metavar="SECONDS", type=_seconds, help="every so many seconds, a scenario at random on a vault at random"
+    )
+    alone.add_argument(
+        "--chaos.seed",
+        dest="seed",
+        metavar="NUMBER",
+        type=int,
+        help="what happens: the same number, the same chaos (default: any)",
+    )
     alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
     alone.set_defaults(handler=simulate)
-    demo_parser = subparsers.add_parser(
-        "demo",
-        help="a running exporter with live failures, no Azure needed",
-        description="Starts a simulator with a built-in configuration and story, and the ordinary exporter against it.",
-        epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
-        allow_abbrev=False,
-    )
-    run.add_service_flags(demo_parser, default_address=_DEMO_ADDRESS)
-    demo_parser.set_defaults(handler=demo)
 
 
 def simulate(args: argparse.Namespace) -> int:
@@ -106,7 +122,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
         print(_READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
-        playing = asyncio.create_task(story.play(simulator)) if args.for_demo else None
+        playing = _playing(simulator, args)
         await stop.wait()
         if playing is not None:
             playing.cancel()
@@ -114,6 +130,21 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         await simulator.stop()
         if args.for_demo:
             shutil.rmtree(args.config_file.parent, ignore_errors=True)  # made for this run; a killed parent cannot
+
+
+def _playing(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[None] | None:
+    """What happens by itself from now on: the demo's story, chaos, or nothing."""
+    if args.for_demo:
+        return asyncio.create_task(story.play(simulator))
+    if args.chaos is None:
+        return None
+    seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
+    _tell(f"every {args.chaos:g}s, seed {seed} (--chaos.seed {seed} makes it happen again)")
+    return asyncio.create_task(chaos.rage(simulator, args.chaos, seed, _tell))
+
+
+def _tell(what: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} chaos: {what}", flush=True)  # noqa: DTZ005 - the time of the reader's own clock
 
 
 def _rewrite(simulator: Simulator, config: Config, out: Path) -> None:
@@ -136,6 +167,8 @@ def _at_end_of_input(callback: Callable[[], None]) -> None:
 
 def _banner(simulator: Simulator, config: Config, out: Path) -> str:
     vault = next(iter(config.targets.values())).vault
+    identity = any(one.kind is CredentialKind.MANAGED_IDENTITY for one in config.credentials.values())
+    environment = f"IDENTITY_ENDPOINT={simulator.identity_url} IDENTITY_HEADER=any " if identity else ""
     written = shlex.quote(str(out / "ekm.yml"))
     return f"""\
 =====================================================================================
@@ -143,7 +176,7 @@ def _banner(simulator: Simulator, config: Config, out: Path) -> str:
 =====================================================================================
 vaults and Entra on {simulator.address}, {_READY}{simulator.management_url}
 
-start the exporter:  ekm-exporter run --config.file {written}
+start the exporter:  {environment}ekm-exporter run --config.file {written}
 break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidden"}}' {simulator.management_url}/sim/fault
 all is well again:   curl -X DELETE {simulator.management_url}/sim/fault
 what can be broken:  curl {simulator.management_url}/sim/scenarios
@@ -207,6 +240,13 @@ THIS IS A DEMO: eleven simulated vaults on loopback, seven of them in trouble no
   stop:        Ctrl-C
 
 Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303 secret expired, 3900 vault gone."""
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.05 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError("not from 0.05 to 86400 seconds")
+    return seconds
 
 
 def _port(text: str) -> int:

@@ -70,6 +70,7 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "tenant": "x", "fault": "throttled"}', "name one thing to break"),
         (b'{"vault": "contoso-one", "fault": "throtled"}', "there is no fault 'throtled' (did you mean 'throttled'?)"),
         (b'{"vault": "contoso-one", "scenario": "throtled"}', "did you mean 'throttled'?"),
+        (b'{"vault": "contoso-one", "scenario": "host_offline"}', "its cause is the network: no network but loopback"),
         (b'{"vault": "contoso-onne", "fault": "throttled"}', "there is no vault 'contoso-onne'"),
         (b'{"vault": "not a name", "fault": "throttled"}', "there is no vault 'not a name'"),
         (b'{"vault": 1, "fault": "throttled"}', "not a text: vault"),

@@ -2,11 +2,13 @@ import stat
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config import load
 from exporter.simulator import Simulator, story
 from exporter.simulator.configuration import estate_of, write_config
 from exporter.simulator.scenarios import BY_NAME
+from tests.keyvault.wire import Authority, Principal
 from tests.simulator.client import Client
 
 MAIN = """\
@@ -90,6 +92,42 @@ async def test_a_sovereign_cloud_has_its_own_authority_and_audience(running):
         challenge = (await client.challenge("contoso.managedhsm.usgovcloudapi.net")).headers["WWW-Authenticate"]
     assert 'authorization="https://login.microsoftonline.us/' in challenge
     assert challenge.endswith('resource="https://managedhsm.usgovcloudapi.net"')
+
+
+ELSE = """\
+credentials:
+  by-file: {type: client_certificate, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, certificate_file: principal.pfx, password_file: password}
+  broken: {type: client_certificate, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000001, certificate_file: password}
+  of-host: {type: managed_identity}
+  assigned: {type: managed_identity, client_id: 66666666-7777-8888-9999-00000000000a}
+targets:
+  - {name: one, vault: contoso-one, key: TdeKey, credential: by-file}
+  - {name: two, vault: contoso-two, key: TdeKey, credential: of-host}
+  - {name: three, vault: contoso-three, key: TdeKey, credential: assigned}
+  - {name: four, vault: contoso-four, key: TdeKey, credential: broken}
+"""
+
+
+async def test_certificates_are_registered_and_managed_identities_assigned(tmp_path):
+    principal = Principal(Authority(tmp_path))
+    (tmp_path / "principal.pfx").write_bytes(principal.pfx(b"right"))
+    (tmp_path / "password").write_text("right")
+    (tmp_path / "ekm.yml").write_text(ELSE)
+    estate = estate_of(load(tmp_path / "ekm.yml").config)
+    applications = {key: one for tenant in estate.tenants.values() for key, one in tenant.applications.items()}
+    (der,) = applications["66666666-7777-8888-9999-000000000000"].certificates
+    assert der == principal.certificate.public_bytes(Encoding.DER)
+    assert applications["66666666-7777-8888-9999-000000000001"].certificates == ()
+    assert applications[estate.host_identity].names == ("of-host",)
+    assert estate.host_identity in estate.vaults["contoso-two.vault.azure.net"].permissions
+    simulator = Simulator(estate)
+    await simulator.start()
+    async with Client(simulator) as client:
+        for vault, query in (("contoso-two", ""), ("contoso-three", "&client_id=66666666-7777-8888-9999-00000000000a")):
+            address = f"{simulator.identity_url}?resource=https://vault.azure.net{query}"
+            token = (await client.ask("GET", address, headers={"X-IDENTITY-HEADER": "any"})).json["access_token"]
+            assert (await client.get(token, vault=f"{vault}.vault.azure.net", path="/keys/TdeKey")).status == 200
+    await simulator.stop()
 
 
 async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulator(running, written, tmp_path):
