@@ -1,0 +1,40 @@
+"""Runs on the computer under test: makes each probe it is asked for and prints its report, one JSON per line.
+
+For: the probes that `ekm-exporter probe` makes, from the same parts and with a fresh token, without a new process for each.
+A line of input is the path of a configuration; the answer is a list of the reports of its targets, made at once.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from exporter.config import load
+from exporter.keyvault import quiet_sdk_loggers
+from exporter.looplag import LoopLag
+from exporter.prober import Listeners, Prober
+from exporter.shapes import probe_shape
+
+
+def bug(error):
+    raise error
+
+
+async def probe_all(path):
+    config = load(path).config
+    prober = Prober(config, lag=LoopLag(), tell=Listeners(bug=bug, starved=lambda: None, token_requested=lambda: None))
+    try:
+        reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in config.targets.values()))
+    finally:
+        await prober.aclose()
+    return [probe_shape(target, report) for target, report in zip(config.targets.values(), reports, strict=True)]
+
+
+async def main():
+    quiet_sdk_loggers()
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        sys.stdout.write(json.dumps(await probe_all(Path(line.strip()))) + "\n")
+        sys.stdout.flush()
+
+
+asyncio.run(main())
