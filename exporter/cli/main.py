@@ -52,13 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; a bug is one line on stderr, not a traceback."""
+    """Runs one command and returns its exit code; a bug is one line on stderr, not a traceback. Raises KeyboardInterrupt."""
     args = build_parser().parse_args(arguments)
     try:
         code: int = args.handler(args)
         print(end="", flush=True)  # whoever started us may have closed standard output
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # `ekm-exporter codes | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,8 +5,11 @@ import json
 import re
 import signal
 import socket
+import sys
 
 import pytest
+
+from exporter.__main__ import main
 
 # What is done to one vault, and the code and reason that it must have. None of it may reach the other targets.
 FAULTS = [
@@ -196,3 +199,16 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
     assert samples(text, "ekm_probes_total", target="typed") == [1]
     rows = await world.requests()
     assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "get")] == [2]
+
+
+def test_ctrl_c_while_it_loads_is_no_traceback(monkeypatch):
+    class Interrupting:
+        """Somebody presses Ctrl-C just when this module is looked for."""
+
+        def find_spec(self, name, *_):
+            if name == "exporter.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "exporter.cli.main", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main() == 130
