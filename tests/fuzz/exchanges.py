@@ -5,20 +5,19 @@ Not for: what must hold of the outcome (see `invariants`).
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
 
 import aiohttp
-from azure.identity.aio import ClientSecretCredential
 from multidict import CIMultiDict
 
-from exporter.config.model import CredentialKind, Module
-from exporter.core.model import Facts, KeyFacts, Step
-from exporter.keyvault import entra
+from exporter.config.model import Credential, CredentialKind, Module
+from exporter.core.model import Challenge, Facts, KeyFacts, Step
+from exporter.keyvault import fetch_token, quiet_sdk_loggers
 from exporter.keyvault.answer import Answer, Replay
-from exporter.keyvault.client import USER_AGENT, VaultSession
+from exporter.keyvault.client import VaultSession
 from exporter.keyvault.tracing import Recorder
 from exporter.keyvault.transport import Observation
 
@@ -26,6 +25,10 @@ VAULT = "contoso.vault.azure.net"
 # What we send, and what therefore must not stand in any text about what came back.
 TOKEN = "eyJ0b2tlbg.c2VudC1ieS11cw.bWFya2Vk"
 SECRET = "S3CRET~MARK~sent by us"
+CREDENTIAL = Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id="66666666-7777-8888-9999-000000000000")
+ENTRA = Challenge(
+    authority="https://login.microsoftonline.com", tenant="contoso.onmicrosoft.com", resource="https://vault.azure.net"
+)
 KEY = KeyFacts(name="k", version="1", kid=f"https://{VAULT}/keys/k/1", kty="RSA", size_bits=2048, modulus=b"", exponent=b"")
 
 
@@ -75,11 +78,24 @@ class _Replayed(VaultSession):
         return self._seen
 
 
-class _ReplayedTransport:
-    """Gives the SDK the answer that was noted, or the error that broke it off."""
+class _ReplayedNetwork:
+    """A network with one link, whose exchanges have all taken place: the SDK is given the answer, or the error that cut it."""
+
+    module = Module(name="default")
 
     def __init__(self, seen: Observation) -> None:
         self._seen = seen
+        self.transport = self
+
+    def link(self, *_: object) -> Self:
+        return self
+
+    async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> Observation:
+        try:
+            self._seen.result = await call()
+        except Exception as error:  # noqa: BLE001 - as in the exchange itself
+            self._seen.error = error
+        return self._seen
 
     async def send(self, request: Any, **_: Any) -> Replay:
         if self._seen.error is not None:
@@ -103,7 +119,7 @@ async def _recorder() -> Recorder:
     return recorder
 
 
-entra.quiet_sdk_loggers()  # as the exporter does
+quiet_sdk_loggers()  # as the exporter does
 _RECORDER = asyncio.run(_recorder())
 
 
@@ -115,20 +131,7 @@ def _seen(told: Told) -> Observation:
 
 
 def _token(seen: Observation) -> Outcome:
-    """As `Link.exchange` and `fetch_token` do it: the SDK's exceptions are values, and the answer is judged."""
-    identity = ClientSecretCredential(
-        "contoso.onmicrosoft.com",
-        "66666666-7777-8888-9999-000000000000",
-        SECRET,
-        transport=_ReplayedTransport(seen),
-        retry_total=0,
-        policies=[entra.UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)],
-    )
-    try:
-        seen.result = _at_once(identity.get_token("https://vault.azure.net/.default"))
-    except Exception as error:  # noqa: BLE001 - as in the exchange itself
-        seen.error = error
-    told = entra._judge(seen, entra._KINDS[CredentialKind.CLIENT_SECRET], (SECRET,))
+    told = _at_once(fetch_token(_ReplayedNetwork(seen), CREDENTIAL, SECRET, ENTRA, deadline=0.0))
     return Outcome(told.facts, told.token, told.expires_at)
 
 
