@@ -137,6 +137,9 @@ class _Run:
 
         async def get() -> tuple[Facts, KeyFacts | None]:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
+            if key is not None and target.key_version not in (None, key.version):
+                # Whatever was done with it would prove nothing of the version that was asked for.
+                return replace(facts, fault=Fault.KID_UNUSABLE, detail="the answer is about another key version"), None
             self._key = key
             if key is None or key.supported:
                 return facts, key

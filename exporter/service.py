@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exporter import __version__, hostos
 from exporter.config.model import Config, Target
-from exporter.core.model import Outcome, ProbeReport, Step
+from exporter.core.model import ProbeReport, Step
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
 from exporter.looplag import LoopLag
@@ -160,12 +160,13 @@ class Service:
     def _take_in(self, target: Target, report: ProbeReport) -> None:
         record = self._memory.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
         self.recorder.record(report, record)
-        self._log.record(target, report)
+        if not report.inconclusive:
+            self._log.record(target, report)
 
     def _count_requests(self, report: ProbeReport) -> None:
         """Requests to the vault; those to Entra are counted where they are made, since several probes share one."""
-        asked = sum(result.step is not Step.TOKEN and result.outcome is not Outcome.SKIPPED for result in report.steps)
-        self.recorder.requested("vault", asked)
+        sent = sum(result.step is not Step.TOKEN and result.sent for result in report.steps)
+        self.recorder.requested("vault", sent)
 
     def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
         self.recorder.skipped(reason, count)

@@ -52,6 +52,9 @@ class TargetRecord:
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
     def take_in(self, report: ProbeReport) -> None:
+        """One that is inconclusive stands in the history alone."""
+        if report.inconclusive:
+            return
         self.last, self.last_probe_at = report, report.started_at
         self.verdict, self.verdict_at = report.readiness, report.started_at
         self.probes += 1

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from exporter.core.faults import Fault, Reason
+from exporter.core.faults import TIMEOUTS, Fault, Reason
 
 
 class Step(StrEnum):
@@ -146,6 +146,11 @@ class StepResult:
     facts: Facts | None = None
     shared: bool = False  # the token came from another probe's fetch: not a measurement of this one
 
+    @property
+    def sent(self) -> bool:
+        """Whether its request left this host."""
+        return self.facts is not None and self.facts.phase_reached in (Phase.WAIT, Phase.TRANSFER)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -172,6 +177,14 @@ class ProbeReport:
     def success(self) -> bool:
         return all(result.outcome is not Outcome.FAILED for result in self.steps) and any(
             result.outcome is Outcome.OK for result in self.steps
+        )
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether time ran out while the exporter itself was slow: then nobody can say whose time it was."""
+        return self.tainted and any(
+            result.outcome is Outcome.FAILED and result.facts is not None and result.facts.fault in TIMEOUTS
+            for result in self.steps
         )
 
     @property

@@ -20,12 +20,14 @@ WHY: Mapping[str, str] = {
     "read_only": "mode read_only never unwraps, so it can say not ready but never ready",
     "identity_of_another_host": "a managed identity belongs to its host, and this exporter stands elsewhere",
     "not_tested": "the last probe did not get as far as the unwrap",
-    "exporter_fault": "the exporter itself failed, which says nothing of the vault",
+    "exporter_fault": "the exporter itself failed, or cannot read its copy of the secret, which says nothing of the vault",
     "stale": "the last probe is older than three intervals",
     "no_probe_yet": "no probe has finished yet",
 }
 # What no probe from outside can test; named wherever a verdict is.
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"
+# Reasons that lie in the exporter alone.
+OURS = (Reason.INTERNAL, Reason.SECRET_UNREADABLE)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 
@@ -44,7 +46,7 @@ def judge(
     if managed_identity and vantage is Vantage.CENTRAL:
         return Readiness(ready=None, why="identity_of_another_host")
     failed = [result for result in steps if result.step in NEEDED and result.outcome is Outcome.FAILED]
-    if failed and all(result.reason is Reason.INTERNAL for result in failed):
+    if failed and all(result.reason in OURS for result in failed):
         return Readiness(ready=None, why="exporter_fault")
     if unwrapped is False or failed:
         return Readiness(ready=False, why="not_ready")

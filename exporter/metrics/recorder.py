@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from exporter.config.model import Config, Module, Target
 from exporter.core.catalogue import CATALOGUE
-from exporter.core.faults import TIMEOUTS
-from exporter.core.model import KeyFacts, Outcome, ProbeReport, VaultHeaders
+from exporter.core.model import KeyFacts, ProbeReport, VaultHeaders
 from exporter.metrics import gauges
 from exporter.metrics.budget import Budget, has_limits
 from exporter.metrics.exposition import Exposition
@@ -110,7 +109,7 @@ class Recorder(Instruments):
         kept.tally.add(report)
         if report.tainted:
             self._count_tainted()
-        if report.tainted and _ran_out_of_time(report):
+        if report.inconclusive:
             # Perhaps only we were too slow: the picture stays what it was.
             self._show_counters(kept)
             next_probe = gauges.of_standing(standing)["ekm_next_probe_timestamp_seconds"]
@@ -246,10 +245,3 @@ def _base_of(target: Target) -> Base:
 
 def _counts(kind: Kind) -> bool:
     return kind in (Kind.COUNTER, Kind.HISTOGRAM)
-
-
-def _ran_out_of_time(report: ProbeReport) -> bool:
-    return any(
-        result.outcome is Outcome.FAILED and result.facts is not None and result.facts.fault in TIMEOUTS
-        for result in report.steps
-    )

@@ -72,3 +72,9 @@ def test_the_words_name_the_vantage_and_the_cause():
     assert in_words(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
     assert in_words(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL) == "vault side not ready, seen from a central host"
     assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
+
+
+@pytest.mark.parametrize("reason", [Reason.INTERNAL, Reason.SECRET_UNREADABLE])
+def test_what_lies_in_the_exporter_alone_is_no_verdict_about_the_vault(reason: Reason):
+    results = [StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=reason)]
+    assert verdict(results, unwrapped=None) == Readiness(ready=None, why="exporter_fault")

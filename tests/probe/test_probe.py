@@ -167,6 +167,13 @@ async def test_a_key_that_the_connector_does_not_take_is_code_3_and_its_facts_ar
     assert len(vault.asked) == 3
 
 
+async def test_an_answer_about_another_version_proves_nothing_of_the_pinned_one():
+    report, _ = await probed(key=replace(KEY, version="v2"))
+    assert (outcomes(report), report.key, report.readiness.ready) == ("oofss", None, False)
+    assert report.first_failure is not None
+    assert report.first_failure.code == 3412
+
+
 async def test_a_refused_wrap_with_an_expired_key_says_expired():
     report, _ = await probed(key=replace(KEY, expires=1.0), faults={Step.WRAP_KEY: REFUSED})
     assert report.first_failure is not None
