@@ -112,6 +112,16 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
     """Marked secrets are planted, everything is asked for and broken, and all of it is searched."""
     running, url = await exporter("--log.level", "debug")
     emitted = []
+
+    async def last_probe():
+        return json.loads((await get(f"{url}/api/v1/targets/broken"))[1])["last_probe"]
+
+    def another_probe_than(seen):
+        async def look():
+            return await last_probe() != seen
+
+        return look
+
     for fault in (
         {"vault": "vault-broken", "scenario": "unwrap_forbidden"},
         {"application": "sql-prod", "fault": "secret_wrong"},
@@ -119,7 +129,8 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
         {"authority": "login.microsoftonline.com", "fault": "html"},
     ):
         await world.break_(**fault)
-        await asyncio.sleep(1.2)
+        for _ in range(2):  # the first new probe may have begun before
+            await until(another_probe_than(await last_probe()))
         _, listed = await get(f"{url}/api/v1/targets/broken")
         newest = re.findall(r'"id": ?"([^"]+)"', listed)
         pages = ["/", "/metrics", "/targets", "/targets/broken", "/config", "/api/v1/targets", "/sd/targets"]
