@@ -1,5 +1,7 @@
 """Causes that lie outside of every service: secrets, certificate files and identities, each broken as its scenario says."""
 
+import asyncio
+import contextlib
 import datetime as dt
 import itertools
 import socket
@@ -106,6 +108,37 @@ def by_certificate(given, file, password=None):
 
 def by_identity(given, client_id=None):
     return Credential(name=given.name, kind=CredentialKind.MANAGED_IDENTITY, client_id=client_id)
+
+
+@contextlib.asynccontextmanager
+async def proxy(scenario):
+    """The address of a proxy that fails as the scenario says. One that answers reads a whole CONNECT first."""
+    if scenario.name == "proxy_unresolvable":
+        yield "http://proxy.invalid:3128"
+        return
+    if scenario.name == "proxy_refused":
+        yield f"http://127.0.0.1:{closed_port()}"
+        return
+    said = {"proxy_unauthorized": b"407 Proxy Authentication Required", "proxy_bad_gateway": b"502 Bad Gateway"}.get(
+        scenario.name
+    )
+    over = asyncio.Event()
+
+    async def answer(reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            if said is None:
+                await over.wait()
+            else:
+                writer.write(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            over.set()
 
 
 def at_status(status):

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import Proxy
 from exporter.core.faults import Reason
 from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
@@ -14,8 +16,12 @@ from exporter.simulator.scenarios import Outside
 from tests.simulator import outside
 from tests.simulator.sites import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, estate, target_name
 
-SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT}
+SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
 PATIENCE, SHORT_PATIENCE = 10.0, 1.2
+
+
+def patience_for(scenario):
+    return SHORT_PATIENCE if scenario.reason in SILENCE else PATIENCE
 
 
 class Stage:
@@ -42,7 +48,9 @@ class Stage:
 
     async def probe(self, credentials=None, *, patience=PATIENCE, only=PROBED):
         """A report for each site and generation, made at the same time."""
-        config = self.configuration(credentials, patience)
+        return await self._probed(self.configuration(credentials, patience), only)
+
+    async def _probed(self, config, only=PROBED):
         tell = Listeners(bug=self.bugs.append, starved=lambda: self.bugs.append("starved"), token_requested=lambda: None)
         prober = Prober(config, lag=LoopLag(), tell=tell)
         try:
@@ -65,17 +73,26 @@ class Stage:
         for site in SITES:
             self.simulator.apply(scenario.name, vault=site.vault)
         try:
-            return await self.probe(patience=SHORT_PATIENCE if scenario.reason in SILENCE else PATIENCE)
+            return await self.probe(patience=patience_for(scenario))
         finally:
             self.simulator.clear()
 
     async def _outside(self, scenario):
         given = self.by_secret()
+        if scenario.place is Outside.PROXY:
+            async with outside.proxy(scenario) as address:
+                return await self._probed(self._behind(address, patience_for(scenario)))
         if scenario.place is Outside.IDENTITY:
             with self._identity(scenario.name) as client_id:
                 return await self.probe({site: outside.by_identity(one, client_id) for site, one in given.items()})
         credentials = {site: outside.credential_of(scenario, one, self._folder, self.certificates) for site, one in given.items()}
         return await self.probe(credentials)
+
+    def _behind(self, proxy, patience):
+        """A configuration that finds its hosts through a proxy: `connect_to` would go past it."""
+        config = self.configuration(patience=patience)
+        modules = {name: replace(module, connect_to={}, proxy=Proxy(url=proxy)) for name, module in config.modules.items()}
+        return replace(config, modules=modules)
 
     @contextlib.contextmanager
     def _identity(self, name):

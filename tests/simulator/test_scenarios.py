@@ -26,9 +26,6 @@ ELSEWHERE = {
     Fault.CONNECT_TIMEOUT,
     Fault.CONNECT_UNREACHABLE,
     Fault.CONNECT_FAILED,
-    Fault.PROXY_UNRESOLVED,
-    Fault.PROXY_UNREACHABLE,
-    Fault.PROXY_TIMEOUT,
     Fault.KEY_NAME_TOO_LONG,
 }
 
@@ -115,10 +112,10 @@ async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(
 
 def rules_of(step, facts):
     """The rows of the classification's tables that say what these facts are."""
-    if facts.fault is not Fault.HTTP_STATUS:
+    if facts.fault not in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
         yield next(rule for rule in classify.FAULT_RULES if rule.fault is facts.fault and step in (rule.steps or Step))
         return
-    said = classify.markers(facts)
+    said = classify.markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     by_status = [
         rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
     ]

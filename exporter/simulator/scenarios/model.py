@@ -23,7 +23,8 @@ class Outside(StrEnum):
     CONFIGURATION = "configuration"  # what is written there, or in the files that it names
     CERTIFICATE = "certificate"  # the certificate file of a credential
     IDENTITY = "identity"  # the service that a managed identity is asked of
-    NETWORK = "network"  # the host's own network: resolver, routes, proxy
+    NETWORK = "network"  # the host's own network: resolver and routes
+    PROXY = "proxy"  # the proxy on the way
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,23 +11,23 @@ from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios.model import Outside, Scenario
 from exporter.simulator.scenarios.parts import PARTS, WITH_BODY, at
 
-_V, _E, _N = Scope.VAULT, Scope.AUTHORITY, Outside.NETWORK
+_V, _E, _N, _P = Scope.VAULT, Scope.AUTHORITY, Outside.NETWORK, Outside.PROXY
 _CHALLENGE, _TOKEN = Step.CHALLENGE, Step.TOKEN
 _R = Reason
 
 NETWORK: tuple[Scenario, ...] = (
-    # the host's own network: real resolvers, routes and proxies, so none of it is the simulator's
-    Scenario("host_offline", "no network but loopback", _N, _CHALLENGE, 3005, 3103, _R.NETWORK_DOWN, "The host lost its network altogether."),
+    # what lies between: real resolvers, routes and proxies, so none of it is the simulator's
+    Scenario("host_offline", "no network but loopback, for a name that is known", _N, _CHALLENGE, 3005, 3103, _R.NETWORK_DOWN, "The host lost its network altogether, and the vault stands in its hosts file."),
     Scenario("resolver_nxdomain", "the resolver knows no such name", _N, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The private DNS zone lost its record."),
     Scenario("resolver_servfail", "the resolver answers SERVFAIL", _N, _CHALLENGE, 3900, 3900, _R.DNS_TEMPORARY, "The forwarder behind the resolver is out."),
     Scenario("resolver_silent", "the resolver does not answer", _N, _CHALLENGE, 3900, 3900, _R.DNS_TIMEOUT, "Port 53 is filtered."),
     Scenario("connect_dropped", "nobody answers the connection", _N, _CHALLENGE, 3008, 3106, _R.CONNECT_TIMEOUT, "A firewall drops what goes to the vault."),
     Scenario("connect_unreachable", "the host is reported unreachable", _N, _CHALLENGE, 3008, 3106, _R.CONNECT_UNREACHABLE, "The private endpoint's network is not routed."),
-    Scenario("proxy_refused", "the proxy refuses connections", _N, _CHALLENGE, 3008, 3106, _R.PROXY_UNREACHABLE, "The proxy is down."),
-    Scenario("proxy_unresolvable", "the proxy's name does not resolve", _N, _CHALLENGE, 3008, 3106, _R.PROXY_UNRESOLVED, "The proxy was renamed."),
-    Scenario("proxy_silent", "the proxy does not answer CONNECT", _N, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and does not say so."),
-    Scenario("proxy_unauthorized", "the proxy answers 407", _N, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy wants a password."),
-    Scenario("proxy_bad_gateway", "the proxy answers 502", _N, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy reaches nobody."),
+    Scenario("proxy_refused", "the proxy refuses connections", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNREACHABLE, "The proxy is down."),
+    Scenario("proxy_unresolvable", "the proxy's name does not resolve", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNRESOLVED, "The proxy was renamed."),
+    Scenario("proxy_silent", "the proxy does not answer CONNECT", _P, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and does not say so."),
+    Scenario("proxy_unauthorized", "the proxy answers 407", _P, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy wants a password."),
+    Scenario("proxy_bad_gateway", "the proxy answers 502", _P, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy reaches nobody."),
     # the name, the connection, TLS
     Scenario("vault_deleted", "unresolvable", _V, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The vault was deleted and its name is gone."),
     Scenario("vault_refused", "refused", _V, _CHALLENGE, 3008, 3106, _R.CONNECT_REFUSED, "Something between answers for the vault and refuses."),
