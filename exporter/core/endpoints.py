@@ -47,6 +47,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # Nothing behind the host: the resource becomes a scope, where a blank would begin a second one.
 _RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
 
 
@@ -61,7 +62,7 @@ def vault_host(identity: str) -> str:
         raise ValueError("a vault is reached over https only")
     text = text.removeprefix("https://").removesuffix("/")
     host, colon, port = text.partition(":")
-    if colon and (not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536):
+    if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
         raise ValueError("the port is not a number from 1 to 65535")
     if "." not in host:
         if not _VAULT_NAME.fullmatch(host):

@@ -33,6 +33,9 @@ def test_an_identity_names_one_host(identity: str, host: str):
         "x.y:z",
         "x..y",
         "x.y:70000",
+        "x.y:08443",
+        "x.y:" + "0" * 5000 + "1",
+        "x.y:٤٤٣",
     ],
 )
 def test_what_is_no_vault_is_refused_with_a_sentence(identity: str):
