@@ -1,0 +1,25 @@
+"""What a probe asks of a vault, and how much of that the vault takes."""
+
+import pytest
+
+from exporter.core.limits import key_operations_limit, operations_of
+from exporter.core.model import Mode, Step
+
+
+@pytest.mark.parametrize(
+    ("vault", "key", "limit"),
+    [
+        ("contoso.vault.azure.net", {}, 500),
+        ("contoso.vault.azure.net", {"hardware": False, "size_bits": 2048}, 4000),
+        ("contoso.managedhsm.azure.net", {}, 3600),
+        ("contoso.managedhsm.azure.net", {"size_bits": 2048}, 11000),
+        ("vault.corp.example", {}, 500),
+    ],
+)
+def test_a_limit_is_that_of_the_key_and_of_the_kind_of_vault(vault, key, limit):
+    assert key_operations_limit(vault, **key) == limit
+
+
+def test_reading_alone_uses_no_key():
+    assert [operation.step for operation in operations_of(Mode.READ_ONLY)] == [Step.CHALLENGE, Step.GET_KEY]
+    assert [operation.step for operation in operations_of(Mode.FULL)] == [step for step in Step if step is not Step.TOKEN]
