@@ -57,6 +57,9 @@ STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule(500, 599, 3013, Reason.SERVER_ERROR),
 )
 
+# Who is asking: 407 is the standard's number, 401 is what tinyproxy says to a wrong password.
+_PROXY_WANTS_TO_KNOW = (401, 407)
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonRule:
@@ -236,7 +239,7 @@ def _by_status(step: Step, facts: Facts) -> Judgement:
     if rule is None:
         return Judgement(UNKNOWN, Reason.UNEXPECTED_STATUS)
     if facts.fault is Fault.PROXY_STATUS:
-        return Judgement(rule.code, Reason.PROXY_AUTH if facts.status == 407 else Reason.PROXY_STATUS)
+        return Judgement(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_WANTS_TO_KNOW else Reason.PROXY_STATUS)
     return Judgement(rule.code, _reason(step, facts.status or 0, said) or rule.reason)
 
 

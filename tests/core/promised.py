@@ -86,13 +86,15 @@ STATUSES = (
 # A proxy's answer to CONNECT gets the code of its status; what its body says is not the vault's word.
 PROXIES = (
     Promise(ANY, proxy(407), 3012, Reason.PROXY_AUTH),
+    Promise(VAULT, proxy(401), 3010, Reason.PROXY_AUTH),
+    Promise(TOKEN, proxy(401), 3303, Reason.PROXY_AUTH),
     Promise(ANY, proxy(403), 3077, Reason.PROXY_STATUS),
     Promise(ANY, proxy(404), 3076, Reason.PROXY_STATUS),
     Promise(ANY, proxy(405), 3012, Reason.PROXY_STATUS),
     Promise(ANY, proxy(429), 3011, Reason.PROXY_STATUS),
     Promise(ANY, proxy(500, 502, 503, 504), 3013, Reason.PROXY_STATUS),
     Promise(WITH_TOKEN, proxy(403, inner_code="ForbiddenByFirewall"), 3077, Reason.PROXY_STATUS),
-    Promise(WITH_TOKEN, proxy(401, akv=10022), 3010, Reason.PROXY_STATUS),
+    Promise(WITH_TOKEN, proxy(401, akv=10022), 3010, Reason.PROXY_AUTH),
     Promise(ANY, proxy(101), NOTHING_ELSE, Reason.UNEXPECTED_STATUS),
 )
 

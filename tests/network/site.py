@@ -18,6 +18,8 @@ from tests.network.machine import Machine
 
 VAULT, ENTRA = "contoso.vault.azure.net", "login.microsoftonline.com"
 HERE = "127.0.0.1"
+GUARDED = "127.0.0.2"  # leads to the same services, past the firewall
+AWAY = "192.0.2.1"  # TEST-NET-1: no route leads there unless a test makes one
 KEY = "TdeKey/0123456789abcdef0123456789abcd01"
 EXPORTER = (sys.executable, "-W", "error", "-m", "exporter")
 HEALTHY = ("", None, None, "")
@@ -53,6 +55,15 @@ class Site:
         assert line, (self.machine.folder / "asker.log").read_text()
         classic, current = json.loads(line)
         return classic, current
+
+    async def guard(self, *rules: str) -> None:
+        """Puts a firewall before everything that leaves for somewhere; rules in words of nft(8)."""
+        await self.machine.do(
+            "nft add table inet guard; nft add chain inet guard out '{ type filter hook output priority -150; }'",
+            "nft add table ip way; nft add chain ip way out '{ type nat hook output priority -100; }'",
+            f"nft add rule ip way out ip daddr {GUARDED} dnat to {HERE}",
+            *(f"nft add rule inet guard out '{rule}'" for rule in rules),
+        )
 
     async def break_(self, **fault: Any) -> None:
         program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=20)"

@@ -3,18 +3,11 @@
 import pytest
 import pytest_asyncio
 
-from tests.network.site import ENTRA, HEALTHY, HERE, VAULT
+from tests.network.site import AWAY, ENTRA, GUARDED, HEALTHY, HERE, VAULT
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-AWAY = "192.0.2.1"  # TEST-NET-1: no route leads there unless a test makes one
 SOON = "1500ms"
-GUARDED = "127.0.0.2"  # an address that a firewall stands before; it leads to the services, too
-FORWARD = (
-    "nft add table inet guard; nft add chain inet guard out '{ type filter hook output priority -150; }'",
-    "nft add table ip way; nft add chain ip way out '{ type nat hook output priority -100; }'",
-    f"nft add rule ip way out ip daddr {GUARDED} dnat to {HERE}",
-)
 DOWN = (3005, 3103, "network_down")
 
 
@@ -60,9 +53,7 @@ async def test_a_route_that_leads_nowhere(site, machine, *, name, step, between)
 async def test_a_firewall_between(site, machine, *, name, step, how):
     verdict, expected = FIREWALLS[how]
     machine.knows({VAULT: HERE, ENTRA: HERE} | {name: GUARDED})
-    await machine.do(*FORWARD)
-    if verdict is not None:
-        await machine.do(f"nft add rule inet guard out 'ip daddr {GUARDED} tcp dport 443 {verdict}'")
+    await site.guard(*([f"ip daddr {GUARDED} tcp dport 443 {verdict}"] if verdict is not None else []))
     assert await site.shown(timeout=SOON) == (HEALTHY if expected == HEALTHY else (step, *expected))
 
 
