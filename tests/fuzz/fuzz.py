@@ -29,7 +29,7 @@ _TOTALS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _CHATTER = re.compile(r"INFO: |WARNING: |#\d+\s|0x|Dictionary: ")
 # What is instrumented: the product, and the readers of the standard library that it hands foreign bytes to.
-_INSTRUMENTED = ["exporter", "json", "email", "ipaddress", "base64", "yaml", "azure.identity"]
+_INSTRUMENTED = ["exporter", "json", "email", "ipaddress", "base64", "yaml"]
 
 
 def main(arguments: list[str]) -> int:

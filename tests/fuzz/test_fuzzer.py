@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz.fuzz import NAMES, ROOT
 
-SECONDS = 4
+SECONDS = 3
 
 
 def command(*arguments):
