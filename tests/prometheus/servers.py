@@ -35,14 +35,16 @@ async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> 
 
 
 @contextlib.asynccontextmanager
-async def running(log: Path, *command: str | Path, environment: dict[str, str] | None = None) -> AsyncIterator[None]:
+async def running(
+    log: Path, *command: str | Path, environment: dict[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that writes to `log`, ended with SIGTERM, and with SIGKILL where that is not enough."""
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=out, stderr=out, env={**os.environ, **(environment or {})}
         )
         try:
-            yield
+            yield process
         finally:
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 process.terminate()
