@@ -26,7 +26,7 @@ from tests.prometheus.servers import running
 
 pytestmark = pytest.mark.real
 
-MEMORY = 1.05  # times what it held before
+MEMORY = 1.02  # times what it held before; a thousandth more is usual
 # Threads of the pool wait 30 s for more work, and how many looked up a name or read a file at once is chance.
 THREADS_BY_CHANCE = 2
 REST_SECONDS = 3.0  # every target rests between two probes within that time
