@@ -124,6 +124,13 @@ def test_the_two_first_commands_stand_at_the_top():
     assert "./dev test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_what_is_shown_of_the_test_run_is_what_it_prints():
+    """Its own last words; the run itself is the one that this test belongs to."""
+    shown_lines = next(lines for command, lines in COMMANDS if command == LEFT_TO_CI)
+    assert [line for line in shown_lines if line != "..."] == ["dev: every check passed"]
+    assert 'say "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
+
+
 async def test_the_demo_shows_what_the_readme_shows(terminal):
     """`./dev demo` itself, from the checkout, on its usual port; then the command beneath it until all lines are there."""
     terminal.folder = ROOT
