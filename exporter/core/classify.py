@@ -101,6 +101,7 @@ VAULT_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("key:disabled",), Reason.KEY_DISABLED, (403,)),
     ReasonRule(("forbiddenbyrbac",), Reason.FORBIDDEN_RBAC, (403,)),
     ReasonRule(("forbiddenbypolicy",), Reason.FORBIDDEN_POLICY, (403,)),
+    ReasonRule(("key:soft_deleted",), Reason.KEY_SOFT_DELETED, (404,)),
     ReasonRule(("keynotfound",), Reason.KEY_NOT_FOUND, (404,)),
 )
 

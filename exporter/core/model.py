@@ -81,7 +81,8 @@ class Facts:
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
     server_time: float | None = None  # the answer's Date header
     endpoint: str | None = None  # host:port asked
-    key_state: str | None = None  # `disabled`, `expired` or `not_yet_valid`, as get_key said of the key being used
+    # `disabled`, `expired` or `not_yet_valid`, as get_key said of the key being used; `soft_deleted`, as the deleted keys say
+    key_state: str | None = None
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
 
@@ -171,6 +172,7 @@ class ProbeReport:
     readiness: Readiness
     key: KeyFacts | None = None
     tenant: str | None = None
+    purge_at: float | None = None  # Unix time at which a key that was found among the deleted ones is gone for good
     tainted: bool = False  # the event loop lagged meanwhile: the timings are ours, not the vault's
 
     @property

@@ -115,11 +115,32 @@ OF_TARGETS: Final = (
     _target(Memory.KNOWN, "ekm_key_expiry_timestamp_seconds", "When the key version expires; no series if it never does."),
     _target(Memory.KNOWN, "ekm_key_not_before_timestamp_seconds", "From when on the key version may be used."),
     _target(Memory.DECLARED, "ekm_key_backup_timestamp_seconds", "When the key was last backed up, as declared."),
+    _target(
+        Memory.KNOWN,
+        "ekm_key_scheduled_purge_timestamp_seconds",
+        "When the deleted key will be gone for good; no series for a key that is not deleted.",
+    ),
+    # beside the probe
+    _target(Memory.KNOWN, "ekm_key_rotation_pending", "1 if the newest version of the key is not the pinned one, else 0."),
+    _target(
+        Memory.LOOK,
+        "ekm_retained_version_usable",
+        "1 if a retained key version unwrapped, 0 if it was refused; no series where no answer was had.",
+        "key",
+        "version",
+    ),
+    _target(
+        Memory.LOOK,
+        "ekm_recovery_usable",
+        "1 if the recovery vault unwrapped what was encrypted under the primary's key, 0 if it did not; no series where no "
+        "answer was had.",
+    ),
+    _target(Memory.KNOWN, "ekm_recovery_last_proof_timestamp_seconds", "When the recovery vault last did so."),
     # who, where, for whom
     _target(
         Memory.PROBE,
         "ekm_credential_usable",
-        "1 if it got a token, 0 if it was refused; no series where no answer was had.",
+        "1 if it was accepted, 0 if it was refused, the staged one by the whole round trip; no series where no answer was had.",
         "credential",
         "role",
     ),
@@ -154,6 +175,12 @@ OF_TARGETS: Final = (
         "connection",
     ),
     _counted("ekm_path_changes_total", "Changes seen from one answer of the vault to the next.", "what"),
+    _target(
+        Memory.KNOWN,
+        "ekm_path_as_expected",
+        "1 if the vault says that it was reached over the path that expect_path names, 0 if over another; no series where "
+        "nothing is expected or the vault does not say.",
+    ),
 )
 
 OF_OTHERS: Final = (
@@ -168,7 +195,14 @@ OF_OTHERS: Final = (
         Scope.CREDENTIAL,
         Memory.NOW,
         "ekm_credential_expiry_known",
-        "1 if any source knows when the credential ends, 0 if none does.",
+        "1 if any source knows when the credential ends, 0 if none does; no series for one that has no secret that ends.",
+    ),
+    _shared(
+        Scope.CREDENTIAL,
+        Memory.KNOWN,
+        "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
+        "When this source was last asked with success, whether or not it knew of an end.",
+        "source",
     ),
     _shared(
         Scope.VAULT,
