@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from exporter.config.model import Target
+from exporter.core.beside import Look
 from exporter.core.model import ProbeReport
 from exporter.logs import fields
 from exporter.snapshots import DamagedError, restore, snapshot
@@ -48,6 +49,13 @@ class Memory:
     def record(self, target: Target, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
         """Takes in one finished probe."""
         record = self.state.record(target, report, next_probe_at=next_probe_at)
+        if self._files is not None:
+            self._files.put(Kind.TARGET, target.name, snapshot(record))
+        return record
+
+    def looked(self, target: Target, look: Look) -> TargetRecord:
+        """Takes in one look beside the main probe."""
+        record = self.state.looked(target, look)
         if self._files is not None:
             self._files.put(Kind.TARGET, target.name, snapshot(record))
         return record

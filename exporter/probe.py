@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.catalogue import in_generation
 from exporter.core.classify import classify
-from exporter.core.faults import TIMEOUTS, Fault
+from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.verdict import judge
 from exporter.threads import PoolBusy
@@ -40,6 +40,10 @@ class Vault(Protocol):
     async def unwrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]: ...
+
+    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
+        """Facts without a fault where the key stands among the deleted ones, and the Unix time of its end there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,8 @@ class Order:
     round_trip: bool = True  # False between two round trips of `round_trip_interval`
     last_unwrapped: bool | None = None  # what the last round trip showed; matters where `round_trip` is False
     cut_by_scrape: bool = False  # the timeout is Prometheus', shorter than the target's own
+    wrap: bool = True  # False: the bytes to unwrap are encrypted here, and the service is not asked to wrap
+    under: KeyFacts | None = None  # whose public half encrypts them then; None for the key that was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,7 @@ class _Run:
         self._key: KeyFacts | None = None
         self._tenant: str | None = None
         self._unwrapped: bool | None = None
+        self._purge_at: float | None = None
 
     async def all_steps(self) -> None:
         challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
@@ -145,7 +152,26 @@ class _Run:
                 return facts, key
             return replace(facts, fault=Fault.KEY_UNSUPPORTED), None
 
-        return await self._step(Step.GET_KEY, get)
+        key = await self._step(Step.GET_KEY, get)
+        if key is None:
+            await self._among_the_deleted(token)
+        return key
+
+    async def _among_the_deleted(self, token: str) -> None:
+        """A key that is not found may be recoverable. Where the caller may not look, or no time is left, nothing is learned."""
+        missing = self._results[Step.GET_KEY]
+        if missing.reason is not Reason.KEY_NOT_FOUND or missing.facts is None:
+            return
+        try:
+            facts, purge_at = await self._vault.deleted_key(token, self._order.target.key_name, deadline=self._deadline)
+        except PoolBusy:
+            return
+        except Exception as error:  # noqa: BLE001 - a bug ends here
+            self._ports.on_bug(error)
+            return
+        if facts.fault is Fault.NONE:
+            self._purge_at = purge_at
+            self._keep(Step.GET_KEY, replace(missing.facts, key_state="soft_deleted"), missing.duration)
 
     async def _round_trip(self, token: str, key: KeyFacts) -> None:
         algorithm, data = self._order.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
@@ -157,7 +183,8 @@ class _Run:
             facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
             return replace(facts, key_state=state), wrapped
 
-        wrapped = await self._step(Step.WRAP_KEY, wrap) or self._ports.encrypt(key, algorithm, data)
+        wrapped = await self._step(Step.WRAP_KEY, wrap) if self._order.wrap else None
+        wrapped = wrapped or self._ports.encrypt(self._order.under or key, algorithm, data)
         if wrapped is None:
             return
 
@@ -219,6 +246,7 @@ class _Run:
             ),
             key=self._key,
             tenant=self._tenant,
+            purge_at=self._purge_at,
         )
 
 

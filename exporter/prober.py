@@ -12,8 +12,10 @@ from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, replace
 
+from exporter.beside import Plan
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, Module, Target
+from exporter.core.beside import Look, judge
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step
 from exporter.cycles import Cycles
 from exporter.keyvault import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
@@ -45,11 +47,12 @@ class _RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Who hears of what is no report: our own mistakes, probes that got no resolver thread, token requests made."""
+    """Who hears of what is no report: our own mistakes, probes that got no thread, requests sent to Entra and to vaults."""
 
     bug: Callable[[Exception], None]
     starved: Callable[[], None]
     token_requested: Callable[[], None]
+    vault_requested: Callable[[int], None] = lambda _count: None
 
 
 class Prober:
@@ -103,6 +106,23 @@ class Prober:
             order = replace(order, timeout=patience, cut_by_scrape=True)
         return await self._make(order, fresh=fresh)
 
+    async def look(self, plan: Plan, *, fresh: bool = False) -> Look | None:
+        """One look beside a main probe; None as for `scheduled`, and where time ran out while the exporter itself was slow."""
+        report = await self._make(plan.order, fresh=fresh)
+        if report is None or report.inconclusive:
+            return None
+        target = plan.order.target
+        return Look(
+            what=plan.what,
+            name=plan.name,
+            vault=target.vault,
+            credential=target.credential,
+            at=report.started_at,
+            usable=judge(plan.what, report.steps),
+            steps=report.steps,
+            key=report.key,
+        )
+
     def forget(self, name: str) -> None:
         """A target is gone."""
         self._round_trips.pop(name, None)
@@ -129,6 +149,8 @@ class Prober:
             except PoolBusy:
                 self._tell.starved()
                 return None
+            finally:
+                self._tell.vault_requested(vault.sent)
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report

@@ -11,13 +11,17 @@ import gc
 import logging
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from exporter import __version__, hostos
+from exporter.beside import plans
 from exporter.config.model import Config, Target
-from exporter.core.model import ProbeReport, Step
+from exporter.core.beside import Look
+from exporter.core.model import ProbeReport
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
+from exporter.looker import Looker
 from exporter.looplag import LoopLag
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
@@ -32,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_HISTORY = 100
 READY_AFTER_SECONDS = 120.0  # ready even if some first probe has not finished by then
+_FEWEST_LOOKS = 8  # places for looks beside the probes, at least
 SWEEP_SECONDS = 2.0  # how late a stale verdict may go
 
 
@@ -79,15 +84,19 @@ class Service:
             bug=self._bug,
             starved=lambda: self.recorder.skipped("resolver"),
             token_requested=lambda: self.recorder.requested("entra"),
+            vault_requested=lambda count: self.recorder.requested("vault", count),
         )
         self._prober = Prober(self.config, lag=self._lag, tell=tell)
         self._scheduler = Scheduler(
             probe=self._prober.scheduled,
-            on_report=self._scheduled,
+            on_report=self._take_in,
             on_skip=self._skipped,
             on_lag=self.recorder.schedule_lag,
             on_crash=lambda _target, error: self._bug(error),
             concurrency=concurrency,
+        )
+        self._looker = Looker(
+            self._prober.look, on_look=self._looked, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
         )
         self._requests = asyncio.Semaphore(concurrency)
         self._web = WebServer(create_app(self, options.web), list(options.listen))
@@ -104,9 +113,7 @@ class Service:
         for target in self.config.targets.values():
             self.recorder.add_target(target, self.config.modules[target.module])
             known = self._memory.recall(target)
-            self.recorder.recall(
-                target.name, key=known.key, vault=known.vault, tenant=known.tenant, last_success_at=known.last_success_at
-            )
+            self.recorder.recall(target.name, known)
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
@@ -121,6 +128,7 @@ class Service:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self._scheduler.aclose()
+        await self._looker.aclose()
         await self._web.stop()
         await self._prober.aclose()
         await self._memory.aclose()
@@ -147,26 +155,21 @@ class Service:
             report = await self._prober.requested(
                 self.config.targets[target], module=self.config.modules[module], patience=timeout
             )
-        if report is not None:
-            self._count_requests(report)
-            if not self._options.scheduler:
-                self._take_in(self.config.targets[target], report)
+        if report is not None and not self._options.scheduler:
+            self._take_in(self.config.targets[target], report)
         return report
-
-    def _scheduled(self, target: Target, report: ProbeReport) -> None:
-        self._count_requests(report)
-        self._take_in(target, report)
 
     def _take_in(self, target: Target, report: ProbeReport) -> None:
         record = self._memory.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
         self.recorder.record(report, record)
         if not report.inconclusive:
             self._log.record(target, report)
+        interval = self.config.modules[target.module].beside_interval
+        today = datetime.fromtimestamp(report.started_at, UTC).date()
+        self._looker.follow(target, report, plans(self.config, target, record.key, today), interval=interval)
 
-    def _count_requests(self, report: ProbeReport) -> None:
-        """Requests to the vault; those to Entra are counted where they are made, since several probes share one."""
-        sent = sum(result.step is not Step.TOKEN and result.sent for result in report.steps)
-        self.recorder.requested("vault", sent)
+    def _looked(self, target: Target, look: Look) -> None:
+        self.recorder.looked(target.name, self._memory.looked(target, look))
 
     def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
         self.recorder.skipped(reason, count)

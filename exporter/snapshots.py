@@ -31,6 +31,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "key_facts": None if record.key is None else _of_key(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
+        **{name: getattr(record, name) for name in _OF_KEY},
         "failures": [{name: getattr(failure, name) for name in _SUMMARY} for failure in record.last_failures],
     }
 
@@ -45,6 +46,8 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
         failures = [_failure(each) for each in document["failures"]]
+        newest_version = _text_or_none(document.get("newest_version"))
+        proof_at, purge_at = _time_or_none(document.get("proof_at")), _time_or_none(document.get("purge_at"))
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
         same_vault = document["vault"] == record.target.vault
         same_key = same_vault and document["key"] == record.target.key
@@ -55,11 +58,13 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.last_failures.extend(failures)
     if same_key:
         record.key = key
+        record.newest_version, record.proof_at, record.purge_at = newest_version, proof_at, purge_at
         record.verdict, record.verdict_at = verdict
 
 
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
+_OF_KEY = ("newest_version", "proof_at", "purge_at")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
 

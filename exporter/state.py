@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
+from exporter.core.beside import Beside, Look
 from exporter.core.model import KeyFacts, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.history import History
 
@@ -49,6 +50,10 @@ class TargetRecord:
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
+    newest_version: str | None = None  # of the key, as the vault last said
+    proof_at: float | None = None  # when the recovery vault last unwrapped what was encrypted under this key
+    purge_at: float | None = None  # when the deleted key is gone for good; None for a key that is not deleted
+    looks: dict[tuple[Beside, str, str], Look] = field(default_factory=dict)
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
     def take_in(self, report: ProbeReport) -> None:
@@ -67,6 +72,21 @@ class TargetRecord:
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
 
+    def looked(self, look: Look) -> None:
+        """Takes in one look beside the main probe."""
+        self.looks[look.identity] = look
+        if look.what is Beside.NEWEST and look.key is not None:
+            self.newest_version = look.key.version
+        if look.what is Beside.RECOVERY and look.usable:
+            self.proof_at = look.at
+
+    @property
+    def rotation_pending(self) -> bool | None:
+        """Whether there is a newer version than the pinned one; None where nothing is pinned or the newest is not known."""
+        if self.target.key_version is None or self.newest_version is None:
+            return None
+        return self.newest_version != self.target.key_version
+
     def _unready_after(self, report: ProbeReport) -> int:
         """A probe without a verdict ends no run, unless nothing failed in it."""
         if report.readiness.ready is False:
@@ -75,6 +95,7 @@ class TargetRecord:
 
     def _learn(self, report: ProbeReport) -> None:
         self.key = report.key or self.key
+        self.purge_at = None if report.key is not None else report.purge_at or self.purge_at
         self.tenant = report.tenant or self.tenant
         for result in report.steps:
             if result.step is not Step.TOKEN and result.facts is not None and result.facts.vault is not None:
@@ -107,7 +128,14 @@ class State:
             record = self._records[target.name] = TargetRecord(target, History(self._limit))
         elif record.target.key != target.key:
             record.key = record.verdict = record.verdict_at = None
+            record.newest_version = record.proof_at = record.purge_at = None
         record.target = target
+        return record
+
+    def looked(self, target: Target, look: Look) -> TargetRecord:
+        """Take in one look beside the main probe."""
+        record = self.expect(target)
+        record.looked(look)
         return record
 
     def get(self, name: str) -> TargetRecord | None:

@@ -85,6 +85,14 @@ def read_key(body: bytes) -> tuple[Fault, KeyFacts | None]:
     return _read_jwk(key, attributes if isinstance(attributes, dict) else {})
 
 
+def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
+    """When a deleted key is gone for good (Unix time); None where the vault does not say."""
+    answer = read_object(body)
+    if answer is None:
+        return Fault.ANSWER_NOT_JSON, None
+    return Fault.NONE, unix_time(answer.get("scheduledPurgeDate"))
+
+
 def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, KeyFacts | None]:
     kid, kty = _text(key, "kid"), _text(key, "kty")
     if kid is None:

@@ -21,11 +21,11 @@ from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter import __version__
-from exporter.core.answers import encode, read_key, read_value
+from exporter.core.answers import encode, read_deleted_key, read_key, read_value
 from exporter.core.challenge import read_challenge
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Facts, KeyFacts
+from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.transport import Observation
@@ -76,6 +76,7 @@ class VaultSession:
         self._host = vault
         self._api_version = quote(api_version, safe="")
         self._link = network.link(*split_url(vault))
+        self.sent = 0  # requests that left this host
         self._client = KeyClient(
             f"https://{vault}",
             _NO_CREDENTIAL,
@@ -124,6 +125,11 @@ class VaultSession:
         """`data` decrypted by the service under this key version."""
         return await self._operate("unwrapkey", token, key, _body(algorithm, data), deadline=deadline)
 
+    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
+        """What the vault says of a key of that name among its deleted ones, and the Unix time at which it is gone for good."""
+        seen = await self._ask("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
+        return _with_value(seen, token, read_deleted_key)
+
     async def _operate(
         self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
@@ -136,7 +142,9 @@ class VaultSession:
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = HttpRequest(method, f"{path}?api-version={self._api_version}", headers=headers, content=body)
-        return await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
+        seen = await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
+        self.sent += seen.recorder.reached in (Phase.WAIT, Phase.TRANSFER)
+        return seen
 
     def _distrust(self, challenge: Challenge) -> Fault:
         """A secret goes only to Entra, a token only to the vault that its resource stands above."""

@@ -10,29 +10,15 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Protocol
 
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.model import Config, Credential, ExpectPath, Module, Target
+from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, ConnectorError
 from exporter.core.endpoints import cloud_of
-from exporter.core.faults import Reason
 from exporter.core.model import KeyFacts, Outcome, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.metrics.lines import Sample
 
 # By family name.
 Values = dict[str, list[Sample]]
-
-# The reasons by which Entra says no to the credential itself; any other failure leaves open whether it would have been taken.
-REFUSALS: frozenset[Reason] = frozenset(
-    {
-        Reason.SECRET_EXPIRED,
-        Reason.SECRET_WRONG,
-        Reason.CREDENTIALS_REFUSED,
-        Reason.CERTIFICATE_UNKNOWN,
-        Reason.CERTIFICATE_EXPIRED,
-        Reason.APPLICATION_UNKNOWN,
-        Reason.APPLICATION_DISABLED,
-        Reason.CONDITIONAL_ACCESS,
-    }
-)
 
 
 class Standing(Protocol):
@@ -49,6 +35,9 @@ class Standing(Protocol):
 
     @property
     def next_probe_at(self) -> float | None: ...
+
+    @property
+    def purge_at(self) -> float | None: ...
 
 
 def of_config(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
@@ -92,7 +81,7 @@ def of_report(target: Target, report: ProbeReport) -> Values:
             if result.facts is not None and result.facts.retry_after_seconds is not None
         ],
         "ekm_vault_side_ready": _one(report.readiness.ready),
-        "ekm_credential_usable": _usable(target.credential, report.step(Step.TOKEN)),
+        "ekm_credential_usable": current_credential(target, report),
     }
 
 
@@ -103,6 +92,7 @@ def of_standing(standing: Standing) -> Values:
         "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
         "ekm_last_success_timestamp_seconds": _one(standing.last_success_at),
         "ekm_next_probe_timestamp_seconds": _one(standing.next_probe_at),
+        "ekm_key_scheduled_purge_timestamp_seconds": _one(standing.purge_at),
     }
 
 
@@ -120,7 +110,7 @@ def of_key(key: KeyFacts | None) -> Values:
     }
 
 
-def of_vault(vault: VaultHeaders) -> Values:
+def of_vault(vault: VaultHeaders, expected: ExpectPath) -> Values:
     """What the vault's headers last said; a header never seen leaves its label empty."""
     if not (vault.region or vault.service_version or vault.connection):
         return {}
@@ -129,7 +119,14 @@ def of_vault(vault: VaultHeaders) -> Values:
         ("service_version", vault.service_version or ""),
         ("connection", vault.connection or ""),
     )
-    return {"ekm_vault_info": [(info, 1.0)]}
+    return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": _one(path_as_expected(vault, expected))}
+
+
+def path_as_expected(vault: VaultHeaders, expected: ExpectPath) -> bool | None:
+    """None where nothing is expected, or the vault did not say how it was reached."""
+    if expected is ExpectPath.ANY or vault.connection is None:
+        return None
+    return vault.connection == expected
 
 
 def of_credential(credential: Credential, looked_up: Mapping[str, float]) -> Values:
@@ -224,9 +221,11 @@ def _failure(failure: StepResult | None) -> list[Sample]:
     return [(labels, 1.0)]
 
 
-def _usable(credential: str, token: StepResult | None) -> list[Sample]:
+def current_credential(target: Target, report: ProbeReport) -> list[Sample]:
+    """Whether the credential that SQL Server uses was accepted."""
+    token = report.step(Step.TOKEN)
     if token is None or token.outcome is Outcome.SKIPPED:
         return []
-    if token.outcome is Outcome.FAILED and token.reason not in REFUSALS:
+    if token.outcome is Outcome.FAILED and token.reason not in CREDENTIAL_REFUSED:
         return []
-    return [((("credential", credential), ("role", "current")), float(token.outcome is Outcome.OK))]
+    return [((("credential", target.credential), ("role", "current")), float(token.outcome is Outcome.OK))]

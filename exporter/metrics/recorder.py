@@ -8,21 +8,41 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from exporter.config.model import Config, Module, Target
 from exporter.core.catalogue import CATALOGUE
 from exporter.core.model import KeyFacts, ProbeReport, VaultHeaders
-from exporter.metrics import gauges
+from exporter.metrics import gauges, looks
 from exporter.metrics.budget import Budget, has_limits
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.gauges import Standing, Values
+from exporter.metrics.gauges import Values
 from exporter.metrics.instruments import Instruments
 from exporter.metrics.known import Known
 from exporter.metrics.lines import Base, histogram, line
-from exporter.metrics.spec import Kind, Scope
+from exporter.metrics.looks import of_looks
+from exporter.metrics.spec import Kind, Memory, Scope
 from exporter.metrics.table import BY_NAME, OF_OTHERS, OF_PROBE, OF_TARGETS, STEP_BUCKETS
 from exporter.metrics.tally import Tally
 from exporter.metrics.ties import Ties
+
+
+class Standing(gauges.Standing, looks.Standing, Protocol):
+    """What is remembered of a target."""
+
+
+class Recalled(Standing, Protocol):
+    """What outlived a restart."""
+
+    @property
+    def key(self) -> KeyFacts | None: ...
+
+    @property
+    def vault(self) -> VaultHeaders: ...
+
+    @property
+    def tenant(self) -> str | None: ...
+
 
 _KEY_FAMILIES = (
     "ekm_key_info",
@@ -30,6 +50,8 @@ _KEY_FAMILIES = (
     "ekm_key_supported",
     "ekm_key_expiry_timestamp_seconds",
     "ekm_key_not_before_timestamp_seconds",
+    "ekm_key_scheduled_purge_timestamp_seconds",
+    "ekm_key_rotation_pending",
 )
 _NO_LABELS = Base.of()
 _TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
@@ -117,27 +139,26 @@ class Recorder(Instruments):
             return
         kept.tally.path_changed(kept.known.learn(report))
         self._show_counters(kept)
-        self._show_target(kept, gauges.of_report(kept.target, report) | gauges.of_standing(standing))
+        self._show_target(
+            kept, gauges.of_report(kept.target, report) | gauges.of_standing(standing) | of_looks(kept.target, standing)
+        )
         self._show_known(kept, report.key)
         self._show_endpoints(report)
         self._show_budget(kept.target.vault, report)
 
-    def recall(
-        self,
-        name: str,
-        *,
-        key: KeyFacts | None = None,
-        vault: VaultHeaders | None = None,
-        tenant: str | None = None,
-        last_success_at: float | None = None,
-    ) -> None:
+    def looked(self, name: str, standing: Standing) -> None:
+        """Something was looked at beside a target's probe; ignored for a target that was forgotten meanwhile."""
+        kept = self._kept.get(name)
+        if kept is not None:
+            self._show_target(kept, of_looks(kept.target, standing))
+
+    def recall(self, name: str, before: Recalled) -> None:
         """What was known of an added target before a restart."""
         kept = self._kept[name]
-        kept.known.vault = vault or kept.known.vault
-        kept.known.tenant = tenant or kept.known.tenant
-        self._show_known(kept, key)
-        if last_success_at is not None:
-            self._show_target(kept, {"ekm_last_success_timestamp_seconds": [((), last_success_at)]})
+        kept.known.vault, kept.known.tenant = before.vault, before.tenant
+        self._show_known(kept, before.key)
+        values = gauges.of_standing(before) | of_looks(kept.target, before)
+        self._show_target(kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Memory.KNOWN})
 
     def drop_verdict(self, name: str) -> None:
         """The last probe is too old to say anything now."""
@@ -163,7 +184,7 @@ class Recorder(Instruments):
             **gauges.of_config(self._config, target, module, report.tenant),
             **gauges.of_report(target, report),
             **gauges.of_key(report.key),
-            **gauges.of_vault(fresh.vault),
+            **gauges.of_vault(fresh.vault, module.expect_path),
             **gauges.of_requested_probe(report),
         }
         answer = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if not _counts(spec.kind))
@@ -194,7 +215,7 @@ class Recorder(Instruments):
 
     def _show_known(self, kept: _Kept, key: KeyFacts | None) -> None:
         """Where `key` is None, what is shown of it stays."""
-        self._show_target(kept, gauges.of_key(key) | gauges.of_vault(kept.known.vault))
+        self._show_target(kept, gauges.of_key(key) | gauges.of_vault(kept.known.vault, kept.module.expect_path))
         if kept.known.tenant != kept.tenant_shown:
             self._show_config(kept)
 
