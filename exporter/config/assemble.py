@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.credentials import build_credential
 from exporter.config.gather import Gathered
-from exporter.config.model import Config, Credential, Module, Target
+from exporter.config.model import Config, Module, Target
 from exporter.config.modules import build_module
 from exporter.config.problems import Problems, Spot
 from exporter.config.schema import REFERENCES
@@ -120,14 +120,19 @@ def _referring(parts: list[Section]) -> Iterator[Section]:
 
 def credentials_in_use(config: Config) -> set[str]:
     """The names of every credential that some target, directly or through another credential, asks with."""
-    used: set[str | None] = set()
-    for target in config.targets.values():
-        used |= {target.credential, target.next_credential, target.recovery_credential}
-        used |= {retained.credential for retained in target.retained}
-    credentials: list[Credential] = [config.credentials[name] for name in used if name is not None]
-    return {credential.name for credential in credentials} | {
-        credential.graph_credential for credential in credentials if credential.graph_credential is not None
-    }
+    waiting = {name for target in config.targets.values() for name in probing_credentials(target)}
+    used: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        used.add(name)
+        waiting |= set(config.credentials[name].askers) - used
+    return used
+
+
+def probing_credentials(target: Target) -> tuple[str, ...]:
+    """The names of the credentials that a target's probe and the looks beside it use."""
+    single = (target.credential, target.next_credential, target.recovery_credential)
+    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained)
 
 
 def same_probe(target: Target) -> tuple[str, str, str, str]:

@@ -41,6 +41,7 @@ def build_credential(name: str, section: Section) -> Credential | None:
         expires_on=section.get("expires_on"),
         graph_credential=section.get("graph_credential"),
         key_vault_secret=section.get("key_vault_secret"),
+        key_vault_credential=section.get("key_vault_credential"),
     )
 
 

@@ -81,6 +81,7 @@ def _credential(credential: Credential) -> dict[str, Any]:
             "expires_on": credential.expires_on,
             "graph_credential": credential.graph_credential,
             "key_vault_secret": credential.key_vault_secret,
+            "key_vault_credential": credential.key_vault_credential,
         }
     )
 
@@ -93,6 +94,7 @@ def _module(module: Module) -> dict[str, Any]:
             "api_version": module.api_version,
             "token_max_age": durations.write(module.token_max_age),
             "round_trip_interval": durations.write(module.round_trip_interval),
+            "beside_interval": durations.write(module.beside_interval),
             "proxy": _proxy(module.proxy),
             "tls": _written({"ca_file": module.ca_file}),
             "authority_host": module.authority_host,

@@ -53,6 +53,18 @@ class Credential:
     expires_on: date | None = None  # declared, read as midnight UTC at its start
     graph_credential: str | None = None
     key_vault_secret: str | None = None
+    key_vault_credential: str | None = None
+
+    @property
+    def asks_key_vault_as(self) -> str:
+        """Name of the credential that reads the attributes of `key_vault_secret`."""
+        return self.key_vault_credential or self.graph_credential or self.name
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """Names of the other credentials that look up when this one ends."""
+        key_vault = self.asks_key_vault_as if self.key_vault_secret is not None else None
+        return tuple(name for name in (self.graph_credential, key_vault) if name is not None and name != self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,7 @@ class Module:
     api_version: str = "7.4"
     token_max_age: float = 0.0
     round_trip_interval: float = 0.0
+    beside_interval: float = 300.0
     proxy: Proxy | None = None
     ca_file: Path | None = None
     authority_host: str | None = None  # https://host[:port]

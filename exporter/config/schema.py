@@ -114,6 +114,13 @@ CREDENTIAL: tuple[Field, ...] = (
         types=(SECRET, CONNECTOR, CERTIFICATE),
         doc="A Key Vault secret whose expiry attribute says when this credential ends.",
     ),
+    Field(
+        name="key_vault_credential",
+        kind=of.NAME,
+        types=(SECRET, CONNECTOR, CERTIFICATE),
+        default="`graph_credential`, else this credential itself",
+        doc="The credential that reads the attributes of `key_vault_secret`.",
+    ),
 )
 
 PROXY: tuple[Field, ...] = (
@@ -164,6 +171,13 @@ MODULE: tuple[Field, ...] = (
         kind=of.duration(0, 7 * DAY),
         default="0s",
         doc="Least time between two wrap and unwrap operations of a target; with 0s every probe makes them.",
+    ),
+    Field(
+        name="beside_interval",
+        kind=of.duration(0, 7 * DAY),
+        default="5m",
+        doc="Least time between two looks at what is beside the main probe: staged credential, retained versions, recovery vault, "
+        "newest version. What is not yet known or was refused is looked at with every probe.",
     ),
     Field(
         name="proxy", kind=of.section(PROXY), default="direct, whatever the environment says", doc="Proxy for vault and Entra."
@@ -272,5 +286,6 @@ REFERENCES: dict[str, str] = {
     "next_credential": "credentials",
     "recovery_credential": "credentials",
     "graph_credential": "credentials",
+    "key_vault_credential": "credentials",
     "module": "modules",
 }

@@ -67,6 +67,8 @@ def test_everything_that_can_be_written_arrives(everything):
         False,
     )
     assert (module.token_max_age, module.round_trip_interval, module.api_version) == (300.0, 300.0, "2025-07-01")
+    assert (module.beside_interval, everything.modules["reading"].beside_interval) == (900.0, 300.0)
+    assert everything.credentials["sql-prod"].asks_key_vault_as == "vault-reader"
     assert everything.modules["reading"].mode is Mode.READ_ONLY
     assert everything.credentials["monitor"].password == SecretSource(env="EKM_TEST_PLAIN")
     assert everything.credentials["monitor"].certificate_file == GOOD / "everything.yml"
@@ -76,6 +78,7 @@ def test_everything_that_can_be_written_arrives(everything):
         CredentialKind.CLIENT_SECRET,
         CredentialKind.CONNECTOR_SECRET,
         CredentialKind.CLIENT_CERTIFICATE,
+        CredentialKind.CLIENT_SECRET,
         CredentialKind.MANAGED_IDENTITY,
         CredentialKind.WORKLOAD_IDENTITY,
         CredentialKind.DEFAULT,
