@@ -46,8 +46,8 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
         failures = [_failure(each) for each in document["failures"]]
-        newest_version = _text_or_none(document.get("newest_version"))
-        proof_at, purge_at = _time_or_none(document.get("proof_at")), _time_or_none(document.get("purge_at"))
+        newest_version = _text_or_none(document["newest_version"])
+        proof_at, purge_at = _time_or_none(document["proof_at"]), _time_or_none(document["purge_at"])
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
         same_vault = document["vault"] == record.target.vault
         same_key = same_vault and document["key"] == record.target.key

@@ -204,6 +204,7 @@ VAULTS = (
     Promise(UNWRAP, status(403, inner_code="ForbiddenByPolicy", key_state="disabled"), 3077, Reason.KEY_DISABLED),
     Promise(WRAP, status(403, inner_code="ForbiddenByFirewall", key_state="expired"), 3077, Reason.FORBIDDEN_FIREWALL),
     Promise(VAULT, status(404, service_code="KeyNotFound"), 3076, Reason.KEY_NOT_FOUND),
+    Promise(GET, status(404, service_code="KeyNotFound", key_state="soft_deleted"), 3076, Reason.KEY_SOFT_DELETED),
     Promise(VAULT, status(403, service_code="KeyNotFound"), 3077, Reason.FORBIDDEN),
     *(
         Promise(VAULT, status(number, service_code="KeyNotFound"), code, plain)

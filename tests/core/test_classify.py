@@ -66,10 +66,10 @@ def test_each_fault_but_none_and_the_statuses_has_a_row():
     assert set(Fault) - covered == {Fault.NONE, Fault.HTTP_STATUS, Fault.PROXY_STATUS, Fault.INTERNAL}
 
 
-def test_each_reason_is_given_for_some_input_or_belongs_to_a_later_look_up():
+def test_each_reason_is_given_for_some_input():
     given = {classify(step, facts).reason for step, facts in every_input()}
     given.add(classify(Step.TOKEN, Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True)).reason)
-    assert set(Reason) - given == {Reason.KEY_SOFT_DELETED}
+    assert set(Reason) - given == set()
 
 
 @pytest.mark.parametrize("promise", PROMISED, ids=str)

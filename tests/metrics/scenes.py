@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -38,6 +38,15 @@ class Standing:
     consecutive_unready: int = 0
     last_success_at: float | None = None
     next_probe_at: float | None = None
+    purge_at: float | None = None
+    proof_at: float | None = None
+    rotation_pending: bool | None = None
+    looks: dict = field(default_factory=dict)
+    last: ProbeReport | None = None
+    # what outlives a restart
+    key: KeyFacts | None = None
+    vault: VaultHeaders = field(default_factory=VaultHeaders)
+    tenant: str | None = None
 
 
 def a_target(name="t", **changes):
