@@ -1,7 +1,6 @@
-"""Entra's token endpoints, v1 and v2, and the identity service of a host: who signs in, and the token for it.
+"""Entra's token endpoints, v1 and v2, and what stands behind the identity services of a host: who signs in, and the token for it.
 
-For: one token request to one answer. Client credentials are secrets or signed assertions; a managed identity is asked for as
-App Service's is.
+For: one token request to one answer. Client credentials are secrets or signed assertions; a managed identity has neither.
 Not for: vaults, faults on top of the answer (see `world`), or the wire.
 """
 
@@ -18,6 +17,7 @@ from exporter.simulator.answer import Answer
 from exporter.simulator.errors import entra_answer
 from exporter.simulator.estate import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.exchange import Exchange
+from exporter.simulator.identity import Asked, in_form_of, not_assigned
 from exporter.simulator.tokens import Grant, TokenMint
 
 _TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
@@ -69,13 +69,13 @@ class EntraService:
             return "secret_wrong"
         return "secret_expired" if secret.expires is not None and secret.expires <= self._clock() else None
 
-    def identity(self, tenant: Tenant | None, client_id: str | None, audience: str) -> Answer:
-        """What the identity service of a host answers; `tenant` is the identity's, None where the host has no such identity."""
-        application = tenant.applications.get(client_id) if tenant is not None and client_id is not None else None
+    def identity(self, tenant: Tenant | None, asked: Asked, client_id: str) -> Answer:
+        """What an identity service of a host answers; `tenant` is the identity's, None where the host has no such identity."""
+        application = None if tenant is None else tenant.applications.get(client_id)
         if tenant is None or application is None:
-            said = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
-            return Answer().with_document({"statusCode": 400, "message": said, "correlationId": str(uuid4())}, status=400)
-        return self._token(tenant, application, audience.rstrip("/"), first_version=True)
+            return not_assigned(asked.service)
+        answer = self._token(tenant, application, asked.audience, first_version=True)
+        return answer.with_document(in_form_of(asked.service, answer.document(), application.client_id))
 
     def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> Answer:
         now = int(self._clock())

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.core.model import Step
+from exporter.simulator.identity import PATHS
 
 _STEPS: Mapping[str, Step] = {
     "challenge": Step.CHALLENGE,
     "token": Step.TOKEN,
+    **dict.fromkeys(PATHS, Step.TOKEN),  # a host's identity services
     "get": Step.GET_KEY,
     "wrapKey": Step.WRAP_KEY,
     "unwrapKey": Step.UNWRAP_KEY,

@@ -7,25 +7,25 @@ Not for: anything that the simulator's own object cannot do.
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
     DELETE /sim/fault   everything, or ?number=N, ?fault=NAME, ?vault=NAME
     GET /sim/requests   how often what was asked for
-    GET /identity/token what App Service's identity service is to the programs on it: a token for the host's managed identity
+
+The identity services of the exporter's host answer here, too (see `identity`).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from exporter.core.model import Step
-from exporter.simulator.answer import Answer
 from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.faulttable import FAULTS
+from exporter.simulator.identity import Identities
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.wire import deliver
 from exporter.simulator.world import Active
 
 if TYPE_CHECKING:
@@ -41,15 +41,13 @@ _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "bits": int,
     "limit": int,
 }
-IDENTITY_PATH = "/identity/token"
 _NAMES = ("fault", "scenario", *Scope)
 
 
 class Management:
-    def __init__(self, simulator: Simulator, host: str, port: int, ask_identity: Callable[[str, str], Answer]) -> None:
-        """`ask_identity` takes a client id and an audience."""
+    def __init__(self, simulator: Simulator, host: str, port: int, identities: Identities) -> None:
         self._simulator = simulator
-        self._ask_identity = ask_identity
+        self._identities = identities
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
 
@@ -64,7 +62,7 @@ class Management:
         app.router.add_get("/sim/scenarios", self._scenarios)
         app.router.add_get("/sim/faults", self._faults)
         app.router.add_get("/sim/requests", self._requests)
-        app.router.add_get(IDENTITY_PATH, self._identity)
+        self._identities.add_to(app)
         app.router.add_post("/sim/fault", self._set)
         app.router.add_delete("/sim/fault", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -75,6 +73,7 @@ class Management:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        self._identities.close()
 
     async def _state(self, _request: web.Request) -> web.Response:
         estate, world = self._simulator.world.estate, self._simulator.world
@@ -116,11 +115,6 @@ class Management:
         return _answer(
             {"requests": [{"host": host, "operation": what, "status": status, "count": n} for (host, what, status), n in counts]}
         )
-
-    async def _identity(self, request: web.Request) -> web.StreamResponse:
-        if "X-IDENTITY-HEADER" not in request.headers or "resource" not in request.query:
-            return _answer({"statusCode": 400, "message": "send X-IDENTITY-HEADER and a resource"}, status=400)
-        return await deliver(request, self._ask_identity(request.query.get("client_id", ""), request.query["resource"]))
 
     async def _set(self, request: web.Request) -> web.Response:
         try:

@@ -18,6 +18,7 @@ from exporter.simulator.entra import EntraService, client_id, tenant_name
 from exporter.simulator.estate import Vault
 from exporter.simulator.exchange import Exchange, step_of
 from exporter.simulator.faults import Scope
+from exporter.simulator.identity import Asked
 from exporter.simulator.material import KeyPairs
 from exporter.simulator.tokens import TokenMint
 from exporter.simulator.vault import VaultService
@@ -50,14 +51,15 @@ class Services:
         self.requests[exchange.host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
         return await deliver(request, answer)
 
-    def ask_identity(self, client_id: str, audience: str) -> Answer:
-        """What the identity service of the exporter's host answers; `client_id` is empty for the host's own identity."""
-        wanted = client_id.lower() or self._world.estate.host_identity
+    def grant_identity(self, asked: Asked) -> Answer:
+        """What an identity service of the exporter's host answers to a request that it admits."""
+        wanted = asked.client_id.lower() or self._world.estate.host_identity or ""
         tenants = (self._world.tenant(tenant_id) for tenant_id in self._world.estate.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
-        answer = self._edited(self._entra.identity(home, wanted, audience), "token", [(Scope.APPLICATION, wanted or "")])
-        self.requests["identity", "token", answer.status] += 1
-        return answer
+        return self._edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
+
+    def count_identity(self, service: str, status: int) -> None:
+        self.requests["identity", service, status] += 1
 
     async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, Answer]:
         operation = exchange.vault_operation()

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from aiohttp import web
 
@@ -17,7 +18,8 @@ from exporter.simulator.certificates import Certificates
 from exporter.simulator.estate import Estate, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.front import Front
-from exporter.simulator.management import IDENTITY_PATH, Management
+from exporter.simulator.identity import APP_SERVICE, ARC, PATHS, Identities
+from exporter.simulator.management import Management
 from exporter.simulator.material import KeyPairs
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
@@ -27,7 +29,11 @@ _GRACE = 0.1  # seconds that a request under way is given when the simulator sto
 
 
 class Simulator:
-    """`port` 0 takes a free one. Raises ValueError for a host that is no IPv4 loopback address: this is no service for others."""
+    r"""`port` 0 takes a free one. Raises ValueError for a host that is no IPv4 loopback address: this is no service for others.
+
+    `arc_token_folder` is where the key files of Azure Arc are put; without one nothing answers as Azure Arc. The SDK reads
+    them in /var/opt/azcmagent/tokens alone, or in %ProgramData%\AzureConnectedMachineAgent\Tokens.
+    """
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         management_port: int = 0,
+        arc_token_folder: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not _is_loopback(host):
@@ -46,7 +53,8 @@ class Simulator:
         self._certificates = Certificates(estate.hosts)
         self._pairs = KeyPairs()
         self._services = Services(self.world, self._pairs, clock)
-        self._management = Management(self, host, management_port, self._services.ask_identity)
+        identities = Identities(self._services.grant_identity, self._services.count_identity, arc_token_folder)
+        self._management = Management(self, host, management_port, identities)
         self._server: web.Server | None = None
         self._front: Front | None = None
         self._nobody: socket.socket | None = None  # holds a port on which nobody listens
@@ -87,8 +95,23 @@ class Simulator:
 
     @property
     def identity_url(self) -> str:
-        """For the environment variable IDENTITY_ENDPOINT of an exporter that is to have a managed identity."""
-        return self._management.url + IDENTITY_PATH
+        """App Service: for the environment variable IDENTITY_ENDPOINT; IDENTITY_HEADER may be any text."""
+        return self._management.url + PATHS[APP_SERVICE]
+
+    @property
+    def imds_url(self) -> str:
+        """Azure VM: for the environment variable AZURE_POD_IDENTITY_AUTHORITY_HOST, where IDENTITY_ENDPOINT is not set."""
+        return self._management.url
+
+    @property
+    def arc_identity_url(self) -> str:
+        """Azure Arc: for the environment variable IDENTITY_ENDPOINT, where IDENTITY_HEADER is not set."""
+        return self._management.url + PATHS[ARC]
+
+    @property
+    def arc_imds_url(self) -> str:
+        """Azure Arc: for the environment variable IMDS_ENDPOINT, which has only to be there."""
+        return self._management.url + "/arc"
 
     @property
     def address(self) -> str:

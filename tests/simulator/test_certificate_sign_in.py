@@ -160,7 +160,7 @@ async def test_a_managed_identity_makes_the_whole_round_trip(stage, monkeypatch,
     identities = {name: outside.by_identity(one, client_id) for name, one in stage.by_secret().items()}
     report = (await stage.probe(identities, only=PROBED[:1]))[PROBED[0]]
     assert report.success
-    assert stage.simulator.requests["identity", "token", 200] >= 1
+    assert stage.simulator.requests["identity", "app_service", 200] >= 1
 
 
 async def test_an_identity_service_that_throttles_is_told_from_one_that_is_not_there(stage, simulator, monkeypatch):
