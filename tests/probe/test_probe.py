@@ -59,6 +59,15 @@ class FakeVault:
     seconds: float = 0.1
     spoil: Callable[[bytes], bytes] = bytes
     asked: list[tuple[Step, float]] = field(default_factory=list)
+    deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
+    looked_up: list[str] = field(default_factory=list)
+
+    async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
+        assert (token, deadline) == ("t0ken", self.asked[0][1])
+        self.looked_up.append(name)
+        if isinstance(self.deleted, Exception):
+            raise self.deleted
+        return self.deleted
 
     def _answer(self, step: Step, deadline: float) -> Facts:
         self.asked.append((step, deadline))
@@ -253,3 +262,69 @@ def test_the_state_of_a_key_is_what_its_facts_say():
 
 def test_a_token_does_not_show_where_its_grant_is_printed():
     assert "MARKED" not in repr(Grant(facts=Facts(), token="MARKED", duration=0.1, shared=False))
+
+
+MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
+FOUND = (Facts(status=200), 1_900_000_000.0)
+
+
+async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
+    report, vault = await probed(faults={Step.GET_KEY: MISSING}, deleted=FOUND)
+    assert vault.looked_up == ["k"]
+    assert report.first_failure is not None
+    assert (report.first_failure.code, report.first_failure.reason) == (3076, Reason.KEY_SOFT_DELETED)
+    assert report.purge_at == 1_900_000_000.0
+    assert outcomes(report) == "oofss"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (Facts(fault=Fault.HTTP_STATUS, status=403), None),
+        (Facts(fault=Fault.HTTP_STATUS, status=404), None),
+        (Facts(fault=Fault.READ_TIMEOUT), None),
+        PoolBusy("no thread"),
+    ],
+    ids=["may not look", "gone for good", "no answer", "no thread"],
+)
+async def test_where_the_deleted_keys_tell_nothing_the_key_is_not_found(answer):
+    report, _ = await probed(faults={Step.GET_KEY: MISSING}, deleted=answer)
+    assert report.first_failure is not None
+    assert report.first_failure.reason is Reason.KEY_NOT_FOUND
+    assert report.purge_at is None
+
+
+async def test_a_bug_in_the_look_up_is_told_and_changes_nothing():
+    bugs: list[Exception] = []
+    report, _ = await probed(bugs=bugs, faults={Step.GET_KEY: MISSING}, deleted=ZeroDivisionError())
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError]
+    assert report.first_failure is not None
+    assert report.first_failure.reason is Reason.KEY_NOT_FOUND
+
+
+@pytest.mark.parametrize("facts", [REFUSED, Facts(fault=Fault.READ_TIMEOUT), Facts(fault=Fault.HTTP_STATUS, status=404)])
+async def test_no_other_failure_asks_for_deleted_keys(facts):
+    _, vault = await probed(faults={Step.GET_KEY: facts}, deleted=FOUND)
+    assert vault.looked_up == []
+
+
+async def test_without_wrap_the_bytes_are_encrypted_here_and_unwrapped_there():
+    report, vault = await probed(replace(ORDER, wrap=False))
+    assert [step for step, _ in vault.asked] == [Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY]
+    assert outcomes(report) == "oooso"
+    assert report.success
+
+
+async def test_without_wrap_the_bytes_can_be_encrypted_under_another_key():
+    other = replace(KEY, version="primary")
+    under: list[KeyFacts] = []
+    clock = Clock()
+    vault = FakeVault(clock)
+
+    def encrypt(key: KeyFacts, _algorithm: str, data: bytes) -> bytes:
+        under.append(key)
+        return data[::-1]
+
+    ports = Ports(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
+    await run_probe(replace(ORDER, wrap=False, under=other), ports)
+    assert under == [other]
