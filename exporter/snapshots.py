@@ -11,7 +11,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.core.model import KeyFacts, Readiness, VaultHeaders
+from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
 from exporter.core.verdict import WHY
 from exporter.state import FailureSummary, TargetRecord
 
@@ -32,6 +32,9 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
         **{name: getattr(record, name) for name in _OF_KEY},
+        "certificates": {
+            endpoint: {"not_after": shown.not_after, "issuer": shown.issuer} for endpoint, shown in record.certificates.items()
+        },
         "failures": [{name: getattr(failure, name) for name in _SUMMARY} for failure in record.last_failures],
     }
 
@@ -49,6 +52,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         newest_version = _text_or_none(document["newest_version"])
         proof_at, purge_at = _time_or_none(document["proof_at"]), _time_or_none(document["purge_at"])
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
+        certificates = {_text(endpoint): _certificate(shown) for endpoint, shown in document["certificates"].items()}
         same_vault = document["vault"] == record.target.vault
         same_key = same_vault and document["key"] == record.target.key
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -56,6 +60,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
     if same_vault:
         record.last_success_at, record.vault, record.tenant = last_success_at, headers, tenant
         record.last_failures.extend(failures)
+        record.certificates.update(certificates)
     if same_key:
         record.key = key
         record.newest_version, record.proof_at, record.purge_at = newest_version, proof_at, purge_at
@@ -98,6 +103,10 @@ def _key(document: Mapping[str, Any]) -> KeyFacts:
         expires=_time_or_none(document["expires"]),
         key_ops=tuple(_text(each) for each in document["key_ops"]),
     )
+
+
+def _certificate(document: Mapping[str, Any]) -> PeerCertificate:
+    return PeerCertificate(not_after=_time(document["not_after"]), issuer=_text(document["issuer"]))
 
 
 def _verdict(document: Mapping[str, Any] | None) -> tuple[Readiness | None, float | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
-from exporter.core.model import KeyFacts, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.model import Facts, KeyFacts, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.history import History
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
@@ -54,6 +54,7 @@ class TargetRecord:
     proof_at: float | None = None  # when the recovery vault last unwrapped what was encrypted under this key
     purge_at: float | None = None  # when the deleted key is gone for good; None for a key that is not deleted
     looks: dict[tuple[Beside, str, str], Look] = field(default_factory=dict)
+    certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
     def take_in(self, report: ProbeReport) -> None:
@@ -98,8 +99,14 @@ class TargetRecord:
         self.purge_at = None if report.key is not None else report.purge_at or self.purge_at
         self.tenant = report.tenant or self.tenant
         for result in report.steps:
-            if result.step is not Step.TOKEN and result.facts is not None and result.facts.vault is not None:
-                self.vault = _merged(self.vault, result.facts.vault)
+            if result.facts is not None:
+                self._learn_from(result.step, result.facts)
+
+    def _learn_from(self, step: Step, facts: Facts) -> None:
+        if step is not Step.TOKEN and facts.vault is not None:
+            self.vault = _merged(self.vault, facts.vault)
+        if facts.endpoint is not None and facts.certificate is not None:
+            self.certificates[facts.endpoint] = facts.certificate
 
 
 class State:

@@ -14,7 +14,7 @@ from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, ConnectorError
 from exporter.core.endpoints import cloud_of
-from exporter.core.model import KeyFacts, Outcome, ProbeReport, Step, StepResult, VaultHeaders
+from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.metrics.lines import Sample
 
 # By family name.
@@ -152,11 +152,16 @@ def of_endpoints(report: ProbeReport) -> dict[str, Values]:
             continue
         values = shown.setdefault(facts.endpoint, {})
         if facts.certificate is not None:
-            values["ekm_tls_certificate_expiry_timestamp_seconds"] = _one(facts.certificate.not_after)
+            values.update(of_certificate(facts.certificate))
         if facts.server_time is not None and not report.tainted:
             # The header leaves out what is beyond the whole second: on average half a one.
             values["ekm_clock_skew_seconds"] = _one(facts.server_time + 0.5 - now)
     return shown
+
+
+def of_certificate(shown: PeerCertificate) -> Values:
+    """When the certificate that an endpoint showed ends."""
+    return {"ekm_tls_certificate_expiry_timestamp_seconds": _one(shown.not_after)}
 
 
 def of_error(error: ConnectorError) -> Values:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from exporter.core.model import Facts, ProbeReport, Step, VaultHeaders
+from exporter.core.model import Facts, PeerCertificate, ProbeReport, Step, VaultHeaders
 
 
 @dataclass(slots=True)
@@ -19,6 +19,11 @@ class Known:
     tenant: str | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tls_issuer: str | None = None
+
+    def recall(self, vault: VaultHeaders, tenant: str | None, certificate: PeerCertificate | None) -> None:
+        """What was known before a restart."""
+        self.vault, self.tenant = vault, tenant
+        self.tls_issuer = None if certificate is None else certificate.issuer
 
     def learn(self, report: ProbeReport) -> tuple[str, ...]:
         """Takes over what the report tells; returns the parts of the path that changed, each at most once."""

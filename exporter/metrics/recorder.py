@@ -6,13 +6,13 @@ Not for: how values are found (see `tally`, `known`, `gauges`, `budget`), bytes 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.config.model import Config, Module, Target
 from exporter.core.catalogue import CATALOGUE
-from exporter.core.model import KeyFacts, ProbeReport, VaultHeaders
+from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
 from exporter.metrics import gauges, looks
 from exporter.metrics.budget import Budget, has_limits
 from exporter.metrics.exposition import Exposition
@@ -42,6 +42,9 @@ class Recalled(Standing, Protocol):
 
     @property
     def tenant(self) -> str | None: ...
+
+    @property
+    def certificates(self) -> Mapping[str, PeerCertificate]: ...
 
 
 _KEY_FAMILIES = (
@@ -155,7 +158,9 @@ class Recorder(Instruments):
     def recall(self, name: str, before: Recalled) -> None:
         """What was known of an added target before a restart."""
         kept = self._kept[name]
-        kept.known.vault, kept.known.tenant = before.vault, before.tenant
+        kept.known.recall(before.vault, before.tenant, before.certificates.get(endpoint_of(kept.target.vault)))
+        for endpoint, shown in before.certificates.items():
+            self._show_endpoint(name, endpoint, gauges.of_certificate(shown))
         self._show_known(kept, before.key)
         values = gauges.of_standing(before) | of_looks(kept.target, before)
         self._show_target(kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Memory.KNOWN})
@@ -225,8 +230,11 @@ class Recorder(Instruments):
 
     def _show_endpoints(self, report: ProbeReport) -> None:
         for endpoint, values in gauges.of_endpoints(report).items():
-            self._ties.add(report.target, Scope.ENDPOINT, endpoint)
-            self._show(endpoint, Base.of(("endpoint", endpoint)), values)
+            self._show_endpoint(report.target, endpoint, values)
+
+    def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
+        self._ties.add(target, Scope.ENDPOINT, endpoint)
+        self._show(endpoint, Base.of(("endpoint", endpoint)), values)
 
     def _show_budget(self, vault: str, report: ProbeReport) -> None:
         if has_limits(vault):
@@ -258,6 +266,11 @@ class Recorder(Instruments):
                 self._budgets.pop(owner, None)
             if scope is Scope.CREDENTIAL:
                 self._looked_up.pop(owner, None)
+
+
+def endpoint_of(vault: str) -> str:
+    """The endpoint of a vault as probes name it."""
+    return vault if ":" in vault else f"{vault}:443"
 
 
 def _base_of(target: Target) -> Base:

@@ -47,6 +47,7 @@ class Standing:
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
+    certificates: dict = field(default_factory=dict)
 
 
 def a_target(name="t", **changes):

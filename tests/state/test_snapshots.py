@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.model import Facts, KeyFacts, Outcome, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.beside import Beside, Look
+from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.history import History
 from exporter.snapshots import DamagedError, restore, snapshot
 from exporter.state import State, TargetRecord
@@ -24,12 +25,18 @@ KEY = KeyFacts(
     key_ops=("wrapKey", "unwrapKey"),
 )
 HEADERS = VaultHeaders(region="westeurope", connection="private")
+NEWER = replace(KEY, version="f" * 32)
+SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Somebody")
 
 
 def a_lived_record():
     state = State(history_limit=5)
-    good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=HEADERS))
+    facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
+    good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
     state.record(a_target(), a_report("payroll", good, at=1.0, key=KEY, tenant="t1"))
+    for what in (Beside.NEWEST, Beside.RECOVERY):
+        state.looked(a_target(), Look(what=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER))
+    state.record(a_target(), replace(a_failure(at=1.5), purge_at=9.0))
     return state.record(a_target(), a_failure(at=2.0, request_id="r2"))
 
 
@@ -44,6 +51,8 @@ def test_what_should_outlive_a_restart_does():
     assert (after.key, after.vault, after.tenant) == (KEY, HEADERS, "t1")
     assert (after.last_success_at, after.verdict, after.verdict_at) == (1.0, Readiness(ready=False, why="not_ready"), 2.0)
     assert list(after.last_failures) == list(before.last_failures)
+    assert (after.newest_version, after.proof_at, after.purge_at) == (NEWER.version, 3.0, 9.0)
+    assert (after.certificates, after.rotation_pending) == ({"payroll:443": SHOWN}, True)
     assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
 
 
@@ -55,6 +64,7 @@ def test_a_record_without_any_probe_is_kept_as_such():
 def test_what_was_learned_of_another_key_is_not_said_of_this_one():
     after = revived(snapshot(a_lived_record()), a_target(key_version="1" * 32))
     assert (after.key, after.verdict, after.verdict_at) == (None, None, None)
+    assert (after.newest_version, after.proof_at, after.purge_at) == (None, None, None)
     assert (after.vault, after.last_success_at) == (HEADERS, 1.0)
 
 
