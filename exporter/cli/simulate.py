@@ -26,10 +26,10 @@ from exporter import hostos
 from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load
-from exporter.config.model import Config, CredentialKind
+from exporter.config.model import Config
 from exporter.config.secrets import SecretUnreadableError
 from exporter.simulator import Simulator, chaos, story
-from exporter.simulator.configuration import estate_of, write_config
+from exporter.simulator.configuration import environment_of, estate_of, write_config
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
 _PORT, _MANAGEMENT_PORT = 10443, 10378
@@ -167,8 +167,7 @@ def _at_end_of_input(callback: Callable[[], None]) -> None:
 
 def _banner(simulator: Simulator, config: Config, out: Path) -> str:
     vault = next(iter(config.targets.values())).vault
-    identity = any(one.kind is CredentialKind.MANAGED_IDENTITY for one in config.credentials.values())
-    environment = f"IDENTITY_ENDPOINT={simulator.identity_url} IDENTITY_HEADER=any " if identity else ""
+    environment = "".join(f"{name}={shlex.quote(value)} " for name, value in environment_of(simulator, config, out).items())
     written = shlex.quote(str(out / "ekm.yml"))
     return f"""\
 =====================================================================================

@@ -1,6 +1,6 @@
 """Entra's token endpoints, v1 and v2, and what stands behind the identity services of a host: who signs in, and the token for it.
 
-For: one token request to one answer. Client credentials are secrets or signed assertions; a managed identity has neither.
+For: one token request to one answer. Client credentials are secrets, signed assertions or tokens of service accounts; a managed identity has neither.
 Not for: vaults, faults on top of the answer (see `world`), or the wire.
 """
 
@@ -17,6 +17,7 @@ from exporter.simulator.answer import Answer
 from exporter.simulator.errors import entra_answer
 from exporter.simulator.estate import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.exchange import Exchange
+from exporter.simulator.federation import ServiceAccounts, is_federated
 from exporter.simulator.identity import Asked, in_form_of, not_assigned
 from exporter.simulator.tokens import Grant, TokenMint
 
@@ -25,8 +26,9 @@ V1, V2 = ("oauth2", "token"), ("oauth2", "v2.0", "token")
 
 
 class EntraService:
-    def __init__(self, mint: TokenMint, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, mint: TokenMint, service_accounts: ServiceAccounts, clock: Callable[[], float] = time.time) -> None:
         self._mint = mint
+        self._service_accounts = service_accounts
         self._clock = clock
 
     def answer(self, tenant: Tenant | None, resources: frozenset[str], exchange: Exchange) -> Answer:
@@ -59,8 +61,10 @@ class EntraService:
 
     def _refused(self, application: Application, exchange: Exchange) -> str | None:
         if exchange.form.get("client_assertion_type") == assertion.BEARER:
-            audience = f"https://{exchange.host}{exchange.path}"
-            return assertion.refusal(application, exchange.form.get("client_assertion", ""), audience, self._clock())
+            text, audience = exchange.form.get("client_assertion", ""), f"https://{exchange.host}{exchange.path}"
+            if is_federated(text):
+                return self._service_accounts.refusal(application, text)
+            return assertion.refusal(application, text, audience, self._clock())
         return self._secret_refused(application, exchange.form.get("client_secret", ""))
 
     def _secret_refused(self, application: Application, offered: str) -> str | None:

@@ -88,6 +88,12 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "assertion_application": EntraError(401, "invalid_client", 700021, "The assertion is another application's."),
     "assertion_audience": EntraError(401, "invalid_client", 700023, "The assertion is made for another endpoint."),
     "assertion_outside_validity": EntraError(401, "invalid_client", 700024, "The assertion is outside the time it is valid for."),
+    "assertion_signature": EntraError(401, "invalid_client", 700027, "The assertion's signature is not its issuer's."),
+    # Since 2024 one number each for issuer, subject and audience; before, one for all of them.
+    "federation_issuer": EntraError(401, "invalid_client", 700211, "No federated credential is for the assertion's issuer."),
+    "federation_subject": EntraError(401, "invalid_client", 700213, "No federated credential is for the assertion's subject."),
+    "federation_audience": EntraError(401, "invalid_client", 700212, "No federated credential is for the assertion's audience."),
+    "federation_unmatched": EntraError(400, "invalid_request", 70021, "No federated credential is for the assertion."),
     "application_unknown": EntraError(400, "unauthorized_client", 700016, "The directory has no such application."),
     "application_disabled": EntraError(400, "unauthorized_client", 7000112, "The application is disabled."),
     "tenant_unknown": EntraError(400, "invalid_request", 90002, "There is no such tenant."),

@@ -38,7 +38,8 @@ class ClientSecret:
 class Application:
     """An application, or a managed identity: who it is, what it signs in with, and what its tokens say.
 
-    `certificates` are DER. `token_lifetime` in seconds; audience and tenant of its tokens are those asked for, where None.
+    `certificates` are DER; `federated` are issuer and subject of the service accounts that may sign in as it.
+    `token_lifetime` in seconds; audience and tenant of its tokens are those asked for, where None.
     """
 
     client_id: str
@@ -46,6 +47,7 @@ class Application:
     names: tuple[str, ...] = ()  # what people call it: the credentials of a configuration that use it
     secrets: tuple[ClientSecret, ...] = ()
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    federated: tuple[tuple[str, str], ...] = ()
     token_audience: str | None = None
     token_tenant: str | None = None
     token_lifetime: int = TOKEN_LIFETIME

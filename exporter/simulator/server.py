@@ -18,6 +18,7 @@ from exporter.simulator.entra import EntraService, client_id, tenant_name
 from exporter.simulator.estate import Vault
 from exporter.simulator.exchange import Exchange, step_of
 from exporter.simulator.faults import Scope
+from exporter.simulator.federation import ServiceAccounts
 from exporter.simulator.identity import Asked
 from exporter.simulator.material import KeyPairs
 from exporter.simulator.tokens import TokenMint
@@ -36,7 +37,8 @@ class Services:
         self._world = world
         mint = TokenMint()
         self._vaults = VaultService(mint, pairs, clock)
-        self._entra = EntraService(mint, clock)
+        self.service_accounts = ServiceAccounts(clock)
+        self._entra = EntraService(mint, self.service_accounts, clock)
         self.requests: RequestCount = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from aiohttp import web
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.estate import Estate, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
+from exporter.simulator.federation import ServiceAccounts
 from exporter.simulator.front import Front
 from exporter.simulator.identity import APP_SERVICE, ARC, PATHS, Identities
 from exporter.simulator.management import Management
@@ -112,6 +113,11 @@ class Simulator:
     def arc_imds_url(self) -> str:
         """Azure Arc: for the environment variable IMDS_ENDPOINT, which has only to be there."""
         return self._management.url + "/arc"
+
+    @property
+    def service_accounts(self) -> ServiceAccounts:
+        """Issues the tokens with which workload identities sign in, for the file that AZURE_FEDERATED_TOKEN_FILE names."""
+        return self._services.service_accounts
 
     @property
     def address(self) -> str:

@@ -1,7 +1,7 @@
-"""Access tokens of one run: signed with a key that is forgotten at its end, so that none has to be remembered.
+"""Tokens of one run: signed with a key that is forgotten at its end, so that none has to be remembered.
 
-For: issuing a token to an application for an audience, and reading one back.
-Not for: judging whether its audience or tenant suits a vault (see `vault`).
+For: signing and reading back what any token says; the access tokens that Entra issues to an application for an audience.
+Not for: judging whether a token suits a vault (see `vault`), or the tokens of service accounts (see `federation`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from exporter.core.answers import decode, encode, read_object
 
@@ -26,24 +28,43 @@ class Grant:
     expires: int
 
 
-class TokenMint:
-    """Issues and reads tokens of the shape header.payload.signature."""
+class Seal:
+    """Signs texts of the shape header.payload.signature, and knows its own again."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
 
-    def issue(self, grant: Grant) -> str:
-        signed = f"{self._header}.{encode(json.dumps(asdict(grant)).encode())}"
+    def put(self, payload: Mapping[str, object]) -> str:
+        signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
         return f"{signed}.{self._sign(signed)}"
 
-    def read(self, token: str) -> Grant | None:
-        """The grant of a token of this run, None for any other text."""
+    def read(self, token: str) -> dict[str, Any] | None:
+        """The payload of a text that was signed here, None for any other."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return None
-        payload = read_object(decode(signed.partition(".")[2]) or b"")
-        return None if payload is None else Grant(**payload)
+        return payload_of(token)
 
     def _sign(self, signed: str) -> str:
         return encode(hmac.digest(self._key, signed.encode(), hashlib.sha256))
+
+
+def payload_of(token: str) -> dict[str, Any] | None:
+    """What a token says, whoever signed it; None for a text that is no token."""
+    return read_object(decode(token.partition(".")[2].partition(".")[0]) or b"")
+
+
+class TokenMint:
+    """Issues and reads access tokens."""
+
+    def __init__(self) -> None:
+        self._seal = Seal()
+
+    def issue(self, grant: Grant) -> str:
+        return self._seal.put(asdict(grant))
+
+    def read(self, token: str) -> Grant | None:
+        """The grant of a token of this run, None for any other text."""
+        payload = self._seal.read(token)
+        return None if payload is None else Grant(**payload)

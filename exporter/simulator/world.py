@@ -100,6 +100,11 @@ class World:
             for name in (client_id, client_id.replace("-", ""), *application.names)
         }
 
+    def home_of(self, name: str) -> tuple[str, str]:
+        """Tenant id and client id of an application, by its client id or by a credential's name. Raises UnknownNameError."""
+        client_id = self.find(Scope.APPLICATION, name)
+        return next((tenant.tenant_id, client_id) for tenant in self.estate.tenants.values() if client_id in tenant.applications)
+
     def vault(self, host: str) -> Vault | None:
         if host not in self._vaults and host in self.estate.vaults:
             vault = self.estate.vaults[host]

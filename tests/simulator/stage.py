@@ -51,14 +51,19 @@ class Stage:
         return await self._probed(self.configuration(credentials, patience), only)
 
     async def _probed(self, config, only=PROBED):
+        reports = await self.reports_of(config, [target_name(*one) for one in only])
+        return dict(zip(only, reports.values(), strict=True))
+
+    async def reports_of(self, config, only=None):
+        """A report for each target of a configuration, by its name."""
         tell = Listeners(bug=self.bugs.append, starved=lambda: self.bugs.append("starved"), token_requested=lambda: None)
         prober = Prober(config, lag=LoopLag(), tell=tell)
         try:
-            targets = [config.targets[target_name(*one)] for one in only]
+            targets = [config.targets[name] for name in only or config.targets]
             reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in targets))
         finally:
             await prober.aclose()
-        return dict(zip(only, reports, strict=True))
+        return {target.name: report for target, report in zip(targets, reports, strict=True)}
 
     async def caused(self, scenario):
         """The reports while the scenario is on. It is caused at the first call only."""
