@@ -209,7 +209,7 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
     assert samples(answer, "ekm_probe_success", target="typed") == [1]
     assert samples(text, "ekm_probes_total", target="typed") == [1]
     rows = await world.requests()
-    assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "get")] == [2]
+    assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "wrapKey")] == [2]
 
 
 def test_ctrl_c_while_it_loads_is_no_traceback(monkeypatch):
