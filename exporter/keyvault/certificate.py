@@ -2,7 +2,7 @@
 
 Judged here because the SDK answers every mistake with the same ValueError. Blocks (a PFX derives its key slowly): to be
 called on a thread.
-Not for: sending anything (see `entra`), the certificate's dates.
+Not for: sending anything (see `entra`), what follows from a certificate's end.
 """
 
 from __future__ import annotations
@@ -51,27 +51,63 @@ class Certificate:
     pem: bytes | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class PublicPart:
+    """What is told of the certificate to anybody: its end (a Unix time) and its SHA-1 in lower-case hex."""
+
+    not_after: float
+    thumbprint: str
+
+
 def load_certificate(data: bytes, password: str | None) -> Certificate:
     """What a certificate file holds. Never raises for its content."""
     secret = password.encode() if password else None
     return _load_pem(data, secret) if b"-----BEGIN " in data else _load_pfx(data, secret)
 
 
+def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPart | None]:
+    """Of the certificate that a file would sign in with, what needs no private key: in PEM it can be read without the password.
+
+    Never raises for the content.
+    """
+    if b"-----BEGIN " in data:
+        certificate, fault = _pem_certificate(data), _PEM.no_certificate
+    else:
+        certificate, _, fault = _open_pfx(data, password.encode() if password else None)
+    if certificate is None:
+        return fault, None
+    thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - a name, as Entra has it, and no protection
+    return Fault.NONE, PublicPart(certificate.not_valid_after_utc.timestamp(), thumbprint.hex())
+
+
 def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
+    certificate, key, fault = _open_pfx(data, password)
+    return _judge(certificate, key, _PFX) if fault is Fault.NONE else Certificate(fault)
+
+
+def _open_pfx(data: bytes, password: bytes | None) -> tuple[x509.Certificate | None, object, Fault]:
+    """Certificate, key, and why there is no certificate."""
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, password)
     except ValueError:  # no PFX at all, or another password
-        return Certificate(Fault.PFX_UNREADABLE)
+        return None, None, Fault.PFX_UNREADABLE
     except UnsupportedAlgorithm:
-        return Certificate(Fault.PFX_KEY_UNUSABLE)
+        return None, None, Fault.PFX_KEY_UNUSABLE
     # Without a key, no certificate is "the" one: they all stand among the others.
-    return _judge(certificate or next(iter(others), None), key, _PFX)
+    found = certificate or next(iter(others), None)
+    return found, key, Fault.NONE if found is not None else _PFX.no_certificate
+
+
+def _pem_certificate(data: bytes) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except ValueError:
+        return None
 
 
 def _load_pem(data: bytes, password: bytes | None) -> Certificate:
-    try:
-        certificate = x509.load_pem_x509_certificate(data)
-    except ValueError:
+    certificate = _pem_certificate(data)
+    if certificate is None:
         return Certificate(_PEM.no_certificate)
     if b"PRIVATE KEY-----" not in data:
         return Certificate(_PEM.no_private_key)

@@ -1,0 +1,35 @@
+"""Microsoft Graph, as far as it lists the secrets and certificates of an application: two GET requests and no other.
+
+For: the dates, hints and thumbprints of one application. No secret is in such an answer, nor in the question.
+Not for: which of them is ours (see `core.expiry`), signing in (see `entra`), writing anything.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from urllib.parse import quote
+
+from exporter.core.expiry import AppCredentials
+from exporter.core.expiry_answers import read_application
+from exporter.core.model import Facts
+from exporter.keyvault.reading import ReadingSession
+
+_SELECT = "id,appId,passwordCredentials,keyCredentials"
+
+
+class Holder(StrEnum):
+    """What may hold secrets and certificates: the application, or its service principal in the tenant."""
+
+    APPLICATION = "applications"
+    SERVICE_PRINCIPAL = "servicePrincipals"
+
+
+class GraphSession(ReadingSession):
+    """One look at Graph. Use as an async context manager."""
+
+    request_id_header = "client-request-id"
+
+    async def listed(self, token: str, holder: Holder, client_id: str, *, deadline: float) -> tuple[Facts, AppCredentials | None]:
+        """The secrets and certificates of the application with that client id; status 404 where the tenant has none."""
+        path = f"/v1.0/{holder}(appId='{quote(client_id, safe='')}')?$select={_SELECT}"
+        return await self.get(path, token, read_application, deadline=deadline)

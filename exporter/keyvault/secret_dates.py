@@ -1,0 +1,86 @@
+"""The dates of a Key Vault secret, read from the list of its versions, which has attributes and no values.
+
+For: `/secrets/NAME/versions`, page by page. No request ever goes to `/secrets/NAME` or to one version: those give the secret
+itself, and neither this process nor its permissions need it.
+Not for: which version counts (see `core.expiry`), the challenge and the token (see `client` and `entra`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from exporter.core.expiry import SecretVersion
+from exporter.core.expiry_answers import read_secret_versions
+from exporter.core.faults import Fault
+from exporter.core.model import Facts
+from exporter.keyvault.network import Network, split_url
+from exporter.keyvault.reading import ReadingSession
+
+MOST_PAGES: Final = 10
+_QUERY = re.compile("[!-~]+")  # printable ASCII without a blank
+
+
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """A secret as the configuration names it. `vault` is its host, with the port where that is not 443."""
+
+    vault: str
+    name: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    versions: tuple[SecretVersion, ...]
+    link: str | None
+
+
+def split_secret_url(url: str) -> SecretName:
+    """The parts of https://VAULT/secrets/NAME[/VERSION], which the configuration has checked."""
+    parts = urlsplit(url)
+    _, _, name, *version = parts.path.split("/")
+    return SecretName(parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None)
+
+
+class SecretDates(ReadingSession):
+    """One look at one vault's secrets. Use as an async context manager."""
+
+    def __init__(self, network: Network, vault: str, api_version: str) -> None:
+        super().__init__(network, vault)
+        self._query = f"api-version={quote(api_version, safe='')}"
+
+    async def versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
+        """Every version of the secret; None where one page could not be read, or there are more than `MOST_PAGES`."""
+        path = f"/secrets/{quote(name, safe='')}/versions"
+        query = self._query
+        found: tuple[SecretVersion, ...] = ()
+        for _ in range(MOST_PAGES):
+            facts, page = await self.get(f"{path}?{query}", token, _read, deadline=deadline)
+            if page is None:
+                return facts, None
+            found = (*found, *page.versions)
+            if page.link is None:
+                return facts, found
+            following = self._query_of(page.link, path)
+            if following is None:
+                return replace(facts, fault=Fault.REDIRECT, detail="the list goes on at another place"), None
+            query = following
+        return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {MOST_PAGES} pages"), None
+
+    def _query_of(self, link: str, path: str) -> str | None:
+        """The query of a link to the next page; None for a link that leads anywhere but to this very list."""
+        try:
+            parts = urlsplit(link)
+            here = parts.scheme == "https" and split_url(parts.netloc) == split_url(self.host)
+        except ValueError:
+            return None
+        same_list = here and parts.path.lower() == path.lower() and _QUERY.fullmatch(parts.query) is not None
+        return parts.query if same_list else None
+
+
+def _read(body: bytes) -> tuple[Fault, _Page | None]:
+    fault, versions, link = read_secret_versions(body)
+    return (fault, _Page(versions, link)) if fault is Fault.NONE else (fault, None)
