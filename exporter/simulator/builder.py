@@ -135,6 +135,7 @@ class _Builder:
 
     def _tenants(self) -> dict[str, Tenant]:
         applications: dict[str, dict[str, Application]] = {}
+        readers = {credential.graph_credential for credential in self._config.credentials.values()}
         for credential in self._config.credentials.values():
             members = applications.setdefault(self._tenant_of(credential), {})
             found = self._identity(credential)
@@ -145,6 +146,7 @@ class _Builder:
                     known,
                     names=(*known.names, credential.name),
                     secrets=(*known.secrets, *secrets),
+                    graph_reader=known.graph_reader or credential.name in readers,
                     certificates=(*known.certificates, *certificates_of(credential)),
                     federated=(SERVICE_ACCOUNT,) if credential.kind is CredentialKind.WORKLOAD_IDENTITY else known.federated,
                 )

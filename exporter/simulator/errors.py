@@ -1,8 +1,8 @@
-"""The refusals of Key Vault and Entra: one literal table each, and the envelopes they come in.
+"""The refusals of Key Vault, Entra and Microsoft Graph: one literal table each, and the envelopes they come in.
 
 For: status, codes and envelope as the services send them. Clients tell refusals apart by these; the sentences are ours,
 except the markers in them (AKV and AADSTS numbers, `Reason:`, `Caller:`) that clients look for.
-Not for: when to refuse (see `vault`, `entra`, `faults`).
+Not for: when to refuse (see `vault`, `entra`, `graph`, `faults`).
 
 Known from recordings and public reports unless a comment says that it is a guess.
 """
@@ -20,7 +20,7 @@ from exporter.simulator.answer import Answer
 
 @dataclass(frozen=True, slots=True)
 class VaultError:
-    """`{operation}`, `{key}`, `{vault}`, `{caller}` and `{found}` in the message are filled in for each request."""
+    """Words in braces in the message are filled in for each request."""
 
     status: int
     code: str
@@ -35,10 +35,10 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "token_issuer": VaultError(401, "Unauthorized", "AKV10032: The issuer does not fit. Found: https://sts.windows.net/{found}/"),
     "token_signature": VaultError(401, "Unauthorized", "AKV10046: No key to check the token's signature with was found."),
     "forbidden_policy": VaultError(
-        403, "Forbidden", "The caller '{caller}' lacks the keys {operation} permission on key vault '{vault}'.", "ForbiddenByPolicy"
+        403, "Forbidden", "The caller '{caller}' lacks the {permission} permission on key vault '{vault}'.", "ForbiddenByPolicy"
     ),
     "forbidden_rbac": VaultError(
-        403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/keys/{operation}/action'"
+        403, "Forbidden", "The caller has no role for this action.\r\nCaller: {caller}\r\nAction: 'Microsoft.KeyVault/vaults/{action}/action'"
         "\r\nAssignment: (not found)\r\nVault: {vault}\r\n", "ForbiddenByRbac"
     ),
     "forbidden_firewall": VaultError(
@@ -57,6 +57,8 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "key_not_yet_valid": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is not yet valid.", "KeyNotYetValid"),
     # The inner code is a guess.
     "key_operation": VaultError(403, "Forbidden", "Operation {operation} is not among the key's operations.", "KeyOperationForbidden"),
+    "secret_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the secret is a disabled secret.", "SecretDisabled"),
+    "secret_not_found": VaultError(404, "SecretNotFound", "No secret with the name or id {key} is in this key vault."),
     "key_not_found": VaultError(404, "KeyNotFound", "No key with the name or id {key} is in this key vault. It may have been deleted."),
     "not_found": VaultError(404, "NotFound", "There is nothing at this address."),
     "bad_parameter": VaultError(400, "BadParameter", "The request cannot be understood: {found}"),
@@ -67,6 +69,13 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "unavailable": VaultError(503, "ServiceUnavailable", "The service is unavailable for the moment."),
     "gateway_timeout": VaultError(504, "GatewayTimeout", "The service behind the gateway was too slow."),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeError:
+    status: int
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +118,32 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
 }  # fmt: skip
 
 
+# Sentences are ours, codes are the service's. That throttling says so with a 429 is a guess for this part of the service.
+GRAPH_ERRORS: Mapping[str, EnvelopeError] = {
+    "token_missing": EnvelopeError(401, "InvalidAuthenticationToken", "The access token is empty."),
+    "token_refused": EnvelopeError(401, "InvalidAuthenticationToken", "The access token has ended, or is for another service."),
+    "denied": EnvelopeError(403, "Authorization_RequestDenied", "The caller's privileges do not suffice."),
+    "not_found": EnvelopeError(404, "Request_ResourceNotFound", "There is no such resource, or the caller may not know it."),
+    "no_such_property": EnvelopeError(400, "BadRequest", "The selection names a property that the type does not have."),
+    "no_such_path": EnvelopeError(400, "BadRequest", "The path leads to no resource."),
+    "throttled": EnvelopeError(429, "TooManyRequests", "Too many requests were received."),
+    "unavailable": EnvelopeError(503, "serviceNotAvailable", "The service is unavailable for the moment."),
+}
+
+
+def graph_answer(name: str) -> Answer:
+    """That refusal of Microsoft Graph, with the ids and the time that its errors carry; a throttled one says for how long."""
+    error = GRAPH_ERRORS[name]
+    inner = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "request-id": str(uuid4()), "client-request-id": str(uuid4())}
+    body = {"error": {"code": error.code, "message": error.message, "innerError": inner}}
+    answer = Answer().with_document(body, status=error.status)
+    return answer.with_header("Retry-After", "10") if error.status == 429 else answer
+
+
 def vault_answer(name: str, **words: str) -> Answer:
     """That refusal of a vault. Words that the caller does not know read as a dash."""
     error = VAULT_ERRORS[name]
-    unknown = dict.fromkeys(("operation", "key", "vault", "caller", "found"), "-")
+    unknown = dict.fromkeys(("operation", "permission", "action", "key", "vault", "caller", "found"), "-")
     body: dict[str, Any] = {"code": error.code, "message": error.message.format_map({**unknown, **words})}
     if error.inner is not None:
         body["innererror"] = {"code": error.inner}

@@ -6,13 +6,16 @@ Not for: protocols, key material (a version only names it), clocks, or reading a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from uuid import uuid4
 
 from exporter.core.endpoints import CLOUDS, cloud_of
 
 ENTRA = "login.microsoftonline.com"
+GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
+FAR_FUTURE = 4070908800.0  # 2099-01-01, for what has no end: Microsoft Graph always names one
 ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})
 TOKEN_LIFETIME = 3599  # seconds, what Entra gives a service principal
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
@@ -28,10 +31,14 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """One secret of an application; `expires` is a Unix time."""
+    """One secret of an application; dates are Unix times. `of_principal`: kept with the service principal, as older tools do."""
 
     value: str = field(repr=False)
     expires: float | None = None
+    created: float = 1767225600.0  # 2026-01-01
+    display_name: str | None = None
+    key_id: str = field(default_factory=lambda: str(uuid4()), compare=False)
+    of_principal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class Application:
     secrets: tuple[ClientSecret, ...] = ()
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     federated: tuple[tuple[str, str], ...] = ()
+    graph_reader: bool = False  # may read applications in Microsoft Graph
     token_audience: str | None = None
     token_tenant: str | None = None
     token_lifetime: int = TOKEN_LIFETIME
@@ -75,11 +83,11 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key with its versions, the newest last. A soft-deleted one is found only among the deleted keys."""
+    """A key with its versions, the newest last. A soft-deleted one, since that Unix time, is found only among the deleted keys."""
 
     name: str
     versions: tuple[KeyVersion, ...]
-    deleted: bool = False
+    deleted: float | None = None
 
     def version(self, wanted: str | None) -> KeyVersion | None:
         """The version of that name, the newest where none is wanted."""
@@ -102,6 +110,8 @@ class Vault:
     door: Door = Door.OPEN
     latency: float = 0.0
     limit: int | None = None
+    closed: frozenset[str] = frozenset()  # operations that no permission covers
+    retention: float = 90 * 86400.0  # seconds for which a deleted key can be recovered
 
     @property
     def name(self) -> str:
@@ -118,13 +128,19 @@ class Vault:
         cloud = cloud_of(self.host)
         return cloud.resource if cloud is not None else "https://" + self.host.partition(":")[0].partition(".")[2]
 
-    def with_versions(self, **changes: object) -> Vault:
-        """The same vault with every version of every key changed so."""
-        keys = {
-            name: replace(key, versions=tuple(replace(version, **changes) for version in key.versions))  # type: ignore[arg-type] # field names come from the fault table
-            for name, key in self.keys.items()
-        }
-        return replace(self, keys=keys)
+    def with_keys(self, change: Callable[[Key], Key], key: str | None = None, version: str | None = None) -> Vault:
+        """The same vault with each key changed so: those of that name, or that have a version of that name."""
+        chosen = {name: one for name, one in self.keys.items() if key is None or name == key.lower()}
+        chosen = {name: one for name, one in chosen.items() if version is None or one.version(version) is not None}
+        return replace(self, keys={**self.keys, **{name: change(one) for name, one in chosen.items()}})
+
+    def with_versions(self, key: str | None = None, version: str | None = None, **changes: object) -> Vault:
+        """The same vault with every version, or those of that name, of these keys changed so."""
+
+        def changed(one: KeyVersion) -> KeyVersion:
+            return replace(one, **changes) if version in (None, one.version) else one  # type: ignore[arg-type] # field names come from the fault table
+
+        return self.with_keys(lambda found: replace(found, versions=tuple(map(changed, found.versions))), key, version)
 
     def without(self, operation: str) -> Vault:
         """The same vault with that operation allowed to nobody."""
@@ -139,14 +155,21 @@ class Estate:
     host_identity: str | None = None  # client id of the identity that the host itself has
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """Every host to serve, each with its port."""
-        return tuple(with_port(host) for host in (*sorted(self.authorities), *self.vaults))
+    def served(self) -> tuple[str, ...]:
+        """Every host to serve, each with its port where that is not 443."""
+        return (*sorted(self.authorities), *self.graph_hosts, *self.vaults)
+
+    @property
+    def graph_hosts(self) -> tuple[str, ...]:
+        """The hosts of Microsoft Graph, in every cloud, where there is an application that may read there."""
+        applications = (one for tenant in self.tenants.values() for one in tenant.applications.values())
+        return GRAPH_HOSTS if any(one.graph_reader for one in applications) else ()
 
     @property
     def resources(self) -> frozenset[str]:
         """The audiences for which Entra gives tokens here."""
-        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS})
+        graph = {f"https://{host}" for host in GRAPH_HOSTS}
+        return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS} | graph)
 
 
 def with_port(host: str) -> str:

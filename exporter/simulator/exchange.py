@@ -6,6 +6,7 @@ Not for: answering it (see `vault`, `entra`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,9 +18,27 @@ _STEPS: Mapping[str, Step] = {
     "token": Step.TOKEN,
     **dict.fromkeys(PATHS, Step.TOKEN),  # a host's identity services
     "get": Step.GET_KEY,
+    "get_newest": Step.GET_KEY,
     "wrapKey": Step.WRAP_KEY,
     "unwrapKey": Step.UNWRAP_KEY,
 }
+BESIDE = ("list", "get_deleted", "secret_versions", "secret_get", "graph")
+"""What is asked beside the round trip, each with a token of its own."""
+_ASKED = tuple(
+    (re.compile(pattern.replace("*", "[^/]+"), re.IGNORECASE), name)
+    for pattern, name in (
+        ("GET keys", "list"),
+        ("GET keys/*", "get_newest"),
+        ("GET keys/*/*", "get"),
+        ("GET deletedkeys/*", "get_deleted"),
+        ("GET secrets/*/versions", "secret_versions"),
+        ("GET secrets/*(/*)?", "secret_get"),
+        ("POST keys/*/*/wrapkey", "wrapKey"),
+        ("POST keys/*/*/unwrapkey", "unwrapKey"),
+    )
+)
+OPERATIONS = (*_STEPS, *BESIDE)
+"""All that a fault can be kept to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +63,20 @@ class Exchange:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token if scheme.lower() == "bearer" and token else None
 
+    @property
+    def subject(self) -> tuple[str, str | None]:
+        """The name of the key or secret that is asked for, in lower case, and the version, None where none is named."""
+        name, version = (*self.parts[1:3], "", "")[:2]
+        return name.lower(), version or None
+
     def vault_operation(self) -> str:
-        """`get`, `list`, `wrapKey`, `unwrapKey`, `get_deleted`, `health`, `challenge`, or `other`."""
+        """One of `OPERATIONS`, or `health` or `other`. `get_newest` is a GET that names no version."""
         if self.path == "/healthstatus":
             return "health"
         if self.bearer is None:
             return "challenge"
-        match self.method, tuple(part.lower() for part in self.parts):
-            case "GET", ("keys",):
-                return "list"
-            case "GET", ("keys", _) | ("keys", _, _):
-                return "get"
-            case "GET", ("deletedkeys", _):
-                return "get_deleted"
-            case "POST", ("keys", _, _, "wrapkey"):
-                return "wrapKey"
-            case "POST", ("keys", _, _, "unwrapkey"):
-                return "unwrapKey"
-        return "other"
+        asked = f"{self.method} {'/'.join(self.parts)}"
+        return next((name for pattern, name in _ASKED if pattern.fullmatch(asked)), "other")
 
 
 def step_of(operation: str) -> Step | None:

@@ -16,6 +16,9 @@ from enum import StrEnum
 from exporter.core.model import Step
 from exporter.simulator.answer import Answer
 from exporter.simulator.estate import Application, Vault
+from exporter.simulator.exchange import BESIDE, step_of
+
+WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
 class Scope(StrEnum):
@@ -25,6 +28,7 @@ class Scope(StrEnum):
     TENANT = "tenant"
     APPLICATION = "application"
     AUTHORITY = "authority"  # an Entra host
+    GRAPH = "graph"  # a host of Microsoft Graph
 
 
 class Connection(StrEnum):
@@ -50,9 +54,16 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may be said about a fault beyond its name; most faults ignore most of it. Times in seconds."""
+    """What may be said about a fault beyond its name; most faults ignore most of it. Times in seconds.
+
+    `key` and `version` keep a fault of a vault to one key, or to the versions of that name; `since` is set with the fault.
+    """
 
     step: Step | None = None  # only at this step
+    at: str | None = None  # only at this operation, one of `exchange.OPERATIONS`
+    key: str | None = None
+    version: str | None = None
+    since: float = 0.0  # Unix time
     status: int = 500
     body: str = ""
     retry_after: int | None = None
@@ -76,8 +87,18 @@ class Fault:
     connection: Connection | None = None
     route: Route | None = None
 
-    def works_at(self, step: Step, options: Options) -> bool:
-        return step is options.step if options.step is not None else step in self.steps
+    def works_at(self, operation: str, options: Options) -> bool:
+        """Whether it changes the answer to that operation. A fault of every step is one of what is asked beside, too."""
+        step = step_of(operation)
+        if options.at is not None:
+            return operation == options.at
+        if options.step is not None:
+            return step is options.step
+        return step in self.steps if step is not None else operation in BESIDE and self._anywhere
+
+    @property
+    def _anywhere(self) -> bool:
+        return not self.steps or self.steps >= WITH_TOKEN
 
 
 class UnknownNameError(ValueError):

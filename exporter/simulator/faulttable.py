@@ -1,119 +1,52 @@
 """Every fault that can be set, as one literal table.
 
 For: reading what can be broken and how, and adding to it.
-Not for: mechanisms (see `faults`, `wire`, `front`), nor which code a fault leads to (see `scenarios`).
+Not for: mechanisms (see `edits`, `faults`, `wire`, `front`), nor which code a fault leads to (see `scenarios`).
 """
 
 from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from exporter.core.model import Step
-from exporter.simulator.answer import Answer, Delivery
-from exporter.simulator.errors import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
-from exporter.simulator.estate import Application, ClientSecret, Door, Key, KeyVersion, Vault
-from exporter.simulator.faults import Connection, Fault, Options, Route, Scope
+from exporter.simulator.answer import Delivery
+from exporter.simulator.edits import (
+    Edit,
+    any_status,
+    append,
+    deleted,
+    deliver,
+    drop,
+    each_key,
+    each_secret,
+    each_version,
+    purged,
+    put,
+    refuse,
+    rewrite_challenge,
+    rotated,
+    with_body,
+    without_operation,
+)
+from exporter.simulator.errors import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_answer, graph_answer, vault_answer
+from exporter.simulator.estate import Door
+from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scope
 
 _VAULT = frozenset({Scope.VAULT})
+_GRAPH = frozenset({Scope.GRAPH})
 _APPLICATION = frozenset({Scope.APPLICATION})
 _TOKEN_SIDE = frozenset({Scope.TENANT, Scope.APPLICATION, Scope.AUTHORITY})
-_HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY})
+_HOSTS = frozenset({Scope.VAULT, Scope.AUTHORITY, Scope.GRAPH})
 _ANYWHERE = frozenset(Scope)
 
 _EVERY = frozenset(Step)
-_WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 _WRAPPINGS = frozenset({Step.WRAP_KEY, Step.UNWRAP_KEY})
 _CHALLENGE = frozenset({Step.CHALLENGE})
 _TOKEN = frozenset({Step.TOKEN})
 _GET = frozenset({Step.GET_KEY})
-
-Edit = Callable[[Answer, Options], Answer]
-
-
-def _put(name: str, value: object) -> Edit:
-    """Sets a member of the answer's document; `key.` before the name reaches into the key."""
-
-    def edit(answer: Answer, _options: Options) -> Answer:
-        document = answer.document()
-        _holder(document, name)[name.removeprefix("key.")] = value
-        return answer.with_document(document)
-
-    return edit
-
-
-def _drop(name: str) -> Edit:
-    """Takes that member out."""
-
-    def edit(answer: Answer, _options: Options) -> Answer:
-        document = answer.document()
-        _holder(document, name).pop(name.removeprefix("key."), None)
-        return answer.with_document(document)
-
-    return edit
-
-
-def _holder(document: dict[str, Any], name: str) -> dict[str, Any]:
-    holder: dict[str, Any] = document.get("key", {}) if name.startswith("key.") else document
-    return holder
-
-
-def _append(members: bytes) -> Edit:
-    """Adds members as they are, which may be none that a JSON writer would make, or be there already."""
-    return lambda answer, _: answer.with_body(answer.body.removesuffix(b"}") + b"," + members + b"}")
-
-
-def _body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
-    return lambda answer, _: answer.with_body(text.encode(), status=status, content_type=content_type)
-
-
-def _challenge(find: str, put: str) -> Edit:
-    def edit(answer: Answer, _options: Options) -> Answer:
-        return answer.with_header("WWW-Authenticate", answer.challenge.replace(find, put))
-
-    return edit
-
-
-def _refuse(make: Callable[[str], Answer], name: str) -> Edit:
-    """Puts a refusal in place of the answer, keeping the service's own headers."""
-
-    def edit(answer: Answer, options: Options) -> Answer:
-        refusal = make(name)
-        changed = replace(answer, status=refusal.status, body=refusal.body).with_header(
-            "Content-Type", refusal.headers["Content-Type"]
-        )
-        return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
-
-    return edit
-
-
-def _deliver(delivery: Delivery) -> Edit:
-    return lambda answer, _: replace(answer, delivery=delivery)
-
-
-def _any_status(answer: Answer, options: Options) -> Answer:
-    changed = answer.with_body(options.body.encode(), status=options.status)
-    return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
-
-
-def _each_key(change: Callable[[Key], Key]) -> Callable[[Vault, Options], Vault]:
-    return lambda vault, _: replace(vault, keys={name: change(key) for name, key in vault.keys.items()})
-
-
-def _rotated(key: Key) -> Key:
-    newest = replace(key.versions[-1], version="f" * 31 + str(len(key.versions) % 10), material=key.versions[-1].material + 1)
-    return replace(key, versions=(*key.versions, newest))
-
-
-def _without_operation(vault: Vault, options: Options) -> Vault:
-    return vault.with_versions(key_ops=tuple(name for name in KeyVersion(version="").key_ops if name != options.operation))
-
-
-def _secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
-    return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))
 
 
 def _members(  # noqa: PLR0917 - a row of the table
@@ -121,14 +54,14 @@ def _members(  # noqa: PLR0917 - a row of the table
 ) -> Iterator[Fault]:
     """What can be wrong with one member of an answer: `prefix`_missing, and so on."""
     kinds: tuple[tuple[str, str, Edit], ...] = (
-        ("missing", "is missing", _drop(name)),
-        ("null", "is null", _put(name, None)),
-        ("number", "is a number", _put(name, 20)),
-        ("list", "is a list", _put(name, ["a"])),
-        ("blank", "is empty", _put(name, "")),
-        ("nul", "begins with a NUL", _put(name, "\0AAAA")),
-        ("unusable", "is no such thing", _put(name, unusable)),
-        ("twice", "comes again as a number", _append(f'"{name}":20'.encode())),
+        ("missing", "is missing", drop(name)),
+        ("null", "is null", put(name, None)),
+        ("number", "is a number", put(name, 20)),
+        ("list", "is a list", put(name, ["a"])),
+        ("blank", "is empty", put(name, "")),
+        ("nul", "begins with a NUL", put(name, "\0AAAA")),
+        ("unusable", "is no such thing", put(name, unusable)),
+        ("twice", "comes again as a number", append(f'"{name}":20'.encode())),
     )
     for kind, words, edit in kinds:
         yield Fault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, answer=edit)
@@ -155,33 +88,33 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="tls_silent", broken="the connection is accepted, then silence", scopes=_HOSTS, connection=Connection.SILENT),
     Fault(name="plain_http", broken="plain HTTP is spoken on the TLS port", scopes=_HOSTS, connection=Connection.PLAIN_HTTP),
     # the exchange
-    Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.RESET)),
-    Fault(name="closed", broken="the connection ends without an answer", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.CLOSED)),
-    Fault(name="silent", broken="no answer comes", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.SILENT)),
-    Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.ENDLESS_HEADER)),
-    Fault(name="garbage", broken="the answer is no HTTP", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.GARBAGE)),
-    Fault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.TRUNCATED)),
-    Fault(name="trickling", broken="the body comes a byte at a time", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.TRICKLING)),
-    Fault(name="informational", broken="a 103 comes before the answer", scopes=_ANYWHERE, steps=_EVERY, answer=_deliver(Delivery.INFORMATIONAL)),
+    Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.RESET)),
+    Fault(name="closed", broken="the connection ends without an answer", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.CLOSED)),
+    Fault(name="silent", broken="no answer comes", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.SILENT)),
+    Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.ENDLESS_HEADER)),
+    Fault(name="garbage", broken="the answer is no HTTP", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.GARBAGE)),
+    Fault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.TRUNCATED)),
+    Fault(name="trickling", broken="the body comes a byte at a time", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.TRICKLING)),
+    Fault(name="informational", broken="a 103 comes before the answer", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.INFORMATIONAL)),
     Fault(name="delayed", broken="the answer comes late", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, o: replace(a, delay=o.seconds)),
     Fault(name="redirected", broken="the answer is a redirect", scopes=_ANYWHERE, steps=_EVERY,
           answer=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
-    Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, answer=_any_status),
-    Fault(name="html", broken="a page comes instead of JSON", scopes=_ANYWHERE, steps=_EVERY, answer=_body(_HTML, status=200, content_type="text/html")),
-    Fault(name="html_unavailable", broken="a page with 503", scopes=_ANYWHERE, steps=_EVERY, answer=_body(_HTML, status=503, content_type="text/html")),
-    Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, answer=_body("")),
-    Fault(name="not_json", broken="the body is cut JSON", scopes=_ANYWHERE, steps=_EVERY, answer=_body('{"key":{"kid":')),
-    Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, answer=_body("[1,2,3]")),
-    Fault(name="whitespace", broken="the body is blanks", scopes=_ANYWHERE, steps=_EVERY, answer=_body(" \r\n")),
-    Fault(name="json_text", broken="the body is a JSON text", scopes=_ANYWHERE, steps=_EVERY, answer=_body('"value"')),
-    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, answer=_body("429")),
-    Fault(name="json_null", broken="the body is JSON's null", scopes=_ANYWHERE, steps=_EVERY, answer=_body("null")),
+    Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, answer=any_status),
+    Fault(name="html", broken="a page comes instead of JSON", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_HTML, status=200, content_type="text/html")),
+    Fault(name="html_unavailable", broken="a page with 503", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_HTML, status=503, content_type="text/html")),
+    Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("")),
+    Fault(name="not_json", broken="the body is cut JSON", scopes=_ANYWHERE, steps=_EVERY, answer=with_body('{"key":{"kid":')),
+    Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("[1,2,3]")),
+    Fault(name="whitespace", broken="the body is blanks", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(" \r\n")),
+    Fault(name="json_text", broken="the body is a JSON text", scopes=_ANYWHERE, steps=_EVERY, answer=with_body('"value"')),
+    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("429")),
+    Fault(name="json_null", broken="the body is JSON's null", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("null")),
     Fault(name="json_pair", broken="the body is the answer twice over", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, _: a.with_body(a.body * 2)),
-    Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, answer=_body("[" * 100_000)),
-    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":' + b"9" * 100_000)),
-    Fault(name="nul_bytes", broken="a text in the body holds NUL bytes", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":"\x00\x00"')),
-    Fault(name="not_utf8", broken="a text in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=_append(b'"more":"\xff\xfe"')),
-    Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, answer=_body(_MEGABYTES)),
+    Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("[" * 100_000)),
+    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":' + b"9" * 100_000)),
+    Fault(name="nul_bytes", broken="a text in the body holds NUL bytes", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":"\x00\x00"')),
+    Fault(name="not_utf8", broken="a text in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":"\xff\xfe"')),
+    Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_MEGABYTES)),
     Fault(name="broken_gzip", broken="the body is compressed and cut short", scopes=_ANYWHERE, steps=_EVERY,
           answer=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
     # the challenge
@@ -198,30 +131,30 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="challenge_no_host", broken="the challenge names no host", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", re.sub("https://[^/]*", "https://", a.challenge, count=1))),
     Fault(name="challenge_other_parameter", broken="the challenge says authorization_uri", scopes=_VAULT, steps=_CHALLENGE,
-          answer=_challenge("authorization=", "authorization_uri=")),
-    Fault(name="challenge_http", broken="the challenge's authority is http", scopes=_VAULT, steps=_CHALLENGE, answer=_challenge("https://", "http://")),
+          answer=rewrite_challenge("authorization=", "authorization_uri=")),
+    Fault(name="challenge_http", broken="the challenge's authority is http", scopes=_VAULT, steps=_CHALLENGE, answer=rewrite_challenge("https://", "http://")),
     Fault(name="challenge_open_authorization", broken="the challenge's first quote is never closed", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('",')[0])),
     Fault(name="challenge_no_tenant", broken="the challenge names no tenant", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"')),
     Fault(name="challenge_no_resource", broken="the challenge names no resource", scopes=_VAULT, steps=_CHALLENGE,
-          answer=_challenge("resource=", "audience=")),
+          answer=rewrite_challenge("resource=", "audience=")),
     Fault(name="challenge_open_resource", broken="the challenge's last quote is missing", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.removesuffix('"'))),
     Fault(name="foreign_authority", broken="the challenge names an authority that is not Entra", scopes=_VAULT, steps=_CHALLENGE,
-          answer=_challenge("login.", "login-")),
+          answer=rewrite_challenge("login.", "login-")),
     Fault(name="foreign_resource", broken="the challenge names a resource that is not the vault's", scopes=_VAULT, steps=_CHALLENGE,
           answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('resource="')[0] + 'resource="https://graph.microsoft.com"')),
     # Entra: its refusals, and answers that are no tokens
     *(
         Fault(name=name, broken=f"Entra says AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
-              answer=_refuse(entra_answer, name))
+              answer=refuse(entra_answer, name))
         for name, error in ENTRA_ERRORS.items() if name not in ("secret_wrong", "secret_expired")
     ),
     Fault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
-          application=_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
+          application=each_secret(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
-          application=_secrets(lambda secret: replace(secret, expires=_LONG_AGO))),
+          application=each_secret(lambda secret: replace(secret, expires=_LONG_AGO))),
     Fault(name="token_for_other_service", broken="Entra gives tokens for another audience", scopes=_APPLICATION,
           application=lambda application, _: replace(application, token_audience=_OTHER_SERVICE)),
     Fault(name="token_of_other_tenant", broken="Entra gives tokens of another tenant", scopes=_APPLICATION,
@@ -233,11 +166,19 @@ _TABLE: tuple[Fault, ...] = (
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
     # the vault: refusals that do not depend on anything
     *(
-        Fault(name=f"vault_{name}", broken=f"the vault says {error.status} {error.inner or error.code}", scopes=_VAULT, steps=_WITH_TOKEN,
-              answer=_refuse(vault_answer, name))
+        Fault(name=f"vault_{name}", broken=f"the vault says {error.status} {error.inner or error.code}", scopes=_VAULT, steps=WITH_TOKEN,
+              answer=refuse(vault_answer, name))
         for name, error in VAULT_ERRORS.items()
     ),
-    Fault(name="throttled", broken="every request with a token is one too many", scopes=_VAULT, steps=_WITH_TOKEN, answer=_refuse(vault_answer, "throttled")),
+    Fault(name="throttled", broken="every request with a token is one too many", scopes=_VAULT, steps=WITH_TOKEN, answer=refuse(vault_answer, "throttled")),
+    # Microsoft Graph
+    *(
+        Fault(name=f"graph_{name}", broken=f"Microsoft Graph says {error.status} {error.code}: {error.message}", scopes=_GRAPH,
+              answer=refuse(graph_answer, name))
+        for name, error in GRAPH_ERRORS.items()
+    ),
+    Fault(name="graph_permission_removed", broken="the application may no longer read in Microsoft Graph", scopes=_APPLICATION,
+          application=lambda application, _: replace(application, graph_reader=False)),
     # the vault: its state
     Fault(name="permission_removed", broken="a permission is taken away (operation: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),
@@ -252,27 +193,29 @@ _TABLE: tuple[Fault, ...] = (
           vault=lambda vault, _: replace(vault, tenant_id=_OTHER_TENANT)),
     Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=lambda vault, _: replace(vault, region="northeurope")),
     # keys
-    Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(enabled=False)),
-    Fault(name="key_expired", broken="the key is past its date", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(exp=_LONG_AGO)),
-    Fault(name="key_not_yet_valid", broken="the key is before its date", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(nbf=_NEVER)),
+    Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=each_version(enabled=False)),
+    Fault(name="key_expired", broken="the key is past its date", scopes=_VAULT, vault=each_version(exp=_LONG_AGO)),
+    Fault(name="key_not_yet_valid", broken="the key is before its date", scopes=_VAULT, vault=each_version(nbf=_NEVER)),
     # the same, where the vault gives no reason
     Fault(name="key_disabled_unsaid", broken="the key is disabled, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=lambda vault, _: vault.with_versions(enabled=False), answer=_refuse(vault_answer, "forbidden_policy")),
+          vault=each_version(enabled=False), answer=refuse(vault_answer, "forbidden_policy")),
     Fault(name="key_expired_unsaid", broken="the key is past its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=lambda vault, _: vault.with_versions(exp=_LONG_AGO), answer=_refuse(vault_answer, "forbidden_policy")),
+          vault=each_version(exp=_LONG_AGO), answer=refuse(vault_answer, "forbidden_policy")),
     Fault(name="key_not_yet_valid_unsaid", broken="the key is before its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=lambda vault, _: vault.with_versions(nbf=_NEVER), answer=_refuse(vault_answer, "forbidden_policy")),
-    Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=_each_key(lambda key: replace(key, deleted=True))),
-    Fault(name="key_purged", broken="the keys are gone for good", scopes=_VAULT, vault=lambda vault, _: replace(vault, keys={})),
+          vault=each_version(nbf=_NEVER), answer=refuse(vault_answer, "forbidden_policy")),
+    Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=deleted),
+    Fault(name="key_soft_deleted_unread", broken="the keys are deleted, and the deleted ones may not be read", scopes=_VAULT,
+          vault=lambda vault, options: replace(deleted(vault, options), closed=frozenset({"get_deleted"}))),
+    Fault(name="key_purged", broken="the keys are gone for good", scopes=_VAULT, vault=purged),
     Fault(name="versions_replaced", broken="only a newer version of each key is left", scopes=_VAULT,
-          vault=_each_key(lambda key: replace(key, versions=_rotated(key).versions[-1:]))),
-    Fault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=_each_key(_rotated)),
+          vault=each_key(lambda key: replace(key, versions=rotated(key).versions[-1:]))),
+    Fault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=each_key(rotated)),
     Fault(name="cannot_unwrap", broken="what was wrapped no longer unwraps", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
-          answer=_refuse(vault_answer, "bad_parameter")),
-    Fault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(size=options.bits)),
-    Fault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(kty="EC")),
-    Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=lambda vault, _: vault.with_versions(kty="oct-HSM")),
-    Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=_without_operation),
+          answer=refuse(vault_answer, "bad_parameter")),
+    Fault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
+    Fault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=each_version(kty="EC")),
+    Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=each_version(kty="oct-HSM")),
+    Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=without_operation),
     # answers about keys that cannot be used
     *_members("key", "key", "the key", _VAULT, _GET),
     *_members("kid", "key.kid", "the key's kid", _VAULT, _GET, unusable="keys/only"),
@@ -281,9 +224,9 @@ _TABLE: tuple[Fault, ...] = (
     *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
     *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
     Fault(name="wrapped_elsewhere", broken="what was wrapped comes from another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
-          answer=_put("value", "A" * 340 + "AQ")),
+          answer=put("value", "A" * 340 + "AQ")),
     Fault(name="other_bytes", broken="other bytes come back than were wrapped", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
-          answer=_put("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+          answer=put("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
 )  # fmt: skip
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}

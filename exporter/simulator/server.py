@@ -1,13 +1,13 @@
-"""One HTTP server for every vault and every Entra host: the host header says whom a request is for.
+"""One HTTP server for every vault, Entra host and host of Microsoft Graph: the host header says whom a request is for.
 
 For: taking a request to the right service, putting the active faults on its answer, counting it.
-Not for: TLS and listening (see `front`), protocols (see `vault`, `entra`), or bytes (see `wire`).
+Not for: TLS and listening (see `front`), protocols (see `vault`, `entra`, `graph`), or bytes (see `wire`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -16,9 +16,10 @@ from aiohttp import web
 from exporter.simulator.answer import Answer, Delivery
 from exporter.simulator.entra import EntraService, client_id, tenant_name
 from exporter.simulator.estate import Vault
-from exporter.simulator.exchange import Exchange, step_of
+from exporter.simulator.exchange import Exchange
 from exporter.simulator.faults import Scope
 from exporter.simulator.federation import ServiceAccounts
+from exporter.simulator.graph import GraphService
 from exporter.simulator.identity import Asked
 from exporter.simulator.material import KeyPairs
 from exporter.simulator.tokens import TokenMint
@@ -39,6 +40,7 @@ class Services:
         self._vaults = VaultService(mint, pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
         self._entra = EntraService(mint, self.service_accounts, clock)
+        self._graph = GraphService(mint, world.tenant, clock)
         self.requests: RequestCount = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -48,6 +50,8 @@ class Services:
             operation, answer = await self._ask_vault(vault, exchange)
         elif exchange.host in self._world.estate.authorities:
             operation, answer = "token", self._ask_entra(exchange)
+        elif exchange.host in self._world.estate.graph_hosts:
+            operation, answer = "graph", self._ask_graph(exchange)
         else:
             operation, answer = "other", Answer(status=421, body=b"the simulator serves no such host\n")
         self.requests[exchange.host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
@@ -58,24 +62,25 @@ class Services:
         wanted = asked.client_id.lower() or self._world.estate.host_identity or ""
         tenants = (self._world.tenant(tenant_id) for tenant_id in self._world.estate.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
-        return self._edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
+        return self._world.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
 
     def count_identity(self, service: str, status: int) -> None:
         self.requests["identity", service, status] += 1
 
+    def _ask_graph(self, exchange: Exchange) -> Answer:
+        return self._world.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
+
     async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, Answer]:
         operation = exchange.vault_operation()
-        answer = self._edited(await self._vaults.answer(vault, exchange), operation, [(Scope.VAULT, vault.host)])
+        answer = await self._vaults.answer(vault, exchange)
+        answer = self._world.edited(answer, operation, [(Scope.VAULT, vault.host)], exchange.subject)
         return operation, replace(answer, delay=answer.delay + vault.latency)
 
     def _ask_entra(self, exchange: Exchange) -> Answer:
         tenant, caller = tenant_name(exchange), client_id(exchange)
         answer = self._entra.answer(self._world.tenant(tenant), self._world.estate.resources, exchange)
         places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]
-        return self._edited(answer, "token", places)
-
-    def _edited(self, answer: Answer, operation: str, places: Iterable[tuple[Scope, str]]) -> Answer:
-        return self._world.edited(answer, step_of(operation), places)
+        return self._world.edited(answer, "token", places)
 
 
 async def _exchange(request: web.BaseRequest) -> Exchange:

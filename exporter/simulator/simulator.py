@@ -10,12 +10,13 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
 from exporter.simulator.certificates import Certificates
-from exporter.simulator.estate import Estate, with_port
+from exporter.simulator.estate import GRAPH_HOSTS, Estate, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.federation import ServiceAccounts
 from exporter.simulator.front import Front
@@ -48,10 +49,10 @@ class Simulator:
     ) -> None:
         if not _is_loopback(host):
             raise ValueError(f"the simulator listens on loopback only, not on {host}")
-        self.world = World(estate)
+        self.world = World(estate, clock)
         self.on_routes_changed: Callable[[], None] | None = None
         self._address, self._port = host, port
-        self._certificates = Certificates(estate.hosts)
+        self._certificates = Certificates((*estate.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
         self._services = Services(self.world, self._pairs, clock)
         identities = Identities(self._services.grant_identity, self._services.count_identity, arc_token_folder)
@@ -132,9 +133,7 @@ class Simulator:
     @property
     def connect_to(self) -> dict[str, str]:
         """For the module of a configuration: every served host:port, and where it is really found."""
-        return {
-            with_port(host): self._route(host) for host in (*sorted(self.world.estate.authorities), *self.world.estate.vaults)
-        }
+        return {with_port(host): self._route(host) for host in self.world.estate.served}
 
     def _route(self, host: str) -> str:
         match self.world.route(host):
@@ -144,11 +143,11 @@ class Simulator:
                 return f"{self._address}:{self._nobody.getsockname()[1]}"
         return self.address
 
-    def apply(self, scenario: str, **on: str) -> tuple[Active, ...]:
+    def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[Active, ...]:
         """Causes a scenario, on `vault=`, `tenant=`, `application=` or `authority=` a name.
 
-        Given a vault it finds the tenant, the applications or the Entra host that the fault is set on by itself. Raises
-        UnknownNameError with a text for people.
+        Given a vault it finds the tenant, the applications or the Entra host that the fault is set on by itself. A scenario
+        of a vault can be kept to one key or version. Raises UnknownNameError with a text for people.
         """
         row = BY_NAME.get(scenario)
         if row is None:
@@ -158,10 +157,11 @@ class Simulator:
                 f"the scenario {scenario!r} is nothing to simulate: its cause is the {row.place}: {row.broken}"
             )
         places = self._places(row.place, *_one_place(on))
-        return self._changed(tuple(self.world.set(row.cause, scope, place, row.options) for scope, place in places))
+        options = replace(row.options, key=key, version=version)
+        return self._changed(tuple(self.world.set(row.cause, scope, place, options) for scope, place in places))
 
     def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active:
-        """Sets one fault, on `vault=`, `tenant=`, `application=` or `authority=` a name. Raises UnknownNameError."""
+        """Sets one fault, on `vault=`, `tenant=`, `application=`, `authority=` or `graph=` a name. Raises UnknownNameError."""
         return self._changed((self.world.set(fault, *_one_place(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:

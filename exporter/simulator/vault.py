@@ -25,6 +25,9 @@ from exporter.simulator.material import KeyPairs, public_numbers
 from exporter.simulator.tokens import Grant, TokenMint
 
 _DOORS = {Door.FIREWALL: "forbidden_firewall", Door.PRIVATE_ONLY: "forbidden_connection"}
+# Where they have another name than the operation; and what refusals call them.
+_PERMISSIONS = {"get_newest": "get", "get_deleted": "get", "secret_versions": "secrets_list", "secret_get": "secrets_get"}
+_CALLED = {"secrets_list": ("secrets list", "secrets/readMetadata"), "secrets_get": ("secrets get", "secrets/getSecret")}
 _WINDOW = 10.0  # seconds that a limit counts over
 _PADDINGS = {
     # RSA-OAEP is OAEP with SHA-1 by definition (RFC 7518, 4.3); it is what the connector uses
@@ -63,14 +66,16 @@ class VaultService:
         refusal = self._token_refused(vault, exchange, caller)
         if refusal is not None or caller is None:
             return refusal
-        words = {"operation": operation, "vault": vault.name, "caller": _caller(caller)}
+        permission = _PERMISSIONS.get(operation, operation)
+        called, action = _CALLED.get(permission, (f"keys {permission}", f"keys/{permission}"))
+        words = {"permission": called, "action": action, "vault": vault.name, "caller": _caller(caller)}
         if vault.door is not Door.OPEN:
             return vault_answer(_DOORS[vault.door], **words)
         if "api-version" not in exchange.query:
             return vault_answer("bad_parameter", found="api-version is missing")
         if operation == "other":
             return vault_answer("not_found")
-        if operation.partition("_")[0] not in vault.permissions.get(caller.client_id, frozenset()):
+        if operation in vault.closed or permission not in vault.permissions.get(caller.client_id, frozenset()):
             return vault_answer("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
         return vault_answer("throttled") if self._over_limit(vault) else None
 
@@ -101,22 +106,21 @@ class VaultService:
 
     async def _deleted(self, vault: Vault, exchange: Exchange) -> Answer:
         key = vault.keys.get(exchange.parts[1].lower())
-        version = key.version(None) if key is not None and key.deleted else None
-        if key is None or version is None:
+        version = key.version(None) if key is not None else None
+        if key is None or version is None or key.deleted is None:
             return vault_answer("key_not_found", key=exchange.parts[1])
         document = await self._document(vault, key, version)
-        now = int(self._clock())
         document["recoveryId"] = f"https://{vault.host}/deletedkeys/{key.name}"
-        document["deletedDate"], document["scheduledPurgeDate"] = now, now + 90 * 86400
+        document["deletedDate"], document["scheduledPurgeDate"] = int(key.deleted), int(key.deleted + vault.retention)
         return Answer().with_document(document)
 
     async def _on_key(self, vault: Vault, exchange: Exchange, operation: str) -> Answer:
         name, wanted = exchange.parts[1], exchange.parts[2] if len(exchange.parts) > 2 else None
         key = vault.keys.get(name.lower())
-        version = key.version(wanted) if key is not None and not key.deleted else None
+        version = key.version(wanted) if key is not None and key.deleted is None else None
         if key is None or version is None:
             return vault_answer("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
-        if operation == "get":
+        if operation in ("get", "get_newest"):
             return Answer().with_document(await self._document(vault, key, version))
         return self._barred(version, operation) or await self._crypt(vault, key, version, operation, exchange)
 
@@ -154,7 +158,7 @@ class VaultService:
 
 
 def _list(vault: Vault) -> Answer:
-    keys = [key for key in vault.keys.values() if not key.deleted]
+    keys = [key for key in vault.keys.values() if key.deleted is None]
     return Answer().with_document({"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None})
 
 

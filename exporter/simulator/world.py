@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from exporter.core.endpoints import vault_host
-from exporter.core.model import Step
 from exporter.simulator.answer import Answer
 from exporter.simulator.estate import Application, Estate, Tenant, Vault
 from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
 from exporter.simulator.faulttable import FAULTS
+
+Subject = tuple[str, str | None]
+_NOTHING: Subject = ("", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,20 @@ class Active:
     name: str
     options: Options = field(default_factory=Options)
 
+    def meets(self, operation: str, subject: Subject) -> bool:
+        """Whether it changes the answer to that operation on that key and version, for which the options may be too narrow."""
+        key, version = subject
+        if self.options.key is not None and self.options.key.lower() != key:
+            return False
+        if self.options.version is not None and self.options.version != version:
+            return False
+        return self.fault.works_at(operation, self.options)
+
 
 class World:
-    def __init__(self, estate: Estate) -> None:
+    def __init__(self, estate: Estate, clock: Callable[[], float] = time.time) -> None:
         self.estate = estate
+        self._clock = clock
         self._active: list[Active] = []
         self._numbers = itertools.count(1)
         self._vaults: dict[str, Vault] = {}
@@ -51,12 +64,26 @@ class World:
         if scope not in fault.scopes:
             allowed = ", ".join(sorted(fault.scopes))
             raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
-        active = Active(
-            number=next(self._numbers), fault=fault, scope=scope, name=self.find(scope, name), options=options or Options()
-        )
+        found, options = self.find(scope, name), replace(options or Options(), since=self._clock())
+        self._check_key(scope, found, options)
+        active = Active(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)
         self._active.append(active)
         self._forget_views()
         return active
+
+    def _check_key(self, scope: Scope, host: str, options: Options) -> None:
+        """Raises UnknownNameError where the options name a key or a version that is not there."""
+        if options.key is None and options.version is None:
+            return
+        if scope is not Scope.VAULT:
+            raise UnknownNameError(f"only a fault of a vault can be kept to a key or a version, not one of: {scope}")
+        keys = self.estate.vaults[host].keys
+        if options.key is not None and options.key.lower() not in keys:
+            raise UnknownNameError(f"there is no key {options.key!r} in {host}{near(options.key.lower(), keys)}")
+        chosen = [key for name, key in keys.items() if options.key is None or name == options.key.lower()]
+        versions = [version.version for key in chosen for version in key.versions]
+        if options.version is not None and options.version not in versions:
+            raise UnknownNameError(f"there is no version {options.version!r}{near(options.version, versions)}")
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
         """Clears every fault that fits all that is given (a number, a fault's name, what it is set on); how many."""
@@ -91,6 +118,8 @@ class World:
                 return {host: host for host in self.estate.vaults}
             case Scope.AUTHORITY:
                 return {host: host for host in self.estate.authorities}
+            case Scope.GRAPH:
+                return {host: host for host in self.estate.graph_hosts}
             case Scope.TENANT:
                 return {tenant_id: tenant_id for tenant_id in self.estate.tenants}
         return {
@@ -126,14 +155,14 @@ class World:
             application = change(application, active.options) if change is not None else application
         return application
 
-    def edited(self, answer: Answer, step: Step | None, places: Iterable[tuple[Scope, str]]) -> Answer:
-        """The answer as the active faults at these places leave it, the oldest fault first."""
-        if step is None or not self._active:
+    def edited(self, answer: Answer, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING) -> Answer:
+        """The answer as the active faults at these places leave it, the oldest fault first. `subject`: the key and version."""
+        if not self._active:
             return answer
         there = set(places)
         for active in self._active:
             edit = active.fault.answer
-            if edit is not None and (active.scope, active.name) in there and active.fault.works_at(step, active.options):
+            if edit is not None and (active.scope, active.name) in there and active.meets(operation, subject):
                 answer = edit(answer, active.options)
         return answer
 

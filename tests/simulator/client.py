@@ -13,7 +13,10 @@ VAULT, OTHER, HSM = "contoso-one.vault.azure.net", "contoso-two.vault.azure.net"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
 OTHER_CLIENT = "66666666-7777-8888-9999-000000000001"
+MONITOR = "66666666-7777-8888-9999-000000000002"  # reads in Microsoft Graph, and what secrets say of themselves
 SECRET = "marked-secret-one"
+MONITOR_SECRET = "marked-secret-of-the-monitor"
+GRAPH = "graph.microsoft.com"
 KEY, VERSION = "TdeKey", "0123456789abcdef0123456789abcd01"
 ENTRA = "login.microsoftonline.com"
 

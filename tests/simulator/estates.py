@@ -2,7 +2,7 @@
 
 from exporter.simulator import Estate
 from exporter.simulator.estate import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
-from tests.simulator.client import CLIENT, HSM, KEY, OTHER, OTHER_CLIENT, SECRET, TENANT, VAULT, VERSION
+from tests.simulator.client import CLIENT, HSM, KEY, MONITOR, MONITOR_SECRET, OTHER, OTHER_CLIENT, SECRET, TENANT, VAULT, VERSION
 
 LATER = "0123456789abcdef0123456789abcd02"
 
@@ -21,6 +21,9 @@ def small_estate():
 
     applications = {
         CLIENT: Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),)),
+        MONITOR: Application(
+            client_id=MONITOR, object_id="o-3", secrets=(ClientSecret(value=MONITOR_SECRET),), graph_reader=True
+        ),
         OTHER_CLIENT: Application(client_id=OTHER_CLIENT, object_id="o-2", secrets=(ClientSecret(value="marked-secret-two"),)),
     }
     vaults = (vault(VAULT), vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))

@@ -3,7 +3,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from exporter.simulator.faulttable import FAULTS
-from tests.simulator.client import CLIENT, ENTRA, OTHER, SECRET, TENANT, VAULT, Client
+from tests.simulator.client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, TENANT, VAULT, Client
 from tests.simulator.estates import small_estate
 
 
@@ -149,7 +149,7 @@ async def test_changed_routes_are_told(simulator):
 
 
 async def test_every_fault_can_be_set_on_each_of_its_scopes_and_cleared(simulator):
-    names = {"vault": VAULT, "tenant": TENANT, "application": CLIENT, "authority": ENTRA}
+    names = {"vault": VAULT, "tenant": TENANT, "application": CLIENT, "authority": ENTRA, "graph": GRAPH}
     for fault in FAULTS.values():
         for scope in fault.scopes:
             simulator.set_fault(fault.name, **{scope: names[scope]})

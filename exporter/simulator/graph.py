@@ -1,0 +1,123 @@
+"""Microsoft Graph, as far as it tells when the secrets and certificates of an application end.
+
+For: `/v1.0/applications(appId='…')` and `/v1.0/servicePrincipals(appId='…')`, for callers that may read them.
+Not for: any other path, any write, or a secret itself: of one, Graph shows the first three characters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from cryptography import x509
+
+from exporter.simulator.answer import Answer
+from exporter.simulator.errors import graph_answer
+from exporter.simulator.estate import FAR_FUTURE, Application, ClientSecret, Tenant
+from exporter.simulator.exchange import Exchange
+from exporter.simulator.tokens import Grant, TokenMint
+
+_PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
+_HINT = 3  # characters of a secret that Graph shows
+
+
+class GraphService:
+    """`tenant_of` gives a tenant by its id, faults included."""
+
+    def __init__(
+        self, mint: TokenMint, tenant_of: Callable[[str], Tenant | None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._mint = mint
+        self._tenant_of = tenant_of
+        self._clock = clock
+
+    def answer(self, exchange: Exchange) -> Answer:
+        """What Graph answers, its diagnostic headers included."""
+        request = exchange.headers.get("client-request-id", str(uuid4()))
+        return self._answer(exchange).with_header("request-id", str(uuid4())).with_header("client-request-id", request)
+
+    def _answer(self, exchange: Exchange) -> Answer:
+        caller = self._mint.read(exchange.bearer) if exchange.bearer else None
+        if exchange.bearer is None:
+            return _challenging("token_missing")
+        if caller is None or caller.expires <= self._clock() or caller.audience != f"https://{exchange.host}":
+            return _challenging("token_refused")
+        asked = _PATH.fullmatch(exchange.path)
+        if exchange.method != "GET" or asked is None:
+            return graph_answer("no_such_path")
+        return self._read(caller, exchange, asked[1], asked[2].lower())
+
+    def _read(self, caller: Grant, exchange: Exchange, collection: str, client_id: str) -> Answer:
+        tenant = self._tenant_of(caller.tenant_id)
+        reader = None if tenant is None else tenant.applications.get(caller.client_id)
+        if tenant is None or reader is None or not reader.graph_reader:
+            return graph_answer("denied")
+        application = tenant.applications.get(client_id)
+        if application is None:
+            return graph_answer("not_found")
+        return _selected(_document(application, collection.lower() == "serviceprincipals"), exchange, collection)
+
+
+def _challenging(name: str) -> Answer:
+    said = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
+    return graph_answer(name).with_header("WWW-Authenticate", said)
+
+
+def _selected(document: Mapping[str, object], exchange: Exchange, collection: str) -> Answer:
+    """The members that `$select` names, all where it names none."""
+    wanted = [name.strip() for name in exchange.query.get("$select", "").split(",") if name.strip()]
+    if not set(wanted) <= set(document):
+        return graph_answer("no_such_property")
+    selection = f"({','.join(wanted)})" if wanted else ""
+    context = {"@odata.context": f"https://{exchange.host}/v1.0/$metadata#{collection}{selection}/$entity"}
+    return Answer().with_document({**context, **{name: document[name] for name in wanted or document}})
+
+
+def _document(application: Application, of_principal: bool) -> dict[str, object]:
+    """An application as Graph shows it, or its service principal, which has an id of its own."""
+    secrets = [_secret(secret) for secret in application.secrets if secret.of_principal == of_principal]
+    certificates = [] if of_principal else [_certificate(der) for der in application.certificates]
+    own_id = application.object_id if of_principal else str(uuid5(NAMESPACE_URL, application.client_id))
+    return {
+        "id": own_id,
+        "appId": application.client_id,
+        "displayName": application.names[0] if application.names else application.client_id,
+        "passwordCredentials": secrets,
+        "keyCredentials": certificates,
+    }
+
+
+def _secret(secret: ClientSecret) -> dict[str, object]:
+    return {
+        "customKeyIdentifier": None,
+        "displayName": secret.display_name,
+        "endDateTime": _date(FAR_FUTURE if secret.expires is None else secret.expires),
+        "hint": secret.value[:_HINT],
+        "keyId": secret.key_id,
+        "secretText": None,
+        "startDateTime": _date(secret.created),
+    }
+
+
+def _certificate(der: bytes) -> dict[str, object]:
+    """The identifier is the thumbprint that the portal shows, which is SHA-1."""
+    certificate = x509.load_der_x509_certificate(der)
+    return {
+        "customKeyIdentifier": base64.b64encode(hashlib.sha1(der, usedforsecurity=False).digest()).decode(),
+        "displayName": certificate.subject.rfc4514_string(),
+        "endDateTime": _date(certificate.not_valid_after_utc.timestamp()),
+        "key": None,
+        "keyId": str(UUID(bytes=hashlib.sha256(der).digest()[:16])),
+        "startDateTime": _date(certificate.not_valid_before_utc.timestamp()),
+        "type": "AsymmetricX509Cert",
+        "usage": "Verify",
+    }
+
+
+def _date(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
