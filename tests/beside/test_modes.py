@@ -1,0 +1,78 @@
+"""What each mode asks of a vault, counted there, and what it can say."""
+
+import pytest
+
+from exporter.core.model import Mode
+from exporter.looplag import LoopLag
+from exporter.prober import Listeners, Prober
+from exporter.simulator import Simulator
+from tests.beside import site
+from tests.beside.samples import plain
+
+
+@pytest.fixture
+async def simulator():
+    made = Simulator(site.estate())
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def scheduled(simulator, folder, *, probes=1, **module):
+    """The reports of so many probes in a row, as the schedule makes them, and what the vault was asked meanwhile."""
+    target = plain()
+    config = site.configuration(simulator, folder, target=target, **module)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    simulator.requests.clear()
+    try:
+        reports = [await prober.scheduled(target) for _ in range(probes)]
+    finally:
+        await prober.aclose()
+    asked = {}
+    for (host, operation, _), count in simulator.requests.items():
+        if host == site.PRIMARY:
+            asked[operation] = asked.get(operation, 0) + count
+    return reports, asked
+
+
+async def test_mode_full_makes_the_whole_round_trip_and_gives_a_verdict(simulator, tmp_path):
+    (report,), asked = await scheduled(simulator, tmp_path)
+    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    assert report.readiness.ready is True
+
+
+async def test_mode_read_only_never_touches_the_key_and_never_says_ready(simulator, tmp_path):
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    assert asked == {"challenge": 1, "get": 1}
+    assert (report.readiness.ready, report.readiness.why) == (None, "read_only")
+
+
+async def test_mode_read_only_can_say_not_ready(simulator, tmp_path):
+    simulator.apply("key_soft_deleted", vault=site.PRIMARY)
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    assert report.readiness.ready is False
+    assert set(asked) == {"challenge", "get", "get_deleted"}
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["well", "broken"])
+async def test_mode_canary_makes_the_round_trip_and_gives_no_verdict_about_sql_server(simulator, tmp_path, broken):
+    if broken:
+        simulator.set_fault("key_disabled", vault=site.PRIMARY)
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
+    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    assert (report.readiness.ready, report.readiness.why) == (None, "canary")
+    assert report.success is not broken
+
+
+async def test_between_two_round_trips_the_key_is_only_read_and_the_last_verdict_stands(simulator, tmp_path):
+    reports, asked = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
+    assert asked == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
+    assert [report.readiness.ready for report in reports] == [True, True, True]
+
+
+async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):
+    simulator.set_fault("key_disabled", vault=site.PRIMARY)
+    reports, asked = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
+    assert (asked["wrapKey"], asked["unwrapKey"]) == (2, 2)
+    assert [report.readiness.ready for report in reports] == [False, False]
