@@ -1,0 +1,64 @@
+-- Has this node proved the new secret? Run on each node, after its service was restarted. Reads only; login.sql has the rights.
+--   sqlcmd -S n2 -E -W -i verify.sql
+SET NOCOUNT ON;
+
+-- 1. Which computer answers, and since when. Of a failover cluster instance this proves the active node alone.
+SELECT
+    SERVERPROPERTY('ServerName') AS server_name,
+    SERVERPROPERTY('ComputerNamePhysicalNetBIOS') AS node,
+    i.sqlserver_start_time AS started_local_time
+FROM sys.dm_os_sys_info AS i;
+
+-- 2. Every credential of the provider: altered in this roll-over, and before the service started? Who uses it?
+SELECT
+    c.name AS credential_name,
+    c.credential_identity,
+    p.name AS provider_name,
+    c.modify_date AS altered_local_time,
+    CASE WHEN c.modify_date > i.sqlserver_start_time THEN 'NO: restart the service' ELSE 'yes' END AS started_with_it,
+    s.name AS login_name
+FROM sys.credentials AS c
+INNER JOIN sys.cryptographic_providers AS p ON p.provider_id = c.target_id
+CROSS JOIN sys.dm_os_sys_info AS i
+LEFT JOIN sys.server_principal_credentials AS m ON m.credential_id = c.credential_id
+LEFT JOIN sys.server_principals AS s ON s.principal_id = m.principal_id
+WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
+ORDER BY c.modify_date, c.name;
+
+-- 3. The provider: enabled, and the same version as on the other nodes?
+SELECT p.name AS provider_name, p.is_enabled, p.version AS provider_version, p.dll_path
+FROM sys.cryptographic_providers AS p;
+
+SELECT o.name AS option_name, o.value_in_use
+FROM sys.configurations AS o
+WHERE o.name = N'EKM provider enabled';
+
+-- 4. The proof: databases that this node opened with the vault's help since it started. In doubt, `opened` is what counts.
+SELECT
+    d.name AS database_name,
+    d.state_desc,
+    k.encryption_state,
+    a.name AS asymmetric_key_name,
+    CONVERT(varchar(100), k.encryptor_thumbprint, 1) AS encryptor_thumbprint,
+    k.opened_date AS opened_utc,
+    DATEADD(minute, DATEDIFF(minute, GETUTCDATE(), GETDATE()), k.opened_date) AS opened_local_time,
+    CASE
+        WHEN d.state <> 0 THEN 'NO: not online'
+        WHEN a.name IS NULL THEN 'NO: this node does not know the asymmetric key'
+        WHEN DATEADD(minute, DATEDIFF(minute, GETUTCDATE(), GETDATE()), k.opened_date) < i.sqlserver_start_time
+            THEN 'NO: not opened since the start'
+        ELSE 'yes'
+    END AS proven
+FROM sys.dm_database_encryption_keys AS k
+INNER JOIN sys.databases AS d ON d.database_id = k.database_id
+LEFT JOIN master.sys.asymmetric_keys AS a ON a.thumbprint = k.encryptor_thumbprint
+CROSS JOIN sys.dm_os_sys_info AS i
+WHERE k.encryptor_type = N'ASYMMETRIC KEY'
+ORDER BY d.name;
+
+-- 5. Databases that did not open. There should be none.
+SELECT d.name AS database_name, d.state_desc
+FROM sys.databases AS d
+WHERE d.state IN (3, 4)
+ORDER BY d.name;
+GO

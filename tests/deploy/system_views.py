@@ -1,0 +1,50 @@
+"""The columns of SQL Server's system views that deploy/sql may ask for, and the right that each view needs.
+
+From Microsoft's reference of each view, for SQL Server 2016 to 2022; columns that came after 2016 are left out on purpose.
+"""
+
+ANYBODY = "visible to public"
+DEFINITION = "VIEW ANY DEFINITION"
+DATABASES = "VIEW ANY DATABASE"
+PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"  # VIEW SERVER STATE before 2022
+SECURITY = "VIEW SERVER SECURITY STATE"  # VIEW SERVER STATE before 2022
+
+# view: (right, its columns, those of them that are of type bit)
+VIEWS: dict[str, tuple[str, str, str]] = {
+    "credentials": (DEFINITION, "credential_id name credential_identity create_date modify_date target_type target_id", ""),
+    "cryptographic_providers": (ANYBODY, "provider_id name guid version dll_path is_enabled", "is_enabled"),
+    "dm_cryptographic_provider_properties": (
+        ANYBODY,
+        "provider_id guid provider_version sqlcrypt_version friendly_name authentication_type",
+        "",
+    ),
+    "configurations": (ANYBODY, "configuration_id name value minimum maximum value_in_use description", ""),
+    "availability_groups": (DEFINITION, "group_id name resource_id is_distributed cluster_type", "is_distributed"),
+    "asymmetric_keys": (
+        DEFINITION,
+        "name asymmetric_key_id thumbprint algorithm key_length provider_type cryptographic_provider_guid",
+        "",
+    ),
+    "dm_os_sys_info": (PERFORMANCE, "cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
+    "dm_database_encryption_keys": (
+        SECURITY,
+        (
+            "database_id encryption_state create_date regenerate_date modify_date set_date opened_date key_algorithm key_length "
+            "encryptor_thumbprint encryptor_type percent_complete"
+        ),
+        "",
+    ),
+    "databases": (DATABASES, "name database_id source_database_id create_date state state_desc is_encrypted", "is_encrypted"),
+    "server_principals": (DEFINITION, "name principal_id sid type type_desc is_disabled", "is_disabled"),
+    "server_principal_credentials": (DEFINITION, "principal_id credential_id", ""),
+    "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
+}
+
+# AADServicePrincipalSignInLogs, as Azure Monitor's reference of tables names its columns (edition of March 2026).
+SIGN_IN_COLUMNS = """
+AppId AuthenticationContextClassReferences AuthenticationProcessingDetails Category ConditionalAccessPolicies
+ConditionalAccessStatus CorrelationId DurationMs FederatedCredentialId Id Identity IPAddress Level Location LocationDetails
+OperationName OperationVersion ResourceDisplayName ResourceGroup ResourceIdentity ResourceServicePrincipalId ResultDescription
+ResultSignature ResultType ServicePrincipalCredentialKeyId ServicePrincipalCredentialThumbprint ServicePrincipalId
+ServicePrincipalName SourceSystem TenantId TimeGenerated Type UniqueTokenIdentifier
+"""
