@@ -165,7 +165,6 @@ def test_every_reason_that_a_probe_can_give_has_a_scenario():
         Reason.SCRAPE_TIMEOUT,
         Reason.UNEXPECTED_STATUS,
         Reason.INTERNAL,
-        Reason.KEY_SOFT_DELETED,
         Reason.CONNECT_RESET,
         Reason.CONNECT_FAILED,
     }

@@ -56,7 +56,8 @@ REFUSALS: tuple[Scenario, ...] = (
     Scenario("vault_unavailable", "vault_unavailable", _V, _WRAP, 3013, 3111, _R.SERVER_ERROR, "The vault is out at the wrap."),
     Scenario("unwrap_gateway_timeout", "vault_gateway_timeout", _V, _UNWRAP, 3013, 3111, _R.SERVER_ERROR, "The vault times out at the unwrap."),
     # the key
-    Scenario("key_soft_deleted", "key_soft_deleted", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was deleted and can be recovered."),
+    Scenario("key_soft_deleted", "key_soft_deleted", _V, _GET, 3076, 3112, _R.KEY_SOFT_DELETED, "The key was deleted and can be recovered."),
+    Scenario("key_soft_deleted_unread", "key_soft_deleted_unread", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key was deleted, and the caller may not look among the deleted ones."),
     Scenario("key_purged", "key_purged", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The key is gone."),
     Scenario("version_missing", "versions_replaced", _V, _GET, 3076, 3112, _R.KEY_NOT_FOUND, "The pinned version is gone, a newer one is there."),
     Scenario("nothing_there", "vault_not_found", _V, _GET, 3076, 3112, _R.NOT_FOUND, "Something answers that has no keys."),
