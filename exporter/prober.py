@@ -25,6 +25,9 @@ from exporter.probe import Grant, Order, Ports, run_probe
 from exporter.threads import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 
+_UNAUTHORIZED = 401
+_WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
+
 
 class LoopClock:
     """Unix time, and the running event loop's own time, in which deadlines are written."""
@@ -151,6 +154,12 @@ class Prober:
                 return None
             finally:
                 self._tell.vault_requested(vault.sent)
+        if any(
+            result.facts is not None and result.facts.status == _UNAUTHORIZED
+            for result in report.steps
+            if result.step in _WITH_TOKEN
+        ):
+            self._desk.doubt(order.credential)
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report

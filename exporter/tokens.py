@@ -162,6 +162,17 @@ class TokenDesk:
             flight.forget()
         return await self._wait_for(self._begin(_Flight(drawer, key, module, challenge, started, _now())), deadline, leading=True)
 
+    def doubt(self, credential: Credential) -> None:
+        """A vault refused a token of this credential: those that are used again beyond their cycle are used no more.
+
+        One of this very cycle stays, or a fleet whose tokens are all refused would ask for one token per target.
+        """
+        drawer = self._drawers.get(credential.name)
+        for flight in [] if drawer is None else list(drawer.flights.values()):
+            cycle = self.cycle(credential, flight.module)
+            if flight.task.done() and _now() >= flight.cycle_start + cycle.serves_for(flight.module, granted=False):
+                self._drop(flight)
+
     async def aclose(self) -> None:
         """Cancel every fetch and forget every token."""
         self._closed = True

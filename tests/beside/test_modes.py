@@ -1,5 +1,8 @@
 """What each mode asks of a vault, counted there, and what it can say."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from exporter.core.model import Mode
@@ -76,3 +79,25 @@ async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simula
     reports, asked = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
     assert (asked["wrapKey"], asked["unwrapKey"]) == (2, 2)
     assert [report.readiness.ready for report in reports] == [False, False]
+
+
+async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
+    target = replace(plain(), interval=0.1)
+    config = site.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    try:
+        assert (await prober.scheduled(target)).success
+        fault = simulator.set_fault("vault_token_unknown", vault=site.PRIMARY)
+        await asyncio.sleep(0.1)  # a cycle
+        assert (await prober.scheduled(target)).first_failure.code == 3108
+        simulator.clear(number=fault.number)
+        before = _signed_in(simulator)
+        assert (await prober.scheduled(target)).success
+    finally:
+        await prober.aclose()
+    assert _signed_in(simulator) == before + 1
+
+
+def _signed_in(simulator):
+    return sum(count for (_, operation, _), count in simulator.requests.items() if operation == "token")

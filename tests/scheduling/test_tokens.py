@@ -286,6 +286,28 @@ async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may
     assert len(entra.requests) == 3
 
 
+async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(desk):
+    module = replace(MODULE, token_max_age=600.0)
+    await ask(desk, module=module)
+    await asyncio.sleep(120.0)
+    desk.doubt(CREDENTIAL)
+    assert (await ask(desk, module=module)).token == "token-1"
+
+
+async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(desk, entra):
+    """Else each target of a fleet whose tokens are refused would fetch one of its own."""
+    module = replace(MODULE, token_max_age=600.0)
+    await ask(desk, module=module)
+    desk.doubt(CREDENTIAL)
+    assert (await ask(desk, module=module)).token == "token-0"
+    assert len(entra.requests) == 1
+
+
+async def test_a_doubt_about_a_credential_without_tokens_is_nothing(desk, entra):
+    desk.doubt(CREDENTIAL)
+    assert entra.requests == []
+
+
 async def test_a_token_is_never_handed_out_in_its_last_minute(desk, entra):
     module = replace(MODULE, token_max_age=86_400.0)
     entra.lives = 600.0
