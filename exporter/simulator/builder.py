@@ -6,8 +6,11 @@ Not for: reading YAML (see `exporter.config`), writing anything (see `configurat
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from cryptography import x509
@@ -15,21 +18,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config.model import Config, Credential, CredentialKind, Target
 from exporter.config.secrets import read_secret
-from exporter.core.endpoints import cloud_of
+from exporter.core.endpoints import cloud_of, vault_host
 from exporter.core.preflight import split_connector_secret
 from exporter.keyvault.certificate import load_certificate
 from exporter.simulator.estate import (
     ALL_OPERATIONS,
     ENTRA,
+    SECRETS_LIST,
     Application,
     ClientSecret,
     Estate,
     Key,
     KeyVersion,
+    Secret,
+    SecretVersion,
     Tenant,
     Vault,
 )
 
+_MONTH = 30 * 86400.0  # seconds
 _NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
 _AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
 SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:monitoring:ekm-exporter")
@@ -46,6 +53,8 @@ def estate_of(config: Config) -> Estate:
     for target in config.targets.values():
         for use in _uses(target):
             builder.use(use)
+    for credential in config.credentials.values():
+        builder.keep(credential)
     return builder.estate()
 
 
@@ -73,10 +82,12 @@ def _uses(target: Target) -> Iterator[_Use]:
 
 @dataclass(slots=True)
 class _Site:
-    """A vault being gathered: who uses it, and the versions of its keys, old and newest."""
+    """A vault being gathered: who uses it, and the versions of its keys, old and newest; the same for its secrets."""
 
     callers: list[str] = field(default_factory=list)
     keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the name as first written
+    readers: list[str] = field(default_factory=list)
+    secrets: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Builder:
@@ -97,6 +108,17 @@ class _Builder:
         if version not in (*old, *newest):
             (newest if use.newest else old).append(version)
 
+    def keep(self, credential: Credential) -> None:
+        """The secret of a vault that says when the credential ends, if there is one, and whoever looks there."""
+        if credential.key_vault_secret is None:
+            return
+        address = urlsplit(credential.key_vault_secret)
+        _, _, name, *version = address.path.split("/")
+        site = self._sites.setdefault(vault_host(address.netloc), _Site())
+        versions = site.secrets.setdefault(name, [])
+        versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
+        site.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
+
     def estate(self) -> Estate:
         vaults = {host: self._vault(host, site) for host, site in self._sites.items()}
         modules = self._config.modules.values()
@@ -106,15 +128,21 @@ class _Builder:
 
     def _vault(self, host: str, site: _Site) -> Vault:
         cloud = cloud_of(host)
-        callers = [self._config.credentials[name] for name in site.callers]
+        callers, readers = ([self._config.credentials[name] for name in names] for names in (site.callers, site.readers))
+        allowed = dict.fromkeys(self._ids(callers), ALL_OPERATIONS)
+        allowed |= {one: allowed.get(one, frozenset()) | {SECRETS_LIST} for one in self._ids(readers)}
         vault = Vault(
             host=host,
-            tenant_id=self._tenant_of(callers[0]),
+            tenant_id=self._tenant_of((callers or readers)[0]),
             authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
-            permissions={found[0]: ALL_OPERATIONS for one in callers if (found := self._identity(one)) is not None},
+            permissions=allowed,
+            secrets={name.lower(): _secret(name, versions) for name, versions in site.secrets.items()},
         )
         keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in site.keys.items()}
         return replace(vault, keys=keys)
+
+    def _ids(self, credentials: Iterable[Credential]) -> Iterator[str]:
+        return (found[0] for one in credentials if (found := self._identity(one)) is not None)
 
     def _key(self, name: str, versions: Iterable[str], vault: Vault) -> Key:
         kty = "RSA-HSM" if vault.managed_hsm else "RSA"
@@ -162,6 +190,13 @@ class _Builder:
             return self._workload_identity, ()
         self._host_identity = self._host_identity or str(uuid4())
         return self._host_identity, ()
+
+
+def _secret(name: str, versions: Iterable[str]) -> Secret:
+    """A secret that was made a month ago and ends in eleven."""
+    now = time.time()
+    made = [SecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH) for one in versions]
+    return Secret(name=name, versions=tuple(made))
 
 
 def first_of(config: Config, *kinds: CredentialKind) -> Credential | None:

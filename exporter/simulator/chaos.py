@@ -49,7 +49,8 @@ def events(vaults: Sequence[str], every: float, seed: int) -> Iterator[Event]:
 async def rage(simulator: Simulator, every: float, seed: int, tell: Callable[[str], None]) -> None:
     """Lets an event happen every so many seconds, and says so, until it is cancelled."""
     async with asyncio.TaskGroup() as group:
-        for event in events(list(simulator.world.estate.vaults), every, seed):
+        with_keys = [vault.host for vault in simulator.world.estate.vaults.values() if vault.keys]
+        for event in events(with_keys, every, seed):
             await asyncio.sleep(every)
             group.create_task(_happen(simulator, event, tell))
 

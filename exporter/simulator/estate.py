@@ -16,7 +16,9 @@ from exporter.core.endpoints import CLOUDS, cloud_of
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
 FAR_FUTURE = 4070908800.0  # 2099-01-01, for what has no end: Microsoft Graph always names one
-ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})
+ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})  # on keys
+SECRETS_LIST = "secrets_list"  # the permission to see what secrets say of themselves
+SECRETS_GET = "secrets_get"  # the permission to see the secrets
 TOKEN_LIFETIME = 3599  # seconds, what Entra gives a service principal
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
@@ -97,12 +99,39 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretVersion:
+    """One version of a secret that a vault keeps; dates are Unix times."""
+
+    version: str
+    value: str = field(repr=False)
+    enabled: bool = True
+    created: float = 1767225600.0  # 2026-01-01
+    nbf: float | None = None
+    exp: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A secret that a vault keeps, with its versions, the newest last."""
+
+    name: str
+    versions: tuple[SecretVersion, ...]
+
+    def version(self, wanted: str | None) -> SecretVersion | None:
+        """The version of that name, the newest where none is wanted."""
+        if wanted is None:
+            return self.versions[-1] if self.versions else None
+        return next((version for version in self.versions if version.version == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vault:
     """One vault or managed HSM. `latency` in seconds; `limit` in requests per ten seconds, as the service publishes them."""
 
     host: str  # lower case, with :port only where it is not 443
     tenant_id: str
     keys: Mapping[str, Key] = field(default_factory=dict)  # by name, lower case
+    secrets: Mapping[str, Secret] = field(default_factory=dict)  # by name, lower case
     permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)  # operations by client id, lower case
     rbac: bool = False
     authority: str = ENTRA

@@ -19,15 +19,16 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.answers import decode, encode, read_object
 from exporter.simulator.answer import Answer
 from exporter.simulator.errors import vault_answer
-from exporter.simulator.estate import Door, Key, KeyVersion, Vault
+from exporter.simulator.estate import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault
 from exporter.simulator.exchange import Exchange
 from exporter.simulator.material import KeyPairs, public_numbers
 from exporter.simulator.tokens import Grant, TokenMint
+from exporter.simulator.vaultsecrets import secret_answer
 
 _DOORS = {Door.FIREWALL: "forbidden_firewall", Door.PRIVATE_ONLY: "forbidden_connection"}
 # Where they have another name than the operation; and what refusals call them.
-_PERMISSIONS = {"get_newest": "get", "get_deleted": "get", "secret_versions": "secrets_list", "secret_get": "secrets_get"}
-_CALLED = {"secrets_list": ("secrets list", "secrets/readMetadata"), "secrets_get": ("secrets get", "secrets/getSecret")}
+_PERMISSIONS = {"get_newest": "get", "get_deleted": "get", "secret_versions": SECRETS_LIST, "secret_get": SECRETS_GET}
+_CALLED = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: ("secrets get", "secrets/getSecret")}
 _WINDOW = 10.0  # seconds that a limit counts over
 _PADDINGS = {
     # RSA-OAEP is OAEP with SHA-1 by definition (RFC 7518, 4.3); it is what the connector uses
@@ -49,6 +50,8 @@ class VaultService:
 
     async def _answer(self, vault: Vault, exchange: Exchange) -> Answer:
         operation = exchange.vault_operation()
+        if vault.managed_hsm and operation.startswith("secret"):
+            operation = "other"  # it keeps keys alone
         if operation == "health":
             return Answer().with_body(b"true")
         caller = self._mint.read(exchange.bearer) if exchange.bearer else None
@@ -57,6 +60,8 @@ class VaultService:
             return refusal or vault_answer("token_unknown")
         if operation == "list":
             return _list(vault)
+        if operation in ("secret_versions", "secret_get"):
+            return secret_answer(vault, exchange, operation)
         if operation == "get_deleted":
             return await self._deleted(vault, exchange)
         return await self._on_key(vault, exchange, operation)

@@ -175,7 +175,9 @@ async def test_keys_are_listed_without_their_versions(client):
     assert (await client.get(await client.token(), path="/keys")).json["value"] == [{"kid": f"https://{VAULT}/keys/{KEY}"}]
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", f"/keys/{KEY}"), ("GET", "/secrets/x"), ("GET", "/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", f"/keys/{KEY}"), ("GET", "/certificates/x"), ("PUT", "/secrets/x"), ("GET", "/")]
+)
 async def test_what_the_exporter_never_asks_is_not_there(client, method, path):
     headers = {"Authorization": f"Bearer {await client.token()}"}
     answer = await client.ask(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
