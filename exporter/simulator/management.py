@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from exporter.core.model import Step
+from exporter.simulator.exchange import OPERATIONS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.faulttable import FAULTS
 from exporter.simulator.identity import Identities
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
+    "at": str,
+    "key": str,
+    "version": str,
     "status": int,
     "body": str,
     "retry_after": int,
@@ -120,10 +124,11 @@ class Management:
         try:
             asked = _read(await request.read())
             on = {scope: asked[scope] for scope in Scope if scope in asked}
+            options = _options(asked)
             if "scenario" in asked:
-                active = self._simulator.apply(asked["scenario"], **on)
+                active = self._simulator.apply(asked["scenario"], key=options.key, version=options.version, **on)
             else:
-                active = (self._simulator.set_fault(asked["fault"], _options(asked), **on),)
+                active = (self._simulator.set_fault(asked["fault"], options, **on),)
         except UnknownNameError as error:
             return _answer({"error": str(error)}, status=400)
         answer: dict[str, Any] = {"set": [_shown(one) for one in active]}
@@ -172,6 +177,9 @@ def _read(body: bytes) -> dict[str, Any]:
         raise UnknownNameError(f"not a text: {', '.join(wrong)}")
     if ("fault" in asked) == ("scenario" in asked):
         raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
+    idle = [name for name in asked if name in _OPTION_TYPES and name not in ("key", "version")] if "scenario" in asked else []
+    if idle:
+        raise UnknownNameError(f"a scenario takes no {', '.join(idle)}: set its fault instead")
     return asked
 
 
@@ -184,6 +192,8 @@ def _options(asked: dict[str, Any]) -> Options:
         if given["step"] not in tuple(Step):
             raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
         given["step"] = Step(given["step"])
+    if "at" in given and given["at"] not in OPERATIONS:
+        raise UnknownNameError(f"nothing is asked for as {given['at']!r}; there are: {', '.join(OPERATIONS)}")
     if not 200 <= given.get("status", 200) <= 599:
         raise UnknownNameError("status is not from 200 to 599")
     return Options(**given)

@@ -79,6 +79,12 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": "5"}', "retry_after has the wrong type"),
         (b'{"vault": "contoso-one", "fault": "silent", "step": "wrap"}', "there is no step 'wrap'"),
         (b'{"vault": "contoso-one", "fault": "status", "status": 99}', "status is not from 200 to 599"),
+        (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "nothing is asked for as 'gt'; there are: challenge"),
+        (b'{"vault": "contoso-one", "scenario": "throttled", "retry_after": 5}', "a scenario takes no retry_after"),
+        (b'{"vault": "contoso-one", "fault": "key_disabled", "key": "TdeKy"}', "there is no key 'TdeKy'"),
+        (b'{"vault": "contoso-one", "fault": "key_disabled", "version": "0123"}', "there is no version '0123'"),
+        (b'{"authority": "login.microsoftonline.com", "fault": "silent", "key": "TdeKey"}', "only a fault of a vault"),
+        (b'{"graph": "graph.microsoft.cn", "fault": "silent"}', "there is no graph 'graph.microsoft.cn'"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_the_reason(simulator, curl, body, says):
