@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from exporter.config.model import Config
 from exporter.config.secrets import SecretUnreadableError
 from exporter.simulator import Simulator, chaos, story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
+from exporter.simulator.rereading import reread
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
 _PORT, _MANAGEMENT_PORT = 10443, 10378
@@ -121,6 +122,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         write_config(simulator, config, args.out)
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
+            simulator.on_reread = lambda: _reread(simulator, config, args.out)
         print(_READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
         playing = _playing(simulator, args)
         await stop.wait()
@@ -152,6 +154,12 @@ def _rewrite(simulator: Simulator, config: Config, out: Path) -> None:
     print(f"{written} was written again, because a route has changed: reload the exporter", flush=True)
 
 
+async def _reread(simulator: Simulator, config: Config, out: Path) -> Mapping[str, str]:
+    became = await reread(simulator, config)
+    write_config(simulator, config, out)  # the token of a service account, too, is good for another day
+    return became
+
+
 def _at_end_of_input(callback: Callable[[], None]) -> None:
     """Calls back when standard input ends: the pipe's other end is gone, and with it whoever started us."""
     loop = asyncio.get_running_loop()
@@ -180,6 +188,7 @@ break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidde
 all is well again:   curl -X DELETE {simulator.management_url}/sim/fault
 what can be broken:  curl {simulator.management_url}/sim/scenarios
 what it was asked:   curl {simulator.management_url}/sim/requests
+after a new secret:  curl -X POST {simulator.management_url}/sim/reread
 stop:                Ctrl-C"""
 
 

@@ -6,6 +6,7 @@ Not for: anything that the simulator's own object cannot do.
     GET /sim/state      what is served and what is broken        GET /sim/scenarios, /sim/faults   what can be broken
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
     DELETE /sim/fault   everything, or ?number=N, ?fault=NAME, ?vault=NAME
+    POST /sim/reread    the configuration's secret and certificate files, read again; what was accepted stays accepted
     GET /sim/requests   how often what was asked for
 
 The identity services of the exporter's host answer here, too (see `identity`).
@@ -68,6 +69,7 @@ class Management:
         app.router.add_get("/sim/requests", self._requests)
         self._identities.add_to(app)
         app.router.add_post("/sim/fault", self._set)
+        app.router.add_post("/sim/reread", self._reread)
         app.router.add_delete("/sim/fault", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -135,6 +137,12 @@ class Management:
         if any(one.fault.route is not None for one in active):
             answer["note"] = "the configuration was written again: reload the exporter to see it"
         return _answer(answer)
+
+    async def _reread(self, _request: web.Request) -> web.Response:
+        try:
+            return _answer({"credentials": dict(await self._simulator.reread())})
+        except UnknownNameError as error:
+            return _answer({"error": str(error)}, status=400)
 
     async def _clear(self, request: web.Request) -> web.Response:
         try:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
 from exporter.simulator.certificates import Certificates
-from exporter.simulator.estate import GRAPH_HOSTS, Estate, with_port
+from exporter.simulator.estate import GRAPH_HOSTS, Application, Estate, Vault, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.federation import ServiceAccounts
 from exporter.simulator.front import Front
@@ -51,6 +51,7 @@ class Simulator:
             raise ValueError(f"the simulator listens on loopback only, not on {host}")
         self.world = World(estate, clock)
         self.on_routes_changed: Callable[[], None] | None = None
+        self.on_reread: Callable[[], Awaitable[Mapping[str, str]]] | None = None
         self._address, self._port = host, port
         self._certificates = Certificates((*estate.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
@@ -171,6 +172,26 @@ class Simulator:
         if self.on_routes_changed is not None and before != self.connect_to:
             self.on_routes_changed()
         return cleared
+
+    def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
+        """Changes an application for good: its secrets, certificates, rights. By client id or by a credential's name.
+
+        `edit` must leave its client id. Tokens that were given stay good. Raises UnknownNameError.
+        """
+        self.world.change_application(name, edit)
+
+    def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
+        """Changes a vault for good: its keys, versions, secrets, permissions. `edit` must leave its host. Raises UnknownNameError."""
+        self.world.change_vault(name, edit)
+
+    async def reread(self) -> Mapping[str, str]:
+        """Reads the files of the configuration again, if there is one behind the estate: what became of each credential.
+
+        Raises UnknownNameError where there is none.
+        """
+        if self.on_reread is None:
+            raise UnknownNameError("this simulator was given no configuration that it could read again")
+        return await self.on_reread()
 
     def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
         """Where to set a fault of the wanted scope, given a vault or just that."""

@@ -1,7 +1,7 @@
 """The estate as it stands now: what was given, with the active faults applied.
 
-For: setting and clearing faults, and look-ups that see them. Nothing given is ever changed, so clearing a fault restores
-what was.
+For: setting and clearing faults, and look-ups that see them. A fault changes nothing that was given, so clearing it restores
+what was; what people change stays changed.
 Not for: protocols, the wire, or which faults exist (see `faulttable`).
 """
 
@@ -128,6 +128,20 @@ class World:
             for client_id, application in tenant.applications.items()
             for name in (client_id, client_id.replace("-", ""), *application.names)
         }
+
+    def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
+        """Puts what `edit` makes of an application in its place, for good; faults stay on top. Raises UnknownNameError."""
+        tenant_id, client_id = self.home_of(name)
+        tenant = self.estate.tenants[tenant_id]
+        changed = replace(tenant, applications={**tenant.applications, client_id: edit(tenant.applications[client_id])})
+        self.estate = replace(self.estate, tenants={**self.estate.tenants, tenant_id: changed})
+        self._forget_views()
+
+    def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
+        """Puts what `edit` makes of a vault in its place, for good; faults stay on top. Raises UnknownNameError."""
+        host = self.find(Scope.VAULT, name)
+        self.estate = replace(self.estate, vaults={**self.estate.vaults, host: edit(self.estate.vaults[host])})
+        self._forget_views()
 
     def home_of(self, name: str) -> tuple[str, str]:
         """Tenant id and client id of an application, by its client id or by a credential's name. Raises UnknownNameError."""
