@@ -1,0 +1,11 @@
+"""When credentials end: asks certificate files, Microsoft Graph and Key Vault at a pace of its own and remembers what they said.
+
+For: what `service` and the command line need of it.
+Not for: the choice among several secrets (see `core.expiry`), requests (see `keyvault`), showing dates.
+"""
+
+from exporter.expiry.asking import Asker
+from exporter.expiry.desk import ExpiryDesk, Ports
+from exporter.expiry.plan import Watched, watched
+
+__all__ = ["Asker", "ExpiryDesk", "Ports", "Watched", "watched"]
