@@ -64,6 +64,13 @@ def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
     )
     alone.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="where ca.pem and ekm.yml are written")
+    _add_places(alone)
+    _add_chaos(alone)
+    alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
+    alone.set_defaults(handler=simulate)
+
+
+def _add_places(alone: argparse.ArgumentParser) -> None:
     alone.add_argument(
         "--sim.port",
         dest="port",
@@ -81,6 +88,16 @@ def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         help=f"where faults are set; 0: any (default {_MANAGEMENT_PORT})",
     )
     alone.add_argument(
+        "--sim.arc-token-folder",
+        dest="arc_token_folder",
+        metavar="DIR",
+        type=Path,
+        help="answer as Azure Arc's agent, too, with its key files here (azure-identity wants /var/opt/azcmagent/tokens)",
+    )
+
+
+def _add_chaos(alone: argparse.ArgumentParser) -> None:
+    alone.add_argument(
         "--chaos", metavar="SECONDS", type=_seconds, help="every so many seconds, a scenario at random on a vault at random"
     )
     alone.add_argument(
@@ -90,8 +107,6 @@ def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser
         type=int,
         help="what happens: the same number, the same chaos (default: any)",
     )
-    alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
-    alone.set_defaults(handler=simulate)
 
 
 def simulate(args: argparse.Namespace) -> int:
@@ -111,7 +126,8 @@ def simulate(args: argparse.Namespace) -> int:
 
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
-    simulator = Simulator(estate_of(config), port=args.port, management_port=args.management_port)
+    ports = {"port": args.port, "management_port": args.management_port}
+    simulator = Simulator(estate_of(config), **ports, arc_token_folder=args.arc_token_folder)
     stop = asyncio.Event()
     hostos.on_stop(stop.set)
     await simulator.start()

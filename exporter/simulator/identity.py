@@ -64,6 +64,9 @@ class Identities:
         self._arc = None if arc_folder is None else _KeyFiles(arc_folder)
 
     def add_to(self, app: web.Application) -> None:
+        """Adds the three paths. Raises NotADirectoryError where the folder for Azure Arc is none."""
+        if self._arc is not None and not self._arc.folder.is_dir():
+            raise NotADirectoryError(f"no folder for the keys of Azure Arc: {self._arc.folder}")
         for service, path in PATHS.items():
             app.router.add_get(path, self._handler(service))
 
@@ -134,12 +137,12 @@ class _KeyFiles:
     """The files by which the agent of Azure Arc tells its own host's programs from others: each is good for one request."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._keys: dict[Path, str] = {}
 
     def make(self) -> Path:
         """Writes a key that its owner alone may read. Raises OSError."""
-        path, key = self._folder / f"{uuid4()}.key", secrets.token_urlsafe(48)
+        path, key = self.folder / f"{uuid4()}.key", secrets.token_urlsafe(48)
         path.touch(mode=0o600)
         path.write_text(key)
         self._keys[path] = key

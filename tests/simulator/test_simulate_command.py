@@ -3,6 +3,7 @@ import json
 import signal
 import socket
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -95,6 +96,24 @@ async def test_a_port_in_use_is_one_line(folder):
         code, out, err = await end(process)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "in use" in err
+
+
+async def test_a_folder_for_azure_arc_is_used_where_it_is_and_refused_where_it_is_not(folder):
+    missing = await end(await simulate(folder, "--sim.arc-token-folder", folder / "missing"))
+    assert (missing[0], "no folder for the keys of Azure Arc" in missing[2]) == (2, True)
+    (folder / "tokens").mkdir()
+    process = await simulate(folder, "--sim.arc-token-folder", folder / "tokens")
+    url = (await banner(process)).partition("management port: ")[2].partition("\n")[0]
+    status = await asyncio.to_thread(challenged, f"{url}/arc/metadata/identity/oauth2/token?api-version=2020-06-01&resource=x")
+    process.terminate()
+    assert (status, (await end(process))[0]) == (401, 0)
+
+
+def challenged(url):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=5)  # noqa: S310 - our own
+    caught.value.close()
+    return caught.value.code
 
 
 async def test_for_the_demo_it_ends_with_its_parent_and_takes_its_folder_along(tmp_path):
