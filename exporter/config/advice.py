@@ -1,7 +1,7 @@
 """What is allowed and yet worth a word: warnings about a configuration without a problem.
 
 For: one small function per kind of advice, each saying what to do.
-Not for: problems; anything that needs the network.
+Not for: problems; what stays unproven (`unproven`); anything that needs the network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from exporter.config.assemble import DEFAULT_MODULE, Declared, credentials_in_us
 from exporter.config.cost import vault_shares
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.config.problems import Spot
-from exporter.core.model import Mode, Vantage
+from exporter.config.unproven import beside, no_verdict
 
 BUDGET_SHARE = 0.01  # of what one vault takes: more than that is no longer nothing beside SQL Server's own work
 
 Advice = Iterator[tuple[Spot, str]]
-_WITH_A_SECRET = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)
+_WITH_A_SECRET = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate names its own end
+_NEEDS_A_TENANT = (*_WITH_A_SECRET, CredentialKind.CLIENT_CERTIFICATE)  # the others are told theirs by where they run
+_TENANT = "`az account show --query tenantId` shows it, and so does the label tenant of ekm_target_info"
 
 
 def advise(config: Config, declared: Declared, today: date) -> None:
@@ -33,7 +35,7 @@ def advise(config: Config, declared: Declared, today: date) -> None:
     used = credentials_in_use(config)
     for credential in config.credentials.values():
         section = declared.credentials[credential.name]
-        for key, message in _credential(credential, today, used=credential.name in used):
+        for key, message in _credential(credential, config, today, used=credential.name in used):
             if section is not None:
                 section.spot_of(key).warn(message)
     for name, message in _same(config):
@@ -52,8 +54,8 @@ def _budget(config: Config, declared: Declared) -> Advice:
     for vault, share in vault_shares(config).items():
         if share.ratio > BUDGET_SHARE:
             spot = declared.targets[share.targets[0]].spot_of("interval")
-            who = f"{_count(len(share.targets), 'target')} of {vault}"
-            yield spot, f"{who} would use up to {share.ratio:.1%} of what the vault takes: probe less often"
+            who = _count(len(share.targets), "target")
+            yield spot, f"{who} would use up to {share.ratio:.1%} of what {vault} takes: probe less often"
 
 
 def _unused(config: Config, declared: Declared) -> Advice:
@@ -66,21 +68,6 @@ def _unused(config: Config, declared: Declared) -> Advice:
 
 
 _Lines = Iterator[tuple[str, str]]  # key of the section, what to say there
-
-
-def _pin(target: Target, config: Config, _: date) -> _Lines:
-    if target.key_version is None and config.modules[target.module].mode is not Mode.CANARY:
-        where = "sys.dm_database_encryption_keys, or KeyUri in the registry of the SQL Server host, shows it"
-        yield "key", f"no version, so no verdict whether SQL Server could open its databases: write NAME/VERSION ({where})"
-
-
-def _verdict(target: Target, config: Config, _: date) -> _Lines:
-    kind = config.credentials[target.credential].kind
-    if kind is CredentialKind.MANAGED_IDENTITY and config.settings.vantage is Vantage.CENTRAL:
-        message = "a managed identity belongs to its host, so there is no verdict from elsewhere"
-        yield "credential", f"{message}: run on the SQL Server's host with vantage: sql_host"
-    if target.key_version is not None and config.modules[target.module].mode is Mode.READ_ONLY:
-        yield "module", "mode read_only never unwraps, so the verdict can be no or unknown, never yes"
 
 
 def _path(target: Target, config: Config, _: date) -> _Lines:
@@ -100,30 +87,24 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
             yield "retained", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
 
 
-def _not_acted_on(target: Target, config: Config, _: date) -> _Lines:
-    """What may be written and is not probed: said, so that nobody relies on it."""
-    if target.next_credential is not None:
-        yield "next_credential", "is not probed by this version: try it with `probe --credential`"
-    if target.retained:
-        yield "retained", "is not probed by this version"
-    if target.recovery_vault is not None:
-        yield "recovery_vault", "is not probed by this version"
-    if config.modules[target.module].expect_path is not ExpectPath.ANY:
-        yield "module", "its expect_path is not checked by this version"
+_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _dates, beside)
 
 
-_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (_pin, _verdict, _path, _dates, _not_acted_on)
-
-
-def _credential(credential: Credential, today: date, *, used: bool) -> _Lines:
+def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> _Lines:
     if credential.expires_on is not None and credential.expires_on < today:
         yield "expires_on", f"{credential.expires_on} has passed: correct the date if there is a new secret"
-    for key in ("graph_credential", "key_vault_secret"):
-        if getattr(credential, key) is not None:
-            yield key, "is not asked by this version: write expires_on"
-    sources = (credential.expires_on, credential.graph_credential, credential.key_vault_secret)
-    if used and credential.kind in _WITH_A_SECRET and not any(source is not None for source in sources):
-        yield "expires_on", "nobody knows when the secret ends: write expires_on"
+    if used and credential.kind in _WITH_A_SECRET and not _knows_its_end(credential):
+        yield "expires_on", "nobody knows when the secret ends: write expires_on, graph_credential or key_vault_secret"
+    asker = config.credentials.get(credential.graph_credential or "")
+    if asker is not None and asker.kind in _NEEDS_A_TENANT and not (asker.tenant_id or credential.tenant_id):
+        yield (
+            "graph_credential",
+            f"Microsoft Graph names no tenant, and neither does {asker.name}: write tenant_id there ({_TENANT})",
+        )
+
+
+def _knows_its_end(credential: Credential) -> bool:
+    return any(source is not None for source in (credential.expires_on, credential.graph_credential, credential.key_vault_secret))
 
 
 def _same(config: Config) -> Iterator[tuple[str, str]]:

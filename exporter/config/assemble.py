@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from exporter.config.conflicts import check_askers, check_target
 from exporter.config.credentials import build_credential
 from exporter.config.gather import Gathered
 from exporter.config.model import Config, Module, Target
@@ -44,6 +45,7 @@ def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Dec
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
     targets = [build_target(written, globals_) for written in _declare_targets(parts, declared)]
+    check_askers(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
     modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
     if problems.errors:
@@ -90,6 +92,7 @@ def _declare_targets(parts: list[Section], declared: Declared) -> Iterator[Writt
             if name is not None and declared.targets.setdefault(name, written) is not written:
                 first = declared.targets[name].own.spot_of("name")
                 section.spot_of("name").error(f"another target has this name, at {first.where}")
+            check_target(written)
             yield written
     unreadable = any(part.written("targets") and part.get("targets") != [] for part in parts)
     if not count and not unreadable and declared.complete:
@@ -104,9 +107,6 @@ def _check_references(parts: list[Section], declared: Declared) -> None:
             reference = section.get(name)
             if isinstance(reference, str) and reference not in known[kind] and kind not in unreadable and declared.complete:
                 section.spot_of(name).error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
-    for name, written in declared.credentials.items():
-        if written is not None and written.get("graph_credential") == name:
-            written.spot_of("graph_credential").error("a credential cannot ask for itself: name another one")
 
 
 def _referring(parts: list[Section]) -> Iterator[Section]:

@@ -1,16 +1,21 @@
 """Warnings: said once, where something can be done about it, and not where all is well."""
 
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from exporter.config import load
+from exporter.config.unproven import NO_VERDICT
+from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
+from exporter.core.verdict import WHY, judge
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
 QUIET = "global: {connector_generation: classic}\n"
 MANAGED = "credentials: {c: {type: workload_identity}}\n"
+SECRET = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
 TARGET = "{name: a, vault: contoso, key: k/1, credential: c}"
 
 
@@ -48,41 +53,87 @@ def test_a_generation_that_a_target_declares_is_declared(warnings):
 
 def test_a_key_without_a_version_has_no_verdict_unless_nobody_asked_for_one(warnings):
     targets = "{name: a, vault: contoso, key: k, credential: c}, {name: b, vault: contoso, key: p, credential: c, module: m}"
-    [warning] = warnings(f"{QUIET}{MANAGED}modules: {{m: {{mode: canary}}}}\ntargets: [{targets}]\n")
-    assert warning.startswith("ekm.yml:4:42: targets[0].key: no version, so no verdict")
-    assert "sys.dm_database_encryption_keys" in warning
-    assert "KeyUri" in warning
+    pin, canary = warnings(f"{QUIET}{MANAGED}modules: {{m: {{mode: canary}}}}\ntargets: [{targets}]\n")
+    assert pin.startswith("ekm.yml:4:42: targets[0].key: no version, so no verdict")
+    assert "sys.dm_database_encryption_keys" in pin
+    assert "KeyUri" in pin
+    assert canary.startswith("ekm.yml:4:118: targets[1].module: mode canary never gives a verdict")
 
 
-@pytest.mark.parametrize(
-    ("settings", "kind", "module", "starts"),
-    [
-        ("", "managed_identity", "{}", "ekm.yml:5:57: targets[0].credential: a managed identity belongs to its host"),
-        (", vantage: sql_host", "managed_identity", "{}", None),
-        ("", "workload_identity", "{mode: read_only}", "ekm.yml:4:11: targets[0].module: mode read_only never unwraps"),
-    ],
-)
-def test_whatever_prevents_a_verdict_is_said(settings, kind, module, starts, warnings):
-    text = (
-        f"global: {{connector_generation: classic{settings}}}\ncredentials: {{c: {{type: {kind}}}}}\n"
-        f"modules: {{default: {module}}}\ntargets:\n        - {TARGET}\n"
-    )
-    found = warnings(text)
-    assert len(found) == (starts is not None)
-    if starts:
-        assert starts.partition(": ")[2] in found[0]
+def test_whatever_in_a_configuration_prevents_a_verdict_is_said_with_the_way_to_get_one(warnings):
+    everything_ok = [StepResult(step=step, outcome=Outcome.OK) for step in Step]
+    caused = set()
+    for pinned, mode, managed, vantage in product((True, False), Mode, (True, False), Vantage):
+        why = judge(everything_ok, pinned=pinned, mode=mode, managed_identity=managed, vantage=vantage, unwrapped=True).why
+        kind = "managed_identity" if managed else "workload_identity"
+        target = TARGET if pinned else TARGET.replace("k/1", "k")
+        said = warnings(
+            f"global: {{connector_generation: classic, vantage: {vantage}}}\ncredentials: {{c: {{type: {kind}}}}}\n"
+            f"modules: {{default: {{mode: {mode}}}}}\ntargets: [{target}]\n"
+        )
+        if why == "ready":
+            assert said == []
+            continue
+        caused.add(why)
+        assert [line for line in said if NO_VERDICT[why].says in line], (pinned, mode, managed, vantage)
+    assert caused == set(NO_VERDICT)
+    assert caused < set(WHY)
 
 
 def test_the_end_of_a_secret_that_nobody_knows_and_one_that_has_passed(warnings):
-    secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
     credentials = (
-        f"credentials:\n  c: {{{secret}}}\n  d: {{{secret}, expires_on: 2026-05-31}}\n  e: {{{secret}, expires_on: 2026-06-01}}\n"
+        f"credentials:\n  c: {{{SECRET}}}\n  d: {{{SECRET}, expires_on: 2026-05-31}}\n  e: {{{SECRET}, expires_on: 2026-06-01}}\n"
     )
     targets = "".join(f"  - {{name: {n}, vault: contoso, key: k/1, credential: {n}}}\n" for n in "cde")
     assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
-        "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: write expires_on",
+        (
+            "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: "
+            "write expires_on, graph_credential or key_vault_secret"
+        ),
         "ekm.yml:4:124: credentials.d.expires_on: 2026-05-31 has passed: correct the date if there is a new secret",
     ]
+
+
+@pytest.mark.parametrize(
+    ("credential", "unknown"),
+    [
+        (SECRET, True),
+        ("type: connector_secret, secret_env: EKM_TEST_CONNECTOR", True),
+        (f"{SECRET}, graph_credential: asker", False),
+        (f"{SECRET}, key_vault_secret: 'https://ops.vault.azure.net/secrets/c'", False),
+        ("type: client_certificate, client_id: 66666666-7777-8888-9999-000000000000, certificate_file: ekm.yml", False),
+        ("type: managed_identity", False),
+        ("type: workload_identity", False),
+    ],
+)
+def test_nobody_knows_the_end_of_a_secret_that_no_source_tells(credential, unknown, warnings):
+    asker = "asker: {type: workload_identity}"
+    said = warnings(f"{QUIET}credentials: {{c: {{{credential}}}, {asker}}}\ntargets: [{TARGET}]\n")
+    assert [line for line in said if "nobody knows" in line] == said[: int(unknown)]
+    assert len([line for line in said if "nobody knows" in line]) == unknown
+
+
+def test_the_end_of_who_asks_for_ends_matters_too(warnings):
+    credentials = f"{{c: {{{SECRET}, graph_credential: g, tenant_id: a.test}}, g: {{{SECRET}, tenant_id: a.test}}}}"
+    [warning] = warnings(f"{QUIET}credentials: {credentials}\ntargets: [{TARGET}]\n")
+    assert "credentials.g.expires_on: nobody knows" in warning
+
+
+@pytest.mark.parametrize(
+    ("watched", "asker", "missing"),
+    [
+        ("", f"{SECRET}, expires_on: 2030-01-01", True),
+        (", tenant_id: a.test", f"{SECRET}, expires_on: 2030-01-01", False),
+        ("", f"{SECRET}, expires_on: 2030-01-01, tenant_id: a.test", False),
+        ("", "type: managed_identity", False),
+        ("", "type: workload_identity", False),
+    ],
+)
+def test_graph_has_no_challenge_that_names_a_tenant(watched, asker, missing, warnings):
+    credentials = f"{{c: {{{SECRET}, graph_credential: g{watched}}}, g: {{{asker}}}}}"
+    said = warnings(f"{QUIET}credentials: {credentials}\ntargets: [{TARGET}]\n")
+    assert [".graph_credential: Microsoft Graph names no tenant" in line for line in said] == [True] * missing
+    assert all("az account show" in line for line in said)
 
 
 def test_what_nothing_uses(warnings):
@@ -113,21 +164,36 @@ def test_dates_that_nobody_corrected(warnings):
     assert [warning.partition("targets[0].")[2] for warning in warnings(f"{QUIET}{MANAGED}targets: [{target}]\n")] == [
         "backup_on: lies in the future",
         "retained: k was needed until 2026-05-31: take it out, or correct the date",
-        "retained: is not probed by this version",
     ]
 
 
-def test_what_may_be_written_and_is_not_acted_on_is_said(warnings):
-    secret = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
-    credentials = f"credentials:\n  c: {{{secret}, graph_credential: d}}\n  d: {{type: workload_identity}}\n"
-    target = "{name: a, vault: contoso, key: k/1, credential: c, next_credential: d, recovery_vault: contoso-dr}"
-    said = warnings(f"{QUIET}{credentials}modules: {{default: {{expect_path: public}}}}\ntargets: [{target}]\n")
-    assert sorted(line.split(": ")[1].rpartition(".")[2] for line in said if "this version" in line) == [
-        "graph_credential",
-        "module",
-        "next_credential",
-        "recovery_vault",
-    ]
+BESIDE = "next_credential: n, recovery_vault: contoso-dr, retained: [{key: k/2}]"
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "beside", "said"),
+    [
+        ("full", "k/1", BESIDE, {}),
+        ("read_only", "k/1", BESIDE, dict.fromkeys(("next_credential", "recovery_vault", "retained"), "can only say no")),
+        ("canary", "k/1", BESIDE, dict.fromkeys(("recovery_vault", "retained"), "nothing of SQL Server's backups")),
+        ("full", "k", "recovery_vault: contoso-dr", {"recovery_vault": "the newest in the target's vault"}),
+        ("full", "k/1", "retained: [{key: K/1}]", {"retained": "K/1 is what the probe itself tests"}),
+        ("full", "k/1", "retained: [{key: k/1, credential: n}, {key: k/1, vault: other}, {key: k/2}]", {}),
+    ],
+)
+def test_what_is_looked_at_beside_and_can_say_less_than_it_seems(mode, key, beside, said, warnings):
+    credentials = "credentials: {c: {type: workload_identity}, n: {type: workload_identity}}\n"
+    target = f"{{name: a, vault: contoso, key: {key}, credential: c, {beside}}}"
+    found = warnings(f"{QUIET}{credentials}modules: {{default: {{mode: {mode}}}}}\ntargets: [{target}]\n")
+    split = [line.partition("targets[0].")[2].partition(": ") for line in found]
+    about = {field: what for field, _, what in split if field in ("next_credential", "retained", "recovery_vault")}
+    assert about.keys() == said.keys()
+    assert all(words in about[field] for field, words in said.items())
+
+
+def test_all_that_may_be_written_is_acted_on():
+    messages = [warning.message for warning in load(GOOD / "everything.yml", today=TODAY).warnings]
+    assert not [message for message in messages if "this version" in message]
 
 
 @pytest.mark.parametrize(("no_proxy", "said"), [("[]", 1), ("[.vault.azure.net]", 0), ("['*']", 0), ("[other.net]", 1)])
@@ -143,7 +209,7 @@ def test_a_configuration_that_would_use_more_than_a_hundredth_of_a_vault(warning
     # a probe is two reads of 4000 and two key operations of 500 in ten seconds: 0.45 % at one probe in 10 s
     assert warnings(text.replace("classic}", "classic, interval: 60s}")) == [
         (
-            "ekm.yml:4:5: targets[0].interval: 14 targets of contoso.vault.azure.net would use up to 1.0% of what the vault takes: "
+            "ekm.yml:4:5: targets[0].interval: 14 targets would use up to 1.0% of what contoso.vault.azure.net takes: "
             "probe less often"
         )
     ]

@@ -1,0 +1,67 @@
+"""What contradicts itself: a staged credential that is the current one, a copy of the key in the vault it is a copy of.
+
+For: problems that two fields make together, each with a sentence that says what to do.
+Not for: names that nobody declared and names declared twice (`assemble`), what is allowed and yet worth a word (`advice`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter.config.sections import Section
+from exporter.config.targets import Written
+
+# From a field of a target that names a credential to what that credential is there.
+_PROBING = {
+    "credential": "the credential",
+    "next_credential": "the staged credential",
+    "recovery_credential": "the recovery credential",
+}
+
+
+def check_target(written: Written) -> None:
+    """Reports at the field that would have to change."""
+    if _same(written, "next_credential", "credential"):
+        written.spot_of("next_credential").error("is the credential itself: name its successor, or take it out")
+    if _same(written, "recovery_vault", "vault"):
+        written.spot_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")
+    first: dict[tuple[str, str | None, str], Section] = {}
+    for section in written.get("retained") or ():
+        vault = section.get("vault") or written.get("vault")
+        if section.get("key") is None or vault is None:
+            continue
+        name, version = section.get("key")
+        other = first.setdefault((name.lower(), (version or "").lower(), vault), section)
+        if other is not section:
+            section.spot.error(f"the same key version in the same vault as {other.spot.path}: take one of them out")
+
+
+def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str, Written]) -> None:
+    """Who asks when a credential ends must not be able to do more than that."""
+    users = dict(_users(targets))
+    for name, section in credentials.items():
+        if section is None:
+            continue
+        graph = section.get("graph_credential")
+        if graph == name:
+            section.spot_of("graph_credential").error("a credential cannot ask for itself: name another one")
+        elif graph in users:
+            told = f"is {users[graph]}: give Graph an identity of its own that cannot read keys"
+            section.spot_of("graph_credential").error(told)
+        if section.written("key_vault_credential") and not section.written("key_vault_secret"):
+            section.spot_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
+
+
+def _same(written: Written, one: str, other: str) -> bool:
+    return written.get(one) is not None and written.get(one) == written.get(other)
+
+
+def _users(targets: Mapping[str, Written]) -> Iterator[tuple[str, str]]:
+    """(credential, what it is for one of the targets), the first target last, so that it is the one that is named."""
+    for target, written in reversed(list(targets.items())):
+        for section in written.get("retained") or ():
+            if section.get("credential") is not None:
+                yield section.get("credential"), f"the credential of a retained key of {target}"
+        for field, role in _PROBING.items():
+            if written.get(field) is not None:
+                yield written.get(field), f"{role} of {target}"
