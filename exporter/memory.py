@@ -1,4 +1,4 @@
-"""The state of all targets, with or without a directory in which it outlives a restart.
+"""The state of all targets and credentials, with or without a directory in which it outlives a restart.
 
 For: one place that both takes a report in and keeps what should not be forgotten.
 Not for: what is kept (see `snapshots`), or how files are written (see `statefiles`).
@@ -15,7 +15,7 @@ from exporter.core.model import ProbeReport
 from exporter.logs import fields
 from exporter.snapshots import DamagedError, restore, snapshot
 from exporter.state import State, TargetRecord
-from exporter.statefiles import Kind, StateFiles
+from exporter.statefiles import Document, Kind, StateFiles
 from exporter.threads import DaemonPool
 
 _log = logging.getLogger(__name__)
@@ -59,6 +59,14 @@ class Memory:
         if self._files is not None:
             self._files.put(Kind.TARGET, target.name, snapshot(record))
         return record
+
+    def recall_credential(self, name: str) -> Document | None:
+        """What an earlier process kept of a credential. Blocks on a small file."""
+        return None if self._files is None else self._files.load(Kind.CREDENTIAL, name)
+
+    def keep_credential(self, name: str, document: Document) -> None:
+        if self._files is not None:
+            self._files.put(Kind.CREDENTIAL, name, document)
 
     async def aclose(self) -> None:
         if self._files is not None:

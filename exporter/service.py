@@ -18,7 +18,9 @@ from exporter import __version__, hostos
 from exporter.beside import plans
 from exporter.config.model import Config, Target
 from exporter.core.beside import Look
+from exporter.core.expiry import CredentialEnd
 from exporter.core.model import ProbeReport
+from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
 from exporter.looker import Looker
@@ -98,6 +100,16 @@ class Service:
         self._looker = Looker(
             self._prober.look, on_look=self._looked, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
         )
+        self._expiry = ExpiryDesk(
+            self.config,
+            Asker(self.config, requested=self.recorder.requested, tenant_of=self._tenant_of),
+            Ports(
+                looked_up=self.recorder.credential_looked_up,
+                bug=self._bug,
+                recall=self._memory.recall_credential,
+                keep=self._memory.keep_credential,
+            ),
+        )
         self._requests = asyncio.Semaphore(concurrency)
         self._web = WebServer(create_app(self, options.web), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
@@ -114,6 +126,8 @@ class Service:
             self.recorder.add_target(target, self.config.modules[target.module])
             known = self._memory.recall(target)
             self.recorder.recall(target.name, known)
+        self._expiry.recall()
+        self._expiry.start()
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
@@ -129,6 +143,7 @@ class Service:
             self._sweeper.cancel()
         await self._scheduler.aclose()
         await self._looker.aclose()
+        await self._expiry.aclose()
         await self._web.stop()
         await self._prober.aclose()
         await self._memory.aclose()
@@ -142,6 +157,14 @@ class Service:
 
     def record_of(self, target: str) -> TargetRecord | None:
         return self._memory.state.get(target)
+
+    def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
+        """What each source says of when a credential of the configuration ends."""
+        return self._expiry.ends_of(name)
+
+    def _tenant_of(self, target: str) -> str | None:
+        record = self.record_of(target)
+        return None if record is None else record.tenant
 
     async def probe(
         self,

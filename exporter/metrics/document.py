@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from exporter.core.expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.metrics.instruments import ASKED, SKIP_REASONS
@@ -122,7 +123,7 @@ def _values() -> str:
         "phase": Phase,
         "what": PATH_PARTS,
         "role": ("current",),
-        "source": ("declared", "certificate"),
+        "source": Source,
         "endpoint` of `ekm_exporter_requests_total": ASKED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,

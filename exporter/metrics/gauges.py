@@ -7,18 +7,21 @@ Not for: counters (see `tally`), keeping values from one probe to the next (see 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from typing import Protocol
 
-from exporter.config.model import Config, Credential, ExpectPath, Module, Target
+from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, ConnectorError
 from exporter.core.endpoints import cloud_of
+from exporter.core.expiry import Source, start_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.metrics.lines import Sample
 
 # By family name.
 Values = dict[str, list[Sample]]
+
+# Nothing of these ends by itself, as far as anybody here can know: not knowing an end is no gap.
+_WITHOUT_AN_END = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT})
 
 
 class Standing(Protocol):
@@ -58,7 +61,7 @@ def of_config(config: Config, target: Target, module: Module, tenant: str | None
     }
     return {
         "ekm_probe_interval_seconds": _one(target.interval),
-        "ekm_key_backup_timestamp_seconds": _one(start_of(target.backup_on)),
+        "ekm_key_backup_timestamp_seconds": _one(None if target.backup_on is None else start_of(target.backup_on)),
         "ekm_target_info": [(tuple(info.items()), 1.0)],
         "ekm_instance_info": [(instance, 1.0) for instance in dict.fromkeys(tuple(each.items()) for each in target.instances)],
     }
@@ -129,13 +132,17 @@ def path_as_expected(vault: VaultHeaders, expected: ExpectPath) -> bool | None:
     return vault.connection == expected
 
 
-def of_credential(credential: Credential, looked_up: Mapping[str, float]) -> Values:
-    """When a credential ends: as declared, and by the sources that were `looked_up` (Unix times)."""
-    declared = start_of(credential.expires_on)
-    known = dict(looked_up) if declared is None else {"declared": declared, **looked_up}
+def of_credential(credential: Credential, looked_up: Mapping[Source, tuple[float | None, float]]) -> Values:
+    """When a credential ends, as declared and by the sources `looked_up`: the end, if there is one, and when they said so."""
+    declared = {} if credential.expires_on is None else {Source.DECLARED: start_of(credential.expires_on)}
+    told = {source: end for source, (end, _) in looked_up.items() if end is not None}
+    ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **told}.items()]
     return {
-        "ekm_credential_expiry_timestamp_seconds": [((("source", source),), at) for source, at in known.items()],
-        "ekm_credential_expiry_known": _one(bool(known)),
+        "ekm_credential_expiry_timestamp_seconds": ends,
+        "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.kind not in _WITHOUT_AN_END else None),
+        "ekm_credential_expiry_lookup_last_success_timestamp_seconds": [
+            ((("source", source),), at) for source, (_, at) in looked_up.items()
+        ],
     }
 
 
@@ -185,11 +192,6 @@ def of_requested_probe(report: ProbeReport) -> Values:
         "probe_success": _one(report.success),
         "probe_duration_seconds": _one(report.duration),
     }
-
-
-def start_of(day: date | None) -> float | None:
-    """Midnight UTC at the day's start, as a Unix time."""
-    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def _one(value: float | None) -> list[Sample]:

@@ -7,11 +7,13 @@ Not for: how values are found (see `tally`, `known`, `gauges`, `budget`), bytes 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from exporter.config.assemble import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.catalogue import CATALOGUE
+from exporter.core.expiry import Source
 from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
 from exporter.metrics import gauges, looks
 from exporter.metrics.budget import Budget, has_limits
@@ -89,7 +91,7 @@ class Recorder(Instruments):
         self._kept: dict[str, _Kept] = {}
         self._ties = Ties()
         self._budgets: dict[str, Budget] = {}
-        self._looked_up: dict[str, dict[str, float]] = {}
+        self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
         for error in CATALOGUE:
             if error.observable:
                 self._show(str(error.code), Base.of(("code", str(error.code))), gauges.of_error(error))
@@ -170,9 +172,12 @@ class Recorder(Instruments):
         if name in self._kept:
             self._show_target(self._kept[name], {"ekm_vault_side_ready": []})
 
-    def credential_expires(self, credential: str, source: str, at: float) -> None:
-        """A source looked up when a credential ends (Unix time). The last known answer stays until another one comes."""
-        self._looked_up.setdefault(credential, {})[source] = at
+    def credential_looked_up(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
+        """A source said at `at` when a credential ends (Unix times), None for one of which it knows no end.
+
+        Shown until another answer comes: a failed look-up is not told.
+        """
+        self._looked_up.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
@@ -247,13 +252,7 @@ class Recorder(Instruments):
 
     def _tie(self, target: Target) -> None:
         """Shares what this target needs, and lets go of what it alone needed before a reload."""
-        used = {
-            target.credential,
-            target.next_credential,
-            target.recovery_credential,
-            *(old.credential for old in target.retained),
-        }
-        credentials = sorted(name for name in used if name is not None)
+        credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._ties.replace(target.name, Scope.CREDENTIAL, credentials))
         self._ties.add(target.name, Scope.VAULT, target.vault)
         for name in credentials:

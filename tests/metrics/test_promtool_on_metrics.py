@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from exporter.config.model import Module
+from exporter.core.expiry import Source
 from exporter.core.model import Step
 from exporter.metrics.document import EXAMPLES
 from tests.metrics.scenes import (
@@ -45,7 +46,7 @@ def lived():
     recorder.record(a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)), Standing())
     recorder.record(a_report("b", steps=[refused()], ready=False), Standing(consecutive_failures=1, next_probe_at=START))
     recorder.record(a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), Standing(last_success_at=START))
-    recorder.credential_expires("sql-prod", "certificate", START)
+    recorder.credential_looked_up("sql-prod", Source.CERTIFICATE, START, START)
     return recorder
 
 
