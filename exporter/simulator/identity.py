@@ -58,7 +58,7 @@ class Asked:
 class Identities:
     """`grant` takes a request that may have a token and gives v1's answer, status 400 for an identity that the host has not."""
 
-    def __init__(self, grant: Callable[[Asked], Answer], count: Callable[[str, int], None], arc_folder: Path | None) -> None:
+    def __init__(self, grant: Callable[[Asked], Answer], count: Callable[[str, Answer], None], arc_folder: Path | None) -> None:
         self._grant = grant
         self._count = count
         self._arc = None if arc_folder is None else _KeyFiles(arc_folder)
@@ -78,7 +78,7 @@ class Identities:
     def _handler(self, service: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             answer = self.answer(Asked(service, request.headers, request.query))
-            self._count(service, answer.status)
+            self._count(service, answer)
             return await deliver(request, answer)
 
         return handle

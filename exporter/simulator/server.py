@@ -54,7 +54,7 @@ class Services:
             operation, answer = "graph", self._ask_graph(exchange)
         else:
             operation, answer = "other", Answer(status=421, body=b"the simulator serves no such host\n")
-        self.requests[exchange.host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
+        self._count(exchange.host, operation, answer)
         return await deliver(request, answer)
 
     def grant_identity(self, asked: Asked) -> Answer:
@@ -64,8 +64,11 @@ class Services:
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
         return self._world.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
 
-    def count_identity(self, service: str, status: int) -> None:
-        self.requests["identity", service, status] += 1
+    def count_identity(self, service: str, answer: Answer) -> None:
+        self._count("identity", service, answer)
+
+    def _count(self, host: str, operation: str, answer: Answer) -> None:
+        self.requests[host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
 
     def _ask_graph(self, exchange: Exchange) -> Answer:
         return self._world.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
