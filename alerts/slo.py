@@ -1,0 +1,112 @@
+"""How many failures a window must hold before a rule may fire, so that chance alone hardly ever makes it fire.
+
+For: the burn rates and windows of the service level, and the arithmetic of false pages, in plain binomials: a probe of a healthy
+target fails by chance with probability `RANDOM`, each on its own.
+Not for: PromQL (see the template), other durations and thresholds (see `values`), texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+OBJECTIVE: Final = 0.995  # of probes with a verdict, ready
+PERIOD_DAYS: Final = 30
+
+RANDOM: Final = 0.001  # of the probes of a healthy target fail, by chance
+TARGETS: Final = 5000
+FALSE_PER_YEAR: Final = 1.0  # that a rule may fire by chance, on all of these targets together
+INTERVALS: Final = range(15, 301)  # seconds from one probe to the next for which that is kept
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+YEAR: Final = 365 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """One pair of windows, in seconds: the budget is spent `rate` times as fast as it lasts, in both."""
+
+    rate: float
+    long: int
+    short: int
+
+    @property
+    def bad_ratio(self) -> float:
+        """The share of bad probes above which the rule may fire."""
+        return self.rate * (1 - OBJECTIVE)
+
+    @property
+    def spent(self) -> float:
+        """The share of the period's budget that is gone after the long window at this rate."""
+        return self.rate * self.long / (PERIOD_DAYS * DAY)
+
+
+FAST: Final = (Burn(14.4, HOUR, 5 * MINUTE), Burn(6, 6 * HOUR, 30 * MINUTE))
+SLOW: Final = (Burn(3, DAY, 2 * HOUR), Burn(1, 3 * DAY, 6 * HOUR))
+
+
+def needed(probes: int, ratio: float, least: int) -> int:
+    """How many of `probes` must fail for more than `ratio` of them, and at least `least`, to have failed."""
+    return max(math.floor(probes * ratio + 1e-9) + 1, least)
+
+
+def false_per_year(interval: float, window: float, failures: int, *, random: float = RANDOM, targets: int = TARGETS) -> float:
+    """How often a year a window comes to hold `failures` by chance, on all targets together; an upper bound.
+
+    It comes to hold them when a probe fails and `failures - 1` of the others in its window have. `interval` and `window` are
+    in seconds. Failures that hang together are counted more than once, so the true number of pages is smaller.
+    """
+    probes = round(window / interval)
+    if failures > probes:
+        return 0.0
+    among_others = math.comb(probes - 1, failures - 1) * random ** (failures - 1) * (1 - random) ** (probes - failures)
+    return targets * YEAR / interval * random * among_others
+
+
+@cache
+def least_failures(window: int, ratio: float) -> int:
+    """The least number of failures for a rule with this window (seconds) and share of bad probes, whatever the interval."""
+    return next(
+        least
+        for least in range(1, window)
+        if all(
+            false_per_year(interval, window, needed(round(window / interval), ratio, least)) <= FALSE_PER_YEAR
+            for interval in INTERVALS
+        )
+    )
+
+
+def longest_interval(window: int, ratio: float) -> int:
+    """Seconds: with a longer interval the window holds fewer probes than must fail, and the rule never fires."""
+    return window // least_failures(window, ratio)
+
+
+def seconds_to_fire(interval: float, window: int, ratio: float) -> float:
+    """How long every probe must fail until the rule fires, at a target that was well before."""
+    return interval * needed(round(window / interval), ratio, least_failures(window, ratio))
+
+
+def in_a_row(interval: float, run: int, *, random: float = RANDOM, targets: int = TARGETS) -> float:
+    """How often a year `run` probes in a row fail by chance, on all targets together."""
+    return targets * YEAR / interval * random**run * (1 - random)
+
+
+def rows(intervals: Iterable[int] = (15, 60, 300)) -> list[tuple[Burn, int, int, int, float, float]]:
+    """The arithmetic as a table: the pair of windows, the interval, the least and the needed number of failures, false alarms a
+    year, seconds to fire.
+    """
+    return [
+        (
+            burn,
+            interval,
+            least_failures(burn.long, burn.bad_ratio),
+            failures := needed(burn.long // interval, burn.bad_ratio, least_failures(burn.long, burn.bad_ratio)),
+            false_per_year(interval, burn.long, failures),
+            seconds_to_fire(interval, burn.long, burn.bad_ratio),
+        )
+        for burn in (*FAST, *SLOW)
+        for interval in intervals
+    ]
