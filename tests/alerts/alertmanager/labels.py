@@ -1,0 +1,73 @@
+"""The labels that the alerts of ekm.rules.yml carry, and the matchers by which alertmanager.yml chooses among them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_EXPORTER = ("job", "instance")
+_TARGET = ("target", "vault", *_EXPORTER)
+_MAYBE = ("credential", "team", "env", "region")
+_CREDENTIAL = ("credential", *_EXPORTER)
+_OWNED = ("team", "env")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`always` is there whatever happens, `maybe` depends on the configuration and on the job being scraped."""
+
+    name: str
+    severity: str
+    always: tuple[str, ...] = ()
+    maybe: tuple[str, ...] = ()
+
+    def sample(self, *, maybe: bool = True, **other: str) -> dict[str, str]:
+        """The labels of one such alert: each with its own name as its value, but for those that are given."""
+        labels = (*self.always, *(self.maybe if maybe else ()))
+        return {"alertname": self.name, "severity": self.severity, **{name: f"a-{name}" for name in labels}, **other}
+
+
+def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], names: str) -> Iterator[Alert]:
+    return (Alert(name, severity, always, maybe) for name in names.split())
+
+
+TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
+    EkmErrorBudgetBurnsFast"""
+TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmKeyExpires EkmKeyExpired EkmKeyDisabled EkmKeyUnsupported
+    EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoveryProofOld EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
+    EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring"""
+
+ALERTS: Mapping[str, Alert] = {
+    alert.name: alert
+    for alert in (
+        *_alerts("critical", _TARGET, _MAYBE, TARGET_PAGES),
+        *_alerts("critical", (*_CREDENTIAL, "scope"), _OWNED, "EkmCredentialRefused EkmCredentialExpired"),
+        *_alerts("critical", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn1Day"),
+        *_alerts("critical", (*_CREDENTIAL, "scope"), (), "EkmCredentialForbidden"),
+        *_alerts("critical", (*_EXPORTER, "scope"), (), "EkmEntraUnavailable EkmEgressDown EkmEveryProbeStale"),
+        *_alerts("critical", ("region", *_EXPORTER, "scope"), (), "EkmRegionDown"),
+        *_alerts("critical", ("job", "scope"), ("instance",), "EkmExporterDown"),
+        *_alerts("warning", _TARGET, _MAYBE, TARGET_TICKETS),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn14Days"),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown"),
+        *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
+        *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
+        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),
+        *_alerts("info", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn30Days"),
+        *_alerts("info", (), (), "EkmWatchdog"),
+    )
+}
+
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
+
+
+def matches(matchers: list[str], labels: Mapping[str, str]) -> bool:
+    """As Alertmanager has it: all must hold, a label that is missing is empty, a regular expression covers the whole value."""
+    for matcher in matchers:
+        parts = _MATCHER.fullmatch(matcher)
+        assert parts, matcher
+        name, operator, wanted = parts.groups()
+        value = labels.get(name, "")
+        equal = value == wanted if operator in ("=", "!=") else bool(re.fullmatch(wanted, value))
+        if equal == operator.startswith("!"):
+            return False
+    return True
