@@ -67,7 +67,7 @@ async def the_next_one_is_staged_and_promoted(scene):
     assert said.value("ekm_credential_usable", credential="staged", role="next") == 1
     said = await scene.probes(1)
     assert said.ready == 1
-    await scene.survive(credential="staged", recovery_credential="staged")
+    await scene.survive(retired="now", credential="staged", recovery_credential="staged")
     said = await scene.probes(2)
     assert (said.ready, said.value("ekm_credential_usable", role="next")) == (1, None)
     assert said.value("ekm_credential_usable", role="current", credential="staged") == 1
