@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it holds no secrets")
-    parser.add_argument("--cost", action="store_true", help="print requests, billable operations and sign-ins a month")
+    parser.add_argument("--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins a month")
     parser.set_defaults(handler=run)
 
 

@@ -26,7 +26,7 @@ _TENANT = "`az account show --query tenantId` shows it, and so does the label te
 def advise(config: Config, declared: Declared, today: date) -> None:
     """Add every warning at its place."""
     for kind in (_generation, _budget, _unused):
-        for spot, message in kind(config, declared):
+        for spot, message in kind(config, declared, today):
             spot.warn(message)
     for per_target in _PER_TARGET:
         for target in config.targets.values():
@@ -42,7 +42,7 @@ def advise(config: Config, declared: Declared, today: date) -> None:
         declared.targets[name].own.spot.warn(message)
 
 
-def _generation(config: Config, declared: Declared) -> Advice:
+def _generation(config: Config, declared: Declared, _: date) -> Advice:
     silent = [target.name for target in config.targets.values() if not target.generation_declared]
     if silent:
         which = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
@@ -50,15 +50,15 @@ def _generation(config: Config, declared: Declared) -> Advice:
         yield declared.main.child("global.connector_generation"), f"{message}: write classic or current"
 
 
-def _budget(config: Config, declared: Declared) -> Advice:
-    for vault, share in vault_shares(config).items():
+def _budget(config: Config, declared: Declared, today: date) -> Advice:
+    for vault, share in vault_shares(config, today).items():
         if share.ratio > BUDGET_SHARE:
             spot = declared.targets[share.targets[0]].spot_of("interval")
             who = _count(len(share.targets), "target")
             yield spot, f"{who} would use up to {share.ratio:.1%} of what {vault} takes: probe less often"
 
 
-def _unused(config: Config, declared: Declared) -> Advice:
+def _unused(config: Config, declared: Declared, _: date) -> Advice:
     used = credentials_in_use(config)
     modules = {target.module for target in config.targets.values()} | {DEFAULT_MODULE}
     for kind, sections, in_use in (("credential", declared.credentials, used), ("module", declared.modules, modules)):

@@ -1,115 +1,143 @@
-"""What a configuration asks of Key Vault and Entra: requests, billable operations and sign-ins in a month; shares of limits.
+"""What a configuration costs: requests, billable operations, log rows and sign-ins in a month; shares of vaults' limits.
 
-For: `check --cost` and the warning about a vault's limit. Counts the main probe of every target, as it runs when nothing fails.
+For: `check --cost` and the warning about a vault's limit. Counts all that is asked (see `traffic`) as it runs when nothing fails.
 Not for: prices, which differ by contract and region; what really was sent.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
-from exporter.config.model import Config, Module, Target
+from exporter.config.model import Config
+from exporter.config.traffic import LookUp, Stream, look_ups, streams
 from exporter.core.endpoints import cloud_of
-from exporter.core.limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit, operations_of
-from exporter.core.pace import JITTER
+from exporter.core.limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit
+from exporter.core.pace import JITTER, LOOK_UP_SECONDS
 
 MONTH_SECONDS = 30 * 86400.0
 
-_LOG_ROWS = (
-    "Each vault request is one row of the vault's audit log, each sign-in one row of Entra's sign-in log, where these are kept."
-)
+_COLUMNS = ("credential", "targets", "requests", "billable operations", "vault log rows", "sign-ins")
+_EXPLAINED = """\
+Counted are the probes, what is looked at beside them, and the hourly look-ups of when credentials end. Requests go to vaults and
+Microsoft Graph. Each one to a vault, the refused one without a token included, is a row of that vault's audit log, and each sign-in
+a row of Entra's sign-in log, where these are kept. A managed HSM is paid by the hour, so none of its operations is billable. The
+host of a managed identity keeps tokens, which leaves fewer sign-ins.
+"""
 
 
 @dataclass(slots=True)
 class Monthly:
-    """Of one credential, or of all: per month of 30 days."""
+    """Of one credential, or of all: per month of 30 days. `targets`: the names of those whose probes or looks use it."""
 
-    targets: int = 0
+    targets: set[str] = field(default_factory=set)
     requests: float = 0.0
     billable: float = 0.0
+    log_rows: float = 0.0
     sign_ins: float = 0.0
 
     def add(self, other: Monthly) -> None:
-        self.targets += other.targets
+        self.targets |= other.targets
         self.requests += other.requests
         self.billable += other.billable
+        self.log_rows += other.log_rows
         self.sign_ins += other.sign_ins
 
 
 @dataclass(slots=True)
 class Share:
-    """Of what one vault takes in ten seconds, if its keys are of the slowest kind; and whose probes it is."""
+    """Of what one vault takes in ten seconds, if its keys are of the slowest kind; and whose probes and looks it is."""
 
     ratio: float
     targets: list[str]
 
 
-def monthly(config: Config) -> dict[str, Monthly]:
-    """By credential, in the order of the configuration; credentials that no target uses are left out."""
-    found: dict[str, Monthly] = {name: Monthly() for name in config.credentials}
-    sharing: dict[tuple[object, ...], list[float]] = defaultdict(list)
-    for target in config.targets.values():
-        module = config.modules[target.module]
-        probes = _per_second(target, module)
-        billable = sum(rate for rate, counted in probes if counted)
-        requests = sum(rate for rate, _ in probes)
-        found[target.credential].add(Monthly(1, requests * MONTH_SECONDS, billable * MONTH_SECONDS))
-        sharing[_token_key(target, module)].append(target.interval)
-    for (credential, token_max_age, *_), intervals in sharing.items():
-        found[str(credential)].sign_ins += MONTH_SECONDS / max(_cycle(intervals), float(str(token_max_age)))
-    return {name: sums for name, sums in found.items() if sums.targets}
+@dataclass(slots=True)
+class _Users:
+    """Who shares one token: seconds between two main probes, and between two looks, by target; the shortest interval of all."""
+
+    token_max_age: float
+    probes: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, float] = field(default_factory=dict)
+    shortest: float = float("inf")
+
+    def add(self, stream: Stream) -> None:
+        (self.looks if stream.look else self.probes)[stream.target.name] = stream.every
+        self.shortest = min(self.shortest, stream.target.interval)
+
+    def sign_ins(self) -> float:
+        """A second, at most. The looks of one target share a token, with its main probe if that has the same credential."""
+        cycle = min(self.probes.values(), default=float("inf")) * (1 - JITTER if len(self.probes) > 1 else 1)
+        lonely = sum(1 / every for target, every in self.looks.items() if target not in self.probes)
+        # With several targets some probe starts as soon as jitter lets a token end.
+        return min(1 / max(cycle, self.token_max_age) + lonely, 1 / max(self.shortest * (1 - JITTER), self.token_max_age))
 
 
-def vault_shares(config: Config) -> dict[str, Share]:
+def monthly(config: Config, today: date) -> dict[str, Monthly]:
+    """By credential, in the order of the configuration; credentials that nobody asks with are left out."""
+    found = {name: Monthly() for name in config.credentials}
+    sharing: dict[tuple[object, ...], _Users] = {}
+    for stream in streams(config, today):
+        found[stream.credential].add(_of_stream(stream))
+        sharing.setdefault(_token_key(stream), _Users(stream.module.token_max_age)).add(stream)
+    for (credential, *_), users in sharing.items():
+        found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
+    for look_up in look_ups(config):
+        found[look_up.asker].add(_of_look_up(look_up))
+    return {name: sums for name, sums in found.items() if sums.requests}
+
+
+def vault_shares(config: Config, today: date) -> dict[str, Share]:
     """By vault; the operations are weighted as the vault weighs them."""
     shares: dict[str, Share] = defaultdict(lambda: Share(0.0, []))
-    for target in config.targets.values():
-        module = config.modules[target.module]
-        share = shares[target.vault]
-        share.targets.append(target.name)
-        for operation in operations_of(module.mode):
-            limit = key_operations_limit(target.vault) if operation.with_key else OTHER_OPERATIONS
-            share.ratio += WINDOW_SECONDS / _every(target, module, with_key=operation.with_key) / limit
+    for stream in streams(config, today):
+        share = shares[stream.vault]
+        if stream.target.name not in share.targets[-1:]:
+            share.targets.append(stream.target.name)
+        for operation, rate in stream.rates():
+            limit = key_operations_limit(stream.vault) if operation.with_key else OTHER_OPERATIONS
+            share.ratio += WINDOW_SECONDS * rate / limit
     return dict(shares)
 
 
-def cost(config: Config) -> str:
+def cost(config: Config, today: date | None = None) -> str:
     """A table for people."""
-    rows = monthly(config)
+    rows = monthly(config, today or datetime.now(UTC).date())
     total = Monthly()
     for sums in rows.values():
         total.add(sums)
-    lines: list[tuple[str, ...]] = [("credential", "targets", "vault requests", "billable operations", "sign-ins")]
+    lines: list[tuple[str, ...]] = [_COLUMNS]
     lines += [(name, *_numbers(sums)) for name, sums in rows.items()]
     lines.append(("in total", *_numbers(total)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join(["In a month of 30 days, when nothing fails:", "", *table, "", _LOG_ROWS, ""])
+    return "\n".join(["In a month of 30 days, when nothing fails:", "", *table, "", _EXPLAINED])
 
 
-def _every(target: Target, module: Module, *, with_key: bool) -> float:
-    """Seconds between two of a target's operations of that kind."""
-    return max(target.interval, module.round_trip_interval) if with_key else target.interval
+def _of_stream(stream: Stream) -> Monthly:
+    requests = sum(rate for _, rate in stream.rates()) * MONTH_SECONDS
+    billable = sum(rate for operation, rate in stream.rates() if operation.billable) * MONTH_SECONDS
+    cloud = cloud_of(stream.vault)
+    by_the_hour = cloud is not None and cloud.managed_hsm
+    return Monthly({stream.target.name}, requests, 0.0 if by_the_hour else billable, requests)
 
 
-def _per_second(target: Target, module: Module) -> list[tuple[float, bool]]:
-    """(rate, billable) of each operation of a target."""
-    operations = operations_of(module.mode)
-    return [(1 / _every(target, module, with_key=operation.with_key), operation.billable) for operation in operations]
+def _of_look_up(look_up: LookUp) -> Monthly:
+    """Each has a token of its own: hourly look-ups seldom meet."""
+    rows, billable = len(look_up.operations), sum(operation.billable for operation in look_up.operations)
+    requests = rows or 1
+    times = MONTH_SECONDS / LOOK_UP_SECONDS
+    return Monthly(set(), requests * times, billable * times, rows * times, times)
 
 
-def _cycle(intervals: list[float]) -> float:
-    """Seconds between two sign-ins, at least: with several targets some probe starts as soon as jitter lets a token end."""
-    return min(intervals) * (1 - JITTER if len(intervals) > 1 else 1)
-
-
-def _token_key(target: Target, module: Module) -> tuple[object, ...]:
-    """Targets with an equal key share their tokens: credential, what the token is for, and the way to Entra."""
-    cloud = cloud_of(target.vault)
-    resource = cloud.resource if cloud is not None else target.vault
-    return target.credential, module.token_max_age, resource, module.way_to_entra
+def _token_key(stream: Stream) -> tuple[object, ...]:
+    """Streams with an equal key share their tokens: credential, what the token is for, and the way to Entra."""
+    cloud = cloud_of(stream.vault)
+    resource = cloud.resource if cloud is not None else stream.vault
+    return stream.credential, stream.module.token_max_age, resource, stream.module.way_to_entra
 
 
 def _numbers(sums: Monthly) -> tuple[str, ...]:
-    return str(sums.targets), *(f"{round(number):,}" for number in (sums.requests, sums.billable, sums.sign_ins))
+    counted = (sums.requests, sums.billable, sums.log_rows, sums.sign_ins)
+    return str(len(sums.targets)), *(f"{round(number):,}" for number in counted)

@@ -62,7 +62,7 @@ def test_the_effective_configuration_alone_is_on_standard_output(run):
 def test_the_cost_is_printed(run):
     code, out, _ = run(GOOD + TARGET, "--cost")
     assert code == 0
-    assert re.search(r"^in total +1 +172,800 +129,600 +43,200$", out, re.MULTILINE)
+    assert re.search(r"^in total +1 +190,080 +138,240 +190,080 +43,200$", out, re.MULTILINE)
 
 
 def test_the_reference_on_the_page_is_up_to_date():

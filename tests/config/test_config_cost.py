@@ -1,22 +1,37 @@
-"""What a configuration asks of vaults and Entra, by arithmetic that a reader can repeat."""
+"""What a configuration asks of vaults, Graph and Entra, by arithmetic that a reader can repeat."""
 
+from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from exporter.config import cost, load
-from exporter.config.cost import monthly, vault_shares
+from exporter.beside import plans
+from exporter.config import cost as table
+from exporter.config import load
+from exporter.config.cost import monthly as monthly_at
+from exporter.config.cost import vault_shares as vault_shares_at
+from exporter.config.traffic import streams
+from exporter.core.expiry import Source
+from exporter.core.limits import operations_of
+from exporter.core.model import KeyFacts, Mode, Step
+from exporter.core.pace import LOOK_UP_SECONDS
+from exporter.expiry.pace import PACES
 
+GOOD = Path(__file__).parent / "good"
+TODAY = date(2026, 6, 1)
 MINUTES = 30 * 24 * 60
+FIVES = MINUTES / 5  # looks beside a probe, unless another beside_interval is written
+HOURS = MINUTES / 60
 
 
 @pytest.fixture
 def configured(tmp_path):
-    def of(targets, modules="", settings="interval: 60s"):
+    def of(targets, modules="", settings="interval: 60s", key="k", credential="type: default"):
         path = tmp_path / "ekm.yml"
-        lines = "".join(f"  - {{vault: contoso, key: k/1, {target}}}\n" for target in targets)
-        head = f"global: {{{settings}}}\ncredentials:\n  c: {{type: default}}\n  d: {{type: default}}\nmodules:\n  m: {{{modules}}}\n"
-        path.write_text(f"{head}targets:\n{lines}")
+        lines = "".join(f"  - {{vault: contoso, key: {key}, {target}}}\n" for target in targets)
+        credentials = "".join(f"  {name}: {{{credential if name == 'c' else 'type: default'}}}\n" for name in "cdgv")
+        path.write_text(f"global: {{{settings}}}\ncredentials:\n{credentials}modules:\n  m: {{{modules}}}\ntargets:\n{lines}")
         loaded = load(Path(path))
         assert loaded.problems == ()
         return loaded.config
@@ -24,8 +39,16 @@ def configured(tmp_path):
     return of
 
 
+def monthly(config):
+    return monthly_at(config, TODAY)
+
+
+def vault_shares(config):
+    return vault_shares_at(config, TODAY)
+
+
 def numbers(sums):
-    return sums.targets, round(sums.requests), round(sums.billable), round(sums.sign_ins)
+    return len(sums.targets), round(sums.requests), round(sums.billable), round(sums.sign_ins)
 
 
 def test_a_probe_is_one_anonymous_request_and_three_billable_ones(configured):
@@ -45,7 +68,7 @@ def test_rarer_round_trips_bill_less(configured):
 def test_targets_of_one_credential_share_the_sign_in_of_the_shortest_interval(configured):
     config = configured(["name: a, credential: c", "name: b, credential: c, interval: 30s", "name: x, credential: d"])
     found = monthly(config)
-    assert round(found["c"].sign_ins) == 2 * MINUTES / 0.9  # jitter lets the next cycle begin a tenth sooner
+    assert round(found["c"].sign_ins) == round(2 * MINUTES / 0.9)  # jitter lets the next cycle begin a tenth sooner
     assert round(found["d"].sign_ins) == MINUTES
 
 
@@ -59,11 +82,115 @@ def test_an_older_token_saves_sign_ins(configured):
     assert round(monthly(config)["c"].sign_ins) == MINUTES / 5
 
 
+def test_the_newest_version_of_a_pinned_key_is_one_more_challenge_and_get_and_no_sign_in(configured):
+    sums = monthly(configured(["name: a, credential: c"], key="k/1"))["c"]
+    assert numbers(sums) == (1, 4 * MINUTES + 2 * FIVES, 3 * MINUTES + FIVES, MINUTES)
+    assert sums.log_rows == pytest.approx(sums.requests)
+
+
+@pytest.mark.parametrize(
+    ("beside", "every"), [("0s", 1), ("30s", 1), ("1m", 1), ("10m", 10)], ids=["with every probe", "sooner", "alike", "rarer"]
+)
+def test_looks_are_never_made_more_often_than_probes(beside, every, configured):
+    config = configured(["name: a, credential: c, module: m"], f"beside_interval: {beside}", key="k/1")
+    assert round(monthly(config)["c"].requests) == 4 * MINUTES + 2 * MINUTES / every
+
+
+def test_a_staged_credential_makes_the_whole_round_trip_with_a_sign_in_of_its_own(configured):
+    found = monthly(configured(["name: a, credential: c, next_credential: d"]))
+    assert numbers(found["d"]) == (1, 4 * FIVES, 3 * FIVES, FIVES)
+    assert numbers(found["c"]) == (1, 4 * MINUTES, 3 * MINUTES, MINUTES)
+
+
+def test_retained_versions_are_read_and_unwrapped_and_never_wrapped(configured):
+    retained = (
+        "retained: [{key: k/2}, {key: k/3, credential: d, until: 2026-06-01}, {key: k/4, credential: d, until: 2026-05-31}]"
+    )
+    found = monthly(configured([f"name: a, credential: c, {retained}"]))
+    assert numbers(found["c"]) == (1, 4 * MINUTES + 3 * FIVES, 3 * MINUTES + 2 * FIVES, MINUTES)
+    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)  # the one that no backup needs any more is not asked for
+
+
+def test_retained_versions_of_one_target_share_a_token(configured):
+    found = monthly(configured(["name: a, credential: c, retained: [{key: k/2, credential: d}, {key: k/3, credential: d}]"]))
+    assert numbers(found["d"]) == (1, 6 * FIVES, 4 * FIVES, FIVES)
+
+
+def test_a_recovery_vault_is_asked_as_a_retained_version_is(configured):
+    found = monthly(configured(["name: a, credential: c, recovery_vault: contoso-dr, recovery_credential: d"]))
+    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)
+
+
+def test_in_mode_read_only_looks_read_and_nothing_more(configured):
+    target = "name: a, credential: c, module: m, next_credential: d, recovery_vault: contoso-dr, retained: [{key: k/2}]"
+    found = monthly(configured([target], "mode: read_only", key="k/1"))
+    assert numbers(found["d"]) == (1, 2 * FIVES, FIVES, FIVES)
+    assert numbers(found["c"]) == (1, 2 * MINUTES + 6 * FIVES, MINUTES + 3 * FIVES, MINUTES)
+
+
+def test_looks_of_another_target_need_sign_ins_of_their_own_up_to_one_a_cycle(configured):
+    found = monthly(configured(["name: a, credential: c", "name: b, credential: d, next_credential: c"]))
+    assert round(found["c"].sign_ins) == round(min(MINUTES + FIVES, MINUTES / 0.9))
+    many = [f"name: t{n}, credential: d, next_credential: c" for n in range(9)]
+    assert round(monthly(configured(many))["c"].sign_ins) == MINUTES / 0.9
+
+
+SECRET = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
+
+
+def test_graph_is_asked_once_an_hour_which_is_no_operation_and_no_row_of_a_vault(configured):
+    sums = monthly(configured(["name: a, credential: c"], credential=f"{SECRET}, graph_credential: g"))["g"]
+    assert numbers(sums) == (0, HOURS, 0, HOURS)
+    assert sums.log_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "asker", "expected"),
+    [
+        ("", "c", (4 * MINUTES + 2 * HOURS, 3 * MINUTES + HOURS, MINUTES + HOURS)),
+        ("key_vault_credential: v", "v", (2 * HOURS, HOURS, HOURS)),
+        ("graph_credential: g", "g", (3 * HOURS, HOURS, 2 * HOURS)),  # once at Graph, too
+        ("graph_credential: g, key_vault_credential: v", "v", (2 * HOURS, HOURS, HOURS)),
+    ],
+)
+def test_a_secrets_dates_are_a_challenge_and_a_list_an_hour_of_whoever_asks(named, asker, expected, configured):
+    secret = f"{SECRET}, key_vault_secret: 'https://ops.vault.azure.net/secrets/c', {named}"
+    assert numbers(monthly(configured(["name: a, credential: c"], credential=secret))[asker])[1:] == expected
+
+
+def test_the_expiry_look_ups_are_as_frequent_as_they_are_counted():
+    assert PACES[Source.GRAPH].answered == PACES[Source.KEY_VAULT].answered == LOOK_UP_SECONDS
+
+
+def test_what_is_counted_is_what_is_looked_at():
+    config = load(GOOD / "everything.yml", today=TODAY).config
+    key = KeyFacts(name="k", version="1", kid="", kty="RSA", size_bits=2048, modulus=b"", exponent=b"")
+    made, counted = Counter(), Counter()
+    for target in config.targets.values():
+        for plan in plans(config, target, key, TODAY):
+            steps = {operation.step for operation in operations_of(plan.order.module.mode)}
+            steps -= set() if plan.order.wrap else {Step.WRAP_KEY}
+            made[target.name, plan.order.credential.name, plan.order.target.vault, frozenset(steps)] += 1
+    for stream in streams(config, TODAY):
+        steps = frozenset(operation.step for operation in stream.operations)
+        counted[stream.target.name, stream.credential, stream.vault, steps] += stream.look
+    assert made == +counted
+    assert {Mode.FULL, Mode.READ_ONLY, Mode.CANARY} == {module.mode for module in config.modules.values()}
+
+
+def test_a_managed_hsm_is_not_paid_by_the_operation(configured):
+    config = configured(["name: a, credential: c, recovery_vault: contoso.managedhsm.azure.net, recovery_credential: d"])
+    sums = monthly(config)["d"]
+    assert (round(sums.requests), sums.billable) == (3 * FIVES, 0)
+
+
 def test_the_table_ends_with_the_sum_and_leaves_out_unused_credentials(configured):
-    assert cost(configured(["name: a, credential: c", "name: b, credential: c"])).splitlines()[2:5] == [
-        "credential  targets  vault requests  billable operations  sign-ins",
-        "c                 2         345,600              259,200    48,000",
-        "in total          2         345,600              259,200    48,000",
+    lines = table(configured(["name: a, credential: c, next_credential: d", "name: b, credential: c"]), TODAY).splitlines()
+    assert lines[2:6] == [
+        "credential  targets  requests  billable operations  vault log rows  sign-ins",
+        "c                 2   345,600              259,200         345,600    48,000",
+        "d                 1    34,560               25,920          34,560     8,640",
+        "in total          2   380,160              285,120         380,160    56,640",
     ]
 
 
@@ -72,6 +199,17 @@ def test_a_vaults_share_adds_up_over_its_targets_and_weighs_the_operations(confi
     [share] = vault_shares(config).values()
     assert share.targets == ["a", "b"]
     assert share.ratio == pytest.approx(1.5 * (2 / 4000 + 2 / 500))
+
+
+def test_looks_count_towards_the_share_of_the_vault_they_go_to(configured):
+    recovery = "recovery_vault: contoso-dr, retained: [{key: k/2, vault: contoso-old}, {key: k/3}]"
+    shares = vault_shares(configured([f"name: a, credential: c, {recovery}"], key="k/1"))
+    reads, unwrap = 2 / 4000, 1 / 500
+    assert shares["contoso-dr.vault.azure.net"].ratio == pytest.approx((reads + unwrap) / 30)
+    assert shares["contoso-old.vault.azure.net"].ratio == pytest.approx((reads + unwrap) / 30)
+    main = shares["contoso.vault.azure.net"]
+    assert main.ratio == pytest.approx((reads + 2 * unwrap) / 6 + reads / 30 + (reads + unwrap) / 30)
+    assert main.targets == ["a"]
 
 
 def test_a_managed_hsm_takes_more(configured):
