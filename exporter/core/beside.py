@@ -31,6 +31,7 @@ CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
         Reason.CREDENTIALS_REFUSED,
         Reason.CERTIFICATE_UNKNOWN,
         Reason.CERTIFICATE_EXPIRED,
+        Reason.FEDERATION_UNMATCHED,
         Reason.APPLICATION_UNKNOWN,
         Reason.APPLICATION_DISABLED,
         Reason.CONDITIONAL_ACCESS,

@@ -76,6 +76,7 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("aadsts700024", "aadsts500133"), Reason.CLOCK_SKEW),
     ReasonRule(("aadsts700027", "aadsts700030", "aadsts50012"), Reason.CERTIFICATE_UNKNOWN),
     ReasonRule(("aadsts1000502",), Reason.CERTIFICATE_EXPIRED),
+    ReasonRule(("aadsts700211", "aadsts700212", "aadsts700213", "aadsts70021"), Reason.FEDERATION_UNMATCHED),
     ReasonRule(("aadsts700016",), Reason.APPLICATION_UNKNOWN),
     ReasonRule(("aadsts7000112", "aadsts70001"), Reason.APPLICATION_DISABLED),
     ReasonRule(("aadsts90002", "aadsts900023"), Reason.TENANT_UNKNOWN),

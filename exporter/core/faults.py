@@ -160,6 +160,7 @@ class Reason(StrEnum):
     CREDENTIALS_REFUSED = "credentials_refused"
     CERTIFICATE_UNKNOWN = "certificate_unknown"
     CERTIFICATE_EXPIRED = "certificate_expired"
+    FEDERATION_UNMATCHED = "federation_unmatched"
     CLOCK_SKEW = "clock_skew"
     APPLICATION_UNKNOWN = "application_unknown"
     APPLICATION_DISABLED = "application_disabled"

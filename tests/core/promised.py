@@ -120,6 +120,10 @@ ENTRA_NUMBERS = {
     700030: Reason.CERTIFICATE_UNKNOWN,
     50012: Reason.CERTIFICATE_UNKNOWN,
     1000502: Reason.CERTIFICATE_EXPIRED,
+    700211: Reason.FEDERATION_UNMATCHED,
+    700212: Reason.FEDERATION_UNMATCHED,
+    700213: Reason.FEDERATION_UNMATCHED,
+    70021: Reason.FEDERATION_UNMATCHED,
     700016: Reason.APPLICATION_UNKNOWN,
     7000112: Reason.APPLICATION_DISABLED,
     70001: Reason.APPLICATION_DISABLED,
@@ -205,6 +209,12 @@ VAULTS = (
     Promise(WRAP, status(403, inner_code="ForbiddenByFirewall", key_state="expired"), 3077, Reason.FORBIDDEN_FIREWALL),
     Promise(VAULT, status(404, service_code="KeyNotFound"), 3076, Reason.KEY_NOT_FOUND),
     Promise(GET, status(404, service_code="KeyNotFound", key_state="soft_deleted"), 3076, Reason.KEY_SOFT_DELETED),
+    Promise(GET, status(403, key_state="soft_deleted"), 3077, Reason.FORBIDDEN),
+    *(
+        Promise(GET, status(number, key_state="soft_deleted"), code, plain)
+        for number, code, plain in _PLAIN_AT_THE_VAULT
+        if number != 404
+    ),
     Promise(VAULT, status(403, service_code="KeyNotFound"), 3077, Reason.FORBIDDEN),
     *(
         Promise(VAULT, status(number, service_code="KeyNotFound"), code, plain)

@@ -72,6 +72,14 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             _REPEAT,
             DO_NOT_RESTART,
         ),
+        Reason.FEDERATION_UNMATCHED: (
+            (
+                "See which issuer, subject and audience the application expects, and compare them with the pod's service account: "
+                "`az ad app federated-credential list --id CLIENT_ID`."
+            ),
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
         Reason.SECRET_EXPIRED: BY_CODE[3303].actions[1:],
     }
 )

@@ -41,6 +41,8 @@ SIGN_IN: tuple[Scenario, ...] = (
     Scenario("secret_expired", "secret_expired", _A, _TOKEN, 3303, 3303, _R.SECRET_EXPIRED, "The client secret reached its date and nobody had renewed it."),
     Scenario("secret_wrong", "secret_wrong", _A, _TOKEN, 3303, 3303, _R.SECRET_WRONG, "The secret was rolled in Entra and not in SQL Server."),
     Scenario("certificate_unknown", "certificate_unknown", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate was never registered."),
+    Scenario("federation_issuer", "federation_issuer", _A, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod's cluster was rebuilt, and its tokens have another issuer."),
+    Scenario("federation_subject", "federation_subject", _A, _TOKEN, 3303, 3303, _R.FEDERATION_UNMATCHED, "The pod runs under another service account."),
     Scenario("clock_skew", "assertion_outside_validity", _A, _TOKEN, 3303, 3303, _R.CLOCK_SKEW, "The host's clock is minutes off."),
     Scenario("certificate_refused", "certificate_refused", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_UNKNOWN, "The certificate's issuer is not among those allowed."),
     Scenario("certificate_expired", "certificate_expired", _A, _TOKEN, 3303, 3303, _R.CERTIFICATE_EXPIRED, "The certificate reached its date."),
