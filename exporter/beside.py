@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from exporter.config.model import Config, Module, Target
+from exporter.config.model import Config, Module, Retained, Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import KeyFacts, Mode
 from exporter.probe import Order
@@ -35,6 +35,20 @@ def plans(config: Config, target: Target, key: KeyFacts | None, today: date) -> 
     return (*_next(config, target, module), *_retained(config, target, module, today), *_of_key(config, target, module, key))
 
 
+def still_declared(target: Target, look: Look, today: date) -> bool:
+    """Whether a look that was once made still belongs to the target, as it is configured now."""
+    if look.what is Beside.NEXT:
+        return look.name == target.next_credential
+    if look.what is Beside.RETAINED:
+        return any(
+            _needed(old, today) and (f"{old.key_name}/{old.key_version}", old.vault) == look.identity[1:]
+            for old in target.retained
+        )
+    if look.what is Beside.RECOVERY:
+        return look.vault == target.recovery_vault
+    return target.key_version is not None and (look.name, look.vault) == (target.key_name, target.vault)
+
+
 def due(last: Look | None, interval: float, now: float) -> bool:
     """Whether it is time: never looked, something stood in the way, or `interval` seconds have passed (`now` is a Unix time)."""
     return last is None or last.failure is not None or not 0 <= now - last.at < interval
@@ -49,10 +63,14 @@ def _next(config: Config, target: Target, module: Module) -> Iterator[Plan]:
 
 def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[Plan]:
     for old in target.retained:
-        if old.key_version is None or (old.until is not None and old.until < today):
+        if old.key_version is None or not _needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
         yield Plan(what=Beside.RETAINED, name=kept.key, order=replace(_order(config, kept, module), wrap=False))
+
+
+def _needed(old: Retained, today: date) -> bool:
+    return old.until is None or old.until >= today
 
 
 def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[Plan]:

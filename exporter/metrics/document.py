@@ -1,7 +1,7 @@
 """docs/metrics.md, written from the table: `python -m exporter.metrics.document > docs/metrics.md`.
 
-For: the reference of every metric for people, and the arithmetic of how many series a target has.
-Not for: what a metric says (that stands in the table, once) or alert rules.
+For: the reference of every metric for people.
+Not for: what a metric says (that stands in the table, once), counting series (see `cardinality`), or alert rules.
 """
 
 from __future__ import annotations
@@ -13,40 +13,16 @@ from typing import Final
 from exporter.core.expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
+from exporter.metrics.cardinality import MOST_SERIES, OF_DECLARATIONS, OF_FAILURES, SEVERAL, bounds_and_more, of_a_healthy_target
 from exporter.metrics.instruments import ASKED, SKIP_REASONS
 from exporter.metrics.spec import Kind, MetricSpec, Scope
-from exporter.metrics.table import ALERTED, METRICS, OF_PROBE, OF_TARGETS, PATH_PARTS
-
-MOST_SERIES: Final = 125
-
-_STEPS, _PHASES = len(Step), len(Phase)
-_PER_HISTOGRAM = 3  # the +Inf bucket, _count and _sum, besides one per bound
-_CONNECTING, _PHASES_REUSED = 2, 2  # challenge and token connect; the others only wait and transfer
-
-# Own labels whose values are a closed list, and how many series they make for one target at most, with the reason.
-_SERIES: Final[Mapping[str, tuple[int, str]]] = {
-    "ekm_step_success": (_STEPS, "one per step"),
-    "ekm_step_phase_duration_seconds": (
-        _CONNECTING * _PHASES + (_STEPS - _CONNECTING) * _PHASES_REUSED,
-        "five phases where a connection is made (challenge, token), `wait` and `transfer` elsewhere",
-    ),
-    "ekm_errors_total": (
-        sum(len(steps) for _, steps in ALERTED),
-        "the pairs that alerts name; each other (step, code) pair adds one when it first happens",
-    ),
-    "ekm_throttled_total": (_STEPS, "one per step"),
-    "ekm_retry_after_seconds": (
-        1,
-        "one per step whose answer asks for it; such an answer is a failure, and little comes after one",
-    ),
-    "ekm_path_changes_total": (len(PATH_PARTS), "one per part of the path"),
-    "ekm_instance_info": (1, "one per SQL Server that the configuration declares"),
-}
+from exporter.metrics.table import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
 
 # PromQL to start from.
 EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_consecutive_failures": "ekm_consecutive_failures >= 3",
     "ekm_probe_failures_total": "increase(ekm_probe_failures_total[1h]) / increase(ekm_probes_total[1h])",
+    "ekm_unready_probes_total": "1 - increase(ekm_unready_probes_total[30d]) / increase(ekm_probes_total[30d])",
     "ekm_last_probe_timestamp_seconds": "time() - ekm_last_probe_timestamp_seconds > 3 * ekm_probe_interval_seconds",
     "ekm_last_success_timestamp_seconds": "(time() - ekm_last_success_timestamp_seconds) / 60",
     "ekm_step_duration_seconds": (
@@ -60,12 +36,22 @@ EXAMPLES: Final[Mapping[str, str]] = {
     ),
     "ekm_vault_side_ready": "ekm_vault_side_ready == 0",
     "ekm_key_expiry_timestamp_seconds": "(ekm_key_expiry_timestamp_seconds - time()) / 86400 < 30",
+    "ekm_key_scheduled_purge_timestamp_seconds": "(ekm_key_scheduled_purge_timestamp_seconds - time()) / 86400",
+    "ekm_key_rotation_pending": "ekm_key_rotation_pending == 1",
+    "ekm_retained_version_usable": "ekm_retained_version_usable == 0",
+    "ekm_recovery_usable": "ekm_recovery_usable == 0",
+    "ekm_recovery_last_proof_timestamp_seconds": "time() - ekm_recovery_last_proof_timestamp_seconds > 7 * 86400",
+    "ekm_credential_usable": 'ekm_credential_usable{role="next"} == 0',
+    "ekm_path_as_expected": "ekm_path_as_expected == 0",
     "ekm_target_info": "ekm_vault_side_ready * on (job, instance, target) group_left (team, env) ekm_target_info",
     "ekm_instance_info": "ekm_instance_info and on (job, instance, target) (ekm_vault_side_ready == 0)",
     "ekm_credential_expiry_timestamp_seconds": (
         "min by (credential) (last_over_time(ekm_credential_expiry_timestamp_seconds[1d]) - time()) < 14 * 86400"
     ),
     "ekm_credential_expiry_known": "ekm_credential_expiry_known == 0",
+    "ekm_credential_expiry_lookup_last_success_timestamp_seconds": (
+        "time() - ekm_credential_expiry_lookup_last_success_timestamp_seconds > 2 * 86400"
+    ),
     "ekm_request_budget_ratio": "sum by (vault) (ekm_request_budget_ratio) > 0.01",
     "ekm_tls_certificate_expiry_timestamp_seconds": "(ekm_tls_certificate_expiry_timestamp_seconds - time()) / 86400 < 14",
     "ekm_clock_skew_seconds": "abs(ekm_clock_skew_seconds) > 120",
@@ -73,6 +59,13 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_exporter_schedule_lag_seconds": "histogram_quantile(0.99, rate(ekm_exporter_schedule_lag_seconds_bucket[10m]))",
     "ekm_exporter_probes_skipped_total": "sum by (reason) (increase(ekm_exporter_probes_skipped_total[1h]))",
 }
+
+_HOW_MANY = f"""\
+A healthy target has at most {MOST_SERIES} series: everything known of its key and its vault, and all five steps made. Mode `read_only`, a
+key version that is not pinned and a key without dates have fewer. Besides, one `ekm_errors_total` for each pair of step and code
+that no alert names and that has happened since the exporter started.
+Credentials, vaults and endpoints have series of their own, one to eight each, however many targets share them; the table of codes
+has about a hundred, the exporter itself about seventy."""
 
 _INTRODUCTION = """\
 # Metrics
@@ -85,7 +78,9 @@ Written from the exporter's own table of metrics; a test fails when the two diff
 - Series of a target carry `target` (its name in the configuration) and `vault` (its full host name in lower case) besides the
   labels listed.
 - How long a value lasts ends its HELP text. *Of the last probe*: replaced by every probe. *Last known*: kept while probes fail.
-  *Counted*: never falls, but for a restart, and exists at 0 before anything happens.
+  *Of the last look beside the probe*: replaced by every look; what is in order is looked at again after the module's
+  `beside_interval`, what is not after every probe. *Counted*: never falls, but for a restart, and exists at 0 before anything
+  happens.
 - A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
   with status 429), and if it ran out of time the gauges keep the earlier picture too.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
@@ -93,13 +88,6 @@ Written from the exporter's own table of metrics; a test fails when the two diff
 - `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section.
 - Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
 """
-
-
-def series_of_a_target() -> Iterator[tuple[MetricSpec, int]]:
-    """How many series each family has for one target at most, one dependent SQL Server counted."""
-    for spec in OF_TARGETS:
-        count, _ = _SERIES.get(spec.name, (1, ""))
-        yield spec, _STEPS * (len(spec.buckets) + _PER_HISTOGRAM) if spec.kind is Kind.HISTOGRAM else count
 
 
 def document() -> str:
@@ -122,7 +110,7 @@ def _values() -> str:
         "step": Step,
         "phase": Phase,
         "what": PATH_PARTS,
-        "role": ("current",),
+        "role": ROLES,
         "source": Source,
         "endpoint` of `ekm_exporter_requests_total": ASKED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
@@ -133,27 +121,28 @@ def _values() -> str:
 
 
 def _cardinality() -> str:
-    counted = list(series_of_a_target())
-    single = sum(1 for spec, _ in counted if spec.kind is not Kind.HISTOGRAM and spec.name not in _SERIES)
+    healthy = of_a_healthy_target()
+    single = sum(1 for name in healthy if BY_NAME[name].kind is not Kind.HISTOGRAM and name not in SEVERAL)
     rows = [f"| the {single} families with one series | {single} | |"]
-    for spec, count in counted:
-        if spec.kind is Kind.HISTOGRAM:
-            bounds = len(spec.buckets)
-            why = f"{_STEPS} steps, each with {bounds} bounds, +Inf, `_count` and `_sum`"
-            rows.append(f"| `{spec.name}` | {count} | {why} |")
-        elif spec.name in _SERIES and spec.name != "ekm_instance_info":
-            rows.append(f"| `{spec.name}` | {count} | {_SERIES[spec.name][1]} |")
-    total = sum(count for spec, count in counted if spec.name != "ekm_instance_info")
-    text = (
-        f"A target has at most {MOST_SERIES} series: everything known of its key, a declared backup, all five steps made and one of\n"
-        "them failed. On top come one `ekm_instance_info` for each SQL Server that the configuration lists, one `ekm_errors_total`\n"
-        "for each pair of step and code that no alert names and that has happened since the exporter started, and a second\n"
-        "`ekm_retry_after_seconds` should wrap and unwrap of one probe both be told to wait.\n"
-        "Credentials, vaults and endpoints have one to three series each, however many targets share them, the table of codes\n"
-        "about a hundred, the exporter itself about seventy."
-    )
-    table = ["| family | series | |", "| --- | --- | --- |", *rows, f"| **together** | **{total}** | |"]
-    return "\n".join(["## How many series", "", text, "", *table, ""])
+    for name, count in healthy.items():
+        if BY_NAME[name].kind is Kind.HISTOGRAM:
+            rows.append(f"| `{name}` | {count} | {bounds_and_more(BY_NAME[name])} |")
+        elif name in SEVERAL:
+            rows.append(f"| `{name}` | {count} | {SEVERAL[name][1]} |")
+    together = f"| **together** | **{sum(healthy.values())}** | |"
+    failures = [f"| `{name}` | {when} |" for name, when in OF_FAILURES.items()]
+    declared = [
+        f"| {what} | {len(names)} | {', '.join(f'`{name}`' for name in names)} |" for what, names in OF_DECLARATIONS.items()
+    ]
+    return "\n".join(
+        [
+            "## How many series", "", _HOW_MANY, "",
+            "| family | series | |", "| --- | --- | --- |", *rows, together, "",
+            "A failing probe has besides:", "", "| one | when |", "| --- | --- |", *failures, "",
+            "What the configuration declares beside the probe has series of its own:", "",
+            "| declared | series | |", "| --- | --- | --- |", *declared, "",
+        ]
+    )  # fmt: skip
 
 
 def _sections() -> Iterator[tuple[str, Iterable[MetricSpec]]]:

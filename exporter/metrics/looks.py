@@ -7,8 +7,10 @@ Not for: what the probe itself showed (see `gauges`), keeping looks (see `state`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
+from exporter.beside import still_declared
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import ProbeReport
@@ -48,30 +50,30 @@ def of_looks(target: Target, standing: Standing) -> Values:
 def _staged(target: Target, standing: Standing) -> list[Sample]:
     return [
         ((("credential", look.credential), ("role", "next")), float(usable))
-        for look, usable in _said(standing, Beside.NEXT)
-        if look.credential == target.next_credential
+        for look, usable in _said(target, standing, Beside.NEXT)
     ]
 
 
 def _retained(target: Target, standing: Standing) -> list[Sample]:
     """One series for each key version, also where it is kept in two vaults: one that fails is one too many."""
-    wanted = {f"{old.key_name}/{old.key_version}": (old.key_name, old.key_version or "") for old in target.retained}
-    found: dict[tuple[str, str], bool] = {}
-    for look, usable in _said(standing, Beside.RETAINED):
-        if look.name in wanted:
-            found[wanted[look.name]] = found.get(wanted[look.name], True) and usable
-    return [((("key", name), ("version", version)), float(usable)) for (name, version), usable in found.items()]
+    found: dict[str, bool] = {}
+    for look, usable in _said(target, standing, Beside.RETAINED):
+        found[look.name] = found.get(look.name, True) and usable
+    parts = {name: name.rpartition("/") for name in found}
+    return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]
 
 
 def _recovery(target: Target, standing: Standing) -> list[Sample]:
-    return [((), float(usable)) for look, usable in _said(standing, Beside.RECOVERY) if look.vault == target.recovery_vault]
+    return [((), float(usable)) for _, usable in _said(target, standing, Beside.RECOVERY)]
 
 
-def _said(standing: Standing, what: Beside) -> Iterator[tuple[Look, bool]]:
+def _said(target: Target, standing: Standing, what: Beside) -> Iterator[tuple[Look, bool]]:
     """The looks of a kind that came to a yes or a no."""
     for look in standing.looks.values():
         if look.what is what and look.usable is not None:
-            yield look, look.usable
+            now = look.at if standing.last is None else max(look.at, standing.last.started_at)
+            if still_declared(target, look, datetime.fromtimestamp(now, UTC).date()):
+                yield look, look.usable
 
 
 def _maybe(value: float | None) -> list[Sample]:

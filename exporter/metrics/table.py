@@ -30,6 +30,8 @@ ALERTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
 
 # What may change on the way to a vault, the label `what` of ekm_path_changes_total.
 PATH_PARTS: Final = ("region", "connection", "tls_issuer")
+# Whose credential it is, the label `role` of ekm_credential_usable: SQL Server's, or the staged one.
+ROLES: Final = ("current", "next")
 
 
 def _target(memory: Memory, name: str, says: str, *own: str, kind: Kind = Kind.GAUGE) -> MetricSpec:

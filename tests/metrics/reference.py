@@ -23,9 +23,13 @@ REFUSED = {
     "credentials_refused",
     "certificate_unknown",
     "certificate_expired",
+    "federation_unmatched",
     "application_unknown",
     "application_disabled",
     "conditional_access",
+    "tenant_unknown",
+    "secret_too_short",
+    "certificate_unusable",
 }
 
 
@@ -56,6 +60,7 @@ class Reference(Collector):
         self.counted[target.name] = {
             "ekm_probes_total": {(): 0},
             "ekm_probe_failures_total": {(): 0},
+            "ekm_unready_probes_total": {(): 0},
             "ekm_errors_total": {(("step", step), ("code", str(code))): 0 for step in steps for code in alerted[step]},
             "ekm_throttled_total": {(("step", step),): 0 for step in steps},
             "ekm_path_changes_total": {(("what", what),): 0 for what in ("region", "connection", "tls_issuer")},
@@ -102,6 +107,7 @@ class Reference(Collector):
         counted["ekm_probes_total"][()] += 1
         good = any(step.outcome == "ok" for step in report.steps) and not any(step.outcome == "failed" for step in report.steps)
         counted["ekm_probe_failures_total"][()] += not good
+        counted["ekm_unready_probes_total"][()] += report.readiness.ready is False
         made = [step for step in report.steps if step.outcome is not Outcome.SKIPPED]
         for step in made:
             if step.code is not None:
@@ -205,9 +211,10 @@ class Reference(Collector):
         used = 0.0
         for step in report.steps:
             proxy = step.facts is not None and step.facts.fault == "proxy_status"
-            if step.step == "token" or step.outcome == "skipped":
+            sent = step.facts is not None and step.facts.phase_reached in ("wait", "transfer")
+            if step.step == "token" or not sent:
                 continue
-            if step.facts is not None and step.facts.status == 429 and not proxy and not step.shared:
+            if step.facts.status == 429 and not proxy and not step.shared:
                 continue
             limit = 4000
             if step.step in ("wrap_key", "unwrap_key") and report.key is not None:
@@ -216,9 +223,10 @@ class Reference(Collector):
         minute = self.minute.setdefault(target.vault, {})
         slot = int(report.started_at // 10)
         minute[slot] = minute.get(slot, 0.0) + used
-        recent = {at: share for at, share in minute.items() if abs(at - slot) < 6}
+        now = int((report.started_at + report.duration) // 10)
+        recent = {at: share for at, share in minute.items() if abs(at - now) < 6}
         self.minute[target.vault] = recent
-        self._gauge("ekm_request_budget_ratio", target.vault, {"vault": target.vault}, max(recent.values()), only=True)
+        self._gauge("ekm_request_budget_ratio", target.vault, {"vault": target.vault}, max(recent.values(), default=0.0), only=True)
 
     def _of(self, target, name, own, value):
         self._gauges(name, target, [(own, value)])

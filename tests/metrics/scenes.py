@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.beside import Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,
@@ -108,7 +109,7 @@ def ok(step, *, duration=0.03, shared=False, **facts):
         outcome=Outcome.OK,
         duration=duration,
         shared=shared,
-        facts=Facts(**({"status": 200, "phases": phases} | facts)),
+        facts=Facts(**({"status": 200, "phases": phases, "phase_reached": Phase.TRANSFER} | facts)),
     )
 
 
@@ -120,7 +121,7 @@ def failed(step, code, reason, *, fault=Fault.HTTP_STATUS, duration=0.03, shared
         code=code,
         reason=reason,
         shared=shared,
-        facts=Facts(**({"fault": fault, "phases": REUSED} | facts)),
+        facts=Facts(**({"fault": fault, "phases": REUSED, "phase_reached": Phase.WAIT} | facts)),
     )
 
 
@@ -155,6 +156,17 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
         readiness=Readiness(ready=ready, why="ready" if ready else "not_tested"),
         **changes,
     )
+
+
+def a_look(what, name, *, usable=True, at=START, **changes):
+    """One look beside the probe of target `t`."""
+    written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
+    return Look(what=what, name=name, usable=usable, at=at, **(written | changes))
+
+
+def looks(*made):
+    """As a standing remembers them: the last of each."""
+    return {look.identity: look for look in made}
 
 
 def headers(region="westeurope", service_version="1.9", connection="private"):

@@ -161,6 +161,7 @@ def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, ope
     for report in data.draw(st.lists(reports(targets), max_size=4)):
         times = st.none() | unix_times
         standing = Standing(*data.draw(st.tuples(st.integers(0, 9), st.integers(0, 9), times, times)))
+        standing.last = report
         recorder.record(report, standing)
         reference.take(report, standing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -37,6 +38,7 @@ STEPS = {(str(step),) for step in Step}
 COUNTERS = {
     "ekm_probes_total",
     "ekm_probe_failures_total",
+    "ekm_unready_probes_total",
     "ekm_errors_total",
     "ekm_throttled_total",
     "ekm_path_changes_total",
@@ -49,7 +51,7 @@ COUNTERS = {
 def after(*reports, standing=None, target=None, **options):
     recorder = a_recorder(target or a_target(), **options)
     for report in reports:
-        recorder.record(report, standing or Standing())
+        recorder.record(report, replace(standing or Standing(), last=report))
     return recorder
 
 
@@ -326,7 +328,7 @@ def test_entras_certificate_is_no_part_of_the_path_to_the_vault():
 
 def test_what_was_known_before_a_restart_can_be_recalled():
     recorder = a_recorder(a_target())
-    recorder.recall("t", key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60)
+    recorder.recall("t", Standing(key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60))
 
     assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START}
     assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 60}
