@@ -192,6 +192,7 @@ class Service:
         self._looker.follow(target, report, plans(self.config, target, record.key, today), interval=interval)
 
     def _looked(self, target: Target, look: Look) -> None:
+        self.recorder.spent(target.name, look)
         self.recorder.looked(target.name, self._memory.looked(target, look))
 
     def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
@@ -206,6 +207,7 @@ class Service:
         stale: set[str] = set()
         while True:
             self.recorder.ready(ready=self.ready)
+            self.recorder.sweep(time.time())
             now_stale = self._memory.state.stale(time.time())
             for name in now_stale - stale:
                 self.recorder.drop_verdict(name)

@@ -135,6 +135,13 @@ def probing_credentials(target: Target) -> tuple[str, ...]:
     return *(name for name in single if name is not None), *(retained.credential for retained in target.retained)
 
 
+def probed_vaults(target: Target) -> set[str]:
+    """The hosts that a target's probe and the looks beside it go to."""
+    return {vault for vault in (target.vault, target.recovery_vault) if vault is not None} | {
+        old.vault for old in target.retained
+    }
+
+
 def same_probe(target: Target) -> tuple[str, str, str, str]:
     """Two targets with an equal answer ask the same vault the same thing."""
     return target.vault, target.key.lower(), target.credential, target.module

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from exporter.config.assemble import credentials_in_use
+from exporter.config.assemble import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
+from exporter.core.beside import Look
 from exporter.core.catalogue import CATALOGUE
 from exporter.core.expiry import Source
 from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
 from exporter.metrics import gauges, looks
-from exporter.metrics.budget import Budget, has_limits
+from exporter.metrics.budget import Budgets
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.gauges import Values
 from exporter.metrics.instruments import Instruments
@@ -90,7 +91,7 @@ class Recorder(Instruments):
         self._per_target_gauges = per_target_gauges
         self._kept: dict[str, _Kept] = {}
         self._ties = Ties()
-        self._budgets: dict[str, Budget] = {}
+        self._budgets = Budgets()
         self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
         for error in CATALOGUE:
             if error.observable:
@@ -134,6 +135,8 @@ class Recorder(Instruments):
         if kept is None:
             return
         kept.tally.add(report)
+        ended = report.started_at + report.duration
+        self._show_budgets(self._budgets.add(kept.target.vault, report.started_at, report.steps, report.key, now=ended))
         if report.tainted:
             self._count_tainted()
         if report.inconclusive:
@@ -149,13 +152,22 @@ class Recorder(Instruments):
         )
         self._show_known(kept, report.key)
         self._show_endpoints(report)
-        self._show_budget(kept.target.vault, report)
 
     def looked(self, name: str, standing: Standing) -> None:
         """Something was looked at beside a target's probe; ignored for a target that was forgotten meanwhile."""
         kept = self._kept.get(name)
         if kept is not None:
             self._show_target(kept, of_looks(kept.target, standing))
+
+    def spent(self, name: str, look: Look) -> None:
+        """The requests of a look beside a target's probe count against the limit of the vault they went to."""
+        if name in self._kept:
+            ended = look.at + sum(result.duration for result in look.steps)
+            self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
+
+    def sweep(self, now: float) -> None:
+        """What changes because time passes and nothing happens (`now` is a Unix time): call it every few seconds."""
+        self._show_budgets(self._budgets.sweep(now))
 
     def recall(self, name: str, before: Recalled) -> None:
         """What was known of an added target before a restart."""
@@ -241,10 +253,9 @@ class Recorder(Instruments):
         self._ties.add(target, Scope.ENDPOINT, endpoint)
         self._show(endpoint, Base.of(("endpoint", endpoint)), values)
 
-    def _show_budget(self, vault: str, report: ProbeReport) -> None:
-        if has_limits(vault):
-            share = self._budgets.setdefault(vault, Budget()).add(report)
-            self._show(vault, Base.of(("vault", vault)), {"ekm_request_budget_ratio": [((), share)]})
+    def _show_budgets(self, ratios: Mapping[str, float]) -> None:
+        for vault, ratio in ratios.items():
+            self._show(vault, Base.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
 
     def _show_credential(self, name: str) -> None:
         values = gauges.of_credential(self._config.credentials[name], self._looked_up.get(name, {}))
@@ -254,7 +265,7 @@ class Recorder(Instruments):
         """Shares what this target needs, and lets go of what it alone needed before a reload."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._ties.replace(target.name, Scope.CREDENTIAL, credentials))
-        self._ties.add(target.name, Scope.VAULT, target.vault)
+        self._drop(Scope.VAULT, self._ties.replace(target.name, Scope.VAULT, probed_vaults(target)))
         for name in credentials:
             self._show_credential(name)
 
@@ -262,7 +273,7 @@ class Recorder(Instruments):
         for owner in owners:
             self._exposition.drop(scope, owner)
             if scope is Scope.VAULT:
-                self._budgets.pop(owner, None)
+                self._budgets.forget(owner)
             if scope is Scope.CREDENTIAL:
                 self._looked_up.pop(owner, None)
 
