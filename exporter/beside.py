@@ -15,6 +15,8 @@ from exporter.core.beside import Beside, Look
 from exporter.core.model import KeyFacts, Mode
 from exporter.probe import Order
 
+Identity = tuple[Beside, str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -25,7 +27,7 @@ class Plan:
     order: Order
 
     @property
-    def identity(self) -> tuple[Beside, str, str]:
+    def identity(self) -> Identity:
         return self.what, self.name, self.order.target.vault
 
 
@@ -35,18 +37,17 @@ def plans(config: Config, target: Target, key: KeyFacts | None, today: date) -> 
     return (*_next(config, target, module), *_retained(config, target, module, today), *_of_key(config, target, module, key))
 
 
-def still_declared(target: Target, look: Look, today: date) -> bool:
-    """Whether a look that was once made still belongs to the target, as it is configured now."""
-    if look.what is Beside.NEXT:
-        return look.name == target.next_credential
-    if look.what is Beside.RETAINED:
-        return any(
-            _needed(old, today) and (f"{old.key_name}/{old.key_version}", old.vault) == look.identity[1:]
-            for old in target.retained
-        )
-    if look.what is Beside.RECOVERY:
-        return look.vault == target.recovery_vault
-    return target.key_version is not None and (look.name, look.vault) == (target.key_name, target.vault)
+def declared(target: Target, today: date) -> tuple[Identity, ...]:
+    """What is to be looked at beside a target, by the identity of the looks; one that was made and is not among them is history."""
+    found: list[Identity] = []
+    if target.next_credential is not None:
+        found.append((Beside.NEXT, target.next_credential, target.vault))
+    found += [(Beside.RETAINED, f"{old.key_name}/{old.key_version}", old.vault) for old in target.retained if _needed(old, today)]
+    if target.key_version is not None:
+        found.append((Beside.NEWEST, target.key_name, target.vault))
+    if target.recovery_vault is not None:
+        found.append((Beside.RECOVERY, target.recovery_vault, target.recovery_vault))
+    return tuple(found)
 
 
 def due(last: Look | None, interval: float, now: float) -> bool:
@@ -63,14 +64,14 @@ def _next(config: Config, target: Target, module: Module) -> Iterator[Plan]:
 
 def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[Plan]:
     for old in target.retained:
-        if old.key_version is None or not _needed(old, today):
+        if not _needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
         yield Plan(what=Beside.RETAINED, name=kept.key, order=replace(_order(config, kept, module), wrap=False))
 
 
 def _needed(old: Retained, today: date) -> bool:
-    return old.until is None or old.until >= today
+    return old.key_version is not None and (old.until is None or old.until >= today)
 
 
 def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[Plan]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from exporter.beside import still_declared
+from exporter.beside import declared
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import ProbeReport
@@ -72,7 +72,7 @@ def _said(target: Target, standing: Standing, what: Beside) -> Iterator[tuple[Lo
     for look in standing.looks.values():
         if look.what is what and look.usable is not None:
             now = look.at if standing.last is None else max(look.at, standing.last.started_at)
-            if still_declared(target, look, datetime.fromtimestamp(now, UTC).date()):
+            if look.identity in declared(target, datetime.fromtimestamp(now, UTC).date()):
                 yield look, look.usable
 
 
