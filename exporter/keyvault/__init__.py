@@ -4,10 +4,11 @@ For: exchanges as facts and values. Exceptions end here.
 Not for: codes, scheduling, sharing, remembering.
 """
 
-from exporter.keyvault.client import USER_AGENT, VaultSession
+from exporter.keyvault.client import VaultSession
 from exporter.keyvault.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
 from exporter.keyvault.local import encrypt_locally
 from exporter.keyvault.network import Network, NetworkError, Networks
+from exporter.keyvault.transport import USER_AGENT
 from exporter.threads import PoolBusy
 
 __all__ = [

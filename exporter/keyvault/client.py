@@ -20,7 +20,6 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
-from exporter import __version__
 from exporter.core.answers import encode, read_deleted_key, read_key, read_value
 from exporter.core.challenge import read_challenge
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
@@ -28,11 +27,10 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.transport import Observation
+from exporter.keyvault.transport import USER_AGENT, Observation
 
 T = TypeVar("T")
 
-USER_AGENT = f"ekm-exporter/{__version__}"
 _ANY = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 

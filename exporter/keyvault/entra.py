@@ -34,10 +34,9 @@ from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
 from exporter.core.preflight import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.keyvault.certificate import load_certificate
-from exporter.keyvault.client import USER_AGENT
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.transport import Observation
+from exporter.keyvault.transport import USER_AGENT, Observation
 
 # With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
 # is done; the identity services of a host need that list.

@@ -18,9 +18,10 @@ from azure.core.rest import HttpRequest
 
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Phase
-from exporter.keyvault.client import USER_AGENT, BearerPolicy
+from exporter.keyvault.client import BearerPolicy
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
+from exporter.keyvault.transport import USER_AGENT
 
 T = TypeVar("T")
 

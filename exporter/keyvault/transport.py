@@ -18,11 +18,13 @@ import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
+from exporter import __version__
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
 from exporter.keyvault.tracing import CURRENT, Gate, Recorder, current
 from exporter.threads import PoolBusy, starved
 
+USER_AGENT = f"ekm-exporter/{__version__}"
 MAX_BODY_BYTES = 1024 * 1024
 PORTS = {"https": 443, "http": 80}
 
@@ -76,6 +78,8 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         proxy = self._proxy if scheme == "https" else None
         seen = self._begin(scheme, rest.partition("/")[0], proxy)
         request.headers.setdefault("Accept-Encoding", "identity")
+        # Whoever is asked, whatever part of the SDK asks: audits find us by this name.
+        request.headers["User-Agent"] = USER_AGENT
         response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=self.proxy_headers)
         answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
         try:

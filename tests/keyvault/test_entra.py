@@ -8,10 +8,11 @@ import urllib.parse
 
 import pytest
 
+from exporter import __version__
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from exporter.keyvault import fetch_token, quiet_sdk_loggers
+from exporter.keyvault import USER_AGENT, fetch_token, quiet_sdk_loggers
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, response, until
 
 CLIENT = "66666666-7777-8888-9999-aaaaaaaaaaaa"
@@ -61,7 +62,7 @@ async def test_a_token_takes_one_request_with_the_secret_in_its_body(serve, ask)
         "grant_type": ["client_credentials"],
         "scope": ["https://vault.azure.net/.default"],
     }
-    assert request.headers["user-agent"].startswith("ekm-exporter/")
+    assert request.headers["user-agent"] == USER_AGENT == f"ekm-exporter/{__version__}"
     assert request.headers["accept-encoding"] == "identity"
 
 
@@ -282,6 +283,7 @@ async def test_a_managed_identity_is_asked_at_its_own_endpoint_past_the_proxy(se
     assert answer.token == TOKEN
     assert answer.facts.endpoint == f"127.0.0.1:{wire.port}"
     assert wire.requests[0].headers["x-identity-header"] == "header"
+    assert wire.requests[0].headers["user-agent"] == USER_AGENT
     assert set(answer.facts.phases) == {Phase.CONNECT, Phase.WAIT, Phase.TRANSFER}
 
 
@@ -303,6 +305,7 @@ async def test_a_workload_identity_shows_its_file_to_entra(serve, ask, monkeypat
     monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
     assert (await ask(wire, identity, None)).token == TOKEN
     assert urllib.parse.parse_qs(wire.requests[0].body.decode())["client_assertion"] == ["federated.assertion.text"]
+    assert wire.requests[0].headers["user-agent"] == USER_AGENT
     file.unlink()
     assert (await ask(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
