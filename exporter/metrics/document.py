@@ -85,7 +85,9 @@ Written from the exporter's own table of metrics; a test fails when the two diff
   with status 429), and if it ran out of time the gauges keep the earlier picture too.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
   numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
-- `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section.
+- `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what
+  this probe showed, and what is last known of the target besides, the looks beside its probe included. That is all there is of
+  a target's gauges where `--no-scheduler` leaves them out of `/metrics`.
 - Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
 """
 

@@ -7,7 +7,6 @@ Not for: counters (see `tally`), keeping values from one probe to the next (see 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.core.beside import CREDENTIAL_REFUSED
@@ -16,31 +15,13 @@ from exporter.core.endpoints import cloud_of
 from exporter.core.expiry import Source, start_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.metrics.lines import Sample
+from exporter.metrics.standing import Standing
 
 # By family name.
 Values = dict[str, list[Sample]]
 
 # Nothing of these ends by itself, as far as anybody here can know: not knowing an end is no gap.
 _WITHOUT_AN_END = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT})
-
-
-class Standing(Protocol):
-    """What is remembered of a target besides its last report. Unix times; None where there is none."""
-
-    @property
-    def consecutive_failures(self) -> int: ...
-
-    @property
-    def consecutive_unready(self) -> int: ...
-
-    @property
-    def last_success_at(self) -> float | None: ...
-
-    @property
-    def next_probe_at(self) -> float | None: ...
-
-    @property
-    def purge_at(self) -> float | None: ...
 
 
 def of_config(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
@@ -67,7 +48,7 @@ def of_config(config: Config, target: Target, module: Module, tenant: str | None
     }
 
 
-def of_report(target: Target, report: ProbeReport) -> Values:
+def of_report(report: ProbeReport) -> Values:
     """What the last probe showed."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     return {
@@ -84,7 +65,6 @@ def of_report(target: Target, report: ProbeReport) -> Values:
             if result.facts is not None and result.facts.retry_after_seconds is not None
         ],
         "ekm_vault_side_ready": _one(report.readiness.ready),
-        "ekm_credential_usable": current_credential(target, report),
     }
 
 
@@ -183,11 +163,13 @@ def of_error(error: ConnectorError) -> Values:
     return {"ekm_error_info": [(info, 1.0)]}
 
 
-def of_requested_probe(report: ProbeReport) -> Values:
-    """What stands in the answer of /probe alone, or is known there without a history."""
+def of_requested_probe(report: ProbeReport, before: Standing | None) -> Values:
+    """What stands in the answer of /probe alone, or is there partly of this report and partly of `before`."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
+    last_success, purge_at = (None, None) if before is None else (before.last_success_at, before.purge_at)
     return {
-        "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else None),
+        "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else last_success),
+        "ekm_key_scheduled_purge_timestamp_seconds": _one(None if report.key is not None else report.purge_at or purge_at),
         "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
         "probe_success": _one(report.success),
         "probe_duration_seconds": _one(report.duration),

@@ -6,9 +6,8 @@ Not for: what the probe itself showed (see `gauges`), keeping looks (see `state`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Protocol
 
 from exporter.beside import declared
 from exporter.config.model import Target
@@ -16,64 +15,47 @@ from exporter.core.beside import Beside, Look
 from exporter.core.model import ProbeReport
 from exporter.metrics.gauges import Values, current_credential
 from exporter.metrics.lines import Sample
+from exporter.metrics.standing import Standing
 
 
-class Standing(Protocol):
-    """What is remembered of a target. Unix times; None where nothing is known."""
-
-    @property
-    def last(self) -> ProbeReport | None: ...
-
-    @property
-    def proof_at(self) -> float | None: ...
-
-    @property
-    def rotation_pending(self) -> bool | None: ...
-
-    @property
-    def looks(self) -> Mapping[tuple[Beside, str, str], Look]: ...
-
-
-def of_looks(target: Target, standing: Standing) -> Values:
-    """Of what the configuration does not name any more, nothing is shown."""
-    current = [] if standing.last is None else current_credential(target, standing.last)
+def of_looks(target: Target, standing: Standing | None, report: ProbeReport | None) -> Values:
+    """Of what the configuration does not name any more, nothing is shown. `report` is of the target's last probe."""
+    current = [] if report is None else current_credential(target, report)
+    if standing is None:
+        return {"ekm_credential_usable": current}
+    said = list(_said(target, standing, report))
     recovers = target.recovery_vault is not None
     return {
-        "ekm_credential_usable": [*current, *_staged(target, standing)],
+        "ekm_credential_usable": [*current, *_staged(said)],
         "ekm_key_rotation_pending": _maybe(standing.rotation_pending),
-        "ekm_retained_version_usable": _retained(target, standing),
-        "ekm_recovery_usable": _recovery(target, standing),
+        "ekm_retained_version_usable": _retained(said),
+        "ekm_recovery_usable": [((), float(usable)) for look, usable in said if look.what is Beside.RECOVERY],
         "ekm_recovery_last_proof_timestamp_seconds": _maybe(standing.proof_at if recovers else None),
     }
 
 
-def _staged(target: Target, standing: Standing) -> list[Sample]:
+def _said(target: Target, standing: Standing, report: ProbeReport | None) -> Iterator[tuple[Look, bool]]:
+    """The looks that came to a yes or a no."""
+    for look in standing.looks.values():
+        now = look.at if report is None else max(look.at, report.started_at)
+        if look.usable is not None and look.identity in declared(target, datetime.fromtimestamp(now, UTC).date()):
+            yield look, look.usable
+
+
+def _staged(said: Iterable[tuple[Look, bool]]) -> list[Sample]:
     return [
-        ((("credential", look.credential), ("role", "next")), float(usable))
-        for look, usable in _said(target, standing, Beside.NEXT)
+        ((("credential", look.credential), ("role", "next")), float(usable)) for look, usable in said if look.what is Beside.NEXT
     ]
 
 
-def _retained(target: Target, standing: Standing) -> list[Sample]:
+def _retained(said: Iterable[tuple[Look, bool]]) -> list[Sample]:
     """One series for each key version, also where it is kept in two vaults: one that fails is one too many."""
     found: dict[str, bool] = {}
-    for look, usable in _said(target, standing, Beside.RETAINED):
-        found[look.name] = found.get(look.name, True) and usable
+    for look, usable in said:
+        if look.what is Beside.RETAINED:
+            found[look.name] = found.get(look.name, True) and usable
     parts = {name: name.rpartition("/") for name in found}
     return [((("key", parts[name][0]), ("version", parts[name][2])), float(usable)) for name, usable in found.items()]
-
-
-def _recovery(target: Target, standing: Standing) -> list[Sample]:
-    return [((), float(usable)) for _, usable in _said(target, standing, Beside.RECOVERY)]
-
-
-def _said(target: Target, standing: Standing, what: Beside) -> Iterator[tuple[Look, bool]]:
-    """The looks of a kind that came to a yes or a no."""
-    for look in standing.looks.values():
-        if look.what is what and look.usable is not None:
-            now = look.at if standing.last is None else max(look.at, standing.last.started_at)
-            if look.identity in declared(target, datetime.fromtimestamp(now, UTC).date()):
-                yield look, look.usable
 
 
 def _maybe(value: float | None) -> list[Sample]:

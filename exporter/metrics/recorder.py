@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from exporter.config.assemble import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
 from exporter.core.beside import Look
 from exporter.core.catalogue import CATALOGUE
 from exporter.core.expiry import Source
-from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
-from exporter.metrics import gauges, looks
+from exporter.core.model import KeyFacts, ProbeReport
+from exporter.metrics import gauges, requested
 from exporter.metrics.budget import Budgets
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.gauges import Values
@@ -25,30 +24,10 @@ from exporter.metrics.known import Known
 from exporter.metrics.lines import Base, histogram, line
 from exporter.metrics.looks import of_looks
 from exporter.metrics.spec import Kind, Memory, Scope
-from exporter.metrics.table import BY_NAME, OF_OTHERS, OF_PROBE, OF_TARGETS, STEP_BUCKETS
+from exporter.metrics.standing import Standing
+from exporter.metrics.table import BY_NAME, OF_OTHERS, OF_TARGETS, STEP_BUCKETS
 from exporter.metrics.tally import Tally
 from exporter.metrics.ties import Ties
-
-
-class Standing(gauges.Standing, looks.Standing, Protocol):
-    """What is remembered of a target."""
-
-
-class Recalled(Standing, Protocol):
-    """What outlived a restart."""
-
-    @property
-    def key(self) -> KeyFacts | None: ...
-
-    @property
-    def vault(self) -> VaultHeaders: ...
-
-    @property
-    def tenant(self) -> str | None: ...
-
-    @property
-    def certificates(self) -> Mapping[str, PeerCertificate]: ...
-
 
 _KEY_FAMILIES = (
     "ekm_key_info",
@@ -59,7 +38,6 @@ _KEY_FAMILIES = (
     "ekm_key_scheduled_purge_timestamp_seconds",
     "ekm_key_rotation_pending",
 )
-_NO_LABELS = Base.of()
 _TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
 
 
@@ -72,6 +50,7 @@ class _Kept:
     base: Base
     tally: Tally = field(default_factory=Tally)
     known: Known = field(default_factory=Known)
+    standing: Standing | None = None  # as it was last told of
     tenant_shown: str | None = None
 
 
@@ -113,6 +92,7 @@ class Recorder(Instruments):
             kept = self._kept[target.name] = _Kept(target, module, _base_of(target))
         elif kept.target.key != target.key:
             self._show_target(kept, {name: [] for name in _KEY_FAMILIES})
+            kept.standing = None
         kept.target, kept.module = target, module
         kept.tally.expect(target, module)
         self._show_counters(kept)
@@ -134,6 +114,7 @@ class Recorder(Instruments):
         kept = self._kept.get(report.target)
         if kept is None:
             return
+        kept.standing = standing
         kept.tally.add(report)
         ended = report.started_at + report.duration
         self._show_budgets(self._budgets.add(kept.target.vault, report.started_at, report.steps, report.key, now=ended))
@@ -148,7 +129,7 @@ class Recorder(Instruments):
         kept.tally.path_changed(kept.known.learn(report))
         self._show_counters(kept)
         self._show_target(
-            kept, gauges.of_report(kept.target, report) | gauges.of_standing(standing) | of_looks(kept.target, standing)
+            kept, gauges.of_report(report) | gauges.of_standing(standing) | of_looks(kept.target, standing, standing.last)
         )
         self._show_known(kept, report.key)
         self._show_endpoints(report)
@@ -157,7 +138,8 @@ class Recorder(Instruments):
         """Something was looked at beside a target's probe; ignored for a target that was forgotten meanwhile."""
         kept = self._kept.get(name)
         if kept is not None:
-            self._show_target(kept, of_looks(kept.target, standing))
+            kept.standing = standing
+            self._show_target(kept, of_looks(kept.target, standing, standing.last))
 
     def spent(self, name: str, look: Look) -> None:
         """The requests of a look beside a target's probe count against the limit of the vault they went to."""
@@ -169,14 +151,15 @@ class Recorder(Instruments):
         """What changes because time passes and nothing happens (`now` is a Unix time): call it every few seconds."""
         self._show_budgets(self._budgets.sweep(now))
 
-    def recall(self, name: str, before: Recalled) -> None:
+    def recall(self, name: str, before: Standing) -> None:
         """What was known of an added target before a restart."""
         kept = self._kept[name]
+        kept.standing = before
         kept.known.recall(before.vault, before.tenant, before.certificates.get(endpoint_of(kept.target.vault)))
         for endpoint, shown in before.certificates.items():
             self._show_endpoint(name, endpoint, gauges.of_certificate(shown))
         self._show_known(kept, before.key)
-        values = gauges.of_standing(before) | of_looks(kept.target, before)
+        values = gauges.of_standing(before) | of_looks(kept.target, before, before.last)
         self._show_target(kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Memory.KNOWN})
 
     def drop_verdict(self, name: str) -> None:
@@ -199,22 +182,11 @@ class Recorder(Instruments):
         yield self.render_own(openmetrics=openmetrics)
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """The answer to /probe: gauges and infos of this one report, without counters, histograms or anything remembered."""
-        fresh = Known()
-        fresh.learn(report)
-        values = {
-            **gauges.of_config(self._config, target, module, report.tenant),
-            **gauges.of_report(target, report),
-            **gauges.of_key(report.key),
-            **gauges.of_vault(fresh.vault, module.expect_path),
-            **gauges.of_requested_probe(report),
-        }
-        answer = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if not _counts(spec.kind))
-        base = _base_of(target)
-        for name, samples in values.items():
-            labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
-            answer.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))
-        return answer.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
+        """The answer to /probe: gauges and infos of this one report, and what else is last known of the target."""
+        kept = self._kept.get(target.name)
+        known, before = (Known(), None) if kept is None else (kept.known, kept.standing)
+        values = requested.answer(self._config, target, module, report, known=known, before=before)
+        return requested.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: Base, values: Values) -> None:
         for name, samples in values.items():

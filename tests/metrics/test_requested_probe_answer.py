@@ -1,12 +1,15 @@
-"""What /probe answers: this one report, and nothing that is remembered or counted."""
+"""What /probe answers: this one report and what else is last known of its target, and nothing that is counted."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.config.model import Module
+from exporter.core.beside import Beside
+from exporter.core.faults import Reason
 from exporter.core.model import Mode, Step
 from exporter.metrics.table import BY_NAME
 from tests.metrics.scenes import (
@@ -14,10 +17,13 @@ from tests.metrics.scenes import (
     Standing,
     a_config,
     a_key,
+    a_look,
     a_recorder,
     a_report,
     a_target,
+    failed,
     headers,
+    looks,
     names_in,
     ok,
     refused,
@@ -52,6 +58,60 @@ def test_a_failed_probe_answers_with_zero_and_its_failure():
     assert "ekm_last_failure_info" in names_in(text)
     assert "ekm_last_success_timestamp_seconds" not in names_in(text)
     assert set(series(text, "ekm_probe_step_duration_seconds")) == {("challenge",), ("token",)}
+
+
+def remembering(target, **standing):
+    """A recorder without gauges of targets, as with --no-scheduler, that heard of a target what is given."""
+    recorder = a_recorder(config=a_config(target, modules=(MODULE,)), per_target_gauges=False)
+    good = a_report(key=a_key(expires=START + 60), steps=[ok(Step.CHALLENGE, vault=headers())], tenant="11111111")
+    before = {"last": good, "key": good.key, "last_success_at": START, "rotation_pending": True, "proof_at": START}
+    recorder.record(good, Standing(**(before | standing)))
+    return recorder
+
+
+def test_looks_beside_the_probe_stand_in_the_answer():
+    target = a_target(next_credential="sql-prod", recovery_vault="dr.vault.azure.net")
+    made = looks(
+        a_look(Beside.NEXT, "sql-prod", usable=False), a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault)
+    )
+    recorder = remembering(target)
+    recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
+    text = recorder.render_probe(target, MODULE, a_report(started_at=START + 60))
+
+    assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}
+    assert series(text, "ekm_recovery_usable") == {(): 1}
+    assert series(text, "ekm_recovery_last_proof_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_key_rotation_pending") == {(): 1}
+
+
+def test_a_failed_probe_answers_with_what_was_last_known_before_it():
+    text = remembering(TARGET).render_probe(TARGET, MODULE, a_report(steps=[refused()], started_at=START + 60))
+
+    assert series(text, "ekm_probe_success") == {(): 0}
+    assert series(text, "ekm_key_expiry_timestamp_seconds") == {(): START + 60}
+    assert series(text, "ekm_last_success_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
+    assert b'tenant="11111111"' in text
+    assert "ekm_consecutive_failures" not in names_in(text)
+
+
+def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again():
+    recorder = remembering(TARGET, purge_at=START + 90)
+    gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
+
+    name = "ekm_key_scheduled_purge_timestamp_seconds"
+    assert series(recorder.render_probe(TARGET, MODULE, gone), name) == {(): START + 90}
+    assert series(recorder.render_probe(TARGET, MODULE, replace(gone, purge_at=START + 99)), name) == {(): START + 99}
+    assert series(recorder.render_probe(TARGET, MODULE, a_report(key=a_key())), name) == {}
+
+
+def test_another_key_in_the_configuration_takes_what_was_known_of_the_old_one_from_the_answer():
+    recorder = remembering(TARGET)
+    changed = a_target(key_version="0" * 32)
+    recorder.add_target(changed, MODULE)
+
+    names = names_in(recorder.render_probe(changed, MODULE, a_report(steps=[refused()])))
+    assert not {name for name in names if name.startswith("ekm_key_")}
 
 
 def test_counters_histograms_and_series_that_targets_share_stand_on_metrics_alone():

@@ -1,0 +1,49 @@
+"""The answer to /probe: what one requested probe showed, and what else is last known of its target.
+
+For: gauges and infos of one target, so that an exporter without a schedule, whose /metrics has no gauges of targets, shows a
+staged credential or a key's expiry all the same, and keeps showing them while probes fail.
+Not for: counters and histograms (they stand on /metrics alone), remembering anything (see `recorder`), HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.config.model import Config, Module, Target
+from exporter.core.model import ProbeReport
+from exporter.metrics import gauges
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.gauges import Values
+from exporter.metrics.known import Known
+from exporter.metrics.lines import Base, line
+from exporter.metrics.looks import of_looks
+from exporter.metrics.spec import Kind, Scope
+from exporter.metrics.standing import Standing
+from exporter.metrics.table import BY_NAME, OF_PROBE, OF_TARGETS
+
+_NO_LABELS = Base.of()
+
+
+def answer(
+    config: Config, target: Target, module: Module, report: ProbeReport, *, known: Known, before: Standing | None
+) -> Values:
+    """By family. `known` and `before` are what was known of the target when the probe ended; neither is changed."""
+    learned = replace(known)
+    learned.learn(report)
+    return {
+        **gauges.of_config(config, target, module, learned.tenant),
+        **gauges.of_report(report),
+        **gauges.of_key(report.key or (None if before is None else before.key)),
+        **gauges.of_vault(learned.vault, module.expect_path),
+        **of_looks(target, before, report),
+        **gauges.of_requested_probe(report, before),
+    }
+
+
+def rendered(target: Target, base: Base, values: Values, *, openmetrics: bool) -> bytes:
+    """The whole answer, with the end mark where the format has one."""
+    page = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if spec.kind not in (Kind.COUNTER, Kind.HISTOGRAM))
+    for name, samples in values.items():
+        labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
+        page.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))
+    return page.render(openmetrics=openmetrics) + (b"# EOF\n" if openmetrics else b"")
