@@ -135,12 +135,13 @@ class ExpiryDesk:
 
     async def _follow(self, file: _File) -> None:
         while True:
+            rest = SECRET_SECONDS
             try:
                 await self._look_at_what_is_due(file)
+                rest = min(rest, max(0.0, min(known.due for known in file.known.values()) - _now()))
             except Exception as error:  # noqa: BLE001 - a bug ends here: the next look-up may well go better
                 self._ports.bug(error)
-            due = min(known.due for known in file.known.values())
-            await asyncio.sleep(max(0.0, min(SECRET_SECONDS, due - _now())))
+            await asyncio.sleep(rest)
 
     async def _look_at_what_is_due(self, file: _File) -> None:
         stamp = await self._asking.stamp(file.watch)

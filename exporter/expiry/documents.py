@@ -47,14 +47,14 @@ def kept_in(document: Mapping[str, Any], credential: Credential) -> dict[Source,
             for source, entry in sources.items()
             if entry["subject"] == list(subject(credential, source))
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"is damaged ({type(error).__name__})") from None
 
 
 def _known_time(value: object) -> float:
     moment = unix_time(value)
     if moment is None:
-        raise ValueError("is damaged (no time)")
+        raise ValueError("no time")
     return moment
 
 
