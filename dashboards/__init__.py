@@ -1,0 +1,1 @@
+"""The Grafana dashboards: small typed modules, and the JSON that they render."""

@@ -1,0 +1,200 @@
+"""The dashboard of dates: everything that ends, by days left, and what must be ready before it does.
+
+For: credentials, certificates, keys, rotation, retained versions, staged credentials, recovery.
+Not for: what fails today (see `fleet`, `vault`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as building
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+
+from dashboards import frame, panels, promql, sheets
+from dashboards.panels import rows
+from dashboards.promql import label, series
+from dashboards.sheets import column, mapped
+from dashboards.words import BAD, GOOD, OKAY, WARNING
+
+TITLE: Final = "EKM / Expiry and keys"
+SAYS: Final = "Everything that ends: client secrets, certificates, keys, TLS; and what is prepared for the day after."
+_DAY: Final = 86400
+
+_CHOSEN: Final = 'credential=~"$credential"'
+_CREDENTIALS: Final = f"min by (credential, source) ({series('ekm_credential_expiry_timestamp_seconds', _CHOSEN)})"
+_KEYS: Final = f"min by (target) ({series('ekm_key_expiry_timestamp_seconds')})"
+_PURGES: Final = f"min by (target) ({series('ekm_key_scheduled_purge_timestamp_seconds')})"
+_TLS: Final = f"min by (endpoint) ({series('ekm_tls_certificate_expiry_timestamp_seconds')})"
+
+
+def _named(expression: str, what: str, name: str, source: str) -> str:
+    """One kind of thing that ends, as `what`, `name` and `source`; Unix times."""
+    labelled = f'label_replace({expression}, "name", "$1", "{name}", "(.*)")'
+    labelled = label(labelled, "what", what)
+    return f"max by (what, name, source) ({labelled if source == 'source' else label(labelled, 'source', source)})"
+
+
+_ENDS: Final = " or ".join(
+    (
+        _named(_CREDENTIALS, "credential", "credential", "source"),
+        _named(_KEYS, "key", "target", "vault"),
+        _named(_PURGES, "purge of a deleted key", "target", "vault"),
+        _named(_TLS, "TLS certificate", "endpoint", "handshake"),
+    )
+)
+
+
+def _soon() -> list[panels.Panel]:
+    def within(title: str, days: int, bad: str) -> panels.Panel:
+        return panels.number(
+            title,
+            f"Credentials and keys that end within {days} days, or have ended; each source of a date counts once.",
+            f"count(({_named(_CREDENTIALS, 'credential', 'credential', 'source')} or {_named(_KEYS, 'key', 'target', 'vault')}) "
+            f"- time() < {days * _DAY}) or vector(0)",
+            levels=((1, bad),),
+            start=GOOD,
+        )
+
+    unknown = panels.number(
+        "Ends not known",
+        "Credentials with a secret that ends, of which no source says when.",
+        f"count(max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0) or vector(0)",
+        levels=panels.ANY_IS_WORTH_A_LOOK,
+        start=GOOD,
+    )
+    pending = panels.number(
+        "Rotations pending",
+        "Targets whose key has a newer version in the vault than the one SQL Server uses.",
+        f"count(max by (target) ({series('ekm_key_rotation_pending')}) == 1) or vector(0)",
+        levels=panels.ANY_IS_WORTH_A_LOOK,
+        start=GOOD,
+    )
+    retained = panels.number(
+        "Retained unusable",
+        "Key versions that old backups need and that did not unwrap.",
+        f"count(min by (target, key, version) ({series('ekm_retained_version_usable')}) == 0) or vector(0)",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+    )
+    return [
+        within("End within 7 days", 7, BAD),
+        within("End within 14 days", 14, WARNING),
+        within("End within 30 days", 30, WARNING),
+        unknown,
+        pending,
+        retained,
+    ]
+
+
+def _calendar() -> table.Panel:
+    panel = sheets.sheet(
+        "Everything that ends",
+        "Sorted by days left. The source says who knows the date: declared in the configuration, a certificate, Microsoft Graph, a "
+        "Key Vault secret, the vault, or the TLS handshake.",
+        rows(f"({_ENDS} - time()) / {_DAY}", "A"),
+        rows(f"({_ENDS}) * 1000", "B"),
+        size=(24, 11),
+        empty="No date is known.",
+    )
+    panel.with_transformation(sheets.transformation("merge", {}))
+    names = {"what": "What", "name": "Name", "source": "Source", "Value #A": "Days left", "Value #B": "Ends"}
+    sheets.columns(panel, names)
+    colored = sheets.levels(*panels.DAYS_LEFT, start=BAD)
+    column(panel, "What", width=190)
+    column(panel, "Source", width=160)
+    column(panel, "Days left", ("decimals", 1), colored, sheets.FILLED, width=130)
+    column(panel, "Ends", ("unit", "dateTimeAsIso"), width=210)
+    return panel.sort_by([TableSortByFieldState().display_name("Days left")])
+
+
+def _credentials() -> list[panels.Panel]:
+    usable = f"min by (target, credential, role) ({series('ekm_credential_usable', _CHOSEN)})"
+    staged = sheets.sheet(
+        "Current and staged credentials",
+        "Whether each was accepted; the staged one by the whole round trip. Before the current one ends, a staged one must be ok here. "
+        "One about which no answer was had has no line.",
+        rows(usable),
+        size=(16, 9),
+        empty="no answer yet",
+    )
+    sheets.columns(staged, {"target": "Target", "credential": "Credential", "role": "Role", "Value": "Accepted"})
+    column(staged, "Target", frame.to_vault("Target"))
+    column(staged, "Role", width=90)
+    column(staged, "Accepted", mapped(OKAY), sheets.FILLED, width=100)
+    staged.sort_by([TableSortByFieldState().display_name("Accepted")])
+    nobody = sheets.sheet(
+        "Nobody knows when these end",
+        "Credentials with a secret that ends, of which no source says when: declare expires_on, or let Graph be asked.",
+        rows(f"max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0"),
+        size=(8, 9),
+        empty="Every end is known.",
+    )
+    return [staged, sheets.columns(nobody, {"credential": "Credential"})]
+
+
+def _keys() -> list[panels.Panel]:
+    key = promql.one_of("ekm_key_info", "key, version, kty, size_bits")
+    pending = sheets.sheet(
+        "Rotation pending",
+        "The key has a newer version than the pinned one, which is shown: SQL Server still uses this, and needs it until it is rotated.",
+        rows(f"(max by (target) ({series('ekm_key_rotation_pending')}) == 1) * on (target) group_left (key, version) {key}"),
+        size=(12, 8),
+        empty="Every target uses the newest version.",
+    )
+    sheets.columns(pending, {"target": "Target", "key": "Key", "version": "Version in use"})
+    column(pending, "Target", frame.to_vault("Target"))
+    retained = sheets.sheet(
+        "Retained versions, for old backups",
+        "Whether each key version that old backups need still unwraps. One about which no answer was had has no line.",
+        rows(f"min by (target, key, version) ({series('ekm_retained_version_usable')})"),
+        size=(12, 8),
+        empty="none configured",
+    )
+    sheets.columns(retained, {"target": "Target", "key": "Key", "version": "Version", "Value": "Usable"})
+    column(retained, "Target", frame.to_vault("Target"))
+    column(retained, "Usable", mapped(OKAY), sheets.FILLED, width=90)
+    return [pending, retained.sort_by([TableSortByFieldState().display_name("Usable")])]
+
+
+def _recovery() -> list[panels.Panel]:
+    panel = sheets.sheet(
+        "Recovery and backup",
+        "Whether the recovery vault unwraps what is encrypted under the primary's key, when it last did, and when the key was last "
+        "backed up, as declared. Empty: not configured, or no answer yet.",
+        rows(f"min by (target) ({series('ekm_recovery_usable')})", "A"),
+        rows(f"time() - max by (target) ({series('ekm_recovery_last_proof_timestamp_seconds')})", "B"),
+        rows(f"time() - max by (target) ({series('ekm_key_backup_timestamp_seconds')})", "C"),
+        rows(f"min by (target) ({series('ekm_key_enabled')})", "D"),
+        rows(f"min by (target) ({series('ekm_key_supported')})", "E"),
+        rows(promql.KNOWN, "F"),
+        size=(24, 9),
+        empty="",
+    )
+    names = {
+        "target": "Target",
+        "Value #A": "Recovery",
+        "Value #B": "Last proof",
+        "Value #C": "Last backup",
+        "Value #D": "Key enabled",
+        "Value #E": "Key supported",
+    }
+    sheets.columns(panel, names, by="target")
+    column(panel, "Target", frame.to_vault("Target"))
+    for name in ("Recovery", "Key enabled", "Key supported"):
+        column(panel, name, mapped(OKAY), sheets.COLORED)
+    column(panel, "Last proof", ("unit", "s"), sheets.levels((_DAY, WARNING), start=GOOD), sheets.COLORED)
+    column(panel, "Last backup", ("unit", "s"), sheets.levels((365 * _DAY, WARNING), start=GOOD), sheets.COLORED)
+    return [panel.sort_by([TableSortByFieldState().display_name("Target")])]
+
+
+def dashboard() -> building.Dashboard:
+    rows_of_panels: list[frame.Row] = [
+        ("", _soon()),
+        ("", [_calendar()]),
+        ("Credentials", _credentials()),
+        ("Keys", _keys()),
+        ("Recovery", _recovery()),
+    ]
+    return frame.framed(frame.EXPIRY, TITLE, SAYS, frame.variables(credentials=True), rows_of_panels)

@@ -1,0 +1,211 @@
+"""The dashboard for the wall: is the vault side ready, and for which SQL Servers is it not?
+
+For: all targets at a glance, worst first.
+Not for: one target in depth (see `vault`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as building
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+from grafana_foundation_sdk.models.common import TableCellHeight
+
+from dashboards import frame, panels, promql, sheets
+from dashboards.promql import increase, series
+from dashboards.sheets import column, mapped
+from dashboards.words import BAD, CODES, GOOD, STATES, WARNING
+
+TITLE: Final = "EKM / Fleet"
+SAYS: Final = (
+    "Whether SQL Server would get its keys if it restarted now, for every target. Not tested: the secret inside SQL Server, the "
+    "service account's proxy, Windows' TLS, registry and DLL."
+)
+_LAST_HOUR: Final = f"A target that was there in the last {promql.REMEMBERED} and is no longer heard of counts as unknown."
+
+
+def _count(state: int) -> str:
+    return f"count(({promql.STATE}) == {state}) or vector(0)"
+
+
+def _at_a_glance() -> list[panels.Panel]:
+    servers = f"count(count by (sql_instance, host) ({promql.SERVERS} and on (target) {promql.IS_NOT_READY})) or vector(0)"
+    says = {
+        "Not ready": "Targets for which a token, the pinned key version or an unwrap with it was refused or not to be had.",
+        "Unknown": f"Targets about which neither can be said: no pinned version, no probe lately. {_LAST_HOUR}",
+        "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
+        "In danger": "SQL Servers that depend on a target that is not ready: after a restart their databases would not open.",
+        "Throttled": "Targets whose vault or Entra ID answered 429 within the last 15 minutes.",
+        "Exporters": "Exporters that Prometheus cannot scrape: what they watch is unknown.",
+    }
+    throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or vector(0)"
+    number = panels.number
+    return [
+        number("SQL Servers in danger", says["In danger"], servers, levels=panels.ANY_IS_BAD, start=GOOD),
+        number("Not ready", says["Not ready"], _count(promql.NOT_READY), levels=panels.ANY_IS_BAD, start=GOOD),
+        number("Unknown", says["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK),
+        number("Ready", says["Ready"], _count(promql.READY), levels=((1, GOOD),)),
+        number("Throttled lately", says["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK),
+        number("Exporters down", says["Exporters"], f"count({series('up')} == 0) or vector(0)", levels=panels.ANY_IS_BAD),
+    ]
+
+
+def _in_danger() -> table.Panel:
+    why = promql.with_meaning(
+        f"{promql.SERVERS} * on (target) group_left (step, code, reason) {promql.FAILURE} and on (target) {promql.IS_NOT_READY}",
+        "summary, action",
+    )
+    unready = series("ekm_consecutive_unready_probes")
+    lasting = f" * on (target) group_left () max by (target) ({unready} * {series('ekm_probe_interval_seconds')})"
+    says = "Each SQL Server whose vault side is not ready: why, for how long, and what to do first. Do not restart it before."
+    panel = sheets.sheet(
+        "These SQL Servers would not open their databases after a restart",
+        says,
+        panels.rows(promql.with_runbook(f"{why}{lasting}")),
+        size=(24, 9),
+        unit="s",
+        empty="No SQL Server is known to be in danger.",
+    )
+    names = {
+        "sql_instance": "SQL Server",
+        "host": "Host",
+        "ag": "AG",
+        "target": "Target",
+        "Value": "Not ready for",
+        "code": "Code",
+        "reason": "Reason",
+        "summary": "What it means",
+        "action": "First action",
+        "runbook": "Runbook",
+    }
+    sheets.columns(panel, names).cell_height(TableCellHeight.LG)
+    column(panel, "SQL Server", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=105)
+    column(panel, "Host", width=62)
+    column(panel, "AG", width=60)
+    column(panel, "Target", frame.to_vault("Target"), width=135)
+    column(panel, "Not ready for", width=95)
+    column(panel, "Code", frame.to_code("Code"), width=60)
+    column(panel, "Reason", width=130)
+    column(panel, "What it means", sheets.WRAPPED)
+    column(panel, "First action", sheets.WRAPPED)
+    column(panel, "Runbook", frame.to_runbook("Runbook"), width=150)
+    return panel.sort_by([TableSortByFieldState().display_name("Not ready for").desc(True)])
+
+
+def _every_target() -> table.Panel:
+    successes = (
+        f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / {increase('ekm_probes_total', 'target', '$__range')}"
+    )
+    count = f"count by (target) (max by (target, sql_instance, host) ({series('ekm_instance_info')}))"
+    panel = sheets.sheet(
+        "Every target, worst first",
+        f"One line for each vault and key. Success, latency and throttling are of the chosen time range; the latency is that of one "
+        f"step; the next end is that of key or credential. {_LAST_HOUR}",
+        panels.rows(promql.STATE, "A"),
+        panels.rows(f"sum by (target, code) ({promql.FAILURE})", "B"),
+        panels.rows(successes, "C"),
+        panels.rows(promql.quantile(0.5, "target", "$__range"), "D"),
+        panels.rows(promql.quantile(0.99, "target", "$__range"), "E"),
+        panels.rows(f"sum by (target) ({increase('ekm_throttled_total', 'target, step', '$__range')})", "F"),
+        panels.rows(f"({promql.NEXT_END} - time()) / 86400", "G"),
+        panels.rows(count, "H"),
+        panels.rows(f"topk by (target) (1, max by (target, team) ({series('ekm_target_info')}))", "I"),
+        panels.rows(promql.one_of("ekm_vault_info", "region"), "J"),
+        panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="K"),
+        size=(24, 11),
+        empty="",
+    )
+    panel.with_transformation(sheets.transformation("timeSeriesTable", {"K": {"stat": "lastNotNull"}}, only="K"))
+    return _columns_of_targets(panel).sort_by(
+        [TableSortByFieldState().display_name("Vault side"), TableSortByFieldState().display_name("Success")]
+    )
+
+
+def _columns_of_targets(panel: table.Panel) -> table.Panel:
+    names = {
+        "Value #A": "Vault side",
+        "target": "Target",
+        "Value #H": "SQL Servers",
+        "code": "Last code and what it means",
+        "Value #C": "Success",
+        "Value #D": "p50",
+        "Value #E": "p99",
+        "Value #F": "Throttled",
+        "Value #G": "Next end",
+        "Trend #K": "Probe took",
+        "team": "Team",
+        "region": "Region",
+    }
+    sheets.columns(panel, names, by="target")
+    column(panel, "Vault side", mapped(STATES), sheets.FILLED, width=95)
+    column(panel, "Target", frame.to_vault("Target"), width=140)
+    column(panel, "SQL Servers", width=95)
+    column(panel, "Last code and what it means", mapped(CODES))
+    column(panel, "Success", ("unit", "percentunit"), ("decimals", 1), width=75)
+    slow = sheets.levels((1, WARNING), (5, BAD))
+    for name in ("p50", "p99"):
+        column(panel, name, ("unit", "s"), ("decimals", 2), slow, sheets.COLORED, width=70)
+    column(panel, "Throttled", ("decimals", 0), sheets.levels((0.5, WARNING)), sheets.COLORED, width=80)
+    column(
+        panel, "Next end", ("unit", "d"), ("decimals", 0), sheets.levels(*panels.DAYS_LEFT, start=BAD), sheets.COLORED, width=85
+    )
+    column(panel, "Probe took", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=100)
+    column(panel, "Team", width=75)
+    return column(panel, "Region", width=100)
+
+
+def _over_time() -> panels.Panel:
+    ratio = f"avg by (target) (avg_over_time({series('ekm_vault_side_ready', over='$__range')} @ end()))"
+    worst = f"topk(30, 1 - {ratio} or on (target) 0.5 * max by (target) (last_over_time({series('ekm_target_info', over='$__range')} @ end())))"
+    return panels.history(
+        "Vault side over time",
+        "Ready, not ready or unknown at each moment, of the 30 targets that were not ready for longest in the chosen time range.",
+        panels.over_time(f"({promql.STATE}) and on (target) {worst}", "{{target}}"),
+        STATES,
+    )
+
+
+def _of_each(labels: str, info: str) -> table.Panel:
+    """Targets and those not ready, by one label."""
+    targets = f"max by (target, {labels}) (last_over_time({series(info, over=promql.REMEMBERED)}))"
+    state = f"on (target) group_left () ({promql.STATE})"
+    name = labels.capitalize()
+    panel = sheets.sheet(
+        f"By {labels}",
+        f"Targets by {labels}: all, not ready, unknown. Those without a {labels} stand in a line of their own.",
+        panels.rows(f"count by ({labels}) ({targets})", "A"),
+        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.NOT_READY})", "B"),
+        panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.UNKNOWN})", "C"),
+        size=(8, 8),
+        empty="-",
+    )
+    sheets.columns(panel, {labels: name, "Value #A": "Targets", "Value #B": "Not ready", "Value #C": "Unknown"}, by=labels)
+    column(panel, "Not ready", sheets.levels((1, BAD)), sheets.COLORED)
+    column(panel, "Unknown", sheets.levels((1, WARNING)), sheets.COLORED)
+    return panel.sort_by([TableSortByFieldState().display_name("Not ready").desc(True)])
+
+
+def _by_code() -> panels.Panel:
+    counted = f"sum by (code) ({increase('ekm_errors_total', 'target, step, code', '$__range')}) > 0.5"
+    return panels.ranking(
+        "Failures by code",
+        "Failed steps in the chosen time range by the code that SQL Server would show. Nothing here: nothing failed.",
+        f"sort_desc({promql.with_meaning(counted, 'symbol')})",
+        "{{code}} {{symbol}}",
+        color=WARNING,
+    )
+
+
+def dashboard() -> building.Dashboard:
+    glance: list[panels.Panel] = _at_a_glance()
+    totals: list[panels.Panel] = [_by_code(), _of_each("region", "ekm_vault_info"), _of_each("team", "ekm_target_info")]
+    rows: list[frame.Row] = [
+        ("", glance),
+        ("", [_in_danger()]),
+        ("", [_every_target()]),
+        ("", [_over_time()]),
+        ("Totals", totals),
+    ]
+    return frame.framed(frame.FLEET, TITLE, SAYS, frame.variables(), rows)

@@ -1,0 +1,122 @@
+"""Pieces of PromQL: series with the dashboards' variables in their selectors, and the joins that several dashboards need.
+
+For: expressions that stay right when two exporters probe the same vault, and when a series is absent because nothing is known.
+Not for: panels, units, colours (see `panels`), nor the words of codes (see `words`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from exporter.metrics.spec import Scope
+from exporter.metrics.table import BY_NAME
+
+# Series of other programs, with the labels that scraping gives them.
+FOREIGN: Final = frozenset(
+    {
+        "up",
+        "process_cpu_seconds_total",
+        "process_max_fds",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+    }
+)
+_HISTOGRAM_PART: Final = re.compile(r"_(bucket|sum|count)$")
+_EXPORTER: Final = 'job=~"$job", instance=~"$instance"'
+_SELECTORS: Final = {
+    Scope.TARGET: f'{_EXPORTER}, target=~"$target", vault=~"$vault"',
+    Scope.VAULT: f'{_EXPORTER}, vault=~"$vault"',
+}
+
+# How long a target that is no longer heard of is still listed, as unknown.
+REMEMBERED: Final = "1h"
+# Values of the state of a target, so that sorting puts the worst first.
+NOT_READY, UNKNOWN, READY = 0, 1, 2
+
+
+def series(name: str, more: str = "", over: str = "") -> str:
+    """One metric with its variables, `more` matchers, and a range where `over` gives one. Raises KeyError for a name that is not
+    in the table of metrics.
+    """
+    selector = _EXPORTER if name in FOREIGN else _SELECTORS.get(_scope(name), _EXPORTER)
+    return f"{name}{{{selector}{', ' + more if more else ''}}}{f'[{over}]' if over else ''}"
+
+
+def _scope(name: str) -> Scope:
+    return BY_NAME[name if name in BY_NAME else _HISTOGRAM_PART.sub("", name)].scope
+
+
+def increase(name: str, by: str, over: str = "$__rate_interval", more: str = "") -> str:
+    """What a counter gained; of two exporters that count the same, the one that counted more."""
+    return f"max by ({by}) (increase({series(name, more, over)}))"
+
+
+def quantile(share: float, by: str = "", over: str = "$__rate_interval", more: str = "") -> str:
+    """Seconds within which this share of the steps ended."""
+    groups = f"le, {by}" if by else "le"
+    return f"histogram_quantile({share}, sum by ({groups}) (rate({series('ekm_step_duration_seconds_bucket', more, over)})))"
+
+
+def one_of(metric: str, labels: str, more: str = "") -> str:
+    """One series for each target, even where two exporters see it differently."""
+    return f"topk by (target) (1, max by (target, {labels}) ({series(metric, more)}))"
+
+
+# Two exporters of different versions may have different words for a code: any one's will do.
+_MEANINGS: Final = (
+    f"topk by (code) (1, max by (code, {{labels}}) ({series('ekm_error_info').replace('{', '{{').replace('}', '}}')}))"
+)
+
+
+def with_meaning(expression: str, labels: str) -> str:
+    """The same series, with labels of the meaning of their `code`."""
+    return f"({expression}) * on (code) group_left ({labels}) {_MEANINGS.format(labels=labels)}"
+
+
+def label(expression: str, name: str, value: str) -> str:
+    """The same series with one more label, always of this value."""
+    return f'label_replace({expression}, "{name}", "{value}", "", "")'
+
+
+# Every target of the last hour, 1 each.
+KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
+_READY: Final = f"min by (target) ({series('ekm_vault_side_ready')})"
+# 0 not ready, 1 unknown, 2 ready: every target has one. Of two exporters, the one that sees the worse.
+STATE: Final = f"{READY} * {_READY} or on (target) {KNOWN}"
+IS_NOT_READY: Final = f"({_READY} == 0)"
+FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reason")
+_DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
+# Each SQL Server of each target; a target for which none is declared is listed all the same.
+SERVERS: Final = f"({_DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
+
+# Which runbook speaks of a code; any other failure is told of by the alert about the verdict.
+RUNBOOK_OF: Final = (
+    ("EkmThrottledSpike", "3011|3109"),
+    ("EkmForbiddenSpike", "3077|3113"),
+    ("EkmCredentialRefused", "3303"),
+    ("EkmVaultHostNameGone", "3900"),
+)
+
+
+def with_runbook(expression: str) -> str:
+    """The same series with the label `runbook`, the name of the runbook for their `code`."""
+    named = label(expression, "runbook", "EkmVaultSideNotReady")
+    for runbook, codes in RUNBOOK_OF:
+        named = f'label_replace({named}, "runbook", "{runbook}", "code", "{codes}")'
+    return named
+
+
+# When the first of a target's key and credential ends, and a deleted key is purged.
+_CREDENTIAL_ENDS: Final = (
+    f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () "
+    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds')})"
+)
+NEXT_END: Final = " or ".join(
+    (
+        f"min by (target) ({label(series('ekm_key_expiry_timestamp_seconds'), 'what', 'key')}",
+        label(series("ekm_key_scheduled_purge_timestamp_seconds"), "what", "purge"),
+        label(_CREDENTIAL_ENDS, "what", "credential") + ")",
+    )
+)

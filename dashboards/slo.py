@@ -1,0 +1,180 @@
+"""The dashboard of the service level: how much of the budget is left, who spends it, and what a restart would have met.
+
+For: the objective of the alert rules, seen over longer times.
+Not for: alerting itself (see alerts/), single probes (see `vault`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as building
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+
+from alerts.slo import FAST, OBJECTIVE, SLOW
+from alerts.values import duration
+from dashboards import frame, panels, sheets
+from dashboards.panels import over_time, rows
+from dashboards.promql import increase, series
+from dashboards.sheets import column
+from dashboards.words import BAD, GOOD, WARNING
+
+TITLE: Final = "EKM / Service level"
+SAYS: Final = (
+    f"Of the probes with a verdict, {OBJECTIVE:.1%} should find the vault side ready. A probe in which wrap alone fails is ready, since "
+    "databases open by unwrapping."
+)
+JUDGED: Final = "ekm_probes_total"
+UNREADY: Final = "ekm_unready_probes_total"
+_OBJECTIVE: Final = "$objective"
+
+
+def _bad(by: str, over: str) -> str:
+    """The share of bad probes, of the exporter that saw more of them."""
+    return f"({increase(UNREADY, by, over)} / {increase(JUDGED, by, over)})"
+
+
+def _all_bad(over: str) -> str:
+    return f"(sum({increase(UNREADY, 'target', over)}) / sum({increase(JUDGED, 'target', over)}))"
+
+
+def _spent(share: str) -> str:
+    return f"{share} / (1 - {_OBJECTIVE})"
+
+
+def _minutes(by: str) -> str:
+    """Minutes in which a restart would have failed, in the chosen time range, for each target."""
+    unready = f"max by (target, instance) (increase({series(UNREADY, over='$__range')}))"
+    every = f"max by (target, instance) ({series('ekm_probe_interval_seconds')})"
+    seen = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
+    lost = f"{unready} * on (target, instance) {every} / 60"
+    return f"max by ({by}) (({lost}) * on (target, instance) group_left (vantage) {seen})"
+
+
+def _numbers() -> list[panels.Panel]:
+    level = panels.number(
+        "Ready",
+        "Share of the probes of all chosen targets in the chosen time range that found the vault side ready.",
+        f"1 - {_all_bad('$__range')}",
+        unit="percentunit",
+        levels=((OBJECTIVE, GOOD),),
+        start=BAD,
+        size=(6, 4),
+    ).decimals(2)
+    left = panels.number(
+        "Budget left",
+        "What is left of the failures that the objective allows in the chosen time range. Below zero: the objective is missed.",
+        f"1 - {_spent(_all_bad('$__range'))}",
+        unit="percentunit",
+        levels=((0, WARNING), (0.5, GOOD)),
+        start=BAD,
+        size=(6, 4),
+    ).decimals(0)
+    missed = panels.number(
+        "Targets beyond their budget",
+        "Targets that missed the objective in the chosen time range.",
+        f"count({_spent(_bad('target', '$__range'))} > 1) or vector(0)",
+        levels=panels.ANY_IS_BAD,
+        start=GOOD,
+        size=(6, 4),
+    )
+    worst = panels.number(
+        "Minutes, worst target",
+        "Minutes in the chosen time range in which a restart of SQL Server would have failed, of the target that had most.",
+        f"max({_minutes('target')})",
+        unit="m",
+        levels=((1, WARNING), (30, BAD)),
+        start=GOOD,
+        size=(6, 4),
+    ).decimals(0)
+    return [level, left, missed, worst]
+
+
+def _burning() -> list[panels.Panel]:
+    pairs = [*FAST, *SLOW]
+    windows = sorted({burn.short for burn in FAST} | {burn.long for burn in pairs})
+    queries = [
+        over_time(_spent(_all_bad(duration(window))), duration(window), chr(65 + place)) for place, window in enumerate(windows)
+    ]
+    rates = ", ".join(f"{burn.rate:g} over {duration(burn.long)} and {duration(burn.short)}" for burn in pairs)
+    worst = f"topk(5, {_spent(_bad('target', '1h'))} > 0)"
+    return [
+        panels.lines(
+            "Burn rate of all targets",
+            f"How many times as fast as it lasts the budget is spent, by window. For a single target, alerts begin at {rates}.",
+            *queries,
+            unit="short",
+        ),
+        panels.lines(
+            "Burn rate over one hour, worst targets",
+            "The five targets that spend their budget fastest at each moment. Nothing here: nobody spends any.",
+            over_time(worst, "{{target}}"),
+            unit="short",
+        ).no_value("Nobody spends any."),
+    ]
+
+
+def _offenders() -> list[panels.Panel]:
+    panel = sheets.sheet(
+        "Targets by budget spent",
+        "Share of the budget of the chosen time range that each target spent, its failures, and the minutes in which a restart of "
+        "SQL Server would have failed.",
+        rows(_spent(_bad("target", "$__range")), "A"),
+        rows(increase(UNREADY, "target", "$__range"), "B"),
+        rows(_minutes("target"), "C"),
+        size=(24, 10),
+        empty="-",
+    )
+    names = {
+        "target": "Target",
+        "Value #A": "Budget spent",
+        "Value #B": "Not ready, probes",
+        "Value #C": "Restart would have failed",
+    }
+    sheets.columns(panel, names, by="target")
+    column(panel, "Target", frame.to_vault("Target"))
+    levels = sheets.levels((0.5, WARNING), (1, BAD), start=GOOD)
+    column(panel, "Budget spent", ("unit", "percentunit"), ("decimals", 0), levels, sheets.FILLED, width=160)
+    column(panel, "Not ready, probes", ("decimals", 0), width=160)
+    column(panel, "Restart would have failed", ("unit", "m"), ("decimals", 0), width=220)
+    return [panel.sort_by([TableSortByFieldState().display_name("Budget spent").desc(True)])]
+
+
+def _vantages() -> list[panels.Panel]:
+    minutes = panels.ranking(
+        "Minutes by vantage",
+        "Minutes in which a restart would have failed, by where the exporter stands, of the ten worst. A target that only a central "
+        "exporter sees failing may be well seen from its SQL Server host.",
+        f"topk(10, {_minutes('target, vantage')} > 0.5)",
+        "{{target}}, from {{vantage}}",
+        unit="m",
+        size=(12, 9),
+    )
+    ready = panels.lines(
+        "Ready, by vantage",
+        "Share of probes over half an hour that found the vault side ready, by where the exporter stands.",
+        over_time(
+            f"1 - sum by (vantage) ({_seen(UNREADY)}) / sum by (vantage) ({_seen(JUDGED)})",
+            "{{vantage}}",
+        ),
+        unit="percentunit",
+        size=(12, 9),
+    )
+    return [minutes, ready]
+
+
+def _seen(counter: str) -> str:
+    info = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
+    gained = f"max by (target, instance) (increase({series(counter, over='30m')}))"
+    return f"{gained} * on (target, instance) group_left (vantage) {info}"
+
+
+def dashboard() -> building.Dashboard:
+    objective = frame.constant("objective", f"{OBJECTIVE:g}", "Share of probes that should find the vault side ready")
+    rows_of_panels: list[frame.Row] = [
+        ("", _numbers()),
+        ("", _burning()),
+        ("", _offenders()),
+        ("Seen from where", _vantages()),
+    ]
+    return frame.framed(frame.SLO, TITLE, SAYS, [*frame.variables(), objective], rows_of_panels, since="now-7d")

@@ -1,0 +1,201 @@
+"""The dashboard of one target: what is the matter with it, since when, and where in the round trip.
+
+For: steps, phases, latency, errors, throttling, key facts and the path to the vault, of the target chosen above.
+Not for: many targets (see `fleet`), dates (see `expiry`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as building
+from grafana_foundation_sdk.builders import table, timeseries
+from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models.common import TableCellHeight
+
+from dashboards import around, frame, panels, promql, sheets
+from dashboards.panels import over_time, rows
+from dashboards.promql import increase, quantile, series
+from dashboards.sheets import column, mapped
+from dashboards.words import BAD, CODES, GOOD, NEUTRAL, STATES, WARNING
+
+TITLE: Final = "EKM / Vault"
+SAYS: Final = (
+    "One target: its verdict, the steps of its round trip, its errors with their meaning, its key and its way to the vault."
+)
+_STEPS: Final = 'step=~"$step"'
+
+
+def _verdict() -> list[panels.Panel]:
+    number = panels.number
+    state = number(
+        "Vault side",
+        "Whether the last probe got a token, read the pinned key version and unwrapped with it. Unknown: neither can be said.",
+        promql.STATE,
+        levels=((promql.UNKNOWN, NEUTRAL), (promql.READY, GOOD)),
+        start=BAD,
+        mapping=STATES,
+    )
+    success = number(
+        "Success",
+        "Share of the probes in the chosen time range in which every step went well.",
+        f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / "
+        f"{increase('ekm_probes_total', 'target', '$__range')}",
+        unit="percentunit",
+        levels=((0.99, WARNING), (0.995, GOOD)),
+        start=BAD,
+    ).decimals(1)
+    since = number(
+        "Last success",
+        "How long ago the last wholly successful probe started.",
+        f"time() - max by (target) ({series('ekm_last_success_timestamp_seconds')})",
+        unit="s",
+        levels=((300, WARNING), (900, BAD)),
+        start=GOOD,
+        missing="never seen",
+    ).decimals(0)
+    row = number(
+        "Failures in a row",
+        "Probes in a row that failed, 0 after a good one. Pages begin at three.",
+        f"max by (target) ({series('ekm_consecutive_failures')})",
+        levels=((1, WARNING), (3, BAD)),
+        start=GOOD,
+    )
+    ends = number(
+        "First end",
+        "Time until the first of the key, its credential and, where the key is deleted, its purge ends.",
+        f"{promql.NEXT_END} - time()",
+        unit="s",
+        levels=((7 * 86400, WARNING), (30 * 86400, GOOD)),
+        start=BAD,
+        missing="not known",
+    ).decimals(0)
+    budget = number(
+        "Own share of the limit",
+        "The exporter's own requests in the busiest ten seconds of the last minute, as a share of the vault's published limit.",
+        around.BUDGET,
+        unit="percentunit",
+        levels=((0.01, WARNING), (0.1, BAD)),
+        start=GOOD,
+        missing="no limit known",
+    ).decimals(2)
+    return [state, success, since, row, ends, budget]
+
+
+def _cause() -> table.Panel:
+    panel = sheets.sheet(
+        "What is wrong now, and what to do",
+        "The first failed step of the last probe, with the meaning of its code and the runbook. Nothing here: it succeeded.",
+        rows(promql.with_runbook(promql.with_meaning(promql.FAILURE, "owner, summary, action"))),
+        size=(24, 5),
+        empty="The last probe succeeded.",
+    )
+    names = {
+        "step": "Step",
+        "code": "Code",
+        "symbol": "Symbol",
+        "reason": "Reason",
+        "owner": "Whose",
+        "summary": "What it means",
+        "action": "First action",
+        "runbook": "Runbook",
+    }
+    sheets.columns(panel, names).cell_height(TableCellHeight.LG)
+    column(panel, "Step", width=100)
+    column(panel, "Code", frame.to_code("Code"), sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=65)
+    column(panel, "Symbol", width=210)
+    column(panel, "Reason", width=140)
+    column(panel, "Whose", width=80)
+    column(panel, "What it means", sheets.WRAPPED)
+    column(panel, "First action", sheets.WRAPPED)
+    return column(panel, "Runbook", frame.to_runbook("Runbook"), width=165)
+
+
+def _with_limits(panel: timeseries.Panel) -> timeseries.Panel:
+    """Dashed lines at 1 s, from where on an answer is slow, and at 5 s, the service's own promise."""
+    style = GraphThresholdsStyleConfig().mode(common.GraphTresholdsStyleMode.DASHED)
+    return panel.thresholds(panels.steps((1, WARNING), (5, BAD), start="transparent")).thresholds_style(style)
+
+
+def _round_trip() -> list[panels.Panel]:
+    spent = f"rate({series('ekm_step_duration_seconds_sum', _STEPS, '$__rate_interval')})"
+    made = f"rate({series('ekm_step_duration_seconds_count', _STEPS, '$__rate_interval')})"
+    phases = f"sum by (phase) (max by (target, step, phase) ({series('ekm_step_phase_duration_seconds', _STEPS)}))"
+    return [
+        panels.stacked(
+            "Steps of the round trip",
+            "Mean duration of each step, upon each other: what a whole round trip takes. Failed steps are included.",
+            over_time(f"sum by (step) ({spent}) / sum by (step) ({made})", "{{step}}"),
+        ),
+        panels.stacked(
+            "Phases of the chosen steps",
+            "Where the last probe's time went: name, connection, TLS, waiting for the answer, reading it. One step can be chosen above.",
+            over_time(phases, "{{phase}}"),
+        ),
+        _with_limits(
+            panels.lines(
+                "Latency of a step",
+                "Percentiles of single steps. Dashed: 1 s, a slow answer, and 5 s, the service's own promise.",
+                *(
+                    over_time(quantile(share, more=_STEPS), f"p{share * 100:.0f}", ref)
+                    for share, ref in ((0.5, "A"), (0.9, "B"), (0.99, "C"))
+                ),
+            )
+        ),
+        panels.warmth(
+            "How many steps took how long",
+            "Steps by duration and time; a bright cell is a duration that many steps had.",
+            f"sum by (le) (increase({series('ekm_step_duration_seconds_bucket', _STEPS, '$__rate_interval')}))",
+        ),
+    ]
+
+
+def _errors() -> list[panels.Panel]:
+    failed = f"sum by (code) ({increase('ekm_errors_total', 'target, step, code')}) > 0"
+    over_range = f"sum by (step, code) ({increase('ekm_errors_total', 'target, step, code', '$__range')}) > 0.5"
+    listed = sheets.sheet(
+        "Errors in the chosen time range",
+        "Failed steps by the code that SQL Server would show, with what it means. Nothing here: nothing failed.",
+        rows(promql.with_meaning(over_range, "symbol")),
+        empty="No step failed.",
+    )
+    named = {"code": "Code", "step": "Step", "symbol": "Symbol", "Value": "Failures"}
+    sheets.columns(listed, named)
+    column(listed, "Code", mapped(CODES), ("links", [{"title": "Codes", "url": "${codes}"}]))
+    column(listed, "Step", width=100)
+    column(listed, "Symbol", width=200)
+    column(listed, "Failures", ("decimals", 0), width=75)
+    return [
+        panels.bars(
+            "Errors by code",
+            "Failed steps over time by code and symbol. Nothing here: nothing failed.",
+            over_time(promql.with_meaning(failed, "symbol"), "{{code}} {{symbol}}"),
+        ).no_value("No step failed."),
+        listed,
+    ]
+
+
+class _Moved(building.AnnotationQuery):
+    """A mark on every panel where the vault's answers began to come from another region."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name("Path changed").datasource(panels.DATASOURCE).enable(True).icon_color(WARNING)
+        moves = increase("ekm_path_changes_total", "target, what", "2m", 'what=~"region|connection"')
+        self.expr(f"{moves} > 0")
+
+
+def dashboard() -> building.Dashboard:
+    step = building.CustomVariable("step").label("Step").multi(True).include_all(True).all_value(".+")
+    step.values("challenge,token,get_key,wrap_key,unwrap_key").description("For phases, latency and steps")
+    whole: list[frame.Row] = [
+        ("", _verdict()),
+        ("", [_cause()]),
+        ("The round trip", _round_trip()),
+        ("Errors", _errors()),
+        ("Throttling and budget", around.throttling()),
+        ("Key, path, dependants", [*around.path(), *around.facts()]),
+    ]
+    choices = [*frame.variables(one_target=True), step]
+    return frame.framed(frame.VAULT, TITLE, SAYS, choices, whole).annotation(_Moved())

@@ -1,0 +1,65 @@
+"""What a value is called on a panel: codes by the catalogue, states, yes and no; and the colours that go with them.
+
+For: value mappings and the palette, which people who do not see red or green can read too.
+Not for: PromQL (see `promql`), the catalogue's texts themselves (see `exporter.core.catalogue`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from grafana_foundation_sdk.models import dashboard
+
+from dashboards.promql import NOT_READY, READY, UNKNOWN
+from exporter.core.catalogue import CATALOGUE, ConnectorError, both_numbers
+
+# From Okabe and Ito's palette; the words always stand beside the colour.
+BAD: Final = "#D55E00"
+WARNING: Final = "#E69F00"
+GOOD: Final = "#0072B2"
+NEUTRAL: Final = "#767676"
+# One colour for each step and each phase, the same on every panel.
+SERIES: Final[Mapping[str, str]] = {
+    "challenge": "#999999",
+    "token": "#CC79A7",
+    "get_key": "#56B4E9",
+    "wrap_key": "#009E73",
+    "unwrap_key": "#F0E442",
+    "dns": "#CC79A7",
+    "connect": "#56B4E9",
+    "tls": "#0072B2",
+    "wait": "#E69F00",
+    "transfer": "#009E73",
+    "p50": "#56B4E9",
+    "p90": "#E69F00",
+    "p99": "#D55E00",
+}
+
+_LONG_ENOUGH: Final = 30  # characters; "Status 401." alone says too little
+
+
+def meaning(row: ConnectorError) -> str:
+    """Both numbers, and what the code means in one breath."""
+    said = ""
+    for sentence in re.split(r"(?<=\.) ", row.summary):
+        said = f"{said} {sentence}".strip()
+        if len(said) >= _LONG_ENOUGH:
+            break
+    return f"{both_numbers(row.code)}: {said.replace('`', '')}"
+
+
+def _map(texts: Mapping[str, tuple[str, str | None]]) -> dashboard.ValueMap:
+    options = {
+        value: dashboard.ValueMappingResult(text=text, color=color, index=index)
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return dashboard.ValueMap(options=options)
+
+
+STATES: Final = _map({str(NOT_READY): ("NOT READY", BAD), str(UNKNOWN): ("unknown", NEUTRAL), str(READY): ("ready", GOOD)})
+YES_NO: Final = _map({"0": ("no", BAD), "1": ("yes", GOOD)})
+PENDING: Final = _map({"0": ("no", GOOD), "1": ("pending", WARNING)})
+OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
+CODES: Final = _map({"0": ("none", GOOD)} | {str(row.code): (meaning(row), None) for row in CATALOGUE if row.observable})

@@ -1,0 +1,121 @@
+"""Every query of every dashboard, asked of a real Prometheus that holds two hours of a good day and two hours of a bad one."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dashboards import frame, promql
+from tests.dashboards.boards import Query, choices, queries
+from tests.dashboards.story import ESTATE, HEALTHY_ENDS, TROUBLED_ENDS
+
+pytestmark = pytest.mark.real
+
+QUERIES = list(queries())
+CHOICES = list(choices())
+# Queries that have no answer on a good day.
+EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
+    {
+        "ekm-expiry: Nobody knows when these end: A",
+        "ekm-expiry: Rotation pending: A",
+        "ekm-fleet: Every target, worst first: B",  # the column of codes
+        "ekm-fleet: Failures by code: A",
+        "ekm-fleet: These SQL Servers would not open their databases after a restart: A",
+        "ekm-service-level: Burn rate over one hour, worst targets: A",
+        "ekm-service-level: Minutes by vantage: A",
+        "ekm-vault: Asked to wait: A",
+        "ekm-vault: Errors by code: A",
+        "ekm-vault: Errors in the chosen time range: A",
+        "ekm-vault: Path changed: annotation",
+        "ekm-vault: What is wrong now, and what to do: A",
+    }
+)
+
+
+def by_name(text: str) -> Query:
+    return next(query for query in QUERIES if str(query) == text)
+
+
+def chosen(history, board: str) -> dict[str, str]:
+    """The variables of a dashboard that nobody has touched: all of everything, but the first target where only one can be chosen."""
+    if board != frame.VAULT:
+        return {}
+    target = next(choice for choice in CHOICES if (choice.board, choice.name) == (board, "target"))
+    return {"target": history.values_of(target, HEALTHY_ENDS)[0]}
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_query_has_an_answer_on_a_good_day_but_those_about_failures(history, query):
+    answers = history.answers(query, HEALTHY_ENDS, **chosen(history, query.board))
+    assert bool(answers) is (str(query) not in EMPTY_WHEN_HEALTHY)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_query_has_an_answer_on_a_bad_day(history, query):
+    targets = [life.name for life in ESTATE] if query.board == frame.VAULT else [".+"]
+    assert any(history.answers(query, TROUBLED_ENDS, target=target) for target in targets)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: f"{choice.board}: {choice.name}")
+def test_a_variable_offers_something(history, choice):
+    assert history.values_of(choice, HEALTHY_ENDS)
+
+
+@pytest.mark.parametrize("query", [query for query in QUERIES if query.unique], ids=str)
+def test_rows_that_are_joined_are_unique_although_two_exporters_probe_the_same_targets(history, query):
+    rows = Counter(labels.get(query.unique) for labels, _ in history.now(query.filled()))
+    assert {name: count for name, count in rows.items() if count > 1} == {}
+
+
+def test_the_names_of_what_may_be_empty_are_those_of_queries():
+    assert {str(query) for query in QUERIES} >= EMPTY_WHEN_HEALTHY
+
+
+def state(history, at):
+    found = history.now(by_name("ekm-fleet: Every target, worst first: A").filled(), at)
+    return {labels["target"]: value for labels, value in found}
+
+
+def test_every_target_has_a_state_and_the_one_without_a_verdict_is_unknown(history):
+    not_ready = {"payroll-runs", "billing-invoices", "warehouse-stock", "legal-hold"}
+    expected = {life.name: promql.NOT_READY if life.name in not_ready else promql.READY for life in ESTATE}
+    assert state(history, TROUBLED_ENDS) == expected | {"hr-people": promql.UNKNOWN}
+
+
+def test_targets_that_are_no_longer_heard_of_stay_on_the_list_as_unknown(history):
+    assert state(history, TROUBLED_ENDS + 20 * 60) == dict.fromkeys((life.name for life in ESTATE), promql.UNKNOWN)
+    assert state(history, TROUBLED_ENDS + 70 * 60) == {}
+
+
+def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(history):
+    query = by_name("ekm-fleet: These SQL Servers would not open their databases after a restart: A")
+    found = history.now(query.filled())
+    named = {
+        (labels["sql_instance"], labels.get("host"), labels["target"], labels["code"], labels["runbook"]) for labels, _ in found
+    }
+    assert named == {
+        ("SQLPAY01", "n1", "payroll-runs", "3303", "EkmCredentialRefused"),
+        ("SQLPAY01", "n2", "payroll-runs", "3303", "EkmCredentialRefused"),
+        ("SQLBIL01", "b1", "billing-invoices", "3077", "EkmForbiddenSpike"),
+        ("SQLBIL02", "b2", "billing-invoices", "3077", "EkmForbiddenSpike"),
+        ("SQLWHS01", "w1", "warehouse-stock", "3011", "EkmThrottledSpike"),
+        ("none declared", None, "legal-hold", "3076", "EkmVaultSideNotReady"),
+    }
+    assert all(labels["reason"] and labels["summary"] and labels["action"] for labels, _ in found)
+    assert {labels["target"]: value for labels, value in found}["payroll-runs"] == 37 * 60
+
+
+def test_the_budget_that_is_spent_is_that_of_the_exporter_that_saw_most_failures(history):
+    query = by_name("ekm-service-level: Targets by budget spent: C")
+    minutes = {labels["target"]: value for labels, value in history.now(query.filled())}
+    assert minutes["payroll-runs"] == pytest.approx(37, abs=1)
+    assert minutes["web-shop"] == 0
+
+
+def test_the_next_end_is_the_earliest_of_key_credential_and_purge(history):
+    query = by_name("ekm-fleet: Every target, worst first: G")
+    days = {labels["target"]: value for labels, value in history.now(query.filled())}
+    assert days["orders-core"] == pytest.approx(9, abs=0.1)
+    assert days["legal-hold"] == pytest.approx(80, abs=0.1)
+    assert days["payroll-runs"] < 0
