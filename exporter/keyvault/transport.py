@@ -80,7 +80,8 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         request.headers.setdefault("Accept-Encoding", "identity")
         # Whoever is asked, whatever part of the SDK asks: audits find us by this name.
         request.headers["User-Agent"] = USER_AGENT
-        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=self.proxy_headers)
+        to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
+        response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy)
         answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
         try:
             answer.body = await _read(response)

@@ -9,6 +9,7 @@ import pytest
 from exporter.config.model import Proxy, SecretSource
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
+from exporter.keyvault import USER_AGENT
 from exporter.keyvault.network import split_url
 from tests.keyvault.wire import TOKEN, VAULT, response, until
 
@@ -60,6 +61,7 @@ async def test_a_round_through_a_proxy_is_one_connect_and_connect_includes_it(se
     assert second.fault is Fault.NONE
     assert [request.target for request in proxy.requests] == [f"{VAULT}:443"]
     assert "authorization" not in proxy.requests[0].headers
+    assert proxy.requests[0].headers["user-agent"] == USER_AGENT
     assert set(facts.phases) == {Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER}
     assert facts.endpoint == f"{VAULT}:443"
     assert facts.certificate.issuer == "CN=Test CA"
