@@ -27,6 +27,12 @@ def on_stop(callback: Callable[[], None]) -> None:
             loop.add_signal_handler(number, callback)
 
 
+def on_reload(callback: Callable[[], None]) -> None:
+    """Calls `callback` on the running loop at SIGHUP; Windows has no such signal."""
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, callback)
+
+
 def raise_file_limit() -> None:
     """As many open files as the system allows: each probe in flight holds a socket or two, each scrape one."""
     if sys.platform != "win32":

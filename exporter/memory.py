@@ -38,7 +38,8 @@ class Memory:
     def recall(self, target: Target) -> TargetRecord:
         """The target's record, with what an earlier process knew of it. Blocks on a small file."""
         record = self.state.expect(target)
-        document = None if self._files is None else self._files.load(Kind.TARGET, target.name)
+        seen = record.last is not None  # then what this process knows is newer
+        document = None if self._files is None or seen else self._files.load(Kind.TARGET, target.name)
         if document is not None:
             try:
                 restore(record, document)
@@ -67,6 +68,12 @@ class Memory:
     def keep_credential(self, name: str, document: Document) -> None:
         if self._files is not None:
             self._files.put(Kind.CREDENTIAL, name, document)
+
+    def forget(self, name: str) -> None:
+        """A target is gone, and what was known of it goes with it."""
+        self.state.forget(name)
+        if self._files is not None:
+            self._files.remove(Kind.TARGET, name)
 
     async def aclose(self) -> None:
         if self._files is not None:

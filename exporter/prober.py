@@ -18,7 +18,7 @@ from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.beside import Look, judge
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step
 from exporter.cycles import Cycles
-from exporter.keyvault import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
+from exporter.keyvault import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.keyvault.glimpse import cut_short
 from exporter.looplag import LoopLag
 from exporter.probe import Grant, Order, Ports, run_probe
@@ -66,10 +66,23 @@ class Prober:
         # A thread for each probe in flight, as many on request as by the schedule: a dead name keeps its thread for as long as
         # the system likes.
         self._pool = DaemonPool(2 * config.settings.concurrency, name="ekm-blocking")
-        self._networks = Networks(config, pool=self._pool)
-        self._desk = TokenDesk(self._fetch, SecretKeeper(self._pool), cycle=Cycles(config), glimpse=self._glimpse)
+        self._gate = asyncio.Semaphore(HANDSHAKES)
+        self._networks = self._before = Networks(config, pool=self._pool, gate=self._gate)
+        self._keeper = SecretKeeper(self._pool)
+        self._desk = TokenDesk(self._fetch, self._keeper, cycle=Cycles(config), glimpse=self._glimpse)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
+
+    def reconfigure(self, config: Config) -> None:
+        """From now on probes are made for this configuration; those under way end as they began.
+
+        Raises NetworkError where a module's authorities cannot be loaded, and then changes nothing.
+        """
+        networks = Networks(config, pool=self._pool, gate=self._gate)
+        self._config, self._networks, self._before = config, networks, self._networks
+        self._pool.allow(2 * config.settings.concurrency)
+        self._desk.cycle = Cycles(config)
+        self._keeper.keep_only(config.credentials.values())
 
     async def aclose(self) -> None:
         """Ends token requests under way and lets go of the threads; probes have to be ended before."""
@@ -145,7 +158,7 @@ class Prober:
                 order.credential, order.module, challenge, started=started, deadline=deadline, fresh=fresh
             )
 
-        async with VaultSession(self._networks.of(order.module), order.target.vault, order.module.api_version) as vault:
+        async with VaultSession(self._network(order.module), order.target.vault, order.module.api_version) as vault:
             ports = Ports(vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._tell.bug)
             try:
                 report = await run_probe(order, ports)
@@ -168,10 +181,17 @@ class Prober:
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
     ) -> TokenAnswer:
         self._tell.token_requested()
-        return await fetch_token(self._networks.of(module), credential, secret, challenge, deadline=deadline)
+        return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
     def _glimpse(self, context: Context, module: Module, challenge: Challenge) -> Facts:
-        return cut_short(context, self._networks.of(module), challenge.authority)
+        return cut_short(context, self._network(module), challenge.authority)
+
+    def _network(self, module: Module) -> Network:
+        """That of the configuration in force, else of the one before: what began under it may still need it."""
+        try:
+            return self._networks.of(module)
+        except KeyError:
+            return self._before.of(module)
 
     def _remember_round_trip(self, report: ProbeReport) -> None:
         outcomes = {result.step: result.outcome for result in report.steps}

@@ -29,6 +29,7 @@ from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
+from exporter.reloading import Reloader, changes
 from exporter.scheduler import Scheduler, Skip
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
@@ -50,6 +51,8 @@ class RunOptions:
     state_dir: Path | None = None
     shard: Shard | None = None
     scheduler: bool = True
+    config_file: Path | None = None  # where the configuration came from; without it nothing can be read again
+    auto_reload: bool = False
     mode: str = "run"
 
 
@@ -102,16 +105,21 @@ class Service:
         )
         self._expiry = ExpiryDesk(
             self.config,
-            Asker(self.config, requested=self.recorder.requested, tenant_of=self._tenant_of),
+            self._asker(self.config),
             Ports(
                 looked_up=self.recorder.credential_looked_up,
                 bug=self._bug,
                 recall=self._memory.recall_credential,
                 keep=self._memory.keep_credential,
+                forgotten=self.recorder.credential_forgotten,
             ),
         )
         self._requests = asyncio.Semaphore(concurrency)
-        self._web = WebServer(create_app(self, options.web), list(options.listen))
+        self._reloader = (
+            None if options.config_file is None else Reloader(options.config_file, self.apply, reloaded=self.recorder.reloaded)
+        )
+        reload = None if self._reloader is None else self._reloader.reload
+        self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -131,6 +139,10 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        if self._reloader is not None:
+            hostos.on_reload(self._reloader.reload_soon)
+            if self._options.auto_reload:
+                self._reloader.watch()
         # The configuration and the catalogue live as long as the process: no collection need look at them again.
         gc.collect()
         gc.freeze()
@@ -141,6 +153,8 @@ class Service:
         """Ends every probe and every answer; takes a second or two at most."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._reloader is not None:
+            await self._reloader.aclose()
         await self._scheduler.aclose()
         await self._looker.aclose()
         await self._expiry.aclose()
@@ -161,6 +175,40 @@ class Service:
     def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
         """What each source says of when a credential of the configuration ends."""
         return self._expiry.ends_of(name)
+
+    async def apply(self, config: Config) -> None:
+        """Puts another configuration in force: what it leaves as it is goes on undisturbed, counters included.
+
+        Raises NetworkError, a ValueError, where a module's authorities cannot be loaded; then nothing has changed.
+        """
+        config = _of_shard(config, self._options.shard)
+        asker = self._asker(config)
+        self._prober.reconfigure(config)
+        before, self.config = self.config, config
+        self.recorder.configure(config)
+        for name in before.targets.keys() - config.targets.keys():
+            self._forget(name)
+        for name in sorted(changes(before, config)):
+            await self._put_in_place(config.targets[name])
+        self._requests = asyncio.Semaphore(config.settings.concurrency)
+        if self._options.scheduler:
+            self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
+        await self._expiry.reconfigure(config, asker)
+        _log.info("configuration in force", extra=fields(targets=len(config.targets)))
+
+    async def _put_in_place(self, target: Target) -> None:
+        """A target that is new, or another one than before; others have their turn after each."""
+        self._looker.forget(target.name)
+        self.recorder.add_target(target, self.config.modules[target.module])
+        self.recorder.recall(target.name, self._memory.recall(target))
+        await asyncio.sleep(0)
+
+    def _forget(self, name: str) -> None:
+        for part in (self.recorder, self._memory, self._log, self._prober, self._looker):
+            part.forget(name)
+
+    def _asker(self, config: Config) -> Asker:
+        return Asker(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
 
     def _tenant_of(self, target: str) -> str | None:
         record = self.record_of(target)

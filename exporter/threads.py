@@ -72,6 +72,11 @@ class DaemonPool:
         """How many threads exist now."""
         return self._threads
 
+    def allow(self, size: int) -> None:
+        """From now on at least so many threads; those that were allowed before stay so."""
+        with self._changed:
+            self._size = max(self._size, size)
+
     async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """`function(*args)` on a thread; its exception is raised here.
 

@@ -38,6 +38,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument(
+        "--config.enable-auto-reload",
+        dest="auto_reload",
+        action="store_true",
+        help="take over a changed configuration without being told",
+    )
+    parser.add_argument(
         "--config.check", dest="config_check", action="store_true", help="validate the configuration and exit, as `check` does"
     )
     add_service_flags(parser, default_address=DEFAULT_ADDRESS)
@@ -132,6 +138,8 @@ def _options(args: argparse.Namespace, web: WebOptions, *, default_address: str,
         state_dir=args.state_dir,
         shard=shard,
         scheduler=args.scheduler,
+        config_file=args.config_file,
+        auto_reload=getattr(args, "auto_reload", False),
         mode=mode,
     )
 

@@ -27,6 +27,7 @@ class Gathered:
 
     parts: list[Section] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)  # what was looked for by a pattern, as whole paths
     complete: bool = True  # no file had to be left out, so what is not declared does not exist
 
 
@@ -91,6 +92,7 @@ class _Reading:
         if not glob.has_magic(pattern):
             self._included(pattern, asked, above=above)
             return
+        self._gathered.patterns.append(str(asked.base / pattern))
         matches = sorted(glob.glob(pattern, root_dir=asked.base))  # noqa: PTH207 - Path.glob refuses whole paths
         if not matches:
             asked.warn("no file has such a name")

@@ -19,12 +19,15 @@ from exporter.config.problems import Problem, Problems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """`config` is None exactly when there are problems. `files`: every file that was read or missed, for reloading."""
+    """`config` is None exactly when there are problems. `files`: every file that was read or missed; `patterns`: those by which
+    more were looked for. Both for seeing a change.
+    """
 
     config: Config | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
+    patterns: tuple[str, ...] = ()
 
 
 def load(path: Path, *, today: date | None = None) -> Loaded:
@@ -34,4 +37,10 @@ def load(path: Path, *, today: date | None = None) -> Loaded:
     config, declared = assemble(gathered, problems)
     if config is not None and declared is not None:
         advise(config, declared, today or datetime.now(UTC).date())
-    return Loaded(config=config, problems=problems.errors, warnings=problems.warnings, files=tuple(gathered.files))
+    return Loaded(
+        config=config,
+        problems=problems.errors,
+        warnings=problems.warnings,
+        files=tuple(gathered.files),
+        patterns=tuple(gathered.patterns),
+    )

@@ -18,7 +18,7 @@ from exporter.config.model import Config
 from exporter.core.expiry import CredentialEnd, Finding, Source, start_of
 from exporter.expiry.documents import document_of, kept_in
 from exporter.expiry.pace import AT_ONCE, SECRET_SECONDS, first_pause, pause
-from exporter.expiry.plan import Watched, watch, watched
+from exporter.expiry.plan import Watched, subject, watch, watched
 from exporter.expiry.words import failed
 from exporter.logs import fields
 
@@ -39,12 +39,15 @@ class Asking(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Who hears of answers (credential, source, end or None, time of the answer) and bugs; what outlives a restart, by name."""
+    """Who hears of answers (credential, source, end or None, time of the answer) and bugs; what outlives a restart, by
+    name; what is known no more, since the configuration now means something else.
+    """
 
     looked_up: Callable[[str, Source, float | None, float], None] = lambda _name, _source, _expires_at, _at: None
     bug: Callable[[Exception], None] = lambda _error: None
     recall: Callable[[str], Mapping[str, Any] | None] = lambda _name: None
     keep: Callable[[str, Mapping[str, Any]], None] = lambda _name, _document: None
+    forgotten: Callable[[str, Source], None] = lambda _name, _source: None
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class ExpiryDesk:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._files = {name: _file(one) for name, one in watched(config).items()}
         self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
 
     def recall(self) -> None:
         """Takes up what was known before a restart; for the start, before anything is served. Blocks on small files."""
@@ -96,19 +100,54 @@ class ExpiryDesk:
 
     def start(self) -> None:
         """From now on every source is asked at its pace."""
-        now = _now()
+        self._started = True
+        for file in self._files.values():
+            self._plan(file)
+        self._follow_all()
+
+    async def reconfigure(self, config: Config, asking: Asking) -> None:
+        """From now on this configuration holds. What is known of the same subject is kept, and its look-ups go on when due."""
+        await self.aclose()
+        self._config, self._asking = config, asking
+        before, self._files = self._files, {name: _file(one) for name, one in watched(config).items()}
         for name, file in self._files.items():
-            for source, known in file.known.items():
-                known.due = now + first_pause(source, len(self._files), self._draw())
-            if file.known:
-                self._tasks.append(asyncio.create_task(self._follow(file), name=f"expiry of {name}"))
+            old = before.get(name)
+            if old is not None and old.watch == file.watch:
+                self._files[name] = old
+            elif file.known:
+                self._take_over(old, file)
+                self._plan(file)
+        if self._started:
+            self._follow_all()
 
     async def aclose(self) -> None:
         """Ends every look-up under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
         await self._asking.aclose()
+
+    def _plan(self, file: _File) -> None:
+        """When its first look-ups are due."""
+        for source, known in file.known.items():
+            known.due = _now() + first_pause(source, len(self._files), self._draw())
+
+    def _follow_all(self) -> None:
+        for name, file in self._files.items():
+            if file.known:
+                self._tasks.append(asyncio.create_task(self._follow(file), name=f"expiry of {name}"))
+
+    def _take_over(self, old: _File | None, file: _File) -> None:
+        """What is known of a credential whose configuration has changed, as far as it is about the same subject."""
+        credential = file.watch.credential
+        if old is None:
+            return
+        for source, known in old.known.items():
+            if source in file.known and subject(old.watch.credential, source) == subject(credential, source):
+                file.known[source] = known
+            else:
+                self._ports.forgotten(credential.name, source)
 
     def ends_of(self, credential_name: str) -> tuple[CredentialEnd, ...]:
         """What each source says of this credential, those that have not answered yet included."""

@@ -7,11 +7,12 @@ Not for: codes, scheduling, sharing, remembering.
 from exporter.keyvault.client import VaultSession
 from exporter.keyvault.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
 from exporter.keyvault.local import encrypt_locally
-from exporter.keyvault.network import Network, NetworkError, Networks
+from exporter.keyvault.network import HANDSHAKES, Network, NetworkError, Networks
 from exporter.keyvault.transport import USER_AGENT
 from exporter.threads import PoolBusy
 
 __all__ = [
+    "HANDSHAKES",
     "USER_AGENT",
     "Network",
     "NetworkError",

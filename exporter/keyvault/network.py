@@ -53,7 +53,7 @@ class Network:
             connector=connector,
             trace=TRACE,
             proxy=None if proxy is None else proxy.url,
-            proxy_headers=self._proxy_headers if proxy is not None and proxy.username is not None else None,
+            proxy_headers=self.proxy_headers if proxy is not None and proxy.username is not None else None,
             gate=self._gate,
         )
 
@@ -64,7 +64,7 @@ class Network:
             return None
         return None if any(_covers(entry, host.lower()) for entry in proxy.no_proxy) else proxy
 
-    async def _proxy_headers(self) -> Mapping[str, str]:
+    async def proxy_headers(self) -> Mapping[str, str]:
         """The proxy's credentials, read anew for each probe. Raises SecretUnreadableError."""
         proxy = self.module.proxy
         if proxy is None or proxy.username is None:
@@ -88,6 +88,7 @@ class Networks:
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, gate=gate)
 
     def of(self, module: Module) -> Network:
+        """Raises KeyError for a module of another configuration."""
         return self._by_name[module.name]
 
 

@@ -175,6 +175,12 @@ class Recorder(Instruments):
         self._looked_up.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
 
+    def credential_forgotten(self, credential: str, source: Source) -> None:
+        """What a source said is about another credential than the one that has this name now."""
+        self._looked_up.get(credential, {}).pop(source, None)
+        if credential in self._config.credentials:
+            self._show_credential(credential)
+
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """The answer to /metrics, in pieces; between two pieces others have their turn."""
         async for chunk in self._exposition.stream(openmetrics=openmetrics):

@@ -1,0 +1,150 @@
+"""Reading the configuration again while the exporter runs: when told to, and when its files have changed.
+
+For: loading off the event loop, one reload at a time, saying every problem, noticing a change by content (a Kubernetes volume
+swaps a symbolic link, an editor may write twice within a tick of the clock).
+Not for: what a new configuration does to the running parts (see `service`), rules of configurations (see `config`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import hashlib
+import logging
+import time
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from exporter.config import Loaded, load
+from exporter.config.assemble import probing_credentials
+from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.model import Config, Target
+from exporter.logs import fields
+from exporter.threads import DaemonPool
+
+LOOK_AGAIN_SECONDS = 5.0
+_LIMIT = 64 * 1024 * 1024  # bytes of one file; far above what a configuration may have
+
+_log = logging.getLogger(__name__)
+
+
+class Apply(Protocol):
+    async def __call__(self, config: Config) -> None:
+        """Puts a configuration in force. Raises ValueError, with a text for people, where that cannot be done: then the old one stays."""
+        ...
+
+
+class Heard(Protocol):
+    def __call__(self, *, successful: bool, at: float) -> None:
+        """Of each attempt; `at` is a Unix time."""
+        ...
+
+
+class Reloader:
+    """To be used from one event loop."""
+
+    def __init__(self, path: Path, apply: Apply, *, reloaded: Heard) -> None:
+        self._path, self._apply, self._reloaded = path, apply, reloaded
+        self._pool = DaemonPool(1, name="ekm-reload")
+        self._files: tuple[Path, ...] = (path,)
+        self._patterns: tuple[str, ...] = ()
+        self._one_at_a_time = asyncio.Lock()
+        self._seen: str | None = None  # what the files held when they were last read, well or badly
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def reload(self) -> list[str]:
+        """Every problem for which the configuration was not taken over, one line each; none if it was."""
+        async with self._one_at_a_time:
+            loaded, self._seen = await self._pool.run(self._load)
+            problems = [str(problem) for problem in loaded.problems]
+            if loaded.config is not None:
+                problems = await self._put_in_force(loaded.config)
+            self._reloaded(successful=not problems, at=time.time())
+            self._tell(loaded, problems)
+            return problems
+
+    def reload_soon(self) -> None:
+        """For a signal: nobody waits for the answer, the log has it."""
+        self._start(self._reload())
+
+    def watch(self) -> None:
+        """From now on a change of the files is a reason to reload."""
+        self._start(self._follow())
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pool.close()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="reload")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        await self.reload()
+
+    async def _follow(self) -> None:
+        if self._seen is None:
+            _, self._seen = await self._pool.run(self._load)
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            if await self._pool.run(self._content) != self._seen:
+                await self.reload()
+
+    async def _put_in_force(self, config: Config) -> list[str]:
+        try:
+            await self._apply(config)
+        except ValueError as error:
+            return [f"{self._path}: {error}"]
+        return []
+
+    def _load(self) -> tuple[Loaded, str]:
+        """Blocks. The content is taken first: what changes while it is read is seen as a change the next time."""
+        before = self._content()
+        loaded = load(self._path)
+        self._files, self._patterns = _watched(loaded, self._path)
+        return loaded, before if before == self._content() else ""
+
+    def _content(self) -> str:
+        """Blocks. Differs when a file does, or when a pattern finds another set of them."""
+        digest = hashlib.sha256()
+        for name in sorted({str(path) for path in self._files}.union(*map(glob.glob, self._patterns))):
+            digest.update(name.encode(errors="surrogateescape") + b"\0" + _bytes_of(Path(name)) + b"\0")
+        return digest.hexdigest()
+
+    def _tell(self, loaded: Loaded, problems: list[str]) -> None:
+        for problem in problems:
+            _log.error("configuration not reloaded", extra=fields(problem=problem))
+        if not problems:
+            for warning in loaded.warnings:
+                _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
+
+
+def changes(before: Config, after: Config) -> set[str]:
+    """Names of the targets that are new, or of which anything differs that the configuration says of them."""
+    return {
+        name for name, target in after.targets.items() if _said_of(before, before.targets.get(name)) != _said_of(after, target)
+    }
+
+
+def _said_of(config: Config, target: Target | None) -> tuple[object, ...] | None:
+    if target is None:
+        return None
+    credentials = tuple(config.credentials[name] for name in sorted(probing_credentials(target)))
+    return target, config.modules[target.module], credentials, config.settings.vantage
+
+
+def _watched(loaded: Loaded, path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """What a configuration is read from: its files, those it looks for, and the authorities it trusts."""
+    authorities: Iterable[Path | None] = () if loaded.config is None else (one.ca_file for one in loaded.config.modules.values())
+    return (path, *loaded.files, *(file for file in authorities if file is not None)), loaded.patterns
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(read_whole(path, limit=_LIMIT)).digest()
+    except FileUnreadableError as error:
+        return str(error).encode()

@@ -1,0 +1,186 @@
+"""A configuration that changes under a running exporter: told by POST, by SIGHUP, or by nobody."""
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+import yaml
+
+PATIENCE = 20.0
+SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
+
+
+class Scene:
+    """`change` edits the configuration as data; `metrics` gives the exposition."""
+
+    def __init__(self, exporter, get, samples, world):
+        self._exporter, self._get, self._samples, self.config = exporter, get, samples, world.config
+
+    async def start(self, *flags):
+        self.running, self.url = await self._exporter(*flags)
+        return self
+
+    def change(self, edit):
+        written = yaml.safe_load(self.config.read_text())
+        edit(written)
+        self.config.write_text(yaml.safe_dump(written))
+
+    async def post(self, status=200, **headers):
+        async with aiohttp.ClientSession() as session, session.post(f"{self.url}/-/reload", headers=headers) as answer:
+            text = await answer.text()
+        assert answer.status == status, text
+        return text
+
+    async def values(self, name, **labels):
+        _, text = await self._get(f"{self.url}/metrics")
+        return self._samples(text, name, **labels)
+
+    async def until(self, expected, name, **labels):
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if (found := await self.values(name, **labels)) == expected:
+                    return found
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def scene(exporter, get, samples, world):
+    return Scene(exporter, get, samples, world)
+
+
+def without(name):
+    def edit(written):
+        written["targets"] = [target for target in written["targets"] if target["name"] != name]
+
+    return edit
+
+
+def renamed(old, new):
+    def edit(written):
+        for target in written["targets"]:
+            if target["name"] == old:
+                target["name"] = new
+
+    return edit
+
+
+def broken(written):
+    written["targets"][0]["intervall"] = "1s"
+    del written["targets"][0]["key"]
+
+
+async def test_what_is_kept_goes_on_what_is_gone_vanishes_and_what_is_new_begins(scene):
+    await scene.start()
+    before = (await scene.values("ekm_probes_total", target="fine"))[0]
+    scene.change(renamed("broken", "fresh"))
+    assert await scene.post() == "Configuration reloaded\n"
+    assert await scene.values("ekm_probes_total", target="broken") == []
+    assert (await scene.values("ekm_probes_total", target="fine"))[0] >= before
+    assert await scene.values("ekm_exporter_targets") == [3]
+    await scene.until([1], "ekm_probe_success", target="fresh")
+    assert await scene.values(SUCCESSFUL) == [1]
+
+
+async def test_an_unchanged_loop_is_not_disturbed(scene):
+    """The target `typed` is due once an hour: a loop that was begun anew would probe at once."""
+    await scene.start()
+    planned = await scene.values("ekm_next_probe_timestamp_seconds", target="typed")
+    scene.change(without("broken"))
+    await scene.post()
+    await asyncio.sleep(0.5)
+    assert await scene.values("ekm_probes_total", target="typed") == [1]
+    assert await scene.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
+
+
+async def test_a_reload_never_makes_it_unready(scene):
+    await scene.start()
+    scene.change(renamed("broken", "fresh"))
+    await scene.post()
+    await scene._get(f"{scene.url}/-/ready")
+
+
+async def test_a_bad_configuration_changes_nothing_and_is_answered_with_every_problem(scene):
+    await scene.start()
+    good = scene.config.read_text()
+    scene.change(broken)
+    text = await scene.post(400)
+    assert "intervall" in text
+    assert "key" in text
+    assert len(text.splitlines()) == 2
+    assert await scene.values(SUCCESSFUL) == [0]
+    assert await scene.values("ekm_exporter_targets") == [3]
+    scene.config.write_text(good)
+    await scene.post()
+    assert await scene.values(SUCCESSFUL) == [1]
+
+
+async def test_an_authority_that_cannot_be_loaded_changes_nothing(scene, tmp_path):
+    await scene.start()
+    (tmp_path / "empty.pem").write_text("")
+
+    def edit(written):
+        written["modules"]["default"]["tls"]["ca_file"] = str(tmp_path / "empty.pem")
+        written["targets"] = written["targets"][:1]
+
+    scene.change(edit)
+    await scene.post(400)
+    assert await scene.values("ekm_exporter_targets") == [3]
+
+
+async def test_sighup_reloads(scene):
+    await scene.start()
+    scene.change(without("broken"))
+    scene.running.process.send_signal(signal.SIGHUP)
+    await scene.until([2], "ekm_exporter_targets")
+    assert scene.running.process.returncode is None
+
+
+async def test_a_volume_that_swaps_its_link_is_noticed(scene):
+    """As a Kubernetes volume puts a new ConfigMap in place."""
+    folder, real = scene.config.parent, scene.config.read_text()
+    for name, text in (("..one", real), ("..two", yaml.safe_dump(_edited(real, without("broken"))))):
+        (folder / name).mkdir()
+        (folder / name / "ekm.yml").write_text(text)
+    (folder / "..data").symlink_to("..one")
+    scene.config.unlink()
+    scene.config.symlink_to("..data/ekm.yml")
+    await scene.start("--config.enable-auto-reload")
+    (folder / "..new").symlink_to("..two")
+    (folder / "..new").replace(folder / "..data")
+    await scene.until([2], "ekm_exporter_targets")
+
+
+async def test_a_page_of_another_site_may_not_reload(scene):
+    await scene.start()
+    scene.change(without("broken"))
+    await scene.post(403, Origin="https://evil.example")
+    await scene.post(403, **{"Sec-Fetch-Site": "cross-site"})
+    assert await scene.values("ekm_exporter_targets") == [3]
+
+
+async def test_a_new_interval_and_a_new_module_hold_from_now_on(scene):
+    await scene.start()
+
+    def edit(written):
+        written["modules"]["careful"] = {**written["modules"]["default"], "mode": "read_only"}
+        for target in written["targets"]:
+            if target["name"] == "typed":
+                target.update(interval="1s", timeout="400ms", module="careful")
+
+    scene.change(edit)
+    await scene.post()
+    await scene.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
+    await scene.until([1], "ekm_probe_interval_seconds", target="typed")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if (await scene.values("ekm_probes_total", target="typed"))[0] > 2:
+                break
+            await asyncio.sleep(0.05)
+    assert await scene.values("ekm_step_success", target="typed", step="wrap_key") == []
+
+
+def _edited(text, edit):
+    written = yaml.safe_load(text)
+    edit(written)
+    return written
