@@ -82,7 +82,7 @@ class Ears:
     """Hears what the desk tells, and is its state directory."""
 
     def __init__(self):
-        self.told, self.bugs, self.documents, self.writes = [], [], {}, 0
+        self.told, self.bugs, self.documents, self.writes, self.forgotten = [], [], {}, 0, []
 
     def looked_up(self, name, source, expires_at, at):
         self.told.append((name, source, expires_at, at))
@@ -93,7 +93,13 @@ class Ears:
 
     @property
     def ports(self):
-        return Ports(looked_up=self.looked_up, bug=self.bugs.append, recall=self.documents.get, keep=self.keep)
+        return Ports(
+            looked_up=self.looked_up,
+            bug=self.bugs.append,
+            recall=self.documents.get,
+            keep=self.keep,
+            forgotten=lambda name, source: self.forgotten.append((name, source)),
+        )
 
 
 def a_desk(config, sources, ears, **more):
