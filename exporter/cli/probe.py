@@ -54,10 +54,10 @@ def probe(args: argparse.Namespace) -> int:
         check.print_findings(loaded)
         return BAD_USAGE
     config = loaded.config
-    target = _named(config.targets, args.target, "target")
+    target = named(config.targets, args.target, "target")
     if target is None:
         return BAD_USAGE
-    credential = _named(config.credentials, args.credential or target.credential, "credential")
+    credential = named(config.credentials, args.credential or target.credential, "credential")
     if credential is None:
         return BAD_USAGE
     logs.configure("error", logs.LogFormat.LOGFMT)
@@ -90,8 +90,8 @@ def _say_bug(error: Exception) -> None:
     print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)
 
 
-def _named(things: Mapping[str, T], name: str, what: str) -> T | None:
-    """The thing of that name; where there is none, a line that names the nearest or the first few."""
+def named(things: Mapping[str, T], name: str, what: str) -> T | None:
+    """The thing of that name; where there is none, None and a line that names the nearest or the first few."""
     if name in things:
         return things[name]
     near = get_close_matches(name, things, n=1)

@@ -11,7 +11,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.core.answers import decode, encode, read_object
@@ -26,6 +26,12 @@ class Grant:
     object_id: str
     audience: str
     expires: int
+
+    @property
+    def claims(self) -> dict[str, object]:
+        """Under the names that Entra uses."""
+        said = {"aud": self.audience, "iss": f"https://sts.windows.net/{self.tenant_id}/", "tid": self.tenant_id}
+        return {**said, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
 
 
 class Seal:
@@ -62,9 +68,13 @@ class TokenMint:
         self._seal = Seal()
 
     def issue(self, grant: Grant) -> str:
-        return self._seal.put(asdict(grant))
+        return self._seal.put(grant.claims)
 
     def read(self, token: str) -> Grant | None:
         """The grant of a token of this run, None for any other text."""
-        payload = self._seal.read(token)
-        return None if payload is None else Grant(**payload)
+        said = self._seal.read(token)
+        if said is None:
+            return None
+        return Grant(
+            tenant_id=said["tid"], client_id=said["appid"], object_id=said["oid"], audience=said["aud"], expires=said["exp"]
+        )

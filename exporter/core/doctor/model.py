@@ -1,0 +1,66 @@
+"""What a check is, and what came of one.
+
+For: the closed lists and the two values that everything about the doctor passes around. Outcomes are public.
+Not for: the checks themselves (see `table`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What came of a check. Only `fail` means that something is wrong for sure."""
+
+    PASS = "pass"  # noqa: S105 - an outcome
+    WARN = "warn"
+    FAIL = "fail"
+    SKIPPED = "skipped"  # it would say nothing
+    UNKNOWN = "unknown"  # it cannot be seen from here
+
+
+class Moment(StrEnum):
+    """When SQL Server would show the code, completing "SQL Server would show 3303"."""
+
+    SESSION = "when it opens its session with the provider (message 33028)"
+    KEY = "when it asks for its key (message 33049)"
+    WRAP = "when a database encryption key is made or encrypted anew"
+    UNWRAP = "when it opens an encrypted database or restores its backup"
+    SETUP = "when its credential or key is created"
+    LOAD = "when it loads the provider"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of the list. `code` is the one SQL Server shows in the usual case, in the classic generation; None: none.
+
+    `needs` are checks that come before it: where one of them failed, this one would say nothing and is skipped.
+    `on_host`: only the SQL Server host can show it.
+    """
+
+    name: str
+    title: str  # at most 27 characters, for a column
+    asks: str  # one sentence
+    code: int | None = None
+    moment: Moment = Moment.SESSION
+    needs: tuple[str, ...] = ()
+    on_host: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What came of one check. `code` is in the target's generation, None where SQL Server would show none.
+
+    `detail` is one masked line. `fix` are lines for people; one that starts with two blanks is a command to copy.
+    """
+
+    check: str
+    outcome: Verdict
+    code: int | None = None
+    detail: str = ""
+    fix: tuple[str, ...] = ()
+
+    @property
+    def fine(self) -> bool:
+        return self.outcome is not Verdict.FAIL

@@ -1,0 +1,79 @@
+"""What was seen for one target: the values that the checks judge.
+
+For: frozen facts, each from one real exchange or one file. None means that it was not looked at, or not found out.
+Not for: saying good or bad (see the `judge_` modules), nor secrets: neither a token nor a secret is kept here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.config.model import Credential, Module, Target
+from exporter.core.beside import Look
+from exporter.core.doctor.claims import Claims
+from exporter.core.expiry import CredentialEnd
+from exporter.core.model import Challenge, Facts, ProbeReport
+from exporter.core.preflight import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What a host showed of itself. Dates are Unix times; texts are masked. `revocation` are http URLs."""
+
+    subject: str
+    issuer: str
+    organization: str  # of the issuer
+    starts: float
+    ends: float
+    revocation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One host and the road to it. `skew` in seconds: how far the clock here is ahead of the host's."""
+
+    host: str  # with its port where that is not 443
+    facts: Facts
+    proxy: str | None = None  # URL of the one in force
+    redirected: str | None = None  # where `connect_to` sends it, as host:port
+    addresses: tuple[str, ...] = ()
+    certificate: Certificate | None = None
+    skew: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """A host that a certificate names for revocation; `problem` is empty where it answers on port 80."""
+
+    host: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretLook:
+    """What the secret file was worth. `findings` are those of the connector's string, None where no string can be made."""
+
+    failure: str = ""
+    findings: tuple[Finding, ...] | None = None
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """All of it. `now` is a Unix time. `entra` is None for an identity that does not sign in over the network."""
+
+    target: Target
+    credential: Credential
+    module: Module
+    now: float
+    vault: Endpoint
+    entra: Endpoint | None
+    report: ProbeReport
+    secret: SecretLook
+    challenge: Challenge | None = None
+    granted: bool = False
+    claims: Claims | None = None
+    listing: Facts | None = None
+    looks: tuple[Look, ...] = ()
+    ends: tuple[CredentialEnd, ...] = ()
+    revocation: tuple[Revocation, ...] = ()

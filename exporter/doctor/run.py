@@ -1,0 +1,151 @@
+"""From what was observed to the list of results: every check in the table's order, and those skipped that would say nothing.
+
+For: `run_checks`, and the rule by which one failure silences what depends on it.
+Not for: single checks (see the `judge_` modules), finding out (see `asking`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from exporter.config.model import Config, Target
+from exporter.core.catalogue import in_generation
+from exporter.core.catalogue.advice import Names, actions
+from exporter.core.doctor.model import Check, CheckResult, Verdict
+from exporter.core.doctor.remedies import Lines, Words, remedy
+from exporter.core.doctor.table import BY_NAME, CHECKS
+from exporter.core.model import Step
+from exporter.doctor import judge_identity, judge_key, judge_road
+from exporter.doctor.asking import Examination, LookUp
+from exporter.doctor.found import Found, unknown
+from exporter.doctor.judge_road import Judge
+from exporter.doctor.observed import Observed
+
+_ON_HOST: Final = "only the SQL Server host can show it"
+
+
+def _on_host(_seen: Observed) -> Found:
+    return unknown(_ON_HOST)
+
+
+JUDGES: Mapping[str, Judge] = MappingProxyType(
+    {
+        **{f"proxy_{host}": judge_road.proxy(host) for host in ("vault", "entra")},
+        **{f"dns_{host}": judge_road.dns(host) for host in ("vault", "entra")},
+        **{f"tcp_{host}": judge_road.tcp(host) for host in ("vault", "entra")},
+        **{f"issuer_{host}": judge_road.issuer(host) for host in ("vault", "entra")},
+        **{f"tls_{host}": judge_road.tls(host) for host in ("vault", "entra")},
+        "revocation": judge_road.revocation,
+        "path": judge_road.path,
+        "clock": judge_road.clock,
+        "challenge": judge_identity.challenge,
+        "tenant": judge_identity.tenant,
+        "secret": judge_identity.secret,
+        "credential_string": judge_identity.credential_string,
+        "token": judge_identity.token,
+        "audience": judge_identity.audience,
+        "firewall": judge_identity.firewall,
+        "vault_answers": judge_identity.vault_answers,
+        "credential_expiry": judge_identity.credential_expiry,
+        "key_name": judge_key.key_name,
+        "permission_get": judge_key.permission_get,
+        "key_version": judge_key.key_version,
+        "key_type": judge_key.key_type,
+        "key_enabled": judge_key.key_enabled,
+        "key_dates": judge_key.key_dates,
+        "key_ops": judge_key.key_ops,
+        "permission_wrap": judge_key.permission(Step.WRAP_KEY, "permission_wrap"),
+        "permission_unwrap": judge_key.permission(Step.UNWRAP_KEY, "permission_unwrap"),
+        "permission_list": judge_key.permission_list,
+        "round_trip": judge_key.round_trip,
+        "retained_versions": judge_key.retained_versions,
+        "newest_version": judge_key.newest_version,
+        "key_expiry": judge_key.key_expiry,
+        **{check.name: _on_host for check in CHECKS if check.on_host},
+    }
+)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+async def run_checks(
+    config: Config,
+    target: Target,
+    *,
+    again: str | None = None,
+    clock: Callable[[], float] = time.time,
+    look_up: LookUp | None = None,
+    on_bug: Callable[[Exception], None] = _raise,
+) -> tuple[CheckResult, ...]:
+    """Every check of one target, in the table's order, with requests of its own and a fresh token.
+
+    `target` may be one of the configuration with another credential or key in it. `again` is the command that repeats the check,
+    `clock` gives Unix time, `look_up` the ends of a credential (asked for anew where it is None). Takes at most some three of the
+    target's timeouts. Raises NetworkError where the module's authorities cannot be loaded, and PoolBusy for a shortage of our own.
+    """
+    examination = Examination(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
+    try:
+        seen = await examination.observe()
+    finally:
+        await examination.aclose()
+    return judge_all(seen, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
+
+
+def judge_all(seen: Observed, *, again: str) -> tuple[CheckResult, ...]:
+    """The results for what was observed."""
+    roots: dict[str, str] = {}  # a check that said nothing, and the failed one that is the cause
+    results = []
+    for check in CHECKS:
+        result, root = _judge(check, seen, roots, again)
+        results.append(result)
+        if root is not None:
+            roots[check.name] = root
+    return tuple(results)
+
+
+def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
+    """The result, and the check that is to blame for those that need this one."""
+    before = next((roots[name] for name in check.needs if name in roots), None)
+    found = JUDGES[check.name](seen) if before is None else None
+    if found is None or found.because is not None:
+        blamed = before or (found.because if found is not None else None) or check.name
+        root = roots.get(blamed, blamed)
+        told = CheckResult(check=check.name, outcome=Verdict.SKIPPED, detail=f"says nothing after: {BY_NAME[root].title}")
+        return told, root
+    failed = found.outcome is Verdict.FAIL
+    code = found.code if found.code is not None or not failed or found.codeless else check.code
+    result = CheckResult(
+        check=check.name,
+        outcome=found.outcome,
+        code=None if code is None else in_generation(code, seen.target.generation),
+        detail=found.detail,
+        fix=_fix(check, found, seen, again) if found.outcome in (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN) else (),
+    )
+    return result, check.name if failed else None
+
+
+def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
+    target = seen.target
+    words = Words(
+        vault=target.vault,
+        entra="login.microsoftonline.com" if seen.entra is None else seen.entra.host,
+        key=target.key_name,
+        version=target.key_version or (None if seen.report.key is None else seen.report.key.version),
+        again=again,
+    )
+    return remedy(check.name, found.reason, words) or _from_catalogue(found, seen, again)
+
+
+def _from_catalogue(found: Found, seen: Observed, again: str) -> Lines:
+    """Where the check stands for many causes, the catalogue knows what to do about each."""
+    if found.code is None:
+        return ()
+    target = seen.target
+    names = Names(target="TARGET", vault=target.vault, key=target.key_name, version=target.key_version)
+    texts = actions(found.code, found.reason, ready=True, names=names)
+    return tuple(text.replace("ekm-exporter probe TARGET --config.file FILE", again) for text in texts)

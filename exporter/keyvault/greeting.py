@@ -1,0 +1,84 @@
+"""One GET without a token: how far a host can be reached, and which certificate it shows, trusted or not.
+
+For: looking at the road to a host by itself. Where the certificate is not trusted, a second connection without any check reads
+it, so that a person can be told who issued it; nothing secret ever goes over that one.
+Not for: probes (see `client`), or what a certificate means (see `exporter.doctor`).
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core import AsyncPipelineClient
+from azure.core.rest import HttpRequest
+
+from exporter.core.faults import Fault
+from exporter.core.model import Facts
+from exporter.keyvault.evidence import facts_of
+from exporter.keyvault.network import Network, split_url
+from exporter.keyvault.tls import ObservedTls, make_context
+from exporter.keyvault.transport import USER_AGENT
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+_UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_YET_VALID, Fault.TLS_WRONG_NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """`certificate` is the server's own one as DER, None where none was seen."""
+
+    facts: Facts
+    certificate: bytes | None = None
+
+
+async def greet(network: Network, host: str, path: str, *, deadline: float) -> Greeting:
+    """Greets `host` (with its port where that is not 443) until `deadline` (loop time), on connections of its own.
+
+    Raises nothing but CancelledError, and PoolBusy where the time went by waiting for a thread of our own.
+    """
+    context = await network.pool.run(make_context, network.module.ca_file)
+    first = await _greet(network, context, host, path, deadline=deadline)
+    proxy = network.proxy_for(*split_url(host))
+    # A proxy that is spoken to over TLS would be given its password over a connection that nobody vouches for.
+    exposed = proxy is not None and proxy.username is not None and proxy.url.startswith("https:")
+    if first.facts.fault not in _UNVERIFIED or exposed:
+        return first
+    second = await _greet(network, _unchecked(), host, path, deadline=deadline)
+    return Greeting(first.facts, second.certificate)
+
+
+async def _greet(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> Greeting:
+    shown: list[bytes] = []
+    context.sslobject_class = _taking(shown)
+    link = Network(network.module, context, pool=network.pool, gate=None).link(*split_url(host))
+    client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(f"https://{host}", transport=link.transport, policies=[])
+    request = HttpRequest("GET", f"https://{host}{path}", headers=dict(_HEADERS))
+    try:
+        seen = await link.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
+    finally:
+        await link.close()
+    facts = facts_of(seen)
+    return Greeting(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
+
+
+def _unchecked() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _taking(shown: list[bytes]) -> type[ObservedTls]:
+    """Handshakes that leave the certificate they met in `shown`."""
+
+    class Taking(ObservedTls):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            leaf = self.getpeercert(binary_form=True)
+            if leaf is not None:
+                shown.append(leaf)
+
+    return Taking
