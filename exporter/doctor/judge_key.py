@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.core.beside import Beside
+from exporter.core.beside import Beside, Look
+from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Fault
 from exporter.core.model import Outcome, Step
 from exporter.core.preflight import KEY_NAME_UNUSABLE, key_name_findings
@@ -101,6 +102,8 @@ def permission_list(seen: Observed) -> Found:
         return of_step(seen, Step.TOKEN, "permission_list") or unknown("it was not asked")
     if facts.fault is Fault.NONE:
         return passed("allowed")
+    if owned(seen, "firewall") is not None:
+        return blocked("firewall")
     if facts.status == _FORBIDDEN:
         return warned("not allowed; the connector does without")
     return unknown(facts.fault.replace("_", " "))
@@ -119,13 +122,25 @@ def retained_versions(seen: Observed) -> Found:
     looks = [look for look in seen.looks if look.what is Beside.RETAINED]
     if not looks:
         return skipped("none were looked at" if seen.target.retained else "none are declared")
-    bad = next((look for look in looks if look.usable is False), None)
+    told = next((owner for look in looks if (owner := _told_already(seen, look)) is not None), None)
+    bad = next((look for look in looks if look.usable is False and _told_already(seen, look) is None), None)
     if bad is not None:
         failure = bad.failure
         why = "" if failure is None else f": {failure.step} {in_words(failure)}"
         return failed(f"{bad.name}{why}", code=None if failure is None else failure.code)
+    if told is not None:
+        return blocked(told)
     unsure = [look.name for look in looks if look.usable is None]
     return unknown(f"nobody said so of {', '.join(unsure)}") if unsure else passed(f"{len(looks)} can be used")
+
+
+def _told_already(seen: Observed, look: Look) -> str | None:
+    """The check that has told of the very same failure: of the same credential at Entra, or at the same vault."""
+    first, failure = seen.report.first_failure, look.failure
+    if first is None or failure is None or (first.step, first.reason) != (failure.step, failure.reason):
+        return None
+    same = look.credential == seen.target.credential if first.step is Step.TOKEN else look.vault == seen.target.vault
+    return owner_of(first.step, first.reason) if same else None
 
 
 def newest_version(seen: Observed) -> Found:

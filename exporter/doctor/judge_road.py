@@ -15,11 +15,11 @@ from exporter.core.classify import classify
 from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.doctor.found import Found, blocked, day, failed, in_words, owned, passed, skipped, unknown, warned
+from exporter.doctor.found import Found, day, failed, in_words, owned, passed, skipped, unknown, warned
 from exporter.doctor.observed import Certificate, Endpoint, Observed
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
-CERTIFICATE_WARN: Final = 7 * 86400.0  # seconds before its end
+CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its end
 # Organisations that issue the certificates of Azure's own hosts.
 AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
 _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
@@ -88,7 +88,7 @@ def issuer(host: str) -> Judge:
         if endpoint is None:
             return skipped(_NO_ENTRA)
         if endpoint.certificate is None:
-            return blocked(f"tls_{host}") if _failure(seen, host, f"tls_{host}") else skipped("no certificate was seen")
+            return skipped("no certificate was seen")
         return _judge_issuer(
             endpoint, endpoint.certificate, trusts=None if seen.module.ca_file is None else seen.module.ca_file.name
         )

@@ -14,8 +14,9 @@ from typing import Final
 from exporter.config.model import Config, Target
 from exporter.core.catalogue import in_generation
 from exporter.core.catalogue.advice import Names, actions
+from exporter.core.doctor.fixes import Lines
 from exporter.core.doctor.model import Check, CheckResult, Verdict
-from exporter.core.doctor.remedies import Lines, Words, remedy
+from exporter.core.doctor.remedies import Words, remedy
 from exporter.core.doctor.table import BY_NAME, CHECKS
 from exporter.core.model import Step
 from exporter.doctor import judge_identity, judge_key, judge_road
@@ -115,7 +116,7 @@ def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -
     if found is None or found.because is not None:
         blamed = before or (found.because if found is not None else None) or check.name
         root = roots.get(blamed, blamed)
-        told = CheckResult(check=check.name, outcome=Verdict.SKIPPED, detail=f"says nothing after: {BY_NAME[root].title}")
+        told = CheckResult(check=check.name, outcome=Verdict.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
         return told, root
     failed = found.outcome is Verdict.FAIL
     code = found.code if found.code is not None or not failed or found.codeless else check.code
@@ -124,7 +125,7 @@ def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -
         outcome=found.outcome,
         code=None if code is None else in_generation(code, seen.target.generation),
         detail=found.detail,
-        fix=_fix(check, found, seen, again) if found.outcome in (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN) else (),
+        fix=() if found.outcome in (Verdict.PASS, Verdict.SKIPPED) else _fix(check, found, seen, again),
     )
     return result, check.name if failed else None
 
@@ -138,7 +139,7 @@ def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
         version=target.key_version or (None if seen.report.key is None else seen.report.key.version),
         again=again,
     )
-    return remedy(check.name, found.reason, words) or _from_catalogue(found, seen, again)
+    return remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
 
 
 def _from_catalogue(found: Found, seen: Observed, again: str) -> Lines:

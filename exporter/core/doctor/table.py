@@ -53,14 +53,14 @@ _ROAD = (
     ),
     Check(
         name="issuer_vault",
-        title="Issuer, on the way to vault",
+        title="Issuer seen for the vault",
         asks="Who issued the certificate shown for the vault: Azure's authorities, or somebody who looks into TLS on the way?",
         code=3008,
         needs=("tcp_vault",),
     ),
     Check(
         name="issuer_entra",
-        title="Issuer, on the way to Entra",
+        title="Issuer seen for Entra",
         asks="Who issued the certificate shown for Entra: Azure's authorities, or somebody who looks into TLS on the way?",
         code=3008,
         needs=("tcp_entra",),

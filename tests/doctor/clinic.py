@@ -1,0 +1,95 @@
+"""Where the doctor is tried: a simulated company with one vault, and a configuration that reaches it."""
+
+import contextlib
+import time
+from dataclasses import replace
+from datetime import date
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
+from exporter.core.doctor import Verdict
+from exporter.core.model import Generation
+from exporter.doctor import run_checks
+from exporter.simulator import Estate, Simulator
+from exporter.simulator.estate import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+
+VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
+TENANT = "11111111-2222-3333-4444-555555555555"
+CLIENT = "66666666-7777-8888-9999-000000000001"
+SECRET = "MARKED~secret.of-the-clinic"
+OLD, PINNED = "b" * 32, "a" * 32
+KEY = "ContosoRSAKey0"
+
+
+def estate():
+    key = Key(name=KEY, versions=(KeyVersion(version=OLD, material=1), KeyVersion(version=PINNED, material=2)))
+    application = Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),))
+    vault = Vault(host=VAULT, tenant_id=TENANT, keys={KEY.lower(): key}, permissions={CLIENT: ALL_OPERATIONS})
+    return Estate(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})
+
+
+TARGET = Target(
+    name="contoso-key0",
+    vault=VAULT,
+    key_name=KEY,
+    key_version=PINNED,
+    credential="sql-prod",
+    module="default",
+    interval=60.0,
+    timeout=10.0,
+    generation=Generation.CLASSIC,
+    generation_declared=True,
+    retained=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
+)
+# What the simulator cannot be: its authority is not one of Azure's, and its certificates name nobody to ask.
+ALWAYS = {"issuer_vault": Verdict.WARN, "issuer_entra": Verdict.WARN, "revocation": Verdict.SKIPPED}
+
+
+class Clinic:
+    """`module`, `credential` and `target` may be changed before a run; `configuration` puts them together."""
+
+    def __init__(self, simulator: Simulator, folder) -> None:
+        self.simulator, self.folder = simulator, folder
+        (folder / "ca.pem").write_bytes(simulator.ca_pem)
+        self.secret_file = folder / "sql-prod"
+        self.secret_file.write_text(SECRET + "\n")
+        self.secret_file.chmod(0o600)
+        self.target = TARGET
+        self.module = {}
+        self.clock = time.time
+        self.credential = Credential(
+            name="sql-prod",
+            kind=CredentialKind.CLIENT_SECRET,
+            tenant_id=TENANT,
+            client_id=CLIENT,
+            secret=SecretSource(file=self.secret_file),
+            expires_on=date(2099, 1, 1),
+        )
+
+    def configuration(self) -> Config:
+        given = {"ca_file": self.folder / "ca.pem", "connect_to": self.simulator.connect_to, **self.module}
+        return Config(
+            settings=Settings(),
+            credentials={"sql-prod": self.credential},
+            modules={"default": Module(name="default", **given)},
+            targets={self.target.name: self.target},
+        )
+
+    def typed(self, text) -> None:
+        """The credential as a connector's string."""
+        self.secret_file.write_text(text)
+        self.credential = replace(self.credential, kind=CredentialKind.CONNECTOR_SECRET, client_id=None)
+
+    async def results(self, **options):
+        """Every result, by the check's name."""
+        found = await run_checks(self.configuration(), self.target, clock=self.clock, **options)
+        return {result.check: result for result in found}
+
+
+@contextlib.asynccontextmanager
+async def clinic_in(folder):
+    simulator = Simulator(estate())
+    await simulator.start()
+    try:
+        yield Clinic(simulator, folder)
+    finally:
+        await simulator.stop()
