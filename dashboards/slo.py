@@ -24,7 +24,7 @@ SAYS: Final = (
     f"Of the probes with a verdict, {OBJECTIVE:.1%} should find the vault side ready. A probe in which wrap alone fails is ready, since "
     "databases open by unwrapping."
 )
-JUDGED: Final = "ekm_probes_total"
+JUDGED: Final = "ekm_judged_probes_total"
 UNREADY: Final = "ekm_unready_probes_total"
 _OBJECTIVE: Final = "$objective"
 

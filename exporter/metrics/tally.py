@@ -43,6 +43,7 @@ class Tally:
     def __init__(self) -> None:
         self.probes = 0
         self.failures = 0
+        self.judged = 0
         self.unready = 0
         self.errors: dict[tuple[Step, int], int] = {}
         self.throttled: dict[Step, int] = {}
@@ -67,6 +68,7 @@ class Tally:
             return
         self.probes += 1
         self.failures += not report.success
+        self.judged += report.readiness.ready is not None
         self.unready += report.readiness.ready is False
         for result in report.steps:
             self._add_step(result)
@@ -89,6 +91,7 @@ class Tally:
         return {
             "ekm_probes_total": [((), self.probes)],
             "ekm_probe_failures_total": [((), self.failures)],
+            "ekm_judged_probes_total": [((), self.judged)],
             "ekm_unready_probes_total": [((), self.unready)],
             "ekm_errors_total": [((("code", str(code)), ("step", step)), count) for (step, code), count in self.errors.items()],
             "ekm_throttled_total": [((("step", step),), count) for step, count in self.throttled.items()],

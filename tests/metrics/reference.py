@@ -60,6 +60,7 @@ class Reference(Collector):
         self.counted[target.name] = {
             "ekm_probes_total": {(): 0},
             "ekm_probe_failures_total": {(): 0},
+            "ekm_judged_probes_total": {(): 0},
             "ekm_unready_probes_total": {(): 0},
             "ekm_errors_total": {(("step", step), ("code", str(code))): 0 for step in steps for code in alerted[step]},
             "ekm_throttled_total": {(("step", step),): 0 for step in steps},
@@ -107,6 +108,7 @@ class Reference(Collector):
         counted["ekm_probes_total"][()] += 1
         good = any(step.outcome == "ok" for step in report.steps) and not any(step.outcome == "failed" for step in report.steps)
         counted["ekm_probe_failures_total"][()] += not good
+        counted["ekm_judged_probes_total"][()] += report.readiness.ready is not None
         counted["ekm_unready_probes_total"][()] += report.readiness.ready is False
         made = [step for step in report.steps if step.outcome is not Outcome.SKIPPED]
         for step in made:
@@ -226,7 +228,9 @@ class Reference(Collector):
         now = int((report.started_at + report.duration) // 10)
         recent = {at: share for at, share in minute.items() if abs(at - now) < 6}
         self.minute[target.vault] = recent
-        self._gauge("ekm_request_budget_ratio", target.vault, {"vault": target.vault}, max(recent.values(), default=0.0), only=True)
+        self._gauge(
+            "ekm_request_budget_ratio", target.vault, {"vault": target.vault}, max(recent.values(), default=0.0), only=True
+        )
 
     def _of(self, target, name, own, value):
         self._gauges(name, target, [(own, value)])

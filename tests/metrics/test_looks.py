@@ -224,14 +224,25 @@ def test_the_path_stays_known_while_probes_fail():
     assert shown(recorder, "ekm_path_as_expected") == {(): 0}
 
 
-# the counter of probes with the verdict not ready
+# the counters of probes with a verdict, and with the verdict not ready
 
 
-def unready(*reports):
+def counted(name, *reports):
     recorder = a_scene()
     for report in reports:
         recorder.record(report, Standing(last=report))
-    return shown(recorder, "ekm_unready_probes_total")
+    return shown(recorder, name)
+
+
+def unready(*reports):
+    return counted("ekm_unready_probes_total", *reports)
+
+
+def test_only_undisturbed_probes_with_a_verdict_are_judged():
+    good, bad, silence = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
+    disturbed = a_report(ready=True, tainted=True)
+
+    assert counted("ekm_judged_probes_total", good, bad, silence, disturbed) == {(): 2}
 
 
 def test_a_probe_with_the_verdict_not_ready_is_counted():
