@@ -20,7 +20,8 @@ _ENDS: Final = (
 
 # Twins share their symbol; the classic one is the smaller number.
 _NUMBERS: Final = (
-    '{{ range $place, $twin := query (printf "max by (code) (ekm_error_info{symbol=%q})" .Labels.symbol) | sortByLabel "code" }}'
+    '{{ range $place, $twin := query (printf "max by (code) (last_over_time(ekm_error_info{symbol=%q}[@{HOLD}]))" '
+    '.Labels.symbol) | sortByLabel "code" }}'
     "{{ if $place }} ({{ $twin.Labels.code }} on connector 1.0.5.0){{ else }}{{ $twin.Labels.code }}{{ end }}{{ end }}"
 )
 _FAILURE: Final = (
@@ -85,6 +86,24 @@ TEXTS: Final[Mapping[str, str]] = {
         none="none known",
     ),
     "CREDENTIAL_INSTANCES": _instances_of(_CREDENTIAL, "job instance credential"),
+    "WAY_OUT_SEEN": _listed(
+        "count by (step, reason) (ekm_last_failure_info{job=%q,instance=%q})",
+        "job instance",
+        "reason",
+        "{{ $one.Labels.reason }} at {{ $one.Labels.step }} {{ $one.Value }}",
+    ),
+    "TOKEN_SEEN": _listed(
+        'count by (code, reason) (ekm_last_failure_info{step="token",job=%q,instance=%q})',
+        "job instance",
+        "reason",
+        "{{ $one.Labels.code }} {{ $one.Labels.reason }} {{ $one.Value }}",
+    ),
+    "FORBIDDEN_SEEN": _listed(
+        'count by (reason) (ekm_last_failure_info{code=~"3077|3113"} and on (job, instance, target) ' + _CREDENTIAL + ")",
+        "job instance credential",
+        "reason",
+        "{{ $one.Labels.reason }} {{ $one.Value }}",
+    ),
     "EXPORTER_INSTANCES": _instances("last_over_time(ekm_instance_info{job=%q,instance=%q}[@{HOLD}])", "job instance"),
     "REGION_INSTANCES": _instances_of(_REGION, "job instance region"),
 }
