@@ -42,6 +42,9 @@ class Record(Protocol):
     def next_probe_at(self) -> float | None: ...
 
     @property
+    def rotation_pending(self) -> bool | None: ...
+
+    @property
     def history(self) -> Iterable[Entry]: ...
 
 
@@ -57,9 +60,9 @@ def probe_shape(target: Target, report: ProbeReport) -> Shape:
         "success": report.success,
         "vault_side_ready": report.readiness.ready,
         "why": report.readiness.why,
-        **_failure(report),
+        **failure_shape(report.first_failure),
         "tainted": report.tainted,
-        "steps": [_step(result) for result in report.steps],
+        "steps": [step_shape(result) for result in report.steps],
     }
 
 
@@ -75,9 +78,10 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
         "success": None if report is None else report.success,
         "vault_side_ready": readiness.ready,
         "why": readiness.why,
-        **_failure(report),
+        **failure_shape(None if report is None else report.first_failure),
+        "rotation_pending": None if record is None else record.rotation_pending,
         "last_probe": None if report is None else moment(report.started_at),
-        "last_success": _moment(None if record is None else record.last_success_at),
+        "last_success": moment_or_none(None if record is None else record.last_success_at),
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
     }
@@ -88,7 +92,7 @@ def target_standing(target: Target, record: Record | None, *, now: float) -> Sha
     return {
         **target_row(target, record, now=now),
         "consecutive_failures": 0 if record is None else record.consecutive_failures,
-        "next_probe": _moment(None if record is None else record.next_probe_at),
+        "next_probe": moment_or_none(None if record is None else record.next_probe_at),
     }
 
 
@@ -97,7 +101,8 @@ def entry_shape(target: Target, entry: Entry) -> Shape:
     return {"id": entry.id, **probe_shape(target, entry.report)}
 
 
-def _step(result: StepResult) -> Shape:
+def step_shape(result: StepResult) -> Shape:
+    """One step of a probe or of a look beside it."""
     facts = result.facts or Facts()
     return {
         "step": result.step.value,
@@ -121,9 +126,8 @@ def _step(result: StepResult) -> Shape:
     }
 
 
-def _failure(report: ProbeReport | None) -> Shape:
+def failure_shape(failure: StepResult | None) -> Shape:
     """Where the first failure was and what it is called; all None where nothing failed."""
-    failure = None if report is None else report.first_failure
     if failure is None:
         return {"step": None, "code": None, "symbol": None, "reason": None}
     return {
@@ -139,7 +143,8 @@ def _symbol(code: int | None) -> str | None:
     return None if error is None else error.symbol
 
 
-def _moment(unix: float | None) -> str | None:
+def moment_or_none(unix: float | None) -> str | None:
+    """RFC 3339 in UTC."""
     return None if unix is None else moment(unix)
 
 

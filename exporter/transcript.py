@@ -40,8 +40,7 @@ def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[
     yield "took", seconds(report.duration)
     yield "result", "every step succeeded and the bytes came back equal" if report.success else "failed"
     yield "verdict", in_words(report.readiness, vantage)
-    if report.readiness.ready is not None:
-        yield "not tested", NOT_TESTED
+    yield "not tested", NOT_TESTED
     if report.tainted:
         yield "note", "the exporter itself was slow during this probe: its times are not the vault's"
 

@@ -29,6 +29,10 @@ class ExpectPath(StrEnum):
     PUBLIC = "public"
     ANY = "any"
 
+    def met_by(self, connection: str | None) -> bool | None:
+        """Whether a vault that says `private` or `public` was reached as expected; None where nothing is expected, or not told."""
+        return None if self is ExpectPath.ANY or connection is None else connection == self.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretSource:

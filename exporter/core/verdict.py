@@ -56,7 +56,7 @@ def judge(
 
 
 def in_words(readiness: Readiness, vantage: Vantage) -> str:
-    """One phrase for people, e.g. `vault side ready, seen from the SQL host`."""
+    """The verdict as every page, command and log has it: `vault side ready, seen from the SQL host`; an unknown says why."""
     seen = "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
     if readiness.ready is None:
         return f"vault side unknown, {seen}: {WHY[readiness.why]}"

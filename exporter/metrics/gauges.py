@@ -102,14 +102,7 @@ def of_vault(vault: VaultHeaders, expected: ExpectPath) -> Values:
         ("service_version", vault.service_version or ""),
         ("connection", vault.connection or ""),
     )
-    return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": _one(path_as_expected(vault, expected))}
-
-
-def path_as_expected(vault: VaultHeaders, expected: ExpectPath) -> bool | None:
-    """None where nothing is expected, or the vault did not say how it was reached."""
-    if expected is ExpectPath.ANY or vault.connection is None:
-        return None
-    return vault.connection == expected
+    return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": _one(expected.met_by(vault.connection))}
 
 
 def of_credential(credential: Credential, looked_up: Mapping[Source, tuple[float | None, float]]) -> Values:

@@ -13,12 +13,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiohttp import hdrs, web
 
-from exporter import shapes
+from exporter import beside_shapes, shapes
+from exporter.config.model import Target
+from exporter.core.verdict import NOT_TESTED
+from exporter.state import readiness_at
 from exporter.web.discovery import groups
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
 from exporter.web.options import WebOptions
-from exporter.web.ports import Reload, Service
+from exporter.web.ports import Record, Reload, Service
 from exporter.web.streaming import stream
+from exporter.web.views import ends_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
 _AT_ONCE = 25
@@ -46,19 +50,29 @@ class Machines:
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
         rows = (shapes.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values())
-        return await _send(request, _listed('{"targets": [', rows, "]}"))
+        speaks: shapes.Shape = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
+        return await _send(request, _listed(json.dumps(speaks).removesuffix("]}"), rows, "]}"))
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         target = self._service.config.targets.get(request.match_info["name"])
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
-        standing = shapes.target_standing(target, record, now=time.time())
         # A list: a probe that ends while this one is being sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (shapes.entry_shape(target, entry) for entry in entries)
-        opening = json.dumps({**standing, "history": []}).removesuffix("]}")
+        opening = json.dumps({**self._known_of(target, record), "history": []}).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
+
+    def _known_of(self, target: Target, record: Record | None) -> shapes.Shape:
+        config, now = self._service.config, time.time()
+        readiness = readiness_at(target, None if record is None else record.last, now)
+        ends = [end for told in ends_of(self._service, target).values() for end in told]
+        return {
+            **shapes.target_standing(target, record, now=now),
+            **beside_shapes.verdict_shape(readiness, config.settings.vantage),
+            **beside_shapes.besides(target, record, ends, config.modules[target.module].expect_path, now=now),
+        }
 
     async def healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="Healthy\n")

@@ -23,7 +23,7 @@ from exporter.web.pages.overview import Page, overview
 from exporter.web.pages.reference import explain_page
 from exporter.web.ports import Service
 from exporter.web.streaming import stream
-from exporter.web.views import most_urgent_first, view
+from exporter.web.views import ends_of, most_urgent_first, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _STYLE = files("exporter.web").joinpath("style.css").read_text("utf-8")
@@ -49,8 +49,8 @@ class People:
             return _not_found("No target has this name.")
         record = service.record_of(target.name)
         history = [] if record is None else list(record.history)
-        shown = view(target, record, now=now)
-        pieces = target_page(self._site, shown, history, vantage=service.config.settings.vantage, now=now)
+        shown, ends = view(service.config, target, record, now=now), ends_of(service, target)
+        pieces = target_page(self._site, shown, history, ends=ends, vantage=service.config.settings.vantage)
         return await stream(request, _encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -79,7 +79,7 @@ class People:
     async def _list(self, request: web.Request, title: str) -> web.StreamResponse:
         service, now = self._service, time.time()
         views = await most_urgent_first(
-            view(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
+            view(service.config, target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
         page = Page(views=views, asked=_number(request.query.get("page", "1")))
         pieces = overview(self._site, title, page, vantage=service.config.settings.vantage, ready=service.ready)

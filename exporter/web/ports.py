@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
-from exporter import shapes
+from exporter import beside_words, shapes
 from exporter.config.model import Config, Module, Target
-from exporter.core.model import KeyFacts, ProbeReport
+from exporter.core.expiry import CredentialEnd
+from exporter.core.model import ProbeReport
 
 
-class Record(shapes.Record, Protocol):
+class Record(shapes.Record, beside_words.Record, Protocol):
     """What is remembered of one target, for JSON and for pages."""
-
-    @property
-    def key(self) -> KeyFacts | None: ...
 
 
 class Recorder(Protocol):
@@ -47,6 +45,10 @@ class Service(Protocol):
     def version(self) -> str: ...
 
     def record_of(self, target: str) -> Record | None: ...
+
+    def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
+        """What each source says of when a credential of the configuration ends."""
+        ...
 
     async def probe(
         self,

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from exporter.config.model import Target
+from exporter.config.assemble import credentials_in_use
+from exporter.config.model import Config, Module, Target
+from exporter.core.expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.verdict import NEEDED
 from exporter.state import readiness_at
-from exporter.web.ports import Record
+from exporter.web.ports import Record, Service
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.
 _AT_ONCE = 250
@@ -32,9 +34,11 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`age` in seconds since the last probe began; `readiness` has aged with it."""
+    """`age` in seconds since the last probe began; `readiness` has aged with it. `now` is a Unix time."""
 
     target: Target
+    module: Module
+    now: float
     record: Record | None
     report: ProbeReport | None
     readiness: Readiness
@@ -57,12 +61,12 @@ class View:
         return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
 
 
-def view(target: Target, record: Record | None, *, now: float) -> View:
-    """`now` is Unix time."""
+def view(config: Config, target: Target, record: Record | None, *, now: float) -> View:
+    """`now` is a Unix time."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
-    return View(target, record, report, readiness, _urgency(readiness, report), age)
+    return View(target, config.modules[target.module], now, record, report, readiness, _urgency(readiness, report), age)
 
 
 async def most_urgent_first(views: Iterable[View]) -> list[View]:
@@ -74,6 +78,12 @@ async def most_urgent_first(views: Iterable[View]) -> list[View]:
         if len(gathered) % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return [each for _, each in sorted(gathered, key=lambda pair: pair[0])]
+
+
+def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialEnd, ...]]:
+    """When the credentials end that this target needs, by name; the identities that look such dates up among them."""
+    names = credentials_in_use(replace(service.config, targets={target.name: target}))
+    return {name: service.credential_ends(name) for name in sorted(names)}
 
 
 def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:

@@ -1,6 +1,9 @@
 """Small real values that the tests of this folder share."""
 
-from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from dataclasses import replace
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
+from exporter.core.beside import Beside, Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 
@@ -76,3 +79,38 @@ def bad(
 def _facts(**values):
     shown = {"phases": {Phase.DNS: 0.001, Phase.WAIT: 0.01}, "phase_reached": Phase.TRANSFER, "endpoint": "contoso:443"}
     return Facts(**(shown | values))
+
+
+STAGED, OLD, DR = "sql-prod-2027", "0123456789abcdef0123456789abcdef", "contoso-dr.vault.azure.net"
+
+
+def fully_declared(**changes):
+    """A target with everything beside it that a configuration can declare."""
+    kept = Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="contoso-prod.vault.azure.net", credential="sql-prod")
+    declared = {"next_credential": STAGED, "retained": (kept,), "recovery_vault": DR}
+    return target(**(declared | changes))
+
+
+def fully_declared_config(*, module=None, **changes):
+    made = config(fully_declared(**changes), modules={"default": module or Module(name="default")})
+    return replace(made, credentials={name: replace(made.credentials["sql-prod"], name=name) for name in ("sql-prod", STAGED)})
+
+
+def look(what, *, usable=True, at=STARTED, steps=(), **changes):
+    names = {Beside.NEXT: STAGED, Beside.RETAINED: f"ContosoRSAKey0/{OLD}", Beside.RECOVERY: DR, Beside.NEWEST: "ContosoRSAKey0"}
+    values = {
+        "name": names[what],
+        "vault": DR if what is Beside.RECOVERY else "contoso-prod.vault.azure.net",
+        "credential": STAGED if what is Beside.NEXT else "sql-prod",
+    }
+    return Look(what=what, usable=usable, at=at, steps=steps, **(values | changes))
+
+
+def refused_look(what, *, usable=False, **failure):
+    """A look at which a step failed; by default the credential is refused."""
+    return look(what, usable=usable, steps=bad(**failure).steps)
+
+
+def pending_look():
+    """The vault has a newer version than the pinned one."""
+    return look(Beside.NEWEST, key=replace(key(), version="f" * 32))

@@ -6,16 +6,18 @@ Not for: lists of targets, JSON, plain text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import transcript
 from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.catalogue import BY_CODE
 from exporter.core.catalogue.render import OWNERS
-from exporter.core.model import KeyFacts, ProbeReport, StepResult, Vantage
+from exporter.core.expiry import CredentialEnd
+from exporter.core.model import ProbeReport, StepResult, Vantage
 from exporter.shapes import Entry
 from exporter.web.markup import Child, Html, element, text
+from exporter.web.pages.beside import beside, marks
 from exporter.web.pages.layout import Site, cell, code_link, facts, foot, head, link, page, prose, table, table_foot, table_head
 from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
 from exporter.web.views import View
@@ -24,17 +26,20 @@ _STEP_COLUMNS = ("Step", "Outcome", "Took", "Phases", "What it showed")
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and reason")
 
 
-def target_page(site: Site, view: View, history: Sequence[Entry], *, vantage: Vantage, now: float) -> Iterator[Html]:
-    """The whole document in pieces; `history` newest first, `now` Unix time."""
-    yield Html(head(site, view.target.name) + text(_standing(site, view, vantage, now)))
+def target_page(
+    site: Site, view: View, history: Sequence[Entry], *, ends: Mapping[str, Sequence[CredentialEnd]], vantage: Vantage
+) -> Iterator[Html]:
+    """The whole document in pieces; `history` newest first, `ends` by credential."""
+    yield Html(head(site, view.target.name) + text(_standing(site, view, vantage, ends)))
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.")
     for entry in history:
         yield _remembered(site, view.target, entry)
     yield Html(table_foot() + foot(site))
 
 
-def _standing(site: Site, view: View, vantage: Vantage, now: float) -> Iterator[Child]:
+def _standing(site: Site, view: View, vantage: Vantage, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", verdict(view, vantage))
+    yield marks(view)
     servers = transcript.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
@@ -43,8 +48,8 @@ def _standing(site: Site, view: View, vantage: Vantage, now: float) -> Iterator[
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
     yield element("p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript.")
     yield element("h2", "Target")
-    yield facts(_about(view, now))
-    yield _key(view)
+    yield facts(_about(view))
+    yield beside(view, ends)
     yield element("h2", "History")
 
 
@@ -99,7 +104,7 @@ def _step(result: StepResult) -> Html:
     )
 
 
-def _about(view: View, now: float) -> Iterator[tuple[str, Child]]:
+def _about(view: View) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -109,29 +114,9 @@ def _about(view: View, now: float) -> Iterator[tuple[str, Child]]:
     yield "probed every", f"{durations.write(target.interval)}, for at most {durations.write(target.timeout)}"
     if record is not None:
         yield "last probe", ago(view.age)
-        yield "last success", ago(None if record.last_success_at is None else max(0.0, now - record.last_success_at))
+        yield "last success", ago(None if record.last_success_at is None else max(0.0, view.now - record.last_success_at))
         yield "failures in a row", record.consecutive_failures
     yield from ((f"label {name}", value) for name, value in target.labels.items())
-
-
-def _key(view: View) -> Child:
-    key: KeyFacts | None = None if view.record is None else view.record.key
-    if key is None:
-        return None
-    dates = (("not before", key.not_before), ("expires", key.expires))
-    return [
-        element("h2", "Key as the vault last described it"),
-        facts(
-            [
-                ("name", key.name),
-                ("version", element("code", key.version)),
-                ("type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")),
-                ("enabled", None if key.enabled is None else ("yes" if key.enabled else "no")),
-                ("operations", ", ".join(key.key_ops) or None),
-                *((name, None if date is None else transcript.moment(date)) for name, date in dates),
-            ]
-        ),
-    ]
 
 
 def _remembered(site: Site, target: Target, entry: Entry) -> Html:

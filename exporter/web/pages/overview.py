@@ -14,6 +14,7 @@ from exporter.core.catalogue import BY_CODE
 from exporter.core.model import Vantage
 from exporter.transcript import what_to_do
 from exporter.web.markup import Child, Html, element, text
+from exporter.web.pages.beside import marks
 from exporter.web.pages.layout import Site, cell, code_link, foot, head, link, prose, table_foot, table_head
 from exporter.web.pages.words import ago, badge, not_tested, verdict
 from exporter.web.views import Urgency, View
@@ -74,7 +75,7 @@ def _row(site: Site, view: View, vantage: Vantage) -> Html:
     return element(
         "tr",
         element("th", link(site.target(target.name), target.name), element("div", target.vault, class_="quiet"), scope="row"),
-        cell("State", badge(view.urgency), element("div", verdict(view, vantage))),
+        cell("State", badge(view.urgency), element("div", verdict(view, vantage)), marks(view)),
         cell("Code and first action", _what_to_do(site, view)),
         cell("Last probe", ago(view.age), class_="number"),
         cell("SQL Server instances", ", ".join(view.servers) or "none named", class_="servers"),

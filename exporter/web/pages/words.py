@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from exporter.core.catalogue import both_numbers
 from exporter.core.model import Outcome, StepResult, Vantage
-from exporter.core.verdict import NOT_TESTED, WHY
+from exporter.core.verdict import NOT_TESTED, in_words
 from exporter.web.markup import Html, element
 from exporter.web.views import Urgency, View
 
@@ -32,16 +32,12 @@ def outcome(result: StepResult) -> Html:
 
 
 def verdict(view: View, vantage: Vantage) -> str:
-    """The verdict as one sentence part, with where it was seen from; a refusal names what failed, an unknown says why."""
-    seen = "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
-    failure = view.failure
-    if view.readiness.ready:
-        wrap = f", although {_failed(failure)}" if failure is not None else ""
-        return f"vault side ready, {seen}{wrap}"
-    if view.readiness.ready is False:
-        because = _failed(view.blocking) if view.blocking is not None else WHY[view.readiness.why]
-        return f"vault side not ready, {seen}, because {because}"
-    return f"vault side unknown, {seen}: {WHY.get(view.readiness.why, view.readiness.why)}"
+    """The verdict as everybody says it, and the step that failed: what keeps databases closed, else what failed all the same."""
+    said = in_words(view.readiness, vantage)
+    if view.readiness.ready is None:
+        return said
+    failure = view.failure if view.readiness.ready else view.blocking
+    return said if failure is None else f"{said}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
 
 
 def not_tested() -> str:

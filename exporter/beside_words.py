@@ -1,0 +1,210 @@
+"""What is known of a target besides its probe, in words: looks, key versions, the path, when its credentials end.
+
+For: the wording that the page of a target and the command `probe` share, and the few words in which a list says what is amiss.
+Everything in it has been masked where it was read.
+Not for: JSON (see `beside_shapes`), HTML, the probe itself (see `transcript`), judging a look (see `core.beside`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from exporter.beside import Identity, declared
+from exporter.config.model import ExpectPath, Target
+from exporter.core.beside import Beside, Look
+from exporter.core.catalogue import BY_CODE, both_numbers
+from exporter.core.catalogue.advice import Names, actions, filled
+from exporter.core.expiry import CredentialEnd
+from exporter.core.model import KeyFacts, StepResult, VaultHeaders
+from exporter.transcript import Line, moment
+
+ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
+_DAY = 86400.0
+_RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
+# What a no means for whoever relies on it.
+_CONSEQUENCES: Mapping[Beside, str] = {
+    Beside.NEXT: "Do not give it to SQL Server yet.",
+    Beside.RETAINED: "Backups that need this key version could not be restored.",
+    Beside.RECOVERY: "It could not take the place of a vault that is lost.",
+    Beside.NEWEST: "",
+}
+_MARKS: Mapping[Beside, str] = {
+    Beside.NEXT: "staged credential refused",
+    Beside.RETAINED: "retained version unusable",
+    Beside.RECOVERY: "recovery vault unusable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """When a credential ends, as one source says it; `when` in words, `looked_up_at` a Unix time."""
+
+    credential: str
+    source: str
+    when: str
+    looked_up_at: float | None
+    note: str
+
+
+class Record(Protocol):
+    """What is remembered of a target besides its probes. Unix times; None where nothing is known."""
+
+    @property
+    def key(self) -> KeyFacts | None: ...
+
+    @property
+    def vault(self) -> VaultHeaders: ...
+
+    @property
+    def newest_version(self) -> str | None: ...
+
+    @property
+    def rotation_pending(self) -> bool | None: ...
+
+    @property
+    def purge_at(self) -> float | None: ...
+
+    @property
+    def proof_at(self) -> float | None: ...
+
+    @property
+    def looks(self) -> Mapping[Identity, Look]: ...
+
+
+def looks_of(target: Target, record: Record, *, now: float) -> tuple[tuple[Identity, Look | None], ...]:
+    """What the configuration asks for at `now` (Unix time), in its order, each with the last look at it."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    return tuple((identity, record.looks.get(identity)) for identity in declared(target, today))
+
+
+def title(target: Target, identity: Identity) -> str:
+    """What was looked at: `retained version Key0/0123 in old.vault.azure.net`."""
+    what, name, vault = identity
+    if what is Beside.RECOVERY:
+        return f"recovery vault {name}"
+    if what is Beside.NEWEST:
+        return f"newest version of {name}"
+    kind = "staged credential" if what is Beside.NEXT else "retained version"
+    return f"{kind} {name}" + ("" if vault == target.vault else f" in {vault}")
+
+
+def answer(look: Look | None) -> str:
+    """Whether it can be used: `yes`, `no` or `unknown`."""
+    return ANSWERS[None if look is None else look.usable]
+
+
+def because(record: Record, identity: Identity, look: Look | None) -> str:
+    """Why not, or why nobody knows; empty after a yes."""
+    if look is None:
+        waits = identity[0] is Beside.RECOVERY and record.key is None
+        return "the key that it should hold could not be read yet" if waits else "not looked at yet"
+    if look.failure is not None:
+        return failed(look.failure)
+    return "" if look.usable else "whether it unwraps was not tried"
+
+
+def failed(failure: StepResult) -> str:
+    """One failed step in a line: `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`."""
+    entry = None if failure.code is None else BY_CODE.get(failure.code)
+    code = "" if failure.code is None else f" with {both_numbers(failure.code)}"
+    symbol = "" if entry is None else f" {entry.symbol}"
+    return f"step {failure.step.value} failed{code}{symbol}" + (
+        "" if failure.reason is None else f", reason {failure.reason.value}"
+    )
+
+
+def what_to_do(target: Target, look: Look) -> tuple[str, ...]:
+    """In the order to take it, commands with real names; empty where nothing is wrong. Nothing here keeps databases closed."""
+    failure = look.failure
+    if failure is None:
+        return ()
+    first = [_CONSEQUENCES[look.what]] if look.usable is False and _CONSEQUENCES[look.what] else []
+    if failure.code is None:
+        return tuple(first)
+    return (*first, *actions(failure.code, failure.reason, ready=True, names=_names(target, look)))
+
+
+def about_key(key: KeyFacts) -> Iterator[Line]:
+    """What the vault last said of the key version. Nothing for what is not known."""
+    yield "key", key.name
+    yield "version", key.version
+    yield "type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")
+    if key.enabled is not None:
+        yield "enabled", ANSWERS[key.enabled]
+    if key.key_ops:
+        yield "operations", ", ".join(key.key_ops)
+    for label, date in (("not before", key.not_before), ("expires", key.expires)):
+        if date is not None:
+            yield label, moment(date)
+
+
+def about_versions(target: Target, record: Record) -> Iterator[Line]:
+    """Versions, and what becomes of the key: rotation, deletion, recovery. Nothing for what is not known."""
+    if record.newest_version is not None:
+        pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
+        yield "newest version", record.newest_version + pending
+    if record.purge_at is not None:
+        yield "deleted", f"gone for good at {moment(record.purge_at)}; until then: {recover_command(target)}"
+    if record.proof_at is not None and target.recovery_vault is not None:
+        yield "last recovered", f"{moment(record.proof_at)}, proved by an unwrap in {target.recovery_vault}"
+
+
+def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
+    """Where the vault says it is and how it was reached. Nothing for what it does not say."""
+    named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
+    yield from ((label, value) for label, value in named if value)
+    if expected is not ExpectPath.ANY:
+        yield "as expected", f"{ANSWERS[expected.met_by(vault.connection)]}: expect_path is {expected.value}"
+
+
+def recover_command(target: Target) -> str:
+    """The command that brings a deleted key back, as a `code` span."""
+    names = Names(target=target.name, vault=target.vault, key=target.key_name, version=target.key_version)
+    return filled(_RECOVER, names)
+
+
+def about_ends(ends: Mapping[str, Sequence[CredentialEnd]], *, now: float) -> Iterator[End]:
+    """When credentials end, by what each source says; one of which no source is asked is named, too. `now` is a Unix time."""
+    for name, told in ends.items():
+        for end in told:
+            yield End(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
+        if not told:
+            yield End(name, "none", "unknown", None, "no source that may know is configured")
+
+
+def _when(end: CredentialEnd, now: float) -> str:
+    if end.expires_at is None:
+        return "no end" if end.looked_up_at is not None and not end.failure else "unknown"
+    days = int(abs(end.expires_at - now) // _DAY)
+    span = f"{days} day{'' if days == 1 else 's'}"
+    return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"ended {span} ago")
+
+
+def amiss(target: Target, record: Record | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
+    """What a list of targets marks though the probe may be well, a few words each."""
+    if record is None:
+        return ()
+    refused = dict.fromkeys(
+        _MARKS[what]
+        for (what, _, _), look in looks_of(target, record, now=now)
+        if what in _MARKS and look is not None and look.usable is False
+    )
+    others = {
+        "rotation pending": record.rotation_pending,
+        "key deleted": record.purge_at is not None,
+        "unexpected path": expected.met_by(record.vault.connection) is False,
+    }
+    return (*refused, *(mark for mark, wrong in others.items() if wrong))
+
+
+def _names(target: Target, look: Look) -> Names:
+    key, version = target.key_name, target.key_version
+    if look.what is Beside.RETAINED:
+        key, _, version = look.name.rpartition("/")
+    if look.what is Beside.NEWEST:
+        version = None
+    asked = f"{target.name} --credential {look.credential}" if look.what is Beside.NEXT else target.name
+    return Names(target=asked, vault=look.vault, key=key, version=version)

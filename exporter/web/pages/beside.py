@@ -1,0 +1,81 @@
+"""What is known of a target besides its probe: looks, key, path, when its credentials end.
+
+For: the sections of `/targets/NAME` below the last probe, and the marks in the list of targets.
+Not for: the wording (see `exporter.beside_words`), JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter import beside_words
+from exporter.beside import Identity
+from exporter.core.beside import Look
+from exporter.core.expiry import CredentialEnd
+from exporter.transcript import Line
+from exporter.web.markup import Child, Html, element
+from exporter.web.pages.layout import cell, facts, prose, table
+from exporter.web.pages.words import ago
+from exporter.web.views import View
+
+_LOOKS = ("What", "Usable", "Why, and what to do", "Credential", "Looked at")
+_ENDS = ("Credential", "Source", "Ends", "Looked up", "Note")
+_COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
+
+
+def marks(view: View) -> Child:
+    """What is amiss though the probe may be well; nothing where all is."""
+    words = beside_words.amiss(view.target, view.record, view.module.expect_path, now=view.now)
+    return [element("div", element("span", each, class_="state unsure")) for each in words] or None
+
+
+def beside(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
+    """The sections; `ends` by the name of the credential, empty for one of which no source was asked."""
+    if view.record is not None:
+        looks = beside_words.looks_of(view.target, view.record, now=view.now)
+        if looks:
+            yield element("h2", "Looks beside the probe")
+            rows = [_look(view, identity, look) for identity, look in looks]
+            yield table(_LOOKS, rows, caption="They never change the verdict.")
+        yield _section("Key as the vault last described it", _key(view))
+        yield _section("Path to the vault", beside_words.about_path(view.record.vault, view.module.expect_path))
+    yield element("h2", "When its credentials end")
+    ended = [_end(view, end) for end in beside_words.about_ends(ends, now=view.now)]
+    yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
+
+
+def _key(view: View) -> Iterator[Line]:
+    if view.record is not None:
+        yield from () if view.record.key is None else beside_words.about_key(view.record.key)
+        yield from beside_words.about_versions(view.target, view.record)
+
+
+def _section(heading: str, lines: Iterator[Line]) -> Child:
+    shown = [(name, prose(value)) for name, value in lines]
+    return [element("h2", heading), facts(shown)] if shown else None
+
+
+def _look(view: View, identity: Identity, look: Look | None) -> Html:
+    answer = beside_words.answer(look)
+    actions = () if look is None else beside_words.what_to_do(view.target, look)
+    why = "" if view.record is None else beside_words.because(view.record, identity, look)
+    return element(
+        "tr",
+        element("th", beside_words.title(view.target, identity), scope="row"),
+        cell("Usable", element("span", answer, class_=f"state {_COLOURS[answer]}")),
+        cell("Why, and what to do", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
+        cell("Credential", "" if look is None else look.credential),
+        cell("Looked at", ago(None if look is None else max(0.0, view.now - look.at)), class_="number"),
+    )
+
+
+def _end(view: View, end: beside_words.End) -> Html:
+    looked_up = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
+    return element(
+        "tr",
+        element("th", end.credential, scope="row"),
+        cell("Source", end.source),
+        cell("Ends", end.when),
+        cell("Looked up", "" if looked_up is None else ago(looked_up), class_="number"),
+        cell("Note", end.note),
+    )
