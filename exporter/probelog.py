@@ -1,7 +1,8 @@
 """What the log says about probes: each change, and each failure that is news.
 
 For: one line when a target starts to fail, fails differently, loses or regains its verdict, or recovers; a repeated
-failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk.
+failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk. One line, too, when a
+look beside the probe changes its answer.
 Not for: formats (see `logs`), metrics, or keeping reports.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from exporter.beside import Identity
 from exporter.config.model import Target
+from exporter.core.beside import Look
 from exporter.core.catalogue import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
@@ -39,9 +42,24 @@ class ProbeLog:
         self._logger = logger
         self._summary_every = summary_every
         self._failing: dict[str, _Failing] = {}
+        self._unusable: dict[str, set[Identity]] = {}
 
     def forget(self, target_name: str) -> None:
         self._failing.pop(target_name, None)
+        self._unusable.pop(target_name, None)
+
+    def looked(self, target: Target, look: Look) -> None:
+        """Say it when a look beside the probe says no, or yes again; one without an answer changes nothing."""
+        unusable = self._unusable.setdefault(target.name, set())
+        if look.usable is False and look.identity not in unusable:
+            unusable.add(look.identity)
+            failure = {} if look.failure is None else of_step(look.failure)
+            self._logger.warning("not usable beside the probe", extra=fields(**_what(target, look), **failure))
+        elif look.usable and look.identity in unusable:
+            unusable.discard(look.identity)
+            self._logger.info("usable again beside the probe", extra=fields(**_what(target, look)))
+        if not unusable:
+            del self._unusable[target.name]
 
     def record(self, target: Target, report: ProbeReport) -> None:
         """Say what is new about `target`, whose probe this is."""
@@ -93,6 +111,17 @@ def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
         "sql_servers": _servers(target),
         "vault_side_ready": report.readiness.ready,
         "duration": round(report.duration, 4),
+    }
+
+
+def _what(target: Target, look: Look) -> dict[str, Value]:
+    return {
+        "target": target.name,
+        "vault": look.vault,
+        "what": look.what.value,
+        "name": look.name,
+        "credential": look.credential,
+        "sql_servers": _servers(target),
     }
 
 

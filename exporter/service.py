@@ -242,6 +242,7 @@ class Service:
     def _looked(self, target: Target, look: Look) -> None:
         self.recorder.spent(target.name, look)
         self.recorder.looked(target.name, self._memory.looked(target, look))
+        self._log.looked(target, look)
 
     def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
         self.recorder.skipped(reason, count)

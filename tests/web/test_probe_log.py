@@ -6,11 +6,12 @@ import re
 
 import pytest
 
+from exporter.core.beside import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.logs import LogfmtFormatter
 from exporter.probelog import ProbeLog
-from tests.web.samples import STARTED, bad, good, target
+from tests.web.samples import STARTED, bad, fully_declared, good, look, refused_look, target
 
 
 @pytest.fixture
@@ -125,3 +126,49 @@ def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
     log.record(target(), good(started_at=STARTED + 60))
     assert messages(lines()) == ["probe failed"]
     assert log._failing == {}
+
+
+def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_again_another(said):
+    log, lines = said
+    refused = refused_look(Beside.NEXT, detail="expired keys for app <id>")
+    for each in (refused, refused, look(Beside.NEXT), look(Beside.NEXT), refused):
+        log.looked(fully_declared(), each)
+    assert lines()[0] == (
+        'level=warn msg="not usable beside the probe" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
+        "name=sql-prod-2027 credential=sql-prod-2027 sql_servers=SQLPRD01,SQLPRD02 step=token code=3303 "
+        "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client aadsts=7000222 "
+        'request_id=r-1 phase=transfer detail="expired keys for app <id>"'
+    )
+    assert messages(lines()) == [
+        "not usable beside the probe",
+        "usable again beside the probe",
+        "not usable beside the probe",
+    ]
+    assert lines()[1].startswith("level=info")
+
+
+def test_a_look_without_an_answer_is_no_news(said):
+    log, lines = said
+    lost = refused_look(Beside.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    for each in (lost, look(Beside.NEXT), refused_look(Beside.NEXT), lost, refused_look(Beside.NEXT)):
+        log.looked(fully_declared(), each)
+    assert messages(lines()) == ["not usable beside the probe"]
+
+
+def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
+    log, lines = said
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.looked(fully_declared(), refused_look(Beside.RECOVERY))
+    log.looked(fully_declared(), look(Beside.RETAINED))
+    log.record(fully_declared(), good())
+    assert messages(lines()) == ["not usable beside the probe"] * 2
+
+
+def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
+    log, lines = said
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.forget("contoso-key0")
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    assert len(lines()) == 2
+    log.looked(fully_declared(), look(Beside.NEXT))
+    assert log._unusable == {}
