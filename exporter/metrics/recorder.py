@@ -93,6 +93,9 @@ class Recorder(Instruments):
         elif kept.target.key != target.key:
             self._show_target(kept, {name: [] for name in _KEY_FAMILIES})
             kept.standing = None
+        elif kept.standing is not None:
+            report = kept.standing.last if kept.target.credential == target.credential else None
+            self._show_target(kept, of_looks(target, kept.standing, report))
         kept.target, kept.module = target, module
         kept.tally.expect(target, module)
         self._show_counters(kept)

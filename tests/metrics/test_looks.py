@@ -305,3 +305,30 @@ def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
     recorder.add_target(a_target(key_version=VERSION.replace("c", "d")), Module(name="default"))
 
     assert not {"ekm_key_rotation_pending", "ekm_key_scheduled_purge_timestamp_seconds"} & names_in(scrape(recorder))
+
+
+def a_reload(**changes):
+    """What is shown of a target, all of whose looks said yes, once its configuration is another one."""
+    made = (a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED))
+    recorder = after(*made, last=a_report(), proof_at=START)
+    recorder.add_target(replace(TARGET, **changes), Module(name="default"))
+    return recorder
+
+
+def test_a_reload_that_concerns_something_else_leaves_the_looks():
+    recorder = a_reload(labels={"team": "new"})
+
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 1}
+    assert shown(recorder, "ekm_retained_version_usable") == {("ContosoRSAKey0", OLD): 1}
+    assert shown(recorder, "ekm_recovery_usable") == {(): 1}
+
+
+def test_what_a_reload_takes_from_the_configuration_goes_at_once():
+    recorder = a_reload(next_credential=None, retained=(), recovery_vault=None)
+
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1}
+    assert not {"ekm_retained_version_usable", "ekm_recovery_usable"} & names_in(scrape(recorder))
+
+
+def test_of_the_credential_that_was_promoted_nothing_is_said_before_the_next_probe():
+    assert shown(a_reload(credential="staged", next_credential=None), "ekm_credential_usable") == {}
