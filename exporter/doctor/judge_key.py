@@ -26,7 +26,7 @@ def key_name(seen: Observed) -> Found:
     findings = key_name_findings(seen.target.key_name)
     if findings:
         return failed("; ".join(finding.text for finding in findings), code=KEY_NAME_UNUSABLE)
-    return passed(seen.target.key_name)
+    return owned(seen, "key_name") or passed(seen.target.key_name)
 
 
 def permission_get(seen: Observed) -> Found:
@@ -62,16 +62,19 @@ def key_enabled(seen: Observed) -> Found:
 
 
 def key_dates(seen: Observed) -> Found:
-    key = seen.report.key
-    if key is None:
-        return unknown(_NO_KEY)
-    refused = owned(seen, "key_dates")
-    if key.expires is not None and key.expires <= seen.now:
-        return warned(f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077)
-    if key.not_before is not None and key.not_before > seen.now:
-        begins = f"not valid before {day(key.not_before)}: databases still open, wrapping fails"
-        return warned(begins, code=3077, reason=None if refused is None else refused.reason)
-    return warned(refused.detail, code=refused.code, reason=refused.reason) if refused else passed("within them")
+    """Outside of its dates a key still unwraps: a warning, unless the vault refused more than to wrap."""
+    key, refused = seen.report.key, owned(seen, "key_dates")
+    wrap = seen.report.step(Step.WRAP_KEY)
+    if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):
+        return refused
+    reason = None if refused is None else refused.reason
+    if key is not None and key.expires is not None and key.expires <= seen.now:
+        return warned(f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=reason)
+    if key is not None and key.not_before is not None and key.not_before > seen.now:
+        return warned(f"not valid before {day(key.not_before)}: databases still open, wrapping fails", code=3077, reason=reason)
+    if refused is not None:
+        return warned(refused.detail, code=refused.code, reason=reason)
+    return unknown(_NO_KEY) if key is None else passed("within them")
 
 
 def key_ops(seen: Observed) -> Found:

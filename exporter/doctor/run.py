@@ -111,7 +111,8 @@ def judge_all(seen: Observed, *, again: str) -> tuple[CheckResult, ...]:
 
 def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
     """The result, and the check that is to blame for those that need this one."""
-    before = next((roots[name] for name in check.needs if name in roots), None)
+    # A check that an earlier one has already blamed tells its failure itself.
+    before = next((roots[name] for name in check.needs if roots.get(name, check.name) != check.name), None)
     found = JUDGES[check.name](seen) if before is None else None
     if found is None or found.because is not None:
         blamed = before or (found.because if found is not None else None) or check.name

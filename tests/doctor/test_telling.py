@@ -1,0 +1,137 @@
+"""What a person reads and a script gets: the columns, the shape, statements that are T-SQL, commands that name the right things."""
+
+import json
+import re
+
+import pytest
+import sqlglot
+
+from exporter.core.doctor import CHECKS, CheckResult, Verdict
+from exporter.core.doctor.fixes import BY_REASON, FIXES, UNKNOWN, WARNED
+from exporter.core.doctor.remedies import Words, filled, identity_of, remedy
+from exporter.core.faults import Reason
+from exporter.doctor.telling import as_data, as_text
+from tests.deploy.system_views import VIEWS
+from tests.doctor.clinic import PINNED, SECRET, TARGET, VAULT
+
+EVERY_LINE = [line for table in (FIXES, BY_REASON, WARNED, UNKNOWN) for lines in table.values() for line in lines]
+WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
+IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
+
+
+def statements():
+    """Every statement of the tables, over as many lines as it has."""
+    for lines in FIXES.values():
+        found = ""
+        for line in filled(lines, WORDS):
+            if IS_SQL.match(line) or found:
+                found += line + "\n"
+            if found and line.endswith(";"):
+                yield found
+                found = ""
+        assert found == ""
+
+
+async def test_each_check_is_one_line_of_at_most_80_columns_and_only_commands_are_longer(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    for line in text.splitlines():
+        assert len(line) <= 80 or line.startswith(" " * 10), line
+        assert line == line.rstrip()
+    starts = re.findall(r"^(pass|warn|fail|skipped|unknown) +(.+?)(?:  |$| (?=\S))", text, re.MULTILINE)
+    assert len(starts) == len(CHECKS)
+
+
+async def test_the_summary_names_what_sql_server_would_show(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    end = " ".join(text.split("\n\n")[-1].split())
+    assert "1 failed, 2 warned" in end
+    assert "SQL Server would show 3303 when it opens its session with the provider" in end
+    assert "ekm-exporter explain 3303" in end
+    assert "do not restart" in end
+
+
+async def test_a_twin_is_told_with_both_numbers(clinic):
+    clinic.simulator.set_fault("throttled", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    assert text.count("3011 (3109 on connector 1.0.5.0)") == 2
+
+
+async def test_where_nothing_fails_it_says_so(clinic):
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    assert text.endswith("Nothing that can be seen from here would stop SQL Server.\n")
+    assert "restart or fail over" not in text
+
+
+async def test_the_json_has_the_contracts_shape(clinic):
+    clinic.simulator.apply("role_removed", vault=VAULT)
+    shape = json.loads(json.dumps(as_data(clinic.target, list((await clinic.results()).values()))))
+    assert {"target", "ok", "checks"} <= set(shape)
+    assert (shape["target"], shape["ok"]) == ("contoso-key0", False)
+    assert [check["check"] for check in shape["checks"]] == [check.name for check in CHECKS]
+    for check in shape["checks"]:
+        assert {"check", "outcome", "code", "detail", "fix"} <= set(check)
+        assert check["outcome"] in ("pass", "warn", "fail", "skipped", "unknown")
+        assert check["code"] is None or isinstance(check["code"], int)
+        assert check["fix"] is None or isinstance(check["fix"], str)
+    refused = next(check for check in shape["checks"] if check["check"] == "permission_get")
+    assert (refused["outcome"], refused["code"]) == ("fail", 3077)
+    assert "az role assignment create --role" in refused["fix"]
+
+
+def test_a_warning_and_what_is_unknown_leave_it_ok():
+    results = [CheckResult(check="path", outcome=outcome) for outcome in Verdict if outcome is not Verdict.FAIL]
+    assert as_data(TARGET, results)["ok"] is True
+    assert as_data(TARGET, [*results, CheckResult(check="path", outcome=Verdict.FAIL)])["ok"] is False
+
+
+@pytest.mark.parametrize("statement", list(statements()))
+def test_statements_are_t_sql_over_columns_that_exist(statement):
+    (parsed,) = sqlglot.parse(statement.replace("; RECONFIGURE", ""), dialect="tsql")
+    assert parsed is not None
+    for table in parsed.find_all(sqlglot.exp.Table):
+        if table.db == "sys" and table.name in VIEWS:
+            known = set(VIEWS[table.name][1].split()) | {"name", "encryptor_thumbprint"}
+            assert {column.name for column in parsed.find_all(sqlglot.exp.Column)} <= known
+
+
+def test_there_are_statements_for_what_only_sql_server_knows():
+    assert len(list(statements())) > 8
+
+
+def test_a_managed_hsm_has_its_own_role_and_flags():
+    words = Words(vault="contoso.managedhsm.azure.net", entra="e", key="K", version=PINNED, again="again")
+    lines = "\n".join(remedy("permission_wrap", Verdict.FAIL, Reason.FORBIDDEN_RBAC, words))
+    assert "--hsm-name contoso" in lines
+    assert "Managed HSM Crypto Service Encryption User" in lines
+    assert "Key Vault Crypto" not in lines
+    assert "--hsm-name contoso --name K" in remedy("key_enabled", Verdict.FAIL, None, words)[1]
+
+
+@pytest.mark.parametrize(
+    ("vault", "identity"),
+    [
+        ("contoso.vault.azure.net", "contoso"),
+        ("contoso.vault.usgovcloudapi.net", "contoso.vault.usgovcloudapi.net"),
+        ("contoso.managedhsm.azure.net", "contoso.managedhsm.azure.net"),
+        ("contoso.vault.azure.cn:8443", "contoso.vault.azure.cn"),
+    ],
+)
+def test_the_identity_is_what_sql_server_wants_in_that_cloud(vault, identity):
+    assert identity_of(vault) == identity
+
+
+def test_no_text_has_room_for_a_secret_but_as_a_template():
+    with_secret = [line for line in EVERY_LINE if "SECRET =" in line]
+    assert set(with_secret) == {"    SECRET = '<client id without hyphens><secret>';"}
+
+
+async def test_neither_secret_nor_token_comes_out(clinic):
+    for fault in ("secret_wrong", "token_unusable", "token_ended", "html"):
+        clinic.simulator.set_fault(fault, application="sql-prod")
+        results = list((await clinic.results()).values())
+        clinic.simulator.clear()
+        whole = as_text(clinic.target, results) + json.dumps(as_data(clinic.target, results)) + repr(results)
+        assert SECRET not in whole
+        assert "eyJ" not in whole
