@@ -36,6 +36,7 @@ SECRETS = [
     ([("abc", NOW - 9), ("abc", NOW + 5)], NOW + 5),  # but not one that has ended already
     ([("abc", NOW - 9), ("abc", NOW - 5)], NOW - 5),  # unless all have
     ([("abc", NOW)], NOW),
+    ([("abc", NOW), ("abc", NOW + 5)], NOW + 5),
     ([("abc", None)], None),  # never ends
     ([("abc", None), ("abc", NOW + 5)], NOW + 5),
     ([("abc", None), ("abc", NOW - 5)], None),
