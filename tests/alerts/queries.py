@@ -1,0 +1,78 @@
+"""What the rule file asks: every expression of a rule, and every query inside an annotation, parsed; and what these name.
+
+Not for: what may be named (see the tests).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import promql_parser as promql
+
+# In an annotation: query (printf `...` ...) or query (printf "..." ...); %q stands for the value of a label, quotes included.
+_ASKED = re.compile(r'query \(printf (?:`([^`]*)`|"([^"]*)")')
+_REFERRED = re.compile(r"\$labels\.(\w+)")
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One label of a selector and the values that it names: of a regular expression, its alternatives."""
+
+    metric: str
+    label: str
+    values: tuple[str, ...]
+    exact: bool  # whether it selects what it names, rather than the rest
+
+
+def asked(rule: Mapping[str, Any]) -> Iterator[str]:
+    """The rule's own expression first."""
+    yield rule["expr"]
+    for text in rule.get("annotations", {}).values():
+        for raw, quoted in _ASKED.findall(text):
+            yield (raw or quoted).replace("%q", '"?"')
+
+
+def referred(rule: Mapping[str, Any]) -> set[str]:
+    """Labels of the alert that its annotations use."""
+    return {label for text in rule["annotations"].values() for label in _REFERRED.findall(text)}
+
+
+def selectors(query: str) -> Iterator[Any]:
+    found: list[Any] = []
+
+    def visit(node: Any) -> bool:
+        if isinstance(node, promql.VectorSelector):
+            found.append(node)
+        if isinstance(node, promql.MatrixSelector):
+            found.append(node.vector_selector)
+        return True
+
+    promql.walk(promql.parse(query), visit)
+    yield from found
+
+
+def matchers(query: str) -> Iterator[Matcher]:
+    for selector in selectors(query):
+        for one in selector.matchers.matchers:
+            exact = one.op in (promql.MatchOp.Equal, promql.MatchOp.Re)
+            many = one.op in (promql.MatchOp.Re, promql.MatchOp.NotRe)
+            values = tuple(one.value.split("|")) if many else (one.value,)
+            yield Matcher(selector.name, one.name, values, exact)
+
+
+def grouped(query: str) -> set[str]:
+    """Labels that the query aggregates by, joins on or copies."""
+    found: set[str] = set()
+
+    def visit(node: Any) -> bool:
+        modifier = getattr(node, "modifier", None)
+        if isinstance(node, promql.AggregateExpr) and modifier is not None:
+            found.update(modifier.labels)
+        if isinstance(node, promql.BinaryExpr) and modifier is not None:
+            found.update(modifier.matching.labels if modifier.matching else ())
+            found.update(modifier.group_labels or ())
+        return True
+
+    promql.walk(promql.parse(query), visit)
+    return found

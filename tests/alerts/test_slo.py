@@ -1,0 +1,133 @@
+"""The least numbers of failures do what they are for: by arithmetic, and by drawing the failures of a fleet at random."""
+
+import math
+import random
+from collections import deque
+from itertools import islice
+
+import pytest
+
+from alerts import slo
+from alerts.slo import FALSE_PER_YEAR, FAST, INTERVALS, RANDOM, SLOW, TARGETS, YEAR
+from alerts.values import DURATIONS, RATIOS, placeholders
+
+BURNS = (*FAST, *SLOW)
+every_burn = pytest.mark.parametrize("burn", BURNS, ids=lambda burn: f"{burn.rate:g}")
+
+
+def failures(chance, probes, seed):
+    """The numbers of the probes that fail, of so many in a row; drawn by the gaps between them."""
+    draw = random.Random(seed)  # noqa: S311 - guards nothing
+    scale, at = 1 / math.log1p(-chance), -1
+    while True:
+        at += 1 + int(math.log(1.0 - draw.random()) * scale)
+        if at >= probes:
+            return
+        yield at
+
+
+def reached(chance, probes, window, needed, seed):
+    """How often the last `window` probes come to hold `needed` failures."""
+    recent, count = deque(), 0
+    for at in failures(chance, probes, seed):
+        while recent and recent[0] <= at - window:
+            recent.popleft()
+        recent.append(at)
+        count += len(recent) == needed
+    return count
+
+
+def needed_at(burn, interval):
+    return slo.needed(round(burn.long / interval), burn.bad_ratio, slo.least_failures(burn.long, burn.bad_ratio))
+
+
+@every_burn
+def test_chance_causes_at_most_one_false_page_a_year_at_every_interval(burn):
+    rates = [slo.false_per_year(interval, burn.long, needed_at(burn, interval)) for interval in INTERVALS]
+    assert max(rates) <= FALSE_PER_YEAR
+
+
+@every_burn
+def test_with_one_failure_less_it_would_cause_more(burn):
+    fewer = slo.least_failures(burn.long, burn.bad_ratio) - 1
+    rates = [
+        slo.false_per_year(interval, burn.long, slo.needed(round(burn.long / interval), burn.bad_ratio, fewer))
+        for interval in INTERVALS
+    ]
+    assert max(rates) > FALSE_PER_YEAR
+
+
+# interval, and a chance of failure so large that there is something to count
+@pytest.mark.parametrize(("interval", "chance"), [(15, 0.035), (60, 0.02), (300, 0.1)])
+def test_the_arithmetic_is_what_happens(interval, chance):
+    burn, probes = FAST[0], 4_000_000
+    needed = needed_at(burn, interval)
+    expected = slo.false_per_year(interval, burn.long, needed, random=chance, targets=1) / (YEAR / interval) * probes
+
+    seen = reached(chance, probes, round(burn.long / interval), needed, seed=interval)
+
+    assert expected > 300
+    assert seen == pytest.approx(expected, rel=0.15)
+
+
+# Of a year of 5,000 targets, how much is drawn.
+@pytest.mark.parametrize(("interval", "share"), [(15, 0.2), (60, 1.0), (300, 1.0)])
+def test_a_fleet_with_nothing_but_chance_against_it_pages_nobody(interval, share):
+    """The targets one after another: a window that holds the end of one and the begin of the next only adds pages."""
+    probes = int(share * TARGETS * YEAR / interval)
+    for burn in FAST:
+        assert reached(RANDOM, probes, burn.long // interval, needed_at(burn, interval), seed=2026) <= share * FALSE_PER_YEAR
+
+
+def test_the_stock_rule_would_page_at_every_failed_probe_of_five_minutes():
+    burn, probes = FAST[0], int(TARGETS * YEAR / 300)
+    stock = slo.needed(burn.long // 300, burn.bad_ratio, least=1)
+
+    assert stock == 1
+    assert reached(RANDOM, probes, burn.long // 300, stock, seed=2026) > 500_000
+
+
+def test_runs_are_as_frequent_as_the_page_says():
+    chance, probes = 0.05, 4_000_000
+    found = list(failures(chance, probes, seed=3))
+    triples = zip(found, islice(found, 1, None), islice(found, 2, None), strict=False)
+    begun = {-1, *found}
+    runs = sum(third - first == 2 and first - 1 not in begun for first, _, third in triples)
+
+    expected = slo.in_a_row(60, 3, random=chance, targets=1) / (YEAR / 60) * probes
+    assert runs == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("interval", [15, 60, 300])
+def test_spikes_that_come_and_go_obey_the_same_arithmetic(interval):
+    window, ratio = DURATIONS["LONG"], RATIOS["SPIKE_RATIO"]
+    needed = slo.needed(window // interval, ratio, slo.least_failures(window, ratio))
+    assert slo.false_per_year(interval, window, needed) <= FALSE_PER_YEAR
+
+
+def test_a_burning_budget_is_told_before_much_of_it_is_gone():
+    assert [round(burn.spent, 3) for burn in BURNS] == [0.02, 0.05, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [(15, 4.5), (60, 6), (300, 30)])
+def test_an_outage_fires_the_fast_rule_after(interval, minutes):
+    burn = FAST[0]
+    assert slo.seconds_to_fire(interval, burn.long, burn.bad_ratio) == minutes * 60
+
+
+def test_an_hour_holds_too_few_probes_above_ten_minutes():
+    burn = FAST[0]
+    assert slo.longest_interval(burn.long, burn.bad_ratio) == 600
+    assert needed_at(burn, 601) > burn.long // 601
+
+
+def test_what_cannot_be_held_is_never_reached_by_chance():
+    assert slo.false_per_year(600, 3600, 7) == 0.0
+
+
+def test_the_rules_ask_for_the_computed_numbers():
+    words = placeholders()
+    assert (words["FAST_1_FAILURES"], words["FAST_2_FAILURES"]) == ("5.5", "6.5")
+    assert (words["SLOW_1_FAILURES"], words["SLOW_2_FAILURES"]) == ("8.5", "16.5")
+    assert (words["SPIKE_FAILURES"], words["THROTTLED_FAILURES"]) == ("4.5", "3.5")
+    assert (words["FAST_1_RATIO"], words["SLOW_2_RATIO"]) == ("0.072", "0.005")
