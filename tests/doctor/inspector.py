@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import ssl
+import sys
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -79,3 +80,15 @@ async def inspecting(certificate, behind, *, sni, host="127.0.0.1", port=0):
 
     async with await asyncio.start_server(meet, host, port, ssl=server) as listening:
         yield listening.sockets[0].getsockname()[1]
+
+
+async def main(certificate, host):
+    """On a computer of its own: inspects what goes to that address, in front of the simulator at 127.0.0.1."""
+    behind = inspecting(certificate, ("127.0.0.1", 443), sni="contoso.vault.azure.net", host=host, port=443)
+    async with behind:
+        print("inspecting", flush=True)  # noqa: T201 - whoever started it waits for this
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
