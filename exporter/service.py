@@ -103,17 +103,7 @@ class Service:
         self._looker = Looker(
             self._prober.look, on_look=self._looked, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
         )
-        self._expiry = ExpiryDesk(
-            self.config,
-            self._asker(self.config),
-            Ports(
-                looked_up=self.recorder.credential_looked_up,
-                bug=self._bug,
-                recall=self._memory.recall_credential,
-                keep=self._memory.keep_credential,
-                forgotten=self.recorder.credential_forgotten,
-            ),
-        )
+        self._expiry = self._expiry_desk()
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
             None if options.config_file is None else Reloader(options.config_file, self.apply, reloaded=self.recorder.reloaded)
@@ -121,6 +111,16 @@ class Service:
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
+
+    def _expiry_desk(self) -> ExpiryDesk:
+        ports = Ports(
+            looked_up=self.recorder.credential_looked_up,
+            bug=self._bug,
+            recall=self._memory.recall_credential,
+            keep=self._memory.keep_credential,
+        )
+        asker = Asker(self.config, requested=self.recorder.requested, tenant_of=self._tenant_of)
+        return ExpiryDesk(self.config, asker, ports)
 
     async def start(self) -> None:
         """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""
