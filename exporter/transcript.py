@@ -22,10 +22,10 @@ _LABEL_WIDTH = 15
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
     """The whole probe, ending with a line break: what was probed, the verdict, each step, and what to do first."""
-    lines = [_line(*each) for each in about(target, report, vantage=vantage)]
+    lines = [line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
-        lines += ["", _headline(result), *(_line(*each, indent="  ") for each in facts_of(result))]
-    lines += ["", *(_wrapped(*each) for each in advice(target, report))] if report.first_failure is not None else []
+        lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
+    lines += ["", *(wrapped(*each) for each in advice(target, report))] if report.first_failure is not None else []
     return "\n".join(lines) + "\n"
 
 
@@ -36,6 +36,7 @@ def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[
         yield "SQL Servers", servers
     yield "vault", target.vault
     yield "key", target.key
+    yield "credential", target.credential
     yield "started", moment(report.started_at)
     yield "took", seconds(report.duration)
     yield "result", "every step succeeded and the bytes came back equal" if report.success else "failed"
@@ -116,12 +117,14 @@ def _headline(result: StepResult) -> str:
     return f"{result.step.value:<{_LABEL_WIDTH}} {result.outcome.value:<8} {took}".rstrip()
 
 
-def _line(label: str, value: str, *, indent: str = "") -> str:
+def line(label: str, value: str, *, indent: str = "") -> str:
+    """A label and its value in columns, however long the value."""
     return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"
 
 
-def _wrapped(label: str, value: str) -> str:
-    return wrap(value, WIDTH, first=f"{label:<{_LABEL_WIDTH}} ", rest=" " * (_LABEL_WIDTH + 1))
+def wrapped(label: str, value: str, *, indent: str = "") -> str:
+    """The same in lines that fit a terminal, as far as no `code` span is longer."""
+    return wrap(value, WIDTH, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
 
 
 def _instance(labels: Mapping[str, str]) -> str:

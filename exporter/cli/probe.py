@@ -1,7 +1,7 @@
-"""`ekm-exporter probe`: one probe now, told to a person.
+"""`ekm-exporter probe`: one probe now and what is beside it, told to a person.
 
 For: the same probe that the exporter makes, with a fresh token, and an exit code that a script can use.
-Not for: the wording (see `transcript`) or the JSON (see `shapes`).
+Not for: making it (see `onetime`), the wording (see `transcript` and `beside_text`) or the JSON (see `shapes`).
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from exporter import logs
+from exporter.beside_shapes import besides, verdict_shape
 from exporter.cli import check
+from exporter.cli.beside_text import beside_text
+from exporter.cli.onetime import Seen, see
 from exporter.config import load
-from exporter.config.model import Config, Credential, Target
-from exporter.core.model import ProbeReport
-from exporter.keyvault import NetworkError, quiet_sdk_loggers
-from exporter.looplag import LoopLag
-from exporter.prober import Listeners, Prober
-from exporter.shapes import probe_shape
+from exporter.config.model import Config
+from exporter.keyvault import NetworkError
+from exporter.shapes import Shape, probe_shape
 from exporter.transcript import transcript
 
 T = TypeVar("T")
@@ -36,19 +37,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "probe",
         help="one probe now, step by step",
-        description="Makes one probe of a configured target, with a fresh token, and says what SQL Server would have said.",
+        description=(
+            "Makes one probe of a configured target, with a fresh token, and says what SQL Server would have said. Then looks "
+            "at what is declared beside it: staged credential, retained key versions, recovery vault, newest version, and when "
+            "credentials end. The exit code is the probe's alone: 0 where every step succeeded, 1 where one failed; what is "
+            "amiss beside it is a line that begins with warning."
+        ),
         epilog="example: ekm-exporter probe contoso-key0 --config.file ekm.yml",
         allow_abbrev=False,
     )
     parser.add_argument("target", metavar="TARGET", help="a target's name in the configuration")
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    parser.add_argument("--credential", metavar="NAME", help="another credential of the configuration, such as a staged one")
+    parser.add_argument(
+        "--credential",
+        metavar="NAME",
+        help="probe with another credential of the configuration, such as a staged one, and look at nothing beside",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, for a script")
     parser.set_defaults(handler=probe)
 
 
 def probe(args: argparse.Namespace) -> int:
-    """0 where every step succeeded, 1 where one failed, 2 for a configuration or a name that is wrong."""
+    """0 where every step of the probe succeeded, 1 where one failed, whatever is amiss beside it, 2 for a configuration or a name that is wrong."""
     loaded = load(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)
@@ -57,37 +67,43 @@ def probe(args: argparse.Namespace) -> int:
     target = named(config.targets, args.target, "target")
     if target is None:
         return BAD_USAGE
-    credential = named(config.credentials, args.credential or target.credential, "credential")
-    if credential is None:
+    if args.credential is not None and named(config.credentials, args.credential, "credential") is None:
         return BAD_USAGE
     logs.configure("error", logs.LogFormat.LOGFMT)
     try:
-        report = asyncio.run(_probe(config, target, credential))
+        seen = asyncio.run(see(config, target, args.credential))
     except NetworkError as error:
         print(f"ekm-exporter: {error}", file=sys.stderr)
         return BAD_USAGE
-    if report is None:
+    if seen is None:
         print("ekm-exporter: the probe could not be made: no thread was free to resolve a name", file=sys.stderr)
         return INTERNAL
     if args.json:
-        print(json.dumps(probe_shape(target, report), indent=2))
+        print(json.dumps(as_json(config, seen, now=time.time()), indent=2))
     else:
-        print(transcript(target, report, vantage=config.settings.vantage), end="")
-    return FINE if report.success else FAILED
+        print(as_text(config, seen, now=time.time()), end="")
+    return FINE if seen.report.success else FAILED
 
 
-async def _probe(config: Config, target: Target, credential: Credential) -> ProbeReport | None:
-    quiet_sdk_loggers()
-    tell = Listeners(bug=_say_bug, starved=lambda: None, token_requested=lambda: None)
-    prober = Prober(config, lag=LoopLag(), tell=tell)
-    try:
-        return await prober.requested(target, credential=credential, fresh=True)
-    finally:
-        await prober.aclose()
+def as_text(config: Config, seen: Seen, *, now: float) -> str:
+    """Everything that was seen of a target, for a person; `now` is a Unix time."""
+    target, chosen = seen.record.target, seen.chosen
+    first = "" if chosen is None else f"with credential {chosen}, as asked: nothing beside the probe is looked at\n\n"
+    told = transcript(target, seen.report, vantage=config.settings.vantage)
+    expected = config.modules[target.module].expect_path
+    return first + told + beside_text(target, seen.record, seen.ends, expected, now=now, looked=chosen is None)
 
 
-def _say_bug(error: Exception) -> None:
-    print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)
+def as_json(config: Config, seen: Seen, *, now: float) -> Shape:
+    """The same for a script."""
+    target = seen.record.target
+    ends = [end for told in seen.ends.values() for end in told]
+    return {
+        **probe_shape(target, seen.report),
+        "credential": target.credential,
+        **verdict_shape(seen.report.readiness, config.settings.vantage),
+        **besides(target, seen.record, ends, config.modules[target.module].expect_path, now=now),
+    }
 
 
 def named(things: Mapping[str, T], name: str, what: str) -> T | None:

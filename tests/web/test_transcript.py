@@ -10,6 +10,7 @@ target          contoso-key0
 SQL Servers     SQLPRD01 (ag AG7), SQLPRD02
 vault           contoso-prod.vault.azure.net
 key             ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87
+credential      sql-prod
 started         2026-01-02T03:04:05.678Z
 took            300.0 ms
 result          failed

@@ -1,0 +1,82 @@
+"""One probe with everything beside it, made now and once: what `ekm-exporter probe` tells.
+
+For: a probe with a fresh token, then all looks and all look-ups of expiry dates at the same time.
+Not for: flags, exit codes and printing (see `probe`), doing it again (see `exporter.service`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from exporter.beside import Plan, plans
+from exporter.config.assemble import credentials_in_use
+from exporter.config.model import Config, Target
+from exporter.core.beside import Look
+from exporter.core.expiry import CredentialEnd
+from exporter.core.model import ProbeReport
+from exporter.expiry import Asker, ExpiryDesk, Ports
+from exporter.history import History
+from exporter.keyvault import quiet_sdk_loggers
+from exporter.looplag import LoopLag
+from exporter.prober import Listeners, Prober
+from exporter.state import TargetRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of a target; `ends` by the name of the credential. `chosen` is the credential that somebody asked for."""
+
+    chosen: str | None
+    report: ProbeReport
+    record: TargetRecord
+    ends: Mapping[str, tuple[CredentialEnd, ...]]
+
+
+async def see(config: Config, target: Target, credential: str | None) -> Seen | None:
+    """Probes now. With the name of another `credential`, that one makes the round trip and nothing beside it is looked at.
+
+    None where the probe could not be made. Raises NetworkError where a module's authorities cannot be loaded.
+    """
+    quiet_sdk_loggers()
+    asked = target if credential is None else replace(target, credential=credential)
+    tell = Listeners(bug=_say_bug, starved=lambda: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    try:
+        report = await prober.requested(target, credential=config.credentials[asked.credential], fresh=True)
+        if report is None:
+            return None
+        record = TargetRecord(asked, History(1))
+        record.take_in(report)
+        today = datetime.fromtimestamp(report.started_at, UTC).date()
+        wanted = plans(config, target, report.key, today) if credential is None else ()
+        looks, ends = await asyncio.gather(_looks(prober, wanted), _ends(config, asked, report.tenant, alone=credential))
+    finally:
+        await prober.aclose()
+    for look in looks:
+        record.looked(look)
+    return Seen(chosen=credential, report=report, record=record, ends=ends)
+
+
+async def _looks(prober: Prober, wanted: tuple[Plan, ...]) -> list[Look]:
+    made = await asyncio.gather(*(prober.look(plan, fresh=True) for plan in wanted))
+    return [look for look in made if look is not None]
+
+
+async def _ends(config: Config, target: Target, tenant: str | None, *, alone: str | None) -> dict[str, tuple[CredentialEnd, ...]]:
+    """Of all credentials that the target needs, or of one `alone`."""
+    names = {alone} if alone is not None else credentials_in_use(replace(config, targets={target.name: target}))
+    asker = Asker(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)
+    desk = ExpiryDesk(config, asker, Ports(bug=_say_bug))
+    try:
+        told = await asyncio.gather(*(desk.look_up(name, target.name) for name in sorted(names)))
+    finally:
+        await desk.aclose()
+    return dict(zip(sorted(names), told, strict=True))
+
+
+def _say_bug(error: Exception) -> None:
+    print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)
