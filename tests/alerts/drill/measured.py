@@ -1,0 +1,74 @@
+"""What the drill measured, for docs/paging.md: `python -m tests.alerts.drill.measured` writes the page from the last run.
+
+Not for: judging. No test depends on a time.
+"""
+
+import json
+from pathlib import Path
+
+from tests.alerts.drill.stage import SCALE
+
+ROOT = Path(__file__).parents[3]
+KEPT = ROOT / ".cache" / "drill.json"
+PAGE = ROOT / "docs" / "paging.md"
+
+HEAD = """\
+# Who is paged, and after how long
+
+Measured, not computed: a simulator, this exporter, a real Prometheus with the shipped rules, a real Alertmanager with the shipped
+example, and a stand-in for PagerDuty that writes down what it is told. All durations of rules and of Alertmanager were divided by
+{scale}: a probe that is made every 60 seconds was made every second, a scrape came every half second instead of every 30. The times
+below are multiplied by {scale} again, so they are those of an installation with one probe a minute; what a probe, a scrape and an
+evaluation themselves take is multiplied with them, which makes them too long rather than too short. `./dev drill` measures again.
+
+| condition | page | to | first page after | resolved after |
+| --- | --- | --- | --- | --- |
+{rows}
+
+- A page ends no sooner than 15 minutes after the fault: it goes on through a restart of the exporter and a moment of health.
+- For an hour in the same scale, thirty targets of which one probe in a hundred failed by chance paged nobody.
+
+The page about a permission that was taken away, as PagerDuty gets it:
+
+```json
+{page}
+```
+"""
+
+
+def add(broken, alert, paged, resolved):
+    """Seconds of the drill."""
+    known = _known()
+    known["rows"][broken] = {"alert": alert, "paged": paged * SCALE, "resolved": resolved * SCALE}
+    _keep(known)
+
+
+def keep_page(page):
+    _keep({**_known(), "page": page})
+
+
+def _known():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "page": None}
+
+
+def _keep(known):
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_text(json.dumps(known))
+
+
+def page(known):
+    rows = "\n".join(
+        f"| {broken} | {row['alert']} | {'platform' if row['alert'] == 'EkmEntraUnavailable' else 'team'} "
+        f"| {_minutes(row['paged'])} | {_minutes(row['resolved'])} |"
+        for broken, row in known["rows"].items()
+    )
+    shown = {key: value for key, value in known["page"].items() if key not in ("routing_key", "dedup_key")}
+    return HEAD.format(scale=SCALE, rows=rows, page=json.dumps(shown, indent=2))
+
+
+def _minutes(seconds):
+    return f"{int(seconds // 60)} min {int(seconds % 60):02} s"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(_known()))
