@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from exporter.config import Loaded, cost, effective, load
+from exporter.web import toolkit
 
 FINE, BAD_CONFIGURATION = 0, 2
 
@@ -24,6 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="example: ekm-exporter check --config.file ekm.yml --print-effective",
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
+    parser.add_argument(
+        "--web.config.file", dest="web_config_file", metavar="FILE", type=Path, help="validate this web configuration as well"
+    )
     parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it holds no secrets")
     parser.add_argument("--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins a month")
     parser.set_defaults(handler=run)
@@ -33,8 +37,10 @@ def run(args: argparse.Namespace) -> int:
     """0 where there is no problem, 2 where there is one."""
     loaded = load(args.config_file)
     print_findings(loaded)
+    web_file: Path | None = getattr(args, "web_config_file", None)
+    web = None if web_file is None else web_config(web_file)
     config = loaded.config
-    if config is None:
+    if config is None or (web is not None and web.config is None):
         print(summary(args.config_file, loaded), file=sys.stderr)
         return BAD_CONFIGURATION
     # What was asked for goes to standard output alone, so that it can be kept in a file.
@@ -44,7 +50,16 @@ def run(args: argparse.Namespace) -> int:
     return FINE
 
 
-def print_findings(loaded: Loaded) -> None:
+def web_config(path: Path) -> toolkit.WebLoaded:
+    """A web configuration, its findings printed, and their number where there is one."""
+    loaded = toolkit.load(path)
+    print_findings(loaded)
+    if loaded.problems or loaded.warnings:
+        print(f"{path}: {_findings(loaded)}", file=sys.stderr)
+    return loaded
+
+
+def print_findings(loaded: Loaded | toolkit.WebLoaded) -> None:
     """Every problem and every warning on standard error, one line each."""
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
@@ -54,11 +69,15 @@ def print_findings(loaded: Loaded) -> None:
 
 def summary(path: Path, loaded: Loaded) -> str:
     """`ekm.yml: 12 targets, 3 credentials: no problem, 2 warnings`."""
-    found = f"{_count(len(loaded.problems), 'problem')}, {_count(len(loaded.warnings), 'warning')}"
+    found = _findings(loaded)
     config = loaded.config
     if config is None:
         return f"{path}: {found}"
     return f"{path}: {_count(len(config.targets), 'target')}, {_count(len(config.credentials), 'credential')}: {found}"
+
+
+def _findings(loaded: Loaded | toolkit.WebLoaded) -> str:
+    return f"{_count(len(loaded.problems), 'problem')}, {_count(len(loaded.warnings), 'warning')}"
 
 
 def _count(number: int, noun: str) -> str:

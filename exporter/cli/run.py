@@ -21,6 +21,7 @@ from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard
 from exporter.statefiles import StateDirError
 from exporter.web import ListenAddress, ListenError, WebOptions, parse_address, web_options
+from exporter.web.toolkit import Lock
 
 T = TypeVar("T")
 
@@ -59,6 +60,13 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         type=_typed(parse_address),
         action="append",
         help=f"HOST:PORT, :PORT or [IPV6]:PORT to serve on; may be repeated (default {default_address})",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        metavar="FILE",
+        type=Path,
+        help="TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit",
     )
     parser.add_argument("--web.external-url", dest="external_url", metavar="URL", default="", help="where a browser finds it")
     parser.add_argument("--web.route-prefix", dest="route_prefix", metavar="PATH", help="prefix of every path")
@@ -99,24 +107,31 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
 
 def run(args: argparse.Namespace) -> int:
     if args.config_check:
-        return check.run(argparse.Namespace(config_file=args.config_file, print_effective=False, cost=False))
+        return check.run(
+            argparse.Namespace(
+                config_file=args.config_file, web_config_file=args.web_config_file, print_effective=False, cost=False
+            )
+        )
     return run_exporter(args, default_address=DEFAULT_ADDRESS, mode="run")
 
 
 def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -> int:
     """Starts the exporter on `args.config_file` and returns when it was told to stop."""
+    web_file: Path | None = args.web_config_file
+    door = None if web_file is None else check.web_config(web_file)
     try:
         web = web_options(
             external_url=args.external_url,
             route_prefix=args.route_prefix,
             enable_pages=args.enable_pages,
+            lock=None if web_file is None or door is None or door.config is None else Lock(web_file, door),
             timeout_offset=args.timeout_offset,
         )
     except ValueError as error:
         return _refuse(str(error))
     loaded = load(args.config_file)
     check.print_findings(loaded)
-    if loaded.config is None:
+    if loaded.config is None or (door is not None and door.config is None):
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
     logs.configure(args.log_level, logs.LogFormat(args.log_format))

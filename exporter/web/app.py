@@ -6,24 +6,24 @@ Not for: any handler's work, listening.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.door import add_headers, keeper
+from exporter.web.door import LARGEST_BODY, LOCK, header_writer, keeper
 from exporter.web.machines import Machines
 from exporter.web.options import WebOptions
 from exporter.web.people import People
 from exporter.web.ports import Reload, Service
 from exporter.web.probing import Probing
-
-# Nothing here reads a body.
-_LARGEST_BODY = 4096
+from exporter.web.toolkit import Lock
 
 
 def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """The web endpoint of a service. `/-/reload` exists where `reload` is given."""
     people, machines, probing = People(service, options), Machines(service, options, reload), Probing(service, options)
-    app = web.Application(middlewares=[keeper(options, service.recorder.internal_error)], client_max_size=_LARGEST_BODY)
+    app = web.Application(middlewares=[keeper(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
     readable = {
         "/": people.status,
         "/targets": people.targets,
@@ -48,9 +48,20 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     if options.route_prefix:
         app.router.add_get("/", _to(f"{options.link_prefix}/"))
         app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(header_writer(options.lock))
     app.on_shutdown.append(probing.close)
+    if options.lock is not None:
+        app[LOCK] = options.lock
+        app.cleanup_ctx.append(_watching(options.lock))
     return app
+
+
+def _watching(lock: Lock) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def watch(_app: web.Application) -> AsyncIterator[None]:
+        async with lock.watching():
+            yield
+
+    return watch
 
 
 def _to(address: str) -> Handler:

@@ -1,20 +1,24 @@
 """Who may see what, and under which headers: the same for every path.
 
-For: the restricted set of paths on a listener that is not on loopback, the security headers, and the last catch of a fault.
-Not for: users, passwords and certificates of a web configuration file, nor any page.
+For: the order of refusals (see `_refusal`), the restricted set of paths on a listener that is not on loopback, the security
+headers, and the last catch of a fault.
+Not for: rules of a web configuration file (see `toolkit`), nor any page.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter.logs import fields, place_of
+from exporter.web.connections import connection_of
 from exporter.web.options import WebOptions
+from exporter.web.site import from_elsewhere, is_ours
+from exporter.web.toolkit import Lock, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -22,11 +26,21 @@ _log = logging.getLogger(__name__)
 OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/-/healthy", "/-/ready"})
 REFUSAL = (
     "This listener is not on loopback: it serves /metrics, /probe, /sd/targets, /-/healthy and /-/ready only. "
-    "Pages need --web.config.file or --web.enable-pages.\n"
+    "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
 )
+FOREIGN_NAME = (
+    "This exporter does not know itself by the name in the address: use its IP address or localhost, "
+    "or name it with --web.external-url.\n"
+)
+FOREIGN_SITE = "A page of another site may not do this.\n"
+BODY_TOO_LARGE = "No request here has a body that is read.\n"
+# No handler reads a body.
+LARGEST_BODY = 4096
+LOCK = web.AppKey("lock", Lock)
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -53,7 +67,12 @@ def on_loopback(sockname: object) -> bool:
 
 def refused(path: str, sockname: object, options: WebOptions) -> bool:
     """The rule of the door: `path` is the matched route's, without the route prefix; "" where none matched."""
-    return not (options.own_lock or options.enable_pages or path in OPEN_PATHS or on_loopback(sockname))
+    return not (options.locked or options.enable_pages or path in OPEN_PATHS or on_loopback(sockname))
+
+
+def rebound(path: str, sockname: object, host: str, options: WebOptions) -> bool:
+    """Whether a page is asked of loopback under a foreign name, which a stranger may have pointed there."""
+    return not (options.locked or path in OPEN_PATHS or not on_loopback(sockname) or is_ours(host, options.external_host))
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
@@ -62,17 +81,34 @@ def _route_path(request: web.Request, options: WebOptions) -> str:
     return "" if resource is None else resource.canonical.removeprefix(options.route_prefix)
 
 
+async def _refusal(request: web.Request, options: WebOptions) -> Refusal | None:
+    """Why a request is not answered, the first reason of all; None where it is."""
+    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    if options.lock is not None:
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        refusal = await options.lock.refusal(request.headers.get(hdrs.AUTHORIZATION, ""), address)
+        if refusal is not None:
+            return refusal
+    transport = request.transport
+    sockname = transport.get_extra_info("sockname") if transport is not None else None
+    path = _route_path(request, options)
+    if refused(path, sockname, options):
+        return Refusal(403, REFUSAL)
+    if rebound(path, sockname, request.headers.get(hdrs.HOST, ""), options):
+        return Refusal(421, FOREIGN_NAME)
+    changes = request.method not in ("GET", "HEAD", "OPTIONS")
+    if changes and from_elsewhere(request.headers, options.external_host, known_by_name=options.locked):
+        return Refusal(403, FOREIGN_SITE)
+    return Refusal(413, BODY_TOO_LARGE) if (request.content_length or 0) > LARGEST_BODY else None
+
+
 def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
     """The middleware; `on_fault` counts an internal error."""
 
-    @web.middleware
-    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
-        transport = request.transport
-        sockname = transport.get_extra_info("sockname") if transport is not None else None
-        if refused(_route_path(request, options), sockname, options):
-            return web.Response(status=403, text=REFUSAL)
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return await handler(request)
+            refusal = await _refusal(request, options)
+            return await handler(request) if refusal is None else _refused(refusal)
         except (web.HTTPException, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one page is a line and a 500, never the end of a connection's task
@@ -80,11 +116,35 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
             _log.error("request failed", extra=fields(path=request.path, **place_of(error)))
             return web.Response(status=500, text="Internal error. The log has a line about it.\n")
 
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = connection_of(request.transport)
+        if connection is None:
+            return await answer(request, handler)
+        connection.begin()
+        try:
+            return await answer(request, handler)
+        finally:
+            connection.end()
+
     return keep
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """A signal handler of `on_response_prepare`."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers["Server"] = "ekm-exporter"  # else aiohttp names itself, Python and both versions
+def _refused(refusal: Refusal) -> web.Response:
+    response = web.Response(status=refusal.status, text=refusal.text, headers=refusal.headers)
+    if refusal.status == 413:
+        response.force_close()  # rather than read what nobody wants
+    return response
+
+
+def header_writer(lock: Lock | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """A signal handler of `on_response_prepare`; what the lock says of headers goes before everything else."""
+
+    async def add(_request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if lock is not None:
+            response.headers.update(lock.headers)
+        response.headers["Server"] = "ekm-exporter"  # else aiohttp names itself, Python and both versions
+
+    return add

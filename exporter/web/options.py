@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from exporter.web.toolkit import Lock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebOptions:
@@ -22,8 +24,13 @@ class WebOptions:
     route_prefix: str = ""
     link_prefix: str = ""
     enable_pages: bool = False
-    own_lock: bool = False  # a web configuration file decides who may come in
+    lock: Lock | None = None  # what the web configuration file says
     timeout_offset: float = 0.5
+
+    @property
+    def locked(self) -> bool:
+        """Whether nobody comes in who has not shown who they are: by a password or a verified certificate."""
+        return self.lock is not None and self.lock.asks_everybody
 
 
 def web_options(
@@ -31,7 +38,7 @@ def web_options(
     external_url: str = "",
     route_prefix: str | None = None,
     enable_pages: bool = False,
-    own_lock: bool = False,
+    lock: Lock | None = None,
     timeout_offset: float = 0.5,
 ) -> WebOptions:
     """The options as blackbox_exporter reads them: the route prefix is the external URL's path unless it is given.
@@ -47,7 +54,7 @@ def web_options(
         route_prefix=inside,
         link_prefix=outside if external_url else inside,
         enable_pages=enable_pages,
-        own_lock=own_lock,
+        lock=lock,
         timeout_offset=timeout_offset,
     )
 

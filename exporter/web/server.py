@@ -1,30 +1,41 @@
 """Listening: one application on any number of addresses, and an end that does not wait for slow clients.
 
-For: `--web.listen-address` in Go's notation, errors that fit on a line, and how patient the server is with a client.
-Not for: what is served (see `app`), TLS files and users, or signals.
+For: `--web.listen-address` in Go's notation, errors that fit on a line, taking connections in, and TLS where the lock has it.
+Not for: what is served (see `app`), how patient one connection is (see `connections`), users, or signals.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
-import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
+from exporter import hostos
+from exporter.web.connections import IDLE_SECONDS, MOST_CONNECTIONS, Connection, Places
+from exporter.web.door import LOCK
+
+_log = logging.getLogger(__name__)
+
 # aiohttp gives a request that long to finish, then as long again to take its cancellation.
 _GRACE_SECONDS = 0.8
-# Longer than a usual scrape interval; also how long a client may take over the first request's header.
-_IDLE_SECONDS = 75.0
 _LONGEST_LINE = _LONGEST_HEADER = 8190
 _MOST_HEADERS = 64
 _LINGER_SECONDS = 1.0
+_HANDSHAKE_SECONDS = 10.0
+_GOODBYE_SECONDS = 2.0  # for TLS' own end of a connection
 _BACKLOG = 256
+# Of the files that the process may open, so many are for clients; the rest is for probes.
+_SHARE_OF_FILES = 4
+_SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_SHORTAGE_SECONDS = 1.0
 
 
 class ListenError(Exception):
@@ -54,14 +65,19 @@ def parse_address(text: str) -> ListenAddress:
 class WebServer:
     """Serves `app` until it is stopped; an async context manager. Stopping takes at most two seconds."""
 
-    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: Places | None = None) -> None:
         self._addresses = addresses
-        self._tls = tls
+        self._lock = app.get(LOCK)
+        self._places = places
+        self._taken = Places()
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[None]] = set()
         self._runner = web.AppRunner(
             app,
             access_log=None,
             shutdown_timeout=_GRACE_SECONDS,
-            keepalive_timeout=_IDLE_SECONDS,
+            keepalive_timeout=IDLE_SECONDS,
             lingering_time=_LINGER_SECONDS,
             max_line_size=_LONGEST_LINE,
             max_field_size=_LONGEST_HEADER,
@@ -72,31 +88,91 @@ class WebServer:
     @property
     def urls(self) -> tuple[str, ...]:
         """Where it can be reached, with the real ports; a listener on every interface is shown as localhost."""
-        scheme = "http" if self._tls is None else "https"
+        scheme = "https" if self._lock is not None and self._lock.context is not None else "http"
         return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
 
     async def start(self) -> None:
         """Listen on every address, or on none: raises ListenError for the first that cannot be had."""
-        sockets: list[socket.socket] = []
         try:
             for address in self._addresses:
-                sockets.append(await _bind(address))  # noqa: PERF401 - what is bound so far must be known when the next one fails
+                self._sockets.append(await _bind(address))
             await self._runner.setup()
-            for bound in sockets:
-                # asyncio accepts as many connections at a time, and where files run out complains as often, more each second.
-                await web.SockSite(self._runner, bound, ssl_context=self._tls, backlog=1).start()
-                bound.listen(_BACKLOG)  # of the system's queue, which asyncio set to the same number
         except BaseException:
             await self._runner.cleanup()
-            _close(sockets)
+            self._close()
             raise
+        # A limit on files that was raised at the start is in force by now.
+        self._taken = self._places or Places(most=_most_clients())
+        self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
         self.listening = tuple(
-            ListenAddress(asked.host, bound.getsockname()[1]) for asked, bound in zip(self._addresses, sockets, strict=True)
+            ListenAddress(asked.host, bound.getsockname()[1]) for asked, bound in zip(self._addresses, self._sockets, strict=True)
         )
 
     async def stop(self) -> None:
+        for task in (*self._accepting, *self._arriving):
+            task.cancel()
+        await asyncio.gather(*self._accepting, *self._arriving, return_exceptions=True)
+        self._close()
         await self._runner.cleanup()
+        for connection in self._taken.all():  # whoever does not read the end of an answer
+            connection.cut()
+        await asyncio.sleep(0)
         self.listening = ()
+
+    async def _accept(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, peer = await loop.sock_accept(bound)
+            except OSError as error:
+                if error.errno in _SHORTAGE:
+                    _log.error("no connection accepted: out of system resources")
+                    await asyncio.sleep(_SHORTAGE_SECONDS)
+                continue
+            self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "")
+            await asyncio.sleep(0)  # a flood of clients is taken in between the probes, never before them
+
+    def _take_in(self, client: socket.socket, address: str) -> None:
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - set up before anything is accepted
+        connection = Connection(server(), address=address, vet=self._vet(address), on_end=self._taken.give_back)
+        if not self._taken.take(connection):
+            client.close()
+            return
+        task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, client: socket.socket, connection: Connection) -> None:
+        """Hand a socket over to its protocol, after the handshake where TLS is spoken."""
+        context = None if self._lock is None else self._lock.context
+        patience = (
+            {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
+        )
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **patience)
+        except (OSError, TimeoutError):  # a client that speaks no TLS, shows no certificate, or is gone
+            self._taken.give_back(connection)
+            client.close()
+        except BaseException:
+            self._taken.give_back(connection)
+            client.close()
+            raise
+
+    def _vet(self, address: str) -> Callable[[asyncio.Transport], bool]:
+        def vet(transport: asyncio.Transport) -> bool:
+            tls: Any = transport.get_extra_info("ssl_object")
+            if self._lock is None or tls is None:
+                return True
+            return self._lock.lets_in(tls.getpeercert(binary_form=True), address)
+
+        return vet
+
+    def _close(self) -> None:
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -106,12 +182,18 @@ class WebServer:
         await self.stop()
 
 
-def _close(sockets: list[socket.socket]) -> None:
-    for each in sockets:
-        each.close()
+def _most_clients() -> int:
+    files = hostos.file_limit()
+    return MOST_CONNECTIONS if files is None else max(1, min(MOST_CONNECTIONS, files // _SHARE_OF_FILES))
 
 
 async def _bind(address: ListenAddress) -> socket.socket:
+    listening = await _bound(address)
+    listening.setblocking(False)
+    return listening
+
+
+async def _bound(address: ListenAddress) -> socket.socket:
     try:
         if not address.host:
             return _every_interface(address.port)

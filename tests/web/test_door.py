@@ -37,9 +37,8 @@ def test_pages_are_refused_on_other_addresses(path):
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("flags", [{"enable_pages": True}, {"own_lock": True}], ids=str)
-def test_pages_are_served_everywhere_where_the_user_said_so(path, flags):
-    assert not refused(path, OUTSIDE, web_options(**flags))
+def test_pages_are_served_everywhere_where_the_user_said_so(path):
+    assert not refused(path, OUTSIDE, web_options(enable_pages=True))
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -1,0 +1,176 @@
+"""One client's connection: how long it may wait, how much it may send, how long it may leave an answer lying.
+
+For: cutting off those who only hold a place, and a limit on places, so that probes keep their sockets and their turn.
+Not for: HTTP, which the protocol behind it speaks, or TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+# To send the first request, and any later one once it has begun.
+HEADER_SECONDS = 10.0
+# Between two requests: longer than a usual scrape interval.
+IDLE_SECONDS = 75.0
+# For the protocol behind to close an idle connection politely, before it is cut.
+_SLACK_SECONDS = 5.0
+# To read on, once so much of an answer lies unread that no more of it can be sent.
+WRITE_SECONDS = 30.0
+# Request line, header and body of one request.
+MOST_BYTES = 32 * 1024
+MOST_CONNECTIONS = 512
+MOST_OF_ONE_ADDRESS = 128
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+Vet = Callable[[asyncio.Transport], bool]
+
+
+class Connection(asyncio.Protocol):
+    """Stands between a transport and the protocol that speaks HTTP on it, and keeps the time."""
+
+    def __init__(self, inner: asyncio.Protocol, *, address: str, vet: Vet, on_end: Callable[[Connection], None]) -> None:
+        self._inner = inner
+        self._vet = vet
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._received = 0
+        self._fresh = True  # nothing of the request that is waited for has come
+        self._vetted = False
+        self.address = address
+        self.busy = False
+        self.served = False
+        self.since = self._loop.time()
+        self.pending: asyncio.Task[None] | None = None  # what brings the connection about: a TLS handshake
+
+    def cut(self) -> None:
+        """End it at once, whatever it was doing."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif self.pending is not None:
+            self.pending.cancel()
+
+    def begin(self) -> None:
+        """A whole request has come: its handler keeps the time now."""
+        self.busy = True
+        self._keep_time(None)
+
+    def end(self) -> None:
+        """The handler is through."""
+        self.busy, self.served, self._fresh, self._received = False, True, True, 0
+        self.since = self._loop.time()
+        self._keep_time(IDLE_SECONDS + _SLACK_SECONDS)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams have no other kind
+        self._transport = transport
+        if not self._vet(transport):
+            transport.abort()
+            return
+        self._vetted = True
+        self._keep_time(HEADER_SECONDS)
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._keep_time(None)
+        self.resume_writing(tell=False)
+        self._on_end(self)
+        if self._vetted:
+            self._inner.connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._vetted or self._transport is None:
+            return
+        self._received += len(data)
+        if self._received > MOST_BYTES:
+            self._refuse(self._transport)
+            return
+        if self._fresh and self.served and not self.busy:
+            self._keep_time(HEADER_SECONDS)
+        self._fresh = False
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received() if self._vetted else None
+
+    def pause_writing(self) -> None:
+        if self._unread is None:
+            self._unread = self._loop.call_later(WRITE_SECONDS, self.cut)
+        if self._vetted:
+            self._inner.pause_writing()
+
+    def resume_writing(self, *, tell: bool = True) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        if tell and self._vetted:
+            self._inner.resume_writing()
+
+    def _refuse(self, transport: asyncio.Transport) -> None:
+        if self.busy or transport.get_write_buffer_size():
+            transport.abort()
+        elif not transport.is_closing():
+            transport.write(_TOO_LARGE)
+            transport.close()
+
+    def _keep_time(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self._loop.call_later(seconds, self.cut)
+
+
+def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
+    """The connection that a transport belongs to; None in a server that keeps no time."""
+    protocol = transport.get_protocol() if transport is not None else None
+    return protocol if isinstance(protocol, Connection) else None
+
+
+@dataclass(slots=True)
+class Places:
+    """Who is connected. Where all places are taken, a newcomer gets that of the client who has waited longest without a request."""
+
+    most: int = MOST_CONNECTIONS
+    most_of_one: int = MOST_OF_ONE_ADDRESS
+    _taken: dict[str, dict[Connection, None]] = field(default_factory=dict)
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self, connection: Connection) -> bool:
+        """False where every place is taken by somebody who is being answered."""
+        own = self._taken.get(connection.address, {})
+        if len(own) >= self.most_of_one:
+            if not self._make_room(own):
+                return False
+        elif self._count >= self.most and not self._make_room(self.all()):
+            return False
+        self._taken.setdefault(connection.address, {})[connection] = None
+        self._count += 1
+        return True
+
+    def give_back(self, connection: Connection) -> None:
+        """May be called more than once."""
+        own = self._taken.get(connection.address, {})
+        if connection in own:
+            del own[connection]
+            self._count -= 1
+            if not own:
+                del self._taken[connection.address]
+
+    def all(self) -> list[Connection]:
+        return [connection for own in self._taken.values() for connection in own]
+
+    def _make_room(self, connections: Iterable[Connection]) -> bool:
+        waiting = [connection for connection in connections if not connection.busy]
+        if not waiting:
+            return False
+        longest = min(waiting, key=lambda connection: (connection.served, connection.since))
+        self.give_back(longest)
+        longest.cut()
+        return True

@@ -1,0 +1,51 @@
+"""Two ways to say "not so often".
+
+For: `rate_limit` as exporter-toolkit has it, a token bucket for all clients together; and a log that a flood cannot fill.
+Not for: deciding whom to refuse otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from exporter.web.toolkit.model import RateLimit
+
+
+class Bucket:
+    """Full at first; `allow` takes one token."""
+
+    def __init__(self, limit: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._tokens = float(limit.burst)
+        self._at = clock()
+
+    def allow(self) -> bool:
+        now = self._clock()
+        self._tokens = min(float(self._limit.burst), self._tokens + (now - self._at) / self._limit.interval)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Seldom:
+    """Lets the first of many through, and one more each `seconds` with the number of those between."""
+
+    def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._next = float("-inf")
+        self._held_back = 0
+
+    def due(self) -> int | None:
+        """How many were held back before this one; None where this one is held back too."""
+        now = self._clock()
+        if now < self._next:
+            self._held_back += 1
+            return None
+        self._next = now + self._seconds
+        held_back, self._held_back = self._held_back, 0
+        return held_back

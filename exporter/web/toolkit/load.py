@@ -1,0 +1,210 @@
+"""From a file's name to a checked web configuration, or to everything that is wrong with it.
+
+For: the one way in, and the rules that need two keys. Blocks: the file, the certificates and the key are read.
+Not for: when to read again (see `lock`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter.config.document import DocumentError, Node, read_document
+from exporter.config.files import FileUnreadableError, read_whole, world_readable
+from exporter.config.problems import Problem, Problems, Spot
+from exporter.config.sections import Section, read_section
+from exporter.web.toolkit.model import RateLimit, Tls, WebConfig
+from exporter.web.toolkit.pem import certificates, check_pair
+from exporter.web.toolkit.schema import TOP
+from exporter.web.toolkit.tls import context_of
+from exporter.web.toolkit.values import CURVES, SUITES
+
+SIZE_LIMIT = 1024 * 1024
+_SLOW_COST = 14  # a second or so of one processor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebLoaded:
+    """`config` is None exactly when there are problems; `context` where there is no TLS either.
+
+    `seen`: each file that was read or missed, with what stood there (see `seen_now`), for reading again.
+    """
+
+    config: WebConfig | None
+    context: ssl.SSLContext | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    seen: dict[Path, str]
+
+
+def load(path: Path) -> WebLoaded:
+    """Read and check a web configuration and the files that it names. Never raises for what stands in a file."""
+    problems = Problems(files=[str(path)])
+    reading = _Reading(Spot(problems=problems, file=str(path), base=Path.cwd() / path.parent))
+    config, context = reading.run(Path.cwd() / path)
+    if problems.errors:
+        config = context = None
+    return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reading.seen)
+
+
+def seen_now(path: Path) -> str:
+    """What stands in a file now, as something that differs when it does. Blocks."""
+    try:
+        return hashlib.sha256(read_whole(path, limit=SIZE_LIMIT)).hexdigest()
+    except FileUnreadableError as error:
+        return str(error)
+
+
+@dataclass(slots=True)
+class _Reading:
+    spot: Spot
+    seen: dict[Path, str] = field(default_factory=dict)
+
+    def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
+        root = self._root(path)
+        top = None if root is None else read_section(root, self.spot.at(root.line, root.column), TOP)
+        if top is None:
+            return None, None
+        tls = self._tls(top.get("tls_server_config"))
+        http, users = top.get("http_server_config"), top.get("basic_auth_users") or {}
+        headers = None if http is None else http.get("headers")
+        self._advise_on(users, top)
+        config = WebConfig(
+            tls=tls,
+            headers={} if headers is None else dict(headers.values),
+            users=users,
+            rate_limit=_rate_limit(top.get("rate_limit")),
+        )
+        return config, self._context(tls, top)
+
+    def _root(self, path: Path) -> Node | None:
+        data = self._read(path, self.spot, "")
+        try:
+            return None if data is None else read_document(data)
+        except DocumentError as error:
+            self.spot.at(error.line, error.column).error(error.message)
+            return None
+
+    def _read(self, path: Path, spot: Spot, named: str) -> bytes | None:
+        try:
+            data = read_whole(path, limit=SIZE_LIMIT)
+        except FileUnreadableError as error:
+            self.seen[path] = str(error)
+            spot.error(f"{named}{error}")
+            return None
+        self.seen[path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def _tls(self, section: Section | None) -> Tls | None:
+        if section is None:
+            return None
+        certificate = self._material(section, "cert", required=True)
+        key = self._material(section, "key", required=True)
+        client_ca = self._material(section, "client_ca", required=False)
+        _check_clients(section, client_ca)
+        minimum, maximum = section.get("min_version"), section.get("max_version")
+        if minimum and maximum and minimum > maximum:
+            section.spot_of("max_version").error("is older than min_version")
+        if client_ca is not None:
+            certificates(client_ca, _place(section, "client_ca"))
+        if certificate is None or key is None:
+            return None
+        check_pair(certificate, key, _place(section, "cert"), _place(section, "key"))
+        given = {"minimum": minimum, "maximum": maximum, "server_preference": section.get("prefer_server_cipher_suites")}
+        names = section.get("client_allowed_sans")
+        return Tls(
+            certificate=certificate,
+            key=key,
+            client_certificate=_asked_for(section),
+            client_ca=client_ca,
+            allowed_names=None if names is None else frozenset(names),
+            ciphers=_ciphers(section),
+            curve=_curve(section),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+    def _material(self, section: Section, name: str, *, required: bool) -> bytes | None:
+        """The bytes of NAME or NAME_file."""
+        from_file = f"{name}_file"
+        if section.written(name) and section.written(from_file):
+            section.spot_of(name).error(f"written beside {from_file}: write one of them")
+        elif required and not section.written(name) and not section.written(from_file):
+            section.spot.child(from_file).error("is required")
+        path: Path | None = section.get(from_file)
+        if path is None:
+            inline: bytes | None = section.get(name)
+            return inline
+        if name == "key" and world_readable(path):
+            section.spot_of(from_file).warn(f"file {path}: anybody on this host may read it")
+        return self._read(path, section.spot_of(from_file), f"file {path}: ")
+
+    def _context(self, tls: Tls | None, top: Section) -> ssl.SSLContext | None:
+        if tls is None or self.spot.problems.errors:
+            return None
+        try:
+            return context_of(tls)
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            top.spot_of("tls_server_config").error(f"OpenSSL refuses it: {str(reason).lower().replace('_', ' ')}")
+            return None
+
+    def _advise_on(self, users: dict[str, str], top: Section) -> None:
+        costs = {int(hashed[4:6]) for hashed in users.values()}
+        spot = top.spot_of("basic_auth_users")
+        if len(costs) > 1:
+            spot.warn("hashes of different cost: the time of an answer then tells which users exist")
+        if costs and max(costs) > _SLOW_COST:
+            spot.warn(f"a cost above {_SLOW_COST} takes seconds for each password that is checked")
+
+
+def _check_clients(section: Section, client_ca: bytes | None) -> None:
+    asked = _asked_for(section)
+    if asked is None and section.get("client_auth_type") is None and section.written("client_auth_type"):
+        return  # what it should have been is not known
+    has_ca = client_ca is not None or section.written("client_ca") or section.written("client_ca_file")
+    if has_ca and asked is None:
+        _place(section, "client_ca").error("needs client_auth_type: without it no client is asked for a certificate")
+    if asked is not None and not has_ca:
+        section.spot_of("client_auth_type").error(
+            "needs client_ca_file: without it any public authority's customers could come in"
+        )
+    if section.written("client_allowed_sans") and asked is not True:
+        section.spot_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
+
+
+def _asked_for(section: Section) -> bool | None:
+    found: tuple[bool | None] | None = section.get("client_auth_type")
+    return None if found is None else found[0]
+
+
+def _place(section: Section, name: str) -> Spot:
+    return section.spot_of(name if section.written(name) else f"{name}_file")
+
+
+def _ciphers(section: Section) -> str:
+    named: list[str] = section.get("cipher_suites") or []
+    usable = [SUITES[name] for name in named if name in SUITES]
+    spot = section.spot_of("cipher_suites")
+    if len(usable) < len(named):
+        spot.warn("suites of TLS 1.3 cannot be chosen: all three are always offered")
+    if named and not usable and section.get("min_version") is not ssl.TLSVersion.TLSv1_3:
+        spot.error("names no suite of TLS 1.2: add one, or write min_version: TLS13")
+    return ":".join(usable)
+
+
+def _curve(section: Section) -> str:
+    named: list[str] = section.get("curve_preferences") or []
+    if len(named) > 1:
+        section.spot_of("curve_preferences").error("Python can set one curve and no list: write one, or leave it out")
+    return CURVES[named[0]] if named else ""
+
+
+def _rate_limit(section: Section | None) -> RateLimit | None:
+    if section is None:
+        return None
+    interval, burst = section.get("interval"), section.get("burst")
+    if interval and not section.written("burst"):
+        section.spot.child("burst").error("is required: without it no request would be answered")
+    return RateLimit(interval=interval, burst=burst) if interval and burst else None

@@ -1,0 +1,51 @@
+"""A web configuration that has been checked.
+
+For: the values that the other modules of this package share.
+Not for: reading or using them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ssl import TLSVersion
+from types import MappingProxyType
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """`certificate`, `key` and `client_ca` are PEM; `client_certificate` is None (not asked for), False (optional) or True."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_certificate: bool | None = None
+    client_ca: bytes | None = None
+    allowed_names: frozenset[str] | None = None
+    minimum: TLSVersion = TLSVersion.TLSv1_2
+    maximum: TLSVersion = TLSVersion.TLSv1_3
+    ciphers: str = ""  # OpenSSL's names, for TLS 1.2; "" for OpenSSL's own choice
+    server_preference: bool = True
+    curve: str = ""  # OpenSSL's name; "" for OpenSSL's own choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """A token bucket: one request each `interval` seconds, and `burst` of them at once."""
+
+    interval: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    tls: Tls | None = None
+    headers: Mapping[str, str] = NOTHING
+    users: Mapping[str, str] = field(default=NOTHING, repr=False)  # bcrypt hashes by name
+    rate_limit: RateLimit | None = None
+
+    @property
+    def asks_everybody(self) -> bool:
+        """Whether nobody comes in who has not shown who they are."""
+        return bool(self.users) or (self.tls is not None and self.tls.client_certificate is True)

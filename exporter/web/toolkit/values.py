@@ -1,0 +1,131 @@
+"""How single values of a web configuration are written, and which of them cannot be had in Python.
+
+For: the kinds that the tables of `schema` put together. What OpenSSL or Python cannot do is refused here, with what to write
+instead; nothing is read and then left out.
+Not for: rules that need a second field.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from ssl import TLSVersion
+from typing import Any
+
+from exporter.config import kinds as of
+from exporter.config.document import Mapping, Node, Type
+from exporter.config.problems import Spot
+from exporter.config.sections import Kind, complain_of_type, keys_once, nearest
+
+# Go's names for the suites of TLS 1.2 that it calls secure, and OpenSSL's.
+SUITES = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+# Always offered where TLS 1.3 is, as Go has it too: naming them chooses nothing.
+SUITES_OF_1_3 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+
+_VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
+_VERIFIED = "RequireAndVerifyClientCert"
+# Whether a client's certificate is asked for: not, where it has one, always.
+_CLIENT_AUTH = {"NoClientCert": None, "VerifyClientCertIfGiven": False, _VERIFIED: True}
+_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+# The last character of the salt holds four bits that must be 0.
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_GO_PART = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{0,9}})?|\.[0-9]{{1,9}})({'|'.join(sorted(_GO_UNITS, key=len, reverse=True))})")
+_LONGEST_INTERVAL = 86400.0
+
+
+def _version(word: str) -> TLSVersion:
+    if word in ("TLS10", "TLS11"):
+        raise ValueError("OpenSSL refuses TLS 1.0 and 1.1: write TLS12 or TLS13")
+    if word not in _VERSIONS:
+        raise ValueError("expected TLS12 or TLS13")
+    return _VERSIONS[word]
+
+
+def _client_auth(word: str) -> tuple[bool | None]:
+    if word in _UNVERIFIED:
+        raise ValueError(f"Python cannot ask for a certificate without verifying it: write {_VERIFIED}")
+    if word not in _CLIENT_AUTH:
+        raise ValueError(f"expected one of {', '.join(_CLIENT_AUTH)}{nearest(word, list(_CLIENT_AUTH))}")
+    return (_CLIENT_AUTH[word],)  # None stands for what could not be read
+
+
+def _http2(word: str) -> bool:
+    if word.lower() in ("true", "yes", "on", "y"):
+        raise ValueError("this exporter speaks HTTP/1.1 alone: write false, or leave it out")
+    return False
+
+
+def _pem(text: str) -> bytes:
+    if "-----BEGIN " not in text:
+        raise ValueError("expected PEM: a block that starts with -----BEGIN")
+    return text.encode()
+
+
+def _interval(text: str) -> float:
+    """Seconds of a duration as Go writes it (`1.5s`, `1m30s`); 0 needs no unit."""
+    parts = _GO_PART.findall(text)
+    if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
+        raise ValueError("expected a duration with a unit, such as 1s or 100ms, or 0")
+    seconds = math.fsum(float(number) * _GO_UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST_INTERVAL:
+        raise ValueError("expected at most 24h")
+    return seconds
+
+
+def _hash(word: str) -> str:
+    if word.startswith("$2x$"):
+        raise ValueError("a hash of the kind $2x$ comes from a faulty bcrypt: hash the password again")
+    if not _BCRYPT.fullmatch(word):
+        raise ValueError("expected the bcrypt hash of a password, as `htpasswd -nBC 10 NAME` prints it after the name")
+    return word
+
+
+def _users(node: Node, spot: Spot) -> dict[str, str] | None:
+    if not isinstance(node, Mapping):
+        complain_of_type(node, spot, "a mapping")
+        return None
+    found: dict[str, str] = {}
+    for key, value, at in keys_once(node, spot):
+        if not key.text or ":" in key.text or not key.text.isprintable():
+            at.at(key.line, key.column).error("expected the name of a user, without a colon")
+        elif (hashed := HASH.read(value, at)) is not None:
+            found[key.text] = hashed
+    return found
+
+
+VERSION = of.text("`TLS12` \\| `TLS13`", _version)
+CLIENT_AUTH = of.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth)
+SUITE = of.choice((*SUITES, *SUITES_OF_1_3))
+CURVE = of.choice(tuple(CURVES))
+HTTP2 = of.scalar("`false`", "true or false", (Type.BOOL,), _http2)
+PEM: Kind = of.scalar("PEM", "a text", (Type.TEXT,), _pem)
+INTERVAL = of.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
+HASH = of.text("bcrypt hash", _hash)
+USERS: Kind = Kind("names and bcrypt hashes", _users)
+
+
+def words(kind: Kind) -> Kind:
+    """A list that is not empty."""
+    several = of.list_of(kind)
+
+    def read(node: Node, spot: Spot) -> Any:
+        found = several.read(node, spot)
+        if found == [] and not getattr(node, "items", ()):
+            spot.error("is empty: leave it out, or write what is allowed")
+            return None
+        return found
+
+    return Kind(several.says, read)
