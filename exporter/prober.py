@@ -46,6 +46,7 @@ class _RoundTrip:
     at: float
     passed: bool
     unwrapped: bool
+    enabled: bool | None  # as the vault called the key version then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,9 @@ class Prober:
         order = self._order(target, module, self._config.credentials[target.credential])
         order = replace(order, round_trip=due, last_unwrapped=last.unwrapped if last else None)
         report = await self._make(order)
+        if not due and last is not None and report is not None and _differs(report, last):
+            # The key is not as it was when it last unwrapped: what was shown then need not be so now.
+            due, report = True, await self._make(replace(order, round_trip=True))
         if due and report is not None:
             self._remember_round_trip(report)
         return report
@@ -198,4 +202,10 @@ class Prober:
         if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
             unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
             passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
-            self._round_trips[report.target] = _RoundTrip(self._clock.monotonic(), passed, unwrapped)
+            enabled = None if report.key is None else report.key.enabled
+            self._round_trips[report.target] = _RoundTrip(self._clock.monotonic(), passed, unwrapped, enabled)
+
+
+def _differs(report: ProbeReport, last: _RoundTrip) -> bool:
+    """Whether a key that was read without a round trip has been enabled or disabled since the last one."""
+    return report.key is not None and report.key.enabled != last.enabled

@@ -85,13 +85,7 @@ class Service:
         self._log = ProbeLog()
         self._memory = Memory(State(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
-        tell = Listeners(
-            bug=self._bug,
-            starved=lambda: self.recorder.skipped("resolver"),
-            token_requested=lambda: self.recorder.requested("entra"),
-            vault_requested=lambda count: self.recorder.requested("vault", count),
-        )
-        self._prober = Prober(self.config, lag=self._lag, tell=tell)
+        self._prober = Prober(self.config, lag=self._lag, tell=self._listeners())
         self._scheduler = Scheduler(
             probe=self._prober.scheduled,
             on_report=self._take_in,
@@ -112,15 +106,23 @@ class Service:
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
 
+    def _listeners(self) -> Listeners:
+        return Listeners(
+            bug=self._bug,
+            starved=lambda: self.recorder.skipped("resolver"),
+            token_requested=lambda: self.recorder.requested("entra"),
+            vault_requested=lambda count: self.recorder.requested("vault", count),
+        )
+
     def _expiry_desk(self) -> ExpiryDesk:
         ports = Ports(
             looked_up=self.recorder.credential_looked_up,
             bug=self._bug,
             recall=self._memory.recall_credential,
             keep=self._memory.keep_credential,
+            forgotten=self.recorder.credential_forgotten,
         )
-        asker = Asker(self.config, requested=self.recorder.requested, tenant_of=self._tenant_of)
-        return ExpiryDesk(self.config, asker, ports)
+        return ExpiryDesk(self.config, self._asker(self.config), ports)
 
     async def start(self) -> None:
         """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""

@@ -21,7 +21,7 @@ _PROBING = {
 
 def check_target(written: Written) -> None:
     """Reports at the field that would have to change."""
-    if _same(written, "next_credential", "credential"):
+    if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
         written.spot_of("next_credential").error("is the credential itself: name its successor, or take it out")
     if _same(written, "recovery_vault", "vault"):
         written.spot_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")

@@ -108,7 +108,7 @@ def build_target(written: Written, globals_: Globals) -> Target | None:
         timeout=timeout,
         generation=generation or globals_.settings.generation,
         generation_declared=generation is not None or globals_.generation_declared,
-        next_credential=written.get("next_credential"),
+        next_credential=_next_credential(written),
         retained=retained,
         recovery_vault=written.get("recovery_vault"),
         recovery_credential=_recovery_credential(written),
@@ -146,6 +146,12 @@ def _timeout_spot(written: Written, globals_: Globals) -> Spot:
         if written.written(name):
             return written.spot_of(name)
     return globals_.timeout_spot
+
+
+def _next_credential(written: Written) -> str | None:
+    """None where a default stages what this target uses already: in a roll-over some have taken the step before others."""
+    staged: str | None = written.get("next_credential")
+    return None if staged == written.get("credential") else staged
 
 
 def _recovery_credential(written: Written) -> str | None:

@@ -21,15 +21,21 @@ async def simulator():
     await made.stop()
 
 
-async def scheduled(simulator, folder, *, probes=1, **module):
-    """The reports of so many probes in a row, as the schedule makes them, and what the vault was asked meanwhile."""
+async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **module):
+    """The reports of so many probes in a row, as the schedule makes them, and what the vault was asked meanwhile.
+
+    `between` is what happens after each probe.
+    """
     target = plain()
     config = site.configuration(simulator, folder, target=target, **module)
     tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), tell=tell)
     simulator.requests.clear()
     try:
-        reports = [await prober.scheduled(target) for _ in range(probes)]
+        reports = []
+        for _ in range(probes):
+            reports.append(await prober.scheduled(target))
+            between()
     finally:
         await prober.aclose()
     asked = {}
@@ -72,6 +78,15 @@ async def test_between_two_round_trips_the_key_is_only_read_and_the_last_verdict
     reports, asked = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
     assert asked == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
     assert [report.readiness.ready for report in reports] == [True, True, True]
+
+
+async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_once(simulator, tmp_path):
+    reports, asked = await scheduled(
+        simulator, tmp_path, probes=2, between=lambda: simulator.set_fault("key_disabled", vault=site.PRIMARY),
+        round_trip_interval=3600.0,
+    )  # fmt: skip
+    assert [report.readiness.ready for report in reports] == [True, False]
+    assert (asked["challenge"], asked["unwrapKey"]) == (3, 2)
 
 
 async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):

@@ -163,3 +163,15 @@ def test_the_effective_configuration_is_a_configuration_with_the_same_meaning(na
 def test_a_user_before_an_address_is_never_shown():
     assert without_user("http://u:S3CRET@proxy:3128") == "http://<secret>@proxy:3128"
     assert without_user("http://proxy:3128") == "http://proxy:3128"
+
+
+def test_a_target_that_has_taken_the_step_already_is_not_staged_by_the_default(tmp_path):
+    path = tmp_path / "ekm.yml"
+    path.write_text(
+        "credentials: {now: {type: default}, new: {type: managed_identity}}\n"
+        "target_defaults: {vault: v, key: K, credential: now, next_credential: new}\n"
+        "targets: [{name: first, credential: new}, {name: second}]\n"
+    )
+    config = load(path).config
+    assert config is not None
+    assert [(target.credential, target.next_credential) for target in config.targets.values()] == [("new", None), ("now", "new")]
