@@ -169,7 +169,7 @@ def test_a_target_that_has_taken_the_step_already_is_not_staged_by_the_default(t
     path = tmp_path / "ekm.yml"
     path.write_text(
         "credentials: {now: {type: default}, new: {type: managed_identity}}\n"
-        "target_defaults: {vault: v, key: K, credential: now, next_credential: new}\n"
+        "target_defaults: {vault: contoso, key: K, credential: now, next_credential: new}\n"
         "targets: [{name: first, credential: new}, {name: second}]\n"
     )
     config = load(path).config
