@@ -25,9 +25,9 @@ def _steps() -> Scene:
     target = Target(interval=HOUR, probes=[OK] * (32 * 24), labels={"team": "dba"})
     stale = Target(name="stale", interval=HOUR, probes=[OK] * (32 * 24), credential="stale")
     more = {
-        ENDS % ("sql-prod", "declared"): f"{ends}x{31 * 24 - 2} {ends + 365 * DAY}x30",
-        ENDS % ("stale", "declared"): f"{DAY}x800",
-        ENDS % ("stale", "graph"): f"{400 * DAY}x800",
+        ENDS % ("sql-prod", "declared"): f"{ends}x123 {ends + 365 * DAY}x9",
+        ENDS % ("stale", "declared"): f"{DAY}x130",
+        ENDS % ("stale", "graph"): f"{400 * DAY}x130",
     }
     exporter = Exporter(targets=[target, stale], more=more)
     on = of_credential(exporter, target, dates="declared 1970-02-01 00:00:00 +0000 UTC")
@@ -37,13 +37,13 @@ def _steps() -> Scene:
         current = next((step for days, step in sorted(turns.items()) if left < days), None)
         checks += [((31 - left) * DAY, step, [on] if step == current else []) for step in STEPS]
     checks += [(30 * DAY + 12 * HOUR, step, [on] if step == STEPS[-1] else []) for step in STEPS]
-    checks += [(31 * DAY + 2 * HOUR, step, []) for step in STEPS]
+    checks += [(31 * DAY + 6 * HOUR, step, []) for step in STEPS]
     return Scene(
         name="a credential that comes to its end",
         exporters=[exporter],
-        length=31 * DAY + 2 * HOUR,
+        length=31 * DAY + 6 * HOUR,
         checks=checks,
-        scrape=HOUR,
+        scrape=6 * HOUR,
     )
 
 
