@@ -1,7 +1,7 @@
 """The lower half of the dashboard of one target: what stands around its round trip.
 
-For: throttling, changes of the path, and the facts about key, vault and dependants.
-Not for: steps and errors (see `vault`).
+For: what happened over time, errors, throttling, changes of the path, and the facts about key, vault and dependants.
+Not for: the verdict and the steps (see `vault`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,56 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table
 
-from dashboards import panels, promql, sheets
+from dashboards import frame, panels, promql, sheets
 from dashboards.panels import over_time, rows
 from dashboards.promql import increase, label, series
 from dashboards.sheets import column, mapped
-from dashboards.words import NEUTRAL, STATES, YES_NO
+from dashboards.words import CODES, STATES, YES_NO
 
 BUDGET: Final = f"max by (vault) ({series('ekm_request_budget_ratio')} and on (vault) {series('ekm_target_info')})"
+
+
+def histories() -> list[panels.Panel]:
+    state = panels.history(
+        "Vault side over time",
+        "Ready, not ready or unknown at each moment.",
+        over_time(promql.STATE, "{{target}}"),
+        STATES,
+        (24, 4),
+    )
+    codes = panels.history(
+        "Code over time",
+        "The code of each probe, coloured by the kind of failure. Both numbers of a code stand in the legend.",
+        over_time(f"max by (target) ({series('ekm_last_error_code')})", "{{target}}"),
+        CODES,
+        (24, 4),
+    )
+    return [state, codes]
+
+
+def errors() -> list[panels.Panel]:
+    failed = f"sum by (code) ({increase('ekm_errors_total', 'target, step, code')}) > 0"
+    over_range = f"sum by (step, code) ({increase('ekm_errors_total', 'target, step, code', '$__range')}) > 0.5"
+    meant = promql.first_sentence(promql.with_meaning(over_range, "summary"), "summary")
+    listed = sheets.sheet(
+        "Errors in the chosen time range",
+        "Failed steps by the code that SQL Server would show, with what it means. Nothing here: nothing failed.",
+        rows(promql.with_page(meant)),
+        empty="No step failed.",
+    )
+    sheets.columns(listed, {"code": "Code", "step": "Step", "summary": "What it means", "Value": "Failures", "page": "Page"})
+    frame.code_column(listed)
+    column(listed, "Step", width=100)
+    column(listed, "What it means", *sheets.WRAPPED)
+    column(listed, "Failures", *sheets.COUNT, width=85)
+    return [
+        panels.bars(
+            "Errors by code",
+            "Failed steps over time by code and symbol. Nothing here: nothing failed.",
+            over_time(promql.with_meaning(failed, "symbol"), "{{code}} {{symbol}}"),
+        ).no_value("No step failed."),
+        listed,
+    ]
 
 
 def throttling() -> list[panels.Panel]:
@@ -44,11 +87,12 @@ def _key_facts() -> table.Panel:
     answers = {
         "enabled": "ekm_key_enabled",
         "supported": "ekm_key_supported",
-        "newest is another one": "ekm_key_rotation_pending",
         "recovery vault usable": "ekm_recovery_usable",
         "path as expected": "ekm_path_as_expected",
     }
-    said = " or ".join(label(f"min by (target) ({series(metric)})", "fact", fact) for fact, metric in answers.items())
+    told = [label(f"min by (target) ({series(metric)})", "fact", fact) for fact, metric in answers.items()]
+    newest = label(f"1 - max by (target) ({series('ekm_key_rotation_pending')})", "fact", "newest version in use")
+    said = " or ".join((*told, newest))
     panel = sheets.sheet(
         "Key and path: yes or no",
         "What the vault last said. A fact that is not known has no line.",
@@ -57,7 +101,7 @@ def _key_facts() -> table.Panel:
         empty="not known",
     )
     sheets.columns(panel, {"fact": "Fact", "Value": "Answer"})
-    return column(panel, "Answer", mapped(YES_NO), sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": NEUTRAL}), width=90)
+    return column(panel, "Answer", mapped(YES_NO), sheets.FILLED, width=90)
 
 
 def facts() -> list[panels.Panel]:
@@ -69,6 +113,7 @@ def facts() -> list[panels.Panel]:
         empty="never read",
     )
     sheets.columns(key, {"key": "Key", "version": "Version", "kty": "Type", "size_bits": "Bits"})
+    column(key, "Version", width=320)
     target = sheets.sheet(
         "How it is probed",
         "One line for each exporter: with which credential, in which mode, and seen from where.",
@@ -78,6 +123,8 @@ def facts() -> list[panels.Panel]:
     )
     shown = ("instance", "vault", "credential", "mode", "generation", "pin", "vantage")
     sheets.columns(target, {name: name.capitalize() for name in shown})
+    column(target, "Instance", width=130)
+    column(target, "Vault", width=240)
     servers = sheets.sheet(
         "SQL Servers that depend on it",
         "As declared in the configuration.",
@@ -99,15 +146,7 @@ def facts() -> list[panels.Panel]:
 
 def path() -> list[panels.Panel]:
     changed = increase("ekm_path_changes_total", "what")
-    state = panels.history(
-        "Vault side over time",
-        "Ready, not ready or unknown at each moment.",
-        over_time(promql.STATE, "{{target}}"),
-        STATES,
-        (8, 7),
-    )
     return [
-        state,
-        panels.bars("Changes of the path", "Region, connection, TLS issuer.", over_time(changed, "{{what}}"), size=(8, 7)),
+        panels.bars("Changes of the path", "Region, connection, TLS issuer.", over_time(changed, "{{what}}"), size=(16, 7)),
         _key_facts(),
     ]

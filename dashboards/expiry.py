@@ -36,14 +36,13 @@ def _named(expression: str, what: str, name: str, source: str) -> str:
     return f"max by (what, name, source) ({labelled if source == 'source' else label(labelled, 'source', source)})"
 
 
-_ENDS: Final = " or ".join(
-    (
-        _named(_CREDENTIALS, "credential", "credential", "source"),
-        _named(_KEYS, "key", "target", "vault"),
-        _named(_PURGES, "purge of a deleted key", "target", "vault"),
-        _named(_TLS, "TLS certificate", "endpoint", "handshake"),
-    )
+_KINDS: Final = (
+    _named(_CREDENTIALS, "credential", "credential", "source"),
+    _named(_KEYS, "key", "target", "vault"),
+    _named(_PURGES, "purge of a deleted key", "target", "vault"),
+    _named(_TLS, "TLS certificate", "endpoint", "handshake"),
 )
+_ENDS: Final = f"({' or '.join(_KINDS)})"
 
 
 def _soon() -> list[panels.Panel]:
@@ -94,17 +93,16 @@ def _calendar() -> table.Panel:
         "Sorted by days left. The source says who knows the date: declared in the configuration, a certificate, Microsoft Graph, a "
         "Key Vault secret, the vault, or the TLS handshake.",
         rows(f"({_ENDS} - time()) / {_DAY}", "A"),
-        rows(f"({_ENDS}) * 1000", "B"),
+        rows(f"{_ENDS} * 1000", "B"),
         size=(24, 11),
         empty="No date is known.",
     )
     panel.with_transformation(sheets.transformation("merge", {}))
     names = {"what": "What", "name": "Name", "source": "Source", "Value #A": "Days left", "Value #B": "Ends"}
     sheets.columns(panel, names)
-    colored = sheets.levels(*panels.DAYS_LEFT, start=BAD)
     column(panel, "What", width=190)
     column(panel, "Source", width=160)
-    column(panel, "Days left", ("decimals", 1), colored, sheets.FILLED, width=130)
+    column(panel, "Days left", *sheets.DAYS, sheets.FILLED, width=130)
     column(panel, "Ends", ("unit", "dateTimeAsIso"), width=210)
     return panel.sort_by([TableSortByFieldState().display_name("Days left")])
 
@@ -145,6 +143,7 @@ def _keys() -> list[panels.Panel]:
     )
     sheets.columns(pending, {"target": "Target", "key": "Key", "version": "Version in use"})
     column(pending, "Target", frame.to_vault("Target"))
+    column(pending, "Version in use", width=300)
     retained = sheets.sheet(
         "Retained versions, for old backups",
         "Whether each key version that old backups need still unwraps. One about which no answer was had has no line.",
@@ -154,6 +153,7 @@ def _keys() -> list[panels.Panel]:
     )
     sheets.columns(retained, {"target": "Target", "key": "Key", "version": "Version", "Value": "Usable"})
     column(retained, "Target", frame.to_vault("Target"))
+    column(retained, "Version", width=300)
     column(retained, "Usable", mapped(OKAY), sheets.FILLED, width=90)
     return [pending, retained.sort_by([TableSortByFieldState().display_name("Usable")])]
 
@@ -170,7 +170,7 @@ def _recovery() -> list[panels.Panel]:
         rows(f"min by (target) ({series('ekm_key_supported')})", "E"),
         rows(promql.KNOWN, "F"),
         size=(24, 9),
-        empty="",
+        empty="not known",
     )
     names = {
         "target": "Target",

@@ -11,12 +11,11 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
-from grafana_foundation_sdk.models.common import TableCellHeight
 
-from dashboards import frame, panels, promql, sheets
+from dashboards import danger, frame, panels, promql, sheets
 from dashboards.promql import increase, series
 from dashboards.sheets import column, mapped
-from dashboards.words import BAD, CODES, GOOD, STATES, WARNING
+from dashboards.words import BAD, GOOD, STATES, WARNING
 
 TITLE: Final = "EKM / Fleet"
 SAYS: Final = (
@@ -52,48 +51,6 @@ def _at_a_glance() -> list[panels.Panel]:
     ]
 
 
-def _in_danger() -> table.Panel:
-    why = promql.with_meaning(
-        f"{promql.SERVERS} * on (target) group_left (step, code, reason) {promql.FAILURE} and on (target) {promql.IS_NOT_READY}",
-        "summary, action",
-    )
-    unready = series("ekm_consecutive_unready_probes")
-    lasting = f" * on (target) group_left () max by (target) ({unready} * {series('ekm_probe_interval_seconds')})"
-    says = "Each SQL Server whose vault side is not ready: why, for how long, and what to do first. Do not restart it before."
-    panel = sheets.sheet(
-        "These SQL Servers would not open their databases after a restart",
-        says,
-        panels.rows(promql.with_runbook(f"{why}{lasting}")),
-        size=(24, 9),
-        unit="s",
-        empty="No SQL Server is known to be in danger.",
-    )
-    names = {
-        "sql_instance": "SQL Server",
-        "host": "Host",
-        "ag": "AG",
-        "target": "Target",
-        "Value": "Not ready for",
-        "code": "Code",
-        "reason": "Reason",
-        "summary": "What it means",
-        "action": "First action",
-        "runbook": "Runbook",
-    }
-    sheets.columns(panel, names).cell_height(TableCellHeight.LG)
-    column(panel, "SQL Server", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=105)
-    column(panel, "Host", width=62)
-    column(panel, "AG", width=60)
-    column(panel, "Target", frame.to_vault("Target"), width=135)
-    column(panel, "Not ready for", width=95)
-    column(panel, "Code", frame.to_code("Code"), width=60)
-    column(panel, "Reason", width=130)
-    column(panel, "What it means", sheets.WRAPPED)
-    column(panel, "First action", sheets.WRAPPED)
-    column(panel, "Runbook", frame.to_runbook("Runbook"), width=150)
-    return panel.sort_by([TableSortByFieldState().display_name("Not ready for").desc(True)])
-
-
 def _every_target() -> table.Panel:
     successes = (
         f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / {increase('ekm_probes_total', 'target', '$__range')}"
@@ -104,7 +61,7 @@ def _every_target() -> table.Panel:
         f"One line for each vault and key. Success, latency and throttling are of the chosen time range; the latency is that of one "
         f"step; the next end is that of key or credential. {_LAST_HOUR}",
         panels.rows(promql.STATE, "A"),
-        panels.rows(f"sum by (target, code) ({promql.FAILURE})", "B"),
+        panels.rows(promql.with_page(promql.first_sentence(promql.with_meaning(promql.FAILURE, "summary"), "summary")), "B"),
         panels.rows(successes, "C"),
         panels.rows(promql.quantile(0.5, "target", "$__range"), "D"),
         panels.rows(promql.quantile(0.99, "target", "$__range"), "E"),
@@ -114,8 +71,8 @@ def _every_target() -> table.Panel:
         panels.rows(f"topk by (target) (1, max by (target, team) ({series('ekm_target_info')}))", "I"),
         panels.rows(promql.one_of("ekm_vault_info", "region"), "J"),
         panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="K"),
-        size=(24, 11),
-        empty="",
+        size=(24, 15),
+        empty="No exporter tells of any target.",
     )
     panel.with_transformation(sheets.transformation("timeSeriesTable", {"K": {"stat": "lastNotNull"}}, only="K"))
     return _columns_of_targets(panel).sort_by(
@@ -127,8 +84,9 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
     names = {
         "Value #A": "Vault side",
         "target": "Target",
-        "Value #H": "SQL Servers",
-        "code": "Last code and what it means",
+        "Value #H": "Servers",
+        "code": "Code",
+        "summary": "What it means",
         "Value #C": "Success",
         "Value #D": "p50",
         "Value #E": "p99",
@@ -137,23 +95,23 @@ def _columns_of_targets(panel: table.Panel) -> table.Panel:
         "Trend #K": "Probe took",
         "team": "Team",
         "region": "Region",
+        "page": "Page",
     }
     sheets.columns(panel, names, by="target")
-    column(panel, "Vault side", mapped(STATES), sheets.FILLED, width=95)
+    column(panel, "Vault side", mapped(STATES), sheets.FILLED, ("custom.align", "left"), width=95)
     column(panel, "Target", frame.to_vault("Target"), width=140)
-    column(panel, "SQL Servers", width=95)
-    column(panel, "Last code and what it means", mapped(CODES))
-    column(panel, "Success", ("unit", "percentunit"), ("decimals", 1), width=75)
+    column(panel, "Servers", *sheets.COUNT, width=72)
+    frame.code_column(panel)
+    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "Success", ("unit", "percentunit"), ("decimals", 1), width=85)
     slow = sheets.levels((1, WARNING), (5, BAD))
     for name in ("p50", "p99"):
-        column(panel, name, ("unit", "s"), ("decimals", 2), slow, sheets.COLORED, width=70)
-    column(panel, "Throttled", ("decimals", 0), sheets.levels((0.5, WARNING)), sheets.COLORED, width=80)
-    column(
-        panel, "Next end", ("unit", "d"), ("decimals", 0), sheets.levels(*panels.DAYS_LEFT, start=BAD), sheets.COLORED, width=85
-    )
-    column(panel, "Probe took", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=100)
-    column(panel, "Team", width=75)
-    return column(panel, "Region", width=100)
+        column(panel, name, ("unit", "s"), ("decimals", 1), slow, sheets.COLORED, width=72)
+    column(panel, "Throttled", *sheets.COUNT, sheets.levels((0.5, WARNING)), sheets.COLORED, width=88)
+    column(panel, "Next end", *sheets.DAYS, sheets.COLORED, width=85)
+    column(panel, "Probe took", sheets.SPARKLINE, ("unit", "s"), ("color", {"mode": "fixed", "fixedColor": "#56B4E9"}), width=85)
+    column(panel, "Team", width=78)
+    return column(panel, "Region", width=118)
 
 
 def _over_time() -> panels.Panel:
@@ -178,12 +136,13 @@ def _of_each(labels: str, info: str) -> table.Panel:
         panels.rows(f"count by ({labels}) ({targets})", "A"),
         panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.NOT_READY})", "B"),
         panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.UNKNOWN})", "C"),
-        size=(8, 8),
-        empty="-",
+        size=(7, 8),
+        empty="not known",
     )
     sheets.columns(panel, {labels: name, "Value #A": "Targets", "Value #B": "Not ready", "Value #C": "Unknown"}, by=labels)
-    column(panel, "Not ready", sheets.levels((1, BAD)), sheets.COLORED)
-    column(panel, "Unknown", sheets.levels((1, WARNING)), sheets.COLORED)
+    column(panel, "Targets", *sheets.COUNT, width=70)
+    column(panel, "Not ready", *sheets.COUNT, sheets.levels((1, BAD)), sheets.COLORED, width=100)
+    column(panel, "Unknown", *sheets.COUNT, sheets.levels((1, WARNING)), sheets.COLORED, width=90)
     return panel.sort_by([TableSortByFieldState().display_name("Not ready").desc(True)])
 
 
@@ -194,7 +153,7 @@ def _by_code() -> panels.Panel:
         "Failed steps in the chosen time range by the code that SQL Server would show. Nothing here: nothing failed.",
         f"sort_desc({promql.with_meaning(counted, 'symbol')})",
         "{{code}} {{symbol}}",
-        color=WARNING,
+        size=(10, 8),
     )
 
 
@@ -203,7 +162,7 @@ def dashboard() -> building.Dashboard:
     totals: list[panels.Panel] = [_by_code(), _of_each("region", "ekm_vault_info"), _of_each("team", "ekm_target_info")]
     rows: list[frame.Row] = [
         ("", glance),
-        ("", [_in_danger()]),
+        ("", [danger.table_of_servers()]),
         ("", [_every_target()]),
         ("", [_over_time()]),
         ("Totals", totals),

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as building
+from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.cog import builder as cog
 from grafana_foundation_sdk.models import dashboard
 
 from alerts.values import RUNBOOKS
 from dashboards.panels import DATASOURCE, WIDTH, Panel
-from dashboards.sheets import Property, link
+from dashboards.sheets import HIDDEN, Property, column, link, mapped
+from dashboards.words import NUMBERS
 
 TAG: Final = "ekm-exporter"
 FLEET, VAULT, EXPIRY, SLO, EXPORTER = "ekm-fleet", "ekm-vault", "ekm-expiry", "ekm-service-level", "ekm-exporter"
@@ -31,8 +33,11 @@ def to_vault(field: str) -> Property:
     return link("What is the matter with it", f'/d/{VAULT}?var-target=${{__data.fields["{field}"]}}&{_KEEP}')
 
 
-def to_code(field: str) -> Property:
-    return link("What the code means, with causes and first actions", f'${{codes}}#${{__data.fields["{field}"]}}')
+def code_column(panel: table.Panel, *properties: Property, width: int = 100) -> table.Panel:
+    """The column `Code` as a number with its twin, linked to its page; needs a column `Page`, which it hides."""
+    column(panel, "Page", *HIDDEN)
+    to_page = link("What the code means, with causes and first actions", '${codes}#${__data.fields["Page"]}')
+    return column(panel, "Code", mapped(NUMBERS), to_page, *properties, width=width)
 
 
 def to_runbook(field: str) -> Property:

@@ -89,7 +89,7 @@ def _list() -> list[panels.Panel]:
         rows(f"time() - max by (instance) ({series('process_start_time_seconds')})", "F"),
         rows(f"min by (instance) ({series('up')})", "G"),
         size=(24, 6),
-        empty="-",
+        empty="not known",
     )
     names = {
         "instance": "Exporter",
@@ -173,7 +173,8 @@ def _clocks() -> list[panels.Panel]:
         "Clock of each endpoint minus the exporter's, from the Date header, which tells whole seconds. Beyond minutes, sign-ins fail.",
         over_time(skew, "{{endpoint}}"),
         size=(24, 8),
-    ).min(-1)
+        floor=None,
+    )
     return [panel.thresholds(panels.steps((60, WARNING), (300, BAD), start=NEUTRAL))]
 
 

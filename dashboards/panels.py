@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog import variants
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.words import BAD, GOOD, NEUTRAL, SERIES, WARNING
+from dashboards.words import BAD, GOOD, NEUTRAL, SERIES, WARNING, codes_by_category, not_known
 
 DATASOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="$datasource")
 WIDTH: Final = 24  # columns of Grafana's grid
@@ -106,15 +106,22 @@ def number(
     panel.thresholds(steps(*levels, start=start)).no_value(missing).graph_mode(common.BigValueGraphMode.NONE)
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
-    return panel if mapping is None else panel.mappings([mapping])
+    return panel.mappings([not_known(missing), *([] if mapping is None else [mapping])])
 
 
 def lines(
-    title: str, says: str, *queries: prometheus.Dataquery, unit: str = "s", size: tuple[int, int] = (12, 8)
+    title: str,
+    says: str,
+    *queries: prometheus.Dataquery,
+    unit: str = "s",
+    size: tuple[int, int] = (12, 8),
+    floor: float | None = 0,
 ) -> timeseries.Panel:
     """Curves over time; those that are named after a step, a phase or a percentile keep its colour."""
     panel = dressed(timeseries.Panel(), title, says, unit=unit, queries=queries, size=size)
-    panel.line_width(1).fill_opacity(10).show_points(common.VisibilityMode.NEVER).min(0)
+    panel.line_width(1).fill_opacity(10).show_points(common.VisibilityMode.NEVER)
+    if floor is not None:
+        panel.min(floor)
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
     legend = build.VizLegendOptions().display_mode(common.LegendDisplayMode.LIST).placement(common.LegendPlacement.BOTTOM)
     panel.legend(legend.show_legend(True)).tooltip(build.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
@@ -134,8 +141,11 @@ def stacked(
 def bars(
     title: str, says: str, *queries: prometheus.Dataquery, unit: str = "short", size: tuple[int, int] = (12, 8)
 ) -> timeseries.Panel:
-    """Counts over time, upon each other."""
-    return stacked(title, says, *queries, unit=unit, size=size).draw_style(common.GraphDrawStyle.BARS).line_width(0)
+    """Counts over time, upon each other; those that are named after a code have the colour of its category."""
+    panel = stacked(title, says, *queries, unit=unit, size=size).draw_style(common.GraphDrawStyle.BARS).line_width(0)
+    for names, color in codes_by_category():
+        panel.override_by_regexp(names, [prop("color", {"mode": "fixed", "fixedColor": color})])
+    return panel
 
 
 def ranking(
@@ -152,6 +162,7 @@ def ranking(
     panel = dressed(bargauge.Panel(), title, says, unit=unit, queries=[now(expression, legend=legend)], size=size)
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(common.BarGaugeDisplayMode.BASIC).no_value("none")
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color))
+    panel.text(build.VizTextDisplayOptions().title_size(13).value_size(16)).decimals(0)
     return panel.thresholds(steps(start=color)).min(0).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
 
 

@@ -80,6 +80,11 @@ def label(expression: str, name: str, value: str) -> str:
     return f'label_replace({expression}, "{name}", "{value}", "", "")'
 
 
+def first_sentence(expression: str, name: str) -> str:
+    """The same series with the label cut to its first sentence, or the first two where that is a very short one."""
+    return f'label_replace({expression}, "{name}", "$1", "{name}", "(.{{30,}}?\\\\.)( .*)?")'
+
+
 # Every target of the last hour, 1 each.
 KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
 _READY: Final = f"min by (target) ({series('ekm_vault_side_ready')})"
@@ -100,9 +105,14 @@ RUNBOOK_OF: Final = (
 )
 
 
+def with_page(expression: str) -> str:
+    """The same series with their `code` once more, for links: a column with mapped values gives links its mapped text."""
+    return f'label_replace({expression}, "page", "$1", "code", "(.*)")'
+
+
 def with_runbook(expression: str) -> str:
-    """The same series with the label `runbook`, the name of the runbook for their `code`."""
-    named = label(expression, "runbook", "EkmVaultSideNotReady")
+    """The same series with the labels `page`, which repeats their `code`, and `runbook`, the name of the runbook for it."""
+    named = label(with_page(expression), "runbook", "EkmVaultSideNotReady")
     for runbook, codes in RUNBOOK_OF:
         named = f'label_replace({named}, "runbook", "{runbook}", "code", "{codes}")'
     return named

@@ -13,10 +13,11 @@ from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders import prometheus, table
 from grafana_foundation_sdk.models import dashboard
 
-from dashboards.panels import dressed, prop, steps
-from dashboards.words import NEUTRAL
+from dashboards.panels import DAYS_LEFT, dressed, prop, steps
+from dashboards.words import BAD, ENDED
 
 Property = tuple[str, object]
+TEXT: Final = "string"
 
 
 def sheet(
@@ -24,11 +25,15 @@ def sheet(
     says: str,
     *queries: prometheus.Dataquery,
     size: tuple[int, int] = (12, 8),
-    unit: str = "short",
     empty: str = "none",
 ) -> table.Panel:
-    """A table; see `columns` for its columns."""
-    panel = dressed(table.Panel(), title, says, unit=unit, queries=queries, size=size).no_value(empty)
+    """A table; see `columns` for its columns.
+
+    Its unit is text, so that a code or a version made of digits is not taken for a number: a column of numbers gets its own.
+    `empty` stands there instead of a table without rows, and not in its empty cells.
+    """
+    panel = dressed(table.Panel(), title, says, unit=TEXT, queries=queries, size=size).no_value(empty)
+    panel.override_by_regexp("/.*/", [prop("noValue", "")])
     return panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)).thresholds(steps())
 
 
@@ -63,20 +68,36 @@ def column(panel: table.Panel, name: str, *properties: Property, width: int = 0)
 
 FILLED: Final[Property] = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
 COLORED: Final[Property] = ("custom.cellOptions", {"type": "color-text"})
-WRAPPED: Final[Property] = ("custom.cellOptions", {"type": "auto", "wrapText": True})
+# Grafana 13 reads the one, older ones the other.
+WRAPPED: Final[tuple[Property, Property]] = (
+    ("custom.wrapText", True),
+    ("custom.cellOptions", {"type": "auto", "wrapText": True}),
+)
+# As above: the newer and the older name.
+HIDDEN: Final[tuple[Property, Property]] = (("custom.hideFrom", {"viz": True}), ("custom.hidden", True))
+COUNT: Final[tuple[Property, Property]] = (("unit", "short"), ("decimals", 0))
 SPARKLINE: Final[Property] = (
     "custom.cellOptions",
     {"type": "sparkline", "hideValue": True, "lineWidth": 1, "fillOpacity": 20, "drawStyle": "line"},
 )
 
 
-def mapped(mapping: dashboard.ValueMap) -> Property:
+def mapped(mapping: dashboard.ValueMapping) -> Property:
     return ("mappings", [mapping])
 
 
-def levels(*at: tuple[float, str], start: str = NEUTRAL) -> Property:
+def levels(*at: tuple[float, str], start: str = "text") -> Property:
     return ("thresholds", steps(*at, start=start).build())
 
 
 def link(title: str, url: str) -> Property:
     return ("links", [{"title": title, "url": url, "targetBlank": False}])
+
+
+# Days left, coloured by how many; what has ended says so.
+DAYS: Final[tuple[Property, ...]] = (
+    ("unit", "suffix: d"),
+    ("decimals", 0),
+    levels(*DAYS_LEFT, start=BAD),
+    mapped(ENDED),
+)

@@ -123,7 +123,7 @@ def _offenders() -> list[panels.Panel]:
         rows(increase(UNREADY, "target", "$__range"), "B"),
         rows(_minutes("target"), "C"),
         size=(24, 10),
-        empty="-",
+        empty="not known",
     )
     names = {
         "target": "Target",
@@ -135,7 +135,7 @@ def _offenders() -> list[panels.Panel]:
     column(panel, "Target", frame.to_vault("Target"))
     levels = sheets.levels((0.5, WARNING), (1, BAD), start=GOOD)
     column(panel, "Budget spent", ("unit", "percentunit"), ("decimals", 0), levels, sheets.FILLED, width=160)
-    column(panel, "Not ready, probes", ("decimals", 0), width=160)
+    column(panel, "Not ready, probes", *sheets.COUNT, width=160)
     column(panel, "Restart would have failed", ("unit", "m"), ("decimals", 0), width=220)
     return [panel.sort_by([TableSortByFieldState().display_name("Budget spent").desc(True)])]
 

@@ -17,8 +17,8 @@ from grafana_foundation_sdk.models.common import TableCellHeight
 from dashboards import around, frame, panels, promql, sheets
 from dashboards.panels import over_time, rows
 from dashboards.promql import increase, quantile, series
-from dashboards.sheets import column, mapped
-from dashboards.words import BAD, CODES, GOOD, NEUTRAL, STATES, WARNING
+from dashboards.sheets import column
+from dashboards.words import BAD, GOOD, NEUTRAL, STATES, WARNING
 
 TITLE: Final = "EKM / Vault"
 SAYS: Final = (
@@ -88,7 +88,7 @@ def _cause() -> table.Panel:
         "What is wrong now, and what to do",
         "The first failed step of the last probe, with the meaning of its code and the runbook. Nothing here: it succeeded.",
         rows(promql.with_runbook(promql.with_meaning(promql.FAILURE, "owner, summary, action"))),
-        size=(24, 5),
+        size=(24, 6),
         empty="The last probe succeeded.",
     )
     names = {
@@ -100,15 +100,16 @@ def _cause() -> table.Panel:
         "summary": "What it means",
         "action": "First action",
         "runbook": "Runbook",
+        "page": "Page",
     }
     sheets.columns(panel, names).cell_height(TableCellHeight.LG)
     column(panel, "Step", width=100)
-    column(panel, "Code", frame.to_code("Code"), sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=65)
-    column(panel, "Symbol", width=210)
+    frame.code_column(panel, sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}))
+    column(panel, "Symbol", width=245)
     column(panel, "Reason", width=140)
     column(panel, "Whose", width=80)
-    column(panel, "What it means", sheets.WRAPPED)
-    column(panel, "First action", sheets.WRAPPED)
+    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "First action", *sheets.WRAPPED)
     return column(panel, "Runbook", frame.to_runbook("Runbook"), width=165)
 
 
@@ -151,31 +152,6 @@ def _round_trip() -> list[panels.Panel]:
     ]
 
 
-def _errors() -> list[panels.Panel]:
-    failed = f"sum by (code) ({increase('ekm_errors_total', 'target, step, code')}) > 0"
-    over_range = f"sum by (step, code) ({increase('ekm_errors_total', 'target, step, code', '$__range')}) > 0.5"
-    listed = sheets.sheet(
-        "Errors in the chosen time range",
-        "Failed steps by the code that SQL Server would show, with what it means. Nothing here: nothing failed.",
-        rows(promql.with_meaning(over_range, "symbol")),
-        empty="No step failed.",
-    )
-    named = {"code": "Code", "step": "Step", "symbol": "Symbol", "Value": "Failures"}
-    sheets.columns(listed, named)
-    column(listed, "Code", mapped(CODES), ("links", [{"title": "Codes", "url": "${codes}"}]))
-    column(listed, "Step", width=100)
-    column(listed, "Symbol", width=200)
-    column(listed, "Failures", ("decimals", 0), width=75)
-    return [
-        panels.bars(
-            "Errors by code",
-            "Failed steps over time by code and symbol. Nothing here: nothing failed.",
-            over_time(promql.with_meaning(failed, "symbol"), "{{code}} {{symbol}}"),
-        ).no_value("No step failed."),
-        listed,
-    ]
-
-
 class _Moved(building.AnnotationQuery):
     """A mark on every panel where the vault's answers began to come from another region."""
 
@@ -192,8 +168,9 @@ def dashboard() -> building.Dashboard:
     whole: list[frame.Row] = [
         ("", _verdict()),
         ("", [_cause()]),
+        ("Over time", around.histories()),
         ("The round trip", _round_trip()),
-        ("Errors", _errors()),
+        ("Errors", around.errors()),
         ("Throttling and budget", around.throttling()),
         ("Key, path, dependants", [*around.path(), *around.facts()]),
     ]

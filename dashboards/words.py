@@ -7,20 +7,20 @@ Not for: PromQL (see `promql`), the catalogue's texts themselves (see `exporter.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.promql import NOT_READY, READY, UNKNOWN
-from exporter.core.catalogue import CATALOGUE, ConnectorError, both_numbers
+from exporter.core.catalogue import CATALOGUE, Category, ConnectorError, both_numbers
 
 # From Okabe and Ito's palette; the words always stand beside the colour.
 BAD: Final = "#D55E00"
 WARNING: Final = "#E69F00"
 GOOD: Final = "#0072B2"
 NEUTRAL: Final = "#767676"
-# One colour for each step and each phase, the same on every panel.
+# One colour for each step, phase and so on, the same on every panel.
 SERIES: Final[Mapping[str, str]] = {
     "challenge": "#999999",
     "token": "#CC79A7",
@@ -32,9 +32,27 @@ SERIES: Final[Mapping[str, str]] = {
     "tls": "#0072B2",
     "wait": "#E69F00",
     "transfer": "#009E73",
+    "region": BAD,
+    "connection": WARNING,
+    "tls_issuer": "#56B4E9",
+    "vault": "#56B4E9",
+    "entra": WARNING,
+    "graph": "#CC79A7",
+    "sql_host": "#56B4E9",
+    "central": WARNING,
     "p50": "#56B4E9",
     "p90": "#E69F00",
     "p99": "#D55E00",
+}
+
+# A code's colour says what kind of failure it is.
+CATEGORIES: Final[Mapping[Category, str]] = {
+    Category.NETWORK: "#56B4E9",
+    Category.IDENTITY: "#CC79A7",
+    Category.PERMISSION: BAD,
+    Category.MISSING: "#F0E442",
+    Category.THROTTLED: WARNING,
+    Category.SERVER: "#009E73",
 }
 
 _LONG_ENOUGH: Final = 30  # characters; "Status 401." alone says too little
@@ -62,4 +80,36 @@ STATES: Final = _map({str(NOT_READY): ("NOT READY", BAD), str(UNKNOWN): ("unknow
 YES_NO: Final = _map({"0": ("no", BAD), "1": ("yes", GOOD)})
 PENDING: Final = _map({"0": ("no", GOOD), "1": ("pending", WARNING)})
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
-CODES: Final = _map({"0": ("none", GOOD)} | {str(row.code): (meaning(row), None) for row in CATALOGUE if row.observable})
+CODES: Final = _map(
+    {"0": ("none", GOOD)}
+    | {str(row.code): (meaning(row), CATEGORIES.get(row.category, NEUTRAL)) for row in CATALOGUE if row.observable}
+)
+
+
+def _pair(row: ConnectorError) -> str:
+    return str(row.code) if row.counterpart is None else f"{row.code} / {row.counterpart}"
+
+
+# For narrow columns: the number, and that of its twin in the other generation of the connector.
+NUMBERS: Final = _map({str(row.code): (_pair(row), None) for row in CATALOGUE if row.observable})
+# Of days left. No table of dates goes back further than this.
+ENDED: Final = dashboard.RangeMap(
+    options=dashboard.DashboardRangeMapOptions(
+        from_val=-100_000, to=0, result=dashboard.ValueMappingResult(text="ended", color=BAD, index=0)
+    )
+)
+
+
+def codes_by_category() -> Iterator[tuple[str, str]]:
+    """For series that are named after a code and its symbol: a regular expression of names, and the colour of that category."""
+    for category, color in CATEGORIES.items():
+        codes = "|".join(str(row.code) for row in CATALOGUE if row.observable and row.category is category)
+        yield f"/^({codes}) /", color
+
+
+def not_known(text: str) -> dashboard.SpecialValueMap:
+    """What stands where there is no number, in no colour that means something."""
+    result = dashboard.ValueMappingResult(text=text, color=NEUTRAL, index=0)
+    return dashboard.SpecialValueMap(
+        options=dashboard.DashboardSpecialValueMapOptions(match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=result)
+    )

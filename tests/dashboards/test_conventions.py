@@ -17,7 +17,7 @@ from tests.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, pan
 EVERY = [pytest.param(uid, panel, id=f"{uid}: {panel['title']}") for uid, board in BOARDS.items() for panel in panels(board)]
 PANELS = [pytest.param(each.values[1], id=each.id) for each in EVERY]
 TABLES = [each for each in PANELS if each.values[0]["type"] == "table"]
-UNITS = {"short", "s", "m", "percentunit", "bytes", "reqps"}
+UNITS = {"short", "s", "m", "percentunit", "bytes", "reqps", "string"}
 PAGE = 24  # columns
 COLUMN_ON_A_LAPTOP = 1366 / PAGE  # pixels
 SOURCE = {"type": "prometheus", "uid": "$datasource"}
@@ -104,6 +104,7 @@ def test_only_variables_that_the_dashboard_has_are_used(uid, panel):
 def test_a_column_that_is_dressed_exists_and_leaves_room_for_the_others(panel):
     renamed = next(each["options"]["renameByName"] for each in panel["transformations"] if each["id"] == "organize")
     dressed = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
+    assert [prop["id"] for prop in dressed.pop("/.*/")] == ["noValue"]
     assert set(dressed) <= set(renamed.values())
     widths = [prop["value"] for properties in dressed.values() for prop in properties if prop["id"] == "custom.width"]
     assert sum(widths) <= panel["gridPos"]["w"] * COLUMN_ON_A_LAPTOP

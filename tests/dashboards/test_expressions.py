@@ -16,7 +16,7 @@ QUERIES = list(queries())
 CHOICES = list(choices())
 SCRAPED = {"job", "instance"}
 OF_USERS = {"team", "env"}  # labels that target_defaults of the example give to targets
-MADE = re.compile(r'"(what|name|source|fact|runbook|sql_instance)", "')
+MADE = re.compile(r'"(what|name|source|fact|runbook|page|sql_instance)", "')
 
 
 def known_series() -> dict[str, set[str]]:

@@ -119,3 +119,13 @@ def test_the_next_end_is_the_earliest_of_key_credential_and_purge(history):
     assert days["orders-core"] == pytest.approx(9, abs=0.1)
     assert days["legal-hold"] == pytest.approx(80, abs=0.1)
     assert days["payroll-runs"] < 0
+
+
+def test_everything_that_ends_is_listed_with_the_days_that_are_left(history):
+    query = by_name("ekm-expiry: Everything that ends: A")
+    days = {(labels["what"], labels["name"], labels["source"]): value for labels, value in history.now(query.filled())}
+    assert days["credential", "sql-payroll", "graph"] == pytest.approx(-37 / 1440, abs=0.002)
+    assert days["credential", "sql-prod", "declared"] == pytest.approx(96.5)
+    assert days["key", "orders-core", "vault"] == pytest.approx(9)
+    assert days["purge of a deleted key", "legal-hold", "vault"] == pytest.approx(80)
+    assert days["TLS certificate", "contoso-orders.vault.azure.net:443", "handshake"] == pytest.approx(60)

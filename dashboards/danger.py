@@ -1,0 +1,58 @@
+"""The table that answers the first question: which SQL Servers would not open their databases, and why?
+
+For: one line for each SQL Server whose vault side is not ready.
+Not for: targets (see `fleet`).
+"""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+from grafana_foundation_sdk.models.common import TableCellHeight
+
+from dashboards import frame, panels, promql, sheets
+from dashboards.promql import series
+from dashboards.sheets import column
+from dashboards.words import BAD
+
+
+def table_of_servers() -> table.Panel:
+    why = promql.with_meaning(
+        f"{promql.SERVERS} * on (target) group_left (step, code, reason) {promql.FAILURE} and on (target) {promql.IS_NOT_READY}",
+        "summary, action",
+    )
+    unready = series("ekm_consecutive_unready_probes")
+    lasting = f" * on (target) group_left () max by (target) ({unready} * {series('ekm_probe_interval_seconds')})"
+    says = "Each SQL Server whose vault side is not ready: why, for how long, and what to do first. Do not restart it before."
+    panel = sheets.sheet(
+        "These SQL Servers would not open their databases after a restart",
+        says,
+        panels.rows(promql.with_runbook(promql.first_sentence(f"{why}{lasting}", "summary"))),
+        size=(24, 14),
+        empty="No SQL Server is known to be in danger.",
+    )
+    names = {
+        "sql_instance": "SQL Server",
+        "host": "Host",
+        "ag": "AG",
+        "target": "Target",
+        "Value": "Lasting",
+        "code": "Code",
+        "reason": "Reason",
+        "summary": "What it means",
+        "action": "First action",
+        "runbook": "Runbook",
+        "page": "Page",
+    }
+    sheets.columns(panel, names).cell_height(TableCellHeight.LG)
+    column(panel, "SQL Server", sheets.FILLED, ("color", {"mode": "fixed", "fixedColor": BAD}), width=105)
+    column(panel, "Host", width=50)
+    column(panel, "AG", width=50)
+    column(panel, "Target", frame.to_vault("Target"), width=130)
+    column(panel, "Lasting", ("unit", "s"), ("decimals", 0), width=80)
+    frame.code_column(panel)
+    column(panel, "Reason", width=135)
+    column(panel, "What it means", *sheets.WRAPPED)
+    column(panel, "First action", *sheets.WRAPPED)
+    column(panel, "Runbook", frame.to_runbook("Runbook"), width=172)
+    return panel.sort_by([TableSortByFieldState().display_name("Lasting").desc(True)])
