@@ -102,7 +102,7 @@ class WebServer:
             self._close()
             raise
         # A limit on files that was raised at the start is in force by now.
-        self._taken = self._places or Places(most=_most_clients())
+        self._taken = Places(most=_most_clients()) if self._places is None else self._places
         self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
         self.listening = tuple(
             ListenAddress(asked.host, bound.getsockname()[1]) for asked, bound in zip(self._addresses, self._sockets, strict=True)
