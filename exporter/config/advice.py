@@ -14,6 +14,8 @@ from exporter.config.cost import vault_shares
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.config.problems import Spot
 from exporter.config.unproven import beside, no_verdict
+from exporter.core import durations
+from exporter.core.pace import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of what one vault takes: more than that is no longer nothing beside SQL Server's own work
 
@@ -79,6 +81,15 @@ def _path(target: Target, config: Config, _: date) -> _Lines:
         )
 
 
+def _pace(target: Target, _config: Config, _: date) -> _Lines:
+    if target.interval > ALERTED_SECONDS:
+        longest, page = durations.write(ALERTED_SECONDS), durations.write(4 * target.interval)
+        yield (
+            "interval",
+            f"above {longest} the shipped alerts are late: a fault pages after {page}, and a burning budget perhaps never",
+        )
+
+
 def _dates(target: Target, _: Config, today: date) -> _Lines:
     if target.backup_on is not None and target.backup_on > today:
         yield "backup_on", "lies in the future"
@@ -87,7 +98,7 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
             yield "retained", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
 
 
-_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _dates, beside)
+_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _pace, _dates, beside)
 
 
 def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> _Lines:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 SPACING = 0.012  # seconds between two first probes: about what a few TLS handshakes cost one core
 JITTER = 0.1  # a gap between two starts is this much shorter or longer than the interval, at most
 LOOK_UP_SECONDS = 3600.0  # between two look-ups of when a credential ends, at Microsoft Graph or in a Key Vault
+ALERTED_SECONDS = 300.0  # the longest interval for which the shipped alerts keep what they promise (see docs/alerts.md)
 FEWEST_SLOTS = 64
 MARGIN = 1.25  # starts are random, so more probes than the mean are sometimes in flight
 

@@ -10,6 +10,7 @@ import pytest
 from alerts import slo
 from alerts.slo import FALSE_PER_YEAR, FAST, INTERVALS, RANDOM, SLOW, TARGETS, YEAR
 from alerts.values import DURATIONS, RATIOS, placeholders
+from exporter.core import pace
 
 BURNS = (*FAST, *SLOW)
 every_burn = pytest.mark.parametrize("burn", BURNS, ids=lambda burn: f"{burn.rate:g}")
@@ -131,3 +132,7 @@ def test_the_rules_ask_for_the_computed_numbers():
     assert (words["SLOW_1_FAILURES"], words["SLOW_2_FAILURES"]) == ("8.5", "16.5")
     assert (words["SPIKE_FAILURES"], words["THROTTLED_FAILURES"]) == ("4.5", "3.5")
     assert (words["FAST_1_RATIO"], words["SLOW_2_RATIO"]) == ("0.072", "0.005")
+
+
+def test_check_warns_of_every_interval_for_which_the_arithmetic_is_not_made():
+    assert max(slo.INTERVALS) == pace.ALERTED_SECONDS

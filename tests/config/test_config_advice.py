@@ -233,3 +233,15 @@ def test_a_pattern_that_nothing_matches_yet(warnings):
     assert warnings(f"{QUIET}include: [targets.d/*.yml]\n{MANAGED}targets: [{TARGET}]\n") == [
         "ekm.yml:2:11: include[0]: no file has such a name"
     ]
+
+
+def test_a_target_that_is_probed_too_seldom_for_the_alerts_is_warned_of(tmp_path):
+    text = "global: {{interval: {}, connector_generation: classic}}\ncredentials: {{c: {{type: managed_identity}}}}\n"
+    target = "targets: [{name: a, vault: contoso, key: K/1, credential: c}]\n"
+    said = {}
+    for interval in ("5m", "6m"):
+        path = tmp_path / "ekm.yml"
+        path.write_text(text.format(interval) + target)
+        said[interval] = [warning.what for warning in load(path).warnings if "alerts" in warning.what]
+    assert said["5m"] == []
+    assert "a fault pages after 24m" in said["6m"][0]
