@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from exporter.beside import Plan, plans
 from exporter.config.keeper import SecretKeeper
@@ -37,6 +37,8 @@ from exporter.probe import Grant, Order, run_probe
 from exporter.probe import Ports as ProbePorts
 from exporter.threads import DaemonPool
 from exporter.tokens import TokenDesk
+
+T = TypeVar("T")
 
 _THREADS: Final = 24
 _LOOKED_AT: Final = (Beside.RETAINED, Beside.NEWEST)
@@ -100,29 +102,32 @@ class Examination:
     async def observe(self) -> Observed:
         """Everything, in at most some three of the target's timeouts. Raises PoolBusy for a shortage of our own."""
         target, heard = self._target, _Heard()
-        report, vault, secret = await asyncio.gather(
-            self._probe(self._order(target, self._credential), heard), self._visit(target.vault, "/healthstatus"), self._secret()
-        )
-        entra, listing, looks, ends = await asyncio.gather(
-            self._entra(heard.challenge), self._list(heard.token), self._looks(report), self._look_up(self._credential.name, target.name)
-        )  # fmt: skip
+        probe = _started(self._probe(self._order(target, self._credential), heard))
+        vault = _started(self._visit(target.vault, "/healthstatus"))
+        secret = _started(self._secret())
+        await _all(probe, vault, secret)
+        entra = _started(self._entra(heard.challenge))
+        listing = _started(self._list(heard.token))
+        looks = _started(self._looks(probe.result()))
+        ends = _started(self._look_up(self._credential.name, target.name))
+        await _all(entra, listing, looks, ends)
         claims = read_claims(heard.token) if heard.token is not None else None
         return Observed(
             target=target,
             credential=self._credential,
             module=self._module,
             now=self._clock.time(),
-            vault=vault,
-            entra=entra,
-            report=report,
-            secret=secret,
+            vault=vault.result(),
+            entra=entra.result(),
+            report=probe.result(),
+            secret=secret.result(),
             challenge=heard.challenge,
             granted=heard.token is not None,
             claims=claims,
-            listing=listing,
-            looks=looks,
-            ends=ends,
-            revocation=await self._revocation(vault, entra),
+            listing=listing.result(),
+            looks=looks.result(),
+            ends=ends.result(),
+            revocation=await self._revocation(vault.result(), entra.result()),
         )
 
     def _order(self, target: Target, credential: Credential) -> Order:
@@ -237,6 +242,21 @@ class Examination:
         urls = {host_of(url): url for certificate in shown for url in certificate.revocation}
         problems = await asyncio.gather(*(problem_with(self._network, url, deadline=self._deadline()) for url in urls.values()))
         return tuple(Revocation(host=host, problem=problem) for host, problem in zip(urls, problems, strict=True))
+
+
+def _started(work: Awaitable[T]) -> asyncio.Future[T]:
+    return asyncio.ensure_future(work)
+
+
+async def _all(*tasks: asyncio.Future[Any]) -> None:
+    """Waits for all; where one raises, the others are ended before that goes on."""
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _trusted(facts: Facts) -> bool:

@@ -7,6 +7,7 @@ Not for: reading revocation lists.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
     except SecretUnreadableError:
         return "the proxy's password cannot be read"
     except OSError as error:
-        return (error.strerror or type(error).__name__).lower()
+        return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
     if status is None:
         return "the answer is no HTTP"
     refused = proxy is not None and (status in _PROXY_REFUSES or status >= 500)
@@ -68,8 +69,9 @@ async def _through(network: Network, proxy: Proxy, url: str) -> int | None:
     parts = urlsplit(proxy.url)
     secure = parts.scheme == "https"
     context = await network.pool.run(make_context, network.module.ca_file) if secure else None
+    headers = await network.proxy_headers()
     streams = await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80), ssl=context)
-    return await _head(*streams, url, host_of(url), await network.proxy_headers())
+    return await _head(*streams, url, host_of(url), headers)
 
 
 async def _head(

@@ -16,7 +16,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """None where the token does not say."""
+    """None where the token does not say. Printable and short."""
 
     audience: str | None = None
     tenant: str | None = None
@@ -38,4 +38,4 @@ def read_claims(token: str) -> Claims | None:
 
 def _text(said: dict[str, Any], name: str) -> str | None:
     value = said.get(name)
-    return value if isinstance(value, str) and len(value) <= _LONGEST else None
+    return value if isinstance(value, str) and len(value) <= _LONGEST and value.isprintable() else None
