@@ -56,7 +56,7 @@ class Recorder:
                 while not (found := next(filter(good, self.arrived), None)):
                     await self.news.wait()
         except TimeoutError:
-            pytest.fail(f"nothing of the kind arrived, only {self.arrived}")
+            pytest.fail(f"nothing of the kind arrived in {seconds:.0f} s, only {[str(each)[:300] for each in self.arrived[-8:]]}")
         return found
 
     async def webhook(self, request: web.Request) -> web.Response:

@@ -53,6 +53,10 @@ CONDITIONS = (
         "EkmVaultHostNameGone", ("3900",),
     ),
     Condition(
+        "tls", "the vault's TLS certificate has ended", {"vault": "tls", "fault": "tls_expired"},
+        "EkmVaultSideNotReady", ("3008", "3106", "tls_expired"),
+    ),
+    Condition(
         "deleted", "the key is deleted and can be recovered", {"vault": "deleted", "fault": "key_soft_deleted"},
         "EkmKeySoftDeleted", ("purged",),
     ),
@@ -62,7 +66,7 @@ ENTRA = {"authority": "login.microsoftonline.com", "fault": "html_unavailable"}
 HEALTHY = tuple(f"healthy-{number}" for number in range(5))
 
 
-def configuration(folder, *, names=(*(one.name for one in CONDITIONS), *HEALTHY), interval="1s", timeout="450ms"):
+def configuration(folder, *, names=(*(one.name for one in CONDITIONS), *HEALTHY), interval="2s", timeout="950ms"):
     """A target for each name, with a credential, an environment and a SQL Server of its own. Writes the secrets."""
     own = {one.name: one.credential for one in CONDITIONS}
     for name in names:

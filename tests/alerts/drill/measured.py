@@ -17,7 +17,7 @@ HEAD = """\
 
 Measured, not computed: a simulator, this exporter, a real Prometheus with the shipped rules, a real Alertmanager with the shipped
 example, and a stand-in for PagerDuty that writes down what it is told. All durations of rules and of Alertmanager were divided by
-{scale}: a probe that is made every 60 seconds was made every second, a scrape came every half second instead of every 30. The times
+{scale}: a probe that is made every 60 seconds was made every other second, a scrape came every second instead of every 30. The times
 below are multiplied by {scale} again, so they are those of an installation with one probe a minute; what a probe, a scrape and an
 evaluation themselves take is multiplied with them, which makes them too long rather than too short. `./dev drill` measures again.
 
@@ -36,10 +36,13 @@ The page about a permission that was taken away, as PagerDuty gets it:
 """
 
 
+_OF_THE_EXPORTER = ("EkmEntraUnavailable", "EkmEgressDown", "EkmExporterDown")
+
+
 def add(broken, alert, paged, resolved):
-    """Seconds of the drill."""
+    """Seconds of the drill; `resolved` is None for what was not healed."""
     known = _known()
-    known["rows"][broken] = {"alert": alert, "paged": paged * SCALE, "resolved": resolved * SCALE}
+    known["rows"][broken] = {"alert": alert, "paged": paged * SCALE, "resolved": None if resolved is None else resolved * SCALE}
     _keep(known)
 
 
@@ -58,7 +61,7 @@ def _keep(known):
 
 def page(known):
     rows = "\n".join(
-        f"| {broken} | {row['alert']} | {'platform' if row['alert'] == 'EkmEntraUnavailable' else 'team'} "
+        f"| {broken} | {row['alert']} | {'platform' if row['alert'] in _OF_THE_EXPORTER else 'team'} "
         f"| {_minutes(row['paged'])} | {_minutes(row['resolved'])} |"
         for broken, row in known["rows"].items()
     )
@@ -67,6 +70,8 @@ def page(known):
 
 
 def _minutes(seconds):
+    if seconds is None:
+        return ""
     return f"{int(seconds // 60)} min {int(seconds % 60):02} s"
 
 

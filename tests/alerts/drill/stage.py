@@ -1,6 +1,6 @@
 """Everything for real, but for Azure: simulator, exporter, Prometheus, Alertmanager, and people who write down what they are told.
 
-All durations of rules and of Alertmanager are divided by `SCALE`, and a probe that would be made every minute is made every second.
+All durations of rules and of Alertmanager are divided by `SCALE`, and a probe that would be made every minute is made every two seconds.
 """
 
 import asyncio
@@ -16,10 +16,11 @@ import yaml
 from alerts import build
 from tests.alerts.alertmanager.rendering import World, written
 from tests.alerts.alertmanager.server import Alertmanager, listening
+from tests.process.conftest import Running
 from tests.prometheus.servers import Prometheus, answered, free_port, running
 
-SCALE = 60
-SCRAPE_MILLISECONDS = 500  # 30 s, divided
+SCALE = 30
+SCRAPE_MILLISECONDS = 1000  # 30 s, divided
 _GROUP_WAIT = 30 / SCALE
 
 _PROMETHEUS = """\
@@ -34,6 +35,7 @@ scrape_configs: [{{job_name: ekm, static_configs: [{{targets: ["{exporter}"]}}]}
 class Stage:
     management: str
     exporter: str
+    process: Running
     prometheus: Prometheus
     alertmanager: Alertmanager
 
@@ -45,6 +47,15 @@ class Stage:
             began = time.monotonic()
             if fault["fault"] == "unresolvable":
                 await self._reload(session)
+        return began
+
+    async def break_every_name(self, names):
+        """No vault's name and no Entra host's resolves any more."""
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            for place in (*({"vault": name} for name in names), {"authority": "login.microsoftonline.com"}):
+                await session.post(f"{self.management}/sim/fault", json={**place, "fault": "unresolvable"})
+            began = time.monotonic()
+            await self._reload(session)
         return began
 
     async def heal(self):
@@ -60,7 +71,7 @@ class Stage:
         """What PagerDuty has been told."""
         return [each.body for each in self.alertmanager.told.arrived if _page(each, action)]
 
-    async def page(self, alert, *, env=None, action="trigger", seconds=60):
+    async def page(self, alert, *, env=None, action="trigger", seconds=90):
         """The page about an alert (of one environment), and when it arrived."""
         found = await self.alertmanager.told.first(
             lambda each: _page(each, action) and _about(each.body, alert, env), seconds=seconds
@@ -103,7 +114,7 @@ async def set_up(folder, command, configuration):
         await prometheus.eventually("ekm_probe_success == 1", bool)
         await prometheus.eventually('ALERTS{severity="critical"}', lambda firing: not firing)
         await stack.enter_async_context(_alertmanager(place, alertmanager.url, World(http, smtp)))
-        yield Stage(management, url, prometheus, alertmanager)
+        yield Stage(management, url, exporter, prometheus, alertmanager)
 
 
 def _alertmanager(place, url, world):
@@ -131,7 +142,7 @@ def _prometheus(folder, url, alertmanager, exporter):
         f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address={url.removeprefix('http://')}",
         # the least that Prometheus allows: an alert that ends is sent again at once
-        "--rules.alert.resend-delay=250ms",
+        "--rules.alert.resend-delay=500ms",
     )
 
 

@@ -7,14 +7,14 @@ import time
 import pytest
 
 from tests.alerts.drill import measured
-from tests.alerts.drill.conditions import CONDITIONS, ENTRA, configuration
+from tests.alerts.drill.conditions import CONDITIONS, ENTRA, HEALTHY, configuration
 from tests.alerts.drill.stage import SCALE, set_up
 
 pytestmark = pytest.mark.real
 
 HOUR = 3600 / SCALE
 MANY = tuple(f"target-{number:02}" for number in range(30))
-EVERY = 2  # seconds between two probes of each of the many
+EVERY = 3  # seconds between two probes of each of the many
 RANDOM = 0.01  # of the probes fail by chance: ten times what the rules are made to bear
 # Faults that come and go: a lost packet, a busy vault, a service that fails for a moment.
 PASSING = ("reset", "vault_throttled", "vault_unavailable", "closed")
@@ -24,7 +24,7 @@ async def test_each_condition_pages_says_what_is_wrong_and_ends(stage):
     began = {one.name: await stage.break_(**one.fault) for one in CONDITIONS}
     pages = await asyncio.gather(*(stage.page(one.alert, env=one.name) for one in CONDITIONS))
     for one, (page, _) in zip(CONDITIONS, pages, strict=True):
-        assert [word for word in (one.name, one.sql_server, *one.says) if word not in str(page)] == [], page
+        assert [word for word in (one.name, one.sql_server, *one.says) if word not in str(page)] == [], str(page)
     await stage.nothing_more_is_on_its_way()
     assert {_about(page) for page in stage.pages()} == {(one.alert, one.name) for one in CONDITIONS}
     await stage.heal()
@@ -46,9 +46,28 @@ async def test_when_entra_is_gone_one_page_names_it_and_none_a_vault(stage):
     measured.add("Entra gives no tokens to anybody", "EkmEntraUnavailable", paged - began, resolved - healed)
 
 
+async def test_when_no_name_resolves_one_page_says_that_this_host_has_no_way_out(stage):
+    names = [one.name for one in CONDITIONS] + list(HEALTHY)
+    began = await stage.break_every_name(names)
+    _, paged = await stage.page("EkmEgressDown")
+    await stage.nothing_more_is_on_its_way()
+    assert {_about(page) for page in stage.pages()} == {("EkmEgressDown", "")}
+    await stage.heal()
+    healed = time.monotonic()
+    _, resolved = await stage.page("EkmEgressDown", action="resolve")
+    measured.add("no host name resolves on the exporter's host", "EkmEgressDown", paged - began, resolved - healed)
+
+
+async def test_an_exporter_that_is_killed_is_missed(stage):
+    stage.process.process.kill()
+    began = time.monotonic()
+    _, paged = await stage.page("EkmExporterDown")
+    measured.add("the exporter is killed", "EkmExporterDown", paged - began, None)
+
+
 async def test_an_hour_of_healthy_life_with_random_failures_pages_nobody(command, tmp_path):
     draw = random.Random(3011)  # noqa: S311 - chance that can be repeated
-    async with set_up(tmp_path, command, configuration(tmp_path, names=MANY, interval=f"{EVERY}s", timeout="900ms")) as stage:
+    async with set_up(tmp_path, command, configuration(tmp_path, names=MANY, interval=f"{EVERY}s", timeout="1400ms")) as stage:
         ends, failures = time.monotonic() + HOUR, 0
         while time.monotonic() < ends:
             await asyncio.sleep(draw.expovariate(RANDOM * len(MANY) / EVERY))
