@@ -28,7 +28,7 @@ def table_of_servers() -> table.Panel:
         "These SQL Servers would not open their databases after a restart",
         says,
         panels.rows(promql.with_runbook(promql.first_sentence(f"{why}{lasting}", "summary"))),
-        size=(24, 14),
+        size=(24, 15),
         empty="No SQL Server is known to be in danger.",
     )
     names = {

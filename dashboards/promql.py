@@ -119,9 +119,12 @@ def with_runbook(expression: str) -> str:
 
 
 # When the first of a target's key and credential ends, and a deleted key is purged.
+# What was looked up counts for more than what somebody once wrote down.
+_LOOKED_UP, _DECLARED = 'source!="declared"', 'source="declared"'
 _CREDENTIAL_ENDS: Final = (
-    f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () "
-    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds')})"
+    f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () ("
+    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _LOOKED_UP)}) or on (credential) "
+    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _DECLARED)}))"
 )
 NEXT_END: Final = " or ".join(
     (

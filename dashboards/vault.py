@@ -122,12 +122,13 @@ def _with_limits(panel: timeseries.Panel) -> timeseries.Panel:
 def _round_trip() -> list[panels.Panel]:
     spent = f"rate({series('ekm_step_duration_seconds_sum', _STEPS, '$__rate_interval')})"
     made = f"rate({series('ekm_step_duration_seconds_count', _STEPS, '$__rate_interval')})"
+    # ">= 0" below: a step that was not made has no mean, and what is no number would hide the areas upon it.
     phases = f"sum by (phase) (max by (target, step, phase) ({series('ekm_step_phase_duration_seconds', _STEPS)}))"
     return [
         panels.stacked(
             "Steps of the round trip",
             "Mean duration of each step, upon each other: what a whole round trip takes. Failed steps are included.",
-            over_time(f"sum by (step) ({spent}) / sum by (step) ({made})", "{{step}}"),
+            over_time(f"sum by (step) ({spent}) / sum by (step) ({made}) >= 0", "{{step}}"),
         ),
         panels.stacked(
             "Phases of the chosen steps",

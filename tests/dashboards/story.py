@@ -53,11 +53,11 @@ class Trouble:
 
 
 def _forbidden(code: int = 3077, reason: Reason = Reason.FORBIDDEN_POLICY) -> Callable[[], StepResult]:
-    return lambda: failed(Step.UNWRAP_KEY, code, reason, status=403)
+    return lambda: failed(Step.UNWRAP_KEY, code, reason, status=403, phase_reached=Phase.TRANSFER)
 
 
 def _too_many(code: int = 3011) -> Callable[[], StepResult]:
-    return lambda: throttled(Step.GET_KEY, code, retry_after_seconds=5.0)
+    return lambda: throttled(Step.GET_KEY, code, retry_after_seconds=5.0, phase_reached=Phase.TRANSFER)
 
 
 def _gone() -> StepResult:
@@ -65,7 +65,7 @@ def _gone() -> StepResult:
 
 
 def _deleted() -> StepResult:
-    return failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)
+    return failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404, phase_reached=Phase.TRANSFER)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Life:
 _WAVES = tuple(Trouble(start, start + 4, _too_many()) for start in range(20, MINUTES, 16))
 ESTATE = (
     Life("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
-         (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED)),), more={"credential": "sql-payroll"}),
+         (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
     Life("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
          (Trouble(104, MINUTES, _forbidden()),)),
     Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, 0.09),
@@ -201,7 +201,7 @@ class Exporter:
             shares = (0.1, 0.2, 0.3, 0.35, 0.05) if connects else (0.0, 0.0, 0.0, 0.95, 0.05)
             phases = {phase: seconds * share for phase, share in zip(Phase, shares, strict=True) if share}
             facts = shown if step is Step.CHALLENGE else {}
-            made.append(ok(step, duration=seconds, phases=phases, **facts))
+            made.append(ok(step, duration=seconds, phases=phases, phase_reached=Phase.TRANSFER, **facts))
         return made
 
     def _look_beside(self, target, standing: Standing, at: float) -> None:

@@ -34,7 +34,7 @@ try {
   await view.waitForTimeout(2500); // panels that come into view are drawn now
   await view.screenshot({ path: out });
   const text = await view.evaluate(() => document.body.innerText);
-  process.stdout.write(JSON.stringify({ title: await view.title(), height, text, said: said.slice(0, 8) }));
+  process.stdout.write(JSON.stringify({ title: await view.title(), text, said: said.slice(0, 8) }));
 } finally {
   await browser.close();
   server.close();
