@@ -60,7 +60,3 @@ class CheckResult:
     code: int | None = None
     detail: str = ""
     fix: tuple[str, ...] = ()
-
-    @property
-    def fine(self) -> bool:
-        return self.outcome is not Verdict.FAIL
