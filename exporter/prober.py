@@ -43,6 +43,7 @@ class LoopClock:
 class _RoundTrip:
     """The last wrap and unwrap of one target: when (loop time), whether both went well, whether the bytes came back."""
 
+    about: tuple[object, ...]  # what it proves something of; see `_about`
     at: float
     passed: bool
     unwrapped: bool
@@ -96,16 +97,16 @@ class Prober:
         None where the probe could not be made for a reason of our own, which says nothing about the vault.
         """
         module = self._config.modules[target.module]
-        last = self._round_trips.get(target.name)
+        order = self._order(target, module, self._credential(target))
+        last = self._last_round_trip(order)
         due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
-        order = self._order(target, module, self._config.credentials[target.credential])
         order = replace(order, round_trip=due, last_unwrapped=last.unwrapped if last else None)
         report = await self._make(order)
         if not due and last is not None and report is not None and _differs(report, last):
             # The key is not as it was when it last unwrapped: what was shown then need not be so now.
             due, report = True, await self._make(replace(order, round_trip=True))
         if due and report is not None:
-            self._remember_round_trip(report)
+            self._remember_round_trip(order, report)
         return report
 
     async def requested(
@@ -197,13 +198,23 @@ class Prober:
         except KeyError:
             return self._before.of(module)
 
-    def _remember_round_trip(self, report: ProbeReport) -> None:
+    def _last_round_trip(self, order: Order) -> _RoundTrip | None:
+        """None, too, where a reload has since named another key, credential or way."""
+        last = self._round_trips.get(order.target.name)
+        return last if last is not None and last.about == _about(order) else None
+
+    def _remember_round_trip(self, order: Order, report: ProbeReport) -> None:
         outcomes = {result.step: result.outcome for result in report.steps}
         if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
             unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
             passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
             enabled = None if report.key is None else report.key.enabled
-            self._round_trips[report.target] = _RoundTrip(self._clock.monotonic(), passed, unwrapped, enabled)
+            self._round_trips[report.target] = _RoundTrip(_about(order), self._clock.monotonic(), passed, unwrapped, enabled)
+
+
+def _about(order: Order) -> tuple[object, ...]:
+    """That an unwrap went well says nothing of another key version, identity or way."""
+    return order.target.vault, order.target.key, order.credential, order.module
 
 
 def _differs(report: ProbeReport, last: _RoundTrip) -> bool:

@@ -10,7 +10,7 @@ from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
 from exporter.simulator import Simulator
 from tests.beside import site
-from tests.beside.samples import plain
+from tests.beside.samples import OLD, plain
 
 
 @pytest.fixture
@@ -87,6 +87,23 @@ async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_onc
     )  # fmt: skip
     assert [report.readiness.ready for report in reports] == [True, False]
     assert (asked["challenge"], asked["unwrapKey"]) == (3, 2)
+
+
+@pytest.mark.parametrize("changed", [{"key_version": OLD}, {"credential": "staged"}], ids=["version", "credential"])
+async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version_or_credential(simulator, tmp_path, changed):
+    target = plain()
+    config = site.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
+    after = replace(target, **changed)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    try:
+        before = await prober.scheduled(target)
+        simulator.apply("unwrap_forbidden", vault=site.PRIMARY)
+        prober.reconfigure(replace(config, targets={after.name: after}))
+        report = await prober.scheduled(after)
+    finally:
+        await prober.aclose()
+    assert (before.readiness.ready, report.readiness.ready) == (True, False)
 
 
 async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):
