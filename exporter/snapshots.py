@@ -26,6 +26,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
     return {
         "vault": record.target.vault,
         "key": record.target.key,
+        "recovery_vault": record.target.recovery_vault,
         "last_success_at": record.last_success_at,
         "verdict": None if verdict is None else {"ready": verdict.ready, "why": verdict.why, "at": record.verdict_at},
         "key_facts": None if record.key is None else _of_key(record.key),
@@ -55,6 +56,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         certificates = {_text(endpoint): _certificate(shown) for endpoint, shown in document["certificates"].items()}
         same_vault = document["vault"] == record.target.vault
         same_key = same_vault and document["key"] == record.target.key
+        same_recovery = same_key and _text_or_none(document["recovery_vault"]) == record.target.recovery_vault
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DamagedError(f"is damaged ({type(error).__name__})") from None
     if same_vault:
@@ -63,8 +65,10 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.certificates.update(certificates)
     if same_key:
         record.key = key
-        record.newest_version, record.proof_at, record.purge_at = newest_version, proof_at, purge_at
+        record.newest_version, record.purge_at = newest_version, purge_at
         record.verdict, record.verdict_at = verdict
+    if same_recovery:
+        record.proof_at = proof_at
 
 
 _YEAR_10000 = 253402300800

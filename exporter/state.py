@@ -81,6 +81,23 @@ class TargetRecord:
         if look.what is Beside.RECOVERY and look.usable:
             self.proof_at = look.at
 
+    def retarget(self, target: Target) -> None:
+        """The configuration names something else for the same vault: what was said of what it named before is given up."""
+        if self.target.key != target.key:
+            self.key = self.newest_version = self.purge_at = None
+        if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
+            self.proof_at = None
+        if self._judged(self.target) != self._judged(target):
+            self.verdict = self.verdict_at = None
+            if self.last is not None:
+                self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
+        self.target = target
+
+    @staticmethod
+    def _judged(target: Target) -> tuple[str, ...]:
+        """What a verdict is about."""
+        return target.key, target.credential, target.module
+
     @property
     def rotation_pending(self) -> bool | None:
         """Whether there is a newer version than the pinned one; None where nothing is pinned or the newest is not known."""
@@ -133,10 +150,8 @@ class State:
         record = self._records.get(target.name)
         if record is None or record.target.vault != target.vault:
             record = self._records[target.name] = TargetRecord(target, History(self._limit))
-        elif record.target.key != target.key:
-            record.key = record.verdict = record.verdict_at = None
-            record.newest_version = record.proof_at = record.purge_at = None
-        record.target = target
+        elif record.target != target:
+            record.retarget(target)
         return record
 
     def looked(self, target: Target, look: Look) -> TargetRecord:

@@ -22,7 +22,7 @@ WHY: Mapping[str, str] = {
     "not_tested": "the last probe did not get as far as the unwrap",
     "exporter_fault": "the exporter itself failed, or cannot read its copy of the secret, which says nothing of the vault",
     "stale": "the last probe is older than three intervals",
-    "no_probe_yet": "no probe has finished yet",
+    "no_probe_yet": "no probe has finished yet with what is configured now",
 }
 # What no probe from outside can test; named wherever a verdict is.
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"

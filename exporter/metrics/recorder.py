@@ -155,7 +155,7 @@ class Recorder(Instruments):
         self._show_budgets(self._budgets.sweep(now))
 
     def recall(self, name: str, before: Standing) -> None:
-        """What was known of an added target before a restart."""
+        """What was known of an added target before a restart, or is still known after a reload."""
         kept = self._kept[name]
         kept.standing = before
         kept.known.recall(before.vault, before.tenant, before.certificates.get(endpoint_of(kept.target.vault)))
@@ -164,6 +164,8 @@ class Recorder(Instruments):
         self._show_known(kept, before.key)
         values = gauges.of_standing(before) | of_looks(kept.target, before, before.last)
         self._show_target(kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Memory.KNOWN})
+        if before.last is not None and before.last.readiness.ready is None:
+            self.drop_verdict(name)
 
     def drop_verdict(self, name: str) -> None:
         """The last probe is too old to say anything now."""

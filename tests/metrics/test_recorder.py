@@ -184,6 +184,14 @@ def test_a_stale_verdict_goes_and_the_rest_of_the_picture_stays():
     assert shown(recorder, "ekm_probe_success") == {(): 1}
 
 
+def test_a_verdict_that_a_reload_has_taken_back_goes():
+    recorder = after(a_report(ready=True))
+    recorder.recall("t", Standing(last=a_report(ready=None)))
+
+    assert shown(recorder, "ekm_vault_side_ready") == {}
+    assert shown(recorder, "ekm_probe_success") == {(): 1}
+
+
 def test_what_is_remembered_over_probes_is_shown_as_told():
     recorder = after(
         a_report(),

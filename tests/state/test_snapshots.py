@@ -73,6 +73,11 @@ def test_what_was_learned_of_another_vault_is_not_said_of_this_one():
     assert after == TargetRecord(a_target(vault="other.vault.azure.net"), after.history)
 
 
+def test_a_proof_in_another_recovery_vault_is_not_said_of_this_one():
+    after = revived(snapshot(a_lived_record()), a_target(recovery_vault="dr.vault.azure.net"))
+    assert (after.key, after.proof_at) == (KEY, None)
+
+
 def test_no_more_failures_are_taken_over_than_are_kept():
     document = snapshot(a_lived_record())
     assert len(revived(document | {"failures": document["failures"] * 50}).last_failures) == 10

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.core.beside import Beside, Look
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.state import State, readiness_at
@@ -81,6 +82,28 @@ def test_what_was_known_of_another_key_or_vault_under_the_same_name_is_given_up(
     assert (record.key, record.probes) == (None, 1)
     record = state.expect(a_target(vault="other.vault.azure.net"))
     assert (record.probes, list(record.history)) == (0, [])
+
+
+def test_a_proof_in_another_recovery_vault_is_given_up_and_what_is_known_of_the_key_stays(state):
+    state.record(a_target(recovery_vault="dr"), a_report(key=KEY))
+    look = Look(what=Beside.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY)
+    assert state.looked(a_target(recovery_vault="dr"), look).proof_at == 3.0
+    record = state.expect(a_target(recovery_vault="dr2"))
+    assert (record.key, record.proof_at) == (KEY, None)
+
+
+@pytest.mark.parametrize("changed", [{"key_version": "1" * 32}, {"credential": "other"}, {"module": "canary"}])
+def test_a_verdict_on_what_is_no_longer_configured_is_given_up_and_the_probe_stays(state, changed):
+    state.record(a_target(), a_report(at=1000.0))
+    record = state.expect(a_target(**changed))
+    assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
+    assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
+
+
+def test_a_verdict_outlives_a_change_of_what_it_is_not_about(state):
+    state.record(a_target(), a_report(at=1000.0))
+    record = state.expect(a_target(labels={"team": "dba"}, interval=30.0))
+    assert readiness_at(record.target, record.last, 1001.0).ready is True
 
 
 def test_a_forgotten_target_is_unknown(state):
