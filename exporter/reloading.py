@@ -13,11 +13,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from exporter.config import Loaded, load
-from exporter.config.assemble import probing_credentials
+from exporter.config.assemble import credentials_in_use
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Config, Target
 from exporter.logs import fields
@@ -133,7 +134,8 @@ def changes(before: Config, after: Config) -> set[str]:
 def _said_of(config: Config, target: Target | None) -> tuple[object, ...] | None:
     if target is None:
         return None
-    credentials = tuple(config.credentials[name] for name in sorted(probing_credentials(target)))
+    in_use = credentials_in_use(replace(config, targets={target.name: target}))
+    credentials = tuple(config.credentials[name] for name in sorted(in_use))
     return target, config.modules[target.module], credentials, config.settings.vantage
 
 

@@ -114,7 +114,7 @@ class ExpiryDesk:
             old = before.get(name)
             if old is not None and old.watch == file.watch:
                 self._files[name] = old
-            elif file.known:
+            else:
                 self._take_over(old, file)
                 self._plan(file)
         if self._started:

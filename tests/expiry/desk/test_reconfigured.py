@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from exporter.core.expiry import Source
-from tests.expiry.samples import END, Sources, a_config, a_desk, by_graph, now
+from tests.expiry.samples import END, Sources, a_config, a_credential, a_desk, by_graph, now
 
 OTHER = "99999999-7777-8888-9999-000000000000"
 
@@ -39,6 +39,12 @@ async def test_a_credential_of_the_same_application_keeps_its_dates_and_is_looke
 async def test_what_was_known_of_another_application_is_forgotten(desk, ears):
     await desk.reconfigure(a_config(by_graph(client_id=OTHER)), Sources())
     assert desk.ends_of("sql")[0].expires_at is None
+    assert ears.forgotten == [("sql", Source.GRAPH)]
+
+
+async def test_what_a_source_said_that_is_no_longer_asked_is_forgotten(desk, ears):
+    await desk.reconfigure(a_config(a_credential("sql")), Sources())
+    assert desk.ends_of("sql") == ()
     assert ears.forgotten == [("sql", Source.GRAPH)]
 
 
