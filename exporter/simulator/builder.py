@@ -93,7 +93,7 @@ class _Site:
 class _Builder:
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._invented_tenant = str(uuid4())
+        self._tenant = _common_tenant(config)
         self._host_identity: str | None = None  # invented, where a credential is the host's own identity
         self._workload_identity: str | None = None  # the same for the pod's
         self._sites: dict[str, _Site] = {}
@@ -153,7 +153,7 @@ class _Builder:
         return self._materials.setdefault((key_name, version), len(self._materials))
 
     def _tenant_of(self, credential: Credential) -> str:
-        return (self._meant(credential).tenant_id or self._invented_tenant).lower()
+        return (self._meant(credential).tenant_id or self._tenant).lower()
 
     def _meant(self, credential: Credential) -> Credential:
         """Whom a credential signs in as: the default chain comes to the pod's identity before the host's."""
@@ -223,3 +223,9 @@ def written_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, .
     if credential.client_id is None:
         return None
     return credential.client_id.lower(), () if text is None else (ClientSecret(value=text),)
+
+
+def _common_tenant(config: Config) -> str:
+    """Where whoever names no tenant is at home: with all the others if these name one alone, else in an invented one."""
+    named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
+    return named.pop() if len(named) == 1 else str(uuid4())

@@ -1,4 +1,5 @@
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -36,6 +37,9 @@ targets:
 """
 
 
+ONE, OTHER = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
+
+
 @pytest.fixture
 def written(tmp_path):
     (tmp_path / "main.yml").write_text(MAIN)
@@ -70,12 +74,20 @@ async def test_every_vault_key_version_and_secret_of_a_configuration_is_served(r
         assert newest.json["key"]["kid"].endswith("/0123456789abcdef0123456789abcdef")
 
 
-async def test_a_connector_secret_is_split_and_its_tenant_invented(running):
+async def test_a_connector_secret_is_split_and_its_tenant_is_the_one_that_the_others_name(running):
     async with Client(running) as client:
         challenge = (await client.challenge("contoso-two.vault.azure.net")).headers["WWW-Authenticate"]
         tenant = challenge.partition("login.microsoftonline.com/")[2].partition('"')[0]
+        assert tenant == ONE
         token = await client.token(tenant=tenant, client="c7a1f0e8-d29b-4c56-a3e4-7d8b1f60925e", secret="marked-typed")
         assert (await client.get(token, vault="contoso-two.vault.azure.net", path="/keys/OtherKey")).status == 200
+
+
+@pytest.mark.parametrize("named", [(), (ONE, OTHER)], ids=["none", "two"])
+def test_a_tenant_is_invented_where_the_others_name_none_or_several(written, named):
+    tenants = dict(zip(("by-id", "staged"), named, strict=False))
+    credentials = {name: replace(one, tenant_id=tenants.get(name)) for name, one in written.credentials.items()}
+    assert estate_of(replace(written, credentials=credentials)).vaults["contoso-two.vault.azure.net"].tenant_id not in named
 
 
 async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
