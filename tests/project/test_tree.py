@@ -18,6 +18,8 @@ LONG_FUNCTIONS = {
     "exporter/keyvault/entra.py:fetch_token": "one request from its parts to its outcome; its closure belongs to it",
 }
 
+PICTURES = {".png"}  # have no text
+
 NO_PLACE_ON_A_MACHINE = re.compile(r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work)/")
 NO_PACKAGE_SERVER = re.compile(r"(?:pypi|pythonhosted|deb\.debian|registry\.npmjs|docker)\.(?:org|io|com)\b")
 NOTHING_LEFT_OPEN = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|NotImplemented" r"Error)\b")
@@ -26,7 +28,8 @@ NOTHING_SKIPPED = re.compile(r"pytest\.(?:mark\.)?(?:sk" r"ip|xf" r"ail)|importo
 
 def texts(files):
     for path in files:
-        yield path, path.read_text(encoding="utf-8")
+        if path.suffix not in PICTURES:
+            yield path, path.read_text(encoding="utf-8")
 
 
 def found(root, files, pattern):
