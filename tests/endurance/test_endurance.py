@@ -58,7 +58,9 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
         after = await at_rest(process.pid, REST_SECONDS)
         every, healthy = sums(await fleet.metrics())
     assert count + len(STANDING) == len(SIMULATED)
-    assert (after.sockets, after.descriptors) == (before.sockets, before.descriptors)
+    # A connection of ours that has been idle for long is cut meanwhile.
+    assert after.sockets <= before.sockets
+    assert after.descriptors <= before.descriptors
     assert after.threads <= before.threads + THREADS_BY_CHANCE
     assert after.memory <= before.memory * MEMORY, (before, after)
     assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
