@@ -20,19 +20,25 @@ _SLACK_SECONDS = 5.0
 WRITE_SECONDS = 30.0
 # Request line, header and body of one request.
 MOST_BYTES = 32 * 1024
-MOST_CONNECTIONS = 512
-MOST_OF_ONE_ADDRESS = 128
+# At once: of all clients, of those that wait for or send a request, and of these from one address. A connection that is being
+# answered counts towards the first alone: a Prometheus that scrapes `/probe` for thousands of targets may have hundreds.
+MOST_CONNECTIONS = 2048
+MOST_WAITING = 128  # half a megabyte each where TLS is spoken
+MOST_WAITING_OF_ONE_ADDRESS = 64
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
+Speak = Callable[[], asyncio.Protocol]
 Vet = Callable[[asyncio.Transport], bool]
 
 
 class Connection(asyncio.Protocol):
     """Stands between a transport and the protocol that speaks HTTP on it, and keeps the time."""
 
-    def __init__(self, inner: asyncio.Protocol, *, address: str, vet: Vet, on_end: Callable[[Connection], None]) -> None:
-        self._inner = inner
+    def __init__(self, speak: Speak, *, address: str, vet: Vet, on_end: Callable[[Connection], None]) -> None:
+        """`speak` makes the protocol behind, once `vet` has found nothing against the client."""
+        self._speak = speak
+        self._inner: asyncio.Protocol | None = None
         self._vet = vet
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -41,7 +47,6 @@ class Connection(asyncio.Protocol):
         self._unread: asyncio.TimerHandle | None = None
         self._received = 0
         self._fresh = True  # nothing of the request that is waited for has come
-        self._vetted = False
         self.address = address
         self.busy = False
         self.served = False
@@ -72,7 +77,7 @@ class Connection(asyncio.Protocol):
         if not self._vet(transport):
             transport.abort()
             return
-        self._vetted = True
+        self._inner = self._speak()
         self._keep_time(HEADER_SECONDS)
         self._inner.connection_made(transport)
 
@@ -80,11 +85,12 @@ class Connection(asyncio.Protocol):
         self._keep_time(None)
         self.resume_writing(tell=False)
         self._on_end(self)
-        if self._vetted:
+        self._transport = None  # a circle, in which TLS keeps a quarter of a megabyte until somebody collects it
+        if self._inner is not None:
             self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        if not self._vetted or self._transport is None:
+        if self._inner is None or self._transport is None:
             return
         self._received += len(data)
         if self._received > MOST_BYTES:
@@ -96,19 +102,19 @@ class Connection(asyncio.Protocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._vetted else None
+        return None if self._inner is None else self._inner.eof_received()
 
     def pause_writing(self) -> None:
         if self._unread is None:
             self._unread = self._loop.call_later(WRITE_SECONDS, self.cut)
-        if self._vetted:
+        if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self, *, tell: bool = True) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        if tell and self._vetted:
+        if tell and self._inner is not None:
             self._inner.resume_writing()
 
     def _refuse(self, transport: asyncio.Transport) -> None:
@@ -132,10 +138,11 @@ def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
 
 @dataclass(slots=True)
 class Places:
-    """Who is connected. Where all places are taken, a newcomer gets that of the client who has waited longest without a request."""
+    """Who is connected. Where no place is left, a newcomer gets that of the client who has waited longest without a request."""
 
     most: int = MOST_CONNECTIONS
-    most_of_one: int = MOST_OF_ONE_ADDRESS
+    most_waiting: int = MOST_WAITING
+    most_waiting_of_one: int = MOST_WAITING_OF_ONE_ADDRESS
     _taken: dict[str, dict[Connection, None]] = field(default_factory=dict)
     _count: int = 0
 
@@ -144,11 +151,10 @@ class Places:
 
     def take(self, connection: Connection) -> bool:
         """False where every place is taken by somebody who is being answered."""
-        own = self._taken.get(connection.address, {})
-        if len(own) >= self.most_of_one:
-            if not self._make_room(own):
-                return False
-        elif self._count >= self.most and not self._make_room(self.all()):
+        _cut_down(_waiting(self._taken.get(connection.address, ())), self.most_waiting_of_one - 1, self.give_back)
+        waiting = _waiting(self.all())
+        _cut_down(waiting, min(self.most_waiting, self.most - self._count + len(waiting)) - 1, self.give_back)
+        if self._count >= self.most:
             return False
         self._taken.setdefault(connection.address, {})[connection] = None
         self._count += 1
@@ -166,11 +172,17 @@ class Places:
     def all(self) -> list[Connection]:
         return [connection for own in self._taken.values() for connection in own]
 
-    def _make_room(self, connections: Iterable[Connection]) -> bool:
-        waiting = [connection for connection in connections if not connection.busy]
-        if not waiting:
-            return False
-        longest = min(waiting, key=lambda connection: (connection.served, connection.since))
-        self.give_back(longest)
-        longest.cut()
-        return True
+
+def _waiting(connections: Iterable[Connection]) -> list[Connection]:
+    return [connection for connection in connections if not connection.busy]
+
+
+def _cut_down(waiting: list[Connection], most: int, give_back: Callable[[Connection], None]) -> None:
+    """Cut those that have waited longest until so many are left; those that have never asked for anything first."""
+    excess = len(waiting) - max(0, most)
+    if excess <= 0:
+        return
+    waiting.sort(key=lambda connection: (connection.served, connection.since))
+    for connection in waiting[:excess]:
+        give_back(connection)
+        connection.cut()

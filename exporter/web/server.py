@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import socket
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -135,7 +136,7 @@ class WebServer:
     def _take_in(self, client: socket.socket, address: str) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set up before anything is accepted
-        connection = Connection(server(), address=address, vet=self._vet(address), on_end=self._taken.give_back)
+        connection = Connection(server, address=address, vet=self._vet(address), on_end=self._taken.give_back)
         if not self._taken.take(connection):
             client.close()
             return
@@ -152,13 +153,15 @@ class WebServer:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **patience)
-        except (OSError, TimeoutError):  # a client that speaks no TLS, shows no certificate, or is gone
+        except BaseException as error:
             self._taken.give_back(connection)
             client.close()
-        except BaseException:
-            self._taken.give_back(connection)
-            client.close()
-            raise
+            # The waiting for a handshake, its error and what the error remembers of the waiting are a circle, with the buffers of TLS.
+            traceback.clear_frames(error.__traceback__)
+            if not isinstance(error, OSError):  # else a client that speaks no TLS, shows no certificate, or is gone
+                raise
+        finally:
+            connection.pending = None
 
     def _vet(self, address: str) -> Callable[[asyncio.Transport], bool]:
         def vet(transport: asyncio.Transport) -> bool:

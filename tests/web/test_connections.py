@@ -151,7 +151,7 @@ async def test_more_than_that_while_it_is_answered_ends_the_connection(served):
 
 async def test_whoever_holds_a_place_without_a_request_loses_it_to_a_newcomer(served, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
-    port, places, _ = await served(most_of_one=8)
+    port, places, _ = await served(most_waiting_of_one=8)
     with contextlib.ExitStack() as held:
         silent = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(8)]
         await until(lambda: len(places) == 8)
@@ -186,13 +186,13 @@ async def test_where_everybody_is_being_answered_a_newcomer_is_sent_away(served)
 
 
 async def guest(address, *, busy=False, served=False, since=0.0):
-    made = Connection(asyncio.Protocol(), address=address, vet=lambda _: True, on_end=lambda _: None)
+    made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, on_end=lambda _: None)
     made.busy, made.served, made.since = busy, served, since
     return made
 
 
 async def test_one_address_does_not_take_the_places_of_others():
-    places = Places(most=10, most_of_one=3)
+    places = Places(most_waiting_of_one=3)
     for number in range(20):
         assert places.take(await guest("greedy", since=number))
     assert len(places) == 3
@@ -200,8 +200,22 @@ async def test_one_address_does_not_take_the_places_of_others():
     assert sorted(connection.since for connection in places.all() if connection.address == "greedy") == [17, 18, 19]
 
 
+async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_counted_among_them():
+    places = Places(most_waiting=4, most_waiting_of_one=2)
+    answered = [await guest("prometheus", busy=True) for _ in range(100)]
+    for one in answered:
+        assert places.take(one)
+    for number in range(20):
+        assert places.take(await guest(str(number), since=number))
+    assert len(places) == 104
+    for one in answered:
+        one.busy, one.served = False, True
+    assert places.take(await guest("prometheus", since=50.0))
+    assert len(places) <= 4
+
+
 async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays():
-    places = Places(most=3, most_of_one=3)
+    places = Places(most=3)
     regular, talker, answered = await guest("a", served=True), await guest("b", since=5.0), await guest("c", busy=True)
     for one in (regular, talker, answered):
         places.take(one)
@@ -214,7 +228,7 @@ async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays
     assert len(places) == 2
 
 
-@pytest.mark.parametrize(("files", "clients"), [(None, 512), (1_000_000, 512), (1024, 256), (64, 16), (1, 1)])
+@pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])
 def test_most_of_the_files_stay_with_the_probes(monkeypatch, files, clients):
     monkeypatch.setattr("exporter.hostos.file_limit", lambda: files)
     assert _most_clients() == clients

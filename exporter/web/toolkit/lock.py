@@ -24,6 +24,8 @@ from exporter.web.toolkit.passwords import Answer, Passwords, credentials_of
 _log = logging.getLogger(__name__)
 
 READ_AGAIN_SECONDS = 2.0
+# Who is refused waits that long for it: a client that asks again at once cannot keep the event loop busy with its refusals.
+REFUSED_AFTER_SECONDS = 0.05
 _TLS_IS_FIXED = "whether TLS is spoken is decided at the start: restart the exporter to change it"
 
 
@@ -75,6 +77,12 @@ class Lock:
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
         """Why a request is not answered, None where it is. `authorization` is that header, `address` who asks."""
+        refusal = await self._refusal(authorization, address)
+        if refusal is not None:
+            await asyncio.sleep(REFUSED_AFTER_SECONDS)
+        return refusal
+
+    async def _refusal(self, authorization: str, address: str) -> Refusal | None:
         if self._bucket is not None and not self._bucket.allow():
             return TOO_OFTEN
         if not self.config.users:
