@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import check, doctor, explain, probe, run, simulate
+from exporter.cli import bundle, check, doctor, explain, probe, run, simulate
 
 DESCRIPTION = """\
 Makes SQL Server's Azure Key Vault round trip before SQL Server has to,
@@ -26,6 +26,7 @@ examples:
   ekm-exporter run --config.file ekm.yml
   ekm-exporter probe contoso-key0 --config.file ekm.yml
   ekm-exporter doctor contoso-key0 --config.file ekm.yml
+  ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter codes
   ekm-exporter simulate --config.file ekm.yml --out sim
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_parser(commands)
     probe.add_parser(commands)
     doctor.add_parser(commands)
+    bundle.add_parser(commands)
     explain.add_parsers(commands)
     simulate.add_parsers(commands)
     return parser

@@ -6,14 +6,17 @@ Not for: `/probe` (see `probing`), pages (see `people`), the shapes of JSON (see
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from importlib.resources import files
 
 from aiohttp import hdrs, web
 
 from exporter import beside_shapes, shapes
+from exporter.bundle import archive, case_of
 from exporter.config.model import Target
 from exporter.core.verdict import NOT_TESTED
 from exporter.state import readiness_at
@@ -26,6 +29,7 @@ from exporter.web.views import ends_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
 _AT_ONCE = 25
+_OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
@@ -63,6 +67,20 @@ class Machines:
         history = (shapes.entry_shape(target, entry) for entry in entries)
         opening = json.dumps({**self._known_of(target, record), "history": []}).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
+
+    async def support_bundle(self, request: web.Request) -> web.Response:
+        service = self._service
+        target = service.config.targets.get(request.match_info["name"])
+        if target is None:
+            return web.json_response({"error": "unknown target"}, status=404)
+        ends = [end for told in ends_of(service, target).values() for end in told]
+        case = case_of(service.config, target, service.record_of(target.name), ends, version=service.version, now=time.time())
+        headers = {"Content-Disposition": f'attachment; filename="{case.name}.zip"', "Cache-Control": "no-store"}
+        return web.Response(body=await asyncio.to_thread(archive, case), content_type="application/zip", headers=headers)
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """Where the paths stand behind a prefix, the document says so."""
+        return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
 
     def _known_of(self, target: Target, record: Record | None) -> shapes.Shape:
         config, now = self._service.config, time.time()

@@ -15,32 +15,36 @@ from aiohttp import web
 
 from exporter.config.effective import effective_pieces
 from exporter.core.catalogue import find
+from exporter.transcript import moment
+from exporter.web.choice import key_of, meant, read
 from exporter.web.markup import Html
 from exporter.web.options import WebOptions
 from exporter.web.pages.detail import probe_page, target_page
 from exporter.web.pages.layout import Site
 from exporter.web.pages.overview import Page, overview
-from exporter.web.pages.reference import explain_page
+from exporter.web.pages.reference import codes_page, explain_page
 from exporter.web.ports import Service
 from exporter.web.streaming import stream
-from exporter.web.views import ends_of, most_urgent_first, view
+from exporter.web.views import ends_of, fleet, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
-_STYLE = files("exporter.web").joinpath("style.css").read_text("utf-8")
-_STYLE_TAG = hashlib.sha256(_STYLE.encode()).hexdigest()[:16]
+_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
+_TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
+_LONGEST_CODE = 80
 
 
 class People:
     def __init__(self, service: Service, options: WebOptions) -> None:
         self._service = service
-        self._site = Site(options.link_prefix, service.version, style=_STYLE_TAG)
+        self._site = Site(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        return await self._list(request, "Status")
+        return await self._list(request, "Status", "/")
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
-        return await self._list(request, "Targets")
+        return await self._list(request, "Targets", "/targets")
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
@@ -54,13 +58,16 @@ class People:
         return await stream(request, _encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:
-        target = self._service.config.targets.get(request.match_info["name"])
-        record = None if target is None else self._service.record_of(target.name)
+        service = self._service
+        target = service.config.targets.get(request.match_info["name"])
+        record = None if target is None else service.record_of(target.name)
         wanted = request.match_info["id"]
         report = next((entry.report for entry in (record.history if record else ()) if entry.id == wanted), None)
         if target is None or report is None:
             return _not_found("This probe is not remembered: only the last ones are, and failures longer.")
-        return _page(probe_page(self._site, target, report, vantage=self._service.config.settings.vantage))
+        config, shown = service.config, view(service.config, target, record, now=time.time())
+        credential = config.credentials[target.credential]
+        return _page(probe_page(self._site, shown, credential, report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         rows = find(request.match_info["code"])
@@ -72,28 +79,41 @@ class People:
         headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
         return await stream(request, _encoded(effective_pieces(self._service.config)), headers=headers)
 
-    async def style(self, _request: web.Request) -> web.Response:
-        headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
-        return web.Response(text=_STYLE, content_type="text/css", charset="utf-8", headers=headers)
+    async def codes(self, request: web.Request) -> web.Response:
+        asked = request.query.get("code", "").strip()[:_LONGEST_CODE]
+        rows = find(asked)
+        if rows:
+            raise web.HTTPFound(self._site.code(rows[0].code))
+        return _page(codes_page(self._site, asked))
 
-    async def _list(self, request: web.Request, title: str) -> web.StreamResponse:
+    async def asset(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in _ASSETS:
+            return _not_found("There is no such file.")
+        headers = {"Cache-Control": f"public, max-age={_DAY_SECONDS}"}
+        return web.Response(text=_ASSETS[name], content_type=_TYPES[name], charset="utf-8", headers=headers)
+
+    async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
         service, now = self._service, time.time()
-        views = await most_urgent_first(
+        choice = read(request.query.items())
+        views = (
             view(service.config, target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
-        page = Page(views=views, asked=_number(request.query.get("page", "1")))
-        pieces = overview(self._site, title, page, vantage=service.config.settings.vantage, ready=service.ready)
-        return await stream(request, _encoded(pieces), headers=_HTML)
+        page = Page(
+            title=title,
+            path=path,
+            fleet=await fleet(views, meant(choice), key_of(choice.order)),
+            choice=choice,
+            vantage=service.config.settings.vantage,
+            ready=service.ready,
+            moment=moment(now),
+        )
+        return await stream(request, _encoded(overview(self._site, page)), headers=_HTML)
 
 
 async def _encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece.encode()
-
-
-def _number(text: str) -> int:
-    """1 for anything that is no reasonable number."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1
 
 
 def _page(markup: Html) -> web.Response:

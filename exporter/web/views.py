@@ -7,9 +7,11 @@ Not for: markup, JSON, or requests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 from exporter.config.assemble import credentials_in_use
 from exporter.config.model import Config, Module, Target
@@ -21,6 +23,7 @@ from exporter.web.ports import Record, Service
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.
 _AT_ONCE = 250
+MOST_LABELS = 200
 
 
 class Urgency(IntEnum):
@@ -69,15 +72,44 @@ def view(config: Config, target: Target, record: Record | None, *, now: float) -
     return View(target, config.modules[target.module], now, record, report, readiness, _urgency(readiness, report), age)
 
 
-async def most_urgent_first(views: Iterable[View]) -> list[View]:
-    """Sorted by urgency, then by how long it has failed, then by name; gives way to others while it gathers."""
-    gathered: list[tuple[tuple[int, int, str], View]] = []
-    for each in views:
-        failed = 0 if each.record is None else each.record.consecutive_failures
-        gathered.append(((each.urgency, -failed, each.target.name), each))
-        if len(gathered) % _AT_ONCE == 0:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What a list shows: the views that are meant, in order, and beside them what is so of all targets."""
+
+    shown: list[View]
+    counts: Mapping[Urgency, int]
+    codes: Mapping[int, int]  # how many targets fail first with each code
+    labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
+    at_risk: list[str]  # SQL Servers whose vault side is not ready
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Callable[[View], tuple[Any, ...]]) -> Fleet:
+    """Gathers and sorts; gives way to others meanwhile."""
+    counts, codes = Counter[Urgency](), Counter[int]()
+    labels, at_risk, chosen = set[str](), set[str](), list[tuple[tuple[Any, ...], View]]()
+    for number, each in enumerate(views, 1):
+        counts[each.urgency] += 1
+        if each.failure is not None and each.failure.code is not None:
+            codes[each.failure.code] += 1
+        labels.update(f"{name}={value}" for name, value in each.target.labels.items())
+        if each.urgency is Urgency.NOT_READY:
+            at_risk.update(each.servers)
+        if meant(each):
+            chosen.append((order(each), each))
+        if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    return [each for _, each in sorted(gathered, key=lambda pair: pair[0])]
+    chosen.sort(key=lambda pair: pair[0])
+    return Fleet(
+        shown=[each for _, each in chosen],
+        counts=counts,
+        codes=codes,
+        labels=sorted(labels)[:MOST_LABELS],
+        at_risk=sorted(at_risk),
+    )
 
 
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialEnd, ...]]:

@@ -1,6 +1,9 @@
 """A service behind the real application: real configuration, real recorder, probes that a test scripts."""
 
 import asyncio
+import io
+import re
+import zipfile
 from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession
@@ -60,9 +63,23 @@ async def serving(service, *, reload=None, address="127.0.0.1", **flags):
 
 
 async def get(session, path, **options):
-    """Status, headers and text of one answer."""
+    """Status, headers and text of one answer; of a zip file the texts of all that is in it."""
     async with session.get(path, allow_redirects=False, **options) as response:
+        if response.content_type == "application/zip":
+            return response.status, response.headers, "\n".join(unzipped(await response.read()).values())
         return response.status, response.headers, await response.text()
+
+
+def unzipped(data):
+    """The texts in an archive by their names, without the folder that holds them all."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+
+
+def words(html):
+    """The text of a page as a reader has it."""
+    main = html.split("<main ")[1].split("</main>")[0].partition(">")[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main))
 
 
 async def until(condition):

@@ -12,9 +12,8 @@ from exporter import beside_words
 from exporter.beside import Identity
 from exporter.core.beside import Look
 from exporter.core.expiry import CredentialEnd
-from exporter.transcript import Line
 from exporter.web.markup import Child, Html, element
-from exporter.web.pages.layout import cell, facts, prose, table
+from exporter.web.pages.layout import cell, prose, section, table
 from exporter.web.pages.words import ago
 from exporter.web.views import View
 
@@ -29,30 +28,32 @@ def marks(view: View) -> Child:
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None
 
 
-def beside(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
-    """The sections; `ends` by the name of the credential, empty for one of which no source was asked."""
+def looks(view: View) -> Iterator[Child]:
+    """What the configuration declares beside the probe, each with the last look at it; nothing where nothing is declared."""
+    seen = () if view.record is None else beside_words.looks_of(view.target, view.record, now=view.now)
+    if seen:
+        yield element("h2", "Looks beside the probe")
+        yield table(_LOOKS, [_look(view, identity, look) for identity, look in seen], caption="They never change the verdict.")
+
+
+def known(view: View) -> Iterator[Child]:
+    """Sections on the key and on the path to the vault, as last seen."""
     if view.record is not None:
-        looks = beside_words.looks_of(view.target, view.record, now=view.now)
-        if looks:
-            yield element("h2", "Looks beside the probe")
-            rows = [_look(view, identity, look) for identity, look in looks]
-            yield table(_LOOKS, rows, caption="They never change the verdict.")
-        yield _section("Key as the vault last described it", _key(view))
-        yield _section("Path to the vault", beside_words.about_path(view.record.vault, view.module.expect_path))
+        yield section("Key as the vault last described it", _key(view))
+        yield section("Path to the vault", beside_words.about_path(view.record.vault, view.module.expect_path))
+
+
+def ends_table(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
+    """`ends` by the name of the credential, empty for one of which no source was asked."""
     yield element("h2", "When its credentials end")
     ended = [_end(view, end) for end in beside_words.about_ends(ends, now=view.now)]
     yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
 
 
-def _key(view: View) -> Iterator[Line]:
+def _key(view: View) -> Iterator[tuple[str, Child]]:
     if view.record is not None:
-        yield from () if view.record.key is None else beside_words.about_key(view.record.key)
-        yield from beside_words.about_versions(view.target, view.record)
-
-
-def _section(heading: str, lines: Iterator[Line]) -> Child:
-    shown = [(name, prose(value)) for name, value in lines]
-    return [element("h2", heading), facts(shown)] if shown else None
+        lines = [*(() if view.record.key is None else beside_words.about_key(view.record.key))]
+        yield from ((name, prose(value)) for name, value in (*lines, *beside_words.about_versions(view.target, view.record)))
 
 
 def _look(view: View, identity: Identity, look: Look | None) -> Html:

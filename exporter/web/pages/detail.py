@@ -1,7 +1,7 @@
 """One target and one probe: everything that is known, for the person who has to repair it.
 
 For: `/targets/NAME` and `/targets/NAME/probes/ID`.
-Not for: lists of targets, JSON, plain text.
+Not for: lists of targets, JSON, plain text, drawings (see `drawings`).
 """
 
 from __future__ import annotations
@@ -9,36 +9,63 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import transcript
-from exporter.config.model import Target
+from exporter.config.model import Credential, Target
 from exporter.core import durations
 from exporter.core.catalogue import BY_CODE
+from exporter.core.catalogue.reasons import cause
 from exporter.core.catalogue.render import OWNERS
 from exporter.core.expiry import CredentialEnd
-from exporter.core.model import ProbeReport, StepResult, Vantage
+from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
+from exporter.exchanges import as_lines, exchanges
 from exporter.shapes import Entry
 from exporter.web.markup import Child, Html, element, text
-from exporter.web.pages.beside import beside, marks
-from exporter.web.pages.layout import Site, cell, code_link, facts, foot, head, link, page, prose, table, table_foot, table_head
+from exporter.web.pages.beside import ends_table, known, looks, marks
+from exporter.web.pages.drawings import Point, legend, sparkline, waterfall
+from exporter.web.pages.layout import (
+    Site,
+    as_of,
+    cell,
+    code_link,
+    facts,
+    foot,
+    head,
+    link,
+    live,
+    page,
+    prose,
+    section,
+    table,
+    table_foot,
+    table_head,
+)
 from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
 from exporter.web.views import View
 
-_STEP_COLUMNS = ("Step", "Outcome", "Took", "Phases", "What it showed")
-_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and reason")
+_STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it showed")
+_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
+_DRAWN = 120  # probes of the sparkline
 
 
 def target_page(
     site: Site, view: View, history: Sequence[Entry], *, ends: Mapping[str, Sequence[CredentialEnd]], vantage: Vantage
 ) -> Iterator[Html]:
     """The whole document in pieces; `history` newest first, `ends` by credential."""
-    yield Html(head(site, view.target.name) + text(_standing(site, view, vantage, ends)))
+    yield Html(head(site, view.target.name, at="/targets") + as_of(transcript.moment(view.now)))
+    yield live("standing", _standing(site, view, vantage))
+    yield element(
+        "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
+    )
+    yield live("known", _known(site, view, history, ends))
+    yield Html('<div id="history" data-live>' + element("h2", "History"))
+    yield text(sparkline([Point(e.report.duration, not e.report.success) for e in history[:_DRAWN]][::-1]))
     yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.")
     for entry in history:
         yield _remembered(site, view.target, entry)
-    yield Html(table_foot() + foot(site))
+    yield Html(table_foot() + "</div>" + foot(site))
 
 
-def _standing(site: Site, view: View, vantage: Vantage, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
-    yield element("p", badge(view.urgency), " ", verdict(view, vantage))
+def _standing(site: Site, view: View, vantage: Vantage) -> Iterator[Child]:
+    yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), class_="verdict")
     yield marks(view)
     servers = transcript.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
@@ -46,25 +73,40 @@ def _standing(site: Site, view: View, vantage: Vantage, ends: Mapping[str, Seque
     yield None if view.report is None else _advice(site, view.target, view.report)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
-    yield element("p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript.")
-    yield element("h2", "Target")
-    yield facts(_about(view))
-    yield beside(view, ends)
-    yield element("h2", "History")
 
 
-def probe_page(site: Site, target: Target, report: ProbeReport, *, vantage: Vantage) -> Html:
+def _known(site: Site, view: View, history: Sequence[Entry], ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
+    yield element("div", section("Target", _about(site, view, history)), known(view), class_="columns")
+    yield looks(view)
+    yield ends_table(view, ends)
+
+
+def _bundle(site: Site, target: Target) -> Child:
+    return [link(site.support_bundle(target.name), "Support bundle"), ": all of it as a zip file without secrets."]
+
+
+def probe_page(site: Site, view: View, credential: Credential, report: ProbeReport, *, vantage: Vantage) -> Html:
+    """`report` is one of the target's remembered probes, `credential` the target's."""
+    target = view.target
+    wire = exchanges(target, view.module, credential, report)
+    told = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
         site,
         f"Probe of {target.name}",
-        element("p", link(site.target(target.name), "Back to the target")),
+        element("p", link(site.target(target.name), "Back to the target"), " · ", _bundle(site, target)),
         facts((name, value) for name, value in transcript.about(target, report, vantage=vantage) if name != "target"),
         _advice(site, target, report),
         element("h2", "Steps"),
         _steps(report),
-        element("h2", "As text"),
-        element("pre", transcript.transcript(target, report, vantage=vantage), tabindex=0),
+        _preformatted("Requests and answers, masked", told),
+        _preformatted("As text", transcript.transcript(target, report, vantage=vantage)),
+        at="/targets",
     )
+
+
+def _preformatted(heading: str, words: str) -> Child:
+    """Can be scrolled from the keyboard, hence the tab stop."""
+    return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
 def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
@@ -73,10 +115,10 @@ def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
         return None
     entry = BY_CODE[failure.code]
     actions = transcript.what_to_do(target, report)
-    reason = "" if failure.reason is None else f", reason {failure.reason.value}"
     return element(
         "section",
-        element("p", element("strong", code_link(site, failure.code)), f" at step {failure.step.value}{reason}"),
+        element("h2", code_link(site, failure.code)),
+        element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason)}."),
         element("p", prose(entry.summary)),
         element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
         element("p", "What to do, in this order:") if actions else None,
@@ -87,24 +129,39 @@ def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
 
 
 def _steps(report: ProbeReport) -> Html:
-    return table(_STEP_COLUMNS, [_step(result) for result in report.steps], caption="Steps in the connector's order.")
+    bars = waterfall(report)
+    rows = [_step(result, bars.get(result.step)) for result in report.steps]
+    return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one time line.") + legend())
 
 
-def _step(result: StepResult) -> Html:
-    shown = [(name, value) for name, value in transcript.facts_of(result) if name != "phases"]
+def _step(result: StepResult, bar: Child) -> Html:
     phases = {} if result.facts is None else result.facts.phases
     took = "" if not result.duration else transcript.seconds(result.duration)
+    spent = ", ".join(f"{phase.value} {transcript.seconds(each)}" for phase, each in phases.items())
     return element(
         "tr",
         element("th", result.step.value, scope="row"),
         cell("Outcome", outcome(result)),
         cell("Took", took, class_="number"),
-        cell("Phases", [element("div", f"{phase.value} {transcript.seconds(each)}") for phase, each in phases.items()]),
-        cell("What it showed", facts(shown) if shown else None),
+        cell("Time line and phases", bar, element("div", spent, class_="quiet") if spent else None, class_="timeline"),
+        cell("What it showed", _shown(result)),
+        data_key=result.step.value,
     )
 
 
-def _about(view: View) -> Iterator[tuple[str, Child]]:
+def _shown(result: StepResult) -> Child:
+    """Everything of a failed step, the rest on demand."""
+    pairs = [(name, value) for name, value in transcript.facts_of(result) if name != "phases"]
+    if not pairs:
+        return None
+    if result.outcome is Outcome.FAILED:
+        return facts(pairs)
+    told = dict(pairs)
+    few = ", ".join(f"{name} {told[name]}" for name in ("HTTP status", "request id") if name in told)
+    return element("details", element("summary", few or "details"), facts(pairs))
+
+
+def _about(site: Site, view: View, history: Sequence[Entry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -115,19 +172,34 @@ def _about(view: View) -> Iterator[tuple[str, Child]]:
     if record is not None:
         yield "last probe", ago(view.age)
         yield "last success", ago(None if record.last_success_at is None else max(0.0, view.now - record.last_success_at))
+        yield "last failure", _last_failure(site, view, history)
         yield "failures in a row", record.consecutive_failures
-    yield from ((f"label {name}", value) for name, value in target.labels.items())
+    for name, value in target.labels.items():
+        yield f"label {name}", link(site.targets([("label", f"{name}={value}")]), value)
+
+
+def _last_failure(site: Site, view: View, history: Sequence[Entry]) -> Child:
+    for entry in history:
+        report = entry.report
+        if (failure := report.first_failure) is not None:
+            code = "" if failure.code is None else code_link(site, failure.code)
+            when = link(site.probe(view.target.name, entry.id), ago(max(0.0, view.now - report.started_at)))
+            return [when, " ", code]
+    return "none remembered"
 
 
 def _remembered(site: Site, target: Target, entry: Entry) -> Html:
     report = entry.report
     failure = report.first_failure
-    reason = "" if failure is None else f"{failure.step.value}, {failure.reason.value if failure.reason else 'unknown'}"
+    result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
     return element(
         "tr",
-        element("th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row"),
-        cell("Result", "success" if report.success else "failed"),
+        element(
+            "th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row", class_="number"
+        ),
+        cell("Result", result),
         cell("Took", transcript.seconds(report.duration), class_="number"),
         cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
-        cell("Step and reason", reason),
+        cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason)}"),
+        data_key=entry.id,
     )

@@ -1,13 +1,14 @@
 """What every page shares: the frame, the links, and the small pieces that several pages show.
 
-For: one place where addresses of pages are spelled and where a state gets its words and colour.
+For: one place where addresses of pages are spelled, and the frame in which the live script works: it replaces what is marked
+`data-live` by what a fresh copy of the page has there.
 Not for: the content of any page.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -15,6 +16,7 @@ from exporter.core.catalogue import BY_CODE, both_numbers
 from exporter.web.markup import Child, Html, element, text
 
 _TICKED = re.compile(r"`([^`]+)`")
+REFRESH_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,14 @@ class Site:
 
     prefix: str
     version: str
-    style: str = ""  # changes when the style sheet does, so that no browser keeps an old one
+    assets: str = ""  # changes when a style sheet or script does, so that no browser keeps an old one
 
     def to(self, path: str, **query: str | int) -> str:
         """`path` starts with a slash and is a literal of ours."""
         return self.prefix + path + (f"?{urlencode(query)}" if query else "")
+
+    def targets(self, query: Sequence[tuple[str, str | int]] = ()) -> str:
+        return self.to("/targets") + (f"?{urlencode(query)}" if query else "")
 
     def target(self, name: str) -> str:
         return self.to(f"/targets/{quote(name, safe='')}")
@@ -41,42 +46,82 @@ class Site:
     def probe_now(self, name: str) -> str:
         return self.to("/probe", target=name, debug="true")
 
+    def support_bundle(self, name: str) -> str:
+        return self.to(f"/api/v1/targets/{quote(name, safe='')}/support-bundle")
 
-_NAVIGATION = (
-    ("Status", "/"),
-    ("Targets", "/targets"),
+    def asset(self, name: str) -> str:
+        return self.to(f"/static/{name}", v=self.assets)
+
+
+_FOR_PEOPLE = (("Status", "/"), ("Targets", "/targets"), ("Codes", "/explain"), ("Configuration", "/config"))
+_FOR_PROGRAMS = (
     ("Metrics", "/metrics"),
     ("JSON", "/api/v1/targets"),
+    ("OpenAPI", "/api/v1/openapi.json"),
     ("Service discovery", "/sd/targets"),
-    ("Configuration", "/config"),
     ("Health", "/-/healthy"),
     ("Readiness", "/-/ready"),
 )
 
 
-def head(site: Site, title: str) -> Html:
-    """Everything before a page's own content, so that a long page can be sent in pieces: `head`, content, `foot`."""
-    entries = (element("li", link(site.to(path), name)) for name, path in _NAVIGATION)
-    navigation = element("nav", element("ul", entries), aria_label="Main")
+def head(site: Site, title: str, *, at: str = "") -> Html:
+    """Everything before a page's own content, so that a long page can be sent in pieces: `head`, content, `foot`.
+
+    `at` is the path of the entry of the navigation on which the page is.
+    """
     return Html(
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         + element("meta", name="viewport", content="width=device-width, initial-scale=1")
         + element("title", f"{title} · ekm-exporter")
-        + element("link", rel="stylesheet", href=site.to("/static/style.css", v=site.style))
+        + element("link", rel="icon", href=site.asset("icon.svg"), type="image/svg+xml")
+        + element("link", rel="stylesheet", href=site.asset("style.css"))
+        + element("script", src=site.asset("live.js"), defer=True)
         + "</head><body>"
-        + element("header", element("strong", link(site.to("/"), "ekm-exporter")), navigation)
-        + "<main>"
+        + element("a", "Skip to the content", href="#main", class_="skip")
+        + element(
+            "header",
+            element("strong", link(site.to("/"), "ekm-exporter")),
+            _navigation(site, _FOR_PEOPLE, "Main", at),
+            element("p", id="live", class_="quiet", role="status"),
+        )
+        + f'<main id="main" tabindex="-1" data-every="{REFRESH_SECONDS}">'
         + element("h1", title)
     )
 
 
 def foot(site: Site) -> Html:
-    return Html("</main>" + element("footer", f"ekm-exporter {site.version}") + "</body></html>\n")
+    programs = _navigation(site, _FOR_PROGRAMS, "For programs", "")
+    return Html("</main>" + element("footer", programs, element("p", f"ekm-exporter {site.version}")) + "</body></html>\n")
 
 
-def page(site: Site, title: str, *content: Child) -> Html:
-    return Html(head(site, title) + text(content) + foot(site))
+def _navigation(site: Site, entries: Iterable[tuple[str, str]], label: str, at: str) -> Html:
+    shown = (
+        element("li", element("a", name, href=site.to(path), aria_current="page" if path == at else None))
+        for name, path in entries
+    )
+    return element("nav", element("ul", shown), aria_label=label)
+
+
+def page(site: Site, title: str, *content: Child, at: str = "") -> Html:
+    return Html(head(site, title, at=at) + text(content) + foot(site))
+
+
+def live(identity: str, *content: Child) -> Html:
+    """A part of the page that changes while somebody looks at it; `identity` is unique in the page."""
+    return element("div", *content, id=identity, data_live=True)
+
+
+def as_of(moment: str) -> Html:
+    """The time of the page, and what a reader without the script has to do for a newer one."""
+    again = element("noscript", " This page changes when you load it again.")
+    return element(
+        "div",
+        element("span", "As of ", element("time", moment, datetime=moment), id="as-of", data_live=True),
+        ".",
+        again,
+        class_="quiet",
+    )
 
 
 def link(address: str, *children: Child) -> Html:
@@ -86,6 +131,12 @@ def link(address: str, *children: Child) -> Html:
 def facts(pairs: Iterable[tuple[str, Child]]) -> Html:
     """A list of names and values; pairs whose value is None are left out."""
     return element("dl", [(element("dt", name), element("dd", value)) for name, value in pairs if value is not None])
+
+
+def section(heading: str, pairs: Iterable[tuple[str, Child]]) -> Child:
+    """Names and values under a heading; nothing where there are none."""
+    shown = list(pairs)
+    return element("section", element("h2", heading), facts(shown)) if shown else None
 
 
 def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str) -> Html:

@@ -1,6 +1,6 @@
-"""What a code means.
+"""What a code means, and the list of all codes.
 
-For: `/explain/CODE`.
+For: `/explain/CODE` and `/explain`.
 Not for: any wording about a code: that stands in the catalogue.
 """
 
@@ -8,16 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.core.catalogue import ConnectorError, both_numbers
+from exporter.core.catalogue import CATALOGUE, ConnectorError, both_numbers
 from exporter.core.catalogue.render import OWNERS, elsewhere, visibility
-from exporter.web.markup import Html, element
-from exporter.web.pages.layout import Site, facts, page, prose
+from exporter.web.markup import Child, Html, element
+from exporter.web.pages.layout import Site, cell, facts, link, page, prose, table
 
 
 def explain_page(site: Site, rows: Sequence[ConnectorError]) -> Html:
     """One code, or the two that share a symbol; `rows` is not empty."""
     title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
-    return page(site, title, [_code(row) for row in rows])
+    return page(site, title, [_code(row) for row in rows], at="/explain")
+
+
+def codes_page(site: Site, asked: str) -> Html:
+    """All codes, and a field for one; `asked` is what no code is called."""
+    unknown = element("p", f"No code of the connector has the number or symbol {asked}.", class_="notice", role="alert")
+    return page(
+        site,
+        "Codes of the connector",
+        element("p", "A number from SQL Server's error log, or a symbol, leads to its meaning and to what to do."),
+        _form(site, asked),
+        unknown if asked else None,
+        table(("Code", "Twin", "Symbol", "Who can repair it"), [_listed(site, row) for row in CATALOGUE], caption="All codes."),
+        at="/explain",
+    )
+
+
+def _form(site: Site, asked: str) -> Html:
+    field = element("input", id="code", name="code", value=asked, size=20, autocomplete="off", spellcheck="false")
+    return element(
+        "form",
+        element("div", element("label", "Number or symbol", for_="code"), field),
+        element("button", "Explain", type="submit"),
+        action=site.to("/explain"), method="get", class_="filters", role="search", aria_label="Find a code",
+    )  # fmt: skip
+
+
+def _listed(site: Site, row: ConnectorError) -> Html:
+    twin: Child = "none" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
+    return element(
+        "tr",
+        element("th", link(site.code(row.code), row.code), scope="row"),
+        cell("Twin", twin),
+        cell("Symbol", element("code", row.symbol)),
+        cell("Who can repair it", OWNERS[row.owner]),
+    )
 
 
 def _code(row: ConnectorError) -> Html:

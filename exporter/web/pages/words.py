@@ -6,9 +6,9 @@ Not for: what codes mean (see `catalogue`), layout.
 
 from __future__ import annotations
 
+from exporter.core import verdict as core_verdict
 from exporter.core.catalogue import both_numbers
 from exporter.core.model import Outcome, StepResult, Vantage
-from exporter.core.verdict import NOT_TESTED, in_words
 from exporter.web.markup import Html, element
 from exporter.web.views import Urgency, View
 
@@ -27,13 +27,17 @@ def badge(urgency: Urgency, *, count: int | None = None) -> Html:
     return element("span", words if count is None else f"{count} {words}", class_=f"state {colour}")
 
 
+def in_words(urgency: Urgency) -> str:
+    return _BADGES[urgency][0]
+
+
 def outcome(result: StepResult) -> Html:
     return element("span", result.outcome.value, class_=f"state {_OUTCOMES[result.outcome]}")
 
 
 def verdict(view: View, vantage: Vantage) -> str:
     """The verdict as everybody says it, and the step that failed: what keeps databases closed, else what failed all the same."""
-    said = in_words(view.readiness, vantage)
+    said = core_verdict.in_words(view.readiness, vantage)
     if view.readiness.ready is None:
         return said
     failure = view.failure if view.readiness.ready else view.blocking
@@ -41,7 +45,7 @@ def verdict(view: View, vantage: Vantage) -> str:
 
 
 def not_tested() -> str:
-    return f"Not tested from here: {NOT_TESTED}."
+    return f"Not tested from here: {core_verdict.NOT_TESTED}."
 
 
 def _failed(failure: StepResult) -> str:

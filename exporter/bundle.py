@@ -1,0 +1,197 @@
+"""The support bundle: all that is known of one target in one zip file that may be sent to somebody else.
+
+For: what goes in and what stays out; `docs/support.md` says the same to users.
+Not for: gathering (a record or a probe is handed in), serving or writing the file.
+
+Everything in it was masked where it was read. Of the configuration, beyond that: no label, no path, no name of a variable.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import ssl
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from exporter import beside_words, shapes
+from exporter.beside_shapes import besides, verdict_shape
+from exporter.config.assemble import credentials_in_use
+from exporter.config.effective import effective
+from exporter.config.model import Config, Credential, Module, SecretSource, Target
+from exporter.core.expiry import CredentialEnd
+from exporter.core.masking import mask
+from exporter.core.model import ProbeReport
+from exporter.exchanges import as_lines, exchanges
+from exporter.shapes import Entry, Shape, entry_shape, target_standing
+from exporter.state import readiness_at
+from exporter.transcript import moment, transcript
+
+MOST_PROBES = 100  # in report.json, and failures beyond them as many again
+MOST_TRANSCRIPTS = 20
+FORMAT = 1
+_LIBRARIES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "msal")
+_NOT_SHOWN = "<not shown>"
+_HIDDEN = SecretSource(env=_NOT_SHOWN)
+_OF_AN_INSTANCE = ("sql_instance", "host", "ag")
+_README = """\
+Support bundle of ekm-exporter for the target {target}, made at {made_at}.
+
+report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; what is known beside
+transcript.txt   the last probe and the last failures as text, each with its masked requests and answers
+environment.txt  versions, and the target's part of the configuration, masked
+
+Not in it: secrets, certificates, tokens, wrapped or unwrapped bytes, IP addresses, paths, labels of the configuration.
+In it, since support needs them: names of vault, key and SQL Servers, tenant id, client id, request ids. Read it before you send it.
+Times are UTC. A request id finds the request in the logs of Azure Key Vault (or, at the step token, of Entra ID).
+"""
+
+
+class Record(shapes.Record, beside_words.Record, Protocol):
+    """What is remembered of one target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a bundle is made of, fixed at one moment, so that another thread may write it. `made_at` is a Unix time."""
+
+    config: Config
+    target: Target
+    version: str
+    made_at: float
+    entries: tuple[Entry, ...]  # newest first
+    standing: Shape
+
+    @property
+    def name(self) -> str:
+        """Of the folder in the archive and, with .zip, of the file."""
+        stamp = moment(self.made_at).partition(".")[0].replace("-", "").replace(":", "")
+        return f"ekm-support-{self.target.name}-{stamp}Z"
+
+
+def case_of(
+    config: Config, target: Target, record: Record | None, ends: Iterable[CredentialEnd], *, version: str, now: float
+) -> Case:
+    """Takes what there is now; `now` is a Unix time."""
+    shown = _without_labels(target)
+    standing = {
+        **target_standing(shown, record, now=now),
+        **verdict_shape(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
+        **besides(target, record, ends, config.modules[target.module].expect_path, now=now),
+    }
+    entries = () if record is None else tuple(_chosen(record.history))
+    return Case(config=config, target=shown, version=version, made_at=now, entries=entries, standing=standing)
+
+
+def archive(case: Case) -> bytes:
+    """The zip file. Takes some ten milliseconds: not for an event loop."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, text in documents(case):
+            zipped.writestr(f"{case.name}/{name}", text)
+    return file.getvalue()
+
+
+def documents(case: Case) -> Iterator[tuple[str, str]]:
+    """Names and texts of what is in it."""
+    yield "README.txt", _README.format(target=case.target.name, made_at=moment(case.made_at))
+    reports = [(entry, entry.report) for entry in case.entries]
+    yield "report.json", json.dumps(_report(case), indent=2) + "\n"
+    yield "transcript.txt", _transcripts(case, [report for _, report in reports])
+    yield "environment.txt", environment(case)
+
+
+def environment(case: Case) -> str:
+    """Versions, then the target's part of the configuration as YAML."""
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    lines = [
+        f"made at       {moment(case.made_at)}",
+        f"ekm-exporter  {case.version}",
+        f"python        {platform.python_version()} ({platform.python_implementation()}), {ssl.OPENSSL_VERSION}",
+        f"system        {system}",
+        *(f"library       {name} {version(name)}" for name in _LIBRARIES),
+        f"tenant        {_tenant(case) or 'not known'}",
+        "",
+        "Configuration of this target, masked:",
+        "",
+        effective(_masked(case.config, case.target)),
+    ]
+    return "\n".join(lines)
+
+
+def _chosen(history: Iterable[Entry]) -> Iterator[Entry]:
+    """The last probes; behind them, as the history has it, stand the failures that are kept longer."""
+    for number, entry in enumerate(history):
+        if number == 2 * MOST_PROBES:
+            return
+        yield entry
+
+
+def _report(case: Case) -> Shape:
+    return {
+        "format": FORMAT,
+        "made_at": moment(case.made_at),
+        "exporter": case.version,
+        **case.standing,
+        "history": [entry_shape(case.target, entry) for entry in case.entries],
+    }
+
+
+def _transcripts(case: Case, reports: Sequence[ProbeReport]) -> str:
+    """The last probe, whatever came of it, then the last failures."""
+    chosen = [*reports[:1], *(report for report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
+    return f"\n{'=' * 80}\n\n".join(_told(case, report) for report in chosen) or "No probe has finished yet.\n"
+
+
+def _told(case: Case, report: ProbeReport) -> str:
+    target, config = case.target, case.config
+    module, credential = config.modules[target.module], config.credentials[target.credential]
+    wire = [
+        f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
+        for exchange in exchanges(target, module, credential, report)
+    ]
+    told = transcript(target, report, vantage=config.settings.vantage)
+    return told + "\nRequests and answers, masked\n\n" + "\n".join(wire)
+
+
+def _tenant(case: Case) -> str | None:
+    told = next((report.tenant for report in (entry.report for entry in case.entries) if report.tenant), None)
+    return told or case.config.credentials[case.target.credential].tenant_id
+
+
+def _without_labels(target: Target) -> Target:
+    """Labels may say anything; of a SQL Server its names are enough."""
+    instances = tuple({name: each[name] for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
+    return replace(target, labels={}, instances=instances)
+
+
+def _masked(config: Config, target: Target) -> Config:
+    """The part of a configuration that a target needs, without a word on where secrets stand."""
+    part = replace(config, targets={target.name: target})
+    return replace(
+        part,
+        credentials={name: _credential(config.credentials[name]) for name in sorted(credentials_in_use(part))},
+        modules={target.module: _module(config.modules[target.module])},
+    )
+
+
+def _credential(credential: Credential) -> Credential:
+    return replace(
+        credential,
+        secret=credential.secret and _HIDDEN,
+        password=credential.password and _HIDDEN,
+        certificate_file=credential.certificate_file and Path(_NOT_SHOWN),
+    )
+
+
+def _module(module: Module) -> Module:
+    proxy = module.proxy
+    if proxy is not None:
+        proxy = replace(proxy, url=mask(proxy.url), username=proxy.username and _NOT_SHOWN, password=proxy.password and _HIDDEN)
+    hidden_routes = dict.fromkeys(module.connect_to, _NOT_SHOWN)
+    return replace(module, proxy=proxy, ca_file=module.ca_file and Path(_NOT_SHOWN), connect_to=hidden_routes)

@@ -1,0 +1,88 @@
+"""The requests of a probe and what was answered, masked: as much of the wire as may be shown.
+
+For: the page of a probe and the support bundle. A request is told from what the probe was told to ask, so nothing of it had to
+be kept; an answer from the facts that were read of it, each masked where it was read.
+Not for: sending anything (see `keyvault`), the order of a transcript (see `transcript`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from exporter.config.model import Credential, CredentialKind, Module, Target
+from exporter.core.model import Outcome, ProbeReport, Step, StepResult
+from exporter.transcript import facts_of
+
+BEARER = "Authorization: Bearer <token>"
+_VALUE = "<32 random bytes>"
+# With these Entra ID is asked directly; the others ask their platform, each in its own way.
+_SIGN_IN: Mapping[CredentialKind, str] = {
+    CredentialKind.CLIENT_SECRET: "client_secret=<secret>",
+    CredentialKind.CONNECTOR_SECRET: "client_secret=<secret>",
+    CredentialKind.CLIENT_CERTIFICATE: "client_assertion=<signed with the certificate>",
+    CredentialKind.WORKLOAD_IDENTITY: "client_assertion=<token of the service account>",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request, its first line first, and the lines of its answer; the request is empty where none left the host."""
+
+    step: Step
+    request: tuple[str, ...]
+    answer: tuple[str, ...]
+
+
+def exchanges(target: Target, module: Module, credential: Credential, report: ProbeReport) -> Iterator[Exchange]:
+    """One for each step that was not skipped, in order. `module` and `credential` are the target's."""
+    for result in report.steps:
+        if result.outcome is not Outcome.SKIPPED:
+            request = _request(target, module, credential, report, result) if result.sent else ()
+            yield Exchange(step=result.step, request=request, answer=tuple(_answer(result)))
+
+
+def as_lines(exchange: Exchange) -> Iterator[str]:
+    """`> ` before what was sent, `< ` before what came back."""
+    yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
+    yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
+
+
+def _request(target: Target, module: Module, credential: Credential, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    if result.step is Step.TOKEN:
+        return _sign_in(credential, report, result)
+    method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _of_key(target, report, result.step)
+    lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
+    if result.step is not Step.CHALLENGE:
+        lines.append(BEARER)
+    if method == "POST":
+        lines.append(f'{{"alg": "{module.algorithm}", "value": "{_VALUE}"}}')
+    return tuple(lines)
+
+
+def _of_key(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
+    version = target.key_version if report.key is None else report.key.version
+    if step is Step.GET_KEY:
+        version = target.key_version  # as it was asked: without one where none is pinned
+    path = "/keys/" + "/".join(quote(part, safe="") for part in (target.key_name, version) if part)
+    return ("GET", path) if step is Step.GET_KEY else ("POST", f"{path}/{step.value.replace('_', '')}")
+
+
+def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    proof = _SIGN_IN.get(credential.kind)
+    host = None if result.facts is None else result.facts.endpoint
+    if proof is None or host is None:
+        return (f"a token, by {credential.kind.value}",)
+    tenant = report.tenant or credential.tenant_id or "<tenant>"
+    client = credential.client_id or "<client id>"
+    return (
+        f"POST https://{host.removesuffix(':443')}/{tenant}/oauth2/v2.0/token",
+        f"grant_type=client_credentials&client_id={client}&{proof}&scope=<resource of the challenge>/.default",
+    )
+
+
+def _answer(result: StepResult) -> Iterator[str]:
+    """What was read of it; what the exporter concluded stands in the transcript."""
+    ours = ("code", "reason", "phases", "asked")
+    yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in ours)

@@ -1,0 +1,89 @@
+"""The form above a list of targets, and what it says of the choice that was made.
+
+For: filtering and sorting without a script: a form that asks for the same page with other parameters.
+Not for: what the parameters mean (see `choice`), the list (see `overview`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exporter.core.catalogue import BY_CODE
+from exporter.web.choice import VERDICTS, Choice, Order
+from exporter.web.markup import Child, Html, element
+from exporter.web.pages.layout import Site, link
+from exporter.web.pages.words import in_words
+from exporter.web.views import Fleet
+
+_ORDERS = {
+    Order.URGENCY: "most urgent first",
+    Order.NAME: "name",
+    Order.VAULT: "vault",
+    Order.CODE: "code",
+    Order.LAST_PROBE: "longest without a probe",
+    Order.DURATION: "slowest probe first",
+}
+
+
+def filters(site: Site, choice: Choice, fleet: Fleet) -> Html:
+    """Each field has its label; what is chosen stays chosen."""
+    verdicts = [("", "any")] + [(name, in_words(urgency)) for name, urgency in VERDICTS.items()]
+    chosen = "" if choice.verdict is None else choice.verdict.name.lower()
+    return element(
+        "form",
+        _field("q", "Name, vault or SQL Server", _input("q", choice.words, type_="search")),
+        _field("verdict", "State", _select("verdict", verdicts, chosen)),
+        _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
+        [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
+        _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),
+        _field("sort", "Order", _select("sort", [(o.value, words) for o, words in _ORDERS.items()], choice.order.value)),
+        element("button", "Show", type="submit"),
+        None if choice.everything else link(site.targets(), "Show all"),
+        action=site.targets(),
+        method="get",
+        class_="filters",
+        role="search",
+        aria_label="Filter and sort the targets",
+    )
+
+
+def found(choice: Choice, fleet: Fleet) -> Child:
+    """How many are left; nothing where everything is shown."""
+    return None if choice.everything else element("p", f"{len(fleet.shown)} of {fleet.total} targets match.")
+
+
+def _field(identity: str, label: str, control: Child) -> Html:
+    return element("div", element("label", label, for_=identity), control)
+
+
+def _input(
+    name: str,
+    value: str,
+    *,
+    identity: str | None = None,
+    type_: str = "text",
+    suggestions: Iterable[tuple[str, str]] = (),
+    placeholder: str | None = None,
+    size: int = 14,
+) -> Child:
+    offered = [element("option", words, value=each) for each, words in suggestions]
+    listed = f"{name}-known" if offered else None
+    field = element(
+        "input", id=identity or name, name=name, value=value, type=type_, list=listed, placeholder=placeholder, size=size,
+        autocomplete="off", spellcheck="false",
+    )  # fmt: skip
+    return [field, element("datalist", offered, id=listed) if offered else None]
+
+
+def _select(name: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:
+    return element(
+        "select",
+        [element("option", words, value=value, selected=value == chosen) for value, words in options],
+        id=name,
+        name=name,
+    )
+
+
+def _codes(fleet: Fleet) -> Iterable[tuple[str, str]]:
+    for code, count in sorted(fleet.codes.items()):
+        yield str(code), f"{BY_CODE[code].symbol}, {count}"
