@@ -32,7 +32,7 @@ SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
 
 def reference() -> str:
     """A heading and a table for each section."""
-    return "\n\n".join(f"### {title}\n\n{_table(fields)}" for title, fields in SECTIONS)
+    return "\n\n".join(f"### {title}\n\n{table(fields)}" for title, fields in SECTIONS)
 
 
 def refreshed(page: str) -> str:
@@ -44,7 +44,8 @@ def refreshed(page: str) -> str:
     return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
 
 
-def _table(fields: Sequence[Field]) -> str:
+def table(fields: Sequence[Field]) -> str:
+    """One row for each field, in Markdown."""
     rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     rows += [f"| `{field.name}` | {field.kind.says} | {_default(field)} | {_meaning(field)} |" for field in fields]
     return "\n".join(rows)
