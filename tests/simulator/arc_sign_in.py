@@ -33,7 +33,7 @@ async def asked(client_id):
         except ClientAuthenticationError as error:
             return type(error).__name__
     payload = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["client_id"]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["appid"]
 
 
 async def main():

@@ -69,7 +69,7 @@ async def asked(client_id=None):
 @pytest.mark.parametrize("client_id", [None, CHINA.client])
 async def test_the_sdk_gets_a_token_for_the_hosts_own_identity_and_for_one_assigned_to_it(simulator, service, client_id):
     said = await asked(client_id)
-    assert (said["client_id"], said["audience"]) == (client_id or PUBLIC.client, RESOURCE)
+    assert (said["appid"], said["aud"]) == (client_id or PUBLIC.client, RESOURCE)
     assert simulator.requests["identity", service, 200] == 1
 
 
@@ -86,7 +86,7 @@ async def test_an_identity_service_can_fail_with_any_status(simulator, service, 
     with pytest.raises(ClientAuthenticationError):
         await asked()
     assert simulator.requests["identity", service, status] == 1
-    assert (await asked(CHINA.client))["client_id"] == CHINA.client
+    assert (await asked(CHINA.client))["appid"] == CHINA.client
 
 
 @pytest.mark.parametrize("client_id", [PUBLIC.client, None])
