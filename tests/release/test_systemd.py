@@ -1,0 +1,67 @@
+"""The systemd unit: what systemd itself says of it, and that it starts a command that exists. No test here boots systemd."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.cli.main import build_parser
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "ekm-exporter.service"
+INSTALL = ROOT / "docs" / "install.md"
+
+
+def analyze(*arguments: str | Path) -> str:
+    done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Debian's
+    return done.stdout + done.stderr
+
+
+def settings(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+@pytest.mark.real
+def test_systemd_rates_the_exposure_of_the_unit_below_two():
+    rated = re.search(r"exposure level for \S+: ([\d.]+)", analyze("security", "--offline=true", UNIT))
+    assert rated is not None
+    assert float(rated[1]) < 2.0
+
+
+@pytest.mark.real
+def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
+    program = tmp_path / "ekm-exporter"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/ekm-exporter/bin/ekm-exporter", str(program)))
+    assert analyze("verify", unit) == ""
+
+
+def test_the_unit_starts_a_command_that_exists():
+    program, *arguments = shlex.split(settings("ExecStart")[0])
+    assert program == "/opt/ekm-exporter/bin/ekm-exporter"
+    assert build_parser().parse_args(arguments).handler
+    assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_a_bad_configuration_is_not_tried_again_and_again():
+    assert settings("Restart") == ["on-failure"]
+    assert settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_the_exporter_may_ask_for_its_limit_of_open_files():
+    # getrlimit and setrlimit are of systemd's group @resources; refused, the exporter would not start.
+    assert settings("SystemCallFilter") == ["@system-service", "~@privileged"]
+
+
+def test_the_configuration_that_is_shown_finds_the_secret_where_the_unit_puts_it():
+    names = [value.partition(":")[0] for value in settings("LoadCredential")]
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", INSTALL.read_text(), re.DOTALL)]
+    files = {
+        one["client_secret_file"] for page in shown for one in page.get("credentials", {}).values() if "client_secret_file" in one
+    }
+    assert {f"/run/credentials/{UNIT.name}/{name}" for name in names} <= files
