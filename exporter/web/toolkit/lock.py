@@ -11,13 +11,13 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.logs import fields, place_of
 from exporter.web.toolkit.limiter import Bucket, Seldom
 from exporter.web.toolkit.load import WebLoaded, load, seen_now
-from exporter.web.toolkit.model import NOTHING, WebConfig
+from exporter.web.toolkit.model import WebConfig
 from exporter.web.toolkit.names import has_allowed_name
 from exporter.web.toolkit.passwords import Answer, Passwords, credentials_of
 
@@ -35,7 +35,7 @@ class Refusal:
 
     status: int
     text: str
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration.\n", {"Retry-After": "1"})

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import TLSVersion
-from types import MappingProxyType
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +38,8 @@ class RateLimit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     tls: Tls | None = None
-    headers: Mapping[str, str] = NOTHING
-    users: Mapping[str, str] = field(default=NOTHING, repr=False)  # bcrypt hashes by name
+    headers: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)  # bcrypt hashes by name
     rate_limit: RateLimit | None = None
 
     @property
