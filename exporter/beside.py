@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from exporter.config.model import Config, Module, Retained, Target
+from exporter.config.model import Config, CredentialKind, Module, Retained, Target
 from exporter.core.beside import Beside, Look
-from exporter.core.model import KeyFacts, Mode
+from exporter.core.model import KeyFacts, Mode, Vantage
 from exporter.probe import Order
 
 Identity = tuple[Beside, str, str]
@@ -29,6 +29,12 @@ class Plan:
     @property
     def identity(self) -> Identity:
         return self.what, self.name, self.order.target.vault
+
+    @property
+    def of_another_host(self) -> bool:
+        """Whether what is staged is the SQL Server host's own identity, and this exporter has another one under that name."""
+        managed = self.order.credential.kind is CredentialKind.MANAGED_IDENTITY
+        return self.what is Beside.NEXT and managed and self.order.vantage is Vantage.CENTRAL
 
 
 def plans(config: Config, target: Target, key: KeyFacts | None, today: date) -> tuple[Plan, ...]:

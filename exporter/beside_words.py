@@ -18,7 +18,8 @@ from exporter.core.beside import Beside, Look
 from exporter.core.catalogue import BY_CODE, both_numbers
 from exporter.core.catalogue.advice import Names, actions, filled
 from exporter.core.expiry import CredentialEnd
-from exporter.core.model import KeyFacts, StepResult, VaultHeaders
+from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
+from exporter.core.verdict import WHY
 from exporter.transcript import Line, moment
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
@@ -103,7 +104,10 @@ def because(record: Record, identity: Identity, look: Look | None) -> str:
         return "the key that it should hold could not be read yet" if waits else "not looked at yet"
     if look.failure is not None:
         return failed(look.failure)
-    return "" if look.usable else "whether it unwraps was not tried"
+    if look.usable:
+        return ""
+    unwrapped = any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in look.steps)
+    return WHY["identity_of_another_host"] if unwrapped else "whether it unwraps was not tried"
 
 
 def failed(failure: StepResult) -> str:

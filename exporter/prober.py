@@ -139,7 +139,7 @@ class Prober:
             vault=target.vault,
             credential=target.credential,
             at=report.started_at,
-            usable=judge(plan.what, report.steps),
+            usable=None if plan.of_another_host else judge(plan.what, report.steps),
             steps=report.steps,
             key=report.key,
         )

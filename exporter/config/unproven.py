@@ -15,6 +15,7 @@ from exporter.core.model import Mode, Vantage
 
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, what to say there
 
+_ON_THE_HOST = "run on the SQL Server's host with vantage: sql_host"
 _BESIDE = ("next_credential", "retained", "recovery_vault")
 
 
@@ -31,13 +32,17 @@ def _mode(target: Target, config: Config) -> Mode:
     return config.modules[target.module].mode
 
 
+def _central(config: Config) -> bool:
+    return config.settings.vantage is Vantage.CENTRAL
+
+
 def _not_pinned(target: Target, config: Config) -> bool:
     return target.key_version is None and _mode(target, config) is not Mode.CANARY
 
 
 def _elsewhere(target: Target, config: Config) -> bool:
     managed = config.credentials[target.credential].kind is CredentialKind.MANAGED_IDENTITY
-    return managed and config.settings.vantage is Vantage.CENTRAL and _mode(target, config) is not Mode.CANARY
+    return managed and _central(config) and _mode(target, config) is not Mode.CANARY
 
 
 # By `why` of the verdict.
@@ -51,8 +56,7 @@ NO_VERDICT: Mapping[str, NoVerdict] = {
     "identity_of_another_host": NoVerdict(
         _elsewhere,
         "credential",
-        "a managed identity belongs to its host, so there is no verdict from elsewhere: run on the SQL Server's host with "
-        "vantage: sql_host",
+        f"a managed identity belongs to its host, so there is no verdict from elsewhere: {_ON_THE_HOST}",
     ),
     "read_only": NoVerdict(
         lambda target, config: target.key_version is not None and _mode(target, config) is Mode.READ_ONLY,
@@ -82,6 +86,17 @@ def beside(target: Target, config: Config, _: date) -> _Lines:
             yield key, "mode read_only unwraps nothing, so this can only say no, never yes: mode full proves it"
         elif getattr(target, key) and mode is Mode.CANARY and key != "next_credential":
             yield key, "the key of mode canary is not SQL Server's, so this proves nothing of SQL Server's backups"
+    staged = config.credentials.get(target.next_credential or "")
+    if staged is not None and staged.kind is CredentialKind.MANAGED_IDENTITY and _central(config):
+        yield (
+            "next_credential",
+            f"a managed identity belongs to its host, so nothing is said of it from elsewhere: {_ON_THE_HOST}",
+        )
+    if config.credentials[target.credential].kind is CredentialKind.DEFAULT and _central(config) and mode is not Mode.CANARY:
+        yield (
+            "credential",
+            "type default takes this host's own identity where it finds no other: write a type that names SQL Server's",
+        )
     if target.recovery_vault is not None and target.key_version is None:
         yield "recovery_vault", "the key is not pinned, so only the version that is the newest in the target's vault is proven"
     for retained in target.retained:

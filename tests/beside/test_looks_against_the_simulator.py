@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.beside import plans
+from exporter.beside import Plan, plans
 from exporter.core.beside import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
@@ -85,6 +85,12 @@ async def test_a_staged_credential_with_a_wrong_secret_is_refused(scene):
     assert report.success
     assert looks[Beside.NEXT].usable is False
     assert (looks[Beside.NEXT].failure.step, looks[Beside.NEXT].failure.code) == (Step.TOKEN, 3303)
+
+
+async def test_of_another_hosts_identity_nothing_is_said_though_this_hosts_own_was_taken(scene, monkeypatch):
+    monkeypatch.setattr(Plan, "of_another_host", property(lambda plan: plan.what is Beside.NEXT))
+    _, looks = await scene.probe()
+    assert usable(looks) == dict.fromkeys(Beside, True) | {Beside.NEXT: None}
 
 
 async def test_a_staged_credential_without_a_permission_is_refused_by_the_vault(scene):

@@ -6,10 +6,10 @@ from datetime import date
 import pytest
 
 from exporter.beside import due, plans
-from exporter.config.model import Module
+from exporter.config.model import CredentialKind, Module
 from exporter.core.beside import Beside, Look
 from exporter.core.faults import Reason
-from exporter.core.model import Mode, Outcome, Step, StepResult
+from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
 from tests.beside.samples import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 
 
@@ -40,6 +40,23 @@ def test_the_staged_credential_makes_the_whole_round_trip_with_the_pinned_versio
     assert (order.credential.name, order.target.key, order.target.vault) == ("staged", TARGET.key, TARGET.vault)
     assert order.wrap
     assert order.module.mode is Mode.FULL
+
+
+@pytest.mark.parametrize(
+    ("kind", "vantage", "of_another"),
+    [
+        (CredentialKind.MANAGED_IDENTITY, Vantage.CENTRAL, True),
+        (CredentialKind.MANAGED_IDENTITY, Vantage.SQL_HOST, False),
+        (CredentialKind.CLIENT_SECRET, Vantage.CENTRAL, False),
+    ],
+)
+def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhere(kind, vantage, of_another):
+    config = a_config()
+    staged = replace(config.credentials["staged"], kind=kind)
+    config = replace(
+        config, settings=replace(config.settings, vantage=vantage), credentials=config.credentials | {"staged": staged}
+    )
+    assert [plan.of_another_host for plan in plans(config, TARGET, KEY, TODAY)] == [of_another, False, False, False, False]
 
 
 def test_a_retained_version_is_asked_of_its_own_vault_with_its_own_credential_and_never_to_wrap():

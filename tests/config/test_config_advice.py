@@ -191,6 +191,24 @@ def test_what_is_looked_at_beside_and_can_say_less_than_it_seems(mode, key, besi
     assert all(words in about[field] for field, words in said.items())
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "said"),
+    [
+        (
+            "{c: {type: workload_identity}, n: {type: managed_identity}}",
+            "next_credential",
+            "nothing is said of it from elsewhere",
+        ),
+        ("{c: {type: default}, n: {type: workload_identity}}", "credential", "this host's own identity"),
+    ],
+)
+@pytest.mark.parametrize("vantage", ["central", "sql_host"])
+def test_an_identity_of_this_host_is_no_proof_of_another_hosts(kind, field, said, vantage, warnings):
+    target = "{name: a, vault: contoso, key: k/1, credential: c, next_credential: n}"
+    found = warnings(f"global: {{connector_generation: classic, vantage: {vantage}}}\ncredentials: {kind}\ntargets: [{target}]\n")
+    assert [said in line for line in found if f"targets[0].{field}: " in line] == ([True] if vantage == "central" else [])
+
+
 def test_all_that_may_be_written_is_acted_on():
     messages = [warning.message for warning in load(GOOD / "everything.yml", today=TODAY).warnings]
     assert not [message for message in messages if "this version" in message]

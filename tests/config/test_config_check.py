@@ -12,7 +12,7 @@ from exporter.config import load
 from exporter.config.reference import BEGIN, END, main, refreshed
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
-GOOD = "global: {connector_generation: classic}\ncredentials: {c: {type: default}}\n"
+GOOD = "global: {connector_generation: classic}\ncredentials: {c: {type: workload_identity}}\n"
 TARGET = "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
 
 
@@ -36,9 +36,9 @@ def test_a_good_configuration_is_one_line_and_nothing_else(run):
 
 
 def test_warnings_are_printed_and_change_no_exit_code(run):
-    code, out, err = run(GOOD.replace("default}}", "default}, d: {type: default}}") + TARGET)
+    code, out, err = run(GOOD.replace("identity}}", "identity}, d: {type: default}}") + TARGET)
     assert (code, out) == (0, "ekm.yml: 1 target, 2 credentials: no problem, 1 warning\n")
-    assert err == "ekm.yml:2:38: warning: credentials.d: no target uses this credential\n"
+    assert err == "ekm.yml:2:48: warning: credentials.d: no target uses this credential\n"
 
 
 def test_every_problem_is_a_line_and_the_exit_code_is_two(run):

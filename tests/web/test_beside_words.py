@@ -77,6 +77,12 @@ def test_a_mode_that_does_not_unwrap_leaves_it_open():
     assert told(record)[1][1:] == ("unknown", "whether it unwraps was not tried")
 
 
+def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
+    record = a_record(look(Beside.NEXT, usable=None, steps=good().steps))
+
+    assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter stands elsewhere")
+
+
 def test_a_version_in_another_vault_names_it():
     retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained)
 
