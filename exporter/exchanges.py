@@ -84,5 +84,5 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
 
 def _answer(result: StepResult) -> Iterator[str]:
     """What was read of it; what the exporter concluded stands in the transcript."""
-    ours = ("code", "reason", "phases", "asked")
+    ours = ("code", "reason", "shared", "phases", "asked")
     yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in ours)

@@ -31,7 +31,7 @@ def filters(site: Site, choice: Choice, fleet: Fleet) -> Html:
     chosen = "" if choice.verdict is None else choice.verdict.name.lower()
     return element(
         "form",
-        _field("q", "Name, vault or SQL Server", _input("q", choice.words, type_="search")),
+        _field("q", "Search", _input("q", choice.words, type_="search", placeholder="name, vault, SQL Server", size=24)),
         _field("verdict", "State", _select("verdict", verdicts, chosen)),
         _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
