@@ -67,15 +67,16 @@ async def _looks(prober: Prober, wanted: tuple[Plan, ...]) -> list[Look]:
 
 
 async def _ends(config: Config, target: Target, tenant: str | None, *, alone: str | None) -> dict[str, tuple[CredentialEnd, ...]]:
-    """Of all credentials that the target needs, or of one `alone`."""
+    """Of all credentials that the target needs, or of one `alone`; an identity of which nothing ends is left out."""
     names = {alone} if alone is not None else credentials_in_use(replace(config, targets={target.name: target}))
+    ending = sorted(name for name in names if config.credentials[name].may_end)
     asker = Asker(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)
     desk = ExpiryDesk(config, asker, Ports(bug=_say_bug))
     try:
-        told = await asyncio.gather(*(desk.look_up(name, target.name) for name in sorted(names)))
+        told = await asyncio.gather(*(desk.look_up(name, target.name) for name in ending))
     finally:
         await desk.aclose()
-    return dict(zip(sorted(names), told, strict=True))
+    return dict(zip(ending, told, strict=True))
 
 
 def _say_bug(error: Exception) -> None:

@@ -45,6 +45,9 @@ class SecretSource:
         return f"file {self.file}" if self.file is not None else f"environment variable {self.env}"
 
 
+_WITHOUT_AN_END = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     name: str
@@ -58,6 +61,11 @@ class Credential:
     graph_credential: str | None = None
     key_vault_secret: str | None = None
     key_vault_credential: str | None = None
+
+    @property
+    def may_end(self) -> bool:
+        """False where nothing ends by itself, as far as anybody here can know: not knowing an end is no gap then."""
+        return self.expires_on is not None or self.kind not in _WITHOUT_AN_END
 
     @property
     def asks_key_vault_as(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
+from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, ConnectorError
 from exporter.core.endpoints import cloud_of
@@ -19,9 +19,6 @@ from exporter.metrics.standing import Standing
 
 # By family name.
 Values = dict[str, list[Sample]]
-
-# Nothing of these ends by itself, as far as anybody here can know: not knowing an end is no gap.
-_WITHOUT_AN_END = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT})
 
 
 def of_config(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
@@ -112,7 +109,7 @@ def of_credential(credential: Credential, looked_up: Mapping[Source, tuple[float
     ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **told}.items()]
     return {
         "ekm_credential_expiry_timestamp_seconds": ends,
-        "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.kind not in _WITHOUT_AN_END else None),
+        "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.may_end else None),
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds": [
             ((("source", source),), at) for source, (_, at) in looked_up.items()
         ],

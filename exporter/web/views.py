@@ -115,7 +115,7 @@ async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Cal
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialEnd, ...]]:
     """When the credentials end that this target needs, by name; the identities that look such dates up among them."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
-    return {name: service.credential_ends(name) for name in sorted(names)}
+    return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_end}
 
 
 def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config.model import ExpectPath, Module
+from exporter.config.model import CredentialKind, ExpectPath, Module
 from exporter.core.beside import Beside
 from exporter.core.expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
@@ -123,6 +123,14 @@ async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_cred
         f"Not tested from here: {NOT_TESTED}".replace("'", "&#x27;"),
     ):
         assert expected in said
+
+
+async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_end():
+    service = troubled()
+    staged = replace(service.config.credentials[STAGED], kind=CredentialKind.MANAGED_IDENTITY)
+    service.config = replace(service.config, credentials=service.config.credentials | {STAGED: staged})
+
+    assert f"{STAGED} none unknown" not in words(await page(service))
 
 
 async def test_the_page_of_a_deleted_key_says_until_when_it_can_be_recovered_and_how():

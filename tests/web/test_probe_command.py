@@ -11,7 +11,7 @@ import pytest
 from exporter.cli import probe
 from exporter.cli.beside_text import beside_text
 from exporter.cli.onetime import see
-from exporter.config.model import ExpectPath
+from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.beside import Beside
 from exporter.core.expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
@@ -100,8 +100,10 @@ async def simulator():
     await made.stop()
 
 
-async def seen_of(simulator, folder, *, target=TARGET, credential=None):
+async def seen_of(simulator, folder, *, target=TARGET, credential=None, **kinds):
     config = site.configuration(simulator, folder, target=target)
+    changed = {name: replace(config.credentials[name], kind=kind) for name, kind in kinds.items()}
+    config = replace(config, credentials=config.credentials | changed)
     seen = await see(config, config.targets["t"], credential)
     text = probe.as_text(config, seen, now=time.time())
     shape = json.loads(json.dumps(probe.as_json(config, seen, now=time.time())))
@@ -146,6 +148,12 @@ async def test_with_another_credential_that_one_is_probed_and_nothing_beside_it(
     assert (shape["credential"], shape["beside"]) == ("staged", [])
     assert set(seen.ends) == {"staged"}
     assert {host for host, _, _ in simulator.requests} & {site.ARCHIVE, site.RECOVERY} == set()
+
+
+async def test_an_identity_of_which_nothing_ends_is_not_said_to_end_at_an_unknown_time(simulator, tmp_path):
+    seen, _, _ = await seen_of(simulator, tmp_path, old=CredentialKind.WORKLOAD_IDENTITY)
+
+    assert set(seen.ends) == {"now", "staged", "dr"}
 
 
 async def test_a_key_that_cannot_be_read_cannot_be_recovered_either(simulator, tmp_path):
