@@ -63,6 +63,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "interval": durations.write(settings.interval),
         "timeout": durations.write(settings.timeout),
         "min_interval": durations.write(settings.min_interval),
+        "preflight_interval": durations.write(settings.preflight_interval),
         "concurrency": settings.concurrency,
         "connector_generation": str(settings.generation),
         "vantage": str(settings.vantage),

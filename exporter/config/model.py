@@ -157,6 +157,7 @@ class Settings:
     interval: float = 60.0
     timeout: float = 10.0
     min_interval: float = 5.0
+    preflight_interval: float = 21600.0  # 0: never
     concurrency: int = 64
     generation: Generation = Generation.CLASSIC
     vantage: Vantage = Vantage.CENTRAL

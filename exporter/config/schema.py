@@ -38,6 +38,12 @@ GLOBAL: tuple[Field, ...] = (
         doc="A request for `/probe` that comes sooner after the last one is answered from memory.",
     ),
     Field(
+        name="preflight_interval",
+        kind=of.duration(0, 7 * DAY),
+        default="6h",
+        doc="Time between two runs of the doctor's checks for a target, whose results are metrics; with 0s there are none.",
+    ),
+    Field(
         name="concurrency",
         kind=of.whole(1, 100_000),
         default="enough for all targets timing out at once, at least 64",

@@ -24,6 +24,7 @@ _SETTINGS = {
     "interval": "interval",
     "timeout": "timeout",
     "min_interval": "min_interval",
+    "preflight_interval": "preflight_interval",
     "concurrency": "concurrency",
     "connector_generation": "generation",
     "vantage": "vantage",
