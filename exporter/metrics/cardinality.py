@@ -1,6 +1,7 @@
 """How many series one target has: the arithmetic behind the promise of `MOST_SERIES`, told in docs/metrics.md.
 
-For: what a healthy target has at most, what a failing probe adds, what each thing declared beside the probe adds.
+For: what a healthy target has at most, what a failing probe adds, what each thing declared beside the probe and the doctor's
+checks add.
 Not for: series that targets share (a credential's, a vault's, an endpoint's), or what a metric says (see `table`).
 """
 
@@ -48,6 +49,11 @@ OF_DECLARATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "`backup_on`": ("ekm_key_backup_timestamp_seconds",),
     "`expect_path` of the module": ("ekm_path_as_expected",),
 }
+# Of the doctor's checks, whose results are metrics where `preflight_interval` is not 0s.
+OF_CHECKS: Final[Mapping[str, str]] = {
+    "ekm_preflight_failed_checks": "from the first run of the checks on",
+    "ekm_preflight_failed": "for each check that failed",
+}
 # A family that is there anyway, with one series more where something is declared.
 _ANYWAY = frozenset({"ekm_credential_usable"})
 _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in names) - _ANYWAY
@@ -55,7 +61,8 @@ _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in
 
 def of_a_healthy_target() -> dict[str, int]:
     """By family: how many series a target has at most whose probes succeed and beside which nothing is declared."""
-    return {spec.name: _count(spec) for spec in OF_TARGETS if spec.name not in _ADDED and spec.name not in OF_FAILURES}
+    besides = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
+    return {spec.name: _count(spec) for spec in OF_TARGETS if spec.name not in besides}
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

@@ -10,10 +10,19 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from exporter.core.doctor import CHECKS
 from exporter.core.expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.metrics.cardinality import MOST_SERIES, OF_DECLARATIONS, OF_FAILURES, SEVERAL, bounds_and_more, of_a_healthy_target
+from exporter.metrics.cardinality import (
+    MOST_SERIES,
+    OF_CHECKS,
+    OF_DECLARATIONS,
+    OF_FAILURES,
+    SEVERAL,
+    bounds_and_more,
+    of_a_healthy_target,
+)
 from exporter.metrics.instruments import ASKED, SKIP_REASONS
 from exporter.metrics.spec import Kind, MetricSpec, Scope
 from exporter.metrics.table import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
@@ -42,6 +51,8 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_recovery_usable": "ekm_recovery_usable == 0",
     "ekm_recovery_last_proof_timestamp_seconds": "time() - ekm_recovery_last_proof_timestamp_seconds > 7 * 86400",
     "ekm_credential_usable": 'ekm_credential_usable{role="next"} == 0',
+    "ekm_preflight_failed_checks": "ekm_preflight_failed_checks > 0 and on (job, instance, target) ekm_probe_success == 1",
+    "ekm_preflight_failed": "count by (check) (ekm_preflight_failed)",
     "ekm_path_as_expected": "ekm_path_as_expected == 0",
     "ekm_target_info": "ekm_vault_side_ready * on (job, instance, target) group_left (team, env) ekm_target_info",
     "ekm_instance_info": "ekm_instance_info and on (job, instance, target) (ekm_vault_side_ready == 0)",
@@ -59,6 +70,9 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_exporter_schedule_lag_seconds": "histogram_quantile(0.99, rate(ekm_exporter_schedule_lag_seconds_bucket[10m]))",
     "ekm_exporter_probes_skipped_total": "sum by (reason) (increase(ekm_exporter_probes_skipped_total[1h]))",
 }
+
+# Those that only the SQL Server host can show never fail here.
+CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
 _HOW_MANY = f"""\
 A healthy target has at most {MOST_SERIES} series: everything known of its key and its vault, and all five steps made. Mode `read_only`, a
@@ -79,14 +93,14 @@ Written from the exporter's own table of metrics; a test fails when the two diff
   labels listed.
 - How long a value lasts ends its HELP text. *Of the last probe*: replaced by every probe. *Last known*: kept while probes fail.
   *Of the last look beside the probe*: replaced by every look; what is in order is looked at again after the module's
-  `beside_interval`, what is not after every probe. *Counted*: never falls, but for a restart, and exists at 0 before anything
+  `beside_interval`, what is not after every probe. *Of the last run of the doctor's checks*: replaced every `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything
   happens.
 - A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
   with status 429), and if it ran out of time the gauges keep the earlier picture too.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
   numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
 - `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what
-  this probe showed, and what is last known of the target besides, the looks beside its probe included. That is all there is of
+  this probe showed, and what is last known of the target besides, the looks beside its probe included, the doctor's checks not. That is all there is of
   a target's gauges where `--no-scheduler` leaves them out of `/metrics`.
 - Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
 """
@@ -110,6 +124,7 @@ def _glance() -> str:
 def _values() -> str:
     lists = {
         "step": Step,
+        "check": CHECKED,
         "phase": Phase,
         "what": PATH_PARTS,
         "role": ROLES,
@@ -133,6 +148,7 @@ def _cardinality() -> str:
             rows.append(f"| `{name}` | {count} | {SEVERAL[name][1]} |")
     together = f"| **together** | **{sum(healthy.values())}** | |"
     failures = [f"| `{name}` | {when} |" for name, when in OF_FAILURES.items()]
+    checks = [f"| `{name}` | {when} |" for name, when in OF_CHECKS.items()]
     declared = [
         f"| {what} | {len(names)} | {', '.join(f'`{name}`' for name in names)} |" for what, names in OF_DECLARATIONS.items()
     ]
@@ -143,6 +159,7 @@ def _cardinality() -> str:
             "A failing probe has besides:", "", "| one | when |", "| --- | --- |", *failures, "",
             "What the configuration declares beside the probe has series of its own:", "",
             "| declared | series | |", "| --- | --- | --- |", *declared, "",
+            "The doctor's checks (`preflight_interval`) have besides:", "", "| one | when |", "| --- | --- |", *checks, "",
         ]
     )  # fmt: skip
 

@@ -6,11 +6,12 @@ Not for: counters (see `tally`), keeping values from one probe to the next (see 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, ConnectorError
+from exporter.core.doctor import CheckResult, Verdict
 from exporter.core.endpoints import cloud_of
 from exporter.core.expiry import Source, start_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
@@ -139,6 +140,15 @@ def of_endpoints(report: ProbeReport) -> dict[str, Values]:
 def of_certificate(shown: PeerCertificate) -> Values:
     """When the certificate that an endpoint showed ends."""
     return {"ekm_tls_certificate_expiry_timestamp_seconds": _one(shown.not_after)}
+
+
+def of_checks(results: Iterable[CheckResult] | None) -> Values:
+    """Which of the doctor's checks failed; None where they have not been made. Nothing but `fail` is a failure."""
+    failed = None if results is None else [result.check for result in results if result.outcome is Verdict.FAIL]
+    return {
+        "ekm_preflight_failed_checks": _one(None if failed is None else len(failed)),
+        "ekm_preflight_failed": [((("check", name),), 1.0) for name in failed or ()],
+    }
 
 
 def of_error(error: ConnectorError) -> Values:

@@ -13,6 +13,7 @@ from exporter.config.assemble import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
 from exporter.core.beside import Look
 from exporter.core.catalogue import CATALOGUE
+from exporter.core.doctor import CheckResult
 from exporter.core.expiry import Source
 from exporter.core.model import KeyFacts, ProbeReport
 from exporter.metrics import gauges, requested
@@ -143,6 +144,11 @@ class Recorder(Instruments):
         if kept is not None:
             kept.standing = standing
             self._show_target(kept, of_looks(kept.target, standing, standing.last))
+
+    def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
+        """The doctor's checks of a target were made, or, with None, say nothing any more of what it is now."""
+        if name in self._kept:
+            self._show_target(self._kept[name], gauges.of_checks(results))
 
     def spent(self, name: str, look: Look) -> None:
         """The requests of a look beside a target's probe count against the limit of the vault they went to."""

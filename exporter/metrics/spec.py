@@ -46,6 +46,7 @@ class Memory(StrEnum):
     PROBE = "Of the last probe."
     KNOWN = "Last known: kept while probes fail."
     LOOK = "Of the last look beside the probe."
+    CHECKS = "Of the last run of the doctor's checks."
     COUNTED = "Counted since the exporter started."
     DECLARED = "From the configuration."
     NOW = "As it is now."

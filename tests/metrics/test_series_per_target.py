@@ -11,7 +11,7 @@ from exporter.config.model import ExpectPath, Module, Retained
 from exporter.core.beside import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.metrics.cardinality import MOST_SERIES, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
+from exporter.metrics.cardinality import MOST_SERIES, OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
 from exporter.metrics.table import OF_TARGETS
 from tests.metrics.scenes import (
     CONNECTED,
@@ -125,4 +125,4 @@ def test_what_is_declared_beside_the_probe_adds_what_the_documentation_says(what
 def test_every_family_of_a_target_is_counted_somewhere():
     declared = {name for names in OF_DECLARATIONS.values() for name in names}
 
-    assert {spec.name for spec in OF_TARGETS} == {*of_a_healthy_target(), *OF_FAILURES, *declared}
+    assert {spec.name for spec in OF_TARGETS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}
