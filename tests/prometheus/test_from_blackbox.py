@@ -1,0 +1,74 @@
+"""What docs/from-blackbox.md tells people to write, done: `--no-scheduler`, service discovery and `/probe` before a real Prometheus."""
+
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from exporter.metrics.table import METRICS
+from tests.prometheus.servers import Prometheus, answered, fetch, free_port, running
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "from-blackbox.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
+CONFIGURATIONS = re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    place, address = tmp_path_factory.mktemp("demo"), f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "exporter", "demo", "--no-scheduler", "--web.listen-address", address]
+    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
+        await answered(f"http://{address}/-/ready", lambda text: text == "Ready\n", seconds=30)
+        yield address
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
+    """With the last configuration of the page, which has both jobs."""
+    place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
+    config = "global: {scrape_interval: 1s}\n" + CONFIGURATIONS[-1].replace("exporter:10377", exporter)
+    (place / "prometheus.yml").write_text(config)
+    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
+    async with running(place / "log", "prometheus", *flags):
+        await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
+        yield Prometheus(f"http://{address}")
+
+
+async def test_every_target_is_probed_and_is_an_instance_of_its_own(prometheus):
+    result = await prometheus.eventually('ekm_probe_success{job="ekm-probe"}', lambda result: len(result) == 11)
+    assert all(series["metric"]["instance"] == series["metric"]["target"] for series in result)
+    assert {"0", "1"} == {series["value"][1] for series in result}
+    assert len(await prometheus.query('probe_success{job="ekm-probe"}')) == 11
+
+
+async def test_intervals_and_timeouts_come_from_the_configuration_of_the_exporter(prometheus):
+    await prometheus.eventually('up{job="ekm-probe"} == 1', lambda result: len(result) == 11)
+    targets = json.loads(await fetch(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]
+    probed = [each for each in targets if each["scrapePool"] == "ekm-probe"]
+    assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("5s", "3s", "")}
+
+
+async def test_requested_probes_count_on_the_other_job_which_has_no_gauge_of_a_target(prometheus):
+    await prometheus.eventually('ekm_errors_total{job="ekm", target="payroll-runs", code="3303"} > 0', bool)
+    await prometheus.eventually('count(ekm_probes_total{job="ekm"} > 0)', lambda result: result and result[0]["value"][1] == "11")
+    assert await prometheus.query('ekm_probe_success{job="ekm"}') == []
+
+
+async def test_every_metric_that_the_page_names_is_there_to_be_asked_for(prometheus):
+    named = set(re.findall(r"`(ekm_\w+)", PAGE))
+    assert len(named) >= 13
+    assert named <= {spec.name for spec in METRICS}
+    await prometheus.eventually("ekm_last_failure_info", bool)
+    known = set(json.loads(await fetch(f"{prometheus.url}/api/v1/label/__name__/values"))["data"])
+    assert named - known == set()
+
+
+async def test_the_readme_shows_the_same_configuration_as_the_page():
+    shown = re.findall(r"```yaml\n(scrape_configs:.*?)```", README, re.DOTALL)
+    assert [each.replace("sqlhost1:", "exporter:") for each in shown] == CONFIGURATIONS[:2]
