@@ -18,6 +18,7 @@ from exporter import __version__, hostos
 from exporter.beside import plans
 from exporter.config.model import Config, Target
 from exporter.core.beside import Look
+from exporter.core.doctor import CheckResult
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
@@ -27,6 +28,7 @@ from exporter.looker import Looker
 from exporter.looplag import LoopLag
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
+from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
 from exporter.reloading import Reloader, changes
@@ -98,6 +100,7 @@ class Service:
             self._prober.look, on_look=self._looked, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
         )
         self._expiry = self._expiry_desk()
+        self._preflights = Preflights(self._examine, on_results=self._examined, on_bug=self._bug)
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
             None if options.config_file is None else Reloader(options.config_file, self.apply, reloaded=self.recorder.reloaded)
@@ -140,6 +143,7 @@ class Service:
         self._expiry.start()
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
+            self._preflights.reconcile(self.config)
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         if self._reloader is not None:
             hostos.on_reload(self._reloader.reload_soon)
@@ -159,6 +163,7 @@ class Service:
             await self._reloader.aclose()
         await self._scheduler.aclose()
         await self._looker.aclose()
+        await self._preflights.aclose()
         await self._expiry.aclose()
         await self._web.stop()
         await self._prober.aclose()
@@ -190,7 +195,10 @@ class Service:
         self.recorder.configure(config)
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
-        for name in sorted(changes(before, config)):
+        changed = changes(before, config)
+        if self._options.scheduler:
+            self._preflights.reconcile(config, changed)
+        for name in sorted(changed):
             await self._put_in_place(config.targets[name])
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
@@ -245,6 +253,15 @@ class Service:
         self.recorder.spent(target.name, look)
         self.recorder.looked(target.name, self._memory.looked(target, look))
         self._log.looked(target, look)
+
+    async def _examine(self, target: Target) -> tuple[CheckResult, ...]:
+        return await examine(self.config, target, look_up=self._ends_known, on_bug=self._bug)
+
+    async def _ends_known(self, credential: str, _target: str) -> tuple[CredentialEnd, ...]:
+        return self.credential_ends(credential)
+
+    def _examined(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
+        self.recorder.checked(target.name, results)
 
     def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
         self.recorder.skipped(reason, count)

@@ -93,15 +93,15 @@ Written from the exporter's own table of metrics; a test fails when the two diff
   labels listed.
 - How long a value lasts ends its HELP text. *Of the last probe*: replaced by every probe. *Last known*: kept while probes fail.
   *Of the last look beside the probe*: replaced by every look; what is in order is looked at again after the module's
-  `beside_interval`, what is not after every probe. *Of the last run of the doctor's checks*: replaced every `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything
-  happens.
+  `beside_interval`, what is not after every probe. *Of the last run of the doctor's checks*: replaced every
+  `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything happens.
 - A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
   with status 429), and if it ran out of time the gauges keep the earlier picture too.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
   numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
 - `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what
-  this probe showed, and what is last known of the target besides, the looks beside its probe included, the doctor's checks not. That is all there is of
-  a target's gauges where `--no-scheduler` leaves them out of `/metrics`.
+  this probe showed, and what is last known of the target besides, the looks beside its probe included, the doctor's checks
+  not. That is all there is of a target's gauges where `--no-scheduler` leaves them out of `/metrics`.
 - Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
 """
 
