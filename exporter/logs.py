@@ -28,6 +28,8 @@ class LogFormat(StrEnum):
 
 
 LEVELS: dict[str, int] = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+# The logger of what is said about probes, which has a level of its own.
+PROBES = "exporter.probelog"
 # azure and msal write what was sent and answered; aiohttp's two write a line for every request, good or malformed.
 KEPT_OUT = ("azure", "msal", "urllib3", "aiohttp.access", "aiohttp.server")
 _FRAMES = 4
@@ -35,14 +37,19 @@ _FRAMES = 4
 _BARE = re.compile(r"[^\s\"=\\\x00-\x20\x7f-\xa0\u2028\u2029]+")
 
 
-def configure(level: str, fmt: LogFormat, *, stream: TextIO | None = None) -> None:
-    """Send every logger of the process to `stream` (standard error by default). Raises ValueError for an unknown level."""
-    if level not in LEVELS:
-        raise ValueError(f"unknown log level {level!r} (one of {', '.join(LEVELS)})")
+def configure(level: str, fmt: LogFormat, *, probes: str | None = None, stream: TextIO | None = None) -> None:
+    """Send every logger of the process to `stream` (standard error by default). Raises ValueError for an unknown level.
+
+    `probes` is the level of lines about probes where it is another one.
+    """
+    for each in (level, probes or level):
+        if each not in LEVELS:
+            raise ValueError(f"unknown log level {each!r} (one of {', '.join(LEVELS)})")
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if fmt is LogFormat.JSON else LogfmtFormatter())
     handler.addFilter(is_let_in)
     logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
+    logging.getLogger(PROBES).setLevel(logging.NOTSET if probes is None else LEVELS[probes])
 
 
 def is_let_in(record: logging.LogRecord) -> bool:

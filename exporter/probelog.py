@@ -2,7 +2,7 @@
 
 For: one line when a target starts to fail, fails differently, loses or regains its verdict, or recovers; a repeated
 failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk. One line, too, when a
-look beside the probe changes its answer.
+look beside the probe changes its answer. With the level debug, every probe is a line.
 Not for: formats (see `logs`), metrics, or keeping reports.
 """
 
@@ -17,9 +17,9 @@ from exporter.core.beside import Look
 from exporter.core.catalogue import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
-from exporter.logs import Value, fields
+from exporter.logs import PROBES, Value, fields
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(PROBES)
 SUMMARY_SECONDS = 600.0
 _NAMED = 10  # SQL Servers named on one line
 
@@ -72,6 +72,8 @@ class ProbeLog:
     def _recovered(self, target: Target, report: ProbeReport) -> None:
         before = self._failing.pop(target.name, None)
         level, message = (logging.DEBUG, "probe succeeded") if before is None else (logging.INFO, "probe succeeded again")
+        if not self._logger.isEnabledFor(level):  # nearly always: a line that nobody reads need not be written together
+            return
         outage = (
             {} if before is None else {"failed_probes": before.probes, "failed_for": round(report.started_at - before.since, 3)}
         )
@@ -97,6 +99,8 @@ class ProbeLog:
             )  # fmt: skip
         else:
             before.unsaid += 1
+            if self._logger.isEnabledFor(logging.DEBUG):
+                self._logger.debug("probe failed again", extra=fields(**_about(target, report), **of_step(failure)))
 
     def _say(self, message: str, target: Target, report: ProbeReport, failure: StepResult, **more: Value) -> None:
         level = logging.ERROR if failure.reason is Reason.INTERNAL else logging.WARNING

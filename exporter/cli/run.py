@@ -94,6 +94,12 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
     )
     parser.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="default info")
     parser.add_argument(
+        "--log.prober",
+        dest="log_prober",
+        choices=logs.LEVELS,
+        help="level of lines about probes (default: as --log.level); debug: one for every probe",
+    )
+    parser.add_argument(
         "--log.format", dest="log_format", choices=[fmt.value for fmt in logs.LogFormat], default="logfmt", help="default logfmt"
     )
     parser.add_argument(
@@ -134,7 +140,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
     if loaded.config is None or (door is not None and door.config is None):
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
-    logs.configure(args.log_level, logs.LogFormat(args.log_format))
+    logs.configure(args.log_level, logs.LogFormat(args.log_format), probes=args.log_prober)
     options = _options(args, web, default_address=default_address, mode=mode)
     try:
         asyncio.run(serve(loaded.config, options))

@@ -3,10 +3,11 @@
 import io
 import json
 import logging
+import re
 
 import pytest
 
-from exporter.logs import LogfmtFormatter, LogFormat, configure, fields, logfmt_value, place_of
+from exporter.logs import PROBES, LogfmtFormatter, LogFormat, configure, fields, logfmt_value, place_of
 
 SECRET = "kF8~Q9w.marked-secret-0123456789abcdefghijkl"
 
@@ -17,6 +18,7 @@ def restored_logging():
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
+    logging.getLogger(PROBES).setLevel(logging.NOTSET)
 
 
 def record(message, *args, level=logging.INFO, name="exporter.test", exc_info=None, **extra):
@@ -92,6 +94,26 @@ def test_levels_go_by_the_names_that_exporters_use(level, said):
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger("exporter.test").log(number, "x")
     assert "".join(line.split("level=")[1][0] for line in stream.getvalue().splitlines()) == said
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(
+    ("level", "probes", "said"),
+    [
+        ("info", None, ["exporter.service", "exporter.probelog"]),
+        ("info", "error", ["exporter.service"]),
+        ("error", "info", ["exporter.probelog"]),
+        ("error", None, []),
+    ],
+)
+def test_probes_have_a_level_of_their_own(level, probes, said):
+    stream = io.StringIO()
+    configure(level, LogFormat.LOGFMT, probes=probes, stream=stream)
+    for name in ("exporter.service", "exporter.probelog"):
+        logging.getLogger(name).info(name)
+    assert re.findall("msg=(\\S+)", stream.getvalue()) == said
+    with pytest.raises(ValueError, match="unknown log level 'loud'"):
+        configure("info", LogFormat.LOGFMT, probes="loud")
 
 
 def test_an_unknown_level_is_refused():

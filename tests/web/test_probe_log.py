@@ -77,6 +77,21 @@ def test_a_repeated_failure_is_counted_and_summed_up_now_and_then(said):
     assert lines()[2].endswith("failed_probes=21 failed_for=1200 since_last_line=10")
 
 
+def test_with_the_level_debug_every_probe_is_a_line(said):
+    log, lines = said
+    logging.getLogger("tests.web.probes").setLevel(logging.DEBUG)
+    for report in (good(), bad(), bad(), good(), good()):
+        log.record(target(), report)
+    assert [re.search('level=(\\w+) msg="([^"]+)"', line).groups() for line in lines()] == [
+        ("debug", "probe succeeded"),
+        ("warn", "probe failed"),
+        ("debug", "probe failed again"),
+        ("info", "probe succeeded again"),
+        ("debug", "probe succeeded"),
+    ]
+    assert "request_id=r-1" in lines()[2]
+
+
 def test_another_failure_is_news(said):
     log, lines = said
     log.record(target(), bad())
