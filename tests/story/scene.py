@@ -130,8 +130,8 @@ class Scene:
             key_version=VERSION,
             credential="now",
             module="default",
-            interval=1.0,
-            timeout=0.5,
+            interval=1.6,
+            timeout=0.8,
             generation=Generation.CLASSIC,
             generation_declared=True,
             recovery_vault=RECOVERY,
@@ -149,7 +149,7 @@ class Scene:
             name: replace(self.kind.credential(name, client), **ends) for name, client in (("now", NOW), ("staged", STAGED))
         }
         return Config(
-            settings=Settings(interval=1.0, timeout=0.5, vantage=Vantage.SQL_HOST),
+            settings=Settings(interval=1.6, timeout=0.8, vantage=Vantage.SQL_HOST),
             credentials=credentials,
             modules={"default": module},
             targets={"t": replace(target, **changes)},
