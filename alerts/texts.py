@@ -67,6 +67,13 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ range " + _asked("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
         '{{ if eq .Labels.vantage "sql_host" }} on the SQL host{{ else if .Labels.vantage }} on a central host{{ end }}{{ end }}'
     ),
+    "CHECKS": _listed(
+        "max by (check) (ekm_preflight_failed{" + _TARGET + "})",
+        "job instance target",
+        "check",
+        "{{ $one.Labels.check }}",
+        none="not known just now",
+    ),
     "CREDENTIAL_FAILURES": _failures(
         "max by (step, code, symbol, reason, summary, action) (last_over_time("
         + _EXPLAINED

@@ -36,6 +36,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "SURE": 2 * MINUTE,  # and stays so
     "SETTLED": 5 * MINUTE,  # what a ticket is about must last
     "LASTING": 15 * MINUTE,
+    "CHECKED": 90 * MINUTE,  # within which the doctor's checks are made again after a restart
     "GONE": HOUR,  # for which an exporter that is no longer scraped is missed
 }
 # Seconds, written as a number: in comparisons.
@@ -56,6 +57,7 @@ RATIOS: Final[Mapping[str, float]] = {
     "BUDGET_RATIO": 0.01,  # of what a vault takes in ten seconds, as `check` has it
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
+    "SKEW": 120,  # seconds that a clock may be wrong: beyond 300 Entra refuses what is signed here
     "STALE_INTERVALS": 6,  # backing off from a vault that throttles leaves up to 5.5 intervals between two probes
     "RUN": 3,  # failed probes in a row
     "CYCLES": 2,  # failed probes in a row, where many targets fail at once

@@ -16,6 +16,7 @@ from exporter.cli.main import build_parser
 from exporter.core.beside import CREDENTIAL_REFUSED
 from exporter.core.catalogue import BY_CODE, both_numbers
 from exporter.core.classify import VAULT_REASONS
+from exporter.core.doctor import CHECKS
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
 from exporter.metrics.table import BY_NAME, PATH_PARTS
@@ -36,6 +37,7 @@ RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 FOREIGN = {"process_cpu_seconds_total", "process_start_time_seconds", "alertmanager_notifications_failed_total", "modify_date"}
 WORDS = (
     {*Reason, *Step, *Phase, *Mode, *Outcome, *Skip, "resolver", *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
+    | {check.name for check in CHECKS}
     | {"declared", "graph", "key_vault", "certificate"}
 )  # fmt: skip
 

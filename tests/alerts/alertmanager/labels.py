@@ -34,7 +34,7 @@ TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVa
     EkmErrorBudgetBurnsFast"""
 TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmKeyExpires EkmKeyExpired EkmKeyDisabled EkmKeyUnsupported
     EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoveryProofOld EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
-    EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring"""
+    EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert
@@ -52,6 +52,7 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
         *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),
+        *_alerts("warning", _EXPORTER, (), "EkmClockSkew EkmReloadFailed"),
         *_alerts("info", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn30Days"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )

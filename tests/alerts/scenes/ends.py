@@ -14,6 +14,7 @@ STEPS = (
 ENDS = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="%s"}'
 KNOWN = 'ekm_credential_expiry_known{credential="%s"}'
 AWAY = "_x5"
+SKEW = 'ekm_clock_skew_seconds{endpoint="%s:443"}'
 
 
 def _steps() -> Scene:
@@ -100,6 +101,10 @@ def _of_exporters() -> Scene:
             "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x100",
             "ekm_exporter_ready": minutes((1, 10), (0, 50), (1, 90)),
             "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
+            "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
+            SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 90)),
+            SKEW % "login.microsoftonline.com": minutes((110, 10), (-130.5, 50), (1, 90)),
+            SKEW % "fabrikam.vault.azure.net": "0.5x150",
         },
     )
     good = Exporter(
@@ -112,6 +117,10 @@ def _of_exporters() -> Scene:
             "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
             "ekm_exporter_ready": "0x2 1x150",
             "ekm_exporter_targets": "2x150",
+            "ekm_exporter_config_last_reload_successful": "1x150",
+            SKEW % "contoso.vault.azure.net": "9000x150",
+            SKEW % "login.microsoftonline.com": "-119x150",
+            SKEW % "fabrikam.vault.azure.net": "0.5x150",
         },
     )
     labels = {"job": "ekm", "instance": bad.instance}
@@ -122,6 +131,8 @@ def _of_exporters() -> Scene:
         "EkmEventLoopLags": Fired(labels, {"value": "66.67%"}),
         "EkmExporterNotReady": Fired(labels),
         "EkmNoTargets": Fired(labels),
+        "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
+        "EkmReloadFailed": Fired(labels),
     }
     checks = [(9 * MINUTE, alert, []) for alert in lasting]
     checks += [(50 * MINUTE, alert, [on]) for alert, on in lasting.items()]

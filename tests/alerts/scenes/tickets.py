@@ -210,6 +210,29 @@ def _firewall() -> Scene:
     return Scene(name="a firewall that keeps monitoring out", exporters=[one, two], length=61 * MINUTE, checks=checks, scrape=60)
 
 
+def _preflight() -> Scene:
+    """Checks fail while probes succeed: a ticket, through a restart, until a run passes. Where probes fail it is theirs to tell."""
+    count, one = "ekm_preflight_failed_checks", 'ekm_preflight_failed{check="%s"}'
+    failing = {  # a restart in the 30th minute, and the next run half an hour later
+        count: "0x9 2x19 stale _x29 2x39 0x60",
+        one % "revocation": "_x10 1x19 stale _x29 1x39 stale",
+        one % "clock": "_x10 1x19 stale",
+    }
+    target = Target(probes=[OK] * 160, more=failing)
+    closed = Target(name="closed", probes=[NOT_FOUND] * 160, more={count: "3x160", one % "dns_vault": "1x160"})
+    well = Target(name="well", probes=[OK] * 160, more={count: "0x160"})
+    exporter = Exporter(targets=[target, closed, well, Target(name="new", probes=[OK] * 160)])
+    alert = "EkmPreflightFailed"
+    checks = [
+        (24 * MINUTE, alert, []),
+        (26 * MINUTE, alert, [of_target(exporter, target, value="2", checks="clock, revocation")]),
+        (50 * MINUTE, alert, [of_target(exporter, target, value="2", checks="not known just now")]),
+        (90 * MINUTE, alert, [of_target(exporter, target, value="2", checks="revocation")]),
+        (120 * MINUTE, alert, []),
+    ]
+    return Scene(name="a check fails while probes succeed", exporters=[exporter], length=120 * MINUTE, checks=checks, scrape=60)
+
+
 def _both_firings_keep_their_labels() -> Scene:
     """A ticket outlives a restart: it is neither resolved nor begun anew."""
     target = Target(probes=[OK] * 60, more={"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x60"})
@@ -229,5 +252,6 @@ SCENES = [
     _slow(),
     _path(),
     _firewall(),
+    _preflight(),
     _both_firings_keep_their_labels(),
 ]
