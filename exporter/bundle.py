@@ -28,7 +28,7 @@ from exporter.core.expiry import CredentialEnd
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
 from exporter.exchanges import as_lines, exchanges
-from exporter.shapes import Entry, Shape, entry_shape, target_standing
+from exporter.shapes import Entry, Shape, earlier, earlier_shape, entry_shape, target_standing
 from exporter.state import readiness_at
 from exporter.transcript import moment, transcript
 
@@ -83,6 +83,7 @@ def case_of(
         **target_standing(shown, record, now=now),
         **verdict_shape(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **besides(target, record, ends, config.modules[target.module].expect_path, now=now),
+        "earlier_failures": [earlier_shape(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
     return Case(config=config, target=shown, version=version, made_at=now, entries=entries, standing=standing)

@@ -6,7 +6,7 @@ Not for: sending them (see `web`, `cli`), deciding anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from exporter.config.model import Target
@@ -24,6 +24,28 @@ class Entry(Protocol):
 
     @property
     def report(self) -> ProbeReport: ...
+
+
+class Summary(Protocol):
+    """The little that is kept of a failure over a restart. `at` is a Unix time."""
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def step(self) -> str: ...
+
+    @property
+    def code(self) -> int | None: ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+    @property
+    def http_status(self) -> int | None: ...
+
+    @property
+    def request_id(self) -> str | None: ...
 
 
 class Record(Protocol):
@@ -46,6 +68,9 @@ class Record(Protocol):
 
     @property
     def history(self) -> Iterable[Entry]: ...
+
+    @property
+    def last_failures(self) -> Iterable[Summary]: ...
 
 
 def probe_shape(target: Target, report: ProbeReport) -> Shape:
@@ -93,6 +118,28 @@ def target_standing(target: Target, record: Record | None, *, now: float) -> Sha
         **target_row(target, record, now=now),
         "consecutive_failures": 0 if record is None else record.consecutive_failures,
         "next_probe": moment_or_none(None if record is None else record.next_probe_at),
+    }
+
+
+def earlier(record: Record | None, history: Sequence[Entry]) -> list[Summary]:
+    """Failures of which only a summary is left, newest first: those before a restart. `history` is the record's, newest first."""
+    if record is None:
+        return []
+    oldest = history[-1].report.started_at if history else float("inf")
+    return [each for each in reversed(list(record.last_failures)) if each.at < oldest]
+
+
+def earlier_shape(summary: Summary) -> Shape:
+    """One failure before a restart."""
+    entry = None if summary.code is None else BY_CODE.get(summary.code)
+    return {
+        "started_at": moment(summary.at),
+        "step": summary.step or None,
+        "code": summary.code,
+        "symbol": None if entry is None else entry.symbol,
+        "reason": summary.reason,
+        "http_status": summary.http_status,
+        "request_id": summary.request_id,
     }
 
 

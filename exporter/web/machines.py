@@ -65,7 +65,9 @@ class Machines:
         # A list: a probe that ends while this one is being sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (shapes.entry_shape(target, entry) for entry in entries)
-        opening = json.dumps({**self._known_of(target, record), "history": []}).removesuffix("]}")
+        before = [shapes.earlier_shape(each) for each in shapes.earlier(record, entries)]
+        standing = {**self._known_of(target, record), "earlier_failures": before, "history": []}
+        opening = json.dumps(standing).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
 
     async def support_bundle(self, request: web.Request) -> web.Response:

@@ -1,11 +1,14 @@
 """A DBA with a browser: from the status page to the failing vault, its cause and its repair; on a laptop, a phone, by keyboard."""
 
 import re
+import time
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
-from tests.browser.visitor import CONTROLS, FOCUSED, LAPTOP, PHONE
+from tests.browser.visitor import CONTROLS, FOCUSED, LAPTOP, PHONE, Visitor
+from tests.web.samples import bad, config, target
+from tests.web.scene import Service, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -137,3 +140,22 @@ async def test_the_first_tab_stop_skips_to_the_content(visit):
     await visitor.page.keyboard.press("Tab")
     await visitor.page.keyboard.press("Enter")
     assert await visitor.page.evaluate("document.activeElement.id") == "main"
+
+
+@pytest.mark.parametrize("width", [PHONE, LAPTOP])
+async def test_the_longest_names_stay_on_the_screen(browser, width):
+    name, word = "n" * 128, "W" * 120
+    made = target(
+        name, vault=f"{'v' * 24}.vault.azure.net", key_name="K" * 26, credential="sql-prod",
+        labels={"team": word, word: "x"}, instances=({"sql_instance": word, "host": word, "ag": word},),
+    )  # fmt: skip
+    service = Service(config(made))
+    identity = service.take_in(bad(name, detail=word * 2, service_code=word, request_id=word, started_at=time.time()))
+    async with serving(service) as session:
+        home = str(session._base_url).rstrip("/")
+        visitor = await Visitor.arrive(browser, home, "/", width=width)
+        for path in ("/", f"/targets?label=team%3D{word}", f"/targets/{name}", f"/targets/{name}/probes/{identity}"):
+            await visitor.goto(path)
+            assert await visitor.sticking_out() == [], path
+        await visitor.leave()
+    assert visitor.complaints == []

@@ -1,6 +1,7 @@
 """Pages for people: what they say, that nothing gets in unescaped, and that a large fleet stays readable."""
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
+from exporter.state import FailureSummary
 from exporter.web import people
 from tests.web.samples import bad, config, good, target
 from tests.web.scene import Service, get, serving, words
@@ -114,6 +116,22 @@ async def test_a_target_shows_steps_key_labels_and_history():
     ):
         assert expected in said
     assert html.index(f"/probes/{last}") < html.index(f"/probes/{first}")
+
+
+async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
+    service = Service()
+    service.take_in(bad(started_at=NOW - 60))
+    kept = FailureSummary(
+        at=NOW - 86400, step="unwrap_key", code=3077, reason="forbidden_rbac", http_status=403, request_id="r-0"
+    )
+    service.record_of("contoso-key0").last_failures.appendleft(kept)
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets/contoso-key0")
+        told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
+    assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last start")[1]
+    assert [(each["started_at"], each["code"], each["request_id"]) for each in told] == [
+        ("2026-01-01T03:04:10.000Z", 3077, "r-0")
+    ]
 
 
 async def test_a_target_that_was_never_probed_has_a_page():

@@ -18,9 +18,10 @@ from exporter.core.expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.exchanges import as_lines, exchanges
 from exporter.shapes import Entry
-from exporter.web.markup import Child, Html, element, text
+from exporter.web.markup import Child, Html, element
 from exporter.web.pages.beside import ends_table, known, looks, marks
-from exporter.web.pages.drawings import Point, legend, sparkline, waterfall
+from exporter.web.pages.drawings import legend, waterfall
+from exporter.web.pages.history import history_section
 from exporter.web.pages.layout import (
     Site,
     as_of,
@@ -35,15 +36,11 @@ from exporter.web.pages.layout import (
     prose,
     section,
     table,
-    table_foot,
-    table_head,
 )
 from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
 from exporter.web.views import View
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it showed")
-_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
-_DRAWN = 120  # probes of the sparkline
 
 
 def target_page(
@@ -56,12 +53,9 @@ def target_page(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
     )
     yield live("known", _known(site, view, history, ends))
-    yield Html('<div id="history" data-live>' + element("h2", "History"))
-    yield text(sparkline([Point(e.report.duration, not e.report.success) for e in history[:_DRAWN]][::-1]))
-    yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.")
-    for entry in history:
-        yield _remembered(site, view.target, entry)
-    yield Html(table_foot() + "</div>" + foot(site))
+    yield Html('<div id="history" data-live>')
+    yield from history_section(site, view, history)
+    yield Html("</div>" + foot(site))
 
 
 def _standing(site: Site, view: View, vantage: Vantage) -> Iterator[Child]:
@@ -186,20 +180,3 @@ def _last_failure(site: Site, view: View, history: Sequence[Entry]) -> Child:
             when = link(site.probe(view.target.name, entry.id), ago(max(0.0, view.now - report.started_at)))
             return [when, " ", code]
     return "none remembered"
-
-
-def _remembered(site: Site, target: Target, entry: Entry) -> Html:
-    report = entry.report
-    failure = report.first_failure
-    result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
-    return element(
-        "tr",
-        element(
-            "th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row", class_="number"
-        ),
-        cell("Result", result),
-        cell("Took", transcript.seconds(report.duration), class_="number"),
-        cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
-        cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason)}"),
-        data_key=entry.id,
-    )

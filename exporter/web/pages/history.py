@@ -1,0 +1,70 @@
+"""The history of one target: a sparkline, the remembered probes, and what is left of failures before the last start.
+
+For: the last part of `/targets/NAME`, in pieces, since a history may be long.
+Not for: one probe (see `detail`), keeping a history (see `exporter.history`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from exporter import transcript
+from exporter.config.model import Target
+from exporter.core.catalogue.reasons import cause
+from exporter.shapes import Entry, Summary, earlier
+from exporter.web.markup import Child, Html, element, text
+from exporter.web.pages.drawings import Point, sparkline
+from exporter.web.pages.layout import Site, cell, code_link, link, table, table_foot, table_head
+from exporter.web.views import View
+
+_HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
+_EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
+_DRAWN = 120  # probes of the sparkline
+
+
+def history_section(site: Site, view: View, history: Sequence[Entry]) -> Iterator[Html]:
+    """`history` newest first."""
+    drawn = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_DRAWN])]
+    yield text([element("h2", "History"), sparkline(drawn[::-1])])
+    yield table_head(_HISTORY_COLUMNS, caption="Newest first. Failures are kept longer.")
+    for entry in history:
+        yield _remembered(site, view.target, entry)
+    yield Html(table_foot() + text(_earlier(site, earlier(view.record, history))))
+
+
+def _remembered(site: Site, target: Target, entry: Entry) -> Html:
+    report = entry.report
+    failure = report.first_failure
+    result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
+    return element(
+        "tr",
+        element(
+            "th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row", class_="number"
+        ),
+        cell("Result", result),
+        cell("Took", transcript.seconds(report.duration), class_="number"),
+        cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
+        cell("Step and cause", "" if failure is None else f"{failure.step.value}: {cause(failure.reason)}"),
+        data_key=entry.id,
+    )
+
+
+def _earlier(site: Site, failures: Sequence[Summary]) -> Child:
+    """What is left of failures before a restart, where the exporter was told to keep something."""
+    rows = [
+        element(
+            "tr",
+            element("th", transcript.moment(each.at), scope="row", class_="number"),
+            cell("Code", "none" if each.code is None else code_link(site, each.code)),
+            cell("Step and reason", ", ".join(filter(None, (each.step, each.reason)))),
+            cell("HTTP status", "" if each.http_status is None else each.http_status),
+            cell("Request id", each.request_id),
+            data_key=f"before-{each.at}",
+        )
+        for each in failures
+    ]
+    return (
+        [element("h2", "Failures before the last start"), table(_EARLIER_COLUMNS, rows, caption="Newest first.")]
+        if rows
+        else None
+    )
