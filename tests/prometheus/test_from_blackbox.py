@@ -40,11 +40,23 @@ async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield Prometheus(f"http://{address}")
 
 
-async def test_every_target_is_probed_and_is_an_instance_of_its_own(prometheus):
-    result = await prometheus.eventually('ekm_probe_success{job="ekm-probe"}', lambda result: len(result) == 11)
-    assert all(series["metric"]["instance"] == series["metric"]["target"] for series in result)
+async def test_every_target_is_probed_and_what_it_shows_is_joined_with_its_counters(prometheus, exporter):
+    result = await prometheus.eventually('ekm_probe_success{job="ekm"}', lambda result: len(result) == 11)
+    assert {series["metric"]["instance"] for series in result} == {exporter}
     assert {"0", "1"} == {series["value"][1] for series in result}
-    assert len(await prometheus.query('probe_success{job="ekm-probe"}')) == 11
+    joined = "ekm_probes_total * on (job, instance, target) group_left (credential) ekm_target_info"
+    await prometheus.eventually(joined, lambda result: len(result) == 11)
+    assert await prometheus.query('{exporter!="",__name__=~"ekm_.+"}') == []
+
+
+async def test_every_target_is_an_instance_of_its_own_for_prometheus_itself(prometheus):
+    for metric in ("up", "probe_success"):
+        result = await prometheus.eventually(f'{metric}{{job="ekm-probe"}}', lambda result: len(result) == 11)
+        assert instances(result) == 11
+
+
+def instances(result: list[dict[str, dict[str, str]]]) -> int:
+    return len({series["metric"]["instance"] for series in result})
 
 
 async def test_intervals_and_timeouts_come_from_the_configuration_of_the_exporter(prometheus):
@@ -54,10 +66,10 @@ async def test_intervals_and_timeouts_come_from_the_configuration_of_the_exporte
     assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("5s", "3s", "")}
 
 
-async def test_requested_probes_count_on_the_other_job_which_has_no_gauge_of_a_target(prometheus):
+async def test_requested_probes_count_on_the_other_job_which_has_no_gauge_of_a_target(prometheus, exporter):
     await prometheus.eventually('ekm_errors_total{job="ekm", target="payroll-runs", code="3303"} > 0', bool)
     await prometheus.eventually('count(ekm_probes_total{job="ekm"} > 0)', lambda result: result and result[0]["value"][1] == "11")
-    assert await prometheus.query('ekm_probe_success{job="ekm"}') == []
+    assert "\nekm_probe_success{" not in await fetch(f"http://{exporter}/metrics")
 
 
 async def test_every_metric_that_the_page_names_is_there_to_be_asked_for(prometheus):

@@ -48,6 +48,19 @@ def _steps() -> Scene:
     )
 
 
+def _over() -> Scene:
+    """At the end itself the page about the last day goes on until the one about the end takes over: nobody is told "resolved"."""
+    ended = Failed("token", 3303, "secret_expired")
+    target = Target(probes=[*[OK] * 20, *[ended] * 20])
+    exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
+    dates = "declared 1970-01-01 00:20:00 +0000 UTC"
+    soon = of_credential(exporter, target, dates=dates)
+    checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
+    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
+    checks += [(36 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
+    return Scene(name="a credential at its end", exporters=[exporter], length=36 * MINUTE, checks=checks)
+
+
 def _restart() -> Scene:
     """While the exporter restarts, the step stays."""
     target = Target(probes=[OK] * 30)
@@ -141,4 +154,4 @@ def _of_exporters() -> Scene:
     return Scene(name="troubles of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
-SCENES = [_steps(), _restart(), _stale_and_unknown(), _of_exporters()]
+SCENES = [_steps(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]

@@ -138,7 +138,7 @@ def _exporter_down() -> Scene:
     target = Target(probes=[OK] * 60)
     down = Exporter(targets=[target], gaps=((600, 1800),))
     moment = Exporter(targets=[target], instance="mon2:10377", restarts=((600, 720),))
-    gone = Exporter(targets=[target], instance="mon3:10377", gaps=((600, 3600),), listed=False)
+    gone = Exporter(targets=[Target(name="alone", probes=[OK] * 60)], instance="mon3:10377", gaps=((600, 3600),), listed=False)
     other = Exporter(instance="mon4:9100", job="node", gaps=((600, 1800),))
     who = "Prometheus gets no metrics from {}"
     one, two = (of_exporter(exporter, who=who.format(exporter.instance)) for exporter in (down, gone))
@@ -150,6 +150,14 @@ def _exporter_down() -> Scene:
         (33 * MINUTE, alert, [two]),
     ]
     return Scene(name="exporters that are down", exporters=[down, moment, gone, other], length=34 * MINUTE, checks=checks)
+
+
+def _another_pod() -> Scene:
+    """A roll-out, and a host that is given up: what the exporter that vanished had probed is probed by another now. No page."""
+    kept, dropped = Target(probes=[OK] * 60), Target(name="dropped", probes=[OK] * 60)
+    old = Exporter(targets=[kept, dropped], instance="ekm-7d9f-abcde", gaps=((600, 4800),), listed=False)
+    new = Exporter(targets=[kept], instance="ekm-5c6b-fghij", gaps=((0, 630),), listed=False)
+    return Scene(name="another pod takes over", exporters=[old, new], length=40 * MINUTE, absent=["EkmExporterDown"])
 
 
 def _no_exporter() -> Scene:
@@ -188,6 +196,17 @@ def _moved_to_another_vault() -> Scene:
     return Scene(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
 
 
+def _asked_by_nobody() -> Scene:
+    """Exporters without a scheduler have counters alone on /metrics: of one nobody asks any more, the other is asked."""
+    asked = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
+    silent = Exporter(more={asked: "0+1x40 40x160 41+1x80"})
+    busy = Exporter(instance="mon2:10377", more={asked: "0+1x280"})
+    on = of_exporter(silent, value="1")
+    alert = "EkmEveryProbeStale"
+    checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (53 * MINUTE, alert, [])]
+    return Scene(name="nobody asks", exporters=[silent, busy], length=53 * MINUTE, checks=checks)
+
+
 SCENES = [
     *(_not_ready(interval) for interval in (15, 60, 300)),
     _names_and_keys(),
@@ -197,7 +216,9 @@ SCENES = [
     _budget_fast(),
     _budget_slow(),
     _exporter_down(),
+    _another_pod(),
     _no_exporter(),
     _stale(),
+    _asked_by_nobody(),
     _moved_to_another_vault(),
 ]

@@ -199,15 +199,28 @@ def _firewall() -> Scene:
     alone = Target(name="alone", vault="alone.vault.azure.net", probes=central.probes)
     on_host = Target(probes=[OK] * 80, info={"vantage": "sql_host"})
     one, two = Exporter(targets=[central, alone]), Exporter(targets=[on_host], instance="sql1:10377")
+    many, seen = _behind_firewalls(refused)
     on = of_target(one, central)
     checks = [
         (19 * MINUTE, "EkmFirewallRefusesMonitoring", []),
-        (21 * MINUTE, "EkmFirewallRefusesMonitoring", [on]),
+        (21 * MINUTE, "EkmFirewallRefusesMonitoring", [on, *(of_target(many, target) for target in many.targets)]),
+        *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
         (30 * MINUTE, "EkmForbiddenSpike", [of_target(one, alone, refused)]),
         (30 * MINUTE, "EkmVaultSideNotReady", [of_target(one, alone, refused, vantage=" on a central host")]),
         (61 * MINUTE, "EkmFirewallRefusesMonitoring", []),
     ]
-    return Scene(name="a firewall that keeps monitoring out", exporters=[one, two], length=61 * MINUTE, checks=checks, scrape=60)
+    exporters = [one, two, many, seen]
+    return Scene(name="a firewall that keeps monitoring out", exporters=exporters, length=61 * MINUTE, checks=checks, scrape=60)
+
+
+def _behind_firewalls(refused: Failed) -> tuple[Exporter, Exporter]:
+    """Three vaults of one credential that refuse a central exporter alone: no common page either."""
+    names = [f"wall{number}" for number in range(3)]
+    outside = [
+        Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[refused] * 40, *[OK] * 30]) for name in names
+    ]
+    inside = [replace(target, probes=[OK] * 80, info={"vantage": "sql_host"}) for target in outside]
+    return Exporter(targets=outside, instance="mon2:10377"), Exporter(targets=inside, instance="sql2:10377")
 
 
 def _preflight() -> Scene:
