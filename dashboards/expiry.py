@@ -51,7 +51,7 @@ def _soon() -> list[panels.Panel]:
             title,
             f"Credentials and keys that end within {days} days, or have ended; each source of a date counts once.",
             f"count(({_named(_CREDENTIALS, 'credential', 'credential', 'source')} or {_named(_KEYS, 'key', 'target', 'vault')}) "
-            f"- time() < {days * _DAY}) or vector(0)",
+            f"- time() < {days * _DAY}) or {promql.NONE}",
             levels=((1, bad),),
             start=GOOD,
         )
@@ -59,21 +59,21 @@ def _soon() -> list[panels.Panel]:
     unknown = panels.number(
         "Ends not known",
         "Credentials with a secret that ends, of which no source says when.",
-        f"count(max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0) or vector(0)",
+        f"count(max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0) or {promql.NONE}",
         levels=panels.ANY_IS_WORTH_A_LOOK,
         start=GOOD,
     )
     pending = panels.number(
         "Rotations pending",
         "Targets whose key has a newer version in the vault than the one SQL Server uses.",
-        f"count(max by (target) ({series('ekm_key_rotation_pending')}) == 1) or vector(0)",
+        f"count(max by (target) ({series('ekm_key_rotation_pending')}) == 1) or {promql.NONE}",
         levels=panels.ANY_IS_WORTH_A_LOOK,
         start=GOOD,
     )
     retained = panels.number(
         "Retained unusable",
         "Key versions that old backups need and that did not unwrap.",
-        f"count(min by (target, key, version) ({series('ekm_retained_version_usable')}) == 0) or vector(0)",
+        f"count(min by (target, key, version) ({series('ekm_retained_version_usable')}) == 0) or {promql.NONE}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
     )

@@ -26,11 +26,13 @@ _LAST_HOUR: Final = f"A target that was there in the last {promql.REMEMBERED} an
 
 
 def _count(state: int) -> str:
-    return f"count(({promql.STATE}) == {state}) or vector(0)"
+    return f"count(({promql.STATE}) == {state}) or {promql.NONE}"
 
 
 def _at_a_glance() -> list[panels.Panel]:
-    servers = f"count(count by (sql_instance, host) ({promql.SERVERS} and on (target) {promql.IS_NOT_READY})) or vector(0)"
+    # None is in danger only where something is ready: where no verdict is known, nobody can say.
+    nobody = f"0 * count({promql.IS_READY})"
+    servers = f"count(count by (sql_instance, host) ({promql.SERVERS} and on (target) {promql.IS_NOT_READY})) or {nobody}"
     says = {
         "Not ready": "Targets for which a token, the pinned key version or an unwrap with it was refused or not to be had.",
         "Unknown": f"Targets about which neither can be said: no pinned version, no probe lately. {_LAST_HOUR}",
@@ -39,15 +41,21 @@ def _at_a_glance() -> list[panels.Panel]:
         "Throttled": "Targets whose vault or Entra ID answered 429 within the last 15 minutes.",
         "Exporters": "Exporters that Prometheus cannot scrape: what they watch is unknown.",
     }
-    throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or vector(0)"
+    throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or {promql.NONE}"
+    down = f"count({series('up')} == 0) or 0 * count({series('up')})"
     number = panels.number
     return [
         number("SQL Servers in danger", says["In danger"], servers, levels=panels.ANY_IS_BAD, start=GOOD),
-        number("Not ready", says["Not ready"], _count(promql.NOT_READY), levels=panels.ANY_IS_BAD, start=GOOD),
+        number("Not ready", says["Not ready"], f"count({promql.IS_NOT_READY}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
         number("Unknown", says["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK),
         number("Ready", says["Ready"], _count(promql.READY), levels=((1, GOOD),)),
         number("Throttled lately", says["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK),
-        number("Exporters down", says["Exporters"], f"count({series('up')} == 0) or vector(0)", levels=panels.ANY_IS_BAD),
+        number(
+            "Exporters down",
+            says["Exporters"],
+            down,
+            levels=panels.ANY_IS_BAD,
+        ),
     ]
 
 

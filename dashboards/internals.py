@@ -44,7 +44,7 @@ def _numbers() -> list[panels.Panel]:
         number(
             "Down",
             "Exporters that Prometheus cannot scrape.",
-            f"count({series('up')} == 0) or vector(0)",
+            f"count({series('up')} == 0) or 0 * count({series('up')})",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
         ),
@@ -56,14 +56,14 @@ def _numbers() -> list[panels.Panel]:
         number(
             "Bad configurations",
             "Exporters whose configuration file has a problem: they go on with the one before.",
-            f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or vector(0)",
+            f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or 0 * count({series('up')})",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
         ),
         number(
             "Not ready",
             "Exporters whose first probes have not finished yet.",
-            f"count({series('ekm_exporter_ready')} == 0) or vector(0)",
+            f"count({series('ekm_exporter_ready')} == 0) or 0 * count({series('up')})",
             levels=panels.ANY_IS_WORTH_A_LOOK,
             start=GOOD,
         ),

@@ -87,10 +87,13 @@ def first_sentence(expression: str, name: str) -> str:
 
 # Every target of the last hour, 1 each.
 KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
+# 0 where a target is known, and no number where none is: what nobody watches is not fine.
+NONE: Final = f"0 * count({KNOWN})"
 _READY: Final = f"min by (target) ({series('ekm_vault_side_ready')})"
 # 0 not ready, 1 unknown, 2 ready: every target has one. Of two exporters, the one that sees the worse.
 STATE: Final = f"{READY} * {_READY} or on (target) {KNOWN}"
 IS_NOT_READY: Final = f"({_READY} == 0)"
+IS_READY: Final = f"({_READY} == 1)"
 FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reason")
 _DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
 # Each SQL Server of each target; a target for which none is declared is listed all the same.

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
 from alerts.slo import FAST, OBJECTIVE, SLOW
 from alerts.values import duration
-from dashboards import frame, panels, sheets
+from dashboards import frame, panels, promql, sheets
 from dashboards.panels import over_time, rows
 from dashboards.promql import increase, series
 from dashboards.sheets import column
@@ -73,7 +73,7 @@ def _numbers() -> list[panels.Panel]:
     missed = panels.number(
         "Targets beyond their budget",
         "Targets that missed the objective in the chosen time range.",
-        f"count({_spent(_bad('target', '$__range'))} > 1) or vector(0)",
+        f"count({_spent(_bad('target', '$__range'))} > 1) or {promql.NONE}",
         levels=panels.ANY_IS_BAD,
         start=GOOD,
         size=(6, 4),

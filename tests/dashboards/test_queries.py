@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -86,6 +87,27 @@ def test_every_target_has_a_state_and_the_one_without_a_verdict_is_unknown(histo
 def test_targets_that_are_no_longer_heard_of_stay_on_the_list_as_unknown(history):
     assert state(history, TROUBLED_ENDS + 20 * 60) == dict.fromkeys((life.name for life in ESTATE), promql.UNKNOWN)
     assert state(history, TROUBLED_ENDS + 70 * 60) == {}
+
+
+NUMBERS = [query for query in QUERIES if re.search(r"\bor 0 \* count\(", query.expression)]
+
+
+def test_a_number_of_which_nothing_is_known_is_not_zero(history):
+    """Zero in danger, said by nobody, would look like health."""
+    assert len(NUMBERS) >= 10
+    assert [query.panel for query in QUERIES if "vector(0)" in query.expression] == ["Exporters up"]
+    for query in NUMBERS:
+        assert history.now(query.filled(), TROUBLED_ENDS) != [], str(query)
+        assert history.now(query.filled(), TROUBLED_ENDS + 4 * 3600) == [], str(query)
+
+
+@pytest.mark.parametrize("title", ["SQL Servers in danger", "Not ready"])
+def test_none_is_in_danger_only_where_a_verdict_is_known(history, title):
+    query = by_name(f"ekm-fleet: {title}: A")
+    assert history.now(query.filled(), HEALTHY_ENDS) == [({}, 0)]
+    assert history.now(query.filled(), TROUBLED_ENDS)[0][1] >= 4
+    assert history.now(query.filled(), TROUBLED_ENDS + 20 * 60) == []
+    assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(ESTATE))]
 
 
 def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(history):
