@@ -128,6 +128,7 @@ async def test_a_bug_of_one_target_is_told_and_stops_nobody(scene):
 
 
 async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_found(scene, caplog):
+    caplog.set_level(logging.INFO)
     scene.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
     scene.preflights.reconcile(a_config("a"))
     await scene.until(lambda: ("a", GOOD) in scene.told)
