@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exporter.core.doctor.model import Verdict
+from exporter.core.doctor.model import Moment, Verdict
 from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
@@ -27,6 +27,7 @@ class Found:
     code: int | None = None
     reason: Reason | None = None
     because: str | None = None
+    moment: Moment | None = None  # None for the table's own
     codeless: bool = False  # SQL Server shows no code for this, whatever the table says
 
 

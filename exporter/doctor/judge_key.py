@@ -7,8 +7,10 @@ Not for: looking anything up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from exporter.core.beside import Beside, Look
+from exporter.core.doctor.model import Moment
 from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Fault
 from exporter.core.model import Outcome, Step
@@ -82,7 +84,11 @@ def key_ops(seen: Observed) -> Found:
     if key is None or not key.key_ops:
         return unknown(_NO_KEY if key is None else "the vault names none")
     missing = [name for name in _OPERATIONS.values() if name not in key.key_ops]
-    return failed(f"{' and '.join(missing)} missing") if missing else passed("wrapKey and unwrapKey")
+    if not missing:
+        return passed("wrapKey and unwrapKey")
+    found = failed(f"{' and '.join(missing)} missing")
+    # What only unwraps still opens databases.
+    return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=Moment.WRAP)
 
 
 def permission(step: Step, check: str) -> Callable[[Observed], Found]:

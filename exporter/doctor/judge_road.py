@@ -139,7 +139,8 @@ def revocation(seen: Observed) -> Found:
     if not seen.module.crl_check:
         return skipped("crl_check is off in the module")
     if not seen.revocation:
-        return skipped("the certificates name no host for revocation")
+        shown = [one for one in (seen.vault, seen.entra) if one is not None and one.certificate is not None]
+        return skipped("the certificates name no host for revocation" if shown else "no certificate was seen")
     closed = [f"{one.host}: {one.problem}" for one in seen.revocation if one.problem]
     return warned("; ".join(closed)) if closed else passed(", ".join(one.host for one in seen.revocation))
 

@@ -7,7 +7,7 @@ Not for: single checks (see the `judge_` modules), finding out (see `asking`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -69,6 +69,9 @@ JUDGES: Mapping[str, Judge] = MappingProxyType(
     }
 )
 
+_PROBE = "ekm-exporter probe TARGET --config.file FILE"
+_PRINTED_BY_PROBE = f"the request id that `{_PROBE}` prints"
+
 
 def _raise(error: Exception) -> None:
     raise error
@@ -126,6 +129,7 @@ def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -
         outcome=found.outcome,
         code=None if code is None else in_generation(code, seen.target.generation),
         detail=found.detail,
+        moment=found.moment,
         fix=() if found.outcome in (Verdict.PASS, Verdict.SKIPPED) else _fix(check, found, seen, again),
     )
     return result, check.name if failed else None
@@ -139,8 +143,19 @@ def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
         key=target.key_name,
         version=target.key_version or (None if seen.report.key is None else seen.report.key.version),
         again=again,
+        client=seen.credential.client_id,
     )
-    return remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
+    lines = remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
+    return (*lines, *_request_ids(seen)) if any("request id" in line for line in lines) else lines
+
+
+def _request_ids(seen: Observed) -> Iterator[str]:
+    """What the lines before ask for: the ids under which the services know the requests of this very run."""
+    steps = [(result.step, result.facts.request_id) for result in seen.report.steps if result.facts is not None]
+    named = [f"  {step.value:<10} {request_id}" for step, request_id in steps if request_id]
+    if named:
+        yield "The request ids of this run:"
+        yield from named
 
 
 def _from_catalogue(found: Found, seen: Observed, again: str) -> Lines:
@@ -150,4 +165,5 @@ def _from_catalogue(found: Found, seen: Observed, again: str) -> Lines:
     target = seen.target
     names = Names(target="TARGET", vault=target.vault, key=target.key_name, version=target.key_version)
     texts = actions(found.code, found.reason, ready=True, names=names)
-    return tuple(text.replace("ekm-exporter probe TARGET --config.file FILE", again) for text in texts)
+    given = (text.replace(_PRINTED_BY_PROBE, "the request id below") for text in texts)
+    return tuple(text.replace(_PROBE, again) for text in given)

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.config.model import Target
 from exporter.core.catalogue import both_numbers
 from exporter.core.catalogue.render import WIDTH, wrap
-from exporter.core.doctor.model import CheckResult, Verdict
+from exporter.core.doctor.model import CheckResult, Moment, Verdict
 from exporter.core.doctor.table import BY_NAME
 
 _OUTCOME, _TITLE = 8, 28
@@ -24,6 +24,8 @@ _COUNTED = (
     (Verdict.SKIPPED, "skipped"),
     (Verdict.UNKNOWN, "not to be seen from here"),
 )
+_ADVICE = "Until this is mended, do not restart or fail over SQL Server: its encrypted databases might not open."
+_ADVICE_FOR_WRAP = "Databases that are encrypted still open. Until this is mended, none can be encrypted anew, nor its encryption key be changed."
 
 
 def is_ok(results: Sequence[CheckResult]) -> bool:
@@ -71,7 +73,7 @@ def _lines(result: CheckResult) -> Iterator[str]:
         rest=" " * (_OUTCOME + _TITLE),
     )
     if result.code is not None and result.outcome in (Verdict.FAIL, Verdict.WARN):
-        yield wrap(f"SQL Server would show {both_numbers(result.code)} {check.moment}.", WIDTH, first=_BELOW, rest=_BELOW)
+        yield wrap(f"SQL Server would show {both_numbers(result.code)} {_moment(result)}.", WIDTH, first=_BELOW, rest=_BELOW)
     for line in result.fix:
         yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, WIDTH, first=_BELOW, rest=_BELOW)
 
@@ -87,6 +89,10 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     if shown is None or shown.code is None:
         yield "SQL Server would show no code for this."
     else:
-        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {BY_NAME[shown.check].moment}.", WIDTH)
+        yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.", WIDTH)
         yield f"More about it: ekm-exporter explain {shown.code}"
-    yield wrap("Until this is mended, do not restart or fail over SQL Server: its encrypted databases might not open.", WIDTH)
+    yield wrap(_ADVICE_FOR_WRAP if all(_moment(one) is Moment.WRAP for one in failures) else _ADVICE, WIDTH)
+
+
+def _moment(result: CheckResult) -> Moment:
+    return result.moment or BY_NAME[result.check].moment

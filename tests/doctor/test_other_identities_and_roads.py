@@ -145,7 +145,7 @@ async def test_an_end_that_nobody_knows_is_unknown_with_the_command_that_shows_i
     clinic.credential = replace(clinic.credential, expires_on=None)
     result = (await clinic.results())["credential_expiry"]
     assert result.outcome is Verdict.UNKNOWN
-    assert any("az ad app credential list --id CLIENT_ID" in line for line in result.fix)
+    assert any(f"az ad app credential list --id {clinic.credential.client_id} " in line for line in result.fix)
 
 
 async def test_an_old_version_whose_secret_is_the_refused_one_is_not_told_twice(clinic):

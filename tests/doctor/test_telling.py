@@ -12,7 +12,7 @@ from exporter.core.doctor.remedies import Words, filled, identity_of, remedy
 from exporter.core.faults import Reason
 from exporter.doctor.telling import as_data, as_text
 from tests.deploy.system_views import VIEWS
-from tests.doctor.clinic import PINNED, SECRET, TARGET, VAULT
+from tests.doctor.clinic import CLIENT, PINNED, SECRET, TARGET, VAULT
 
 EVERY_LINE = [line for table in (FIXES, BY_REASON, WARNED, UNKNOWN) for lines in table.values() for line in lines]
 WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
@@ -62,6 +62,69 @@ async def test_where_nothing_fails_it_says_so(clinic):
     text = as_text(clinic.target, list((await clinic.results()).values()))
     assert text.endswith("Nothing that can be seen from here would stop SQL Server.\n")
     assert "restart or fail over" not in text
+
+
+@pytest.mark.parametrize("scenario", ["wrap_forbidden", "wrap_not_in_key_ops"])
+async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_stay_shut(clinic, scenario):
+    clinic.simulator.apply(scenario, vault=VAULT)
+    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+    assert "when it opens an encrypted database" not in text
+    assert text.count("when a database encryption key is made or encrypted anew") == 2
+    assert "do not restart" not in text
+    assert "Databases that are encrypted still open" in text
+
+
+async def test_where_the_key_may_neither_wrap_nor_unwrap_databases_are_in_danger(clinic):
+    clinic.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
+    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+    assert "when it opens an encrypted database" in text
+    assert "do not restart" in text
+
+
+async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
+    clinic.simulator.apply("key_missing", vault=VAULT)
+    told = (await clinic.results())["vault_answers"]
+    assert "prints" not in "\n".join(told.fix)
+    position = told.fix.index("The request ids of this run:")
+    steps = [line.split()[0] for line in told.fix[position + 1 :]]
+    assert steps[-1] == "get_key"
+    assert all(len(line.split()[1]) == 36 for line in told.fix[position + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        ("application_disabled", "accountEnabled=true"),
+        ("conditional_access", "Conditional Access policy"),
+        ("tenant_unknown", "properties.tenantId"),
+    ],
+)
+async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, said):
+    clinic.simulator.apply(scenario, vault=VAULT)
+    fix = "\n".join((await clinic.results())["token"].fix)
+    assert said in fix
+    assert "ALTER CREDENTIAL" not in fix
+
+
+async def test_a_string_with_a_digit_wrong_is_to_be_written_anew(clinic):
+    clinic.simulator.apply("application_unknown", vault=VAULT)
+    fix = "\n".join((await clinic.results())["token"].fix)
+    assert "ALTER CREDENTIAL" in fix
+    assert f"--id {CLIENT} " in fix
+
+
+async def test_the_client_id_is_filled_in_where_the_configuration_has_it(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    assert f"--id {CLIENT} --append" in "\n".join((await clinic.results())["token"].fix)
+    clinic.typed(CLIENT.replace("-", "") + SECRET)
+    assert "--id CLIENT_ID --append" in "\n".join((await clinic.results())["token"].fix)
+
+
+async def test_a_certificate_that_was_never_seen_names_nobody_for_revocation(clinic):
+    clinic.simulator.apply("vault_deleted", vault=VAULT)
+    clinic.module = {"connect_to": {}}
+    told = (await clinic.results())["revocation"]
+    assert told.detail == "no certificate was seen"
 
 
 async def test_the_json_has_the_contracts_shape(clinic):

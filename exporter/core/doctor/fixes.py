@@ -226,6 +226,29 @@ BY_REASON: Mapping[Reason, Lines] = MappingProxyType(
             *_ALTER,
         ),
         Reason.CREDENTIALS_REFUSED: (*_NEW_SECRET, *_ALTER),
+        Reason.APPLICATION_UNKNOWN: (
+            "Entra knows no such application in this tenant. Look for it by its id; a string with a wrong digit names nobody:",
+            "  az ad sp show --id CLIENT_ID --query displayName --output tsv",
+            "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
+            "If the string is wrong, write it anew, on every replica:",
+            *_ALTER[1:],
+        ),
+        Reason.APPLICATION_DISABLED: (
+            "Somebody has disabled the application; its string is right. Ask why, then enable it:",
+            "  az ad sp update --id CLIENT_ID --set accountEnabled=true",
+        ),
+        Reason.TENANT_UNKNOWN: (
+            "Entra knows no such tenant. See which one the vault names, and correct tenant_id where it is set:",
+            "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
+            "A vault that was moved to another subscription may still name its old tenant.",
+        ),
+        Reason.CONDITIONAL_ACCESS: (
+            (
+                "A Conditional Access policy for workload identities refuses this sign-in, often for the address it comes from;"
+                " the string is right."
+            ),
+            "Its administrator finds the policy in the sign-in log, and can let the SQL Server hosts' addresses in.",
+        ),
         Reason.FORBIDDEN_CONNECTION: (
             "The vault takes private endpoints alone. From the SQL Server host its name must lead to a private address:",
             "  Resolve-DnsName VAULT_HOST",

@@ -53,6 +53,7 @@ class CheckResult:
     """What came of one check. `code` is in the target's generation, None where SQL Server would show none.
 
     `detail` is one masked line. `fix` are lines for people; one that starts with two blanks is a command to copy.
+    `moment` is when SQL Server would show the code, None for the check's usual one.
     """
 
     check: str
@@ -60,3 +61,4 @@ class CheckResult:
     code: int | None = None
     detail: str = ""
     fix: tuple[str, ...] = ()
+    moment: Moment | None = None

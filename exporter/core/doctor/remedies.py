@@ -24,6 +24,7 @@ class Words:
     key: str
     version: str | None
     again: str
+    client: str | None = None  # the client id, where the configuration has it
 
 
 def remedy(check: str, outcome: Verdict, reason: Reason | None, words: Words) -> Lines:
@@ -51,6 +52,7 @@ def filled(lines: Lines, words: Words) -> Lines:
         "KEY_NAME": words.key,
         "KEY_VERSION": words.version or "KEY_VERSION",
         "PROBE_AGAIN": words.again,
+        "CLIENT_ID": words.client or "CLIENT_ID",
     }
     pattern = re.compile(r"\b(?:" + "|".join(known) + r")\b")
     return tuple(pattern.sub(lambda found: known[found[0]], line) for line in lines)
