@@ -1,8 +1,9 @@
 # The image: the exporter and its locked packages in one virtual environment, nothing else on top of the official Python image.
-# The base is named by tag. Pin it by digest where you build for production (FROM python:3.13-slim-trixie@sha256:...):
-# a digest can only be written down by someone who can ask the registry for it, and must be renewed with each base update.
+# The base is named by tag here. Releases are built on its digest of the day, which their labels name; where you build for production, do
+# the same: --build-arg BASE=python:3.13-slim-trixie@sha256:... A digest written down here would keep an old base until somebody renews it.
 
-FROM python:3.13-slim-trixie AS build
+ARG BASE=python:3.13-slim-trixie
+FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
@@ -15,7 +16,7 @@ COPY exporter exporter
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
  && /build/bin/pip --python /opt/ekm-exporter/bin/python install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.13-slim-trixie
+FROM ${BASE}
 LABEL org.opencontainers.image.title="ekm-exporter" \
       org.opencontainers.image.description="Prometheus exporter that makes SQL Server's Azure Key Vault round trip before SQL Server has to" \
       org.opencontainers.image.licenses="Apache-2.0"

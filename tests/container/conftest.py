@@ -6,6 +6,7 @@ of every run says so.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -82,7 +83,7 @@ class Engine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     place = tmp_path_factory.mktemp("storage")
     engine = Engine(["--root", str(place / "root"), "--runroot", str(place / "run")])
-    base = next(line.split()[1] for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("FROM "))
+    base = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
     if not BASE_TAR.exists():
         BASE_TAR.parent.mkdir(parents=True, exist_ok=True)
         making = BASE_TAR.with_suffix(".making.tar")

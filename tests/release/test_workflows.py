@@ -1,0 +1,113 @@
+"""Workflows, image and bill of materials, as the tools see them that exist for each."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter import __version__
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / ".cache" / "tools"
+GITHUB = ROOT / ".github"
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    # Programs of the locked list, files of this project.
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def workflow(name: str) -> dict[str, object]:
+    read: dict[str, object] = yaml.safe_load((GITHUB / "workflows" / name).read_text())
+    return read
+
+
+def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
+    return run("node", TOOLS / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js", one)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+def test_actionlint_finds_nothing_in_a_workflow(name):
+    done = actionlint(GITHUB / "workflows" / name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Checking 1 workflow" in done.stdout
+
+
+@pytest.mark.tools
+def test_actionlint_would_find_a_mistake(tmp_path):
+    steps = "      - run: echo ${{ github.misspelt }}\n"
+    (tmp_path / "bad.yml").write_text(f"on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n{steps}")
+    done = actionlint(tmp_path / "bad.yml")
+    assert done.returncode != 0
+    assert "misspelt" in done.stdout + done.stderr
+
+
+@pytest.mark.tools
+def test_zizmor_finds_no_weakness_in_the_workflows():
+    done = run(TOOLS / "bin" / "zizmor", "--offline", "--quiet", "--persona", "pedantic", "--format", "json", GITHUB)
+    found = [(one["ident"], one["determinations"]["severity"]) for one in json.loads(done.stdout)]
+    # Jobs have no names beside their own: they are told apart by those.
+    assert [one for one in found if one[0] != "anonymous-definition"] == []
+
+
+@pytest.mark.tools
+def test_hadolint_finds_nothing_in_the_dockerfile():
+    done = run(TOOLS / "bin" / "hadolint", ROOT / "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.tools
+def test_the_bill_of_materials_names_every_locked_package_with_its_hashes(tmp_path):
+    component = tmp_path / "component.toml"
+    component.write_text(f'[project]\nname = "ekm-exporter"\nversion = "{__version__}"\nlicense = {{text = "Apache-2.0"}}\n')
+    made = []
+    for number in range(2):
+        out = tmp_path / f"{number}.json"
+        how = ["--output-reproducible", "--schema-version", "1.6", "--outfile", out]
+        done = run(TOOLS / "bin" / "cyclonedx-py", "requirements", "--pyproject", component, *how, "requirements.lock")
+        assert done.returncode == 0, done.stderr
+        made.append(out.read_text())
+    assert made[0] == made[1]
+    bill = json.loads(made[0])
+    locked = set(re.findall(r"^([\w.-]+==\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {f"{one['name']}=={one['version']}" for one in bill["components"]} == locked
+    assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
+    assert bill["metadata"]["component"]["version"] == __version__
+
+
+def test_each_supported_python_and_the_oldest_dependencies_are_tested():
+    jobs = (GITHUB / "workflows" / "ci.yml").read_text()
+    declared = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    matrix = re.search(r"python: (\[.*\])", jobs)
+    assert matrix is not None
+    assert yaml.safe_load(matrix[1]) == declared
+    assert "./dev oldest" in jobs
+
+
+def test_the_oldest_list_holds_exactly_the_lower_bounds():
+    bounds = re.findall(
+        r'^  "([\w-]+)>=([\w.]+)"', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0], re.MULTILINE
+    )
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "tests" / "release" / "oldest.lock").read_text(), re.MULTILINE))
+    assert len(bounds) >= 8
+    for name, bound in bounds:
+        assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name]), name
+
+
+def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret():
+    text = (GITHUB / "workflows" / "release.yml").read_text()
+    assert "secrets." not in text
+    jobs = workflow("release.yml")["jobs"]
+    assert isinstance(jobs, dict)
+    assert [name for name, job in jobs.items() if name != "build" and job.get("environment") != "release"] == []
+
+
+def test_updates_wait_for_a_week():
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "docker", "npm"}
+    assert all(one["cooldown"]["default-days"] >= 7 for one in updates)
+    assert "--uploaded-prior-to ${COOLDOWN:-P7D}" in (ROOT / "dev").read_text()
