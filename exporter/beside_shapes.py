@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from exporter.beside_words import Record, looks_of
 from exporter.config.model import ExpectPath, Target
 from exporter.core.beside import Look
+from exporter.core.doctor import BY_NAME
+from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import KeyFacts, Readiness, Vantage, VaultHeaders
 from exporter.core.verdict import NOT_TESTED, in_words
@@ -36,6 +38,23 @@ def besides(target: Target, record: Record | None, ends: Iterable[CredentialEnd]
         "path": _path(vault, expected),
         "credential_expiries": [_end(end) for end in ends],
     }
+
+
+def checks_shape(run: Run | None) -> Shape | None:
+    """The last run of the doctor's checks: when, and what failed. `fix` is one text of several lines, as of `doctor --json`."""
+    if run is None:
+        return None
+    failed = [
+        {
+            "check": result.check,
+            "title": BY_NAME[result.check].title,
+            "code": result.code,
+            "detail": result.detail,
+            "fix": "\n".join(result.fix) or None,
+        }
+        for result in run.failed
+    ]
+    return {"at": moment_or_none(run.at), "failed": failed}
 
 
 def _look(look: Look) -> Shape:

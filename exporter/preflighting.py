@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.config.model import Config, Target
-from exporter.core.doctor import CheckResult, Verdict
+from exporter.core.doctor import CheckResult
+from exporter.core.doctor.made import Run
 from exporter.doctor import run_checks
 from exporter.doctor.asking import LookUp
 from exporter.keyvault import NetworkError, PoolBusy
@@ -44,12 +46,12 @@ class _File:
     target: Target
     due: float
     task: asyncio.Task[None] | None = None
-    results: Results | None = None
+    run: Run | None = None
 
 
 class Preflights:
     """To be used from one event loop. `on_results` hears of each run, and gets None for what says nothing any more of a target;
-    `on_bug` of our own mistakes. `draw` gives a number in [0, 1].
+    `on_bug` of our own mistakes. `draw` gives a number in [0, 1], `clock` Unix time.
     """
 
     def __init__(
@@ -59,8 +61,9 @@ class Preflights:
         on_results: Callable[[Target, Results | None], None],
         on_bug: Callable[[Exception], None],
         draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_results, self._on_bug, self._draw = make, on_results, on_bug, draw
+        self._make, self._on_results, self._on_bug, self._draw, self._clock = make, on_results, on_bug, draw, clock
         self._interval = 0.0
         self._files: dict[str, _File] = {}
         self._changed = asyncio.Event()
@@ -84,10 +87,10 @@ class Preflights:
         if not self._workers:
             self._workers = [asyncio.create_task(self._work(), name=f"preflight {place}") for place in range(AT_ONCE)]
 
-    def results_of(self, name: str) -> Results | None:
-        """What the last run found; None before there was one."""
+    def last_of(self, name: str) -> Run | None:
+        """The last run for a target; None before there was one."""
         file = self._files.get(name)
-        return None if file is None else file.results
+        return None if file is None else file.run
 
     async def aclose(self) -> None:
         """Ends what is under way."""
@@ -108,7 +111,7 @@ class Preflights:
             self._ended.add(file.task)
             file.task.add_done_callback(self._ended.discard)
             file.task.cancel()
-        if file.results is not None:
+        if file.run is not None:
             self._on_results(file.target, None)
 
     async def _work(self) -> None:
@@ -132,8 +135,8 @@ class Preflights:
     async def _run(self, file: _File) -> None:
         try:
             results = tuple(await self._make(file.target))
-            _say(file.target, file.results, results)
-            file.results = results
+            before, file.run = file.run, Run(self._clock(), results)
+            _say(file.target, before, file.run)
             self._on_results(file.target, results)
         except (NetworkError, PoolBusy) as error:
             _log.warning("preflight not made", extra=fields(target=file.target.name, problem=str(error)))
@@ -143,15 +146,10 @@ class Preflights:
             file.task, file.due = None, _now() + self._interval
 
 
-def failed(results: Results | None) -> Results:
-    """Those that failed: what is skipped, not to be seen from here or worth a look did not."""
-    return tuple(result for result in results or () if result.outcome is Verdict.FAIL)
-
-
-def _say(target: Target, before: Results | None, now: Results) -> None:
+def _say(target: Target, before: Run | None, now: Run) -> None:
     """One line when other checks fail than in the run before."""
-    names = [result.check for result in failed(now)]
-    if names == [result.check for result in failed(before)]:
+    names = [result.check for result in now.failed]
+    if names == [result.check for result in (() if before is None else before.failed)]:
         return
     if names:
         _log.warning("preflight failed", extra=fields(target=target.name, checks=",".join(names)))

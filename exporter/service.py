@@ -19,6 +19,7 @@ from exporter.beside import plans
 from exporter.config.model import Config, Target
 from exporter.core.beside import Look
 from exporter.core.doctor import CheckResult
+from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
@@ -183,6 +184,9 @@ class Service:
         """What each source says of when a credential of the configuration ends."""
         return self._expiry.ends_of(name)
 
+    def last_checks(self, target: str) -> Run | None:
+        return self._preflights.last_of(target)
+
     async def apply(self, config: Config) -> None:
         """Puts another configuration in force: what it leaves as it is goes on undisturbed, counters included.
 
@@ -233,14 +237,17 @@ class Service:
     ) -> ProbeReport | None:
         """A probe on demand. It counts nowhere while the schedule runs; without a schedule it is all that is counted."""
         async with self._requests:
-            report = await self._prober.requested(
-                self.config.targets[target], module=self.config.modules[module], patience=timeout
-            )
+            asked, by = self.config.targets.get(target), self.config.modules.get(module)
+            if asked is None or by is None:  # a reload has taken it away while others had their turn
+                return None
+            report = await self._prober.requested(asked, module=by, patience=timeout)
         if report is not None and not self._options.scheduler:
-            self._take_in(self.config.targets[target], report)
+            self._take_in(asked, report)
         return report
 
     def _take_in(self, target: Target, report: ProbeReport) -> None:
+        if self.config.targets.get(target.name) != target:
+            return  # it began under a configuration that is no longer in force: its target is gone, or another one now
         record = self._memory.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
         self.recorder.record(report, record)
         if not report.inconclusive:

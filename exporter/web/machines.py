@@ -92,6 +92,7 @@ class Machines:
             **shapes.target_standing(target, record, now=now),
             **beside_shapes.verdict_shape(readiness, config.settings.vantage),
             **beside_shapes.besides(target, record, ends, config.modules[target.module].expect_path, now=now),
+            "preflight": beside_shapes.checks_shape(self._service.last_checks(target.name)),
         }
 
     async def healthy(self, _request: web.Request) -> web.Response:

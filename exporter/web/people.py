@@ -54,7 +54,8 @@ class People:
         record = service.record_of(target.name)
         history = [] if record is None else list(record.history)
         shown, ends = view(service.config, target, record, now=now), ends_of(service, target)
-        pieces = target_page(self._site, shown, history, ends=ends, vantage=service.config.settings.vantage)
+        checks, vantage = service.last_checks(target.name), service.config.settings.vantage
+        pieces = target_page(self._site, shown, history, ends=ends, checks=checks, vantage=vantage)
         return await stream(request, _encoded(pieces), headers=_HTML)
 
     async def probe(self, request: web.Request) -> web.Response:

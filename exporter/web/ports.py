@@ -11,6 +11,7 @@ from typing import Protocol
 
 from exporter import beside_words, shapes
 from exporter.config.model import Config, Module, Target
+from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 
@@ -48,6 +49,10 @@ class Service(Protocol):
 
     def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
         """What each source says of when a credential of the configuration ends."""
+        ...
+
+    def last_checks(self, target: str) -> Run | None:
+        """The last run of the doctor's checks; None where there was none, or what it found is of something else now."""
         ...
 
     async def probe(

@@ -83,8 +83,8 @@ async def test_every_target_is_checked_again_and_again(scene):
     scene.preflights.reconcile(a_config("a", "b"))
     await scene.until(lambda: scene.told.count(("a", GOOD)) > 1 and scene.told.count(("b", GOOD)) > 1)
 
-    assert scene.preflights.results_of("a") == GOOD
-    assert scene.preflights.results_of("nobody") is None
+    assert scene.preflights.last_of("a").results == GOOD
+    assert scene.preflights.last_of("nobody") is None
 
 
 async def test_few_are_checked_at_once(scene):
@@ -150,7 +150,7 @@ async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(s
     await scene.until(lambda: len(scene.told) > told + 1)
 
     assert {name for name, _ in scene.told[told:]} == {"b"}
-    assert scene.preflights.results_of("a") is None
+    assert scene.preflights.last_of("a") is None
 
 
 async def test_a_target_that_is_another_one_now_begins_anew(scene):
@@ -159,7 +159,7 @@ async def test_a_target_that_is_another_one_now_begins_anew(scene):
     await scene.until(lambda: ("a", BAD) in scene.told)
     scene.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
 
-    assert scene.preflights.results_of("a") is None
+    assert scene.preflights.last_of("a") is None
     assert scene.told[-1] == ("a", None)
     await scene.until(lambda: scene.told[-1] == ("a", BAD))
     assert scene.made[-1].key_version == "c" * 32

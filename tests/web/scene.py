@@ -27,6 +27,7 @@ class Service:
         self.version = "1.2.3"
         self.asked = []
         self.ends = {}
+        self.checks = {}
         self.answer = good
         self.go = asyncio.Event()
         self.go.set()
@@ -47,6 +48,9 @@ class Service:
 
     def credential_ends(self, name):
         return self.ends.get(name, ())
+
+    def last_checks(self, target):
+        return self.checks.get(target)
 
     async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the port's
         self.asked.append((target, module, timeout))

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter import beside_words
 from exporter.beside import Identity
 from exporter.core.beside import Look
+from exporter.core.doctor import BY_NAME
+from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import cell, prose, section, table
@@ -48,6 +50,22 @@ def ends_table(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Itera
     yield element("h2", "When its credentials end")
     ended = [_end(view, end) for end in beside_words.about_ends(ends, now=view.now)]
     yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
+
+
+def failed_checks(view: View, run: Run | None) -> Iterator[Child]:
+    """What of the doctor's checks failed when they were last made, with what mends it; nothing where nothing did."""
+    failed = () if run is None else run.failed
+    if run is None or not failed:
+        return
+    yield element("h2", "Checks of the doctor that failed")
+    yield element("p", f"Made {ago(max(0.0, view.now - run.at))}; they never change the verdict.", class_="quiet")
+    for result in failed:
+        title = BY_NAME[result.check].title
+        yield element("h3", title)
+        yield element("p", result.detail)
+        if result.fix:
+            words = "\n".join(result.fix)
+            yield element("pre", words, tabindex=0, role="region", aria_label=f"What mends it: {title}")
 
 
 def _key(view: View) -> Iterator[tuple[str, Child]]:

@@ -14,12 +14,13 @@ from exporter.core import durations
 from exporter.core.catalogue import BY_CODE
 from exporter.core.catalogue.reasons import cause
 from exporter.core.catalogue.render import OWNERS
+from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.exchanges import as_lines, exchanges
 from exporter.shapes import Entry
 from exporter.web.markup import Child, Html, element
-from exporter.web.pages.beside import ends_table, known, looks, marks
+from exporter.web.pages.beside import ends_table, failed_checks, known, looks, marks
 from exporter.web.pages.drawings import legend, waterfall
 from exporter.web.pages.history import history_section
 from exporter.web.pages.layout import (
@@ -44,15 +45,21 @@ _STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it sho
 
 
 def target_page(
-    site: Site, view: View, history: Sequence[Entry], *, ends: Mapping[str, Sequence[CredentialEnd]], vantage: Vantage
+    site: Site,
+    view: View,
+    history: Sequence[Entry],
+    *,
+    ends: Mapping[str, Sequence[CredentialEnd]],
+    checks: Run | None,
+    vantage: Vantage,
 ) -> Iterator[Html]:
-    """The whole document in pieces; `history` newest first, `ends` by credential."""
+    """The whole document in pieces; `history` newest first, `ends` by credential, `checks` the doctor's last run."""
     yield Html(head(site, view.target.name, at="/targets") + as_of(transcript.moment(view.now)))
     yield live("standing", _standing(site, view, vantage))
     yield element(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
     )
-    yield live("known", _known(site, view, history, ends))
+    yield live("known", [_known(site, view, history, ends), failed_checks(view, checks)])
     yield Html('<div id="history" data-live>')
     yield from history_section(site, view, history)
     yield Html("</div>" + foot(site))
