@@ -99,12 +99,15 @@ _DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('e
 # Each SQL Server of each target; a target for which none is declared is listed all the same.
 SERVERS: Final = f"({_DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
 
-# Which runbook speaks of a code; any other failure is told of by the alert about the verdict.
+# Which runbook speaks of a failure, by one of its labels; the last line that fits counts. Of any other the alert about the verdict tells.
 RUNBOOK_OF: Final = (
-    ("EkmThrottledSpike", "3011|3109"),
-    ("EkmForbiddenSpike", "3077|3113"),
-    ("EkmCredentialRefused", "3303"),
-    ("EkmVaultHostNameGone", "3900"),
+    ("EkmVaultHostNameGone", "reason", "dns_not_found"),
+    ("EkmVaultSideNotReady", "step", "token"),  # there the name is Entra's
+    ("EkmThrottledSpike", "code", "3011|3109"),
+    ("EkmForbiddenSpike", "code", "3077|3113"),
+    ("EkmCredentialRefused", "code", "3303"),
+    ("EkmCredentialExpired", "reason", "secret_expired|certificate_expired"),
+    ("EkmKeySoftDeleted", "reason", "key_soft_deleted"),
 )
 
 
@@ -116,8 +119,8 @@ def with_page(expression: str) -> str:
 def with_runbook(expression: str) -> str:
     """The same series with the labels `page`, which repeats their `code`, and `runbook`, the name of the runbook for it."""
     named = label(with_page(expression), "runbook", "EkmVaultSideNotReady")
-    for runbook, codes in RUNBOOK_OF:
-        named = f'label_replace({named}, "runbook", "{runbook}", "code", "{codes}")'
+    for runbook, name, values in RUNBOOK_OF:
+        named = f'label_replace({named}, "runbook", "{runbook}", "{name}", "{values}")'
     return named
 
 

@@ -86,10 +86,11 @@ def _verdict() -> list[panels.Panel]:
 def _cause() -> table.Panel:
     panel = sheets.sheet(
         "What is wrong now, and what to do",
-        "The first failed step of the last probe, with the meaning of its code and the runbook. Nothing here: it succeeded.",
+        "The first failed step of the last probe, with the meaning of its code and the runbook. Nothing here: no failure is known; if the "
+        "vault side is unknown as well, nothing was heard of the target.",
         rows(promql.with_runbook(promql.with_meaning(promql.FAILURE, "owner, summary, action"))),
         size=(24, 6),
-        empty="The last probe succeeded.",
+        empty="No failure is known.",
     )
     names = {
         "step": "Step",

@@ -12,6 +12,8 @@ from alerts.values import DASHBOARDS, RUNBOOKS
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
 from exporter.core.catalogue import BY_CODE, CATALOGUE, both_numbers
+from exporter.core.faults import Reason
+from exporter.core.model import Step
 from tests.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, panels
 
 EVERY = [pytest.param(uid, panel, id=f"{uid}: {panel['title']}") for uid, board in BOARDS.items() for panel in panels(board)]
@@ -127,12 +129,14 @@ def test_each_code_that_a_probe_can_see_is_mapped_to_both_numbers_and_a_meaning(
         assert 30 <= len(str(options[code].text)) <= 170
 
 
-def test_every_code_leads_to_a_runbook_that_exists():
-    for name, codes in (*RUNBOOK_OF, ("EkmVaultSideNotReady", "")):
+def test_every_failure_leads_to_a_runbook_that_exists():
+    known = {"reason": set(Reason), "step": set(Step), "code": {str(code) for code in BY_CODE}}
+    for name, label, values in (*RUNBOOK_OF, ("EkmVaultSideNotReady", "step", "challenge")):
         assert (PLACE.parent / "alerts" / "runbooks" / f"{name}.md").exists()
-        for code in filter(None, codes.split("|")):
+        assert set(values.split("|")) <= known[label]
+        for code in values.split("|") if label == "code" else ():
             twin = BY_CODE[int(code)].counterpart
-            assert twin is None or str(twin) in codes
+            assert twin is None or str(twin) in values
 
 
 # How colours look to people without red, green or blue cones (Viénot, Brettel and Mollon 1999; Machado 2009 for the last), in linear RGB.

@@ -38,7 +38,7 @@ def test_the_fleet_says_which_sql_servers_are_in_danger_and_why(history, tmp_pat
         "3303",
         "secret_expired",
         "37 mins",
-        "EkmCredentialRefused",
+        "EkmCredentialExpired",
         "3077 / 3113",
         "NOT READY",
         "unknown",

@@ -117,15 +117,32 @@ def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(histor
         (labels["sql_instance"], labels.get("host"), labels["target"], labels["code"], labels["runbook"]) for labels, _ in found
     }
     assert named == {
-        ("SQLPAY01", "n1", "payroll-runs", "3303", "EkmCredentialRefused"),
-        ("SQLPAY01", "n2", "payroll-runs", "3303", "EkmCredentialRefused"),
+        ("SQLPAY01", "n1", "payroll-runs", "3303", "EkmCredentialExpired"),
+        ("SQLPAY01", "n2", "payroll-runs", "3303", "EkmCredentialExpired"),
         ("SQLBIL01", "b1", "billing-invoices", "3077", "EkmForbiddenSpike"),
         ("SQLBIL02", "b2", "billing-invoices", "3077", "EkmForbiddenSpike"),
         ("SQLWHS01", "w1", "warehouse-stock", "3011", "EkmThrottledSpike"),
-        ("none declared", None, "legal-hold", "3076", "EkmVaultSideNotReady"),
+        ("none declared", None, "legal-hold", "3076", "EkmKeySoftDeleted"),
     }
     assert all(labels["reason"] and labels["summary"] and labels["action"] for labels, _ in found)
     assert {labels["target"]: value for labels, value in found}["payroll-runs"] == 37 * 60
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "reason", "runbook"),
+    [
+        ("challenge", "3900", "dns_not_found", "EkmVaultHostNameGone"),
+        ("challenge", "3900", "dns_temporary", "EkmVaultSideNotReady"),
+        ("token", "3900", "dns_not_found", "EkmVaultSideNotReady"),
+        ("token", "3109", "throttled", "EkmThrottledSpike"),
+        ("token", "3303", "secret_wrong", "EkmCredentialRefused"),
+    ],
+)
+def test_a_failure_leads_to_the_runbook_that_speaks_of_it(history, step, code, reason, runbook):
+    failure = "vector(1)"
+    for name, value in (("step", step), ("code", code), ("reason", reason)):
+        failure = promql.label(failure, name, value)
+    assert [labels["runbook"] for labels, _ in history.now(promql.with_runbook(failure))] == [runbook]
 
 
 def test_the_budget_that_is_spent_is_that_of_the_exporter_that_saw_most_failures(history):
