@@ -43,6 +43,12 @@ SERIES: Final[Mapping[str, str]] = {
     "p50": "#56B4E9",
     "p90": "#E69F00",
     "p99": "#D55E00",
+    "5m": "#D55E00",
+    "30m": "#E69F00",
+    "1h": "#CC79A7",
+    "6h": "#56B4E9",
+    "1d": "#0072B2",
+    "3d": "#009E73",
 }
 
 # A code's colour says what kind of failure it is.

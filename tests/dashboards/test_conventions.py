@@ -139,6 +139,13 @@ def test_every_failure_leads_to_a_runbook_that_exists():
             assert twin is None or str(twin) in values
 
 
+def test_a_curve_whose_name_is_known_beforehand_has_a_colour_of_the_palette():
+    for panel in (each.values[0] for each in PANELS if each.values[0]["type"] == "timeseries"):
+        dressed = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+        for name in (target["legendFormat"] for target in panel["targets"]):
+            assert "{{" in name or name in dressed, (panel["title"], name)
+
+
 # How colours look to people without red, green or blue cones (Viénot, Brettel and Mollon 1999; Machado 2009 for the last), in linear RGB.
 BLINDNESS = {
     "red": ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0)),
