@@ -21,10 +21,11 @@ from exporter.config import Loaded, load
 from exporter.config.assemble import credentials_in_use
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Config, Target
-from exporter.logs import fields
+from exporter.logs import fields, place_of
 from exporter.threads import DaemonPool
 
 LOOK_AGAIN_SECONDS = 5.0
+TRY_AGAIN_SECONDS = 30.0  # what a configuration was refused for may be a file beside it, such as a secret that comes later
 _LIMIT = 64 * 1024 * 1024  # bytes of one file; far above what a configuration may have
 
 _log = logging.getLogger(__name__)
@@ -52,13 +53,17 @@ class Reloader:
         self._patterns: tuple[str, ...] = ()
         self._one_at_a_time = asyncio.Lock()
         self._seen: str | None = None  # what the files held when they were last read, well or badly
+        self._refused_for: list[str] = []  # what the files were found to have wrong, when they were last read for good
+        self._try_again_at = 0.0  # by the monotonic clock
+        self._is_wanted = False  # a signal has asked for a reload that has not begun
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def reload(self) -> list[str]:
         """Every problem for which the configuration was not taken over, one line each; none if it was."""
         async with self._one_at_a_time:
+            self._is_wanted = False
             loaded, self._seen = await self._pool.run(self._load)
-            problems = [str(problem) for problem in loaded.problems]
+            problems = self._refused_for = _texts(loaded)
             if loaded.config is not None:
                 problems = await self._put_in_force(loaded.config)
             self._reloaded(successful=not problems, at=time.time())
@@ -66,8 +71,10 @@ class Reloader:
             return problems
 
     def reload_soon(self) -> None:
-        """For a signal: nobody waits for the answer, the log has it."""
-        self._start(self._reload())
+        """For a signal: nobody waits for the answer, the log has it. Signals that come before it has begun ask for the same."""
+        if not self._is_wanted:
+            self._is_wanted = True
+            self._start(self._reload())
 
     def watch(self) -> None:
         """From now on a change of the files is a reason to reload."""
@@ -92,8 +99,20 @@ class Reloader:
             _, self._seen = await self._pool.run(self._load)
         while True:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            if await self._pool.run(self._content) != self._seen:
-                await self.reload()
+            try:
+                if await self._is_due():
+                    await self.reload()
+            except Exception as error:  # noqa: BLE001 - the configuration stays as it is, and the watch goes on
+                _log.error("configuration cannot be looked at", extra=fields(**place_of(error)))
+
+    async def _is_due(self) -> bool:
+        if await self._pool.run(self._content) != self._seen:
+            return True
+        if not self._refused_for or time.monotonic() < self._try_again_at:
+            return False
+        self._try_again_at = time.monotonic() + TRY_AGAIN_SECONDS
+        loaded, _ = await self._pool.run(self._load)
+        return _texts(loaded) != self._refused_for
 
     async def _put_in_force(self, config: Config) -> list[str]:
         try:
@@ -122,6 +141,10 @@ class Reloader:
         if not problems:
             for warning in loaded.warnings:
                 _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
+
+
+def _texts(loaded: Loaded) -> list[str]:
+    return [str(problem) for problem in loaded.problems]
 
 
 def changes(before: Config, after: Config) -> set[str]:

@@ -1,0 +1,108 @@
+"""When the files are read again: many signals, a secret that comes after the configuration, a mistake of our own."""
+
+import asyncio
+import threading
+
+import pytest
+import yaml
+
+from exporter import reloading
+from exporter.reloading import Reloader
+
+PATIENCE = 10.0
+
+
+async def until(holds):
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+
+
+class Applied(list):
+    async def __call__(self, config):
+        self.append(config)
+
+
+class Scene:
+    def __init__(self, folder):
+        self.secret, self.file = folder / "secret", folder / "ekm.yml"
+        self.write("first")
+        self.applied, self.heard = Applied(), []
+        self.reloader = Reloader(self.file, self.applied, reloaded=self.hear)
+
+    def hear(self, *, successful, at):
+        assert at > 0
+        self.heard.append(successful)
+
+    def write(self, name, file="secret"):
+        credential = {"type": "client_secret", "client_id": "66666666-7777-8888-9999-000000000000", "client_secret_file": file}
+        target = {"name": name, "vault": "contoso", "key": "K/" + "0" * 32, "credential": "c"}
+        self.file.write_text(yaml.safe_dump({"credentials": {"c": credential}, "targets": [target]}))
+
+    def put(self, path):
+        path.write_text("x" * 30)
+        path.chmod(0o600)
+
+    async def until(self, heard):
+        await until(lambda: self.heard == heard)
+
+
+@pytest.fixture
+async def scene(tmp_path, monkeypatch):
+    monkeypatch.setattr(reloading, "LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(reloading, "TRY_AGAIN_SECONDS", 0.05)
+    made = Scene(tmp_path)
+    made.put(made.secret)
+    yield made
+    await made.reloader.aclose()
+
+
+async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(scene, monkeypatch):
+    free, load = threading.Event(), reloading.load
+
+    def slow(path):
+        assert free.wait(PATIENCE)
+        return load(path)
+
+    monkeypatch.setattr(reloading, "load", slow)
+    scene.reloader.reload_soon()
+    await asyncio.sleep(0.05)
+    for _ in range(300):
+        scene.reloader.reload_soon()
+    free.set()
+    await scene.until([True, True])
+    await asyncio.sleep(0.1)
+    assert scene.heard == [True, True]
+    scene.reloader.reload_soon()
+    await scene.until([True, True, True])
+
+
+async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, caplog):
+    scene.reloader.watch()
+    await asyncio.sleep(0.1)
+    scene.write("second", file="later")
+    await scene.until([False])
+    await asyncio.sleep(0.3)  # it is tried again and again, and told once
+    assert scene.heard == [False]
+    assert len([record for record in caplog.records if record.message == "configuration not reloaded"]) == 1
+    scene.put(scene.file.parent / "later")
+    await scene.until([False, True])
+    assert list(scene.applied[-1].targets) == ["second"]
+
+
+async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog):
+    scene.reloader.watch()
+    await asyncio.sleep(0.1)
+    load = reloading.load
+
+    def faulty(_path):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(reloading, "load", faulty)
+    scene.write("second")
+    await until(lambda: any(record.message == "configuration cannot be looked at" for record in caplog.records))
+    monkeypatch.setattr(reloading, "load", load)
+    await scene.until([True])
+    assert list(scene.applied[-1].targets) == ["second"]
