@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import re
 import sys
 
 from exporter.core.catalogue import BY_CODE, CATALOGUE, find
@@ -15,6 +16,9 @@ from exporter.core.catalogue.render import as_data, as_markdown, as_table, as_te
 
 _OK, _BAD_USAGE = 0, 2
 _SUGGESTIONS = 3
+# The messages of SQL Server that show a code of the connector, in their text.
+_OWN_MESSAGE = re.compile(r"(?:msg|error:?|message)?\s*(33028|33049)\b.*", re.IGNORECASE | re.DOTALL)
+_IN_MESSAGE = re.compile(r"provider error code:?\s*(\d{1,5})\b", re.IGNORECASE)
 _NEIGHBOURS = 2  # how far apart two numbers may be for one to be suggested for the other
 
 
@@ -27,7 +31,9 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         epilog="example: ekm-exporter explain 3303",
     )
     one.add_argument(
-        "code", metavar="CODE|SYMBOL", help="a number such as 3077, or a symbol (of twins, the classic one is shown)"
+        "code",
+        metavar="CODE|SYMBOL",
+        help="a number such as 3077, a symbol (of twins, the classic one is shown), or a quoted line of the error log",
     )
     one.add_argument("--json", action="store_true", help="as JSON")
     one.set_defaults(handler=explain)
@@ -46,7 +52,7 @@ def explain(args: argparse.Namespace) -> int:
 
     A symbol that twins share shows the classic one, which names its twin: the texts are the same.
     """
-    rows = find(args.code)
+    rows = find(_code_in(args.code))
     if not rows:
         print(f"ekm-exporter explain: {_unknown(args.code)}", file=sys.stderr)
         return _BAD_USAGE
@@ -66,7 +72,17 @@ def codes(args: argparse.Namespace) -> int:
     return _OK
 
 
+def _code_in(text: str) -> str:
+    """The code where `text` is a line of SQL Server's error log that has one, else `text`."""
+    found = _IN_MESSAGE.search(text)
+    return text if found is None else found[1]
+
+
 def _unknown(text: str) -> str:
+    text = _code_in(text)
+    own = _OWN_MESSAGE.fullmatch(text.strip())
+    if own is not None:
+        return f"{own[1]} is a message of SQL Server's own. The code stands in its text, behind 'Provider error code:'."
     asked = "".join(letter if letter.isprintable() else "?" for letter in text.strip())[:60]
     near = _near_numbers(asked) if asked.isdecimal() else _near_symbols(asked)
     known = f"Did you mean {', '.join(near)}?" if near else "`ekm-exporter codes` lists all."

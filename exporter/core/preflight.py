@@ -57,7 +57,7 @@ def connector_secret_findings(text: str) -> tuple[Finding, ...]:
         findings.append(Finding(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
     elif _HYPHENATED.match(text):
         rule = "the client id still has its hyphens: remove them, Entra would not know the client"
-        findings.append(Finding(None, f"{rule} (SQL Server shows 3110 or 3128)"))
+        findings.append(Finding(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
     elif not _CLIENT_ID.match(text):
         findings.append(Finding(None, "does not start with the 32 hex digits of a client id without hyphens"))
     elif len(text) == CLIENT_ID_DIGITS:

@@ -169,3 +169,31 @@ def test_the_page_tells_the_text_of_twins_once():
 def test_a_page_of_some_rows_has_only_their_layers():
     page = as_markdown([BY_CODE[3303]])
     assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Signing in (3300 to 3308)"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error - No explanation is available)",
+        "provider error code 3303",
+        "Msg 33028, Level 16, State 1, Line 1 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303.",
+    ],
+)
+def test_a_line_of_the_error_log_is_understood(ask, line):
+    status, out, _ = ask("explain", line)
+    assert (status, out.splitlines()[0]) == (0, "3303")
+
+
+@pytest.mark.parametrize("number", ["33028", "33049", "Msg 33028", "Error: 33028, Severity: 16, State: 66."])
+def test_a_message_of_sql_servers_own_says_where_the_code_stands(ask, number):
+    status, _, said = ask("explain", number)
+    assert status == 2
+    assert "a message of SQL Server's own" in said
+    assert "Provider error code" in said
+    assert "Did you mean" not in said
+
+
+def test_an_unknown_code_of_a_line_is_named(ask):
+    status, _, said = ask("explain", "Provider error code: 9999.")
+    assert status == 2
+    assert "no such code: '9999'" in said
