@@ -1,115 +1,179 @@
-"""What the exporter costs in the long run: processor time and memory while it probes simulated vaults at a steady pace.
+"""A large fleet at a steady pace: processor time, memory, start lag, what scrapes cost a probe, and how all that grows.
 
-For: one figure per target that can be measured again: `.venv/bin/python bench/steady.py --targets 200 --interval 10s`.
-Not for: comparing with other programs, or anything under load. The simulator runs in a process of its own; only the exporter's
-processor time counts (user and system, from /proc, so Linux only).
+For: slices without scrapes and slices with one every 1.5 s in turn, on the same process.
+Not for: comparing probes with other programs (see `probes`).
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
-import subprocess
-import sys
-import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from prometheus_client.parser import text_string_to_metric_families
+from bench.asking import Watch, counts, metrics, total, values
+from bench.processes import resident
+from bench.programs import Bench, Fleet, Running, exporter
+from bench.sizes import Sizes
+from bench.table import Figure, percentile, ratios
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def configuration(targets: int, credentials: int, interval: str) -> str:
-    """So many vaults, each with a key of its own, their credentials dealt out in turn."""
-    lines = [f"global: {{interval: {interval}, connector_generation: classic}}", "credentials:"]
-    lines += [
-        f"  app-{n}: {{type: client_secret, tenant_id: 5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40,"
-        f" client_id: 2b8e4d70-6c1f-4a95-8d23-{n:012x}, client_secret_env: EKM_BENCH, expires_on: 2099-01-01}}"
-        for n in range(credentials)
-    ]
-    lines.append("targets:")
-    lines += [
-        f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % credentials}}}" for n in range(targets)
-    ]
-    return "\n".join(lines) + "\n"
+EVERY = 1.5  # seconds between two scrapes
+_PER_CREDENTIAL = 20
 
 
-@contextmanager
-def started(*arguments: object, says: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A command of ours and the part of its output that answers the pattern."""
-    command = [sys.executable, "-m", "exporter", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - ours
-        try:
-            assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-            match = next(found for line in process.stdout if (found := re.search(says, line)))
-            yield process, match[1]
-        finally:
-            process.terminate()
-            process.communicate()
+@dataclass(slots=True)
+class Slices:
+    """A value for each slice. Processor time in seconds a second, memory in MB, probes' p99 in seconds."""
+
+    cpu: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    slow: list[float] = field(default_factory=list)
+    busy: float = 0.0
+    cost: list[float] = field(default_factory=list)  # ms of processor time a probe
 
 
-def spent(pid: int) -> float:
-    """Seconds of processor time so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+@dataclass(slots=True)
+class Observed:
+    quiet: Slices = field(default_factory=Slices)
+    scraped: Slices = field(default_factory=Slices)
+    scrapes: list[float] = field(default_factory=list)  # seconds each
+    lag: float = 0.0
+    failed: float = 0.0
+    tainted: float = 0.0
+    text: str = ""
+    settled: float = 0.0  # MB after the warm-up
+    kept: float = 0.0  # KB that each probe since then has added
 
 
-def resident(pid: int) -> float:
-    """Megabytes now."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+class Scraper(threading.Thread):
+    """Scrapes until it is stopped, as Prometheus would, only faster; keeps how long each took."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._url, self._over, self.took = url, threading.Event(), list[float]()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            begun = time.monotonic()
+            with urllib.request.urlopen(f"{self._url}/metrics", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+                while answer.read(1 << 20):
+                    pass
+            self.took.append(time.monotonic() - begun)
+            self._over.wait(max(0.0, EVERY - self.took[-1]))
+
+    def stop(self) -> list[float]:
+        self._over.set()
+        self.join()
+        return self.took
 
 
-def counted(url: str) -> dict[str, float]:
-    """The sums over all targets that say whether the run was a fair one."""
-    with urllib.request.urlopen(f"{url}/metrics") as answer:  # noqa: S310 - ours, on loopback
-        families = text_string_to_metric_families(answer.read().decode())
-    wanted = ("ekm_probes_total", "ekm_probe_failures_total", "ekm_exporter_probes_tainted_total")
-    samples = [sample for family in families for sample in family.samples if sample.name in wanted]
-    return {name: sum(sample.value for sample in samples if sample.name == name) for name in wanted}
+def large(sizes: Sizes) -> Fleet:
+    return _fleet(sizes.fleet, sizes.fleet_interval)
 
 
-def measure(pid: int, url: str, *, warm_up: float, seconds: float) -> None:
-    time.sleep(warm_up)
-    before, probes_before, begun = spent(pid), counted(url), time.monotonic()
+def small(sizes: Sizes) -> Fleet:
+    return _fleet(sizes.small_fleet, sizes.small_interval)
+
+
+def _fleet(targets: int, interval: float) -> Fleet:
+    credentials = max(1, targets // _PER_CREDENTIAL)
+    return Fleet(targets=targets, credentials=credentials, interval=interval, looks=True)
+
+
+def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
+    counts(bench)
+    since, watch = time.time(), Watch(bench, running.pid)
     time.sleep(seconds)
-    after, probes_after, wall = spent(pid), counted(url), time.monotonic() - begun
-    made = {name: probes_after[name] - probes_before[name] for name in probes_before}
-    probes = made["ekm_probes_total"]
-    print(f"wall {wall:.1f} s, probes {probes:.0f}, failed {made['ekm_probe_failures_total']:.0f}, ", end="")
-    print(f"tainted {made['ekm_exporter_probes_tainted_total']:.0f}")
-    print(f"processor time {after - before:.2f} s: {100 * (after - before) / wall:.1f} % of one core, ", end="")
-    print(f"{1000 * (after - before) / max(probes, 1):.2f} ms a probe")
-    print(f"resident memory {resident(pid):.0f} MB")
+    spent, made = watch.stop(), counts(bench).get("unwrapkey", 0.0)
+    into.cpu.append(spent.cpu / spent.wall)
+    into.cost.append(1000 * spent.cpu / max(1.0, made))
+    into.memory.append(resident(running.pid))
+    into.busy = max(into.busy, spent.busy)
+    into.slow.append(slowest(metrics(running.url), since))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", type=int, default=200)
-    parser.add_argument("--credentials", type=int, default=10)
-    parser.add_argument("--interval", default="10s")
-    parser.add_argument("--warm-up", type=float, default=15.0, help="seconds before measuring")
-    parser.add_argument("--seconds", type=float, default=60.0, help="seconds measured")
-    args = parser.parse_args()
-    os.environ["EKM_BENCH"] = "not-a-secret"
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "ekm.yml")
-        config.write_text(configuration(args.targets, args.credentials, args.interval), encoding="utf-8")
-        ports = ("--sim.port", 0, "--sim.management-port", 0)
-        with (
-            started("simulate", "--config.file", config, "--out", Path(folder, "sim"), *ports, says="(stop: )"),
-            started(
-                *("run", "--config.file", Path(folder, "sim", "ekm.yml"), "--web.listen-address", "127.0.0.1:0"),
-                says=r"url=(http://\S+)",
-            ) as (exporter, url),
-        ):
-            measure(exporter.pid, url, warm_up=args.warm_up, seconds=args.seconds)
+def slowest(text: str, since: float) -> float:
+    """The p99 in seconds of the last probes of all targets that were probed since then (Unix time)."""
+    started = values(text, "ekm_last_probe_timestamp_seconds")
+    took = values(text, "ekm_probe_duration_seconds")
+    return percentile([took[labels] for labels, at in started.items() if at >= since] or [float("nan")], 0.99)
 
 
-if __name__ == "__main__":
-    main()
+def lag_p99(text: str) -> float:
+    """The smallest bound of the histogram under which 99 % of all starts stayed."""
+    buckets = values(text, "ekm_exporter_schedule_lag_seconds_bucket")
+    bounds = {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
+    wanted = 0.99 * bounds[float("inf")]
+    return min(bound for bound, count in bounds.items() if count >= wanted)
+
+
+def observe(bench: Bench, fleet: Fleet, sizes: Sizes, *, scraped: bool) -> Observed:
+    seen = Observed()
+    with exporter(bench, fleet) as running:
+        time.sleep(sizes.warm_up * fleet.interval / sizes.fleet_interval)
+        before = total(metrics(running.url), "ekm_probes_total")
+        seen.settled = resident(running.pid)
+        for _ in range(sizes.runs):
+            take(bench, running, sizes.slice, seen.quiet)
+            if scraped:
+                scraper = Scraper(running.url)
+                scraper.start()
+                take(bench, running, sizes.slice, seen.scraped)
+                seen.scrapes += scraper.stop()
+        seen.text = metrics(running.url)
+        made = total(seen.text, "ekm_probes_total") - before
+        seen.kept = 1024 * (resident(running.pid) - seen.settled) / max(1.0, made)
+    seen.lag = lag_p99(seen.text)
+    seen.failed = total(seen.text, "ekm_probe_failures_total")
+    seen.tainted = total(seen.text, "ekm_exporter_probes_tainted_total")
+    return seen
+
+
+def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
+    quiet, scraped = seen.quiet, seen.scraped
+    span = f"{sizes.slice:g} s a run, after {sizes.warm_up:g} s of warm-up"
+    name, how = f"{sizes.fleet:,} targets every {sizes.fleet_interval:g} s", f"without scrapes, {span}"
+    percent = [100 * share for share in quiet.cpu]
+    yield Figure(
+        what=f"**{name}: processor time**", runs=percent, unit=" % of a core", commit=50, aim=35, busy=quiet.busy, how=how
+    )
+    yield Figure(
+        what=f"{name}: processor time a probe", runs=quiet.cost, unit=" ms", busy=quiet.busy, how="the same, looks included"
+    )
+    often = f"scraped every {EVERY:g} s, {sizes.slice:g} s a run"
+    loaded = [100 * share for share in scraped.cpu]
+    yield Figure(what=f"{name}: processor time while scraped", runs=loaded, unit=" % of a core", busy=scraped.busy, how=often)
+    everything = quiet.memory + scraped.memory
+    yield Figure(what=f"**{name}: resident memory**", runs=everything, unit=" MB", commit=600, aim=400, how="after each run")
+    note = f"bound of the histogram that 99 % of all starts stayed under; {seen.failed:.0f} probes failed, {seen.tainted:.0f} tainted"
+    yield Figure(what=f"**{name}: start lag, p99**", runs=[seen.lag], unit=" s", commit=1, how=note)
+    yield Figure(what=f"{name}: a probe, p99", runs=[1000 * s for s in quiet.slow], unit=" ms", busy=quiet.busy, how=how)
+    slow = ratios(scraped.slow, quiet.slow)
+    what = f"**{name}: p99 of a probe while scraped, against without**"
+    yield Figure(
+        what=what, runs=slow, unit=" times", commit=1.15, aim=1.05, busy=scraped.busy, how=f"{often}; in turn with slices without"
+    )
+
+
+def growth(few: Observed, many: Observed, nothing: float, sizes: Sizes) -> Iterator[Figure]:
+    """`nothing` is the memory in MB of a process with one target."""
+    span = f"growth from {sizes.small_fleet:,} to {sizes.fleet:,} targets"
+    cost = ratios(many.quiet.cost, few.quiet.cost)
+    how = f"without scrapes; the small fleet every {sizes.small_interval:g} s, so that it makes about as many probes a second"
+    yield Figure(
+        what=f"**{span}: processor time a probe**", runs=cost, unit=" times", commit=1.2, aim=1, busy=few.quiet.busy, how=how
+    )
+    per_few = 1024 * (few.settled - nothing) / sizes.small_fleet
+    per_many = 1024 * (many.settled - nothing) / sizes.fleet
+    how = f"resident after the warm-up, less that of a process with one target ({nothing:.0f} MB)"
+    yield Figure(what=f"memory a target, {sizes.small_fleet:,} targets", runs=[per_few], unit=" KB", how=how)
+    yield Figure(what=f"memory a target, {sizes.fleet:,} targets", runs=[per_many], unit=" KB", how=how)
+    memory = [per_many / per_few] if per_few else []
+    if memory:
+        yield Figure(
+            what=f"**{span}: memory a target**", runs=memory, unit=" times", commit=1.2, aim=1, how="from the two lines above"
+        )
+    how = "small fleet, from the warm-up to the end; `--history.limit` bounds how many are remembered of each target"
+    yield Figure(what="memory a probe that is remembered", runs=[few.kept], unit=" KB", how=how)

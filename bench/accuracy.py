@@ -1,0 +1,76 @@
+"""How exact the time of a step is, against a server that waits exactly so long.
+
+For: the error of our `wait` phase and of blackbox_exporter's `processing`, both against what the server measured itself.
+Not for: what a probe costs (see `probes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import time
+from collections.abc import Iterator
+
+import aiohttp
+
+from bench.asking import counts, metrics, values
+from bench.programs import Bench, Fleet, Running, blackbox, blackbox_requests, exporter
+from bench.sizes import Sizes
+from bench.table import Figure, ratios
+
+WAIT = 0.02  # seconds before each answer
+
+
+async def paced(bench: Bench, running: Running, sizes: Sizes) -> list[float]:
+    """The processing phases, in seconds, of the requests to vaults, each target at its place in the interval."""
+    found: list[float] = []
+
+    async def one(session: aiohttp.ClientSession, number: int) -> None:
+        await asyncio.sleep(sizes.step_interval * number / sizes.step_targets)
+        for parameters in blackbox_requests(bench, number):
+            if parameters["module"] != "token":
+                async with session.get(f"{running.url}/probe", params=parameters) as answer:
+                    found.extend(processing(await answer.text()))
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(one(session, number) for number in range(sizes.step_targets)))
+    return found
+
+
+def processing(text: str) -> list[float]:
+    return [float(value) for value in re.findall(r'^probe_http_duration_seconds{phase="processing"} (\S+)$', text, re.MULTILINE)]
+
+
+def waits(text: str) -> list[float]:
+    """Our wait phases of the vault's steps, in seconds."""
+    phases = values(text, "ekm_step_phase_duration_seconds")
+    return [took for labels, took in phases.items() if 'phase="wait"' in labels and 'step="token"' not in labels]
+
+
+def error(found: list[float], waited: float) -> float:
+    """The median of how far they are off, in milliseconds; `waited` in seconds, the server's own median."""
+    return 1000 * statistics.median(abs(one - waited) for one in found)
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    """`bench` has a server that waits."""
+    ours, theirs = list[float](), list[float]()
+    fleet = Fleet(targets=sizes.step_targets, credentials=max(1, sizes.step_targets // 20), interval=sizes.step_interval)
+    with exporter(bench, fleet) as running:
+        time.sleep(1.3 * sizes.step_interval)
+        for _ in range(sizes.runs):
+            counts(bench)
+            time.sleep(1.1 * sizes.step_interval)
+            waited = counts(bench)["waited"]
+            ours.append(error(waits(metrics(running.url)), waited))
+    with blackbox(bench) as other:
+        for _ in range(sizes.runs):
+            counts(bench)
+            found = asyncio.run(paced(bench, other, sizes))
+            theirs.append(error(found, counts(bench)["waited"]))
+    pace = f"{sizes.step_targets} targets, one after the other over {sizes.step_interval:g} s; against the server's own clock"
+    yield Figure(what="median error of a step, server waits 20 ms", runs=ours, unit=" ms", aim=0.3, how=pace)
+    yield Figure(what="the same, `processing` of blackbox_exporter", runs=theirs, unit=" ms", how=pace)
+    what = "**error of a step, against blackbox_exporter**"
+    yield Figure(what=what, runs=ratios(ours, theirs), unit=" times", commit=1.0, how="from the lines above")

@@ -1,0 +1,59 @@
+"""What the programs say of themselves: counts of the server, metrics of an exporter.
+
+For: reading, and picking single numbers out of the text without parsing all of it.
+Not for: starting anything (see `programs`), nor deciding what a number means.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import time
+import urllib.request
+from dataclasses import dataclass
+
+from bench.processes import spent
+from bench.programs import Bench
+
+
+def metrics(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+        return str(answer.read().decode())
+
+
+def counts(bench: Bench) -> dict[str, float]:
+    """What the server was asked since it was last asked this."""
+    context = ssl.create_default_context(cafile=bench.ca_file)
+    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60, context=context) as answer:  # noqa: S310 - ours
+        return {str(name): float(value) for name, value in json.load(answer).items()}
+
+
+def values(text: str, sample: str) -> dict[str, float]:
+    """By labels, as they are written; the whole name of the sample."""
+    return {labels: float(value) for labels, value in re.findall(rf"^{sample}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)}
+
+
+def total(text: str, sample: str) -> float:
+    return sum(values(text, sample).values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What was spent in a stretch of time. Seconds; `busy` is the share of one core that the server had."""
+
+    wall: float
+    cpu: float
+    busy: float
+
+
+class Watch:
+    """From its making to `stop`, over one process and the server."""
+
+    def __init__(self, bench: Bench, pid: int) -> None:
+        self._pid, self._server = pid, bench.server.pid
+        self._cpu, self._busy, self.begun = spent(self._pid), spent(self._server), time.monotonic()
+
+    def stop(self) -> Window:
+        wall = time.monotonic() - self.begun
+        return Window(wall=wall, cpu=spent(self._pid) - self._cpu, busy=(spent(self._server) - self._busy) / wall)

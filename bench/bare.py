@@ -1,0 +1,91 @@
+"""The same exchanges with nothing around them: what a script of a few lines on aiohttp would cost.
+
+For: the floor that the exporter is compared with. One connection a probe, made anew; the token is fetched once.
+It reads on standard input how many probes to make, and says on standard output when they are made.
+Not for: telling why something failed: an answer that is not expected ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from bench.server import TENANT
+from exporter.core.answers import encode
+
+_VERSION = "api-version=7.4"
+_AT_ONCE = 4
+
+
+class Loopback(AbstractResolver):
+    """Every name leads to loopback."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+
+async def token(context: ssl.SSLContext, port: int) -> str:
+    url = f"https://login.microsoftonline.com:{port}/{TENANT}/oauth2/v2.0/token"
+    form = {"grant_type": "client_credentials", "client_id": "bench", "client_secret": "none"}
+    connector = aiohttp.TCPConnector(ssl=context, resolver=Loopback())
+    async with aiohttp.ClientSession(connector=connector) as session, session.post(url, data=form) as answer:
+        return str((await answer.json())["access_token"])
+
+
+async def probe(context: ssl.SSLContext, port: int, number: int, bearer: str) -> None:
+    key = f"https://bench-{number:04}.vault.azure.net:{port}/keys/Key/{number:032x}"
+    headers = {"Authorization": f"Bearer {bearer}"}
+    value = encode(os.urandom(32))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, resolver=Loopback())) as session:
+        async with session.get(f"https://bench-{number:04}.vault.azure.net:{port}/keys?{_VERSION}") as answer:
+            await answer.read()
+        async with session.get(f"{key}?{_VERSION}", headers=headers) as answer:
+            await answer.json()
+        back = value
+        for operation in ("wrapkey", "unwrapkey"):
+            body = {"alg": "RSA-OAEP", "value": back}
+            async with session.post(f"{key}/{operation}?{_VERSION}", headers=headers, json=body) as answer:
+                back = (await answer.json())["value"]
+        if back != value:
+            raise SystemExit("other bytes came back")
+
+
+async def wanted() -> AsyncIterator[int]:
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        yield int(line)
+
+
+async def run(ca_file: str, port: int) -> None:
+    context = ssl.create_default_context(cafile=ca_file)
+    bearer, places = await token(context, port), asyncio.Semaphore(_AT_ONCE)
+
+    async def one(number: int) -> None:
+        async with places:
+            await probe(context, port, number, bearer)
+
+    print("ready=1", flush=True)
+    async for count in wanted():
+        await asyncio.gather(*(one(number) for number in range(count)))
+        print("made=1", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ca", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    args = parser.parse_args()
+    asyncio.run(run(args.ca, args.port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What a whole probe costs the process that makes it, beside blackbox_exporter and a bare script.
+
+For: processor time of a probe, all programs in turn, so many rounds.
+Not for: how exact a probe's times are (see `accuracy`), or thousands of targets (see `steady`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import aiohttp
+
+from bench.asking import Watch, counts, metrics, total
+from bench.programs import Bare, Bench, Fleet, Running, bare, blackbox, blackbox_requests, exporter
+from bench.sizes import Sizes
+from bench.table import Figure, ratios
+
+_AT_ONCE = 4
+PER_CREDENTIAL = 20
+
+
+class Costs:
+    """Milliseconds of processor time a probe, a list for each program, and how busy the server was at most."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, list[float]] = {}
+        self.busy: dict[str, float] = {}
+
+    def keep(self, name: str, watch: Watch, probes: Callable[[], float]) -> None:
+        spent = watch.stop()
+        self.runs.setdefault(name, []).append(1000 * spent.cpu / max(1.0, probes()))
+        self.busy[name] = max(spent.busy, self.busy.get(name, 0.0))
+
+
+async def ask_blackbox(bench: Bench, running: Running, targets: int) -> None:
+    """Five requests for each target, one after the other, a few targets at once. Raises RuntimeError where one fails."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(session: aiohttp.ClientSession, number: int) -> None:
+        async with places:
+            for parameters in blackbox_requests(bench, number):
+                async with session.get(f"{running.url}/probe", params=parameters) as answer:
+                    if "\nprobe_success 1" not in await answer.text():
+                        raise RuntimeError(f"blackbox_exporter failed: {parameters}")
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(one(session, number) for number in range(targets)))
+
+
+def fleets(sizes: Sizes) -> dict[str, Fleet]:
+    targets = sizes.probe_targets
+    credentials = {"twenty": max(1, targets // PER_CREDENTIAL), "own": targets, "one": 1}
+    return {name: Fleet(targets=targets, credentials=n, interval=sizes.probe_interval) for name, n in credentials.items()}
+
+
+def one_round(bench: Bench, sizes: Sizes, costs: Costs, theirs: Running, script: Bare) -> None:
+    watch = Watch(bench, theirs.pid)
+    asyncio.run(ask_blackbox(bench, theirs, sizes.probe_targets))
+    costs.keep("blackbox", watch, lambda: sizes.probe_targets)
+    watch = Watch(bench, script.process.pid)
+    script.make(sizes.probe_targets)
+    costs.keep("bare", watch, lambda: sizes.probe_targets)
+    for name, fleet in fleets(sizes).items():
+        with exporter(bench, fleet) as ours:
+            time.sleep(1.3 * sizes.probe_interval)  # every target was probed, and its first look is over
+            counts(bench)
+            watch = Watch(bench, ours.pid)
+            time.sleep(sizes.probe_window)
+            costs.keep(name, watch, lambda: counts(bench)["unwrapkey"])
+            if total(metrics(ours.url), "ekm_probe_failures_total"):
+                raise RuntimeError("a probe of ours failed")
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    costs = Costs()
+    with ExitStack() as stack:
+        theirs, script = stack.enter_context(blackbox(bench)), stack.enter_context(bare(bench))
+        asyncio.run(ask_blackbox(bench, theirs, _AT_ONCE))  # the first of all is dearer
+        script.make(_AT_ONCE)
+        for _ in range(sizes.runs):
+            one_round(bench, sizes, costs, theirs, script)
+    yield from figures(costs, sizes)
+
+
+def figures(costs: Costs, sizes: Sizes) -> Iterator[Figure]:
+    pace = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s by the scheduler, {sizes.probe_window:g} s a run"
+    names = {
+        "twenty": f"{PER_CREDENTIAL} targets per credential",
+        "own": "each target its own credential",
+        "one": "one token for all",
+        "blackbox": "blackbox_exporter, five URLs per target",
+        "bare": "bare aiohttp, shared token, same handshakes",
+    }
+    for name, what in names.items():
+        how = f"{sizes.probe_targets} probes, {_AT_ONCE} at once" if name in ("blackbox", "bare") else pace
+        yield Figure(what=f"a probe: {what}", runs=costs.runs[name], unit=" ms", how=how, busy=costs.busy[name])
+    for name, other, commit, aim in (
+        ("twenty", "blackbox", 0.6, 0.5),
+        ("own", "blackbox", 0.95, 0.85),
+        ("one", "bare", 2.0, 1.5),
+    ):
+        what = f"**a probe, {names[name]}, against {names[other].partition(',')[0]}**"
+        ratio = ratios(costs.runs[name], costs.runs[other])
+        yield Figure(what=what, runs=ratio, unit=" times", commit=commit, aim=aim, how="run by run, from the lines above")

@@ -1,0 +1,67 @@
+"""The processes that are measured: starting them, and what they have spent.
+
+For: processor time (user and system) and memory, as Linux tells them.
+Not for: what they are asked to do (see `programs`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_SCHEDULED = 2  # clock_getcpuclockid(3) makes a clock of a process like this; /proc counts in steps of 10 ms only
+PATIENCE = 60.0  # seconds
+_ENVIRONMENT = {"EKM_BENCH": "not-a-secret", "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def started(*command: object, says: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A process and the part of its output that answers the pattern. All it says goes to `log`, which must be new.
+
+    Raises RuntimeError where it ends, or `PATIENCE` seconds go by, without its having said that.
+    """
+    words = [str(part) for part in command]
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(  # noqa: S603 - ours, or Debian's
+            words, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
+        ) as process,
+    ):
+        try:
+            yield process, heard(process, says, log)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def heard(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
+    """Waits until the process has said it so many times. Raises RuntimeError as `started` does."""
+    patience = time.monotonic() + PATIENCE
+    while time.monotonic() < patience and process.poll() is None:
+        found = re.findall(pattern, log.read_text(encoding="utf-8"))
+        if len(found) >= times:
+            return str(found[-1])
+        time.sleep(0.02)
+    raise RuntimeError(f"never said {pattern!r}: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+def python(module: str, *arguments: object) -> list[object]:
+    """The command that runs one of our modules."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def spent(pid: int) -> float:
+    """Seconds of processor time so far, user and system, of all its threads."""
+    return time.clock_gettime((~pid << 3) | _SCHEDULED)
+
+
+def resident(pid: int) -> float:
+    """Megabytes now (1 MB is 2**20 bytes)."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    return int(found[1]) / 1024 if found else 0.0

@@ -1,0 +1,168 @@
+"""The programs that are compared: what each is given to read, and how it is started.
+
+For: configurations that lead every vault to the canned server, and the processes made from them.
+Not for: measuring them (see `probes`, `steady`, `accuracy`, `starts`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import heard, python, started
+from bench.server import TENANT
+
+BLACKBOX = "prometheus-blackbox-exporter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """`url` of an exporter, `https://localhost:PORT` of the server."""
+
+    pid: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A folder for all files of one run, and the server that everybody asks."""
+
+    folder: Path
+    server: Running
+    ca_file: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.server.url.rpartition(":")[2])
+
+    def fresh(self, name: str) -> Path:
+        """A path that nothing has yet."""
+        return self.folder / f"{len(list(self.folder.iterdir()))}-{name}"
+
+
+@contextmanager
+def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
+    """The canned server; `wait` in seconds before each answer of a vault."""
+    number = len(list(folder.iterdir()))
+    ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
+    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), says=r"port=(\d+)", log=log) as (process, port):
+        yield Bench(folder=folder, server=Running(pid=process.pid, url=f"https://localhost:{port}"), ca_file=ca_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Targets, credentials that are dealt out to them, the interval in seconds.
+
+    With `looks`, every fifth target is looked at beside each probe, which comes to as many as looking at all of them beside
+    every fifth. Without, no target is after its first.
+    """
+
+    targets: int
+    credentials: int
+    interval: float
+    looks: bool = False
+
+    def module(self, number: int) -> str:
+        return "looking" if self.looks and number % 5 == 0 else "default"
+
+
+def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
+    """So many vaults, each with a key of its own, their credentials dealt out in turn."""
+    lines = [f"global: {{interval: {fleet.interval:.0f}s, min_interval: 1s, preflight_interval: 0s}}", "modules:"]
+    for module, apart in (("default", "1h"), ("looking", "1s")):
+        hosts = [f"bench-{n:04}.vault.azure.net" for n in range(fleet.targets) if fleet.module(n) == module]
+        lines += [f"  {module}:", f"    beside_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
+        lines += [f"      {host}:443: 127.0.0.1:{port}" for host in ("login.microsoftonline.com", *hosts)]
+    lines.append("credentials:")
+    lines += [
+        f"  app-{n}: {{type: client_secret, tenant_id: {TENANT}, client_id: 2b8e4d70-6c1f-4a95-8d23-{n:012x},"
+        f" client_secret_env: EKM_BENCH, expires_on: 2099-01-01}}"
+        for n in range(fleet.credentials)
+    ]
+    lines.append("targets:")
+    lines += [
+        f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % fleet.credentials},"
+        f" module: {fleet.module(n)}}}"
+        for n in range(fleet.targets)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def exporter(bench: Bench, fleet: Fleet) -> Iterator[Running]:
+    """Ours, with its scheduler."""
+    config = bench.fresh("ekm.yml")
+    config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
+    command = python("exporter", "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0")
+    with started(*command, says=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
+        yield Running(pid=process.pid, url=url.rstrip("/"))
+
+
+@contextmanager
+def blackbox(bench: Bench) -> Iterator[Running]:
+    """Debian's, with a module for each kind of request of a probe."""
+    config = bench.fresh("blackbox.yml")
+    config.write_text(_blackbox_modules(bench.ca_file), encoding="utf-8")
+    command = (BLACKBOX, "--config.file", config, "--web.listen-address", "127.0.0.1:0", "--log.prober", "error")
+    with started(*command, says=r"address=(127\.0\.0\.1:\d+)", log=bench.fresh("blackbox.log")) as (process, address):
+        yield Running(pid=process.pid, url=f"http://{address}")
+
+
+def _blackbox_modules(ca_file: Path) -> str:
+    common = f"preferred_ip_protocol: ip4, tls_config: {{ca_file: {ca_file}}}"
+    bearer = f"headers: {{Authorization: Bearer {'t' * 1200}, Content-Type: application/json}}"
+    wrap = '{"alg":"RSA-OAEP","value":"' + "A" * 43 + '"}'
+    unwrap = '{"alg":"RSA-OAEP","value":"' + "A" * 342 + '"}'
+    form = "grant_type=client_credentials&client_id=bench&client_secret=none"
+    kinds = {
+        "challenge": f"{common}, valid_status_codes: [401]",
+        "token": f"{common}, method: POST, body: '{form}'",
+        "get": f"{common}, {bearer}",
+        "wrap": f"{common}, {bearer}, method: POST, body: '{wrap}'",
+        "unwrap": f"{common}, {bearer}, method: POST, body: '{unwrap}'",
+    }
+    lines = [f"  {kind}: {{prober: http, timeout: 5s, http: {{{rest}}}}}" for kind, rest in kinds.items()]
+    return "\n".join(["modules:", *lines]) + "\n"
+
+
+def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
+    """The parameters of the five requests to `/probe` that do for one target what a probe of ours does."""
+    vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
+    wanted = {
+        "challenge": (vault, "/keys"),
+        "token": ("login.microsoftonline.com", f"/{TENANT}/oauth2/v2.0/token"),
+        "get": (vault, key),
+        "wrap": (vault, f"{key}/wrapkey"),
+        "unwrap": (vault, f"{key}/unwrapkey"),
+    }
+    return [
+        {"module": kind, "target": f"https://127.0.0.1:{bench.port}{path}?api-version=7.4", "hostname": host}
+        for kind, (host, path) in wanted.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The bare script; it makes probes when it is told to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def make(self, probes: int) -> None:
+        """Returns when they are made. Raises RuntimeError where it ended instead."""
+        already = self.log.read_text(encoding="utf-8").count("made=1")
+        assert self.process.stdin is not None  # noqa: S101 - it was started with a pipe
+        self.process.stdin.write(f"{probes}\n".encode())
+        self.process.stdin.flush()
+        heard(self.process, "made=1", self.log, times=already + 1)
+
+
+@contextmanager
+def bare(bench: Bench) -> Iterator[Bare]:
+    log = bench.fresh("bare.log")
+    command = python("bench.bare", "--ca", bench.ca_file, "--port", bench.port)
+    with started(*command, says="(ready=1)", log=log) as (process, _):
+        yield Bare(process, log)

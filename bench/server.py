@@ -1,0 +1,135 @@
+"""Canned answers for every vault and for Entra over TLS, in a process of its own: as little work as a server can do in Python.
+
+For: being asked by all programs that are compared, so that none meets another server than the rest. It wraps by padding, and
+unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited.
+Not for: behaving like Azure (see `exporter.simulator`): it refuses nothing, and checks no token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from typing import cast
+
+from exporter.core.answers import decode, encode
+from exporter.simulator.certificates import Certificates
+
+TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"
+_LENGTH = 256  # bytes of a wrapped value, as RSA with 2,048 bits has it
+_MODULUS, _DATA = encode(b"\xc5" * _LENGTH), 32
+_TOKEN = json.dumps({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "t" * 1200}).encode()
+_CHALLENGE = (
+    b'WWW-Authenticate: Bearer authorization="https://login.microsoftonline.com/' + TENANT.encode() + b'", '
+    b'resource="https://vault.azure.net"\r\n'
+)
+_REFUSED = b'{"error":{"code":"Unauthorized","message":"no token"}}'
+
+
+class Counts:
+    """What was asked since the last reset. `unwrapped` is when the first unwrap was answered, on CLOCK_MONOTONIC."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.waits: list[float] = []
+        self.unwrapped = 0.0
+
+    def said(self) -> bytes:
+        waited = statistics.median(self.waits) if self.waits else 0.0
+        return json.dumps({**self.asked, "waited": waited, "unwrapped_at": self.unwrapped}).encode()
+
+
+class Answering(asyncio.Protocol):
+    """One connection; requests come one after another and with a known length."""
+
+    counts = Counts()
+    wait = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._buffer = b""
+        Answering.counts.asked["connections"] += 1
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        if not end:
+            return
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
+        length = int(fields.get(b"content-length", b"0"))
+        if len(body) < length:
+            return
+        self._buffer = body[length:]
+        method, path, _ = head.split(b" ", 2)
+        operation, status, extra, answer = reply(method, path, fields, body[:length])
+        Answering.counts.asked[operation] += 1
+        if self.wait and operation not in ("token", "counts"):
+            asyncio.get_running_loop().call_later(self.wait, self._send, operation, status, extra, answer, time.monotonic())
+        else:
+            self._send(operation, status, extra, answer, None)
+
+    def _send(self, operation: str, status: bytes, extra: bytes, answer: bytes, asked: float | None) -> None:
+        if asked is not None:
+            Answering.counts.waits.append(time.monotonic() - asked)
+        if operation == "unwrapkey" and not Answering.counts.unwrapped:
+            Answering.counts.unwrapped = time.monotonic()
+        kind = b"Content-Type: application/json; charset=utf-8\r\n"
+        self._transport.write(
+            b"HTTP/1.1 " + status + b"\r\n" + kind + extra + b"Content-Length: %d\r\n\r\n" % len(answer) + answer
+        )
+
+
+def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -> tuple[str, bytes, bytes, bytes]:
+    """What was asked, and the status, further headers and body of the answer. Field names and values are in lower case."""
+    bare = path.partition(b"?")[0]
+    if bare in (b"/counts", b"/reset"):
+        said = Answering.counts.said()
+        if bare == b"/reset":
+            Answering.counts = Counts()
+        return "counts", b"200 OK", b"", said
+    if b"/oauth2/" in bare:
+        return "token", b"200 OK", b"", _TOKEN
+    if b"authorization" not in fields:
+        return "challenge", b"401 Unauthorized", _CHALLENGE, _REFUSED
+    if method == b"POST":
+        return _crypt(bare, body)
+    host, name = fields[b"host"].decode(), bare.decode()
+    if name.count("/") == 2:  # the newest version is asked for: the only one, which is the vault's number
+        name += f"/{int(host[6:10]):032x}"
+    kid = f"https://{host}{name}"
+    key = {"kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": _MODULUS, "e": "AQAB"}
+    return "get", b"200 OK", b"", json.dumps({"key": key, "attributes": {"enabled": True}}).encode()
+
+
+def _crypt(path: bytes, body: bytes) -> tuple[str, bytes, bytes, bytes]:
+    operation = path.rpartition(b"/")[2].decode()
+    value = decode(json.loads(body)["value"]) or b""
+    changed = value.ljust(_LENGTH, b"\0") if operation == "wrapkey" else value[:_DATA]
+    return operation, b"200 OK", b"", json.dumps({"kid": path.decode(), "value": encode(changed)}).encode()
+
+
+async def serve(certificates: Certificates, wait: float) -> None:
+    Answering.wait = wait
+    server = await asyncio.get_running_loop().create_server(
+        Answering, "127.0.0.1", 0, ssl=certificates.good, backlog=4096, ssl_handshake_timeout=10
+    )
+    print(f"port={server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ca", type=Path, required=True, help="where the certificate of the authority is written to")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds before each answer of a vault")
+    args = parser.parse_args()
+    certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net", "localhost"])
+    args.ca.write_bytes(certificates.ca_pem)
+    asyncio.run(serve(certificates, args.wait))
+
+
+if __name__ == "__main__":
+    main()

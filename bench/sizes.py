@@ -1,0 +1,44 @@
+"""How much is measured: in full, in a hurry, and as little as makes a table.
+
+For: one literal table. Times in seconds.
+Not for: how anything is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """`slice` is how long a fleet is watched at a time, without scrapes and with them in turn; `warm_up` comes before.
+
+    The small fleet has the shorter interval: about as many probes a second as the large one, of fewer targets.
+    """
+
+    runs: int
+    probe_targets: int
+    probe_interval: float
+    probe_window: float
+    fleet: int
+    small_fleet: int
+    fleet_interval: float
+    small_interval: float
+    warm_up: float
+    slice: float
+    step_targets: int
+    step_interval: float
+
+
+FULL = Sizes(
+    runs=5, probe_targets=200, probe_interval=5, probe_window=5, fleet=5000, small_fleet=500, fleet_interval=60, small_interval=6, warm_up=70,
+    slice=12, step_targets=200, step_interval=4,
+)  # fmt: skip
+QUICK = Sizes(
+    runs=2, probe_targets=40, probe_interval=2, probe_window=2, fleet=500, small_fleet=100, fleet_interval=6, small_interval=2, warm_up=8,
+    slice=4, step_targets=40, step_interval=2,
+)  # fmt: skip
+TINY = Sizes(
+    runs=1, probe_targets=4, probe_interval=1, probe_window=1, fleet=10, small_fleet=2, fleet_interval=1, small_interval=1, warm_up=1,
+    slice=2, step_targets=4, step_interval=1,
+)  # fmt: skip

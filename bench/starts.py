@@ -1,0 +1,39 @@
+"""From the start of the process to the end of its first probe.
+
+For: one target, as after a restart; the end is when the server answers the first unwrap.
+Not for: how a large fleet is taken up (its starts are spread on purpose).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from bench.asking import counts, metrics
+from bench.processes import PATIENCE, resident
+from bench.programs import Bench, Fleet, exporter
+from bench.sizes import Sizes
+from bench.table import Figure
+
+
+def once(bench: Bench) -> tuple[float, float]:
+    """Seconds to the first probe, and the process' memory then, in MB. Raises RuntimeError where none is made."""
+    counts(bench)
+    begun = time.monotonic()
+    with exporter(bench, Fleet(targets=1, credentials=1, interval=60)) as running:
+        while time.monotonic() - begun < PATIENCE:
+            time.sleep(0.5)
+            said = counts(bench)
+            if said["unwrapped_at"]:
+                metrics(running.url)  # as the others are read before their memory is
+                return said["unwrapped_at"] - begun, resident(running.pid)
+    raise RuntimeError("no probe was made")
+
+
+def measure(bench: Bench, sizes: Sizes) -> tuple[Iterator[Figure], float]:
+    """The figure, and the least memory of a process with one target, in MB."""
+    found = [once(bench) for _ in range(sizes.runs)]
+    how = "one target; from starting the interpreter to the last answer of the first probe"
+    what = "**process start to first probe**"
+    figure = Figure(what=what, runs=[took for took, _ in found], unit=" s", commit=1.5, aim=0.7, how=how)
+    return iter([figure]), min(memory for _, memory in found)

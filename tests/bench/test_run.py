@@ -1,0 +1,31 @@
+"""The whole harness runs against the real blackbox_exporter, with next to nothing to do. Not for: what it measures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.document import BEFORE
+from bench.table import HEADER
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.real
+
+
+def test_one_command_measures_everything_and_writes_one_page(tmp_path):
+    page = tmp_path / "performance.md"
+    command = [sys.executable, "-m", "bench", "--size", "tiny", "--out", str(page)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr[-3000:]
+    text = page.read_text()
+    assert text.startswith(BEFORE)
+    assert "blackbox_exporter, version" in text
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")]
+    assert rows[0] == list(HEADER)
+    assert {len(row) for row in rows} == {len(HEADER)}
+    named = " ".join(row[0] for row in rows)
+    for what in ("blackbox_exporter", "bare aiohttp", "generate_latest", "start lag", "growth", "error of a step", "first probe"):
+        assert what in named
+    assert "nan" not in text
