@@ -25,7 +25,9 @@ def bare(tmp_path, root):
 
 
 def dev(checkout: Path, *arguments: str, path: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": path or os.environ["PATH"], **environment}
+    # Without the interpreter that these tests themselves may have been asked to run with.
+    mine = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    environment = {**mine, "PATH": path or os.environ["PATH"], **environment}
     return subprocess.run(  # noqa: S603 - the project's own script
         ["/bin/sh", checkout / "dev", *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
     )
