@@ -9,12 +9,13 @@ import sqlglot
 from exporter.core.doctor import CHECKS, CheckResult, Verdict
 from exporter.core.doctor.fixes import BY_REASON, FIXES, UNKNOWN, WARNED
 from exporter.core.doctor.remedies import Words, filled, identity_of, remedy
+from exporter.core.doctor.sign_in import SIGN_IN
 from exporter.core.faults import Reason
 from exporter.doctor.telling import as_data, as_text
 from tests.deploy.system_views import VIEWS
 from tests.doctor.clinic import CLIENT, PINNED, SECRET, TARGET, VAULT
 
-EVERY_LINE = [line for table in (FIXES, BY_REASON, WARNED, UNKNOWN) for lines in table.values() for line in lines]
+EVERY_LINE = [line for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values() for line in lines]
 WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
 IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
 
@@ -97,6 +98,10 @@ async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
         ("application_disabled", "accountEnabled=true"),
         ("conditional_access", "Conditional Access policy"),
         ("tenant_unknown", "properties.tenantId"),
+        ("wrong_cloud", "az cloud show"),
+        ("resource_principal_missing", "az ad sp create"),
+        ("certificate_refused", "--cert @CERTIFICATE.pem"),
+        ("sign_in_throttled", "too many sign-ins"),
     ],
 )
 async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, said):

@@ -15,7 +15,7 @@ from exporter.core.faults import Reason
 
 Lines = tuple[str, ...]
 
-_ALTER: Lines = (
+ALTER: Lines = (
     "Give SQL Server the secret that Entra takes, on every replica:",
     "  ALTER CREDENTIAL [CREDENTIAL_NAME]",
     "    WITH IDENTITY = 'VAULT_IDENTITY',",
@@ -102,7 +102,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "secret": ("Put the secret where the configuration says that it is, readable for the exporter alone.",),
         "credential_string": (
             "Write the credential anew, the client id without its hyphens directly before the secret's value:",
-            *_ALTER[1:],
+            *ALTER[1:],
         ),
         "audience": (
             "The application, or something on the way to Entra, gives tokens for another service or tenant.",
@@ -159,7 +159,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "    WITH PROVIDER_KEY_NAME = 'KEY_NAME/NEWEST_VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
         ),
-        "credential_expiry": (*_NEW_SECRET, *_ALTER),
+        "credential_expiry": (*_NEW_SECRET, *ALTER),
         "key_expiry": ("Rotate before that day, or move it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
         "connector_version": (
             "In SQL Server:",
@@ -219,36 +219,13 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
 BY_REASON: Mapping[Reason, Lines] = MappingProxyType(
     {
         Reason.FORBIDDEN_POLICY: POLICY,
-        Reason.SECRET_EXPIRED: (*_NEW_SECRET, *_ALTER),
+        Reason.SECRET_EXPIRED: (*_NEW_SECRET, *ALTER),
         Reason.SECRET_WRONG: (
             "The secret's value is wanted, not its id. If it is lost, make a new one:",
             _NEW_SECRET[1],
-            *_ALTER,
+            *ALTER,
         ),
-        Reason.CREDENTIALS_REFUSED: (*_NEW_SECRET, *_ALTER),
-        Reason.APPLICATION_UNKNOWN: (
-            "Entra knows no such application in this tenant. Look for it by its id; a string with a wrong digit names nobody:",
-            "  az ad sp show --id CLIENT_ID --query displayName --output tsv",
-            "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
-            "If the string is wrong, write it anew, on every replica:",
-            *_ALTER[1:],
-        ),
-        Reason.APPLICATION_DISABLED: (
-            "Somebody has disabled the application; its string is right. Ask why, then enable it:",
-            "  az ad sp update --id CLIENT_ID --set accountEnabled=true",
-        ),
-        Reason.TENANT_UNKNOWN: (
-            "Entra knows no such tenant. See which one the vault names, and correct tenant_id where it is set:",
-            "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
-            "A vault that was moved to another subscription may still name its old tenant.",
-        ),
-        Reason.CONDITIONAL_ACCESS: (
-            (
-                "A Conditional Access policy for workload identities refuses this sign-in, often for the address it comes from;"
-                " the string is right."
-            ),
-            "Its administrator finds the policy in the sign-in log, and can let the SQL Server hosts' addresses in.",
-        ),
+        Reason.CREDENTIALS_REFUSED: (*_NEW_SECRET, *ALTER),
         Reason.FORBIDDEN_CONNECTION: (
             "The vault takes private endpoints alone. From the SQL Server host its name must lead to a private address:",
             "  Resolve-DnsName VAULT_HOST",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from exporter.core.doctor.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
 from exporter.core.doctor.model import Verdict
+from exporter.core.doctor.sign_in import SIGN_IN
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
 
@@ -31,7 +32,7 @@ def remedy(check: str, outcome: Verdict, reason: Reason | None, words: Words) ->
     """The lines for a check that did not pass; empty where the tables have none."""
     if outcome is Verdict.UNKNOWN:
         return filled(UNKNOWN.get(check, ()), words)
-    by_reason = None if reason is None else BY_REASON.get(reason)
+    by_reason = None if reason is None else (SIGN_IN if check == "token" else {}).get(reason) or BY_REASON.get(reason)
     by_outcome = WARNED.get(check) if outcome is Verdict.WARN else None
     return filled(by_reason or by_outcome or FIXES.get(check, ()), words)
 
