@@ -28,6 +28,7 @@ class Costs:
     def __init__(self) -> None:
         self.runs: dict[str, list[float]] = {}
         self.busy: dict[str, float] = {}
+        self.failed = 0.0  # probes of ours: on a quiet machine none does
 
     def keep(self, name: str, watch: Watch, probes: Callable[[], float]) -> None:
         spent = watch.stop()
@@ -69,9 +70,8 @@ def one_round(bench: Bench, sizes: Sizes, costs: Costs, theirs: Running, script:
             counts(bench)
             watch = Watch(bench, ours.pid)
             time.sleep(sizes.probe_window)
-            costs.keep(name, watch, lambda: counts(bench)["unwrapkey"])
-            if total(metrics(ours.url), "ekm_probe_failures_total"):
-                raise RuntimeError("a probe of ours failed")
+            costs.keep(name, watch, lambda: counts(bench).get("unwrapkey", 0.0))
+            costs.failed += total(metrics(ours.url), "ekm_probe_failures_total")
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
@@ -86,7 +86,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 
 def figures(costs: Costs, sizes: Sizes) -> Iterator[Figure]:
-    pace = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s by the scheduler, {sizes.probe_window:g} s a run"
+    pace = f"{sizes.probe_targets} targets every {sizes.probe_interval:g} s by the scheduler, {sizes.probe_window:g} s a run; {costs.failed:.0f} failed in all"
     names = {
         "twenty": f"{PER_CREDENTIAL} targets per credential",
         "own": "each target its own credential",

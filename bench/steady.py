@@ -95,10 +95,14 @@ def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
 
 
 def slowest(text: str, since: float) -> float:
-    """The p99 in seconds of the last probes of all targets that were probed since then (Unix time)."""
+    """The p99 in seconds of the last probes of all targets that were probed since then (Unix time).
+
+    A target whose first probe ended while the families were being sent has but one of the two.
+    """
     started = values(text, "ekm_last_probe_timestamp_seconds")
     took = values(text, "ekm_probe_duration_seconds")
-    return percentile([took[labels] for labels, at in started.items() if at >= since] or [float("nan")], 0.99)
+    fresh = [took[labels] for labels, at in started.items() if at >= since and labels in took]
+    return percentile(fresh or [float("nan")], 0.99)
 
 
 def lag_p99(text: str) -> float:

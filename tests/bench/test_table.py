@@ -12,6 +12,7 @@ from bench.table import HEADER, LIMIT, Figure, percentile, ratios, short, table
 TEXT = """\
 ekm_last_probe_timestamp_seconds{target="old"} 50.0
 ekm_last_probe_timestamp_seconds{target="new"} 1.5e+02
+ekm_last_probe_timestamp_seconds{target="first"} 1.6e+02
 ekm_probe_duration_seconds{target="old"} 9.0
 ekm_probe_duration_seconds{target="new"} 0.25
 ekm_exporter_schedule_lag_seconds_bucket{le="0.1"} 98.0
