@@ -1,5 +1,6 @@
 """What every test starts from: an environment that says nothing about proxies, identities or certificates."""
 
+import logging
 import os
 import re
 
@@ -16,3 +17,12 @@ def clean_environment(monkeypatch):
     for name in list(os.environ):
         if _FOREIGN.fullmatch(name):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def level_of_the_log():
+    """A command that is run in this process sets the level of its log; the next test must not inherit it."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)

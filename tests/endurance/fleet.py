@@ -56,7 +56,7 @@ def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
         (folder / name).write_text(f"MARKED-secret-of-{name}\n")
         (folder / name).chmod(0o600)
     return {
-        "global": {"interval": "1s", "timeout": "500ms", "min_interval": "1s", "concurrency": 64},
+        "global": {"interval": "1s", "timeout": "500ms", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
         "credentials": {name: _credential(number, name) for number, name in enumerate(names)},
         "modules": {
             "default": {},

@@ -26,7 +26,7 @@ from tests.prometheus.servers import running
 
 pytestmark = pytest.mark.real
 
-MEMORY = 1.02  # times what it held before; a thousandth more is usual
+MEMORY = 1.04  # times what it held before: from round to round it goes up and down by one or two hundredths
 # Threads of the pool wait 30 s for more work, and how many looked up a name or read a file at once is chance.
 THREADS_BY_CHANCE = 2
 REST_SECONDS = 3.0  # every target rests between two probes within that time
@@ -50,8 +50,9 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
     async with running(log, sys.executable, "-W", "error", "-m", "exporter", "run", *flags) as process:
         fleet = Fleet(client, await said(log, r"url=(http://\S+)"), management)
         await fleet.standing()
-        await fleet.every_scenario()  # fills every cache and history
-        await fleet.standing()
+        for _ in range(2):  # fills every cache and history
+            await fleet.every_scenario()
+            await fleet.standing()
         before = await at_rest(process.pid, REST_SECONDS)
         count = await fleet.every_scenario()
         await fleet.standing()
