@@ -10,6 +10,8 @@ _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",
 )
 
+_LEVEL = logging.getLogger().level
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
@@ -21,8 +23,7 @@ def clean_environment(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def level_of_the_log():
-    """A command that is run in this process sets the level of its log; the next test must not inherit it."""
-    root = logging.getLogger()
-    before = root.level
+    """A command that is run in this process sets the level of its log, and another test must not inherit it."""
+    logging.getLogger().setLevel(_LEVEL)
     yield
-    root.setLevel(before)
+    logging.getLogger().setLevel(_LEVEL)

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.real
 MEMORY = 1.04  # times what it held before: from round to round it goes up and down by one or two hundredths
 # Threads of the pool wait 30 s for more work, and how many looked up a name or read a file at once is chance.
 THREADS_BY_CHANCE = 2
+ASKING = 1  # connection of this test's own, which is kept for a while or cut as idle
 REST_SECONDS = 3.0  # every target rests between two probes within that time
 
 
@@ -59,9 +60,8 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
         after = await at_rest(process.pid, REST_SECONDS)
         every, healthy = sums(await fleet.metrics())
     assert count + len(STANDING) == len(SIMULATED)
-    # A connection of ours that has been idle for long is cut meanwhile.
-    assert after.sockets <= before.sockets
-    assert after.descriptors <= before.descriptors
+    assert after.sockets <= before.sockets + ASKING
+    assert after.descriptors <= before.descriptors + ASKING
     assert after.threads <= before.threads + THREADS_BY_CHANCE
     assert after.memory <= before.memory * MEMORY, (before, after)
     assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
