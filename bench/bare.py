@@ -1,7 +1,7 @@
 """The same exchanges with nothing around them: what a script of a few lines on aiohttp would cost.
 
 For: the floor that the exporter is compared with. One connection a probe, made anew; the token is fetched once.
-It reads on standard input how many probes to make, and says on standard output when they are made.
+It reads on standard input how many probes to make over how many seconds, and says on standard output when they are made.
 Not for: telling why something failed: an answer that is not expected ends it.
 """
 
@@ -21,7 +21,7 @@ from bench.server import TENANT
 from exporter.core.answers import encode
 
 _VERSION = "api-version=7.4"
-_AT_ONCE = 4
+_AT_ONCE = 4  # at the most; at a slow pace one is over before the next begins
 
 
 class Loopback(AbstractResolver):
@@ -60,22 +60,24 @@ async def probe(context: ssl.SSLContext, port: int, number: int, bearer: str) ->
             raise SystemExit("other bytes came back")
 
 
-async def wanted() -> AsyncIterator[int]:
+async def wanted() -> AsyncIterator[tuple[int, float]]:
     while line := await asyncio.to_thread(sys.stdin.readline):
-        yield int(line)
+        count, seconds = line.split()
+        yield int(count), float(seconds)
 
 
 async def run(ca_file: str, port: int) -> None:
     context = ssl.create_default_context(cafile=ca_file)
     bearer, places = await token(context, port), asyncio.Semaphore(_AT_ONCE)
 
-    async def one(number: int) -> None:
+    async def one(number: int, delay: float) -> None:
+        await asyncio.sleep(delay)
         async with places:
             await probe(context, port, number, bearer)
 
     print("ready=1", flush=True)
-    async for count in wanted():
-        await asyncio.gather(*(one(number) for number in range(count)))
+    async for count, seconds in wanted():
+        await asyncio.gather(*(one(number, seconds * number / count) for number in range(count)))
         print("made=1", flush=True)
 
 

@@ -36,8 +36,10 @@ Debian's `prometheus-blackbox-exporter`, which it installs where it may. Nothing
 - **A probe** is challenge, token (where it is not shared), get key, wrap and unwrap on one fresh connection. `blackbox_exporter` is asked
   for five URLs per target, which are five handshakes: it cannot do them on one, nor hand a token on. The bare script makes the
   same requests on the same connections as ours, with a token that it fetched once, and keeps nothing.
-- Our probes are made by the scheduler and are not scraped meanwhile; those of `blackbox_exporter` are made by asking it, as
-  Prometheus has to. That it answers five requests over HTTP belongs to its cost.
+- **All at the same pace**: a process that has nothing to do between two probes finds its caches cold and pays up to twice as much for
+  each as one that hurries. So the targets of every program are spread over the same seconds; how little the others need in a
+  hurry stands beside it. Our probes are made by the scheduler and are not scraped meanwhile; those of `blackbox_exporter` are made
+  by asking it, as Prometheus has to. That it answers five requests over HTTP belongs to its cost.
 - **Looks beside the probe** (the newest version of the key) are made every five minutes. A slice of a fleet is shorter than that, so one
   target in five is looked at with every probe instead, which is as many. The comparisons of single probes have none. The doctor's
   checks are off everywhere: they would ask for names beyond this machine.

@@ -151,11 +151,11 @@ class Bare:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def make(self, probes: int) -> None:
-        """Returns when they are made. Raises RuntimeError where it ended instead."""
+    def make(self, probes: int, *, over: float) -> None:
+        """Spread over so many seconds; returns when they are made. Raises RuntimeError where it ended instead."""
         already = self.log.read_text(encoding="utf-8").count("made=1")
         assert self.process.stdin is not None  # noqa: S101 - it was started with a pipe
-        self.process.stdin.write(f"{probes}\n".encode())
+        self.process.stdin.write(f"{probes} {over}\n".encode())
         self.process.stdin.flush()
         heard(self.process, "made=1", self.log, times=already + 1)
 

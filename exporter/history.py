@@ -30,6 +30,7 @@ from exporter.core.model import (
 
 OVERHEAD = 300  # bytes of an entry beside its packed report: about what sys.getsizeof adds up to
 LEVEL = 1
+MEMORY_LEVEL = 4  # a larger table of matches takes longer to clear than a report takes to pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ _COMMON = pickle.dumps(_typical_report(), pickle.HIGHEST_PROTOCOL)
 
 
 def _pack(report: ProbeReport) -> bytes:
-    packer = zlib.compressobj(LEVEL, zdict=_COMMON)
+    packer = zlib.compressobj(LEVEL, memLevel=MEMORY_LEVEL, zdict=_COMMON)
     return packer.compress(pickle.dumps(report, pickle.HIGHEST_PROTOCOL)) + packer.flush()
 
 

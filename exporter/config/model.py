@@ -10,8 +10,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
+from exporter.core.endpoints import cloud_of
 from exporter.core.model import Generation, Mode, Vantage
 
 
@@ -87,7 +89,7 @@ class Proxy:
     password: SecretSource | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `way_to_entra` is found once
 class Module:
     """How to probe. Durations in seconds."""
 
@@ -105,10 +107,14 @@ class Module:
     expect_path: ExpectPath = ExpectPath.ANY
     crl_check: bool = True
 
-    @property
+    @cached_property
     def way_to_entra(self) -> Hashable:
-        """All of a module that decides over how Entra is reached; modules with equal ways share tokens."""
-        return self.proxy, self.ca_file, self.authority_host, tuple(sorted(self.connect_to.items()))
+        """All of a module that decides over how Entra is reached; modules with equal ways share tokens.
+
+        Asked for in each probe, so without the ways to vaults, of which there may be thousands.
+        """
+        elsewhere = {asked: to for asked, to in self.connect_to.items() if cloud_of(asked) is None}
+        return self.proxy, self.ca_file, self.authority_host, tuple(sorted(elsewhere.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,19 @@ def test_another_way_to_entra_is_another_sign_in(configured):
     assert round(monthly(config)["c"].sign_ins) == 2 * MINUTES
 
 
+@pytest.mark.parametrize(
+    ("module", "sign_ins"),
+    [
+        ('connect_to: {"login.microsoftonline.com:443": "10.0.0.1:443"}', 2 * MINUTES),
+        ('connect_to: {"contoso.vault.azure.net:443": "10.0.0.1:443"}', MINUTES / 0.9),
+    ],
+    ids=["to Entra", "to the vault"],
+)
+def test_a_detour_to_a_vault_is_no_other_way_to_entra(module, sign_ins, configured):
+    config = configured(["name: a, credential: c", "name: b, credential: c, module: m"], module)
+    assert round(monthly(config)["c"].sign_ins) == round(sign_ins)
+
+
 def test_an_older_token_saves_sign_ins(configured):
     config = configured(["name: a, credential: c, module: m"], "token_max_age: 5m")
     assert round(monthly(config)["c"].sign_ins) == MINUTES / 5

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.answers import decode, encode, read_error, read_key, read_token, read_value
+from exporter.core.answers import decode, encode, read_deleted_key, read_error, read_key, read_token, read_value
 from exporter.core.faults import Fault
 
 MODULUS = (1 << 2047) + 12345
@@ -204,3 +204,21 @@ def test_no_json_raises(value: object):
 def test_base64url_comes_back(data: bytes):
     assert decode(encode(data)) == data
     assert decode(base64.urlsafe_b64encode(data).decode()) == data
+
+
+DELETED = '{"recoveryId": "https://contoso.vault.azure.net/deletedkeys/ContosoRSAKey0", "scheduledPurgeDate": %s}'
+
+
+@pytest.mark.parametrize(
+    ("body", "fault", "purge_at"),
+    [
+        (DELETED % "1893456000", Fault.NONE, 1893456000.0),
+        (DELETED % '"soon"', Fault.NONE, None),
+        ("{}", Fault.NONE, None),
+        ("", Fault.ANSWER_NOT_JSON, None),
+        ("[]", Fault.ANSWER_NOT_JSON, None),
+        ("<html>", Fault.ANSWER_NOT_JSON, None),
+    ],
+)
+def test_a_deleted_key_says_when_it_is_gone_for_good_or_nothing(body: str, fault: Fault, purge_at: float | None):
+    assert read_deleted_key(body.encode()) == (fault, purge_at)
