@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
+import socket
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -22,11 +22,29 @@ def metrics(url: str) -> str:
         return str(answer.read().decode())
 
 
+def drained(url: str, headers: dict[str, str] | None = None) -> int:
+    """Bytes of a whole answer of `url`/metrics, head included, read as cheaply as Python can: a client must not be what is measured."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    wanted = {"Host": host, "Connection": "close", **(headers or {})}
+    head = "".join(f"{name}: {value}\r\n" for name, value in wanted.items())
+    buffer, size = bytearray(1 << 20), 0
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"GET /metrics HTTP/1.1\r\n{head}\r\n".encode())
+        while received := connection.recv_into(buffer):
+            size += received
+    return size
+
+
 def counts(bench: Bench) -> dict[str, float]:
     """What the server was asked since it was last asked this."""
-    context = ssl.create_default_context(cafile=bench.ca_file)
-    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60, context=context) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60) as answer:  # noqa: S310 - ours, on loopback
         return {str(name): float(value) for name, value in json.load(answer).items()}
+
+
+def fail(bench: Bench, how: str, *, first: int) -> None:
+    """From now on so many vaults fail, those with the lowest numbers; with no word they are well again."""
+    with urllib.request.urlopen(f"{bench.server.url}/fail?how={how}&first={first}", timeout=60) as answer:  # noqa: S310 - ours
+        answer.read()
 
 
 def values(text: str, sample: str) -> dict[str, float]:

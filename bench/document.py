@@ -12,7 +12,7 @@ import re
 import ssl
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,9 +24,10 @@ _PACKAGES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "
 BEFORE = """\
 # Performance
 
-Written by `./dev bench`, which measures everything in one run on two cores in about twelve minutes. `./dev bench --quick` takes
-less of everything, prints the same table and does not change this page; its figures are for a look only. It needs Linux and
-Debian's `prometheus-blackbox-exporter`, which it installs where it may. Nothing else should run meanwhile.
+Written by `./dev bench`, which measures everything in one run on two cores in about forty minutes. `./dev bench PART` measures one
+part alone (`start`, `probes`, `steps`, `fleet`, `scrapes`, `storm`, `day`, `spread`), `./dev bench --quick` takes less of
+everything; both print their tables and do not change this page, and the quick figures are for a look only. It needs Linux and
+Debian's `prometheus` and `prometheus-blackbox-exporter`, which it installs where it may. Nothing else should run meanwhile.
 
 ## How it is measured
 
@@ -48,6 +49,13 @@ Debian's `prometheus-blackbox-exporter`, which it installs where it may. Nothing
 - **The error of a step** is the distance between our `wait` phase, or the `processing` phase, and the median time that the server itself
   waited. Targets are spread over the interval, so few requests are in flight at once: a probe of 100 ms would have to be made two
   thousand times a second for 200 of them, which is more than one core can do, theirs or ours.
+- **A pause** is the slowest answer of `/-/healthy`, asked over and over on another connection: so long would a probe in flight have
+  waited for the worst piece of a scrape.
+- **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row: after the third in a row a target is
+  asked less often for a while, on purpose, and is found well again that much later. `connect_to` leads to an address, so no name is
+  looked up; what names that do not resolve cost is bounded by threads of their own, see the tests.
+- **A day** is as many probes of each target as there are minutes in one, at a quarter of a second instead of a minute, with a reload in
+  each: what only passes with time itself is not in it.
 - Each figure is a median with its lowest and highest; a ratio is made run by run. Bold lines have a bound: *commit* must hold, *aim* is
   what we would like.
 
@@ -75,15 +83,16 @@ def blackbox_version() -> str:
     return (said.stdout or said.stderr).splitlines()[0].partition(" (")[0]
 
 
-def results(size: str, figures: Sequence[Figure], *, seconds: float, load: float) -> str:
-    """`load` is the machine's load average at the end, over the last minute: with a quiet machine it stays under two."""
+def results(size: str, figures: Mapping[str, Sequence[Figure]], *, seconds: float, load: float) -> str:
+    """`figures` by heading; `load` is the machine's load average at the end, over the last minute: with a quiet machine it stays under two."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     lines = [f"Measured on {day} in {seconds / 60:.1f} minutes, size *{size}*, load average at the end {load:.1f}, on:", ""]
     lines += [f"- {item}" for item in machine()]
-    return "\n".join(["", *lines, "", table(figures)])
+    tables = [f"### {title}\n\n{table(rows)}" for title, rows in figures.items()]
+    return "\n".join(["", *lines, "", *tables])
 
 
-def write(out: Path | None, size: str, figures: Sequence[Figure], *, seconds: float) -> None:
+def write(out: Path | None, size: str, figures: Mapping[str, Sequence[Figure]], *, seconds: float) -> None:
     """The whole document to `out`; the results alone to standard output where there is none."""
     found = results(size, figures, seconds=seconds, load=os.getloadavg()[0])
     if out is None:

@@ -63,5 +63,26 @@ def spent(pid: int) -> float:
 
 def resident(pid: int) -> float:
     """Megabytes now (1 MB is 2**20 bytes)."""
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    return int(found[1]) / 1024 if found else 0.0
+    return _status(pid, "VmRSS") / 1024
+
+
+def peak(pid: int) -> float:
+    """The most megabytes that were resident since `forget_peak`."""
+    return _status(pid, "VmHWM") / 1024
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # see proc(5)
+
+
+def threads(pid: int) -> int:
+    return _status(pid, "Threads")
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _status(pid: int, name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    return int(found[1]) if found else 0

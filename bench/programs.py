@@ -14,13 +14,14 @@ from pathlib import Path
 
 from bench.processes import heard, python, started
 from bench.server import TENANT
+from exporter.core import durations
 
 BLACKBOX = "prometheus-blackbox-exporter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """`url` of an exporter, `https://localhost:PORT` of the server."""
+    """`url` of an exporter, or of the server's control."""
 
     pid: int
     url: str
@@ -28,19 +29,20 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A folder for all files of one run, and the server that everybody asks."""
+    """A folder for all files of one run, and the server that everybody asks: on `port`, as all vaults and as Entra."""
 
     folder: Path
     server: Running
+    port: int
     ca_file: Path
-
-    @property
-    def port(self) -> int:
-        return int(self.server.url.rpartition(":")[2])
 
     def fresh(self, name: str) -> Path:
         """A path that nothing has yet."""
-        return self.folder / f"{len(list(self.folder.iterdir()))}-{name}"
+        return self.folder / f"{len(list(self.folder.iterdir())):03}-{name}"
+
+    def newest(self, name: str) -> Path:
+        """The last that `fresh` gave for that name."""
+        return max(self.folder.glob(f"*-{name}"))
 
 
 @contextmanager
@@ -48,8 +50,10 @@ def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
     """The canned server; `wait` in seconds before each answer of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
-    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), says=r"port=(\d+)", log=log) as (process, port):
-        yield Bench(folder=folder, server=Running(pid=process.pid, url=f"https://localhost:{port}"), ca_file=ca_file)
+    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), says=r"ports=(\S+)", log=log) as (process, ports):
+        port, control = ports.split(",")
+        server = Running(pid=process.pid, url=f"http://127.0.0.1:{control}")
+        yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +61,18 @@ class Fleet:
     """Targets, credentials that are dealt out to them, the interval in seconds.
 
     With `looks`, every fifth target is looked at beside each probe, which comes to as many as looking at all of them beside
-    every fifth. Without, no target is after its first.
+    every fifth. Without, no target is after its first. Targets are numbered from `first` on.
     """
 
     targets: int
     credentials: int
     interval: float
     looks: bool = False
+    first: int = 0
+
+    @property
+    def numbers(self) -> range:
+        return range(self.first, self.first + self.targets)
 
     def module(self, number: int) -> str:
         return "looking" if self.looks and number % 5 == 0 else "default"
@@ -71,9 +80,10 @@ class Fleet:
 
 def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     """So many vaults, each with a key of its own, their credentials dealt out in turn."""
-    lines = [f"global: {{interval: {fleet.interval:.0f}s, min_interval: 1s, preflight_interval: 0s}}", "modules:"]
+    interval = durations.write(fleet.interval)
+    lines = [f"global: {{interval: {interval}, min_interval: 1s, preflight_interval: 0s}}", "modules:"]
     for module, apart in (("default", "1h"), ("looking", "1s")):
-        hosts = [f"bench-{n:04}.vault.azure.net" for n in range(fleet.targets) if fleet.module(n) == module]
+        hosts = [f"bench-{n:04}.vault.azure.net" for n in fleet.numbers if fleet.module(n) == module]
         lines += [f"  {module}:", f"    beside_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
         lines += [f"      {host}:443: 127.0.0.1:{port}" for host in ("login.microsoftonline.com", *hosts)]
     lines.append("credentials:")
@@ -86,17 +96,17 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     lines += [
         f"  - {{name: t{n}, vault: bench-{n:04}, key: Key/{n:032x}, credential: app-{n % fleet.credentials},"
         f" module: {fleet.module(n)}}}"
-        for n in range(fleet.targets)
+        for n in fleet.numbers
     ]
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def exporter(bench: Bench, fleet: Fleet) -> Iterator[Running]:
-    """Ours, with its scheduler."""
+def exporter(bench: Bench, fleet: Fleet, *flags: str) -> Iterator[Running]:
+    """Ours, with its scheduler unless the flags say otherwise."""
     config = bench.fresh("ekm.yml")
     config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
-    command = python("exporter", "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0")
+    command = python("exporter", "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
     with started(*command, says=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 

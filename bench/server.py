@@ -1,8 +1,9 @@
 """Canned answers for every vault and for Entra over TLS, in a process of its own: as little work as a server can do in Python.
 
 For: being asked by all programs that are compared, so that none meets another server than the rest. It wraps by padding, and
-unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited.
-Not for: behaving like Azure (see `exporter.simulator`): it refuses nothing, and checks no token.
+unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited. A port of its own tells
+what was asked, and sets how vaults fail: `refused` (nobody listens), `silent` (no answer), `throttled` (429).
+Not for: behaving like Azure (see `exporter.simulator`): it knows these failures alone, and checks no token.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import statistics
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import cast
+from urllib.parse import parse_qsl
 
 from exporter.core.answers import decode, encode
 from exporter.simulator.certificates import Certificates
@@ -28,6 +32,7 @@ _CHALLENGE = (
     b'resource="https://vault.azure.net"\r\n'
 )
 _REFUSED = b'{"error":{"code":"Unauthorized","message":"no token"}}'
+_THROTTLED = b'{"error":{"code":"Throttled","message":"too many requests"}}'
 
 
 class Counts:
@@ -48,6 +53,8 @@ class Answering(asyncio.Protocol):
 
     counts = Counts()
     wait = 0.0
+    failing = ""  # how
+    first = 0  # so many of the vaults, by number
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -55,6 +62,7 @@ class Answering(asyncio.Protocol):
         Answering.counts.asked["connections"] += 1
 
     def data_received(self, data: bytes) -> None:
+        came = time.monotonic()
         self._buffer += data
         head, end, body = self._buffer.partition(b"\r\n\r\n")
         if not end:
@@ -67,8 +75,12 @@ class Answering(asyncio.Protocol):
         method, path, _ = head.split(b" ", 2)
         operation, status, extra, answer = reply(method, path, fields, body[:length])
         Answering.counts.asked[operation] += 1
-        if self.wait and operation not in ("token", "counts"):
-            asyncio.get_running_loop().call_later(self.wait, self._send, operation, status, extra, answer, time.monotonic())
+        if self.failing and operation != "token" and _number(fields) < self.first:
+            if self.failing == "silent":
+                return
+            status, extra, answer = b"429 Too Many Requests", b"Retry-After: 10\r\n", _THROTTLED
+        if self.wait and operation != "token":
+            asyncio.get_running_loop().call_later(self.wait, self._send, operation, status, extra, answer, came)
         else:
             self._send(operation, status, extra, answer, None)
 
@@ -86,11 +98,6 @@ class Answering(asyncio.Protocol):
 def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -> tuple[str, bytes, bytes, bytes]:
     """What was asked, and the status, further headers and body of the answer. Field names and values are in lower case."""
     bare = path.partition(b"?")[0]
-    if bare in (b"/counts", b"/reset"):
-        said = Answering.counts.said()
-        if bare == b"/reset":
-            Answering.counts = Counts()
-        return "counts", b"200 OK", b"", said
     if b"/oauth2/" in bare:
         return "token", b"200 OK", b"", _TOKEN
     if b"authorization" not in fields:
@@ -99,7 +106,7 @@ def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -
         return _crypt(bare, body)
     host, name = fields[b"host"].decode(), bare.decode()
     if name.count("/") == 2:  # the newest version is asked for: the only one, which is the vault's number
-        name += f"/{int(host[6:10]):032x}"
+        name += f"/{_number(fields):032x}"
     kid = f"https://{host}{name}"
     key = {"kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": _MODULUS, "e": "AQAB"}
     return "get", b"200 OK", b"", json.dumps({"key": key, "attributes": {"enabled": True}}).encode()
@@ -112,13 +119,58 @@ def _crypt(path: bytes, body: bytes) -> tuple[str, bytes, bytes, bytes]:
     return operation, b"200 OK", b"", json.dumps({"kid": path.decode(), "value": encode(changed)}).encode()
 
 
+def _number(fields: dict[bytes, bytes]) -> int:
+    """The vault's, from its name: bench-0042.vault.azure.net."""
+    return int(fields[b"host"][6:10])
+
+
+class Listening:
+    """The port for vaults and Entra, which can be closed for a while and opened again."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context, self.port = context, 0
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.get_running_loop().create_server(
+                Answering, "127.0.0.1", self.port, ssl=self._context, backlog=4096, ssl_handshake_timeout=10
+            )
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+async def control(listening: Listening, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """`GET /reset` tells what was asked since the last time; `GET /fail?how=WORD&first=NUMBER` sets how many vaults fail, and how."""
+    path, _, query = (await reader.readline()).split(b" ")[1].decode().partition("?")
+    while (await reader.readline()).strip():
+        pass
+    said = b"{}"
+    if path == "/reset":
+        said, Answering.counts = Answering.counts.said(), Counts()
+    else:
+        wanted = dict(parse_qsl(query))
+        Answering.failing, Answering.first = wanted.get("how", ""), int(wanted["first"])
+        if Answering.failing == "refused":
+            listening.close()
+        else:
+            await listening.open()
+    writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+    await writer.drain()
+    writer.close()
+
+
 async def serve(certificates: Certificates, wait: float) -> None:
     Answering.wait = wait
-    server = await asyncio.get_running_loop().create_server(
-        Answering, "127.0.0.1", 0, ssl=certificates.good, backlog=4096, ssl_handshake_timeout=10
-    )
-    print(f"port={server.sockets[0].getsockname()[1]}", flush=True)
-    await server.serve_forever()
+    listening = Listening(certificates.good)
+    await listening.open()
+    desk = await asyncio.start_server(partial(control, listening), "127.0.0.1", 0)
+    print(f"ports={listening.port},{desk.sockets[0].getsockname()[1]}", flush=True)
+    await desk.serve_forever()
 
 
 def main() -> None:
@@ -126,7 +178,7 @@ def main() -> None:
     parser.add_argument("--ca", type=Path, required=True, help="where the certificate of the authority is written to")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds before each answer of a vault")
     args = parser.parse_args()
-    certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net", "localhost"])
+    certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net"])
     args.ca.write_bytes(certificates.ca_pem)
     asyncio.run(serve(certificates, args.wait))
 

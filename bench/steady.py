@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bench.asking import Watch, counts, metrics, total, values
+from bench.asking import Watch, counts, drained, metrics, total, values
 from bench.processes import resident
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.sizes import Sizes
@@ -57,9 +56,7 @@ class Scraper(threading.Thread):
     def run(self) -> None:
         while not self._over.is_set():
             begun = time.monotonic()
-            with urllib.request.urlopen(f"{self._url}/metrics", timeout=60) as answer:  # noqa: S310 - ours, on loopback
-                while answer.read(1 << 20):
-                    pass
+            drained(self._url)
             self.took.append(time.monotonic() - begun)
             self._over.wait(max(0.0, EVERY - self.took[-1]))
 
@@ -105,12 +102,17 @@ def slowest(text: str, since: float) -> float:
     return percentile(fresh or [float("nan")], 0.99)
 
 
-def lag_p99(text: str) -> float:
-    """The smallest bound of the histogram under which 99 % of all starts stayed."""
+def lag_p99(text: str, before: str = "") -> float:
+    """The smallest bound of the histogram under which 99 % of all starts stayed, or of those since `before` was read."""
+    already = _lags(before)
+    counts = {bound: count - already.get(bound, 0.0) for bound, count in _lags(text).items()}
+    return min(bound for bound, count in counts.items() if count >= 0.99 * counts[float("inf")])
+
+
+def _lags(text: str) -> dict[float, float]:
+    """Starts by the bound that they stayed under."""
     buckets = values(text, "ekm_exporter_schedule_lag_seconds_bucket")
-    bounds = {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
-    wanted = 0.99 * bounds[float("inf")]
-    return min(bound for bound, count in bounds.items() if count >= wanted)
+    return {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
 
 
 def observe(bench: Bench, fleet: Fleet, sizes: Sizes, *, scraped: bool) -> Observed:

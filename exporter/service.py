@@ -7,14 +7,13 @@ Not for: flags and exit codes (see `cli`), or any rule of the parts themselves.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter import __version__, hostos
+from exporter import __version__, garbage, hostos
 from exporter.beside import plans
 from exporter.config.model import Config, Target
 from exporter.core.beside import Look
@@ -150,9 +149,7 @@ class Service:
             hostos.on_reload(self._reloader.reload_soon)
             if self._options.auto_reload:
                 self._reloader.watch()
-        # The configuration and the catalogue live as long as the process: no collection need look at them again.
-        gc.collect()
-        gc.freeze()
+        garbage.collect_rarely()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
 

@@ -1,5 +1,6 @@
-"""What every test starts from: an environment that says nothing about proxies, identities or certificates."""
+"""What every test starts from: an environment that says nothing about proxies, identities or certificates, and a process as it was."""
 
+import gc
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ _FOREIGN = re.compile(
 )
 
 _LEVEL = logging.getLogger().level
+_COLLECTIONS = gc.get_threshold()
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +29,12 @@ def level_of_the_log():
     logging.getLogger().setLevel(_LEVEL)
     yield
     logging.getLogger().setLevel(_LEVEL)
+
+
+@pytest.fixture(autouse=True)
+def pace_of_the_collector():
+    """An exporter that is run in this process collects rarely, which no other test must inherit."""
+    yield
+    if gc.get_threshold() != _COLLECTIONS:
+        gc.set_threshold(*_COLLECTIONS)
+        gc.unfreeze()

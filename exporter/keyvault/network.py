@@ -16,6 +16,7 @@ import aiohttp
 from exporter.config.model import Config, Module, Proxy
 from exporter.config.secrets import read_secret
 from exporter.keyvault.resolver import Resolver, split_host_port
+from exporter.keyvault.sockets import make_socket
 from exporter.keyvault.tls import make_context
 from exporter.keyvault.tracing import TRACE, Gate
 from exporter.keyvault.transport import Link
@@ -47,6 +48,7 @@ class Network:
             use_dns_cache=False,
             limit=0,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            socket_factory=make_socket,
         )
         return Link(
             endpoint=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",

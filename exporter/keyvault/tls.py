@@ -1,4 +1,4 @@
-"""TLS as the exporter wants it: who is trusted, and when a handshake began, ended, and with which certificate.
+"""TLS as the exporter wants it: who is trusted, when a handshake began, ended, and with which certificate, and when bytes came.
 
 `SSLContext.sslobject_class` is the documented seam: asyncio drives the handshake through an object of ours.
 Not for: what a failed handshake means (see `evidence`).
@@ -10,25 +10,31 @@ import contextlib
 import ssl
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from exporter.core.model import PeerCertificate
-from exporter.keyvault.tracing import Recorder, current
+from exporter.keyvault.tracing import Line, Recorder, current
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 ISSUER_LIMIT = 200
 
 
 class ObservedTls(ssl.SSLObject):
-    """Marks the first call of the handshake (the connection stands), its end, and the certificate shown in it."""
+    """Marks the first call of the handshake (the connection stands), its end, the certificate shown in it, and what arrives later."""
 
     _recorder: Recorder | None = None
+    _line: Line | None = None
     _begun = False
 
     def do_handshake(self) -> None:
         if not self._begun:
             self._begun = True
             self._recorder = current()
+            self._line = self._recorder.line
             self._recorder.tls_begins()
         try:
             super().do_handshake()
@@ -41,6 +47,13 @@ class ObservedTls(ssl.SSLObject):
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             recorder.tls_ends(_shown(self))
+
+    def read(self, len: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:  # noqa: A002 - as the library names it
+        """Raises ssl.SSLWantReadError where nothing has come, and what else the library's own raises."""
+        data = super().read(len, buffer)
+        if self._line is not None:
+            self._line.data_read()
+        return data
 
     def unwrap(self) -> None:
         """Says goodbye without waiting for the other's: a silent peer would hold the socket for half a minute."""

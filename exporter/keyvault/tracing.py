@@ -1,7 +1,8 @@
 """The marks of one exchange: when the name was resolved, the connection made, TLS agreed, the answer begun and ended.
 
-`dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`,
-`wait` and `transfer` by aiohttp's tracing and a middleware. A context variable names the exchange to all of them.
+`dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`, `wait` and
+`transfer` by our socket and, where it noted nothing, by aiohttp's tracing and a middleware. A context variable names the exchange
+to all of them but the connection, which outlives it: its `Line` knows which exchange is under way.
 Not for: judging what the marks mean (see `evidence`).
 """
 
@@ -28,11 +29,36 @@ class Gate(Protocol):
     def release(self) -> None: ...
 
 
+class Line:
+    """The connection of one probe to one host, over which one exchange after another goes."""
+
+    __slots__ = ("_came", "_time", "recorder")
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None  # of the exchange under way
+        self._time = asyncio.get_running_loop().time
+        self._came: float | None = None  # the last bytes, whatever they were
+
+    def bytes_left(self) -> None:
+        if self.recorder is not None:
+            self.recorder.bytes_left(self._time())
+
+    def bytes_came(self) -> None:
+        self._came = self._time()
+
+    def data_read(self) -> None:
+        """The bytes that came last were no handshake, nor a ticket for the next one."""
+        if self.recorder is not None and self._came is not None:
+            self.recorder.data_came(self._came)
+
+
 class Recorder:
     """The marks of one exchange, in the loop's time (seconds). None: not reached."""
 
     __slots__ = (
+        "_first_byte",
         "_gate",
+        "_last_byte",
         "_loop",
         "_queued",
         "_timer",
@@ -44,15 +70,17 @@ class Recorder:
         "dns_start",
         "ended",
         "hop_is_address",
+        "line",
         "received",
         "sent",
         "tls_end",
         "tls_start",
     )
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: Gate | None = None, line: Line | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._gate = gate
+        self.line = line
         self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
         self.hop_is_address = False  # then aiohttp never asks the resolver
         self._queued = False  # waits for a place among the handshakes
@@ -65,6 +93,9 @@ class Recorder:
         self.tls_end: float | None = None
         self.connected: float | None = None
         self.sent: float | None = None
+        # Nearer to the wire than the two around them; unknown without TLS, and where the event loop goes past our socket.
+        self._last_byte: float | None = None  # of the request
+        self._first_byte: float | None = None  # of the answer
         self.received: float | None = None
         self.ended: float | None = None
 
@@ -106,7 +137,15 @@ class Recorder:
         self.connected = self._loop.time()
 
     def request_sent(self) -> None:
-        self.sent = self._loop.time()
+        self.sent, self._first_byte = self._loop.time(), None
+
+    def bytes_left(self, at: float) -> None:
+        if self._first_byte is None:
+            self._last_byte = at
+
+    def data_came(self, at: float) -> None:
+        if self._first_byte is None and self.sent is not None:
+            self._first_byte = at
 
     def headers_received(self) -> None:
         self.received = self._loop.time()
@@ -144,12 +183,15 @@ class Recorder:
     def phases(self) -> dict[Phase, float]:
         """Seconds of each phase; the one that was cut lasts until the cut, or until now."""
         connected = self.tls_start if self.tls_start is not None else self.connected
+        asked = self.sent if self.sent is None or self._last_byte is None else self._last_byte
+        # An answer that has begun and whose headers never end is still waited for.
+        answered = self.received if self.received is None or self._first_byte is None else self._first_byte
         spans = (
             (Phase.DNS, self.dns_start, self.dns_end),
             (Phase.CONNECT, self.connect_start, connected),
             (Phase.TLS, self.tls_start, self.tls_end),
-            (Phase.WAIT, self.sent, self.received),
-            (Phase.TRANSFER, self.received, self.ended),
+            (Phase.WAIT, asked, answered),
+            (Phase.TRANSFER, answered, self.ended),
         )
         reached, found = self.reached, {}
         for phase, start, end in spans:

@@ -21,7 +21,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from exporter import __version__
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
-from exporter.keyvault.tracing import CURRENT, Gate, Recorder, current
+from exporter.keyvault.tracing import CURRENT, Gate, Line, Recorder, current
 from exporter.threads import PoolBusy, starved
 
 USER_AGENT = f"ekm-exporter/{__version__}"
@@ -145,7 +145,7 @@ class Link:
         gate: Gate | None,
     ) -> None:
         """`proxy_headers` is asked once, before the first request; it may raise what `evidence` knows."""
-        self._endpoint, self._proxy_headers, self._gate = endpoint, proxy_headers, gate
+        self._endpoint, self._proxy_headers, self._gate, self._line = endpoint, proxy_headers, gate, Line()
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -161,7 +161,7 @@ class Link:
 
         Raises CancelledError, and PoolBusy where time ran out while waiting for something of our own.
         """
-        recorder = Recorder(self._gate)
+        recorder = self._line.recorder = Recorder(self._gate, self._line)
         seen = self.transport.seen = Observation(endpoint=self._endpoint, recorder=recorder)
         if deadline <= asyncio.get_running_loop().time():  # it would still connect before it noticed
             seen.timed_out = True
@@ -179,7 +179,7 @@ class Link:
         finally:
             CURRENT.reset(named)
             recorder.finish()
-            self.transport.seen = None
+            self._line.recorder = self.transport.seen = None
         if seen.timed_out and (recorder.starved or starved(seen.error)):
             raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
         return seen

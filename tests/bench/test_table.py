@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from bench.__main__ import DOCUMENT, parsed
 from bench.asking import total, values
 from bench.document import BEFORE, UNMEASURED
+from bench.spread import documented
 from bench.steady import lag_p99, slowest
 from bench.table import HEADER, LIMIT, Figure, percentile, ratios, short, table
 
@@ -73,6 +76,39 @@ def test_a_probe_from_before_the_slice_does_not_count_in_it():
 
 def test_the_start_lag_is_the_bound_that_enough_starts_stayed_under():
     assert lag_p99(TEXT) == 0.5
+
+
+def test_the_start_lag_of_a_while_leaves_out_what_was_before():
+    later = TEXT.replace('le="0.5"} 99.0', 'le="0.5"} 199.0').replace('le="+Inf"} 100.0', 'le="+Inf"} 201.0')
+    assert lag_p99(later.replace('le="0.1"} 98.0', 'le="0.1"} 197.0'), TEXT) == 0.5
+    assert lag_p99(later, TEXT) == 0.5
+    assert lag_p99(TEXT.replace('le="0.1"} 98.0', 'le="0.1"} 198.0').replace("100.0", "200.0"), TEXT) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "written"),
+    [([], "full", True), (["--quick"], "quick", False), (["storm"], "full", False), (["--size", "tiny", "day"], "tiny", False)],
+)
+def test_only_all_parts_in_full_are_written_to_the_page(arguments, size, written):
+    args = parsed(arguments)
+    assert (args.size, args.out == DOCUMENT) == (size, written)
+
+
+def test_a_part_that_does_not_exist_is_refused_with_those_that_do(capsys):
+    with pytest.raises(SystemExit):
+        parsed(["everything"])
+    assert "no part 'everything': there are start, probes" in capsys.readouterr().err
+
+
+def test_the_documented_hash_is_taken_over_for_three_exporters():
+    config = yaml.safe_load(documented(["a:1", "b:2", "c:3"]))
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    rules = jobs["ekm-probe"]["relabel_configs"]
+    assert next(rule["modulus"] for rule in rules if "modulus" in rule) == 3
+    places = {rule["regex"]: rule["replacement"] for rule in rules if rule.get("target_label") == "__address__"}
+    assert places == {"0": "a:1", "1": "b:2", "2": "c:3"}
+    assert jobs["ekm"]["static_configs"][0]["targets"] == ["a:1", "b:2", "c:3"]
+    assert jobs["ekm-probe"]["http_sd_configs"][0]["url"] == "http://a:1/sd/targets"
 
 
 def test_the_page_is_what_a_run_writes_around_its_figures():

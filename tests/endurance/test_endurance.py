@@ -98,8 +98,7 @@ def own_process(monkeypatch):
     monkeypatch.setattr(threads, "IDLE_SECONDS", 0.2)
     monkeypatch.setattr(logging.getLogger("azure"), "level", logging.CRITICAL + 1)
     gc.collect()
-    yield held("self"), threading.active_count()
-    gc.unfreeze()
+    return held("self"), threading.active_count()
 
 
 async def test_not_one_task_or_thread_is_left_over(simulator, client, own_process):

@@ -11,7 +11,9 @@ import pytest
 from exporter.core.answers import read_key
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from tests.keyvault.wire import TENANT, TOKEN, response, until
+from tests.keyvault.wire import CHALLENGE, TENANT, TOKEN, response, until
+
+PAUSE = 0.3  # seconds in which a server says nothing
 
 
 async def round_trip(session):
@@ -88,6 +90,38 @@ async def test_phases_stand_beside_the_exchange_that_made_the_connection(serve, 
     assert 10 * 86400 < first.certificate.not_after - time.time() < 21 * 86400
     assert list(second.phases) == [Phase.WAIT, Phase.TRANSFER]
     assert second.certificate is None
+
+
+async def hesitates(_wire, _reader, writer):
+    whole = response(401, b"{}", WWW_Authenticate=CHALLENGE)
+    writer.write(whole[:20])
+    await writer.drain()
+    await asyncio.sleep(PAUSE)
+    writer.write(whole[20:])
+    await writer.drain()
+    return True
+
+
+async def test_the_wait_ends_with_the_first_byte_of_an_answer(serve, session_to):
+    wire = await serve(lambda _request: hesitates)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert challenge is not None
+    assert facts.phases[Phase.TRANSFER] >= PAUSE
+
+
+async def test_an_answer_whose_headers_never_end_is_waited_for(serve, session_to):
+    async def stops(wire, _reader, writer):
+        writer.write(b"HTTP/1.1 401 Status\r\nServer: ")
+        await wire.release.wait()
+        return False
+
+    wire = await serve(lambda _request: stops)
+    async with session_to(wire) as session:
+        facts, _ = await session.challenge(deadline=until(PAUSE))
+    assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
+    assert Phase.TRANSFER not in facts.phases
+    assert facts.phases[Phase.WAIT] > PAUSE / 2
 
 
 async def test_a_name_is_looked_up_where_connect_to_gives_one(serve, session_to, fake_vault):

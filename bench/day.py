@@ -1,0 +1,93 @@
+"""A day of one process in minutes: as many probes of each target, and as many reloads, as a day has minutes.
+
+For: whether memory, threads and descriptors end where they began, while at each reload a target goes and another comes, and half
+of the vaults fail again and again in each way.
+Not for: what only passes with time itself (a token's life, looks every five minutes), nor the cost of a probe (see `probes`).
+"""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.asking import fail, metrics, total
+from bench.processes import descriptors, resident, threads
+from bench.programs import Bench, Fleet, Running, configuration, exporter
+from bench.sizes import Sizes
+from bench.table import Figure
+
+_TARGETS, _INTERVAL = 20, 0.25  # the interval stands for a minute
+_WAYS = ("", "throttled", "", "silent", "", "refused")  # in turn, a sixth of an hour each
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """At the end of an hour, when all is well: megabytes, and how many."""
+
+    memory: float
+    threads: int
+    descriptors: int
+
+
+def reload(running: Running) -> None:
+    request = urllib.request.Request(f"{running.url}/-/reload", method="POST")  # noqa: S310 - ours, on loopback
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
+        answer.read()
+
+
+def hour(bench: Bench, running: Running, config: Path, fleet: Fleet, probes: int) -> Fleet:
+    """The fleet at its end: `probes` reloads on, each of which has let the first target go and a new one come."""
+    for number in range(probes):
+        begun = time.monotonic()
+        fleet = replace(fleet, first=fleet.first + 1)
+        config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
+        reload(running)
+        fail(bench, _WAYS[len(_WAYS) * number // probes], first=fleet.first + _TARGETS // 2)
+        time.sleep(max(0.0, _INTERVAL - (time.monotonic() - begun)))
+    fail(bench, "", first=0)
+    time.sleep(4 * _INTERVAL)
+    return fleet
+
+
+def rest(pid: int) -> Held:
+    """The least of each within a second: between two probes nothing of a probe is left."""
+    seen = []
+    for _ in range(50):
+        seen.append((resident(pid), threads(pid), descriptors(pid)))
+        time.sleep(0.02)
+    return Held(*(min(column) for column in zip(*seen, strict=True)))
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    fleet = Fleet(targets=_TARGETS, credentials=4, interval=_INTERVAL, looks=True)
+    with exporter(bench, fleet) as running:
+        config, found = bench.newest("ekm.yml"), list[Held]()
+        for _ in range(sizes.day_hours):
+            fleet = hour(bench, running, config, fleet, sizes.day_probes)
+            found.append(rest(running.pid))
+        text = metrics(running.url)
+    made, failed = total(text, "ekm_probes_total"), total(text, "ekm_exporter_internal_errors_total")
+    yield from figures(
+        found, sizes, f"{fleet.first} reloads; {made:.0f} probes of the {_TARGETS} last targets; {failed:.0f} bugs met"
+    )
+
+
+def figures(found: list[Held], sizes: Sizes, how: str) -> Iterator[Figure]:
+    begun, ended = found[0], found[-1]
+    hours = f"{sizes.day_hours} hours of {sizes.day_probes} probes a target"
+    memory = [held.memory for held in found]
+    yield Figure(what=f"{hours}: resident memory", runs=memory, unit=" MB", how=f"a value an hour: {listed(memory)}; {how}")
+    what = f"**{hours}: resident memory, the last hour's against the first's**"
+    yield Figure(what=what, runs=[ended.memory / begun.memory], unit=" times", commit=1.05, aim=1.02, how="from the line above")
+    for name, first, last in (
+        ("threads", begun.threads, ended.threads),
+        ("descriptors", begun.descriptors, ended.descriptors),
+    ):
+        yield Figure(what=f"{hours}: {name} more than after the first", runs=[last - first], unit="", how=f"{first} then")
+
+
+def listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)

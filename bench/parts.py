@@ -1,0 +1,51 @@
+"""The parts of a run, each of which can be run alone: `./dev bench storm`.
+
+For: one literal table of what is measured in which order, and under which heading it stands.
+Not for: how any of it is measured (see the modules beside it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import accuracy, day, exposition, probes, scrapes, spread, starts, steady, storm
+from bench.programs import Bench, serving
+from bench.sizes import Sizes
+from bench.table import Figure
+
+
+def _fleet(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    _, nothing = starts.once(bench)
+    large = steady.observe(bench, steady.large(sizes), sizes, scraped=True)
+    yield from steady.figures(large, sizes)
+    yield from scrapes.figures(large.text, large.scrapes, sizes)
+    small = steady.observe(bench, steady.small(sizes), sizes, scraped=False)
+    yield from steady.growth(small, large, nothing, sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`wait` in seconds before each answer of the server."""
+
+    title: str
+    measure: Callable[[Bench, Sizes], Iterator[Figure]]
+    wait: float = 0.0
+
+    def run(self, folder: Path, sizes: Sizes) -> Iterator[Figure]:
+        folder.mkdir()
+        with serving(folder, wait=self.wait) as bench:
+            yield from self.measure(bench, sizes)
+
+
+PARTS: dict[str, Part] = {
+    "start": Part("Starting", starts.measure),
+    "probes": Part("What a probe costs", probes.measure),
+    "steps": Part("How exact a step's time is", accuracy.measure, wait=accuracy.WAIT),
+    "fleet": Part("A large fleet at its steady pace", _fleet),
+    "scrapes": Part("Scrapes of every kind", exposition.measure),
+    "storm": Part("When everything fails at once", storm.measure),
+    "day": Part("A day of one process", day.measure),
+    "spread": Part("Several exporters behind one Prometheus", spread.measure),
+}

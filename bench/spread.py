@@ -1,0 +1,121 @@
+"""Three exporters behind one real Prometheus that spreads the targets by their hash, as docs/high-availability.md has it for two.
+
+For: whether each target is probed by exactly one, once an interval, and how soon it shows that one exporter is gone.
+Not for: shards without Prometheus (see the tests), or what the exporters cost (see `steady`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from os import kill
+from pathlib import Path
+
+from bench.asking import counts
+from bench.processes import started
+from bench.programs import Bench, Fleet, Running, exporter
+from bench.sizes import Sizes
+from bench.table import Figure
+
+_PAGE = Path(__file__).parent.parent / "docs" / "high-availability.md"
+_EXPORTERS = 3
+_SHOWN = 'ekm_probe_success{job="ekm"}'
+
+
+def documented(addresses: list[str]) -> str:
+    """The page's configuration, with as many exporters as there are addresses. Raises LookupError where it stands there no more."""
+    page = _PAGE.read_text(encoding="utf-8")
+    config = next((code for code in re.findall(r"```yaml\n(scrape_configs:.*?)```", page, re.DOTALL) if "hashmod" in code), None)
+    line = re.search(r'^ +- \{source_labels: \[__tmp_hash\], regex: "0".+\n', config or "", re.MULTILINE)
+    if config is None or line is None:
+        raise LookupError(f"{_PAGE} has no configuration with hashmod")
+    lines = (line[0].replace('"0"', f'"{n}"').replace("exporter-a:10377", at) for n, at in enumerate(addresses))
+    config = re.sub(r'^ +- \{source_labels: \[__tmp_hash\], regex: "1".+\n', "", config, flags=re.MULTILINE)
+    config = config.replace(line[0], "".join(lines)).replace("modulus: 2", f"modulus: {len(addresses)}")
+    everyone = ", ".join(f'"{address}"' for address in addresses)
+    config = config.replace('"exporter-a:10377", "exporter-b:10377"', everyone)
+    return "global: {scrape_interval: 5s}\n" + config.replace("exporter-a:10377", addresses[0])
+
+
+@contextmanager
+def prometheus(bench: Bench, addresses: list[str]) -> Iterator[str]:
+    """A real one, until the end; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    config = bench.fresh("prometheus.yml")
+    config.write_text(documented(addresses), encoding="utf-8")
+    data = bench.folder / "prometheus"
+    flags = (f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address={address}")
+    with started("prometheus", *flags, says="(ready to receive web requests)", log=bench.fresh("prometheus.log")):
+        yield f"http://{address}"
+
+
+def number(url: str, expression: str) -> float:
+    """The value of an expression of one sample, 0 where there is none."""
+    query = urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+        result = json.load(answer)["data"]["result"]
+    return float(result[0]["value"][1]) if result else 0.0
+
+
+def until(true: Callable[[], bool], what: str, *, seconds: float) -> float:
+    """Seconds that it took. Raises RuntimeError where it takes longer than it may."""
+    begun = time.monotonic()
+    while not true():
+        if time.monotonic() - begun > seconds:
+            raise RuntimeError(f"not in {seconds:g} s: {what}")
+        time.sleep(0.25)
+    return time.monotonic() - begun
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    fleet = Fleet(targets=sizes.spread, credentials=max(1, sizes.spread // 20), interval=sizes.spread_interval)
+    with ExitStack() as stack:
+        ours = [stack.enter_context(exporter(bench, fleet, "--no-scheduler")) for _ in range(_EXPORTERS)]
+        addresses = [one.url.removeprefix("http://") for one in ours]
+        url = stack.enter_context(prometheus(bench, addresses))
+        until(lambda: number(url, f"count({_SHOWN})") == fleet.targets, "every target is shown", seconds=4 * fleet.interval + 30)
+        yield from each_by_one(bench, url, fleet)
+        yield one_gone(url, ours, addresses, fleet)
+
+
+def each_by_one(bench: Bench, url: str, fleet: Fleet) -> Iterator[Figure]:
+    what = f"{fleet.targets:,} targets, {_EXPORTERS} exporters, one Prometheus"
+    counts(bench)
+    time.sleep(2 * fleet.interval)
+    made = counts(bench)["challenge"] / fleet.targets / 2
+    once = number(url, f"count(count by (target) ({_SHOWN}) == 1)")
+    shares = [number(url, f'count({_SHOWN[:-1]}, instance="{instance}"}})') for instance in instances(url)]
+    how = f"of {fleet.targets:,}; the exporters have {', '.join(f'{share:,.0f}' for share in sorted(shares))}"
+    yield Figure(
+        what=f"{what}: targets probed by exactly one", runs=[once], unit="", commit=fleet.targets, at_least=True, how=how
+    )
+    how = f"over two intervals of {fleet.interval:g} s, counted by the server"
+    yield Figure(what=f"{what}: probes of a target in an interval", runs=[made], unit="", commit=1.02, how=how)
+
+
+def instances(url: str) -> list[str]:
+    with urllib.request.urlopen(f"{url}/api/v1/label/instance/values?match[]=ekm_probe_success", timeout=60) as answer:  # noqa: S310
+        return [str(value) for value in json.load(answer)["data"]]
+
+
+def one_gone(url: str, ours: list[Running], addresses: list[str], fleet: Fleet) -> Figure:
+    """The first exporter is killed: how long until Prometheus says of each of its targets that it is not watched any more."""
+    lost = number(url, f'count({_SHOWN[:-1]}, instance="{addresses[0]}"}})')
+    kill(ours[0].pid, signal.SIGKILL)
+    missing = 'count(up{job="ekm-probe"} == 0)'
+    took = until(lambda: number(url, missing) >= lost, f"{lost:.0f} targets are missing", seconds=4 * fleet.interval + 30)
+    return Figure(
+        what=f"one of {_EXPORTERS} exporters killed: all its {lost:,.0f} targets reported missing after",
+        runs=[took],
+        unit=" s",
+        commit=2 * fleet.interval,
+        how=f"`up == 0` for each; scraped every {fleet.interval:g} s",
+    )

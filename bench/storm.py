@@ -1,0 +1,135 @@
+"""Every vault of the large fleet fails at once, in each way in turn; before that, as many as keep every slot of the default busy.
+
+For: what stays bounded meanwhile (start lag, memory, threads, scrapes, log) and how soon all is well again.
+Not for: what each failure is called (see the tests), or a fleet in good health (see `steady`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.asking import fail, metrics, total, values
+from bench.processes import forget_peak, peak, threads
+from bench.programs import Bench, Fleet, Running, exporter
+from bench.sizes import Sizes
+from bench.steady import lag_p99
+from bench.table import Figure
+
+_WAYS = {"refused": "by refusal", "throttled": "by 429", "silent": "by time-out"}
+# 10 s of silence from so many targets every 60 s keep 64 probes in flight, which is all that `concurrency` allows by hand.
+_DEAD = 385
+_SCRAPE_EVERY = 15.0  # seconds, or a quarter of the interval where that is less
+
+
+@dataclass(slots=True)
+class Seen:
+    """Megabytes, seconds, counts; `lag` is the p99 of the starts in that time, `back` how long all took to be well again."""
+
+    memory: float = 0.0
+    threads: int = 0
+    scrapes: list[float] = field(default_factory=list)
+    lag: float = 0.0
+    lines: int = 0
+    failed: float = 0.0
+    skipped: float = 0.0
+    back: float = math.nan
+
+
+class Storm:
+    """One exporter, and the log that it writes."""
+
+    def __init__(self, bench: Bench, running: Running, log: Path, fleet: Fleet) -> None:
+        self._bench, self._running, self._log, self._fleet = bench, running, log, fleet
+        self._pause = min(_SCRAPE_EVERY, fleet.interval / 4)
+
+    def observe(self, how: str, *, first: int, intervals: float) -> Seen:
+        """So many vaults fail for so many intervals; then all are well again, and that has to show."""
+        seen, before, lines = Seen(), metrics(self._running.url), self._lines()
+        forget_peak(self._running.pid)
+        fail(self._bench, how, first=first)
+        self._watch(seen, time.monotonic() + intervals * self._fleet.interval)
+        after = metrics(self._running.url)
+        seen.failed = total(after, "ekm_probe_failures_total") - total(before, "ekm_probe_failures_total")
+        fail(self._bench, "", first=0)
+        seen.back = self._until_well(seen)
+        after = metrics(self._running.url)
+        seen.lag, seen.lines = lag_p99(after, before), self._lines() - lines
+        seen.skipped = total(after, "ekm_exporter_probes_skipped_total") - total(before, "ekm_exporter_probes_skipped_total")
+        seen.memory = peak(self._running.pid)
+        return seen
+
+    def _watch(self, seen: Seen, until: float) -> str:
+        """Scrapes as Prometheus would, and counts threads in between."""
+        text = ""
+        while time.monotonic() < until:
+            asked = time.monotonic()
+            text = metrics(self._running.url)
+            seen.scrapes.append(time.monotonic() - asked)
+            again = min(until, asked + self._pause)
+            while time.monotonic() < again:
+                seen.threads = max(seen.threads, threads(self._running.pid))
+                time.sleep(0.05)
+        return text
+
+    def _until_well(self, seen: Seen) -> float:
+        """Seconds until the last probe of every target has succeeded. Raises RuntimeError where that takes eight intervals."""
+        since = time.monotonic()
+        while time.monotonic() < since + 8 * self._fleet.interval:
+            self._watch(seen, time.monotonic() + self._fleet.interval / 20)
+            successes = values(metrics(self._running.url), "ekm_probe_success").values()
+            if len(successes) == self._fleet.targets and all(successes):
+                return time.monotonic() - since
+        raise RuntimeError("not every target is well again")
+
+    def _lines(self) -> int:
+        return self._log.read_bytes().count(b"\n")
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
+    with exporter(bench, fleet) as running:
+        storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
+        storm.observe("", first=0, intervals=1.2)  # the first round
+        dead = min(_DEAD, sizes.fleet // 2)
+        calm = metrics(running.url)
+        seen = storm.observe("silent", first=dead, intervals=sizes.storm)
+        yield from of_the_healthy(running, calm, seen, fleet, dead)
+        for how, words in _WAYS.items():
+            yield from figures(
+                f"{sizes.fleet:,} fail {words}", storm.observe(how, first=fleet.targets, intervals=sizes.storm), fleet
+            )
+
+
+def of_the_healthy(running: Running, calm: str, seen: Seen, fleet: Fleet, dead: int) -> Iterator[Figure]:
+    """What vaults that are well notice of those that are silent: nothing, it is hoped."""
+    what, now = f"{dead:,} of {fleet.targets:,} silent", metrics(running.url)
+    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how="of all, the healthy included")
+    before, after = (values(text, "ekm_probe_failures_total") for text in (calm, now))
+    innocent = [labels for labels, count in after.items() if count > before[labels] and _number(labels) >= dead]
+    yield Figure(what=f"{what}: healthy targets with a failure", runs=[len(innocent)], unit="", commit=0, how="there is none")
+    yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
+
+
+def _number(labels: str) -> int:
+    """Of a target: its name is `t` and a number."""
+    return int(labels.partition('target="t')[2].partition('"')[0])
+
+
+def figures(what: str, seen: Seen, fleet: Fleet) -> Iterator[Figure]:
+    how = f"{seen.failed:,.0f} probes failed; {seen.skipped:,.0f} starts were left out"
+    yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how=how)
+    yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit=" MB", how="at its peak")
+    yield Figure(what=f"{what}: most threads", runs=[seen.threads], unit="", how="of the process")
+    yield Figure(
+        what=f"{what}: a scrape", runs=[1000 * s for s in seen.scrapes], unit=" ms", how="every 15 s or so, to the last byte"
+    )
+    how = "one when a target begins to fail, one when it ends"
+    yield Figure(what=f"{what}: lines in the log, a target", runs=[seen.lines / fleet.targets], unit="", how=how)
+    how = (
+        f"seconds until the last probe of every target was a good one; the interval is {fleet.interval:g} s, give or take a tenth"
+    )
+    yield Figure(what=f"{what}: well again after", runs=[seen.back], unit=" s", commit=1.25 * fleet.interval, how=how)
