@@ -54,26 +54,29 @@ class Exposition:
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Everything at once, for few owners. No end mark."""
-        return b"".join(piece for piece, _ in self._pieces(openmetrics=openmetrics))
+        return b"".join(piece for _, pieces in self._portions(openmetrics=openmetrics) for piece in pieces)
 
     async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
         """Everything in chunks of at most `CHUNK` owners' lines. No end mark. What changes meanwhile shows in later families."""
         chunk: list[bytes] = []
-        owners = 0
-        for piece, is_block in self._pieces(openmetrics=openmetrics):
-            chunk.append(piece)
-            owners += is_block
-            if owners == CHUNK:
+        room = CHUNK
+        for owners, pieces in self._portions(openmetrics=openmetrics):
+            if owners > room:
                 yield b"".join(chunk)
-                chunk, owners = [], 0
+                chunk, room = [], CHUNK
                 await asyncio.sleep(0)
+            chunk += pieces
+            room -= owners
         if chunk:
             yield b"".join(chunk)
 
-    def _pieces(self, *, openmetrics: bool) -> Iterator[tuple[bytes, bool]]:
-        """Headers and blocks; the blocks of a family are those it had when its turn came, so that it stays whole."""
+    def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
+        """How many owners, at most `CHUNK`, and their lines, behind the headers where a family begins.
+
+        They are those that the family had when its turn came, so that it stays whole.
+        """
         for family in self._families.values():
-            if family.blocks:
-                yield family.headers[openmetrics], False
-                for block in list(family.blocks.values()):
-                    yield block, True
+            blocks = list(family.blocks.values())
+            for at in range(0, len(blocks), CHUNK):
+                portion = blocks[at : at + CHUNK]
+                yield len(portion), portion if at else [family.headers[openmetrics], *portion]
