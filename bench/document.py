@@ -25,7 +25,7 @@ BEFORE = """\
 # Performance
 
 Written by `./dev bench`, which measures everything in one run on two cores in about forty minutes. `./dev bench PART` measures one
-part alone (`start`, `probes`, `steps`, `fleet`, `scrapes`, `storm`, `day`, `spread`), `./dev bench --quick` takes less of
+part alone (`start`, `probes`, `steps`, `fleet`, `scrapes`, `storm`, `day`, `storing`, `spread`), `./dev bench --quick` takes less of
 everything; both print their tables and do not change this page, and the quick figures are for a look only. It needs Linux and
 Debian's `prometheus` and `prometheus-blackbox-exporter`, which it installs where it may. Nothing else should run meanwhile.
 

@@ -21,7 +21,7 @@ from bench.programs import Bench, Fleet, Running, exporter
 from bench.sizes import Sizes
 from bench.table import Figure
 
-_QUIET = 1200.0  # seconds between two probes: the first round is over long before the second begins
+QUIET = 1200.0  # seconds between two probes: the first round is over long before the second begins
 _AT_ONCE = 4
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 KINDS = {
@@ -117,7 +117,7 @@ def settle(running: Running) -> None:
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     for targets in (sizes.small_fleet, sizes.fleet):
-        fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=_QUIET)
+        fleet = Fleet(targets=targets, credentials=max(1, targets // 20), interval=QUIET)
         with exporter(bench, fleet) as running:
             settle(running)
             ping = Pinging(running.url)

@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import time
-import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from os import kill
 from pathlib import Path
 
 from bench.asking import counts
-from bench.processes import started
 from bench.programs import Bench, Fleet, Running, exporter
+from bench.prometheus import number, prometheus, until
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -44,43 +42,12 @@ def documented(addresses: list[str]) -> str:
     return "global: {scrape_interval: 5s}\n" + config.replace("exporter-a:10377", addresses[0])
 
 
-@contextmanager
-def prometheus(bench: Bench, addresses: list[str]) -> Iterator[str]:
-    """A real one, until the end; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-    config = bench.fresh("prometheus.yml")
-    config.write_text(documented(addresses), encoding="utf-8")
-    data = bench.folder / "prometheus"
-    flags = (f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address={address}")
-    with started("prometheus", *flags, says="(ready to receive web requests)", log=bench.fresh("prometheus.log")):
-        yield f"http://{address}"
-
-
-def number(url: str, expression: str) -> float:
-    """The value of an expression of one sample, 0 where there is none."""
-    query = urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - ours, on loopback
-        result = json.load(answer)["data"]["result"]
-    return float(result[0]["value"][1]) if result else 0.0
-
-
-def until(true: Callable[[], bool], what: str, *, seconds: float) -> float:
-    """Seconds that it took. Raises RuntimeError where it takes longer than it may."""
-    begun = time.monotonic()
-    while not true():
-        if time.monotonic() - begun > seconds:
-            raise RuntimeError(f"not in {seconds:g} s: {what}")
-        time.sleep(0.25)
-    return time.monotonic() - begun
-
-
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     fleet = Fleet(targets=sizes.spread, credentials=max(1, sizes.spread // 20), interval=sizes.spread_interval)
     with ExitStack() as stack:
         ours = [stack.enter_context(exporter(bench, fleet, "--no-scheduler")) for _ in range(_EXPORTERS)]
         addresses = [one.url.removeprefix("http://") for one in ours]
-        url = stack.enter_context(prometheus(bench, addresses))
+        url = stack.enter_context(prometheus(bench, documented(addresses))).url
         until(lambda: number(url, f"count({_SHOWN})") == fleet.targets, "every target is shown", seconds=4 * fleet.interval + 30)
         yield from each_by_one(bench, url, fleet)
         yield one_gone(url, ours, addresses, fleet)

@@ -1,0 +1,49 @@
+"""A real Prometheus, and questions to it.
+
+For: starting one on a configuration, single numbers out of it, and waiting until something is so.
+Not for: what is asked (see `spread`, `storing`).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from bench.processes import started
+from bench.programs import Bench, Running
+
+
+@contextmanager
+def prometheus(bench: Bench, config: str) -> Iterator[Running]:
+    """Debian's, with an empty store, until the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    path = bench.fresh("prometheus.yml")
+    path.write_text(config, encoding="utf-8")
+    flags = (f"--config.file={path}", f"--storage.tsdb.path={bench.fresh('tsdb')}", f"--web.listen-address={address}")
+    says, log = "(ready to receive web requests)", bench.fresh("prometheus.log")
+    with started("prometheus", *flags, says=says, log=log) as (process, _):
+        yield Running(pid=process.pid, url=f"http://{address}")
+
+
+def number(url: str, expression: str) -> float:
+    """The value of an expression of one sample, 0 where there is none."""
+    query = urllib.parse.urlencode({"query": expression})
+    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+        result = json.load(answer)["data"]["result"]
+    return float(result[0]["value"][1]) if result else 0.0
+
+
+def until(true: Callable[[], bool], what: str, *, seconds: float) -> float:
+    """Seconds that it took. Raises RuntimeError where it takes longer than it may."""
+    begun = time.monotonic()
+    while not true():
+        if time.monotonic() - begun > seconds:
+            raise RuntimeError(f"not in {seconds:g} s: {what}")
+        time.sleep(0.25)
+    return time.monotonic() - begun

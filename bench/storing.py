@@ -1,0 +1,47 @@
+"""What the series of a large fleet cost the Prometheus that keeps them: memory, processor time, samples.
+
+For: the arithmetic of docs/sizing.md. A real Prometheus with an empty store, which scrapes one exporter.
+Not for: what weeks of samples take on a disk, or what rules and dashboards ask (those depend on who asks).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from bench.asking import metrics, total
+from bench.exposition import QUIET, settle
+from bench.processes import resident, spent
+from bench.programs import Bench, Fleet, exporter
+from bench.prometheus import number, prometheus, until
+from bench.sizes import Sizes
+from bench.table import Figure
+
+_EVERY, _SCRAPES = 5, 12  # seconds between two scrapes, and how many
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=QUIET)
+    with exporter(bench, fleet) as running:
+        settle(running)
+        address = running.url.removeprefix("http://")
+        config = f"{{global: {{scrape_interval: {_EVERY}s}}, scrape_configs: [{{job_name: ekm, static_configs: [{{targets: [{address}]}}]}}]}}"
+        with prometheus(bench, config) as server:
+            until(
+                lambda: number(server.url, "ekm_exporter_targets") == fleet.targets, "the fleet is scraped", seconds=30 + _EVERY
+            )
+            begun, before = time.monotonic(), spent(server.pid)
+            time.sleep(_SCRAPES * _EVERY)
+            cpu, wall = spent(server.pid) - before, time.monotonic() - begun
+            samples = number(server.url, 'scrape_samples_scraped{job="ekm"}')
+            series, memory = total(metrics(server.url), "prometheus_tsdb_head_series"), resident(server.pid)
+    yield from figures(sizes, samples, series, memory, cpu / wall * _EVERY)
+
+
+def figures(sizes: Sizes, samples: float, series: float, memory: float, cpu: float) -> Iterator[Figure]:
+    fleet = f"{sizes.fleet:,} targets in one Prometheus"
+    yield Figure(what=f"{fleet}: samples of a scrape", runs=[samples], unit="", how=f"{samples / sizes.fleet:.1f} a target")
+    how = f"{1024 * memory / series:.1f} KB a series, of {series:,.0f}, after {_SCRAPES} scrapes; Go gives memory back late"
+    yield Figure(what=f"{fleet}: its resident memory", runs=[memory], unit=" MB", how=how)
+    how = f"{1e6 * cpu / samples:.2f} µs a sample, as it is scraped and kept; no rules, no questions"
+    yield Figure(what=f"{fleet}: its processor time for a scrape", runs=[1000 * cpu], unit=" ms", how=how)
