@@ -94,8 +94,11 @@ class Prober:
     async def scheduled(self, target: Target) -> ProbeReport | None:
         """One probe as the schedule makes it: within `round_trip_interval` only token and key are asked for.
 
-        None where the probe could not be made for a reason of our own, which says nothing about the vault.
+        None where the probe could not be made for a reason of our own, which says nothing about the vault; so it is for a target
+        that a reload has just taken away or made another one, and whose loop is about to end.
         """
+        if self._config.targets.get(target.name) != target:
+            return None
         module = self._config.modules[target.module]
         order = self._order(target, module, self._credential(target))
         last = self._last_round_trip(order)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from exporter.config import Loaded, load
 from exporter.config.assemble import credentials_in_use
@@ -26,7 +26,10 @@ from exporter.threads import DaemonPool
 
 LOOK_AGAIN_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # what a configuration was refused for may be a file beside it, such as a secret that comes later
+_READINGS = 2  # of the files; a second one where the first says which files belong to it
 _LIMIT = 64 * 1024 * 1024  # bytes of one file; far above what a configuration may have
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +58,29 @@ class Reloader:
         self._seen: str | None = None  # what the files held when they were last read, well or badly
         self._refused_for: list[str] = []  # what the files were found to have wrong, when they were last read for good
         self._try_again_at = 0.0  # by the monotonic clock
-        self._is_wanted = False  # a signal has asked for a reload that has not begun
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: asyncio.Task[list[str]] | None = None  # a reload that has not begun
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def reload(self) -> list[str]:
-        """Every problem for which the configuration was not taken over, one line each; none if it was."""
+        """Every problem for which the configuration was not taken over, one line each; none if it was.
+
+        Whoever asks while a reload waits for its turn gets the answer of that one, however many they are.
+        """
+        return await asyncio.shield(self._next())
+
+    def reload_soon(self) -> None:
+        """For a signal: nobody waits for the answer, the log has it."""
+        self._next()
+
+    def _next(self) -> asyncio.Task[list[str]]:
+        """The reload that has not begun yet: what is in the files now, it will see."""
+        if self._waiting is None:
+            self._waiting = self._start(self._reload())
+        return self._waiting
+
+    async def _reload(self) -> list[str]:
         async with self._one_at_a_time:
-            self._is_wanted = False
+            self._waiting = None
             loaded, self._seen = await self._pool.run(self._load)
             problems = self._refused_for = _texts(loaded)
             if loaded.config is not None:
@@ -69,12 +88,6 @@ class Reloader:
             self._reloaded(successful=not problems, at=time.time())
             self._tell(loaded, problems)
             return problems
-
-    def reload_soon(self) -> None:
-        """For a signal: nobody waits for the answer, the log has it. Signals that come before it has begun ask for the same."""
-        if not self._is_wanted:
-            self._is_wanted = True
-            self._start(self._reload())
 
     def watch(self) -> None:
         """From now on a change of the files is a reason to reload."""
@@ -86,13 +99,11 @@ class Reloader:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._pool.close()
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="reload")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _reload(self) -> None:
-        await self.reload()
+        return task
 
     async def _follow(self) -> None:
         if self._seen is None:
@@ -123,9 +134,12 @@ class Reloader:
 
     def _load(self) -> tuple[Loaded, str]:
         """Blocks. The content is taken first: what changes while it is read is seen as a change the next time."""
-        before = self._content()
-        loaded = load(self._path)
-        self._files, self._patterns = _watched(loaded, self._path)
+        for _ in range(_READINGS):
+            before = self._content()
+            loaded = load(self._path)
+            known, (self._files, self._patterns) = (self._files, self._patterns), _watched(loaded, self._path)
+            if known == (self._files, self._patterns):
+                break
         return loaded, before if before == self._content() else ""
 
     def _content(self) -> str:

@@ -150,8 +150,10 @@ class ExpiryDesk:
                 self._ports.forgotten(credential.name, source)
 
     def ends_of(self, credential_name: str) -> tuple[CredentialEnd, ...]:
-        """What each source says of this credential, those that have not answered yet included."""
-        credential = self._config.credentials[credential_name]
+        """What each source says of this credential, those that have not answered yet included; nothing of one that it does not know."""
+        credential = self._config.credentials.get(credential_name)
+        if credential is None:  # a reload has brought it, and has not come here yet
+            return ()
         declared = (
             (CredentialEnd(credential=credential_name, source=Source.DECLARED, expires_at=start_of(credential.expires_on)),)
             if credential.expires_on is not None

@@ -67,6 +67,14 @@ class _Remembered:
     report: ProbeReport
     at: float
     limit: Limit
+    about: object
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    task: asyncio.Task[ProbeReport | None]
+    limit: Limit
+    about: object
 
 
 class OnDemand:
@@ -76,44 +84,56 @@ class OnDemand:
         self._probe = probe
         self._min_interval = min_interval
         self._clock = clock
-        self._flights: dict[_Key, tuple[asyncio.Task[ProbeReport | None], Limit]] = {}
+        self._flights: dict[_Key, _Flight] = {}
+        self._tasks: set[asyncio.Task[ProbeReport | None]] = set()  # those, too, that nobody can join any more
         self._memory: dict[_Key, _Remembered] = {}
 
-    async def ask(self, target: str, module: str, limit: Limit) -> Answer | None:
+    async def ask(self, target: str, module: str, limit: Limit, *, about: object = None) -> Answer | None:
         """A report made now, made for somebody else at this moment, or remembered. None where none came in time.
 
-        A probe that a scrape timeout cut short answers only requests that would have given it no more time.
+        `about` is what the two names stand for: a report of what they stood for before a reload is no answer. Nor is that of a probe
+        which a scrape timeout cut short, to a request that would have given it more time.
         """
-        key = (target, module)
         try:
             async with asyncio.timeout(limit.patience):
-                return await self._ask(key, limit)
+                return await self._ask((target, module), limit, about)
         except TimeoutError:
             return None
 
-    async def _ask(self, key: _Key, limit: Limit) -> Answer | None:
-        while (flight := self._flights.get(key)) is not None:
-            task, its_limit = flight
-            report = await _finished(task)
-            if _whole(report) or not limit.allows_more_than(its_limit):
+    async def _ask(self, key: _Key, limit: Limit, about: object) -> Answer | None:
+        while (flight := self._flights.get(key)) is not None and flight.about == about:
+            report = await _finished(flight.task)
+            if _whole(report) or not limit.allows_more_than(flight.limit):
                 return None if report is None else Answer(report=report)
-        if (known := self._remembered(key)) is not None and (_whole(known.report) or not limit.allows_more_than(known.limit)):
+        known = self._remembered(key, about)
+        if known is not None and (_whole(known.report) or not limit.allows_more_than(known.limit)):
             return Answer(report=known.report, age=self._clock() - known.at)
-        task = asyncio.create_task(self._fly(key, limit), name=f"probe on demand {key[0]}")
-        self._flights[key] = (task, limit)
-        task.add_done_callback(lambda _: self._flights.pop(key, None))
-        report = await _finished(task)
+        report = await _finished(self._begin(key, limit, about))
         return None if report is None else Answer(report=report)
 
-    async def _fly(self, key: _Key, limit: Limit) -> ProbeReport | None:
+    def _begin(self, key: _Key, limit: Limit, about: object) -> asyncio.Task[ProbeReport | None]:
+        task = asyncio.create_task(self._fly(key, limit, about), name=f"probe on demand {key[0]}")
+        flight = self._flights[key] = _Flight(task, limit, about)
+        self._tasks.add(task)
+        task.add_done_callback(lambda _: self._landed(key, flight))
+        return task
+
+    def _landed(self, key: _Key, flight: _Flight) -> None:
+        self._tasks.discard(flight.task)
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+    async def _fly(self, key: _Key, limit: Limit, about: object) -> ProbeReport | None:
         report = await self._probe(*key, limit)
         if report is not None:
-            self._remember(key, _Remembered(report, self._clock(), limit))
+            self._remember(key, _Remembered(report, self._clock(), limit, about))
         return report
 
-    def _remembered(self, key: _Key) -> _Remembered | None:
+    def _remembered(self, key: _Key, about: object) -> _Remembered | None:
         known = self._memory.get(key)
-        return known if known is not None and self._clock() - known.at < self._min_interval() else None
+        if known is None or known.about != about:
+            return None
+        return known if self._clock() - known.at < self._min_interval() else None
 
     def _remember(self, key: _Key, new: _Remembered) -> None:
         oldest = new.at - self._min_interval()
@@ -122,7 +142,7 @@ class OnDemand:
 
     async def close(self) -> None:
         """End the probes in flight; requests that wait for one get no report."""
-        tasks = [task for task, _ in self._flights.values()]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -42,12 +42,14 @@ class Probing:
         self._desk = OnDemand(self._probe, min_interval=lambda: service.config.settings.min_interval)
 
     async def handle(self, request: web.Request) -> web.Response:
+        config = self._service.config
         try:
-            target, module = chosen(self._service.config, request.query)
+            target, module = chosen(config, request.query)
         except UnknownNameError as error:
             return web.Response(status=400, text=f"{error}\n")
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
-        answer = await self._desk.ask(target.name, module.name, limit)
+        about = target, module, config.credentials[target.credential], config.settings.vantage
+        answer = await self._desk.ask(target.name, module.name, limit, about=about)
         if answer is None:
             return web.Response(status=503, text=_NO_REPORT)
         if request.query.get("debug") == "true":

@@ -79,6 +79,40 @@ async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(
     await scene.until([True, True, True])
 
 
+async def test_requests_that_wait_share_one_reload_and_its_answer(scene, monkeypatch):
+    free, load = threading.Event(), reloading.load
+
+    def slow(path):
+        assert free.wait(PATIENCE)
+        return load(path)
+
+    monkeypatch.setattr(reloading, "load", slow)
+    first = asyncio.create_task(scene.reloader.reload())
+    await until(scene.reloader._one_at_a_time.locked)
+    scene.write("second", file="missing")
+    others = [asyncio.create_task(scene.reloader.reload()) for _ in range(500)]
+    impatient = others.pop()
+    await asyncio.sleep(0)
+    impatient.cancel()
+    free.set()
+    answers = await asyncio.gather(first, *others)
+    assert len(scene.heard) == 2
+    assert {tuple(answer) for answer in answers[1:]} == {tuple(answers[-1])}
+    assert "no such file" in answers[-1][0]
+
+
+async def test_files_that_an_edit_brings_are_no_reason_to_read_again(scene):
+    """What belongs to a configuration is known only when it has been read."""
+    (scene.file.parent / "more").mkdir()
+    written = yaml.safe_load(scene.file.read_text())
+    (scene.file.parent / "more" / "a.yml").write_text(yaml.safe_dump({"targets": written.pop("targets")}))
+    scene.file.write_text(yaml.safe_dump({**written, "include": ["more/*.yml"]}))
+    scene.reloader.watch()
+    await until(lambda: scene.reloader._seen is not None)
+    await asyncio.sleep(0.2)  # ten looks
+    assert scene.heard == []
+
+
 async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, caplog):
     scene.reloader.watch()
     await asyncio.sleep(0.1)

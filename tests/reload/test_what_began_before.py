@@ -95,3 +95,22 @@ async def test_a_target_that_went_while_its_probe_waited_for_its_turn_is_not_pro
     await service.apply(WITHOUT)
     held.set()
     assert (await asyncio.gather(*waiting))[-1] is None
+
+
+@pytest.mark.parametrize("after", [WITHOUT, OTHER])
+async def test_a_loop_that_has_not_heard_of_the_reload_yet_makes_no_probe(service, after):
+    await service.apply(after)
+    assert await service._prober.scheduled(TARGET) is None
+    assert "ekm_exporter_internal_errors_total 0.0" in await scraped(service)
+
+
+async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_others(service):
+    modules = {"new": replace(CONFIG.modules["default"], name="new")}
+    targets = {name: replace(target, module="new") for name, target in CONFIG.targets.items()}
+    await service.apply(replace(CONFIG, modules=modules, targets=targets))
+    assert await service._prober.scheduled(TARGET) is None
+    assert await service._prober.scheduled(targets["b"]) is not None
+
+
+async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
+    assert service.credential_ends("comes later") == ()

@@ -105,6 +105,37 @@ async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
 
 
+async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    await desk.ask("a", "default", NO_LIMIT, about="old")
+    assert await desk.ask("a", "default", NO_LIMIT, about="new") == Answer(report=report(2))
+    assert await desk.ask("a", "default", NO_LIMIT, about="new") == Answer(report=report(2), age=0.0)
+
+
+async def test_nobody_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
+    vault = Vault()
+    desk = vault.desk()
+    before = asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about="old"))
+    await settle()
+    after = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about="new")) for _ in range(2)]
+    await settle()
+    assert len(vault.asked) == 2
+    vault.go.set()
+    assert None not in await asyncio.gather(before, *after)
+    assert len(vault.asked) == 2
+
+
+async def test_closing_ends_every_probe_that_is_still_under_way():
+    vault = Vault()
+    desk = vault.desk()
+    asking = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
+    await settle()
+    await desk.close()
+    assert await asyncio.gather(*asking) == [None, None]
+
+
 async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_it_no_more_time():
     vault = Vault(slow=True)
     vault.go.set()
