@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 # As many bytes as a database encryption key of AES-256 has.
 ROUND_TRIP_BYTES = 32
+_NOT_FOUND = 404
 
 
 class Vault(Protocol):
@@ -115,6 +116,7 @@ class _Run:
         self._tenant: str | None = None
         self._unwrapped: bool | None = None
         self._purge_at: float | None = None
+        self._purged = False
 
     async def all_steps(self) -> None:
         challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
@@ -169,6 +171,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - a bug ends here
             self._ports.on_bug(error)
             return
+        self._purged = facts.status == _NOT_FOUND
         if facts.fault is Fault.NONE:
             self._purge_at = purge_at
             self._keep(Step.GET_KEY, replace(missing.facts, key_state="soft_deleted"), missing.duration)
@@ -247,6 +250,7 @@ class _Run:
             key=self._key,
             tenant=self._tenant,
             purge_at=self._purge_at,
+            purged=self._purged,
         )
 
 

@@ -113,7 +113,7 @@ class TargetRecord:
 
     def _learn(self, report: ProbeReport) -> None:
         self.key = report.key or self.key
-        self.purge_at = None if report.key is not None else report.purge_at or self.purge_at
+        self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
         for result in report.steps:
             if result.facts is not None:

@@ -173,6 +173,7 @@ class ProbeReport:
     key: KeyFacts | None = None
     tenant: str | None = None
     purge_at: float | None = None  # Unix time at which a key that was found among the deleted ones is gone for good
+    purged: bool = False  # the key stands not even among the deleted ones
     tainted: bool = False  # the event loop lagged meanwhile: the timings are ours, not the vault's
 
     @property
@@ -188,6 +189,10 @@ class ProbeReport:
             result.outcome is Outcome.FAILED and result.facts is not None and result.facts.fault in TIMEOUTS
             for result in self.steps
         )
+
+    def purge_after(self, known: float | None) -> float | None:
+        """When the key is gone for good, `known` being what was known before: never, where it is there, or gone already."""
+        return None if self.key is not None or self.purged else self.purge_at or known
 
     @property
     def first_failure(self) -> StepResult | None:

@@ -169,7 +169,7 @@ def of_requested_probe(report: ProbeReport, before: Standing | None) -> Values:
     last_success, purge_at = (None, None) if before is None else (before.last_success_at, before.purge_at)
     return {
         "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else last_success),
-        "ekm_key_scheduled_purge_timestamp_seconds": _one(None if report.key is not None else report.purge_at or purge_at),
+        "ekm_key_scheduled_purge_timestamp_seconds": _one(report.purge_after(purge_at)),
         "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
         "probe_success": _one(report.success),
         "probe_duration_seconds": _one(report.duration),

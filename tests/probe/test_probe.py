@@ -278,20 +278,20 @@ async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "purged"),
     [
-        (Facts(fault=Fault.HTTP_STATUS, status=403), None),
-        (Facts(fault=Fault.HTTP_STATUS, status=404), None),
-        (Facts(fault=Fault.READ_TIMEOUT), None),
-        PoolBusy("no thread"),
+        ((Facts(fault=Fault.HTTP_STATUS, status=403), None), False),
+        ((Facts(fault=Fault.HTTP_STATUS, status=404), None), True),
+        ((Facts(fault=Fault.READ_TIMEOUT), None), False),
+        (PoolBusy("no thread"), False),
     ],
     ids=["may not look", "gone for good", "no answer", "no thread"],
 )
-async def test_where_the_deleted_keys_tell_nothing_the_key_is_not_found(answer):
+async def test_where_the_deleted_keys_tell_nothing_the_key_is_not_found(answer, purged):
     report, _ = await probed(faults={Step.GET_KEY: MISSING}, deleted=answer)
     assert report.first_failure is not None
     assert report.first_failure.reason is Reason.KEY_NOT_FOUND
-    assert report.purge_at is None
+    assert (report.purge_at, report.purged) == (None, purged)
 
 
 async def test_a_bug_in_the_look_up_is_told_and_changes_nothing():

@@ -62,6 +62,15 @@ def test_last_known_facts_outlive_failures(state):
     assert (record.key, record.vault, record.tenant) == (KEY, told, "t1")
 
 
+def test_the_end_of_a_deleted_key_is_known_until_the_key_is_back_or_gone(state):
+    target, deleted = a_target(), replace(a_failure(step=Step.GET_KEY), purge_at=9.0)
+    assert state.record(target, deleted).purge_at == 9.0
+    assert state.record(target, a_failure(step=Step.GET_KEY)).purge_at == 9.0  # nobody was told of the deleted keys
+    assert state.record(target, replace(a_failure(step=Step.GET_KEY), purged=True)).purge_at is None
+    state.record(target, deleted)
+    assert state.record(target, replace(a_report(), key=KEY)).purge_at is None
+
+
 def test_a_header_that_one_answer_lacks_is_not_unlearned_and_entras_headers_teach_nothing(state):
     steps = [
         StepResult(
