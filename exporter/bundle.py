@@ -13,7 +13,7 @@ import json
 import platform
 import ssl
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from exporter.core.expiry import CredentialEnd
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
 from exporter.exchanges import as_lines, exchanges
+from exporter.history import Asked
 from exporter.shapes import Entry, Shape, earlier, earlier_shape, entry_shape, target_standing
 from exporter.state import readiness_at
 from exporter.transcript import moment, transcript
@@ -101,9 +102,8 @@ def archive(case: Case) -> bytes:
 def documents(case: Case) -> Iterator[tuple[str, str]]:
     """Names and texts of what is in it."""
     yield "README.txt", _README.format(target=case.target.name, made_at=moment(case.made_at))
-    reports = [(entry, entry.report) for entry in case.entries]
     yield "report.json", json.dumps(_report(case), indent=2) + "\n"
-    yield "transcript.txt", _transcripts(case, [report for _, report in reports])
+    yield "transcript.txt", _transcripts(case)
     yield "environment.txt", environment(case)
 
 
@@ -143,20 +143,22 @@ def _report(case: Case) -> Shape:
     }
 
 
-def _transcripts(case: Case, reports: Sequence[ProbeReport]) -> str:
+def _transcripts(case: Case) -> str:
     """The last probe, whatever came of it, then the last failures."""
-    chosen = [*reports[:1], *(report for report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
-    return f"\n{'=' * 80}\n\n".join(_told(case, report) for report in chosen) or "No probe has finished yet.\n"
+    reports = [(entry, entry.report) for entry in case.entries]
+    chosen = [*reports[:1], *((entry, report) for entry, report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
+    told = (_told(case, entry, report) for entry, report in chosen)
+    return f"\n{'=' * 80}\n\n".join(told) or "No probe has finished yet.\n"
 
 
-def _told(case: Case, report: ProbeReport) -> str:
+def _told(case: Case, entry: Entry, report: ProbeReport) -> str:
     target, config = case.target, case.config
-    module, credential = config.modules[target.module], config.credentials[target.credential]
+    asked = entry.asked or Asked(target, config.modules[target.module], config.credentials[target.credential])
     wire = [
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
-        for exchange in exchanges(target, module, credential, report)
+        for exchange in exchanges(asked, report)
     ]
-    told = transcript(target, report, vantage=config.settings.vantage)
+    told = transcript(_without_labels(asked.target), report, vantage=config.settings.vantage)
     return told + "\nRequests and answers, masked\n\n" + "\n".join(wire)
 
 

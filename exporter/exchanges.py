@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from exporter.config.model import Credential, CredentialKind, Module, Target
+from exporter.config.model import Credential, CredentialKind, Target
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult
+from exporter.history import Asked
 from exporter.transcript import facts_of
 
 BEARER = "Authorization: Bearer <token>"
@@ -35,11 +36,11 @@ class Exchange:
     answer: tuple[str, ...]
 
 
-def exchanges(target: Target, module: Module, credential: Credential, report: ProbeReport) -> Iterator[Exchange]:
-    """One for each step that was not skipped, in order. `module` and `credential` are the target's."""
+def exchanges(asked: Asked, report: ProbeReport) -> Iterator[Exchange]:
+    """One for each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
-            request = _request(target, module, credential, report, result) if result.sent else ()
+            request = _request(asked, report, result) if result.sent else ()
             yield Exchange(step=result.step, request=request, answer=tuple(_answer(result)))
 
 
@@ -49,9 +50,10 @@ def as_lines(exchange: Exchange) -> Iterator[str]:
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
 
 
-def _request(target: Target, module: Module, credential: Credential, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+def _request(asked: Asked, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    target, module = asked.target, asked.module
     if result.step is Step.TOKEN:
-        return _sign_in(credential, report, result)
+        return _sign_in(asked.credential, report, result)
     method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _of_key(target, report, result.step)
     lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
     if result.step is not Step.CHALLENGE:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from exporter.config.model import Credential, Module, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,
@@ -34,12 +35,25 @@ MEMORY_LEVEL = 4  # a larger table of matches takes longer to clear than a repor
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a probe was told to ask, and as whom; a reload may have changed it since."""
+
+    target: Target
+    module: Module
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One remembered probe. `id` is unique in this process and not met again after a restart."""
+    """One remembered probe. `id` is unique in this process and not met again after a restart.
+
+    `key` and `asked` are mostly the same objects in all entries, so they are not packed.
+    """
 
     id: str
     packed: bytes
-    key: KeyFacts | None  # mostly the same object in all entries, so it is not packed
+    key: KeyFacts | None
+    asked: Asked | None = None  # None where it was not told
 
     @property
     def report(self) -> ProbeReport:
@@ -53,20 +67,23 @@ class Entry:
 class History:
     """At most `limit` probes and `limit` failures. Iterating gives the entries, each once, the newest first."""
 
-    __slots__ = ("_failures", "_key", "_limit", "_recent")
+    __slots__ = ("_asked", "_failures", "_key", "_limit", "_recent")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._recent = _Ring()
         self._failures = _Ring()
         self._key: KeyFacts | None = None
+        self._asked: Asked | None = None
 
-    def add(self, report: ProbeReport, number: int, *, most_bytes: float) -> Entry:
+    def add(self, report: ProbeReport, number: int, *, most_bytes: float, asked: Asked | None = None) -> Entry:
         """Remember one more probe; `number` is the how-manieth of this process. The oldest go until `most_bytes` suffice."""
         if report.key is not None and report.key != self._key:
             self._key = report.key
         key = None if report.key is None else self._key
-        entry = Entry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key)
+        if asked != self._asked:
+            self._asked = asked  # else the one that older entries have: a reload makes all objects anew
+        entry = Entry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key, self._asked)
         self._recent.add(entry)
         if not report.success:
             self._failures.add(entry)

@@ -12,6 +12,7 @@ from pathlib import Path
 from exporter.config.model import Target
 from exporter.core.beside import Look
 from exporter.core.model import ProbeReport
+from exporter.history import Asked
 from exporter.logs import fields
 from exporter.snapshots import DamagedError, restore, snapshot
 from exporter.state import State, TargetRecord
@@ -47,9 +48,10 @@ class Memory:
                 _say(f"what was kept of {target.name} {error} and is ignored")
         return record
 
-    def record(self, target: Target, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
+    def record(self, asked: Asked, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
         """Takes in one finished probe."""
-        record = self.state.record(target, report, next_probe_at=next_probe_at)
+        target = asked.target
+        record = self.state.record(target, report, next_probe_at=next_probe_at, asked=asked)
         if self._files is not None:
             self._files.put(Kind.TARGET, target.name, snapshot(record))
         return record

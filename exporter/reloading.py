@@ -106,15 +106,15 @@ class Reloader:
         return task
 
     async def _follow(self) -> None:
-        if self._seen is None:
-            _, self._seen = await self._pool.run(self._load)
         while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
             try:
-                if await self._is_due():
+                if self._seen is None:
+                    _, self._seen = await self._pool.run(self._load)
+                elif await self._is_due():
                     await self.reload()
             except Exception as error:  # noqa: BLE001 - the configuration stays as it is, and the watch goes on
                 _log.error("configuration cannot be looked at", extra=fields(**place_of(error)))
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _is_due(self) -> bool:
         if await self._pool.run(self._content) != self._seen:

@@ -22,6 +22,7 @@ from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
+from exporter.history import Asked
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
 from exporter.looker import Looker
@@ -245,11 +246,12 @@ class Service:
     def _take_in(self, target: Target, report: ProbeReport) -> None:
         if self.config.targets.get(target.name) != target:
             return  # it began under a configuration that is no longer in force: its target is gone, or another one now
-        record = self._memory.record(target, report, next_probe_at=self._scheduler.next_probe_at(target.name))
+        asked = Asked(target, self.config.modules[target.module], self.config.credentials[target.credential])
+        record = self._memory.record(asked, report, next_probe_at=self._scheduler.next_probe_at(target.name))
         self.recorder.record(report, record)
         if not report.inconclusive:
             self._log.record(target, report)
-        interval = self.config.modules[target.module].beside_interval
+        interval = asked.module.beside_interval
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         self._looker.follow(target, report, plans(self.config, target, record.key, today), interval=interval)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from exporter.config.model import Target
 from exporter.core.catalogue import BY_CODE
 from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
+from exporter.history import Asked
 from exporter.state import readiness_at
 from exporter.transcript import moment
 
@@ -24,6 +25,9 @@ class Entry(Protocol):
 
     @property
     def report(self) -> ProbeReport: ...
+
+    @property
+    def asked(self) -> Asked | None: ...
 
 
 class Summary(Protocol):
@@ -144,8 +148,8 @@ def earlier_shape(summary: Summary) -> Shape:
 
 
 def entry_shape(target: Target, entry: Entry) -> Shape:
-    """One entry of a target's history."""
-    return {"id": entry.id, **probe_shape(target, entry.report)}
+    """One entry of a target's history, told of what the target was when it was probed."""
+    return {"id": entry.id, **probe_shape(target if entry.asked is None else entry.asked.target, entry.report)}
 
 
 def step_shape(result: StepResult) -> Shape:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import Facts, KeyFacts, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
-from exporter.history import History
+from exporter.history import Asked, History
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
@@ -136,13 +136,15 @@ class State:
         self._records: dict[str, TargetRecord] = {}
         self._probes = 0
 
-    def record(self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None) -> TargetRecord:
+    def record(
+        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, asked: Asked | None = None
+    ) -> TargetRecord:
         """Take in one finished probe of a target, as the target was when it was probed."""
         record = self.expect(target)
         record.take_in(report)
         record.next_probe_at = next_probe_at
         self._probes += 1
-        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records))
+        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), asked=asked)
         return record
 
     def expect(self, target: Target) -> TargetRecord:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from exporter.config.effective import effective_pieces
 from exporter.core.catalogue import find
+from exporter.history import Asked
 from exporter.transcript import moment
 from exporter.web.choice import key_of, meant, read
 from exporter.web.markup import Html
@@ -63,12 +64,12 @@ class People:
         target = service.config.targets.get(request.match_info["name"])
         record = None if target is None else service.record_of(target.name)
         wanted = request.match_info["id"]
-        report = next((entry.report for entry in (record.history if record else ()) if entry.id == wanted), None)
-        if target is None or report is None:
+        entry = next((entry for entry in (record.history if record else ()) if entry.id == wanted), None)
+        if target is None or entry is None:
             return _not_found("This probe is not remembered: only the last ones are, and failures longer.")
-        config, shown = service.config, view(service.config, target, record, now=time.time())
-        credential = config.credentials[target.credential]
-        return _page(probe_page(self._site, shown, credential, report, vantage=config.settings.vantage))
+        config = service.config
+        asked = entry.asked or Asked(target, config.modules[target.module], config.credentials[target.credential])
+        return _page(probe_page(self._site, asked, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         rows = find(request.match_info["code"])

@@ -115,7 +115,7 @@ async def test_files_that_an_edit_brings_are_no_reason_to_read_again(scene):
 
 async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, caplog):
     scene.reloader.watch()
-    await asyncio.sleep(0.1)
+    await until(lambda: scene.reloader._seen is not None)
     scene.write("second", file="later")
     await scene.until([False])
     await asyncio.sleep(0.3)  # it is tried again and again, and told once
@@ -126,17 +126,25 @@ async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, 
     assert list(scene.applied[-1].targets) == ["second"]
 
 
-async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog):
-    scene.reloader.watch()
-    await asyncio.sleep(0.1)
+@pytest.mark.parametrize("at_first", [True, False])
+async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
     load = reloading.load
+    if not at_first:
+        scene.reloader.watch()
+        await until(lambda: scene.reloader._seen is not None)
 
     def faulty(_path):
         raise RuntimeError("a mistake")
 
     monkeypatch.setattr(reloading, "load", faulty)
-    scene.write("second")
+    if at_first:
+        scene.reloader.watch()
+    else:
+        scene.write("second")
     await until(lambda: any(record.message == "configuration cannot be looked at" for record in caplog.records))
     monkeypatch.setattr(reloading, "load", load)
+    if at_first:
+        await until(lambda: scene.reloader._seen is not None)
+        scene.write("second")
     await scene.until([True])
     assert list(scene.applied[-1].targets) == ["second"]

@@ -10,6 +10,7 @@ from exporter.config.model import Module, Proxy, SecretSource
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.exchanges import as_lines, exchanges
+from exporter.history import Asked
 from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving, unzipped
 
@@ -93,7 +94,7 @@ async def test_a_target_that_is_not_there_has_none():
 
 def told(report, **changes):
     made = config(target(**changes))
-    found = exchanges(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"], report)
+    found = exchanges(Asked(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
     return {each.step: list(as_lines(each)) for each in found}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import transcript
-from exporter.config.model import Credential, Target
+from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.catalogue import BY_CODE
 from exporter.core.catalogue.reasons import cause
@@ -18,6 +18,7 @@ from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.exchanges import as_lines, exchanges
+from exporter.history import Asked
 from exporter.shapes import Entry
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.beside import ends_table, failed_checks, known, looks, marks
@@ -86,10 +87,9 @@ def _bundle(site: Site, target: Target) -> Child:
     return [link(site.support_bundle(target.name), "Support bundle"), ": all of it as a zip file without secrets."]
 
 
-def probe_page(site: Site, view: View, credential: Credential, report: ProbeReport, *, vantage: Vantage) -> Html:
-    """`report` is one of the target's remembered probes, `credential` the target's."""
-    target = view.target
-    wire = exchanges(target, view.module, credential, report)
+def probe_page(site: Site, asked: Asked, report: ProbeReport, *, vantage: Vantage) -> Html:
+    """`report` is one of the target's remembered probes."""
+    target, wire = asked.target, exchanges(asked, report)
     told = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
         site,
