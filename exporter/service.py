@@ -206,6 +206,8 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
         await self._expiry.reconfigure(config, asker)
+        del before  # so that it is garbage now
+        garbage.collect_rarely()
         _log.info("configuration in force", extra=fields(targets=len(config.targets)))
 
     async def _put_in_place(self, target: Target) -> None:
