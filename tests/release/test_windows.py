@@ -77,6 +77,21 @@ def test_the_steps_use_flags_that_exist():
         assert build_parser().parse_args(shlex.split(command)).handler
 
 
+def test_a_secret_is_written_once_its_folder_is_closed_and_before_it_is_checked():
+    steps = STEPS.read_text()
+    closed, written, checked = (
+        steps.index(what) for what in (r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ')
+    )
+    assert closed < written < checked
+    # The file that is written is the one that the configuration names.
+    assert r'"$base\secrets\sql-prod"' in steps
+    assert r"client_secret_file: secrets\sql-prod" in steps
+
+
+def test_no_step_names_a_group_in_one_language():
+    assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text()) == []
+
+
 def test_the_locked_list_holds_what_is_needed_on_windows():
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     for name in locked:
