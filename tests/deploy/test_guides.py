@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
 from pathlib import Path
 
 import promql_parser
@@ -96,3 +100,39 @@ def test_the_t_sql_of_a_guide_is_t_sql(page):
 def test_the_queries_of_a_guide_are_promql(page):
     for code in blocks(page, "promql"):
         promql_parser.parse(code)
+
+
+def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
+    """What the script that asks for the secret's value ends with, and all that its terminal shows."""
+    [script] = [code for code in blocks("docs/rollover.md", "sh") if "read -r" in code]
+    (folder / "secrets").mkdir()
+    ours, its = pty.openpty()
+    try:
+        with subprocess.Popen(["sh", "-c", script], cwd=folder, stdin=its, stdout=its, stderr=its) as shell:  # noqa: S603, S607 - the page's
+            os.close(its)
+            shown = ""
+            while "value: " not in shown:
+                shown += os.read(ours, 1024).decode()
+            os.write(ours, f"{value}\n".encode())
+            with contextlib.suppress(OSError):  # the terminal's end, when the shell has gone
+                while more := os.read(ours, 1024):
+                    shown += more.decode()
+        return shell.returncode, shown
+    finally:
+        os.close(ours)
+
+
+def test_the_script_of_the_roll_over_writes_the_connector_secret_and_shows_nothing(tmp_path):
+    code, shown = typed_into_the_script(tmp_path, "a~b-c \\d")
+    written = tmp_path / "secrets" / "ekm-credential-2027"
+    assert code == 0, shown
+    assert written.read_text() == "66666666777788889999000000000000" + "a~b-c \\d"
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert "a~b" not in shown
+
+
+def test_the_script_of_the_roll_over_writes_nothing_where_nothing_was_typed(tmp_path):
+    code, shown = typed_into_the_script(tmp_path, "")
+    assert code == 1
+    assert "nothing was typed" in shown
+    assert list((tmp_path / "secrets").iterdir()) == []
