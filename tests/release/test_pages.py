@@ -1,6 +1,7 @@
 """The pages for operators can be followed: commands parse, configurations load, queries and T-SQL are what they claim to be."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def commands(page: str) -> list[str]:
 def test_the_commands_of_a_page_exist(page):
     for command in commands(page):
         assert build_parser().parse_args(command.split()).handler
+
+
+def test_the_first_vault_has_the_same_commands_and_the_same_secret_for_windows():
+    named = re.findall(r"^& \$exporter (.+)$", "\n".join(blocks("first-vault", "powershell")), re.MULTILINE)
+    assert [command.split()[0] for command in named] == ["doctor", "check", "probe"]
+    for command in named:
+        assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
+    files = {name.replace("\\", "/") for name in re.findall(r"[\w./\\]*ekm-credential\b", text("first-vault"))}
+    assert {name.removeprefix("base/") for name in files} == {"secrets/ekm-credential"}
 
 
 def test_nearly_every_page_has_commands():
