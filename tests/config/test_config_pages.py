@@ -94,3 +94,10 @@ def test_every_key_that_names_another_identity_or_vault_has_its_permission():
     assert "key_vault_credential" in PERMISSIONS
     steps = {Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY, Step.CHALLENGE}
     assert steps <= {step for step in Step if step in features}
+
+
+def test_a_role_that_the_page_of_permissions_makes_is_assigned_too():
+    made = re.findall(r'"Name": "([^"]+)"', PERMISSIONS)
+    assigned = re.findall(r'az role assignment create .*--role "([^"]+)"', PERMISSIONS)
+    assert made
+    assert set(made) <= set(assigned)

@@ -132,3 +132,10 @@ def test_every_bracket_of_the_sign_in_query_is_closed():
     text = re.sub(r"//.*", "", re.sub(r'"[^"]*"', '""', (SQL / "signins.kql").read_text()))
     assert text.count("(") == text.count(")")
     assert not re.search(r",\s*\)", text)
+
+
+def test_the_page_of_permissions_names_the_rights_of_the_collectors_login():
+    page = (SQL.parents[1] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
+    assert granted
+    assert set(re.findall(r"`(VIEW [A-Z ]+)`", page)) == granted
