@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "ekm-exporter.service"
 INSTALL = ROOT / "docs" / "install.md"
 
+DROP_IN = re.findall(r"```ini\n(.*?)```", INSTALL.read_text(), re.DOTALL)[0]
+
 
 def analyze(*arguments: str | Path) -> str:
     done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Debian's
@@ -31,14 +33,43 @@ def test_systemd_rates_the_exposure_of_the_unit_below_two():
     assert float(rated[1]) < 2.0
 
 
-@pytest.mark.real
-def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
-    program = tmp_path / "ekm-exporter"
+def placed(folder: Path) -> Path:
+    """The unit with a program that exists."""
+    program = folder / "ekm-exporter"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / UNIT.name
+    unit = folder / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/ekm-exporter/bin/ekm-exporter", str(program)))
-    assert analyze("verify", unit) == ""
+    return unit
+
+
+@pytest.mark.real
+def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
+    assert analyze("verify", placed(tmp_path)) == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("added", "complaint"), [("", ""), ("LoadCredentialEncrypted=sql-prod:../up\n", "../up")])
+def test_systemd_finds_no_mistake_in_what_is_added_for_encrypted_secrets(added, complaint, tmp_path):
+    unit = placed(tmp_path)
+    folder = unit.with_name(f"{unit.name}.d")
+    folder.mkdir()
+    (folder / "override.conf").write_text(DROP_IN + added)
+    said = analyze("verify", unit)
+    assert complaint in said
+    assert bool(said) == bool(complaint)
+
+
+def test_encrypted_secrets_take_the_place_of_the_clear_ones():
+    _, reset, *encrypted = DROP_IN.splitlines()
+    assert reset == "LoadCredential="
+    names = {line.removeprefix("LoadCredentialEncrypted=").partition(":")[0] for line in encrypted}
+    assert names == {value.partition(":")[0] for value in settings("LoadCredential")}
+
+
+def test_the_configuration_is_checked_once_the_service_runs():
+    steps = INSTALL.read_text().split("## systemd\n")[1].split("```sh\n")[1]
+    assert steps.index("systemctl enable --now") < steps.index("ekm-exporter check")
 
 
 def test_the_unit_starts_a_command_that_exists():
