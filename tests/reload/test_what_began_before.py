@@ -1,13 +1,16 @@
 """Probes that are under way while another configuration comes into force: what they find is no longer anybody's."""
 
 import asyncio
+import weakref
 from dataclasses import replace
 
 import pytest
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.model import Generation
+from exporter.history import Asked
 from exporter.service import RunOptions, Service
+from exporter.shapes import entry_shape
 from exporter.web import parse_address, web_options
 
 TARGET = Target(
@@ -110,6 +113,41 @@ async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_o
     await service.apply(replace(CONFIG, modules=modules, targets=targets))
     assert await service._prober.scheduled(TARGET) is None
     assert await service._prober.scheduled(targets["b"]) is not None
+
+
+async def test_a_remembered_probe_is_told_as_it_was_asked(service):
+    await service.probe("a", "default", timeout=None)
+    other = replace(CONFIG.credentials["c"], client_id="66666666-7777-8888-9999-000000000000")
+    await service.apply(replace(OTHER, credentials={"c": other}))
+    await service.probe("a", "default", timeout=None)
+    after, before = service.record_of("a").history
+    assert before.asked == Asked(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert after.asked == Asked(OTHER.targets["a"], OTHER.modules["default"], other)
+    assert [entry_shape(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
+
+
+async def test_probes_share_what_they_were_asked_over_reloads_that_leave_it_alone(service):
+    for _ in range(2):
+        await service.probe("a", "default", timeout=None)
+        await service.apply(replace(CONFIG, targets={name: replace(one) for name, one in CONFIG.targets.items()}))
+    after, before = service.record_of("a").history
+    assert after.asked is before.asked
+
+
+async def test_a_configuration_is_forgotten_two_reloads_later(service):
+    """One more, since probes that are under way may still need the one before."""
+
+    def another():
+        return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})
+
+    first = another()
+    gone = weakref.ref(first.modules["default"])
+    await service.apply(first)
+    del first
+    await service.apply(another())
+    assert gone() is not None
+    await service.apply(another())
+    assert gone() is None
 
 
 async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
