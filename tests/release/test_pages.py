@@ -17,7 +17,7 @@ from exporter.metrics.table import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    "install", "first-vault", "placement", "private-endpoints", "clouds", "high-availability", "connector-upgrade", "troubleshooting",
+    "install", "first-vault", "placement", "private-endpoints", "clouds", "high-availability", "sizing", "connector-upgrade", "troubleshooting",
     "upgrading",
 ]  # fmt: skip
 RECORDED = re.compile(r"(?:target|credential):ekm_\w+(?::\w+)?")
