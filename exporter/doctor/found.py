@@ -6,7 +6,7 @@ Not for: any single check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.core.doctor.model import Moment, Verdict
@@ -72,8 +72,15 @@ def owned(seen: Observed, check: str) -> Found | None:
     """The first failed step that belongs to a check, as its failure."""
     for result in seen.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
-            return failed(in_words(result), code=result.code, reason=result.reason)
+            found = failed(in_words(result), code=result.code, reason=result.reason)
+            return replace(found, moment=Moment.WRAP) if _is_of_wrapping_alone(seen, result) else found
     return None
+
+
+def _is_of_wrapping_alone(seen: Observed, failure: StepResult) -> bool:
+    """Whether what was wrapped elsewhere still comes back, which is all that opening a database takes."""
+    unwrapped = seen.report.step(Step.UNWRAP_KEY)
+    return failure.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
 
 
 def day(moment: float) -> str:

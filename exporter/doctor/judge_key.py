@@ -68,7 +68,7 @@ def key_dates(seen: Observed) -> Found:
     key, refused = seen.report.key, owned(seen, "key_dates")
     wrap = seen.report.step(Step.WRAP_KEY)
     if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):
-        return refused
+        return replace(refused, moment=Moment.UNWRAP)
     reason = None if refused is None else refused.reason
     if key is not None and key.expires is not None and key.expires <= seen.now:
         return warned(f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=reason)

@@ -6,7 +6,8 @@ Not for: deciding anything, printing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from exporter.config.model import Target
@@ -25,7 +26,25 @@ _COUNTED = (
     (Verdict.UNKNOWN, "not to be seen from here"),
 )
 _ADVICE = "Until this is mended, do not restart or fail over SQL Server: its encrypted databases might not open."
-_ADVICE_FOR_WRAP = "Databases that are encrypted still open. Until this is mended, none can be encrypted anew, nor its encryption key be changed."
+_STOPS_OPENING = (Moment.SESSION, Moment.KEY, Moment.UNWRAP)  # with a code: without one, SQL Server is not stopped
+# What is true of the other failures: by the check where SQL Server would show no code, else by the moment.
+_OF_A_CHECK: Mapping[str, str] = MappingProxyType(
+    {
+        "path": "The vault was reached all the same, over another path than the module expects.",
+        "clock": "Entra takes a client secret whatever the clock says; a certificate or another signed assertion it would refuse.",
+        "secret": "This is the exporter's own copy of the secret. SQL Server holds another one, of which nothing was learned.",
+        "credential_string": "SQL Server cannot sign in with such a string. Mend it before it is written into a credential.",
+    }
+)
+_OF_A_MOMENT: Mapping[Moment, str] = MappingProxyType(
+    {
+        Moment.WRAP: (
+            "Databases that are encrypted still open. Until this is mended, none can be encrypted anew, nor its encryption key be changed."
+        ),
+        Moment.RESTORE: "Until this is mended, backups that need that version of the key cannot be restored. Databases in use do not need it.",
+        Moment.SETUP: "This shows only when a credential or a key is created: SQL Server takes no such key, so no database depends on it.",
+    }
+)
 
 
 def is_ok(results: Sequence[CheckResult]) -> bool:
@@ -91,7 +110,16 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     else:
         yield wrap(f"SQL Server would show {both_numbers(shown.code)} {_moment(shown)}.", WIDTH)
         yield f"More about it: ekm-exporter explain {shown.code}"
-    yield wrap(_ADVICE_FOR_WRAP if all(_moment(one) is Moment.WRAP for one in failures) else _ADVICE, WIDTH)
+    for advice in _advice(failures):
+        yield wrap(advice, WIDTH)
+
+
+def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
+    """What to keep from doing meanwhile, or else what each kind of failure does not touch."""
+    if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
+        return (_ADVICE,)
+    said = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else _OF_A_CHECK.get(one.check) for one in failures)
+    return dict.fromkeys(each for each in said if each is not None)
 
 
 def _moment(result: CheckResult) -> Moment:

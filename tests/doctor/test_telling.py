@@ -1,5 +1,6 @@
 """What a person reads and a script gets: the columns, the shape, statements that are T-SQL, commands that name the right things."""
 
+import contextlib
 import json
 import re
 
@@ -13,6 +14,7 @@ from exporter.core.doctor.sign_in import SIGN_IN
 from exporter.core.faults import Reason
 from exporter.doctor.telling import as_data, as_text
 from tests.deploy.system_views import VIEWS
+from tests.doctor.causes import CAUSES
 from tests.doctor.clinic import CLIENT, PINNED, SECRET, TARGET, VAULT
 
 EVERY_LINE = [line for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values() for line in lines]
@@ -73,6 +75,57 @@ async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_sta
     assert text.count("when a database encryption key is made or encrypted anew") == 2
     assert "do not restart" not in text
     assert "Databases that are encrypted still open" in text
+
+
+# How the list ends for each cause that leaves databases open; every other failure warns of a restart.
+NO_DANGER = {
+    ("path", "public where private is expected"): "over another path than the module expects.",
+    ("clock", "six minutes ahead"): "Entra takes a client secret whatever the clock says",
+    ("clock", "six minutes behind"): "Entra takes a client secret whatever the clock says",
+    ("secret", "the file is gone"): "This is the exporter's own copy of the secret.",
+    ("credential_string", "121 characters"): "SQL Server cannot sign in with such a string.",
+    ("credential_string", "no secret behind the client id"): "SQL Server cannot sign in with such a string.",
+    ("vault_answers", "a wrap without a value"): "Databases that are encrypted still open.",
+    ("key_name", "27 characters"): "only when a credential or a key is created",
+    ("key_name", "an underscore"): "only when a credential or a key is created",
+    ("key_type", "4096 bits"): "only when a credential or a key is created",
+    ("key_type", "an elliptic curve"): "only when a credential or a key is created",
+    ("key_ops", "it may not wrap"): "Databases that are encrypted still open.",
+    ("permission_wrap", "the role is gone"): "Databases that are encrypted still open.",
+    ("retained_versions", "an old one is disabled"): "backups that need that version of the key cannot be restored",
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
+async def test_a_restart_is_warned_of_where_databases_would_stay_shut_and_nowhere_else(clinic, cause):
+    async with contextlib.AsyncExitStack() as stack:
+        await cause.cause(clinic, stack)
+        results = list((await clinic.results()).values())
+    end = " ".join(as_text(clinic.target, results).split("\n\n")[-1].split())
+    said = NO_DANGER.get((cause.check, cause.how))
+    assert ("do not restart" in end) is (cause.outcome is Verdict.FAIL and said is None), end
+    assert said is None or said in end
+
+
+def failure(check, code):
+    return CheckResult(check=check, outcome=Verdict.FAIL, code=code, detail="d")
+
+
+def test_of_several_failures_one_that_stops_databases_has_the_last_word():
+    harmless = [failure("retained_versions", 3077), failure("path", None), failure("permission_wrap", 3077)]
+    end = " ".join(as_text(TARGET, harmless).split("\n\n")[-1].split())
+    assert "do not restart" not in end
+    for said in ("cannot be restored", "than the module expects", "still open"):
+        assert end.count(said) == 1
+    worse = " ".join(as_text(TARGET, [*harmless, failure("token", 3303)]).split("\n\n")[-1].split())
+    assert "do not restart" in worse
+    assert "still open" not in worse
+
+
+def test_every_check_that_can_fail_ends_with_something_to_say():
+    for check in CHECKS:
+        if not check.on_host and check.code is not None:
+            assert not as_text(TARGET, [failure(check.name, check.code)]).rstrip().endswith(f"explain {check.code}"), check.name
 
 
 async def test_where_the_key_may_neither_wrap_nor_unwrap_databases_are_in_danger(clinic):

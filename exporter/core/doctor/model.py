@@ -27,6 +27,7 @@ class Moment(StrEnum):
     KEY = "when it asks for its key (message 33049)"
     WRAP = "when a database encryption key is made or encrypted anew"
     UNWRAP = "when it opens an encrypted database or restores its backup"
+    RESTORE = "when it restores a backup that needs that version"
     SETUP = "when its credential or key is created"
     LOAD = "when it loads the provider"
 

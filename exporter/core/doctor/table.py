@@ -243,7 +243,7 @@ _KEY = (
         title="Retained versions",
         asks="Can every key version that old backups need still be used?",
         code=3077,
-        moment=Moment.UNWRAP,
+        moment=Moment.RESTORE,
     ),
     Check(
         name="newest_version",
