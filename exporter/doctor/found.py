@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from exporter.core.doctor.fixes import Lines
 from exporter.core.doctor.model import Moment, Verdict
 from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Reason
@@ -28,6 +29,7 @@ class Found:
     reason: Reason | None = None
     because: str | None = None
     moment: Moment | None = None  # None for the table's own
+    advice: Lines = ()  # instead of the tables' own
     codeless: bool = False  # SQL Server shows no code for this, whatever the table says
 
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.config.model import CredentialKind
+from exporter.core.doctor.fixes import STILL_TAKEN
+from exporter.core.expiry import Source
 from exporter.core.model import Outcome, Step
 from exporter.doctor.found import Found, day, failed, of_step, owned, passed, skipped, unknown, warned
 from exporter.doctor.observed import Observed
@@ -113,13 +115,23 @@ def _of_the_vault(seen: Observed, check: str, fine: str) -> Found:
     return owned(seen, check) or (passed(fine) if asked else of_step(seen, Step.GET_KEY, check) or unknown("it was not asked"))
 
 
+def _contradicted(end: float, source: Source) -> Found:
+    """Entra has just taken what this source says has ended."""
+    if source is Source.DECLARED:
+        said = f"declared as ended on {day(end)}, yet Entra gives tokens: correct expires_on"
+    else:
+        said = f"ended on {day(end)} ({source}), yet Entra gives tokens: correct that source"
+    return replace(warned(said), advice=STILL_TAKEN)
+
+
 def credential_expiry(seen: Observed) -> Found:
     known = [(end.expires_at, end.source) for end in seen.ends if end.expires_at is not None]
     if not known:
         reasons = "; ".join(f"{end.source}: {end.failure}" for end in seen.ends if end.failure)
         return unknown(reasons or "no source knows it: declare expires_on, or name a graph_credential")
-    end, source = min(known)
+    # As the alert rules have it: what was looked up counts for more than what somebody once wrote down.
+    end, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
     said = f"{day(end)} ({source})"
     if end <= seen.now:
-        return failed(f"ended on {said}")
+        return _contradicted(end, source) if seen.granted else failed(f"ended on {said}")
     return warned(f"ends on {said}", code=3303) if end - seen.now < EXPIRY_WARN else passed(f"ends on {said}")

@@ -16,7 +16,7 @@ from exporter.core.catalogue import in_generation
 from exporter.core.catalogue.advice import Names, actions
 from exporter.core.doctor.fixes import Lines
 from exporter.core.doctor.model import Check, CheckResult, Verdict
-from exporter.core.doctor.remedies import Words, remedy
+from exporter.core.doctor.remedies import Words, filled, remedy
 from exporter.core.doctor.table import BY_NAME, CHECKS
 from exporter.core.model import Step
 from exporter.doctor import judge_identity, judge_key, judge_road
@@ -145,7 +145,8 @@ def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
         again=again,
         client=seen.credential.client_id,
     )
-    lines = remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
+    own = filled(found.advice, words)
+    lines = own or remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
     return (*lines, *_request_ids(seen)) if any("request id" in line for line in lines) else lines
 
 

@@ -142,6 +142,47 @@ def test_a_source_that_failed_is_named_where_no_other_knows_the_end():
     assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", ends=(failed,)).detail
 
 
+NOW, DAY = 1.8e9, 86400.0
+
+
+def ends(**days):
+    """One end per source, so many days from now."""
+    return tuple(
+        CredentialEnd(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "granted", "outcome", "code", "says"),
+    [
+        (
+            ends(declared=-100),
+            True,
+            Verdict.WARN,
+            None,
+            "declared as ended on 2026-10-07, yet Entra gives tokens: correct expires_on",
+        ),
+        (ends(declared=-100), False, Verdict.FAIL, 3303, "ended on 2026-10-07 (declared)"),
+        (ends(declared=-100, graph=200), True, Verdict.PASS, None, "(graph)"),
+        (ends(declared=-100, graph=200), False, Verdict.PASS, None, "(graph)"),
+        (ends(declared=200, graph=9), True, Verdict.WARN, 3303, "(graph)"),
+        (ends(certificate=300, key_vault=9, declared=1), True, Verdict.WARN, 3303, "(key_vault)"),
+        (ends(key_vault=-1, graph=200), True, Verdict.WARN, None, "(key_vault), yet Entra gives tokens: correct that source"),
+        (ends(key_vault=-1, graph=200), False, Verdict.FAIL, 3303, "(key_vault)"),
+    ],
+)
+def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, says):
+    result = check("credential_expiry", ends=known, granted=granted)
+    assert (result.outcome, result.code) == (outcome, code)
+    assert says in result.detail
+
+
+def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
+    result = check("credential_expiry", ends=ends(declared=-1), granted=True)
+    assert any("az ad app credential list" in line for line in result.fix)
+    assert not any("--append" in line or "ALTER" in line for line in result.fix)
+
+
 @pytest.mark.parametrize(
     ("facts", "outcome"),
     [

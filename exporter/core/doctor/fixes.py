@@ -26,6 +26,8 @@ _NEW_SECRET: Lines = (
     "Make a new secret beside the old one, and put it into the exporter's secret file first:",
     "  az ad app credential reset --id CLIENT_ID --append",
 )
+_ENDS = "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
+STILL_TAKEN: Lines = ("See when the secret that Entra takes really ends, and correct what says otherwise:", _ENDS)
 ROLE: Lines = (
     "Assign the role to the application; it takes minutes to work:",
     "  az keyvault show --name VAULT_NAME --query id --output tsv",
@@ -260,7 +262,7 @@ UNKNOWN: Mapping[str, Lines] = MappingProxyType(
     {
         "credential_expiry": (
             "Look it up, then declare it:",
-            "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv",
+            _ENDS,
         ),
         **{check.name: FIXES[check.name] for check in CHECKS if check.on_host},
     }
