@@ -12,7 +12,7 @@ from dataclasses import replace
 from exporter.core.beside import Beside, Look
 from exporter.core.doctor.model import Moment
 from exporter.core.doctor.ownership import owner_of
-from exporter.core.faults import Fault
+from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
 from exporter.core.preflight import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.doctor.found import Found, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
@@ -69,13 +69,15 @@ def key_dates(seen: Observed) -> Found:
     wrap = seen.report.step(Step.WRAP_KEY)
     if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):
         return replace(refused, moment=Moment.UNWRAP)
-    reason = None if refused is None else refused.reason
     if key is not None and key.expires is not None and key.expires <= seen.now:
-        return warned(f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=reason)
+        return warned(
+            f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=Reason.KEY_EXPIRED
+        )
     if key is not None and key.not_before is not None and key.not_before > seen.now:
-        return warned(f"not valid before {day(key.not_before)}: databases still open, wrapping fails", code=3077, reason=reason)
+        said = f"not valid before {day(key.not_before)}: databases still open, wrapping fails"
+        return warned(said, code=3077, reason=Reason.KEY_NOT_YET_VALID)
     if refused is not None:
-        return warned(refused.detail, code=refused.code, reason=reason)
+        return warned(refused.detail, code=refused.code, reason=refused.reason)
     return unknown(_NO_KEY) if key is None else passed("within them")
 
 

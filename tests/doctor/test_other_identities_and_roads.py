@@ -14,6 +14,7 @@ from exporter.core.expiry import CredentialEnd, Source
 from exporter.core.model import Mode
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
+from exporter.simulator.faults import Options
 from exporter.simulator.tokens import Seal
 from tests.doctor.clinic import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.doctor.inspector import CRL, inspecting, write_certificates
@@ -120,6 +121,17 @@ async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clin
     for name in ("permission_wrap", "permission_unwrap", "round_trip"):
         assert (results[name].outcome, results[name].detail) == (Verdict.SKIPPED, "the module's mode does not ask for it")
     assert results["key_version"].outcome is Verdict.PASS
+
+
+@pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
+@pytest.mark.parametrize(("fault", "flag"), [("key_not_yet_valid", "--not-before"), ("key_expired", "--expires")])
+async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, mode, fault, flag):
+    clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
+    clinic.module["mode"] = mode
+    told = (await clinic.results())["key_dates"]
+    assert told.outcome is Verdict.WARN
+    flags = {word for line in told.fix for word in line.split() if word in ("--not-before", "--expires")}
+    assert flags == {flag}
 
 
 async def test_a_target_without_a_pin_has_no_newer_version_to_wait_for(clinic):

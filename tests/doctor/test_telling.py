@@ -17,9 +17,8 @@ from tests.deploy.system_views import VIEWS
 from tests.doctor.causes import CAUSES
 from tests.doctor.clinic import CLIENT, PINNED, SECRET, TARGET, VAULT
 
-EVERY_LINE = [line for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values() for line in lines] + [
-    *STILL_TAKEN
-]
+EVERY_FIX = [*(lines for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values()), STILL_TAKEN]
+EVERY_LINE = [line for lines in EVERY_FIX for line in lines]
 WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
 IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
 
@@ -217,6 +216,21 @@ def test_statements_are_t_sql_over_columns_that_exist(statement):
         if table.db == "sys" and table.name in VIEWS:
             known = set(VIEWS[table.name][1].split()) | {"name", "encryptor_thumbprint"}
             assert {column.name for column in parsed.find_all(sqlglot.exp.Column)} <= known
+
+
+@pytest.mark.parametrize("command", ["set-policy", "--ops"])
+def test_who_replaces_all_permissions_or_operations_is_told_so_before(command):
+    places = [(lines, place) for lines in EVERY_FIX for place, line in enumerate(lines) if command in line]
+    assert places
+    assert [lines for lines, place in places if "replaces them all" not in lines[place - 1]] == []
+
+
+def test_the_newest_version_is_moved_to_with_a_login_and_leaves_the_old_one_for_backups():
+    fix = "\n".join(remedy("newest_version", Verdict.WARN, None, WORDS))
+    order = ("CREATE ASYMMETRIC KEY", "CREATE LOGIN", "DROP CREDENTIAL", "ADD CREDENTIAL", "ALTER DATABASE", "Keep the old key")
+    positions = [fix.index(step) for step in order]
+    assert positions == sorted(positions)
+    assert "backups" in fix[positions[-1] :]
 
 
 def test_there_are_statements_for_what_only_sql_server_knows():

@@ -41,8 +41,10 @@ HSM_ROLE: Lines = (
         " --assignee CLIENT_ID --scope /keys"
     ),
 )
+_REPLACES = "Name every {}, for this replaces them all:"
 POLICY: Lines = (
-    "The vault uses access policies. Name every permission that the application needs, for this replaces them all:",
+    "The vault uses access policies.",
+    _REPLACES.format("permission that the application needs"),
     "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get wrapKey unwrapKey",
     "A vault that uses roles takes this instead:",
     *ROLE[1:],
@@ -137,14 +139,16 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z",
         ),
         "key_ops": (
-            "Allow both operations:",
+            "Allow both operations.",
+            _REPLACES.format("operation that the key is used for"),
             f"{_ATTRIBUTES} --ops wrapKey unwrapKey",
         ),
         "permission_get": ROLE,
         "permission_wrap": ROLE,
         "permission_unwrap": ROLE,
         "permission_list": (
-            "Nothing needs to be done for the connector. Under access policies, `list` can be added:",
+            "Nothing needs to be done for the connector. Under access policies, `list` can be added.",
+            _REPLACES.format("permission that the application needs"),
             "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get list wrapKey unwrapKey",
         ),
         "round_trip": (
@@ -156,10 +160,16 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  az keyvault key list-versions --vault-name VAULT_NAME --name KEY_NAME --output table",
         ),
         "newest_version": (
-            "SQL Server stays with the version that its key was made from. To move to the newest:",
+            "SQL Server stays with the version that its key was made from. To move to the newest, make a credential for its login.",
+            "Then on every replica, while that credential is your own login's:",
             "  CREATE ASYMMETRIC KEY [NEW_EKM_KEY] FROM PROVIDER [PROVIDER_NAME]",
             "    WITH PROVIDER_KEY_NAME = 'KEY_NAME/NEWEST_VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
+            "  CREATE LOGIN [NEW_EKM_LOGIN] FROM ASYMMETRIC KEY [NEW_EKM_KEY];",
+            "  ALTER LOGIN [YOUR_LOGIN] DROP CREDENTIAL [NEW_CREDENTIAL];",
+            "  ALTER LOGIN [NEW_EKM_LOGIN] ADD CREDENTIAL [NEW_CREDENTIAL];",
+            "When no replica is missing, on the primary, in each database:",
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
+            "Keep the old key and its login in SQL Server, and the old version enabled in the vault: backups made until now need them.",
         ),
         "credential_expiry": (*_NEW_SECRET, *ALTER),
         "key_expiry": ("Rotate before that day, or move it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
