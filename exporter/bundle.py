@@ -168,8 +168,8 @@ def _tenant(case: Case) -> str | None:
 
 
 def _without_labels(target: Target) -> Target:
-    """Labels may say anything; of a SQL Server its names are enough."""
-    instances = tuple({name: each[name] for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
+    """Labels may say anything; of a SQL Server its names are enough, where they are no addresses."""
+    instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances)
 
 
@@ -195,6 +195,12 @@ def _credential(credential: Credential) -> Credential:
 def _module(module: Module) -> Module:
     proxy = module.proxy
     if proxy is not None:
-        proxy = replace(proxy, url=mask(proxy.url), username=proxy.username and _NOT_SHOWN, password=proxy.password and _HIDDEN)
+        proxy = replace(
+            proxy,
+            url=mask(proxy.url),
+            no_proxy=tuple(mask(each) for each in proxy.no_proxy),
+            username=proxy.username and _NOT_SHOWN,
+            password=proxy.password and _HIDDEN,
+        )
     hidden_routes = dict.fromkeys(module.connect_to, _NOT_SHOWN)
     return replace(module, proxy=proxy, ca_file=module.ca_file and Path(_NOT_SHOWN), connect_to=hidden_routes)

@@ -15,7 +15,7 @@ from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving, unzipped
 
 PATH = "/api/v1/targets/contoso-key0/support-bundle"
-MARKS = ("MARKED", "203.0.113.7", "hush")
+MARKS = ("MARKED", "203.0.113.", "2001:db8", "hush")
 
 
 async def bundle(service):
@@ -27,9 +27,19 @@ async def bundle(service):
 def everything_marked():
     """A configuration in which whatever should stay at home carries a mark."""
     hidden = SecretSource(file=Path("/MARKED/secret"))
-    proxy = Proxy(url="http://someone:MARKED@203.0.113.7:3128", username="MARKED", password=SecretSource(env="MARKED"))
+    proxy = Proxy(
+        url="http://someone:MARKED@203.0.113.7:3128",
+        no_proxy=("203.0.113.9", "2001:db8::9", ".contoso.example"),
+        username="MARKED",
+        password=SecretSource(env="MARKED"),
+    )
     module = Module(name="default", proxy=proxy, ca_file=Path("/MARKED/ca.pem"), connect_to={"contoso:443": "203.0.113.7:443"})
-    marked = target(labels={"team": "MARKED"}, instances=({"sql_instance": "SQLPRD01", "ag": "AG7", "note": "MARKED"},))
+    instances = (
+        {"sql_instance": "SQLPRD01", "host": "n1.contoso.example", "ag": "AG7", "note": "MARKED"},
+        {"sql_instance": "203.0.113.8\\INST2", "host": "203.0.113.8"},
+        {"sql_instance": "SQLPRD03", "host": "2001:db8::8"},
+    )
+    marked = target(labels={"team": "MARKED"}, instances=instances)
     made = config(marked, target("another", vault="MARKED.vault.azure.net"), modules={"default": module})
     credential = replace(
         made.credentials["sql-prod"], secret=hidden, password=SecretSource(env="MARKED"), certificate_file=Path("/MARKED/sp.pem")
@@ -58,7 +68,8 @@ async def test_nothing_that_should_stay_at_home_is_in_it():
     service.take_in(bad())
     _, files = await bundle(service)
     assert {name: mark for name, text in files.items() for mark in MARKS if mark in text} == {}
-    assert "SQLPRD01" in files["environment.txt"]
+    for name in ("SQLPRD01", "n1.contoso.example", "AG7", ".contoso.example"):
+        assert name in files["environment.txt"]
     assert "url: http://<secret>@<address>:3128" in files["environment.txt"] or "<secret>" in files["environment.txt"]
 
 
