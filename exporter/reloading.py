@@ -2,7 +2,7 @@
 
 For: loading off the event loop, one reload at a time, saying every problem, noticing a change by content (a Kubernetes volume
 swaps a symbolic link, an editor may write twice within a tick of the clock).
-Not for: what a new configuration does to the running parts (see `service`), rules of configurations (see `config`).
+Not for: what a new configuration does to the running parts (see `service`), which targets it changes (see `config.compare`), rules of configurations (see `config`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Coroutine, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from exporter.config import Loaded, load
-from exporter.config.assemble import credentials_in_use
 from exporter.config.files import FileUnreadableError, read_whole
-from exporter.config.model import Config, Target
+from exporter.config.model import Config
 from exporter.logs import fields, place_of
 from exporter.threads import DaemonPool
 
@@ -159,21 +157,6 @@ class Reloader:
 
 def _texts(loaded: Loaded) -> list[str]:
     return [str(problem) for problem in loaded.problems]
-
-
-def changes(before: Config, after: Config) -> set[str]:
-    """Names of the targets that are new, or of which anything differs that the configuration says of them."""
-    return {
-        name for name, target in after.targets.items() if _said_of(before, before.targets.get(name)) != _said_of(after, target)
-    }
-
-
-def _said_of(config: Config, target: Target | None) -> tuple[object, ...] | None:
-    if target is None:
-        return None
-    in_use = credentials_in_use(replace(config, targets={target.name: target}))
-    credentials = tuple(config.credentials[name] for name in sorted(in_use))
-    return target, config.modules[target.module], credentials, config.settings.vantage
 
 
 def _watched(loaded: Loaded, path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:

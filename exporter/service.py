@@ -15,6 +15,7 @@ from pathlib import Path
 
 from exporter import __version__, garbage, hostos
 from exporter.beside import plans
+from exporter.config.compare import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.beside import Look
 from exporter.core.doctor import CheckResult
@@ -32,7 +33,7 @@ from exporter.metrics.recorder import Recorder
 from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
-from exporter.reloading import Reloader, changes
+from exporter.reloading import Reloader
 from exporter.scheduler import Scheduler, Skip
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
@@ -197,6 +198,8 @@ class Service:
         self.recorder.configure(config)
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
+        for name in judged_otherwise(before, config):
+            self._memory.state.doubt(name)
         changed = changes(before, config)
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)

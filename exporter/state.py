@@ -87,16 +87,13 @@ class TargetRecord:
             self.key = self.newest_version = self.purge_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
-        if self._judged(self.target) != self._judged(target):
-            self.verdict = self.verdict_at = None
-            if self.last is not None:
-                self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
         self.target = target
 
-    @staticmethod
-    def _judged(target: Target) -> tuple[str, ...]:
-        """What a verdict is about."""
-        return target.key, target.credential, target.module
+    def doubt(self) -> None:
+        """The last verdict is about something that is configured no longer: the probe stays, what follows from it does not."""
+        self.verdict = self.verdict_at = None
+        if self.last is not None:
+            self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
 
     @property
     def rotation_pending(self) -> bool | None:
@@ -164,6 +161,11 @@ class State:
 
     def get(self, name: str) -> TargetRecord | None:
         return self._records.get(name)
+
+    def doubt(self, name: str) -> None:
+        """Gives up the verdict on a target, if there is one."""
+        if name in self._records:
+            self._records[name].doubt()
 
     def forget(self, name: str) -> None:
         self._records.pop(name, None)

@@ -1,6 +1,7 @@
-"""Probes that are under way while another configuration comes into force: what they find is no longer anybody's."""
+"""What another configuration does to probes that are under way, and to the verdict of those before."""
 
 import asyncio
+import time
 import weakref
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from exporter.history import Asked
 from exporter.service import RunOptions, Service
 from exporter.shapes import entry_shape
 from exporter.web import parse_address, web_options
+from tests.scheduling.samples import a_report
 
 TARGET = Target(
     name="a",
@@ -152,3 +154,24 @@ async def test_a_configuration_is_forgotten_two_reloads_later(service):
 
 async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
     assert service.credential_ends("comes later") == ()
+
+
+ROTATED = replace(CONFIG, credentials={"c": replace(CONFIG.credentials["c"], client_id="another application")})
+ELSEWHERE = replace(CONFIG, modules={"default": replace(CONFIG.modules["default"], connect_to={})})
+LABELLED = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, labels={"team": "dba"})})
+
+
+@pytest.mark.parametrize(
+    ("after", "ready"), [(ROTATED, None), (ELSEWHERE, None), (OTHER, None), (LABELLED, True), (replace(CONFIG), True)]
+)
+async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, monkeypatch, after, ready):
+    async def fine(*_arguments, **_options):
+        return a_report("a", at=time.time())
+
+    monkeypatch.setattr(service._prober, "requested", fine)
+    await service.probe("a", "default", timeout=None)
+    assert service.record_of("a").verdict.ready is True
+    await service.apply(after)
+    record = service.record_of("a")
+    assert (record.last.readiness.ready, record.last.success) == (ready, True)
+    assert (record.verdict is not None) is (ready is True)

@@ -101,10 +101,11 @@ def test_a_proof_in_another_recovery_vault_is_given_up_and_what_is_known_of_the_
     assert (record.key, record.proof_at) == (KEY, None)
 
 
-@pytest.mark.parametrize("changed", [{"key_version": "1" * 32}, {"credential": "other"}, {"module": "canary"}])
-def test_a_verdict_on_what_is_no_longer_configured_is_given_up_and_the_probe_stays(state, changed):
+def test_a_verdict_that_is_given_up_takes_no_probe_with_it(state):
     state.record(a_target(), a_report(at=1000.0))
-    record = state.expect(a_target(**changed))
+    state.doubt("payroll")
+    state.doubt("nobody")
+    record = state.expect(a_target())
     assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
     assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
 
