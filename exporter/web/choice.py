@@ -18,11 +18,13 @@ from exporter.web.views import Urgency, View
 _LONGEST = 200  # characters of a word or label that are looked at
 _MOST_LABELS = 10
 
+BY_LABEL = "label:"  # of `sort`, before the label's name
+
 VERDICTS: Mapping[str, Urgency] = {urgency.name.lower(): urgency for urgency in Urgency}
 
 
 class Order(StrEnum):
-    """Values of `sort`; within each, by name."""
+    """Values of `sort`, beside `label:NAME`; within each, by name."""
 
     URGENCY = "urgency"
     NAME = "name"
@@ -34,31 +36,43 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """`labels` are `NAME=VALUE` or `NAME`, all of which must be there; `code` is a number or a symbol, either twin."""
+    """`labels` are `NAME=VALUE` or `NAME`, all of which must be there; `code` is a number or a symbol, either twin.
+
+    Where `by_label` names a label, that is the order.
+    """
 
     words: str = ""
     verdict: Urgency | None = None
     code: str = ""
     labels: tuple[str, ...] = ()
     order: Order = Order.URGENCY
+    by_label: str = ""
     page: int = 1
 
     @property
     def everything(self) -> bool:
         return not (self.words or self.code or self.labels or self.verdict is not None)
 
+    @property
+    def sort(self) -> str:
+        """The order as a query has it."""
+        return f"{BY_LABEL}{self.by_label}" if self.by_label else self.order.value
+
     def parameters(self) -> list[tuple[str, str]]:
         """As a query has them, without the page and what is the default."""
         named = [("q", self.words), ("verdict", "" if self.verdict is None else self.verdict.name.lower()), ("code", self.code)]
-        sort = "" if self.order is Order.URGENCY else self.order.value
+        sort = "" if self.sort == Order.URGENCY.value else self.sort
         return [pair for pair in (*named, *(("label", each) for each in self.labels), ("sort", sort)) if pair[1]]
 
     def and_label(self, label: str) -> Choice:
         return replace(self, labels=tuple(dict.fromkeys((*self.labels, label))), page=1)
 
 
-def read(query: Iterable[tuple[str, str]]) -> Choice:
-    """What a query asks for, as pairs in its order; of what is there twice the first counts, labels apart."""
+def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> Choice:
+    """What a query asks for, as pairs in its order; of what is there twice the first counts, labels apart.
+
+    To sort by a label, one of the targets has to have it.
+    """
     asked: dict[str, str] = {}
     labels: dict[str, None] = {}
     for name, value in query:
@@ -73,6 +87,7 @@ def read(query: Iterable[tuple[str, str]]) -> Choice:
         code=asked.get("code", ""),
         labels=tuple(labels),
         order=orders.get(asked.get("sort", ""), Order.URGENCY),
+        by_label=_label_to_sort_by(asked.get("sort", ""), targets),
         page=_number(asked.get("page", "1")),
     )
 
@@ -93,9 +108,28 @@ def meant(choice: Choice) -> Callable[[View], bool]:
     return is_meant
 
 
-def key_of(order: Order) -> Callable[[View], tuple[Any, ...]]:
+def key_of(choice: Choice) -> Callable[[View], tuple[Any, ...]]:
     """What to sort by; what is not known comes last."""
-    return _KEYS[order]
+    return _by_label(choice.by_label) if choice.by_label else _KEYS[choice.order]
+
+
+def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
+    """Empty where none is asked for, or where nothing in the configuration has it."""
+    name = sort.removeprefix(BY_LABEL).strip() if sort.startswith(BY_LABEL) else ""
+    return name if name and any(_has(target, name, None) for target in targets) else ""
+
+
+def _by_label(name: str) -> Callable[[View], tuple[Any, ...]]:
+    """By the target's own label, else by the first in order of those of its SQL Servers."""
+
+    def key(view: View) -> tuple[Any, ...]:
+        target = view.target
+        values = (
+            [target.labels[name]] if name in target.labels else sorted(each[name] for each in target.instances if name in each)
+        )
+        return not values, *values[:1], target.name
+
+    return key
 
 
 def _urgency(view: View) -> tuple[Any, ...]:

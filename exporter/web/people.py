@@ -97,14 +97,14 @@ class People:
 
     async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
         service, now = self._service, time.time()
-        choice = read(request.query.items())
+        choice = read(request.query.items(), service.config.targets.values())
         views = (
             view(service.config, target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
         page = Page(
             title=title,
             path=path,
-            fleet=await fleet(views, meant(choice), key_of(choice.order)),
+            fleet=await fleet(views, meant(choice), key_of(choice)),
             choice=choice,
             vantage=service.config.settings.vantage,
             ready=service.ready,

@@ -80,6 +80,7 @@ class Fleet:
     counts: Mapping[Urgency, int]
     codes: Mapping[int, int]  # how many targets fail first with each code
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
+    label_names: list[str]  # of targets and of the SQL Servers that depend on them, as many at most
     at_risk: list[str]  # SQL Servers whose vault side is not ready
 
     @property
@@ -90,12 +91,13 @@ class Fleet:
 async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Callable[[View], tuple[Any, ...]]) -> Fleet:
     """Gathers and sorts; gives way to others meanwhile."""
     counts, codes = Counter[Urgency](), Counter[int]()
-    labels, at_risk, chosen = set[str](), set[str](), list[tuple[tuple[Any, ...], View]]()
+    labels, names, at_risk, chosen = set[str](), set[str](), set[str](), list[tuple[tuple[Any, ...], View]]()
     for number, each in enumerate(views, 1):
         counts[each.urgency] += 1
         if each.failure is not None and each.failure.code is not None:
             codes[each.failure.code] += 1
         labels.update(f"{name}={value}" for name, value in each.target.labels.items())
+        names.update(each.target.labels, *each.target.instances)
         if each.urgency is Urgency.NOT_READY:
             at_risk.update(each.servers)
         if meant(each):
@@ -108,6 +110,7 @@ async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Cal
         counts=counts,
         codes=codes,
         labels=sorted(labels)[:MOST_LABELS],
+        label_names=sorted(names)[:MOST_LABELS],
         at_risk=sorted(at_risk),
     )
 

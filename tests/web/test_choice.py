@@ -1,5 +1,6 @@
 """Filtering and sorting the list of targets, by the query alone."""
 
+import json
 import re
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ import pytest
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.web import people
+from exporter.web.choice import BY_LABEL, Order
 from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving, words
 
@@ -23,10 +25,15 @@ def fleet():
     """Four targets that differ in everything one can choose by."""
     service = Service(
         config(
-            target("alpha", labels={"team": "dba", "env": "prod"}),
-            target("beta", vault="zebra.vault.azure.net", labels={"team": "dba", "env": "test"}),
-            target("gamma", vault="ant.vault.azure.net", labels={}, instances=({"sql_instance": "SQLONLY", "ag": "AG9"},)),
-            target("delta", labels={"team": "web"}),
+            target("alpha", labels={"team": "dba", "env": "prod", "rank": "c"}, instances=()),
+            target("beta", vault="zebra.vault.azure.net", labels={"team": "dba", "env": "test", "rank": "b"}, instances=()),
+            target(
+                "gamma",
+                vault="ant.vault.azure.net",
+                labels={},
+                instances=({"sql_instance": "SQLONLY", "ag": "AG9", "host": "n5"},),
+            ),
+            target("delta", labels={"team": "web", "rank": "a"}, instances=({"host": "n9"}, {"host": "n1"})),
         )
     )
     firewall = bad("beta", step=Step.GET_KEY, code=3113, reason=Reason.FORBIDDEN_FIREWALL, started_at=STARTED - 60)
@@ -76,10 +83,41 @@ async def test_what_is_chosen_is_shown(query, expected):
         ("code", ["beta", "alpha", "delta", "gamma"]),
         ("last_probe", ["beta", "gamma", "alpha", "delta"]),
         ("duration", ["alpha", "beta", "gamma", "delta"]),
+        ("label:team", ["alpha", "beta", "delta", "gamma"]),
+        ("label:env", ["alpha", "beta", "delta", "gamma"]),
+        ("label:rank", ["delta", "beta", "alpha", "gamma"]),
+        ("label:host", ["delta", "gamma", "alpha", "beta"]),
     ],
 )
 async def test_every_order_is_kept_and_what_is_not_known_comes_last(order, expected):
     assert await shown(("sort", order)) == expected
+
+
+@pytest.mark.parametrize("sort", ["label:nobody", "label:", "label", "label:dba", "team"])
+async def test_a_label_that_the_configuration_does_not_have_is_no_order(sort):
+    assert await shown(("sort", sort)) == await shown()
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, f"/targets?{urlencode([('sort', sort)])}")
+    assert '<option value="urgency" selected>' in html
+    assert sort == "team" or f'value="{sort}"' not in html
+
+
+async def test_every_label_is_offered_as_an_order_and_the_chosen_one_is_kept():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/targets?sort=label:rank")
+    offered = re.findall(r'<option value="label:(\w+)"( selected)?>', html)
+    assert offered == [("ag", ""), ("env", ""), ("host", ""), ("rank", " selected"), ("sql_instance", ""), ("team", "")]
+    assert 'href="/targets?label=team%3Ddba&amp;sort=label%3Arank"' in html
+
+
+async def test_the_document_knows_every_order():
+    async with serving(fleet()) as session:
+        _, _, text = await get(session, "/api/v1/openapi.json")
+    for path in ("/", "/targets"):
+        parameters = json.loads(text)["paths"][path]["get"]["parameters"]
+        named, by_label = next(one for one in parameters if one["name"] == "sort")["schema"]["anyOf"]
+        assert named["enum"] == [order.value for order in Order]
+        assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
 
 
 async def test_the_form_keeps_what_was_chosen_and_the_counts_speak_of_all():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.catalogue import BY_CODE
-from exporter.web.choice import VERDICTS, Choice, Order
+from exporter.web.choice import BY_LABEL, VERDICTS, Choice, Order
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import Site, link
 from exporter.web.pages.words import in_words
@@ -36,7 +36,7 @@ def filters(site: Site, choice: Choice, fleet: Fleet) -> Html:
         _field("code", "Code", _input("code", choice.code, suggestions=_codes(fleet), size=8)),
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
         _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),
-        _field("sort", "Order", _select("sort", [(o.value, words) for o, words in _ORDERS.items()], choice.order.value)),
+        _field("sort", "Order", _select("sort", _orders(choice, fleet), choice.sort)),
         element("button", "Show", type="submit"),
         None if choice.everything else link(site.targets(), "Show all"),
         action=site.targets(),
@@ -82,6 +82,13 @@ def _select(name: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:
         id=name,
         name=name,
     )
+
+
+def _orders(choice: Choice, fleet: Fleet) -> Iterable[tuple[str, str]]:
+    """The one that is chosen among them, even where there are more labels than are offered."""
+    yield from ((order.value, words) for order, words in _ORDERS.items())
+    names = dict.fromkeys((*fleet.label_names, choice.by_label) if choice.by_label else fleet.label_names)
+    yield from ((f"{BY_LABEL}{name}", f"label {name}") for name in names)
 
 
 def _codes(fleet: Fleet) -> Iterable[tuple[str, str]]:
