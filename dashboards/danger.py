@@ -12,8 +12,8 @@ from grafana_foundation_sdk.models.common import TableCellHeight
 
 from dashboards import frame, panels, promql, sheets
 from dashboards.promql import series
-from dashboards.sheets import column
-from dashboards.words import BAD
+from dashboards.sheets import column, mapped
+from dashboards.words import BAD, not_known
 
 
 def table_of_servers() -> table.Panel:
@@ -21,8 +21,9 @@ def table_of_servers() -> table.Panel:
         f"{promql.SERVERS} * on (target) group_left (step, code, reason) {promql.FAILURE} and on (target) {promql.IS_NOT_READY}",
         "summary, action",
     )
-    unready = series("ekm_consecutive_unready_probes")
-    lasting = f" * on (target) group_left () max by (target) ({unready} * {series('ekm_probe_interval_seconds')})"
+    unready = f"{series('ekm_consecutive_unready_probes')} * {series('ekm_probe_interval_seconds')}"
+    # How long is not known of every target: no number then, and no line less.
+    lasting = f" * on (target) group_left () (max by (target) ({unready}) or on (target) {promql.IS_NOT_READY} * NaN)"
     says = "Each SQL Server whose vault side is not ready: why, for how long, and what to do first. Do not restart it before."
     panel = sheets.sheet(
         "These SQL Servers would not open their databases after a restart",
@@ -49,7 +50,7 @@ def table_of_servers() -> table.Panel:
     column(panel, "Host", width=50)
     column(panel, "AG", width=50)
     column(panel, "Target", frame.to_vault("Target"), width=130)
-    column(panel, "Lasting", ("unit", "s"), ("decimals", 0), width=80)
+    column(panel, "Lasting", ("unit", "s"), ("decimals", 0), mapped(not_known("not known")), width=80)
     frame.code_column(panel)
     column(panel, "Reason", width=135)
     column(panel, "What it means", *sheets.WRAPPED)

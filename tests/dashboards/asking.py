@@ -34,6 +34,10 @@ class History:
         found = self._get("query", query=expression, time=at)["result"]
         return [(each["metric"], value) for each in found if not math.isnan(value := float(each["value"][1]))]
 
+    def rows(self, expression: str, at: float = TROUBLED_ENDS) -> list[dict[str, str]]:
+        """The labels of the series at one moment, whether they have a number or not."""
+        return [each["metric"] for each in self._get("query", query=expression, time=at)["result"]]
+
     def over_time(self, expression: str, ends: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], list[float]]]:
         found = self._get("query_range", query=expression, start=ends - (MINUTES - 1) * 60, end=ends, step=STEP)["result"]
         series = [(each["metric"], [float(value) for _, value in each["values"]]) for each in found]

@@ -110,8 +110,18 @@ def test_none_is_in_danger_only_where_a_verdict_is_known(history, title):
     assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(ESTATE))]
 
 
+DANGER = "ekm-fleet: These SQL Servers would not open their databases after a restart: A"
+
+
+def test_a_sql_server_in_danger_is_named_although_nobody_says_for_how_long(history):
+    expression = by_name(DANGER).filled()
+    silent = expression.replace("ekm_consecutive_unready_probes", "ekm_told_by_nobody")
+    assert (silent != expression, history.now(silent)) == (True, [])
+    assert sorted(map(str, history.rows(silent))) == sorted(map(str, history.rows(expression)))
+
+
 def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(history):
-    query = by_name("ekm-fleet: These SQL Servers would not open their databases after a restart: A")
+    query = by_name(DANGER)
     found = history.now(query.filled())
     named = {
         (labels["sql_instance"], labels.get("host"), labels["target"], labels["code"], labels["runbook"]) for labels, _ in found
