@@ -66,11 +66,18 @@ def of_report(report: ProbeReport) -> Values:
     }
 
 
-def of_standing(standing: Standing) -> Values:
-    """What is remembered over several probes."""
+def of_runs(standing: Standing) -> Values:
+    """How many probes in a row failed."""
     return {
         "ekm_consecutive_failures": _one(standing.consecutive_failures),
         "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
+    }
+
+
+def of_standing(standing: Standing) -> Values:
+    """What is remembered over several probes."""
+    return {
+        **of_runs(standing),
         "ekm_last_success_timestamp_seconds": _one(standing.last_success_at),
         "ekm_next_probe_timestamp_seconds": _one(standing.next_probe_at),
         "ekm_key_scheduled_purge_timestamp_seconds": _one(standing.purge_at),

@@ -202,7 +202,8 @@ class Recorder(Instruments):
         """The answer to /probe: gauges and infos of this one report, and what else is last known of the target."""
         kept = self._kept.get(target.name)
         known, before = (Known(), None) if kept is None else (kept.known, kept.standing)
-        values = requested.answer(self._config, target, module, report, known=known, before=before)
+        counted = not self._per_target_gauges
+        values = requested.answer(self._config, target, module, report, known=known, before=before, counted=counted)
         return requested.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: Base, values: Values) -> None:

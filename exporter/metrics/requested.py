@@ -1,7 +1,7 @@
 """The answer to /probe: what one requested probe showed, and what else is last known of its target.
 
 For: gauges and infos of one target, so that an exporter without a schedule, whose /metrics has no gauges of targets, shows a
-staged credential or a key's expiry all the same, and keeps showing them while probes fail.
+staged credential, a key's expiry or a run of failures all the same, and keeps showing them while probes fail.
 Not for: counters and histograms (they stand on /metrics alone), remembering anything (see `recorder`), HTTP.
 """
 
@@ -25,9 +25,11 @@ _NO_LABELS = Base.of()
 
 
 def answer(
-    config: Config, target: Target, module: Module, report: ProbeReport, *, known: Known, before: Standing | None
+    config: Config, target: Target, module: Module, report: ProbeReport, *, known: Known, before: Standing | None, counted: bool
 ) -> Values:
-    """By family. `known` and `before` are what was known of the target when the probe ended; neither is changed."""
+    """By family. `known` and `before` are what was known of the target when the probe ended; neither is changed. `counted`: as
+    requested probes count, `before` holds this one as well, and its runs of failures are told.
+    """
     learned = replace(known)
     learned.learn(report)
     return {
@@ -37,6 +39,7 @@ def answer(
         **gauges.of_vault(learned.vault, module.expect_path),
         **of_looks(target, before, report),
         **gauges.of_requested_probe(report, before),
+        **(gauges.of_runs(before) if counted and before is not None and before.last is not None else {}),
     }
 
 

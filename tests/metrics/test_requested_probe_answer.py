@@ -92,7 +92,34 @@ def test_a_failed_probe_answers_with_what_was_last_known_before_it():
     assert series(text, "ekm_last_success_timestamp_seconds") == {(): START}
     assert series(text, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
     assert b'tenant="11111111"' in text
-    assert "ekm_consecutive_failures" not in names_in(text)
+
+
+RUNS = ("ekm_consecutive_failures", "ekm_consecutive_unready_probes")
+
+
+def runs(recorder):
+    text = recorder.render_probe(TARGET, MODULE, a_report(steps=[refused()]))
+    return [series(text, name) for name in RUNS]
+
+
+def test_without_a_schedule_the_answer_tells_how_many_probes_in_a_row_failed():
+    recorder = remembering(TARGET)
+    assert runs(recorder) == [{(): 0}, {(): 0}]
+
+    bad = a_report(steps=[refused()], ready=False)
+    recorder.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    assert runs(recorder) == [{(): 3}, {(): 2}]
+
+
+def test_a_probe_that_counts_nowhere_tells_of_no_run():
+    scheduled = a_recorder(config=a_config(TARGET, modules=(MODULE,)))
+    bad = a_report(steps=[refused()], ready=False)
+    scheduled.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    assert runs(scheduled) == [{}, {}]
+
+
+def test_where_no_probe_has_counted_yet_no_run_is_told():
+    assert runs(remembering(TARGET, last=None)) == [{}, {}]
 
 
 def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again():

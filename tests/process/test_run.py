@@ -192,6 +192,7 @@ async def test_without_a_scheduler_it_probes_only_when_asked_and_is_ready_at_onc
     _, answer = await get(f"{url}/probe?target=fine")
     assert samples(answer, "probe_success") == [1]
     assert len(samples(answer, "ekm_probe_step_duration_seconds")) == 5
+    assert samples(answer, "ekm_consecutive_failures") == samples(answer, "ekm_consecutive_unready_probes") == [0]
     _, text = await get(f"{url}/metrics")
     assert samples(text, "ekm_probes_total", target="fine") == [1]
     assert samples(text, "ekm_probe_success") == []
@@ -207,6 +208,7 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
     _, text = await get(f"{url}/metrics")
     await running.stop()
     assert samples(answer, "ekm_probe_success", target="typed") == [1]
+    assert samples(answer, "ekm_consecutive_failures") == []
     assert samples(text, "ekm_probes_total", target="typed") == [1]
     rows = await world.requests()
     assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "wrapKey")] == [2]

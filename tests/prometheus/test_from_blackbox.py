@@ -5,11 +5,15 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
+from alerts import build
 from exporter.metrics.table import METRICS
+from tests.dashboards.boards import queries
 from tests.prometheus.servers import Prometheus, answered, fetch, free_port, running
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -30,10 +34,10 @@ async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    """With the last configuration of the page, which has both jobs."""
+    """With the last configuration of the page, which has both jobs, and the alert rules."""
     place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
     config = "global: {scrape_interval: 1s}\n" + CONFIGURATIONS[-1].replace("exporter:10377", exporter)
-    (place / "prometheus.yml").write_text(config)
+    (place / "prometheus.yml").write_text(f"{config}\nrule_files: [{build.RULES}]\n")
     flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
     async with running(place / "log", "prometheus", *flags):
         await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
@@ -70,6 +74,31 @@ async def test_requested_probes_count_on_the_other_job_which_has_no_gauge_of_a_t
     await prometheus.eventually('ekm_errors_total{job="ekm", target="payroll-runs", code="3303"} > 0', bool)
     await prometheus.eventually('count(ekm_probes_total{job="ekm"} > 0)', lambda result: result and result[0]["value"][1] == "11")
     assert "\nekm_probe_success{" not in await fetch(f"http://{exporter}/metrics")
+
+
+def expression(alert: str) -> str:
+    rules = [rule for group in yaml.safe_load(build.RULES.read_text())["groups"] for rule in group["rules"]]
+    return next(rule["expr"] for rule in rules if rule.get("alert") == alert)
+
+
+async def test_three_requested_probes_that_are_not_ready_page_as_three_planned_ones_do(prometheus):
+    runs = await prometheus.eventually("ekm_consecutive_unready_probes >= 3", lambda result: "payroll-runs" in targets(result))
+    assert all(series["metric"]["job"] == "ekm" for series in runs)
+    await prometheus.eventually(expression("EkmVaultSideNotReady"), lambda result: "payroll-runs" in targets(result))
+
+
+def targets(result: list[dict[str, Any]]) -> set[str]:
+    return {series["metric"]["target"] for series in result}
+
+
+async def test_the_fleet_dashboard_lists_who_is_in_danger_and_for_how_long(prometheus):
+    query = next(query for query in queries() if query.panel.startswith("These SQL Servers would not open"))
+    result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result), seconds=90)
+    assert lasting(result)["payroll-runs"] >= 5
+
+
+def lasting(result: list[dict[str, Any]]) -> dict[str, float]:
+    return {series["metric"]["target"]: float(series["value"][1]) for series in result if series["value"][1] != "NaN"}
 
 
 async def test_every_metric_that_the_page_names_is_there_to_be_asked_for(prometheus):
