@@ -39,10 +39,11 @@ def _at_a_glance() -> list[panels.Panel]:
         "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
         "In danger": "SQL Servers that depend on a target that is not ready: after a restart their databases would not open.",
         "Throttled": "Targets whose vault or Entra ID answered 429 within the last 15 minutes.",
-        "Exporters": "Exporters that Prometheus cannot scrape: what they watch is unknown.",
+        "Exporters": "Exporters that Prometheus scraped within a day and cannot scrape now: what they watch is unknown.",
     }
     throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or {promql.NONE}"
-    down = f"count({series('up')} == 0) or 0 * count({series('up')})"
+    up = promql.of_exporters(series("up"))
+    down = f"count({up} == 0) or 0 * count({up})"
     number = panels.number
     return [
         number("SQL Servers in danger", says["In danger"], servers, levels=panels.ANY_IS_BAD, start=GOOD),

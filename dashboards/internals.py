@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders import dashboard as building
 
 from dashboards import frame, panels, sheets
 from dashboards.panels import over_time, rows
-from dashboards.promql import series
+from dashboards.promql import of_exporters, series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, NEUTRAL, OKAY, WARNING, YES_NO
 
@@ -20,6 +20,9 @@ TITLE: Final = "EKM / Exporter"
 SAYS: Final = (
     "The exporters themselves: whether they probe in time, and what they use of their host, of Entra ID and of the vaults."
 )
+
+
+_UP: Final = of_exporters(series("up"))
 
 
 def _gained(name: str, by: str) -> str:
@@ -37,14 +40,14 @@ def _numbers() -> list[panels.Panel]:
         number(
             "Exporters up",
             "Exporters that Prometheus scrapes.",
-            f"sum({series('up')}) or vector(0)",
+            f"sum{_UP} or vector(0)",
             levels=((1, GOOD),),
             start=BAD,
         ),
         number(
             "Down",
-            "Exporters that Prometheus cannot scrape.",
-            f"count({series('up')} == 0) or 0 * count({series('up')})",
+            "Exporters that Prometheus scraped within a day and cannot scrape now.",
+            f"count({_UP} == 0) or 0 * count{_UP}",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
         ),
@@ -56,14 +59,14 @@ def _numbers() -> list[panels.Panel]:
         number(
             "Bad configurations",
             "Exporters whose configuration file has a problem: they go on with the one before.",
-            f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or 0 * count({series('up')})",
+            f"count({series('ekm_exporter_config_last_reload_successful')} == 0) or 0 * count{_UP}",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
         ),
         number(
             "Not ready",
             "Exporters whose first probes have not finished yet.",
-            f"count({series('ekm_exporter_ready')} == 0) or 0 * count({series('up')})",
+            f"count({series('ekm_exporter_ready')} == 0) or 0 * count{_UP}",
             levels=panels.ANY_IS_WORTH_A_LOOK,
             start=GOOD,
         ),
@@ -86,8 +89,8 @@ def _list() -> list[panels.Panel]:
         rows(f"min by (instance) ({series('ekm_exporter_config_last_reload_successful')})", "C"),
         rows(f"time() - max by (instance) ({series('ekm_exporter_config_last_reload_success_timestamp_seconds')})", "D"),
         rows(f"min by (instance) ({series('ekm_exporter_ready')})", "E"),
-        rows(f"time() - max by (instance) ({series('process_start_time_seconds')})", "F"),
-        rows(f"min by (instance) ({series('up')})", "G"),
+        rows(f"time() - max by (instance) {of_exporters(series('process_start_time_seconds'))}", "F"),
+        rows(f"min by (instance) {_UP}", "G"),
         size=(24, 6),
         empty="not known",
     )
@@ -140,8 +143,9 @@ def _schedule() -> list[panels.Panel]:
 
 
 def _cost() -> list[panels.Panel]:
-    cpu = f"sum by (instance) (rate({series('process_cpu_seconds_total', over='$__rate_interval')}))"
-    files = f"max by (instance) ({series('process_open_fds')} / {series('process_max_fds')})"
+    cpu = of_exporters(f"rate({series('process_cpu_seconds_total', over='$__rate_interval')})")
+    memory = of_exporters(series("process_resident_memory_bytes"))
+    files = of_exporters(f"{series('process_open_fds')} / {series('process_max_fds')}")
     requests = f"sum by (endpoint) (rate({series('ekm_exporter_requests_total', over='$__rate_interval')}))"
     return [
         panels.lines(
@@ -153,14 +157,14 @@ def _cost() -> list[panels.Panel]:
         panels.lines(
             "Memory",
             "Resident memory of each exporter.",
-            over_time(f"max by (instance) ({series('process_resident_memory_bytes')})", "{{instance}}"),
+            over_time(f"max by (instance) {memory}", "{{instance}}"),
             unit="bytes",
         ),
-        panels.lines("CPU", "Share of one core.", over_time(cpu, "{{instance}}"), unit="percentunit"),
+        panels.lines("CPU", "Share of one core.", over_time(f"sum by (instance) {cpu}", "{{instance}}"), unit="percentunit"),
         panels.lines(
             "Open files",
             "File descriptors in use, of those allowed.",
-            over_time(files, "{{instance}}"),
+            over_time(f"max by (instance) {files}", "{{instance}}"),
             unit="percentunit",
         ),
     ]

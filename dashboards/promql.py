@@ -12,7 +12,7 @@ from typing import Final
 from exporter.metrics.spec import Scope
 from exporter.metrics.table import BY_NAME
 
-# Series of other programs, with the labels that scraping gives them.
+# Series that other programs have as well, with the labels that scraping gives them: to be asked for through `of_exporters`.
 FOREIGN: Final = frozenset(
     {
         "up",
@@ -32,6 +32,8 @@ _SELECTORS: Final = {
 
 # How long a target that is no longer heard of is still listed, as unknown.
 REMEMBERED: Final = "1h"
+# How long an exporter that is no longer heard of is still told from other programs, and so counted as down.
+HEARD_OF: Final = "1d"
 # Values of the state of a target, so that sorting puts the worst first.
 NOT_READY, UNKNOWN, READY = 0, 1, 2
 
@@ -42,6 +44,11 @@ def series(name: str, more: str = "", over: str = "") -> str:
     """
     selector = _EXPORTER if name in FOREIGN else _SELECTORS.get(_scope(name), _EXPORTER)
     return f"{name}{{{selector}{', ' + more if more else ''}}}{f'[{over}]' if over else ''}"
+
+
+def of_exporters(expression: str) -> str:
+    """Of series that other programs have as well, those of exporters; one that is down is known by what it told within a day."""
+    return f"({expression} and on (job, instance) last_over_time({series('ekm_exporter_build_info', over=HEARD_OF)}))"
 
 
 def _scope(name: str) -> Scope:

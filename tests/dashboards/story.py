@@ -40,6 +40,13 @@ HEALTHY_ENDS = datetime(2026, 11, 24, 8, tzinfo=UTC).timestamp()
 TROUBLED_ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
 JOB = "ekm"
+FOREIGN_PROCESS = {
+    "process_cpu_seconds_total": 9e9,
+    "process_max_fds": 9,
+    "process_open_fds": 9,
+    "process_resident_memory_bytes": 9e9,
+    "process_start_time_seconds": 9,
+}
 OLD_VERSION, LOST_VERSION = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 
 
@@ -256,7 +263,29 @@ def told(ends: float, *, healthy: bool) -> Iterator[str]:
             yield from _stamped(scrape(exporter.recorder, openmetrics=True).decode(), exporter, at, seen)
             yield f'up{{job="{JOB}",instance="{exporter.instance}"}} 1 {at:.0f}'
         if not healthy:
-            yield f'up{{job="{JOB}",instance="sqlhost9:10377"}} 0 {at:.0f}'
+            yield from _lost(minute, at)
+        yield from _foreign(at)
+
+
+LOST_AFTER = 3  # minutes
+
+
+def _lost(minute: int, at: float) -> Iterator[str]:
+    """An exporter that is heard of for a few minutes and then no more."""
+    labels = f'job="{JOB}",instance="sqlhost9:10377"'
+    yield f"up{{{labels}}} {int(minute < LOST_AFTER)} {at:.0f}"
+    if minute < LOST_AFTER:
+        yield f'ekm_exporter_build_info{{{labels},version="0",python="3",mode="run"}} 1 {at:.0f}'
+
+
+def _foreign(at: float) -> Iterator[str]:
+    """Another program on the same Prometheus: two of its kind are down, and one is large."""
+    for place in (1, 2):
+        yield f'up{{job="node",instance="node{place}:9100"}} 0 {at:.0f}'
+    own = 'job="node",instance="node3:9100"'
+    yield f"up{{{own}}} 1 {at:.0f}"
+    for name, value in FOREIGN_PROCESS.items():
+        yield f"{name}{{{own}}} {value} {at:.0f}"
 
 
 def everything() -> str:

@@ -73,6 +73,28 @@ def test_the_names_of_what_may_be_empty_are_those_of_queries():
     assert {str(query) for query in QUERIES} >= EMPTY_WHEN_HEALTHY
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("ekm-fleet: Exporters down: A", 1),
+        ("ekm-exporter: Exporters up: A", 2),
+        ("ekm-exporter: Down: A", 1),
+        ("ekm-exporter: Bad configurations: A", 2),
+        ("ekm-exporter: Not ready: A", 0),
+    ],
+)
+def test_exporters_are_counted_and_no_other_program_that_prometheus_scrapes(history, name, number):
+    assert history.now(by_name(name).filled()) == [({}, number)]
+
+
+@pytest.mark.parametrize(
+    "query", [each for each in QUERIES if promql.FOREIGN & set(re.findall(r"\w+", each.expression))], ids=str
+)
+def test_no_panel_shows_another_program(history, query):
+    found = history.answers(query, TROUBLED_ENDS)
+    assert {labels.get("instance", "") for labels, _ in found} <= {"", "sqlhost1:10377", "central:10377", "sqlhost9:10377"}
+
+
 def state(history, at):
     found = history.now(by_name("ekm-fleet: Every target, worst first: A").filled(), at)
     return {labels["target"]: value for labels, value in found}
