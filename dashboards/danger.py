@@ -6,6 +6,8 @@ Not for: targets (see `fleet`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from grafana_foundation_sdk.builders import table
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from grafana_foundation_sdk.models.common import TableCellHeight
@@ -15,16 +17,25 @@ from dashboards.promql import series
 from dashboards.sheets import column, mapped
 from dashboards.words import BAD, not_known
 
+NOT_CENTRALLY: Final = (
+    "A vault's firewall that refuses a central exporter alone, while one on a SQL Server host gets through, puts none in danger."
+)
+
 
 def table_of_servers() -> table.Panel:
     why = promql.with_meaning(
-        f"{promql.SERVERS} * on (target) group_left (step, code, reason) {promql.FAILURE} and on (target) {promql.IS_NOT_READY}",
-        "summary, action",
+        f"{promql.SERVERS} * on (target) group_left (step, code, reason, vantage) {promql.WHY_NOT_READY}", "summary, action"
     )
-    unready = f"{series('ekm_consecutive_unready_probes')} * {series('ekm_probe_interval_seconds')}"
+    unready = (
+        f"{series('ekm_consecutive_unready_probes')} * {series('ekm_probe_interval_seconds')}"
+        f" and on (job, instance, target) {promql.SAYS_NOT_READY}"
+    )
     # How long is not known of every target: no number then, and no line less.
     lasting = f" * on (target) group_left () (max by (target) ({unready}) or on (target) {promql.IS_NOT_READY} * NaN)"
-    says = "Each SQL Server whose vault side is not ready: why, for how long, and what to do first. Do not restart it before."
+    says = (
+        "Each SQL Server whose vault side is not ready: seen from where, why, for how long, and what to do first. Do not restart it "
+        f"before. {NOT_CENTRALLY}"
+    )
     panel = sheets.sheet(
         "These SQL Servers would not open their databases after a restart",
         says,
@@ -37,6 +48,7 @@ def table_of_servers() -> table.Panel:
         "host": "Host",
         "ag": "AG",
         "target": "Target",
+        "vantage": "Seen from",
         "Value": "Lasting",
         "code": "Code",
         "reason": "Reason",
@@ -50,6 +62,7 @@ def table_of_servers() -> table.Panel:
     column(panel, "Host", width=50)
     column(panel, "AG", width=50)
     column(panel, "Target", frame.to_vault("Target"), width=130)
+    column(panel, "Seen from", width=78)
     column(panel, "Lasting", ("unit", "s"), ("decimals", 0), mapped(not_known("not known")), width=80)
     frame.code_column(panel)
     column(panel, "Reason", width=135)

@@ -30,14 +30,16 @@ def _count(state: int) -> str:
 
 
 def _at_a_glance() -> list[panels.Panel]:
-    # None is in danger only where something is ready: where no verdict is known, nobody can say.
-    nobody = f"0 * count({promql.IS_READY})"
-    servers = f"count(count by (sql_instance, host) ({promql.SERVERS} and on (target) {promql.IS_NOT_READY})) or {nobody}"
+    nobody = promql.NONE_IN_DANGER
+    servers = f"count by (sql_instance, host) ({promql.DECLARED_SERVERS} and on (target) {promql.IS_NOT_READY})"
+    unnamed = f"{promql.IS_NOT_READY} unless on (target) {promql.DECLARED_SERVERS}"
     says = {
         "Not ready": "Targets for which a token, the pinned key version or an unwrap with it was refused or not to be had.",
         "Unknown": f"Targets about which neither can be said: no pinned version, no probe lately. {_LAST_HOUR}",
         "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
-        "In danger": "SQL Servers that depend on a target that is not ready: after a restart their databases would not open.",
+        "In danger": "Declared SQL Servers that depend on a target that is not ready: after a restart their databases would not "
+        f"open. {danger.NOT_CENTRALLY}",
+        "Unnamed": "Targets that are not ready and for which no SQL Server is declared: who is in danger there, nobody has said.",
         "Throttled": "Targets whose vault or Entra ID answered 429 within the last 15 minutes.",
         "Exporters": "Exporters that Prometheus scraped within a day and cannot scrape now: what they watch is unknown.",
     }
@@ -46,17 +48,20 @@ def _at_a_glance() -> list[panels.Panel]:
     down = f"count({up} == 0) or 0 * count({up})"
     number = panels.number
     return [
-        number("SQL Servers in danger", says["In danger"], servers, levels=panels.ANY_IS_BAD, start=GOOD),
-        number("Not ready", says["Not ready"], f"count({promql.IS_NOT_READY}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
-        number("Unknown", says["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK),
-        number("Ready", says["Ready"], _count(promql.READY), levels=((1, GOOD),)),
-        number("Throttled lately", says["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK),
+        number("SQL Servers in danger", says["In danger"], f"count({servers}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
+        number("No server declared", says["Unnamed"], f"count({unnamed}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
         number(
-            "Exporters down",
-            says["Exporters"],
-            down,
+            "Not ready",
+            says["Not ready"],
+            f"count({promql.IS_NOT_READY}) or {nobody}",
             levels=panels.ANY_IS_BAD,
+            start=GOOD,
+            size=(3, 4),
         ),
+        number("Unknown", says["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
+        number("Ready", says["Ready"], _count(promql.READY), levels=((1, GOOD),), size=(3, 4)),
+        number("Throttled", says["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
+        number("Exporters down", says["Exporters"], down, levels=panels.ANY_IS_BAD),
     ]
 
 

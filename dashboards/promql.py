@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from alerts.values import REASONS
+from exporter.core.model import Vantage
 from exporter.metrics.spec import Scope
 from exporter.metrics.table import BY_NAME
 
@@ -96,15 +98,44 @@ def first_sentence(expression: str, name: str) -> str:
 KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
 # 0 where a target is known, and no number where none is: what nobody watches is not fine.
 NONE: Final = f"0 * count({KNOWN})"
-_READY: Final = f"min by (target) ({series('ekm_vault_side_ready')})"
+
+
+def _seen_from(vantage: Vantage) -> str:
+    return series("ekm_target_info", f'vantage="{vantage}"')
+
+
+# As the alert rules have it: refused by a vault's firewall from a central host, while an exporter on a SQL Server host gets through
+# to the same vault. That says nothing of SQL Server.
+_BY_A_FIREWALL: Final = 'reason=~"' + REASONS["FIREWALL"] + '"'
+_ONLY_CENTRALLY: Final = (
+    f"({series('ekm_last_failure_info', _BY_A_FIREWALL)}"
+    f" and on (job, instance, target) {_seen_from(Vantage.CENTRAL)}"
+    f" and on (vault) ({series('ekm_probe_success')} == 1 and on (job, instance, target) {_seen_from(Vantage.SQL_HOST)}))"
+)
+# What each exporter says of each target.
+_VERDICTS: Final = f"({series('ekm_vault_side_ready')} unless on (job, instance, target) {_ONLY_CENTRALLY})"
+SAYS_NOT_READY: Final = f"({_VERDICTS} == 0)"
+_READY: Final = f"min by (target) {_VERDICTS}"
 # 0 not ready, 1 unknown, 2 ready: every target has one. Of two exporters, the one that sees the worse.
 STATE: Final = f"{READY} * {_READY} or on (target) {KNOWN}"
 IS_NOT_READY: Final = f"({_READY} == 0)"
-IS_READY: Final = f"({_READY} == 1)"
-FAILURE: Final = one_of("ekm_last_failure_info", "step, code, symbol, reason")
-_DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
+# 0 where any verdict is known, and no number where none is: then nobody can say that none is in danger.
+NONE_IN_DANGER: Final = f"0 * count({_VERDICTS})"
+
+
+def _why_not_ready(vantage: Vantage) -> str:
+    failure = f"({series('ekm_last_failure_info')} and on (job, instance, target) {SAYS_NOT_READY})"
+    seen = f"{failure} * on (job, instance, target) group_left (vantage) {_seen_from(vantage)}"
+    return f"topk by (target) (1, max by (target, step, code, symbol, reason, vantage) ({seen}))"
+
+
+# Of an exporter that says not ready; of one on the SQL Server's own host, where there is one.
+WHY_NOT_READY: Final = f"({_why_not_ready(Vantage.SQL_HOST)} or on (target) {_why_not_ready(Vantage.CENTRAL)})"
+# Of a target that is not said to be not ready, any failure that is known.
+FAILURE: Final = f"({WHY_NOT_READY} or on (target) {one_of('ekm_last_failure_info', 'step, code, symbol, reason')})"
+DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
 # Each SQL Server of each target; a target for which none is declared is listed all the same.
-SERVERS: Final = f"({_DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
+SERVERS: Final = f"({DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
 
 # Which runbook speaks of a failure, by one of its labels; the last line that fits counts. Of any other the alert about the verdict tells.
 RUNBOOK_OF: Final = (

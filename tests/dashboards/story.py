@@ -67,6 +67,15 @@ def _too_many(code: int = 3011) -> Callable[[], StepResult]:
     return lambda: throttled(Step.GET_KEY, code, retry_after_seconds=5.0, phase_reached=Phase.TRANSFER)
 
 
+def _not_let_in() -> StepResult:
+    return failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_FIREWALL, status=403, phase_reached=Phase.TRANSFER)
+
+
+def _wrap_refused() -> StepResult:
+    """The verdict is ready all the same: databases open by unwrapping."""
+    return failed(Step.WRAP_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403, phase_reached=Phase.TRANSFER)
+
+
 def _gone() -> StepResult:
     return failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND)
 
@@ -77,13 +86,16 @@ def _deleted() -> StepResult:
 
 @dataclass(frozen=True)
 class Life:
-    """One target, and what happens to it. `days` until its key expires; `moves` is the minute in which its region changes."""
+    """One target, and what happens to it. `days` until its key expires; `moves` is the minute in which its region changes;
+    `centrally`: what a central exporter meets, where that is something else.
+    """
 
     name: str
     team: str
     region: str
     servers: tuple[tuple[str, str, str], ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    centrally: tuple[Trouble, ...] | None = None
     slow: float = 0.03
     days: float | None = None
     moves: int | None = None
@@ -100,12 +112,13 @@ ESTATE = (
     Life("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
          (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
     Life("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
-         (Trouble(104, MINUTES, _forbidden()),)),
-    Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, 0.09),
+         (Trouble(104, MINUTES, _forbidden()),), centrally=(Trouble(104, MINUTES, _wrap_refused),)),
+    Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, slow=0.09),
     Life("archive-2019", "dba", "westeurope", (("SQLARC01", "a1", ""),), (Trouble(40, 62, _gone),)),
     Life("crm-contacts", "sales", "northeurope", (("SQLCRM01", "c1", "AG4"),), slow=1.3, moves=70),
     Life("hr-people", "hr", "westeurope", (("SQLHR01", "h1", ""),), pinned=False),
     Life("orders-core", "sales", "westeurope", (("SQLORD01", "o1", "AG1"), ("SQLORD02", "o2", "AG1")), days=9,
+         centrally=(Trouble(96, MINUTES, _not_let_in),),
          more={"next_credential": "sql-prod-2027", "recovery_vault": "contoso-dr.vault.azure.net", "backup_on": date(2026, 3, 1),
                "retained": tuple(Retained(key_name="OrdersKey", key_version=version, vault="contoso-orders.vault.azure.net",
                                           credential="sql-prod") for version in (OLD_VERSION, LOST_VERSION))}),
@@ -123,7 +136,7 @@ def estate(*, healthy: bool) -> tuple[Life, ...]:
     """The same estate on a good day."""
     if not healthy:
         return ESTATE
-    return tuple(replace(life, troubles=(), slow=0.03, days=400, moves=None, pinned=True) for life in ESTATE)
+    return tuple(replace(life, troubles=(), centrally=None, slow=0.03, days=400, moves=None, pinned=True) for life in ESTATE)
 
 
 def _target(life: Life, minute_interval: float = 60.0):
@@ -138,7 +151,7 @@ class Exporter:
     """One exporter that is told the story."""
 
     def __init__(self, instance: str, lives: tuple[Life, ...], ends: float, vantage: Vantage, *, healthy: bool) -> None:
-        self.instance, self.lives, self.healthy = instance, lives, healthy
+        self.instance, self.lives, self.vantage, self.healthy = instance, lives, vantage, healthy
         self.begins = ends - MINUTES * 60
         self.dice = random.Random(f"{instance} {ends}")  # noqa: S311 - the same story each time
         self.targets = {life.name: _target(life) for life in lives}
@@ -168,23 +181,27 @@ class Exporter:
             recorder.skipped("backoff")
 
     def _probe(self, life: Life, minute: int, at: float) -> None:
-        trouble = next((each for each in life.troubles if each.since <= minute < each.until), None)
+        central = self.vantage is Vantage.CENTRAL and life.centrally is not None
+        troubles = life.centrally if central else life.troubles
+        trouble = next((each for each in troubles if each.since <= minute < each.until), None)
         steps = [*self._steps(life, minute, at), *([] if trouble is None else [trouble.step()])]
         target, standing = self.targets[life.name], self.standing[life.name]
         good = trouble is None
-        read = good or trouble.step().step is Step.UNWRAP_KEY
+        failing = None if trouble is None else trouble.step().step
+        read, opens = failing in (None, Step.WRAP_KEY, Step.UNWRAP_KEY), failing in (None, Step.WRAP_KEY)
         key = a_key(name=target.key_name, expires=None if life.days is None else TROUBLED_ENDS + life.days * DAY)
         report = a_report(
             life.name,
             steps=steps,
-            ready=good if life.pinned else None,
+            ready=opens if life.pinned else None,
             started_at=at,
             duration=sum(step.duration for step in steps),
             key=key if read else None,
             tainted=not self.healthy and minute == 30,
         )
         standing.last = report
-        standing.consecutive_failures = standing.consecutive_unready = 0 if good else standing.consecutive_failures + 1
+        standing.consecutive_failures = 0 if good else standing.consecutive_failures + 1
+        standing.consecutive_unready = 0 if opens else standing.consecutive_unready + 1
         standing.last_success_at = at if good else standing.last_success_at
         standing.next_probe_at = at + 60
         standing.purge_at = TROUBLED_ENDS + 80 * DAY if not good and steps[-1].reason is Reason.KEY_SOFT_DELETED else None

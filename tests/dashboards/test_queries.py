@@ -123,11 +123,11 @@ def test_a_number_of_which_nothing_is_known_is_not_zero(history):
         assert history.now(query.filled(), TROUBLED_ENDS + 4 * 3600) == [], str(query)
 
 
-@pytest.mark.parametrize("title", ["SQL Servers in danger", "Not ready"])
-def test_none_is_in_danger_only_where_a_verdict_is_known(history, title):
+@pytest.mark.parametrize(("title", "number"), [("SQL Servers in danger", 5), ("No server declared", 1), ("Not ready", 4)])
+def test_none_is_in_danger_only_where_a_verdict_is_known(history, title, number):
     query = by_name(f"ekm-fleet: {title}: A")
     assert history.now(query.filled(), HEALTHY_ENDS) == [({}, 0)]
-    assert history.now(query.filled(), TROUBLED_ENDS)[0][1] >= 4
+    assert history.now(query.filled(), TROUBLED_ENDS) == [({}, number)]
     assert history.now(query.filled(), TROUBLED_ENDS + 20 * 60) == []
     assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(ESTATE))]
 
@@ -158,6 +158,32 @@ def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(histor
     }
     assert all(labels["reason"] and labels["summary"] and labels["action"] for labels, _ in found)
     assert {labels["target"]: value for labels, value in found}["payroll-runs"] == 37 * 60
+
+
+# Target, seen from where, code and reason: of an exporter that says not ready, and of the one on the SQL Server's host where both do.
+SEEN = {
+    ("payroll-runs", "sql_host", "3303", "secret_expired"),
+    ("billing-invoices", "sql_host", "3077", "forbidden_policy"),
+    ("warehouse-stock", "sql_host", "3011", "throttled"),
+    ("legal-hold", "sql_host", "3076", "key_soft_deleted"),
+}
+SEEN_CENTRALLY = {
+    ("payroll-runs", "central", "3303", "secret_expired"),
+    ("orders-core", "central", "3077", "forbidden_firewall"),
+}
+
+
+@pytest.mark.parametrize(("instance", "seen"), [(".+", SEEN), ("sqlhost1:10377", SEEN), ("central:10377", SEEN_CENTRALLY)])
+def test_a_danger_is_told_with_where_it_is_seen_from(history, instance, seen):
+    """A firewall that lets in none but the SQL Servers' hosts is no danger, unless nothing of those hosts is known."""
+    found = history.rows(by_name(DANGER).filled(instance=instance))
+    assert {(labels["target"], labels["vantage"], labels["code"], labels["reason"]) for labels in found} == seen
+
+
+def test_a_failure_that_leaves_the_target_ready_is_told_all_the_same(history):
+    found = {labels["target"]: labels for labels in history.rows(by_name("ekm-fleet: Every target, worst first: B").filled())}
+    assert (state(history, TROUBLED_ENDS)["orders-core"], found["orders-core"]["reason"]) == (promql.READY, "forbidden_firewall")
+    assert found["billing-invoices"]["reason"] == "forbidden_policy"
 
 
 @pytest.mark.parametrize(
