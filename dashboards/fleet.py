@@ -141,13 +141,13 @@ def _over_time() -> panels.Panel:
 
 def _of_each(labels: str, info: str) -> table.Panel:
     """Targets and those not ready, by one label."""
-    targets = f"max by (target, {labels}) (last_over_time({series(info, over=promql.REMEMBERED)}))"
+    targets = promql.newest(info, labels)
     state = f"on (target) group_left () ({promql.STATE})"
     name = labels.capitalize()
     panel = sheets.sheet(
         f"By {labels}",
         f"Targets by {labels}: all, not ready, unknown. Those without a {labels} stand in a line of their own.",
-        panels.rows(f"count by ({labels}) ({targets})", "A"),
+        panels.rows(f"count by ({labels}) {targets}", "A"),
         panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.NOT_READY})", "B"),
         panels.rows(f"sum by ({labels}) ({targets} * {state} == bool {promql.UNKNOWN})", "C"),
         size=(7, 8),

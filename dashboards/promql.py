@@ -73,6 +73,14 @@ def one_of(metric: str, labels: str, more: str = "") -> str:
     return f"topk by (target) (1, max by (target, {labels}) ({series(metric, more)}))"
 
 
+def newest(metric: str, labels: str) -> str:
+    """1 for each target of the last hour, with the labels that were told of it last: not with those of before a change as well.
+    Without them where nobody tells of any.
+    """
+    told = f"max by (target, {labels}) (max_over_time(timestamp({series(metric)})[{REMEMBERED}:1m]))"
+    return f"(topk by (target) (1, {told}) > bool 0 or on (target) {KNOWN})"
+
+
 # Two exporters of different versions may have different words for a code: any one's will do.
 _MEANINGS: Final = (
     f"topk by (code) (1, max by (code, {{labels}}) ({series('ekm_error_info').replace('{', '{{').replace('}', '}}')}))"

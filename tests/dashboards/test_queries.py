@@ -203,6 +203,21 @@ def test_a_failure_leads_to_the_runbook_that_speaks_of_it(history, step, code, r
     assert [labels["runbook"] for labels, _ in history.now(promql.with_runbook(failure))] == [runbook]
 
 
+@pytest.mark.parametrize(("label", "ref"), [("region", "A"), ("team", "A"), ("region", "B"), ("region", "C"), ("team", "C")])
+def test_by_region_and_by_team_every_target_counts_once(history, label, ref):
+    """The region of one of them changed within the hour, which both counts remember."""
+    expression = by_name(f"ekm-fleet: By {label}: {ref}").filled()
+    wanted = {"A": len(ESTATE), "B": 4, "C": 1}[ref]
+    assert sum(number for _, number in history.now(expression)) == wanted
+    nameless = re.sub(r"(max_over_time\(timestamp\()\w+", r"\1ekm_told_by_nobody", expression)
+    assert history.now(nameless) == [({}, wanted)]
+
+
+def test_a_target_counts_for_the_region_that_it_moved_to(history):
+    found = {labels["region"]: number for labels, number in history.now(by_name("ekm-fleet: By region: A").filled())}
+    assert found == {"westeurope": 6, "northeurope": 2, "swedencentral": 2}
+
+
 def test_the_budget_that_is_spent_is_that_of_the_exporter_that_saw_most_failures(history):
     query = by_name("ekm-service-level: Targets by budget spent: C")
     minutes = {labels["target"]: value for labels, value in history.now(query.filled())}
