@@ -5,6 +5,7 @@ The kinds of the Prometheus operator have no schema here: they are held to the g
 
 import copy
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,9 @@ WRONG = {
     "a kind of monitor that does not exist": {"monitor": {"kind": "ServiceMonitors"}},
     "a client id that is none": {"workloadIdentity": {"clientId": "me"}},
     "an argument that is no flag": {"extraArgs": ["demo"]},
+    "a way of asking that does not exist": {"livenessProbe": {"httpget": {}}},
+    "a negative time": {"readinessProbe": {"periodSeconds": -1}},
+    "a password that stands in the values": {"monitor": {"basicAuth": {"password": "planted"}}},
     "replicas of a StatefulSet": {"replicas": 2, "shards": 2},
     "no configuration": {"config": {}, "existingConfigMap": ""},
 }
@@ -100,6 +104,7 @@ def test_values_that_make_no_sense_are_refused(what):
 
 
 def closed_objects(schema: dict[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    schema = SCHEMA["definitions"].get(schema.get("$ref", "").removeprefix("#/definitions/"), schema)
     if "properties" in schema:
         yield place
         for name, inner in schema["properties"].items():
@@ -161,6 +166,67 @@ def test_every_kind_of_monitor_names_the_job_of_the_rules(kind):
     monitor = of_kind(objects_of(given), kind)[0]["spec"]
     scrape = monitor if kind == "ScrapeConfig" else (monitor.get("endpoints") or monitor["podMetricsEndpoints"])[0]
     assert {"targetLabel": "job", "replacement": "ekm"} in scrape["relabelings"]
+
+
+LIVE, READY = {"path": "/-/healthy", "port": "http", "scheme": "HTTP"}, {"path": "/-/ready", "port": "http", "scheme": "HTTP"}
+HEADERS = [{"name": "Authorization", "value": "Basic cGxhbnRlZA=="}]
+ASKED = {  # given: what Kubernetes asks for life, and for readiness
+    "nothing": ({}, {"httpGet": LIVE, "periodSeconds": 30, "timeoutSeconds": 5}, {"httpGet": READY, "periodSeconds": 5, "timeoutSeconds": 5}),
+    "a password": (
+        {"httpGet": {"httpHeaders": HEADERS}},
+        {"httpGet": {**LIVE, "httpHeaders": HEADERS}, "periodSeconds": 30, "timeoutSeconds": 5},
+        {"httpGet": {**READY, "httpHeaders": HEADERS}, "periodSeconds": 5, "timeoutSeconds": 5},
+    ),
+    "a connection": (
+        {"tcpSocket": {"port": "http"}, "timeoutSeconds": 2},
+        {"tcpSocket": {"port": "http"}, "periodSeconds": 30, "timeoutSeconds": 2},
+        {"tcpSocket": {"port": "http"}, "periodSeconds": 5, "timeoutSeconds": 2},
+    ),
+    "a program": (
+        {"exec": {"command": ["python", "-c", ""]}},
+        {"exec": {"command": ["python", "-c", ""]}, "periodSeconds": 30, "timeoutSeconds": 5},
+        {"exec": {"command": ["python", "-c", ""]}, "periodSeconds": 5, "timeoutSeconds": 5},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_kubernetes_asks_in_the_way_that_the_values_say(what):
+    given, live, ready = ASKED[what]
+    container = pod(objects_of({**values("minimal"), "livenessProbe": given, "readinessProbe": given}))["containers"][0]
+    assert (container["livenessProbe"], container["readinessProbe"]) == (live, ready)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "ScrapeConfig"])
+def test_every_kind_of_monitor_knows_the_way_in(kind):
+    way_in = {
+        "tlsConfig": {"ca": {"secret": {"name": "ekm-web", "key": "ca.pem"}}, "serverName": "ekm"},
+        "basicAuth": {
+            "username": {"name": "ekm-scrape", "key": "username"},
+            "password": {"name": "ekm-scrape", "key": "password"},
+        },
+        "authorization": {"credentials": {"name": "ekm-scrape", "key": "token"}},
+    }
+    for given in ({}, way_in):
+        monitor = of_kind(
+            objects_of({**values("minimal"), "web": {"scheme": "https"}, "monitor": {"kind": kind, **given}}), kind
+        )[0]["spec"]
+        scrape = monitor if kind == "ScrapeConfig" else (monitor.get("endpoints") or monitor["podMetricsEndpoints"])[0]
+        assert scrape["scheme"].lower() == "https"
+        assert {name: scrape[name] for name in way_in if name in scrape} == given
+
+
+@pytest.mark.parametrize("page", ["install", "securing"])
+def test_the_values_that_a_page_shows_are_accepted(page):
+    shown = [
+        yaml.safe_load(one)
+        for one in re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
+    ]
+    ours = [one for one in shown if set(one) <= set(SCHEMA["properties"])]
+    assert ours
+    for one in ours:
+        given = json.loads(json.dumps({**values("minimal"), **one}, default=str).replace("sha256:\\u2026", f"sha256:{'0' * 64}"))
+        assert "refused" not in helm("render", given)
 
 
 def test_the_rules_are_the_shipped_ones():

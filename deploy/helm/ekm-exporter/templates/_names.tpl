@@ -37,3 +37,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - {targetLabel: job, replacement: {{ .Values.monitor.job | quote }}}
 - {sourceLabels: [__meta_kubernetes_pod_name], targetLabel: instance}
 {{- end }}
+
+{{- /* What Kubernetes asks: a GET, with whatever values say otherwise; not a GET where they name another way of asking. */ -}}
+{{- define "ekm.probe" -}}
+{{- $probe := dict "periodSeconds" .period "timeoutSeconds" 5 }}
+{{- if not (or .given.exec .given.tcpSocket .given.grpc) }}
+{{- $_ := set $probe "httpGet" (dict "path" .path "port" "http" "scheme" (upper .root.Values.web.scheme)) }}
+{{- end }}
+{{- toYaml (merge (deepCopy .given) $probe) }}
+{{- end }}
+
+{{- /* How Prometheus gets in: what all monitors share, by the same names. */ -}}
+{{- define "ekm.access" -}}
+{{- range $name := list "tlsConfig" "basicAuth" "authorization" }}
+{{- with index $.Values.monitor $name }}
+{{ $name }}: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}

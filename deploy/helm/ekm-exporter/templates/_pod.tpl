@@ -58,14 +58,8 @@ spec:
       ports:
         - {name: http, containerPort: {{ .Values.port }}, protocol: TCP}
       # Healthy: its loop lives. Ready: the first probes are done, or two minutes have passed; a failing vault changes neither.
-      livenessProbe:
-        httpGet: {path: /-/healthy, port: http, scheme: {{ upper .Values.web.scheme }}}
-        periodSeconds: 30
-        timeoutSeconds: 5
-      readinessProbe:
-        httpGet: {path: /-/ready, port: http, scheme: {{ upper .Values.web.scheme }}}
-        periodSeconds: 5
-        timeoutSeconds: 5
+      livenessProbe: {{ include "ekm.probe" (dict "root" . "path" "/-/healthy" "period" 30 "given" .Values.livenessProbe) | nindent 8 }}
+      readinessProbe: {{ include "ekm.probe" (dict "root" . "path" "/-/ready" "period" 5 "given" .Values.readinessProbe) | nindent 8 }}
       resources: {{ toYaml .Values.resources | nindent 8 }}
       securityContext:
         allowPrivilegeEscalation: false
@@ -77,6 +71,7 @@ spec:
         {{- if .Values.secret.name }}
         - {name: secrets, mountPath: /etc/ekm-secrets, readOnly: true}
         {{- end }}
+        {{- with .Values.extraVolumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
   volumes:
     - name: config
       configMap: {name: {{ .Values.existingConfigMap | default (include "ekm.name" .) }}}
@@ -88,6 +83,7 @@ spec:
     - name: state
       emptyDir: {sizeLimit: {{ .Values.state.size }}}
     {{- end }}
+    {{- with .Values.extraVolumes }}{{ toYaml . | nindent 4 }}{{ end }}
   {{- with .Values.nodeSelector }}
   nodeSelector: {{ toYaml . | nindent 4 }}
   {{- end }}
