@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import promql_parser as promql
 import pytest
+import yaml
 
 from dashboards.promql import FOREIGN
 from exporter.metrics.spec import Kind
@@ -101,3 +103,22 @@ def test_a_variable_is_filled_from_a_label_that_exists(choice):
     assert choice.label in KNOWN[choice.metric] | SCRAPED
     if choice.matchers:
         promql.parse(choice.metric + choice.matchers)
+
+
+def sent_on(name: str, relabelling: list[dict]) -> bool:
+    """Whether Prometheus' relabelling of names, whose expressions match whole names, leaves a series in."""
+    assert {rule["action"] for rule in relabelling} <= {"keep", "drop"}
+    return all((re.fullmatch(rule["regex"], name) is not None) == (rule["action"] == "keep") for rule in relabelling)
+
+
+def test_everything_that_is_drawn_passes_the_remote_write_of_the_page():
+    page = (Path(__file__).parents[2] / "docs" / "high-availability.md").read_text()
+    shown = re.search(r"```yaml\n(remote_write:.*?)```", page, re.DOTALL)
+    assert shown is not None
+    rules = yaml.safe_load(shown[1])["remote_write"][0]["write_relabel_configs"]
+    drawn = {one.name for query in QUERIES for one in selectors(promql.parse(query.filled()))} | {
+        choice.metric for choice in CHOICES
+    }
+    assert {"up", "ekm_error_info", "process_start_time_seconds"} <= drawn
+    assert {name for name in drawn if not sent_on(name, rules)} == set()
+    assert not sent_on("node_load1", rules)
