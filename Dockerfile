@@ -21,8 +21,10 @@ LABEL org.opencontainers.image.title="ekm-exporter" \
       org.opencontainers.image.description="Prometheus exporter that makes SQL Server's Azure Key Vault round trip before SQL Server has to" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/ekm-exporter /opt/ekm-exporter
+# What a new named volume at /state begins as: it takes over owner and mode.
+RUN install -d -o 65532 -g 65532 -m 0700 /state
 ENV PATH=/opt/ekm-exporter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-# A number, so that Kubernetes can see that it is not root (runAsNonRoot). Nothing in the image belongs to it.
+# A number, so that Kubernetes can see that it is not root (runAsNonRoot). Nothing in the image belongs to it but /state.
 USER 65532:65532
 EXPOSE 10377
 STOPSIGNAL SIGTERM

@@ -22,6 +22,18 @@ print(json.dumps({"uid": os.getuid(), "root": writable("/"), "venv": writable("/
                   "pip": importlib.util.find_spec("pip") is not None, "hatchling": importlib.util.find_spec("hatchling") is not None}))
 """
 
+WHOSE_STATE = """
+import json, os
+found = os.stat("/state")
+print(json.dumps({"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777, "files": os.listdir("/state")}))
+"""
+CONFIGURATION = """
+credentials:
+  c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}
+targets:
+  - {name: t, vault: no-such-vault, key: k/0123456789abcdef0123456789abcdef, credential: c}
+"""
+
 
 @pytest.fixture(scope="module")
 def demo(engine):
@@ -60,16 +72,22 @@ def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engi
 
 def test_without_arguments_the_image_runs_the_configuration_that_is_mounted(engine, tmp_path):
     (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
-    (tmp_path / "ekm.yml").write_text(
-        "credentials:\n"
-        "  c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}\n"
-        "targets:\n"
-        "  - {name: t, vault: no-such-vault, key: k/0123456789abcdef0123456789abcdef, credential: c}\n",
-    )
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     tmp_path.chmod(0o755)
     name = engine.start(options=("--volume", f"{tmp_path}:/etc/ekm-exporter:ro"))
     text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text)
     assert 'target="t"' in text
+
+
+def test_a_new_named_volume_keeps_the_state_without_being_given_away_first(engine, tmp_path):
+    (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    tmp_path.chmod(0o755)
+    volumes = ("--volume", f"{tmp_path}:/etc/ekm-exporter:ro", "--volume", "ekm-state:/state")
+    name = engine.start("run", "--config.file=/etc/ekm-exporter/ekm.yml", "--state.dir=/state", options=volumes)
+    engine.eventually(name, "/-/healthy")
+    seen = json.loads(engine.podman("exec", name, "python", "-c", WHOSE_STATE).stdout)
+    assert {**seen, "files": bool(seen["files"])} == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": True}
 
 
 def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
