@@ -1,6 +1,7 @@
 # The image: the exporter and its locked packages in one virtual environment, nothing else on top of the official Python image.
-# The base is named by tag here. Releases are built on its digest of the day, which their labels name; where you build for production, do
-# the same: --build-arg BASE=python:3.13-slim-trixie@sha256:... A digest written down here would keep an old base until somebody renews it.
+# The base is named by tag here, and nothing renews that line: Dependabot is not told of this file, and a newer Python is a change by hand.
+# Releases are built on the tag's digest of the day, which their labels name; where you build for production, do the same:
+# --build-arg BASE=python:3.13-slim-trixie@sha256:... A digest written down here would keep an old base until somebody renews it.
 
 ARG BASE=python:3.13-slim-trixie
 FROM ${BASE} AS build

@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BASE_TAR = ROOT / ".cache" / "container" / "base.tar"
 IMAGE = "localhost/ekm-exporter:test"
+BASE = "localhost/" + re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 DEBIAN = "python3,python3-pip,python3-venv,ca-certificates"
 LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
 ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
@@ -50,6 +51,10 @@ class Engine:
         certificates = ["--volume", "/etc/ssl/certs:/etc/ssl/certs:ro"]
         how = ["--isolation", "chroot", "--format", "docker", "--pull=never", "--network", "host"]
         run("buildah", *self.storage, "build", *how, *limits, *certificates, "--tag", IMAGE, ROOT)
+
+    def size(self, image: str) -> int:
+        """Bytes of all its layers."""
+        return int(self.podman("image", "inspect", "--format", "{{.Size}}", image).stdout)
 
     def start(self, *arguments: str, options: tuple[str, ...] = ()) -> str:
         name = f"ekm-{len(self.started)}"
@@ -83,13 +88,12 @@ class Engine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     place = tmp_path_factory.mktemp("storage")
     engine = Engine(["--root", str(place / "root"), "--runroot", str(place / "run")])
-    base = re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
     if not BASE_TAR.exists():
         BASE_TAR.parent.mkdir(parents=True, exist_ok=True)
         making = BASE_TAR.with_suffix(".making.tar")
         run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN}", "trixie", making)
         making.replace(BASE_TAR)
-    engine.podman("import", str(BASE_TAR), f"localhost/{base}")
+    engine.podman("import", str(BASE_TAR), BASE)
     engine.build()
     yield engine
     for name in engine.started:
@@ -104,6 +108,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [
         report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)
     ]
+    for report in reports:
+        for name, value in report.user_properties:
+            if (name, report.when) == ("image", "call"):
+                terminalreporter.write_line(f"container: {value}")
     if any(report.nodeid.startswith("tests/container/") for report in reports):
         terminalreporter.write_line(
             "container: built on Debian's Python, which stands in for the official image; that image's digest and layout are untested",

@@ -7,8 +7,12 @@ import time
 import pytest
 
 from exporter import __version__
+from tests.container.conftest import BASE, IMAGE, ROOT
 
 pytestmark = pytest.mark.container
+
+INSTALL = ROOT / "docs" / "install.md"
+MOST_ADDED = 53e6  # bytes
 
 WHO_AM_I = """
 import json, os, importlib.util
@@ -102,3 +106,12 @@ def test_the_image_tells_its_version(engine):
     name = engine.start("--version")
     assert engine.podman("wait", name).stdout.strip() == "0"
     assert __version__ in engine.podman("logs", name).stdout
+
+
+def test_the_image_adds_little_to_its_base(engine, record_property):
+    base, whole = engine.size(BASE), engine.size(IMAGE)
+    record_property("image", f"{whole / 1e6:.0f} MB, of which {(whole - base) / 1e6:.1f} MB are not of the base")
+    assert 10e6 < whole - base < MOST_ADDED
+    told = re.search(r"The image adds (\d+) MB to its base", INSTALL.read_text())
+    assert told is not None
+    assert abs((whole - base) / 1e6 - int(told[1])) < 3

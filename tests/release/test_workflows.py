@@ -108,6 +108,9 @@ def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret
 
 def test_updates_wait_for_a_week():
     updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
-    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "docker", "npm"}
+    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "docker-compose", "npm"}
+    places = {place for one in updates for place in one.get("directories", [one.get("directory")]) if place != "/"}
+    assert all((ROOT / place.removeprefix("/")).is_dir() for place in places)
+    assert (ROOT / "deploy" / "compose.yml").exists()
     assert all(one["cooldown"]["default-days"] >= 7 for one in updates)
     assert "--uploaded-prior-to ${COOLDOWN:-P7D}" in (ROOT / "dev").read_text()
