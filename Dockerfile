@@ -22,8 +22,11 @@ LABEL org.opencontainers.image.title="ekm-exporter" \
       org.opencontainers.image.description="Prometheus exporter that makes SQL Server's Azure Key Vault round trip before SQL Server has to" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/ekm-exporter /opt/ekm-exporter
-# What a new named volume at /state begins as: it takes over owner and mode.
-RUN install -d -o 65532 -g 65532 -m 0700 /state
+# No installer of Python packages: the official image keeps its own in /usr/local, Debian's Python in /usr. And what a new named volume at
+# /state begins as: it takes over owner and mode.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
+      /usr/bin/pip* /usr/lib/python3*/ensurepip /usr/lib/python3/dist-packages/pip* /usr/share/python-wheels/pip* \
+ && install -d -o 65532 -g 65532 -m 0700 /state
 ENV PATH=/opt/ekm-exporter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot). Nothing in the image belongs to it but /state.
 USER 65532:65532

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BASE_TAR = ROOT / ".cache" / "container" / "base.tar"
+BASE_TAR = ROOT / ".cache" / "container" / "base-with-pip.tar"
 IMAGE = "localhost/ekm-exporter:test"
 BASE = "localhost/" + re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+# Where the official image has them and Debian has not: the Dockerfile has to remove them from there.
+PLANTED = ["bin/pip3", "lib/python3.13/ensurepip/__init__.py", "lib/python3.13/site-packages/pip/__init__.py"]
 DEBIAN = "python3,python3-pip,python3-venv,ca-certificates"
 LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
 ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
@@ -91,7 +93,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if not BASE_TAR.exists():
         BASE_TAR.parent.mkdir(parents=True, exist_ok=True)
         making = BASE_TAR.with_suffix(".making.tar")
-        run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN}", "trixie", making)
+        hooks = [f'--customize-hook=install -D -m 0755 /dev/null "$1"/usr/local/{path}' for path in PLANTED]
+        run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN}", *hooks, "trixie", making)
         making.replace(BASE_TAR)
     engine.podman("import", str(BASE_TAR), BASE)
     engine.build()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from exporter import __version__
-from tests.container.conftest import BASE, IMAGE, ROOT
+from tests.container.conftest import BASE, IMAGE, PLANTED, ROOT
 
 pytestmark = pytest.mark.container
 
@@ -26,6 +26,17 @@ print(json.dumps({"uid": os.getuid(), "root": writable("/"), "venv": writable("/
                   "pip": importlib.util.find_spec("pip") is not None, "hatchling": importlib.util.find_spec("hatchling") is not None}))
 """
 
+INSTALLERS = """
+import glob, json, os, re, subprocess
+places = os.environ["PATH"].split(":")
+names = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
+installer = re.compile(r"(pip|pipx|easy_install|uv|poetry|conda|apt|dpkg|apk|rpm|dnf|npm|gem|cargo)[0-9.]*$")
+pythons = {path for place in places for path in glob.glob(place + "/python3*") if re.search(r"/python3[0-9.]*$", path)}
+ask = "import importlib.util as u; print([name for name in ('pip', 'ensurepip', 'uv') if u.find_spec(name)])"
+print(json.dumps({"programs": sorted(filter(installer.match, names)), "pythons": len(pythons),
+                  "modules": sorted({subprocess.check_output([path, "-I", "-c", ask], text=True).strip() for path in pythons}),
+                  "planted": [path for path in PLANTED if os.path.exists("/usr/local/" + path)]}))
+"""
 WHOSE_STATE = """
 import json, os
 found = os.stat("/state")
@@ -60,6 +71,12 @@ def test_the_health_check_of_the_image_passes_while_the_exporter_runs(engine, de
 def test_the_process_is_not_root_and_can_change_nothing_in_the_image(engine, demo):
     seen = json.loads(engine.podman("exec", demo, "python", "-c", WHO_AM_I).stdout)
     assert seen == {"uid": 65532, "root": False, "venv": False, "pip": False, "hatchling": False}
+
+
+def test_of_package_installers_only_debians_own_are_left(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", f"PLANTED = {PLANTED}\n{INSTALLERS}").stdout)
+    assert seen == {"programs": ["apt", "dpkg"], "pythons": seen["pythons"], "modules": ["[]"], "planted": []}
+    assert seen["pythons"] >= 2  # the exporter's and the base's
 
 
 def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engine):
