@@ -1,8 +1,12 @@
 """Workflows, image and bill of materials, as the tools see them that exist for each."""
 
+import io
 import json
+import os
 import re
+import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -103,7 +107,57 @@ def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret
     assert "secrets." not in text
     jobs = workflow("release.yml")["jobs"]
     assert isinstance(jobs, dict)
-    assert [name for name, job in jobs.items() if name != "build" and job.get("environment") != "release"] == []
+    assert [name for name, job in jobs.items() if job.get("environment") != "release"] == ["test", "build", "attest"]
+
+
+def test_what_runs_the_repositorys_programs_can_sign_nothing_and_what_signs_them_runs_none():
+    jobs = workflow("release.yml")["jobs"]
+    assert isinstance(jobs, dict)
+    assert [jobs[name]["permissions"] for name in ("test", "build")] == [{"contents": "read"}] * 2
+    assert [step for step in jobs["attest"]["steps"] if "run" in step] == []
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "test": None,
+        "build": "test",
+        "attest": "build",
+        "packages": "attest",
+        "image": "attest",
+        "release": ["packages", "image"],
+    }
+
+
+def copied(place: Path, born: int) -> Path:
+    """What deploy/assets.py reads, as a checkout of another time."""
+    for name in (".", "alerts", "dashboards", "deploy"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    for name in ("alerts", "dashboards", "deploy"):
+        shutil.copytree(ROOT / name, place / name, symlinks=True, dirs_exist_ok=True)
+    shutil.copy(ROOT / "requirements.lock", place)
+    for path in place.rglob("*"):
+        os.utime(path, (born, born), follow_symlinks=False)
+    return place
+
+
+@pytest.mark.tools
+def test_a_release_has_the_chart_and_what_an_installation_needs_and_the_same_bytes_each_time(tmp_path):
+    made = []
+    for number, born in enumerate((1_700_000_000, 1_750_000_000)):
+        tree, out = copied(tmp_path / f"tree{number}", born), tmp_path / f"out{number}"
+        out.mkdir()
+        done = run(TOOLS / "bin" / "python", tree / "deploy" / "assets.py", out)
+        assert done.returncode == 0, done.stderr
+        made.append({path.name: path.read_bytes() for path in out.iterdir()})
+    chart = f"ekm-exporter-{__version__}.tgz"
+    assert set(made[0]) == {"requirements.lock", "ekm-exporter.service", "ekm-exporter.xml", "ekm.rules.yml", chart}
+    assert made[0] == made[1]
+    with tarfile.open(fileobj=io.BytesIO(made[0][chart])) as archive:
+        packed = {name: archive.getmember(name) for name in archive.getnames()}
+    assert {
+        "ekm-exporter/values.schema.json",
+        "ekm-exporter/files/ekm-fleet.json",
+        "ekm-exporter/templates/workload.yaml",
+    } <= set(packed)
+    assert all(one.isfile() and one.size for one in packed.values())
+    assert "$tools/bin/python deploy/assets.py dist\n  (cd dist && sha256sum" in (ROOT / "dev").read_text()
 
 
 def test_updates_wait_for_a_week():
