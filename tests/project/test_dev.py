@@ -114,3 +114,20 @@ def test_foreign_actions_are_pinned_to_a_commit(root):
     for workflow in (root / ".github" / "workflows").iterdir():
         for used in re.findall(r"uses: (\S+)", workflow.read_text()):
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used)
+
+
+def test_contributing_names_the_debian_packages_of_each_part(root):
+    cases = re.findall(r"^    (\w+)\) echo \"(.*?)\"", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
+    wanted = {part: {pair.partition(":")[2] for pair in pairs.replace("\\\n", " ").split()} for part, pairs in cases}
+    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert {part: set(names.split(", ")) for part, names in told.items()} == wanted
+    assert set(wanted) == {"real", "container", "browser", "tools"}
+
+
+def test_contributing_names_every_file_that_a_verb_writes(root):
+    table = (root / "CONTRIBUTING.md").read_text().partition("## Generated files")[2].partition("\n## ")[0]
+    verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
+    assert verbs is not None
+    written = set(re.findall(r"docs/\w+\.md", verbs[1])) | {"docs/performance.md", "docs/paging.md", "docs/alerts.md"}
+    assert len(written) >= 9
+    assert {name for name in written | {"alerts/ekm.rules.yml", "dashboards/*.json"} if f"`{name}`" not in table} == set()
