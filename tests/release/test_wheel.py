@@ -130,6 +130,15 @@ def answer(url: str) -> str:
     return text
 
 
+def eventually(url: str, what: str) -> str:
+    """The first answer that has `what` in it: it listens before the first probe has ended."""
+    end = time.monotonic() + STARTS
+    while what not in (text := answer(url)):
+        assert time.monotonic() < end, text
+        time.sleep(0.1)
+    return text
+
+
 def listening(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + STARTS
     while (said := re.search(r"msg=listening url=(http://\S+)", log.read_text())) is None:
@@ -146,7 +155,7 @@ def test_the_installed_exporter_answers_with_metrics_and_pages(installed, tmp_pa
         process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603
         try:
             url = listening(process, log)
-            assert "# TYPE ekm_probe_success gauge" in answer(f"{url}/metrics")
+            eventually(f"{url}/metrics", "# TYPE ekm_probe_success gauge")
             sheet = re.search(r'href="([^"]+\.css[^"]*)"', answer(f"{url}/"))
             assert sheet is not None
             assert "{" in answer(f"{url}{sheet[1]}")
