@@ -111,6 +111,11 @@ def test_a_new_named_volume_keeps_the_state_without_being_given_away_first(engin
     assert {**seen, "files": bool(seen["files"])} == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": True}
 
 
+def test_the_images_own_state_is_empty_and_the_exporters(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", WHOSE_STATE).stdout)
+    assert seen == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": []}
+
+
 def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
     name = engine.start()
     assert engine.podman("wait", name).stdout.strip() == "2"
