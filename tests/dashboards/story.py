@@ -112,7 +112,7 @@ ESTATE = (
     Life("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
          (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
     Life("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
-         (Trouble(104, MINUTES, _forbidden()),), centrally=(Trouble(104, MINUTES, _wrap_refused),)),
+         (Trouble(104, MINUTES, _wrap_refused),), centrally=(Trouble(104, MINUTES, _forbidden()),)),
     Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, slow=0.09),
     Life("archive-2019", "dba", "westeurope", (("SQLARC01", "a1", ""),), (Trouble(40, 62, _gone),)),
     Life("crm-contacts", "sales", "northeurope", (("SQLCRM01", "c1", "AG4"),), slow=1.3, moves=70),

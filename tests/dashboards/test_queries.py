@@ -161,19 +161,27 @@ def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(histor
 
 
 # Target, seen from where, code and reason: of an exporter that says not ready, and of the one on the SQL Server's host where both do.
-SEEN = {
+SEEN_FROM_THE_HOST = {
     ("payroll-runs", "sql_host", "3303", "secret_expired"),
-    ("billing-invoices", "sql_host", "3077", "forbidden_policy"),
     ("warehouse-stock", "sql_host", "3011", "throttled"),
     ("legal-hold", "sql_host", "3076", "key_soft_deleted"),
 }
+ONLY_CENTRALLY = ("billing-invoices", "central", "3077", "forbidden_policy")
 SEEN_CENTRALLY = {
+    ONLY_CENTRALLY,
     ("payroll-runs", "central", "3303", "secret_expired"),
     ("orders-core", "central", "3077", "forbidden_firewall"),
 }
 
 
-@pytest.mark.parametrize(("instance", "seen"), [(".+", SEEN), ("sqlhost1:10377", SEEN), ("central:10377", SEEN_CENTRALLY)])
+@pytest.mark.parametrize(
+    ("instance", "seen"),
+    [
+        (".+", SEEN_FROM_THE_HOST | {ONLY_CENTRALLY}),
+        ("sqlhost1:10377", SEEN_FROM_THE_HOST),
+        ("central:10377", SEEN_CENTRALLY),
+    ],
+)
 def test_a_danger_is_told_with_where_it_is_seen_from(history, instance, seen):
     """A firewall that lets in none but the SQL Servers' hosts is no danger, unless nothing of those hosts is known."""
     found = history.rows(by_name(DANGER).filled(instance=instance))
