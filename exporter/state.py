@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
-from exporter.core.model import Facts, KeyFacts, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.history import Asked, History
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
@@ -41,6 +41,7 @@ class TargetRecord:
     probes: int = 0
     failures: int = 0
     consecutive_failures: int = 0
+    consecutive_blocking: int = 0  # of those in which a step other than wrap_key failed
     consecutive_unready: int = 0
     last_probe_at: float | None = None  # when the last probe began
     last_success_at: float | None = None  # when the last good one began
@@ -70,6 +71,7 @@ class TargetRecord:
             self.failures += 1
             self.consecutive_failures += 1
             self.last_failures.append(_summary(report))
+        self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
 
@@ -193,6 +195,11 @@ def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Read
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
+
+
+def _blocks(report: ProbeReport) -> bool:
+    """Whether more failed than the wrap, without which databases open all the same."""
+    return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
 def _merged(known: VaultHeaders, told: VaultHeaders) -> VaultHeaders:

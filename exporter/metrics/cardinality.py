@@ -37,6 +37,7 @@ SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
 # Only while something is wrong, each one series.
 OF_FAILURES: Final[Mapping[str, str]] = {
     "ekm_last_failure_info": "while the last probe failed",
+    "ekm_consecutive_blocking_failures": "while a step other than wrap_key failed in it",
     "ekm_retry_after_seconds": "where its answer asks for a wait; two should wrap and unwrap of one probe both be told to",
     "ekm_key_scheduled_purge_timestamp_seconds": "while the key is deleted; wrap and unwrap are then not reached, which takes more away",
 }

@@ -30,6 +30,7 @@ from exporter.metrics.table import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
 # PromQL to start from.
 EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_consecutive_failures": "ekm_consecutive_failures >= 3",
+    "ekm_consecutive_blocking_failures": "ekm_consecutive_blocking_failures >= 3",
     "ekm_probe_failures_total": "increase(ekm_probe_failures_total[1h]) / increase(ekm_probes_total[1h])",
     "ekm_unready_probes_total": "1 - increase(ekm_unready_probes_total[30d]) / increase(ekm_judged_probes_total[30d])",
     "ekm_last_probe_timestamp_seconds": "time() - ekm_last_probe_timestamp_seconds > 3 * ekm_probe_interval_seconds",

@@ -70,6 +70,7 @@ def of_runs(standing: Standing) -> Values:
     """How many probes in a row failed."""
     return {
         "ekm_consecutive_failures": _one(standing.consecutive_failures),
+        "ekm_consecutive_blocking_failures": _one(standing.consecutive_blocking or None),
         "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
     }
 

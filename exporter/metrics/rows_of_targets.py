@@ -58,6 +58,11 @@ OF_TARGETS: Final = (
     _counted("ekm_judged_probes_total", "Those of them with a verdict, ready or not ready: what a service level counts."),
     _counted("ekm_unready_probes_total", "Those of them with the verdict not ready."),
     of_target(Memory.PROBE, "ekm_consecutive_failures", "Failed probes in a row, 0 after a good one."),
+    of_target(
+        Memory.PROBE,
+        "ekm_consecutive_blocking_failures",
+        "Probes in a row in which a step other than wrap_key failed; no series when none did in the last one.",
+    ),
     of_target(Memory.PROBE, "ekm_consecutive_unready_probes", "Probes in a row with the verdict not ready, 0 after a good one."),
     # its steps
     of_target(

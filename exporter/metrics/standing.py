@@ -23,6 +23,9 @@ class Standing(Protocol):
     def consecutive_failures(self) -> int: ...
 
     @property
+    def consecutive_blocking(self) -> int: ...
+
+    @property
     def consecutive_unready(self) -> int: ...
 
     @property

@@ -127,6 +127,7 @@ class Reference(Collector):
         self._budget(target, report)
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
+            "ekm_consecutive_blocking_failures": standing.consecutive_blocking or None,
             "ekm_consecutive_unready_probes": standing.consecutive_unready,
             "ekm_last_success_timestamp_seconds": standing.last_success_at,
             "ekm_next_probe_timestamp_seconds": standing.next_probe_at,

@@ -36,6 +36,7 @@ START = 1_800_000_000.0
 @dataclass
 class Standing:
     consecutive_failures: int = 0
+    consecutive_blocking: int = 0
     consecutive_unready: int = 0
     last_success_at: float | None = None
     next_probe_at: float | None = None

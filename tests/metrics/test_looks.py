@@ -279,6 +279,7 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
             vault=headers(connection="public"),
             # Of these a record knows nothing after a restart; were they there, they would be of another process.
             consecutive_failures=3,
+            consecutive_blocking=3,
             consecutive_unready=3,
             next_probe_at=START,
             looks=looks(a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED)),
@@ -296,7 +297,8 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
     }.items():
         assert series(text, name) == {(): value}
     forgotten = {"ekm_credential_usable", "ekm_retained_version_usable", "ekm_recovery_usable", "ekm_probe_success"}
-    forgotten |= {"ekm_consecutive_failures", "ekm_consecutive_unready_probes", "ekm_next_probe_timestamp_seconds"}
+    forgotten |= {"ekm_consecutive_failures", "ekm_consecutive_blocking_failures"}
+    forgotten |= {"ekm_consecutive_unready_probes", "ekm_next_probe_timestamp_seconds"}
     assert not forgotten & names_in(text)
 
 

@@ -195,10 +195,17 @@ def test_a_verdict_that_a_reload_has_taken_back_goes():
 def test_what_is_remembered_over_probes_is_shown_as_told():
     recorder = after(
         a_report(),
-        standing=Standing(consecutive_failures=3, consecutive_unready=2, last_success_at=START - 9, next_probe_at=START + 60),
+        standing=Standing(
+            consecutive_failures=4,
+            consecutive_blocking=3,
+            consecutive_unready=2,
+            last_success_at=START - 9,
+            next_probe_at=START + 60,
+        ),
     )
 
-    assert shown(recorder, "ekm_consecutive_failures") == {(): 3}
+    assert shown(recorder, "ekm_consecutive_failures") == {(): 4}
+    assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 3}
     assert shown(recorder, "ekm_consecutive_unready_probes") == {(): 2}
     assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 9}
     assert shown(recorder, "ekm_next_probe_timestamp_seconds") == {(): START + 60}
@@ -261,6 +268,12 @@ def test_a_tainted_probe_still_shows_what_it_saw():
 
     assert shown(recorder, "ekm_last_error_code") == {(): 3303}
     assert shown(recorder, "ekm_probe_success") == {(): 0}
+
+
+def test_a_run_of_blocking_failures_has_a_series_only_while_it_lasts():
+    recorder = after(a_report(), standing=Standing(consecutive_failures=3))
+
+    assert shown(recorder, "ekm_consecutive_blocking_failures") == {}
 
 
 def test_a_tainted_timeout_leaves_the_earlier_picture():

@@ -45,6 +45,19 @@ def test_a_failure_that_leaves_the_vault_ready_is_no_unready_probe(state):
     assert (record.consecutive_failures, record.consecutive_unready) == (1, 0)
 
 
+def test_a_run_of_blocking_failures_ends_when_wrap_alone_fails(state):
+    target = a_target()
+    for step in (Step.GET_KEY, Step.UNWRAP_KEY):
+        record = state.record(target, a_failure(step=step))
+    assert record.consecutive_blocking == 2
+    state.record(target, a_failure(step=Step.WRAP_KEY, ready=True))
+    assert (record.consecutive_failures, record.consecutive_blocking) == (3, 0)
+    state.record(target, a_failure(step=Step.CHALLENGE))
+    assert record.consecutive_blocking == 1
+    state.record(target, a_report())
+    assert record.consecutive_blocking == 0
+
+
 def test_a_failed_probe_without_a_verdict_neither_ends_nor_lengthens_the_run_of_unready_ones(state):
     target = a_target()
     for report in (a_failure(), a_failure(), a_failure(ready=None)):

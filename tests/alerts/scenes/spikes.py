@@ -151,6 +151,61 @@ def _only_the_key() -> Scene:
     )
 
 
+def _expired_and_once_more() -> Scene:
+    """Expired for long, and now one probe that fails at another step: no run of anything but of the wrap that is expected."""
+    expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
+    once = [
+        THROTTLED,
+        FORBIDDEN,
+        replace(expired, ready=False, failed=("unwrap_key",), unwraps=False),
+        Failed("challenge", 3900, "dns_not_found"),
+        Failed("token", 3303, "credentials_refused"),
+        Failed("token", 3303, "secret_expired"),
+        Failed("get_key", 3076, "key_soft_deleted"),
+    ]
+    many = [Failed("challenge", 3008, "connection_reset"), Failed("token", 3008, "read_timeout"), FORBIDDEN]
+    alone = [
+        Target(name=f"once-{number}", probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6])
+        for number, failure in enumerate(once)
+    ]
+    fleets = [
+        Exporter(
+            instance=f"mon{number}:10377",
+            targets=[
+                Target(
+                    name=f"t{place}",
+                    vault=f"v{place}.vault.azure.net",
+                    probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6],
+                )
+                for place in range(3)
+            ],
+        )
+        for number, failure in enumerate(many, 2)
+    ]
+    return Scene(
+        name="an expired key, and one probe that fails otherwise",
+        exporters=[Exporter(targets=alone), *fleets],
+        length=18 * MINUTE,
+        absent=[
+            *("EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultHostNameGone", "EkmVaultSideNotReady", "EkmKeySoftDeleted"),
+            *("EkmCredentialRefused", "EkmCredentialExpired", "EkmCredentialForbidden"),
+            *("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"),
+        ],
+    )
+
+
+def _wrap_alone() -> Scene:
+    """The permission to wrap is gone, and unwrap works: forbidden all the same, as often as it takes."""
+    wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
+    target = Target(probes=[*[OK] * 5, *[wrap] * 10])
+    exporter = Exporter(targets=[target])
+    checks = [
+        (6 * MINUTE + 45, "EkmForbiddenSpike", []),
+        (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, wrap)]),
+    ]
+    return Scene(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
+
+
 def _key_disabled() -> Scene:
     """A disabled key that unwraps no longer: it pages as any 403."""
     disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
@@ -191,6 +246,8 @@ SCENES = [
     *_survives("scrapes lost while firing", gaps=((5, 65),)),
     _two_exporters(),
     _only_the_key(),
+    _expired_and_once_more(),
+    _wrap_alone(),
     _key_disabled(),
     _two_in_a_row(),
     _without_labels(),
