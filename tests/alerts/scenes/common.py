@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from tests.alerts.life import OK, Exporter, Failed, Outcome, Target
-from tests.alerts.scene import INSTANCES, Fired, Scene, of_exporter
+from tests.alerts.scene import INSTANCES, Fired, Scene, of_exporter, of_target
 from tests.alerts.scenes.spikes import FORBIDDEN
 
 MINUTE = 60
 TIMEOUT = Failed("challenge", 3008, "connect_timeout")
+GONE = Failed("challenge", 3900, "dns_not_found")
 NO_DNS = Failed("challenge", 3900, "dns_temporary")
 NO_PROXY = Failed("token", 3008, "proxy_unreachable")
 DOWN = Failed("token", 3013, "entra_unavailable")
@@ -113,6 +114,24 @@ def _once() -> Scene:
     return Scene(name="one bad moment of all", exporters=[moment, mixed], length=15 * MINUTE, absent=CAUSES)
 
 
+def _one_vault() -> Scene:
+    """All targets are keys of one vault: that it is gone, or silent, is its own fault. That no name resolves is not."""
+    no_dns, gone, silent = (
+        Exporter(
+            instance=f"mon{number}:10377",
+            targets=[Target(name=f"k{place}", probes=[*[OK] * 5, *[failure] * 6]) for place in range(3)],
+        )
+        for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
+    )
+    on = of_exporter(no_dns, value="100%", seen="dns_temporary at challenge 3")
+    checks = [
+        (5 * MINUTE + 45, "EkmEgressDown", []),
+        *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
+        (8 * MINUTE, "EkmVaultHostNameGone", [of_target(gone, target, GONE) for target in gone.targets]),
+    ]
+    return Scene(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
+
+
 def _restart() -> Scene:
     """The common cause outlives a restart of the exporter, so that what it inhibits stays inhibited."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
@@ -121,4 +140,4 @@ def _restart() -> Scene:
     return Scene(name="a restart while nothing gets out", exporters=[here], length=25 * MINUTE, checks=checks)
 
 
-SCENES = [_egress(), _entra(), _region(), _credential(), _once(), _restart()]
+SCENES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
