@@ -7,6 +7,7 @@ from tests.alerts.scene import Scene, of_target
 
 MINUTE, HOUR = 60, 3600
 FORBIDDEN = Failed("unwrap_key", 3077, "forbidden_rbac")
+FORBIDDEN_TO_READ = Failed("get_key", 3077, "forbidden_rbac")
 THROTTLED = Failed("get_key", 3011, "throttled")
 CURRENT = {"generation": "current"}
 TWIN = {3077: 3113, 3011: 3109}
@@ -79,6 +80,25 @@ def _half_throttled() -> Scene:
         (58 * MINUTE, "EkmThrottledSpike", []),
     ]
     return Scene(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
+
+
+def _refused_at_both_steps() -> Scene:
+    """Wrap and unwrap of one probe are refused: one failed probe of ten, not two. In the others three of ten probes, and six of forty,
+    one of which is refused earlier."""
+    forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
+    throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
+    seldom_refused = Target(name="seldom", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
+    third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 6, *[OK] * 40])
+    mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
+    often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 2, *[OK] * 35])
+    exporter = Exporter(targets=[seldom_refused, third, often])
+    checks = [
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
+        (42 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, often, forbidden)]),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(70, 74)),
+        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
+    ]
+    return Scene(name="refused at both steps", exporters=[exporter], length=74 * MINUTE, checks=checks)
 
 
 def _backing_off() -> Scene:
@@ -241,6 +261,7 @@ SCENES = [
     *at_every_interval("forbidden", "EkmForbiddenSpike", FORBIDDEN, 5),
     *_comes_and_goes(),
     _half_throttled(),
+    _refused_at_both_steps(),
     _backing_off(),
     *_survives("a restart of the exporter while firing", restarts=((5, 65),)),
     *_survives("scrapes lost while firing", gaps=((5, 65),)),
