@@ -223,6 +223,22 @@ def _behind_firewalls(refused: Failed) -> tuple[Exporter, Exporter]:
     return Exporter(targets=outside, instance="mon2:10377"), Exporter(targets=inside, instance="sql2:10377")
 
 
+def _firewall_and_a_bad_moment() -> Scene:
+    """One probe that fails on the SQL Server's host, one scrape of it that is lost, one lost here, and the end of it: still no page."""
+    refused = Failed("get_key", 3077, "forbidden_firewall")
+    lost = Failed("challenge", 3008, "connection_reset")
+    central = Target(probes=[*[OK] * 5, *[refused] * 45, *[OK] * 30])
+    on_host = Target(probes=[*[OK] * 20, lost, *[OK] * 60], info={"vantage": "sql_host"})
+    here = Exporter(targets=[central], gaps=((40 * MINUTE, 40 * MINUTE + 15),))
+    there = Exporter(targets=[on_host], instance="sql1:10377", gaps=((30 * MINUTE, 30 * MINUTE + 15),))
+    checks = [
+        (second, alert, [])
+        for second in range(0, 65 * MINUTE, 15)
+        for alert in ("EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurnsFast")
+    ]
+    return Scene(name="a bad moment behind a firewall", exporters=[here, there], length=65 * MINUTE, checks=checks)
+
+
 def _preflight() -> Scene:
     """Checks fail while probes succeed: a ticket, through a restart, until a run passes. Where probes fail it is theirs to tell."""
     count, one = "ekm_preflight_failed_checks", 'ekm_preflight_failed{check="%s"}'
@@ -265,6 +281,7 @@ SCENES = [
     _slow(),
     _path(),
     _firewall(),
+    _firewall_and_a_bad_moment(),
     _preflight(),
     _both_firings_keep_their_labels(),
 ]
