@@ -48,7 +48,7 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("critical", ("job", "scope"), ("instance",), "EkmExporterDown"),
         *_alerts("warning", _TARGET, _MAYBE, TARGET_TICKETS),
         *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn14Days"),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown"),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialEnds"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
         *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),

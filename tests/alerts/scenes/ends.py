@@ -48,6 +48,29 @@ def _steps() -> Scene:
     )
 
 
+def _others() -> Scene:
+    """The last day of credentials that no SQL Server has: a canary's, and one for look-ups. One that both kinds use does page."""
+    good = [OK] * 60
+    canary = Target(name="canary", credential="canary", probes=good, info={"mode": "canary"})
+    beside = Target(name="beside", credential="both", probes=good, info={"mode": "canary"})
+    full = Target(name="full", credential="both", probes=good)
+    names = ("canary", "monitor", "both")
+    more = {ENDS % (name, "declared"): minutes((400 * DAY, 5), (12 * HOUR, 30), (400 * DAY, 30)) for name in names}
+    exporter = Exporter(targets=[canary, beside, full], more=more)
+    dates = "declared 1970-01-01 12:00:00 +0000 UTC"
+    monitor = Fired({"credential": "monitor", "job": "ekm", "instance": exporter.instance}, {"dates": dates, "targets": "none"})
+    page = of_credential(exporter, full, dates=dates, targets="beside, full")
+    checks = [
+        (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
+        (4 * MINUTE, "EkmOtherCredentialEnds", []),
+        (29 * MINUTE, "EkmCredentialExpiresIn1Day", [page]),
+        (29 * MINUTE, "EkmOtherCredentialEnds", [of_credential(exporter, canary, dates=dates), monitor]),
+        (50 * MINUTE, "EkmCredentialExpiresIn1Day", []),
+        (50 * MINUTE, "EkmOtherCredentialEnds", []),
+    ]
+    return Scene(name="credentials that no SQL Server has", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
+
+
 def _over() -> Scene:
     """At the end itself the page about the last day goes on until the one about the end takes over: nobody is told "resolved"."""
     ended = Failed("token", 3303, "secret_expired")
@@ -154,4 +177,4 @@ def _of_exporters() -> Scene:
     return Scene(name="troubles of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
-SCENES = [_steps(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]
+SCENES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]
