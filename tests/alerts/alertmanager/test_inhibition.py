@@ -13,7 +13,7 @@ BURNS = "EkmErrorBudgetBurnsFast EkmErrorBudgetBurnsSlowly"
 INDEPENDENT = "EkmRecoveryUnusable EkmRecoveryProofOld EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
 DEPENDENT_TICKETS = " ".join(name for name in TARGET_TICKETS.split() if name not in INDEPENDENT)
-FROM_THE_FAULT = f"EkmVaultSideNotReady EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}"
+FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}"
 OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential", "job instance target"
 
 # What keeps back what, if they agree in these labels. All other pairs do not touch each other.
@@ -41,6 +41,7 @@ TABLE = {
     "EkmVaultHostNameGone": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmKeySoftDeleted": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmVaultSideNotReady": [(f"EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}", OF_TARGET)],
+    "EkmProbeFails": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmErrorBudgetBurnsFast": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmLatencyAbove5s": [("EkmLatencyAbove1s", OF_TARGET)],
 }

@@ -1,5 +1,7 @@
 """The other pages about one target or one credential, the error budget, and exporters that are down or stand still."""
 
+from dataclasses import replace
+
 from tests.alerts.life import NOT_PROBED, OK, Exporter, Failed, Target
 from tests.alerts.scene import Fired, Scene, of_credential, of_exporter, of_target
 from tests.alerts.scenes.spikes import FORBIDDEN, seldom
@@ -101,6 +103,35 @@ def _coming_and_going_refusals() -> Scene:
         (26 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target, WRONG)]),
     ]
     return Scene(name="refusals that come and go", exporters=[exporter], length=26 * MINUTE, checks=checks)
+
+
+def _not_judged() -> Scene:
+    """Without a verdict by design, and failing for ever: a page. Not where another page tells of it, nor where there is a verdict."""
+    kinds = ({"mode": "canary"}, {"pin": "none"}, {"mode": "canary", "vantage": "sql_host"})
+    failures = (
+        Failed("get_key", 3013, "server_error", ready=None),
+        Failed("challenge", 3008, "connect_refused", ready=None),
+        Failed("challenge", 3008, "tls_untrusted", ready=None),
+        Failed("get_key", 3076, "key_not_found", ready=None),
+        Failed("get_key", 3010, "token_rejected", ready=None),
+    )
+    covered = (FORBIDDEN, Failed("get_key", 3011, "throttled"), GONE, DELETED, WRONG)
+    wrap = Failed("wrap_key", 3013, "server_error", ready=None, unwraps=True)
+    rest, known = [OK] * 30, 'ekm_credential_expiry_known{credential="sql-prod"}'
+
+    def failing(name: str, failure: Failed, info: dict[str, str], bad: int = 10) -> Target:
+        probes = [*[OK] * 5, *[replace(failure, ready=None)] * bad, *rest]
+        return Target(name=name, vault=f"{name}.vault.azure.net", info=info, probes=probes)
+
+    bad = [failing(f"t{place}", failure, kinds[place % 3]) for place, failure in enumerate(failures)]
+    other = [failing(f"o{place}", failure, {"mode": "canary"}) for place, failure in enumerate(covered)]
+    judged = Target(name="judged", vault="judged.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
+    beside = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), judged]
+    exporter = Exporter(targets=[*bad, *other, *beside], more={known: "1x400"})
+    on = [of_target(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
+    alert = "EkmProbeFails"
+    checks = [(6 * MINUTE + 45, alert, []), (7 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
+    return Scene(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
 def _budget_fast() -> Scene:
@@ -213,6 +244,7 @@ SCENES = [
     _credentials(),
     _one_credential_for_many(),
     _coming_and_going_refusals(),
+    _not_judged(),
     _budget_fast(),
     _budget_slow(),
     _exporter_down(),

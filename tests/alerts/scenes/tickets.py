@@ -101,7 +101,8 @@ def _disabled() -> Scene:
 
 
 def _unknown() -> Scene:
-    """No verdict for 30 minutes: a ticket. By design without one, throttled, or a moment without one: none."""
+    """No verdict for 30 minutes: a ticket. By design without one, throttled, or a moment without one: none; the
+    first of these page by themselves."""
     none = Failed("token", 3001, "internal", ready=None)
     probes = [*[OK] * 5, *[none] * 60, *[OK] * 20]
     target = Target(probes=probes)
@@ -117,6 +118,9 @@ def _unknown() -> Scene:
         (36 * MINUTE, "EkmVerdictUnknown", [of_target(exporter, target, none)]),
         (64 * MINUTE, "EkmVerdictUnknown", [of_target(exporter, target, none)]),
         (81 * MINUTE, "EkmVerdictUnknown", []),
+        (6 * MINUTE, "EkmProbeFails", []),
+        (36 * MINUTE, "EkmProbeFails", [of_target(exporter, one, none) for one in (canary, bare, managed)]),
+        (81 * MINUTE, "EkmProbeFails", []),
     ]
     return Scene(name="no verdict", exporters=[exporter], length=81 * MINUTE, checks=checks, scrape=60)
 
