@@ -63,6 +63,12 @@ TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
     "FAILURES": _failures("last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])", "job instance target"),
     "INSTANCES": _instances("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
+    "UNWRAPS": (
+        "{{ with "
+        + _asked("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
+        + " }}Databases still open, since the vault unwraps with it"
+        "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
+    ),
     "VANTAGE": (
         "{{ range " + _asked("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
         '{{ if eq .Labels.vantage "sql_host" }} on the SQL host{{ else if .Labels.vantage }} on a central host{{ end }}{{ end }}'

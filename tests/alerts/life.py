@@ -33,6 +33,7 @@ class Failed:
 
 OK = None
 NOT_PROBED = "not probed"
+READ = "read alone"  # a good probe without wrap and unwrap
 Outcome = Failed | str | None
 
 
@@ -171,8 +172,9 @@ def _gauges(target: Target, made: Sequence[Outcome]) -> Iterator[tuple[tuple[str
     unready = [isinstance(probe, Failed) and probe.ready is False for probe in made]
     yield ("ekm_consecutive_unready_probes", ()), str(_run(made, unready))
     if not isinstance(last, Failed):
-        steps = dict.fromkeys(STEPS, 1)
-        yield ("ekm_vault_side_ready", ()), "1"
+        steps = dict.fromkeys(STEPS[:3] if last == READ else STEPS, 1)
+        if target.info.get("mode") != "read_only":
+            yield ("ekm_vault_side_ready", ()), "1"
     else:
         steps = dict.fromkeys(STEPS[: STEPS.index(last.step)], 1) | dict.fromkeys((last.step, *last.failed), 0)
         if last.unwraps:

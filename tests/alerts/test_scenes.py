@@ -10,10 +10,10 @@ from alerts.build import RULES
 from exporter.metrics.table import BY_NAME
 from tests.alerts.promtool import results
 from tests.alerts.scene import GROUPS, document
-from tests.alerts.scenes import common, ends, pages, spikes, tickets
+from tests.alerts.scenes import common, ends, keys, pages, spikes, tickets
 from tests.alerts.wording import WORDING
 
-SCENES = {scene.name: scene for table in (spikes, pages, common, tickets, ends) for scene in table.SCENES}
+SCENES = {scene.name: scene for table in (spikes, pages, common, tickets, keys, ends) for scene in table.SCENES}
 FILES = {name: f"scene{number:02}" for number, name in enumerate(SCENES)}
 GROUPS_OF_RULES = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"] for group in GROUPS_OF_RULES for rule in group["rules"] if "alert" in rule}

@@ -31,7 +31,7 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 
 
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
-    EkmErrorBudgetBurnsFast EkmProbeFails"""
+    EkmErrorBudgetBurnsFast EkmProbeFails EkmKeyDisabledUntested"""
 TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmKeyExpires EkmKeyExpired EkmKeyDisabled EkmKeyUnsupported
     EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoveryProofOld EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
     EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""

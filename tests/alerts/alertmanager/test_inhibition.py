@@ -42,6 +42,7 @@ TABLE = {
     "EkmKeySoftDeleted": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmVaultSideNotReady": [(f"EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}", OF_TARGET)],
     "EkmProbeFails": [(DEPENDENT_TICKETS, OF_TARGET)],
+    "EkmKeyDisabledUntested": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmErrorBudgetBurnsFast": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmLatencyAbove5s": [("EkmLatencyAbove1s", OF_TARGET)],
 }

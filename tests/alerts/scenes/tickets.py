@@ -8,6 +8,7 @@ from tests.alerts.scenes.pages import NOT_FOUND
 from tests.alerts.scenes.spikes import THROTTLED
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+UNWRAPS = "Databases still open, since the vault unwraps with it"
 
 
 def minutes(*parts: tuple[object, int]) -> str:
@@ -69,7 +70,7 @@ def _expiry() -> Scene:
     far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 110))})
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
-    on, other = of_target(exporter, target), of_target(exporter, unready)
+    on, other = of_target(exporter, target, unwraps=UNWRAPS), of_target(exporter, unready)
     checks = [
         (4 * MINUTE, "EkmKeyExpires", []),
         (6 * MINUTE, "EkmKeyExpires", [on, other]),

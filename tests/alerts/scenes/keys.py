@@ -1,0 +1,42 @@
+"""The state of the key where it is not tested in every probe whether it unwraps, or in none. Scraped once a minute."""
+
+from tests.alerts.life import OK, READ, Exporter, Target
+from tests.alerts.scene import Scene, of_target
+from tests.alerts.scenes.tickets import minutes
+
+MINUTE = 60
+UNTESTED = "Whether the vault still unwraps with it is not tested by this target"
+
+
+def _disabled() -> Scene:
+    """Nobody unwraps: a page that says so. Where the last round trip was within the hour, what it showed is told as a ticket."""
+    off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 40))}
+    untested = Target(name="untested", probes=[READ] * 60, info={"mode": "read_only"}, more=off)
+    seldom = Target(name="seldom", probes=[OK, *[READ] * 60], more=off)
+    well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
+    exporter = Exporter(targets=[untested, seldom, well])
+    page, ticket = [of_target(exporter, untested)], [of_target(exporter, seldom)]
+    checks = [
+        (9 * MINUTE, "EkmKeyDisabledUntested", []),
+        (11 * MINUTE, "EkmKeyDisabledUntested", page),
+        (16 * MINUTE, "EkmKeyDisabled", ticket),
+        (29 * MINUTE, "EkmKeyDisabledUntested", page),
+        (29 * MINUTE, "EkmKeyDisabled", ticket),
+        (46 * MINUTE, "EkmKeyDisabledUntested", []),
+        (46 * MINUTE, "EkmKeyDisabled", []),
+    ]
+    return Scene(name="a disabled key that nobody tries", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+
+
+def _expired() -> Scene:
+    ends = {"ekm_key_expiry_timestamp_seconds": minutes((600, 60))}
+    untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
+    exporter = Exporter(targets=[untested])
+    checks = [
+        (9 * MINUTE, "EkmKeyExpired", []),
+        (16 * MINUTE, "EkmKeyExpired", [of_target(exporter, untested, unwraps=UNTESTED)]),
+    ]
+    return Scene(name="an expired key that nobody tries", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
+
+
+SCENES = [_disabled(), _expired()]
