@@ -61,6 +61,7 @@ RATIOS: Final[Mapping[str, float]] = {
     "STALE_INTERVALS": 6,  # backing off from a vault that throttles leaves up to 5.5 intervals between two probes
     "RUN": 3,  # failed probes in a row
     "CYCLES": 2,  # failed probes in a row, where many targets fail at once
+    "RESTARTS": 3,  # of an exporter, within the hold
     "MANY": 3,  # of what has a cause in common, at least
 }
 

@@ -14,6 +14,7 @@ STEPS = (
 ENDS = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="%s"}'
 KNOWN = 'ekm_credential_expiry_known{credential="%s"}'
 AWAY = "_x5"
+STARTED = "process_start_time_seconds"
 SKEW = 'ekm_clock_skew_seconds{endpoint="%s:443"}'
 
 
@@ -135,7 +136,7 @@ def _of_exporters() -> Scene:
             skipped % "overlap": "0x9 0+4x50 200x100",
             skipped % "backoff": "0+4x150",
             "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x100",
-            "ekm_exporter_ready": minutes((1, 10), (0, 50), (1, 90)),
+            STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 90)),
             "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
             "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
             SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 90)),
@@ -151,7 +152,7 @@ def _of_exporters() -> Scene:
             'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.0035, 60), (0.001, 90)),
             skipped % "overlap": "0x25 1x75 2x75",
             "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
-            "ekm_exporter_ready": "0x2 1x150",
+            STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as people do
             "ekm_exporter_targets": "2x150",
             "ekm_exporter_config_last_reload_successful": "1x150",
             SKEW % "contoso.vault.azure.net": "9000x150",
@@ -165,7 +166,7 @@ def _of_exporters() -> Scene:
         "EkmVaultRequestBudgetExceeded": Fired({"vault": "contoso.vault.azure.net"}, {"value": "1.05%"}),
         "EkmProbesSkipped": Fired({**labels, "reason": "overlap"}, {"value": "160"}),
         "EkmEventLoopLags": Fired(labels, {"value": "66.67%"}),
-        "EkmExporterNotReady": Fired(labels),
+        "EkmExporterNotReady": Fired(labels, {"value": "3"}),
         "EkmNoTargets": Fired(labels),
         "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
         "EkmReloadFailed": Fired(labels),
