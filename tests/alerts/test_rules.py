@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import yaml
@@ -92,14 +93,26 @@ def test_a_code_is_accepted_in_both_generations(where, query):
 def test_what_is_counted_by_code_exists_before_it_happens():
     """A counter born at 1 is invisible to `increase`: the first failure would be missed."""
     born = {
-        (str(in_generation(code, generation)), step) for code, steps in ALERTED for step in steps for generation in Generation
+        (step.value, str(in_generation(code, generation)))
+        for code, steps in ALERTED
+        for step in steps
+        for generation in Generation
     }
-    codes = {code for code, _ in born}
-    for where, query in QUERIES:
-        by_metric = [one for one in matchers(query) if one.metric == "ekm_errors_total"]
-        for one in by_metric:
-            if one.label == "code":
-                assert set(one.values) <= codes, where
+    asked_for = {pair for _, query in QUERIES for pair in counted(query)}
+    assert asked_for - born == set()
+    assert {code for _, code in asked_for} >= {"3011", "3077", "3303"}
+
+
+def counted(query):
+    """The pairs of step and code whose failures a query counts; a selector without a step counts at each."""
+    for selector in selectors(query):
+        if selector.name == "ekm_errors_total":
+            named = {one.name: one.value.split("|") for one in selector.matchers.matchers}
+            yield from product(named.get("step", [step.value for step in Step]), named["code"])
+
+
+def test_a_selector_without_a_step_is_taken_to_count_at_each():
+    assert set(counted('increase(ekm_errors_total{code="3077"}[1h])')) == {(step.value, "3077") for step in Step}
 
 
 def test_no_page_rests_on_a_gauge_that_is_zero_and_on_time_alone():
