@@ -12,6 +12,7 @@ ALL = " ".join(name for name in ALERTS if name not in ("EkmExporterDown", "EkmWa
 BURNS = "EkmErrorBudgetBurnsFast EkmErrorBudgetBurnsSlowly"
 INDEPENDENT = "EkmRecoveryUnusable EkmRecoveryProofOld EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
+NOT_REFUSED = NOT_DELETED.replace("EkmForbiddenSpike", "")
 DEPENDENT_TICKETS = " ".join(name for name in TARGET_TICKETS.split() if name not in INDEPENDENT)
 FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}"
 OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential", "job instance target"
@@ -25,10 +26,10 @@ TABLE = {
         ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
     ],
     "EkmEntraUnavailable": [
-        (NOT_DELETED.replace("EkmVaultHostNameGone", ""), OF_EXPORTER),
+        (NOT_REFUSED.replace("EkmVaultHostNameGone", ""), OF_EXPORTER),
         ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
     ],
-    "EkmRegionDown": [(f"{NOT_DELETED} EkmErrorBudgetBurnsSlowly", "job instance region")],
+    "EkmRegionDown": [(f"{NOT_REFUSED} EkmErrorBudgetBurnsSlowly", "job instance region")],
     "EkmCredentialExpired": [
         ("EkmCredentialRefused EkmCredentialExpiresIn1Day EkmCredentialExpiresIn7Days", OF_CREDENTIAL),
         ("EkmCredentialExpiresIn14Days EkmCredentialExpiresIn30Days EkmCredentialDateStale", OF_CREDENTIAL),
