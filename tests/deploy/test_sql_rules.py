@@ -10,6 +10,7 @@ import promql_parser
 import pytest
 import yaml
 
+from exporter.core.verdict import NOT_TESTED
 from exporter.metrics.table import BY_NAME
 from tests.deploy.pretend import SQL
 from tests.deploy.test_collector import METRICS
@@ -191,9 +192,10 @@ def test_the_judge_is_awake(tmp_path):
     assert judged(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("1 ")
 
 
-def ready(value: str) -> list[dict[str, str]]:
-    of = 'job="ekm",instance="c:10377",target="contoso-key0",vault="contoso-prod.vault.azure.net"'
+def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> list[dict[str, str]]:
+    of = f'job="ekm",instance="{instance}",target="contoso-key0",vault="contoso-prod.vault.azure.net"'
     return [
+        series("ekm_target_info", f'{of},credential="tde",vantage="{vantage}"', "1x20"),
         series("ekm_vault_side_ready", of, value),
         series("ekm_instance_info", f'{of},sql_instance="SQLPRD01",host="n1",ag="AG7"', "1x20"),
         series("ekm_instance_info", f'{of},sql_instance="SQLPRD01",host="n2",ag="AG7"', "1x20"),
@@ -212,11 +214,17 @@ def described(tmp_path, *given: dict[str, str]) -> str:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (ready("1x20"), "as ekm-exporter sees it: contoso-key0 ready."),
-        (ready("0x20"), "as ekm-exporter sees it: contoso-key0 not ready."),
+        (ready("1x20"), f"as ekm-exporter sees it: contoso-key0 ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (ready("0x20"), f"as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (
+            [*ready("1x20"), *ready("0x20", "d:10377")],
+            "as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not",
+        ),
+        ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 not ready, seen on the SQL host. "),
+        ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 ready, seen from a central host. "),
         ([], "as ekm-exporter sees it: not known for this instance."),
     ],
-    ids=["ready", "not ready", "not known"],
+    ids=["ready", "not ready", "of two the worse", "on the host", "beside it centrally", "not known"],
 )
 def test_a_database_that_did_not_open_is_told_with_the_verdict_on_the_vaults_side(tmp_path, given, text):
     said = described(tmp_path, *given)
