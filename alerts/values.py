@@ -37,6 +37,7 @@ DURATIONS: Final[Mapping[str, int]] = {
     "SETTLED": 5 * MINUTE,  # what a ticket is about must last
     "LASTING": 15 * MINUTE,
     "CHECKED": 90 * MINUTE,  # within which the doctor's checks are made again after a restart
+    "KEPT": DAY,  # for which the last answer about what is looked at beside the probe counts, while none comes
     "GONE": HOUR,  # for which an exporter that is no longer scraped is missed
 }
 # Seconds, written as a number: in comparisons.

@@ -39,4 +39,21 @@ def _expired() -> Scene:
     return Scene(name="an expired key that nobody tries", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 
 
-SCENES = [_disabled(), _expired()]
+def _beside() -> Scene:
+    """Refused, and then without an answer for hours: what was refused is not taken to be well. Seen to be well again, it is over."""
+    version = 'ekm_retained_version_usable{key="tde",version="2023"}'
+    values = "1x9 0x29 stale _x240 1x60"
+    target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
+    never = Target(name="never", probes=[OK] * 340)
+    exporter = Exporter(targets=[target, never])
+    retained = of_target(exporter, target, label_key="tde", label_version="2023")
+    recovery = of_target(exporter, target)
+    checks = [
+        (minute * MINUTE, alert, fires)
+        for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
+        for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (300, []))
+    ]
+    return Scene(name="no answer after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
+
+
+SCENES = [_disabled(), _expired(), _beside()]
