@@ -83,7 +83,7 @@ def _half_throttled() -> Scene:
 
 
 def _refused_at_both_steps() -> Scene:
-    """Wrap and unwrap of one probe are refused: one failed probe of ten, not two. In the others three of ten probes, and six of forty,
+    """Wrap and unwrap of one probe are refused: one failed probe, not two. In the others three of ten probes, and six of forty,
     one of which is refused earlier."""
     forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
     throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
