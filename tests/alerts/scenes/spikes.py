@@ -144,18 +144,18 @@ def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[Scene]:
 
 
 def _two_exporters() -> Scene:
-    """Both see it, and each tells of it; another version of the words in one of them breaks no join."""
+    """Both see it, and each tells of it; another version of the words in a third breaks no join and is nobody else's."""
     target = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 10, *[OK] * 30])
     one, two = Exporter(targets=[target]), Exporter(targets=[target], instance="mon2:10377")
     older = 'ekm_error_info{code="3077",symbol="ErrorHttpOperationForbidden",category="permission",owner="vault",summary="~",action="~"}'
-    two = replace(two, more={older: "1x45"})
+    three = Exporter(instance="mon3:10377", more={older: "1x45"})
     on = [of_target(exporter, target, FORBIDDEN) for exporter in (one, two)]
     checks = [
         (5 * MINUTE, "EkmForbiddenSpike", []),
         (8 * MINUTE, "EkmForbiddenSpike", on),
         (41 * MINUTE, "EkmForbiddenSpike", []),
     ]
-    return Scene(name="two exporters on one vault", exporters=[one, two], length=41 * MINUTE, checks=checks, scrape=60)
+    return Scene(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks, scrape=60)
 
 
 def _only_the_key() -> Scene:
