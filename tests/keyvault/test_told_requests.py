@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Generation, Step
 from exporter.exchanges import BEARER, exchanges
+from exporter.history import Asked
 from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, VAULT, response
@@ -47,7 +48,7 @@ async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_
     await prober.aclose()
     assert report.success, report
 
-    told = {each.step: each.request for each in exchanges(target, module, credential, report)}
+    told = {each.step: each.request for each in exchanges(Asked(target, module, credential), report)}
     asked = dict(zip((Step.CHALLENGE, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY), vault.requests, strict=True))
     for step, request in asked.items():
         assert told[step][0] == f"{request.method} https://{VAULT}{request.target}"
