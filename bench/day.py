@@ -20,7 +20,7 @@ from bench.programs import Bench, Fleet, Running, configuration, exporter
 from bench.sizes import Sizes
 from bench.table import Figure
 
-_TARGETS, _INTERVAL = 20, 0.25  # the interval stands for a minute
+_TARGETS, _INTERVAL = 20, 0.2  # the interval stands for a minute
 _WAYS = ("", "throttled", "", "silent", "", "refused")  # in turn, a sixth of an hour each
 
 

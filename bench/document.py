@@ -54,7 +54,7 @@ Debian's `prometheus` and `prometheus-blackbox-exporter`, which it installs wher
 - **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row: after the third in a row a target is
   asked less often for a while, on purpose, and is found well again that much later. `connect_to` leads to an address, so no name is
   looked up; what names that do not resolve cost is bounded by threads of their own, see the tests.
-- **A day** is as many probes of each target as there are minutes in one, at a quarter of a second instead of a minute, with a reload in
+- **A day** is as many probes of each target as there are minutes in one, at a fifth of a second instead of a minute, with a reload in
   each: what only passes with time itself is not in it.
 - Each figure is a median with its lowest and highest; a ratio is made run by run. Bold lines have a bound: *commit* must hold, *aim* is
   what we would like.

@@ -38,7 +38,7 @@ class Sizes:
 
 FULL = Sizes(
     runs=5, probe_targets=200, probe_interval=5, probe_window=5, fleet=5000, small_fleet=500, fleet_interval=60, small_interval=6, warm_up=70,
-    slice=20, step_targets=200, step_interval=4, storm=1.25, day_hours=24, day_probes=60, spread=3000,
+    slice=12, step_targets=200, step_interval=4, storm=1.1, day_hours=24, day_probes=60, spread=3000,
     spread_interval=30,
 )  # fmt: skip
 QUICK = Sizes(
