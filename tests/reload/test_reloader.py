@@ -59,14 +59,20 @@ async def scene(tmp_path, monkeypatch):
     await made.reloader.aclose()
 
 
-async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(scene, monkeypatch):
-    free, load = threading.Event(), reloading.load
+@pytest.fixture
+def free(monkeypatch):
+    """Every reading of the files waits until this is set."""
+    event, load = threading.Event(), reloading.load
 
     def slow(path):
-        assert free.wait(PATIENCE)
+        assert event.wait(PATIENCE)
         return load(path)
 
     monkeypatch.setattr(reloading, "load", slow)
+    return event
+
+
+async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(scene, free):
     scene.reloader.reload_soon()
     await asyncio.sleep(0.05)
     for _ in range(300):
@@ -79,14 +85,7 @@ async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(
     await scene.until([True, True, True])
 
 
-async def test_requests_that_wait_share_one_reload_and_its_answer(scene, monkeypatch):
-    free, load = threading.Event(), reloading.load
-
-    def slow(path):
-        assert free.wait(PATIENCE)
-        return load(path)
-
-    monkeypatch.setattr(reloading, "load", slow)
+async def test_requests_that_wait_share_one_reload_and_its_answer(scene, free):
     first = asyncio.create_task(scene.reloader.reload())
     await until(scene.reloader._one_at_a_time.locked)
     scene.write("second", file="missing")
