@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from exporter.config.model import Config, CredentialKind, Module, Retained, Target
-from exporter.core.beside import Beside, Look
+from exporter.config.auxiliary import needed
+from exporter.config.model import Config, CredentialKind, Module, Target
+from exporter.core.beside import Beside, Identity, Look
 from exporter.core.model import KeyFacts, Mode, Vantage
 from exporter.probe import Order
-
-Identity = tuple[Beside, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +42,6 @@ def plans(config: Config, target: Target, key: KeyFacts | None, today: date) -> 
     return (*_next(config, target, module), *_retained(config, target, module, today), *_of_key(config, target, module, key))
 
 
-def declared(target: Target, today: date) -> tuple[Identity, ...]:
-    """What is to be looked at beside a target, by the identity of the looks; one that was made and is not among them is history."""
-    found: list[Identity] = []
-    if target.next_credential is not None:
-        found.append((Beside.NEXT, target.next_credential, target.vault))
-    found += [(Beside.RETAINED, f"{old.key_name}/{old.key_version}", old.vault) for old in target.retained if _needed(old, today)]
-    if target.key_version is not None:
-        found.append((Beside.NEWEST, target.key_name, target.vault))
-    if target.recovery_vault is not None:
-        found.append((Beside.RECOVERY, target.recovery_vault, target.recovery_vault))
-    return tuple(found)
-
-
 def due(last: Look | None, interval: float, now: float) -> bool:
     """Whether it is time: never looked, something stood in the way, or `interval` seconds have passed (`now` is a Unix time)."""
     return last is None or last.failure is not None or not 0 <= now - last.at < interval
@@ -70,14 +56,10 @@ def _next(config: Config, target: Target, module: Module) -> Iterator[Plan]:
 
 def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[Plan]:
     for old in target.retained:
-        if not _needed(old, today):
+        if not needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
         yield Plan(what=Beside.RETAINED, name=kept.key, order=replace(_order(config, kept, module), wrap=False))
-
-
-def _needed(old: Retained, today: date) -> bool:
-    return old.key_version is not None and (old.until is None or old.until >= today)
 
 
 def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[Plan]:

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from exporter.beside import Identity, declared
+from exporter.config.auxiliary import declared
 from exporter.config.model import ExpectPath, Target
-from exporter.core.beside import Beside, Look
+from exporter.core.beside import Beside, Identity, Look
 from exporter.core.catalogue import BY_CODE, both_numbers
 from exporter.core.catalogue.advice import Names, actions, filled
+from exporter.core.durations import moment
 from exporter.core.expiry import CredentialEnd
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.verdict import WHY
-from exporter.transcript import Line, moment
+from exporter.transcript import Line
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0

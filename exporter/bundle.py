@@ -24,6 +24,7 @@ from exporter.beside_shapes import besides, verdict_shape
 from exporter.config.assemble import credentials_in_use
 from exporter.config.effective import effective
 from exporter.config.model import Config, Credential, Module, SecretSource, Target
+from exporter.core.durations import moment
 from exporter.core.expiry import CredentialEnd
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
@@ -31,7 +32,7 @@ from exporter.exchanges import as_lines, exchanges
 from exporter.history import Asked
 from exporter.shapes import Entry, Shape, earlier, earlier_shape, entry_shape, target_standing
 from exporter.state import readiness_at
-from exporter.transcript import moment, transcript
+from exporter.transcript import transcript
 
 MOST_PROBES = 100  # in report.json, and failures beyond them as many again
 MOST_TRANSCRIPTS = 20

@@ -15,7 +15,6 @@ from exporter.beside import Plan, due
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import ProbeReport
-from exporter.pacing import throttled_answers
 
 MakeLook = Callable[[Plan], Awaitable[Look | None]]
 
@@ -49,7 +48,7 @@ class Looker:
 
         `interval` in seconds: how often what is in order is looked at again.
         """
-        if report.inconclusive or throttled_answers(report):
+        if report.inconclusive or report.throttled_facts:
             return
         this = self._rounds.setdefault(target.name, _Round())
         if this.task is not None and not this.task.done():

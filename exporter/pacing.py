@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from exporter.core.model import Facts, Outcome, ProbeReport
+from exporter.core.model import ProbeReport
 from exporter.core.pace import JITTER, SPACING
 
 TOLERATED = 3  # so many throttled probes in a row are heard before the first interval is skipped: the alert comes first
 SKIPS = (1, 2, 4)  # intervals skipped after the third throttled probe, after the fourth, and from the fifth on
-THROTTLED = 429
 
 
 def first_delay(interval: float, starting: int, draw: float) -> float:
@@ -44,7 +43,7 @@ class Backoff:
 
         A Retry-After may lengthen the pause, never beyond the longest of `SKIPS`, and only once backing off has begun.
         """
-        answers = throttled_answers(report)
+        answers = report.throttled_facts
         if not answers:
             return Backoff()
         throttled = self.throttled + 1
@@ -53,12 +52,6 @@ class Backoff:
         step = SKIPS[min(throttled - TOLERATED, len(SKIPS) - 1)]
         asked = max(answer.retry_after_seconds or 0.0 for answer in answers)
         return Backoff(throttled, max(step, min(SKIPS[-1], _intervals_beyond_the_next(asked, interval))))
-
-
-def throttled_answers(report: ProbeReport) -> list[Facts]:
-    """The facts of every step of this probe that was answered with HTTP 429."""
-    failed = (step.facts for step in report.steps if step.outcome is Outcome.FAILED)
-    return [facts for facts in failed if facts is not None and facts.status == THROTTLED]
 
 
 def _intervals_beyond_the_next(seconds: float, interval: float) -> int:

@@ -19,8 +19,9 @@ from exporter.core.doctor import CheckResult
 from exporter.core.doctor.made import Run
 from exporter.doctor import run_checks
 from exporter.doctor.asking import LookUp
-from exporter.keyvault import NetworkError, PoolBusy
+from exporter.keyvault import NetworkError
 from exporter.logs import fields
+from exporter.threads import PoolBusy
 
 _log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.catalogue import in_generation
 from exporter.core.classify import classify
 from exporter.core.faults import TIMEOUTS, Fault, Reason
-from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.model import Challenge, Facts, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.verdict import judge
 from exporter.threads import PoolBusy
 
@@ -45,16 +45,6 @@ class Vault(Protocol):
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """Facts without a fault where the key stands among the deleted ones, and the Unix time of its end there."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
-
-    facts: Facts
-    token: str | None = field(repr=False)
-    duration: float
-    shared: bool
 
 
 class Tokens(Protocol):

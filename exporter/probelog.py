@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from exporter.beside import Identity
 from exporter.config.model import Target
-from exporter.core.beside import Look
+from exporter.core.beside import Identity, Look
 from exporter.core.catalogue import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult

@@ -16,12 +16,12 @@ from exporter.beside import Plan
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.beside import Look, judge
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step
+from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
 from exporter.cycles import Cycles
 from exporter.keyvault import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.keyvault.glimpse import cut_short
 from exporter.looplag import LoopLag
-from exporter.probe import Grant, Order, Ports, run_probe
+from exporter.probe import Order, Ports, run_probe
 from exporter.threads import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 

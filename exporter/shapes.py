@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from exporter.config.model import Target
 from exporter.core.catalogue import BY_CODE
+from exporter.core.durations import moment
 from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
 from exporter.history import Asked
 from exporter.state import readiness_at
-from exporter.transcript import moment
 
 Shape = dict[str, Any]
 

@@ -19,9 +19,8 @@ from exporter.config.keeper import Secret
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
-from exporter.core.model import Challenge, Facts
+from exporter.core.model import Challenge, Facts, Grant
 from exporter.cycles import Cycle
-from exporter.probe import Grant
 from exporter.threads import PoolBusy, starved
 
 # Answers that have a status and still say nothing of the credential: the network's doing, so the next probe asks again.

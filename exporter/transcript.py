@@ -7,12 +7,12 @@ Not for: HTML, JSON (see `shapes`), colours, or log lines (see `probelog`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 
 from exporter.config.model import Target
 from exporter.core.catalogue import BY_CODE, both_numbers
 from exporter.core.catalogue.advice import Names, actions
 from exporter.core.catalogue.render import OWNERS, WIDTH, wrap
+from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.core.verdict import NOT_TESTED, in_words
 
@@ -100,11 +100,6 @@ def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
     yield from (("do", action) for action in what_to_do(target, report))
     yield from (("likely cause", cause) for cause in entry.causes)
     yield "owner", f"{entry.owner}: {OWNERS[entry.owner]}"
-
-
-def moment(unix: float) -> str:
-    """RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def seconds(duration: float) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter import beside_words
-from exporter.beside import Identity
 from exporter.beside_words import Record
 from exporter.config.model import ExpectPath, Target
-from exporter.core.beside import Look
+from exporter.core.beside import Identity, Look
+from exporter.core.durations import moment
 from exporter.core.expiry import CredentialEnd
-from exporter.transcript import Line, line, moment, wrapped
+from exporter.transcript import Line, line, wrapped
 
 _INDENT = "  "
 

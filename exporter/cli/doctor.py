@@ -25,7 +25,8 @@ from exporter.core.doctor import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
 from exporter.doctor.telling import as_data, as_text, is_ok
-from exporter.keyvault import NetworkError, PoolBusy, quiet_sdk_loggers
+from exporter.keyvault import NetworkError, quiet_sdk_loggers
+from exporter.threads import PoolBusy
 
 EPILOG = """\
 examples:

@@ -6,8 +6,7 @@ Not for: how fields are written (`schema`), references (`references`), signing i
 
 from __future__ import annotations
 
-from exporter.config.files import FileUnreadableError, read_whole, world_readable
-from exporter.config.keeper import CERTIFICATE_LIMIT
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.problems import Spot
 from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES

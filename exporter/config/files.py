@@ -13,6 +13,8 @@ from pathlib import Path
 # A FIFO opened for reading would wait for a writer; Windows has neither the flag nor the fault.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
+CERTIFICATE_LIMIT = 1024 * 1024  # bytes
+
 
 class FileUnreadableError(Exception):
     """Why a file gave no bytes; the text names neither the file nor its content."""

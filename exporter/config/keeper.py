@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
 from exporter.config.secrets import SecretUnreadableError, read_secret
 from exporter.threads import DaemonPool, PoolBusy
 
 READ_AGAIN_SECONDS = 1.0
-CERTIFICATE_LIMIT = 1024 * 1024
 _NO_THREAD = "no thread was free to read the secret"
 
 

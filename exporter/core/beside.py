@@ -23,6 +23,8 @@ class Beside(StrEnum):
     NEWEST = "newest"  # which version of the key is the newest
 
 
+Identity = tuple[Beside, str, str]  # what, its name, the vault
+
 # Entra, or the connector itself, says no to the credential. Any other failure leaves open whether it would have been taken.
 CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
     {
@@ -93,7 +95,7 @@ class Look:
         return first_failure(self.what, self.steps)
 
     @property
-    def identity(self) -> tuple[Beside, str, str]:
+    def identity(self) -> Identity:
         """The same for every look at the same thing."""
         return self.what, self.name, self.vault
 

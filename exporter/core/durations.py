@@ -1,12 +1,13 @@
-"""Durations as Prometheus writes them: `1h30m`, `60s`, `250ms`.
+"""Durations as Prometheus writes them (`1h30m`, `60s`, `250ms`), and times as RFC 3339.
 
 For: turning the text of a configuration into seconds and back.
-Not for: dates, clocks, or rounding for people.
+Not for: clocks, or rounding for people.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 # Largest first, each at most once: the grammar of Prometheus' model.ParseDuration.
 _UNITS: tuple[tuple[str, int], ...] = (
@@ -46,3 +47,8 @@ def write(seconds: float) -> str:
         if amount:
             parts.append(f"{amount}{unit}")
     return "".join(parts)
+
+
+def moment(unix: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

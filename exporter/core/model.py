@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 
@@ -114,6 +115,16 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
+
+    facts: Facts
+    token: str | None = field(repr=False)
+    duration: float
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFacts:
     """One key version as the vault describes it. Dates are Unix seconds; None where the vault gives none."""
 
@@ -197,6 +208,12 @@ class ProbeReport:
     @property
     def first_failure(self) -> StepResult | None:
         return next((result for result in self.steps if result.outcome is Outcome.FAILED), None)
+
+    @property
+    def throttled_facts(self) -> list[Facts]:
+        """The facts of every step that failed with HTTP 429."""
+        failed = (result.facts for result in self.steps if result.outcome is Outcome.FAILED)
+        return [facts for facts in failed if facts is not None and facts.status == HTTPStatus.TOO_MANY_REQUESTS]
 
     def step(self, step: Step) -> StepResult | None:
         return next((result for result in self.steps if result.step is step), None)

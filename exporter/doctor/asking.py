@@ -21,7 +21,7 @@ from exporter.core.beside import Beside, Look, judge
 from exporter.core.doctor.claims import read_claims
 from exporter.core.expiry import CredentialEnd, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport
+from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport
 from exporter.core.preflight import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.cycles import Cycles
 from exporter.doctor.certificates import read_certificate
@@ -33,7 +33,7 @@ from exporter.keyvault.greeting import greet
 from exporter.keyvault.network import split_url
 from exporter.keyvault.reading import ReadingSession
 from exporter.keyvault.resolver import Resolver, is_address
-from exporter.probe import Grant, Order, run_probe
+from exporter.probe import Order, run_probe
 from exporter.probe import Ports as ProbePorts
 from exporter.threads import DaemonPool
 from exporter.tokens import TokenDesk

@@ -11,8 +11,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from exporter.config.files import FileUnreadableError, read_whole
-from exporter.config.keeper import CERTIFICATE_LIMIT, Secret, SecretKeeper
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
+from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module
 from exporter.core.expiry import (
     AppCredentials,

@@ -9,7 +9,6 @@ from exporter.keyvault.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
 from exporter.keyvault.local import encrypt_locally
 from exporter.keyvault.network import HANDSHAKES, Network, NetworkError, Networks
 from exporter.keyvault.transport import USER_AGENT
-from exporter.threads import PoolBusy
 
 __all__ = [
     "HANDSHAKES",
@@ -17,7 +16,6 @@ __all__ = [
     "Network",
     "NetworkError",
     "Networks",
-    "PoolBusy",
     "TokenAnswer",
     "VaultSession",
     "encrypt_locally",

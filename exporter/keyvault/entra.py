@@ -24,8 +24,7 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
-from exporter.config.files import FileUnreadableError, read_whole
-from exporter.config.keeper import CERTIFICATE_LIMIT
+from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.answers import read_token, unix_time
 from exporter.core.endpoints import is_trusted_authority

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from exporter.beside import declared
+from exporter.config.auxiliary import declared
 from exporter.config.model import Target
 from exporter.core.beside import Beside, Look
 from exporter.core.model import ProbeReport

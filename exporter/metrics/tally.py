@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from exporter.config.model import Module, Target
 from exporter.core.catalogue import in_generation
@@ -16,8 +17,6 @@ from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
 from exporter.metrics.lines import Sample
 from exporter.metrics.table import ALERTED, PATH_PARTS, STEP_BUCKETS
-
-TOO_MANY_REQUESTS = 429
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
@@ -102,4 +101,9 @@ class Tally:
 def is_throttled(result: StepResult) -> bool:
     """A 429 that the endpoint itself gave, to this probe: not a proxy's, and not the answer to a token fetched by another."""
     facts = result.facts
-    return facts is not None and facts.status == TOO_MANY_REQUESTS and facts.fault is not Fault.PROXY_STATUS and not result.shared
+    return (
+        facts is not None
+        and facts.status == HTTPStatus.TOO_MANY_REQUESTS
+        and facts.fault is not Fault.PROXY_STATUS
+        and not result.shared
+    )

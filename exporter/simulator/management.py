@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -28,10 +28,7 @@ from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.faulttable import FAULTS
 from exporter.simulator.identity import Identities
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.world import Active
-
-if TYPE_CHECKING:
-    from exporter.simulator.simulator import Simulator
+from exporter.simulator.world import Active, World
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
@@ -49,8 +46,29 @@ _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
 _NAMES = ("fault", "scenario", *Scope)
 
 
+class Simulated(Protocol):
+    """What this port does to the simulator."""
+
+    @property
+    def world(self) -> World: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str, int], int]: ...
+
+    def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[Active, ...]: ...
+
+    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active: ...
+
+    def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int: ...
+
+    def reread(self) -> Awaitable[Mapping[str, str]]: ...
+
+
 class Management:
-    def __init__(self, simulator: Simulator, host: str, port: int, identities: Identities) -> None:
+    def __init__(self, simulator: Simulated, host: str, port: int, identities: Identities) -> None:
         self._simulator = simulator
         self._identities = identities
         self._host, self._port = host, port

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from exporter.config.effective import effective_pieces
 from exporter.core.catalogue import find
+from exporter.core.durations import moment
 from exporter.history import Asked
-from exporter.transcript import moment
 from exporter.web.choice import key_of, meant, read
 from exporter.web.markup import Html
 from exporter.web.options import WebOptions

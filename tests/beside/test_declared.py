@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import date
 
-from exporter.beside import declared, plans
+from exporter.beside import plans
+from exporter.config.auxiliary import declared
 from exporter.core.beside import Beside
 from tests.beside.samples import KEY, OLDER, TARGET, TODAY, a_config, plain
 

@@ -8,8 +8,8 @@ import pytest
 
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
-from exporter.probe import Grant, Order, Ports, key_state, run_probe
+from exporter.core.model import Challenge, Facts, Generation, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
+from exporter.probe import Order, Ports, key_state, run_probe
 from exporter.threads import PoolBusy
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")

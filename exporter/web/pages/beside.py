@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import beside_words
-from exporter.beside import Identity
-from exporter.core.beside import Look
+from exporter.core.beside import Identity, Look
 from exporter.core.doctor import BY_NAME
 from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd

@@ -55,7 +55,7 @@ def target_page(
     vantage: Vantage,
 ) -> Iterator[Html]:
     """The whole document in pieces; `history` newest first, `ends` by credential, `checks` the doctor's last run."""
-    yield Html(head(site, view.target.name, at="/targets") + as_of(transcript.moment(view.now)))
+    yield Html(head(site, view.target.name, at="/targets") + as_of(durations.moment(view.now)))
     yield live("standing", _standing(site, view, vantage))
     yield element(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)

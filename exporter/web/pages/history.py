@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter import transcript
 from exporter.config.model import Target
+from exporter.core import durations
 from exporter.core.catalogue.reasons import cause
 from exporter.shapes import Entry, Summary, earlier
 from exporter.web.markup import Child, Html, element, text
@@ -38,9 +39,7 @@ def _remembered(site: Site, target: Target, entry: Entry) -> Html:
     result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
     return element(
         "tr",
-        element(
-            "th", link(site.probe(target.name, entry.id), transcript.moment(report.started_at)), scope="row", class_="number"
-        ),
+        element("th", link(site.probe(target.name, entry.id), durations.moment(report.started_at)), scope="row", class_="number"),
         cell("Result", result),
         cell("Took", transcript.seconds(report.duration), class_="number"),
         cell("Code", code_link(site, failure.code) if failure is not None and failure.code is not None else "none"),
@@ -54,7 +53,7 @@ def _earlier(site: Site, failures: Sequence[Summary]) -> Child:
     rows = [
         element(
             "tr",
-            element("th", transcript.moment(each.at), scope="row", class_="number"),
+            element("th", durations.moment(each.at), scope="row", class_="number"),
             cell("Code", "none" if each.code is None else code_link(site, each.code)),
             cell("Step and reason", ", ".join(filter(None, (each.step, each.reason)))),
             cell("HTTP status", "" if each.http_status is None else each.http_status),

@@ -1,0 +1,26 @@
+"""Which auxiliary probes a configuration asks for."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from exporter.config.model import Retained, Target
+from exporter.core.beside import Beside, Identity
+
+
+def declared(target: Target, today: date) -> tuple[Identity, ...]:
+    """What is to be looked at beside a target, by the identity of the looks; one that was made and is not among them is history."""
+    found: list[Identity] = []
+    if target.next_credential is not None:
+        found.append((Beside.NEXT, target.next_credential, target.vault))
+    found += [(Beside.RETAINED, f"{old.key_name}/{old.key_version}", old.vault) for old in target.retained if needed(old, today)]
+    if target.key_version is not None:
+        found.append((Beside.NEWEST, target.key_name, target.vault))
+    if target.recovery_vault is not None:
+        found.append((Beside.RECOVERY, target.recovery_vault, target.recovery_vault))
+    return tuple(found)
+
+
+def needed(old: Retained, today: date) -> bool:
+    """Whether this retained key version is to be tested on this day."""
+    return old.key_version is not None and (old.until is None or old.until >= today)
