@@ -1,14 +1,14 @@
 """Who may see what, and under which headers: the same for every path.
 
-For: the order of refusals (see `_refusal`), the restricted set of paths on a listener that is not on loopback, the security
-headers, and the last catch of a fault.
+For: the order of refusals (see `_refusal`), the restricted set of paths on a listener that is not on loopback, the host names
+under which a listener on loopback answers, the security headers, and the last catch of a fault.
 Not for: rules of a web configuration file (see `toolkit`), nor any page.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv6Address, ip_address
 
 from aiohttp import hdrs, web
@@ -25,12 +25,11 @@ _log = logging.getLogger(__name__)
 # What Prometheus and an orchestrator need; everything else is for people and names vaults, keys and servers at length.
 OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/-/healthy", "/-/ready"})
 REFUSAL = (
-    "This listener is not on loopback: it serves /metrics, /probe, /sd/targets, /-/healthy and /-/ready only. "
+    "This listener is not on loopback: it serves /metrics, /probe without debug=true, /sd/targets, /-/healthy and /-/ready only. "
     "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
 )
 FOREIGN_NAME = (
-    "This exporter does not know itself by the name in the address: use its IP address or localhost, "
-    "or name it with --web.external-url.\n"
+    "The name in the address is none of this exporter's: use its IP address or localhost, or name it with --web.external-url.\n"
 )
 FOREIGN_SITE = "A page of another site may not do this.\n"
 BODY_TOO_LARGE = "No request here has a body that is read.\n"
@@ -65,14 +64,23 @@ def on_loopback(sockname: object) -> bool:
     return (mapped or address).is_loopback
 
 
-def refused(path: str, sockname: object, options: WebOptions) -> bool:
-    """The rule of the door: `path` is the matched route's, without the route prefix; "" where none matched."""
-    return not (options.locked or options.enable_pages or path in OPEN_PATHS or on_loopback(sockname))
+def wants_transcript(query: Mapping[str, str]) -> bool:
+    """Whether a request of /probe is for its transcript: it shows the proxy's user, paths and addresses, as pages do."""
+    return query.get("debug") == "true"
 
 
-def rebound(path: str, sockname: object, host: str, options: WebOptions) -> bool:
-    """Whether a page is asked of loopback under a foreign name, which a stranger may have pointed there."""
-    return not (options.locked or path in OPEN_PATHS or not on_loopback(sockname) or is_ours(host, options.external_host))
+def refused(path: str, sockname: object, options: WebOptions, *, transcript: bool = False) -> bool:
+    """The rule of the door: `path` is the matched route's, without the route prefix; "" where none matched.
+
+    `transcript`: the answer to /probe would be one, which is a page.
+    """
+    for_programs = path in OPEN_PATHS and not transcript
+    return not (options.locked or options.enable_pages or for_programs or on_loopback(sockname))
+
+
+def rebound(sockname: object, host: str, options: WebOptions) -> bool:
+    """Whether loopback is reached under a foreign name, which a stranger may have pointed there (DNS rebinding)."""
+    return on_loopback(sockname) and not (options.locked or is_ours(host, options.external_host))
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
@@ -92,9 +100,9 @@ async def _refusal(request: web.Request, options: WebOptions) -> Refusal | None:
     transport = request.transport
     sockname = transport.get_extra_info("sockname") if transport is not None else None
     path = _route_path(request, options)
-    if refused(path, sockname, options):
+    if refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
         return Refusal(403, REFUSAL)
-    if rebound(path, sockname, request.headers.get(hdrs.HOST, ""), options):
+    if rebound(sockname, request.headers.get(hdrs.HOST, ""), options):
         return Refusal(421, FOREIGN_NAME)
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
     if changes and from_elsewhere(request.headers, options.external_host, known_by_name=options.locked):

@@ -15,6 +15,7 @@ from exporter.config.effective import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.transcript import seconds, transcript
+from exporter.web.door import wants_transcript
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
 from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
 from exporter.web.options import WebOptions
@@ -52,7 +53,7 @@ class Probing:
         answer = await self._desk.ask(target.name, module.name, limit, about=about)
         if answer is None:
             return web.Response(status=503, text=_NO_REPORT)
-        if request.query.get("debug") == "true":
+        if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, answer))
         openmetrics = accepts_openmetrics(",".join(request.headers.getall(hdrs.ACCEPT, [])))
         body = self._service.recorder.render_probe(target, module, answer.report, openmetrics=openmetrics)

@@ -1,7 +1,7 @@
 """Is it a page of ours that sends this, and does the browser know us under a name of ours?
 
-For: requests that change something, which a page of another site must not send; and pages on loopback, which a foreign name that
-was made to point at 127.0.0.1 must not show to its owner (DNS rebinding).
+For: requests that change something, which a page of another site must not send; and answers on loopback, which a foreign name
+that was made to point at 127.0.0.1 must not show to its owner (DNS rebinding).
 Not for: who may come in (see `door`).
 """
 

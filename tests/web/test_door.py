@@ -1,9 +1,11 @@
 """Who may see which path."""
 
 import pytest
+from yarl import URL
 
 from exporter.web.door import OPEN_PATHS, on_loopback, refused
 from exporter.web.options import web_options
+from tests.web.scene import Service, get, serving
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,33 @@ def test_pages_are_served_on_loopback(path):
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
 def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
     assert not refused(path, OUTSIDE, web_options())
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "refusal"),
+    [
+        ("/probe", "debug=true", True),
+        ("/probe", "target=contoso-key0&debug=true&debug=false", True),
+        ("/probe", "%64ebug=tru%65", True),
+        ("/probe", "debug=false", False),
+        ("/probe", "", False),
+        ("/metrics", "debug=true", False),
+    ],
+)
+async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, monkeypatch):
+    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)
+    service = Service()
+    async with serving(service) as session:
+        query += "&target=contoso-key0"
+        config, answer = await get(session, "/config"), await get(session, URL(f"{path}?{query}", encoded=True))
+        assert answer[0] == (403 if refusal else 200)
+        assert not refusal or (answer[2], service.asked) == (config[2], [])
+        assert refusal or path != "/probe" or answer[2].startswith("# HELP")
+
+
+async def test_a_transcript_is_shown_where_pages_are_enabled(monkeypatch):
+    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)
+    async with serving(Service(), enable_pages=True) as session:
+        status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
+    assert status == 200
+    assert "\nModule:\n" in text

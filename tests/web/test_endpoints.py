@@ -75,11 +75,11 @@ async def test_service_discovery_has_one_group_per_target():
     modules = {"fast": Module(name="fast", mode=Mode.CANARY), "default": Module(name="default")}
     service = Service(config(chosen, target("b", instances=(), labels={}), settings=settings, modules=modules))
     async with serving(service) as session:
-        _, headers, text = await get(session, "/sd/targets", headers={"Host": "exporter.example:10377"})
+        _, headers, text = await get(session, "/sd/targets", headers={"Host": "exporter.localhost:10377"})
     first, second = json.loads(text)
     assert headers["Content-Type"].startswith("application/json")
     assert first == {
-        "targets": ["exporter.example:10377"],
+        "targets": ["exporter.localhost:10377"],
         "labels": {
             "__param_target": "a",
             "__param_module": "fast",
@@ -108,7 +108,8 @@ async def test_service_discovery_never_promises_a_timeout_above_the_interval():
     assert json.loads(text)[0]["labels"]["__scrape_timeout__"] == "900ms"
 
 
-async def test_service_discovery_names_the_external_host_and_never_a_forged_one():
+async def test_service_discovery_names_the_external_host_and_never_a_forged_one(monkeypatch):
+    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)  # there a foreign name gets no answer
     async with serving(Service(), external_url="https://ekm.example:8443/x", route_prefix="/") as session:
         _, _, text = await get(session, "/sd/targets", headers={"Host": "whoever"})
         assert json.loads(text)[0]["targets"] == ["ekm.example:8443"]
@@ -178,6 +179,7 @@ async def test_another_address_serves_only_what_prometheus_and_an_orchestrator_n
             assert status == 403
             assert text.startswith("This listener is not on loopback")
             assert text.count("\n") == 1
+        assert (await get(session, "/probe?target=contoso-key0&debug=true"))[::2] == (403, text)
         for path in OPEN_PATHS:
             status, _, _ = await get(session, f"{path}?target=contoso-key0")
             assert status == 200

@@ -38,18 +38,32 @@ def test_any_other_name_is_not(host):
     assert not is_ours(host, "ekm.corp")
 
 
-@pytest.mark.parametrize("path", ["/", "/targets", "/config", "/api/v1/targets", "/nowhere"])
-async def test_a_page_on_loopback_is_not_shown_under_a_foreign_name(path):
-    async with serving(Service()) as session:
+EVERY_PATH = [
+    "/", "/targets", "/config", "/api/v1/targets", "/nowhere", "/metrics", "/probe?target=contoso-key0",
+    "/probe?target=contoso-key0&debug=true", "/sd/targets", "/-/healthy", "/-/ready",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+async def test_loopback_answers_nothing_under_a_foreign_name(path):
+    service = Service()
+    async with serving(service) as session:
         status, _, text = await get(session, path, headers=FOREIGN)
     assert (status, text.count("\n")) == (421, 1)
     assert "evil" not in text
+    assert service.asked == []
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/probe?target=contoso-key0", "/sd/targets", "/-/healthy", "/-/ready"])
-async def test_what_programs_read_is_served_under_any_name(path):
-    async with serving(Service()) as session:
-        assert (await get(session, path, headers=FOREIGN))[0] == 200
+async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
+    reloads = []
+
+    async def reload():
+        reloads.append("reloaded")
+        return ()
+
+    async with serving(Service(), reload=reload) as session, session.post("/-/reload", headers=FOREIGN) as answer:
+        assert answer.status == 421
+    assert reloads == []
 
 
 async def test_the_name_of_the_external_url_is_ours():
