@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import Any, TextIO
 
 from exporter.core.masking import mask
@@ -64,12 +64,17 @@ def fields(**values: Value) -> dict[str, dict[str, Value]]:
 
 def place_of(error: BaseException) -> dict[str, Value]:
     """What may be said of an exception on one line: its class, its masked message, and where it came from."""
-    frames = extract_tb(error.__traceback__)[-_FRAMES:]
     return {
         "exception": type(error).__name__,
         "detail": mask(str(error)) or None,
-        "at": " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)) or None,
+        "at": frames_of(error),
     }
+
+
+def frames_of(error: BaseException) -> str | None:
+    """The innermost frames of an exception, `file:line < file:line`; None for one that was never raised."""
+    frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
+    return " < ".join(f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in reversed(frames)) or None
 
 
 class LogfmtFormatter(logging.Formatter):

@@ -77,6 +77,7 @@ class Facts:
     request_id: str | None = None
     exception: str | None = None  # class name of the innermost exception that says something
     detail: str = ""
+    raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
     phases: Mapping[Phase, float] = field(default_factory=dict)
     phase_reached: Phase | None = None
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's

@@ -99,6 +99,8 @@ class VaultSession:
             return replace(facts, fault=Fault.NO_CHALLENGE), None
         if seen.answer is None or facts.status != 401:
             return facts, None
+        if seen.timed_out and not seen.answer.complete:  # the headers say all, but no time is left for what they say
+            return replace(facts, fault=Fault.BODY_TIMEOUT), None
         fault, challenge = read_challenge(seen.answer.headers.get("WWW-Authenticate"))
         if challenge is not None:
             fault = self._distrust(challenge)

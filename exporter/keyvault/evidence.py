@@ -206,7 +206,7 @@ def facts_of(seen: Observation, *, known: tuple[str, ...] = ()) -> Facts:
 
 def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
     reached = seen.recorder.reached
-    status, name = None, None
+    status = name = unexplained = None
     if seen.timed_out:
         on_the_way = seen.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
         fault = Fault.PROXY_TIMEOUT if on_the_way else _TIMEOUTS[reached]
@@ -214,12 +214,15 @@ def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
     else:
         fault, error = judge(seen.error, Scene(_STAGES[reached], seen.via_proxy))
         name, detail = type(error).__name__, _printable(str(error), known)
+        if fault is Fault.INTERNAL and not isinstance(error, OSError):  # those of the system are all known
+            unexplained = seen.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
     return Facts(
         fault=fault,
         status=status,
         exception=name,
         detail=detail,
+        raised_at=unexplained,
         phases=seen.recorder.phases(),
         phase_reached=reached,
         endpoint=seen.endpoint,
@@ -240,6 +243,7 @@ def _facts_of_answer(seen: Observation, answer: Answer, known: tuple[str, ...]) 
         retry_after_seconds=headers.retry_after(answer.headers),
         request_id=headers.request_id(answer.headers) or said.trace_id,
         detail="" if fault is Fault.NONE else _said(seen, answer, said, known),
+        raised_at=seen.raised_at if fault is Fault.INTERNAL else None,
         phases=seen.recorder.phases(),
         phase_reached=seen.recorder.reached,
         server_time=headers.server_time(answer.headers),

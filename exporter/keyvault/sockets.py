@@ -42,4 +42,6 @@ def make_socket(address: AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = NotingSocket(family, kind, protocol)
     made.line = current().line
+    if made.line is not None:
+        made.line.sockets.append(made)
     return made

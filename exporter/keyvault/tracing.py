@@ -9,6 +9,8 @@ Not for: judging what the marks mean (see `evidence`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Protocol
@@ -32,10 +34,11 @@ class Gate(Protocol):
 class Line:
     """The connection of one probe to one host, over which one exchange after another goes."""
 
-    __slots__ = ("_came", "_time", "recorder")
+    __slots__ = ("_came", "_time", "recorder", "sockets")
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None  # of the exchange under way
+        self.sockets: list[socket.socket] = []  # all that were made for it, open or not
         self._time = asyncio.get_running_loop().time
         self._came: float | None = None  # the last bytes, whatever they were
 
@@ -45,6 +48,12 @@ class Line:
 
     def bytes_came(self) -> None:
         self._came = self._time()
+
+    def hang_up(self) -> None:
+        """End the connections from below: the event loop then sees an end of file, and lets go of each."""
+        for each in self.sockets:
+            with contextlib.suppress(OSError):  # closed already, or never connected
+                each.shutdown(socket.SHUT_RDWR)
 
     def data_read(self) -> None:
         """The bytes that came last were no handshake, nor a ticket for the next one."""

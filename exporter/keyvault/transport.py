@@ -8,6 +8,8 @@ Not for: what an observation means (see `evidence`), or where to connect (see `n
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +24,10 @@ from exporter import __version__
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
 from exporter.keyvault.tracing import CURRENT, Gate, Line, Recorder, current
+from exporter.logs import fields, frames_of, place_of
 from exporter.threads import PoolBusy, starved
+
+_log = logging.getLogger(__name__)
 
 USER_AGENT = f"ekm-exporter/{__version__}"
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,6 +52,7 @@ class Observation:
     answer: Answer | None = None
     result: object = None
     error: Exception | None = None
+    raised_at: str | None = None  # the innermost frames of `error`
     timed_out: bool = False
 
 
@@ -86,7 +92,8 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         try:
             answer.body = await _read(response)
         except BaseException:
-            await response.close()
+            with contextlib.suppress(Exception):  # the first error is the one that explains
+                await response.close()
             raise
         answer.complete = True
         return Replay(request, answer)
@@ -175,7 +182,7 @@ class Link:
         except PoolBusy:
             raise
         except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
-            seen.error, seen.timed_out = error, limit.expired()
+            seen.error, seen.raised_at, seen.timed_out = error, frames_of(error), limit.expired()
         finally:
             CURRENT.reset(named)
             recorder.finish()
@@ -185,5 +192,13 @@ class Link:
         return seen
 
     async def close(self) -> None:
-        """Abort what is open. The sockets are given up at once, also if the caller is cancelled here."""
-        await self._session.close()
+        """Abort what is open, at once, also if the caller is cancelled here. Raises CancelledError alone.
+
+        After bytes that are no HTTP, aiohttp may close a TLS connection twice. A third call breaks inside asyncio, and the
+        connections that aiohttp had not reached by then stay open.
+        """
+        try:
+            await self._session.close()
+        except Exception as error:  # noqa: BLE001 - all answers are in: a failure here changes none of them
+            _log.debug("connections not closed in order", extra=fields(**place_of(error)))
+            self._line.hang_up()

@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.core.faults import Fault
+from exporter.core.model import Phase
 from tests.keyvault.wire import CHALLENGE, ENTRA, TENANT, response, until
 
 
@@ -82,3 +83,17 @@ async def test_a_challenge_whose_body_breaks_off_is_still_one(serve, session_to)
         facts, challenge = await session.challenge(deadline=until())
     assert facts.fault is Fault.NONE
     assert challenge is not None
+
+
+async def test_a_challenge_whose_body_stalls_took_the_time_itself(serve, session_to):
+    async def stalls(wire, _reader, writer):
+        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        await writer.drain()
+        await wire.release.wait()
+        return False
+
+    wire = await serve(lambda _request: stalls)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until(0.5))
+    assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
+    assert challenge is None
