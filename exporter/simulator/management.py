@@ -14,14 +14,14 @@ The identity services of the exporter's host answer here, too (see `identity`).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Awaitable, Mapping
 from dataclasses import fields
 from typing import Any, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from exporter.core.cross_site import FORM_TYPES, host_name, is_cross_site, is_loopback
 from exporter.core.model import Step
 from exporter.simulator.exchange import OPERATIONS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
@@ -80,7 +80,7 @@ class Management:
 
     async def start(self) -> None:
         """Raises OSError where the port is in use."""
-        app = web.Application(middlewares=[_loopback_names_only])
+        app = web.Application(middlewares=[_refuse_other_sites])
         app.router.add_get("/sim/state", self._state)
         app.router.add_get("/sim/scenarios", self._scenarios)
         app.router.add_get("/sim/faults", self._faults)
@@ -172,20 +172,24 @@ class Management:
 
 
 @web.middleware
-async def _loopback_names_only(request: web.Request, handler: Any) -> web.StreamResponse:
-    """A page in a browser may know this port, but not under a name that it made up."""
-    name = request.url.host or ""
-    if name != "localhost" and not _is_address(name):
-        return _answer({"error": "ask by a loopback address"}, status=403)
+async def _refuse_other_sites(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Answers programs of this host, and no page that another site or a foreign name brought into a browser."""
+    refusal = _refusal(request)
+    if refusal is not None:
+        return refusal
     response: web.StreamResponse = await handler(request)
     return response
 
 
-def _is_address(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _refusal(request: web.Request) -> web.Response | None:
+    host = request.headers.get(hdrs.HOST, "")
+    if not is_loopback(host_name(host)):
+        return _answer({"error": "ask by a loopback address"}, status=403)
+    if is_cross_site(request.headers, (host,)):
+        return _answer({"error": "another site sent this request; send it with curl"}, status=403)
+    if request.content_type in FORM_TYPES and hdrs.CONTENT_TYPE in request.headers:
+        return _answer({"error": "a form sent this request; send application/json"}, status=415)
+    return None
 
 
 def _read(body: bytes) -> dict[str, Any]:

@@ -13,13 +13,7 @@ from ipaddress import ip_address
 
 from aiohttp import hdrs
 
-
-def host_name(host: str) -> str:
-    """The name of a `Host` header, lower case, without port, brackets and final dot."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.partition(":")[0].rstrip(".")
+from exporter.core.cross_site import host_name, is_cross_site
 
 
 def is_ours(host: str, external_host: str) -> bool:
@@ -44,11 +38,8 @@ def from_elsewhere(headers: Mapping[str, str], external_host: str, *, known_by_n
 
     `known_by_name`: whoever came in has shown who they are to the name in the address, so that no foreign name gains by it.
     """
-    origin, fetched = headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site")
-    if origin is None and fetched is None:
-        return False
     host = headers.get(hdrs.HOST, "")
-    own = {f"{scheme}://{name}" for scheme in ("http", "https") for name in (host, external_host) if name}
-    if fetched not in (None, "none", "same-origin") or (origin is not None and origin not in own):
+    if is_cross_site(headers, (host, external_host)):
         return True
-    return not known_by_name and not is_ours(host, external_host)
+    from_a_browser = hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers
+    return from_a_browser and not known_by_name and not is_ours(host, external_host)

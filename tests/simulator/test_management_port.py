@@ -121,14 +121,6 @@ async def test_scenarios_faults_and_requests_can_be_read(client, curl):
     assert requests == {"requests": [{"host": VAULT, "operation": "challenge", "status": 401, "count": 1}]}
 
 
-async def test_a_foreign_host_name_is_refused(simulator):
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{simulator.management_url}/sim/state", headers={"Host": "rebound.example"}) as answer,
-    ):
-        assert answer.status == 403
-
-
 async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(simulator):
     taken = int(simulator.address.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
