@@ -22,6 +22,7 @@ from exporter.keyvault import HANDSHAKES, Network, Networks, TokenAnswer, VaultS
 from exporter.keyvault.glimpse import cut_short
 from exporter.looplag import LoopLag
 from exporter.probe import Order, Ports, run_probe
+from exporter.shortage import Shortage
 from exporter.threads import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 
@@ -55,7 +56,7 @@ class Listeners:
     """Who hears of what is no report: our own mistakes, probes that got no thread, requests sent to Entra and to vaults."""
 
     bug: Callable[[Exception], None]
-    starved: Callable[[], None]
+    starved: Callable[[Shortage], None]
     token_requested: Callable[[], None]
     vault_requested: Callable[[int], None] = lambda _count: None
 
@@ -170,8 +171,8 @@ class Prober:
             ports = Ports(vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._tell.bug)
             try:
                 report = await run_probe(order, ports)
-            except PoolBusy:
-                self._tell.starved()
+            except PoolBusy as busy:
+                self._tell.starved(busy.shortage)
                 return None
             finally:
                 self._tell.vault_requested(vault.sent)

@@ -114,7 +114,7 @@ class Service:
     def _listeners(self) -> Listeners:
         return Listeners(
             bug=self._bug,
-            starved=lambda: self.recorder.skipped("resolver"),
+            starved=self.recorder.skipped,
             token_requested=lambda: self.recorder.requested("entra"),
             vault_requested=lambda count: self.recorder.requested("vault", count),
         )

@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
+from exporter.shortage import Shortage, shortage_of
+
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
@@ -22,7 +24,11 @@ IDLE_SECONDS = 30.0  # a thread without work for that long ends
 
 
 class PoolBusy(Exception):  # noqa: N818 - a state of ours, not somebody's error
-    """No thread was free for a call until its caller gave up."""
+    """Raised if the process lacked something, a free thread above all, so that nothing can be said of anybody else."""
+
+    def __init__(self, text: str, shortage: Shortage = Shortage.RESOLVER) -> None:
+        super().__init__(text)
+        self.shortage = shortage
 
 
 class _Call:
@@ -42,6 +48,8 @@ class _Call:
             self._deliver(self.result.set_exception, error)
         else:
             self._deliver(self.result.set_result, value)
+        finally:
+            del self  # the exception keeps this frame, and the call the exception: a cycle
 
     def _deliver(self, setter: Callable[[Any], None], outcome: Any) -> None:
         def settle() -> None:
@@ -65,6 +73,7 @@ class DaemonPool:
         self._threads = 0
         self._idle = 0
         self._started = 0
+        self._refused = False  # the system granted no thread when the last one was asked for
         self._closed = False
 
     @property
@@ -81,8 +90,8 @@ class DaemonPool:
         """`function(*args)` on a thread; its exception is raised here.
 
         Cancelled before a thread took the call: it is withdrawn, and the `CancelledError` has a `PoolBusy` as its cause (so has
-        the `TimeoutError` that `asyncio.timeout` makes of it: see `starved`). Cancelled later: the thread finishes on its own.
-        Raises `PoolBusy` itself if the pool is closed or the system grants no thread.
+        the `TimeoutError` that `asyncio.timeout` makes of it: see `shortage_of`). Cancelled later: the thread finishes on its own.
+        Raises `PoolBusy` itself if the pool is closed, the system grants no thread, or the call failed for want of a descriptor or memory.
         """
         call = _Call(lambda: function(*args))
         self._submit(call)
@@ -90,8 +99,15 @@ class DaemonPool:
             return await call.result  # type: ignore[no-any-return]
         except asyncio.CancelledError as cancelled:
             if self._withdraw(call):
-                raise cancelled from PoolBusy(f"no thread of {self._size} was free")
+                raise cancelled from self._busy(f"no thread of {self._size} was free")
             raise
+        except Exception as error:
+            lacking = shortage_of(error)
+            if lacking is None:
+                raise
+            raise PoolBusy(f"the system grants no {lacking}", lacking) from error
+        finally:
+            del call  # for the same reason as in `execute`
 
     def close(self) -> None:
         """Take no more calls, cancel those that wait, let the threads end. Those inside a call are not waited for."""
@@ -120,9 +136,14 @@ class DaemonPool:
         except RuntimeError as error:
             if not self._threads:
                 del self._waiting[call]
-                raise PoolBusy("the system grants no thread") from error
+                raise PoolBusy("the system grants no threads", Shortage.THREADS) from error
+            self._refused = True
         else:
             self._threads += 1
+            self._refused = False
+
+    def _busy(self, text: str) -> PoolBusy:
+        return PoolBusy(text, Shortage.THREADS if self._refused else Shortage.RESOLVER)
 
     def _withdraw(self, call: _Call) -> bool:
         with self._changed:
@@ -151,12 +172,3 @@ class DaemonPool:
             return self._changed.wait(IDLE_SECONDS) or bool(self._waiting)
         finally:
             self._idle -= 1
-
-
-def starved(error: BaseException | None) -> bool:
-    """Whether this exception comes from a call that never got a thread."""
-    while error is not None:
-        if isinstance(error, PoolBusy):
-            return True
-        error = error.__cause__
-    return False

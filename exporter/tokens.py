@@ -21,7 +21,8 @@ from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, Grant
 from exporter.cycles import Cycle
-from exporter.threads import PoolBusy, starved
+from exporter.shortage import shortage_of
+from exporter.threads import PoolBusy
 
 # Answers that have a status and still say nothing of the credential: the network's doing, so the next probe asks again.
 BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT})
@@ -88,7 +89,7 @@ class _Flight:
     cycle_start: float  # the start of the probe that needed it
     began: float
     context: Context = field(default_factory=copy_context)
-    task: asyncio.Task[Answer] = field(init=False)
+    task: asyncio.Task[Answer | PoolBusy] = field(init=False)  # raised, its error would keep this flight, which keeps the task
     duration: float = 0.0
     useless_from: float = float("inf")  # end of the token's life, less the last seconds
     counted: bool = False  # one probe has got it as its own measurement
@@ -129,7 +130,7 @@ class TokenDesk:
         self._glimpse = glimpse
         self._clock = clock
         self._drawers: dict[str, _Drawer] = {}
-        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._tasks: set[asyncio.Task[Answer | PoolBusy]] = set()
         self._closed = False
 
     async def token(
@@ -188,8 +189,9 @@ class TokenDesk:
             async with asyncio.timeout_at(deadline):
                 return await self._secrets.current(credential)
         except TimeoutError as error:
-            if starved(error):
-                raise PoolBusy("no thread was free to read the secret") from error
+            lacking = shortage_of(error)
+            if lacking is not None:
+                raise PoolBusy("no thread was free to read the secret", lacking) from error
             return Secret(failure="reading the secret took longer than the probe may take")
 
     def _drawer(self, credential: Credential, secret: Secret) -> _Drawer:
@@ -204,7 +206,7 @@ class TokenDesk:
     def _serves(self, flight: _Flight, module: Module, *, started: float, fresh: bool) -> bool:
         if not flight.task.done():
             return True
-        granted = flight.task.result().token is not None
+        granted = _granted(flight)
         age_limit = self.cycle(flight.drawer.credential, module).serves_for(module, granted=granted)
         return not fresh and started < flight.cycle_start + age_limit and _now() < flight.useless_from
 
@@ -216,7 +218,7 @@ class TokenDesk:
         flight.drawer.flights[flight.key] = flight
         return flight
 
-    async def _fly(self, flight: _Flight) -> Answer:
+    async def _fly(self, flight: _Flight) -> Answer | PoolBusy:
         drawer = flight.drawer
         deadline = flight.began + self.cycle(drawer.credential, flight.module).timeout
         answer = None
@@ -225,6 +227,9 @@ class TokenDesk:
                 answer = await self._fetch(
                     flight.module, drawer.credential, drawer.secret.text, flight.challenge, deadline=deadline
                 )
+        except PoolBusy as busy:
+            return PoolBusy(str(busy), busy.shortage)
+        else:
             return answer
         finally:
             flight.duration = _now() - flight.began
@@ -233,7 +238,7 @@ class TokenDesk:
             else:
                 self._drop(flight)
 
-    def _landed(self, task: asyncio.Task[Answer]) -> None:
+    def _landed(self, task: asyncio.Task[Answer | PoolBusy]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # those who waited have got it
@@ -265,8 +270,15 @@ class TokenDesk:
             facts = self._glimpse(flight.context, flight.module, flight.challenge)
             return Grant(facts=facts, token=None, duration=_now() - before, shared=not leading)
         answer = flight.task.result()
+        if isinstance(answer, PoolBusy):
+            raise PoolBusy(str(answer), answer.shortage)
         shared, flight.counted = flight.counted, True
         return Grant(facts=answer.facts, token=answer.token, duration=flight.duration, shared=shared)
+
+
+def _granted(flight: _Flight) -> bool:
+    answer = flight.task.result()
+    return not isinstance(answer, PoolBusy) and answer.token is not None
 
 
 def _empty(drawer: _Drawer) -> None:

@@ -92,8 +92,8 @@ def doctor(args: argparse.Namespace) -> int:
     except NetworkError as error:
         print(f"ekm-exporter: {error}", file=sys.stderr)
         return BAD_USAGE
-    except PoolBusy:
-        print("ekm-exporter: the checks could not be made: no thread was free to resolve a name", file=sys.stderr)
+    except PoolBusy as busy:
+        print(f"ekm-exporter: the checks could not be made: {busy}", file=sys.stderr)
         return INTERNAL
     return _tell(asked.target, results, as_json=args.json)
 

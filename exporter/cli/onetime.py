@@ -43,7 +43,7 @@ async def see(config: Config, target: Target, credential: str | None) -> Seen | 
     """
     quiet_sdk_loggers()
     asked = target if credential is None else replace(target, credential=credential)
-    tell = Listeners(bug=_say_bug, starved=lambda: None, token_requested=lambda: None)
+    tell = Listeners(bug=_say_bug, starved=lambda _shortage: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), tell=tell)
     try:
         report = await prober.requested(target, credential=config.credentials[asked.credential], fresh=True)

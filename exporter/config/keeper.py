@@ -54,7 +54,9 @@ class SecretKeeper:
         self._kept: dict[Credential, _Kept] = {}
 
     async def current(self, credential: Credential) -> Secret:
-        """The secret, at most a second old. Raises nothing but CancelledError: what went wrong is in `failure`.
+        """The secret, at most a second old, or older while this process lacks threads or descriptors. What went wrong is in `failure`.
+
+        Raises CancelledError, and PoolBusy for such a shortage if the secret was never read.
 
         Cancelled before a thread took the read, the error has a PoolBusy as its cause, as `DaemonPool.run` has it; whoever waits
         for another's read included.
@@ -87,8 +89,10 @@ class SecretKeeper:
 
         try:
             text, certificate = await self._pool.run(read)
-        except PoolBusy:  # our own shortage says nothing about the file
-            return kept.secret or self._unreadable(_NO_THREAD)
+        except PoolBusy:  # a shortage of this process says nothing about the file
+            if kept.secret is None:
+                raise
+            return kept.secret
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
         return Secret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))

@@ -34,6 +34,7 @@ from exporter.keyvault import Network, Networks, TokenAnswer, VaultSession, fetc
 from exporter.keyvault.certificate import PublicPart, read_public_part
 from exporter.keyvault.graph import GraphSession, Holder
 from exporter.keyvault.secret_dates import SecretDates, split_secret_url
+from exporter.shortage import shortage_of
 from exporter.threads import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 
@@ -72,7 +73,10 @@ class Asker:
     async def stamp(self, watch: Watched) -> tuple[str, ...]:
         """Differs when the secret has changed, or that of an identity that asks."""
         asked = (watch.credential, *watch.askers.values())
-        return tuple([(await self._keeper.current(credential)).fingerprint for credential in asked])
+        try:
+            return tuple([(await self._keeper.current(credential)).fingerprint for credential in asked])
+        except PoolBusy:
+            return ()
 
     async def look(self, watch: Watched, source: Source) -> Finding:
         """Asks one source. Raises nothing but CancelledError, and what would be a bug."""
@@ -81,8 +85,8 @@ class Asker:
             return await ask(watch)
         except _NothingError as nothing:
             return nothing.finding
-        except PoolBusy:
-            return failed("no thread was free to ask")
+        except PoolBusy as busy:
+            return failed(str(busy))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -198,7 +202,9 @@ def _read_certificate(credential: Credential, password: str | None) -> tuple[Fau
     assert credential.certificate_file is not None  # noqa: S101 - the configuration demands one of this kind
     try:
         data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
-    except FileUnreadableError:
+    except FileUnreadableError as error:
+        if shortage_of(error) is not None:
+            raise
         return Fault.SECRET_UNREADABLE, None
     return read_public_part(data, password)
 

@@ -8,7 +8,6 @@ Not for: codes and reasons (see `core.classify`), the content of good answers (s
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from exporter.core.model import Facts, Phase
 from exporter.keyvault import headers
 from exporter.keyvault.answer import Answer
 from exporter.keyvault.transport import BodyTooLargeError, Observation
+from exporter.shortage import error_numbers
 
 
 class Stage(Enum):
@@ -67,14 +67,9 @@ _SLOW = (Fault.CONNECT_TIMEOUT, Fault.TLS_TIMEOUT, Fault.READ_TIMEOUT, Fault.BOD
 _UNREACHABLE = (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _DOWN = (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _BROKEN = (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
-_OURS = (Fault.INTERNAL,) * 4  # this process ran out of something: no word about the network
 
 # Where several addresses failed in several ways, the first of these tells most.
 _ERRNOS: dict[int, tuple[Fault, ...]] = {
-    errno.EMFILE: _OURS,
-    errno.ENFILE: _OURS,
-    errno.ENOMEM: _OURS,
-    errno.ENOBUFS: _OURS,
     errno.ECONNREFUSED: _REFUSED,
     errno.ECONNRESET: _RESET,
     errno.EPIPE: _CLOSED,
@@ -95,7 +90,6 @@ _EAI: dict[int | None, Fault] = {
         ("EAI_AGAIN", Fault.DNS_TEMPORARY),
         ("EAI_FAIL", Fault.DNS_TEMPORARY),
         ("EAI_SYSTEM", Fault.DNS_TEMPORARY),
-        ("EAI_MEMORY", Fault.INTERNAL),
     )
 }
 
@@ -113,8 +107,6 @@ _NOT_TLS = frozenset(
      "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE", "INVALID_RECORD"}
 )  # fmt: skip
 
-_ERRNO_TEXT = re.compile(r"\[Errno (-?\d+)\]")
-
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -126,14 +118,14 @@ class Scene:
     def pick(self, faults: tuple[Fault, ...]) -> Fault:
         """The fault of this stage; on the way to a proxy, the proxy's."""
         fault = faults[self.stage.value]
-        if not self.via_proxy or self.stage is not Stage.CONNECT or faults in (_DOWN, _OURS):
+        if not self.via_proxy or self.stage is not Stage.CONNECT or faults is _DOWN:
             return fault
         return Fault.PROXY_TIMEOUT if faults is _SLOW else Fault.PROXY_UNREACHABLE
 
 
 def _dns(error: aiohttp.ClientConnectorDNSError, scene: Scene) -> Fault:
     fault = _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)
-    return Fault.PROXY_UNRESOLVED if scene.via_proxy and fault is not Fault.INTERNAL else fault
+    return Fault.PROXY_UNRESOLVED if scene.via_proxy else fault
 
 
 def _certificate(error: ssl.SSLCertVerificationError, _scene: Scene) -> Fault:
@@ -149,7 +141,7 @@ def _tls(error: ssl.SSLError, scene: Scene) -> Fault:
 def _os_error(error: OSError, scene: Scene) -> Fault:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
-    numbers = {error.errno} if error.errno is not None else {int(number) for number in _ERRNO_TEXT.findall(str(error))}
+    numbers = error_numbers(error)
     telling = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
     if telling is None:
         telling = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter.keyvault.tracing import Recorder, current
+from exporter.shortage import require_descriptor
 from exporter.threads import DaemonPool
 
 
@@ -76,6 +77,9 @@ def _getaddrinfo(name: str, port: int, family: int, recorder: Recorder) -> list[
         infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except UnicodeError as error:  # a label that is empty or too long for the name system
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
+    except socket.gaierror:
+        require_descriptor()
+        raise
     if not infos:
         raise socket.gaierror(socket.EAI_NONAME, "no address")
     return [(int(info[0]), str(info[4][0])) for info in infos]

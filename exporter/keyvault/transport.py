@@ -21,11 +21,13 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter import __version__
+from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
 from exporter.keyvault.tracing import CURRENT, Gate, Line, Recorder, current
 from exporter.logs import fields, frames_of, place_of
-from exporter.threads import PoolBusy, starved
+from exporter.shortage import Shortage, shortage_of
+from exporter.threads import PoolBusy
 
 _log = logging.getLogger(__name__)
 
@@ -166,7 +168,7 @@ class Link:
     async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> Observation:
         """Make `call`, which sends through `transport`, until `deadline` (the loop's time).
 
-        Raises CancelledError, and PoolBusy where time ran out while waiting for something of our own.
+        Raises CancelledError, and PoolBusy if this process lacked something, or time ran out while waiting for something of its own.
         """
         recorder = self._line.recorder = Recorder(self._gate, self._line)
         seen = self.transport.seen = Observation(endpoint=self._endpoint, recorder=recorder)
@@ -183,12 +185,16 @@ class Link:
             raise
         except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
             seen.error, seen.raised_at, seen.timed_out = error, frames_of(error), limit.expired()
+            drop_tracebacks(error)
         finally:
             CURRENT.reset(named)
             recorder.finish()
             self._line.recorder = self.transport.seen = None
-        if seen.timed_out and (recorder.starved or starved(seen.error)):
+        lacking = Shortage.RESOLVER if seen.timed_out and recorder.starved else shortage_of(seen.error)
+        if lacking is Shortage.RESOLVER:
             raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+        if lacking is not None:
+            raise PoolBusy(f"the system grants no {lacking}", lacking)
         return seen
 
     async def close(self) -> None:

@@ -24,8 +24,9 @@ from prometheus_client import (
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.metrics.table import BY_NAME
+from exporter.shortage import Shortage
 
-SKIP_REASONS: Final = ("overlap", "stall", "backoff", "resolver")
+SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
 ASKED: Final = ("vault", "entra", "graph")
 
 

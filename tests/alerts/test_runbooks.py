@@ -19,8 +19,8 @@ from exporter.core.classify import VAULT_REASONS
 from exporter.core.doctor import CHECKS
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
+from exporter.metrics.instruments import SKIP_REASONS
 from exporter.metrics.table import BY_NAME, PATH_PARTS
-from exporter.scheduler import Skip
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"
@@ -36,7 +36,7 @@ SETTINGS = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "configuration.md").read_
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 FOREIGN = {"process_cpu_seconds_total", "process_start_time_seconds", "alertmanager_notifications_failed_total", "modify_date"}
 WORDS = (
-    {*Reason, *Step, *Phase, *Mode, *Outcome, *Skip, "resolver", *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
+    {*Reason, *Step, *Phase, *Mode, *Outcome, *SKIP_REASONS, *PATH_PARTS, *LABELS, *SETTINGS, *FOREIGN, *BY_NAME}
     | {check.name for check in CHECKS}
     | {"declared", "graph", "key_vault", "certificate"}
 )  # fmt: skip

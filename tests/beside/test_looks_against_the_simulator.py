@@ -21,7 +21,9 @@ class Scene:
     async def probe(self, target=TARGET, **module):
         """The main probe's report, and the looks by kind (the last of each), made from nothing."""
         config = site.configuration(self.simulator, self.folder, target=target, **module)
-        tell = Listeners(bug=self.bugs.append, starved=lambda: None, token_requested=lambda: None, vault_requested=self._count)
+        tell = Listeners(
+            bug=self.bugs.append, starved=lambda _shortage: None, token_requested=lambda: None, vault_requested=self._count
+        )
         prober = Prober(config, lag=LoopLag(), tell=tell)
         self.simulator.requests.clear()
         try:

@@ -28,7 +28,7 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     """
     target = plain()
     config = site.configuration(simulator, folder, target=target, **module)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), tell=tell)
     simulator.requests.clear()
     try:
@@ -94,7 +94,7 @@ async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version
     target = plain()
     config = site.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), tell=tell)
     try:
         before = await prober.scheduled(target)
@@ -116,7 +116,7 @@ async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simula
 async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = site.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda: None, token_requested=lambda: None)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), tell=tell)
     try:
         assert (await prober.scheduled(target)).success

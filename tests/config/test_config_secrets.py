@@ -16,7 +16,8 @@ from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secrets import SecretUnreadableError, read_secret
 from exporter.core.preflight import ConnectorSecret
-from exporter.threads import DaemonPool, starved
+from exporter.shortage import shortage_of
+from exporter.threads import DaemonPool, PoolBusy
 
 BAD = Path(__file__).parent / "bad"
 MARK = "S3CRET-MARK"
@@ -191,8 +192,8 @@ async def test_a_pool_without_threads_is_not_the_secrets_fault(keeper, pool, clo
     pool.close()
     clock.now += 1
     assert await keeper.current(credential(file)) is first
-    nothing = await SecretKeeper(pool, clock=clock).current(credential(file))
-    assert (nothing.text, nothing.failure) == (None, "no thread was free to read the secret")
+    with pytest.raises(PoolBusy):
+        await SecretKeeper(pool, clock=clock).current(credential(file))
 
 
 async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock, file):
@@ -214,7 +215,7 @@ async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock,
     for waiter in waiters:
         with pytest.raises(asyncio.CancelledError) as caught:
             await waiter
-        assert starved(caught.value)
+        assert shortage_of(caught.value)
     release.set()
     await blocker
     assert (await keeper.current(credential(file))).text == "one"

@@ -60,10 +60,6 @@ def certificate(code):
         (errno.ENETUNREACH, (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
         (errno.ENETDOWN, (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
         (errno.EACCES, (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
-        (errno.EMFILE, (Fault.INTERNAL,) * 4),
-        (errno.ENFILE, (Fault.INTERNAL,) * 4),
-        (errno.ENOMEM, (Fault.INTERNAL,) * 4),
-        (errno.ENOBUFS, (Fault.INTERNAL,) * 4),
     ],
 )
 def test_an_error_number_means_another_fault_in_each_stage(number, faults):
@@ -122,7 +118,6 @@ def test_the_exception_that_knows_decides(error, stage, fault):
         (OSError(errno.EHOSTUNREACH, "x"), Fault.PROXY_UNREACHABLE),
         (OSError(errno.ETIMEDOUT, "x"), Fault.PROXY_TIMEOUT),
         (OSError(errno.ENETUNREACH, "x"), Fault.NETWORK_DOWN),
-        (OSError(errno.EMFILE, "x"), Fault.INTERNAL),
         (aiohttp.ServerDisconnectedError(), Fault.PROXY_UNREACHABLE),
         (aiohttp.ClientResponseError(None, (), status=400, message="x"), Fault.PROXY_UNREACHABLE),
     ],

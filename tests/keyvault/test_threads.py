@@ -9,7 +9,8 @@ import weakref
 import pytest
 
 from exporter import threads
-from exporter.threads import DaemonPool, PoolBusy, starved
+from exporter.shortage import shortage_of
+from exporter.threads import DaemonPool, PoolBusy
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ async def test_a_call_that_never_got_a_thread_is_starved_when_it_times_out(pool,
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.01):
             await pool.run(ran.append, 1)
-    assert starved(caught.value)
+    assert shortage_of(caught.value)
     blocker.set()
     await asyncio.gather(*held)
     await pool.run(int)
@@ -80,7 +81,7 @@ async def test_a_call_that_is_cancelled_before_a_thread_took_it_stays_cancelled(
     late.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await late
-    assert starved(caught.value)
+    assert shortage_of(caught.value)
     blocker.set()
     await asyncio.gather(*held)
 
@@ -97,7 +98,7 @@ async def test_a_call_that_had_its_thread_is_not_starved_when_it_times_out(pool,
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0.01):
             await call
-    assert not starved(caught.value)
+    assert not shortage_of(caught.value)
     blocker.set()
     assert await pool.run(lambda: 7) == 7
 

@@ -42,7 +42,9 @@ async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_
         interval=60.0, timeout=10.0, generation=Generation.CLASSIC, generation_declared=True,
     )  # fmt: skip
     config = Config(settings=Settings(), credentials={"c": credential}, modules={"default": module}, targets={"a": target})
-    prober = Prober(config, lag=LoopLag(), tell=Listeners(bug=_raise, starved=lambda: None, token_requested=lambda: None))
+    prober = Prober(
+        config, lag=LoopLag(), tell=Listeners(bug=_raise, starved=lambda _shortage: None, token_requested=lambda: None)
+    )
     async with asyncio.timeout(10):
         report = await prober.requested(target, credential=credential, fresh=True)
     await prober.aclose()

@@ -22,7 +22,7 @@ def bug(error):
 
 async def probe_all(path):
     config = load(path).config
-    prober = Prober(config, lag=LoopLag(), tell=Listeners(bug=bug, starved=lambda: None, token_requested=lambda: None))
+    prober = Prober(config, lag=LoopLag(), tell=Listeners(bug=bug, starved=lambda _shortage: None, token_requested=lambda: None))
     try:
         reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in config.targets.values()))
     finally:

@@ -50,7 +50,7 @@ def dead_resolver(monkeypatch):
 @pytest.mark.usefixtures("dead_resolver")
 async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
     starved = []
-    tell = Listeners(bug=starved.append, starved=lambda: starved.append("starved"), token_requested=lambda: None)
+    tell = Listeners(bug=starved.append, starved=starved.append, token_requested=lambda: None)
     prober = Prober(CONFIG, lag=LoopLag(), tell=tell)
     requested = asyncio.create_task(prober.requested(TARGET))
     await asyncio.sleep(0.05)

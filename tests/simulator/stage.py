@@ -56,7 +56,7 @@ class Stage:
 
     async def reports_of(self, config, only=None):
         """A report for each target of a configuration, by its name."""
-        tell = Listeners(bug=self.bugs.append, starved=lambda: self.bugs.append("starved"), token_requested=lambda: None)
+        tell = Listeners(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
         prober = Prober(config, lag=LoopLag(), tell=tell)
         try:
             targets = [config.targets[name] for name in only or config.targets]

@@ -1,0 +1,38 @@
+"""An exception together with all others that it holds: cause, context, members, arguments, attributes.
+
+For: libraries that wrap what they catch, each in its own way, and that keep tracebacks.
+Not for: what an exception means (see `shortage` and `keyvault.evidence`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+
+def every_exception(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception itself first, then each one that it holds, once."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        members = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        held = (*one.args, *vars(one).values(), *members)
+        pending += (one.__cause__, one.__context__, *(each for each in held if isinstance(each, BaseException)))
+
+
+def drop_tracebacks(error: BaseException | None) -> None:
+    """Let go of the frames that the exceptions passed through.
+
+    A traceback keeps each frame alive with its local variables. A frame that holds the exception makes a cycle, which lives until a
+    full collection, and those are rare (see `garbage`). A probe that timed out has 50 KiB in such frames.
+    """
+    for one in every_exception(error):
+        one.__traceback__ = None
+        for name, value in list(vars(one).items()):
+            if isinstance(value, TracebackType):  # azure-core stores the traceback of the exception that it wraps
+                setattr(one, name, None)
