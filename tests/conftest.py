@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from tests import sharing
+
 _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",
 )
@@ -38,3 +40,25 @@ def pace_of_the_collector():
     if gc.get_threshold() != _COLLECTIONS:
         gc.set_threshold(*_COLLECTIONS)
         gc.unfreeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hands out what stays together, in the order of the table."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only a run side by side needs it
+
+    class BySharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return sharing.together(nodeid)
+
+    config.option.loadscopereorder = False  # the most tests are not the most time
+    return BySharing(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if sharing.row_of(item.nodeid).paced:
+            item.add_marker("paced")
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: sharing.order(item.nodeid))

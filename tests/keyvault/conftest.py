@@ -1,13 +1,12 @@
 """Fixtures: authorities, servers that are stopped after the test, networks and sessions that reach them."""
 
-import socket
-
 import pytest
 
 from exporter.config.model import Config, Module, Settings
 from exporter.keyvault import Networks, VaultSession
 from exporter.threads import DaemonPool
 from tests.keyvault.wire import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
+from tests.prometheus import servers
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +48,7 @@ async def serve(authority):
 @pytest.fixture
 def free_port():
     """A port on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    return servers.free_port()
 
 
 @pytest.fixture

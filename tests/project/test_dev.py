@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.sharing import ROWS
+
+NO_TEST = "ci: no closing line of the tests: no test has run"
 TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "uname")
 
 
@@ -108,6 +111,38 @@ def test_what_is_there_is_not_installed_again(bare):
 def test_continuous_integration_runs_the_same_as_a_person(root):
     assert "./dev test" in (root / ".ci" / "run").read_text()
     assert "bash .ci/run" in (root / ".github" / "workflows" / "ci.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "ended"),
+    [
+        ("8646 passed, 0 failed", 0, (0, "8646 passed, 0 failed")),
+        ("8640 passed, 6 failed", 1, (1, "8640 passed, 6 failed")),
+        ("0 passed, 0 failed", 0, (1, NO_TEST)),
+        ("dev: every check passed", 0, (1, NO_TEST)),
+    ],
+)
+def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, printed, status, ended):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(root / ".ci" / "run", tmp_path / ".ci")
+    program(tmp_path / "dev", f"echo '{printed}'; exit {status}")
+    done = subprocess.run(["/bin/bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
+
+
+def test_the_sum_counts_every_part_and_an_error_as_a_failure(root, tmp_path):
+    shutil.copy(root / "dev", tmp_path)
+    said = tmp_path / ".cache" / "said"
+    said.mkdir(parents=True)
+    (said / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
+    (said / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
+    command = ["/bin/sh", "-c", '. "$0" >/dev/null; closing_line', tmp_path / "dev", "help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - the project's own script
+    assert done.stdout == "8630 passed, 3 failed\n"
+
+
+def test_every_row_of_the_sharing_of_tests_names_a_place_that_exists(root):
+    assert [row.path for row in ROWS if not (root / row.path).exists()] == []
 
 
 def test_foreign_actions_are_pinned_to_a_commit(root):

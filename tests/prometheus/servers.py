@@ -1,6 +1,7 @@
 """Processes that the tests beside this file start, and questions to ask them over HTTP."""
 
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -13,10 +14,19 @@ from typing import Any
 import aiohttp
 import pytest
 
+_reserved = contextlib.ExitStack()
+atexit.register(_reserved.close)
+
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to nobody else while this process lives.
+
+    It stays bound, so no other test gets it; a server that sets SO_REUSEADDR, as servers do, can listen on it all the same.
+    """
+    port = _reserved.enter_context(socket.socket())
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port.bind(("127.0.0.1", 0))
+    return int(port.getsockname()[1])
 
 
 async def fetch(url: str, **parameters: str) -> str:

@@ -2,18 +2,14 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 
 import aiohttp
 import pytest
 
+from tests.prometheus.servers import free_port
+
 CODES = {"3303", "3900", "3077", "3113", "3011"}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 async def start(folder, *arguments):

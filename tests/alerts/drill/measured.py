@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.alerts.drill.stage import SCALE
 
 ROOT = Path(__file__).parents[3]
-KEPT = ROOT / ".cache" / "drill.json"
+KEPT = ROOT / ".cache" / "drill.jsonl"  # a line for each fact, so that tests side by side can add
 PAGE = ROOT / "docs" / "paging.md"
 
 HEAD = """\
@@ -41,22 +41,24 @@ _OF_THE_EXPORTER = ("EkmEntraUnavailable", "EkmEgressDown", "EkmExporterDown")
 
 def add(broken, alert, paged, resolved):
     """Seconds of the drill; `resolved` is None for what was not healed."""
-    known = _known()
-    known["rows"][broken] = {"alert": alert, "paged": paged * SCALE, "resolved": None if resolved is None else resolved * SCALE}
-    _keep(known)
+    _keep({"row": {broken: {"alert": alert, "paged": paged * SCALE, "resolved": None if resolved is None else resolved * SCALE}}})
 
 
 def keep_page(page):
-    _keep({**_known(), "page": page})
+    _keep({"page": page})
+
+
+def _keep(fact):
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a") as file:
+        file.write(json.dumps(fact) + "\n")
 
 
 def _known():
-    return json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "page": None}
-
-
-def _keep(known):
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(known))
+    """The rows and the page of the last run; the newest of each counts."""
+    facts = [json.loads(line) for line in KEPT.read_text().splitlines()]
+    rows = {broken: row for fact in facts for broken, row in fact.get("row", {}).items()}
+    return {"rows": rows, "page": next(fact["page"] for fact in reversed(facts) if "page" in fact)}
 
 
 def page(known):

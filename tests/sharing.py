@@ -1,0 +1,56 @@
+"""How a run is shared between processes (`pytest -n`, pytest-xdist): what stays together, what begins first, what keeps a pace.
+
+For: one table by the beginning of a path.
+Not for: how many processes there are (see `dev`).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """`each`: its tests may part. `paced`: it waits for most of its time and is judged by a pace, so it runs apart from what computes."""
+
+    path: str
+    each: bool = False
+    paced: bool = False
+
+
+# What takes longest comes first, so that it is not the last to begin. A file that is not named stays together.
+ROWS = (
+    Row("tests/bench/test_run.py", paced=True),
+    Row("tests/alerts/drill/", each=True, paced=True),
+    Row("tests/story/", each=True, paced=True),
+    Row("tests/process/test_run.py", each=True, paced=True),
+    Row("tests/process/test_facts_beside_the_code.py", paced=True),
+    Row("tests/endurance/", each=True, paced=True),
+    Row("tests/hostile/test_hostile_use.py", each=True, paced=True),
+    Row("tests/readme/", paced=True),
+    Row("tests/prometheus/", paced=True),
+    Row("tests/release/test_two_exporters.py", paced=True),
+    Row("tests/alerts/alertmanager/", paced=True),
+    Row("tests/doctor/test_on_a_computer_of_its_own.py", paced=True),
+    Row("tests/network/", paced=True),
+    Row("tests/browser/"),
+    Row("tests/container/"),
+    Row("tests/dashboards/"),
+)
+_ANY = Row("")
+
+
+def _rank(nodeid: str) -> int:
+    return next((rank for rank, row in enumerate(ROWS) if nodeid.startswith(row.path)), len(ROWS))
+
+
+def row_of(nodeid: str) -> Row:
+    return (*ROWS, _ANY)[_rank(nodeid)]
+
+
+def together(nodeid: str) -> str:
+    """The name of what one process runs without interruption."""
+    return nodeid if row_of(nodeid).each else nodeid.partition("::")[0]
+
+
+def order(nodeid: str) -> int:
+    """Sorts tests into the order in which they begin."""
+    return _rank(nodeid)
