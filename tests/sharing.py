@@ -31,9 +31,11 @@ ROWS = (
     Row("tests/alerts/alertmanager/", paced=True),
     Row("tests/doctor/test_on_a_computer_of_its_own.py", paced=True),
     Row("tests/network/", paced=True),
+    Row("tests/alerts/test_scenes.py"),
     Row("tests/browser/"),
     Row("tests/container/"),
     Row("tests/dashboards/"),
+    Row("tests/core/test_mutation.py"),
 )
 _ANY = Row("")
 
