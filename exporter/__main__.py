@@ -1,19 +1,29 @@
 """`ekm-exporter`, and `python -m exporter`: the door, thin because loading what is behind it takes half a second.
 
-For: ending quietly if somebody presses Ctrl-C meanwhile.
+For: obeying signals that come meanwhile.
 Not for: commands (see `cli`).
 """
 
+import os
 import sys
 
+from exporter import hostos
+
 INTERRUPTED = 130
+_SERVING = ("run", "demo", "simulate")  # commands that go on until a signal ends them
 
 
 def main() -> int:
     """The exit code of the command."""
+    hostos.forbid_core_dumps()
+    serving = sys.argv[1:2] and sys.argv[1] in _SERVING
+    if serving:
+        hostos.hold_signals(os._exit)  # nothing is open yet, and imports swallow exceptions
     try:
         from exporter.cli.main import main as command  # noqa: PLC0415 - see above
 
+        if serving:
+            hostos.hold_signals(sys.exit)
         return command()
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -6,31 +6,79 @@ Not for: anything that Python already makes the same everywhere.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 if sys.platform != "win32":
     import resource
 
+_early: set[int] = set()  # signals that came before a loop could obey them
 
-def on_stop(callback: Callable[[], None]) -> None:
-    """Calls `callback` on the running loop at SIGTERM and Ctrl-C (on Windows also at Ctrl-Break)."""
-    loop = asyncio.get_running_loop()
+
+def hold_signals(end: Callable[[int], object]) -> None:
+    """From now on SIGHUP waits for a callback, and SIGTERM calls `end` with exit code 0.
+
+    For the first moments of a process: without it, both signals kill until the loop runs.
+    """
+    if sys.platform != "win32":
+
+        def leave(number: int, _frame: FrameType | None) -> None:
+            _early.add(number)  # in case that a library swallows an exception of `end`
+            end(0)
+
+        signal.signal(signal.SIGTERM, leave)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda number, _frame: _early.add(number))
+
+
+def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
+    """Calls `callback` on the running loop at SIGTERM and Ctrl-C (on Windows also at Ctrl-Break).
+
+    With `hangup` also at SIGHUP, unless the process was started to ignore it, as `nohup` does.
+    """
     if sys.platform == "win32":
+        loop = _loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK):
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
     else:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, callback)
+        _on(signal.SIGINT, callback)
+        _on(signal.SIGTERM, callback)
+        if hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            _on(signal.SIGHUP, callback)
 
 
 def on_reload(callback: Callable[[], None]) -> None:
-    """Calls `callback` on the running loop at SIGHUP; Windows has no such signal."""
+    """Calls `callback` on the running loop at SIGHUP, also for one that was held; Windows has no such signal."""
     if sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, callback)
+        _on(signal.SIGHUP, callback)
+
+
+def _on(number: int, callback: Callable[[], None]) -> None:
+    loop = _loop()
+    loop.add_signal_handler(number, callback)
+    if number in _early:
+        _early.discard(number)
+        loop.call_soon(callback)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import asyncio  # noqa: PLC0415 - takes longer than the rest of this module, which a signal must not overtake
+
+    return asyncio.get_running_loop()
+
+
+def forbid_core_dumps() -> None:
+    """Makes a crash leave no copy of the memory, which holds secrets, on disk."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def raise_file_limit() -> None:

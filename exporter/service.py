@@ -41,6 +41,7 @@ from exporter.web import ListenAddress, WebOptions, WebServer, create_app
 
 _log = logging.getLogger(__name__)
 
+DEMO = "demo"  # the mode of a command that belongs to a terminal, and ends with it
 DEFAULT_HISTORY = 100
 READY_AFTER_SECONDS = 120.0  # ready even if some first probe has not finished by then
 _FEWEST_LOOKS = 8  # places for looks beside the probes, at least
@@ -63,7 +64,7 @@ class RunOptions:
 async def serve(config: Config, options: RunOptions) -> None:
     """Runs the exporter until it is told to stop. Raises ListenError, NetworkError, StateDirError before anything is probed."""
     stop = asyncio.Event()
-    hostos.on_stop(stop.set)
+    hostos.on_stop(stop.set, hangup=options.mode == DEMO)
     hostos.raise_file_limit()
     quiet_sdk_loggers()
     service = Service(config, options)
@@ -148,7 +149,8 @@ class Service:
             self._preflights.reconcile(self.config)
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         if self._reloader is not None:
-            hostos.on_reload(self._reloader.reload_soon)
+            if self._options.mode != DEMO:
+                hostos.on_reload(self._reloader.reload_soon)
             if self._options.auto_reload:
                 self._reloader.watch()
         garbage.collect_rarely()

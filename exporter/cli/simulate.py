@@ -28,6 +28,7 @@ from exporter.cli.check import print_findings
 from exporter.config import load
 from exporter.config.model import Config
 from exporter.config.secrets import SecretUnreadableError
+from exporter.service import DEMO
 from exporter.simulator import Simulator, chaos, story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
 from exporter.simulator.rereading import reread
@@ -110,7 +111,7 @@ def _add_chaos(alone: argparse.ArgumentParser) -> None:
 
 
 def simulate(args: argparse.Namespace) -> int:
-    """Runs until SIGINT or SIGTERM; 2 where the configuration is bad or a port is in use."""
+    """Runs until SIGINT, SIGTERM or SIGHUP; 2 where the configuration is bad or a port is in use."""
     loaded = load(args.config_file)
     if loaded.config is None:
         print_findings(loaded)
@@ -129,7 +130,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     ports = {"port": args.port, "management_port": args.management_port}
     simulator = Simulator(estate_of(config), **ports, arc_token_folder=args.arc_token_folder)
     stop = asyncio.Event()
-    hostos.on_stop(stop.set)
+    hostos.on_stop(stop.set, hangup=True)
     await simulator.start()
     try:
         if args.for_demo:
@@ -220,7 +221,7 @@ def demo(args: argparse.Namespace) -> int:
         address = str(args.listen[0]) if args.listen else _DEMO_ADDRESS
         print(_where_to_look(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
         args.config_file = Path(folder, "out", "ekm.yml")
-        return run.run_exporter(args, default_address=_DEMO_ADDRESS, mode="demo")
+        return run.run_exporter(args, default_address=_DEMO_ADDRESS, mode=DEMO)
 
 
 @contextlib.contextmanager

@@ -118,13 +118,18 @@ class World:
             return json.loads(await answer.text())["requests"]
 
 
+def write_configuration(folder: Path) -> Path:
+    """Writes `CONFIG` and the secrets that it names; the file of the configuration."""
+    for name, secret in SECRETS.items():
+        (folder / name).write_text(secret + "\n")
+        (folder / name).chmod(0o600)
+    (folder / "ekm.yml").write_text(CONFIG)
+    return folder / "ekm.yml"
+
+
 @pytest.fixture
 async def world(command, tmp_path):
-    source = tmp_path / "ekm.yml"
-    source.write_text(CONFIG)
-    for name, secret in SECRETS.items():
-        (tmp_path / name).write_text(secret + "\n")
-        (tmp_path / name).chmod(0o600)
+    source = write_configuration(tmp_path)
     ports = ("--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
     match = await simulator.said(r"management port: (http://\S+)")

@@ -81,10 +81,15 @@ def test_the_unit_starts_a_command_that_exists():
 
 def test_it_is_started_again_whatever_ended_it_and_however_often():
     # A busy port and a late mount are exit code 2 like a bad configuration, and get better by themselves.
-    assert settings("Restart") == ["on-failure"]
+    # SIGHUP and SIGTERM are no failures for systemd, and leave an exporter with `on-failure` stopped.
+    assert settings("Restart") == ["always"]
     assert settings("RestartPreventExitStatus") == []
     assert settings("StartLimitIntervalSec") == ["0"]
     assert float(settings("RestartSec")[0]) >= 10
+
+
+def test_the_service_leaves_no_core_dump():
+    assert settings("LimitCORE") == ["0"]
 
 
 def test_the_exporter_may_ask_for_its_limit_of_open_files():
