@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests import sharing
+from tests.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
 _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",

@@ -105,17 +105,3 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         shutil.rmtree(place)
     else:  # its files belong to the numbers that stand for the container's users
         run("buildah", "unshare", "rm", "-rf", place)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [
-        report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, pytest.TestReport)
-    ]
-    for report in reports:
-        for name, value in report.user_properties:
-            if (name, report.when) == ("image", "call"):
-                terminalreporter.write_line(f"container: {value}")
-    if any(report.nodeid.startswith("tests/container/") for report in reports):
-        terminalreporter.write_line(
-            "container: built on Debian's Python, which stands in for the official image; that image's digest and layout are untested",
-        )
