@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """`each`: its tests may part. `paced`: it waits for most of its time and is judged by a pace, so it runs apart from what computes."""
+    """`each`: its tests may part. `paced`: it starts programs that keep a pace, so it runs apart from what computes, and mostly waits."""
 
     path: str
     each: bool = False
@@ -21,13 +21,18 @@ ROWS = (
     Row("tests/bench/test_run.py", paced=True),
     Row("tests/alerts/drill/", each=True, paced=True),
     Row("tests/story/", each=True, paced=True),
-    Row("tests/process/test_run.py", each=True, paced=True),
-    Row("tests/process/test_facts_beside_the_code.py", paced=True),
+    Row("tests/reload/test_reload.py", each=True, paced=True),
+    Row("tests/process/", each=True, paced=True),
     Row("tests/endurance/", each=True, paced=True),
     Row("tests/hostile/test_hostile_use.py", each=True, paced=True),
     Row("tests/readme/", paced=True),
     Row("tests/prometheus/", paced=True),
     Row("tests/release/test_two_exporters.py", paced=True),
+    Row("tests/schema/", paced=True),
+    Row("tests/simulator/test_simulate_command.py", each=True, paced=True),
+    Row("tests/simulator/test_chaos.py", each=True, paced=True),
+    Row("tests/simulator/test_demo_command.py", each=True, paced=True),
+    Row("tests/doctor/test_doctor_command.py", each=True, paced=True),
     Row("tests/alerts/alertmanager/", paced=True),
     Row("tests/doctor/test_on_a_computer_of_its_own.py", paced=True),
     Row("tests/network/", paced=True),
@@ -36,6 +41,8 @@ ROWS = (
     Row("tests/container/"),
     Row("tests/dashboards/"),
     Row("tests/core/test_mutation.py"),
+    Row("tests/fuzz/test_fuzzer.py"),
+    Row("tests/helm/"),
 )
 _ANY = Row("")
 

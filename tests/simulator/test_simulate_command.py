@@ -48,7 +48,7 @@ async def banner(process):
 
 
 async def end(process):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
