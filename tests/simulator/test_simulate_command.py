@@ -40,7 +40,7 @@ async def simulate(folder, *more):
 async def banner(process):
     """What is printed, up to its last line."""
     lines = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not lines or not lines[-1].startswith("stop:"):
             lines.append((await process.stdout.readline()).decode())
             assert lines[-1], (await process.stderr.read()).decode()
