@@ -1,4 +1,4 @@
-"""What differs between operating systems: signals and limits.
+"""What differs between operating systems: signals, limits, locks, and who may write to a directory.
 
 For: the one place that asks which system this is, so that the exporter also runs on Windows, beside SQL Server.
 Not for: anything that Python already makes the same everywhere.
@@ -7,16 +7,22 @@ Not for: anything that Python already makes the same everywhere.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
     import resource
 
 _early: set[int] = set()  # signals that came before a loop could obey them
@@ -97,3 +103,38 @@ def file_limit() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def open_directory(path: Path) -> int | None:
+    """A descriptor to which names can be relative; None on Windows, where they cannot. Raises OSError."""
+    return None if sys.platform == "win32" else os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def other_writers(seen: os.stat_result) -> str:
+    """Why others than this process and root may change a file, as a clause; empty if none may.
+
+    Write access for the process's own group is no reason: Kubernetes gives it to volumes with `fsGroup`. Windows has access
+    lists instead of these bits, and nothing is checked there.
+    """
+    if sys.platform == "win32":
+        return ""
+    if seen.st_uid not in (0, os.geteuid()):
+        return f"user {seen.st_uid} owns it"
+    if stat.S_ISLNK(seen.st_mode):
+        return ""  # the bits of a link mean nothing
+    if seen.st_mode & stat.S_IWOTH:
+        return "every user may write to it"
+    if seen.st_mode & stat.S_IWGRP and seen.st_gid != os.getegid():
+        return f"group {seen.st_gid} may write to it"
+    return ""
+
+
+def lock(descriptor: int) -> None:
+    """Lock a file until its descriptor is closed, also by the end of the process. Raises BlockingIOError if it is locked."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except PermissionError:  # what Windows says
+        raise BlockingIOError from None

@@ -6,7 +6,10 @@ Not for: what is kept (see `snapshots`), or how files are written (see `statefil
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.config.model import Target
@@ -17,10 +20,16 @@ from exporter.logs import fields
 from exporter.snapshots import DamagedError, restore, snapshot
 from exporter.state import State, TargetRecord
 from exporter.statefiles import Document, Kind, StateFiles
-from exporter.threads import DaemonPool
+from exporter.threads import DaemonPool, PoolBusy
+
+OPENING_SECONDS = 5.0  # a directory that has not answered by then is not used
+LOADING_SECONDS = 10.0  # documents that have not been read by then are not used
 
 _log = logging.getLogger(__name__)
-_THREADS = 1  # one writer; reading is done before anything runs
+_READERS = 4  # a document that hangs keeps one of them
+_THREADS = _READERS + 1  # and one writer
+
+_Key = tuple[Kind, str]
 
 
 class Memory:
@@ -28,19 +37,47 @@ class Memory:
 
     def __init__(self, state: State, folder: Path | None) -> None:
         self.state = state
+        self._folder = folder
+        self._recalled: dict[_Key, Document | None] = {}
         self._pool = DaemonPool(_THREADS, name="ekm-state") if folder is not None else None
         self._files = StateFiles(folder, pool=self._pool, on_problem=_say) if folder is not None and self._pool else None
 
-    def open(self) -> None:
-        """Takes hold of the directory. Raises StateDirError; blocks."""
-        if self._files is not None:
-            self._files.open()
+    async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
+        """Takes hold of the directory and preloads from it, unless it does not answer in time. Raises StateDirError."""
+        if self._files is None or self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(OPENING_SECONDS):
+                await self._pool.run(self._files.open)
+        except (TimeoutError, PoolBusy):
+            self._files = None
+            _say(f"{self._folder} did not answer within {OPENING_SECONDS:g} s: nothing is kept until a restart; check its mount")
+        await self.preload(targets, credentials)
+
+    async def preload(self, targets: Iterable[str], credentials: Iterable[str] = ()) -> None:
+        """Reads what an earlier process kept, for `recall` and `recall_credential`. Takes `LOADING_SECONDS` at most."""
+        if self._files is None or self._pool is None:
+            return
+        wanted = [(Kind.TARGET, name) for name in targets if not self._is_seen(name)]
+        wanted += [(Kind.CREDENTIAL, name) for name in credentials]
+        if not wanted:
+            return
+        todo, found = deque(wanted), dict[_Key, Document | None]()
+        try:
+            async with asyncio.timeout(LOADING_SECONDS):
+                await asyncio.gather(*(self._pool.run(_load_all, self._files, todo, found) for _ in range(_READERS)))
+        except (TimeoutError, PoolBusy):
+            todo.clear()
+            unread = len(wanted) - len(found)
+            _say(f"{unread} of {len(wanted)} files in {self._folder} could not be read in time and are ignored; check its mount")
+        self._recalled = found.copy()
 
     def recall(self, target: Target) -> TargetRecord:
-        """The target's record, with what an earlier process knew of it. Blocks on a small file."""
+        """The target's record, with what an earlier process knew of it, as far as that was preloaded."""
         record = self.state.expect(target)
-        seen = record.last is not None  # then what this process knows is newer
-        document = None if self._files is None or seen else self._files.load(Kind.TARGET, target.name)
+        document = self._recalled.pop((Kind.TARGET, target.name), None)
+        if record.last is not None:  # then what this process knows is newer
+            return record
         if document is not None:
             try:
                 restore(record, document)
@@ -64,8 +101,8 @@ class Memory:
         return record
 
     def recall_credential(self, name: str) -> Document | None:
-        """What an earlier process kept of a credential. Blocks on a small file."""
-        return None if self._files is None else self._files.load(Kind.CREDENTIAL, name)
+        """What an earlier process kept of a credential, if that was preloaded."""
+        return self._recalled.pop((Kind.CREDENTIAL, name), None)
 
     def keep_credential(self, name: str, document: Document) -> None:
         if self._files is not None:
@@ -82,6 +119,20 @@ class Memory:
             await self._files.aclose()
         if self._pool is not None:
             self._pool.close()
+
+    def _is_seen(self, name: str) -> bool:
+        record = self.state.get(name)
+        return record is not None and record.last is not None
+
+
+def _load_all(files: StateFiles, todo: deque[_Key], found: dict[_Key, Document | None]) -> None:
+    """Blocks. Several threads share the documents that are still to be read."""
+    while True:
+        try:
+            kind, name = todo.popleft()
+        except IndexError:
+            return
+        found[kind, name] = files.load(kind, name)
 
 
 def _say(problem: str) -> None:

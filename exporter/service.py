@@ -34,7 +34,7 @@ from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
 from exporter.reloading import Reloader
-from exporter.scheduler import Scheduler, Skip
+from exporter.scheduler import Scheduler
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
 from exporter.web import ListenAddress, WebOptions, WebServer, create_app
@@ -94,7 +94,7 @@ class Service:
         self._scheduler = Scheduler(
             probe=self._prober.scheduled,
             on_report=self._take_in,
-            on_skip=self._skipped,
+            on_skip=lambda _target, reason, count: self.recorder.skipped(reason, count),
             on_lag=self.recorder.schedule_lag,
             on_crash=lambda _target, error: self._bug(error),
             concurrency=concurrency,
@@ -132,7 +132,7 @@ class Service:
 
     async def start(self) -> None:
         """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""
-        self._memory.open()
+        await self._memory.open(self.config.targets, self.config.credentials)
         await self._web.start()
         self._started = asyncio.get_running_loop().time()
         self._lag.start()
@@ -140,8 +140,7 @@ class Service:
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
             self.recorder.add_target(target, self.config.modules[target.module])
-            known = self._memory.recall(target)
-            self.recorder.recall(target.name, known)
+            self.recorder.recall(target.name, self._memory.recall(target))
         self._expiry.recall()
         self._expiry.start()
         if self._options.scheduler:
@@ -194,6 +193,7 @@ class Service:
         Raises NetworkError, a ValueError, where a module's authorities cannot be loaded; then nothing has changed.
         """
         config = _of_shard(config, self._options.shard)
+        await self._memory.preload(config.targets)
         asker = self._asker(config)
         self._prober.reconfigure(config)
         before, self.config = self.config, config
@@ -275,9 +275,6 @@ class Service:
 
     def _examined(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
         self.recorder.checked(target.name, results)
-
-    def _skipped(self, _target: Target, reason: Skip, count: int) -> None:
-        self.recorder.skipped(reason, count)
 
     def _bug(self, error: BaseException) -> None:
         self.recorder.internal_error()

@@ -6,6 +6,7 @@ Not for: what a file means; writing.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -14,22 +15,33 @@ from pathlib import Path
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 CERTIFICATE_LIMIT = 1024 * 1024  # bytes
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_REFUSALS = {errno.ELOOP: "a symbolic link that is not followed", errno.ENXIO: "not a regular file"}  # a socket is the second
 
 
 class FileUnreadableError(Exception):
     """Why a file gave no bytes; the text names neither the file nor its content."""
 
 
-def read_whole(path: Path, *, limit: int) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError, nothing else."""
+class FileMissingError(FileUnreadableError):
+    """There is no such file."""
+
+
+def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | None = None) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError, nothing else.
+
+    Without `follow` a symbolic link is refused. A relative path is relative to the descriptor `folder` if there is one.
+    """
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(path, _FLAGS if follow else _FLAGS | NO_LINKS, dir_fd=folder)
         try:
             data = _read(descriptor, limit + 1)
         finally:
             os.close(descriptor)
     except ValueError:
         raise FileUnreadableError("no path of a file") from None
+    except FileNotFoundError:
+        raise FileMissingError("no such file") from None
     except OSError as error:
         raise FileUnreadableError(_plainly(error)) from None
     if len(data) > limit:
@@ -57,10 +69,10 @@ def world_readable(path: Path) -> bool:
 
 
 def _plainly(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
     if isinstance(error, IsADirectoryError):
         return "a directory, not a file"
     if isinstance(error, PermissionError):
         return "permission denied"
+    if error.errno in _REFUSALS:
+        return _REFUSALS[error.errno]
     return (error.strerror or type(error).__name__).lower()

@@ -116,7 +116,7 @@ async def test_only_the_owner_may_look(open_files, tmp_path):
         (b"{}", "another version"),
         (b'{"version": 2}', "another version"),
         (b'{"version": 1, "kind": "target", "name": "other"}', "something else"),
-        (b" " * (1024 * 1024 + 1), "longer"),
+        (b" " * (1024 * 1024 + 1), "larger"),
     ],
     ids=["empty", "cut", "zeros", "not text", "deep", "list", "bare", "newer", "another's", "huge"],
 )
@@ -210,7 +210,7 @@ async def test_a_directory_that_cannot_be_used_is_one_clear_error(open_files, tm
 
 async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, problems, monkeypatch):
     monkeypatch.setattr("exporter.statefiles.CLOSING_SECONDS", 0.1)
-    monkeypatch.setattr("exporter.statefiles._write_all", lambda _batch: time.sleep(1.0))
+    monkeypatch.setattr("exporter.statefiles._write_all", lambda *_: time.sleep(1.0))
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
     files.put(Kind.TARGET, "payroll", {})

@@ -35,7 +35,8 @@ spec:
         - run
         - --config.file=/etc/ekm-exporter/ekm.yml
         - --config.enable-auto-reload
-        - --state.dir=/state
+        {{- /* Kubernetes lets every user write to an emptyDir; the exporter makes a directory of its own in the volume. */}}
+        - --state.dir=/state/ekm
         - --web.listen-address=:{{ .Values.port }}
         - --log.format={{ .Values.logFormat }}
         {{- if .Values.web.enablePages }}

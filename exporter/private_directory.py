@@ -1,0 +1,83 @@
+"""A directory that one process has for itself: small files in it, and no way out of it.
+
+The directory is held by a descriptor, so a swapped parent or name changes nothing. Links, pipes, sockets and devices in the
+directory are refused: a read or write neither follows them nor waits for them. Every method blocks; any thread may call.
+Not for: what is in the files (see `statefiles`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from exporter import hostos
+from exporter.config.files import NO_LINKS, read_whole
+
+_FLAGS = NO_LINKS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_LOCK, _TRIAL = "lock", "probe"
+
+
+class UnsafeError(Exception):
+    """Others may change what is in the directory; the text is for people."""
+
+
+class PrivateDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder: int | None = None
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """Make the directory if it is missing, and lock it. Raises UnsafeError, OSError, BlockingIOError if it is locked."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = hostos.open_directory(self.path)
+        self._refuse_other_writers()
+        self._lock = self._opened(_LOCK, os.O_RDWR | os.O_CREAT)
+        if not stat.S_ISREG(os.fstat(self._lock).st_mode):
+            raise UnsafeError(f"{self.path / _LOCK}: is not a regular file; remove it")
+        hostos.lock(self._lock)
+        self.write(_TRIAL, b"")
+        self.remove(_TRIAL)
+
+    def close(self) -> None:
+        """Let the lock and the directory go."""
+        for descriptor in (self._lock, self._folder):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._folder = None
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """Raises FileUnreadableError, nothing else."""
+        return read_whole(self._place(name), limit=limit, follow=False, folder=self._folder)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file whole, or leave it as it is. Raises OSError."""
+        temporary = Path(name).with_suffix(".tmp").name
+        self.remove(temporary)  # of a process that was killed
+        descriptor = self._opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(self._place(temporary), self._place(name), src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file if there is one. Raises OSError."""
+        try:
+            os.unlink(self._place(name), dir_fd=self._folder)
+        except FileNotFoundError:
+            return
+
+    def _opened(self, name: str, flags: int) -> int:
+        return os.open(self._place(name), flags | _FLAGS, 0o600, dir_fd=self._folder)
+
+    def _place(self, name: str) -> Path:
+        return self.path / name if self._folder is None else Path(name)
+
+    def _refuse_other_writers(self) -> None:
+        held = self.path.stat() if self._folder is None else os.fstat(self._folder)
+        reason = hostos.other_writers(held) or hostos.other_writers(self.path.lstat())
+        if reason:
+            raise UnsafeError(
+                f"{self.path}: {reason}, so its content cannot be trusted; give it to the exporter's user alone (chown, chmod 0700)"
+                " or name a new directory inside it"
+            )
