@@ -17,6 +17,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TextIO
 
+from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 
 Value = str | int | float | bool | None
@@ -105,7 +106,7 @@ def _said(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     moment = datetime.fromtimestamp(record.created, UTC)
     yield "ts", moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     yield "level", next(name for name, number in reversed(LEVELS.items()) if record.levelno >= number or name == "debug")
-    yield "msg", record.getMessage()
-    yield from getattr(record, "fields", {}).items()
+    yield "msg", hide(record.getMessage())
+    yield from ((name, hide(value) if isinstance(value, str) else value) for name, value in getattr(record, "fields", {}).items())
     if record.exc_info is not None and (error := record.exc_info[1]) is not None:
         yield from ((name, value) for name, value in place_of(error).items() if value is not None)

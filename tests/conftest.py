@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from exporter.core.known_secrets import KNOWN
 from tests import sharing
 from tests.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
@@ -24,6 +25,14 @@ def clean_environment(monkeypatch):
     for name in list(os.environ):
         if _FOREIGN.fullmatch(name):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def known_secrets():
+    """A secret of one test must not be masked in the texts of another."""
+    KNOWN.forget_all()
+    yield
+    KNOWN.forget_all()
 
 
 @pytest.fixture(autouse=True)

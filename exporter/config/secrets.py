@@ -11,6 +11,8 @@ import re
 
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
+from exporter.core.known_secrets import remember
+from exporter.core.preflight import CLIENT_ID_DIGITS
 
 SECRET_LIMIT = 64 * 1024
 
@@ -40,6 +42,8 @@ def read_secret(source: SecretSource) -> str:
         raise SecretUnreadableError(source, "starts with a byte order mark: save it without one")
     if _CONTROL.search(text):
         raise SecretUnreadableError(source, "holds a control character")
+    remember(text)
+    remember(text[CLIENT_ID_DIGITS:])  # of the connector's string, the part that is sent
     return text
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.core.faults import Fault
+from exporter.core.known_secrets import reveals, stands_in_bytes
 from exporter.core.model import KeyFacts
 
 _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
@@ -98,7 +99,7 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
     if kid is None:
         return Fault.KID_MISSING, None
     parts = _KID.fullmatch(kid)
-    if parts is None:
+    if parts is None or reveals(kid):  # its name and version would stand in URLs, metrics and logs
         return Fault.KID_UNUSABLE, None
     if kty is None:
         return Fault.KTY_MISSING, None
@@ -126,12 +127,12 @@ def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
     if n is None:
         return Fault.MODULUS_MISSING, b"", b""
     modulus = decode(n)
-    if not modulus or len(modulus) > _LONGEST_NUMBER:
+    if not modulus or len(modulus) > _LONGEST_NUMBER or stands_in_bytes(modulus):
         return Fault.MODULUS_UNUSABLE, b"", b""
     if e is None:
         return Fault.EXPONENT_MISSING, b"", b""
     exponent = decode(e)
-    if not exponent or len(exponent) > _LONGEST_NUMBER:
+    if not exponent or len(exponent) > _LONGEST_NUMBER or stands_in_bytes(exponent):
         return Fault.EXPONENT_UNUSABLE, b"", b""
     return Fault.NONE, modulus, exponent
 
@@ -180,8 +181,8 @@ def _text(holder: dict[str, Any], name: str) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """A code that a server sends, if it looks like one: never a sentence."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+    """A code that a server sends, if it looks like one: never a sentence, and never a secret of this process."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) and not reveals(value) else None
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -198,8 +199,10 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
     codes = answer.get("error_codes")
     first = codes[0] if isinstance(codes, list) and codes else None
     if isinstance(first, int) and not isinstance(first, bool) and 0 < first < 10**8:
-        return first
-    return _number(_AADSTS, message)
+        number: int | None = first
+    else:
+        number = _number(_AADSTS, message)
+    return None if number is None or reveals(str(number)) else number
 
 
 def unix_time(value: object) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from exporter.core.known_secrets import hide
+
 LIMIT = 256
 _SCANNED = 8192  # no text is looked at beyond this, so that a hostile one costs a bounded time
 
@@ -43,7 +45,7 @@ def _printable(text: str) -> str:
 
 def mask(text: str, *, limit: int = LIMIT) -> str:
     """One printable line of at most `limit` characters without tokens, secrets, ids, addresses or long opaque words."""
-    line = _printable(text[:_SCANNED]).strip()
+    line = _printable(hide(text[:_SCANNED])).strip()
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -111,7 +111,7 @@ class VaultSession:
         """The key version as the vault describes it; the newest where `version` is None."""
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
         seen = await self._ask("GET", f"/keys/{path}", token, deadline=deadline)
-        return _with_value(seen, token, read_key)
+        return _with_value(seen, read_key)
 
     async def wrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
@@ -128,14 +128,14 @@ class VaultSession:
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """What the vault says of a key of that name among its deleted ones, and the Unix time at which it is gone for good."""
         seen = await self._ask("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
-        return _with_value(seen, token, read_deleted_key)
+        return _with_value(seen, read_deleted_key)
 
     async def _operate(
         self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
         path = f"/keys/{quote(key.name, safe='')}/{quote(key.version, safe='')}/{operation}"
         seen = await self._ask("POST", path, token, body, deadline=deadline)
-        return _with_value(seen, token, read_value)
+        return _with_value(seen, read_value)
 
     async def _ask(self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float) -> Observation:
         headers = {**_ANY, "x-ms-client-request-id": str(uuid4())}
@@ -157,8 +157,8 @@ def _body(algorithm: str, data: bytes) -> bytes:
     return json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
 
 
-def _with_value(seen: Observation, token: str, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
-    facts = facts_of(seen, known=(token,))
+def _with_value(seen: Observation, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
+    facts = facts_of(seen)
     if facts.fault is not Fault.NONE or seen.answer is None:
         return facts, None
     fault, value = read(seen.answer.body)

@@ -29,6 +29,7 @@ from exporter.config.model import Credential, CredentialKind
 from exporter.core.answers import read_token, unix_time
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
+from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
 from exporter.core.preflight import CLIENT_ID_DIGITS, split_connector_secret
@@ -147,11 +148,7 @@ async def fetch_token(
         seen = await link.exchange(ask, deadline=deadline)
     finally:
         await link.close()
-    return (
-        TokenAnswer(seen.error.facts)
-        if isinstance(seen.error, _UnusableError)
-        else _judge(seen, kind, _known(credential, order.secret), entra=f"{host}:{port}")
-    )
+    return TokenAnswer(seen.error.facts) if isinstance(seen.error, _UnusableError) else _judge(seen, kind, entra=f"{host}:{port}")
 
 
 def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
@@ -163,30 +160,27 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _judge(seen: Observation, kind: _Kind, known: tuple[str, ...], *, entra: str) -> TokenAnswer:
+def _judge(seen: Observation, kind: _Kind, *, entra: str) -> TokenAnswer:
     granted = seen.result if isinstance(seen.result, AccessToken) else None
+    if granted is not None and isinstance(granted.token, str):  # the SDK takes what the answer gives
+        remember(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
         return TokenAnswer(facts_of(seen), granted.token, expires_at)
-    facts = facts_of(seen, known=known)
+    facts = facts_of(seen)
     if kind.ambient and (_no_word_of(entra, facts) or isinstance(seen.error, CredentialUnavailableError)):
         detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
         return TokenAnswer(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
     if facts.fault is not Fault.NONE or seen.answer is None:
         return TokenAnswer(facts)
     fault, token = read_token(seen.answer.body)
+    remember(token or "")
     return TokenAnswer(replace(facts, fault=fault), token, expires_at)
 
 
 def _no_word_of(entra: str, facts: Facts) -> bool:
     """Whether this is no refusal by Entra: the host's identity service refuses for reasons of its own. That it throttles is told."""
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
-
-
-def _known(credential: Credential, secret: str) -> tuple[str, ...]:
-    """What must not come back in anybody's text: the secret, and of the connector's string the part that is sent."""
-    sent = secret[CLIENT_ID_DIGITS:] if credential.kind is CredentialKind.CONNECTOR_SECRET else secret
-    return tuple(text for text in (secret, sent) if text)
 
 
 async def _prepared(network: Network, credential: Credential, order: _Order) -> _Order:

@@ -11,10 +11,9 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
-from urllib.parse import quote_plus
 
 import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
@@ -23,8 +22,9 @@ from azure.identity import CredentialUnavailableError
 from exporter.config.secrets import SecretUnreadableError
 from exporter.core.answers import ErrorBody, read_error
 from exporter.core.faults import Fault
+from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
-from exporter.core.model import Facts, Phase
+from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.keyvault import headers
 from exporter.keyvault.answer import Answer
 from exporter.keyvault.transport import BodyTooLargeError, Observation
@@ -189,14 +189,12 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 )
 
 
-def facts_of(seen: Observation, *, known: tuple[str, ...] = ()) -> Facts:
-    """The facts of an exchange. `known` are secrets of ours that must not come back in a text of somebody else's."""
-    if seen.answer is None:
-        return _facts_of_failure(seen, known)
-    return _facts_of_answer(seen, seen.answer, known)
+def facts_of(seen: Observation) -> Facts:
+    """The facts of an exchange. No text in them holds a secret of this process, whichever field the secret came back in."""
+    return _facts_of_failure(seen) if seen.answer is None else _facts_of_answer(seen, seen.answer)
 
 
-def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
+def _facts_of_failure(seen: Observation) -> Facts:
     reached = seen.recorder.reached
     status = name = unexplained = None
     if seen.timed_out:
@@ -205,7 +203,7 @@ def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
         fault, error = judge(seen.error, Scene(_STAGES[reached], seen.via_proxy))
-        name, detail = type(error).__name__, _printable(str(error), known)
+        name, detail = type(error).__name__, mask(str(error))
         if fault is Fault.INTERNAL and not isinstance(error, OSError):  # those of the system are all known
             unexplained = seen.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
@@ -218,11 +216,11 @@ def _facts_of_failure(seen: Observation, known: tuple[str, ...]) -> Facts:
         phases=seen.recorder.phases(),
         phase_reached=reached,
         endpoint=seen.endpoint,
-        certificate=seen.recorder.certificate,
+        certificate=_certificate_shown(seen),
     )
 
 
-def _facts_of_answer(seen: Observation, answer: Answer, known: tuple[str, ...]) -> Facts:
+def _facts_of_answer(seen: Observation, answer: Answer) -> Facts:
     fault = _fault_of_answer(seen, answer)
     said = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
     return Facts(
@@ -234,14 +232,14 @@ def _facts_of_answer(seen: Observation, answer: Answer, known: tuple[str, ...]) 
         akv=said.akv,
         retry_after_seconds=headers.retry_after(answer.headers),
         request_id=headers.request_id(answer.headers) or said.trace_id,
-        detail="" if fault is Fault.NONE else _said(seen, answer, said, known),
+        detail="" if fault is Fault.NONE else _said(seen, answer, said),
         raised_at=seen.raised_at if fault is Fault.INTERNAL else None,
         phases=seen.recorder.phases(),
         phase_reached=seen.recorder.reached,
         server_time=headers.server_time(answer.headers),
         endpoint=seen.endpoint,
         vault=headers.vault_headers(answer.headers),
-        certificate=seen.recorder.certificate,
+        certificate=_certificate_shown(seen),
     )
 
 
@@ -258,12 +256,12 @@ def _fault_of_answer(seen: Observation, answer: Answer) -> Fault:
     return judge(seen.error, Scene(Stage.BODY, seen.via_proxy))[0]
 
 
-def _said(seen: Observation, answer: Answer, said: ErrorBody, known: tuple[str, ...]) -> str:
+def _said(seen: Observation, answer: Answer, said: ErrorBody) -> str:
     if said.message:
-        return _printable(said.message, known)
+        return mask(said.message)
     if answer.body:
-        return _printable(answer.body[:4096].decode("utf-8", errors="replace"), known)
-    return _printable(str(seen.error), known) if seen.error is not None and not answer.complete else ""
+        return mask(answer.body[:4096].decode("utf-8", errors="replace"))
+    return mask(str(seen.error)) if seen.error is not None and not answer.complete else ""
 
 
 def judge(error: BaseException | None, scene: Scene) -> tuple[Fault, BaseException]:
@@ -284,8 +282,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _printable(text: str, known: tuple[str, ...]) -> str:
-    for secret in known:
-        for form in (secret, quote_plus(secret)):
-            text = text.replace(form, "<secret>")
-    return mask(text)
+def _certificate_shown(seen: Observation) -> PeerCertificate | None:
+    """Its issuer is a label of a metric, and whoever made the certificate chose the name."""
+    certificate = seen.recorder.certificate
+    if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
+        return certificate
+    return replace(certificate, issuer=issuer)

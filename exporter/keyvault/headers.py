@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from exporter.core.answers import unix_time
+from exporter.core.known_secrets import reveals
 from exporter.core.model import VaultHeaders
 
 LONGEST_RETRY_AFTER = 86400.0  # seconds; nobody means more
@@ -81,4 +82,4 @@ def _http_date(text: str) -> float | None:
 
 
 def _matching(pattern: re.Pattern[str], text: str | None) -> str | None:
-    return text if text is not None and pattern.fullmatch(text) else None
+    return text if text is not None and pattern.fullmatch(text) and not reveals(text) else None

@@ -61,7 +61,7 @@ class ReadingSession:
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
         seen = await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
         self.sent += seen.recorder.reached in (Phase.WAIT, Phase.TRANSFER)
-        facts = facts_of(seen, known=(token,))
+        facts = facts_of(seen)
         if facts.fault is not Fault.NONE or seen.answer is None:
             return facts, None
         fault, value = read(seen.answer.body)

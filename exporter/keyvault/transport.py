@@ -21,6 +21,7 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter import __version__
+from exporter.core.known_secrets import remember
 from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
@@ -89,6 +90,7 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         # Whoever is asked, whatever part of the SDK asks: audits find us by this name.
         request.headers["User-Agent"] = USER_AGENT
         to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
+        _remember_proof(request)
         response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy)
         answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
         try:
@@ -128,6 +130,13 @@ def _way(scheme: str, authority: str, proxy: str | None) -> tuple[str, bool]:
     first = asked if proxy is None else urlsplit(proxy)
     endpoint = authority if asked.port is not None else f"{authority}:{PORTS.get(scheme, 443)}"
     return endpoint, is_address(first.hostname or "")
+
+
+def _remember_proof(request: HttpRequest) -> None:
+    """Remember what a sign-in proves itself with; azure-identity makes an assertion, or reads one, by itself."""
+    if isinstance(form := request.content, dict):
+        for name in ("client_secret", "client_assertion"):
+            remember(str(form.get(name, "")))
 
 
 async def _read(response: AsyncHttpResponse) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.core.answers import decode, read_object
+from exporter.core.known_secrets import reveals
 
 _LONGEST = 200
 
@@ -38,4 +39,5 @@ def read_claims(token: str) -> Claims | None:
 
 def _text(said: dict[str, Any], name: str) -> str | None:
     value = said.get(name)
-    return value if isinstance(value, str) and len(value) <= _LONGEST and value.isprintable() else None
+    shown = isinstance(value, str) and len(value) <= _LONGEST and value.isprintable() and not reveals(value)
+    return value if shown else None

@@ -1,0 +1,175 @@
+"""The secrets that this process has read, and whether a text of somebody else holds one of them in any encoding.
+
+For: every text that a server, a proxy or a library wrote, at the place where the exporter takes the text in.
+Not for: secrets that the process never read; `masking` masks those by their shape alone.
+
+`KNOWN` is the one state of the core: a log formatter and a parser must ask the same set, and neither has a place to keep one.
+"""
+
+from __future__ import annotations
+
+import binascii
+import html
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from urllib.parse import unquote, unquote_plus
+
+SHORTEST = 8  # characters: a shorter secret would mask common words
+MARK = "<secret>"
+_LONGEST = 64  # characters of a secret that are compared: enough to tell it, and a token has thousands
+_MOST = 16384  # secrets, each in both directions; the oldest go first
+_SCANNED = 8192  # characters of a text
+_CACHED = 128  # characters of a text that is worth remembering
+_DEPTH = 3  # encodings inside each other
+_MOST_VIEWS = 400  # of one text; a text that hides more counts as one that holds a secret
+
+_GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]+")
+_ESCAPE = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4,6})\}?|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
+_WORD = re.compile(r"\S+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
+_HEX = re.compile(r"[0-9A-Fa-f]{16,}")
+_BETWEEN_BYTES = re.compile(r":|0x")
+_CLEAN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]{8,}")
+_ALTERNATIVE = str.maketrans("-_", "+/")
+_LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
+
+
+class KnownSecrets:
+    """A bounded set of secrets. `reveals` may be called on any thread; `remember` on several, as each step of it is atomic."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._order: dict[str, None] = {}
+        self._by_start: dict[str, tuple[str, ...]] = {}
+        self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
+
+    def remember(self, secret: str) -> None:
+        """Mask this secret from now on. A secret with fewer than `SHORTEST` characters is ignored."""
+        folded = _folded(secret)
+        if len(folded) < SHORTEST:
+            return
+        for needle in (folded[:_LONGEST], folded[::-1][:_LONGEST]):
+            if needle not in self._order:
+                start = needle[:SHORTEST]
+                self._by_start[start] = (*self._by_start.get(start, ()), needle)
+                self._cached.cache_clear()
+            self._order.pop(needle, None)
+            self._order[needle] = None
+        while len(self._order) > self._most:
+            self._forget(next(iter(self._order)))
+
+    def reveals(self, text: str) -> bool:
+        """Whether the text holds a known secret, or ends with at least the first `SHORTEST` characters of one."""
+        if len(text) < SHORTEST or not self._by_start:
+            return False
+        return self._cached(text) if len(text) <= _CACHED else self._search(text[:_SCANNED])
+
+    def stands_in_bytes(self, data: bytes) -> bool:
+        """Whether the bytes hold a known secret as it is, without any encoding."""
+        return len(data) >= SHORTEST and bool(self._by_start) and self._stands_in(_folded(data.decode("latin-1")))
+
+    def hide(self, text: str) -> str:
+        """The text with `MARK` for each word that holds a secret; `MARK` alone if the secret spans several words.
+
+        A text that holds a secret is cut after `_SCANNED` characters.
+        """
+        if len(text) <= _SCANNED and not self.reveals(text):
+            return text
+        text = text[:_SCANNED]
+        hidden = _WORD.sub(lambda word: MARK if self.reveals(word[0]) else word[0], text)
+        return MARK if self.reveals(hidden) else hidden
+
+    def _search(self, text: str) -> bool:
+        views = fresh = {text}
+        for _ in range(_DEPTH):
+            if any(self._stands_in(_folded(view)) for view in fresh):
+                return True
+            fresh = {view for each in fresh for view in _decoded(each) if len(view) >= SHORTEST} - views
+            views = views | fresh
+            if len(views) > _MOST_VIEWS:
+                return True
+        return any(self._stands_in(_folded(view)) for view in fresh)
+
+    def _stands_in(self, folded: str) -> bool:
+        known, size = self._by_start, len(folded)
+        if len(known) < size:
+            starts = [start for start in tuple(known) if start in folded]
+        else:
+            starts = [start for at in range(size - SHORTEST + 1) if (start := folded[at : at + SHORTEST]) in known]
+        return any(needle in folded or _ends_within(folded, needle) for start in starts for needle in known.get(start, ()))
+
+    def forget_all(self) -> None:
+        """Start again with no secret."""
+        for needle in tuple(self._order):
+            self._forget(needle)
+        self._cached.cache_clear()
+
+    def _forget(self, needle: str) -> None:
+        self._order.pop(needle, None)
+        start = needle[:SHORTEST]
+        left = tuple(each for each in self._by_start.get(start, ()) if each != needle)
+        if left:
+            self._by_start[start] = left
+        else:
+            self._by_start.pop(start, None)
+
+
+def _folded(text: str) -> str:
+    """Without case, and without what may stand between the characters of a secret that was split."""
+    return _GAPS.sub("", text).casefold()
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(match: re.Match[str]) -> str:
+    wide, narrow, octal, other = match.groups()
+    if other is not None:
+        return _LAYOUT.get(other, other)
+    number = int(octal, 8) if octal else int(wide or narrow, 16)
+    return chr(number) if number <= 0x10FFFF else ""
+
+
+_DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("%", unquote),
+    ("+", unquote_plus),
+    ("&", html.unescape),
+    ("\\", _unescaped),
+)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """The text as each decoder reads it; base64 from each of four offsets, hexadecimal digits from each of two."""
+    for sign, decode in _DECODERS:
+        if sign in text:
+            yield decode(text)
+    dense = _GAPS.sub("", text)
+    if runs := _BASE64.findall(dense):
+        runs = [run.translate(_ALTERNATIVE) for run in runs]
+        for offset in range(4):
+            yield "\n".join(_readable(_base64(run[offset:])) for run in runs)
+    if runs := _HEX.findall(_BETWEEN_BYTES.sub("", dense)):
+        for offset in range(2):
+            yield "\n".join(_readable(bytes.fromhex(run[offset : len(run) - (len(run) - offset) % 2])) for run in runs)
+
+
+def _base64(run: str) -> bytes:
+    whole = run[:-1] if len(run) % 4 == 1 else run
+    return binascii.a2b_base64(whole + "=" * (-len(whole) % 4))
+
+
+def _readable(data: bytes) -> str:
+    """The parts that are text, in UTF-8 or UTF-16; what a decoder made of other bytes is noise."""
+    return "\n".join(_CLEAN.findall(data.decode("utf-8", errors="replace").replace("\0", "")))
+
+
+def _ends_within(folded: str, needle: str) -> bool:
+    """Whether the text was cut in the middle of the secret."""
+    at = folded.rfind(needle[:SHORTEST])
+    return at >= 0 and len(folded) - at < len(needle) and needle.startswith(folded[at:])
+
+
+KNOWN = KnownSecrets()
+remember, reveals, stands_in_bytes, hide = KNOWN.remember, KNOWN.reveals, KNOWN.stands_in_bytes, KNOWN.hide
