@@ -110,7 +110,7 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
         name=parts[1],
         version=parts[2],
         kid=kid,
-        kty=kty if _WORD.fullmatch(kty) else "other",
+        kty=_word(kty) or "other",
         size_bits=int.from_bytes(modulus, "big").bit_length(),
         modulus=modulus,
         exponent=exponent,

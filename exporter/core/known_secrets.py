@@ -17,8 +17,8 @@ from urllib.parse import unquote, unquote_plus
 
 SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
-_LONGEST = 64  # characters of a secret that are compared: enough to tell it, and a token has thousands
-_MOST = 16384  # secrets, each in both directions; the oldest go first
+_LONGEST = 64  # characters that are compared: enough to tell a secret, and a token has thousands
+_MOST = 32768  # halves of secrets, each in both directions; those that were not used for longest go first
 _SCANNED = 8192  # characters of a text
 _CACHED = 128  # characters of a text that is worth remembering
 _DEPTH = 3  # encodings inside each other
@@ -46,10 +46,7 @@ class KnownSecrets:
 
     def remember(self, secret: str) -> None:
         """Mask this secret from now on. A secret with fewer than `SHORTEST` characters is ignored."""
-        folded = _folded(secret)
-        if len(folded) < SHORTEST:
-            return
-        for needle in (folded[:_LONGEST], folded[::-1][:_LONGEST]):
+        for needle in _needles(_folded(secret)):
             if needle not in self._order:
                 start = needle[:SHORTEST]
                 self._by_start[start] = (*self._by_start.get(start, ()), needle)
@@ -60,14 +57,14 @@ class KnownSecrets:
             self._forget(next(iter(self._order)))
 
     def reveals(self, text: str) -> bool:
-        """Whether the text holds a known secret, or ends with at least the first `SHORTEST` characters of one."""
+        """Whether the text holds a known secret or a half of one, or ends with the first `SHORTEST` characters of such a half."""
         if len(text) < SHORTEST or not self._by_start:
             return False
         return self._cached(text) if len(text) <= _CACHED else self._search(text[:_SCANNED])
 
     def stands_in_bytes(self, data: bytes) -> bool:
-        """Whether the bytes hold a known secret as it is, without any encoding."""
-        return len(data) >= SHORTEST and bool(self._by_start) and self._stands_in(_folded(data.decode("latin-1")))
+        """Whether the readable parts of the bytes hold a known secret."""
+        return self.reveals(_readable(data))
 
     def hide(self, text: str) -> str:
         """The text with `MARK` for each word that holds a secret; `MARK` alone if the secret spans several words.
@@ -113,6 +110,16 @@ class KnownSecrets:
             self._by_start[start] = left
         else:
             self._by_start.pop(start, None)
+
+
+def _needles(folded: str) -> Iterator[str]:
+    """What is searched for: each half, so that a part gives the secret away as well; of a token its start; both ways round."""
+    size = len(folded)
+    half = size // 2 if 2 * SHORTEST <= size <= 2 * _LONGEST else size
+    for part in (folded[:half][:_LONGEST], folded[half:]):
+        if len(part) >= SHORTEST:
+            yield part
+            yield part[::-1]
 
 
 def _folded(text: str) -> str:

@@ -9,6 +9,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Se
 from exporter.expiry import Asker, ExpiryDesk
 from tests.expiry.samples import Ears
 from tests.expiry.scene import by_source
+from tests.hostile.echoes import ENCODINGS, leaks
 from tests.keyvault.wire import CHALLENGE, ENTRA, TOKEN, Wire, response
 from tests.scheduling.samples import a_target
 
@@ -195,6 +196,20 @@ async def test_what_a_service_says_is_quoted_by_its_codes_alone(site):
     assert "HTTP 403 (Authorization_RequestDenied, x)" in told
     for mark in ("66666666", TOKEN, SECRET, "Caller"):
         assert mark not in told
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("status", [200, 302, 403])
+async def test_look_up_tells_no_secret_that_came_back(site, encoding, status):
+    said = ENCODINGS[encoding](SECRET)
+    hint = {"endDateTime": said, "hint": said}
+    body = {"error": {"code": said, "message": said, "innerError": {"code": said}}, "passwordCredentials": [hint], said: said}
+    site.own = lambda _request: response(
+        status, body | {"keyCredentials": [], "value": [{"id": said}]}, Location=f"/{quote(said)}"
+    )
+    ends = await site.look_up("sql")
+    assert all(end.failure for end in ends)
+    assert leaks(repr(ends), SECRET) == []
 
 
 async def test_an_error_code_that_is_an_id_is_masked(site):

@@ -11,6 +11,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Phase
 from exporter.keyvault import USER_AGENT
 from exporter.keyvault.network import split_url
+from tests.hostile.echoes import ENCODINGS, leaks
 from tests.keyvault.wire import TOKEN, VAULT, response, until
 
 PASSWORD = "MARKED-proxy-password"
@@ -75,6 +76,19 @@ async def test_a_proxys_name_is_looked_up(serve, session_to, fake_vault):
         facts, _ = await session.challenge(deadline=until())
     assert facts.fault is Fault.NONE
     assert facts.phases[Phase.DNS] > 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_proxy_that_tells_its_password_in_the_status_line_is_masked(serve, session_to, tmp_path, encoding):
+    (tmp_path / "password").write_text(PASSWORD)
+    said = ENCODINGS[encoding](PASSWORD)
+    head = f"HTTP/1.1 407 you sent {said}\r\nProxy-Authenticate: {said}\r\nContent-Length: 0\r\n\r\n"
+    proxy = await serve(lambda _request: head.encode(), tls=False)
+    password = SecretSource(file=tmp_path / "password")
+    async with session_to(None, **through(proxy.port, username="someone", password=password)) as session:
+        facts = await ask(session)
+    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 407)
+    assert leaks(repr(facts), PASSWORD) == []
 
 
 async def test_the_proxys_password_is_sent_to_the_proxy_alone_and_read_anew(serve, session_to, fake_vault, tmp_path):

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import struct
@@ -40,7 +41,7 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self._sign(self.name, self.key.public_key(), NOW - DAY, NOW + 30 * DAY, ca=True)
         self.folder = folder
-        self.file = folder / f"{name.replace(' ', '-')}.pem"
+        self.file = folder / f"{re.sub('[^A-Za-z0-9]+', '-', name)}.pem"
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
         self._contexts = {}
 
