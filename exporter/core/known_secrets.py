@@ -19,10 +19,10 @@ SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
 _LONGEST = 64  # characters that are compared: enough to tell a secret, and a token has thousands
 _MOST = 32768  # halves of secrets, each in both directions; those that were not used for longest go first
-_SCANNED = 8192  # characters of a text
+_SCANNED = 4096  # characters of a text; what follows is left out
 _CACHED = 128  # characters of a text that is worth remembering
 _DEPTH = 3  # encodings inside each other
-_MOST_VIEWS = 400  # of one text; a text that hides more counts as one that holds a secret
+_MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
 _GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]+")
 _ESCAPE = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4,6})\}?|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
@@ -36,25 +36,21 @@ _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
 
 class KnownSecrets:
-    """A bounded set of secrets. `reveals` may be called on any thread; `remember` on several, as each step of it is atomic."""
+    """A bounded set of secrets. Any thread may use it: each change is one step of a dictionary."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._order: dict[str, None] = {}
-        self._by_start: dict[str, tuple[str, ...]] = {}
+        self._by_start: dict[str, dict[str, None]] = {}
         self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
 
     def remember(self, secret: str) -> None:
         """Mask this secret from now on. A secret with fewer than `SHORTEST` characters is ignored."""
         for needle in _needles(_folded(secret)):
-            if needle not in self._order:
-                start = needle[:SHORTEST]
-                self._by_start[start] = (*self._by_start.get(start, ()), needle)
-                self._cached.cache_clear()
-            self._order.pop(needle, None)
-            self._order[needle] = None
-        while len(self._order) > self._most:
-            self._forget(next(iter(self._order)))
+            self._add(needle)
+        surplus = len(self._order) - self._most
+        for needle in tuple(self._order)[:surplus] if surplus > 0 else ():
+            self._forget(needle)
 
     def reveals(self, text: str) -> bool:
         """Whether the text holds a known secret or a half of one, or ends with the first `SHORTEST` characters of such a half."""
@@ -69,7 +65,7 @@ class KnownSecrets:
     def hide(self, text: str) -> str:
         """The text with `MARK` for each word that holds a secret; `MARK` alone if the secret spans several words.
 
-        A text that holds a secret is cut after `_SCANNED` characters.
+        A text is cut after `_SCANNED` characters.
         """
         if len(text) <= _SCANNED and not self.reveals(text):
             return text
@@ -84,7 +80,7 @@ class KnownSecrets:
                 return True
             fresh = {view for each in fresh for view in _decoded(each) if len(view) >= SHORTEST} - views
             views = views | fresh
-            if len(views) > _MOST_VIEWS:
+            if sum(map(len, views)) > _MOST_DECODED:
                 return True
         return any(self._stands_in(_folded(view)) for view in fresh)
 
@@ -94,7 +90,7 @@ class KnownSecrets:
             starts = [start for start in tuple(known) if start in folded]
         else:
             starts = [start for at in range(size - SHORTEST + 1) if (start := folded[at : at + SHORTEST]) in known]
-        return any(needle in folded or _ends_within(folded, needle) for start in starts for needle in known.get(start, ()))
+        return any(needle in folded or _ends_within(folded, needle) for start in starts for needle in tuple(known[start]))
 
     def forget_all(self) -> None:
         """Start again with no secret."""
@@ -102,14 +98,15 @@ class KnownSecrets:
             self._forget(needle)
         self._cached.cache_clear()
 
+    def _add(self, needle: str) -> None:
+        self._by_start.setdefault(needle[:SHORTEST], {})[needle] = None
+        if self._order.pop(needle, 0) == 0:
+            self._cached.cache_clear()
+        self._order[needle] = None
+
     def _forget(self, needle: str) -> None:
         self._order.pop(needle, None)
-        start = needle[:SHORTEST]
-        left = tuple(each for each in self._by_start.get(start, ()) if each != needle)
-        if left:
-            self._by_start[start] = left
-        else:
-            self._by_start.pop(start, None)
+        self._by_start.get(needle[:SHORTEST], {}).pop(needle, None)
 
 
 def _needles(folded: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A known secret is found in every encoding, in any text around it; other texts stay as they are."""
 
+import random
 import secrets
 
 import pytest
@@ -68,7 +69,7 @@ def test_short_secret_masks_no_common_word():
 
 def test_secret_that_the_end_of_a_text_cuts_is_hidden(known):
     assert known.hide(f"sent {SECRET[:SHORTEST]}") == f"sent {MARK}"
-    assert known.hide("a " * 4090 + SECRET).endswith(f" {MARK}")
+    assert known.hide("a " * 2042 + SECRET).endswith(f" {MARK}")
 
 
 def test_oldest_secret_is_forgotten_and_a_used_one_stays():
@@ -99,5 +100,7 @@ def test_mask_hides_known_secrets_before_a_text_is_cut():
 
 
 def test_tangled_text_counts_as_one_that_holds_a_secret_in_a_bounded_time(known):
+    soup = "".join(random.Random(1).choices("ab %&\\+;#x41", k=8192))  # noqa: S311 - the same text in every run
+    assert known.hide(soup) == MARK
     for text in ("%25" * 3000, "&amp;" * 2000, "\\u005c" * 1500, "QUFB" * 2500, "41" * 5000, "%26amp;\\x25" * 700):
         assert len(known.hide(text)) <= len(text)
