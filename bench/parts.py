@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import accuracy, day, exposition, probes, scrapes, spread, starts, steady, storing, storm
+from bench import accuracy, day, exposition, failing, probes, scrapes, spread, starts, steady, storing, storm
 from bench.programs import Bench, serving
 from bench.sizes import Sizes
 from bench.table import Figure
@@ -46,6 +46,7 @@ PARTS: dict[str, Part] = {
     "fleet": Part("A large fleet at its steady pace", _fleet),
     "scrapes": Part("Scrapes of every kind", exposition.measure),
     "storm": Part("When everything fails at once", storm.measure),
+    "failing": Part("When everything fails for a long time", failing.measure),
     "day": Part("A day of one process", day.measure),
     "storing": Part("What the series cost Prometheus", storing.measure),
     "spread": Part("Several exporters behind one Prometheus", spread.measure),

@@ -6,6 +6,7 @@ Not for: what they are asked to do (see `programs`).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -37,7 +38,11 @@ def started(*command: object, says: str, log: Path) -> Iterator[tuple[subprocess
             yield process, heard(process, says, log)
         finally:
             process.terminate()
-            process.communicate()
+            try:
+                process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
 
 
 def heard(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
@@ -54,6 +59,17 @@ def heard(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: i
 def python(module: str, *arguments: object) -> list[object]:
     """The command that runs one of our modules."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def ended(pid: int, *, within: float) -> float:
+    """Seconds until a child process has ended with exit code 0; infinite with another one, or after `within` seconds."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + within:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if found is not None:
+            return time.monotonic() - begun if found.si_status == 0 else math.inf
+        time.sleep(0.01)
+    return math.inf
 
 
 def spent(pid: int) -> float:

@@ -61,7 +61,7 @@ class Fleet:
     """Targets, credentials that are dealt out to them, the interval in seconds.
 
     With `looks`, every fifth target is looked at beside each probe, which comes to as many as looking at all of them beside
-    every fifth. Without, no target is after its first. Targets are numbered from `first` on.
+    every fifth. Without, no target is after its first. Targets are numbered from `first` on. `named`: hosts are looked up by name.
     """
 
     targets: int
@@ -69,6 +69,7 @@ class Fleet:
     interval: float
     looks: bool = False
     first: int = 0
+    named: bool = False
 
     @property
     def numbers(self) -> range:
@@ -85,7 +86,8 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     for module, apart in (("default", "1h"), ("looking", "1s")):
         hosts = [f"bench-{n:04}.vault.azure.net" for n in fleet.numbers if fleet.module(n) == module]
         lines += [f"  {module}:", f"    beside_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
-        lines += [f"      {host}:443: 127.0.0.1:{port}" for host in ("login.microsoftonline.com", *hosts)]
+        led = ("login.microsoftonline.com", *(() if fleet.named else hosts))
+        lines += [f"      {host}:443: 127.0.0.1:{port}" for host in led]
     lines.append("credentials:")
     lines += [
         f"  app-{n}: {{type: client_secret, tenant_id: {TENANT}, client_id: 2b8e4d70-6c1f-4a95-8d23-{n:012x},"
@@ -102,11 +104,11 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
 
 
 @contextmanager
-def exporter(bench: Bench, fleet: Fleet, *flags: str) -> Iterator[Running]:
-    """Ours, with its scheduler unless the flags say otherwise."""
+def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter") -> Iterator[Running]:
+    """Ours, with its scheduler unless the flags say otherwise. `program` is the module that runs it."""
     config = bench.fresh("ekm.yml")
     config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
-    command = python("exporter", "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
+    command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
     with started(*command, says=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 

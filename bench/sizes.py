@@ -14,7 +14,7 @@ class Sizes:
     """`slice` is how long a fleet is watched at a time, without scrapes and with them in turn; `warm_up` comes before.
 
     The small fleet has the shorter interval: about as many probes a second as the large one, of fewer targets. A storm lasts so
-    many intervals, a day so many hours of so many probes of each target.
+    many intervals, a day so many hours of so many probes of each target. `failing` is how long each way to fail is watched.
     """
 
     runs: int
@@ -30,6 +30,8 @@ class Sizes:
     step_targets: int
     step_interval: float
     storm: float
+    failing: float
+    failing_fleets: tuple[int, ...]
     day_hours: int
     day_probes: int
     spread: int
@@ -38,16 +40,16 @@ class Sizes:
 
 FULL = Sizes(
     runs=5, probe_targets=200, probe_interval=5, probe_window=5, fleet=5000, small_fleet=500, fleet_interval=60, small_interval=6, warm_up=70,
-    slice=12, step_targets=200, step_interval=4, storm=1.1, day_hours=24, day_probes=60, spread=3000,
+    slice=12, step_targets=200, step_interval=4, storm=1.1, failing=100, failing_fleets=(1000, 2500), day_hours=24, day_probes=60, spread=3000,
     spread_interval=30,
 )  # fmt: skip
 QUICK = Sizes(
     runs=2, probe_targets=40, probe_interval=2, probe_window=2, fleet=500, small_fleet=100, fleet_interval=6, small_interval=2, warm_up=8,
-    slice=4, step_targets=40, step_interval=2, storm=1.25, day_hours=4, day_probes=20, spread=300,
+    slice=4, step_targets=40, step_interval=2, storm=1.25, failing=20, failing_fleets=(200,), day_hours=4, day_probes=20, spread=300,
     spread_interval=5,
 )  # fmt: skip
 TINY = Sizes(
     runs=1, probe_targets=4, probe_interval=1, probe_window=1, fleet=10, small_fleet=2, fleet_interval=1, small_interval=1, warm_up=1,
-    slice=2, step_targets=4, step_interval=1, storm=2, day_hours=2, day_probes=3, spread=9,
+    slice=2, step_targets=4, step_interval=1, storm=2, failing=3, failing_fleets=(10,), day_hours=2, day_probes=3, spread=9,
     spread_interval=2,
 )  # fmt: skip

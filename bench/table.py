@@ -52,8 +52,15 @@ class Figure:
     def _bound(self, bound: float | None) -> str:
         if bound is None:
             return ""
-        met = self.median >= bound if self.at_least else self.median <= bound
-        return f"{'≥' if self.at_least else '≤'} {bound:g}: {'met' if met else '**not met**'}"
+        return f"{'≥' if self.at_least else '≤'} {bound:g}: {'met' if self._holds(bound) else '**not met**'}"
+
+    def _holds(self, bound: float) -> bool:
+        return self.median >= bound if self.at_least else self.median <= bound
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure keeps the bound that must hold."""
+        return self.commit is None or self._holds(self.commit)
 
     def _server(self) -> str:
         if self.busy is None:

@@ -37,6 +37,7 @@ def test_one_command_measures_everything_and_writes_one_page(tmp_path):
         "by time-out",
         "by refusal",
         "by 429",
+        "silent name servers",
         "hours of",
         "by exactly one",
         "reported missing",

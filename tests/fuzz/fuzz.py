@@ -1,4 +1,4 @@
-"""The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET]`, which is `./dev fuzz`.
+"""The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET] [--seed=NUMBER]`, which is `./dev fuzz`.
 
 SECONDS (60) are shared among the targets, all of them unless one is named. What a target choked on is kept in
 `tests/fuzz/crashers/TARGET` as a literal of Python, where the tests replay it from then on; what led somewhere new is kept in `.cache/fuzz`, where the
@@ -25,6 +25,7 @@ LONGEST_INPUT = 16384  # bytes
 SECONDS_FOR_ONE_INPUT = 5
 MEGABYTES = 1024
 
+_SEED = re.compile(r"--seed=\d+")
 _TOTALS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _CHATTER = re.compile(r"INFO: |WARNING: |#\d+\s|0x|Dictionary: ")
@@ -38,8 +39,10 @@ def main(arguments: list[str]) -> int:
         return 1
     if arguments[:1] == ["--inside"]:
         _inside(arguments[1], arguments[2:])
-    seconds, names = _asked(arguments)
-    found = [name for name in names if not _run(name, max(1, seconds // len(names)))]
+    seeds = [argument for argument in arguments if _SEED.fullmatch(argument)]
+    seconds, names = _asked([argument for argument in arguments if argument not in seeds])
+    options = tuple(f"-seed={seed.partition('=')[2]}" for seed in seeds)
+    found = [name for name in names if not _run(name, max(1, seconds // len(names)), *options)]
     if found:
         print(f"fuzz: found something in {', '.join(found)}; see tests/fuzz/crashers and replay it: ./dev unit tests/fuzz")
     return 1 if found else 0
@@ -57,7 +60,7 @@ def _asked(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
     return seconds, names
 
 
-def _run(name: str, seconds: int) -> bool:
+def _run(name: str, seconds: int, *more: str) -> bool:
     """Fuzz one target in a process of its own and print one line about it; the whole output where something was found."""
     corpus = CORPORA / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,7 @@ def _run(name: str, seconds: int) -> bool:
         options = (
             *(f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", f"-timeout={SECONDS_FOR_ONE_INPUT}"),
             *(f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={scratch}/found-", f"-dict={scratch}/words"),
+            *more,
         )
         _prepare(name, Path(scratch))
         done = subprocess.run(  # noqa: S603 - this very module

@@ -1,0 +1,110 @@
+"""Every probe of a fleet fails, for as long as it takes to see whether memory grows, inside the memory that the container has.
+
+For: three ways to fail, two sizes of a fleet, and an end by SIGTERM in the middle of it. A process beyond the limit is killed.
+Not for: how soon all is well again (see `storm`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bench.asking import fail, metrics, total
+from bench.processes import ended, peak, resident
+from bench.programs import Bench, Fleet, Running, exporter
+from bench.sizes import Sizes
+from bench.table import Figure
+
+LIMIT = 512  # MB, the container's; see the chart's values
+PATIENCE = 5.0  # seconds that SIGTERM may take
+_EVERY = 0.5  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How probes fail: the program that fails by itself, or what the server does."""
+
+    words: str
+    program: str = "exporter"
+    server: str = ""
+
+
+WAYS = (
+    Way(words="silent name servers", program="bench.silent"),
+    Way(words="silence after TLS", server="silent"),
+    Way(words="refusal", server="refused"),
+)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Megabytes, seconds, counts. `killed` is after how long the limit was passed, `stopped` how long the end took."""
+
+    memory: list[float] = field(default_factory=list)
+    most: float = 0.0
+    failed: float = 0.0
+    killed: float = math.nan
+    stopped: float = math.nan
+
+
+def fleet_of(targets: int, sizes: Sizes, way: Way) -> Fleet:
+    return Fleet(
+        targets=targets,
+        credentials=max(1, targets // 20),
+        interval=sizes.fleet_interval,
+        named=way.program != "exporter",
+    )
+
+
+def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Seen:
+    """One exporter, from its start to its end."""
+    if way.server:
+        fail(bench, way.server, first=fleet.targets)
+    try:
+        with exporter(bench, fleet, program=way.program) as running:
+            return _watched(running, seconds)
+    finally:
+        fail(bench, "", first=0)
+
+
+def _watched(running: Running, seconds: float) -> Seen:
+    seen, begun = Seen(), time.monotonic()
+    while time.monotonic() < begun + seconds:
+        seen.memory.append(resident(running.pid))
+        if seen.memory[-1] > LIMIT:
+            seen.killed = time.monotonic() - begun
+            os.kill(running.pid, signal.SIGKILL)
+            seen.most = seen.memory[-1]
+            return seen
+        time.sleep(_EVERY)
+    seen.failed = total(metrics(running.url), "ekm_probe_failures_total")
+    seen.most = peak(running.pid)
+    os.kill(running.pid, signal.SIGTERM)
+    seen.stopped = ended(running.pid, within=10 * PATIENCE)
+    return seen
+
+
+def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
+    for targets in sizes.failing_fleets:
+        for way in WAYS:
+            yield from figures(targets, way, observe(bench, fleet_of(targets, sizes, way), way, sizes.failing), sizes)
+
+
+def figures(targets: int, way: Way, seen: Seen, sizes: Sizes) -> Iterator[Figure]:
+    what = f"{targets:,} targets, {way.words}"
+    if not math.isnan(seen.killed):
+        how = f"**killed after {seen.killed:.0f} s**, when it passed the limit"
+        yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
+        return
+    how = f"at its peak; {sizes.failing:.0f} s with a probe of each target every {sizes.fleet_interval:g} s; {seen.failed:,.0f} probes failed"
+    yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
+    half = len(seen.memory) // 2
+    grown = max(seen.memory[half:]) - max(seen.memory[:half])
+    how = "the most in the second half of that time, less the most in the first"
+    yield Figure(what=f"{what}: growth", runs=[grown], unit=" MB", how=how)
+    how = "from SIGTERM, in the middle of it, to the end of the process"
+    yield Figure(what=f"{what}: stopped after", runs=[seen.stopped], unit=" s", commit=PATIENCE, how=how)
