@@ -180,7 +180,7 @@ def _masked(config: Config, target: Target) -> Config:
     return replace(
         part,
         credentials={name: _credential(config.credentials[name]) for name in sorted(credentials_in_use(part))},
-        modules={target.module: _module(config.modules[target.module])},
+        modules={name: _module(config.modules[name]) for name in (target.module, *target.modules)},
     )
 
 

@@ -6,7 +6,7 @@ Not for: problems; what stays unproven (`unproven`); anything that needs the net
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
 from exporter.config.assemble import DEFAULT_MODULE, Declared, credentials_in_use, same_probe
@@ -22,6 +22,13 @@ BUDGET_SHARE = 0.01  # of what one vault takes: more than that is no longer noth
 Advice = Iterator[tuple[Spot, str]]
 _WITH_A_SECRET = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate names its own end
 _NEEDS_A_TENANT = (*_WITH_A_SECRET, CredentialKind.CLIENT_CERTIFICATE)  # the others are told theirs by where they run
+# What of a module decides where a secret goes, and who may read it on its way.
+_TRUST: Mapping[str, Callable[[Module], object]] = {
+    "authority_host": lambda module: module.authority_host,
+    "proxy": lambda module: module.proxy,
+    "tls.ca_file": lambda module: module.ca_file,
+    "connect_to": lambda module: module.connect_to,
+}
 _TENANT = "`az account show --query tenantId` shows it, and so does the label tenant of ekm_target_info"
 
 
@@ -62,7 +69,7 @@ def _budget(config: Config, declared: Declared, today: date) -> Advice:
 
 def _unused(config: Config, declared: Declared, _: date) -> Advice:
     used = credentials_in_use(config)
-    modules = {target.module for target in config.targets.values()} | {DEFAULT_MODULE}
+    modules = {name for target in config.targets.values() for name in (target.module, *target.modules)} | {DEFAULT_MODULE}
     for kind, sections, in_use in (("credential", declared.credentials, used), ("module", declared.modules, modules)):
         for name, section in sections.items():
             if name not in in_use and section is not None:
@@ -79,6 +86,18 @@ def _path(target: Target, config: Config, _: date) -> _Lines:
             "module",
             "expects a private endpoint and yet sends the vault's requests through a proxy: name the vault in no_proxy",
         )
+
+
+def _trust(target: Target, config: Config, _: date) -> _Lines:
+    own = config.modules[target.module]
+    for name in target.modules:
+        other = [key for key, value in _TRUST.items() if value(config.modules[name]) != value(own)]
+        if other:
+            differs = f"module {name} differs from module {own.name} in {', '.join(other)}"
+            yield (
+                "modules",
+                f"{differs}: a request of /probe may send this target's secret there, so take it out unless that is meant",
+            )
 
 
 def _pace(target: Target, _config: Config, _: date) -> _Lines:
@@ -98,7 +117,7 @@ def _dates(target: Target, _: Config, today: date) -> _Lines:
             yield "retained", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
 
 
-_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _pace, _dates, beside)
+_PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _trust, _pace, _dates, beside)
 
 
 def _credential(credential: Credential, config: Config, today: date, *, used: bool) -> _Lines:

@@ -104,9 +104,18 @@ def _check_references(parts: list[Section], declared: Declared) -> None:
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
     for section in _referring(parts):
         for name, kind in REFERENCES.items():
-            reference = section.get(name)
-            if isinstance(reference, str) and reference not in known[kind] and kind not in unreadable and declared.complete:
-                section.spot_of(name).error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
+            for reference, spot in _references(section, name):
+                if reference not in known[kind] and kind not in unreadable and declared.complete:
+                    spot.error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
+
+
+def _references(section: Section, name: str) -> Iterator[tuple[str, Spot]]:
+    """Each name that a field holds, one or a list of them, and its place."""
+    value, spot = section.get(name), section.spot_of(name)
+    if isinstance(value, str):
+        yield value, spot
+    elif isinstance(value, list):
+        yield from ((each, spot.item(index)) for index, each in enumerate(value))
 
 
 def _referring(parts: list[Section]) -> Iterator[Section]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.config.problems import Spot
 from exporter.config.sections import Section
 from exporter.config.targets import Written
 
@@ -25,6 +26,8 @@ def check_target(written: Written) -> None:
         written.spot_of("next_credential").error("is the credential itself: name its successor, or take it out")
     if _same(written, "recovery_vault", "vault"):
         written.spot_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")
+    if written.own.written("modules"):
+        _each_once(written.own.get("modules") or [], written.own.spot_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
     for section in written.get("retained") or ():
         vault = section.get("vault") or written.get("vault")
@@ -50,6 +53,12 @@ def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str
             section.spot_of("graph_credential").error(told)
         if section.written("key_vault_credential") and not section.written("key_vault_secret"):
             section.spot_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
+
+
+def _each_once(names: list[str], spot: Spot) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            spot.item(index).error("named twice: take one of them out")
 
 
 def _same(written: Written, one: str, other: str) -> bool:

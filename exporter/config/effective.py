@@ -139,6 +139,7 @@ def _target(target: Target) -> dict[str, Any]:
             "recovery_credential": target.recovery_credential,
             "backup_on": target.backup_on,
             "module": target.module,
+            "modules": list(target.modules),
             "interval": durations.write(target.interval),
             "timeout": durations.write(target.timeout),
             "connector_generation": target.generation,

@@ -146,6 +146,7 @@ class Target:
     retained: tuple[Retained, ...] = ()
     recovery_vault: str | None = None
     recovery_credential: str | None = None
+    modules: tuple[str, ...] = ()  # others than `module` that a request of /probe may name
     backup_on: date | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     instances: tuple[Mapping[str, str], ...] = ()
@@ -154,6 +155,10 @@ class Target:
     def key(self) -> str:
         """As written in the configuration: `name` or `name/version`."""
         return self.key_name if self.key_version is None else f"{self.key_name}/{self.key_version}"
+
+    def allows(self, module: str) -> bool:
+        """Whether a probe may use this module: another one could send the secret where the target never sends it."""
+        return module == self.module or module in self.modules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -253,6 +253,12 @@ TARGET: tuple[Field, ...] = (
     ),
     Field(name="backup_on", kind=of.DATE, doc="The day of the key's last backup, as you know it."),
     Field(name="module", kind=of.NAME, default="default", doc="How to probe."),
+    Field(
+        name="modules",
+        kind=of.list_of(of.NAME),
+        default="[]",
+        doc="Other modules that `/probe?module=` may use for this target. Each decides where the target's secret goes.",
+    ),
     Field(name="interval", kind=_INTERVAL, default="`global.interval`", doc="Time between two probes."),
     Field(name="timeout", kind=_TIMEOUT, default="`global.timeout`", doc="Time for one whole probe, at most half the interval."),
     Field(
@@ -294,4 +300,5 @@ REFERENCES: dict[str, str] = {
     "graph_credential": "credentials",
     "key_vault_credential": "credentials",
     "module": "modules",
+    "modules": "modules",
 }

@@ -97,6 +97,7 @@ def build_target(written: Written, globals_: Globals) -> Target | None:
     if not usable:
         return None
     key_name, key_version = written.get("key")
+    module = written.get("module") or "default"
     generation: Generation | None = written.get("connector_generation")
     return Target(
         name=written.get("name"),
@@ -104,7 +105,7 @@ def build_target(written: Written, globals_: Globals) -> Target | None:
         key_name=key_name,
         key_version=key_version,
         credential=written.get("credential"),
-        module=written.get("module") or "default",
+        module=module,
         interval=interval,
         timeout=timeout,
         generation=generation or globals_.settings.generation,
@@ -113,6 +114,7 @@ def build_target(written: Written, globals_: Globals) -> Target | None:
         retained=retained,
         recovery_vault=written.get("recovery_vault"),
         recovery_credential=_recovery_credential(written),
+        modules=tuple(name for name in written.get("modules") or () if name != module),
         backup_on=written.get("backup_on"),
         labels=written.labels,
         instances=written.get("instances") or (),

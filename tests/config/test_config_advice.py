@@ -10,6 +10,7 @@ from exporter.config import load
 from exporter.config.unproven import NO_VERDICT
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
 from exporter.core.verdict import WHY, judge
+from tests.web.toolkit.authority import authority
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
@@ -263,3 +264,37 @@ def test_a_target_that_is_probed_too_seldom_for_the_alerts_is_warned_of(tmp_path
         said[interval] = [warning.what for warning in load(path).warnings if "alerts" in warning.what]
     assert said["5m"] == []
     assert "a fault pages after 24m" in said["6m"][0]
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ("{}", None),
+        ("{mode: read_only, token_max_age: 5m, crl_check: false, expect_path: private}", None),
+        ("{authority_host: 'https://login.lab.example'}", "authority_host"),
+        ("{proxy: {url: 'http://proxy:3128'}}", "proxy"),
+        ("{connect_to: {'contoso.vault.azure.net:443': '10.1.2.3:443'}}", "connect_to"),
+        ("{authority_host: 'https://a.example', connect_to: {'a.example:443': '10.1.2.3:443'}}", "authority_host, connect_to"),
+    ],
+)
+def test_a_listed_module_that_trusts_others_is_warned_of(warnings, other, differs):
+    modules, listed = f"modules: {{lab: {other}}}\n", TARGET.replace("}", ", modules: [lab]}")
+    found = warnings(f"{QUIET}{MANAGED}{modules}targets: [{listed}]\n")
+    assert found == [
+        f"ekm.yml:4:71: targets[0].modules: module lab differs from module default in {keys}: a request of /probe may send this "
+        "target's secret there, so take it out unless that is meant"
+        for keys in [differs]
+        if keys is not None
+    ]
+
+
+def test_a_listed_module_with_another_authority_file_is_warned_of(warnings, tmp_path):
+    (tmp_path / "ca.pem").write_bytes(authority().pem)
+    modules, listed = "modules: {lab: {tls: {ca_file: ca.pem}}}\n", TARGET.replace("}", ", modules: [lab]}")
+    (found,) = warnings(f"{QUIET}{MANAGED}{modules}targets: [{listed}]\n")
+    assert "module lab differs from module default in tls.ca_file" in found
+
+
+def test_a_module_that_a_default_lists_for_targets_is_in_use(warnings):
+    modules, lent = "modules: {lab: {}}\n", "target_defaults: {modules: [lab]}\n"
+    assert warnings(f"{QUIET}{MANAGED}{modules}{lent}targets: [{TARGET}]\n") == []
