@@ -204,7 +204,7 @@ class _Run:
         if facts.fault is Fault.NONE:
             self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
             return
-        if self._order.cut_by_scrape and facts.fault in TIMEOUTS:
+        if self._order.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
             facts = replace(facts, cut_by_scrape=True)
         judgement = classify(step, facts)
         self._results[step] = StepResult(
@@ -216,6 +216,10 @@ class _Run:
             facts=facts,
             shared=shared,
         )
+
+    def _out_of_time(self, facts: Facts) -> bool:
+        """Whether a failure that is not a server's refusal came when the time was up."""
+        return facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
 
     def _bug(self, error: Exception) -> Facts:
         self._ports.on_bug(error)
@@ -236,6 +240,7 @@ class _Run:
                 managed_identity=order.credential.kind is CredentialKind.MANAGED_IDENTITY,
                 vantage=order.vantage,
                 unwrapped=self._unwrapped if order.round_trip else order.last_unwrapped,
+                own_module=order.module.name == order.target.module,
             ),
             key=self._key,
             tenant=self._tenant,

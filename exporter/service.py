@@ -240,13 +240,18 @@ class Service:
         *,
         timeout: float | None,  # noqa: ASYNC109 - handed on, not awaited here
     ) -> ProbeReport | None:
-        """A probe on demand. It counts nowhere while the schedule runs; without a schedule it is all that is counted."""
+        """A probe on demand, by the target's own module or one that it lists. It counts nowhere while the schedule runs.
+
+        Without a schedule it counts if the target's own module made it and the scrape's timeout did not cut it short: no client can
+        make a failure that is remembered.
+        """
         async with self._requests:
             asked, by = self.config.targets.get(target), self.config.modules.get(module)
-            if asked is None or by is None:  # a reload has taken it away while others had their turn
+            if asked is None or by is None or not asked.allows(module):  # a reload came while others had their turn
                 return None
             report = await self._prober.requested(asked, module=by, patience=timeout)
-        if report is not None and not self._options.scheduler:
+        counts = not self._options.scheduler and module == asked.module
+        if report is not None and counts and not report.cut_by_scrape:
             self._take_in(asked, report)
         return report
 

@@ -202,6 +202,11 @@ class ProbeReport:
             for result in self.steps
         )
 
+    @property
+    def cut_by_scrape(self) -> bool:
+        """Whether Prometheus' scrape timeout ended a step before the target's own timeout did."""
+        return any(result.facts is not None and result.facts.cut_by_scrape for result in self.steps)
+
     def purge_after(self, known: float | None) -> float | None:
         """When the key is gone for good, `known` being what was known before: never, where it is there, or gone already."""
         return None if self.key is not None or self.purged else self.purge_at or known

@@ -20,6 +20,8 @@ WHY: Mapping[str, str] = {
     "read_only": "mode read_only never unwraps, so it can say not ready but never ready",
     "identity_of_another_host": "a managed identity belongs to its host, and this exporter stands elsewhere",
     "not_tested": "the last probe did not get as far as the unwrap",
+    "other_module": "the probe used another module than the target's own, so it says nothing of SQL Server's way",
+    "scrape_timeout": "the scrape's own timeout ended the probe, which says nothing of the vault",
     "exporter_fault": "the exporter itself failed, or cannot read its copy of the secret, which says nothing of the vault",
     "stale": "the last probe is older than three intervals",
     "no_probe_yet": "no probe has finished yet with what is configured now",
@@ -28,17 +30,27 @@ WHY: Mapping[str, str] = {
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"
 # Reasons that lie in the exporter alone.
 OURS = (Reason.INTERNAL, Reason.SECRET_UNREADABLE)
+_NOT_THE_VAULTS = (*OURS, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 
 def judge(
-    steps: Sequence[StepResult], *, pinned: bool, mode: Mode, managed_identity: bool, vantage: Vantage, unwrapped: bool | None
+    steps: Sequence[StepResult],
+    *,
+    pinned: bool,
+    mode: Mode,
+    managed_identity: bool,
+    vantage: Vantage,
+    unwrapped: bool | None,
+    own_module: bool = True,
 ) -> Readiness:
     """The verdict of one probe; wrap failing alone does not clear it, since databases open by unwrapping.
 
     `unwrapped` says whether the bytes came back equal from the pinned version, in this probe or, between two round trips,
-    in the last one; None where that was never tried.
+    in the last one; None where that was never tried. `own_module`: the probe was made as the target's configuration says.
     """
+    if not own_module:
+        return Readiness(ready=None, why="other_module")
     if mode is Mode.CANARY:
         return Readiness(ready=None, why="canary")
     if not pinned:
@@ -46,8 +58,9 @@ def judge(
     if managed_identity and vantage is Vantage.CENTRAL:
         return Readiness(ready=None, why="identity_of_another_host")
     failed = [result for result in steps if result.step in NEEDED and result.outcome is Outcome.FAILED]
-    if failed and all(result.reason in OURS for result in failed):
-        return Readiness(ready=None, why="exporter_fault")
+    if failed and all(result.reason in _NOT_THE_VAULTS for result in failed):
+        cut = any(result.reason is Reason.SCRAPE_TIMEOUT for result in failed)
+        return Readiness(ready=None, why="scrape_timeout" if cut else "exporter_fault")
     if unwrapped is False or failed:
         return Readiness(ready=False, why="not_ready")
     if mode is Mode.READ_ONLY:

@@ -1,4 +1,4 @@
-"""Probes that somebody asks for: one at a time per target and module, and no oftener than the configuration allows.
+"""Requested probes: one at a time per target, and no more often than `min_interval` allows, whatever module they use.
 
 For: the rules of `/probe` that protect a vault from its watchers, however many Prometheus replicas and people ask.
 Not for: making a probe, reading requests, or rendering an answer.
@@ -10,12 +10,14 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.core.model import ProbeReport
 
 # How much of the offset may pass while waiting for the probe to hand over its report; the rest is for the way back.
 _SHARE_OF_OFFSET = 0.5
+# Seconds that a request without a scrape timeout waits for the probes before it and `min_interval` after each.
+_LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,6 @@ def _positive(header: str | None) -> float | None:
 
 
 Probe = Callable[[str, str, Limit], Awaitable[ProbeReport | None]]
-_Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,97 +64,190 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    report: ProbeReport
-    at: float
+class RetryLater:
+    """The target's turn is another probe's; `seconds` until a new request has a chance."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a request wants. `about` is what the names stand for: a reload may change it.
+
+    `own`: the module is the target's own, which goes before others.
+    """
+
+    target: str
+    module: str
     limit: Limit
-    about: object
+    about: object = None
+    own: bool = True
+
+    def same_probe(self, other: Wish) -> bool:
+        return (self.target, self.module, self.about) == (other.target, other.module, other.about)
 
 
 @dataclass(frozen=True, slots=True)
+class _Remembered:
+    wish: Wish
+    report: ProbeReport
+    at: float
+
+
+@dataclass(slots=True)
 class _Flight:
-    task: asyncio.Task[ProbeReport | None]
-    limit: Limit
-    about: object
+    """One probe that runs or waits for its turn, and the number of requests that wait for its report."""
+
+    wish: Wish  # of the request that allows it the most time
+    report: asyncio.Future[ProbeReport | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    began: bool = False
+    requests: int = 0
 
 
 class OnDemand:
-    """Single flight and short memory per (target, module)."""
+    """Single flight and short memory per target. A request for another module waits its turn and gets its own report."""
 
-    def __init__(self, probe: Probe, *, min_interval: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        min_interval: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._probe = probe
         self._min_interval = min_interval
         self._clock = clock
-        self._flights: dict[_Key, _Flight] = {}
-        self._tasks: set[asyncio.Task[ProbeReport | None]] = set()  # those, too, that nobody can join any more
-        self._memory: dict[_Key, _Remembered] = {}
+        self._sleep = sleep
+        self._queues: dict[str, list[_Flight]] = {}
+        self._runners: set[asyncio.Task[None]] = set()
+        self._memory: dict[str, tuple[_Remembered, ...]] = {}  # by target, the newest last
 
-    async def ask(self, target: str, module: str, limit: Limit, *, about: object = None) -> Answer | None:
-        """A report made now, made for somebody else at this moment, or remembered. None where none came in time.
+    async def ask(self, wish: Wish) -> Answer | RetryLater | None:
+        """A report made now, made for another request at this moment, or remembered. None if none came in time.
 
-        `about` is what the two names stand for: a report of what they stood for before a reload is no answer. Nor is that of a probe
-        which a scrape timeout cut short, to a request that would have given it more time.
+        A report of what the names stood for before a reload is no answer. Nor is that of a probe which a scrape timeout cut short,
+        to a request that would have given it more time.
         """
         try:
-            async with asyncio.timeout(limit.patience):
-                return await self._ask((target, module), limit, about)
+            async with asyncio.timeout(wish.limit.patience):
+                return await self._ask(wish)
         except TimeoutError:
-            return None
+            flight = self._flight_of(wish)
+            queued = flight is not None and not flight.began
+            return RetryLater(self._wait(wish)) if queued else None
 
-    async def _ask(self, key: _Key, limit: Limit, about: object) -> Answer | None:
-        while (flight := self._flights.get(key)) is not None and flight.about == about:
-            report = await _finished(flight.task)
-            if _whole(report) or not limit.allows_more_than(flight.limit):
+    async def _ask(self, wish: Wish) -> Answer | RetryLater | None:
+        while (flight := self._flight_of(wish)) is not None:
+            report = await self._report_of(flight, wish)
+            if _whole(report) or not wish.limit.allows_more_than(flight.wish.limit):
                 return None if report is None else Answer(report=report)
-        known = self._remembered(key, about)
-        if known is not None and (_whole(known.report) or not limit.allows_more_than(known.limit)):
+        known = self._remembered(wish)
+        if known is not None:
             return Answer(report=known.report, age=self._clock() - known.at)
-        report = await _finished(self._begin(key, limit, about))
+        wait = self._wait(wish)
+        if wait > (_LONGEST_WAIT if wish.limit.patience is None else wish.limit.patience):
+            return RetryLater(wait)
+        report = await self._report_of(self._book(wish), wish)
         return None if report is None else Answer(report=report)
 
-    def _begin(self, key: _Key, limit: Limit, about: object) -> asyncio.Task[ProbeReport | None]:
-        task = asyncio.create_task(self._fly(key, limit, about), name=f"probe on demand {key[0]}")
-        flight = self._flights[key] = _Flight(task, limit, about)
-        self._tasks.add(task)
-        task.add_done_callback(lambda _: self._landed(key, flight))
-        return task
+    def _flight_of(self, wish: Wish) -> _Flight | None:
+        return next((flight for flight in self._queues.get(wish.target, ()) if flight.wish.same_probe(wish)), None)
 
-    def _landed(self, key: _Key, flight: _Flight) -> None:
-        self._tasks.discard(flight.task)
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    async def _report_of(self, flight: _Flight, wish: Wish) -> ProbeReport | None:
+        """The flight's report; a requester that goes away or loses patience does not take the probe with it."""
+        if not flight.began and wish.limit.allows_more_than(flight.wish.limit):
+            flight.wish = wish
+        flight.requests += 1
+        try:
+            await asyncio.wait([flight.report])
+        finally:
+            flight.requests -= 1
+        return None if flight.report.cancelled() else flight.report.result()
 
-    async def _fly(self, key: _Key, limit: Limit, about: object) -> ProbeReport | None:
-        report = await self._probe(*key, limit)
+    def _book(self, wish: Wish) -> _Flight:
+        flight = _Flight(wish)
+        if wish.target in self._queues:
+            self._queues[wish.target].append(flight)
+            return flight
+        self._queues[wish.target] = [flight]
+        runner = asyncio.create_task(self._run(wish.target), name=f"probes on demand {wish.target}")
+        self._runners.add(runner)
+        runner.add_done_callback(self._runners.discard)
+        return flight
+
+    async def _run(self, target: str) -> None:
+        """Makes the probes that wait for this target, one after the other, `min_interval` apart."""
+        queue = self._queues[target]
+        try:
+            while (flight := _next(queue)) is not None:
+                if (pause := self._pause(flight.wish)) > 0:
+                    await self._sleep(pause)  # meanwhile another one may have become the next
+                    continue
+                flight.began = True
+                await self._fly(flight)
+                queue.remove(flight)
+        finally:
+            self._give_up(target)
+
+    async def _fly(self, flight: _Flight) -> None:
+        wish = flight.wish
+        try:
+            report = await self._probe(wish.target, wish.module, wish.limit)
+        except Exception as error:  # noqa: BLE001 - belongs to those who wait for this report, not to the probes after it
+            flight.report.set_exception(error)
+            flight.report.exception()  # perhaps no request waits any more
+            return
         if report is not None:
-            self._remember(key, _Remembered(report, self._clock(), limit, about))
-        return report
+            self._remember(_Remembered(wish, report, self._clock()))
+        flight.report.set_result(report)
 
-    def _remembered(self, key: _Key, about: object) -> _Remembered | None:
-        known = self._memory.get(key)
-        if known is None or known.about != about:
-            return None
-        return known if self._clock() - known.at < self._min_interval() else None
+    def _wait(self, wish: Wish) -> float:
+        """Seconds until the turn of this wish at the earliest: probes of other modules go before it, unless it is the target's own."""
+        others = [flight for flight in self._queues.get(wish.target, ()) if flight.wish.module != wish.module]
+        ahead = sum(1 for flight in others if flight.began or not wish.own)
+        return self._pause(wish) + ahead * self._min_interval()
 
-    def _remember(self, key: _Key, new: _Remembered) -> None:
+    def _pause(self, wish: Wish) -> float:
+        """Seconds until the target may be probed again; none if the same names stood for something else at the last probe."""
+        last = self._memory.get(wish.target, ())[-1:]
+        if not last or (last[0].wish.module == wish.module and last[0].wish.about != wish.about):
+            return 0.0
+        return max(0.0, last[0].at + self._min_interval() - self._clock())
+
+    def _remembered(self, wish: Wish) -> _Remembered | None:
+        """The newest report that is young enough and answers this request."""
+        for known in reversed(self._memory.get(wish.target, ())):
+            if known.wish.same_probe(wish) and self._clock() - known.at < self._min_interval():
+                return known if _whole(known.report) or not wish.limit.allows_more_than(known.wish.limit) else None
+        return None
+
+    def _remember(self, new: _Remembered) -> None:
         oldest = new.at - self._min_interval()
-        self._memory = {k: known for k, known in self._memory.items() if known.at > oldest}
-        self._memory[key] = new
+        young = {target: tuple(one for one in known if one.at > oldest) for target, known in self._memory.items()}
+        self._memory = {target: known for target, known in young.items() if known}
+        self._memory[new.wish.target] = (*self._memory.get(new.wish.target, ()), new)
 
     async def close(self) -> None:
         """End the probes in flight; requests that wait for one get no report."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        runners = list(self._runners)
+        for runner in runners:
+            runner.cancel()
+        await asyncio.gather(*runners, return_exceptions=True)
+        for target in list(self._queues):  # of a runner that was cancelled before it began
+            self._give_up(target)
+
+    def _give_up(self, target: str) -> None:
+        for flight in self._queues.pop(target):
+            flight.report.cancel()
 
 
-async def _finished(task: asyncio.Task[ProbeReport | None]) -> ProbeReport | None:
-    """The task's report; a requester that goes away or loses patience does not take the probe with it."""
-    await asyncio.wait([task])
-    return None if task.cancelled() else task.result()
+def _next(queue: list[_Flight]) -> _Flight | None:
+    """The flight whose turn it is: the target's own module first. Those that no request waits for are dropped."""
+    queue[:] = [flight for flight in queue if flight.requests]
+    return min(queue, key=lambda flight: not flight.wish.own, default=None)
 
 
 def _whole(report: ProbeReport | None) -> bool:
     """Whether more time would have changed nothing."""
-    return report is not None and not any(result.facts is not None and result.facts.cut_by_scrape for result in report.steps)
+    return report is not None and not report.cut_by_scrape

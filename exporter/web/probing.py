@@ -6,6 +6,7 @@ Not for: single flight and memory (see `ondemand`), the metrics' text (see `metr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 
@@ -17,7 +18,7 @@ from exporter.core.model import ProbeReport
 from exporter.transcript import seconds, transcript
 from exporter.web.door import wants_transcript
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
-from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
+from exporter.web.ondemand import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
 from exporter.web.options import WebOptions
 from exporter.web.ports import Service
 
@@ -25,13 +26,17 @@ _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (
     "No report: the probe did not end in time, or the exporter was too busy to make one. This says nothing about the vault.\n"
 )
+_NOT_NOW = (
+    "No report: another probe of this target is running, or ended less than min_interval ago. This says nothing about the vault. "
+    "Try again in {} s.\n"
+)
 _SHOWN = 80
 # Comparing a name with thousands of others would hold up the event loop for everybody.
 _MOST_COMPARED = 200
 
 
 class UnknownNameError(ValueError):
-    """A request names what is not configured; its text is one line for the user."""
+    """A request names what is not configured, or not together; its text is one line for the user."""
 
 
 class Probing:
@@ -50,9 +55,13 @@ class Probing:
             return web.Response(status=400, text=f"{error}\n")
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
         about = target, module, config.credentials[target.credential], config.settings.vantage
-        answer = await self._desk.ask(target.name, module.name, limit, about=about)
+        own = module.name == target.module
+        answer = await self._desk.ask(Wish(target=target.name, module=module.name, limit=limit, about=about, own=own))
         if answer is None:
             return web.Response(status=503, text=_NO_REPORT)
+        if isinstance(answer, RetryLater):
+            later = str(max(1, math.ceil(answer.seconds)))
+            return web.Response(status=503, text=_NOT_NOW.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
             return web.Response(text=self._debug(target, module, answer))
         openmetrics = accepts_openmetrics(",".join(request.headers.getall(hdrs.ACCEPT, [])))
@@ -85,6 +94,11 @@ def chosen(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
     module = config.modules.get(wanted)
     if module is None:
         raise UnknownNameError(f"unknown module {_quoted(wanted)}{_hint(wanted, config.modules)}")
+    if not target.allows(module.name):
+        raise UnknownNameError(
+            f"module {_quoted(wanted)} is not for target {_quoted(name)}: leave the parameter module out, "
+            "or list the module under the target's modules in the configuration"
+        )
     return target, module
 
 

@@ -74,6 +74,18 @@ def test_the_words_name_the_vantage_and_the_cause():
     assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
 
 
+def test_another_module_gives_no_verdict():
+    assert verdict(steps(), own_module=False) == Readiness(ready=None, why="other_module")
+    assert verdict(steps(token=Outcome.FAILED), own_module=False).ready is None
+
+
+def test_a_probe_that_the_scrape_cut_short_gives_no_verdict():
+    cut = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.SCRAPE_TIMEOUT)
+    refused = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
+    assert verdict([cut], unwrapped=None) == Readiness(ready=None, why="scrape_timeout")
+    assert verdict([refused, cut], unwrapped=None) == Readiness(ready=False, why="not_ready")
+
+
 @pytest.mark.parametrize("reason", [Reason.INTERNAL, Reason.SECRET_UNREADABLE])
 def test_what_lies_in_the_exporter_alone_is_no_verdict_about_the_vault(reason: Reason):
     results = [StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=reason)]

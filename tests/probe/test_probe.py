@@ -197,7 +197,7 @@ async def test_the_generation_moves_the_twins():
 
 
 async def test_read_only_asks_for_nothing_more_than_the_key():
-    report, vault = await probed(replace(ORDER, module=Module(name="m", mode=Mode.READ_ONLY)))
+    report, vault = await probed(replace(ORDER, module=Module(name="default", mode=Mode.READ_ONLY)))
     assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, None)
     assert len(vault.asked) == 3
 

@@ -1,12 +1,13 @@
 """Probes on request: one at a time, not too often, and never longer than the scrape allows."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.web.ondemand import Answer, Limit, OnDemand, limit_of
+from exporter.web.ondemand import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
 
 NO_LIMIT = Limit(seconds=None, patience=None)
 CUT = Limit(seconds=1.0, patience=30.0)
@@ -59,14 +60,32 @@ class Vault:
         self.asked: list[tuple[str, str, Limit]] = []
         self.go = asyncio.Event()
         self.now = 0.0
+        self.slept: list[float] = []
+        self.most = self.running = 0
 
     async def probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
         self.asked.append((target, module, limit))
+        self.running += 1
+        self.most = max(self.most, self.running)
         await self.go.wait()
+        self.running -= 1
         return report(len(self.asked), cut=self.slow and limit.seconds is not None)
 
+    async def sleep(self, seconds: float) -> None:
+        """Lets the clock alone pass the time."""
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+        self.now += seconds
+
     def desk(self) -> OnDemand:
-        return OnDemand(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now)
+        return OnDemand(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
+
+
+def ask(
+    desk: OnDemand, target: str, module: str, limit: Limit, *, about: object = None
+) -> Coroutine[None, None, Answer | RetryLater | None]:
+    """A target's own module is `default`."""
+    return desk.ask(Wish(target=target, module=module, limit=limit, about=about, own=module == "default"))
 
 
 async def settle() -> None:
@@ -77,7 +96,7 @@ async def settle() -> None:
 async def test_requests_at_the_same_time_share_one_probe():
     vault = Vault()
     desk = vault.desk()
-    asking = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT)) for _ in range(5)]
+    asking = [asyncio.create_task(ask(desk, "a", "default", NO_LIMIT)) for _ in range(5)]
     await settle()
     vault.go.set()
     answers = await asyncio.gather(*asking)
@@ -90,7 +109,7 @@ async def test_another_module_or_target_is_another_probe():
     vault.go.set()
     desk = vault.desk()
     for target, module in (("a", "default"), ("a", "other"), ("b", "default")):
-        await desk.ask(target, module, NO_LIMIT)
+        await ask(desk, target, module, NO_LIMIT)
     assert [each[:2] for each in vault.asked] == [("a", "default"), ("a", "other"), ("b", "default")]
 
 
@@ -98,39 +117,39 @@ async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     vault = Vault()
     vault.go.set()
     desk = vault.desk()
-    await desk.ask("a", "default", NO_LIMIT)
+    await ask(desk, "a", "default", NO_LIMIT)
     vault.now = 4.9
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(1), age=4.9)
+    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(1), age=4.9)
     vault.now = 5.0
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
+    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(2))
 
 
 async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
     vault = Vault()
     vault.go.set()
     desk = vault.desk()
-    await desk.ask("a", "default", NO_LIMIT, about="old")
-    assert await desk.ask("a", "default", NO_LIMIT, about="new") == Answer(report=report(2))
-    assert await desk.ask("a", "default", NO_LIMIT, about="new") == Answer(report=report(2), age=0.0)
+    await ask(desk, "a", "default", NO_LIMIT, about="old")
+    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == Answer(report=report(2))
+    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == Answer(report=report(2), age=0.0)
 
 
 async def test_nobody_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
     vault = Vault()
     desk = vault.desk()
-    before = asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about="old"))
+    before = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT, about="old"))
     await settle()
-    after = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about="new")) for _ in range(2)]
+    after = [asyncio.create_task(ask(desk, "a", "default", NO_LIMIT, about="new")) for _ in range(2)]
     await settle()
-    assert len(vault.asked) == 2
+    assert len(vault.asked) == 1
     vault.go.set()
-    assert None not in await asyncio.gather(before, *after)
-    assert len(vault.asked) == 2
+    assert await asyncio.gather(before, *after) == [Answer(report=report(number)) for number in (1, 2, 2)]
+    assert (len(vault.asked), vault.most, vault.slept) == (2, 1, [])
 
 
 async def test_closing_ends_every_probe_that_is_still_under_way():
     vault = Vault()
     desk = vault.desk()
-    asking = [asyncio.create_task(desk.ask("a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
+    asking = [asyncio.create_task(ask(desk, "a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
     await settle()
     await desk.close()
     assert await asyncio.gather(*asking) == [None, None]
@@ -140,28 +159,29 @@ async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_i
     vault = Vault(slow=True)
     vault.go.set()
     desk = vault.desk()
-    await desk.ask("a", "default", CUT_SHORTER)
-    assert await desk.ask("a", "default", CUT_SHORTER) == Answer(report=report(1, cut=True), age=0.0)
-    assert await desk.ask("a", "default", CUT) == Answer(report=report(2, cut=True))
-    assert await desk.ask("a", "default", CUT_SHORTER) == Answer(report=report(2, cut=True), age=0.0)
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(3))
-    assert await desk.ask("a", "default", CUT) == Answer(report=report(3), age=0.0)
+    await ask(desk, "a", "default", CUT_SHORTER)
+    assert await ask(desk, "a", "default", CUT_SHORTER) == Answer(report=report(1, cut=True), age=0.0)
+    assert await ask(desk, "a", "default", CUT) == Answer(report=report(2, cut=True))
+    assert await ask(desk, "a", "default", CUT_SHORTER) == Answer(report=report(2, cut=True), age=0.0)
+    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(3))
+    assert await ask(desk, "a", "default", CUT) == Answer(report=report(3), age=0.0)
+    assert vault.slept == [5.0, 5.0]
 
 
 async def test_a_probe_that_ended_within_its_limit_answers_everybody():
     vault = Vault()
     vault.go.set()
     desk = vault.desk()
-    await desk.ask("a", "default", CUT)
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(1), age=0.0)
+    await ask(desk, "a", "default", CUT)
+    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(1), age=0.0)
 
 
 async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
     vault = Vault(slow=True)
     desk = vault.desk()
-    impatient = asyncio.create_task(desk.ask("a", "default", CUT))
+    impatient = asyncio.create_task(ask(desk, "a", "default", CUT))
     await settle()
-    patient = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    patient = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
     await settle()
     assert len(vault.asked) == 1
     vault.go.set()
@@ -172,9 +192,9 @@ async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
 async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it():
     vault = Vault()
     desk = vault.desk()
-    patient = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    patient = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
     await settle()
-    assert await desk.ask("a", "default", Limit(seconds=None, patience=0.001)) is None
+    assert await ask(desk, "a", "default", Limit(seconds=None, patience=0.001)) is None
     vault.go.set()
     assert await patient == Answer(report=report(1))
     assert len(vault.asked) == 1
@@ -183,8 +203,8 @@ async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it()
 async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
     vault = Vault()
     desk = vault.desk()
-    leaving = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
-    staying = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    leaving = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
+    staying = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
     await settle()
     leaving.cancel()
     await settle()
@@ -198,14 +218,14 @@ async def test_memory_holds_no_more_than_the_minimum_interval_needs():
     desk = vault.desk()
     for number in range(100):
         vault.now = float(number)
-        await desk.ask(f"target-{number}", "default", NO_LIMIT)
+        await ask(desk, f"target-{number}", "default", NO_LIMIT)
     assert len(desk._memory) <= 6
 
 
 async def test_closing_ends_the_probes_in_flight_and_their_waiters():
     vault = Vault()
     desk = vault.desk()
-    asking = asyncio.create_task(desk.ask("a", "default", NO_LIMIT))
+    asking = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
     await settle()
     await desk.close()
     assert await asking is None
@@ -222,5 +242,112 @@ async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
 
     desk = OnDemand(broken_once, min_interval=lambda: 5.0)
     with pytest.raises(RuntimeError, match="broken"):
-        await desk.ask("a", "default", NO_LIMIT)
-    assert await desk.ask("a", "default", NO_LIMIT) == Answer(report=report(2))
+        await ask(desk, "a", "default", NO_LIMIT)
+    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(2))
+
+
+async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
+    vault = Vault()
+    desk = vault.desk()
+    modules = ("default", "lab", "staging", "lab")
+    asking = [asyncio.create_task(ask(desk, "a", module, NO_LIMIT)) for module in modules]
+    await settle()
+    assert len(vault.asked) == 1
+    vault.go.set()
+    assert await asyncio.gather(*asking) == [Answer(report=report(number)) for number in (1, 2, 3, 2)]
+    assert [each[1] for each in vault.asked] == ["default", "lab", "staging"]
+    assert (vault.most, vault.slept) == (1, [5.0, 5.0])
+
+
+async def test_the_minimum_interval_holds_between_modules():
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    await ask(desk, "a", "default", NO_LIMIT)
+    vault.now = 3.0
+    assert await ask(desk, "a", "lab", NO_LIMIT) == Answer(report=report(2))
+    assert vault.slept == [2.0]
+    vault.now = 6.0
+    assert await ask(desk, "a", "lab", NO_LIMIT) == Answer(report=report(2), age=1.0)
+    assert await ask(desk, "b", "lab", NO_LIMIT) == Answer(report=report(3))
+    assert vault.slept == [2.0]
+
+
+async def test_the_own_module_goes_before_others_that_came_first():
+    vault = Vault()
+    desk = vault.desk()
+    asking = []
+    for module in ("lab", "staging", "default"):
+        asking.append(asyncio.create_task(ask(desk, "a", module, NO_LIMIT)))
+        await settle()
+    vault.go.set()
+    await asyncio.gather(*asking)
+    assert [each[1] for each in vault.asked] == ["lab", "default", "staging"]
+
+
+@pytest.mark.parametrize("limit", [Limit(seconds=None, patience=3.9), Limit(seconds=0.1, patience=0.15)])
+async def test_a_request_that_cannot_wait_for_its_turn_is_told_when_to_come_again(limit):
+    vault = Vault()
+    vault.go.set()
+    desk = vault.desk()
+    await ask(desk, "a", "default", NO_LIMIT)
+    vault.now = 1.0
+    assert await ask(desk, "a", "lab", limit) == RetryLater(4.0)
+    assert (len(vault.asked), vault.slept) == (1, [])
+
+
+async def test_a_request_that_waited_in_vain_is_told_so_and_costs_no_probe():
+    vault = Vault()
+    desk = vault.desk()
+    first = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
+    await settle()
+    assert await ask(desk, "a", "lab", Limit(seconds=None, patience=0.001)) == RetryLater(5.0)
+    vault.go.set()
+    await first
+    await settle()
+    assert len(vault.asked) == 1
+
+
+async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout():
+    vault = Vault()
+    vault.go.set()
+    desk = OnDemand(vault.probe, min_interval=lambda: 3600.0, clock=lambda: vault.now, sleep=vault.sleep)
+    vault.go.clear()
+    first = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
+    await settle()
+    for _ in range(2):
+        assert await ask(desk, "a", "lab", NO_LIMIT) == RetryLater(3600.0)
+        vault.go.set()
+        await first
+
+
+async def test_ever_longer_timeouts_make_no_more_probes_than_the_interval_allows():
+    vault = Vault(slow=True)
+    vault.go.set()
+    desk = vault.desk()
+    limits = [Limit(seconds=number / 1000, patience=number / 900) for number in range(1, 50)]
+    answers = [await ask(desk, "a", "default", limit) for limit in limits]
+    assert answers[1:] == [RetryLater(5.0)] * 48
+    assert len(vault.asked) == 1
+
+
+async def test_a_probe_that_waits_for_its_turn_gets_the_longest_time_that_a_request_allows():
+    vault = Vault(slow=True)
+    desk = vault.desk()
+    asking = [asyncio.create_task(ask(desk, "a", "lab", NO_LIMIT))]
+    await settle()
+    asking += [asyncio.create_task(ask(desk, "a", "default", limit)) for limit in (CUT_SHORTER, NO_LIMIT, CUT)]
+    await settle()
+    vault.go.set()
+    await asyncio.gather(*asking)
+    assert vault.asked == [("a", "lab", NO_LIMIT), ("a", "default", NO_LIMIT)]
+
+
+async def test_closing_before_a_probe_begins_ends_it():
+    vault = Vault()
+    desk = vault.desk()
+    asking = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
+    await asyncio.sleep(0)
+    await desk.close()
+    assert await asking is None
+    assert vault.asked == []

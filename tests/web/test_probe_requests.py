@@ -13,6 +13,10 @@ from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.web.samples import bad, config, target
 from tests.web.scene import Service, get, serving, until
 
+NOT_FOR_IT = (
+    "module 'lab' is not for target 'contoso-key0': leave the parameter module out, "
+    "or list the module under the target's modules in the configuration\n"
+)
 HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
@@ -24,14 +28,16 @@ HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
         ("?target=contoso-key1", "unknown target 'contoso-key1' (did you mean 'contoso-key0'?)\n"),
         ("?target=https://evil.example/", "unknown target 'https://evil.example/'\n"),
         ("?target=contoso-key0&module=deflaut", "unknown module 'deflaut' (did you mean 'default'?)\n"),
+        ("?target=contoso-key0&module=lab", NOT_FOR_IT),
         ("?target=" + "a" * 500, f"unknown target '{'a' * 80}…'\n"),
         ("?target=a%0ab", "unknown target 'a\\nb'\n"),
     ],
 )
 async def test_a_name_that_is_not_configured_is_told_and_starts_no_work(query, line):
-    service = Service()
+    service = Service(config(modules={"default": Module(name="default"), "lab": Module(name="lab")}))
     async with serving(service) as session:
         status, _, text = await get(session, f"/probe{query}")
+        assert (await get(session, f"/probe?debug=true&{query[1:]}"))[::2] == (status, text)
     assert (status, text) == (400, line)
     assert service.asked == []
 
@@ -56,13 +62,40 @@ async def test_openmetrics_is_given_on_request():
     assert text.endswith("# EOF\n")
 
 
-async def test_the_module_may_be_chosen():
-    service = Service()
+async def test_a_module_that_the_target_lists_may_be_chosen():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.01)))
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0&module=other")
         await get(session, "/probe?target=contoso-key0")
         await get(session, "/probe?target=contoso-key0&module=default")
-    assert [asked[1] for asked in service.asked] == ["other", "default"]
+    assert {asked[1] for asked in service.asked} == {"other", "default"}
+
+
+async def test_another_module_within_the_minimum_interval_starts_no_probe_and_is_told_when_to_come_again():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=3600.0)))
+    async with serving(service) as session:
+        await get(session, "/probe?target=contoso-key0&module=other")
+        for query, headers in (("", {}), ("&module=default", {HEADER: "10"})):
+            status, answered, text = await get(session, f"/probe?target=contoso-key0{query}", headers=headers)
+            assert (status, answered["Retry-After"]) == (503, "3600")
+            assert text.startswith("No report: another probe of this target is running, or ended less than min_interval ago.")
+            assert text.endswith("Try again in 3600 s.\n")
+    assert len(service.asked) == 1
+
+
+async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.0)))
+    service.go.clear()
+    async with serving(service) as session:
+        own = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
+        await until(lambda: service.asked)
+        other = asyncio.create_task(get(session, "/probe?target=contoso-key0&module=other"))
+        early = await get(session, "/probe?target=contoso-key0&module=other", headers={HEADER: "0.02"})
+        assert (early[0], early[1]["Retry-After"], len(service.asked)) == (503, "1", 1)
+        service.go.set()
+        texts = [(await each)[2] for each in (own, other)]
+    assert ['module="other"' in text for text in texts] == [False, True]
+    assert [asked[1] for asked in service.asked] == ["default", "other"]
 
 
 async def test_two_requests_at_once_are_one_probe():
