@@ -240,18 +240,13 @@ class Service:
         *,
         timeout: float | None,  # noqa: ASYNC109 - handed on, not awaited here
     ) -> ProbeReport | None:
-        """A probe on demand, by the target's own module or one that it lists. It counts nowhere while the schedule runs.
-
-        Without a schedule it counts if the target's own module made it and the scrape's timeout did not cut it short: no client can
-        make a failure that is remembered.
-        """
+        """A probe on demand. Without a schedule it counts, unless another module made it or a scrape's timeout cut it short."""
         async with self._requests:
             asked, by = self.config.targets.get(target), self.config.modules.get(module)
             if asked is None or by is None or not asked.allows(module):  # a reload came while others had their turn
                 return None
             report = await self._prober.requested(asked, module=by, patience=timeout)
-        counts = not self._options.scheduler and module == asked.module
-        if report is not None and counts and not report.cut_by_scrape:
+        if report is not None and not (self._options.scheduler or module != asked.module or report.cut_by_scrape):
             self._take_in(asked, report)
         return report
 

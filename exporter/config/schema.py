@@ -35,7 +35,7 @@ GLOBAL: tuple[Field, ...] = (
         name="min_interval",
         kind=of.duration(0, DAY),
         default="5s",
-        doc="A request for `/probe` that comes sooner after the last one is answered from memory.",
+        doc="Least time between two requested probes of a target: memory answers earlier requests, other modules wait.",
     ),
     Field(
         name="preflight_interval",
@@ -253,12 +253,7 @@ TARGET: tuple[Field, ...] = (
     ),
     Field(name="backup_on", kind=of.DATE, doc="The day of the key's last backup, as you know it."),
     Field(name="module", kind=of.NAME, default="default", doc="How to probe."),
-    Field(
-        name="modules",
-        kind=of.list_of(of.NAME),
-        default="[]",
-        doc="Other modules that `/probe?module=` may use for this target. Each decides where the target's secret goes.",
-    ),
+    Field(name="modules", kind=of.list_of(of.NAME), default="[]", doc="Other modules that `/probe?module=` may use for it."),
     Field(name="interval", kind=_INTERVAL, default="`global.interval`", doc="Time between two probes."),
     Field(name="timeout", kind=_TIMEOUT, default="`global.timeout`", doc="Time for one whole probe, at most half the interval."),
     Field(

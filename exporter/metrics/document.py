@@ -102,8 +102,9 @@ Written from the exporter's own table of metrics; a test fails when the two diff
   numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
 - `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what
   this probe showed, and what is last known of the target besides, the looks beside its probe included, the doctor's checks
-  not. That is all there is of a target's gauges where `--no-scheduler` leaves them out of `/metrics`; there, where a requested
-  probe counts, `/probe` also tells how many in a row failed.
+  not. With `--no-scheduler` that is all there is of a target's gauges, and `/probe` also has the number of failed probes in a
+  row. A requested probe counts only there, and only if the target's own module made it and the scrape's timeout did not cut it
+  short. Another module, or a probe that was cut short while it failed, gives no `ekm_vault_side_ready` either.
 - Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
 """
 
