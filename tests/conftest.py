@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if sharing.row_of(item.nodeid).paced:
-            item.add_marker("paced")
+        if part := sharing.row_of(item.nodeid).part:
+            item.add_marker(part)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: sharing.order(item.nodeid))

@@ -1,4 +1,4 @@
-"""How a run is shared between processes (`pytest -n`, pytest-xdist): what stays together, what begins first, what keeps a pace.
+"""How a run is shared between processes (`pytest -n`, pytest-xdist): what stays together, what begins first, what runs apart.
 
 For: one table by the beginning of a path.
 Not for: how many processes there are (see `dev`).
@@ -6,36 +6,38 @@ Not for: how many processes there are (see `dev`).
 
 from dataclasses import dataclass
 
+PACED, ALONE = "paced", "alone"  # the markers of the parts that run apart from what computes, see pyproject.toml
+
 
 @dataclass(frozen=True)
 class Row:
-    """`each`: its tests may part. `paced`: it starts programs that keep a pace, so it runs apart from what computes, and mostly waits."""
+    """`each`: its tests may go to different processes. `part`: the marker of the part that they run in."""
 
     path: str
+    part: str = ""
     each: bool = False
-    paced: bool = False
 
 
 # What takes longest comes first, so that it is not the last to begin. A file that is not named stays together.
 ROWS = (
-    Row("tests/bench/test_run.py", paced=True),
-    Row("tests/alerts/drill/", each=True, paced=True),
-    Row("tests/story/", each=True, paced=True),
-    Row("tests/reload/test_reload.py", each=True, paced=True),
-    Row("tests/process/", each=True, paced=True),
-    Row("tests/endurance/", each=True, paced=True),
-    Row("tests/hostile/test_hostile_use.py", each=True, paced=True),
-    Row("tests/readme/", paced=True),
-    Row("tests/prometheus/", paced=True),
-    Row("tests/release/test_two_exporters.py", paced=True),
-    Row("tests/schema/", paced=True),
-    Row("tests/simulator/test_simulate_command.py", each=True, paced=True),
-    Row("tests/simulator/test_chaos.py", each=True, paced=True),
-    Row("tests/simulator/test_demo_command.py", each=True, paced=True),
-    Row("tests/doctor/test_doctor_command.py", each=True, paced=True),
-    Row("tests/alerts/alertmanager/", paced=True),
-    Row("tests/doctor/test_on_a_computer_of_its_own.py", paced=True),
-    Row("tests/network/", paced=True),
+    Row("tests/bench/test_run.py", PACED),
+    Row("tests/alerts/drill/", PACED, each=True),
+    Row("tests/story/", PACED, each=True),
+    Row("tests/reload/test_reload.py", PACED, each=True),
+    Row("tests/process/", PACED, each=True),
+    Row("tests/readme/", PACED),
+    Row("tests/prometheus/", PACED),
+    Row("tests/release/test_two_exporters.py", PACED),
+    Row("tests/schema/", PACED),
+    Row("tests/simulator/test_chaos.py", PACED, each=True),
+    Row("tests/simulator/test_demo_command.py", PACED, each=True),
+    Row("tests/doctor/test_doctor_command.py", PACED, each=True),
+    Row("tests/alerts/alertmanager/", PACED),
+    Row("tests/doctor/test_on_a_computer_of_its_own.py", PACED),
+    Row("tests/network/", PACED),
+    Row("tests/endurance/", ALONE),
+    Row("tests/hostile/test_hostile_use.py", ALONE),
+    Row("tests/simulator/test_simulate_command.py", ALONE),
     Row("tests/alerts/test_scenes.py"),
     Row("tests/browser/"),
     Row("tests/container/"),
