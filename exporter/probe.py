@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.catalogue import in_generation
 from exporter.core.classify import classify
+from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.model import Challenge, Facts, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.verdict import judge
@@ -85,7 +86,7 @@ class Ports:
 
 
 async def run_probe(order: Order, ports: Ports) -> ProbeReport:
-    """Makes one probe. A step that could not run is `skipped`; a bug in a step is a failed step and told to `on_bug`.
+    """Makes one probe. A step that could not run is `skipped`; a bug is a failed step and reported to `on_bug`.
 
     The time to the deadline starts now. Raises nothing but CancelledError, and PoolBusy where the probe is to be discarded.
     """
@@ -102,6 +103,7 @@ class _Run:
         self._order, self._ports, self._deadline = order, ports, deadline
         self._vault, self._clock = ports.vault, ports.clock
         self._results: dict[Step, StepResult] = {}
+        self._spent: dict[Step, float] = {}  # seconds of this probe; a shared token may have taken others longer
         self._key: KeyFacts | None = None
         self._tenant: str | None = None
         self._unwrapped: bool | None = None
@@ -109,6 +111,16 @@ class _Run:
         self._purged = False
 
     async def all_steps(self) -> None:
+        """A bug between two steps fails the one that would have been next."""
+        try:
+            await self._in_order()
+        except PoolBusy:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
+            self._keep(step, self._bug(error), 0.0)
+
+    async def _in_order(self) -> None:
         challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
         if challenge is None:
             return
@@ -121,15 +133,18 @@ class _Run:
             await self._round_trip(token, key)
 
     async def _token(self, challenge: Challenge) -> str | None:
-        before = self._clock.monotonic()
-        try:
+        grant: Grant | None = None
+
+        async def fetch() -> tuple[Facts, str | None]:
+            nonlocal grant
             grant = await self._ports.tokens(challenge, deadline=self._deadline)
-        except PoolBusy:
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug ends here, as a value
-            grant = Grant(facts=self._bug(error), token=None, duration=self._clock.monotonic() - before, shared=False)
-        self._keep(Step.TOKEN, grant.facts, grant.duration, shared=grant.shared)
-        return grant.token if grant.facts.fault is Fault.NONE else None
+            return grant.facts, grant.token
+
+        token = await self._step(Step.TOKEN, fetch)
+        if grant is not None and Step.TOKEN in self._results:
+            measured = replace(self._results[Step.TOKEN], duration=grant.duration, shared=grant.shared)
+            self._results[Step.TOKEN] = measured
+        return token
 
     async def _get_key(self, token: str) -> KeyFacts | None:
         target = self._order.target
@@ -151,8 +166,8 @@ class _Run:
 
     async def _among_the_deleted(self, token: str) -> None:
         """A key that is not found may be recoverable. Where the caller may not look, or no time is left, nothing is learned."""
-        missing = self._results[Step.GET_KEY]
-        if missing.reason is not Reason.KEY_NOT_FOUND or missing.facts is None:
+        missing = self._results.get(Step.GET_KEY)
+        if missing is None or missing.reason is not Reason.KEY_NOT_FOUND or missing.facts is None:
             return
         try:
             facts, purge_at = await self._vault.deleted_key(token, self._order.target.key_name, deadline=self._deadline)
@@ -176,7 +191,8 @@ class _Run:
             facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
             return replace(facts, key_state=state), wrapped
 
-        wrapped = await self._step(Step.WRAP_KEY, wrap) if self._order.wrap else None
+        allotted = (self._deadline - self._clock.monotonic()) / 2
+        wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._order.wrap else None
         wrapped = wrapped or self._ports.encrypt(self._order.under or key, algorithm, data)
         if wrapped is None:
             return
@@ -188,17 +204,36 @@ class _Run:
 
         self._unwrapped = await self._step(Step.UNWRAP_KEY, unwrap) is not None
 
-    async def _step(self, step: Step, exchange: Callable[[], Awaitable[tuple[Facts, T | None]]]) -> T | None:
-        """Makes one exchange, times it, keeps its result; the value only where nothing was at fault."""
+    async def _step(
+        self, step: Step, exchange: Callable[[], Awaitable[tuple[Facts, T | None]]], allotted: float | None = None
+    ) -> T | None:
+        """Makes one exchange, times it, keeps its result; the value only where nothing was at fault.
+
+        `allotted` in seconds, all that is left if None. A time-out for want of time fails the step that used it up instead.
+        """
         before = self._clock.monotonic()
+        left = self._deadline - before if allotted is None else allotted
+        culprit = slowest(self._spent, left=left, timeout=self._order.timeout)
         try:
             facts, value = await exchange()
         except PoolBusy:
-            raise
+            if culprit is None:
+                raise
+            facts, value = Facts(fault=Fault.READ_TIMEOUT), None
         except Exception as error:  # noqa: BLE001 - a bug ends here, as a value
             facts, value = self._bug(error), None
-        self._keep(step, facts, self._clock.monotonic() - before)
+        self._spent[step] = self._clock.monotonic() - before
+        if culprit is not None and facts.fault in OUT_OF_TIME:
+            self._charge(culprit, step)
+        else:
+            self._keep(step, facts, self._spent[step])
         return value if facts.fault is Fault.NONE else None
+
+    def _charge(self, culprit: Step, step: Step) -> None:
+        known = self._results[culprit]
+        if known.outcome is Outcome.OK and known.facts is not None:
+            late = replace(known.facts, fault=slow_in(known.facts.phases), detail=f"left no time for {step}")
+            self._keep(culprit, late, known.duration, shared=known.shared)
 
     def _keep(self, step: Step, facts: Facts, duration: float, *, shared: bool = False) -> None:
         if facts.fault is Fault.NONE:

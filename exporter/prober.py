@@ -7,8 +7,9 @@ Not for: the steps themselves (see `probe`), when to probe (see `scheduler`), wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from exporter.beside import Plan
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.beside import Look, judge
+from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
 from exporter.cycles import Cycles
 from exporter.keyvault import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
@@ -53,12 +55,16 @@ class _RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """Who hears of what is no report: our own mistakes, probes that got no thread, requests sent to Entra and to vaults."""
+    """Callbacks for what is no report: internal errors, probes without a thread, requests sent to Entra and to vaults.
 
-    bug: Callable[[Exception], None]
+    `bug` is called with an exception, `unexplained` with the facts of one that the adapter does not know.
+    """
+
+    bug: Callable[[BaseException], None]
     starved: Callable[[Shortage], None]
     token_requested: Callable[[], None]
     vault_requested: Callable[[int], None] = lambda _count: None
+    unexplained: Callable[[Facts], None] = lambda _facts: None
 
 
 class Prober:
@@ -90,6 +96,7 @@ class Prober:
     async def aclose(self) -> None:
         """Ends token requests under way and lets go of the threads; probes have to be ended before."""
         await self._desk.aclose()
+        await self._keeper.aclose()
         self._pool.close()
 
     async def scheduled(self, target: Target) -> ProbeReport | None:
@@ -100,6 +107,9 @@ class Prober:
         """
         if self._config.targets.get(target.name) != target:
             return None
+        return await self._defended(target, self._scheduled(target))
+
+    async def _scheduled(self, target: Target) -> ProbeReport | None:
         module = self._config.modules[target.module]
         order = self._order(target, module, self._credential(target))
         last = self._last_round_trip(order)
@@ -126,6 +136,11 @@ class Prober:
 
         `fresh` fetches a token even if one is shared at the moment. None as for `scheduled`.
         """
+        return await self._defended(target, self._requested(target, module, credential, patience, fresh=fresh))
+
+    async def _requested(
+        self, target: Target, module: Module | None, credential: Credential | None, patience: float | None, *, fresh: bool
+    ) -> ProbeReport | None:
         order = self._order(target, module or self._config.modules[target.module], credential or self._credential(target))
         if patience is not None and patience < order.timeout:
             order = replace(order, timeout=patience, cut_by_scrape=True)
@@ -133,7 +148,7 @@ class Prober:
 
     async def look(self, plan: Plan, *, fresh: bool = False) -> Look | None:
         """One look beside a main probe; None as for `scheduled`, and where time ran out while the exporter itself was slow."""
-        report = await self._make(plan.order, fresh=fresh)
+        report = await self._defended(plan.order.target, self._make(plan.order, fresh=fresh))
         if report is None or report.inconclusive:
             return None
         target = plan.order.target
@@ -159,6 +174,31 @@ class Prober:
         vantage = self._config.settings.vantage
         return Order(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
 
+    async def _defended(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
+        """The last line of defence: whatever escapes from a probe becomes a report of a failure, and an internal error.
+
+        A cancellation that nobody asked of this task is such an escape, too.
+        """
+        started_at, started = self._clock.time(), self._clock.monotonic()
+        try:
+            return await probe
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            escaped: BaseException = error
+        except Exception as error:  # noqa: BLE001 - see above
+            escaped = error
+        with contextlib.suppress(Exception):
+            self._tell.bug(escaped)
+        ended = self._clock.monotonic()
+        tainted = self._lag.lagged_between(started, ended)
+        exception = type(escaped).__name__
+        report = broken_report(
+            target.name, target.generation, started_at=started_at, duration=ended - started, exception=exception
+        )
+        return replace(report, tainted=tainted)
+
     async def _make(self, order: Order, *, fresh: bool = False) -> ProbeReport | None:
         started = self._clock.monotonic()
 
@@ -176,6 +216,9 @@ class Prober:
                 return None
             finally:
                 self._tell.vault_requested(vault.sent)
+        for result in report.steps:
+            if result.facts is not None and result.facts.raised_at is not None:
+                self._tell.unexplained(result.facts)
         if any(
             result.facts is not None and result.facts.status == _UNAUTHORIZED
             for result in report.steps

@@ -10,20 +10,16 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from exporter import __version__, garbage, hostos
-from exporter.beside import plans
 from exporter.config.compare import changes, judged_otherwise
 from exporter.config.model import Config, Target
-from exporter.core.beside import Look
 from exporter.core.doctor import CheckResult
 from exporter.core.doctor.made import Run
 from exporter.core.expiry import CredentialEnd
-from exporter.core.model import ProbeReport
+from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.history import Asked
 from exporter.keyvault import quiet_sdk_loggers
 from exporter.logs import fields, place_of
 from exporter.looker import Looker
@@ -34,6 +30,7 @@ from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
 from exporter.reloading import Reloader
+from exporter.reports import Reports
 from exporter.scheduler import Scheduler
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
@@ -90,6 +87,7 @@ class Service:
         self._log = ProbeLog()
         self._memory = Memory(State(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
+        self._reports = Reports(self._memory, self.recorder, self._log, on_bug=self._bug)
         self._prober = Prober(self.config, lag=self._lag, tell=self._listeners())
         self._scheduler = Scheduler(
             probe=self._prober.scheduled,
@@ -100,7 +98,7 @@ class Service:
             concurrency=concurrency,
         )
         self._looker = Looker(
-            self._prober.look, on_look=self._looked, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
+            self._prober.look, on_look=self._reports.add_look, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
         )
         self._expiry = self._expiry_desk()
         self._preflights = Preflights(self._examine, on_results=self._examined, on_bug=self._bug)
@@ -118,6 +116,7 @@ class Service:
             starved=self.recorder.skipped,
             token_requested=lambda: self.recorder.requested("entra"),
             vault_requested=lambda count: self.recorder.requested("vault", count),
+            unexplained=self._unexplained,
         )
 
     def _expiry_desk(self) -> ExpiryDesk:
@@ -253,19 +252,8 @@ class Service:
     def _take_in(self, target: Target, report: ProbeReport) -> None:
         if self.config.targets.get(target.name) != target:
             return  # it began under a configuration that is no longer in force: its target is gone, or another one now
-        asked = Asked(target, self.config.modules[target.module], self.config.credentials[target.credential])
-        record = self._memory.record(asked, report, next_probe_at=self._scheduler.next_probe_at(target.name))
-        self.recorder.record(report, record)
-        if not report.inconclusive:
-            self._log.record(target, report)
-        interval = asked.module.beside_interval
-        today = datetime.fromtimestamp(report.started_at, UTC).date()
-        self._looker.follow(target, report, plans(self.config, target, record.key, today), interval=interval)
-
-    def _looked(self, target: Target, look: Look) -> None:
-        self.recorder.spent(target.name, look)
-        self.recorder.looked(target.name, self._memory.looked(target, look))
-        self._log.looked(target, look)
+        next_probe_at = self._scheduler.next_probe_at(target.name)
+        self._reports.add(self.config, target, report, looker=self._looker, next_probe_at=next_probe_at)
 
     async def _examine(self, target: Target) -> tuple[CheckResult, ...]:
         return await examine(self.config, target, look_up=self._ends_known, on_bug=self._bug)
@@ -279,6 +267,12 @@ class Service:
     def _bug(self, error: BaseException) -> None:
         self.recorder.internal_error()
         _log.error("internal error", extra=fields(**place_of(error)))
+
+    def _unexplained(self, facts: Facts) -> None:
+        """An exception in an exchange that the adapter does not know: an internal error, of which the facts are all that is left."""
+        self.recorder.internal_error()
+        seen = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
+        _log.error("internal error", extra=seen)
 
     async def _sweep(self) -> None:
         """What changes because time passes and nothing happens: verdicts that have become too old, and readiness."""

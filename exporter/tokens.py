@@ -15,7 +15,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from exporter.config.keeper import Secret
+from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
@@ -24,8 +24,8 @@ from exporter.cycles import Cycle
 from exporter.shortage import shortage_of
 from exporter.threads import PoolBusy
 
-# Answers that have a status and still say nothing of the credential: the network's doing, so the next probe asks again.
-BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT})
+# Answers that have a status and still say nothing of the credential: the network's or the exporter's doing. The next probe asks again.
+BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
 # A token is not handed out for its last seconds: the probe that gets it must have time to use it, on a clock that may differ.
 LAST_SECONDS = 60.0
 OVERTIME = 5.0  # how much longer than its deadline a fetch may take to let go before that counts as a bug
@@ -50,10 +50,6 @@ class Fetch(Protocol):
     async def __call__(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
     ) -> Answer: ...
-
-
-class Secrets(Protocol):
-    async def current(self, credential: Credential) -> Secret: ...
 
 
 # What a fetch, running in this context, has come to: the facts of a time-out now. May raise PoolBusy, as the fetch would.
@@ -117,7 +113,7 @@ class TokenDesk:
     def __init__(
         self,
         fetch: Fetch,
-        secrets: Secrets,
+        secrets: SecretKeeper,
         *,
         cycle: Callable[[Credential, Module], Cycle],
         glimpse: Glimpse = _no_glimpse,
@@ -148,9 +144,13 @@ class TokenDesk:
         `fresh` takes nothing that was kept, though it joins a fetch under way. A grant that is not `shared` is the one that
         measures. Raises PoolBusy where no word about the network can be said.
         """
+        before = _now()
         secret = await self._secret(credential, deadline)
         if self._closed:
             return _nothing(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
+        if secret is None:
+            late = Facts(fault=Fault.SECRET_TIMEOUT, detail="reading the secret file took too long")
+            return _nothing(late, duration=_now() - before)
         if secret.failure:
             return _nothing(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
         drawer = self._drawer(credential, secret)
@@ -184,7 +184,8 @@ class TokenDesk:
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def _secret(self, credential: Credential, deadline: float) -> Secret:
+    async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
+        """None if it was still being read at the deadline. Raises PoolBusy if no thread came to read it."""
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._secrets.current(credential)
@@ -192,7 +193,7 @@ class TokenDesk:
             lacking = shortage_of(error)
             if lacking is not None:
                 raise PoolBusy("no thread was free to read the secret", lacking) from error
-            return Secret(failure="reading the secret took longer than the probe may take")
+            return None
 
     def _drawer(self, credential: Credential, secret: Secret) -> _Drawer:
         drawer = self._drawers.get(credential.name)
@@ -213,15 +214,14 @@ class TokenDesk:
     def _begin(self, flight: _Flight) -> _Flight:
         name = f"token {flight.drawer.credential.name}"
         flight.task = asyncio.create_task(self._fly(flight), name=name, context=flight.context)
-        flight.task.add_done_callback(self._landed)
+        flight.task.add_done_callback(lambda _: self._landed(flight))
         self._tasks.add(flight.task)
         flight.drawer.flights[flight.key] = flight
         return flight
 
     async def _fly(self, flight: _Flight) -> Answer | PoolBusy:
-        drawer = flight.drawer
+        drawer, answer = flight.drawer, None
         deadline = flight.began + self.cycle(drawer.credential, flight.module).timeout
-        answer = None
         try:
             async with asyncio.timeout_at(deadline + OVERTIME):
                 answer = await self._fetch(
@@ -238,10 +238,10 @@ class TokenDesk:
             else:
                 self._drop(flight)
 
-    def _landed(self, task: asyncio.Task[Answer | PoolBusy]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # those who waited have got it
+    def _landed(self, flight: _Flight) -> None:
+        self._tasks.discard(flight.task)
+        if flight.task.cancelled() or flight.task.exception() is not None:  # those who waited have got it
+            self._drop(flight)
 
     def _keep(self, flight: _Flight, answer: Answer) -> None:
         """Until no probe can ask for it any more: a token does not stay in memory for nothing."""
@@ -291,9 +291,9 @@ def _is_worth_keeping(answer: Answer) -> bool:
     return answer.token is not None or (answer.facts.status is not None and answer.facts.fault not in BROKEN_OFF)
 
 
-def _nothing(facts: Facts) -> Grant:
-    """No request was made, so nothing was measured, and the probe has this to itself."""
-    return Grant(facts=facts, token=None, duration=0.0, shared=False)
+def _nothing(facts: Facts, duration: float = 0.0) -> Grant:
+    """No request was made, so the probe has this to itself."""
+    return Grant(facts=facts, token=None, duration=duration, shared=False)
 
 
 def _now() -> float:

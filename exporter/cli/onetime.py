@@ -79,5 +79,5 @@ async def _ends(config: Config, target: Target, tenant: str | None, *, alone: st
     return dict(zip(ending, told, strict=True))
 
 
-def _say_bug(error: Exception) -> None:
+def _say_bug(error: BaseException) -> None:
     print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)

@@ -41,7 +41,7 @@ class _Kept:
     secret: Secret | None = None
     read_at: float = 0.0
     begun: bool = False  # a thread has taken the read that is under way
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reading: asyncio.Task[Secret] | None = None
 
 
 class SecretKeeper:
@@ -58,24 +58,29 @@ class SecretKeeper:
 
         Raises CancelledError, and PoolBusy for such a shortage if the secret was never read.
 
-        Cancelled before a thread took the read, the error has a PoolBusy as its cause, as `DaemonPool.run` has it; whoever waits
-        for another's read included.
+        Cancelled before a thread took the read, the error has a PoolBusy as its cause, as `DaemonPool.run` has it. A read goes on
+        when its callers give up, and later callers join it: a file that hangs holds one thread, however many probes need it.
         """
         kept = self._kept.setdefault(credential, _Kept())
+        if kept.secret is not None and self._clock() - kept.read_at < READ_AGAIN_SECONDS:
+            return kept.secret
+        if kept.reading is None or kept.reading.done():
+            kept.begun = False
+            kept.reading = asyncio.create_task(self._read(credential, kept), name=f"secret of {credential.name}")
+            kept.reading.add_done_callback(_was_met)
         try:
-            await kept.reading.acquire()
+            return await asyncio.shield(kept.reading)
         except asyncio.CancelledError as cancelled:
             if kept.begun:
                 raise
             raise cancelled from PoolBusy(_NO_THREAD)
-        try:
-            if kept.secret is None or self._clock() - kept.read_at >= READ_AGAIN_SECONDS:
-                kept.begun = False
-                kept.secret = await self._read(credential, kept)
-                kept.read_at = self._clock()
-            return kept.secret
-        finally:
-            kept.reading.release()
+
+    async def aclose(self) -> None:
+        """Give up the reads under way; their threads end with the process."""
+        reading = [kept.reading for kept in self._kept.values() if kept.reading is not None]
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
     def keep_only(self, credentials: Iterable[Credential]) -> None:
         """Forget every other credential's secret; for a reload."""
@@ -83,6 +88,11 @@ class SecretKeeper:
         self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
 
     async def _read(self, credential: Credential, kept: _Kept) -> Secret:
+        kept.secret = await self._secret(credential, kept)
+        kept.read_at = self._clock()
+        return kept.secret
+
+    async def _secret(self, credential: Credential, kept: _Kept) -> Secret:
         def read() -> tuple[str | None, bytes]:
             kept.begun = True
             return _material(credential)
@@ -105,6 +115,12 @@ class SecretKeeper:
         for part in parts:
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.hexdigest()
+
+
+def _was_met(reading: asyncio.Task[Secret]) -> None:
+    """A read that failed after its callers gave up is no unhandled error."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _material(credential: Credential) -> tuple[str | None, bytes]:

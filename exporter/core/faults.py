@@ -84,6 +84,7 @@ class Fault(StrEnum):
     KEY_NAME_TOO_LONG = "key_name_too_long"
     SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - the name of a fault
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a fault
+    SECRET_TIMEOUT = "secret_timeout"  # noqa: S105 - the name of a fault; the file was still being read
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     PFX_UNREADABLE = "pfx_unreadable"
     PFX_NO_CERTIFICATE = "pfx_no_certificate"
@@ -110,6 +111,42 @@ TIMEOUTS: frozenset[Fault] = frozenset(
         Fault.PROXY_TIMEOUT,
         Fault.READ_TIMEOUT,
         Fault.BODY_TIMEOUT,
+    }
+)
+
+# Read from what a vault, Entra ID or a proxy answered: true, however slow the exporter was meanwhile.
+ANSWERS: frozenset[Fault] = frozenset(
+    {
+        Fault.NOT_HTTP,
+        Fault.BODY_TOO_LARGE,
+        Fault.REDIRECT,
+        Fault.HTTP_STATUS,
+        Fault.PROXY_STATUS,
+        Fault.NO_CHALLENGE,
+        Fault.CHALLENGE_ABSENT,
+        Fault.CHALLENGE_NO_AUTHORIZATION,
+        Fault.CHALLENGE_OPEN_AUTHORIZATION,
+        Fault.CHALLENGE_NO_TENANT,
+        Fault.CHALLENGE_NO_RESOURCE,
+        Fault.CHALLENGE_OPEN_RESOURCE,
+        Fault.AUTHORITY_UNTRUSTED,
+        Fault.RESOURCE_MISMATCH,
+        Fault.ANSWER_EMPTY,
+        Fault.ANSWER_NOT_JSON,
+        Fault.TOKEN_MISSING,
+        Fault.TOKEN_UNUSABLE,
+        Fault.KEY_MISSING,
+        Fault.KID_MISSING,
+        Fault.KID_UNUSABLE,
+        Fault.KTY_MISSING,
+        Fault.MODULUS_MISSING,
+        Fault.MODULUS_UNUSABLE,
+        Fault.EXPONENT_MISSING,
+        Fault.EXPONENT_UNUSABLE,
+        Fault.VALUE_MISSING,
+        Fault.VALUE_UNUSABLE,
+        Fault.BYTES_DIFFER,
+        Fault.KEY_UNSUPPORTED,
     }
 )
 
@@ -201,6 +238,7 @@ class Reason(StrEnum):
 
     SECRET_TOO_SHORT = "secret_too_short"  # noqa: S105 - the name of a reason
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - the name of a reason
+    SECRET_TIMEOUT = "secret_timeout"  # noqa: S105 - the name of a reason
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
     INTERNAL = "internal"

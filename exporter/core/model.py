@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
 
-from exporter.core.faults import TIMEOUTS, Fault, Reason
+from exporter.core.faults import ANSWERS, Fault, Reason
 
 
 class Step(StrEnum):
@@ -196,9 +196,9 @@ class ProbeReport:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether time ran out while the exporter itself was slow: then nobody can say whose time it was."""
+        """Whether a step failed without an answer while the exporter was slow: then the exporter may be the cause."""
         return self.tainted and any(
-            result.outcome is Outcome.FAILED and result.facts is not None and result.facts.fault in TIMEOUTS
+            result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault not in ANSWERS)
             for result in self.steps
         )
 

@@ -25,7 +25,7 @@ from exporter.core.challenge import read_challenge
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
-from exporter.keyvault.evidence import facts_of
+from exporter.keyvault.evidence import facts_of, fault_of_body
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.transport import USER_AGENT, Observation
 
@@ -99,8 +99,9 @@ class VaultSession:
             return replace(facts, fault=Fault.NO_CHALLENGE), None
         if seen.answer is None or facts.status != 401:
             return facts, None
-        if seen.timed_out and not seen.answer.complete:  # the headers say all, but no time is left for what they say
-            return replace(facts, fault=Fault.BODY_TIMEOUT), None
+        broken = fault_of_body(seen, seen.answer)
+        if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # without its body it would do, but not without the time for it
+            return replace(facts, fault=broken, raised_at=seen.raised_at if broken is Fault.INTERNAL else None), None
         fault, challenge = read_challenge(seen.answer.headers.get("WWW-Authenticate"))
         if challenge is not None:
             fault = self._distrust(challenge)

@@ -21,13 +21,14 @@ from azure.identity import CredentialUnavailableError
 
 from exporter.config.secrets import SecretUnreadableError
 from exporter.core.answers import ErrorBody, read_error
+from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.keyvault import headers
 from exporter.keyvault.answer import Answer
-from exporter.keyvault.transport import BodyTooLargeError, Observation
+from exporter.keyvault.transport import BodyTooLargeError, Observation, SecretTimeoutError
 from exporter.shortage import error_numbers
 
 
@@ -47,16 +48,6 @@ _STAGES: dict[Phase | None, Stage] = {
     Phase.TLS: Stage.TLS,
     Phase.WAIT: Stage.WAIT,
     Phase.TRANSFER: Stage.BODY,
-}
-
-# The fault of a time-out, by the phase it cut. None: there was no time even to begin.
-_TIMEOUTS: dict[Phase | None, Fault] = {
-    None: Fault.READ_TIMEOUT,
-    Phase.DNS: Fault.DNS_TIMEOUT,
-    Phase.CONNECT: Fault.CONNECT_TIMEOUT,
-    Phase.TLS: Fault.TLS_TIMEOUT,
-    Phase.WAIT: Fault.READ_TIMEOUT,
-    Phase.TRANSFER: Fault.BODY_TIMEOUT,
 }
 
 # What breaks, and what that is called while connecting, in the handshake, before the headers, in the body.
@@ -171,6 +162,7 @@ def _by_stage(faults: tuple[Fault, ...]) -> Rule:
 # The first class that occurs in the chain decides; of several of that class, the innermost.
 RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (SecretUnreadableError, _always(Fault.SECRET_UNREADABLE)),
+    (SecretTimeoutError, _always(Fault.SECRET_TIMEOUT)),
     (BodyTooLargeError, _always(Fault.BODY_TOO_LARGE)),
     (aiohttp.ClientConnectorDNSError, _dns),
     (aiohttp.ClientHttpProxyError, _always(Fault.PROXY_STATUS)),
@@ -199,7 +191,7 @@ def _facts_of_failure(seen: Observation) -> Facts:
     status = name = unexplained = None
     if seen.timed_out:
         on_the_way = seen.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
-        fault = Fault.PROXY_TIMEOUT if on_the_way else _TIMEOUTS[reached]
+        fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
         fault, error = judge(seen.error, Scene(_STAGES[reached], seen.via_proxy))
@@ -249,11 +241,13 @@ def _fault_of_answer(seen: Observation, answer: Answer) -> Fault:
         return Fault.REDIRECT
     if not 200 <= answer.status < 300:
         return Fault.HTTP_STATUS
+    return fault_of_body(seen, answer)
+
+
+def fault_of_body(seen: Observation, answer: Answer) -> Fault:
     if answer.complete:
         return Fault.NONE
-    if seen.timed_out:
-        return Fault.BODY_TIMEOUT
-    return judge(seen.error, Scene(Stage.BODY, seen.via_proxy))[0]
+    return Fault.BODY_TIMEOUT if seen.timed_out else judge(seen.error, Scene(Stage.BODY, seen.via_proxy))[0]
 
 
 def _said(seen: Observation, answer: Answer, said: ErrorBody) -> str:

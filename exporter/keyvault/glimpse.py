@@ -14,7 +14,7 @@ from exporter.core.model import Facts
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.tracing import CURRENT
-from exporter.keyvault.transport import Observation
+from exporter.keyvault.transport import Observation, SecretTimeoutError
 from exporter.threads import PoolBusy
 
 
@@ -28,6 +28,8 @@ def cut_short(context: Context, network: Network, authority: str) -> Facts:
         return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
     if recorder.starved:
         raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+    if recorder.reached is None:
+        return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
     host, port = split_url(network.module.authority_host or authority)
     via_proxy = network.proxy_for(host, port) is not None
     seen = Observation(endpoint=f"{host}:{port}", recorder=recorder, via_proxy=via_proxy, timed_out=True)

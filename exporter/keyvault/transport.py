@@ -41,6 +41,13 @@ class BodyTooLargeError(Exception):
     """The answer's body goes beyond what any answer of a vault or of Entra needs."""
 
 
+class SecretTimeoutError(Exception):
+    """Time ran out while a file that the request needs was being read on this host."""
+
+    def __init__(self) -> None:
+        super().__init__("reading the secret file took too long")
+
+
 class ConnectionLostError(aiohttp.ClientConnectionError):
     """The connection broke; not one of the classes after which aiohttp sends an idempotent request again."""
 
@@ -204,16 +211,19 @@ class Link:
             raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
         if lacking is not None:
             raise PoolBusy(f"the system grants no {lacking}", lacking)
+        if seen.timed_out and recorder.reached is None:  # it never came to the network
+            seen.error, seen.timed_out = SecretTimeoutError(), False
         return seen
 
     async def close(self) -> None:
         """Abort what is open, at once, also if the caller is cancelled here. Raises CancelledError alone.
 
         After bytes that are no HTTP, aiohttp may close a TLS connection twice. A third call breaks inside asyncio, and the
-        connections that aiohttp had not reached by then stay open.
+        connections that aiohttp had not reached by then stay open. So does one that is given up just before its handshake.
         """
         try:
             await self._session.close()
         except Exception as error:  # noqa: BLE001 - all answers are in: a failure here changes none of them
             _log.debug("connections not closed in order", extra=fields(**place_of(error)))
+        finally:
             self._line.hang_up()

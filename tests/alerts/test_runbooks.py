@@ -19,6 +19,7 @@ from exporter.core.classify import VAULT_REASONS
 from exporter.core.doctor import CHECKS
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
+from exporter.core.verdict import OURS
 from exporter.metrics.instruments import SKIP_REASONS
 from exporter.metrics.table import BY_NAME, PATH_PARTS
 
@@ -192,7 +193,8 @@ REASONS = {
     "EkmVaultSideNotReady": set(Reason)
     - CREDENTIAL_REFUSED
     - {rule.reason for rule in VAULT_REASONS if rule.statuses == (403,)}
-    - {Reason.FORBIDDEN, Reason.THROTTLED, Reason.KEY_SOFT_DELETED, Reason.CLOCK_SKEW, Reason.INTERNAL, Reason.SECRET_UNREADABLE},
+    - {Reason.FORBIDDEN, Reason.THROTTLED, Reason.KEY_SOFT_DELETED, Reason.CLOCK_SKEW}
+    - set(OURS),
 }
 
 

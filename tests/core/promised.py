@@ -312,6 +312,7 @@ CREDENTIALS = (
     Promise(ANY, fault(Fault.KEY_NAME_TOO_LONG), 2049, Reason.KEY_NAME_TOO_LONG),
     Promise(ANY, fault(Fault.SECRET_TOO_SHORT), 2050, Reason.SECRET_TOO_SHORT),
     Promise(ANY, fault(Fault.SECRET_UNREADABLE), NOTHING_ELSE, Reason.SECRET_UNREADABLE),
+    Promise(ANY, fault(Fault.SECRET_TIMEOUT), NOTHING_ELSE, Reason.SECRET_TIMEOUT),
     Promise(ANY, fault(Fault.IDENTITY_UNAVAILABLE), 3304, Reason.IDENTITY_UNAVAILABLE),
     *(Promise(ANY, fault(one), code, Reason.CERTIFICATE_UNUSABLE) for one, code in (
         (Fault.PFX_UNREADABLE, 3809),

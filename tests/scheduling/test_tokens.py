@@ -345,11 +345,12 @@ async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(desk, entr
     assert not entra.requests
 
 
-async def test_a_secret_that_takes_longer_than_the_probe_is_a_fact(desk, entra, secrets):
+async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(desk, entra, secrets):
     secrets.takes = 30.0
     begin = now()
     grant = await ask(desk, patience=2.0)
-    assert grant.facts.fault is Fault.SECRET_UNREADABLE
+    assert (grant.facts.fault, grant.duration) == (Fault.SECRET_TIMEOUT, pytest.approx(2.0))
+    assert grant.facts.detail == "reading the secret file took too long"
     assert now() - begin == pytest.approx(2.0)
     assert not entra.requests
 

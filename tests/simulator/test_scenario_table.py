@@ -44,6 +44,7 @@ STEPS = {
 # What no server and no network brings about at will. That the codes are right is tested with made-up facts.
 NOT_AT_WILL = {
     Fault.CONNECT_RESET: "a reset that arrives between two packets of the connection's own handshake",
+    Fault.SECRET_TIMEOUT: "a file on a share that hangs: not every host can be given one",
     Fault.CONNECT_FAILED: "an error number of the operating system that no other rule knows",
 }
 
@@ -165,6 +166,7 @@ def test_every_reason_that_a_probe_can_give_has_a_scenario():
         Reason.SCRAPE_TIMEOUT,
         Reason.UNEXPECTED_STATUS,
         Reason.INTERNAL,
+        Reason.SECRET_TIMEOUT,
         Reason.CONNECT_RESET,
         Reason.CONNECT_FAILED,
     }

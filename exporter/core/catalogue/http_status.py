@@ -36,7 +36,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "`authority_untrusted`: the vault's answer sends the sign-in to a host unknown as Entra ID. The secret was kept back.",
             "`resource_mismatch`: the answer wants a token for a service other than this vault. None was requested.",
             "`unexpected_status`: an answer with a status that makes no sense here.",
-            "`secret_unreadable` or `internal`: the exporter's own host or code is at fault; its log has more.",
+            "`secret_unreadable`, `secret_timeout` or `internal`: the exporter's own host or code is at fault; its log has more.",
         ),
         actions=(
             "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",

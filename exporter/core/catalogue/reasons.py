@@ -92,6 +92,7 @@ IN_WORDS: Mapping[Reason, str] = MappingProxyType(
         Reason.KEY_NAME_TOO_LONG: "the key's name is longer than the connector takes",
         Reason.SECRET_TOO_SHORT: "the credential string is shorter than a client id",
         Reason.SECRET_UNREADABLE: "the exporter cannot read its copy of the secret",
+        Reason.SECRET_TIMEOUT: "reading the secret file took the exporter too long",
         Reason.IDENTITY_UNAVAILABLE: "no identity could be had on this host",
         Reason.CERTIFICATE_UNUSABLE: "the client certificate cannot be used",
         Reason.INTERNAL: "the exporter itself failed",

@@ -72,6 +72,7 @@ OWNERS: Mapping[Step, tuple[Mapping[Reason, str], str]] = MappingProxyType(
                 **_road("entra"),
                 Reason.CLOCK_SKEW: "clock",
                 Reason.SECRET_UNREADABLE: "secret",
+                Reason.SECRET_TIMEOUT: "secret",
                 Reason.SECRET_TOO_SHORT: "credential_string",
             },
             "token",

@@ -1,0 +1,32 @@
+"""The report of a probe that an internal error ended.
+
+For: the last line of defence in `prober`. Not for: an internal error inside one step, which fails that step alone (see `probe`).
+"""
+
+from __future__ import annotations
+
+from exporter.core.catalogue import in_generation
+from exporter.core.classify import classify
+from exporter.core.faults import Fault
+from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
+
+
+def broken_report(target: str, generation: Generation, *, started_at: float, duration: float, exception: str) -> ProbeReport:
+    """The first step failed with reason `internal`, the others are skipped; the vault gets no verdict."""
+    facts = Facts(fault=Fault.INTERNAL, exception=exception)
+    judgement = classify(Step.CHALLENGE, facts)
+    first = StepResult(
+        step=Step.CHALLENGE,
+        outcome=Outcome.FAILED,
+        code=in_generation(judgement.code, generation),
+        reason=judgement.reason,
+        facts=facts,
+    )
+    others = (StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step if step is not Step.CHALLENGE)
+    return ProbeReport(
+        target=target,
+        started_at=started_at,
+        duration=duration,
+        steps=(first, *others),
+        readiness=Readiness(ready=None, why="exporter_fault"),
+    )
