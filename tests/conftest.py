@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if part := sharing.row_of(item.nodeid).part:
-            item.add_marker(part)
+        if run := sharing.row_of(item.nodeid).run:
+            item.add_marker(run)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: sharing.order(item.nodeid))

@@ -6,15 +6,15 @@ Not for: how many processes there are (see `dev`).
 
 from dataclasses import dataclass
 
-PACED, ALONE = "paced", "alone"  # the markers of the parts that run apart from what computes, see pyproject.toml
+PACED, ALONE = "paced", "alone"  # the markers of the runs that are apart from what computes, see pyproject.toml
 
 
 @dataclass(frozen=True)
 class Row:
-    """`each`: its tests may go to different processes. `part`: the marker of the part that they run in."""
+    """`each`: its tests may go to different processes. `run`: the marker of the run of pytest that they belong to."""
 
     path: str
-    part: str = ""
+    run: str = ""
     each: bool = False
 
 

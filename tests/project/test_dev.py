@@ -130,7 +130,7 @@ def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, p
     assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
 
 
-def test_the_sum_counts_every_part_and_an_error_as_a_failure(root, tmp_path):
+def test_the_sum_counts_every_run_and_an_error_as_a_failure(root, tmp_path):
     shutil.copy(root / "dev", tmp_path)
     said = tmp_path / ".cache" / "said"
     said.mkdir(parents=True)
