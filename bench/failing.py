@@ -47,6 +47,7 @@ class Seen:
     memory: list[float] = field(default_factory=list)
     most: float = 0.0
     failed: float = 0.0
+    others: float = 0.0  # probes that say nothing, since the exporter itself was slow or lacked a thread
     killed: float = math.nan
     stopped: float = math.nan
 
@@ -81,7 +82,9 @@ def _watched(running: Running, seconds: float) -> Seen:
             seen.most = seen.memory[-1]
             return seen
         time.sleep(_EVERY)
-    seen.failed = total(metrics(running.url), "ekm_probe_failures_total")
+    text = metrics(running.url)
+    seen.failed = total(text, "ekm_probe_failures_total")
+    seen.others = total(text, "ekm_exporter_probes_tainted_total") + total(text, "ekm_exporter_probes_skipped_total")
     seen.most = peak(running.pid)
     os.kill(running.pid, signal.SIGTERM)
     seen.stopped = ended(running.pid, within=10 * PATIENCE)
@@ -100,7 +103,10 @@ def figures(targets: int, way: Way, seen: Seen, sizes: Sizes) -> Iterator[Figure
         how = f"**killed after {seen.killed:.0f} s**, when it passed the limit"
         yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
         return
-    how = f"at its peak; {sizes.failing:.0f} s with a probe of each target every {sizes.fleet_interval:g} s; {seen.failed:,.0f} probes failed"
+    how = (
+        f"at its peak; {sizes.failing:.0f} s with a probe of each target every {sizes.fleet_interval:g} s; "
+        f"{seen.failed:,.0f} probes failed, {seen.others:,.0f} were tainted or left out"
+    )
     yield Figure(what=f"{what}: resident memory", runs=[seen.most], unit=" MB", commit=LIMIT, how=how)
     half = len(seen.memory) // 2
     grown = max(seen.memory[half:]) - max(seen.memory[:half])

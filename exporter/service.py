@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from exporter import __version__, garbage, hostos
+from exporter import __version__, buffers, garbage, hostos
 from exporter.config.compare import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.doctor import CheckResult
@@ -63,6 +63,7 @@ async def serve(config: Config, options: RunOptions) -> None:
     stop = asyncio.Event()
     hostos.on_stop(stop.set, hangup=options.mode == DEMO)
     hostos.raise_file_limit()
+    buffers.bound_tls_buffers()
     quiet_sdk_loggers()
     service = Service(config, options)
     try:
