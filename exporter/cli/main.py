@@ -11,10 +11,12 @@ import argparse
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
 from exporter.cli import bundle, check, doctor, explain, probe, run, simulate
+from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
 Makes SQL Server's Azure Key Vault round trip before SQL Server has to,
@@ -65,9 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if os.environ.get("EKM_DEBUG"):
-            raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        if os.environ.get("EKM_DEBUG"):  # texts of exceptions, and of all that they wrap, may be a server's
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            print("\n".join(hide(line) for line in lines), file=sys.stderr)
+            return 3
         print(f"ekm-exporter: internal error: {type(error).__name__} (set EKM_DEBUG=1 for the traceback)", file=sys.stderr)
         return 3
     return code

@@ -15,6 +15,7 @@ import aiohttp
 
 from exporter.config.model import Config, Module, Proxy
 from exporter.config.secrets import read_secret
+from exporter.core.known_secrets import remember
 from exporter.keyvault.resolver import Resolver, split_host_port
 from exporter.keyvault.sockets import make_socket
 from exporter.keyvault.tls import make_context
@@ -73,6 +74,7 @@ class Network:
             return {}
         password = "" if proxy.password is None else await self.pool.run(read_secret, proxy.password)
         pair = base64.b64encode(f"{proxy.username}:{password}".encode()).decode("ascii")
+        remember(pair)  # also for a password that is too short to be known by itself
         return {"Proxy-Authorization": f"Basic {pair}"}
 
 

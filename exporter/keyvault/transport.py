@@ -32,6 +32,7 @@ from exporter.threads import PoolBusy
 
 _log = logging.getLogger(__name__)
 
+_PROOFS_ON_THIS_HOST = ("X-IDENTITY-HEADER", "secret", "Authorization")  # App Service, Service Fabric, Azure Arc
 USER_AGENT = f"ekm-exporter/{__version__}"
 MAX_BODY_BYTES = 1024 * 1024
 PORTS = {"https": 443, "http": 80}
@@ -140,7 +141,13 @@ def _way(scheme: str, authority: str, proxy: str | None) -> tuple[str, bool]:
 
 
 def _remember_proof(request: HttpRequest) -> None:
-    """Remember what a sign-in proves itself with; azure-identity makes an assertion, or reads one, by itself."""
+    """Remember what a sign-in proves itself with; azure-identity makes an assertion, or reads one, by itself.
+
+    An identity service of this host (plain HTTP) is shown a header that the host's environment or a file gives.
+    """
+    if request.url.startswith("http://"):
+        for name in _PROOFS_ON_THIS_HOST:
+            remember(request.headers.get(name, "").removeprefix("Basic "))
     if isinstance(form := request.content, dict):
         for name in ("client_secret", "client_assertion"):
             remember(str(form.get(name, "")))

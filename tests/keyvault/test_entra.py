@@ -294,6 +294,28 @@ async def test_a_managed_identity_that_is_not_there_is_unavailable(ask, monkeypa
     assert (await ask(free_port, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
 
+async def test_identity_service_that_echoes_its_header_shows_no_secret(serve, ask, monkeypatch, free_port):
+    secret = "Marked-header.8Q9w"
+    said = {"error": "invalid_request", "error_description": f"not {secret}"}
+    wire = await serve(lambda _request: response(400, said, Content_Type="application/json", x_ms_request_id=secret), tls=False)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", secret)
+    facts = (await ask(free_port, Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY), None)).facts
+    assert secret not in repr(facts)
+    assert "<secret>" in facts.detail
+
+
+async def test_entra_that_echoes_an_assertion_in_hexadecimal_shows_none_of_it(serve, ask, monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("Marked.assertion.of-a-pod")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    said = b"Marked.assertion.of-a-pod".hex(":")
+    body = {"error": "invalid_client", "error_description": f"AADSTS7000215: {said}", "trace_id": "Marked.assertion.of-a-pod"}
+    wire = await serve(lambda _request: response(401, body, Content_Type="application/json"))
+    identity = Credential(name="pod", kind=CredentialKind.WORKLOAD_IDENTITY, client_id=CLIENT, tenant_id=TENANT)
+    facts = (await ask(wire, identity, None)).facts
+    assert (facts.aadsts, facts.detail, facts.request_id) == (7000215, "AADSTS7000215: <secret>", None)
+
+
 async def test_a_workload_identity_shows_its_file_to_entra(serve, ask, monkeypatch, tmp_path):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     identity = Credential(name="pod", kind=CredentialKind.WORKLOAD_IDENTITY)
