@@ -69,7 +69,7 @@ def each_by_one(bench: Bench, url: str, fleet: Fleet) -> Iterator[Figure]:
 
 
 def instances(url: str) -> list[str]:
-    with urllib.request.urlopen(f"{url}/api/v1/label/instance/values?match[]=ekm_probe_success", timeout=60) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{url}/api/v1/label/instance/values?match[]=ekm_probe_success", timeout=60) as answer:  # noqa: S310 - our own Prometheus
         return [str(value) for value in json.load(answer)["data"]]
 
 

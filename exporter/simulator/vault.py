@@ -32,7 +32,7 @@ _CALLED = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: 
 _WINDOW = 10.0  # seconds that a limit counts over
 _PADDINGS = {
     # RSA-OAEP is OAEP with SHA-1 by definition (RFC 7518, 4.3); it is what the connector uses
-    "RSA-OAEP": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303
+    "RSA-OAEP": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303 - the algorithm has it in its name
     "RSA-OAEP-256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
 }
 

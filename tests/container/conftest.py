@@ -29,7 +29,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "P
 
 def run(*command: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
     # The programs and every argument are this file's own.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)  # noqa: S603 - our own commands
     if check and done.returncode != 0:
         pytest.fail(
             f"{' '.join(map(str, command))}\nexited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}",

@@ -4,6 +4,7 @@ import pytest
 
 from exporter.core.challenge import read_challenge
 from exporter.core.faults import Fault
+from exporter.core.known_secrets import remember
 from exporter.core.model import Challenge
 
 GOOD = 'Bearer authorization="https://login.microsoftonline.com/8dd0-tenant", resource="https://vault.azure.net"'
@@ -39,3 +40,16 @@ BAD = [
 @pytest.mark.parametrize(("header", "fault"), BAD)
 def test_a_challenge_that_sql_server_could_not_read(header: str | None, fault: Fault):
     assert read_challenge(header) == (fault, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ('Bearer authorization="https://login.example/{}", resource="https://r"', Fault.CHALLENGE_NO_TENANT),
+        ('Bearer authorization="https://login.example/tenant", resource="https://{}"', Fault.CHALLENGE_NO_RESOURCE),
+    ],
+)
+def test_challenge_that_names_a_known_secret_is_not_followed(header, fault):
+    remember("Marked-secret-8Q9w0123456789")
+    assert read_challenge(header.format("Marked-secret-8Q9w0123456789")) == (fault, None)
+    assert read_challenge(header.format("another"))[0] is Fault.NONE

@@ -28,7 +28,7 @@ def values(case: str) -> dict[str, Any]:
 def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
     order = json.dumps({"do": do, "chart": str(chart), "values": given})
     # The tools' own interpreter, and a program of this folder.
-    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - our own commands
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -251,6 +251,29 @@ async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden
     report, _ = await probed(order, faults={Step.GET_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.reason is Reason.FORBIDDEN_POLICY
+    assert not report.cut_by_scrape
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds", "cut"),
+    [
+        (Fault.SECRET_UNREADABLE, 20.0, True),
+        (Fault.CONNECTION_CLOSED, 20.0, True),
+        (Fault.CONNECTION_CLOSED, 0.01, False),
+        (Fault.HTTP_STATUS, 20.0, False),
+    ],
+)
+async def test_what_ends_with_the_time_of_the_scrape_is_cut_by_it(fault: Fault, seconds: float, cut: bool):
+    order = replace(ORDER, cut_by_scrape=True)
+    report, _ = await probed(order, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
+    assert report.cut_by_scrape is cut
+    assert report.readiness.why == ("scrape_timeout" if cut else "not_ready")
+
+
+async def test_a_module_that_is_not_the_targets_own_gives_no_verdict():
+    report, _ = await probed(replace(ORDER, module=Module(name="lab")))
+    assert report.success
+    assert (report.readiness.ready, report.readiness.why) == (None, "other_module")
 
 
 def test_the_state_of_a_key_is_what_its_facts_say():

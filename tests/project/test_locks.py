@@ -67,7 +67,10 @@ def test_the_lists_agree_on_every_version(root):
         assert {package: everything.get(package) for package in locked[name]} == locked[name]
 
 
-@pytest.mark.parametrize("name", [*LISTS, "tests/recorded/source.lock", "tests/release/tools.lock", "tests/release/oldest.lock"])
+@pytest.mark.parametrize(
+    "name",
+    [*LISTS, "tests/recorded/source.lock", "tests/release/tools.lock", "tests/release/audit.lock", "tests/release/oldest.lock"],
+)
 def test_each_package_of_a_list_has_hashes_and_no_source(root, name):
     text = (root / name).read_text()
     entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]

@@ -26,14 +26,14 @@ STARTS = 60.0  # seconds
 def build(tree: Path, out: Path, mask: int) -> dict[str, bytes]:
     # The builder of this environment: nothing is fetched.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree]
-    subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603
+    subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - our own commands
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 - our own commands
     return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -108,7 +108,7 @@ def installed(wheel, tmp_path_factory) -> Path:
         "--no-index",
         wheel,
     ]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own commands
     packages = next((place / "lib").glob("python*")) / "site-packages"
     # One path, without the links to the checkout that an editable install has in there.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -117,10 +117,10 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_the_command_of_the_wheel_tells_the_one_version(installed, tmp_path):
     command = [installed / "ekm-exporter", "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout  # noqa: S603
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout  # noqa: S603 - our own commands
     assert __version__ in said
     where = [installed / "python", "-c", "import exporter; print(exporter.__file__)"]
-    file = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.strip()  # noqa: S603
+    file = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.strip()  # noqa: S603 - our own commands
     assert Path(file).is_relative_to(installed.parent)
 
 
@@ -152,7 +152,7 @@ def test_the_installed_exporter_answers_with_metrics_and_pages(installed, tmp_pa
     log = tmp_path / "log"
     with log.open("w") as lines:
         command = [installed / "ekm-exporter", "demo", "--web.listen-address", "127.0.0.1:0"]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603 - our own commands
         try:
             url = listening(process, log)
             eventually(f"{url}/metrics", "# TYPE ekm_probe_success gauge")

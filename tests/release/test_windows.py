@@ -61,7 +61,7 @@ def test_windows_names_no_limit_of_open_files():
 
 def test_the_wrapper_starts_a_command_that_exists_and_reloads_without_a_signal():
     # The project's own file.
-    service = ET.parse(WRAPPER).getroot()  # noqa: S314
+    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - our own file
     arguments = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
     parsed = build_parser().parse_args(arguments)
     assert parsed.handler

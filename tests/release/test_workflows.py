@@ -21,7 +21,7 @@ GITHUB = ROOT / ".github"
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     # Programs of the locked list, files of this project.
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
 
 
 def workflow(name: str) -> dict[str, object]:
@@ -34,7 +34,7 @@ def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+@pytest.mark.parametrize("name", ["audit.yml", "ci.yml", "release.yml"])
 def test_actionlint_finds_nothing_in_a_workflow(name):
     done = actionlint(GITHUB / "workflows" / name)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -90,6 +90,18 @@ def test_each_supported_python_and_the_oldest_dependencies_are_tested():
     assert matrix is not None
     assert yaml.safe_load(matrix[1]) == declared
     assert "./dev oldest" in jobs
+
+
+def test_audit_compares_every_list_that_is_installed_each_day_and_for_each_proposal():
+    on = workflow("audit.yml")[True]  # YAML 1.1 reads `on` as a boolean
+    assert isinstance(on, dict)
+    assert {"pull_request", "schedule"} <= set(on)
+    assert "run: ./dev audit" in (GITHUB / "workflows" / "audit.yml").read_text()
+    audited = re.search(r'^audited="(.*)"$', (ROOT / "dev").read_text(), re.MULTILINE)
+    assert audited is not None
+    lists = {str(path.relative_to(ROOT)) for pattern in ("*.lock", "tests/release/*.lock") for path in ROOT.glob(pattern)}
+    # The oldest dependencies that are allowed are tried, not shipped: their weaknesses are known, which is why there are newer ones.
+    assert set(audited[1].split()) == lists - {"tests/release/oldest.lock"}
 
 
 def test_the_oldest_list_holds_exactly_the_lower_bounds():

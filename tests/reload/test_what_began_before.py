@@ -158,11 +158,17 @@ async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
 
 ROTATED = replace(CONFIG, credentials={"c": replace(CONFIG.credentials["c"], client_id="another application")})
 ELSEWHERE = replace(CONFIG, modules={"default": replace(CONFIG.modules["default"], connect_to={})})
+LISTED = replace(
+    CONFIG,
+    modules={**CONFIG.modules, "lab": Module(name="lab")},
+    targets={**CONFIG.targets, "a": replace(TARGET, modules=("lab",))},
+)
 LABELLED = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, labels={"team": "dba"})})
 
 
 @pytest.mark.parametrize(
-    ("after", "ready"), [(ROTATED, None), (ELSEWHERE, None), (OTHER, None), (LABELLED, True), (replace(CONFIG), True)]
+    ("after", "ready"),
+    [(ROTATED, None), (ELSEWHERE, None), (OTHER, None), (LABELLED, True), (LISTED, True), (replace(CONFIG), True)],
 )
 async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, monkeypatch, after, ready):
     async def fine(*_arguments, **_options):
@@ -175,3 +181,20 @@ async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, 
     record = service.record_of("a")
     assert (record.last.readiness.ready, record.last.success) == (ready, True)
     assert (record.verdict is not None) is (ready is True)
+
+
+async def test_a_module_is_for_a_target_from_the_reload_that_lists_it_to_the_one_that_does_not(service):
+    lab = replace(LISTED, targets=CONFIG.targets)
+    for after, allowed in ((lab, False), (LISTED, True), (lab, False)):
+        await service.apply(after)
+        assert (await service.probe("a", "lab", timeout=None) is not None) is allowed
+
+
+async def test_a_module_that_a_reload_took_from_a_target_while_its_probe_waited_is_not_used(service, held):
+    await service.apply(LISTED)
+    waiting = [asyncio.create_task(service.probe("b", "default", timeout=None)) for _ in range(LISTED.settings.concurrency)]
+    waiting.append(asyncio.create_task(service.probe("a", "lab", timeout=None)))
+    await asyncio.sleep(0.1)
+    await service.apply(replace(LISTED, targets=CONFIG.targets))
+    held.set()
+    assert (await asyncio.gather(*waiting))[-1] is None

@@ -69,7 +69,13 @@ async def test_health_and_readiness():
 
 async def test_service_discovery_has_one_group_per_target():
     chosen = target(
-        "a", interval=30.0, timeout=5.0, module="fast", generation=Generation.CURRENT, labels={"team": "dba", "env": "prod"}
+        "a",
+        interval=30.0,
+        timeout=5.0,
+        module="fast",
+        modules=("default",),
+        generation=Generation.CURRENT,
+        labels={"team": "dba", "env": "prod"},
     )
     settings = Settings(vantage=Vantage.SQL_HOST)
     modules = {"fast": Module(name="fast", mode=Mode.CANARY), "default": Module(name="default")}

@@ -208,3 +208,9 @@ async def test_an_unknown_name_in_a_large_fleet_is_refused_without_comparing_it_
     async with serving(service) as session:
         _, _, text = await get(session, "/probe?target=contoso-keyx")
     assert text == "unknown target 'contoso-keyx'\n"
+
+
+async def test_the_page_of_a_target_names_the_modules_that_it_lists():
+    async with serving(Service(config(target(modules=("other",)), target("b")))) as session:
+        pages = [(await get(session, f"/targets/{name}"))[2] for name in ("contoso-key0", "b")]
+    assert ["other modules for /probe" in page for page in pages] == [True, False]

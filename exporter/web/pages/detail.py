@@ -168,6 +168,8 @@ def _about(site: Site, view: View, history: Sequence[Entry]) -> Iterator[tuple[s
     yield "key", element("code", target.key)
     yield "credential", target.credential
     yield "module", target.module
+    if target.modules:
+        yield "other modules for /probe", ", ".join(target.modules)
     yield "connector generation", target.generation.value
     yield "probed every", f"{durations.write(target.interval)}, for at most {durations.write(target.timeout)}"
     if record is not None:

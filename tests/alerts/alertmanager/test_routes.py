@@ -35,7 +35,7 @@ TABLE = [
 
 def said(program: str | Path, *arguments: str | Path) -> str:
     """What a tool that is content says; otherwise the test fails with it."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own commands
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
