@@ -15,16 +15,22 @@ from urllib.parse import urlsplit
 
 from exporter.config.model import Proxy
 from exporter.config.secrets import SecretUnreadableError
+from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault import Network
 from exporter.keyvault.resolver import Resolver
 from exporter.keyvault.tls import make_context
+from exporter.shortage import shortage_of
+from exporter.threads import PoolBusy
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _PROXY_REFUSES = frozenset({401, 403, 407})
 
 
 async def problem_with(network: Network, url: str, *, deadline: float) -> str:
-    """Empty where the host answered until `deadline` (loop time), else what stood in the way, in a few words."""
+    """Empty where the host answered until `deadline` (loop time), else what stood in the way, in a few words.
+
+    Raises PoolBusy if this process lacks a descriptor, a thread or memory.
+    """
     host, port = _host_port(url)
     proxy = network.proxy_for(host, port)
     try:
@@ -37,6 +43,10 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
     except SecretUnreadableError:
         return "the proxy's password cannot be read"
     except OSError as error:
+        drop_tracebacks(error)
+        lacking = shortage_of(error)
+        if lacking is not None:
+            raise PoolBusy(f"the system grants no {lacking}", lacking) from None
         return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
     if status is None:
         return "the answer is no HTTP"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ssl
 
 import pytest
@@ -13,6 +14,7 @@ from exporter.doctor import asking, run_checks
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.port80 import problem_with
 from exporter.keyvault import Networks
+from exporter.shortage import Shortage
 from exporter.threads import DaemonPool, PoolBusy
 from tests.doctor.clinic import ENTRA, SECRET, VAULT
 from tests.doctor.inspector import CRL, OCSP, inspecting, write_certificates
@@ -143,6 +145,16 @@ async def test_a_proxys_password_that_cannot_be_read_is_told(tmp_path):
     async with answering(b"") as port:
         gone = Proxy(url=f"http://127.0.0.1:{port}", username="u", password=gone.password)
         assert await problem(proxy=gone) == "the proxy's password cannot be read"
+
+
+async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch):
+    async def none_left(*_arguments, **_options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "open_connection", none_left)
+    with pytest.raises(PoolBusy) as caught:
+        await problem(**at(1))
+    assert caught.value.shortage is Shortage.DESCRIPTORS
 
 
 async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypatch):
