@@ -1,7 +1,8 @@
 """The long attacks, one after the other: `./dev soak`, or `./dev soak --minutes 6` for a look.
 
 For: an hour of failing at fleet size, a storm of reloads, clients of /metrics that do not read, and the fuzzer with three seeds. Each
-part ends by itself and prints its row. The exit code is 1 if a bound is broken. A whole run writes docs/soak.md.
+part ends by itself and prints its row. The exit code is 1 if a bound is broken. A whole run writes docs/soak.md, and the memory of failing
+fleets into docs/sizing.md.
 Not for: what each attack does (see `failing` and `attacks`), or cost (see `__main__`).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -24,6 +26,7 @@ from bench.table import Figure, table
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "soak.md"
+SIZING = ROOT / "docs" / "sizing.md"
 WHOLE = 60.0  # minutes of failing in a run that is published
 BEFORE = """\
 # Soak
@@ -108,6 +111,17 @@ def document(figures: list[Figure], *, minutes: float, seconds: float) -> str:
     return BEFORE + "\n".join(["", *lines, "", table(figures)])
 
 
+def resized(page: str, figures: list[Figure], sizes: Sizes) -> str:
+    """The page with the memory that was measured for each way to fail."""
+    found = {figure.what: figure.median for figure in figures}
+    for way in failing.WAYS:
+        most = [found.get(f"{targets:,} targets, {way.words}: resident memory") for targets in sizes.failing_fleets]
+        cells = " | ".join("not measured" if one is None else f"{one:.0f} MB" for one in most)
+        start = f"| every probe fails by {way.words} |"
+        page = re.sub(rf"^{re.escape(start)}.*$", f"{start} {cells} |", page, flags=re.MULTILINE)
+    return page
+
+
 def main(arguments: list[str] | None = None) -> int:
     args, begun, found = parsed(arguments), time.monotonic(), list[Figure]()
     with tempfile.TemporaryDirectory(prefix="ekm-soak-") as folder:
@@ -116,6 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
                 found += attempted(part, Path(folder, part.name), args.minutes, TINY if args.tiny else FULL)
     if args.out is not None:
         args.out.write_text(document(found, minutes=args.minutes, seconds=time.monotonic() - begun), encoding="utf-8")
+    if args.out == DOCUMENT:
+        SIZING.write_text(resized(SIZING.read_text(encoding="utf-8"), found, FULL), encoding="utf-8")
     broken = [figure.what for figure in found if not figure.met]
     print(f"soak: {len(broken)} of {len(found)} figures break a bound{''.join(f'; {what}' for what in broken)}", file=sys.stderr)
     return 1 if broken else 0

@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from bench.document import UNMEASURED
 from bench.failing import LIMIT, WAYS, Seen, figures
 from bench.processes import ended
 from bench.programs import Fleet, configuration
-from bench.sizes import TINY
-from bench.soak import BEFORE, DOCUMENT, PARTS, attempted, main, parsed
+from bench.sizes import FULL, TINY
+from bench.soak import BEFORE, DOCUMENT, PARTS, SIZING, attempted, main, parsed, resized
 from bench.table import Figure
 
 
@@ -81,6 +83,15 @@ def test_growth_is_the_second_half_against_the_first():
     _, growth, stopped = figures(1000, WAYS[1], Seen(memory=[90, 100, 101, 104], most=104, failed=9, stopped=0.2), TINY)
     assert growth.runs == [4]
     assert stopped.met
+
+
+def test_measured_memory_of_failing_fleets_goes_into_the_sizing_page():
+    found = [replace(figure(200 + number, 512), what=f"{targets:,} targets, {way.words}: resident memory")
+             for number, (targets, way) in enumerate(product(FULL.failing_fleets, WAYS))]  # fmt: skip
+    page = resized(SIZING.read_text(), found, FULL)
+    for number, way in enumerate(WAYS):
+        assert f"\n| every probe fails by {way.words} | {200 + number} MB | {203 + number} MB |\n" in page
+    assert "| not measured | not measured |" in resized(page, [], FULL)
 
 
 def test_vaults_of_named_fleet_are_looked_up():

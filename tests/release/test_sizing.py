@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from bench.document import UNMEASURED
+from bench.failing import LIMIT, WAYS
+from bench.sizes import FULL
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "sizing.md").read_text()
 MEASURED = (DOCS / "performance.md").read_text()
 MB, KB = 1 / 1024, 1 / 1024**2  # in GB
 PER_EXPORTER, EVERY = 5000, 60.0
+SOAK = (DOCS / "soak.md").read_text()
+CHART = (DOCS.parent / "deploy" / "helm" / "ekm-exporter" / "values.yaml").read_text()
+FAILING = re.findall(r"^\| every probe fails by ([\w ]+) \| (\d+) MB \| (\d+) MB \|$", PAGE, re.MULTILINE)
 
 
 def cost(what):
@@ -60,3 +67,22 @@ def test_the_costs_are_those_that_were_measured(line, what):
     measured = re.search(line, MEASURED)
     assert measured is not None, "a whole run is published"
     assert float(measured[1]) == pytest.approx(cost(what), rel=0.2)
+
+
+def test_each_way_to_fail_has_its_memory():
+    assert [way for way, *_ in FAILING] == [way.words for way in WAYS]
+
+
+def test_fleet_whose_every_probe_fails_fits_in_the_limit_of_the_chart():
+    limit, targets = re.search(r"limits: \{memory: (\d+)Mi\} +# for up to ([\d,]+) targets", CHART).groups()
+    assert int(limit) == LIMIT
+    assert int(targets.replace(",", "")) == max(FULL.failing_fleets)
+    assert max(int(most) for _, *both in FAILING for most in both) < LIMIT
+
+
+@pytest.mark.parametrize(("way", "few", "many"), FAILING)
+def test_memory_of_a_failing_fleet_is_what_was_measured(way, few, many):
+    for targets, stated in zip(FULL.failing_fleets, (few, many), strict=True):
+        measured = re.search(rf"^\| {targets:,} targets, {way}: resident memory \| ([\d.]+) MB", SOAK, re.MULTILINE)
+        assert measured is not None or UNMEASURED.replace("bench", "soak") in SOAK
+        assert measured is None or float(measured[1]) == pytest.approx(int(stated), abs=1)
