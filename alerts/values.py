@@ -63,6 +63,7 @@ RATIOS: Final[Mapping[str, float]] = {
     "RUN": 3,  # failed probes in a row
     "CYCLES": 2,  # failed probes in a row, where many targets fail at once
     "RESTARTS": 3,  # of an exporter, within the hold
+    "INTERNAL_ERRORS": 3,  # of an exporter, within an hour
     "MANY": 3,  # of what has a cause in common, at least
 }
 

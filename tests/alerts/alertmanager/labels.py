@@ -51,7 +51,7 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialEnds"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
-        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),
+        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterInternalErrors EkmExporterNotReady EkmNoTargets"),
         *_alerts("warning", _EXPORTER, (), "EkmClockSkew EkmReloadFailed"),
         *_alerts("info", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn30Days"),
         *_alerts("info", (), (), "EkmWatchdog"),

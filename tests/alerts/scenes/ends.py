@@ -136,6 +136,7 @@ def _of_exporters() -> Scene:
             skipped % "overlap": "0x9 0+4x50 200x100",
             skipped % "backoff": "0+4x150",
             "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x100",
+            "ekm_exporter_internal_errors_total": "0x9 0+1x50 50x100",
             STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 90)),
             "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
             "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
@@ -152,6 +153,7 @@ def _of_exporters() -> Scene:
             'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.0035, 60), (0.001, 90)),
             skipped % "overlap": "0x25 1x75 2x75",
             "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
+            "ekm_exporter_internal_errors_total": "0x25 2x75 4x75",  # two at once, and two more after an hour and a quarter
             STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as people do
             "ekm_exporter_targets": "2x150",
             "ekm_exporter_config_last_reload_successful": "1x150",
@@ -166,6 +168,7 @@ def _of_exporters() -> Scene:
         "EkmVaultRequestBudgetExceeded": Fired({"vault": "contoso.vault.azure.net"}, {"value": "1.05%"}),
         "EkmProbesSkipped": Fired({**labels, "reason": "overlap"}, {"value": "160"}),
         "EkmEventLoopLags": Fired(labels, {"value": "66.67%"}),
+        "EkmExporterInternalErrors": Fired(labels, {"value": "40"}),
         "EkmExporterNotReady": Fired(labels, {"value": "3"}),
         "EkmNoTargets": Fired(labels),
         "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
