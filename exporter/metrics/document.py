@@ -97,7 +97,7 @@ Written from the exporter's own table of metrics; a test fails when the two diff
   `beside_interval`, what is not after every probe. *Of the last run of the doctor's checks*: replaced every
   `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything happens.
 - A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
-  with status 429), and if it ran out of time the gauges keep the earlier picture too.
+  with status 429), and if a step failed without an answer the gauges keep the earlier picture too.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
   numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
 - `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what

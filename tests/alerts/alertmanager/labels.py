@@ -51,8 +51,8 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialEnds"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
-        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterInternalErrors EkmExporterNotReady EkmNoTargets"),
-        *_alerts("warning", _EXPORTER, (), "EkmClockSkew EkmReloadFailed"),
+        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),
+        *_alerts("warning", _EXPORTER, (), "EkmClockSkew EkmReloadFailed EkmExporterInternalErrors"),
         *_alerts("info", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn30Days"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )
