@@ -20,7 +20,7 @@ from tests.story.kinds import NOW, STAGED, TENANT
 VAULT, RECOVERY = "contoso.vault.azure.net", "contoso-dr.vault.azure.net"
 VERSION = "0123456789abcdef0123456789abcdef"
 PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
-PATIENCE = 20.0  # seconds that so many probes, or a start, may take
+PATIENCE = 60.0  # seconds that so many probes, or a start, may take
 # What must not be forgotten; the difference of two clocks is a thing of the moment.
 KEPT = {spec.name for spec in METRICS if spec.memory is Memory.KNOWN} - {"ekm_clock_skew_seconds"}
 

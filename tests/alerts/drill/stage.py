@@ -71,7 +71,7 @@ class Stage:
         """What PagerDuty has been told."""
         return [each.body for each in self.alertmanager.told.arrived if _page(each, action)]
 
-    async def page(self, alert, *, env=None, action="trigger", seconds=90):
+    async def page(self, alert, *, env=None, action="trigger", seconds=150):
         """The page about an alert (of one environment), and when it arrived."""
         found = await self.alertmanager.told.first(
             lambda each: _page(each, action) and _about(each.body, alert, env), seconds=seconds
