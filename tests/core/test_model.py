@@ -18,11 +18,16 @@ def report(fault: Fault, *, tainted: bool) -> ProbeReport:
     [
         (Fault.READ_TIMEOUT, True, True),
         (Fault.READ_TIMEOUT, False, False),
+        (Fault.INTERNAL, True, True),
+        (Fault.SECRET_UNREADABLE, True, True),
+        (Fault.CONNECTION_CLOSED, True, True),
+        (Fault.INTERNAL, False, False),
+        (Fault.CHALLENGE_ABSENT, True, False),
         (Fault.HTTP_STATUS, True, False),
         (Fault.NONE, True, False),
     ],
 )
-def test_only_a_time_out_of_a_slow_exporter_is_inconclusive(fault: Fault, *, tainted: bool, inconclusive: bool):
+def test_a_failure_without_answer_of_a_slow_exporter_is_inconclusive(fault: Fault, *, tainted: bool, inconclusive: bool):
     assert report(fault, tainted=tainted).inconclusive is inconclusive
 
 
