@@ -20,7 +20,7 @@ from exporter.keyvault import NetworkError
 from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard
 from exporter.statefiles import StateDirError
-from exporter.web import ListenAddress, ListenError, WebOptions, parse_address, web_options
+from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.toolkit import Lock
 
 T = TypeVar("T")
@@ -75,6 +75,14 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         dest="enable_pages",
         action="store_true",
         help="serve the pages also on listeners that are not on loopback",
+    )
+    parser.add_argument(
+        "--web.max-requests",
+        dest="max_requests",
+        metavar="N",
+        type=_typed(_count),
+        default=MOST_ANSWERS,
+        help=f"unfinished answers at once; further requests get 503; 0 for no limit (default {MOST_ANSWERS})",
     )
     parser.add_argument(
         "--timeout-offset",
@@ -132,6 +140,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
             enable_pages=args.enable_pages,
             lock=None if web_file is None or door is None or door.config is None else Lock(web_file, door),
             timeout_offset=args.timeout_offset,
+            max_requests=args.max_requests,
         )
     except ValueError as error:
         return _refuse(str(error))
@@ -170,10 +179,14 @@ def _refuse(message: str) -> int:
     return BAD_USAGE
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100_000):
-        raise ValueError(f"{text!r} is not a number from 1 to 100000")
+def _positive(text: str, least: int = 1) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and least <= int(text) <= 100_000):
+        raise ValueError(f"{text!r} is not a number from {least} to 100000")
     return int(text)
+
+
+def _count(text: str) -> int:
+    return _positive(text, least=0)
 
 
 def _typed(convert: Callable[[str], T]) -> Callable[[str], T]:

@@ -1,7 +1,7 @@
 """The exposition: rendered sample lines, kept per family and owner, and streamed family by family.
 
 For: keeping bytes and sending them so that no probe in flight waits for a scrape (it hands the event loop back after
-every `CHUNK` owners). Both formats share the sample lines; only HELP, TYPE and the end mark differ.
+every `CHUNK_BYTES`). Both formats share the sample lines; only HELP, TYPE and the end mark differ.
 Not for: knowing what a value means, HTTP, compression.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from exporter.metrics.lines import encoded, escaped
 from exporter.metrics.spec import Kind, MetricSpec, Scope
 
-CHUNK = 250
+CHUNK_BYTES = 64 * 1024  # a client that does not read keeps one chunk in memory
 
 
 class _Family:
@@ -57,26 +57,29 @@ class Exposition:
         return b"".join(piece for _, pieces in self._portions(openmetrics=openmetrics) for piece in pieces)
 
     async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
-        """Everything in chunks of at most `CHUNK` owners' lines. No end mark. What changes meanwhile shows in later families."""
+        """Everything in chunks of about `CHUNK_BYTES`. No end mark. What changes meanwhile shows in later families."""
         chunk: list[bytes] = []
-        room = CHUNK
-        for owners, pieces in self._portions(openmetrics=openmetrics):
-            if owners > room:
+        size = 0
+        for portion, pieces in self._portions(openmetrics=openmetrics):
+            if chunk and size + portion > CHUNK_BYTES:
                 yield b"".join(chunk)
-                chunk, room = [], CHUNK
+                chunk, size = [], 0
                 await asyncio.sleep(0)
             chunk += pieces
-            room -= owners
+            size += portion
         if chunk:
             yield b"".join(chunk)
 
     def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
-        """How many owners, at most `CHUNK`, and their lines, behind the headers where a family begins.
+        """The lines of some owners, with the headers where a family begins, and their size in bytes.
 
-        They are those that the family had when its turn came, so that it stays whole.
+        They are those that the family had when its turn came, so that it stays whole. About `CHUNK_BYTES` or less:
+        the blocks of a family are of one size, or nearly so.
         """
         for family in self._families.values():
             blocks = list(family.blocks.values())
-            for at in range(0, len(blocks), CHUNK):
-                portion = blocks[at : at + CHUNK]
-                yield len(portion), portion if at else [family.headers[openmetrics], *portion]
+            step = max(1, CHUNK_BYTES // len(blocks[0])) if blocks else 1
+            for at in range(0, len(blocks), step):
+                portion = blocks[at : at + step]
+                pieces = portion if at else [family.headers[openmetrics], *portion]
+                yield sum(map(len, pieces)), pieces

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from exporter.serverheader import hide_versions
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.estate import GRAPH_HOSTS, Application, Estate, Vault, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
@@ -64,6 +65,7 @@ class Simulator:
 
     async def start(self) -> None:
         """Opens both ports. Raises OSError where one is in use."""
+        hide_versions()
         self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
         self._front = Front(self._certificates, self.world.connection, self._server)
         try:

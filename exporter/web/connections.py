@@ -7,6 +7,7 @@ Not for: HTTP, which the protocol behind it speaks, or TLS.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -18,13 +19,17 @@ IDLE_SECONDS = 75.0
 _SLACK_SECONDS = 5.0
 # To read on, once so much of an answer lies unread that no more of it can be sent.
 WRITE_SECONDS = 30.0
+# Bytes beyond what the system has taken, from which on an answer waits for its client.
+_UNSENT_BYTES = 1  # TLS never stops waiting at 0
 # Request line, header and body of one request.
 MOST_BYTES = 32 * 1024
 # At once: of all clients, of those that wait for or send a request, and of these from one address. A connection that is being
-# answered counts towards the first alone: a Prometheus that scrapes `/probe` for thousands of targets may have hundreds.
+# answered counts towards the first and the last: a Prometheus that scrapes `/probe` for thousands of targets may have hundreds.
 MOST_CONNECTIONS = 2048
 MOST_WAITING = 128  # half a megabyte each where TLS is spoken
 MOST_WAITING_OF_ONE_ADDRESS = 64
+MOST_BUSY_OF_ONE_ADDRESS = 512
+_KNOWN_ADDRESSES = 256  # addresses that have shown a right password or certificate
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -35,12 +40,21 @@ Vet = Callable[[asyncio.Transport], bool]
 class Connection(asyncio.Protocol):
     """Stands between a transport and the protocol that speaks HTTP on it, and keeps the time."""
 
-    def __init__(self, speak: Speak, *, address: str, vet: Vet, on_end: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        speak: Speak,
+        *,
+        address: str,
+        vet: Vet,
+        on_end: Callable[[Connection], None],
+        may_begin: Callable[[Connection], bool] = lambda _connection: True,
+    ) -> None:
         """`speak` makes the protocol behind, once `vet` has found nothing against the client."""
         self._speak = speak
         self._inner: asyncio.Protocol | None = None
         self._vet = vet
         self._on_end = on_end
+        self._may_begin = may_begin
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -50,6 +64,7 @@ class Connection(asyncio.Protocol):
         self.address = address
         self.busy = False
         self.served = False
+        self.trusted = False  # the client has shown a right password or certificate
         self.since = self._loop.time()
         self.pending: asyncio.Task[None] | None = None  # what brings the connection about: a TLS handshake
 
@@ -60,10 +75,16 @@ class Connection(asyncio.Protocol):
         elif self.pending is not None:
             self.pending.cancel()
 
-    def begin(self) -> None:
-        """A whole request has come: its handler keeps the time now."""
+    @property
+    def stalled_seconds(self) -> float:
+        """How long the client has not read its answer; 0 if it reads."""
+        return 0.0 if self._unread is None else WRITE_SECONDS - (self._unread.when() - self._loop.time())
+
+    def begin(self) -> bool:
+        """A whole request has come: its handler keeps the time now. False if the address has too many busy connections."""
         self.busy = True
         self._keep_time(None)
+        return self._may_begin(self)
 
     def end(self) -> None:
         """The handler is through."""
@@ -80,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._inner = self._speak()
         self._keep_time(HEADER_SECONDS)
         self._inner.connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES, low=0)  # TLS may pause writing at once
 
     def connection_lost(self, error: Exception | None) -> None:
         self._keep_time(None)
@@ -143,6 +165,8 @@ class Places:
     most: int = MOST_CONNECTIONS
     most_waiting: int = MOST_WAITING
     most_waiting_of_one: int = MOST_WAITING_OF_ONE_ADDRESS
+    most_busy_of_one: int = MOST_BUSY_OF_ONE_ADDRESS
+    _known: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _taken: dict[str, dict[Connection, None]] = field(default_factory=dict)
     _count: int = 0
 
@@ -151,19 +175,26 @@ class Places:
 
     def take(self, connection: Connection) -> bool:
         """False where every place is taken by somebody who is being answered."""
-        _cut_down(_waiting(self._taken.get(connection.address, ())), self.most_waiting_of_one - 1, self.give_back)
+        self._cut_down(_waiting(self._taken.get(connection.address, ())), self.most_waiting_of_one - 1)
         waiting = _waiting(self.all())
-        _cut_down(waiting, min(self.most_waiting, self.most - self._count + len(waiting)) - 1, self.give_back)
+        self._cut_down(waiting, min(self.most_waiting, self.most - self._count + len(waiting)) - 1)
         if self._count >= self.most:
             return False
         self._taken.setdefault(connection.address, {})[connection] = None
         self._count += 1
         return True
 
+    def may_begin(self, connection: Connection) -> bool:
+        """Whether one more connection of its address may be busy: half of all places are kept for other addresses."""
+        busy = sum(each.busy for each in self._taken.get(connection.address, ()))
+        return busy <= max(1, min(self.most_busy_of_one, self.most // 2))
+
     def give_back(self, connection: Connection) -> None:
         """May be called more than once."""
         own = self._taken.get(connection.address, {})
         if connection in own:
+            if connection.trusted:
+                self._remember(connection.address)
             del own[connection]
             self._count -= 1
             if not own:
@@ -172,17 +203,25 @@ class Places:
     def all(self) -> list[Connection]:
         return [connection for own in self._taken.values() for connection in own]
 
+    def _remember(self, address: str) -> None:
+        self._known[address] = None
+        self._known.move_to_end(address)
+        if len(self._known) > _KNOWN_ADDRESSES:
+            self._known.popitem(last=False)
+
+    def _cut_down(self, waiting: list[Connection], most: int) -> None:
+        """Cut those that have waited longest until so many are left.
+
+        Clients of unknown addresses go first, and among them those that have never asked for anything.
+        """
+        excess = len(waiting) - max(0, most)
+        if excess <= 0:
+            return
+        waiting.sort(key=lambda each: (each.trusted or each.address in self._known, each.served, each.since))
+        for connection in waiting[:excess]:
+            self.give_back(connection)
+            connection.cut()
+
 
 def _waiting(connections: Iterable[Connection]) -> list[Connection]:
     return [connection for connection in connections if not connection.busy]
-
-
-def _cut_down(waiting: list[Connection], most: int, give_back: Callable[[Connection], None]) -> None:
-    """Cut those that have waited longest until so many are left; those that have never asked for anything first."""
-    excess = len(waiting) - max(0, most)
-    if excess <= 0:
-        return
-    waiting.sort(key=lambda connection: (connection.served, connection.since))
-    for connection in waiting[:excess]:
-        give_back(connection)
-        connection.cut()

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter.logs import fields, place_of
+from exporter.web.answers import UnfinishedAnswers
 from exporter.web.connections import connection_of
 from exporter.web.options import WebOptions
 from exporter.web.site import from_elsewhere, is_ours
@@ -32,6 +33,11 @@ FOREIGN_NAME = (
     "The name in the address is none of this exporter's: use its IP address or localhost, or name it with --web.external-url.\n"
 )
 FOREIGN_SITE = "A page of another site may not do this.\n"
+TOO_MANY_ANSWERS = "{most} answers are unfinished, as many as --web.max-requests allows. Try again later.\n"
+TOO_MANY_OF_ADDRESS = "Too many requests of this address are being answered. Try again later.\n"
+RETRY = {"Retry-After": "1"}
+# Requests that hold no place among the unfinished answers: health is always answered, and probes take their time.
+UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
 BODY_TOO_LARGE = "No request here has a body that is read.\n"
 # No handler reads a body.
 LARGEST_BODY = 4096
@@ -89,14 +95,17 @@ def _route_path(request: web.Request, options: WebOptions) -> str:
     return "" if resource is None else resource.canonical.removeprefix(options.route_prefix)
 
 
-async def _refusal(request: web.Request, options: WebOptions) -> Refusal | None:
+async def _refusal(request: web.Request, options: WebOptions, answers: UnfinishedAnswers) -> Refusal | None:
     """Why a request is not answered, the first reason of all; None where it is."""
+    connection = connection_of(request.transport)
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if options.lock is not None:
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = await options.lock.refusal(request.headers.get(hdrs.AUTHORIZATION, ""), address)
         if refusal is not None:
             return refusal
+        if connection is not None:
+            connection.trusted = options.locked
     transport = request.transport
     sockname = transport.get_extra_info("sockname") if transport is not None else None
     path = _route_path(request, options)
@@ -107,15 +116,20 @@ async def _refusal(request: web.Request, options: WebOptions) -> Refusal | None:
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
     if changes and from_elsewhere(request.headers, options.external_host, known_by_name=options.locked):
         return Refusal(403, FOREIGN_SITE)
-    return Refusal(413, BODY_TOO_LARGE) if (request.content_length or 0) > LARGEST_BODY else None
+    if (request.content_length or 0) > LARGEST_BODY:
+        return Refusal(413, BODY_TOO_LARGE)
+    if connection is None or path in UNCOUNTED or answers.take(connection):
+        return None
+    return Refusal(503, TOO_MANY_ANSWERS.format(most=answers.most), RETRY)
 
 
 def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
     """The middleware; `on_fault` counts an internal error."""
+    answers = UnfinishedAnswers(options.max_requests)
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            refusal = await _refusal(request, options)
+            refusal = await _refusal(request, options, answers)
             return await handler(request) if refusal is None else _refused(refusal)
         except (web.HTTPException, ConnectionError):
             raise
@@ -129,10 +143,15 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
         connection = connection_of(request.transport)
         if connection is None:
             return await answer(request, handler)
-        connection.begin()
         try:
-            return await answer(request, handler)
+            allowed = connection.begin()
+            response = await answer(request, handler) if allowed else _refused(Refusal(503, TOO_MANY_OF_ADDRESS, RETRY))
+            # Here, so that the connection is busy until the client has read the answer.
+            await response.prepare(request)
+            await response.write_eof()
+            return response
         finally:
+            answers.give_back(connection)
             connection.end()
 
     return keep
@@ -140,8 +159,8 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
 
 def _refused(refusal: Refusal) -> web.Response:
     response = web.Response(status=refusal.status, text=refusal.text, headers=refusal.headers)
-    if refusal.status == 413:
-        response.force_close()  # rather than read what nobody wants
+    if refusal.status in (413, 503):
+        response.force_close()  # rather than read what nobody wants, or hold a place
     return response
 
 
@@ -153,6 +172,5 @@ def header_writer(lock: Lock | None) -> Callable[[web.Request, web.StreamRespons
             response.headers.setdefault(name, value)
         if lock is not None:
             response.headers.update(lock.headers)
-        response.headers["Server"] = "ekm-exporter"  # else aiohttp names itself, Python and both versions
 
     return add

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from exporter.web.answers import MOST_ANSWERS
 from exporter.web.toolkit import Lock
 
 
@@ -17,7 +18,7 @@ class WebOptions:
     """`route_prefix` is where the paths are served, `link_prefix` where a browser finds them; both "" or "/a/b".
 
     They differ behind a proxy that strips a part of the path. `external_host` is the host (and port) of the external URL, ""
-    where there is none. `timeout_offset` in seconds.
+    where there is none. `timeout_offset` in seconds. `max_requests` bounds unfinished answers; 0 sets no bound.
     """
 
     external_host: str = ""
@@ -26,6 +27,7 @@ class WebOptions:
     enable_pages: bool = False
     lock: Lock | None = None  # what the web configuration file says
     timeout_offset: float = 0.5
+    max_requests: int = MOST_ANSWERS
 
     @property
     def locked(self) -> bool:
@@ -40,6 +42,7 @@ def web_options(
     enable_pages: bool = False,
     lock: Lock | None = None,
     timeout_offset: float = 0.5,
+    max_requests: int = MOST_ANSWERS,
 ) -> WebOptions:
     """The options as blackbox_exporter reads them: the route prefix is the external URL's path unless it is given.
 
@@ -56,6 +59,7 @@ def web_options(
         enable_pages=enable_pages,
         lock=lock,
         timeout_offset=timeout_offset,
+        max_requests=max_requests,
     )
 
 

@@ -7,6 +7,7 @@ Not for: what is served (see `app`), how patient one connection is (see `connect
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -20,23 +21,29 @@ from typing import Any, Self
 from aiohttp import web
 
 from exporter import hostos
-from exporter.web.connections import IDLE_SECONDS, MOST_CONNECTIONS, Connection, Places
+from exporter.serverheader import SERVER, hide_versions
+from exporter.web.connections import MOST_CONNECTIONS, Connection, Places
 from exporter.web.door import LOCK
+from exporter.web.protocol import HttpProtocol
 
 _log = logging.getLogger(__name__)
 
 # aiohttp gives a request that long to finish, then as long again to take its cancellation.
 _GRACE_SECONDS = 0.8
-_LONGEST_LINE = _LONGEST_HEADER = 8190
-_MOST_HEADERS = 64
-_LINGER_SECONDS = 1.0
 _HANDSHAKE_SECONDS = 10.0
 _GOODBYE_SECONDS = 2.0  # for TLS' own end of a connection
 _BACKLOG = 256
+# What the system takes of an answer before its client reads it. Linux doubles it.
+_UNREAD_BYTES = 128 * 1024
 # Of the files that the process may open, so many are for clients; the rest is for probes.
 _SHARE_OF_FILES = 4
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SHORTAGE_SECONDS = 1.0
+_NO_PLACE_TEXT = b"Too many connections are being answered. Try again later.\n"
+_NO_PLACE = (
+    b"HTTP/1.1 503 Service Unavailable\r\nServer: %s\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"
+) % (SERVER.encode(), len(_NO_PLACE_TEXT), _NO_PLACE_TEXT)
 
 
 class ListenError(Exception):
@@ -74,16 +81,7 @@ class WebServer:
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=_GRACE_SECONDS,
-            keepalive_timeout=IDLE_SECONDS,
-            lingering_time=_LINGER_SECONDS,
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_HEADER,
-            max_headers=_MOST_HEADERS,
-        )
+        self._runner = web.AppRunner(app, shutdown_timeout=_GRACE_SECONDS)
         self.listening: tuple[ListenAddress, ...] = ()
 
     @property
@@ -94,6 +92,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen on every address, or on none: raises ListenError for the first that cannot be had."""
+        hide_versions()
         try:
             for address in self._addresses:
                 self._sockets.append(await _bind(address))
@@ -136,13 +135,29 @@ class WebServer:
     def _take_in(self, client: socket.socket, address: str) -> None:
         server = self._runner.server
         assert server is not None  # noqa: S101 - set up before anything is accepted
-        connection = Connection(server, address=address, vet=self._vet(address), on_end=self._taken.give_back)
-        if not self._taken.take(connection):
-            client.close()
+        places = self._taken
+        connection = Connection(
+            lambda: HttpProtocol(server),
+            address=address,
+            vet=self._vet(address),
+            on_end=places.give_back,
+            may_begin=places.may_begin,
+        )
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
+        if not places.take(connection):
+            self._send_away(client)
             return
         task = connection.pending = asyncio.create_task(self._connect(client, connection), name="connect")
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
+
+    def _send_away(self, client: socket.socket) -> None:
+        """Close a connection for which no place is left; say why, unless the client expects TLS."""
+        if self._lock is None or self._lock.context is None:
+            with contextlib.suppress(OSError):
+                client.send(_NO_PLACE)
+        client.close()
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         """Hand a socket over to its protocol, after the handshake where TLS is spoken."""

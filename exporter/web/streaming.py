@@ -17,6 +17,8 @@ _LEVEL = 1
 _GZIP_WINDOW = 31  # zlib's way to say: a gzip header and the largest window
 # Handing a piece to a thread costs about 0.1 ms: so much is worth compressing at once.
 _BATCH_BYTES = 128 * 1024
+# So much of an answer is written at once, and the rest waits for the client.
+SLICE_BYTES = 64 * 1024
 # A client that has not taken the whole answer by then is cut off.
 SECONDS_TO_TAKE_IT = 60.0
 
@@ -24,7 +26,7 @@ SECONDS_TO_TAKE_IT = 60.0
 async def stream(
     request: web.Request, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], gzip: bool = False
 ) -> web.StreamResponse:
-    """Send `pieces` as they come, chunked. A client that stops reading is disconnected after `SECONDS_TO_TAKE_IT`."""
+    """Send `pieces` as they come, chunked, at most `SLICE_BYTES` at once. A client that stops reading is disconnected after `SECONDS_TO_TAKE_IT`."""
     response = web.StreamResponse(headers=headers)
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
@@ -36,8 +38,9 @@ async def stream(
         async with asyncio.timeout(SECONDS_TO_TAKE_IT):
             await response.prepare(request)
             async for piece in compressed(pieces) if gzip else pieces:
-                await response.write(piece)
-                await asyncio.sleep(0)
+                for at in range(0, len(piece), SLICE_BYTES):
+                    await response.write(piece[at : at + SLICE_BYTES])
+                    await asyncio.sleep(0)
             await response.write_eof()
     except TimeoutError:
         _cut(request)

@@ -173,13 +173,16 @@ def ended(sock):
         return True
 
 
-async def test_where_everybody_is_being_answered_a_newcomer_is_sent_away(served):
+async def test_newcomer_is_sent_away_with_503_if_every_place_is_busy(served):
     port, places, go = await served(most=2)
     slow = GET.replace(b"/ ", b"/slow ", 1)
     async with client(port, slow) as (first, _), client(port, slow) as (second, _):
         await until(lambda: [connection.busy for connection in places.all()] == [True, True])
-        async with client(port, GET) as (reader, _):
-            assert await rest(reader) in (b"", b"(cut)")
+        async with client(port) as (reader, _):
+            answer = await rest(reader)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 1\r\n" in answer
+        assert answer.endswith(b"Try again later.\n")
         go.set()
         for reader in (first, second):
             assert await reader.readuntil(b"at last")
@@ -226,6 +229,22 @@ async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays
     places.give_back(answered)
     places.give_back(answered)
     assert len(places) == 2
+
+
+async def test_address_that_has_shown_a_password_keeps_its_place_in_a_storm():
+    places = Places(most_waiting=4)
+    prometheus = await guest("prometheus", served=True)
+    prometheus.trusted = True
+    assert places.take(prometheus)
+    for number in range(20):
+        assert places.take(await guest(str(number), served=True, since=number + 1.0))
+    assert prometheus in places.all()
+    places.give_back(prometheus)
+    again = await guest("prometheus", since=0.0)
+    assert places.take(again)
+    for number in range(20):
+        assert places.take(await guest(str(number), served=True, since=number + 1.0))
+    assert again in places.all()
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])

@@ -2,8 +2,8 @@
 
 For: `basic_auth_users`. A bcrypt hash takes tens of milliseconds of a processor by design, and anybody may ask for it: so one is
 computed at a time, a wrong password is followed by a pause as long as its hash took, few may wait, and what was right before
-is known again without computing.
-Not for: what a refused client is told.
+is known again without computing. The address that has guessed least is checked first.
+Not for: what a refused client is told, or the order of the checks (see `fairness`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import binascii
 import hashlib
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 import bcrypt
 
 from exporter.threads import DaemonPool, PoolBusy
+from exporter.web.toolkit.fairness import FairQueue, Guesses, source_of
 
-MOST_WAITING = 32
+MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
 REMEMBERED = 100
 _MOST_BYTES = 72  # bcrypt looks at no more, and Go's implementation cuts there without a word
@@ -46,15 +48,25 @@ def credentials_of(authorization: str) -> tuple[str, bytes] | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A password that waits for its turn; never shown."""
+
+    hashed: str = field(repr=False)
+    password: bytes = field(repr=False)
+    answer: asyncio.Future[Answer]
+
+
 class Passwords:
     """Remembers that a password was right, as a keyed digest; to be used from one event loop."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._checks: dict[bytes, asyncio.Task[Answer]] = {}
-        self._waiting: Counter[str] = Counter()
-        self._turn = asyncio.Lock()
+        self._checks: dict[bytes, asyncio.Future[Answer]] = {}  # by digest
+        self._guesses = Guesses()
+        self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING, MOST_WAITING_OF_ONE_ADDRESS)
+        self._worker: asyncio.Task[None] | None = None
         self._pool = DaemonPool(1, name="password")
 
     async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> Answer:
@@ -65,13 +77,7 @@ class Passwords:
         if digest in self._right:
             self._right.move_to_end(digest)
             return Answer.RIGHT
-        check = self._checks.get(digest)
-        if check is None:
-            if len(self._checks) >= MOST_WAITING or self._waiting[address] >= MOST_WAITING_OF_ONE_ADDRESS:
-                return Answer.BUSY
-            check = self._begin(digest, hashed, password, address)
-        # Who asks may go away; the others who wait for the same answer may not suffer from it.
-        answer = await asyncio.shield(check)
+        answer = await asyncio.shield(self._checks.get(digest) or self._begin(digest, hashed, password, source_of(address)))
         if answer is Answer.RIGHT and known is None:
             return Answer.WRONG
         if answer is Answer.RIGHT:
@@ -79,36 +85,42 @@ class Passwords:
         return answer
 
     def close(self) -> None:
-        for check in self._checks.values():
-            check.cancel()
+        if self._worker is not None:
+            self._worker.cancel()
+        for answer in self._checks.values():
+            answer.cancel()
         self._pool.close()
 
-    def _begin(self, digest: bytes, hashed: str, password: bytes, address: str) -> asyncio.Task[Answer]:
-        check = asyncio.create_task(self._compute(hashed, password), name="check of a password")
-        self._checks[digest] = check
-        self._waiting[address] += 1
+    def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[Answer]:
+        """The future answer. It does not depend on one client: other clients may wait for it, too."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._checks[digest] = answer
+        answer.add_done_callback(lambda _answer: self._checks.pop(digest, None))
+        refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], answer), source, self._guesses.of(source))
+        if refused is not None:
+            refused.answer.set_result(Answer.BUSY)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work(), name="check of passwords")
+        return answer
 
-        def ended(_check: asyncio.Task[Answer]) -> None:
-            del self._checks[digest]
-            self._waiting[address] -= 1
-            if not self._waiting[address]:
-                del self._waiting[address]
-
-        check.add_done_callback(ended)
-        return check
-
-    async def _compute(self, hashed: str, password: bytes) -> Answer:
-        async with self._turn:
+    async def _work(self) -> None:
+        while self._queue:
+            source, check = self._queue.get()
             began = time.monotonic()
-            try:
-                right = await self._pool.run(_matches, password[:_MOST_BYTES], hashed.encode())
-            except PoolBusy:
-                return Answer.BUSY
-            if right:
-                return Answer.RIGHT
-            # So that guessing leaves half a processor, at the least, to the probes.
-            await asyncio.sleep(time.monotonic() - began)
-            return Answer.WRONG
+            answer = await self._compute(check)
+            if not check.answer.done():
+                check.answer.set_result(answer)
+            if answer is Answer.WRONG:
+                self._guesses.add(source)
+                # So that guessing leaves half a processor, at the least, to the probes.
+                await asyncio.sleep(time.monotonic() - began)
+
+    async def _compute(self, check: _Check) -> Answer:
+        try:
+            right = await self._pool.run(_matches, check.password, check.hashed.encode())
+        except PoolBusy:
+            return Answer.BUSY
+        return Answer.RIGHT if right else Answer.WRONG
 
     def _remember(self, digest: bytes) -> None:
         self._right[digest] = None

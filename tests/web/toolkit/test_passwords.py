@@ -111,12 +111,30 @@ async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shu
 async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_before_still_comes_in(counted):
     desk, calls = counted
     await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
-    tasks = [asyncio.create_task(desk.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(200)]
+    tasks = [asyncio.create_task(desk.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
     await asyncio.sleep(0)
     assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is Answer.RIGHT
     answers = await asyncio.gather(*tasks)
     assert answers.count(Answer.WRONG) == passwords.MOST_WAITING
+    assert answers.count(Answer.BUSY) == 400 - passwords.MOST_WAITING
     assert len(calls) == 1 + passwords.MOST_WAITING
+
+
+async def test_first_login_comes_before_the_next_guess_of_every_address_that_guessed(counted):
+    desk, calls = counted
+
+    def guesses(number_of_guess):
+        wrong = f"guess {number_of_guess}".encode()
+        return [desk.check(USERS, "alice", wrong + b"%d" % source, address=f"127.0.1.{source}") for source in range(100)]
+
+    await asyncio.gather(*guesses(0))
+    storm = [asyncio.create_task(each) for number in range(1, 5) for each in guesses(number)]
+    await asyncio.sleep(0)
+    before = len(calls)
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is Answer.RIGHT
+    assert len(calls) - before <= 2  # one guess was being checked already
+    desk.close()
+    await asyncio.gather(*storm, return_exceptions=True)
 
 
 async def test_a_client_that_goes_away_takes_no_answer_from_others(counted):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web import connections, door, server, streaming
+from exporter.web import answers, connections, door, protocol, streaming
 from exporter.web.toolkit import lock, page, passwords
 
 PAGE = Path(__file__).parents[3] / "docs" / "securing.md"
@@ -40,9 +40,12 @@ def test_every_open_path_is_named(path):
         ("handshake, and the header", (connections.HEADER_SECONDS,)),
         ("between two requests", (connections.IDLE_SECONDS,)),
         ("an answer that is not read", (connections.WRITE_SECONDS, streaming.SECONDS_TO_TAKE_IT)),
-        ("request line", (server._LONGEST_LINE // 1000,)),
+        ("request line", (protocol.LONGEST_LINE // 1000,)),
         ("a whole request", (connections.MOST_BYTES / 1024, door.LARGEST_BODY / 1024)),
         ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
+        ("connections that are answered", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
+        ("unfinished answers", (answers.MOST_ANSWERS,)),
+        ("bytes of an answer", (streaming.SLICE_BYTES / 1024,)),
         ("connections at all", (connections.MOST_CONNECTIONS,)),
         ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
         ("a refusal", (lock.REFUSED_AFTER_SECONDS * 1000,)),

@@ -1,0 +1,15 @@
+"""The `Server` header of every answer: a name without versions.
+
+aiohttp has no setting for this header. Its answers to malformed requests pass no signal handler that could change the header.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web_response
+
+SERVER = "ekm-exporter"
+
+
+def hide_versions() -> None:
+    """Replace aiohttp's default header, which has the versions of Python and aiohttp, for the whole process."""
+    web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]  # imported there, and not declared as exported

@@ -1,0 +1,52 @@
+"""The bound on unfinished answers: `--web.max-requests`.
+
+An unfinished answer is being made or sent. A client that stops reading keeps its place only until another client needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from exporter.web.connections import Connection
+
+MOST_ANSWERS = 40  # as node_exporter's --web.max-requests
+# After that time without reading, a client loses its place to any other client. Sooner if its address has most of the places.
+STALLED_SECONDS = 5.0
+
+
+class UnfinishedAnswers:
+    """Holds at most `most` places; 0 sets no bound. To be used from one event loop."""
+
+    def __init__(self, most: int = MOST_ANSWERS) -> None:
+        self.most = most
+        self._open: dict[Connection, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, connection: Connection) -> bool:
+        """Return False if every place is taken by a client that reads its answer."""
+        if self.most and len(self._open) >= self.most and not self._make_room(connection.address):
+            return False
+        self._open[connection] = None
+        return True
+
+    def give_back(self, connection: Connection) -> None:
+        """May be called more than once, and without a place."""
+        self._open.pop(connection, None)
+
+    def _make_room(self, address: str) -> bool:
+        """Cut the client that has stopped reading, of the address with most answers; the longest stalled one first."""
+        places = Counter(each.address for each in self._open)
+
+        def may_be_cut(each: Connection) -> bool:
+            patience = 0.0 if places[each.address] > places[address] + 1 else STALLED_SECONDS
+            return each.stalled_seconds > patience
+
+        stalled = [each for each in self._open if may_be_cut(each)]
+        if not stalled:
+            return False
+        victim = max(stalled, key=lambda each: (places[each.address], each.stalled_seconds))
+        self.give_back(victim)
+        victim.cut()
+        return True

@@ -1,0 +1,47 @@
+"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from exporter.web.connections import IDLE_SECONDS
+from exporter.web.door import HEADERS
+
+LONGEST_LINE = LONGEST_HEADER = 8190
+_MOST_HEADERS = 64
+_LINGER_SECONDS = 1.0
+_MALFORMED = "The exporter does not understand this request. It answers HTTP/1.1 requests.\n"
+_FAILED = "Internal error.\n"
+
+
+class HttpProtocol(web.RequestHandler):
+    """Answers what reaches no handler with one sentence, where aiohttp quotes the request in Python's notation."""
+
+    __slots__ = ()
+
+    def __init__(self, server: web.Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is allowed, and means none
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=_LINGER_SECONDS,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_HEADER,
+            max_headers=_MOST_HEADERS,
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,  # noqa: ARG002 - aiohttp's signature
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        response = web.Response(status=status, text=_MALFORMED if status < 500 else _FAILED, headers=HEADERS)
+        response.force_close()
+        return response

@@ -1,0 +1,83 @@
+"""The order in which passwords are checked: addresses that have guessed least come first.
+
+A storm of guesses from many addresses then delays a new client by one check of each of them at most, and by none later on.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Generic, TypeVar
+
+HALF_LIFE_SECONDS = 300.0
+_MOST_SOURCES = 4096
+_NETWORK_BITS = 64  # one client of IPv6 may use any address of such a network
+
+T = TypeVar("T")
+_Rank = tuple[float, int]  # the cost, and the number of the item
+
+
+def source_of(address: str) -> str:
+    """The client that an address stands for: the address itself, or its IPv6 network."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address) or found.ipv4_mapped is not None:
+        return address
+    return f"{int(found) >> (128 - _NETWORK_BITS):x}::"
+
+
+class Guesses:
+    """Counts wrong passwords by source. A count halves in `HALF_LIFE_SECONDS`."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the count, and when it was so
+
+    def of(self, source: str) -> float:
+        count, at = self._counts.get(source, (0.0, 0.0))
+        return count * math.exp2((at - self._clock()) / HALF_LIFE_SECONDS)
+
+    def add(self, source: str) -> None:
+        self._counts[source] = self.of(source) + 1.0, self._clock()
+        self._counts.move_to_end(source)
+        if len(self._counts) > _MOST_SOURCES:
+            self._counts.popitem(last=False)
+
+
+class FairQueue(Generic[T]):
+    """Gives out the item of least cost first, and of equal costs the oldest. Items of one source cost one more each."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._items: dict[_Rank, tuple[str, T]] = {}
+        self._waiting: Counter[str] = Counter()
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T, source: str, cost: float) -> T | None:
+        """Return the item that found no place: this one, or one that costs more. None if each has a place."""
+        if self._waiting[source] >= self._most_of_one:
+            return item
+        self._number += 1
+        rank = cost + self._waiting[source], self._number
+        self._items[rank] = source, item
+        self._waiting[source] += 1
+        return self._take(max(self._items))[1] if len(self._items) > self._most else None
+
+    def get(self) -> tuple[str, T]:
+        """The next item with its source. Raises ValueError if the queue is empty."""
+        return self._take(min(self._items))
+
+    def _take(self, rank: _Rank) -> tuple[str, T]:
+        source, item = self._items.pop(rank)
+        self._waiting[source] -= 1
+        if not self._waiting[source]:
+            del self._waiting[source]
+        return source, item
