@@ -1,6 +1,7 @@
 """The bound on unfinished answers: `--web.max-requests`.
 
-An unfinished answer is being made or sent. A client that stops reading keeps its place only until another client needs it.
+An unfinished answer is being made or sent. A client that stops reading keeps its place only until another client needs it, and
+an address that has more places than others gives one to a client of another address.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 from exporter.web.connections import Connection
 
 MOST_ANSWERS = 40  # as node_exporter's --web.max-requests
-# After that time without reading, a client loses its place to any other client. Sooner if its address has most of the places.
+# After that time without reading, a client loses its place to any other client.
 STALLED_SECONDS = 5.0
 
 
@@ -25,7 +26,7 @@ class UnfinishedAnswers:
         return len(self._open)
 
     def take(self, connection: Connection) -> bool:
-        """Return False if every place is taken by a client that reads its answer."""
+        """Return False if every place is taken, and none can be given to a client of this address."""
         if self.most and len(self._open) >= self.most and not self._make_room(connection.address):
             return False
         self._open[connection] = None
@@ -36,17 +37,16 @@ class UnfinishedAnswers:
         self._open.pop(connection, None)
 
     def _make_room(self, address: str) -> bool:
-        """Cut the client that has stopped reading, of the address with most answers; the longest stalled one first."""
+        """Cut a client of the address with most places: the one that has not read for the longest time, else the newest."""
         places = Counter(each.address for each in self._open)
 
         def may_be_cut(each: Connection) -> bool:
-            patience = 0.0 if places[each.address] > places[address] + 1 else STALLED_SECONDS
-            return each.stalled_seconds > patience
+            return places[each.address] > places[address] + 1 or each.stalled_seconds > STALLED_SECONDS
 
-        stalled = [each for each in self._open if may_be_cut(each)]
-        if not stalled:
+        found = [each for each in reversed(self._open) if may_be_cut(each)]
+        if not found:
             return False
-        victim = max(stalled, key=lambda each: (places[each.address], each.stalled_seconds))
+        victim = max(found, key=lambda each: (places[each.address], each.stalled_seconds))
         self.give_back(victim)
         victim.cut()
         return True

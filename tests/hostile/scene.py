@@ -22,6 +22,7 @@ from tests.web.toolkit.authority import authority
 from tests.web.toolkit.serving import basic
 
 TARGETS = tuple(f"target-{number}" for number in range(6))
+USERS = ("prometheus", "replica")
 PASSWORD = "MARKED-password-of-prometheus"
 SECRET = "MARKED~client.secret_8Q-9w_0123456789"
 INTERVAL = 2.0
@@ -90,7 +91,7 @@ async def exporter(folder):
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
     locked = {
         "tls_server_config": {"cert_file": "server.pem", "key_file": "server.key"},
-        "basic_auth_users": {"prometheus": hashed},
+        "basic_auth_users": dict.fromkeys(USERS, hashed),
     }
     web = write(folder / "web.yml", yaml.safe_dump(locked))
     us = (sys.executable, "-m", "exporter")

@@ -1,10 +1,7 @@
 """Everything at once against a real process: the probes go on in time, memory and files stay bounded, nothing leaks."""
 
 import asyncio
-import resource
 import time
-
-import pytest
 
 from tests.endurance.procfs import held
 from tests.hostile import attacks
@@ -15,14 +12,6 @@ GUESSES = 10_000
 GUESSERS = 32
 MOST_MEMORY_GROWN = 96 * 1024 * 1024  # half a megabyte of TLS for each of the 128 clients that may wait, and answers on their way
 LATE = 1.0  # seconds after its time that every probe has begun
-
-
-@pytest.fixture(autouse=True)
-def many_files():
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def watched(found, over):

@@ -49,7 +49,15 @@ def test_newcomer_gets_the_place_of_the_client_that_stalls_longest():
     assert [client.was_cut for client in clients] == [False, True, False]
 
 
-def test_address_with_most_places_loses_one_as_soon_as_it_stalls():
+def test_address_with_most_places_gives_its_newest_one_to_another_address():
+    clients = [Client("greedy"), Client("other"), Client("greedy")]
+    answers = filled(*clients)
+    assert answers.take(Client("new"))
+    assert [client.was_cut for client in clients] == [False, False, True]
+    assert not answers.take(Client("newer"))
+
+
+def test_address_with_most_places_loses_the_one_that_stalls_longest():
     greedy = [Client("greedy", 0.1), Client("greedy", 0.2), Client("greedy")]
     other = Client("other", STALLED_SECONDS + 1)
     answers = filled(*greedy, other)

@@ -1,0 +1,13 @@
+"""Attackers need many files of their own."""
+
+import resource
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def many_files():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)

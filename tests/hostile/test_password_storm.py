@@ -1,0 +1,62 @@
+"""Guesses from a hundred addresses, behind TLS: Prometheus is answered all the while, and a new client logs in."""
+
+import asyncio
+import contextlib
+import ssl
+from collections import Counter
+from itertools import count
+
+import aiohttp
+
+from tests.hostile.scene import PASSWORD, USERS, exporter, tls
+from tests.web.toolkit.serving import basic
+
+ADDRESSES = [f"127.0.1.{number}" for number in range(1, 101)]
+SCRAPES = 20
+PATIENCE = 15.0  # a scrape interval: the exporter checks the password meanwhile
+
+
+def client(address, context):
+    connector = aiohttp.TCPConnector(ssl=context, limit=1, local_addr=(address, 0))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+
+
+async def guess_on(port, address, context, answered):
+    """One guess after the other, until it is cancelled."""
+    async with client(address, context) as session:
+        for number in count():
+            headers = {"Authorization": basic(USERS[0], f"guess {address} {number}")}
+            try:
+                async with session.get(f"https://127.0.0.1:{port}/metrics", headers=headers) as answer:
+                    answered[answer.status] += 1
+            except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError):
+                answered["cut"] += 1
+
+
+async def scrape(session, port, user):
+    async with session.get(f"https://127.0.0.1:{port}/metrics", headers={"Authorization": basic(user, PASSWORD)}) as answer:
+        return answer.status, "ekm_probe_success" in await answer.text()
+
+
+async def test_guesses_from_many_addresses_shut_nobody_out(tmp_path):
+    answered, context = Counter(), tls()
+    async with exporter(tmp_path) as found, client("127.0.0.2", context) as prometheus, client("127.0.0.4", context) as replica:
+        assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+        storm = [asyncio.create_task(guess_on(found.port, address, context, answered)) for address in ADDRESSES]
+        try:
+            async with asyncio.timeout(60):
+                while answered[401] < len(ADDRESSES) // 4:
+                    assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+            assert await scrape(replica, found.port, USERS[1]) == (200, True)
+            for _ in range(SCRAPES):
+                assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+                assert await scrape(replica, found.port, USERS[1]) == (200, True)
+            async with client("127.0.0.2", context) as restarted:  # a new connection of a known address
+                assert await scrape(restarted, found.port, USERS[0]) == (200, True)
+        finally:
+            for each in storm:
+                each.cancel()
+            await asyncio.gather(*storm, return_exceptions=True)
+        assert set(answered) <= {401, 429, "cut"}
+        with contextlib.suppress(KeyError):
+            assert (await found.numbers())[("ekm_exporter_internal_errors_total",)] == 0
