@@ -2,6 +2,9 @@
 
 An unfinished answer is being made or sent. A client that stops reading keeps its place only until another client needs it, and
 an address that has more places than others gives one to a client of another address.
+
+For: who holds a place, who gets one, and who is cut for it.
+Not for: what a refused client receives (see `door`), connections without an answer (see `connections`).
 """
 
 from __future__ import annotations
