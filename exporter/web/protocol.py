@@ -1,4 +1,8 @@
-"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages."""
+"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages.
+
+For: limits of a request, and the answer to a request that is malformed.
+Not for: time and places (see `connections`), any path.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """The order in which passwords are checked: addresses that have guessed least come first.
 
 A storm of guesses from many addresses then delays a new client by one check of each of them at most, and by none later on.
+
+For: counts of wrong passwords by address, and the queue.
+Not for: checking a password (see `passwords`).
 """
 
 from __future__ import annotations
