@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs.generators.configuration import PART
 from exporter.cli import check
 from exporter.config import load
-from exporter.config.reference import BEGIN, END, main, refreshed
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 GOOD = "global: {connector_generation: classic}\ncredentials: {c: {type: workload_identity}}\n"
@@ -67,17 +67,17 @@ def test_the_cost_is_printed(run):
 
 def test_the_reference_on_the_page_is_up_to_date():
     page = PAGE.read_text(encoding="utf-8")
-    assert refreshed(page) == page, "run: python -m exporter.config.reference docs/configuration.md"
+    assert PART.refreshed(page) == page, "run: ./dev docs"
 
 
 def test_the_reference_is_written_anew_between_its_marks(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nobsolete\n{END}\nafter\n")
-    main([str(page)])
-    assert page.read_text() == refreshed(f"before\n{BEGIN}\n{END}\nafter\n")
+    page.write_text(f"before\n{PART.begin}\nobsolete\n{PART.end}\nafter\n")
+    PART.main([str(page)])
+    assert page.read_text() == PART.refreshed(f"before\n{PART.begin}\n{PART.end}\nafter\n")
     assert "obsolete" not in page.read_text()
     with pytest.raises(ValueError, match="needs a line"):
-        refreshed("no marks")
+        PART.refreshed("no marks")
 
 
 def test_the_example_on_the_page_is_a_good_configuration(tmp_path):

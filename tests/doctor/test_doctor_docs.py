@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.doctor.page import BEGIN, END, main, refreshed
+from docs.generators.doctor import PART
 from exporter.doctor.telling import as_text
 from tests.doctor.clinic import ENTRA, VAULT
 
@@ -14,20 +14,20 @@ PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 
 def test_the_page_shows_the_checks_as_they_are():
     page = PAGE.read_text(encoding="utf-8")
-    assert refreshed(page) == page, "run: python -m exporter.doctor.page docs/doctor.md"
+    assert PART.refreshed(page) == page, "run: ./dev docs"
 
 
 def test_a_page_without_a_place_for_them_is_an_error():
     with pytest.raises(ValueError, match="needs a line"):
-        refreshed("# nothing")
+        PART.refreshed("# nothing")
 
 
 def test_the_program_writes_the_page_anew(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    main([str(page)])
+    page.write_text(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n")
+    PART.main([str(page)])
     assert "| `dns_vault` |" in page.read_text()
-    assert page.read_text().endswith(f"{END}\nafter\n")
+    assert page.read_text().endswith(f"{PART.end}\nafter\n")
 
 
 async def test_the_transcript_is_what_an_expired_secret_gives(clinic):

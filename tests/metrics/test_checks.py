@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from docs.generators.cardinality import OF_CHECKS
 from exporter.core.doctor import CheckResult, Verdict
-from exporter.metrics.cardinality import OF_CHECKS
 from tests.metrics.scenes import Standing, a_recorder, a_report, a_target, names_in, scrape, series
 
 RESULTS = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.generators.metrics import EXAMPLES, document
 from exporter.core.catalogue import BY_CODE
-from exporter.metrics.document import EXAMPLES, document
 from exporter.metrics.spec import BASE_LABELS, Kind, Scope
 from exporter.metrics.table import ALERTED, BY_NAME, METRICS, OF_PROBE
 from tests.metrics.scenes import a_recorder, a_target, scrape
@@ -62,7 +62,7 @@ def test_a_scrape_has_the_exporters_families_with_type_and_help_of_the_table():
 
 
 def test_the_documentation_is_up_to_date():
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python -m exporter.metrics.document > docs/metrics.md"
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python -m docs.generators.metrics > docs/metrics.md"
 
 
 def test_the_documentation_describes_every_metric_once():

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 import yaml
 
+from docs.generators.metrics import EXAMPLES
 from exporter.config.model import Module
 from exporter.core.expiry import Source
 from exporter.core.model import Step
-from exporter.metrics.document import EXAMPLES
 from tests.metrics.scenes import (
     START,
     Standing,

@@ -2,20 +2,20 @@ from pathlib import Path
 
 import pytest
 
+from docs.generators.simulator import PART
 from exporter.simulator import story
-from exporter.simulator.page import refreshed
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
 
 
 def test_the_page_shows_the_scenario_table_as_it_is():
     page = PAGE.read_text(encoding="utf-8")
-    assert refreshed(page) == page, "run: python -m exporter.simulator.page docs/simulator.md"
+    assert PART.refreshed(page) == page, "run: ./dev docs"
 
 
 def test_a_page_without_a_place_for_the_table_is_an_error():
     with pytest.raises(ValueError, match="needs a line"):
-        refreshed("# nothing")
+        PART.refreshed("# nothing")
 
 
 def test_the_page_tells_what_happens_to_each_vault_of_the_demo():

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.generators.securing import PART
 from exporter.web import answers, connections, door, protocol, streaming
-from exporter.web.toolkit import lock, page, passwords
+from exporter.web.toolkit import lock, passwords
 
 PAGE = Path(__file__).parents[3] / "docs" / "securing.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -14,12 +15,12 @@ EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_tables_are_current():
-    assert page.refreshed(TEXT) == TEXT, "run ./dev docs"
+    assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
 
 
 def test_a_page_without_a_place_is_told():
     with pytest.raises(ValueError, match="needs a line"):
-        page.refreshed("no place")
+        PART.refreshed("no place")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

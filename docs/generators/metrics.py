@@ -1,4 +1,4 @@
-"""docs/metrics.md, written from the table: `python -m exporter.metrics.document > docs/metrics.md`.
+"""docs/metrics.md, written from the table: `./dev docs`.
 
 For: the reference of every metric for people.
 Not for: what a metric says (that stands in the table, once), counting series (see `cardinality`), or alert rules.
@@ -10,11 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from exporter.core.doctor import CHECKS
-from exporter.core.expiry import Source
-from exporter.core.faults import Reason
-from exporter.core.model import Phase, Step
-from exporter.metrics.cardinality import (
+from docs.generators.cardinality import (
     MOST_SERIES,
     OF_CHECKS,
     OF_DECLARATIONS,
@@ -23,6 +19,10 @@ from exporter.metrics.cardinality import (
     bounds_and_more,
     of_a_healthy_target,
 )
+from exporter.core.doctor import CHECKS
+from exporter.core.expiry import Source
+from exporter.core.faults import Reason
+from exporter.core.model import Phase, Step
 from exporter.metrics.instruments import ASKED, SKIP_REASONS
 from exporter.metrics.spec import Kind, MetricSpec, Scope
 from exporter.metrics.table import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES

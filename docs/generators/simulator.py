@@ -1,6 +1,5 @@
 """The scenario table as the documentation shows it, and which code each row is for.
 
-For: `python -m exporter.simulator.page docs/simulator.md` and the test that the page is up to date.
 Not for: what stands in the tables (see `scenarios`, `core.catalogue`).
 """
 
@@ -9,12 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
+from docs.generators.pages import GeneratedPart
 from exporter.core.catalogue import CATALOGUE, ConnectorError, Family
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 
-MARKER = "<!-- scenarios: written by python -m exporter.simulator.page -->"
 _SCENARIOS = """\
 | scenario | what is broken | where | step | classic | current | reason | story |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
@@ -76,20 +74,7 @@ def _ranges(codes: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def refreshed(page: str) -> str:
-    """The page with everything below its marker written anew. Raises ValueError if it has none."""
-    before, marker, _ = page.partition(MARKER)
-    if not marker:
-        raise ValueError(f"the page needs a line {MARKER}")
-    return f"{before}{MARKER}\n\n{written()}\n"
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Rewrites the tables in the given pages."""
-    for argument in arguments:
-        path = Path(argument)
-        path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")
-
+PART = GeneratedPart("scenarios", written)
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    PART.main(sys.argv[1:])

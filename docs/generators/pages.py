@@ -1,0 +1,40 @@
+"""The generated part of a page, between two marker lines.
+
+For: rewriting that part of a page in place, and the tests that compare.
+Not for: what is written there (see the modules beside this one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GeneratedPart:
+    """Part `name` of a page; `write` makes its text."""
+
+    name: str
+    write: Callable[[], str]
+
+    @property
+    def begin(self) -> str:
+        return f"<!-- {self.name}: written by ./dev docs -->"
+
+    @property
+    def end(self) -> str:
+        return f"<!-- end of the {self.name} -->"
+
+    def refreshed(self, page: str) -> str:
+        """Return the page with this part written anew. Raise ValueError if the page has no place for it."""
+        before, begin, rest = page.partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        if not begin or not end:
+            raise ValueError(f"the page needs a line {self.begin} and a line {self.end}")
+        return f"{before}{begin}\n\n{self.write()}\n\n{end}{after}"
+
+    def main(self, paths: Sequence[str]) -> None:
+        """Rewrite this part in the given pages."""
+        for path in map(Path, paths):
+            path.write_text(self.refreshed(path.read_text(encoding="utf-8")), encoding="utf-8")
