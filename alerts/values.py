@@ -14,8 +14,8 @@ from typing import Final
 from alerts import slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
-from exporter.core.catalogue import both_numbers
-from exporter.core.verdict import NOT_TESTED
+from exporter.core.codes import both_numbers
+from exporter.core.readiness import NOT_TESTED
 
 # The scrape job of the exporters, as the README names it.
 JOB: Final = "ekm"

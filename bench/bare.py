@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bench.server import TENANT
-from exporter.core.answers import encode
+from exporter.core.parsing.key_vault import encode
 
 _VERSION = "api-version=7.4"
 _AT_ONCE = 4  # at the most; at a slow pace one is over before the next begins

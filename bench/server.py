@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl
 
-from exporter.core.answers import decode, encode
+from exporter.core.parsing.key_vault import decode, encode
 from exporter.simulator.certificates import Certificates
 
 TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"

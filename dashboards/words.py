@@ -1,7 +1,7 @@
 """What a value is called on a panel: codes by the catalogue, states, yes and no; and the colours that go with them.
 
 For: value mappings and the palette, which people who do not see red or green can read too.
-Not for: PromQL (see `promql`), the catalogue's texts themselves (see `exporter.core.catalogue`).
+Not for: PromQL (see `promql`), the catalogue's texts themselves (see `exporter.core.codes`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.promql import NOT_READY, READY, UNKNOWN
-from exporter.core.catalogue import CATALOGUE, Category, ConnectorError, both_numbers
+from exporter.core.codes import CATALOGUE, Category, ConnectorError, both_numbers
 
 # From Okabe and Ito's palette; the words always stand beside the colour.
 BAD: Final = "#D55E00"

@@ -12,7 +12,7 @@ from datetime import date
 
 from exporter.config.auxiliary import needed
 from exporter.config.model import Config, CredentialKind, Module, Target
-from exporter.core.beside import Beside, Identity, Look
+from exporter.core.auxiliary import Beside, Identity, Look
 from exporter.core.model import KeyFacts, Mode, Vantage
 from exporter.probe import Order
 

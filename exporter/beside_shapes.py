@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 from exporter.beside_words import Record, looks_of
 from exporter.config.model import ExpectPath, Target
-from exporter.core.beside import Look
-from exporter.core.doctor import BY_NAME
-from exporter.core.doctor.made import Run
-from exporter.core.expiry import CredentialEnd
+from exporter.core.auxiliary import Look
+from exporter.core.checks import BY_NAME
+from exporter.core.checks.model import Run
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import KeyFacts, Readiness, Vantage, VaultHeaders
-from exporter.core.verdict import NOT_TESTED, in_words
+from exporter.core.readiness import NOT_TESTED, in_words
 from exporter.shapes import Shape, failure_shape, moment_or_none, step_shape
 
 

@@ -14,13 +14,13 @@ from typing import Protocol
 
 from exporter.config.auxiliary import declared
 from exporter.config.model import ExpectPath, Target
-from exporter.core.beside import Beside, Identity, Look
-from exporter.core.catalogue import BY_CODE, both_numbers
-from exporter.core.catalogue.advice import Names, actions, filled
+from exporter.core.auxiliary import Beside, Identity, Look
+from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.actions import Names, actions, filled
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
-from exporter.core.expiry import CredentialEnd
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
-from exporter.core.verdict import WHY
+from exporter.core.readiness import WHY
 from exporter.transcript import Line
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}

@@ -24,8 +24,8 @@ from exporter.beside_shapes import besides, verdict_shape
 from exporter.config.assemble import credentials_in_use
 from exporter.config.effective import effective
 from exporter.config.model import Config, Credential, Module, SecretSource, Target
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
-from exporter.core.expiry import CredentialEnd
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
 from exporter.exchanges import as_lines, exchanges

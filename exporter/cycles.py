@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.core.pace import JITTER
+from exporter.core.timing import JITTER
 
 
 @dataclass(frozen=True, slots=True)

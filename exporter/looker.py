@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from exporter.beside import Plan, due
 from exporter.config.model import Target
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import ProbeReport
 
 MakeLook = Callable[[Plan], Awaitable[Look | None]]

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.config.model import Target
-from exporter.core.beside import Look
+from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
 from exporter.history import Asked
 from exporter.logs import fields

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from exporter.core.model import ProbeReport
-from exporter.core.pace import JITTER, SPACING
+from exporter.core.timing import JITTER, SPACING
 
 TOLERATED = 3  # so many throttled probes in a row are heard before the first interval is skipped: the alert comes first
 SKIPS = (1, 2, 4)  # intervals skipped after the third throttled probe, after the fourth, and from the fifth on

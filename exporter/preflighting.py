@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.config.model import Config, Target
-from exporter.core.doctor import CheckResult
-from exporter.core.doctor.made import Run
+from exporter.core.checks import CheckResult
+from exporter.core.checks.model import Run
 from exporter.doctor import run_checks
 from exporter.doctor.asking import LookUp
 from exporter.keyvault import NetworkError

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from exporter.config.model import Credential, CredentialKind, Module, Target
-from exporter.core.catalogue import in_generation
 from exporter.core.classify import classify
+from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.model import Challenge, Facts, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
-from exporter.core.verdict import judge
+from exporter.core.readiness import judge
 from exporter.threads import PoolBusy
 
 T = TypeVar("T")

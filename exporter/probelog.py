@@ -12,8 +12,8 @@ import logging
 from dataclasses import dataclass
 
 from exporter.config.model import Target
-from exporter.core.beside import Identity, Look
-from exporter.core.catalogue import BY_CODE
+from exporter.core.auxiliary import Identity, Look
+from exporter.core.codes import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
 from exporter.logs import PROBES, Value, fields

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from exporter.beside import Plan
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.core.beside import Look, judge
+from exporter.core.auxiliary import Look, judge
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
 from exporter.cycles import Cycles

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from exporter.beside import plans
 from exporter.config.model import Config, Target
-from exporter.core.beside import Look
+from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
 from exporter.history import Asked
 from exporter.looker import Looker

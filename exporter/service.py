@@ -15,9 +15,9 @@ from pathlib import Path
 from exporter import __version__, buffers, garbage, hostos
 from exporter.config.compare import changes, judged_otherwise
 from exporter.config.model import Config, Target
-from exporter.core.doctor import CheckResult
-from exporter.core.doctor.made import Run
-from exporter.core.expiry import CredentialEnd
+from exporter.core.checks import CheckResult
+from exporter.core.checks.model import Run
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.keyvault import quiet_sdk_loggers

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from exporter.config.model import Target
-from exporter.core.catalogue import BY_CODE
+from exporter.core.codes import BY_CODE
 from exporter.core.durations import moment
 from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
 from exporter.history import Asked

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
-from exporter.core.verdict import WHY
+from exporter.core.readiness import WHY
 from exporter.state import FailureSummary, TargetRecord
 
 

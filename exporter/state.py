@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.history import Asked, History
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from exporter.config.model import Target
-from exporter.core.catalogue import BY_CODE, both_numbers
-from exporter.core.catalogue.advice import Names, actions
-from exporter.core.catalogue.render import OWNERS, WIDTH, wrap
+from exporter.core.codes import BY_CODE, both_numbers
+from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.durations import moment
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
-from exporter.core.verdict import NOT_TESTED, in_words
+from exporter.core.readiness import NOT_TESTED, in_words
 
 Line = tuple[str, str]
 _LABEL_WIDTH = 15

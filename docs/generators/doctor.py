@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
-from exporter.core.catalogue import both_numbers
-from exporter.core.doctor.model import Check
-from exporter.core.doctor.table import CHECKS
+from exporter.core.checks.model import Check
+from exporter.core.checks.table import CHECKS
+from exporter.core.codes import both_numbers
 
 
 def checks() -> str:

@@ -19,8 +19,8 @@ from docs.generators.cardinality import (
     bounds_and_more,
     of_a_healthy_target,
 )
-from exporter.core.doctor import CHECKS
-from exporter.core.expiry import Source
+from exporter.core.checks import CHECKS
+from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.metrics.instruments import ASKED, SKIP_REASONS

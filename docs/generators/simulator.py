@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from docs.generators.pages import GeneratedPart
-from exporter.core.catalogue import CATALOGUE, ConnectorError, Family
+from exporter.core.codes import CATALOGUE, ConnectorError, Family
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 
 _SCENARIOS = """\

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from exporter import beside_words
 from exporter.beside_words import Record
 from exporter.config.model import ExpectPath, Target
-from exporter.core.beside import Identity, Look
+from exporter.core.auxiliary import Identity, Look
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
-from exporter.core.expiry import CredentialEnd
 from exporter.transcript import Line, line, wrapped
 
 _INDENT = "  "

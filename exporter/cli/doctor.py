@@ -1,7 +1,7 @@
 """`ekm-exporter doctor`: the DBA's check-list for one target, line by line, with what would fix what fails.
 
 For: arguments, with a configuration or without one, and an exit code that a script can use.
-Not for: the checks (see `exporter.doctor`) or their wording (see `exporter.core.doctor`).
+Not for: the checks (see `exporter.doctor`) or their wording (see `exporter.core.checks`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.config import load
 from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secrets import SecretUnreadableError, read_secret
-from exporter.core.doctor import CheckResult
+from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
 from exporter.doctor.telling import as_data, as_text, is_ok

@@ -11,8 +11,8 @@ import json
 import re
 import sys
 
-from exporter.core.catalogue import BY_CODE, CATALOGUE, find
-from exporter.core.catalogue.render import as_data, as_markdown, as_table, as_text
+from exporter.core.codes import BY_CODE, CATALOGUE, find
+from exporter.core.codes.render import as_data, as_markdown, as_table, as_text
 
 _OK, _BAD_USAGE = 0, 2
 _SUGGESTIONS = 3

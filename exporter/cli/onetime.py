@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from exporter.beside import Plan, plans
 from exporter.config.assemble import credentials_in_use
 from exporter.config.model import Config, Target
-from exporter.core.beside import Look
-from exporter.core.expiry import CredentialEnd
+from exporter.core.auxiliary import Look
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.history import History

@@ -15,8 +15,8 @@ from exporter.config.document import Mapping, Node, Sequence
 from exporter.config.kinds import TEXT, matching, text
 from exporter.config.problems import Spot
 from exporter.config.sections import Kind, complain_of_type, keys_once
+from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
-from exporter.core.preflight import key_name_findings
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"[A-Za-z0-9]{1,64}")

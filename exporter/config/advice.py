@@ -15,7 +15,7 @@ from exporter.config.model import Config, Credential, CredentialKind, ExpectPath
 from exporter.config.problems import Spot
 from exporter.config.unproven import beside, no_verdict
 from exporter.core import durations
-from exporter.core.pace import ALERTED_SECONDS
+from exporter.core.timing import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of what one vault takes: more than that is no longer nothing beside SQL Server's own work
 

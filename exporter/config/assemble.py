@@ -18,7 +18,7 @@ from exporter.config.problems import Problems, Spot
 from exporter.config.schema import REFERENCES
 from exporter.config.sections import Section, nearest
 from exporter.config.targets import Written, build_globals, build_target
-from exporter.core.pace import slots_for
+from exporter.core.timing import slots_for
 
 DEFAULT_MODULE = "default"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from exporter.config.model import Retained, Target
-from exporter.core.beside import Beside, Identity
+from exporter.core.auxiliary import Beside, Identity
 
 
 def declared(target: Target, today: date) -> tuple[Identity, ...]:

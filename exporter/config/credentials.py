@@ -12,7 +12,7 @@ from exporter.config.problems import Spot
 from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES
 from exporter.config.secrets import SecretUnreadableError, read_secret
 from exporter.config.sections import Section
-from exporter.core.preflight import connector_secret_findings
+from exporter.core.connector_secret import connector_secret_findings
 
 
 def build_credential(name: str, section: Section) -> Credential | None:

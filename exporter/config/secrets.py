@@ -11,8 +11,8 @@ import re
 
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import SecretSource
+from exporter.core.connector_secret import CLIENT_ID_DIGITS
 from exporter.core.known_secrets import remember
-from exporter.core.preflight import CLIENT_ID_DIGITS
 
 SECRET_LIMIT = 64 * 1024
 

@@ -12,8 +12,8 @@ from datetime import date
 
 from exporter.config.assemble import credentials_in_use
 from exporter.config.model import Config, Module, Target
-from exporter.core.limits import OPERATIONS, Operation, operations_of
 from exporter.core.model import Step
+from exporter.core.vault_limits import OPERATIONS, Operation, operations_of
 
 # A Key Vault secret's dates: asked for a challenge, then for the list of versions. The list is billed like the reading of a key.
 _SECRET_DATES = tuple(operation for operation in OPERATIONS if not operation.with_key)

@@ -5,8 +5,8 @@ For: the last line of defence in `prober`. Not for: an internal error inside one
 
 from __future__ import annotations
 
-from exporter.core.catalogue import in_generation
 from exporter.core.classify import classify
+from exporter.core.codes import in_generation
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readiness, Step, StepResult
 

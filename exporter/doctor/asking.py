@@ -16,13 +16,13 @@ from typing import Any, Final, TypeVar
 from exporter.beside import Plan, plans
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
-from exporter.core.answers import read_object
-from exporter.core.beside import Beside, Look, judge
-from exporter.core.doctor.claims import read_claims
-from exporter.core.expiry import CredentialEnd, graph_of
+from exporter.core.auxiliary import Beside, Look, judge
+from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
+from exporter.core.credential_expiry import CredentialEnd, graph_of
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport
-from exporter.core.preflight import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
+from exporter.core.parsing.key_vault import read_object
+from exporter.core.parsing.token_claims import read_claims
 from exporter.cycles import Cycles
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.observed import Endpoint, Observed, Revocation, SecretLook

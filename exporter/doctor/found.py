@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from exporter.core.doctor.fixes import Lines
-from exporter.core.doctor.model import Moment, Verdict
-from exporter.core.doctor.ownership import owner_of
+from exporter.core.checks.fixes import Lines
+from exporter.core.checks.model import Moment, Verdict
+from exporter.core.checks.routing import owner_of
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.observed import Observed

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.config.model import CredentialKind
-from exporter.core.doctor.fixes import STILL_TAKEN
-from exporter.core.expiry import Source
+from exporter.core.checks.fixes import STILL_TAKEN
+from exporter.core.credential_expiry import Source
 from exporter.core.model import Outcome, Step
 from exporter.doctor.found import Found, day, failed, of_step, owned, passed, skipped, unknown, warned
 from exporter.doctor.observed import Observed

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.core.beside import Beside, Look
-from exporter.core.doctor.model import Moment
-from exporter.core.doctor.ownership import owner_of
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.checks.model import Moment
+from exporter.core.checks.routing import owner_of
+from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
-from exporter.core.preflight import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.doctor.found import Found, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
 from exporter.doctor.judge_identity import EXPIRY_WARN
 from exporter.doctor.observed import Observed

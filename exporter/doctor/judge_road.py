@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from exporter.config.model import CredentialKind, ExpectPath
+from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
-from exporter.core.doctor.ownership import owner_of
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.found import Found, day, failed, in_words, owned, passed, skipped, unknown, warned

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exporter.config.model import Credential, Module, Target
-from exporter.core.beside import Look
-from exporter.core.doctor.claims import Claims
-from exporter.core.expiry import CredentialEnd
+from exporter.core.auxiliary import Look
+from exporter.core.connector_secret import Finding
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Challenge, Facts, ProbeReport
-from exporter.core.preflight import Finding
+from exporter.core.parsing.token_claims import Claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

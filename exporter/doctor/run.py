@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config.model import Config, Target
-from exporter.core.catalogue import in_generation
-from exporter.core.catalogue.advice import Names, actions
-from exporter.core.doctor.fixes import Lines
-from exporter.core.doctor.model import Check, CheckResult, Verdict
-from exporter.core.doctor.remedies import Words, filled, remedy
-from exporter.core.doctor.table import BY_NAME, CHECKS
+from exporter.core.checks.fixes import Lines
+from exporter.core.checks.model import Check, CheckResult, Verdict
+from exporter.core.checks.select_fix import Words, filled, remedy
+from exporter.core.checks.table import BY_NAME, CHECKS
+from exporter.core.codes import in_generation
+from exporter.core.codes.actions import Names, actions
 from exporter.core.model import Step
 from exporter.doctor import judge_identity, judge_key, judge_road
 from exporter.doctor.asking import Examination, LookUp

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.config.model import Target
-from exporter.core.catalogue import both_numbers
-from exporter.core.catalogue.render import WIDTH, wrap
-from exporter.core.doctor.model import CheckResult, Moment, Verdict
-from exporter.core.doctor.table import BY_NAME
+from exporter.core.checks.model import CheckResult, Moment, Verdict
+from exporter.core.checks.table import BY_NAME
+from exporter.core.codes import both_numbers
+from exporter.core.codes.render import WIDTH, wrap
 
 _OUTCOME, _TITLE = 8, 28
 _BELOW = " " * _OUTCOME

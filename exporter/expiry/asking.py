@@ -14,7 +14,8 @@ from collections.abc import Callable
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module
-from exporter.core.expiry import (
+from exporter.core.connector_secret import split_connector_secret
+from exporter.core.credential_expiry import (
     AppCredentials,
     Finding,
     Source,
@@ -25,7 +26,6 @@ from exporter.core.expiry import (
 )
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge
-from exporter.core.preflight import split_connector_secret
 from exporter.cycles import Cycle
 from exporter.expiry.pace import AT_ONCE, LOOK_SECONDS, TOKEN_SECONDS
 from exporter.expiry.plan import OVER_THE_NETWORK, Watched, watched

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from exporter.config.model import Config
-from exporter.core.expiry import CredentialEnd, Finding, Source, start_of
+from exporter.core.credential_expiry import CredentialEnd, Finding, Source, start_of
 from exporter.expiry.documents import document_of, kept_in
 from exporter.expiry.pace import AT_ONCE, SECRET_SECONDS, first_pause, pause
 from exporter.expiry.plan import Watched, subject, watch, watched

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from exporter.config.model import Credential
-from exporter.core.answers import unix_time
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.parsing.key_vault import unix_time
 from exporter.expiry.plan import subject
 
 

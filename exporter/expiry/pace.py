@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.core.expiry import Source
-from exporter.core.pace import JITTER
+from exporter.core.credential_expiry import Source
+from exporter.core.timing import JITTER
 
 SECRET_SECONDS: Final = 10.0  # how often it is seen whether a secret has changed
 AT_ONCE: Final = 4  # look-ups under way

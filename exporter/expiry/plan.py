@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.config.assemble import probing_credentials
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 
 # Who can be asked about a credential of each kind. What is declared needs no asking; the identities of a host and of a pod have
 # nothing that ends, and what the default chain will find is not known.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.expiry import Finding
+from exporter.core.credential_expiry import Finding
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Facts

@@ -26,13 +26,13 @@ from azure.identity.aio import (
 
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential, CredentialKind
-from exporter.core.answers import read_token, unix_time
+from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
 from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
-from exporter.core.preflight import CLIENT_ID_DIGITS, split_connector_secret
+from exporter.core.parsing.key_vault import read_token, unix_time
 from exporter.keyvault.certificate import load_certificate
 from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url

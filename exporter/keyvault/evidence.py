@@ -20,12 +20,12 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from exporter.config.secrets import SecretUnreadableError
-from exporter.core.answers import ErrorBody, read_error
 from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
+from exporter.core.parsing.key_vault import ErrorBody, read_error
 from exporter.keyvault import headers
 from exporter.keyvault.answer import Answer
 from exporter.keyvault.transport import BodyTooLargeError, Observation, SecretTimeoutError

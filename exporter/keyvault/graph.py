@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import quote
 
-from exporter.core.expiry import AppCredentials
-from exporter.core.expiry_answers import read_application
+from exporter.core.credential_expiry import AppCredentials
 from exporter.core.model import Facts
+from exporter.core.parsing.credential_lists import read_application
 from exporter.keyvault.reading import ReadingSession
 
 _SELECT = "id,appId,passwordCredentials,keyCredentials"

@@ -13,9 +13,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from exporter.core.answers import unix_time
 from exporter.core.known_secrets import reveals
 from exporter.core.model import VaultHeaders
+from exporter.core.parsing.key_vault import unix_time
 
 LONGEST_RETRY_AFTER = 86400.0  # seconds; nobody means more
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from exporter.core.expiry import SecretVersion
-from exporter.core.expiry_answers import read_secret_versions
+from exporter.core.credential_expiry import SecretVersion
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
+from exporter.core.parsing.credential_lists import read_secret_versions
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.reading import ReadingSession
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from exporter.config.model import Config, Credential, ExpectPath, Module, Target
-from exporter.core.beside import CREDENTIAL_REFUSED
-from exporter.core.catalogue import BY_CODE, ConnectorError
-from exporter.core.doctor import CheckResult, Verdict
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.checks import CheckResult, Verdict
+from exporter.core.codes import BY_CODE, ConnectorError
+from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
-from exporter.core.expiry import Source, start_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
 from exporter.metrics.lines import Sample
 from exporter.metrics.standing import Standing

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from exporter.config.auxiliary import declared
 from exporter.config.model import Target
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import ProbeReport
 from exporter.metrics.gauges import Values, current_credential
 from exporter.metrics.lines import Sample

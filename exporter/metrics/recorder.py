@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.assemble import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
-from exporter.core.beside import Look
-from exporter.core.catalogue import CATALOGUE
-from exporter.core.doctor import CheckResult
-from exporter.core.expiry import Source
+from exporter.core.auxiliary import Look
+from exporter.core.checks import CheckResult
+from exporter.core.codes import CATALOGUE
+from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, ProbeReport
 from exporter.metrics import gauges, requested
 from exporter.metrics.budget import Budgets

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from exporter.config.model import Module, Target
-from exporter.core.catalogue import in_generation
+from exporter.core.codes import in_generation
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
 from exporter.metrics.lines import Sample

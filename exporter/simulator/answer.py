@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from exporter.core.answers import read_object
+from exporter.core.parsing.key_vault import read_object
 
 JSON = "application/json; charset=utf-8"
 

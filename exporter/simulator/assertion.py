@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from exporter.core.answers import decode, encode, read_object
+from exporter.core.parsing.key_vault import decode, encode, read_object
 from exporter.simulator.estate import Application
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

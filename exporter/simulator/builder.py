@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config.model import Config, Credential, CredentialKind, Target
 from exporter.config.secrets import read_secret
+from exporter.core.connector_secret import split_connector_secret
 from exporter.core.endpoints import cloud_of, vault_host
-from exporter.core.preflight import split_connector_secret
 from exporter.keyvault.certificate import load_certificate
 from exporter.simulator.estate import (
     ALL_OPERATIONS,

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.core.catalogue import both_numbers
+from exporter.core.codes import both_numbers
 from exporter.simulator.scenarios import SIMULATED, Scenario
 from exporter.simulator.simulator import Simulator
 

@@ -10,7 +10,7 @@ import asyncio
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.core.answers import encode
+from exporter.core.parsing.key_vault import encode
 
 PAIRS_PER_SIZE = 4  # more versions than these of one key share a pair
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.core.answers import decode, encode, read_object
+from exporter.core.parsing.key_vault import decode, encode, read_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

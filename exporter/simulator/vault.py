@@ -16,7 +16,7 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from exporter.core.answers import decode, encode, read_object
+from exporter.core.parsing.key_vault import decode, encode, read_object
 from exporter.simulator.answer import Answer
 from exporter.simulator.errors import vault_answer
 from exporter.simulator.estate import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from exporter.config.model import Target
-from exporter.core.catalogue import find
+from exporter.core.codes import find
 from exporter.web.views import Urgency, View
 
 _LONGEST = 200  # characters of a word or label that are looked at

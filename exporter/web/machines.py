@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 from exporter import beside_shapes, shapes
 from exporter.bundle import archive, case_of
 from exporter.config.model import Target
-from exporter.core.verdict import NOT_TESTED
+from exporter.core.readiness import NOT_TESTED
 from exporter.state import readiness_at
 from exporter.web.discovery import groups
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics

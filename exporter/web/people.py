@@ -14,7 +14,7 @@ from importlib.resources import files
 from aiohttp import web
 
 from exporter.config.effective import effective_pieces
-from exporter.core.catalogue import find
+from exporter.core.codes import find
 from exporter.core.durations import moment
 from exporter.history import Asked
 from exporter.web.choice import key_of, meant, read

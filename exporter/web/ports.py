@@ -11,8 +11,8 @@ from typing import Protocol
 
 from exporter import beside_words, shapes
 from exporter.config.model import Config, Module, Target
-from exporter.core.doctor.made import Run
-from exporter.core.expiry import CredentialEnd
+from exporter.core.checks.model import Run
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 
 

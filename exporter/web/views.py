@@ -15,9 +15,9 @@ from typing import Any
 
 from exporter.config.assemble import credentials_in_use
 from exporter.config.model import Config, Module, Target
-from exporter.core.expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
-from exporter.core.verdict import NEEDED
+from exporter.core.readiness import NEEDED
 from exporter.state import readiness_at
 from exporter.web.ports import Record, Service
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from exporter.core.beside import CREDENTIAL_REFUSED
-from exporter.core.catalogue import BY_CODE
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.codes import BY_CODE
 from exporter.metrics.gauges import of_error
 from exporter.metrics.table import ALERTED
 

@@ -7,7 +7,7 @@ Not for: the scenes themselves, or the words of alerts (see `wording`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exporter.core.catalogue import BY_CODE, both_numbers, in_generation
+from exporter.core.codes import BY_CODE, both_numbers, in_generation
 from exporter.core.model import Generation
 from tests.alerts.life import SCRAPE, Exporter, Failed, Target, series
 from tests.alerts.wording import WORDING

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alerts import build, page, values
-from exporter.core.catalogue import BY_CODE, CATALOGUE, in_generation
+from exporter.core.codes import BY_CODE, CATALOGUE, in_generation
 from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
 from exporter.metrics.instruments import SKIP_REASONS

@@ -13,13 +13,13 @@ import sqlglot
 import yaml
 
 from exporter.cli.main import build_parser
-from exporter.core.beside import CREDENTIAL_REFUSED
-from exporter.core.catalogue import BY_CODE, both_numbers
+from exporter.core.auxiliary import CREDENTIAL_REFUSED
+from exporter.core.checks import CHECKS
 from exporter.core.classify import VAULT_REASONS
-from exporter.core.doctor import CHECKS
+from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
-from exporter.core.verdict import OURS
+from exporter.core.readiness import OURS
 from exporter.metrics.instruments import SKIP_REASONS
 from exporter.metrics.table import BY_NAME, PATH_PARTS
 

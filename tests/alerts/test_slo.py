@@ -10,7 +10,7 @@ import pytest
 from alerts import slo
 from alerts.slo import FALSE_PER_YEAR, FAST, INTERVALS, RANDOM, SLOW, TARGETS, YEAR
 from alerts.values import DURATIONS, RATIOS, placeholders
-from exporter.core import pace
+from exporter.core import timing
 
 BURNS = (*FAST, *SLOW)
 every_burn = pytest.mark.parametrize("burn", BURNS, ids=lambda burn: f"{burn.rate:g}")
@@ -135,4 +135,4 @@ def test_the_rules_ask_for_the_computed_numbers():
 
 
 def test_check_warns_of_every_interval_for_which_the_arithmetic_is_not_made():
-    assert max(slo.INTERVALS) == pace.ALERTED_SECONDS
+    assert max(slo.INTERVALS) == timing.ALERTED_SECONDS

@@ -5,7 +5,7 @@ from datetime import date
 
 from exporter.beside import plans
 from exporter.config.auxiliary import declared
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from tests.beside.samples import KEY, OLDER, TARGET, TODAY, a_config, plain
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from exporter.beside import plans
-from exporter.core.beside import Look
+from exporter.core.auxiliary import Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.looker import Looker

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.beside import Plan, plans
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
 from exporter.looplag import LoopLag

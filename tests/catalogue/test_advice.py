@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from exporter.core.catalogue import BY_CODE
-from exporter.core.catalogue.advice import BY_REASON, Names, actions, filled
-from exporter.core.catalogue.rows import DO_NOT_RESTART
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.actions import BY_REASON, Names, actions, filled
+from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
 
 VAULT = Names(target="t1", vault="contoso-prod.vault.azure.net", key="K0", version="v1")

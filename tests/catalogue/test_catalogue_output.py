@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import explain
-from exporter.core.catalogue import BY_CODE, CATALOGUE
-from exporter.core.catalogue.render import as_markdown, as_text
+from exporter.core.codes import BY_CODE, CATALOGUE
+from exporter.core.codes.render import as_markdown, as_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "codes.md"
 CONTRACT_FIELDS = {

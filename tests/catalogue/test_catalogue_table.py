@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import classify
-from exporter.core.catalogue import (
-    BY_CODE,
-    CATALOGUE,
-    Category,
-    ConnectorError,
-    Family,
-    Layer,
-    both_numbers,
-    find,
-    in_generation,
-)
-from exporter.core.catalogue.rows import out_of_memory, twins
+from exporter.core.codes import BY_CODE, CATALOGUE, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
+from exporter.core.codes.shared import out_of_memory, twins
 from exporter.core.faults import Reason
 from exporter.core.model import Generation
 

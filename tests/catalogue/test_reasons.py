@@ -1,6 +1,6 @@
 """Every reason has words of its own."""
 
-from exporter.core.catalogue.reasons import IN_WORDS, cause
+from exporter.core.codes.reasons import IN_WORDS, cause
 from exporter.core.faults import Reason
 
 

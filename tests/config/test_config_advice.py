@@ -9,7 +9,7 @@ import pytest
 from exporter.config import load
 from exporter.config.unproven import NO_VERDICT
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
-from exporter.core.verdict import WHY, judge
+from exporter.core.readiness import WHY, judge
 from tests.web.toolkit.authority import authority
 
 GOOD = Path(__file__).parent / "good"

@@ -12,10 +12,10 @@ from exporter.config import load
 from exporter.config.cost import monthly as monthly_at
 from exporter.config.cost import vault_shares as vault_shares_at
 from exporter.config.traffic import streams
-from exporter.core.expiry import Source
-from exporter.core.limits import operations_of
+from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
-from exporter.core.pace import LOOK_UP_SECONDS
+from exporter.core.timing import LOOK_UP_SECONDS
+from exporter.core.vault_limits import operations_of
 from exporter.expiry.pace import PACES
 
 GOOD = Path(__file__).parent / "good"

@@ -15,7 +15,7 @@ from exporter.config import load
 from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secrets import SecretUnreadableError, read_secret
-from exporter.core.preflight import ConnectorSecret
+from exporter.core.connector_secret import ConnectorSecret
 from exporter.shortage import shortage_of
 from exporter.threads import DaemonPool, PoolBusy
 

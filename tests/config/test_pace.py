@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.pace import slots_for
+from exporter.core.timing import slots_for
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.answers import decode, encode, read_deleted_key, read_error, read_key, read_token, read_value
 from exporter.core.faults import Fault
+from exporter.core.parsing.key_vault import decode, encode, read_deleted_key, read_error, read_key, read_token, read_value
 
 MODULUS = (1 << 2047) + 12345
 KID = "https://contoso.vault.azure.net/keys/ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.beside import CALLER_REFUSED, CREDENTIAL_REFUSED, KEY_REFUSED, Beside, first_failure, judge
+from exporter.core.auxiliary import CALLER_REFUSED, CREDENTIAL_REFUSED, KEY_REFUSED, Beside, first_failure, judge
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
 

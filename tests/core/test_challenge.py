@@ -2,10 +2,10 @@
 
 import pytest
 
-from exporter.core.challenge import read_challenge
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.model import Challenge
+from exporter.core.parsing.challenge import read_challenge
 
 GOOD = 'Bearer authorization="https://login.microsoftonline.com/8dd0-tenant", resource="https://vault.azure.net"'
 

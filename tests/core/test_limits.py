@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.core.limits import key_operations_limit, operations_of
 from exporter.core.model import Mode, Step
+from exporter.core.vault_limits import key_operations_limit, operations_of
 
 
 @pytest.mark.parametrize(

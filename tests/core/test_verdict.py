@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
-from exporter.core.verdict import WHY, in_words, judge
+from exporter.core.readiness import WHY, in_words, judge
 
 
 def steps(**outcomes: Outcome) -> list[StepResult]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from exporter.config.model import Retained, Settings
-from exporter.core.beside import Beside, Look
-from exporter.core.expiry import Source
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
 from tests.metrics.scenes import (

@@ -11,7 +11,7 @@ import pytest
 from alerts.values import DASHBOARDS, RUNBOOKS
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
-from exporter.core.catalogue import BY_CODE, CATALOGUE, both_numbers
+from exporter.core.codes import BY_CODE, CATALOGUE, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from tests.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, panels

@@ -10,7 +10,7 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter.core.verdict import NOT_TESTED
+from exporter.core.readiness import NOT_TESTED
 from exporter.metrics.table import BY_NAME
 from tests.deploy.pretend import SQL
 from tests.deploy.test_collector import METRICS

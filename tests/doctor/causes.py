@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from exporter.config.model import ExpectPath, Proxy
-from exporter.core.doctor import Verdict
+from exporter.core.checks import Verdict
 from exporter.simulator.faults import Options
 from tests.doctor.clinic import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT
 from tests.doctor.inspector import CRL, OCSP, inspecting, write_certificates

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
-from exporter.core.doctor import Verdict
+from exporter.core.checks import Verdict
 from exporter.core.model import Generation
 from exporter.doctor import run_checks
 from exporter.simulator import Estate, Simulator

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.cli.main import main
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
-from exporter.core.doctor import Verdict
+from exporter.core.checks import Verdict
 from exporter.doctor import asking, run_checks
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.port80 import problem_with

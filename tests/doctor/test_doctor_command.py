@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from exporter.cli.main import main
-from exporter.core.doctor import CHECKS
+from exporter.core.checks import CHECKS
 from tests.doctor.clinic import CLIENT, KEY, OLD, PINNED, SECRET, TENANT, VAULT
 
 TYPED = CLIENT.replace("-", "") + SECRET

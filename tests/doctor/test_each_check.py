@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.catalogue import in_generation
-from exporter.core.doctor import BY_NAME, CHECKS, Verdict
+from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.codes import in_generation
 from exporter.core.model import Generation
 from exporter.doctor.run import JUDGES
 from tests.doctor.causes import CAUSES, inspected

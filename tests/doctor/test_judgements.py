@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import ExpectPath
-from exporter.core.beside import Beside, Look
-from exporter.core.doctor import Verdict
-from exporter.core.doctor.claims import Claims
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.checks import Verdict
+from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
+from exporter.core.parsing.token_claims import Claims
 from exporter.doctor.observed import Endpoint
 from exporter.doctor.run import judge_all
 from tests.doctor.clinic import KEY, OLD, VAULT

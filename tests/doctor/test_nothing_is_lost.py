@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from exporter.config.model import Credential, CredentialKind, Module
+from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.checks.routing import OWNERS, owner_of
 from exporter.core.classify import classify
-from exporter.core.doctor import BY_NAME, CHECKS, Verdict
-from exporter.core.doctor.ownership import OWNERS, owner_of
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
 from exporter.doctor.observed import Endpoint, Observed, SecretLook

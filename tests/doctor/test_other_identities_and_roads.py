@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import CredentialKind, ExpectPath, Proxy
-from exporter.core.doctor import Verdict
-from exporter.core.doctor.claims import Claims, read_claims
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.checks import Verdict
+from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.model import Mode
+from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
 from exporter.simulator.faults import Options

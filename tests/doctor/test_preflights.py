@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
-from exporter.core.doctor import CheckResult, Verdict
+from exporter.core.checks import CheckResult, Verdict
 from exporter.keyvault import NetworkError
 from exporter.preflighting import AT_ONCE, Preflights
 from exporter.service import RunOptions, Service

@@ -7,10 +7,10 @@ import re
 import pytest
 import sqlglot
 
-from exporter.core.doctor import CHECKS, CheckResult, Verdict
-from exporter.core.doctor.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, WARNED
-from exporter.core.doctor.remedies import Words, filled, identity_of, remedy
-from exporter.core.doctor.sign_in import SIGN_IN
+from exporter.core.checks import CHECKS, CheckResult, Verdict
+from exporter.core.checks.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, WARNED
+from exporter.core.checks.fixes_sign_in import SIGN_IN
+from exporter.core.checks.select_fix import Words, filled, identity_of, remedy
 from exporter.core.faults import Reason
 from exporter.doctor.telling import as_data, as_text
 from tests.deploy.system_views import VIEWS

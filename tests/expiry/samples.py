@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
-from exporter.core.expiry import Finding, Source
+from exporter.core.credential_expiry import Finding, Source
 from exporter.expiry import ExpiryDesk, Ports
 from tests.scheduling.samples import a_target
 

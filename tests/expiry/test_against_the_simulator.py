@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 from exporter.simulator.estate import ClientSecret, Secret, SecretVersion
 from tests.expiry.scene import (
     CERTIFIED_CLIENT,

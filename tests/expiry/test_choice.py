@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.expiry import (
+from exporter.core.credential_expiry import (
     Finding,
     Listed,
     SecretVersion,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.expiry import Listed, SecretVersion
-from exporter.core.expiry_answers import read_application, read_secret_versions
+from exporter.core.credential_expiry import Listed, SecretVersion
 from exporter.core.faults import Fault
+from exporter.core.parsing.credential_lists import read_application, read_secret_versions
 
 SHA1 = bytes(range(20))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.model import CredentialKind, Retained
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 from exporter.expiry.pace import PACES, first_pause, pause
 from exporter.expiry.plan import watched
 from tests.expiry.samples import a_config, a_credential, by_graph

@@ -8,15 +8,15 @@ import math
 import re
 
 from exporter.core import durations
-from exporter.core.answers import decode, encode, read_error
-from exporter.core.catalogue import BY_CODE, in_generation
-from exporter.core.challenge import read_challenge
 from exporter.core.classify import classify
+from exporter.core.codes import BY_CODE, in_generation
+from exporter.core.connector_secret import connector_secret_findings, key_name_findings, split_connector_secret
 from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority, vault_host
 from exporter.core.faults import Fault, Reason
 from exporter.core.masking import LIMIT, mask
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
-from exporter.core.preflight import connector_secret_findings, key_name_findings, split_connector_secret
+from exporter.core.parsing.challenge import read_challenge
+from exporter.core.parsing.key_vault import decode, encode, read_error
 from exporter.keyvault import headers
 from exporter.keyvault.local import encrypt_locally
 from tests.fuzz.exchanges import SECRET, TOKEN, Told, outcome

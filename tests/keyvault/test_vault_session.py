@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from exporter.core.answers import read_key
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
+from exporter.core.parsing.key_vault import read_key
 from tests.keyvault.wire import CHALLENGE, TENANT, TOKEN, response, until
 
 PAUSE = 0.3  # seconds in which a server says nothing

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from exporter.core.answers import decode, encode
+from exporter.core.parsing.key_vault import decode, encode
 
 VAULT = "contoso.vault.azure.net"
 ENTRA = "login.microsoftonline.com"

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from exporter.core.catalogue import BY_CODE, CATALOGUE
+from exporter.core.codes import BY_CODE, CATALOGUE
 from exporter.core.model import Outcome
 from exporter.metrics.table import OF_OTHERS, OF_TARGETS
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
-from exporter.core.beside import Look
+from exporter.core.auxiliary import Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,

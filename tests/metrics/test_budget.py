@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step, StepResult
 from exporter.metrics.budget import Budget, Budgets, share_of

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_fd_to_metric_families as r
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Module
-from exporter.core.catalogue import CATALOGUE
+from exporter.core.codes import CATALOGUE
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from docs.generators.cardinality import OF_CHECKS
-from exporter.core.doctor import CheckResult, Verdict
+from exporter.core.checks import CheckResult, Verdict
 from tests.metrics.scenes import Standing, a_recorder, a_report, a_target, names_in, scrape, series
 
 RESULTS = (

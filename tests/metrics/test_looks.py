@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from exporter.config.model import ExpectPath, Module, Retained
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from tests.metrics.scenes import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.metrics import EXAMPLES, document
-from exporter.core.catalogue import BY_CODE
+from exporter.core.codes import BY_CODE
 from exporter.metrics.spec import BASE_LABELS, Kind, Scope
 from exporter.metrics.table import ALERTED, BY_NAME, METRICS, OF_PROBE
 from tests.metrics.scenes import a_recorder, a_target, scrape

@@ -9,7 +9,7 @@ import yaml
 
 from docs.generators.metrics import EXAMPLES
 from exporter.config.model import Module
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 from exporter.core.model import Step
 from tests.metrics.scenes import (
     START,

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from exporter.config.model import Module, Settings
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Mode, Phase, Step, Vantage
 from tests.metrics.scenes import (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.config.model import Module
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Step
 from exporter.metrics.table import BY_NAME

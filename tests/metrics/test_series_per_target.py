@@ -9,7 +9,7 @@ import pytest
 
 from docs.generators.cardinality import MOST_SERIES, OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
 from exporter.config.model import ExpectPath, Module, Retained
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.metrics.table import OF_TARGETS

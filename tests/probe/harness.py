@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from exporter.beside import Plan
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.model import Generation, Vantage
 from exporter.looplag import LoopLag
 from exporter.probe import Order

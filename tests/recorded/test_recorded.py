@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from exporter.core.answers import read_error, read_key, read_value
-from exporter.core.catalogue import in_generation
-from exporter.core.challenge import read_challenge
 from exporter.core.classify import classify
+from exporter.core.codes import in_generation
 from exporter.core.endpoints import cloud_of, is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault, Reason
 from exporter.core.masking import mask
 from exporter.core.model import Facts, Generation, Step
+from exporter.core.parsing.challenge import read_challenge
+from exporter.core.parsing.key_vault import read_error, read_key, read_value
 
 WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 CARRIES_A_KEY = ("create", "get", "update", "recover")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pacing
-from exporter.core.pace import slots_for
+from exporter.core.timing import slots_for
 from tests.scheduling.samples import a_failure, a_report, a_throttled_report
 
 INTERVAL = 60.0

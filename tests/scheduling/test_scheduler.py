@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.core.pace import slots_for
+from exporter.core.timing import slots_for
 from exporter.scheduler import Scheduler, Skip
 from tests.scheduling.samples import a_failure, a_fleet, a_report, a_target, a_throttled_report
 

@@ -8,9 +8,9 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from exporter.core.answers import encode
 from exporter.core.faults import Reason
 from exporter.core.model import Step
+from exporter.core.parsing.key_vault import encode
 from exporter.simulator.assertion import BEARER
 from tests.simulator import outside
 from tests.simulator.client import Client

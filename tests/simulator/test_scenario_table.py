@@ -7,8 +7,8 @@ import pytest
 
 from docs.generators.simulator import caused
 from exporter.config import load
-from exporter.core.catalogue import BY_CODE, CATALOGUE, Family, in_generation
 from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Judgement, classify
+from exporter.core.codes import BY_CODE, CATALOGUE, Family, in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Step
 from exporter.simulator.faulttable import _TABLE, FAULTS

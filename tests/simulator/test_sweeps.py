@@ -6,8 +6,8 @@ import json
 import pytest
 import pytest_asyncio
 
-from exporter.core.catalogue import in_generation
 from exporter.core.classify import ENTRA_REASONS, VAULT_REASONS, classify
+from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
 from exporter.keyvault import Networks, VaultSession, fetch_token

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.history import History
 from exporter.snapshots import DamagedError, restore, snapshot

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
 from exporter.state import State, readiness_at

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
-from exporter.core.beside import Beside, Look
+from exporter.core.auxiliary import Beside, Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 

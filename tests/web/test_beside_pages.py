@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import CredentialKind, ExpectPath, Module
-from exporter.core.beside import Beside
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
-from exporter.core.verdict import NOT_TESTED
+from exporter.core.readiness import NOT_TESTED
 from exporter.web import machines, people
 from tests.web.samples import (
     DR,

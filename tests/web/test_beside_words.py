@@ -6,8 +6,8 @@ import pytest
 
 from exporter import beside_words
 from exporter.config.model import ExpectPath
-from exporter.core.beside import Beside
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.history import History

@@ -2,8 +2,8 @@
 
 import json
 
-from exporter.core.doctor import CheckResult, Verdict
-from exporter.core.doctor.made import Run
+from exporter.core.checks import CheckResult, Verdict
+from exporter.core.checks.model import Run
 from tests.web.samples import good
 from tests.web.scene import Service, get, serving, words
 

@@ -12,11 +12,11 @@ from exporter.cli import probe
 from exporter.cli.beside_text import beside_text
 from exporter.cli.onetime import see
 from exporter.config.model import CredentialKind, ExpectPath
-from exporter.core.beside import Beside
-from exporter.core.expiry import CredentialEnd, Source
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
-from exporter.core.verdict import NOT_TESTED
+from exporter.core.readiness import NOT_TESTED
 from exporter.history import History
 from exporter.simulator import Simulator
 from exporter.state import TargetRecord

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from exporter.core.beside import Beside
+from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.logs import LogfmtFormatter

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter import beside_words
-from exporter.core.beside import Identity, Look
-from exporter.core.doctor import BY_NAME
-from exporter.core.doctor.made import Run
-from exporter.core.expiry import CredentialEnd
+from exporter.core.auxiliary import Identity, Look
+from exporter.core.checks import BY_NAME
+from exporter.core.checks.model import Run
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import cell, prose, section, table
 from exporter.web.pages.words import ago

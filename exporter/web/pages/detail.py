@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter import transcript
 from exporter.config.model import Target
 from exporter.core import durations
-from exporter.core.catalogue import BY_CODE
-from exporter.core.catalogue.reasons import cause
-from exporter.core.catalogue.render import OWNERS
-from exporter.core.doctor.made import Run
-from exporter.core.expiry import CredentialEnd
+from exporter.core.checks.model import Run
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.reasons import cause
+from exporter.core.codes.render import OWNERS
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.exchanges import as_lines, exchanges
 from exporter.history import Asked

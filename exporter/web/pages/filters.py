@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.core.catalogue import BY_CODE
+from exporter.core.codes import BY_CODE
 from exporter.web.choice import BY_LABEL, VERDICTS, Choice, Order
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import Site, link

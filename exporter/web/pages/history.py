@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from exporter import transcript
 from exporter.config.model import Target
 from exporter.core import durations
-from exporter.core.catalogue.reasons import cause
+from exporter.core.codes.reasons import cause
 from exporter.shapes import Entry, Summary, earlier
 from exporter.web.markup import Child, Html, element, text
 from exporter.web.pages.drawings import Point, sparkline

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from exporter.core.catalogue import BY_CODE, both_numbers
+from exporter.core.codes import BY_CODE, both_numbers
 from exporter.web.markup import Child, Html, element, text
 
 _TICKED = re.compile(r"`([^`]+)`")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.core.catalogue.reasons import cause
+from exporter.core.codes.reasons import cause
 from exporter.core.model import Vantage
 from exporter.transcript import what_to_do
 from exporter.web.choice import Choice

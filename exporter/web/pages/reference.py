@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.core.catalogue import CATALOGUE, ConnectorError, both_numbers
-from exporter.core.catalogue.render import OWNERS, elsewhere, visibility
+from exporter.core.codes import CATALOGUE, ConnectorError, both_numbers
+from exporter.core.codes.render import OWNERS, elsewhere, visibility
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import Site, cell, facts, link, page, prose, table
 

@@ -6,8 +6,8 @@ Not for: what codes mean (see `catalogue`), layout.
 
 from __future__ import annotations
 
-from exporter.core import verdict as core_verdict
-from exporter.core.catalogue import both_numbers
+from exporter.core import readiness as core_verdict
+from exporter.core.codes import both_numbers
 from exporter.core.model import Outcome, StepResult, Vantage
 from exporter.web.markup import Html, element
 from exporter.web.views import Urgency, View

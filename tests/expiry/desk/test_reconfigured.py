@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.core.expiry import Source
+from exporter.core.credential_expiry import Source
 from tests.expiry.samples import END, Sources, a_config, a_credential, a_desk, by_graph, now
 
 OTHER = "99999999-7777-8888-9999-000000000000"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.core.doctor.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
-from exporter.core.doctor.model import Verdict
-from exporter.core.doctor.sign_in import SIGN_IN
+from exporter.core.checks.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
+from exporter.core.checks.fixes_sign_in import SIGN_IN
+from exporter.core.checks.model import Verdict
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.doctor.table import CHECKS
+from exporter.core.checks.table import CHECKS
 from exporter.core.faults import Reason
 
 Lines = tuple[str, ...]

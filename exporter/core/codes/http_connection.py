@@ -6,15 +6,8 @@ The classic number stands here; its twin is the first argument of `twins`. Not f
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import (
-    DO_NOT_RESTART,
-    EVENT_LOG,
-    LOOK_AT_THE_ANSWER,
-    NOT_A_VAULT,
-    out_of_memory,
-    twins,
-)
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, LOOK_AT_THE_ANSWER, NOT_A_VAULT, out_of_memory, twins
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:

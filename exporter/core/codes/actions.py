@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from exporter.core.catalogue import BY_CODE
-from exporter.core.catalogue.rows import DO_NOT_RESTART
+from exporter.core.codes import BY_CODE
+from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.faults import Reason
 
 _PROBE = "`ekm-exporter probe TARGET`"

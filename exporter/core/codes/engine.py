@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import EVENT_LOG
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import EVENT_LOG
 
 ENGINE: tuple[ConnectorError, ...] = (
     ConnectorError(

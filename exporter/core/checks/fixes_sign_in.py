@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.doctor.fixes import ALTER, Lines
+from exporter.core.checks.fixes import ALTER, Lines
 from exporter.core.faults import Reason
 
 _REGISTER = "  az ad app credential reset --id CLIENT_ID --append --cert @CERTIFICATE.pem"

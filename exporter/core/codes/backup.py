@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import EVENT_LOG, SERVICE_DEFECT, out_of_memory
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import EVENT_LOG, SERVICE_DEFECT, out_of_memory
 
 
 def _failed(code: int, symbol: str, summary: str) -> ConnectorError:

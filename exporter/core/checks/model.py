@@ -1,7 +1,7 @@
-"""What a check is, and what came of one.
+"""What a preflight check is, what came of one, and one run of all checks for a target.
 
-For: the closed lists and the two values that everything about the doctor passes around. Outcomes are public.
-Not for: the checks themselves (see `table`).
+For: the closed lists and the values that everything about the checks passes around. Outcomes are public.
+Not for: the checks themselves (see `table`), running them (see `exporter.doctor`).
 """
 
 from __future__ import annotations
@@ -63,3 +63,16 @@ class CheckResult:
     detail: str = ""
     fix: tuple[str, ...] = ()
     moment: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`at` is the Unix time at which it ended."""
+
+    at: float
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> tuple[CheckResult, ...]:
+        """What is skipped, not to be seen from here or worth a look did not fail."""
+        return tuple(result for result in self.results if result.outcome is Verdict.FAIL)

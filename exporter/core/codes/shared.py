@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.core.catalogue.model import Category, ConnectorError, Family, Layer, Owner
+from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 
 DO_NOT_RESTART = "Until a probe succeeds, do not restart or fail over SQL Server: its encrypted databases would not open."
 EVENT_LOG = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.doctor.model import Check, Moment
+from exporter.core.checks.model import Check, Moment
 
 _ROAD = (
     Check(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import EVENT_LOG, out_of_memory
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import EVENT_LOG, out_of_memory
 
 _LOCAL = "Thumbprints and registry live on the SQL Server host; no request shows them."
 _SHOW_REGISTRY = r'Show the entries: `reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider" /s`.'

@@ -6,8 +6,8 @@ The classic number stands here; its twin is the first argument of `twins`. Not f
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, twins
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, twins
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
     ConnectorError(

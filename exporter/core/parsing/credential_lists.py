@@ -13,9 +13,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.core.answers import read_object, unix_time
-from exporter.core.expiry import AppCredentials, Listed, SecretVersion
+from exporter.core.credential_expiry import AppCredentials, Listed, SecretVersion
 from exporter.core.faults import Fault
+from exporter.core.parsing.key_vault import read_object, unix_time
 
 _VERSION_ID = re.compile(r"https://[^/]{1,260}/secrets/[A-Za-z0-9-]{1,127}/([A-Za-z0-9]{1,64})")
 _SHA1_HEX = re.compile(r"[0-9a-fA-F]{40}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.core.answers import decode, read_object
 from exporter.core.known_secrets import reveals
+from exporter.core.parsing.key_vault import decode, read_object
 
 _LONGEST = 200
 

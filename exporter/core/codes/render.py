@@ -10,9 +10,9 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from exporter.core.catalogue import both_numbers
-from exporter.core.catalogue.model import ConnectorError, Family, Layer, Owner
-from exporter.core.catalogue.page import INTRODUCTION, LAYER_TITLES
+from exporter.core.codes import both_numbers
+from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
+from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
 
 PAGE = "docs/codes.md"
 WIDTH = 80

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import DO_NOT_RESTART, FIND_INTERCEPTION, REWRITTEN, SERVICE_DEFECT, SUPPORT, out_of_memory
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, REWRITTEN, SERVICE_DEFECT, SUPPORT, out_of_memory
 
 
 def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> ConnectorError:

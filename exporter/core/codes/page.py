@@ -5,7 +5,7 @@ Not for: anything about a single code.
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Layer
+from exporter.core.codes.model import Layer
 
 INTRODUCTION = """\
 # Codes of the SQL Server Connector

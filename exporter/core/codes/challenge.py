@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.core.catalogue.model import Category, ConnectorError, Layer, Owner
-from exporter.core.catalogue.rows import (
+from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
+from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
     LOOK_AT_THE_ANSWER,

@@ -1,0 +1,1 @@
+"""Bodies and headers of responses as values: pure parsers."""
