@@ -7,7 +7,7 @@ Not for: commands (see `cli`).
 import os
 import sys
 
-from exporter import hostos
+from exporter.runtime import process
 
 INTERRUPTED = 130
 _SERVING = ("run", "demo", "simulate")  # commands that go on until a signal ends them
@@ -15,15 +15,15 @@ _SERVING = ("run", "demo", "simulate")  # commands that go on until a signal end
 
 def main() -> int:
     """The exit code of the command."""
-    hostos.forbid_core_dumps()
+    process.forbid_core_dumps()
     serving = sys.argv[1:2] and sys.argv[1] in _SERVING
     if serving:
-        hostos.hold_signals(os._exit)  # nothing is open yet, and imports swallow exceptions
+        process.hold_signals(os._exit)  # nothing is open yet, and imports swallow exceptions
     try:
         from exporter.cli.main import main as command  # noqa: PLC0415 - see above
 
         if serving:
-            hostos.hold_signals(sys.exit)
+            process.hold_signals(sys.exit)
         return command()
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -20,8 +20,8 @@ from exporter.core.checks.model import Run
 from exporter.doctor import run_checks
 from exporter.doctor.asking import LookUp
 from exporter.keyvault import NetworkError
-from exporter.logs import fields
-from exporter.threads import PoolBusy
+from exporter.runtime.logging import fields
+from exporter.runtime.thread_pool import PoolBusy
 
 _log = logging.getLogger(__name__)
 

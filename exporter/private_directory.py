@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from exporter import hostos
 from exporter.config.files import NO_LINKS, read_whole
+from exporter.runtime import process
 
 _FLAGS = NO_LINKS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _LOCK, _TRIAL = "lock", "probe"
@@ -31,12 +31,12 @@ class PrivateDirectory:
     def open(self) -> None:
         """Make the directory if it is missing, and lock it. Raises UnsafeError, OSError, BlockingIOError if it is locked."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = hostos.open_directory(self.path)
+        self._folder = process.open_directory(self.path)
         self._refuse_other_writers()
         self._lock = self._opened(_LOCK, os.O_RDWR | os.O_CREAT)
         if not stat.S_ISREG(os.fstat(self._lock).st_mode):
             raise UnsafeError(f"{self.path / _LOCK}: is not a regular file; remove it")
-        hostos.lock(self._lock)
+        process.lock(self._lock)
         self.write(_TRIAL, b"")
         self.remove(_TRIAL)
 
@@ -75,7 +75,7 @@ class PrivateDirectory:
 
     def _refuse_other_writers(self) -> None:
         held = self.path.stat() if self._folder is None else os.fstat(self._folder)
-        reason = hostos.other_writers(held) or hostos.other_writers(self.path.lstat())
+        reason = process.other_writers(held) or process.other_writers(self.path.lstat())
         if reason:
             raise UnsafeError(
                 f"{self.path}: {reason}, so its content cannot be trusted; give it to the exporter's user alone (chown, chmod 0700)"

@@ -19,7 +19,7 @@ from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
 from exporter.core.model import Challenge, Facts, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
 from exporter.core.readiness import judge
-from exporter.threads import PoolBusy
+from exporter.runtime.thread_pool import PoolBusy
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from exporter.core.auxiliary import Identity, Look
 from exporter.core.codes import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
-from exporter.logs import PROBES, Value, fields
+from exporter.runtime.logging import PROBES, Value, fields
 
 _log = logging.getLogger(PROBES)
 SUMMARY_SECONDS = 600.0

@@ -22,10 +22,10 @@ from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, S
 from exporter.cycles import Cycles
 from exporter.keyvault import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.keyvault.glimpse import cut_short
-from exporter.looplag import LoopLag
 from exporter.probe import Order, Ports, run_probe
-from exporter.shortage import Shortage
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.shortage import Shortage
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 
 _UNAUTHORIZED = 401

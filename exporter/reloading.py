@@ -19,8 +19,8 @@ from typing import Any, Protocol, TypeVar
 from exporter.config import Loaded, load
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Config
-from exporter.logs import fields, place_of
-from exporter.threads import DaemonPool
+from exporter.runtime.logging import fields, place_of
+from exporter.runtime.thread_pool import DaemonPool
 
 LOOK_AGAIN_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # what a configuration was refused for may be a file beside it, such as a secret that comes later

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from exporter import __version__, buffers, garbage, hostos
+from exporter import __version__
 from exporter.config.compare import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
@@ -21,9 +21,7 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.keyvault import quiet_sdk_loggers
-from exporter.logs import fields, place_of
 from exporter.looker import Looker
-from exporter.looplag import LoopLag
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.preflighting import Preflights, examine
@@ -31,6 +29,9 @@ from exporter.probelog import ProbeLog
 from exporter.prober import Listeners, Prober
 from exporter.reloading import Reloader
 from exporter.reports import Reports
+from exporter.runtime import buffers, process
+from exporter.runtime.logging import fields, place_of
+from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduler import Scheduler
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
@@ -61,8 +62,8 @@ class RunOptions:
 async def serve(config: Config, options: RunOptions) -> None:
     """Runs the exporter until it is told to stop. Raises ListenError, NetworkError, StateDirError before anything is probed."""
     stop = asyncio.Event()
-    hostos.on_stop(stop.set, hangup=options.mode == DEMO)
-    hostos.raise_file_limit()
+    process.on_stop(stop.set, hangup=options.mode == DEMO)
+    process.raise_file_limit()
     buffers.bound_tls_buffers()
     quiet_sdk_loggers()
     service = Service(config, options)
@@ -149,10 +150,10 @@ class Service:
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
         if self._reloader is not None:
             if self._options.mode != DEMO:
-                hostos.on_reload(self._reloader.reload_soon)
+                process.on_reload(self._reloader.reload_soon)
             if self._options.auto_reload:
                 self._reloader.watch()
-        garbage.collect_rarely()
+        process.collect_rarely()
         for url in self._web.urls:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
 
@@ -212,7 +213,7 @@ class Service:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
         await self._expiry.reconfigure(config, asker)
         del before  # so that it is garbage now
-        garbage.collect_rarely()
+        process.collect_rarely()
         _log.info("configuration in force", extra=fields(targets=len(config.targets)))
 
     async def _put_in_place(self, target: Target) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from exporter.config.files import FileMissingError, FileUnreadableError
 from exporter.private_directory import PrivateDirectory, UnsafeError
-from exporter.threads import DaemonPool
+from exporter.runtime.thread_pool import DaemonPool
 
 VERSION = 1
 LARGEST = 1024 * 1024  # bytes; anything longer was not written here

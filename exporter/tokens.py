@@ -21,8 +21,8 @@ from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, Grant
 from exporter.cycles import Cycle
-from exporter.shortage import shortage_of
-from exporter.threads import PoolBusy
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import PoolBusy
 
 # Answers that have a status and still say nothing of the credential: the network's or the exporter's doing. The next probe asks again.
 BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from exporter import __version__, logs
+from exporter import __version__
 from exporter.bundle import archive, case_of
 from exporter.cli import check
 from exporter.cli.onetime import Seen, see
@@ -20,6 +20,7 @@ from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.config import load
 from exporter.config.model import Config
 from exporter.keyvault import NetworkError
+from exporter.runtime import logging
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,7 +53,7 @@ def bundle(args: argparse.Namespace) -> int:
     target = named(loaded.config.targets, args.target, "target")
     if target is None:
         return BAD_USAGE
-    logs.configure("error", logs.LogFormat.LOGFMT)
+    logging.configure("error", logging.LogFormat.LOGFMT)
     out: Path = args.out
     try:
         out.touch(mode=0o600, exist_ok=False)  # before the probe: a name that cannot be written costs none

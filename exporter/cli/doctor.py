@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from exporter import logs
 from exporter.cli import check
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.config import load
@@ -26,7 +25,8 @@ from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
 from exporter.doctor.telling import as_data, as_text, is_ok
 from exporter.keyvault import NetworkError, quiet_sdk_loggers
-from exporter.threads import PoolBusy
+from exporter.runtime import logging
+from exporter.runtime.thread_pool import PoolBusy
 
 EPILOG = """\
 examples:
@@ -85,7 +85,7 @@ def doctor(args: argparse.Namespace) -> int:
         return BAD_USAGE
     if asked is None:
         return BAD_USAGE
-    logs.configure("error", logs.LogFormat.LOGFMT)
+    logging.configure("error", logging.LogFormat.LOGFMT)
     quiet_sdk_loggers()
     try:
         results = asyncio.run(run_checks(asked.config, asked.target, again=_again(args)))

@@ -21,8 +21,8 @@ from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.history import History
 from exporter.keyvault import quiet_sdk_loggers
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from exporter.state import TargetRecord
 
 

@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from exporter import logs
 from exporter.beside_shapes import besides, verdict_shape
 from exporter.cli import check
 from exporter.cli.beside_text import beside_text
@@ -24,6 +23,7 @@ from exporter.cli.onetime import Seen, see
 from exporter.config import load
 from exporter.config.model import Config
 from exporter.keyvault import NetworkError
+from exporter.runtime import logging
 from exporter.shapes import Shape, probe_shape
 from exporter.transcript import transcript
 
@@ -69,7 +69,7 @@ def probe(args: argparse.Namespace) -> int:
         return BAD_USAGE
     if args.credential is not None and named(config.credentials, args.credential, "credential") is None:
         return BAD_USAGE
-    logs.configure("error", logs.LogFormat.LOGFMT)
+    logging.configure("error", logging.LogFormat.LOGFMT)
     try:
         seen = asyncio.run(see(config, target, args.credential))
     except NetworkError as error:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from exporter import logs
 from exporter.cli import check
 from exporter.config import load
 from exporter.keyvault import NetworkError
+from exporter.runtime import logging
 from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard
 from exporter.statefiles import StateDirError
@@ -100,15 +100,19 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         default=DEFAULT_HISTORY,
         help=f"probes remembered per target, and failures as many again (default {DEFAULT_HISTORY})",
     )
-    parser.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, default="info", help="default info")
+    parser.add_argument("--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="default info")
     parser.add_argument(
         "--log.prober",
         dest="log_prober",
-        choices=logs.LEVELS,
+        choices=logging.LEVELS,
         help="level of lines about probes (default: as --log.level); debug: one for every probe",
     )
     parser.add_argument(
-        "--log.format", dest="log_format", choices=[fmt.value for fmt in logs.LogFormat], default="logfmt", help="default logfmt"
+        "--log.format",
+        dest="log_format",
+        choices=[fmt.value for fmt in logging.LogFormat],
+        default="logfmt",
+        help="default logfmt",
     )
     parser.add_argument(
         "--state.dir", dest="state_dir", metavar="DIR", type=Path, help="keep here what was learned, over a restart"
@@ -149,7 +153,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
     if loaded.config is None or (door is not None and door.config is None):
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
-    logs.configure(args.log_level, logs.LogFormat(args.log_format), probes=args.log_prober)
+    logging.configure(args.log_level, logging.LogFormat(args.log_format), probes=args.log_prober)
     options = _options(args, web, default_address=default_address, mode=mode)
     try:
         asyncio.run(serve(loaded.config, options))

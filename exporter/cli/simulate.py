@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from exporter import hostos
 from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load
 from exporter.config.model import Config
 from exporter.config.secrets import SecretUnreadableError
+from exporter.runtime import process
 from exporter.service import DEMO
 from exporter.simulator import Simulator, chaos, story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
@@ -130,7 +130,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     ports = {"port": args.port, "management_port": args.management_port}
     simulator = Simulator(estate_of(config), **ports, arc_token_folder=args.arc_token_folder)
     stop = asyncio.Event()
-    hostos.on_stop(stop.set, hangup=True)
+    process.on_stop(stop.set, hangup=True)
     await simulator.start()
     try:
         if args.for_demo:

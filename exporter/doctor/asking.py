@@ -35,7 +35,7 @@ from exporter.keyvault.reading import ReadingSession
 from exporter.keyvault.resolver import Resolver, is_address
 from exporter.probe import Order, run_probe
 from exporter.probe import Ports as ProbePorts
-from exporter.threads import DaemonPool
+from exporter.runtime.thread_pool import DaemonPool
 from exporter.tokens import TokenDesk
 
 T = TypeVar("T")

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from exporter.config.model import Proxy
 from exporter.config.secrets import SecretUnreadableError
-from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault import Network
 from exporter.keyvault.resolver import Resolver
 from exporter.keyvault.tls import make_context
-from exporter.shortage import shortage_of
-from exporter.threads import PoolBusy
+from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import PoolBusy
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _PROXY_REFUSES = frozenset({401, 403, 407})

@@ -34,8 +34,8 @@ from exporter.keyvault import Network, Networks, TokenAnswer, VaultSession, fetc
 from exporter.keyvault.certificate import PublicPart, read_public_part
 from exporter.keyvault.graph import GraphSession, Holder
 from exporter.keyvault.secret_dates import SecretDates, split_secret_url
-from exporter.shortage import shortage_of
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk
 
 _THREADS = 16  # a dead name keeps its thread for as long as the system likes

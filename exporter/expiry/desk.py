@@ -20,7 +20,7 @@ from exporter.expiry.documents import document_of, kept_in
 from exporter.expiry.pace import AT_ONCE, SECRET_SECONDS, first_pause, pause
 from exporter.expiry.plan import Watched, subject, watch, watched
 from exporter.expiry.words import failed
-from exporter.logs import fields
+from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from exporter.core.parsing.key_vault import ErrorBody, read_error
 from exporter.keyvault import headers
 from exporter.keyvault.answer import Answer
 from exporter.keyvault.transport import BodyTooLargeError, Observation, SecretTimeoutError
-from exporter.shortage import error_numbers
+from exporter.runtime.shortage import error_numbers
 
 
 class Stage(Enum):

@@ -15,7 +15,7 @@ from exporter.keyvault.evidence import facts_of
 from exporter.keyvault.network import Network, split_url
 from exporter.keyvault.tracing import CURRENT
 from exporter.keyvault.transport import Observation, SecretTimeoutError
-from exporter.threads import PoolBusy
+from exporter.runtime.thread_pool import PoolBusy
 
 
 def cut_short(context: Context, network: Network, authority: str) -> Facts:

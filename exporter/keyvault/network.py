@@ -21,7 +21,7 @@ from exporter.keyvault.sockets import make_socket
 from exporter.keyvault.tls import make_context
 from exporter.keyvault.tracing import TRACE, Gate
 from exporter.keyvault.transport import Link
-from exporter.threads import DaemonPool
+from exporter.runtime.thread_pool import DaemonPool
 
 HANDSHAKES = 32  # in flight at once, over all modules
 _KEEP_ALIVE_SECONDS = 60.0  # longer than a probe lives

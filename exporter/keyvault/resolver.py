@@ -13,8 +13,8 @@ from functools import lru_cache
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter.keyvault.tracing import Recorder, current
-from exporter.shortage import require_descriptor
-from exporter.threads import DaemonPool
+from exporter.runtime.shortage import require_descriptor
+from exporter.runtime.thread_pool import DaemonPool
 
 
 def split_host_port(text: str) -> tuple[str, int]:

@@ -22,13 +22,13 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter import __version__
 from exporter.core.known_secrets import remember
-from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault.answer import Answer, Replay
 from exporter.keyvault.resolver import is_address
 from exporter.keyvault.tracing import CURRENT, Gate, Line, Recorder, current
-from exporter.logs import fields, frames_of, place_of
-from exporter.shortage import Shortage, shortage_of
-from exporter.threads import PoolBusy
+from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.logging import fields, frames_of, place_of
+from exporter.runtime.shortage import Shortage, shortage_of
+from exporter.runtime.thread_pool import PoolBusy
 
 _log = logging.getLogger(__name__)
 

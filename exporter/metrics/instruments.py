@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.metrics.table import BY_NAME
-from exporter.shortage import Shortage
+from exporter.runtime.shortage import Shortage
 
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
 ASKED: Final = ("vault", "entra", "graph")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from exporter.serverheader import hide_versions
+from exporter.runtime.server_header import hide_versions
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.estate import GRAPH_HOSTS, Application, Estate, Vault, with_port
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError

@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from exporter.logs import fields, place_of
+from exporter.runtime.logging import fields, place_of
 from exporter.web.answers import UnfinishedAnswers
 from exporter.web.connections import connection_of
 from exporter.web.options import WebOptions

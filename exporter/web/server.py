@@ -20,8 +20,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from exporter import hostos
-from exporter.serverheader import SERVER, hide_versions
+from exporter.runtime import process
+from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.connections import MOST_CONNECTIONS, Connection, Places
 from exporter.web.door import LOCK
 from exporter.web.protocol import HttpProtocol
@@ -201,7 +201,7 @@ class WebServer:
 
 
 def _most_clients() -> int:
-    files = hostos.file_limit()
+    files = process.file_limit()
     return MOST_CONNECTIONS if files is None else max(1, min(MOST_CONNECTIONS, files // _SHARE_OF_FILES))
 
 

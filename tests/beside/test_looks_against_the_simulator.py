@@ -6,8 +6,8 @@ from exporter.beside import Plan, plans
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.beside import site
 from tests.beside.samples import NAMES, OLDER, PINNED, TARGET, TODAY, plain

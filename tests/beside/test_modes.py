@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Mode
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.beside import site
 from tests.beside.samples import OLD, plain

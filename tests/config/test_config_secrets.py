@@ -16,8 +16,8 @@ from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secrets import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
-from exporter.shortage import shortage_of
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 
 BAD = Path(__file__).parent / "bad"
 MARK = "S3CRET-MARK"

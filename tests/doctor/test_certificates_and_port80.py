@@ -14,8 +14,8 @@ from exporter.doctor import asking, run_checks
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.port80 import problem_with
 from exporter.keyvault import Networks
-from exporter.shortage import Shortage
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.shortage import Shortage
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.doctor.clinic import ENTRA, SECRET, VAULT
 from tests.doctor.inspector import CRL, OCSP, inspecting, write_certificates
 from tests.simulator.outside import closed_port

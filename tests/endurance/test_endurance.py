@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import threads
 from exporter.config import load
+from exporter.runtime import thread_pool
 from exporter.service import RunOptions, Service
 from exporter.simulator.scenarios import SIMULATED
 from exporter.web import parse_address, web_options
@@ -95,7 +95,7 @@ async def at_a_standstill(service):
 @pytest.fixture
 def own_process(monkeypatch):
     """What this process holds. Idle threads end soon, the SDK is quiet as in a run, and all is as usual afterwards."""
-    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.2)
     monkeypatch.setattr(logging.getLogger("azure"), "level", logging.CRITICAL + 1)
     gc.collect()
     return held("self"), threading.active_count()

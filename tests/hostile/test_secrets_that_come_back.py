@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from exporter.config import load
 from exporter.doctor import run_checks
 from exporter.doctor.telling import as_data, as_text
-from exporter.logs import LogFormat, configure
+from exporter.runtime.logging import LogFormat, configure
 from exporter.service import RunOptions, Service
 from exporter.web import ListenAddress, web_options
 from tests.hostile.echoes import ENCODINGS, PLACES, leaks

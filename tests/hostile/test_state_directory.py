@@ -10,12 +10,12 @@ from hashlib import sha256
 
 import pytest
 
-from exporter import hostos
 from exporter.memory import Memory
 from exporter.private_directory import PrivateDirectory
+from exporter.runtime import process
+from exporter.runtime.thread_pool import DaemonPool
 from exporter.state import State
 from exporter.statefiles import Kind, StateDirError, StateFiles
-from exporter.threads import DaemonPool
 from tests.process.conftest import command, write_configuration  # noqa: F401 - a fixture
 
 NAMES = [f"target-{number}" for number in range(20)]
@@ -170,12 +170,12 @@ STRANGER = os.geteuid() + 1000
     ],
 )
 def test_writers_of_a_directory_are_the_exporter_root_and_its_group(status, reason):
-    assert hostos.other_writers(status) == reason
+    assert process.other_writers(status) == reason
 
 
 def test_windows_reports_no_other_writers(monkeypatch):
     monkeypatch.setattr("sys.platform", "win32")
-    assert hostos.other_writers(seen(stat.S_IFDIR | 0o777)) == ""
+    assert process.other_writers(seen(stat.S_IFDIR | 0o777)) == ""
 
 
 def test_new_directory_in_one_that_all_may_write_to_is_used(open_files, tmp_path):

@@ -13,7 +13,7 @@ from exporter.core.model import Challenge, Phase
 from exporter.cycles import Cycle
 from exporter.keyvault import fetch_token
 from exporter.keyvault.glimpse import cut_short
-from exporter.threads import PoolBusy
+from exporter.runtime.thread_pool import PoolBusy
 from exporter.tokens import TokenDesk
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, response
 

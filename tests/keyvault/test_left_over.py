@@ -14,13 +14,13 @@ import pytest
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Step
-from exporter.exception_tree import drop_tracebacks
 from exporter.keyvault.greeting import greet
 from exporter.keyvault.sockets import NotingSocket
 from exporter.keyvault.tracing import Line
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
-from exporter.threads import DaemonPool
+from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.thread_pool import DaemonPool
 from tests.keyvault.wire import ENTRA, VAULT, FakeVault, until
 from tests.probe.test_probe import TARGET
 

@@ -10,7 +10,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Phase
 from exporter.keyvault import VaultSession
 from exporter.keyvault.resolver import split_host_port
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.keyvault.wire import TOKEN, VAULT, until
 
 

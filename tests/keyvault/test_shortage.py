@@ -13,10 +13,10 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
-from exporter.shortage import Shortage, shortage_of
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.shortage import Shortage, shortage_of
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.keyvault.wire import VAULT, until
 from tests.probe.test_probe import TARGET
 
@@ -28,7 +28,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Se
 from exporter.core.model import Challenge
 from exporter.keyvault import Networks, VaultSession, fetch_token
 from exporter.keyvault.greeting import greet
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"
 HERE = Module(name="here", connect_to={f"{VAULT}:443": "127.0.0.1:9"})

@@ -8,9 +8,9 @@ import weakref
 
 import pytest
 
-from exporter import threads
-from exporter.shortage import shortage_of
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime import thread_pool
+from exporter.runtime.shortage import shortage_of
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
 
 
 async def test_an_idle_thread_ends(monkeypatch):
-    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
     pool = DaemonPool(3)
     await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
     await settle(lambda: pool.threads == 0)

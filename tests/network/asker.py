@@ -11,8 +11,8 @@ from pathlib import Path
 
 from exporter.config import load
 from exporter.keyvault import quiet_sdk_loggers
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from exporter.shapes import probe_shape
 
 

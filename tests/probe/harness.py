@@ -7,9 +7,9 @@ from exporter.beside import Plan
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.auxiliary import Beside
 from exporter.core.model import Generation, Vantage
-from exporter.looplag import LoopLag
 from exporter.probe import Order
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from tests.keyvault.wire import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
 
 SECRET = "S3CRET-MARK-of-the-harness"

@@ -10,7 +10,7 @@ from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Generation, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
 from exporter.probe import Order, Ports, key_state, run_probe
-from exporter.threads import PoolBusy
+from exporter.runtime.thread_pool import PoolBusy
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
 KEY = KeyFacts(

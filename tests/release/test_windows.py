@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from exporter import hostos
 from exporter.cli.main import build_parser
+from exporter.runtime import process
 
 ROOT = Path(__file__).parents[2]
 WRAPPER = ROOT / "deploy" / "windows" / "ekm-exporter.xml"
@@ -41,7 +41,7 @@ def handlers():
 @pytest.mark.usefixtures("windows", "handlers")
 async def test_ctrl_c_and_ctrl_break_stop_it_on_windows(number):
     stopped = asyncio.Event()
-    hostos.on_stop(stopped.set)
+    process.on_stop(stopped.set)
     signal.raise_signal(number)
     async with asyncio.timeout(5):
         await stopped.wait()
@@ -49,14 +49,14 @@ async def test_ctrl_c_and_ctrl_break_stop_it_on_windows(number):
 
 @pytest.mark.usefixtures("windows")
 async def test_no_signal_reloads_it_on_windows(handlers):
-    hostos.on_reload(lambda: None)
+    process.on_reload(lambda: None)
     assert signal.getsignal(signal.SIGHUP) == handlers[signal.SIGHUP]
 
 
 @pytest.mark.usefixtures("windows")
 def test_windows_names_no_limit_of_open_files():
-    hostos.raise_file_limit()
-    assert hostos.file_limit() is None
+    process.raise_file_limit()
+    assert process.file_limit() is None
 
 
 def test_the_wrapper_starts_a_command_that_exists_and_reloads_without_a_signal():

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from exporter.looplag import LoopLag
+from exporter.runtime.loop_lag import LoopLag
 
 
 def now():

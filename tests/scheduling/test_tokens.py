@@ -9,7 +9,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Pr
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts
 from exporter.cycles import Cycle, Cycles
-from exporter.threads import PoolBusy
+from exporter.runtime.thread_pool import PoolBusy
 from exporter.tokens import TokenDesk
 from tests.scheduling.samples import a_target
 

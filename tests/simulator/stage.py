@@ -9,8 +9,8 @@ import pytest
 
 from exporter.config.model import Proxy
 from exporter.core.faults import Reason
-from exporter.looplag import LoopLag
 from exporter.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside
 from tests.simulator import outside

@@ -11,8 +11,8 @@ from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
 from exporter.keyvault import Networks, VaultSession, fetch_token
+from exporter.runtime.thread_pool import DaemonPool
 from exporter.simulator.faults import Options
-from exporter.threads import DaemonPool
 from tests.simulator.client import KEY, VERSION
 from tests.simulator.sites import PUBLIC, SECRET
 from tests.simulator.stage import Stage

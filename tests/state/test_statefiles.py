@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.runtime.thread_pool import DaemonPool
 from exporter.statefiles import Kind, StateDirError, StateFiles
-from exporter.threads import DaemonPool
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is
     program = (
         "import asyncio, sys, pathlib\n"
         "from exporter.statefiles import Kind, StateFiles\n"
-        "from exporter.threads import DaemonPool\n"
+        "from exporter.runtime.thread_pool import DaemonPool\n"
         "async def main():\n"
         "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonPool(1), on_problem=print)\n"
         "    files.open()\n"

@@ -249,5 +249,5 @@ async def test_address_that_has_shown_a_password_keeps_its_place_in_a_storm():
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])
 def test_most_of_the_files_stay_with_the_probes(monkeypatch, files, clients):
-    monkeypatch.setattr("exporter.hostos.file_limit", lambda: files)
+    monkeypatch.setattr("exporter.runtime.process.file_limit", lambda: files)
     assert _most_clients() == clients

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from exporter.logs import PROBES, LogfmtFormatter, LogFormat, configure, fields, logfmt_value, place_of
+from exporter.runtime.logging import PROBES, LogfmtFormatter, LogFormat, configure, fields, logfmt_value, place_of
 
 SECRET = "kF8~Q9w.marked-secret-0123456789abcdefghijkl"
 

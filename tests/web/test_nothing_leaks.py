@@ -7,8 +7,8 @@ import re
 import pytest
 
 from exporter.config.model import Module, Proxy, SecretSource
-from exporter.logs import LogFormat, configure
 from exporter.probelog import ProbeLog
+from exporter.runtime.logging import LogFormat, configure
 from tests.web.samples import bad, config, target
 from tests.web.scene import Service, get, serving
 

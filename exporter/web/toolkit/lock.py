@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.logs import fields, place_of
+from exporter.runtime.logging import fields, place_of
 from exporter.web.toolkit.limiter import Bucket, Seldom
 from exporter.web.toolkit.load import WebLoaded, load, seen_now
 from exporter.web.toolkit.model import WebConfig

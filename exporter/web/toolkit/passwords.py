@@ -21,7 +21,7 @@ from enum import Enum
 
 import bcrypt
 
-from exporter.threads import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from exporter.web.toolkit.fairness import FairQueue, Guesses, source_of
 
 MOST_WAITING = 256

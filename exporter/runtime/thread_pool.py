@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
-from exporter.shortage import Shortage, shortage_of
+from exporter.runtime.shortage import Shortage, shortage_of
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")

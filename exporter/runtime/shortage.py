@@ -11,7 +11,7 @@ import re
 import socket
 from enum import StrEnum
 
-from exporter.exception_tree import every_exception
+from exporter.runtime.exception_tree import every_exception
 
 
 class Shortage(StrEnum):
