@@ -21,8 +21,8 @@ from typing import Protocol
 
 from exporter import beside_words, shapes
 from exporter.beside_shapes import besides, verdict_shape
-from exporter.config.assemble import credentials_in_use
-from exporter.config.effective import effective
+from exporter.config.build import credentials_in_use
+from exporter.config.dump import effective
 from exporter.config.model import Config, Credential, Module, SecretSource, Target
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter import __version__
-from exporter.config.compare import changes, judged_otherwise
+from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import Run

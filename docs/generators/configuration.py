@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
 from exporter.config import schema
-from exporter.config.sections import Field
-from exporter.config.top import TOP
+from exporter.config.fields import Field
+from exporter.config.schema_root import TOP
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("The file", TOP),

@@ -19,7 +19,7 @@ from exporter.cli import check
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.config import load
 from exporter.config.model import Config, SecretSource, Target
-from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key

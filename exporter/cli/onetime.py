@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.beside import Plan, plans
-from exporter.config.assemble import credentials_in_use
+from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import Look
 from exporter.core.credential_expiry import CredentialEnd

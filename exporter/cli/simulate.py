@@ -26,7 +26,7 @@ from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load
 from exporter.config.model import Config
-from exporter.config.secrets import SecretUnreadableError
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
 from exporter.service import DEMO
 from exporter.simulator import Simulator, chaos, story

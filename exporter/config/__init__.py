@@ -7,7 +7,7 @@ Not for: anything that asks the network.
 """
 
 from exporter.config.cost import cost
-from exporter.config.effective import effective
+from exporter.config.dump import effective
 from exporter.config.load import Loaded, load
 from exporter.config.problems import Problem
 

@@ -1,4 +1,7 @@
-"""Which auxiliary probes a configuration asks for."""
+"""Which auxiliary probes a configuration asks for.
+
+Not for: the probes themselves (see `exporter.probing`).
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
-from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 
 READ_AGAIN_SECONDS = 1.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from exporter.config.advice import advise
-from exporter.config.assemble import assemble
-from exporter.config.gather import gather
+from exporter.config.build import assemble
+from exporter.config.includes import gather
 from exporter.config.model import Config
 from exporter.config.problems import Problem, Problems
+from exporter.config.warnings import advise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ Not for: rules between keys; code.
 
 from __future__ import annotations
 
-from exporter.config import addresses as at
-from exporter.config import kinds as of
+from exporter.config import azure_types as at
+from exporter.config import types as of
+from exporter.config.fields import Field
 from exporter.config.model import CredentialKind, ExpectPath
-from exporter.config.sections import Field
 from exporter.core.model import Generation, Mode, Vantage
 
 DAY = 86400.0

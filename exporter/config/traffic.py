@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.config.assemble import credentials_in_use
+from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import Step
 from exporter.core.vault_limits import OPERATIONS, Operation, operations_of

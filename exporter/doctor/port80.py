@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from exporter.config.model import Proxy
-from exporter.config.secrets import SecretUnreadableError
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.keyvault import Network
 from exporter.keyvault.resolver import Resolver
 from exporter.keyvault.tls import make_context

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.assemble import probing_credentials
+from exporter.config.build import probing_credentials
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.credential_expiry import Source
 

@@ -19,7 +19,7 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
-from exporter.config.secrets import SecretUnreadableError
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import hide

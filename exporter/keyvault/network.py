@@ -14,7 +14,7 @@ from ssl import SSLContext
 import aiohttp
 
 from exporter.config.model import Config, Module, Proxy
-from exporter.config.secrets import read_secret
+from exporter.config.secret_source import read_secret
 from exporter.core.known_secrets import remember
 from exporter.keyvault.resolver import Resolver, split_host_port
 from exporter.keyvault.sockets import make_socket

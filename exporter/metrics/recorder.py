@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.config.assemble import credentials_in_use, probed_vaults
+from exporter.config.build import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
 from exporter.core.auxiliary import Look
 from exporter.core.checks import CheckResult

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config.model import Config, Credential, CredentialKind, Target
-from exporter.config.secrets import read_secret
+from exporter.config.secret_source import read_secret
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.endpoints import cloud_of, vault_host
 from exporter.keyvault.certificate import load_certificate

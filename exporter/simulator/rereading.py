@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.files import FileUnreadableError
 from exporter.config.model import Config, Credential, CredentialKind
-from exporter.config.secrets import SecretUnreadableError
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.simulator.builder import certificates_of, written_identity
 from exporter.simulator.estate import Application, ClientSecret
 from exporter.simulator.faults import UnknownNameError

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from exporter.config.effective import effective_pieces
+from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.durations import moment
 from exporter.history import Asked

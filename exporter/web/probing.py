@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from aiohttp import hdrs, web
 
-from exporter.config.effective import effective_module
+from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.transcript import seconds, transcript

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
-from exporter.config.assemble import credentials_in_use
+from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult

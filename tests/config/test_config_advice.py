@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import load
-from exporter.config.unproven import NO_VERDICT
+from exporter.config.coverage import NO_VERDICT
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
 from exporter.core.readiness import WHY, judge
 from tests.web.toolkit.authority import authority

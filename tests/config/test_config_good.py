@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from exporter.config import effective, load
-from exporter.config.effective import without_user
+from exporter.config.dump import without_user
 from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
 from exporter.config.schema import GLOBAL, MODULE
 from exporter.core import durations

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import effective, load
-from exporter.config.kinds import Kind
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS
-from exporter.config.top import TOP
+from exporter.config.schema_root import TOP
+from exporter.config.types import Kind
 
 BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
 

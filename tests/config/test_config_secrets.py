@@ -14,7 +14,7 @@ from exporter.cli import check
 from exporter.config import load
 from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, CredentialKind, SecretSource
-from exporter.config.secrets import SecretUnreadableError, read_secret
+from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exporter.config import effective, load
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS
-from exporter.config.top import TOP
+from exporter.config.schema_root import TOP
 from exporter.core.model import Step
 from tests.fuzz import seeds
 from tests.fuzz.exchanges import Told

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.model import SecretSource
-from exporter.config.secrets import SecretUnreadableError
+from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import LIMIT

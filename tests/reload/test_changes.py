@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.compare import changes, judged_otherwise
+from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Module, Settings
 from exporter.core.model import Vantage
 from tests.expiry.samples import a_config, a_credential, by_graph

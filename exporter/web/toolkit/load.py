@@ -11,10 +11,10 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.document import DocumentError, Node, read_document
+from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole, world_readable
 from exporter.config.problems import Problem, Problems, Spot
-from exporter.config.sections import Section, read_section
+from exporter.config.yaml_tree import DocumentError, Node, read_document
 from exporter.web.toolkit.model import RateLimit, Tls, WebConfig
 from exporter.web.toolkit.pem import certificates, check_pair
 from exporter.web.toolkit.schema import TOP

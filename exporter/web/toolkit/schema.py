@@ -6,8 +6,8 @@ Not for: rules about two keys (see `load`).
 
 from __future__ import annotations
 
-from exporter.config import kinds as of
-from exporter.config.sections import Field
+from exporter.config import types as of
+from exporter.config.fields import Field
 from exporter.web.toolkit import values as is_
 
 TLS: tuple[Field, ...] = (

@@ -12,10 +12,10 @@ import re
 from ssl import TLSVersion
 from typing import Any
 
-from exporter.config import kinds as of
-from exporter.config.document import Mapping, Node, Type
+from exporter.config import types as of
+from exporter.config.fields import Kind, complain_of_type, keys_once, nearest
 from exporter.config.problems import Spot
-from exporter.config.sections import Kind, complain_of_type, keys_once, nearest
+from exporter.config.yaml_tree import Mapping, Node, Type
 
 # Go's names for the suites of TLS 1.2 that it calls secure, and OpenSSL's.
 SUITES = {

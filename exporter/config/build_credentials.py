@@ -6,12 +6,12 @@ Not for: how fields are written (`schema`), references (`references`), signing i
 
 from __future__ import annotations
 
+from exporter.config.fields import Section
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.problems import Spot
 from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES
-from exporter.config.secrets import SecretUnreadableError, read_secret
-from exporter.config.sections import Section
+from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import connector_secret_findings
 
 

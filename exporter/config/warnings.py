@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
-from exporter.config.assemble import DEFAULT_MODULE, Declared, credentials_in_use, same_probe
+from exporter.config.build import DEFAULT_MODULE, Declared, credentials_in_use, same_probe
 from exporter.config.cost import vault_shares
+from exporter.config.coverage import beside, no_verdict
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.config.problems import Spot
-from exporter.config.unproven import beside, no_verdict
 from exporter.core import durations
 from exporter.core.timing import ALERTED_SECONDS
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from exporter.config.conflicts import check_askers, check_target
-from exporter.config.credentials import build_credential
-from exporter.config.gather import Gathered
+from exporter.config.build_credentials import build_credential
+from exporter.config.build_modules import build_module
+from exporter.config.build_targets import Written, build_globals, build_target
+from exporter.config.contradictions import check_askers, check_target
+from exporter.config.fields import Section, nearest
+from exporter.config.includes import Gathered
 from exporter.config.model import Config, Module, Target
-from exporter.config.modules import build_module
 from exporter.config.problems import Problems, Spot
 from exporter.config.schema import REFERENCES
-from exporter.config.sections import Section, nearest
-from exporter.config.targets import Written, build_globals, build_target
 from exporter.core.timing import slots_for
 
 DEFAULT_MODULE = "default"

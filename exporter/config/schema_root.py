@@ -6,12 +6,12 @@ Not for: fields of sections.
 
 from __future__ import annotations
 
-from exporter.config import kinds as of
-from exporter.config.document import Mapping, Node, Scalar
+from exporter.config import types as of
+from exporter.config.fields import Field, Kind, Section, read_section, require
 from exporter.config.model import CredentialKind
 from exporter.config.problems import Spot
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, TARGET, TARGET_DEFAULTS
-from exporter.config.sections import Field, Kind, Section, read_section, require
+from exporter.config.yaml_tree import Mapping, Node, Scalar
 
 
 def _credential(node: Node, spot: Spot) -> Section | None:

@@ -11,11 +11,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.document import SIZE_LIMIT, DocumentError, Node, read_document
+from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.problems import Problems, Spot
-from exporter.config.sections import Section, read_section
-from exporter.config.top import TOP
+from exporter.config.schema_root import TOP
+from exporter.config.yaml_tree import SIZE_LIMIT, DocumentError, Node, read_document
 
 FILE_LIMIT = 10_000
 NESTING_LIMIT = 16

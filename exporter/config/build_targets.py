@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.config.fields import Section
 from exporter.config.model import Retained, Settings, Target
 from exporter.config.problems import Spot
 from exporter.config.schema import TARGET
-from exporter.config.sections import Section
 from exporter.core import durations
 from exporter.core.model import Generation
 

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.config.document import Mapping, Node, Sequence
-from exporter.config.kinds import TEXT, matching, text
+from exporter.config.fields import Kind, complain_of_type, keys_once
 from exporter.config.problems import Spot
-from exporter.config.sections import Kind, complain_of_type, keys_once
+from exporter.config.types import TEXT, matching, text
+from exporter.config.yaml_tree import Mapping, Node, Sequence
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from exporter.config.credentials import look_at_secret, secret_source
+from exporter.config.build_credentials import look_at_secret, secret_source
+from exporter.config.fields import Section
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Module, Proxy
 from exporter.config.problems import Spot
-from exporter.config.sections import Section
 
 CA_LIMIT = 4 * 1024 * 1024
 

@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from exporter.config.document import Mapping, Node, Scalar, Sequence, Type
+from exporter.config.fields import Field, Kind, complain_of_type, keys_once, nearest, read_section
 from exporter.config.problems import Spot
-from exporter.config.sections import Field, Kind, complain_of_type, keys_once, nearest, read_section
+from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")

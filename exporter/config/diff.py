@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.config.assemble import credentials_in_use
+from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 
 _Said = tuple[object, ...]

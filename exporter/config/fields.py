@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from exporter.config.document import Mapping, Node, Scalar, Type
 from exporter.config.model import CredentialKind
 from exporter.config.problems import Spot
+from exporter.config.yaml_tree import Mapping, Node, Scalar, Type
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.config.build_targets import Written
+from exporter.config.fields import Section
 from exporter.config.problems import Spot
-from exporter.config.sections import Section
-from exporter.config.targets import Written
 
 # From a field of a target that names a credential to what that credential is there.
 _PROBING = {
