@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from exporter.clients import NetworkError
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import Run
 from exporter.doctor import run_checks
 from exporter.doctor.asking import LookUp
-from exporter.keyvault import NetworkError
 from exporter.runtime.logging import fields
 from exporter.runtime.thread_pool import PoolBusy
 

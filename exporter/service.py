@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter import __version__
+from exporter.clients import quiet_sdk_loggers
 from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
@@ -20,7 +21,6 @@ from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.keyvault import quiet_sdk_loggers
 from exporter.looker import Looker
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder

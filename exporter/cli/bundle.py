@@ -17,9 +17,9 @@ from exporter.bundle import archive, case_of
 from exporter.cli import check
 from exporter.cli.onetime import Seen, see
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
+from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config
-from exporter.keyvault import NetworkError
 from exporter.runtime import logging
 
 

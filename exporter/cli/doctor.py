@@ -17,6 +17,7 @@ from pathlib import Path
 
 from exporter.cli import check
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
+from exporter.clients import NetworkError, quiet_sdk_loggers
 from exporter.config import load
 from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secret_source import SecretUnreadableError, read_secret
@@ -24,7 +25,6 @@ from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
 from exporter.doctor.bare import bare_config, split_key
 from exporter.doctor.telling import as_data, as_text, is_ok
-from exporter.keyvault import NetworkError, quiet_sdk_loggers
 from exporter.runtime import logging
 from exporter.runtime.thread_pool import PoolBusy
 

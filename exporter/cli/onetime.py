@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.beside import Plan, plans
+from exporter.clients import quiet_sdk_loggers
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import Look
@@ -20,7 +21,6 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.history import History
-from exporter.keyvault import quiet_sdk_loggers
 from exporter.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.state import TargetRecord

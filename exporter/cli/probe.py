@@ -20,9 +20,9 @@ from exporter.beside_shapes import besides, verdict_shape
 from exporter.cli import check
 from exporter.cli.beside_text import beside_text
 from exporter.cli.onetime import Seen, see
+from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config
-from exporter.keyvault import NetworkError
 from exporter.runtime import logging
 from exporter.shapes import Shape, probe_shape
 from exporter.transcript import transcript

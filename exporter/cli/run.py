@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.cli import check
+from exporter.clients import NetworkError
 from exporter.config import load
-from exporter.keyvault import NetworkError
 from exporter.runtime import logging
 from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard

@@ -1,7 +1,7 @@
 """When a credential ends: the sources that may know, what each of them answered, and which of several secrets is ours.
 
 For: literal tables and pure choices over what Microsoft Graph and Key Vault list. A secret is compared here and nowhere kept.
-Not for: asking anybody (see `exporter.keyvault`), when to ask (see `exporter.expiry`), metrics, or the ends of keys.
+Not for: asking anybody (see `exporter.clients`), when to ask (see `exporter.expiry`), metrics, or the ends of keys.
 """
 
 from __future__ import annotations

@@ -14,6 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from exporter.beside import Plan, plans
+from exporter.clients import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
+from exporter.clients.api_session import ReadingSession
+from exporter.clients.endpoint_check import greet
+from exporter.clients.http.network import split_url
+from exporter.clients.http.resolver import Resolver, is_address
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.auxiliary import Beside, Look, judge
@@ -28,11 +33,6 @@ from exporter.doctor.certificates import read_certificate
 from exporter.doctor.observed import Endpoint, Observed, Revocation, SecretLook
 from exporter.doctor.port80 import host_of, problem_with
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.keyvault import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
-from exporter.keyvault.greeting import greet
-from exporter.keyvault.network import split_url
-from exporter.keyvault.reading import ReadingSession
-from exporter.keyvault.resolver import Resolver, is_address
 from exporter.probe import Order, run_probe
 from exporter.probe import Ports as ProbePorts
 from exporter.runtime.thread_pool import DaemonPool

@@ -13,11 +13,11 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from exporter.clients import Network
+from exporter.clients.http.instrumented import make_context
+from exporter.clients.http.resolver import Resolver
 from exporter.config.model import Proxy
 from exporter.config.secret_source import SecretUnreadableError
-from exporter.keyvault import Network
-from exporter.keyvault.resolver import Resolver
-from exporter.keyvault.tls import make_context
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import PoolBusy

@@ -11,6 +11,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from exporter.clients import Network, Networks, TokenAnswer, VaultSession, fetch_token
+from exporter.clients.certificate_file import PublicPart, read_public_part
+from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.key_vault_secrets import SecretDates, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module
@@ -30,10 +34,6 @@ from exporter.cycles import Cycle
 from exporter.expiry.pace import AT_ONCE, LOOK_SECONDS, TOKEN_SECONDS
 from exporter.expiry.plan import OVER_THE_NETWORK, Watched, watched
 from exporter.expiry.words import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
-from exporter.keyvault import Network, Networks, TokenAnswer, VaultSession, fetch_token
-from exporter.keyvault.certificate import PublicPart, read_public_part
-from exporter.keyvault.graph import GraphSession, Holder
-from exporter.keyvault.secret_dates import SecretDates, split_secret_url
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from exporter.tokens import TokenDesk

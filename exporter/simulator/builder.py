@@ -16,11 +16,11 @@ from uuid import uuid4
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from exporter.clients.certificate_file import load_certificate
 from exporter.config.model import Config, Credential, CredentialKind, Target
 from exporter.config.secret_source import read_secret
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.endpoints import cloud_of, vault_host
-from exporter.keyvault.certificate import load_certificate
 from exporter.simulator.estate import (
     ALL_OPERATIONS,
     ENTRA,

@@ -8,12 +8,12 @@ import ssl
 import pytest
 
 from exporter.cli.main import main
+from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import Verdict
 from exporter.doctor import asking, run_checks
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.port80 import problem_with
-from exporter.keyvault import Networks
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.doctor.clinic import ENTRA, SECRET, VAULT

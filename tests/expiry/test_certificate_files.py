@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
+from exporter.clients.certificate_file import read_public_part
 from exporter.core.faults import Fault
-from exporter.keyvault.certificate import read_public_part
 from tests.expiry.scene import PASSWORD, by_source
 
 

@@ -13,13 +13,13 @@ from typing import Any, Self
 import aiohttp
 from multidict import CIMultiDict
 
+from exporter.clients import fetch_token, quiet_sdk_loggers
+from exporter.clients.http.exchange import Observation
+from exporter.clients.http.response import Answer, Replay
+from exporter.clients.http.timing import Recorder
+from exporter.clients.key_vault import VaultSession
 from exporter.config.model import Credential, CredentialKind, Module
 from exporter.core.model import Challenge, Facts, KeyFacts, Step
-from exporter.keyvault import fetch_token, quiet_sdk_loggers
-from exporter.keyvault.answer import Answer, Replay
-from exporter.keyvault.client import VaultSession
-from exporter.keyvault.tracing import Recorder
-from exporter.keyvault.transport import Observation
 
 VAULT = "contoso.vault.azure.net"
 # What we send, and what therefore must not stand in any text about what came back.

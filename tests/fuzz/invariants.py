@@ -7,6 +7,8 @@ Not for: making up answers.
 import math
 import re
 
+from exporter.clients.http import headers
+from exporter.clients.local_encrypt import encrypt_locally
 from exporter.core import durations
 from exporter.core.classify import classify
 from exporter.core.codes import BY_CODE, in_generation
@@ -17,8 +19,6 @@ from exporter.core.masking import LIMIT, mask
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
 from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.key_vault import decode, encode, read_error
-from exporter.keyvault import headers
-from exporter.keyvault.local import encrypt_locally
 from tests.fuzz.exchanges import SECRET, TOKEN, Told, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")

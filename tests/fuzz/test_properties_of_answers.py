@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from exporter.clients.http.exchange import MAX_BODY_BYTES
 from exporter.core.model import Step
-from exporter.keyvault.transport import MAX_BODY_BYTES
 from tests.fuzz import seeds
 from tests.fuzz.exchanges import SECRET, TOKEN, Told
 from tests.fuzz.invariants import check_answer, check_text

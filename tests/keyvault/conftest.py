@@ -2,8 +2,8 @@
 
 import pytest
 
+from exporter.clients import Networks, VaultSession
 from exporter.config.model import Config, Module, Settings
-from exporter.keyvault import Networks, VaultSession
 from exporter.runtime.thread_pool import DaemonPool
 from tests.keyvault.wire import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
 from tests.prometheus import servers

@@ -2,8 +2,8 @@
 
 import pytest
 
+from exporter.clients.certificate_file import load_certificate
 from exporter.core.faults import Fault
-from exporter.keyvault.certificate import load_certificate
 
 
 def test_good_files_load_with_and_without_a_password(principal):

@@ -11,16 +11,16 @@ from azure.identity import CredentialUnavailableError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.clients.http import faults as evidence
+from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, Observation
+from exporter.clients.http.faults import Scene, Stage, facts_of, judge
+from exporter.clients.http.response import Answer
+from exporter.clients.http.timing import Recorder
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import LIMIT
-from exporter.keyvault import evidence
-from exporter.keyvault.answer import Answer
-from exporter.keyvault.evidence import Scene, Stage, facts_of, judge
-from exporter.keyvault.tracing import Recorder
-from exporter.keyvault.transport import BodyTooLargeError, ConnectionLostError, Observation
 
 FOUR = tuple(Stage)
 

@@ -6,13 +6,13 @@ from contextvars import copy_context
 
 import pytest
 
+from exporter.clients import fetch_token
+from exporter.clients.entra import cut_short
 from exporter.config.keeper import Secret
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
 from exporter.cycles import Cycle
-from exporter.keyvault import fetch_token
-from exporter.keyvault.glimpse import cut_short
 from exporter.runtime.thread_pool import PoolBusy
 from exporter.tokens import TokenDesk
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, response

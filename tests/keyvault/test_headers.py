@@ -5,9 +5,9 @@ from email.utils import formatdate
 
 import pytest
 
+from exporter.clients.http import headers
+from exporter.clients.http.headers import request_id, retry_after, server_time, vault_headers
 from exporter.core.model import VaultHeaders
-from exporter.keyvault import headers
-from exporter.keyvault.headers import request_id, retry_after, server_time, vault_headers
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 

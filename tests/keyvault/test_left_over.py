@@ -11,12 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from exporter.clients.endpoint_check import greet
+from exporter.clients.http.instrumented import NotingSocket
+from exporter.clients.http.timing import Line
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Step
-from exporter.keyvault.greeting import greet
-from exporter.keyvault.sockets import NotingSocket
-from exporter.keyvault.tracing import Line
 from exporter.prober import Listeners, Prober
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.loop_lag import LoopLag

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from exporter.clients import encrypt_locally
 from exporter.core.model import KeyFacts
-from exporter.keyvault import encrypt_locally
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
+from exporter.clients.http.instrumented import NotingSocket, make_socket
+from exporter.clients.http.timing import CURRENT, Line, Recorder
 from exporter.core.model import Phase
-from exporter.keyvault.sockets import NotingSocket, make_socket
-from exporter.keyvault.tracing import CURRENT, Line, Recorder
 
 
 class Clock:

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
+from exporter.clients import VaultSession
+from exporter.clients.http.resolver import split_host_port
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from exporter.keyvault import VaultSession
-from exporter.keyvault.resolver import split_host_port
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.keyvault.wire import TOKEN, VAULT, until
 

@@ -6,11 +6,11 @@ import contextlib
 
 import pytest
 
+from exporter.clients import USER_AGENT
+from exporter.clients.http.network import split_url
 from exporter.config.model import Proxy, SecretSource
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from exporter.keyvault import USER_AGENT
-from exporter.keyvault.network import split_url
 from tests.hostile.echoes import ENCODINGS, leaks
 from tests.keyvault.wire import TOKEN, VAULT, response, until
 

@@ -8,11 +8,11 @@ import pytest
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
+from exporter.clients import NetworkError, Networks, VaultSession
+from exporter.clients.http.instrumented import ObservedTls, make_context
+from exporter.clients.http.timing import HANDSHAKE_HOLD_SECONDS
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
-from exporter.keyvault import NetworkError, Networks, VaultSession
-from exporter.keyvault.tls import ObservedTls, make_context
-from exporter.keyvault.tracing import HANDSHAKE_HOLD_SECONDS
 from tests.keyvault.wire import TOKEN, VAULT, response, until
 
 

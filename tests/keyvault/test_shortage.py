@@ -26,8 +26,8 @@ from pathlib import Path
 from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.model import Challenge
-from exporter.keyvault import Networks, VaultSession, fetch_token
-from exporter.keyvault.greeting import greet
+from exporter.clients import Networks, VaultSession, fetch_token
+from exporter.clients.endpoint_check import greet
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"

@@ -3,11 +3,11 @@
 import pytest
 
 from exporter import __version__
+from exporter.clients import USER_AGENT, fetch_token
+from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.key_vault_secrets import SecretDates
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.model import Challenge
-from exporter.keyvault import USER_AGENT, fetch_token
-from exporter.keyvault.graph import GraphSession, Holder
-from exporter.keyvault.secret_dates import SecretDates
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, VAULT, response, until
 
 GRANT = {"access_token": TOKEN, "expires_on": "4102444800", "expires_in": "3599", "token_type": "Bearer", "resource": "x"}

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+from exporter.clients import quiet_sdk_loggers
 from exporter.config import load
-from exporter.keyvault import quiet_sdk_loggers
 from exporter.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.shapes import probe_shape

@@ -15,7 +15,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 40
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS = {
     "exporter/cli/run.py:add_service_flags": "a list of flags, one after another, without a branch",
-    "exporter/keyvault/entra.py:fetch_token": "one request from its parts to its outcome; its closure belongs to it",
+    "exporter/clients/entra.py:fetch_token": "one request from its parts to its outcome; its closure belongs to it",
 }
 
 PICTURES = {".png"}  # have no text

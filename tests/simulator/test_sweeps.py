@@ -6,11 +6,11 @@ import json
 import pytest
 import pytest_asyncio
 
+from exporter.clients import Networks, VaultSession, fetch_token
 from exporter.core.classify import ENTRA_REASONS, VAULT_REASONS, classify
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
-from exporter.keyvault import Networks, VaultSession, fetch_token
 from exporter.runtime.thread_pool import DaemonPool
 from exporter.simulator.faults import Options
 from tests.simulator.client import KEY, VERSION

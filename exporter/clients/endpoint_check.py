@@ -14,12 +14,12 @@ from typing import Any
 from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
+from exporter.clients.http.exchange import USER_AGENT
+from exporter.clients.http.faults import facts_of
+from exporter.clients.http.instrumented import ObservedTls, make_context
+from exporter.clients.http.network import Network, split_url
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
-from exporter.keyvault.evidence import facts_of
-from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.tls import ObservedTls, make_context
-from exporter.keyvault.transport import USER_AGENT
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 _UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_YET_VALID, Fault.TLS_WRONG_NAME})

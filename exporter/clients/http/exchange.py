@@ -21,10 +21,10 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter import __version__
+from exporter.clients.http.resolver import is_address
+from exporter.clients.http.response import Answer, Replay
+from exporter.clients.http.timing import CURRENT, Gate, Line, Recorder, current
 from exporter.core.known_secrets import remember
-from exporter.keyvault.answer import Answer, Replay
-from exporter.keyvault.resolver import is_address
-from exporter.keyvault.tracing import CURRENT, Gate, Line, Recorder, current
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.logging import fields, frames_of, place_of
 from exporter.runtime.shortage import Shortage, shortage_of

@@ -20,14 +20,14 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
+from exporter.clients.http.exchange import USER_AGENT, Observation
+from exporter.clients.http.faults import facts_of, fault_of_body
+from exporter.clients.http.network import Network, split_url
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
-from exporter.keyvault.evidence import facts_of, fault_of_body
-from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.transport import USER_AGENT, Observation
 
 T = TypeVar("T")
 

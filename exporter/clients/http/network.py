@@ -13,14 +13,13 @@ from ssl import SSLContext
 
 import aiohttp
 
+from exporter.clients.http.exchange import Link
+from exporter.clients.http.instrumented import make_context, make_socket
+from exporter.clients.http.resolver import Resolver, split_host_port
+from exporter.clients.http.timing import TRACE, Gate
 from exporter.config.model import Config, Module, Proxy
 from exporter.config.secret_source import read_secret
 from exporter.core.known_secrets import remember
-from exporter.keyvault.resolver import Resolver, split_host_port
-from exporter.keyvault.sockets import make_socket
-from exporter.keyvault.tls import make_context
-from exporter.keyvault.tracing import TRACE, Gate
-from exporter.keyvault.transport import Link
 from exporter.runtime.thread_pool import DaemonPool
 
 HANDSHAKES = 32  # in flight at once, over all modules

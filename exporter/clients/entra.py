@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -24,6 +25,11 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
+from exporter.clients.certificate_file import load_certificate
+from exporter.clients.http.exchange import USER_AGENT, Observation, SecretTimeoutError
+from exporter.clients.http.faults import facts_of
+from exporter.clients.http.network import Network, split_url
+from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, split_connector_secret
@@ -33,10 +39,7 @@ from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts
 from exporter.core.parsing.key_vault import read_token, unix_time
-from exporter.keyvault.certificate import load_certificate
-from exporter.keyvault.evidence import facts_of
-from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.transport import USER_AGENT, Observation
+from exporter.runtime.thread_pool import PoolBusy
 
 # With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
 # is done; the identity services of a host need that list.
@@ -223,3 +226,21 @@ def quiet_sdk_loggers() -> None:
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
+
+
+def cut_short(context: Context, network: Network, authority: str) -> Facts:
+    """The facts of the exchange with `authority` that the task with this context is making.
+
+    Raises PoolBusy where that exchange still waits for a place or a thread of our own.
+    """
+    recorder = context.get(CURRENT)
+    if recorder is None:
+        return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
+    if recorder.starved:
+        raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+    if recorder.reached is None:
+        return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
+    host, port = split_url(network.module.authority_host or authority)
+    via_proxy = network.proxy_for(host, port) is not None
+    seen = Observation(endpoint=f"{host}:{port}", recorder=recorder, via_proxy=via_proxy, timed_out=True)
+    return replace(facts_of(seen), certificate=None)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from exporter.clients.api_session import ReadingSession
+from exporter.clients.http.network import Network, split_url
 from exporter.core.credential_expiry import SecretVersion
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
 from exporter.core.parsing.credential_lists import read_secret_versions
-from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.reading import ReadingSession
 
 MOST_PAGES: Final = 10
 _QUERY = re.compile("[!-~]+")  # printable ASCII without a blank

@@ -19,6 +19,9 @@ import aiohttp
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
+from exporter.clients.http import headers
+from exporter.clients.http.exchange import BodyTooLargeError, Observation, SecretTimeoutError
+from exporter.clients.http.response import Answer
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
@@ -26,9 +29,6 @@ from exporter.core.known_secrets import hide
 from exporter.core.masking import mask
 from exporter.core.model import Facts, PeerCertificate, Phase
 from exporter.core.parsing.key_vault import ErrorBody, read_error
-from exporter.keyvault import headers
-from exporter.keyvault.answer import Answer
-from exporter.keyvault.transport import BodyTooLargeError, Observation, SecretTimeoutError
 from exporter.runtime.shortage import error_numbers
 
 

@@ -16,12 +16,12 @@ from uuid import uuid4
 from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
+from exporter.clients.http.exchange import USER_AGENT
+from exporter.clients.http.faults import facts_of
+from exporter.clients.http.network import Network, split_url
+from exporter.clients.key_vault import BearerPolicy
 from exporter.core.faults import Fault
 from exporter.core.model import Facts, Phase
-from exporter.keyvault.client import BearerPolicy
-from exporter.keyvault.evidence import facts_of
-from exporter.keyvault.network import Network, split_url
-from exporter.keyvault.transport import USER_AGENT
 
 T = TypeVar("T")
 

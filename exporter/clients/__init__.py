@@ -4,11 +4,11 @@ For: exchanges as facts and values. Exceptions end here.
 Not for: codes, scheduling, sharing, remembering.
 """
 
-from exporter.keyvault.client import VaultSession
-from exporter.keyvault.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
-from exporter.keyvault.local import encrypt_locally
-from exporter.keyvault.network import HANDSHAKES, Network, NetworkError, Networks
-from exporter.keyvault.transport import USER_AGENT
+from exporter.clients.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
+from exporter.clients.http.exchange import USER_AGENT
+from exporter.clients.http.network import HANDSHAKES, Network, NetworkError, Networks
+from exporter.clients.key_vault import VaultSession
+from exporter.clients.local_encrypt import encrypt_locally
 
 __all__ = [
     "HANDSHAKES",

@@ -1,24 +1,28 @@
-"""TLS as the exporter wants it: who is trusted, when a handshake began, ended, and with which certificate, and when bytes came.
+"""SSL context, SSL object and socket that report to the timer of an exchange.
 
-`SSLContext.sslobject_class` is the documented seam: asyncio drives the handshake through an object of ours.
-Not for: what a failed handshake means (see `evidence`).
+`SSLContext.sslobject_class` and aiohttp's `socket_factory` are the documented seams: asyncio drives the handshake through an object
+of this module. An event loop that goes past the socket's methods, as on Windows, reports nothing here; the later marks are used.
+Not for: what a failed handshake means (see `faults`), which exchange a socket belongs to (see `timing`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiohttp import AddrInfoType
 from cryptography import x509
 
+from exporter.clients.http.timing import Line, Recorder, current
 from exporter.core.model import PeerCertificate
-from exporter.keyvault.tracing import Line, Recorder, current
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
 
 ISSUER_LIMIT = 200
 
@@ -91,3 +95,31 @@ def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
         return PeerCertificate(not_after=min(ends), issuer=certificate.issuer.rfc4514_string()[:ISSUER_LIMIT])
     except ValueError:  # accepted by OpenSSL, unreadable here: no facts rather than wrong ones
         return None
+
+
+class NotingSocket(socket.socket):
+    """What it sends and receives is as with any other socket."""
+
+    line: Line | None = None
+
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        sent = super().send(data, flags)
+        if self.line is not None:
+            self.line.bytes_left()
+        return sent
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        received = super().recv_into(buffer, nbytes, flags)
+        if self.line is not None:
+            self.line.bytes_came()
+        return received
+
+
+def make_socket(address: AddrInfoType) -> socket.socket:
+    """A socket for the exchange of this task. Raises OSError where there is none to be had."""
+    family, kind, protocol, _, _ = address
+    made = NotingSocket(family, kind, protocol)
+    made.line = current().line
+    if made.line is not None:
+        made.line.sockets.append(made)
+    return made

@@ -9,10 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import quote
 
+from exporter.clients.api_session import ReadingSession
 from exporter.core.credential_expiry import AppCredentials
 from exporter.core.model import Facts
 from exporter.core.parsing.credential_lists import read_application
-from exporter.keyvault.reading import ReadingSession
 
 _SELECT = "id,appId,passwordCredentials,keyCredentials"
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.keyvault.tracing import Recorder, current
+from exporter.clients.http.timing import Recorder, current
 from exporter.runtime.shortage import require_descriptor
 from exporter.runtime.thread_pool import DaemonPool
 
