@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from exporter.beside import Plan
 from exporter.clients import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.entra import cut_short
-from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import Look, judge
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
-from exporter.cycles import Cycles
 from exporter.probe import Order, Ports, run_probe
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.tokens import TokenDesk
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycles
+from exporter.tokens.secret_cache import SecretKeeper
 
 _UNAUTHORIZED = 401
 _WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)

@@ -3,7 +3,7 @@
 One literal table says how each kind of credential is built. The SDK's exceptions are looked at only where no answer came.
 A tenant that azure-identity refuses to use (characters that no tenant has) is a faulty challenge where the challenge named
 it, else an identity that cannot be asked.
-Not for: sharing tokens (see `exporter.tokens`), reading secrets (they are given).
+Not for: sharing tokens (see `exporter.tokens.cache`), reading secrets (they are given).
 """
 
 from __future__ import annotations

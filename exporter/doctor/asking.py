@@ -19,7 +19,6 @@ from exporter.clients.api_session import ReadingSession
 from exporter.clients.endpoint_check import greet
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
-from exporter.config.keeper import SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.auxiliary import Beside, Look, judge
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
@@ -28,7 +27,6 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
-from exporter.cycles import Cycles
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.observed import Endpoint, Observed, Revocation, SecretLook
 from exporter.doctor.port80 import host_of, problem_with
@@ -36,7 +34,9 @@ from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.probe import Order, run_probe
 from exporter.probe import Ports as ProbePorts
 from exporter.runtime.thread_pool import DaemonPool
-from exporter.tokens import TokenDesk
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycles
+from exporter.tokens.secret_cache import SecretKeeper
 
 T = TypeVar("T")
 

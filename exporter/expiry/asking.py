@@ -16,7 +16,6 @@ from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretDates, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
-from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.credential_expiry import (
@@ -30,13 +29,14 @@ from exporter.core.credential_expiry import (
 )
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge
-from exporter.cycles import Cycle
 from exporter.expiry.pace import AT_ONCE, LOOK_SECONDS, TOKEN_SECONDS
 from exporter.expiry.plan import OVER_THE_NETWORK, Watched, watched
 from exporter.expiry.words import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.tokens import TokenDesk
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycle
+from exporter.tokens.secret_cache import Secret, SecretKeeper
 
 _THREADS = 16  # a dead name keeps its thread for as long as the system likes
 _NOT_FOUND = 404

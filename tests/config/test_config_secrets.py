@@ -12,12 +12,12 @@ import pytest
 
 from exporter.cli import check
 from exporter.config import load
-from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.tokens.secret_cache import Secret, SecretKeeper
 
 BAD = Path(__file__).parent / "bad"
 MARK = "S3CRET-MARK"

@@ -8,13 +8,13 @@ import pytest
 
 from exporter.clients import fetch_token
 from exporter.clients.entra import cut_short
-from exporter.config.keeper import Secret
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from exporter.cycles import Cycle
 from exporter.runtime.thread_pool import PoolBusy
-from exporter.tokens import TokenDesk
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycle
+from exporter.tokens.secret_cache import Secret
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, response
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id=TENANT)

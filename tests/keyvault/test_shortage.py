@@ -23,7 +23,7 @@ from tests.probe.test_probe import TARGET
 WITHOUT_DESCRIPTORS = """
 import asyncio, json, resource, sys
 from pathlib import Path
-from exporter.config.keeper import SecretKeeper
+from exporter.tokens.secret_cache import SecretKeeper
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.model import Challenge
 from exporter.clients import Networks, VaultSession, fetch_token

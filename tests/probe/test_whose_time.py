@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.config import keeper
 from exporter.core.deadline import slow_in, slowest
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step
+from exporter.tokens import secret_cache
 from tests.keyvault.wire import CHALLENGE, ENTRA
 from tests.probe.harness import stalls_after_headers
 
@@ -60,7 +60,7 @@ def hanging_secret(monkeypatch):
         over.wait(10)
         return "text"
 
-    monkeypatch.setattr(keeper, "read_secret", read)
+    monkeypatch.setattr(secret_cache, "read_secret", read)
     yield reads
     over.set()
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.keeper import Secret
 from exporter.config.model import Config, Credential, CredentialKind, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts
-from exporter.cycles import Cycle, Cycles
 from exporter.runtime.thread_pool import PoolBusy
-from exporter.tokens import TokenDesk
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycle, Cycles
+from exporter.tokens.secret_cache import Secret
 from tests.scheduling.samples import a_target
 
 CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id="c")

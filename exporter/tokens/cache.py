@@ -15,14 +15,14 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from exporter.config.keeper import Secret, SecretKeeper
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, Grant
-from exporter.cycles import Cycle
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import PoolBusy
+from exporter.tokens.reuse import Cycle
+from exporter.tokens.secret_cache import Secret, SecretKeeper
 
 # Answers that have a status and still say nothing of the credential: the network's or the exporter's doing. The next probe asks again.
 BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
