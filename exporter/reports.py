@@ -10,15 +10,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
-from exporter.beside import plans
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
 from exporter.history import Asked
-from exporter.looker import Looker
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.probelog import ProbeLog
+from exporter.probing.auxiliary_plan import plans
+from exporter.probing.auxiliary_runner import Looker
 from exporter.state import TargetRecord
 
 P = ParamSpec("P")

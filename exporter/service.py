@@ -21,18 +21,18 @@ from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.looker import Looker
 from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
-from exporter.prober import Listeners, Prober
+from exporter.probing.auxiliary_runner import Looker
+from exporter.probing.prober import Listeners, Prober
+from exporter.probing.scheduler import Scheduler
 from exporter.reloading import Reloader
 from exporter.reports import Reports
 from exporter.runtime import buffers, process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
-from exporter.scheduler import Scheduler
 from exporter.sharding import Shard
 from exporter.state import State, TargetRecord
 from exporter.web import ListenAddress, WebOptions, WebServer, create_app

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from exporter.beside import Plan, plans
 from exporter.clients import quiet_sdk_loggers
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Target
@@ -21,7 +20,8 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.history import History
-from exporter.prober import Listeners, Prober
+from exporter.probing.auxiliary_plan import Plan, plans
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.state import TargetRecord
 

@@ -2,7 +2,7 @@
 
 `KeyClient.send_request` with a policy list of our own: no retry, no redirect, no challenge handling, no decoding, and no
 `CryptographyClient`, which would wrap by itself. What comes back is facts and, where there is one, a value.
-Not for: tokens (see `entra`), the order of the steps (see `exporter.probe`).
+Not for: tokens (see `entra`), the order of the steps (see `exporter.probing.round_trip`).
 """
 
 from __future__ import annotations

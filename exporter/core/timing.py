@@ -1,7 +1,7 @@
 """How starts of probes are spread in time, and how many probes that lets be in flight at once.
 
 For: the numbers that the configuration, its cost and the schedule have in common.
-Not for: planning a start (see `exporter.pacing`) or waiting for one.
+Not for: planning a start (see `exporter.probing.backoff`) or waiting for one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.beside import Plan, plans
 from exporter.clients import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.api_session import ReadingSession
 from exporter.clients.endpoint_check import greet
@@ -31,8 +30,9 @@ from exporter.doctor.certificates import read_certificate
 from exporter.doctor.observed import Endpoint, Observed, Revocation, SecretLook
 from exporter.doctor.port80 import host_of, problem_with
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.probe import Order, run_probe
-from exporter.probe import Ports as ProbePorts
+from exporter.probing.auxiliary_plan import Plan, plans
+from exporter.probing.round_trip import Order, run_probe
+from exporter.probing.round_trip import Ports as ProbePorts
 from exporter.runtime.thread_pool import DaemonPool
 from exporter.tokens.cache import TokenDesk
 from exporter.tokens.reuse import Cycles

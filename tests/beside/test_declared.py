@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import date
 
-from exporter.beside import plans
 from exporter.config.auxiliary import declared
 from exporter.core.auxiliary import Beside
+from exporter.probing.auxiliary_plan import plans
 from tests.beside.samples import KEY, OLDER, TARGET, TODAY, a_config, plain
 
 

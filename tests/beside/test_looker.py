@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from exporter.beside import plans
 from exporter.core.auxiliary import Look
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.looker import Looker
+from exporter.probing.auxiliary_plan import plans
+from exporter.probing.auxiliary_runner import Looker
 from tests.beside.samples import KEY, TARGET, TODAY, a_config
 
 ALL = plans(a_config(), TARGET, KEY, TODAY)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.beside import Plan, plans
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
-from exporter.prober import Listeners, Prober
+from exporter.probing.auxiliary_plan import Plan, plans
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.beside import site

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Mode
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.beside import site

@@ -5,11 +5,11 @@ from datetime import date
 
 import pytest
 
-from exporter.beside import due, plans
 from exporter.config.model import CredentialKind, Module
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
+from exporter.probing.auxiliary_plan import due, plans
 from tests.beside.samples import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 
 

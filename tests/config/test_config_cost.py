@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.beside import plans
 from exporter.config import cost as table
 from exporter.config import load
 from exporter.config.cost import monthly as monthly_at
@@ -17,6 +16,7 @@ from exporter.core.model import KeyFacts, Mode, Step
 from exporter.core.timing import LOOK_UP_SECONDS
 from exporter.core.vault_limits import operations_of
 from exporter.expiry.pace import PACES
+from exporter.probing.auxiliary_plan import plans
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)

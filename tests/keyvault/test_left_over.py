@@ -17,7 +17,7 @@ from exporter.clients.http.timing import Line
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Step
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.thread_pool import DaemonPool

@@ -13,7 +13,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage, shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy

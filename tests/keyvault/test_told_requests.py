@@ -7,7 +7,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Se
 from exporter.core.model import Generation, Step
 from exporter.exchanges import BEARER, exchanges
 from exporter.history import Asked
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, VAULT, response
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporter.clients import quiet_sdk_loggers
 from exporter.config import load
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.shapes import probe_shape
 

@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import replace
 
-from exporter.beside import Plan
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.auxiliary import Beside
 from exporter.core.model import Generation, Vantage
-from exporter.probe import Order
-from exporter.prober import Listeners, Prober
+from exporter.probing.auxiliary_plan import Plan
+from exporter.probing.prober import Listeners, Prober
+from exporter.probing.round_trip import Order
 from exporter.runtime.loop_lag import LoopLag
 from tests.keyvault.wire import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
 

@@ -9,7 +9,7 @@ import pytest
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Generation, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
-from exporter.probe import Order, Ports, key_state, run_probe
+from exporter.probing.round_trip import Order, Ports, key_state, run_probe
 from exporter.runtime.thread_pool import PoolBusy
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")

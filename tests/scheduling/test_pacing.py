@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import pacing
 from exporter.core.timing import slots_for
+from exporter.probing import backoff
 from tests.scheduling.samples import a_failure, a_report, a_throttled_report
 
 INTERVAL = 60.0
 
 
 def skips_after(*reports):
-    state, skips = pacing.Backoff(), []
+    state, skips = backoff.Backoff(), []
     for report in reports:
         state = state.after(report, INTERVAL)
         skips.append(state.skips)
@@ -21,27 +21,27 @@ def skips_after(*reports):
 
 @pytest.mark.parametrize(("targets", "last"), [(1, 0.012), (100, 1.2), (5000, 60.0), (100_000, 60.0)])
 def test_first_probes_are_spread_over_the_interval_or_less_for_few_targets(targets, last):
-    assert pacing.first_delay(INTERVAL, targets, 0.0) == 0.0
-    assert pacing.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
+    assert backoff.first_delay(INTERVAL, targets, 0.0) == 0.0
+    assert backoff.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
 
 
 @given(st.floats(0, 1))
 def test_a_gap_differs_from_the_interval_by_a_tenth_at_most(draw):
-    assert 54.0 - 1e-9 <= pacing.gap(INTERVAL, draw) <= 66.0 + 1e-9
+    assert 54.0 - 1e-9 <= backoff.gap(INTERVAL, draw) <= 66.0 + 1e-9
 
 
 def test_gaps_use_the_whole_tenth_either_way():
-    assert [pacing.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
+    assert [backoff.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
 
 
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
 def test_starts_in_the_past_are_missed(late, missed):
-    assert pacing.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
+    assert backoff.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
 
 
 @given(st.floats(0, 1e6), st.floats(0.1, 1e4))
 def test_after_the_missed_starts_the_next_one_is_not_in_the_past_nor_further_than_an_interval(late, interval):
-    following = 1000.0 + pacing.missed_starts(1000.0, 1000.0 + late, interval) * interval
+    following = 1000.0 + backoff.missed_starts(1000.0, 1000.0 + late, interval) * interval
     assert 1000.0 + late - 1e-6 <= following <= 1000.0 + late + interval + 1e-6
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from exporter.core.timing import slots_for
-from exporter.scheduler import Scheduler, Skip
+from exporter.probing.scheduler import Scheduler, Skip
 from tests.scheduling.samples import a_failure, a_fleet, a_report, a_target, a_throttled_report
 
 HOUR = 3600.0

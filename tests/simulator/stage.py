@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config.model import Proxy
 from exporter.core.faults import Reason
-from exporter.prober import Listeners, Prober
+from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside

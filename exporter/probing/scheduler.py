@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from exporter.config.model import Target
 from exporter.core.model import ProbeReport
-from exporter.pacing import Backoff, first_delay, gap, missed_starts
+from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 
 
 class Skip(StrEnum):

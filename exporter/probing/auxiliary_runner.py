@@ -11,10 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from exporter.beside import Plan, due
 from exporter.config.model import Target
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import ProbeReport
+from exporter.probing.auxiliary_plan import Plan, due
 
 MakeLook = Callable[[Plan], Awaitable[Look | None]]
 

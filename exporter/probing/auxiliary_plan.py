@@ -14,7 +14,7 @@ from exporter.config.auxiliary import needed
 from exporter.config.model import Config, CredentialKind, Module, Target
 from exporter.core.auxiliary import Beside, Identity, Look
 from exporter.core.model import KeyFacts, Mode, Vantage
-from exporter.probe import Order
+from exporter.probing.round_trip import Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

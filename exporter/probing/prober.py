@@ -13,14 +13,14 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, replace
 
-from exporter.beside import Plan
 from exporter.clients import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.entra import cut_short
 from exporter.config.model import Config, Credential, Module, Target
 from exporter.core.auxiliary import Look, judge
 from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
-from exporter.probe import Order, Ports, run_probe
+from exporter.probing.auxiliary_plan import Plan
+from exporter.probing.round_trip import Order, Ports, run_probe
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
