@@ -29,9 +29,9 @@ from exporter.core.durations import moment
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
 from exporter.exchanges import as_lines, exchanges
-from exporter.history import Asked
 from exporter.shapes import Entry, Shape, earlier, earlier_shape, entry_shape, target_standing
-from exporter.state import readiness_at
+from exporter.state.history import Asked
+from exporter.state.records import readiness_at
 from exporter.transcript import transcript
 
 MOST_PROBES = 100  # in report.json, and failures beyond them as many again

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from exporter.config.model import Credential, CredentialKind, Target
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult
-from exporter.history import Asked
+from exporter.state.history import Asked
 from exporter.transcript import facts_of
 
 BEARER = "Authorization: Bearer <token>"

@@ -13,13 +13,13 @@ from typing import ParamSpec, TypeVar
 from exporter.config.model import Config, Target
 from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
-from exporter.history import Asked
-from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.probelog import ProbeLog
 from exporter.probing.auxiliary_plan import plans
 from exporter.probing.auxiliary_runner import Looker
-from exporter.state import TargetRecord
+from exporter.state.history import Asked
+from exporter.state.records import TargetRecord
+from exporter.state.store import Memory
 
 P = ParamSpec("P")
 T = TypeVar("T")

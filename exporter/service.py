@@ -21,7 +21,6 @@ from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.memory import Memory
 from exporter.metrics.recorder import Recorder
 from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
@@ -34,7 +33,8 @@ from exporter.runtime import buffers, process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
 from exporter.sharding import Shard
-from exporter.state import State, TargetRecord
+from exporter.state.records import State, TargetRecord
+from exporter.state.store import Memory
 from exporter.web import ListenAddress, WebOptions, WebServer, create_app
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from exporter.config.model import Target
 from exporter.core.codes import BY_CODE
 from exporter.core.durations import moment
 from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
-from exporter.history import Asked
-from exporter.state import readiness_at
+from exporter.state.history import Asked
+from exporter.state.records import readiness_at
 
 Shape = dict[str, Any]
 

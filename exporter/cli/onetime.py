@@ -19,11 +19,11 @@ from exporter.core.auxiliary import Look
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
 from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.history import History
 from exporter.probing.auxiliary_plan import Plan, plans
 from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
-from exporter.state import TargetRecord
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from exporter.config import load
 from exporter.runtime import logging
 from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard
-from exporter.statefiles import StateDirError
+from exporter.state.files import StateDirError
 from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.toolkit import Lock
 

@@ -1,7 +1,7 @@
 """What the metrics need of that which is remembered of a target between its probes.
 
 For: the names behind which the memory is free to change, and which tests fill with a small object.
-Not for: keeping anything (see `exporter.state`).
+Not for: keeping anything (see `exporter.state.records`).
 """
 
 from __future__ import annotations

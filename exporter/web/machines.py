@@ -19,7 +19,7 @@ from exporter import beside_shapes, shapes
 from exporter.bundle import archive, case_of
 from exporter.config.model import Target
 from exporter.core.readiness import NOT_TESTED
-from exporter.state import readiness_at
+from exporter.state.records import readiness_at
 from exporter.web.discovery import groups
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
 from exporter.web.options import WebOptions

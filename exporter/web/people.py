@@ -16,7 +16,7 @@ from aiohttp import web
 from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.durations import moment
-from exporter.history import Asked
+from exporter.state.history import Asked
 from exporter.web.choice import key_of, meant, read
 from exporter.web.markup import Html
 from exporter.web.options import WebOptions

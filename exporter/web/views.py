@@ -18,7 +18,7 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED
-from exporter.state import readiness_at
+from exporter.state.records import readiness_at
 from exporter.web.ports import Record, Service
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.

@@ -10,12 +10,12 @@ from hashlib import sha256
 
 import pytest
 
-from exporter.memory import Memory
-from exporter.private_directory import PrivateDirectory
 from exporter.runtime import process
 from exporter.runtime.thread_pool import DaemonPool
-from exporter.state import State
-from exporter.statefiles import Kind, StateDirError, StateFiles
+from exporter.state.files import Kind, StateDirError, StateFiles
+from exporter.state.private_directory import PrivateDirectory
+from exporter.state.records import State
+from exporter.state.store import Memory
 from tests.process.conftest import command, write_configuration  # noqa: F401 - a fixture
 
 NAMES = [f"target-{number}" for number in range(20)]
@@ -215,8 +215,8 @@ def hang():
 
 @pytest.fixture
 async def memory(state_dir, monkeypatch):
-    monkeypatch.setattr("exporter.memory.OPENING_SECONDS", 0.5)
-    monkeypatch.setattr("exporter.memory.LOADING_SECONDS", 0.5)
+    monkeypatch.setattr("exporter.state.store.OPENING_SECONDS", 0.5)
+    monkeypatch.setattr("exporter.state.store.LOADING_SECONDS", 0.5)
     made = Memory(State(history_limit=1), state_dir)
     yield made
     await made.aclose()

@@ -3,7 +3,7 @@ import json
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
 from exporter.shapes import entry_shape, probe_shape, target_row, target_standing
-from exporter.state import State
+from exporter.state.records import State
 from tests.scheduling.samples import a_failure, a_report, a_target
 
 AT = 1_790_000_000.25

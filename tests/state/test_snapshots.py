@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
-from exporter.history import History
-from exporter.snapshots import DamagedError, restore, snapshot
-from exporter.state import State, TargetRecord
+from exporter.state.history import History
+from exporter.state.records import State, TargetRecord
+from exporter.state.snapshots import DamagedError, restore, snapshot
 from tests.scheduling.samples import a_failure, a_report, a_target
 
 KEY = KeyFacts(

@@ -7,7 +7,7 @@ import pytest
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
-from exporter.state import State, readiness_at
+from exporter.state.records import State, readiness_at
 from tests.scheduling.samples import a_failure, a_fleet, a_report, a_target
 
 KEY = KeyFacts(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.runtime.thread_pool import DaemonPool
-from exporter.statefiles import Kind, StateDirError, StateFiles
+from exporter.state.files import Kind, StateDirError, StateFiles
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ async def test_a_second_exporter_on_the_same_directory_is_refused_until_the_firs
 async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is_there(open_files, tmp_path):
     program = (
         "import asyncio, sys, pathlib\n"
-        "from exporter.statefiles import Kind, StateFiles\n"
+        "from exporter.state.files import Kind, StateFiles\n"
         "from exporter.runtime.thread_pool import DaemonPool\n"
         "async def main():\n"
         "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonPool(1), on_problem=print)\n"
@@ -209,8 +209,8 @@ async def test_a_directory_that_cannot_be_used_is_one_clear_error(open_files, tm
 
 
 async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, problems, monkeypatch):
-    monkeypatch.setattr("exporter.statefiles.CLOSING_SECONDS", 0.1)
-    monkeypatch.setattr("exporter.statefiles._write_all", lambda *_: time.sleep(1.0))
+    monkeypatch.setattr("exporter.state.files.CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.state.files._write_all", lambda *_: time.sleep(1.0))
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
     files.put(Kind.TARGET, "payroll", {})

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession
 
 from exporter.metrics.recorder import Recorder
-from exporter.state import State
+from exporter.state.records import State
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.web.samples import config, good
 

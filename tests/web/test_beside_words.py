@@ -10,8 +10,8 @@ from exporter.core.auxiliary import Beside
 from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
-from exporter.history import History
-from exporter.state import TargetRecord
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
 from tests.web.samples import DR, OLD, STAGED, STARTED, bad, fully_declared, good, key, look, pending_look, refused_look, target
 
 NOW = STARTED + 60

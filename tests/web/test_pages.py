@@ -9,7 +9,7 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
-from exporter.state import FailureSummary
+from exporter.state.records import FailureSummary
 from exporter.web import people
 from tests.web.samples import bad, config, good, target
 from tests.web.scene import Service, get, serving, words

@@ -17,9 +17,9 @@ from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
-from exporter.history import History
 from exporter.simulator import Simulator
-from exporter.state import TargetRecord
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
 from tests.beside import site
 from tests.beside.samples import OLD, PINNED, TARGET
 from tests.web.samples import DR, STAGED, STARTED, fully_declared, key, look, pending_look, refused_look

@@ -18,8 +18,8 @@ from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.exchanges import as_lines, exchanges
-from exporter.history import Asked
 from exporter.shapes import Entry
+from exporter.state.history import Asked
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.beside import ends_table, failed_checks, known, looks, marks
 from exporter.web.pages.drawings import legend, waterfall

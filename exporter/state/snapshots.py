@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
 from exporter.core.readiness import WHY
-from exporter.state import FailureSummary, TargetRecord
+from exporter.state.records import FailureSummary, TargetRecord
 
 
 class DamagedError(ValueError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from exporter.config.model import Target
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
-from exporter.history import Asked, History
+from exporter.state.history import Asked, History
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together

@@ -15,12 +15,12 @@ from pathlib import Path
 from exporter.config.model import Target
 from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
-from exporter.history import Asked
 from exporter.runtime.logging import fields
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.snapshots import DamagedError, restore, snapshot
-from exporter.state import State, TargetRecord
-from exporter.statefiles import Document, Kind, StateFiles
+from exporter.state.files import Document, Kind, StateFiles
+from exporter.state.history import Asked
+from exporter.state.records import State, TargetRecord
+from exporter.state.snapshots import DamagedError, restore, snapshot
 
 OPENING_SECONDS = 5.0  # a directory that has not answered by then is not used
 LOADING_SECONDS = 10.0  # documents that have not been read by then are not used

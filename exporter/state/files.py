@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.files import FileMissingError, FileUnreadableError
-from exporter.private_directory import PrivateDirectory, UnsafeError
 from exporter.runtime.thread_pool import DaemonPool
+from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
 VERSION = 1
 LARGEST = 1024 * 1024  # bytes; anything longer was not written here

@@ -1,0 +1,1 @@
+"""Target records, history and the state directory. Must not render anything."""
