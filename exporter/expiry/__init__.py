@@ -4,8 +4,8 @@ For: what `service` and the command line need of it.
 Not for: the choice among several secrets (see `core.expiry`), requests (see `keyvault`), showing dates.
 """
 
-from exporter.expiry.asking import Asker
-from exporter.expiry.desk import ExpiryDesk, Ports
-from exporter.expiry.plan import Watched, watched
+from exporter.expiry.lookup import Asker
+from exporter.expiry.monitor import ExpiryDesk, Ports
+from exporter.expiry.sources import Watched, watched
 
 __all__ = ["Asker", "ExpiryDesk", "Ports", "Watched", "watched"]

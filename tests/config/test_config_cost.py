@@ -15,7 +15,7 @@ from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
 from exporter.core.timing import LOOK_UP_SECONDS
 from exporter.core.vault_limits import operations_of
-from exporter.expiry.pace import PACES
+from exporter.expiry.sources import PACES
 from exporter.probing.auxiliary_plan import plans
 
 GOOD = Path(__file__).parent / "good"

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config.model import CredentialKind, Retained
 from exporter.core.credential_expiry import Source
-from exporter.expiry.pace import PACES, first_pause, pause
-from exporter.expiry.plan import watched
+from exporter.expiry.sources import PACES, first_pause, pause, watched
 from tests.expiry.samples import a_config, a_credential, by_graph
 from tests.scheduling.samples import a_target
 

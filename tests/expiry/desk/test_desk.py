@@ -7,7 +7,7 @@ from datetime import date
 from itertools import pairwise
 
 from exporter.core.credential_expiry import CredentialEnd, Finding, Source
-from exporter.expiry.pace import AT_ONCE
+from exporter.expiry.sources import AT_ONCE
 from tests.expiry.samples import END, FAILED, WALL, a_config, a_credential, a_desk, by_certificate, by_graph, now
 
 NO_END = Finding(answered=True)

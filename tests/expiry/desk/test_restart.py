@@ -6,7 +6,7 @@ import json
 import pytest
 
 from exporter.core.credential_expiry import Source
-from exporter.expiry.plan import subject
+from exporter.expiry.sources import subject
 from tests.expiry.samples import END, FAILED, WALL, Ears, Sources, a_config, a_desk, by_certificate, by_graph
 
 

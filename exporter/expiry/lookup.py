@@ -29,9 +29,8 @@ from exporter.core.credential_expiry import (
 )
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge
-from exporter.expiry.pace import AT_ONCE, LOOK_SECONDS, TOKEN_SECONDS
-from exporter.expiry.plan import OVER_THE_NETWORK, Watched, watched
-from exporter.expiry.words import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
+from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
+from exporter.expiry.sources import AT_ONCE, LOOK_SECONDS, OVER_THE_NETWORK, TOKEN_SECONDS, Watched, watched
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from exporter.tokens.cache import TokenDesk

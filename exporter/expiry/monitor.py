@@ -16,10 +16,9 @@ from typing import Any, Final, Protocol
 
 from exporter.config.model import Config
 from exporter.core.credential_expiry import CredentialEnd, Finding, Source, start_of
-from exporter.expiry.documents import document_of, kept_in
-from exporter.expiry.pace import AT_ONCE, SECRET_SECONDS, first_pause, pause
-from exporter.expiry.plan import Watched, subject, watch, watched
-from exporter.expiry.words import failed
+from exporter.expiry.messages import failed
+from exporter.expiry.persistence import document_of, kept_in
+from exporter.expiry.sources import AT_ONCE, SECRET_SECONDS, Watched, first_pause, pause, subject, watch, watched
 from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)

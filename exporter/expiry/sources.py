@@ -1,7 +1,7 @@
-"""Which credentials are watched, which sources are asked about each of them, and over which way.
+"""Which sources a credential has, which credential looks them up, and at which intervals.
 
-For: reading all that off a configuration.
-Not for: asking (see `asking`), when to ask (see `pace` and `desk`).
+For: reading the plan off a configuration; the pauses between lookups as a literal table and plain arithmetic.
+Not for: lookups (see `lookup`), clocks and waiting (see `monitor`); a caller passes the random draw.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from exporter.config.build import probing_credentials
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.credential_expiry import Source
+from exporter.core.timing import JITTER
 
 # Who can be asked about a credential of each kind. What is declared needs no asking; the identities of a host and of a pod have
 # nothing that ends, and what the default chain will find is not known.
@@ -79,3 +80,43 @@ def subject(credential: Credential, source: Source) -> tuple[str, ...]:
         Source.KEY_VAULT: (credential.key_vault_secret,),
     }
     return (str(credential.kind), *("" if part is None else str(part) for part in told[source]))
+
+
+SECRET_SECONDS: Final = 10.0  # how often it is seen whether a secret has changed
+AT_ONCE: Final = 4  # look-ups under way
+LOOK_SECONDS: Final = 30.0  # for one look-up, its token included
+TOKEN_SECONDS: Final = 300.0  # within which look-ups share one token
+_FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds until a source is asked again: after an answer, and after the first failure; that doubles up to the former."""
+
+    answered: float
+    failed: float
+
+
+PACES: Final[Mapping[Source, Pace]] = {
+    Source.CERTIFICATE: Pace(60.0, 60.0),  # a file: it costs next to nothing
+    Source.GRAPH: Pace(3600.0, 300.0),
+    Source.KEY_VAULT: Pace(3600.0, 300.0),
+}
+
+
+def pause(source: Source, failures: int, draw: float) -> float:
+    """Seconds to the next look-up after so many failures in a row; `draw` is uniform in [0, 1]."""
+    pace = PACES[source]
+    doubled = pace.failed * 2.0 ** min(failures - 1, 16)
+    return (min(doubled, pace.answered) if failures else pace.answered) * (1 - JITTER + 2 * JITTER * draw)
+
+
+def first_pause(source: Source, credentials: int, draw: float) -> float:
+    """Seconds from the start to the first look-up, with so many credentials to look up.
+
+    A file is read at once. The network is asked a little later: a first probe has then told the tenant, and the probes of the
+    start have made their handshakes.
+    """
+    if source is Source.CERTIFICATE:
+        return 0.0
+    return _FIRST + draw * min(_SPREAD, _SPACING * credentials)

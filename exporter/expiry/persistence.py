@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from exporter.config.model import Credential
 from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.parsing.key_vault import unix_time
-from exporter.expiry.plan import subject
+from exporter.expiry.sources import subject
 
 
 class Kept(NamedTuple):
