@@ -20,9 +20,9 @@ from exporter.core.checks import CheckResult
 from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Facts, ProbeReport
+from exporter.doctor.monitor import Preflights, examine
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.metrics.recorder import Recorder
-from exporter.preflighting import Preflights, examine
 from exporter.probelog import ProbeLog
 from exporter.probing.auxiliary_runner import Looker
 from exporter.probing.prober import Listeners, Prober

@@ -23,8 +23,8 @@ from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
-from exporter.doctor.bare import bare_config, split_key
-from exporter.doctor.telling import as_data, as_text, is_ok
+from exporter.doctor.adhoc import bare_config, split_key
+from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
 from exporter.runtime.thread_pool import PoolBusy
 

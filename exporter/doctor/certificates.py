@@ -14,7 +14,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from exporter.core.known_secrets import reveals
 from exporter.core.masking import mask
-from exporter.doctor.observed import Certificate
+from exporter.doctor.evidence import Certificate
 
 MOST_URLS = 6
 _URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[!-~]{0,500})?")

@@ -19,11 +19,11 @@ from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import Names, actions
 from exporter.core.model import Step
-from exporter.doctor import judge_identity, judge_key, judge_road
-from exporter.doctor.asking import Examination, LookUp
-from exporter.doctor.found import Found, unknown
-from exporter.doctor.judge_road import Judge
-from exporter.doctor.observed import Observed
+from exporter.doctor import check_identity, check_key, check_network
+from exporter.doctor.check_network import Judge
+from exporter.doctor.collect import Examination, LookUp
+from exporter.doctor.evidence import Observed
+from exporter.doctor.finding import Found, unknown
 
 _ON_HOST: Final = "only the SQL Server host can show it"
 
@@ -34,37 +34,37 @@ def _on_host(_seen: Observed) -> Found:
 
 JUDGES: Mapping[str, Judge] = MappingProxyType(
     {
-        **{f"proxy_{host}": judge_road.proxy(host) for host in ("vault", "entra")},
-        **{f"dns_{host}": judge_road.dns(host) for host in ("vault", "entra")},
-        **{f"tcp_{host}": judge_road.tcp(host) for host in ("vault", "entra")},
-        **{f"issuer_{host}": judge_road.issuer(host) for host in ("vault", "entra")},
-        **{f"tls_{host}": judge_road.tls(host) for host in ("vault", "entra")},
-        "revocation": judge_road.revocation,
-        "path": judge_road.path,
-        "clock": judge_road.clock,
-        "challenge": judge_identity.challenge,
-        "tenant": judge_identity.tenant,
-        "secret": judge_identity.secret,
-        "credential_string": judge_identity.credential_string,
-        "token": judge_identity.token,
-        "audience": judge_identity.audience,
-        "firewall": judge_identity.firewall,
-        "vault_answers": judge_identity.vault_answers,
-        "credential_expiry": judge_identity.credential_expiry,
-        "key_name": judge_key.key_name,
-        "permission_get": judge_key.permission_get,
-        "key_version": judge_key.key_version,
-        "key_type": judge_key.key_type,
-        "key_enabled": judge_key.key_enabled,
-        "key_dates": judge_key.key_dates,
-        "key_ops": judge_key.key_ops,
-        "permission_wrap": judge_key.permission(Step.WRAP_KEY, "permission_wrap"),
-        "permission_unwrap": judge_key.permission(Step.UNWRAP_KEY, "permission_unwrap"),
-        "permission_list": judge_key.permission_list,
-        "round_trip": judge_key.round_trip,
-        "retained_versions": judge_key.retained_versions,
-        "newest_version": judge_key.newest_version,
-        "key_expiry": judge_key.key_expiry,
+        **{f"proxy_{host}": check_network.proxy(host) for host in ("vault", "entra")},
+        **{f"dns_{host}": check_network.dns(host) for host in ("vault", "entra")},
+        **{f"tcp_{host}": check_network.tcp(host) for host in ("vault", "entra")},
+        **{f"issuer_{host}": check_network.issuer(host) for host in ("vault", "entra")},
+        **{f"tls_{host}": check_network.tls(host) for host in ("vault", "entra")},
+        "revocation": check_network.revocation,
+        "path": check_network.path,
+        "clock": check_network.clock,
+        "challenge": check_identity.challenge,
+        "tenant": check_identity.tenant,
+        "secret": check_identity.secret,
+        "credential_string": check_identity.credential_string,
+        "token": check_identity.token,
+        "audience": check_identity.audience,
+        "firewall": check_identity.firewall,
+        "vault_answers": check_identity.vault_answers,
+        "credential_expiry": check_identity.credential_expiry,
+        "key_name": check_key.key_name,
+        "permission_get": check_key.permission_get,
+        "key_version": check_key.key_version,
+        "key_type": check_key.key_type,
+        "key_enabled": check_key.key_enabled,
+        "key_dates": check_key.key_dates,
+        "key_ops": check_key.key_ops,
+        "permission_wrap": check_key.permission(Step.WRAP_KEY, "permission_wrap"),
+        "permission_unwrap": check_key.permission(Step.UNWRAP_KEY, "permission_unwrap"),
+        "permission_list": check_key.permission_list,
+        "round_trip": check_key.round_trip,
+        "retained_versions": check_key.retained_versions,
+        "newest_version": check_key.newest_version,
+        "key_expiry": check_key.key_expiry,
         **{check.name: _on_host for check in CHECKS if check.on_host},
     }
 )

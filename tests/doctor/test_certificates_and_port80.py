@@ -11,9 +11,9 @@ from exporter.cli.main import main
 from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
 from exporter.core.checks import Verdict
-from exporter.doctor import asking, run_checks
+from exporter.doctor import collect, run_checks
 from exporter.doctor.certificates import read_certificate
-from exporter.doctor.port80 import problem_with
+from exporter.doctor.revocation import problem_with
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
 from tests.doctor.clinic import ENTRA, SECRET, VAULT
@@ -161,7 +161,7 @@ async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypa
     async def busy(*_arguments, **_options):
         raise PoolBusy("no thread")
 
-    monkeypatch.setattr(asking, "greet", busy)
+    monkeypatch.setattr(collect, "greet", busy)
     with pytest.raises(PoolBusy):
         await run_checks(clinic.configuration(), clinic.target)
 
@@ -170,7 +170,7 @@ def test_a_shortage_of_our_own_is_an_internal_error_of_the_command(tmp_path, mon
     async def busy(*_arguments, **_options):
         raise PoolBusy("no thread")
 
-    monkeypatch.setattr(asking, "greet", busy)
+    monkeypatch.setattr(collect, "greet", busy)
     (tmp_path / "typed").write_text("0" * 32 + SECRET)
     code = main(["doctor", "--vault", "nowhere.vault.invalid", "--key", "K", "--connector-secret-file", str(tmp_path / "typed")])
     assert (code, capsys.readouterr().out) == (3, "")

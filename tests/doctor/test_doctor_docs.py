@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.doctor import PART
-from exporter.doctor.telling import as_text
+from exporter.doctor.report import as_text
 from tests.doctor.clinic import ENTRA, VAULT
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"

@@ -11,7 +11,7 @@ from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
-from exporter.doctor.observed import Endpoint
+from exporter.doctor.evidence import Endpoint
 from exporter.doctor.run import judge_all
 from tests.doctor.clinic import KEY, OLD, VAULT
 from tests.doctor.test_nothing_is_lost import FINE, observed

@@ -10,7 +10,7 @@ from exporter.core.checks.routing import OWNERS, owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
-from exporter.doctor.observed import Endpoint, Observed, SecretLook
+from exporter.doctor.evidence import Endpoint, Observed, SecretLook
 from exporter.doctor.run import judge_all
 from tests.doctor.clinic import ENTRA, TARGET, VAULT
 

@@ -13,7 +13,7 @@ from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.model import Mode
 from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
-from exporter.doctor.bare import bare_config, split_key
+from exporter.doctor.adhoc import bare_config, split_key
 from exporter.simulator.faults import Options
 from exporter.simulator.tokens import Seal
 from tests.doctor.clinic import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT

@@ -12,7 +12,7 @@ from exporter.core.checks.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, W
 from exporter.core.checks.fixes_sign_in import SIGN_IN
 from exporter.core.checks.select_fix import Words, filled, identity_of, remedy
 from exporter.core.faults import Reason
-from exporter.doctor.telling import as_data, as_text
+from exporter.doctor.report import as_data, as_text
 from tests.deploy.system_views import VIEWS
 from tests.doctor.causes import CAUSES
 from tests.doctor.clinic import CLIENT, PINNED, SECRET, TARGET, VAULT

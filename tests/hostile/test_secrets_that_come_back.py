@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from exporter.config import load
 from exporter.doctor import run_checks
-from exporter.doctor.telling import as_data, as_text
+from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
 from exporter.service import RunOptions, Service
 from exporter.web import ListenAddress, web_options

@@ -27,8 +27,8 @@ from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.doctor.certificates import read_certificate
-from exporter.doctor.observed import Endpoint, Observed, Revocation, SecretLook
-from exporter.doctor.port80 import host_of, problem_with
+from exporter.doctor.evidence import Endpoint, Observed, Revocation, SecretLook
+from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.probing.auxiliary_plan import Plan, plans
 from exporter.probing.round_trip import Order, run_probe

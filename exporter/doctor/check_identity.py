@@ -14,8 +14,8 @@ from exporter.config.model import CredentialKind
 from exporter.core.checks.fixes import STILL_TAKEN
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Outcome, Step
-from exporter.doctor.found import Found, day, failed, of_step, owned, passed, skipped, unknown, warned
-from exporter.doctor.observed import Observed
+from exporter.doctor.evidence import Observed
+from exporter.doctor.finding import Found, day, failed, of_step, owned, passed, skipped, unknown, warned
 
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an end
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -15,8 +15,8 @@ from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.doctor.found import Found, day, failed, in_words, owned, passed, skipped, unknown, warned
-from exporter.doctor.observed import Certificate, Endpoint, Observed
+from exporter.doctor.evidence import Certificate, Endpoint, Observed
+from exporter.doctor.finding import Found, day, failed, in_words, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its end

@@ -15,9 +15,9 @@ from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
-from exporter.doctor.found import Found, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
-from exporter.doctor.judge_identity import EXPIRY_WARN
-from exporter.doctor.observed import Observed
+from exporter.doctor.check_identity import EXPIRY_WARN
+from exporter.doctor.evidence import Observed
+from exporter.doctor.finding import Found, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"

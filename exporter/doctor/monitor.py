@@ -19,7 +19,7 @@ from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import Run
 from exporter.doctor import run_checks
-from exporter.doctor.asking import LookUp
+from exporter.doctor.collect import LookUp
 from exporter.runtime.logging import fields
 from exporter.runtime.thread_pool import PoolBusy
 

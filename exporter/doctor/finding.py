@@ -14,7 +14,7 @@ from exporter.core.checks.model import Moment, Verdict
 from exporter.core.checks.routing import owner_of
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.doctor.observed import Observed
+from exporter.doctor.evidence import Observed
 
 _NOT_ASKED = "the module's mode does not ask for it"
 
