@@ -19,9 +19,9 @@ from prometheus_client.registry import Collector
 
 from bench.sizes import Sizes
 from bench.table import Figure, ratios
+from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.spec import MetricSpec
-from exporter.metrics.table import OF_OTHERS, OF_TARGETS
 
 _FAMILIES: dict[str, MetricSpec] = {spec.name: spec for spec in (*OF_TARGETS, *OF_OTHERS)}
 _TARGET = re.compile(r'[{,]target="([^"]+)"')

@@ -11,8 +11,8 @@ from typing import Final
 
 from alerts.values import REASONS
 from exporter.core.model import Vantage
+from exporter.metrics.definitions import BY_NAME
 from exporter.metrics.spec import Scope
-from exporter.metrics.table import BY_NAME
 
 # Series that other programs have as well, with the labels that scraping gives them: to be asked for through `of_exporters`.
 FOREIGN: Final = frozenset(

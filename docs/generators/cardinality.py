@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.model import Phase, Step
+from exporter.metrics.definitions import ALERTED, OF_TARGETS, PATH_PARTS
 from exporter.metrics.spec import Kind, MetricSpec
-from exporter.metrics.table import ALERTED, OF_TARGETS, PATH_PARTS
 
 MOST_SERIES: Final = 125
 

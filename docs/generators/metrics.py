@@ -23,9 +23,9 @@ from exporter.core.checks import CHECKS
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.metrics.instruments import ASKED, SKIP_REASONS
+from exporter.metrics.definitions import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
+from exporter.metrics.self_metrics import ASKED, SKIP_REASONS
 from exporter.metrics.spec import Kind, MetricSpec, Scope
-from exporter.metrics.table import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
 
 # PromQL to start from.
 EXAMPLES: Final[Mapping[str, str]] = {

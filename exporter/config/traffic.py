@@ -1,7 +1,7 @@
 """What a configuration asks of whom, and how often, when nothing fails: one stream for each thing that is asked again and again.
 
 For: cost and shares of limits (see `cost`): the main probe of every target, each look beside it, and the look-ups of expiry dates.
-Not for: making requests; what really was sent (see `exporter.metrics.budget`).
+Not for: making requests; what really was sent (see `exporter.metrics.request_budget`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
-from exporter.metrics.lines import encoded, escaped
 from exporter.metrics.spec import Kind, MetricSpec, Scope
+from exporter.metrics.text_format import encoded, escaped
 
 CHUNK_BYTES = 64 * 1024  # a client that does not read keeps one chunk in memory
 

@@ -16,19 +16,20 @@ from exporter.core.checks import CheckResult
 from exporter.core.codes import CATALOGUE
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, ProbeReport
-from exporter.metrics import gauges, requested
-from exporter.metrics.budget import Budgets
+from exporter.metrics import probe_response
+from exporter.metrics import samples as gauges
+from exporter.metrics.auxiliary_samples import of_looks
+from exporter.metrics.counters import Tally
+from exporter.metrics.definitions import BY_NAME, OF_OTHERS, OF_TARGETS, STEP_BUCKETS
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.gauges import Values
-from exporter.metrics.instruments import Instruments
-from exporter.metrics.known import Known
-from exporter.metrics.lines import Base, histogram, line
-from exporter.metrics.looks import of_looks
+from exporter.metrics.path_changes import Known
+from exporter.metrics.record_view import Standing
+from exporter.metrics.request_budget import Budgets
+from exporter.metrics.samples import Values
+from exporter.metrics.self_metrics import Instruments
+from exporter.metrics.series_owners import Ties
 from exporter.metrics.spec import Kind, Memory, Scope
-from exporter.metrics.standing import Standing
-from exporter.metrics.table import BY_NAME, OF_OTHERS, OF_TARGETS, STEP_BUCKETS
-from exporter.metrics.tally import Tally
-from exporter.metrics.ties import Ties
+from exporter.metrics.text_format import Base, histogram, line
 
 _KEY_FAMILIES = (
     "ekm_key_info",
@@ -203,8 +204,8 @@ class Recorder(Instruments):
         kept = self._kept.get(target.name)
         known, before = (Known(), None) if kept is None else (kept.known, kept.standing)
         counted = not self._per_target_gauges
-        values = requested.answer(self._config, target, module, report, known=known, before=before, counted=counted)
-        return requested.rendered(target, _base_of(target), values, openmetrics=openmetrics)
+        values = probe_response.answer(self._config, target, module, report, known=known, before=before, counted=counted)
+        return probe_response.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: Base, values: Values) -> None:
         for name, samples in values.items():

@@ -10,8 +10,8 @@ from itertools import groupby
 
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
-from exporter.metrics.gauges import of_error
-from exporter.metrics.table import ALERTED
+from exporter.metrics.definitions import ALERTED
+from exporter.metrics.samples import of_error
 
 SCRAPE = 15
 NOTHING = "_"

@@ -12,9 +12,9 @@ from alerts import build, page, values
 from exporter.core.codes import BY_CODE, CATALOGUE, in_generation
 from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
-from exporter.metrics.instruments import SKIP_REASONS
+from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
+from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.metrics.spec import Kind
-from exporter.metrics.table import ALERTED, BY_NAME, OF_PROBE
 from tests.alerts.queries import asked, grouped, matchers, referred, selectors
 
 TEXT = build.RULES.read_text()

@@ -20,8 +20,8 @@ from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Phase, Step
 from exporter.core.readiness import OURS
-from exporter.metrics.instruments import SKIP_REASONS
-from exporter.metrics.table import BY_NAME, PATH_PARTS
+from exporter.metrics.definitions import BY_NAME, PATH_PARTS
+from exporter.metrics.self_metrics import SKIP_REASONS
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"

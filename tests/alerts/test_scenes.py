@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alerts.build import RULES
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 from tests.alerts.promtool import results
 from tests.alerts.scene import GROUPS, document
 from tests.alerts.scenes import common, ends, keys, pages, spikes, tickets

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from dashboards.promql import FOREIGN
+from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Kind
-from exporter.metrics.table import METRICS
 from tests.dashboards.boards import choices, queries
 
 QUERIES = list(queries())

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from exporter.cli.main import build_parser
 from exporter.config import load
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 from tests.deploy.test_collector import METRICS
 
 ROOT = Path(__file__).parents[2]

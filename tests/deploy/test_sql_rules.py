@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from exporter.core.readiness import NOT_TESTED
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 from tests.deploy.pretend import SQL
 from tests.deploy.test_collector import METRICS
 

@@ -17,7 +17,7 @@ from exporter.core.credential_expiry import (
     graph_of,
     start_of,
 )
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 
 NOW = 1_800_000_000.0
 OURS = "abcdef"

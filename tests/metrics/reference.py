@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.core.codes import BY_CODE, CATALOGUE
 from exporter.core.model import Outcome
-from exporter.metrics.table import OF_OTHERS, OF_TARGETS
+from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS
 
 NO = {"classic": {3011: 3011, 3077: 3077}, "current": {3011: 3109, 3077: 3113}}
 REFUSED = {

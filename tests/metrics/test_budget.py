@@ -5,7 +5,7 @@ import pytest
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step, StepResult
-from exporter.metrics.budget import Budget, Budgets, share_of
+from exporter.metrics.request_budget import Budget, Budgets, share_of
 from tests.metrics.scenes import (
     MODULE,
     START,

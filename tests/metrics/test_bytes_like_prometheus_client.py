@@ -30,7 +30,7 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
-from exporter.metrics.lines import Base, histogram, line
+from exporter.metrics.text_format import Base, histogram, line
 from tests.metrics.reference import Reference
 from tests.metrics.scenes import Standing, a_config, a_credential, a_key, a_recorder, a_target, scrape
 

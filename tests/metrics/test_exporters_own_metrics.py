@@ -7,7 +7,7 @@ import platform
 import pytest
 from prometheus_client import enable_created_metrics
 
-from exporter.metrics.instruments import SKIP_REASONS
+from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.probing import scheduler
 from tests.metrics.scenes import START, a_recorder, a_target, names_in, scrape, series
 

@@ -9,8 +9,8 @@ import pytest
 
 from docs.generators.metrics import EXAMPLES, document
 from exporter.core.codes import BY_CODE
+from exporter.metrics.definitions import ALERTED, BY_NAME, METRICS, OF_PROBE
 from exporter.metrics.spec import BASE_LABELS, Kind, Scope
-from exporter.metrics.table import ALERTED, BY_NAME, METRICS, OF_PROBE
 from tests.metrics.scenes import a_recorder, a_target, scrape
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"

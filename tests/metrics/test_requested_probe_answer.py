@@ -11,7 +11,7 @@ from exporter.config.model import Module
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Step
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 from tests.metrics.scenes import (
     START,
     Standing,

@@ -12,7 +12,7 @@ from exporter.config.model import ExpectPath, Module, Retained
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.metrics.table import OF_TARGETS
+from exporter.metrics.definitions import OF_TARGETS
 from tests.metrics.scenes import (
     CONNECTED,
     START,

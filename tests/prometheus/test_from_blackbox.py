@@ -12,7 +12,7 @@ import pytest_asyncio
 import yaml
 
 from alerts import build
-from exporter.metrics.table import METRICS
+from exporter.metrics.definitions import METRICS
 from tests.dashboards.boards import queries
 from tests.prometheus.servers import Prometheus, answered, fetch, free_port, running
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from exporter.config import load
-from exporter.metrics.table import METRICS
+from exporter.metrics.definitions import METRICS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.config import load
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

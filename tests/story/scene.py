@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config import effective
 from exporter.config.model import Config, Module, Settings, Target
 from exporter.core.model import Generation, Vantage
+from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Memory
-from exporter.metrics.table import METRICS
 from exporter.simulator import Estate, Simulator
 from exporter.simulator.estate import Key, KeyVersion, Tenant, Vault
 from tests.process.conftest import fetch

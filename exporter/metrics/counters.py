@@ -15,8 +15,8 @@ from exporter.config.model import Module, Target
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
-from exporter.metrics.lines import Sample
-from exporter.metrics.table import ALERTED, PATH_PARTS, STEP_BUCKETS
+from exporter.metrics.definitions import ALERTED, PATH_PARTS, STEP_BUCKETS
+from exporter.metrics.text_format import Sample
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:

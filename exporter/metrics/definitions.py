@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
-from exporter.metrics.rows_of_targets import ALERTED, OF_TARGETS, PATH_PARTS, ROLES, STEP_BUCKETS, of_target
 from exporter.metrics.spec import Kind, Memory, MetricSpec, Scope
+from exporter.metrics.target_definitions import ALERTED, OF_TARGETS, PATH_PARTS, ROLES, STEP_BUCKETS, of_target
 
 __all__ = [
     "ALERTED",

@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.metrics.table import BY_NAME
+from exporter.metrics.definitions import BY_NAME
 from exporter.runtime.shortage import Shortage
 
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)

@@ -15,8 +15,8 @@ from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
-from exporter.metrics.lines import Sample
-from exporter.metrics.standing import Standing
+from exporter.metrics.record_view import Standing
+from exporter.metrics.text_format import Sample
 
 # By family name.
 Values = dict[str, list[Sample]]

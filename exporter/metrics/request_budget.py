@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import KeyFacts, ProbeReport, Step, StepResult
 from exporter.core.vault_limits import KEY_OPERATIONS, OPERATIONS, OTHER_OPERATIONS, WINDOW_SECONDS
-from exporter.metrics.tally import is_throttled
+from exporter.metrics.counters import is_throttled
 
 SLOTS = 6
 

@@ -13,9 +13,9 @@ from exporter.config.auxiliary import declared
 from exporter.config.model import Target
 from exporter.core.auxiliary import Beside, Look
 from exporter.core.model import ProbeReport
-from exporter.metrics.gauges import Values, current_credential
-from exporter.metrics.lines import Sample
-from exporter.metrics.standing import Standing
+from exporter.metrics.record_view import Standing
+from exporter.metrics.samples import Values, current_credential
+from exporter.metrics.text_format import Sample
 
 
 def of_looks(target: Target, standing: Standing | None, report: ProbeReport | None) -> Values:

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
-from exporter.metrics import gauges
+from exporter.metrics import samples as gauges
+from exporter.metrics.auxiliary_samples import of_looks
+from exporter.metrics.definitions import BY_NAME, OF_PROBE, OF_TARGETS
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.gauges import Values
-from exporter.metrics.known import Known
-from exporter.metrics.lines import Base, line
-from exporter.metrics.looks import of_looks
+from exporter.metrics.path_changes import Known
+from exporter.metrics.record_view import Standing
+from exporter.metrics.samples import Values
 from exporter.metrics.spec import Kind, Scope
-from exporter.metrics.standing import Standing
-from exporter.metrics.table import BY_NAME, OF_PROBE, OF_TARGETS
+from exporter.metrics.text_format import Base, line
 
 _NO_LABELS = Base.of()
 
