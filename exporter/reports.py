@@ -14,7 +14,7 @@ from exporter.config.model import Config, Target
 from exporter.core.auxiliary import Look
 from exporter.core.model import ProbeReport
 from exporter.metrics.recorder import Recorder
-from exporter.probelog import ProbeLog
+from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_plan import plans
 from exporter.probing.auxiliary_runner import Looker
 from exporter.state.history import Asked

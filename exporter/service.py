@@ -23,7 +23,7 @@ from exporter.core.model import Facts, ProbeReport
 from exporter.doctor.monitor import Preflights, examine
 from exporter.expiry import Asker, ExpiryDesk, Ports
 from exporter.metrics.recorder import Recorder
-from exporter.probelog import ProbeLog
+from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import Looker
 from exporter.probing.prober import Listeners, Prober
 from exporter.probing.scheduler import Scheduler

@@ -1,7 +1,7 @@
 """`ekm-exporter bundle`: one probe now, and all of it in a zip file for a support case.
 
 For: the same archive as the running exporter's, where none runs or where it may not be reached.
-Not for: what is in it (see `exporter.bundle`), making the probe (see `onetime`).
+Not for: what is in it (see `exporter.presentation.support_bundle`), making the probe (see `onetime`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 from exporter import __version__
-from exporter.bundle import archive, case_of
 from exporter.cli import check
 from exporter.cli.onetime import Seen, see
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config
+from exporter.presentation.support_bundle import archive, case_of
 from exporter.runtime import logging
 
 

@@ -16,16 +16,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.beside_shapes import besides, verdict_shape
 from exporter.cli import check
-from exporter.cli.beside_text import beside_text
 from exporter.cli.onetime import Seen, see
 from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config
+from exporter.presentation.payloads import Shape, besides, probe_shape, verdict_shape
+from exporter.presentation.target_text import beside_text
+from exporter.presentation.text import transcript
 from exporter.runtime import logging
-from exporter.shapes import Shape, probe_shape
-from exporter.transcript import transcript
 
 T = TypeVar("T")
 

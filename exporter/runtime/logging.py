@@ -30,7 +30,7 @@ class LogFormat(StrEnum):
 
 LEVELS: dict[str, int] = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 # The logger of what is said about probes, which has a level of its own.
-PROBES = "exporter.probelog"
+PROBES = "exporter.presentation.probe_log"
 # azure and msal write what was sent and answered; aiohttp's two write a line for every request, good or malformed.
 KEPT_OUT = ("azure", "msal", "urllib3", "aiohttp.access", "aiohttp.server")
 _FRAMES = 4

@@ -15,10 +15,10 @@ from importlib.resources import files
 
 from aiohttp import hdrs, web
 
-from exporter import beside_shapes, shapes
-from exporter.bundle import archive, case_of
 from exporter.config.model import Target
 from exporter.core.readiness import NOT_TESTED
+from exporter.presentation import payloads
+from exporter.presentation.support_bundle import archive, case_of
 from exporter.state.records import readiness_at
 from exporter.web.discovery import groups
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
@@ -53,8 +53,10 @@ class Machines:
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()
-        rows = (shapes.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values())
-        speaks: shapes.Shape = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
+        rows = (
+            payloads.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
+        )
+        speaks: payloads.Shape = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
         return await _send(request, _listed(json.dumps(speaks).removesuffix("]}"), rows, "]}"))
 
     async def target(self, request: web.Request) -> web.StreamResponse:
@@ -64,8 +66,8 @@ class Machines:
         record = self._service.record_of(target.name)
         # A list: a probe that ends while this one is being sent changes the history.
         entries = [] if record is None else list(record.history)
-        history = (shapes.entry_shape(target, entry) for entry in entries)
-        before = [shapes.earlier_shape(each) for each in shapes.earlier(record, entries)]
+        history = (payloads.entry_shape(target, entry) for entry in entries)
+        before = [payloads.earlier_shape(each) for each in payloads.earlier(record, entries)]
         standing = {**self._known_of(target, record), "earlier_failures": before, "history": []}
         opening = json.dumps(standing).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
@@ -84,15 +86,15 @@ class Machines:
         """Where the paths stand behind a prefix, the document says so."""
         return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
 
-    def _known_of(self, target: Target, record: Record | None) -> shapes.Shape:
+    def _known_of(self, target: Target, record: Record | None) -> payloads.Shape:
         config, now = self._service.config, time.time()
         readiness = readiness_at(target, None if record is None else record.last, now)
         ends = [end for told in ends_of(self._service, target).values() for end in told]
         return {
-            **shapes.target_standing(target, record, now=now),
-            **beside_shapes.verdict_shape(readiness, config.settings.vantage),
-            **beside_shapes.besides(target, record, ends, config.modules[target.module].expect_path, now=now),
-            "preflight": beside_shapes.checks_shape(self._service.last_checks(target.name)),
+            **payloads.target_standing(target, record, now=now),
+            **payloads.verdict_shape(readiness, config.settings.vantage),
+            **payloads.besides(target, record, ends, config.modules[target.module].expect_path, now=now),
+            "preflight": payloads.checks_shape(self._service.last_checks(target.name)),
         }
 
     async def healthy(self, _request: web.Request) -> web.Response:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
-from exporter import beside_words, shapes
 from exporter.config.model import Config, Module, Target
 from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import ProbeReport
+from exporter.presentation import payloads, wording
 
 
-class Record(shapes.Record, beside_words.Record, Protocol):
+class Record(payloads.Record, wording.Record, Protocol):
     """What is remembered of one target, for JSON and for pages."""
 
 

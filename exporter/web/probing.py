@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
-from exporter.transcript import seconds, transcript
+from exporter.presentation.text import seconds, transcript
 from exporter.web.door import wants_transcript
 from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
 from exporter.web.ondemand import Answer, Limit, OnDemand, RetryLater, Wish, limit_of

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Generation, Step
-from exporter.exchanges import BEARER, exchanges
+from exporter.presentation.wire_log import BEARER, exchanges
 from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
 from exporter.state.history import Asked

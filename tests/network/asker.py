@@ -11,9 +11,9 @@ from pathlib import Path
 
 from exporter.clients import quiet_sdk_loggers
 from exporter.config import load
+from exporter.presentation.payloads import probe_shape
 from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
-from exporter.shapes import probe_shape
 
 
 def bug(error):

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.model import Generation
+from exporter.presentation.payloads import entry_shape
 from exporter.service import RunOptions, Service
-from exporter.shapes import entry_shape
 from exporter.state.history import Asked
 from exporter.web import parse_address, web_options
 from tests.scheduling.samples import a_report

@@ -2,7 +2,7 @@ import json
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.shapes import entry_shape, probe_shape, target_row, target_standing
+from exporter.presentation.payloads import entry_shape, probe_shape, target_row, target_standing
 from exporter.state.records import State
 from tests.scheduling.samples import a_failure, a_report, a_target
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter import beside_words
 from exporter.config.model import ExpectPath
 from exporter.core.auxiliary import Beside
 from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
+from exporter.presentation import wording
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.web.samples import DR, OLD, STAGED, STARTED, bad, fully_declared, good, key, look, pending_look, refused_look, target
@@ -31,8 +31,8 @@ def told(record, *, of=None):
     """(what, answer, why) of each look that the target declares."""
     wanted = of or fully_declared()
     return [
-        (beside_words.title(wanted, identity), beside_words.answer(each), beside_words.because(record, identity, each))
-        for identity, each in beside_words.looks_of(wanted, record, now=NOW)
+        (wording.title(wanted, identity), wording.answer(each), wording.because(record, identity, each))
+        for identity, each in wording.looks_of(wanted, record, now=NOW)
     ]
 
 
@@ -99,7 +99,7 @@ def test_a_version_in_another_vault_names_it():
     ],
 )
 def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
-    actions = beside_words.what_to_do(fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND))
+    actions = wording.what_to_do(fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND))
 
     assert actions[0] == meaning
     assert len(actions) > 2
@@ -108,9 +108,9 @@ def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_rest
 
 def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
-    kept = " ".join(beside_words.what_to_do(fully_declared(), refused_look(Beside.RETAINED, **disabled)))
-    restored = " ".join(beside_words.what_to_do(fully_declared(), refused_look(Beside.RECOVERY, **disabled)))
-    staged = " ".join(beside_words.what_to_do(fully_declared(), refused_look(Beside.NEXT, **disabled)))
+    kept = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RETAINED, **disabled)))
+    restored = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RECOVERY, **disabled)))
+    staged = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.NEXT, **disabled)))
 
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
@@ -118,13 +118,13 @@ def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at(
 
 
 def test_nothing_is_to_be_done_about_what_is_in_order():
-    assert beside_words.what_to_do(fully_declared(), look(Beside.NEXT)) == ()
+    assert wording.what_to_do(fully_declared(), look(Beside.NEXT)) == ()
 
 
 def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
     record = a_record(pending_look(), look(Beside.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
-    assert dict(beside_words.about_versions(fully_declared(), record)) == {
+    assert dict(wording.about_versions(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
         "deleted": "gone for good at 2026-04-02T03:04:05.678Z; until then: "
         "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
@@ -133,7 +133,7 @@ def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
 
 
 def test_a_managed_hsm_is_named_as_one_in_the_command_that_recovers_a_key():
-    command = beside_words.recover_command(target(vault="contoso.managedhsm.azure.net"))
+    command = wording.recover_command(target(vault="contoso.managedhsm.azure.net"))
 
     assert command == "`az keyvault key recover --hsm-name contoso --name ContosoRSAKey0`"
 
@@ -148,7 +148,7 @@ def test_a_managed_hsm_is_named_as_one_in_the_command_that_recovers_a_key():
     ],
 )
 def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
-    assert dict(beside_words.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == said
+    assert dict(wording.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == said
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_the_end_of_a_credential_in_words(expires_at, looked_up_at, failure, sai
         credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
     )
 
-    (row,) = beside_words.about_ends({"sql-prod": (end,)}, now=NOW)
+    (row,) = wording.about_ends({"sql-prod": (end,)}, now=NOW)
     assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", said, failure)
 
 
 def test_a_credential_of_which_nobody_is_asked_is_named():
-    (row,) = beside_words.about_ends({"by-vm": ()}, now=NOW)
+    (row,) = wording.about_ends({"by-vm": ()}, now=NOW)
 
     assert (row.credential, row.source, row.when, row.note) == (
         "by-vm",
@@ -193,7 +193,7 @@ def test_a_list_marks_what_is_amiss_in_a_few_words():
         vault=VaultHeaders(connection="public"),
     )
 
-    assert beside_words.amiss(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
+    assert wording.amiss(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
         "staged credential refused",
         "retained version unusable",
         "recovery vault unusable",
@@ -206,17 +206,17 @@ def test_a_list_marks_what_is_amiss_in_a_few_words():
 def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
     unknown = [look(what, usable=None) for what in (Beside.NEXT, Beside.RETAINED, Beside.RECOVERY)]
 
-    assert beside_words.amiss(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
-    assert beside_words.amiss(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
+    assert wording.amiss(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
+    assert wording.amiss(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
 
 
 def test_a_list_marks_nothing_that_the_configuration_names_no_more():
     record = a_record(refused_look(Beside.NEXT), refused_look(Beside.RETAINED), refused_look(Beside.RECOVERY))
 
-    assert beside_words.amiss(target(), record, ExpectPath.ANY, now=NOW) == ()
+    assert wording.amiss(target(), record, ExpectPath.ANY, now=NOW) == ()
 
 
 def test_a_failure_without_a_code_is_told_all_the_same():
     (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
 
-    assert beside_words.failed(failure) == "step token failed, reason secret_unreadable"
+    assert wording.failed(failure) == "step token failed, reason secret_unreadable"

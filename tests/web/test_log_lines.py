@@ -100,16 +100,16 @@ def test_levels_go_by_the_names_that_exporters_use(level, said):
 @pytest.mark.parametrize(
     ("level", "probes", "said"),
     [
-        ("info", None, ["exporter.service", "exporter.probelog"]),
+        ("info", None, ["exporter.service", "exporter.presentation.probe_log"]),
         ("info", "error", ["exporter.service"]),
-        ("error", "info", ["exporter.probelog"]),
+        ("error", "info", ["exporter.presentation.probe_log"]),
         ("error", None, []),
     ],
 )
 def test_probes_have_a_level_of_their_own(level, probes, said):
     stream = io.StringIO()
     configure(level, LogFormat.LOGFMT, probes=probes, stream=stream)
-    for name in ("exporter.service", "exporter.probelog"):
+    for name in ("exporter.service", "exporter.presentation.probe_log"):
         logging.getLogger(name).info(name)
     assert re.findall("msg=(\\S+)", stream.getvalue()) == said
     with pytest.raises(ValueError, match="unknown log level 'loud'"):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exporter.config.model import Module, Proxy, SecretSource
-from exporter.probelog import ProbeLog
+from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogFormat, configure
 from tests.web.samples import bad, config, target
 from tests.web.scene import Service, get, serving

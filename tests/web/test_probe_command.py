@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.cli import probe
-from exporter.cli.beside_text import beside_text
 from exporter.cli.onetime import see
 from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.auxiliary import Beside
@@ -17,6 +16,7 @@ from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
+from exporter.presentation.target_text import beside_text
 from exporter.simulator import Simulator
 from exporter.state.history import History
 from exporter.state.records import TargetRecord

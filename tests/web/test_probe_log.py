@@ -9,7 +9,7 @@ import pytest
 from exporter.core.auxiliary import Beside
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.probelog import ProbeLog
+from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogfmtFormatter
 from tests.web.samples import STARTED, bad, fully_declared, good, look, refused_look, target
 

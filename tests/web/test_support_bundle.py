@@ -9,7 +9,7 @@ import pytest
 from exporter.config.model import Module, Proxy, SecretSource
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
-from exporter.exchanges import as_lines, exchanges
+from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import Asked
 from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving, unzipped

@@ -2,7 +2,7 @@
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step, Vantage
-from exporter.transcript import transcript
+from exporter.presentation.text import transcript
 from tests.web.samples import bad, good, target
 
 FAILED = """\

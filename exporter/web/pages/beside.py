@@ -1,18 +1,18 @@
 """What is known of a target besides its probe: looks, key, path, when its credentials end.
 
 For: the sections of `/targets/NAME` below the last probe, and the marks in the list of targets.
-Not for: the wording (see `exporter.beside_words`), JSON.
+Not for: the wording (see `exporter.presentation.wording`), JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter import beside_words
 from exporter.core.auxiliary import Identity, Look
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
+from exporter.presentation import wording
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.layout import cell, prose, section, table
 from exporter.web.pages.words import ago
@@ -25,13 +25,13 @@ _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
 
 def marks(view: View) -> Child:
     """What is amiss though the probe may be well; nothing where all is."""
-    words = beside_words.amiss(view.target, view.record, view.module.expect_path, now=view.now)
+    words = wording.amiss(view.target, view.record, view.module.expect_path, now=view.now)
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None
 
 
 def looks(view: View) -> Iterator[Child]:
     """What the configuration declares beside the probe, each with the last look at it; nothing where nothing is declared."""
-    seen = () if view.record is None else beside_words.looks_of(view.target, view.record, now=view.now)
+    seen = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
     if seen:
         yield element("h2", "Looks beside the probe")
         yield table(_LOOKS, [_look(view, identity, look) for identity, look in seen], caption="They never change the verdict.")
@@ -41,13 +41,13 @@ def known(view: View) -> Iterator[Child]:
     """Sections on the key and on the path to the vault, as last seen."""
     if view.record is not None:
         yield section("Key as the vault last described it", _key(view))
-        yield section("Path to the vault", beside_words.about_path(view.record.vault, view.module.expect_path))
+        yield section("Path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
 
 
 def ends_table(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
     """`ends` by the name of the credential, empty for one of which no source was asked."""
     yield element("h2", "When its credentials end")
-    ended = [_end(view, end) for end in beside_words.about_ends(ends, now=view.now)]
+    ended = [_end(view, end) for end in wording.about_ends(ends, now=view.now)]
     yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
 
 
@@ -69,17 +69,17 @@ def failed_checks(view: View, run: Run | None) -> Iterator[Child]:
 
 def _key(view: View) -> Iterator[tuple[str, Child]]:
     if view.record is not None:
-        lines = [*(() if view.record.key is None else beside_words.about_key(view.record.key))]
-        yield from ((name, prose(value)) for name, value in (*lines, *beside_words.about_versions(view.target, view.record)))
+        lines = [*(() if view.record.key is None else wording.about_key(view.record.key))]
+        yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
 
 
 def _look(view: View, identity: Identity, look: Look | None) -> Html:
-    answer = beside_words.answer(look)
-    actions = () if look is None else beside_words.what_to_do(view.target, look)
-    why = "" if view.record is None else beside_words.because(view.record, identity, look)
+    answer = wording.answer(look)
+    actions = () if look is None else wording.what_to_do(view.target, look)
+    why = "" if view.record is None else wording.because(view.record, identity, look)
     return element(
         "tr",
-        element("th", beside_words.title(view.target, identity), scope="row"),
+        element("th", wording.title(view.target, identity), scope="row"),
         cell("Usable", element("span", answer, class_=f"state {_COLOURS[answer]}")),
         cell("Why, and what to do", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
         cell("Credential", "" if look is None else look.credential),
@@ -87,7 +87,7 @@ def _look(view: View, identity: Identity, look: Look | None) -> Html:
     )
 
 
-def _end(view: View, end: beside_words.End) -> Html:
+def _end(view: View, end: wording.End) -> Html:
     looked_up = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
     return element(
         "tr",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter import transcript
 from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.checks.model import Run
@@ -17,8 +16,9 @@ from exporter.core.codes.reasons import cause
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
-from exporter.exchanges import as_lines, exchanges
-from exporter.shapes import Entry
+from exporter.presentation import text
+from exporter.presentation.payloads import Entry
+from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import Asked
 from exporter.web.markup import Child, Html, element
 from exporter.web.pages.beside import ends_table, failed_checks, known, looks, marks
@@ -69,7 +69,7 @@ def target_page(
 def _standing(site: Site, view: View, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), class_="verdict")
     yield marks(view)
-    servers = transcript.what_depends(view.target)
+    servers = text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
     yield None if view.report is None else _advice(site, view.target, view.report)
@@ -95,12 +95,12 @@ def probe_page(site: Site, asked: Asked, report: ProbeReport, *, vantage: Vantag
         site,
         f"Probe of {target.name}",
         element("p", link(site.target(target.name), "Back to the target"), " · ", _bundle(site, target)),
-        facts((name, value) for name, value in transcript.about(target, report, vantage=vantage) if name != "target"),
+        facts((name, value) for name, value in text.about(target, report, vantage=vantage) if name != "target"),
         _advice(site, target, report),
         element("h2", "Steps"),
         _steps(report),
         _preformatted("Requests and answers, masked", told),
-        _preformatted("As text", transcript.transcript(target, report, vantage=vantage)),
+        _preformatted("As text", text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
 
@@ -115,7 +115,7 @@ def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = transcript.what_to_do(target, report)
+    actions = text.what_to_do(target, report)
     return element(
         "section",
         element("h2", code_link(site, failure.code)),
@@ -137,8 +137,8 @@ def _steps(report: ProbeReport) -> Html:
 
 def _step(result: StepResult, bar: Child) -> Html:
     phases = {} if result.facts is None else result.facts.phases
-    took = "" if not result.duration else transcript.seconds(result.duration)
-    spent = ", ".join(f"{phase.value} {transcript.seconds(each)}" for phase, each in phases.items())
+    took = "" if not result.duration else text.seconds(result.duration)
+    spent = ", ".join(f"{phase.value} {text.seconds(each)}" for phase, each in phases.items())
     return element(
         "tr",
         element("th", result.step.value, scope="row"),
@@ -152,7 +152,7 @@ def _step(result: StepResult, bar: Child) -> Html:
 
 def _shown(result: StepResult) -> Child:
     """Everything of a failed step, the rest on demand."""
-    pairs = [(name, value) for name, value in transcript.facts_of(result) if name != "phases"]
+    pairs = [(name, value) for name, value in text.facts_of(result) if name != "phases"]
     if not pairs:
         return None
     if result.outcome is Outcome.FAILED:

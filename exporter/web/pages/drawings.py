@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
-from exporter.transcript import seconds
+from exporter.presentation.text import seconds
 from exporter.web.markup import Child, Html, element
 
 _HEIGHT = 40.0

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exporter import transcript
 from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.codes.reasons import cause
-from exporter.shapes import Entry, Summary, earlier
+from exporter.presentation import text as transcript
+from exporter.presentation.payloads import Entry, Summary, earlier
 from exporter.web.markup import Child, Html, element, text
 from exporter.web.pages.drawings import Point, sparkline
 from exporter.web.pages.layout import Site, cell, code_link, link, table, table_foot, table_head

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from exporter.core.codes.reasons import cause
 from exporter.core.model import Vantage
-from exporter.transcript import what_to_do
+from exporter.presentation.text import what_to_do
 from exporter.web.choice import Choice
 from exporter.web.markup import Child, Html, element, text
 from exporter.web.pages.beside import marks

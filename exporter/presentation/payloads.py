@@ -1,7 +1,7 @@
-"""The JSON that programs read, as plain dictionaries: one probe, one target, one row of the list of targets.
+"""The JSON of probes, targets and preflight checks, as plain dictionaries.
 
-For: the shapes of the public contract. Fields may be added; none may go. Unknown is None, times are RFC 3339 in UTC.
-Not for: sending them (see `web`, `cli`), deciding anything.
+For: the payloads of the public contract. Fields may be added; none will be removed. Unknown is None, times are RFC 3339 in UTC.
+Not for: sending them (see `web`, `cli`), wording (see `wording`), deciding anything.
 """
 
 from __future__ import annotations
@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from exporter.config.model import Target
+from exporter.config.model import ExpectPath, Target
+from exporter.core.auxiliary import Look
+from exporter.core.checks import BY_NAME
+from exporter.core.checks.model import Run
 from exporter.core.codes import BY_CODE
+from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
-from exporter.core.model import Facts, Outcome, ProbeReport, StepResult
+from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
+from exporter.core.readiness import NOT_TESTED, in_words
+from exporter.presentation.wording import Record as DetailsRecord
+from exporter.presentation.wording import looks_of
 from exporter.state.history import Asked
 from exporter.state.records import readiness_at
 
@@ -201,3 +208,91 @@ def moment_or_none(unix: float | None) -> str | None:
 
 def _seconds(value: float) -> float:
     return round(value, 6)  # clocks tell no more
+
+
+def verdict_shape(readiness: Readiness, vantage: Vantage) -> Shape:
+    """The verdict as people read it, and what it does not speak of."""
+    return {"vantage": vantage.value, "verdict": in_words(readiness, vantage), "not_tested": NOT_TESTED}
+
+
+def besides(
+    target: Target, record: DetailsRecord | None, ends: Iterable[CredentialEnd], expected: ExpectPath, *, now: float
+) -> Shape:
+    """Everything known of a target that is not of its probes; `now` is a Unix time."""
+    looks = () if record is None else looks_of(target, record, now=now)
+    vault = VaultHeaders() if record is None else record.vault
+    return {
+        "beside": [_look(look) for _, look in looks if look is not None],
+        "key_facts": None if record is None or record.key is None else _key(record.key),
+        "rotation_pending": None if record is None else record.rotation_pending,
+        "newest_version": None if record is None else record.newest_version,
+        "scheduled_purge": moment_or_none(None if record is None else record.purge_at),
+        "recovery_last_proof": moment_or_none(None if record is None else record.proof_at),
+        "path": _path(vault, expected),
+        "credential_expiries": [_end(end) for end in ends],
+    }
+
+
+def checks_shape(run: Run | None) -> Shape | None:
+    """The last run of the doctor's checks: when, and what failed. `fix` is one text of several lines, as of `doctor --json`."""
+    if run is None:
+        return None
+    failed = [
+        {
+            "check": result.check,
+            "title": BY_NAME[result.check].title,
+            "code": result.code,
+            "detail": result.detail,
+            "fix": "\n".join(result.fix) or None,
+        }
+        for result in run.failed
+    ]
+    return {"at": moment_or_none(run.at), "failed": failed}
+
+
+def _look(look: Look) -> Shape:
+    return {
+        "what": look.what.value,
+        "name": look.name,
+        "vault": look.vault,
+        "credential": look.credential,
+        "at": moment_or_none(look.at),
+        "usable": look.usable,
+        **failure_shape(look.failure),
+        "key_version": None if look.key is None else look.key.version,
+        "steps": [step_shape(result) for result in look.steps],
+    }
+
+
+def _key(key: KeyFacts) -> Shape:
+    return {
+        "name": key.name,
+        "version": key.version,
+        "kty": key.kty,
+        "size_bits": key.size_bits,
+        "enabled": key.enabled,
+        "not_before": moment_or_none(key.not_before),
+        "expires": moment_or_none(key.expires),
+        "key_ops": list(key.key_ops),
+        "supported": key.supported,
+    }
+
+
+def _path(vault: VaultHeaders, expected: ExpectPath) -> Shape:
+    return {
+        "region": vault.region,
+        "service_version": vault.service_version,
+        "connection": vault.connection,
+        "expected": None if expected is ExpectPath.ANY else expected.value,
+        "as_expected": expected.met_by(vault.connection),
+    }
+
+
+def _end(end: CredentialEnd) -> Shape:
+    return {
+        "credential": end.credential,
+        "source": end.source.value,
+        "expires_at": moment_or_none(end.expires_at),
+        "looked_up_at": moment_or_none(end.looked_up_at),
+        "failure": end.failure or None,
+    }

@@ -21,7 +21,7 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY
-from exporter.transcript import Line
+from exporter.presentation.text import Line
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0

@@ -19,8 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from exporter import beside_words, shapes
-from exporter.beside_shapes import besides, verdict_shape
 from exporter.config.build import credentials_in_use
 from exporter.config.dump import effective
 from exporter.config.model import Config, Credential, Module, SecretSource, Target
@@ -28,11 +26,21 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
-from exporter.exchanges import as_lines, exchanges
-from exporter.shapes import Entry, Shape, earlier, earlier_shape, entry_shape, target_standing
+from exporter.presentation import payloads, wording
+from exporter.presentation.payloads import (
+    Entry,
+    Shape,
+    besides,
+    earlier,
+    earlier_shape,
+    entry_shape,
+    target_standing,
+    verdict_shape,
+)
+from exporter.presentation.text import transcript
+from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import Asked
 from exporter.state.records import readiness_at
-from exporter.transcript import transcript
 
 MOST_PROBES = 100  # in report.json, and failures beyond them as many again
 MOST_TRANSCRIPTS = 20
@@ -54,7 +62,7 @@ Times are UTC. A request id finds the request in the logs of Azure Key Vault (or
 """
 
 
-class Record(shapes.Record, beside_words.Record, Protocol):
+class Record(payloads.Record, wording.Record, Protocol):
     """What is remembered of one target."""
 
 

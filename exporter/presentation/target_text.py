@@ -1,20 +1,20 @@
 """What is known of a target besides its probe, as plain text for a terminal.
 
 For: the part of `ekm-exporter probe` that follows the probe's own steps.
-Not for: the wording (see `exporter.beside_words`), the probe (see `exporter.transcript`), JSON.
+Not for: the wording (see `exporter.presentation.wording`), the probe (see `exporter.presentation.text`), JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from exporter import beside_words
-from exporter.beside_words import Record
 from exporter.config.model import ExpectPath, Target
 from exporter.core.auxiliary import Identity, Look
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.durations import moment
-from exporter.transcript import Line, line, wrapped
+from exporter.presentation import wording
+from exporter.presentation.text import Line, line, wrapped
+from exporter.presentation.wording import Record
 
 _INDENT = "  "
 
@@ -23,15 +23,15 @@ def beside_text(
     target: Target, record: Record, ends: Mapping[str, Sequence[CredentialEnd]], expected: ExpectPath, *, now: float, looked: bool
 ) -> str:
     """Sections with a title each, ending with a line break; `now` is a Unix time. Without `looked` nothing is said of looks."""
-    looks = beside_words.looks_of(target, record, now=now) if looked else ()
-    key = () if record.key is None else beside_words.about_key(record.key)
+    looks = wording.looks_of(target, record, now=now) if looked else ()
+    key = () if record.key is None else wording.about_key(record.key)
     sections: list[tuple[str, Iterable[str]]] = [
         ("Beside the probe", _beside(target, record, looks)),
-        ("Key", _lines((*key, *beside_words.about_versions(target, record)))),
-        ("Path", _lines(beside_words.about_path(record.vault, expected))),
+        ("Key", _lines((*key, *wording.about_versions(target, record)))),
+        ("Path", _lines(wording.about_path(record.vault, expected))),
         ("Credentials end", _ends(ends, now)),
     ]
-    warnings = [line("warning", mark) for mark in beside_words.amiss(target, record, expected, now=now)]
+    warnings = [line("warning", mark) for mark in wording.amiss(target, record, expected, now=now)]
     told = [f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines]
     return "".join([*told, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
 
@@ -42,16 +42,16 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
 
 def _beside(target: Target, record: Record, looks: Iterable[tuple[Identity, Look | None]]) -> Iterator[str]:
     for identity, look in looks:
-        yield _INDENT + beside_words.title(target, identity)
-        yield line("usable", beside_words.answer(look), indent=_INDENT * 2)
-        if why := beside_words.because(record, identity, look):
+        yield _INDENT + wording.title(target, identity)
+        yield line("usable", wording.answer(look), indent=_INDENT * 2)
+        if why := wording.because(record, identity, look):
             yield wrapped("because", why, indent=_INDENT * 2)
-        for action in () if look is None else beside_words.what_to_do(target, look):
+        for action in () if look is None else wording.what_to_do(target, look):
             yield wrapped("do", action, indent=_INDENT * 2)
 
 
 def _ends(ends: Mapping[str, Sequence[CredentialEnd]], now: float) -> Iterator[str]:
-    for end in beside_words.about_ends(ends, now=now):
+    for end in wording.about_ends(ends, now=now):
         source = "" if end.source == "none" else f" (source {end.source})"
         yield line(end.credential, f" {end.when}{source}", indent=_INDENT)
         if end.note:

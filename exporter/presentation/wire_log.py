@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from exporter.config.model import Credential, CredentialKind, Target
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult
+from exporter.presentation.text import facts_of
 from exporter.state.history import Asked
-from exporter.transcript import facts_of
 
 BEARER = "Authorization: Bearer <token>"
 _VALUE = "<32 random bytes>"
