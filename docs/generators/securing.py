@@ -9,7 +9,7 @@ import sys
 
 from docs.generators.configuration import table
 from docs.generators.pages import GeneratedPart
-from exporter.web.toolkit import schema
+from exporter.web.webconfig import schema
 
 _SECTIONS = (
     ("The file", schema.TOP),

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from exporter.config import Loaded, cost, effective, load
-from exporter.web import toolkit
+from exporter.web import webconfig
 
 FINE, BAD_CONFIGURATION = 0, 2
 
@@ -50,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
     return FINE
 
 
-def web_config(path: Path) -> toolkit.WebLoaded:
+def web_config(path: Path) -> webconfig.WebLoaded:
     """A web configuration, its findings printed, and their number where there is one."""
-    loaded = toolkit.load(path)
+    loaded = webconfig.load(path)
     print_findings(loaded)
     if loaded.problems or loaded.warnings:
         print(f"{path}: {_findings(loaded)}", file=sys.stderr)
     return loaded
 
 
-def print_findings(loaded: Loaded | toolkit.WebLoaded) -> None:
+def print_findings(loaded: Loaded | webconfig.WebLoaded) -> None:
     """Every problem and every warning on standard error, one line each."""
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
@@ -76,7 +76,7 @@ def summary(path: Path, loaded: Loaded) -> str:
     return f"{path}: {_count(len(config.targets), 'target')}, {_count(len(config.credentials), 'credential')}: {found}"
 
 
-def _findings(loaded: Loaded | toolkit.WebLoaded) -> str:
+def _findings(loaded: Loaded | webconfig.WebLoaded) -> str:
     return f"{_count(len(loaded.problems), 'problem')}, {_count(len(loaded.warnings), 'warning')}"
 
 

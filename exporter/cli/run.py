@@ -21,7 +21,7 @@ from exporter.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.sharding import Shard, parse_shard
 from exporter.state.files import StateDirError
 from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
-from exporter.web.toolkit import Lock
+from exporter.web.webconfig import Lock
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """Tells which requests a browser sends because another site told it to.
 
 Pure rules on headers: the listener decides which hosts are its own.
-Not for: access of users (see `exporter.web.door`).
+Not for: access of users (see `exporter.web.access`).
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ Not for: probing, keeping state, or knowing what a metric means.
 
 from exporter.web.answers import MOST_ANSWERS
 from exporter.web.app import create_app
+from exporter.web.interfaces import Record, Reload, Service
 from exporter.web.options import WebOptions, web_options
-from exporter.web.ports import Record, Reload, Service
-from exporter.web.server import ListenAddress, ListenError, WebServer, parse_address
+from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
 
 __all__ = [
     "MOST_ANSWERS",

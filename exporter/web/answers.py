@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from exporter.web.connections import Connection
+from exporter.web.server.connections import Connection
 
 MOST_ANSWERS = 40  # as node_exporter's --web.max-requests
 # After that time without reading, a client loses its place to any other client.

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.door import LARGEST_BODY, LOCK, header_writer, keeper
-from exporter.web.machines import Machines
+from exporter.web.access import LARGEST_BODY, LOCK, header_writer, keeper
+from exporter.web.handlers.api import Machines
+from exporter.web.handlers.pages import People
+from exporter.web.handlers.probe import Probing
+from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
-from exporter.web.people import People
-from exporter.web.ports import Reload, Service
-from exporter.web.probing import Probing
-from exporter.web.toolkit import Lock
+from exporter.web.webconfig import Lock
 
 
 def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from exporter.web.answers import MOST_ANSWERS
-from exporter.web.toolkit import Lock
+from exporter.web.webconfig import Lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

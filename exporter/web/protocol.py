@@ -10,8 +10,8 @@ import asyncio
 
 from aiohttp import web
 
-from exporter.web.connections import IDLE_SECONDS
-from exporter.web.door import HEADERS
+from exporter.web.access import HEADERS
+from exporter.web.server.connections import IDLE_SECONDS
 
 LONGEST_LINE = LONGEST_HEADER = 8190
 _MOST_HEADERS = 64

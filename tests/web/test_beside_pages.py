@@ -12,7 +12,7 @@ from exporter.core.credential_expiry import CredentialEnd, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
-from exporter.web import machines, people
+from exporter.web.handlers import api, pages
 from tests.web.samples import (
     DR,
     OLD,
@@ -44,8 +44,8 @@ SAID = (
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
-    monkeypatch.setattr(people.time, "time", lambda: NOW)
-    assert machines.time is people.time
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+    assert api.time is pages.time
 
 
 def gone():

@@ -8,8 +8,8 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.web import people
-from exporter.web.choice import BY_LABEL, Order
+from exporter.web.handlers import pages
+from exporter.web.ui.query import BY_LABEL, Order
 from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving, words
 
@@ -18,7 +18,7 @@ NOW = STARTED + 5
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
-    monkeypatch.setattr(people.time, "time", lambda: NOW)
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
 
 
 def fleet():

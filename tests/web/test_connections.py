@@ -7,9 +7,9 @@ import socket
 import pytest
 from aiohttp import web
 
-from exporter.web import connections
-from exporter.web.connections import MOST_BYTES, Connection, Places, connection_of
-from exporter.web.server import ListenAddress, WebServer, _most_clients
+from exporter.web.server import connections
+from exporter.web.server.connections import MOST_BYTES, Connection, Places, connection_of
+from exporter.web.server.listener import ListenAddress, WebServer, _most_clients
 from tests.web.scene import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -3,7 +3,7 @@
 import pytest
 from yarl import URL
 
-from exporter.web.door import OPEN_PATHS, on_loopback, refused
+from exporter.web.access import OPEN_PATHS, on_loopback, refused
 from exporter.web.options import web_options
 from tests.web.scene import Service, get, serving
 
@@ -65,7 +65,7 @@ def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
     ],
 )
 async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, monkeypatch):
-    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
     service = Service()
     async with serving(service) as session:
         query += "&target=contoso-key0"
@@ -76,7 +76,7 @@ async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, mon
 
 
 async def test_a_transcript_is_shown_where_pages_are_enabled(monkeypatch):
-    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
     async with serving(Service(), enable_pages=True) as session:
         status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
     assert status == 200

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from exporter.core.model import Step
-from exporter.web.pages.drawings import Point, sparkline, waterfall
+from exporter.web.ui.charts import Point, sparkline, waterfall
 from tests.web.samples import bad, good
 
 

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config.model import Module, Settings
 from exporter.core.model import Generation, Mode, Vantage
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.door import HEADERS, OPEN_PATHS
-from exporter.web.machines import _listed
+from exporter.web.access import HEADERS, OPEN_PATHS
+from exporter.web.handlers.api import _listed
 from tests.web.samples import STARTED, bad, config, good, target
 from tests.web.scene import Service, get, serving
 
@@ -115,7 +115,7 @@ async def test_service_discovery_never_promises_a_timeout_above_the_interval():
 
 
 async def test_service_discovery_names_the_external_host_and_never_a_forged_one(monkeypatch):
-    monkeypatch.setattr("exporter.web.door.on_loopback", lambda _: False)  # there a foreign name gets no answer
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # there a foreign name gets no answer
     async with serving(Service(), external_url="https://ekm.example:8443/x", route_prefix="/") as session:
         _, _, text = await get(session, "/sd/targets", headers={"Host": "whoever"})
         assert json.loads(text)[0]["targets"] == ["ekm.example:8443"]

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.markup import Html, element, text
-from exporter.web.pages.layout import Site, prose
+from exporter.web.ui.html import Html, element, text
+from exporter.web.ui.layout import Site, prose
 
 HOSTILE = "<script>alert('x')</script>\"&"
 

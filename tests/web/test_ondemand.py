@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.web.ondemand import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
+from exporter.web.handlers.probe_cache import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
 
 NO_LIMIT = Limit(seconds=None, patience=None)
 CUT = Limit(seconds=1.0, patience=30.0)

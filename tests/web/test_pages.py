@@ -10,7 +10,7 @@ import pytest
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.state.records import FailureSummary
-from exporter.web import people
+from exporter.web.handlers import pages
 from tests.web.samples import bad, config, good, target
 from tests.web.scene import Service, get, serving, words
 
@@ -20,7 +20,7 @@ HOSTILE = '"><script>alert(1)</script>'
 
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch):
-    monkeypatch.setattr(people.time, "time", lambda: NOW)
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
 
 
 def fleet():

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.core.cross_site import host_name
 from exporter.web import options
-from exporter.web.site import from_elsewhere, is_ours
+from exporter.web.origin import from_elsewhere, is_ours
 from tests.web.scene import Service, get, serving
 
 FOREIGN = {"Host": "evil.example:10377"}

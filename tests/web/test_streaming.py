@@ -7,8 +7,8 @@ import socket
 import pytest
 from aiohttp import ClientPayloadError, ClientSession, web
 
-from exporter.web import streaming
-from exporter.web.server import ListenAddress, WebServer
+from exporter.web.server import streaming
+from exporter.web.server.listener import ListenAddress, WebServer
 
 PIECES = [b"# HELP a b\n", b"", b"x" * 300_000, b"a 1\n" * 50_000, b"end\n"]
 WHOLE = b"".join(PIECES)

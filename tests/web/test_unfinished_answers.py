@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from exporter.web import ListenAddress, WebServer, create_app, streaming, web_options
+from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.answers import STALLED_SECONDS, UnfinishedAnswers
-from exporter.web.connections import Places
+from exporter.web.server import streaming
+from exporter.web.server.connections import Places
 from tests.web.scene import Service, get, until
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

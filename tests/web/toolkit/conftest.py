@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.web.toolkit import load
+from exporter.web.webconfig import load
 from tests.web.toolkit.authority import authority
 
 

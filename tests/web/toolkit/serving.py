@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession, TCPConnector
 
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.toolkit import Lock
+from exporter.web.webconfig import Lock
 from tests.web.scene import Service
 from tests.web.toolkit.authority import authority
 

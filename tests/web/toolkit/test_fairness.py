@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.web.toolkit import fairness
-from exporter.web.toolkit.fairness import FairQueue, Guesses, source_of
+from exporter.web.webconfig import fairness
+from exporter.web.webconfig.fairness import FairQueue, Guesses, source_of
 
 
 @pytest.mark.parametrize(

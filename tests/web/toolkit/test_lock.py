@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.web.door import refused
+from exporter.web.access import refused
 from exporter.web.options import web_options
-from exporter.web.toolkit import Lock
-from exporter.web.toolkit.limiter import Bucket, Seldom
-from exporter.web.toolkit.model import RateLimit
+from exporter.web.webconfig import Lock
+from exporter.web.webconfig.model import RateLimit
+from exporter.web.webconfig.rate_limit import Bucket, Seldom
 from tests.web.scene import until
 from tests.web.toolkit.serving import ask, locked
 
@@ -80,7 +80,7 @@ def test_what_is_said_seldom_tells_how_much_was_held_back():
 
 
 async def test_a_changed_file_is_noticed_by_itself(folder, monkeypatch):
-    monkeypatch.setattr("exporter.web.toolkit.lock.READ_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("exporter.web.webconfig.access_control.READ_AGAIN_SECONDS", 0.01)
     async with locked(folder, "{}") as (_, lock):
         folder.write(f"basic_auth_users: {{alice: {HASH}}}")
         await until(lambda: lock.asks_everybody)

@@ -6,8 +6,8 @@ import logging
 import bcrypt
 import pytest
 
-from exporter.web.toolkit import passwords
-from exporter.web.toolkit.passwords import Answer, Passwords, credentials_of
+from exporter.web.webconfig import passwords
+from exporter.web.webconfig.passwords import Answer, Passwords, credentials_of
 from tests.web.toolkit.serving import ask, basic, locked
 
 PASSWORD = "corr:ect hörse"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from docs.generators.securing import PART
-from exporter.web import answers, connections, door, protocol, streaming
-from exporter.web.toolkit import lock, passwords
+from exporter.web import access, answers, protocol
+from exporter.web.server import connections, streaming
+from exporter.web.webconfig import access_control, passwords
 
 PAGE = Path(__file__).parents[3] / "docs" / "securing.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -30,7 +31,7 @@ def test_each_example_is_a_web_configuration_that_asks_everybody(folder, example
     assert loaded.config.asks_everybody
 
 
-@pytest.mark.parametrize("path", sorted(door.OPEN_PATHS))
+@pytest.mark.parametrize("path", sorted(access.OPEN_PATHS))
 def test_every_open_path_is_named(path):
     assert f"`{path}`" in TEXT
 
@@ -42,14 +43,14 @@ def test_every_open_path_is_named(path):
         ("between two requests", (connections.IDLE_SECONDS,)),
         ("an answer that is not read", (connections.WRITE_SECONDS, streaming.SECONDS_TO_TAKE_IT)),
         ("request line", (protocol.LONGEST_LINE // 1000,)),
-        ("a whole request", (connections.MOST_BYTES / 1024, door.LARGEST_BODY / 1024)),
+        ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
         ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
         ("connections that are answered", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
         ("unfinished answers", (answers.MOST_ANSWERS,)),
         ("bytes of an answer", (streaming.SLICE_BYTES / 1024,)),
         ("connections at all", (connections.MOST_CONNECTIONS,)),
         ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
-        ("a refusal", (lock.REFUSED_AFTER_SECONDS * 1000,)),
+        ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
     ],
 )
 def test_a_limit_on_the_page_is_the_one_in_force(row, numbers):

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
-from exporter.web.toolkit.names import names_of
+from exporter.web.webconfig.tls import names_of
 from tests.web.toolkit.authority import Authority, authority
 from tests.web.toolkit.serving import ask, locked, trusting
 

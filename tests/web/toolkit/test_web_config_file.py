@@ -4,9 +4,9 @@ import ssl
 
 import pytest
 
-from exporter.web.toolkit.model import RateLimit
-from exporter.web.toolkit.schema import HEADERS, HTTP, RATE_LIMIT, TLS, TOP
-from exporter.web.toolkit.values import SUITES
+from exporter.web.webconfig.model import RateLimit
+from exporter.web.webconfig.schema import HEADERS, HTTP, RATE_LIMIT, TLS, TOP
+from exporter.web.webconfig.types import SUITES
 from tests.web.toolkit.authority import authority
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"

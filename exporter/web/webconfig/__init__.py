@@ -7,7 +7,7 @@ certificates (`names`) and a limit on requests (`limiter`).
 Not for: what is served, nor how patient the server is with a client.
 """
 
-from exporter.web.toolkit.load import WebLoaded, load
-from exporter.web.toolkit.lock import Lock, Refusal
+from exporter.web.webconfig.access_control import Lock, Refusal
+from exporter.web.webconfig.load import WebLoaded, load
 
 __all__ = ["Lock", "Refusal", "WebLoaded", "load"]

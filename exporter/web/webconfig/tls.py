@@ -1,13 +1,14 @@
-"""Certificates and keys as bytes: are they what they should be, do they belong together, how long are they good?
+"""Certificates, keys and allowed names of `tls_server_config`, and the TLS context of the server.
 
-For: saying at its place in the file what OpenSSL would say of none, and giving OpenSSL bytes where it wants a file.
-Not for: building a TLS context (see `tls`).
+For: checking certificates at their place in the file; the alternative names of client certificates, compared as exporter-toolkit does.
+Not for: reading files (see `load`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from exporter.config.problems import Spot
+from exporter.web.webconfig.model import Tls
 
 
 def certificates(data: bytes, spot: Spot) -> list[x509.Certificate]:
@@ -80,3 +82,47 @@ def as_file(data: bytes) -> Iterator[str]:
             yield path
         finally:
             Path(path).unlink()
+
+
+def names_of(certificate: bytes) -> frozenset[str]:
+    """The alternative names of a DER certificate; none where it has none or cannot be read."""
+    try:
+        extension = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return frozenset()
+    names = extension.value
+    plain = [
+        *names.get_values_for_type(x509.DNSName),
+        *names.get_values_for_type(x509.RFC822Name),
+        *names.get_values_for_type(x509.UniformResourceIdentifier),
+    ]
+    return frozenset([*plain, *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
+
+
+def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
+    """True where nothing is asked of names; False for no certificate at all."""
+    return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
+
+
+_VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRED}
+
+
+def context_of(tls: Tls) -> ssl.SSLContext:
+    """A context for the server's side. Raises ssl.SSLError where OpenSSL refuses what was configured."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if not tls.server_preference:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.ciphers:
+        context.set_ciphers(tls.ciphers)
+    if tls.curve:
+        context.set_ecdh_curve(tls.curve)
+    context.set_alpn_protocols(["http/1.1"])
+    with as_file(tls.certificate) as certificate, as_file(tls.key) as key:
+        # With an empty password OpenSSL asks nobody; an encrypted key has been refused before.
+        context.load_cert_chain(certificate, key, password="")
+    context.verify_mode = _VERIFY[tls.client_certificate]
+    if tls.client_ca is not None:
+        context.load_verify_locations(cadata=tls.client_ca.decode("ascii"))
+    return context

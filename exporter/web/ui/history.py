@@ -13,10 +13,10 @@ from exporter.core import durations
 from exporter.core.codes.reasons import cause
 from exporter.presentation import text as transcript
 from exporter.presentation.payloads import Entry, Summary, earlier
-from exporter.web.markup import Child, Html, element, text
-from exporter.web.pages.drawings import Point, sparkline
-from exporter.web.pages.layout import Site, cell, code_link, link, table, table_foot, table_head
-from exporter.web.views import View
+from exporter.web.ui.charts import Point, sparkline
+from exporter.web.ui.html import Child, Html, element, text
+from exporter.web.ui.layout import Site, cell, code_link, link, table, table_foot, table_head
+from exporter.web.ui.view_models import View
 
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
 _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")

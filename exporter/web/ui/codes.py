@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from exporter.core.codes import CATALOGUE, ConnectorError, both_numbers
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
-from exporter.web.markup import Child, Html, element
-from exporter.web.pages.layout import Site, cell, facts, link, page, prose, table
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.layout import Site, cell, facts, link, page, prose, table
 
 
 def explain_page(site: Site, rows: Sequence[ConnectorError]) -> Html:

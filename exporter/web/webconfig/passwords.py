@@ -22,7 +22,7 @@ from enum import Enum
 import bcrypt
 
 from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.web.toolkit.fairness import FairQueue, Guesses, source_of
+from exporter.web.webconfig.fairness import FairQueue, Guesses, source_of
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.codes import BY_CODE
-from exporter.web.choice import BY_LABEL, VERDICTS, Choice, Order
-from exporter.web.markup import Child, Html, element
-from exporter.web.pages.layout import Site, link
-from exporter.web.pages.words import in_words
-from exporter.web.views import Fleet
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import in_words
+from exporter.web.ui.layout import Site, link
+from exporter.web.ui.query import BY_LABEL, VERDICTS, Choice, Order
+from exporter.web.ui.view_models import Fleet
 
 _ORDERS = {
     Order.URGENCY: "most urgent first",

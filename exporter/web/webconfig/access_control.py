@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.runtime.logging import fields, place_of
-from exporter.web.toolkit.limiter import Bucket, Seldom
-from exporter.web.toolkit.load import WebLoaded, load, seen_now
-from exporter.web.toolkit.model import WebConfig
-from exporter.web.toolkit.names import has_allowed_name
-from exporter.web.toolkit.passwords import Answer, Passwords, credentials_of
+from exporter.web.webconfig.load import WebLoaded, load, seen_now
+from exporter.web.webconfig.model import WebConfig
+from exporter.web.webconfig.passwords import Answer, Passwords, credentials_of
+from exporter.web.webconfig.rate_limit import Bucket, Seldom
+from exporter.web.webconfig.tls import has_allowed_name
 
 _log = logging.getLogger(__name__)
 

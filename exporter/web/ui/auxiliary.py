@@ -13,10 +13,10 @@ from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import Run
 from exporter.core.credential_expiry import CredentialEnd
 from exporter.presentation import wording
-from exporter.web.markup import Child, Html, element
-from exporter.web.pages.layout import cell, prose, section, table
-from exporter.web.pages.words import ago
-from exporter.web.views import View
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import ago
+from exporter.web.ui.layout import cell, prose, section, table
+from exporter.web.ui.view_models import View
 
 _LOOKS = ("What", "Usable", "Why, and what to do", "Credential", "Looked at")
 _ENDS = ("Credential", "Source", "Ends", "Looked up", "Note")

@@ -22,9 +22,9 @@ from aiohttp import web
 
 from exporter.runtime import process
 from exporter.runtime.server_header import SERVER, hide_versions
-from exporter.web.connections import MOST_CONNECTIONS, Connection, Places
-from exporter.web.door import LOCK
+from exporter.web.access import LOCK
 from exporter.web.protocol import HttpProtocol
+from exporter.web.server.connections import MOST_CONNECTIONS, Connection, Places
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from exporter.core.credential_expiry import CredentialEnd
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED
 from exporter.state.records import readiness_at
-from exporter.web.ports import Record, Service
+from exporter.web.interfaces import Record, Service
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.
 _AT_ONCE = 250

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from exporter.core.codes import BY_CODE, both_numbers
-from exporter.web.markup import Child, Html, element, text
+from exporter.web.ui.html import Child, Html, element, text
 
 _TICKED = re.compile(r"`([^`]+)`")
 REFRESH_SECONDS = 10

@@ -16,11 +16,11 @@ from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.presentation.text import seconds, transcript
-from exporter.web.door import wants_transcript
-from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
-from exporter.web.ondemand import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
+from exporter.web.access import wants_transcript
+from exporter.web.handlers.probe_cache import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
+from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
-from exporter.web.ports import Service
+from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
 
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (

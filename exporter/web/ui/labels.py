@@ -9,8 +9,8 @@ from __future__ import annotations
 from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.model import Outcome, StepResult, Vantage
-from exporter.web.markup import Html, element
-from exporter.web.views import Urgency, View
+from exporter.web.ui.html import Html, element
+from exporter.web.ui.view_models import Urgency, View
 
 _BADGES = {
     Urgency.NOT_READY: ("not ready", "bad"),

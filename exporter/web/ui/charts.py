@@ -12,7 +12,7 @@ from statistics import median
 
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
 from exporter.presentation.text import seconds
-from exporter.web.markup import Child, Html, element
+from exporter.web.ui.html import Child, Html, element
 
 _HEIGHT = 40.0
 _LEAST = 2.0  # what is there must be seen

@@ -15,11 +15,10 @@ from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole, world_readable
 from exporter.config.problems import Problem, Problems, Spot
 from exporter.config.yaml_tree import DocumentError, Node, read_document
-from exporter.web.toolkit.model import RateLimit, Tls, WebConfig
-from exporter.web.toolkit.pem import certificates, check_pair
-from exporter.web.toolkit.schema import TOP
-from exporter.web.toolkit.tls import context_of
-from exporter.web.toolkit.values import CURVES, SUITES
+from exporter.web.webconfig.model import RateLimit, Tls, WebConfig
+from exporter.web.webconfig.schema import TOP
+from exporter.web.webconfig.tls import certificates, check_pair, context_of
+from exporter.web.webconfig.types import CURVES, SUITES
 
 SIZE_LIMIT = 1024 * 1024
 _SLOW_COST = 14  # a second or so of one processor

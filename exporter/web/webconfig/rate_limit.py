@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from exporter.web.toolkit.model import RateLimit
+from exporter.web.webconfig.model import RateLimit
 
 
 class Bucket:

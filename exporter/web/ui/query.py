@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.config.model import Target
 from exporter.core.codes import find
-from exporter.web.views import Urgency, View
+from exporter.web.ui.view_models import Urgency, View
 
 _LONGEST = 200  # characters of a word or label that are looked at
 _MOST_LABELS = 10

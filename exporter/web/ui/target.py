@@ -20,27 +20,13 @@ from exporter.presentation import text
 from exporter.presentation.payloads import Entry
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import Asked
-from exporter.web.markup import Child, Html, element
-from exporter.web.pages.beside import ends_table, failed_checks, known, looks, marks
-from exporter.web.pages.drawings import legend, waterfall
-from exporter.web.pages.history import history_section
-from exporter.web.pages.layout import (
-    Site,
-    as_of,
-    cell,
-    code_link,
-    facts,
-    foot,
-    head,
-    link,
-    live,
-    page,
-    prose,
-    section,
-    table,
-)
-from exporter.web.pages.words import ago, badge, not_tested, outcome, verdict
-from exporter.web.views import View
+from exporter.web.ui.auxiliary import ends_table, failed_checks, known, looks, marks
+from exporter.web.ui.charts import legend, waterfall
+from exporter.web.ui.history import history_section
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import ago, badge, not_tested, outcome, verdict
+from exporter.web.ui.layout import Site, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.view_models import View
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it showed")
 

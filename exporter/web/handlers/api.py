@@ -20,12 +20,12 @@ from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.support_bundle import archive, case_of
 from exporter.state.records import readiness_at
-from exporter.web.discovery import groups
-from exporter.web.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
+from exporter.web.handlers.discovery import groups
+from exporter.web.interfaces import Record, Reload, Service
 from exporter.web.options import WebOptions
-from exporter.web.ports import Record, Reload, Service
-from exporter.web.streaming import stream
-from exporter.web.views import ends_of
+from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
+from exporter.web.server.streaming import stream
+from exporter.web.ui.view_models import ends_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
 _AT_ONCE = 25

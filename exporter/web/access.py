@@ -16,10 +16,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from exporter.runtime.logging import fields, place_of
 from exporter.web.answers import UnfinishedAnswers
-from exporter.web.connections import connection_of
 from exporter.web.options import WebOptions
-from exporter.web.site import from_elsewhere, is_ours
-from exporter.web.toolkit import Lock, Refusal
+from exporter.web.origin import from_elsewhere, is_ours
+from exporter.web.server.connections import connection_of
+from exporter.web.webconfig import Lock, Refusal
 
 _log = logging.getLogger(__name__)
 

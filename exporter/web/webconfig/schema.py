@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from exporter.config import types as of
 from exporter.config.fields import Field
-from exporter.web.toolkit import values as is_
+from exporter.web.webconfig import types as is_
 
 TLS: tuple[Field, ...] = (
     Field(name="cert_file", kind=of.PATH, doc="The certificate, and any above it, in PEM."),

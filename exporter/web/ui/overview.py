@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from exporter.core.codes.reasons import cause
 from exporter.core.model import Vantage
 from exporter.presentation.text import what_to_do
-from exporter.web.choice import Choice
-from exporter.web.markup import Child, Html, element, text
-from exporter.web.pages.beside import marks
-from exporter.web.pages.filters import filters, found
-from exporter.web.pages.layout import Site, as_of, cell, code_link, foot, head, link, live, prose, table_foot, table_head
-from exporter.web.pages.words import ago, badge, not_tested, verdict
-from exporter.web.views import Fleet, Urgency, View
+from exporter.web.ui.auxiliary import marks
+from exporter.web.ui.filters import filters, found
+from exporter.web.ui.html import Child, Html, element, text
+from exporter.web.ui.labels import ago, badge, not_tested, verdict
+from exporter.web.ui.layout import Site, as_of, cell, code_link, foot, head, link, live, prose, table_foot, table_head
+from exporter.web.ui.query import Choice
+from exporter.web.ui.view_models import Fleet, Urgency, View
 
 PER_PAGE = 100
 _ROWS_AT_ONCE = 20

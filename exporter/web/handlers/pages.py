@@ -17,16 +17,16 @@ from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.durations import moment
 from exporter.state.history import Asked
-from exporter.web.choice import key_of, meant, read
-from exporter.web.markup import Html
+from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
-from exporter.web.pages.detail import probe_page, target_page
-from exporter.web.pages.layout import Site
-from exporter.web.pages.overview import Page, overview
-from exporter.web.pages.reference import codes_page, explain_page
-from exporter.web.ports import Service
-from exporter.web.streaming import stream
-from exporter.web.views import ends_of, fleet, view
+from exporter.web.server.streaming import stream
+from exporter.web.ui.codes import codes_page, explain_page
+from exporter.web.ui.html import Html
+from exporter.web.ui.layout import Site
+from exporter.web.ui.overview import Page, overview
+from exporter.web.ui.query import key_of, meant, read
+from exporter.web.ui.target import probe_page, target_page
+from exporter.web.ui.view_models import ends_of, fleet, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
