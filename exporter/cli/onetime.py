@@ -1,7 +1,7 @@
 """One probe with everything beside it, made now and once: what `ekm-exporter probe` tells.
 
 For: a probe with a fresh token, then all looks and all look-ups of expiry dates at the same time.
-Not for: flags, exit codes and printing (see `probe`), doing it again (see `exporter.service`).
+Not for: flags, exit codes and printing (see `probe`), doing it again (see `exporter.app.service`).
 """
 
 from __future__ import annotations

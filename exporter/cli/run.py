@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from exporter.app.service import DEFAULT_HISTORY, RunOptions, serve
+from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.runtime import logging
-from exporter.service import DEFAULT_HISTORY, RunOptions, serve
-from exporter.sharding import Shard, parse_shard
 from exporter.state.files import StateDirError
 from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import Lock

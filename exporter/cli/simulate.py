@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from exporter.app.service import DEMO
 from exporter.cli import run
 from exporter.cli.check import print_findings
 from exporter.config import load
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
-from exporter.service import DEMO
 from exporter.simulator import Simulator, chaos, story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
 from exporter.simulator.rereading import reread

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.app.service import RunOptions, Service
 from exporter.clients import NetworkError
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
 from exporter.core.checks import CheckResult, Verdict
 from exporter.doctor.monitor import AT_ONCE, Preflights
-from exporter.service import RunOptions, Service
 from exporter.web import parse_address, web_options
 from tests.doctor.clinic import TARGET
 

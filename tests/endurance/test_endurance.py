@@ -15,9 +15,9 @@ from collections import Counter
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.app.service import RunOptions, Service
 from exporter.config import load
 from exporter.runtime import thread_pool
-from exporter.service import RunOptions, Service
 from exporter.simulator.scenarios import SIMULATED
 from exporter.web import parse_address, web_options
 from tests.endurance.fleet import HEALTHY, STANDING, Fleet, said

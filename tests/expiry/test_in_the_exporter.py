@@ -8,7 +8,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.service import RunOptions, Service
+from exporter.app.service import RunOptions, Service
 from exporter.simulator.estate import ClientSecret
 from exporter.web import parse_address, web_options
 from tests.expiry.scene import (

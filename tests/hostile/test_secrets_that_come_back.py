@@ -11,11 +11,11 @@ import pytest
 import yaml
 from aiohttp import ClientSession
 
+from exporter.app.service import RunOptions, Service
 from exporter.config import load
 from exporter.doctor import run_checks
 from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
-from exporter.service import RunOptions, Service
 from exporter.web import ListenAddress, web_options
 from tests.hostile.echoes import ENCODINGS, PLACES, leaks
 from tests.keyvault.wire import ENTRA, TENANT, TOKEN, Authority, FakeVault, Wire, response

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import ClientSession
 
+from exporter.app.service import RunOptions, Service
 from exporter.config.model import Module, Proxy
-from exporter.service import RunOptions, Service
 from exporter.simulator import Simulator
 from exporter.web import parse_address, web_options
 from tests.beside.samples import plain

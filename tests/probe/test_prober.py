@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
+from exporter.app.service import RunOptions, Service
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.faults import Reason
 from exporter.core.model import Generation
 from exporter.probing.prober import Listeners, Prober
 from exporter.runtime.loop_lag import LoopLag
-from exporter.service import RunOptions, Service
 from exporter.web import web_options
 
 TARGET = Target(

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from exporter.app.service import RunOptions, Service
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.service import RunOptions, Service
 from exporter.web import web_options
 from tests.probe.test_prober import CONFIG, TARGET
 

@@ -6,8 +6,8 @@ import threading
 import pytest
 import yaml
 
-from exporter import reloading
-from exporter.reloading import Reloader
+from exporter.app import reload
+from exporter.app.reload import Reloader
 
 PATIENCE = 10.0
 
@@ -51,8 +51,8 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(reloading, "LOOK_AGAIN_SECONDS", 0.02)
-    monkeypatch.setattr(reloading, "TRY_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(reload, "LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(reload, "TRY_AGAIN_SECONDS", 0.05)
     made = Scene(tmp_path)
     made.put(made.secret)
     yield made
@@ -62,13 +62,13 @@ async def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def free(monkeypatch):
     """Every reading of the files waits until this is set."""
-    event, load = threading.Event(), reloading.load
+    event, load = threading.Event(), reload.load
 
     def slow(path):
         assert event.wait(PATIENCE)
         return load(path)
 
-    monkeypatch.setattr(reloading, "load", slow)
+    monkeypatch.setattr(reload, "load", slow)
     return event
 
 
@@ -127,7 +127,7 @@ async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, 
 
 @pytest.mark.parametrize("at_first", [True, False])
 async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
-    load = reloading.load
+    load = reload.load
     if not at_first:
         scene.reloader.watch()
         await until(lambda: scene.reloader._seen is not None)
@@ -135,13 +135,13 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
     def faulty(_path):
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(reloading, "load", faulty)
+    monkeypatch.setattr(reload, "load", faulty)
     if at_first:
         scene.reloader.watch()
     else:
         scene.write("second")
     await until(lambda: any(record.message == "configuration cannot be looked at" for record in caplog.records))
-    monkeypatch.setattr(reloading, "load", load)
+    monkeypatch.setattr(reload, "load", load)
     if at_first:
         await until(lambda: scene.reloader._seen is not None)
         scene.write("second")

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.app.service import RunOptions, Service
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.model import Generation
 from exporter.presentation.payloads import entry_shape
-from exporter.service import RunOptions, Service
 from exporter.state.history import Asked
 from exporter.web import parse_address, web_options
 from tests.scheduling.samples import a_report

@@ -100,8 +100,8 @@ def test_levels_go_by_the_names_that_exporters_use(level, said):
 @pytest.mark.parametrize(
     ("level", "probes", "said"),
     [
-        ("info", None, ["exporter.service", "exporter.presentation.probe_log"]),
-        ("info", "error", ["exporter.service"]),
+        ("info", None, ["exporter.app.service", "exporter.presentation.probe_log"]),
+        ("info", "error", ["exporter.app.service"]),
         ("error", "info", ["exporter.presentation.probe_log"]),
         ("error", None, []),
     ],
@@ -109,7 +109,7 @@ def test_levels_go_by_the_names_that_exporters_use(level, said):
 def test_probes_have_a_level_of_their_own(level, probes, said):
     stream = io.StringIO()
     configure(level, LogFormat.LOGFMT, probes=probes, stream=stream)
-    for name in ("exporter.service", "exporter.presentation.probe_log"):
+    for name in ("exporter.app.service", "exporter.presentation.probe_log"):
         logging.getLogger(name).info(name)
     assert re.findall("msg=(\\S+)", stream.getvalue()) == said
     with pytest.raises(ValueError, match="unknown log level 'loud'"):

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter import __version__
+from exporter.app.reload import Reloader
+from exporter.app.reports import Reports
+from exporter.app.sharding import Shard
 from exporter.clients import quiet_sdk_loggers
 from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Config, Target
@@ -27,12 +30,9 @@ from exporter.presentation.probe_log import ProbeLog
 from exporter.probing.auxiliary_runner import Looker
 from exporter.probing.prober import Listeners, Prober
 from exporter.probing.scheduler import Scheduler
-from exporter.reloading import Reloader
-from exporter.reports import Reports
 from exporter.runtime import buffers, process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
-from exporter.sharding import Shard
 from exporter.state.records import State, TargetRecord
 from exporter.state.store import Memory
 from exporter.web import ListenAddress, WebOptions, WebServer, create_app
@@ -234,13 +234,7 @@ class Service:
         record = self.record_of(target)
         return None if record is None else record.tenant
 
-    async def probe(
-        self,
-        target: str,
-        module: str,
-        *,
-        timeout: float | None,  # noqa: ASYNC109 - handed on, not awaited here
-    ) -> ProbeReport | None:
+    async def probe(self, target: str, module: str, *, timeout: float | None) -> ProbeReport | None:  # noqa: ASYNC109 - handed on
         """A probe on demand. Without a schedule it counts, unless another module made it or a scrape's timeout cut it short."""
         async with self._requests:
             asked, by = self.config.targets.get(target), self.config.modules.get(module)
