@@ -29,9 +29,9 @@ from exporter.config import load
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
-from exporter.simulator import Simulator, chaos, story
+from exporter.simulator import Simulator, chaos, demo_story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
-from exporter.simulator.rereading import reread
+from exporter.simulator.reload import reread
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
 _PORT, _MANAGEMENT_PORT = 10443, 10378
@@ -134,7 +134,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
     await simulator.start()
     try:
         if args.for_demo:
-            story.begin(simulator)
+            demo_story.begin(simulator)
             _at_end_of_input(stop.set)
         write_config(simulator, config, args.out)
         if not args.for_demo:
@@ -154,7 +154,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
 def _playing(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[None] | None:
     """What happens by itself from now on: the demo's story, chaos, or nothing."""
     if args.for_demo:
-        return asyncio.create_task(story.play(simulator))
+        return asyncio.create_task(demo_story.play(simulator))
     if args.chaos is None:
         return None
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
@@ -227,7 +227,7 @@ def demo(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _simulator_beside(folder: Path) -> Iterator[str | None]:
     """A simulator as a child process that plays the story; yields its management URL, None where it failed."""
-    config = story.write_demo(folder)
+    config = demo_story.write_demo(folder)
     flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
     command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - ourselves

@@ -21,7 +21,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Target
 from exporter.config.secret_source import read_secret
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.endpoints import cloud_of, vault_host
-from exporter.simulator.estate import (
+from exporter.simulator.model import (
     ALL_OPERATIONS,
     ENTRA,
     SECRETS_LIST,

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from exporter.simulator import assertion
-from exporter.simulator.answer import Answer
-from exporter.simulator.errors import entra_answer
-from exporter.simulator.estate import TOKEN_LIFETIME, Application, Tenant
-from exporter.simulator.exchange import Exchange
-from exporter.simulator.federation import ServiceAccounts, is_federated
-from exporter.simulator.identity import Asked, in_form_of, not_assigned
+from exporter.simulator import client_assertion
+from exporter.simulator.error_responses import entra_answer
+from exporter.simulator.managed_identity import Asked, in_form_of, not_assigned
+from exporter.simulator.model import TOKEN_LIFETIME, Application, Tenant
+from exporter.simulator.request import Exchange
+from exporter.simulator.response import Answer
+from exporter.simulator.service_accounts import ServiceAccounts, is_federated
 from exporter.simulator.tokens import Grant, TokenMint
 
 _TENANT = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[a-z0-9-]+(?:\.[a-z0-9-]+)+")
@@ -60,11 +60,11 @@ class EntraService:
         return self._token(tenant, application, audience, first_version=first_version)
 
     def _refused(self, application: Application, exchange: Exchange) -> str | None:
-        if exchange.form.get("client_assertion_type") == assertion.BEARER:
+        if exchange.form.get("client_assertion_type") == client_assertion.BEARER:
             text, audience = exchange.form.get("client_assertion", ""), f"https://{exchange.host}{exchange.path}"
             if is_federated(text):
                 return self._service_accounts.refusal(application, text)
-            return assertion.refusal(application, text, audience, self._clock())
+            return client_assertion.refusal(application, text, audience, self._clock())
         return self._secret_refused(application, exchange.form.get("client_secret", ""))
 
     def _secret_refused(self, application: Application, offered: str) -> str | None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.core.model import Step
-from exporter.simulator.answer import Answer
-from exporter.simulator.estate import Application, Vault
-from exporter.simulator.exchange import BESIDE, step_of
+from exporter.simulator.model import Application, Vault
+from exporter.simulator.request import BESIDE, step_of
+from exporter.simulator.response import Answer
 
 WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 

@@ -16,10 +16,10 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from cryptography import x509
 
-from exporter.simulator.answer import Answer
-from exporter.simulator.errors import graph_answer
-from exporter.simulator.estate import FAR_FUTURE, Application, ClientSecret, Tenant
-from exporter.simulator.exchange import Exchange
+from exporter.simulator.error_responses import graph_answer
+from exporter.simulator.model import FAR_FUTURE, Application, ClientSecret, Tenant
+from exporter.simulator.request import Exchange
+from exporter.simulator.response import Answer
 from exporter.simulator.tokens import Grant, TokenMint
 
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)

@@ -13,19 +13,19 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from exporter.simulator.answer import Answer, Delivery
 from exporter.simulator.entra import EntraService, client_id, tenant_name
-from exporter.simulator.estate import Vault
-from exporter.simulator.exchange import Exchange
 from exporter.simulator.faults import Scope
-from exporter.simulator.federation import ServiceAccounts
 from exporter.simulator.graph import GraphService
-from exporter.simulator.identity import Asked
-from exporter.simulator.material import KeyPairs
+from exporter.simulator.key_pairs import KeyPairs
+from exporter.simulator.managed_identity import Asked
+from exporter.simulator.model import Vault
+from exporter.simulator.request import Exchange
+from exporter.simulator.response import Answer, Delivery
+from exporter.simulator.service_accounts import ServiceAccounts
+from exporter.simulator.state import World
 from exporter.simulator.tokens import TokenMint
 from exporter.simulator.vault import VaultService
-from exporter.simulator.wire import deliver
-from exporter.simulator.world import World
+from exporter.simulator.wire_response import deliver
 
 RequestCount = Counter[tuple[str, str, int]]
 _NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delivery.ENDLESS_HEADER, Delivery.GARBAGE})

@@ -17,16 +17,16 @@ from aiohttp import web
 
 from exporter.runtime.server_header import hide_versions
 from exporter.simulator.certificates import Certificates
-from exporter.simulator.estate import GRAPH_HOSTS, Application, Estate, Vault, with_port
+from exporter.simulator.control_api import Management
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
-from exporter.simulator.federation import ServiceAccounts
-from exporter.simulator.front import Front
-from exporter.simulator.identity import APP_SERVICE, ARC, PATHS, Identities
-from exporter.simulator.management import Management
-from exporter.simulator.material import KeyPairs
+from exporter.simulator.key_pairs import KeyPairs
+from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, Identities
+from exporter.simulator.model import GRAPH_HOSTS, Application, Estate, Vault, with_port
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
-from exporter.simulator.world import Active, World, near
+from exporter.simulator.service_accounts import ServiceAccounts
+from exporter.simulator.state import Active, World, near
+from exporter.simulator.tls_frontend import Front
 
 _GRACE = 0.1  # seconds that a request under way is given when the simulator stops
 

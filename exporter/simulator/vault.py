@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from exporter.core.parsing.key_vault import decode, encode, read_object
-from exporter.simulator.answer import Answer
-from exporter.simulator.errors import vault_answer
-from exporter.simulator.estate import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault
-from exporter.simulator.exchange import Exchange
-from exporter.simulator.material import KeyPairs, public_numbers
+from exporter.simulator.error_responses import vault_answer
+from exporter.simulator.key_pairs import KeyPairs, public_numbers
+from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault
+from exporter.simulator.request import Exchange
+from exporter.simulator.response import Answer
 from exporter.simulator.tokens import Grant, TokenMint
-from exporter.simulator.vaultsecrets import secret_answer
+from exporter.simulator.vault_secrets import secret_answer
 
 _DOORS = {Door.FIREWALL: "forbidden_firewall", Door.PRIVATE_ONLY: "forbidden_connection"}
 # Where they have another name than the operation; and what refusals call them.

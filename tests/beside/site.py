@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Vantage
 from exporter.simulator import Estate
-from exporter.simulator.estate import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.beside.samples import NAMES, OLD, OLDER, PINNED, TARGET
 
 TENANT = "11111111-2222-3333-4444-555555555555"

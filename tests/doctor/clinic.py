@@ -10,7 +10,7 @@ from exporter.core.checks import Verdict
 from exporter.core.model import Generation
 from exporter.doctor import run_checks
 from exporter.simulator import Estate, Simulator
-from exporter.simulator.estate import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.credential_expiry import Source
-from exporter.simulator.estate import ClientSecret, Secret, SecretVersion
+from exporter.simulator.model import ClientSecret, Secret, SecretVersion
 from tests.expiry.scene import (
     CERTIFIED_CLIENT,
     CLIENT,

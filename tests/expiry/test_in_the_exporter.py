@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.app.service import RunOptions, Service
-from exporter.simulator.estate import ClientSecret
+from exporter.simulator.model import ClientSecret
 from exporter.web import parse_address, web_options
 from tests.expiry.scene import (
     CLIENT,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.core.model import Step
-from exporter.simulator.errors import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
+from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
 from tests.fuzz.exchanges import VAULT, Told
 
 GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "config" / "good"

@@ -1,7 +1,7 @@
 """A small estate in which all is well."""
 
 from exporter.simulator import Estate
-from exporter.simulator.estate import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.simulator.client import CLIENT, HSM, KEY, MONITOR, MONITOR_SECRET, OTHER, OTHER_CLIENT, SECRET, TENANT, VAULT, VERSION
 
 LATER = "0123456789abcdef0123456789abcd02"

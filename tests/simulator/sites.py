@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Generation
 from exporter.simulator import Estate
-from exporter.simulator.estate import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.simulator.client import KEY, VERSION
 
 SECRET = "marked~secret.of-every_site"

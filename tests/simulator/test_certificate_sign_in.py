@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
-from exporter.simulator.assertion import BEARER
+from exporter.simulator.client_assertion import BEARER
 from tests.simulator import outside
 from tests.simulator.client import Client
 from tests.simulator.sites import PROBED, PUBLIC

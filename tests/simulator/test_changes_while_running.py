@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.config import load
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of
-from exporter.simulator.estate import ClientSecret, KeyVersion
 from exporter.simulator.faults import Options, UnknownNameError
-from exporter.simulator.rereading import reread
+from exporter.simulator.model import ClientSecret, KeyVersion
+from exporter.simulator.reload import reread
 from tests.keyvault.wire import Authority, Principal
 from tests.simulator.client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
 from tests.simulator.estates import LATER

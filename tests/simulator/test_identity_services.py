@@ -12,7 +12,7 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
-from exporter.simulator.identity import PATHS
+from exporter.simulator.managed_identity import PATHS
 from tests.network.machine import Machine
 from tests.simulator.client import Client
 from tests.simulator.sites import CHINA, PUBLIC, estate

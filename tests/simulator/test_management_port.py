@@ -2,7 +2,7 @@ import aiohttp
 import pytest
 
 from exporter.simulator import Simulator
-from exporter.simulator.faulttable import FAULTS
+from exporter.simulator.fault_table import FAULTS
 from tests.simulator.client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, TENANT, VAULT, Client
 from tests.simulator.estates import small_estate
 

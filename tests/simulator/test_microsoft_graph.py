@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.config import load
 from exporter.simulator import Estate, Simulator
 from exporter.simulator.configuration import estate_of
-from exporter.simulator.estate import GRAPH_HOSTS, Application, ClientSecret
 from exporter.simulator.faults import Options
+from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
 from tests.keyvault.wire import Authority, Principal
 from tests.simulator.client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
 from tests.simulator.estates import small_estate

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.simulator import Simulator
-from exporter.simulator.estate import Key, KeyVersion
 from exporter.simulator.faults import Options
+from exporter.simulator.model import Key, KeyVersion
 from tests.simulator.client import KEY, VAULT, VERSION
 from tests.simulator.estates import LATER, small_estate
 

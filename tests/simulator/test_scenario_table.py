@@ -11,7 +11,7 @@ from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAU
 from exporter.core.codes import BY_CODE, CATALOGUE, Family, in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Step
-from exporter.simulator.faulttable import _TABLE, FAULTS
+from exporter.simulator.fault_table import _TABLE, FAULTS
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside, Scenario
 from tests.core.test_classify import facts_saying
 

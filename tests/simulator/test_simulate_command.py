@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from exporter.simulator import story
+from exporter.simulator import demo_story
 from tests.simulator.test_simulated_configuration import MAIN, MORE
 
 
@@ -119,7 +119,7 @@ def challenged(url):
 async def test_for_the_demo_it_ends_with_its_parent_and_takes_its_folder_along(tmp_path):
     folder = tmp_path / "demo"
     folder.mkdir()
-    config = story.write_demo(folder)
+    config = demo_story.write_demo(folder)
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     process = await command("simulate", "--for-demo", "--config.file", config, "--out", folder / "out", *ports)
     async with asyncio.timeout(10):

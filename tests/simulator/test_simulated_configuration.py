@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config import load
-from exporter.simulator import Simulator, story
+from exporter.simulator import Simulator, demo_story
 from exporter.simulator.configuration import estate_of, write_config
 from exporter.simulator.scenarios import BY_NAME
 from tests.keyvault.wire import Authority, Principal
@@ -167,7 +167,7 @@ async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, wr
 
 
 def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alone(tmp_path):
-    loaded = load(story.write_demo(tmp_path), today=datetime.now(UTC).date())
+    loaded = load(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
     assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
     assert loaded.config.settings.interval == 5
@@ -179,7 +179,7 @@ def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
     texts = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        story.write_demo(tmp_path / name)
+        demo_story.write_demo(tmp_path / name)
         secret = tmp_path / name / "secrets" / "sql-prod"
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         texts.append(secret.read_text())
@@ -187,18 +187,18 @@ def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
 
 
 async def test_the_story_breaks_what_it_says(tmp_path):
-    config = load(story.write_demo(tmp_path)).config
+    config = load(demo_story.write_demo(tmp_path)).config
     simulator = Simulator(estate_of(config))
-    story.begin(simulator)
+    demo_story.begin(simulator)
     now = {(active.name, active.fault.name) for active in simulator.world.active}
     assert ("contoso-archive.vault.azure.net", "unresolvable") in now
     assert ("9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97", "secret_expired") in now
     assert "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64" not in {name for name, _ in now}
-    await story.play(
+    await demo_story.play(
         simulator,
         [
-            story.Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
-            story.Beat(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
+            demo_story.Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
+            demo_story.Beat(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
         ],
     )
     then = {(active.name, active.fault.name) for active in simulator.world.active} - now
@@ -206,6 +206,6 @@ async def test_the_story_breaks_what_it_says(tmp_path):
 
 
 def test_the_demo_shows_the_codes_it_promises():
-    codes = {BY_NAME[beat.scenario].classic for beat in story.STORY if beat.scenario is not None}
+    codes = {BY_NAME[beat.scenario].classic for beat in demo_story.STORY if beat.scenario is not None}
     assert {3011, 3077, 3303, 3900} <= codes
-    assert max(beat.at for beat in story.STORY) <= 30
+    assert max(beat.at for beat in demo_story.STORY) <= 30

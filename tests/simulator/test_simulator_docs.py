@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.simulator import PART
-from exporter.simulator import story
+from exporter.simulator import demo_story
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
 
@@ -20,4 +20,4 @@ def test_a_page_without_a_place_for_the_table_is_an_error():
 
 def test_the_page_tells_what_happens_to_each_vault_of_the_demo():
     page = PAGE.read_text(encoding="utf-8")
-    assert [beat.vault for beat in story.STORY if f"| {beat.vault} |" not in page] == []
+    assert [beat.vault for beat in demo_story.STORY if f"| {beat.vault} |" not in page] == []

@@ -8,8 +8,8 @@ import pytest
 from exporter.config import load
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of
-from exporter.simulator.estate import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
 from exporter.simulator.faults import Options
+from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
 from tests.simulator.client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
 from tests.simulator.estates import small_estate
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 from exporter.config import load
 from exporter.config.model import Credential, CredentialKind
 from exporter.simulator import Simulator
-from exporter.simulator.assertion import BEARER
+from exporter.simulator.client_assertion import BEARER
 from exporter.simulator.configuration import environment_of, estate_of, write_config
 from tests.simulator.client import CLIENT, ENTRA, TENANT, Client
 from tests.simulator.estates import small_estate

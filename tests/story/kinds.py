@@ -8,8 +8,8 @@ from dataclasses import replace
 from cryptography.hazmat.primitives import serialization
 
 from exporter.config.model import Credential, CredentialKind, SecretSource
-from exporter.simulator.estate import Application, ClientSecret
 from exporter.simulator.faults import Options
+from exporter.simulator.model import Application, ClientSecret
 from tests.keyvault.wire import Authority, Principal
 
 TENANT = "11111111-2222-3333-4444-555555555555"

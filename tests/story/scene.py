@@ -13,7 +13,7 @@ from exporter.core.model import Generation, Vantage
 from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import Memory
 from exporter.simulator import Estate, Simulator
-from exporter.simulator.estate import Key, KeyVersion, Tenant, Vault
+from exporter.simulator.model import Key, KeyVersion, Tenant, Vault
 from tests.process.conftest import fetch
 from tests.story.kinds import NOW, STAGED, TENANT
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step
+from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Fault, Options, Scope
-from exporter.simulator.faulttable import FAULTS
 
 _DEFAULT = Options()
 

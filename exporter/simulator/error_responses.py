@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from exporter.simulator.answer import Answer
+from exporter.simulator.response import Answer
 
 
 @dataclass(frozen=True, slots=True)

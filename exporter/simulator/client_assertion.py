@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from exporter.core.parsing.key_vault import decode, encode, read_object
-from exporter.simulator.estate import Application
+from exporter.simulator.model import Application
 
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SKEW = 300.0  # seconds by which clocks may differ

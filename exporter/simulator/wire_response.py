@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from exporter.simulator.answer import Answer, Delivery
+from exporter.simulator.response import Answer, Delivery
 
 _PAUSE = 0.2  # seconds between the drops of a trickle
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from exporter.simulator.answer import Answer, Delivery
-from exporter.simulator.estate import Application, ClientSecret, Key, KeyVersion, Vault
 from exporter.simulator.faults import Options
+from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Vault
+from exporter.simulator.response import Answer, Delivery
 
 Edit = Callable[[Answer, Options], Answer]
 

@@ -11,10 +11,10 @@ import binascii
 import json
 from urllib.parse import quote
 
-from exporter.simulator.answer import Answer
-from exporter.simulator.errors import vault_answer
-from exporter.simulator.estate import Secret, SecretVersion, Vault
-from exporter.simulator.exchange import Exchange
+from exporter.simulator.error_responses import vault_answer
+from exporter.simulator.model import Secret, SecretVersion, Vault
+from exporter.simulator.request import Exchange
+from exporter.simulator.response import Answer
 
 PAGE = 25  # versions on a page, as many as may be asked for
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from exporter.simulator.estate import Application
+from exporter.simulator.model import Application
 from exporter.simulator.tokens import Seal, payload_of
 
 AUDIENCE = "api://AzureADTokenExchange"

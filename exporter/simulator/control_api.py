@@ -23,12 +23,12 @@ from aiohttp import hdrs, web
 
 from exporter.core.cross_site import FORM_TYPES, host_name, is_cross_site, is_loopback
 from exporter.core.model import Step
-from exporter.simulator.exchange import OPERATIONS
+from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
-from exporter.simulator.faulttable import FAULTS
-from exporter.simulator.identity import Identities
+from exporter.simulator.managed_identity import Identities
+from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.world import Active, World
+from exporter.simulator.state import Active, World
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,

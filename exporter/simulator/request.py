@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.core.model import Step
-from exporter.simulator.identity import PATHS
+from exporter.simulator.managed_identity import PATHS
 
 _STEPS: Mapping[str, Step] = {
     "challenge": Step.CHALLENGE,

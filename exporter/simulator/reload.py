@@ -14,8 +14,8 @@ from exporter.config.files import FileUnreadableError
 from exporter.config.model import Config, Credential, CredentialKind
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.simulator.builder import certificates_of, written_identity
-from exporter.simulator.estate import Application, ClientSecret
 from exporter.simulator.faults import UnknownNameError
+from exporter.simulator.model import Application, ClientSecret
 from exporter.simulator.simulator import Simulator
 
 _WITH_FILES = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, CredentialKind.CLIENT_CERTIFICATE)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from exporter.core.model import Step
-from exporter.simulator.answer import Delivery
-from exporter.simulator.edits import (
+from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_answer, graph_answer, vault_answer
+from exporter.simulator.fault_effects import (
     Edit,
     any_status,
     append,
@@ -31,9 +31,9 @@ from exporter.simulator.edits import (
     with_body,
     without_operation,
 )
-from exporter.simulator.errors import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_answer, graph_answer, vault_answer
-from exporter.simulator.estate import Door
 from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scope
+from exporter.simulator.model import Door
+from exporter.simulator.response import Delivery
 
 _VAULT = frozenset({Scope.VAULT})
 _GRAPH = frozenset({Scope.GRAPH})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
-from exporter.simulator.world import Active
+from exporter.simulator.state import Active
 
 CONFIG = """\
 global: {interval: 5s, vantage: central, connector_generation: classic}

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from exporter.simulator.answer import Answer
-from exporter.simulator.wire import deliver
+from exporter.simulator.response import Answer
+from exporter.simulator.wire_response import deliver
 
 APP_SERVICE, IMDS, ARC = "app_service", "imds", "arc"
 PATHS: Mapping[str, str] = {

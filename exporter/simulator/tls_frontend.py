@@ -18,7 +18,7 @@ from typing import Any
 
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.faults import Connection
-from exporter.simulator.wire import reset_on_close
+from exporter.simulator.wire_response import reset_on_close
 
 _HELLO = 65536  # bytes: no hello is longer
 _BREATH = 0.05  # seconds until the next try to accept

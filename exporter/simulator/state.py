@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from exporter.core.endpoints import vault_host
-from exporter.simulator.answer import Answer
-from exporter.simulator.estate import Application, Estate, Tenant, Vault
+from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
-from exporter.simulator.faulttable import FAULTS
+from exporter.simulator.model import Application, Estate, Tenant, Vault
+from exporter.simulator.response import Answer
 
 Subject = tuple[str, str | None]
 _NOTHING: Subject = ("", None)
