@@ -14,8 +14,8 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.cli import check
-from exporter.cli.onetime import Seen, see
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
+from exporter.cli.probe_once import Seen, see
 from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config

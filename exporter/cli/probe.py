@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.cli import check
-from exporter.cli.onetime import Seen, see
+from exporter.cli.probe_once import Seen, see
 from exporter.clients import NetworkError
 from exporter.config import load
 from exporter.config.model import Config

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.cli import probe
-from exporter.cli.onetime import see
+from exporter.cli.probe_once import see
 from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.auxiliary import Beside
 from exporter.core.credential_expiry import CredentialEnd, Source
