@@ -8,8 +8,8 @@ import re
 import pytest
 
 from exporter.core.known_secrets import KNOWN
-from tests import sharing
-from tests.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
+from tests.support import sharing
+from tests.system.container.summary import pytest_terminal_summary  # noqa: F401 - a hook
 
 _FOREIGN = re.compile(
     r"(?i)(https?|all|no)_proxy|(azure|msi|identity|imds|arm|ekm)_.*|ssl_cert_(file|dir)|(requests|curl)_ca_bundle|notify_socket",

@@ -1,7 +1,7 @@
 """From facts to the connector's code and a reason: three literal tables and one function over them.
 
 For: the promise that the number is the one SQL Server would show. The rules are written in the classic generation; the
-catalogue moves the twins. First match wins; `tests/core` proves that every input gets a code and no row is dead.
+catalogue moves the twins. First match wins; `tests/unit/core` proves that every input gets a code and no row is dead.
 Not for: finding facts (see the adapter), texts for people (see the catalogue), or whether databases would open (see
 `verdict`).
 """

@@ -13,8 +13,8 @@ from exporter.core.model import Step
 from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
 from tests.fuzz.exchanges import VAULT, Told
 
-GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "config" / "good"
-BAD_CONFIGURATIONS = Path(__file__).parents[1] / "config" / "bad"
+GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "good"
+BAD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "bad"
 
 CHALLENGE = 'Bearer authorization="https://login.microsoftonline.com/contoso.onmicrosoft.com", resource="https://vault.azure.net"'
 HEADERS = (

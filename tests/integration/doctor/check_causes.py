@@ -1,0 +1,222 @@
+"""One row for each way in which a check is made to fail: the check, how it is caused, and what comes of it.
+
+For: a literal table. A cause is a real fault at the simulator, in a file, in a clock or on the road; it gets the clinic and an
+exit stack for what has to go on meanwhile.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from exporter.config.model import ExpectPath, Proxy
+from exporter.core.checks import Verdict
+from exporter.simulator.faults import Options
+from tests.support.broken_credentials import closed_port
+from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT
+from tests.support.inspecting_proxy import CRL, OCSP, inspecting, write_certificates
+
+_DIGITS = CLIENT.replace("-", "")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`code` is the classic one. `says` is a part of the detail or of the fix."""
+
+    check: str
+    how: str
+    cause: object
+    code: int | None
+    says: str = ""
+    outcome: Verdict = Verdict.FAIL
+
+
+def scenario(name, **on):
+    async def cause(clinic, _stack):
+        clinic.simulator.apply(name, **(on or {"vault": VAULT}))
+
+    return cause
+
+
+def fault(name, **given):
+    """A fault with options, on the vault unless something else is named."""
+
+    async def cause(clinic, _stack):
+        options = dict(given)
+        place = {scope: options.pop(scope) for scope in ("authority", "application") if scope in options} or {"vault": VAULT}
+        clinic.simulator.set_fault(name, Options(**options), **place)
+
+    return cause
+
+
+def module(**changes):
+    async def cause(clinic, _stack):
+        clinic.module |= changes
+
+    return cause
+
+
+def target(**changes):
+    async def cause(clinic, _stack):
+        clinic.target = replace(clinic.target, **changes)
+
+    return cause
+
+
+def credential(**changes):
+    async def cause(clinic, _stack):
+        clinic.credential = replace(clinic.credential, **changes)
+
+    return cause
+
+
+def typed(text):
+    async def cause(clinic, _stack):
+        clinic.typed(text)
+
+    return cause
+
+
+def clock(ahead):
+    async def cause(clinic, _stack):
+        clinic.clock = lambda: time.time() + ahead
+
+    return cause
+
+
+async def secret_gone(clinic, _stack):
+    clinic.secret_file.unlink()
+
+
+async def key_ends_soon(clinic, _stack):
+    soon = time.time() + 5 * 86400
+    clinic.simulator.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
+
+
+def _behind_a_proxy(clinic, host, url):
+    """Only that host is looked for through the proxy: `connect_to` goes past it."""
+    past = {name: where for name, where in clinic.simulator.connect_to.items() if name != f"{host}:443"}
+    clinic.module |= {"connect_to": past, "proxy": Proxy(url=url)}
+
+
+def proxy_gone(host):
+    async def cause(clinic, _stack):
+        _behind_a_proxy(clinic, host, f"http://127.0.0.1:{closed_port()}")
+
+    return cause
+
+
+def proxy_wants_a_password(host):
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def cause(clinic, stack):
+        server = await stack.enter_async_context(await asyncio.start_server(refuse, "127.0.0.1", 0))
+        _behind_a_proxy(clinic, host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+    return cause
+
+
+def inspected(*hosts, trusted=False, revocation=None):
+    """TLS to these hosts is looked into. `revocation`: the port where what the certificate names is to be found."""
+
+    async def cause(clinic, stack):
+        write_certificates(clinic.folder, [VAULT, ENTRA])
+        name, port = clinic.simulator.address.split(":")
+        mine = inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT)
+        here = f"127.0.0.1:{await stack.enter_async_context(mine)}"
+        there = clinic.simulator.connect_to | {f"{host}:443": here for host in hosts}
+        if revocation is not None:
+            there |= {f"{host}:80": f"127.0.0.1:{revocation()}" for host in (CRL, OCSP)}
+        clinic.module["connect_to"] = there
+        if trusted:
+            clinic.module["ca_file"] = clinic.folder / "inspector-ca.pem"
+
+    return cause
+
+
+_WARN = Verdict.WARN
+_TODAY = datetime.now(UTC).date()
+
+CAUSES = (
+    # the road
+    Cause("proxy_vault", "nobody listens there", proxy_gone(VAULT), 3008, "proxy unreachable"),
+    Cause("proxy_vault", "it wants a password", proxy_wants_a_password(VAULT), 3012, "HTTP 407"),
+    Cause("proxy_entra", "nobody listens there", proxy_gone(ENTRA), 3008, "proxy unreachable"),
+    Cause("proxy_entra", "it wants a password", proxy_wants_a_password(ENTRA), 3012, "HTTP 407"),
+    Cause("dns_vault", "no such name", fault("unresolvable"), 3900, "Resolve-DnsName contoso-prod.vault.azure.net"),
+    Cause("dns_entra", "no such name", fault("unresolvable", authority=ENTRA), 3900, "Resolve-DnsName login.microsoftonline.com"),
+    Cause("tcp_vault", "the port is closed", fault("refused"), 3008, "connect refused"),
+    Cause("tcp_entra", "the port is closed", fault("refused", authority=ENTRA), 3008, "Test-NetConnection login.microsoftonline.com"),
+    Cause("issuer_vault", "TLS is inspected", inspected(VAULT), 3008, "'Contoso Inspection CA' of 'Contoso Security'"),
+    Cause("issuer_entra", "TLS is inspected", inspected(ENTRA), 3008, "'Contoso Inspection CA' of 'Contoso Security'"),
+    Cause("tls_vault", "the certificate has ended", fault("tls_expired"), 3008, "it ended on"),
+    Cause("tls_vault", "the certificate has not begun", fault("tls_not_yet_valid"), 3008, "it begins on"),
+    Cause("tls_vault", "the certificate is another host's", fault("tls_wrong_name"), 3008, "it is for"),
+    Cause("tls_vault", "no TLS is spoken", fault("plain_http"), 3008, "tls not tls"),
+    Cause("tls_vault", "the handshake is cut", fault("tls_reset"), 3008, "tls reset"),
+    Cause("tls_entra", "the certificate has ended", fault("tls_expired", authority=ENTRA), 3008, "it ended on"),
+    Cause("tls_entra", "no TLS is spoken", fault("plain_http", authority=ENTRA), 3008, "tls not tls"),
+    Cause(
+        "revocation", "port 80 is closed", inspected(VAULT, ENTRA, trusted=True, revocation=closed_port), None, CRL, outcome=_WARN
+    ),
+    Cause("path", "public where private is expected", module(expect_path=ExpectPath.PRIVATE), None, "privatelink"),
+    Cause("clock", "six minutes ahead", clock(360), None, "s ahead of"),
+    Cause("clock", "six minutes behind", clock(-360), None, "s behind"),
+    Cause("clock", "three minutes ahead", clock(180), None, "w32tm /resync", outcome=_WARN),
+    Cause("clock", "Entra says so", fault("assertion_outside_validity", application=CLIENT), 3303, "AADSTS700024"),
+    # the sign-in
+    Cause("challenge", "none comes", fault("challenge_absent"), 3017),
+    Cause("challenge", "it has another parameter", fault("challenge_other_parameter"), 3201),
+    Cause("challenge", "its first quote stays open", fault("challenge_open_authorization"), 3202),
+    Cause("challenge", "it names no tenant", fault("challenge_no_tenant"), 3203),
+    Cause("challenge", "it names no resource", fault("challenge_no_resource"), 3206),
+    Cause("challenge", "its last quote stays open", fault("challenge_open_resource"), 3207),
+    Cause("challenge", "it sends secrets elsewhere", fault("foreign_authority"), 3001, "authority untrusted"),
+    Cause("tenant", "the vault is in another one", fault("vault_in_other_tenant"), 3128, "tenantId"),
+    Cause("secret", "the file is gone", secret_gone, None),
+    Cause("credential_string", "31 characters", typed(_DIGITS[:31]), 2050, "ALTER CREDENTIAL"),
+    Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
+    Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067"),
+    Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "the client secret is missing"),
+    Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = '<client id without hyphens><secret>'"),
+    Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
+    Cause("token", "nobody knows the application", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
+    Cause("token", "the answer holds none", fault("token_missing", application=CLIENT), 3306),
+    Cause("audience", "it is for another service", fault("token_for_other_service", application=CLIENT), 3305, "graph.microsoft.com"),
+    Cause("audience", "it is of another tenant", fault("token_of_other_tenant", application=CLIENT), 3305, "another tenant"),
+    Cause("audience", "the vault does not take it", fault("token_ended", application=CLIENT), 3010),
+    Cause("firewall", "the address is not on the list", fault("firewall"), 3077, "az keyvault network-rule add --name contoso-prod"),
+    Cause("firewall", "private endpoints alone", fault("private_only"), 3077, "private address"),
+    Cause("vault_answers", "too many requests", fault("throttled"), 3011),
+    Cause("vault_answers", "a failing service", fault("html_unavailable", at="get"), 3013),
+    Cause("vault_answers", "a wrap without a value", fault("value_missing", at="wrapKey"), 3608),
+    # the key
+    Cause("key_name", "27 characters", target(key_name="K" * 27), 2049, "at most 26"),
+    Cause("key_name", "an underscore", target(key_name="Contoso_Key"), 2049, "letters, digits and hyphens"),
+    Cause("permission_get", "the permission is gone", fault("permission_removed", operation="get"), 3077, "set-policy --name contoso-prod"),
+    Cause("permission_get", "the role is gone", fault("role_removed", operation="get"), 3077, "Key Vault Crypto Service Encryption User"),
+    Cause("key_version", "another version is wanted", target(key_version="c" * 32), 3076, "list-versions"),
+    Cause("key_version", "the key is deleted", fault("key_soft_deleted"), 3076, "az keyvault key recover --vault-name contoso-prod"),
+    Cause("key_type", "4096 bits", fault("key_size", version=PINNED, bits=4096), 3, "RSA 4096"),
+    Cause("key_type", "an elliptic curve", fault("key_type_ec", version=PINNED), 3, "EC"),
+    Cause("key_enabled", "it is disabled", fault("key_disabled", version=PINNED), 3077, "--enabled true"),
+    Cause("key_dates", "it has expired", fault("key_expired", version=PINNED), 3077, "databases still open", outcome=_WARN),
+    Cause("key_dates", "it has not begun", fault("key_not_yet_valid", version=PINNED), 3077, "--not-before", outcome=_WARN),
+    Cause("key_ops", "it may not wrap", fault("key_operation_removed", operation="wrapKey", version=PINNED), 3077, "wrapKey missing"),
+    Cause("permission_wrap", "the role is gone", fault("role_removed", operation="wrapKey"), 3077, "az role assignment create"),
+    Cause("permission_unwrap", "the role is gone", fault("role_removed", operation="unwrapKey"), 3077, "az role assignment create"),
+    Cause("permission_list", "it is not given", fault("permission_removed", operation="list"), None, "does without", outcome=_WARN),
+    Cause("round_trip", "other bytes come back", fault("other_bytes"), 1, "bytes differ"),
+    Cause("round_trip", "nothing comes back", fault("cannot_unwrap"), 3012),
+    Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}"),
+    Cause("newest_version", "there is a newer one", fault("key_rotated"), None, "NEWEST_VERSION", outcome=_WARN),
+    Cause("credential_expiry", "its declared day has passed", credential(expires_on=date(2020, 1, 1)), None, "correct expires_on", outcome=_WARN),
+    Cause(
+        "credential_expiry", "its day is near", credential(expires_on=_TODAY + timedelta(days=9)), 3303, "--append", outcome=_WARN
+    ),
+    Cause("key_expiry", "its day is near", key_ends_soon, None, "--expires", outcome=_WARN),
+)  # fmt: skip

@@ -1,0 +1,176 @@
+"""What is made of certificates that anybody may show, and of hosts that may answer anything on port 80."""
+
+import asyncio
+import contextlib
+import errno
+import ssl
+
+import pytest
+
+from exporter.cli.main import main
+from exporter.clients import Networks
+from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
+from exporter.core.checks import Verdict
+from exporter.doctor import collect, run_checks
+from exporter.doctor.certificates import read_certificate
+from exporter.doctor.revocation import problem_with
+from exporter.runtime.shortage import Shortage
+from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from tests.support.broken_credentials import closed_port
+from tests.support.doctor_simulated import ENTRA, SECRET, VAULT
+from tests.support.inspecting_proxy import CRL, OCSP, inspecting, write_certificates
+
+URL = f"http://{CRL}/inspector.crl"
+
+
+def der_of(file):
+    return ssl.PEM_cert_to_DER_cert(
+        file.read_text().partition("-----BEGIN CERTIFICATE")[1] + file.read_text().partition("-----BEGIN CERTIFICATE")[2]
+    )
+
+
+def test_a_certificate_says_who_issued_it_and_whom_to_ask(tmp_path):
+    write_certificates(tmp_path, [VAULT], issuer="An\nIssuer\x1b[31m", company="C" * 60)
+    found = read_certificate(der_of(tmp_path / "inspector.pem"))
+    assert found.issuer.isprintable()
+    assert found.issuer.startswith("An Issuer")
+    assert found.revocation == (URL, f"http://{OCSP}/")
+
+
+@pytest.mark.parametrize("data", [b"", b"0", b"\x30\x82\x01\x00" + bytes(256)])
+def test_what_is_no_certificate_is_none(data):
+    assert read_certificate(data) is None
+
+
+@contextlib.asynccontextmanager
+async def inspector_named(clinic, company, *, trusted):
+    write_certificates(clinic.folder, [VAULT, ENTRA], company=company)
+    name, port = clinic.simulator.address.split(":")
+    async with inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT) as here:
+        clinic.module["connect_to"] = {f"{host}:443": f"127.0.0.1:{here}" for host in (VAULT, ENTRA)}
+        clinic.module["crl_check"] = False
+        if trusted:
+            clinic.module["ca_file"] = clinic.folder / "inspector-ca.pem"
+        yield
+
+
+async def test_an_authority_of_azure_that_is_trusted_is_no_warning(clinic):
+    async with inspector_named(clinic, "Microsoft Corporation", trusted=True):
+        results = await clinic.results()
+    assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is Verdict.PASS
+
+
+async def test_an_authority_of_azure_that_nobody_trusts_is_a_matter_of_the_chain(clinic):
+    async with inspector_named(clinic, "DigiCert Inc", trusted=False):
+        results = await clinic.results()
+    failed = {name for name, result in results.items() if result.outcome is Verdict.FAIL}
+    assert failed == {"tls_vault", "tls_entra"}
+    assert "issued by 'Contoso Inspection CA'" in results["tls_vault"].detail
+
+
+@contextlib.asynccontextmanager
+async def answering(said):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def problem(seconds=5.0, **module):
+    pool = DaemonPool(4, name="test-port80")
+    config = Config(settings=Settings(), credentials={}, modules={"default": Module(name="default", **module)}, targets={})
+    try:
+        network = Networks(config, pool=pool).of(config.modules["default"])
+        return await problem_with(network, URL, deadline=asyncio.get_running_loop().time() + seconds)
+    finally:
+        pool.close()
+
+
+def at(port):
+    return {"connect_to": {f"{CRL}:80": f"127.0.0.1:{port}"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", ""),
+        (b"HTTP/1.0 503 Busy\r\n\r\n", ""),
+        (b"SSH-2.0-x\r\n", "the answer is no HTTP"),
+        (b"", "the answer is no HTTP"),
+        (b"x" * 100_000, "the answer is no HTTP"),
+    ],
+    ids=["404", "503", "ssh", "nothing", "endless"],
+)
+async def test_any_answer_of_the_host_is_one_as_long_as_it_is_http(said, expected):
+    async with answering(said) as port:
+        assert await problem(**at(port)) == expected
+
+
+async def test_what_stands_in_the_way_is_told_in_a_few_words():
+    assert "refused" in await problem(**at(closed_port()))
+    assert await problem(connect_to={f"{CRL}:80": "nowhere.invalid:80"}) == "the name does not resolve"
+
+
+async def test_a_host_that_says_nothing_does_not_hold_the_doctor_up():
+    over = asyncio.Event()
+
+    async def wait(_reader, writer):
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        assert await problem(0.2, **at(server.sockets[0].getsockname()[1])) == "no answer in time"
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"HTTP/1.1 407 No\r\n\r\n", "the proxy answers HTTP 407"),
+        (b"HTTP/1.1 502 No\r\n\r\n", "the proxy answers HTTP 502"),
+        (b"HTTP/1.1 404 No\r\n\r\n", ""),
+    ],
+)
+async def test_a_proxy_that_refuses_is_not_the_host(said, expected):
+    async with answering(said) as port:
+        assert await problem(proxy=Proxy(url=f"http://127.0.0.1:{port}")) == expected
+
+
+async def test_a_proxys_password_that_cannot_be_read_is_told(tmp_path):
+    gone = Proxy(url="http://127.0.0.1:1", username="u", password=SecretSource(file=tmp_path / "gone"))
+    async with answering(b"") as port:
+        gone = Proxy(url=f"http://127.0.0.1:{port}", username="u", password=gone.password)
+        assert await problem(proxy=gone) == "the proxy's password cannot be read"
+
+
+async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch):
+    async def none_left(*_arguments, **_options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "open_connection", none_left)
+    with pytest.raises(PoolBusy) as caught:
+        await problem(**at(1))
+    assert caught.value.shortage is Shortage.DESCRIPTORS
+
+
+async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypatch):
+    async def busy(*_arguments, **_options):
+        raise PoolBusy("no thread")
+
+    monkeypatch.setattr(collect, "greet", busy)
+    with pytest.raises(PoolBusy):
+        await run_checks(clinic.configuration(), clinic.target)
+
+
+def test_a_shortage_of_our_own_is_an_internal_error_of_the_command(tmp_path, monkeypatch, capsys):
+    async def busy(*_arguments, **_options):
+        raise PoolBusy("no thread")
+
+    monkeypatch.setattr(collect, "greet", busy)
+    (tmp_path / "typed").write_text("0" * 32 + SECRET)
+    code = main(["doctor", "--vault", "nowhere.vault.invalid", "--key", "K", "--connector-secret-file", str(tmp_path / "typed")])
+    assert (code, capsys.readouterr().out) == (3, "")

@@ -1,0 +1,128 @@
+"""`ekm-exporter doctor` as a person starts it: exit codes, what it prints where, and arguments that are wrong."""
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+
+from exporter.cli.main import main
+from exporter.core.checks import CHECKS
+from tests.support.doctor_simulated import CLIENT, KEY, OLD, PINNED, SECRET, TENANT, VAULT
+
+TYPED = CLIENT.replace("-", "") + SECRET
+
+
+@pytest.fixture
+def config(clinic):
+    path = clinic.folder / "ekm.yml"
+    common = {"tenant_id": TENANT, "client_id": CLIENT, "expires_on": "2099-01-01"}
+    (clinic.folder / "next").write_text("MARKED~not-yet-known")
+    (clinic.folder / "next").chmod(0o600)
+    document = {
+        "global": {"connector_generation": "classic"},
+        "credentials": {
+            "sql-prod": {"type": "client_secret", "client_secret_file": "sql-prod", **common},
+            "sql-next": {"type": "client_secret", "client_secret_file": "next", **common},
+        },
+        "modules": {"default": {"tls": {"ca_file": "ca.pem"}, "connect_to": clinic.simulator.connect_to}},
+        "targets": [{"name": "contoso-key0", "vault": "contoso-prod", "key": f"{KEY}/{PINNED}", "credential": "sql-prod"}],
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+async def run(*arguments):
+    """Exit code, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-m", "exporter", "doctor", *map(str, arguments)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(os.environ),
+    )
+    async with asyncio.timeout(40):
+        out, err = await process.communicate()
+    for text in (out.decode(), err.decode()):
+        assert "MARKED" not in text
+        assert "eyJ" not in text
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_target_in_order_is_0_and_told_line_by_line(config):
+    code, out, err = await run("contoso-key0", "--config.file", config)
+    assert (code, err) == (0, "")
+    assert out.startswith("target  contoso-key0\nvault   contoso-prod.vault.azure.net\n")
+    assert "\npass    Round trip                  the bytes came back equal\n" in out
+
+
+async def test_a_failed_check_is_1_with_the_code_and_the_fix(config, clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    code, out, err = await run("contoso-key0", "--config.file", config)
+    assert (code, err) == (1, "")
+    assert "SQL Server would show 3303" in out
+    assert "ALTER CREDENTIAL [CREDENTIAL_NAME]" in out
+
+
+async def test_json_is_one_document_with_every_check(config):
+    code, out, _ = await run("contoso-key0", "--config.file", config, "--json")
+    shape = json.loads(out)
+    assert (code, shape["ok"], shape["target"]) == (0, True, "contoso-key0")
+    assert len(shape["checks"]) == len(CHECKS)
+
+
+async def test_another_credential_and_another_key_are_checked_on_request(config):
+    code, out, _ = await run("contoso-key0", "--config.file", config, "--credential", "sql-next", "--json")
+    token = next(check for check in json.loads(out)["checks"] if check["check"] == "token")
+    assert (code, token["code"], json.loads(out)["credential"]) == (1, 3303, "sql-next")
+    code, out, _ = await run("contoso-key0", "--config.file", config, "--key", f"{KEY}/{OLD}", "--json")
+    outcomes = {check["check"]: check["outcome"] for check in json.loads(out)["checks"]}
+    assert (code, outcomes["key_version"], outcomes["newest_version"]) == (0, "pass", "warn")
+
+
+async def test_a_key_that_the_connector_cannot_take_is_a_failed_check_not_bad_usage(config):
+    code, out, _ = await run("contoso-key0", "--config.file", config, "--key", "K" * 27, "--json")
+    name = next(check for check in json.loads(out)["checks"] if check["check"] == "key_name")
+    assert (code, name["outcome"], name["code"]) == (1, "fail", 2049)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--vault, --key and --connector-secret-file"),
+        (["--vault", "contoso"], "--vault, --key and --connector-secret-file"),
+        (["t"], "--config.file"),
+        (["--config.file", "CONFIG"], "name a TARGET"),
+        (["contoso-key0", "--config.file", "CONFIG", "--vault", "contoso"], "without --config.file"),
+        (["contoso-key0", "--config.file", "CONFIG", "--tenant", TENANT], "without --config.file"),
+        (["contoso-key", "--config.file", "CONFIG"], "did you mean 'contoso-key0'?"),
+        (["contoso-key0", "--config.file", "CONFIG", "--credential", "sql-pro"], "did you mean 'sql-prod'?"),
+        (["contoso-key0", "--config.file", "CONFIG", "--key", "https://contoso/keys/K/v"], "NAME/VERSION"),
+        (["contoso-key0", "--config.file", "nowhere.yml"], "nowhere.yml"),
+        (["--vault", "not a vault", "--key", "K", "--connector-secret-file", "TYPED"], "a vault name has"),
+        (["--vault", "contoso", "--key", "K/", "--connector-secret-file", "TYPED"], "NAME/VERSION"),
+        (["--vault", "contoso", "--key", "K", "--connector-secret-file", "nowhere"], "--connector-secret-file"),
+        (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--tenant", "a b"], "a tenant"),
+        (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--credential", "c"], "--credential"),
+    ],
+)
+def test_bad_usage_is_2_with_one_line_that_says_why(config, capsys, arguments, said):
+    typed = config.parent / "typed"
+    typed.write_text(TYPED)
+    filled = [{"CONFIG": str(config), "TYPED": str(typed)}.get(word, word) for word in arguments]
+    assert main(["doctor", *filled]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "MARKED" not in err
+
+
+def test_a_secret_is_never_an_argument(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "--connector-secret-file" in told
+    assert "--connector-secret " not in told
+    assert "example" in told

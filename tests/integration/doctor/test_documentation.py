@@ -1,0 +1,53 @@
+"""docs/doctor.md says what the doctor does: its table is the checks', and its transcript can be had again."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generators.doctor import PART
+from exporter.doctor.report import as_text
+from tests.support.doctor_simulated import ENTRA, VAULT
+
+PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"
+
+
+def test_the_page_shows_the_checks_as_they_are():
+    page = PAGE.read_text(encoding="utf-8")
+    assert PART.refreshed(page) == page, "run: ./dev docs"
+
+
+def test_a_page_without_a_place_for_them_is_an_error():
+    with pytest.raises(ValueError, match="needs a line"):
+        PART.refreshed("# nothing")
+
+
+def test_the_program_writes_the_page_anew(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n")
+    PART.main([str(page)])
+    assert "| `dns_vault` |" in page.read_text()
+    assert page.read_text().endswith(f"{PART.end}\nafter\n")
+
+
+async def test_the_transcript_is_what_an_expired_secret_gives(clinic):
+    block = re.search(
+        r"```console\n\$ ekm-exporter doctor contoso-key0.*?\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    output = as_text(clinic.target, list((await clinic.results()).values()))
+    position = 0
+    for piece in block[1].split("...\n"):
+        position = output.find(piece, position)
+        assert position >= 0, piece
+        position += len(piece)
+    assert output.endswith(block[1].split("...\n")[-1])
+
+
+async def test_it_asks_as_often_as_the_page_says(clinic):
+    await clinic.results()
+    asked = clinic.simulator.requests
+    assert sum(count for (host, _, _), count in asked.items() if host == VAULT) == 8 + 3 * len(clinic.target.retained)
+    assert asked[ENTRA, "token", 200] == 1
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert "Eight requests to the vault, three more for each retained version, and one sign-in" in page

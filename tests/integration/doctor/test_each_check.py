@@ -1,0 +1,109 @@
+"""Each check fails for its own cause, with the code that SQL Server would show, and no other check does."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.codes import in_generation
+from exporter.core.model import Generation
+from exporter.doctor.run import JUDGES
+from tests.integration.doctor.check_causes import CAUSES, inspected
+from tests.support.doctor_simulated import ALWAYS, ENTRA, SECRET, VAULT
+from tests.support.inspecting_proxy import CRL, OCSP
+
+LOUD = (Verdict.WARN, Verdict.FAIL)
+
+
+async def test_where_all_is_well_every_check_passes_that_can_be_seen_from_here(clinic):
+    results = await clinic.results()
+    expected = {check.name: Verdict.UNKNOWN if check.on_host else Verdict.PASS for check in CHECKS} | ALWAYS
+    assert {name: result.outcome for name, result in results.items()} == expected
+    assert list(results) == [check.name for check in CHECKS]
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
+async def test_a_check_fails_for_its_own_cause_and_nothing_else_does(clinic, cause):
+    async with contextlib.AsyncExitStack() as stack:
+        await cause.cause(clinic, stack)
+        results = await clinic.results()
+    loud = {name: result.outcome for name, result in results.items() if result.outcome in LOUD and name not in ALWAYS}
+    told = results[cause.check]
+    if cause.check not in ALWAYS:
+        assert loud == {cause.check: cause.outcome}, told.detail
+    else:
+        assert told.outcome is cause.outcome
+        assert loud == {}
+    assert told.code == cause.code
+    assert cause.says in "\n".join((told.detail, *told.fix))
+    assert told.fix
+    assert SECRET not in repr(results)
+
+
+@pytest.mark.parametrize(
+    "cause", [one for one in CAUSES if one.code in (3008, 3011, 3077)], ids=lambda one: f"{one.check}: {one.how}"
+)
+async def test_a_target_of_the_current_generation_gets_the_twin(clinic, cause):
+    clinic.target = replace(clinic.target, generation=Generation.CURRENT)
+    async with contextlib.AsyncExitStack() as stack:
+        await cause.cause(clinic, stack)
+        results = await clinic.results()
+    assert results[cause.check].code == in_generation(cause.code, Generation.CURRENT)
+
+
+def test_every_check_that_can_fail_is_made_to_fail():
+    seen_from_here = {check.name for check in CHECKS if not check.on_host}
+    assert {cause.check for cause in CAUSES} == seen_from_here
+    assert set(JUDGES) == set(BY_NAME)
+
+
+async def test_a_dead_entra_hides_nothing_of_the_vaults_own(clinic):
+    clinic.simulator.set_fault("unresolvable", authority=ENTRA)
+    results = await clinic.results()
+    fine = ("dns_vault", "tcp_vault", "tls_vault", "path", "challenge", "tenant", "secret", "key_name")
+    assert all(results[name].outcome is Verdict.PASS for name in fine)
+    assert results["permission_get"].outcome is Verdict.SKIPPED
+    assert BY_NAME["dns_entra"].title in results["permission_get"].detail
+
+
+async def test_a_dead_vault_hides_nothing_of_entra(clinic):
+    clinic.simulator.set_fault("refused", vault=VAULT)
+    results = await clinic.results()
+    assert all(results[name].outcome is Verdict.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
+    assert BY_NAME["tcp_vault"].title in results["token"].detail
+
+
+async def test_two_causes_are_both_told(clinic):
+    clinic.simulator.set_fault("tls_expired", vault=VAULT)
+    clinic.simulator.set_fault("refused", authority=ENTRA)
+    results = await clinic.results()
+    assert {name for name, result in results.items() if result.outcome is Verdict.FAIL} == {"tls_vault", "tcp_entra"}
+
+
+async def test_an_inspector_that_is_trusted_is_named_and_warned_of(clinic):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
+        port = server.sockets[0].getsockname()[1]
+        await inspected(VAULT, ENTRA, trusted=True, revocation=lambda: port)(clinic, stack)
+        results = await clinic.results()
+    for name in ("issuer_vault", "issuer_entra"):
+        assert results[name].outcome is Verdict.WARN
+        assert "Contoso Inspection CA" in results[name].detail
+    assert results["tls_vault"].outcome is results["round_trip"].outcome is Verdict.PASS
+    assert (results["revocation"].outcome, results["revocation"].detail) == (Verdict.PASS, f"{CRL}, {OCSP}")
+
+
+async def test_revocation_hosts_are_not_asked_where_the_module_says_so(clinic):
+    async with contextlib.AsyncExitStack() as stack:
+        await inspected(VAULT, trusted=True)(clinic, stack)
+        clinic.module["crl_check"] = False
+        result = (await clinic.results())["revocation"]
+    assert (result.outcome, result.detail) == (Verdict.SKIPPED, "crl_check is off in the module")

@@ -1,0 +1,186 @@
+"""What is different without a configuration, behind a proxy, for a host's own identity, in modes that ask for less, and over time."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import CredentialKind, ExpectPath, Proxy
+from exporter.core.checks import Verdict
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.model import Mode
+from exporter.core.parsing.token_claims import Claims, read_claims
+from exporter.doctor import run_checks
+from exporter.doctor.adhoc import bare_config, split_key
+from exporter.simulator.faults import Options
+from exporter.simulator.tokens import Seal
+from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
+from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
+
+
+def outcomes(results):
+    return {name: result.outcome for name, result in results.items()}
+
+
+async def bare(clinic, text, **changes):
+    """The results without a configuration, but for the way to the simulator."""
+    clinic.secret_file.write_text(text)
+    config = bare_config("contoso-prod", f"{KEY}/{PINNED}", clinic.secret_file, changes.pop("tenant", None))
+    module = replace(config.modules["default"], ca_file=clinic.folder / "ca.pem", connect_to=clinic.simulator.connect_to)
+    config = replace(config, modules={"default": module})
+    return {result.check: result for result in await run_checks(config, config.targets[VAULT])}
+
+
+async def test_vault_key_and_the_string_of_sql_server_are_enough(clinic):
+    results = await bare(clinic, CLIENT.replace("-", "") + SECRET)
+    assert results["round_trip"].outcome is results["tenant"].outcome is Verdict.PASS
+    assert Verdict.FAIL not in outcomes(results).values()
+    results = await bare(clinic, CLIENT.replace("-", "") + SECRET, tenant=TENANT)
+    assert results["tenant"].detail == "the vault and the credential name the same"
+
+
+async def test_a_string_with_hyphens_is_found_out_before_entra_is_asked(clinic):
+    results = await bare(clinic, CLIENT + SECRET)
+    assert (results["credential_string"].outcome, results["credential_string"].code) == (Verdict.FAIL, 3128)
+    assert results["token"].outcome is Verdict.SKIPPED
+    assert SECRET not in repr(results)
+
+
+def test_a_key_without_a_configuration_needs_a_name_and_a_plain_version():
+    assert split_key("Key0") == ("Key0", None)
+    for wrong in ("", "/v", "Key0/", "Key0/a/b", "https://contoso/keys/Key0/v"):
+        with pytest.raises(ValueError, match="NAME/VERSION"):
+            split_key(wrong)
+
+
+@contextlib.asynccontextmanager
+async def connecting(to):
+    """A proxy that connects everybody to one host and port, answers HEAD with 200, and knows what it was asked for."""
+    asked = []
+
+    async def pump(reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head.split("\r\n")[0])
+        if head.startswith("HEAD "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        there = await asyncio.open_connection(*to)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_asked_through_it(clinic):
+    write_certificates(clinic.folder, [VAULT, "login.microsoftonline.com"])
+    name, port = clinic.simulator.address.split(":")
+    async with (
+        inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT) as inspector,
+        connecting(("127.0.0.1", inspector)) as (url, asked),
+    ):
+        clinic.module = {"connect_to": {}, "ca_file": clinic.folder / "inspector-ca.pem", "proxy": Proxy(url=url)}
+        results = await clinic.results()
+    assert results["proxy_vault"].detail == results["proxy_entra"].detail == f"through {url}"
+    assert results["dns_vault"].outcome is results["dns_entra"].outcome is Verdict.SKIPPED
+    assert results["round_trip"].outcome is results["revocation"].outcome is Verdict.PASS
+    assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in asked
+
+
+async def test_a_private_path_as_expected_is_fine(clinic):
+    clinic.simulator.set_fault("private_only", vault=VAULT)
+    clinic.module["expect_path"] = ExpectPath.PRIVATE
+    assert (await clinic.results())["path"].outcome is Verdict.PASS
+
+
+async def test_a_managed_identity_needs_no_entra_from_here(clinic, monkeypatch):
+    monkeypatch.setenv("IDENTITY_HEADER", "any")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", clinic.simulator.identity_url)
+    clinic.credential = replace(
+        clinic.credential, kind=CredentialKind.MANAGED_IDENTITY, tenant_id=None, secret=None, expires_on=None
+    )
+    results = await clinic.results()
+    for name in ("proxy_entra", "dns_entra", "tcp_entra", "issuer_entra", "tls_entra", "secret", "credential_string"):
+        assert results[name].outcome is Verdict.SKIPPED
+    assert results["round_trip"].outcome is Verdict.PASS
+
+
+async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clinic):
+    clinic.module["mode"] = Mode.READ_ONLY
+    results = await clinic.results()
+    for name in ("permission_wrap", "permission_unwrap", "round_trip"):
+        assert (results[name].outcome, results[name].detail) == (Verdict.SKIPPED, "the module's mode does not ask for it")
+    assert results["key_version"].outcome is Verdict.PASS
+
+
+@pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
+@pytest.mark.parametrize(("fault", "flag"), [("key_not_yet_valid", "--not-before"), ("key_expired", "--expires")])
+async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, mode, fault, flag):
+    clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
+    clinic.module["mode"] = mode
+    told = (await clinic.results())["key_dates"]
+    assert told.outcome is Verdict.WARN
+    flags = {word for line in told.fix for word in line.split() if word in ("--not-before", "--expires")}
+    assert flags == {flag}
+
+
+async def test_a_target_without_a_pin_has_no_newer_version_to_wait_for(clinic):
+    clinic.target = replace(clinic.target, key_version=None, retained=())
+    results = await clinic.results()
+    assert results["newest_version"].outcome is results["retained_versions"].outcome is Verdict.SKIPPED
+    assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"
+
+
+async def test_what_others_know_of_the_credentials_end_counts(clinic):
+    async def look_up(credential, target):
+        assert (credential, target) == ("sql-prod", "contoso-key0")
+        soon = CredentialEnd(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
+        late = CredentialEnd(credential=credential, source=Source.DECLARED, expires_at=time.time() + 1e8)
+        return (late, soon)
+
+    result = (await clinic.results(look_up=look_up))["credential_expiry"]
+    assert (result.outcome, result.code) == (Verdict.WARN, 3303)
+    assert "(graph)" in result.detail
+
+
+async def test_an_end_that_nobody_knows_is_unknown_with_the_command_that_shows_it(clinic):
+    clinic.credential = replace(clinic.credential, expires_on=None)
+    result = (await clinic.results())["credential_expiry"]
+    assert result.outcome is Verdict.UNKNOWN
+    assert any(f"az ad app credential list --id {clinic.credential.client_id} " in line for line in result.fix)
+
+
+async def test_an_old_version_whose_secret_is_the_refused_one_is_not_told_twice(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    assert (await clinic.results())["retained_versions"].outcome is Verdict.SKIPPED
+
+
+async def test_a_slow_vault_is_told_within_the_targets_patience(clinic):
+    clinic.simulator.set_fault("silent", vault=VAULT)
+    clinic.target = replace(clinic.target, timeout=0.5)
+    began = time.monotonic()
+    results = await clinic.results()
+    assert time.monotonic() - began < 10
+    assert (results["challenge"].outcome, results["challenge"].code) == (Verdict.FAIL, 3008)
+
+
+def test_an_opaque_token_says_nothing_of_itself():
+    for opaque in ("abc", "a.b.c", "a.b", "eyJhbGciOiJub25lIn0.W10.c2ln", "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ0In0.c2ln"):
+        assert read_claims(opaque) is None
+
+
+def test_of_a_token_only_three_words_are_kept():
+    token = Seal().put({"aud": "https://vault.azure.net", "tid": "t", "azp": "a", "secret": SECRET, "roles": ["x"]})
+    claims = read_claims(token)
+    assert claims == Claims(audience="https://vault.azure.net", tenant="t", application="a")
+    assert SECRET not in repr(claims)

@@ -1,0 +1,238 @@
+"""The doctor's checks of every target, again and again: in turn, few at once, each target for itself."""
+
+import asyncio
+import logging
+import re
+from dataclasses import replace
+
+import pytest
+
+from exporter.app.service import RunOptions, Service
+from exporter.clients import NetworkError
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
+from exporter.core.checks import CheckResult, Verdict
+from exporter.doctor.monitor import AT_ONCE, Preflights
+from exporter.web import parse_address, web_options
+from tests.support.doctor_simulated import TARGET
+
+GOOD = (CheckResult(check="dns_vault", outcome=Verdict.PASS),)
+BAD = (CheckResult(check="dns_vault", outcome=Verdict.PASS), CheckResult(check="revocation", outcome=Verdict.FAIL))
+WORTH_A_LOOK = tuple(CheckResult(check="clock", outcome=one) for one in (Verdict.WARN, Verdict.SKIPPED, Verdict.UNKNOWN))
+SOON, LATE = 0.02, 3600.0
+
+
+def a_config(*names, interval=SOON, **changes):
+    return Config(
+        settings=Settings(preflight_interval=interval),
+        credentials={"sql-prod": Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET)},
+        modules={"default": Module(name="default")},
+        targets={name: replace(TARGET, name=name, **changes) for name in names},
+    )
+
+
+class Scene:
+    """Checks that find what `answers` says, a list of which the last stays; all is well by default."""
+
+    def __init__(self, *, draw=0.0):
+        self.answers, self.told, self.bugs, self.made, self.ended = {}, [], [], [], []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.at_once = self.most_at_once = 0
+        self.heard = asyncio.Event()
+        self.preflights = Preflights(self._make, on_results=self._tell, on_bug=self._bug, draw=lambda: draw)
+
+    def _tell(self, target, results):
+        self.told.append((target.name, results))
+        self.heard.set()
+
+    def _bug(self, error):
+        self.bugs.append(error)
+        self.heard.set()
+
+    async def _make(self, target):
+        self.made.append(target)
+        self.heard.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_once -= 1
+            self.ended.append(target.name)
+        answers = self.answers.get(target.name, [GOOD])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():
+                self.heard.clear()
+                await self.heard.wait()
+
+
+@pytest.fixture
+async def scene():
+    made = Scene()
+    yield made
+    await made.preflights.aclose()
+
+
+async def test_every_target_is_checked_again_and_again(scene):
+    scene.preflights.reconcile(a_config("a", "b"))
+    await scene.until(lambda: scene.told.count(("a", GOOD)) > 1 and scene.told.count(("b", GOOD)) > 1)
+
+    assert scene.preflights.last_of("a").results == GOOD
+    assert scene.preflights.last_of("nobody") is None
+
+
+async def test_few_are_checked_at_once(scene):
+    scene.gate.clear()
+    scene.preflights.reconcile(a_config("a", "b", "c", "d"))
+    await scene.until(lambda: len(scene.made) == AT_ONCE)
+    await asyncio.sleep(5 * SOON)  # others have long been due
+    assert len(scene.made) == AT_ONCE
+    scene.gate.set()
+    await scene.until(lambda: {name for name, _ in scene.told} == {"a", "b", "c", "d"})
+
+    assert scene.most_at_once == AT_ONCE
+
+
+async def test_first_runs_come_after_the_first_probes_and_are_spread_over_an_hour():
+    first, last = Scene(draw=0.0).preflights, Scene(draw=1.0).preflights
+    now = asyncio.get_running_loop().time()
+
+    for preflights in (first, last):
+        preflights._interval = 6 * LATE
+    assert first._first() - now == pytest.approx(120, abs=1)
+    assert last._first() - now == pytest.approx(3600, abs=1)
+    last._interval = 600.0
+    assert last._first() - now == pytest.approx(600, abs=1)
+
+
+async def test_with_an_interval_of_0_nothing_is_checked(scene):
+    scene.preflights.reconcile(a_config("a", interval=0.0))
+    await asyncio.sleep(5 * SOON)
+
+    assert scene.made == []
+
+
+async def test_a_bug_of_one_target_is_told_and_stops_nobody(scene):
+    scene.answers["a"] = [ZeroDivisionError("ours")]
+    scene.preflights.reconcile(a_config("a", "b"))
+    await scene.until(lambda: len(scene.bugs) > 1 and ("b", GOOD) in scene.told)
+
+    assert {type(bug) for bug in scene.bugs} == {ZeroDivisionError}
+    assert "a" not in dict(scene.told)
+
+
+async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_found(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
+    scene.preflights.reconcile(a_config("a"))
+    await scene.until(lambda: ("a", GOOD) in scene.told)
+
+    assert scene.told[:2] == [("a", BAD), ("a", GOOD)]
+    assert scene.bugs == []
+    assert "preflight not made" in caplog.text
+
+
+async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(scene):
+    scene.preflights.reconcile(a_config("a", "b"))
+    await scene.until(lambda: {"a", "b"} <= dict(scene.told).keys())
+    scene.gate.clear()
+    await scene.until(lambda: scene.at_once == AT_ONCE)
+    scene.preflights.reconcile(a_config("b"))
+    assert scene.told[-1] == ("a", None)
+    told = len(scene.told)
+    scene.gate.set()
+    await scene.until(lambda: len(scene.told) > told + 1)
+
+    assert {name for name, _ in scene.told[told:]} == {"b"}
+    assert scene.preflights.last_of("a") is None
+
+
+async def test_a_target_that_is_another_one_now_begins_anew(scene):
+    scene.answers["a"] = [BAD]
+    scene.preflights.reconcile(a_config("a"))
+    await scene.until(lambda: ("a", BAD) in scene.told)
+    scene.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
+
+    assert scene.preflights.last_of("a") is None
+    assert scene.told[-1] == ("a", None)
+    await scene.until(lambda: scene.told[-1] == ("a", BAD))
+    assert scene.made[-1].key_version == "c" * 32
+
+
+async def test_a_shorter_interval_holds_at_once_and_0_takes_back_what_was_found(scene):
+    scene.preflights.reconcile(a_config("a", interval=6 * LATE))
+    await asyncio.sleep(0)
+    scene.preflights.reconcile(a_config("a"))
+    await scene.until(lambda: ("a", GOOD) in scene.told)
+    scene.preflights.reconcile(a_config("a", interval=0.0))
+    assert scene.told[-1] == ("a", None)
+    made = len(scene.made)
+    await asyncio.sleep(5 * SOON)
+
+    assert len(scene.made) == made
+
+
+async def test_at_the_end_nothing_goes_on(scene):
+    before = asyncio.all_tasks()
+    scene.gate.clear()
+    scene.preflights.reconcile(a_config("a", "b", "c"))
+    await scene.until(lambda: scene.at_once == AT_ONCE)
+    await scene.preflights.aclose()
+
+    assert asyncio.all_tasks() == before
+    assert len(scene.ended) == AT_ONCE
+
+
+async def test_the_log_has_a_line_when_other_checks_fail_and_none_otherwise(scene, caplog):
+    caplog.set_level(logging.INFO)
+    scene.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
+    scene.preflights.reconcile(a_config("a"))
+    await scene.until(lambda: len(scene.told) > 5)
+
+    assert [record.getMessage() for record in caplog.records] == ["preflight failed", "preflight passes again"]
+
+
+def checks_in(text):
+    """From a scrape: how many checks failed, None before it is known, and which."""
+    count = re.search(r"^ekm_preflight_failed_checks\{.*\} (\S+)$", text, re.MULTILINE)
+    return None if count is None else float(count[1]), set(
+        re.findall(r'^ekm_preflight_failed\{check="(\w+)"', text, re.MULTILINE)
+    )
+
+
+async def scraped(service, wanted):
+    """The first scrape of which `wanted` is true."""
+    async with asyncio.timeout(30):
+        while True:
+            text = b"".join([chunk async for chunk in service.recorder.scrape(openmetrics=False)]).decode()
+            if wanted(*checks_in(text)):
+                return text
+            await asyncio.sleep(0.05)
+
+
+async def test_an_exporter_shows_what_fails_while_its_probes_succeed(clinic):
+    clinic.target = replace(TARGET, retained=(replace(TARGET.retained[0], key_version="d" * 32),))
+    config = clinic.configuration()
+    broken = replace(config, settings=replace(config.settings, preflight_interval=0.2))
+    mended = replace(broken, targets={TARGET.name: TARGET})
+    # The interval is far below what anybody would choose, so that the test need not wait.
+    service = Service(broken, RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options()))
+    await service.start()
+    try:
+        text = await scraped(service, lambda count, _: count is not None)
+        await scraped(service, lambda _count, failing: failing == {"retained_versions"})
+        assert re.search(r"^ekm_probe_success\{.*\} 1(\.0)?$", text, re.MULTILINE)
+        await service.apply(mended)
+        await scraped(service, lambda count, failing: (count, failing) == (0, set()))
+        await service.apply(replace(mended, settings=replace(mended.settings, preflight_interval=0.0)))
+        text = await scraped(service, lambda count, _: count is None)
+    finally:
+        await service.stop()
+
+    assert re.search(r"^ekm_exporter_internal_errors_total 0(\.0)?$", text, re.MULTILINE)

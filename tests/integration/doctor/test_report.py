@@ -1,0 +1,274 @@
+"""What a person reads and a script gets: the columns, the shape, statements that are T-SQL, commands that name the right things."""
+
+import contextlib
+import json
+import re
+
+import pytest
+import sqlglot
+
+from exporter.core.checks import CHECKS, CheckResult, Verdict
+from exporter.core.checks.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, WARNED
+from exporter.core.checks.fixes_sign_in import SIGN_IN
+from exporter.core.checks.select_fix import Words, filled, identity_of, remedy
+from exporter.core.faults import Reason
+from exporter.doctor.report import as_data, as_text
+from tests.integration.doctor.check_causes import CAUSES
+from tests.repo.deploy.system_views import VIEWS
+from tests.support.doctor_simulated import CLIENT, PINNED, SECRET, TARGET, VAULT
+
+EVERY_FIX = [*(lines for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values()), STILL_TAKEN]
+EVERY_LINE = [line for lines in EVERY_FIX for line in lines]
+WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
+IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
+
+
+def statements():
+    """Every statement of the tables, over as many lines as it has."""
+    for lines in FIXES.values():
+        found = ""
+        for line in filled(lines, WORDS):
+            if IS_SQL.match(line) or found:
+                found += line + "\n"
+            if found and line.endswith(";"):
+                yield found
+                found = ""
+        assert found == ""
+
+
+async def test_each_check_is_one_line_of_at_most_80_columns_and_only_commands_are_longer(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    for line in text.splitlines():
+        assert len(line) <= 80 or line.startswith(" " * 10), line
+        assert line == line.rstrip()
+    starts = re.findall(r"^(pass|warn|fail|skipped|unknown) +(.+?)(?:  |$| (?=\S))", text, re.MULTILINE)
+    assert len(starts) == len(CHECKS)
+
+
+async def test_the_summary_names_what_sql_server_would_show(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    end = " ".join(text.split("\n\n")[-1].split())
+    assert "1 failed, 2 warned" in end
+    assert "SQL Server would show 3303 when it opens its session with the provider" in end
+    assert "ekm-exporter explain 3303" in end
+    assert "do not restart" in end
+
+
+async def test_a_twin_is_told_with_both_numbers(clinic):
+    clinic.simulator.set_fault("throttled", vault=VAULT)
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    assert text.count("3011 (3109 on connector 1.0.5.0)") == 2
+
+
+async def test_where_nothing_fails_it_says_so(clinic):
+    text = as_text(clinic.target, list((await clinic.results()).values()))
+    assert text.endswith("Nothing that can be seen from here would stop SQL Server.\n")
+    assert "restart or fail over" not in text
+
+
+@pytest.mark.parametrize("scenario", ["wrap_forbidden", "wrap_not_in_key_ops"])
+async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_stay_shut(clinic, scenario):
+    clinic.simulator.apply(scenario, vault=VAULT)
+    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+    assert "when it opens an encrypted database" not in text
+    assert text.count("when a database encryption key is made or encrypted anew") == 2
+    assert "do not restart" not in text
+    assert "Databases that are encrypted still open" in text
+
+
+# How the list ends for each cause that leaves databases open; every other failure warns of a restart.
+NO_DANGER = {
+    ("path", "public where private is expected"): "over another path than the module expects.",
+    ("clock", "six minutes ahead"): "Entra takes a client secret whatever the clock says",
+    ("clock", "six minutes behind"): "Entra takes a client secret whatever the clock says",
+    ("secret", "the file is gone"): "This is the exporter's own copy of the secret.",
+    ("credential_string", "121 characters"): "SQL Server cannot sign in with such a string.",
+    ("credential_string", "no secret behind the client id"): "SQL Server cannot sign in with such a string.",
+    ("vault_answers", "a wrap without a value"): "Databases that are encrypted still open.",
+    ("key_name", "27 characters"): "only when a credential or a key is created",
+    ("key_name", "an underscore"): "only when a credential or a key is created",
+    ("key_type", "4096 bits"): "only when a credential or a key is created",
+    ("key_type", "an elliptic curve"): "only when a credential or a key is created",
+    ("key_ops", "it may not wrap"): "Databases that are encrypted still open.",
+    ("permission_wrap", "the role is gone"): "Databases that are encrypted still open.",
+    ("retained_versions", "an old one is disabled"): "backups that need that version of the key cannot be restored",
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
+async def test_a_restart_is_warned_of_where_databases_would_stay_shut_and_nowhere_else(clinic, cause):
+    async with contextlib.AsyncExitStack() as stack:
+        await cause.cause(clinic, stack)
+        results = list((await clinic.results()).values())
+    end = " ".join(as_text(clinic.target, results).split("\n\n")[-1].split())
+    said = NO_DANGER.get((cause.check, cause.how))
+    assert ("do not restart" in end) is (cause.outcome is Verdict.FAIL and said is None), end
+    assert said is None or said in end
+
+
+def failure(check, code):
+    return CheckResult(check=check, outcome=Verdict.FAIL, code=code, detail="d")
+
+
+def test_of_several_failures_one_that_stops_databases_has_the_last_word():
+    harmless = [failure("retained_versions", 3077), failure("path", None), failure("permission_wrap", 3077)]
+    end = " ".join(as_text(TARGET, harmless).split("\n\n")[-1].split())
+    assert "do not restart" not in end
+    for said in ("cannot be restored", "than the module expects", "still open"):
+        assert end.count(said) == 1
+    worse = " ".join(as_text(TARGET, [*harmless, failure("token", 3303)]).split("\n\n")[-1].split())
+    assert "do not restart" in worse
+    assert "still open" not in worse
+
+
+def test_every_check_that_can_fail_ends_with_something_to_say():
+    for check in CHECKS:
+        if not check.on_host and check.code is not None:
+            assert not as_text(TARGET, [failure(check.name, check.code)]).rstrip().endswith(f"explain {check.code}"), check.name
+
+
+async def test_where_the_key_may_neither_wrap_nor_unwrap_databases_are_in_danger(clinic):
+    clinic.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
+    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+    assert "when it opens an encrypted database" in text
+    assert "do not restart" in text
+
+
+async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
+    clinic.simulator.apply("key_missing", vault=VAULT)
+    told = (await clinic.results())["vault_answers"]
+    assert "prints" not in "\n".join(told.fix)
+    position = told.fix.index("The request ids of this run:")
+    steps = [line.split()[0] for line in told.fix[position + 1 :]]
+    assert steps[-1] == "get_key"
+    assert all(len(line.split()[1]) == 36 for line in told.fix[position + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"),
+    [
+        ("application_disabled", "accountEnabled=true"),
+        ("conditional_access", "Conditional Access policy"),
+        ("tenant_unknown", "properties.tenantId"),
+        ("wrong_cloud", "az cloud show"),
+        ("resource_principal_missing", "az ad sp create"),
+        ("certificate_refused", "--cert @CERTIFICATE.pem"),
+        ("sign_in_throttled", "too many sign-ins"),
+    ],
+)
+async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, said):
+    clinic.simulator.apply(scenario, vault=VAULT)
+    fix = "\n".join((await clinic.results())["token"].fix)
+    assert said in fix
+    assert "ALTER CREDENTIAL" not in fix
+
+
+async def test_a_string_with_a_digit_wrong_is_to_be_written_anew(clinic):
+    clinic.simulator.apply("application_unknown", vault=VAULT)
+    fix = "\n".join((await clinic.results())["token"].fix)
+    assert "ALTER CREDENTIAL" in fix
+    assert f"--id {CLIENT} " in fix
+
+
+async def test_the_client_id_is_filled_in_where_the_configuration_has_it(clinic):
+    clinic.simulator.apply("secret_expired", vault=VAULT)
+    assert f"--id {CLIENT} --append" in "\n".join((await clinic.results())["token"].fix)
+    clinic.typed(CLIENT.replace("-", "") + SECRET)
+    assert "--id CLIENT_ID --append" in "\n".join((await clinic.results())["token"].fix)
+
+
+async def test_a_certificate_that_was_never_seen_names_nobody_for_revocation(clinic):
+    clinic.simulator.apply("vault_deleted", vault=VAULT)
+    clinic.module = {"connect_to": {}}
+    told = (await clinic.results())["revocation"]
+    assert told.detail == "no certificate was seen"
+
+
+async def test_the_json_has_the_contracts_shape(clinic):
+    clinic.simulator.apply("role_removed", vault=VAULT)
+    shape = json.loads(json.dumps(as_data(clinic.target, list((await clinic.results()).values()))))
+    assert {"target", "ok", "checks"} <= set(shape)
+    assert (shape["target"], shape["ok"]) == ("contoso-key0", False)
+    assert [check["check"] for check in shape["checks"]] == [check.name for check in CHECKS]
+    for check in shape["checks"]:
+        assert {"check", "outcome", "code", "detail", "fix"} <= set(check)
+        assert check["outcome"] in ("pass", "warn", "fail", "skipped", "unknown")
+        assert check["code"] is None or isinstance(check["code"], int)
+        assert check["fix"] is None or isinstance(check["fix"], str)
+    refused = next(check for check in shape["checks"] if check["check"] == "permission_get")
+    assert (refused["outcome"], refused["code"]) == ("fail", 3077)
+    assert "az role assignment create --role" in refused["fix"]
+
+
+def test_a_warning_and_what_is_unknown_leave_it_ok():
+    results = [CheckResult(check="path", outcome=outcome) for outcome in Verdict if outcome is not Verdict.FAIL]
+    assert as_data(TARGET, results)["ok"] is True
+    assert as_data(TARGET, [*results, CheckResult(check="path", outcome=Verdict.FAIL)])["ok"] is False
+
+
+@pytest.mark.parametrize("statement", list(statements()))
+def test_statements_are_t_sql_over_columns_that_exist(statement):
+    (parsed,) = sqlglot.parse(statement.replace("; RECONFIGURE", ""), dialect="tsql")
+    assert parsed is not None
+    for table in parsed.find_all(sqlglot.exp.Table):
+        if table.db == "sys" and table.name in VIEWS:
+            known = set(VIEWS[table.name][1].split()) | {"name", "encryptor_thumbprint"}
+            assert {column.name for column in parsed.find_all(sqlglot.exp.Column)} <= known
+
+
+@pytest.mark.parametrize("command", ["set-policy", "--ops"])
+def test_who_replaces_all_permissions_or_operations_is_told_so_before(command):
+    places = [(lines, place) for lines in EVERY_FIX for place, line in enumerate(lines) if command in line]
+    assert places
+    assert [lines for lines, place in places if "replaces them all" not in lines[place - 1]] == []
+
+
+def test_the_newest_version_is_moved_to_with_a_login_and_leaves_the_old_one_for_backups():
+    fix = "\n".join(remedy("newest_version", Verdict.WARN, None, WORDS))
+    order = ("CREATE ASYMMETRIC KEY", "CREATE LOGIN", "DROP CREDENTIAL", "ADD CREDENTIAL", "ALTER DATABASE", "Keep the old key")
+    positions = [fix.index(step) for step in order]
+    assert positions == sorted(positions)
+    assert "backups" in fix[positions[-1] :]
+
+
+def test_there_are_statements_for_what_only_sql_server_knows():
+    assert len(list(statements())) > 8
+
+
+def test_a_managed_hsm_has_its_own_role_and_flags():
+    words = Words(vault="contoso.managedhsm.azure.net", entra="e", key="K", version=PINNED, again="again")
+    lines = "\n".join(remedy("permission_wrap", Verdict.FAIL, Reason.FORBIDDEN_RBAC, words))
+    assert "--hsm-name contoso" in lines
+    assert "Managed HSM Crypto Service Encryption User" in lines
+    assert "Key Vault Crypto" not in lines
+    assert "--hsm-name contoso --name K" in remedy("key_enabled", Verdict.FAIL, None, words)[1]
+
+
+@pytest.mark.parametrize(
+    ("vault", "identity"),
+    [
+        ("contoso.vault.azure.net", "contoso"),
+        ("contoso.vault.usgovcloudapi.net", "contoso.vault.usgovcloudapi.net"),
+        ("contoso.managedhsm.azure.net", "contoso.managedhsm.azure.net"),
+        ("contoso.vault.azure.cn:8443", "contoso.vault.azure.cn"),
+    ],
+)
+def test_the_identity_is_what_sql_server_wants_in_that_cloud(vault, identity):
+    assert identity_of(vault) == identity
+
+
+def test_no_text_has_room_for_a_secret_but_as_a_template():
+    with_secret = [line for line in EVERY_LINE if "SECRET =" in line]
+    assert set(with_secret) == {"    SECRET = '<client id without hyphens><secret>';"}
+
+
+async def test_neither_secret_nor_token_comes_out(clinic):
+    for fault in ("secret_wrong", "token_unusable", "token_ended", "html"):
+        clinic.simulator.set_fault(fault, application="sql-prod")
+        results = list((await clinic.results()).values())
+        clinic.simulator.clear()
+        whole = as_text(clinic.target, results) + json.dumps(as_data(clinic.target, results)) + repr(results)
+        assert SECRET not in whole
+        assert "eyJ" not in whole

@@ -1,0 +1,164 @@
+"""The exporter as a whole: its metrics tell what was looked up, over restarts too, and nothing of a secret gets anywhere."""
+
+import json
+import logging
+import re
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.app.service import RunOptions, Service
+from exporter.simulator.model import ClientSecret
+from exporter.web import parse_address, web_options
+from tests.support.expiry_simulated import CLIENT, GRAPH, MONITOR_SECRET, PASSWORD, SECRET, TYPED_CLIENT, TYPED_SECRET, by_source
+from tests.support.web_server import until
+
+NOW = float(int(time.time()))
+MONTH = 30 * 86400.0
+EXPIRY, KNOWN = "ekm_credential_expiry_timestamp_seconds", "ekm_credential_expiry_known"
+LOOKED_UP = "ekm_credential_expiry_lookup_last_success_timestamp_seconds"
+
+
+@pytest.fixture
+async def run(tmp_path):
+    """Starts an exporter on a scene's configuration, on the same state directory each time; ends it after the test."""
+    services = []
+
+    async def begin(scene, **more):
+        options = RunOptions(
+            listen=(parse_address("127.0.0.1:0"),), web=web_options(), state_dir=tmp_path / "state", history_limit=3, **more
+        )
+        service = Service(scene.config, options)
+        services.append(service)
+        await service.start()
+        return service
+
+    yield begin
+    for service in services:
+        await service.stop()
+
+
+async def text_of(service):
+    return b"".join([chunk async for chunk in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+async def shown(service, name):
+    """The values of a family by the values of its labels."""
+    families = text_string_to_metric_families(await text_of(service))
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return {tuple(sample.labels.values()): sample.value for sample in samples}
+
+
+async def look_up(service, *names):
+    for name in names:
+        await service._expiry.look_up(name)
+
+
+async def test_each_source_has_a_series_of_its_own_and_the_time_of_its_answer(set_up, run):
+    scene = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
+    scene.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
+    service = await run(scene)
+    assert (await shown(service, EXPIRY))["sql", "declared"] == 1935360000.0
+    assert (await shown(service, KNOWN))["typed",] == 0
+    await look_up(service, "sql", "typed", "cert")
+    expiries = await shown(service, EXPIRY)
+    assert {source for name, source in expiries if name == "sql"} == {"declared", "graph", "key_vault"}
+    assert {source for name, source in expiries if name == "cert"} == {"certificate", "graph"}
+    assert expiries["sql", "graph"] == NOW + MONTH
+    assert set((await shown(service, KNOWN)).items()) == {(("cert",), 1), (("monitor",), 0), (("sql",), 1), (("typed",), 1)}
+    looked_up = await shown(service, LOOKED_UP)
+    assert ("sql", "declared") not in looked_up
+    assert NOW <= looked_up["sql", "graph"] <= time.time()
+    ends = by_source(service.credential_ends("sql"))
+    assert ends["graph"].looked_up_at == looked_up["sql", "graph"]
+    assert (await shown(service, "ekm_exporter_requests_total"))["graph",] == 3
+
+
+async def test_a_certificate_is_known_soon_after_the_start(scene, run):
+    service = await run(scene)
+    await until(lambda: by_source(service.credential_ends("cert"))["certificate"].looked_up_at is not None)
+    assert (await shown(service, KNOWN))["cert",] == 1
+
+
+async def test_after_a_restart_all_is_shown_before_anything_is_asked_and_failures_take_nothing_away(scene, run):
+    first = await run(scene)
+    await look_up(first, "sql", "typed", "cert")
+    before = await shown(first, EXPIRY), await shown(first, LOOKED_UP)
+    await first.stop()
+    scene.simulator.set_fault("graph_throttled", graph=GRAPH)
+    asked = sum(scene.asked(GRAPH).values())
+    second = await run(scene)
+    after = await shown(second, EXPIRY), await shown(second, LOOKED_UP)
+    assert sum(scene.asked(GRAPH).values()) == asked
+    assert after[0] == before[0]
+    assert {one: at for one, at in after[1].items() if one[1] != "certificate"} == {
+        one: at for one, at in before[1].items() if one[1] != "certificate"
+    }
+    await look_up(second, "sql")
+    assert await shown(second, EXPIRY) == before[0]
+    assert "HTTP 429" in by_source(second.credential_ends("sql"))["graph"].failure
+
+
+async def test_a_secret_that_is_no_longer_listed_loses_its_date_but_was_looked_up(scene, run):
+    service = await run(scene)
+    await look_up(service, "typed")
+    scene.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
+    await look_up(service, "typed")
+    assert ("typed", "graph") not in await shown(service, EXPIRY)
+    assert ("typed", "graph") in await shown(service, LOOKED_UP)
+    assert (await shown(service, KNOWN))["typed",] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("type: managed_identity", None),
+        ("type: workload_identity", None),
+        ("type: default", None),
+        ("type: default, expires_on: 2031-05-01", 1.0),
+    ],
+)
+async def test_an_identity_without_a_secret_that_ends_is_not_said_to_be_unknown(set_up, run, kind, known):
+    written = (
+        "type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed, graph_credential: monitor"
+    )
+    scene = await set_up((written, kind))
+    service = await run(scene)
+    assert (await shown(service, KNOWN)).get(("typed",)) == known
+    await look_up(service, "typed")
+    assert [end.source for end in service.credential_ends("typed")] == (["declared"] if known else [])
+
+
+async def test_nothing_of_a_secret_is_in_metrics_log_state_or_what_pages_are_given(scene, run, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    service = await run(scene)
+    await look_up(service, "sql", "typed", "cert")
+    scene.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
+    scene.simulator.set_fault("secret_wrong", application="monitor")
+    service._expiry._asking._tokens._drawers.clear()  # the shared token would still serve
+    await look_up(service, "sql", "typed", "cert")
+    told = [await text_of(service)]
+    told += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
+    told += [repr(service.credential_ends(name)) for name in scene.config.credentials]
+    await service.stop()
+    files = sorted((tmp_path / "state").glob("*.json"))
+    told += [path.read_text() for path in files]
+    assert any("AADSTS" in text for text in told)
+    assert sum("credential" in path.name for path in files) == 3
+    for secret in (SECRET, TYPED_SECRET, MONITOR_SECRET, "Q~1another-secret"):
+        for mark in (secret, secret[:3]):
+            assert not [text for text in told if mark in text]
+    assert not [text for text in told if PASSWORD in text]
+
+
+async def test_the_state_of_a_credential_holds_dates_and_what_they_are_about(scene, run, tmp_path):
+    service = await run(scene)
+    await look_up(service, "sql")
+    await service.stop()
+    documents = [json.loads(path.read_text()) for path in (tmp_path / "state").glob("credential-*.json")]
+    (document,) = [one for one in documents if one["name"] == "sql"]
+    assert set(document) == {"sources", "version", "kind", "name"}
+    assert {frozenset(entry) for entry in document["sources"].values()} == {frozenset({"subject", "expires_at", "looked_up_at"})}
+    fingerprint = re.compile(r"\b[0-9a-f]{32,}\b")
+    assert not fingerprint.search(json.dumps(document["sources"]))

@@ -1,0 +1,137 @@
+"""What the story does with each kind of credential: a secret, a certificate in a PFX, a managed identity.
+
+Each is an application, or an identity of the host, that can be refused and taken back, and a staged successor.
+"""
+
+from dataclasses import replace
+
+from cryptography.hazmat.primitives import serialization
+
+from exporter.config.model import Credential, CredentialKind, SecretSource
+from exporter.simulator.faults import Options
+from exporter.simulator.model import Application, ClientSecret
+from tests.support.tls_server import Authority, Principal
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+NOW, STAGED = "66666666-7777-8888-9999-000000000001", "66666666-7777-8888-9999-000000000002"
+PASSWORD = "MARKED~password.of.a.pfx"
+LONG_AGO = 1_000_000_000.0
+
+
+class Secret:
+    """A client secret that expires in Entra, and a new one that is put into its file."""
+
+    kind = CredentialKind.CLIENT_SECRET
+    refusal = (3303, "secret_expired")
+
+    def __init__(self, folder):
+        self._folder = folder
+        for name in ("now", "staged"):
+            (folder / name).write_text(f"MARKED~{name}.one\n")
+
+    def environment(self, _simulator):
+        return {}
+
+    def applications(self):
+        return {
+            client: Application(
+                client_id=client, object_id=f"o-{name}", names=(name,), secrets=(ClientSecret(value=f"MARKED~{name}.one"),)
+            )
+            for name, client in (("now", NOW), ("staged", STAGED))
+        }
+
+    def credential(self, name, client):
+        return Credential(
+            name=name, kind=self.kind, tenant_id=TENANT, client_id=client, secret=SecretSource(file=self._folder / name)
+        )
+
+    def refuse(self, simulator):
+        """What was good until now is no more."""
+        simulator.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
+
+    def renew(self, simulator):
+        """A new one is made, and put where the exporter reads it."""
+        fresh = ClientSecret(value="MARKED~now.two")
+        simulator.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
+        self._swap("now", b"MARKED~now.two\n")
+
+    def _swap(self, name, content):
+        """In one step, as a Kubernetes volume does it: no reader sees half a file."""
+        fresh = self._folder / f"{name}.new"
+        fresh.write_bytes(content)
+        fresh.replace(self._folder / name)
+
+
+class Pfx(Secret):
+    """A certificate in a PFX with a password, taken out of the application's registration and replaced by another one."""
+
+    kind = CredentialKind.CLIENT_CERTIFICATE
+    refusal = (3303, "certificate_unknown")
+
+    def __init__(self, folder):
+        self._folder = folder
+        authority = Authority(folder)
+        self._first, self._second = Principal(authority), Principal(authority)
+        (folder / "password").write_text(PASSWORD + "\n")
+        for name in ("now", "staged"):
+            (folder / name).write_bytes(self._first.pfx(PASSWORD.encode()))
+
+    def applications(self):
+        return {
+            client: Application(
+                client_id=client, object_id=f"o-{name}", names=(name,), certificates=(self._registered(self._first),)
+            )
+            for name, client in (("now", NOW), ("staged", STAGED))
+        }
+
+    def credential(self, name, client):
+        return Credential(
+            name=name,
+            kind=self.kind,
+            tenant_id=TENANT,
+            client_id=client,
+            certificate_file=self._folder / name,
+            password=SecretSource(file=self._folder / "password"),
+        )
+
+    @staticmethod
+    def _registered(principal):
+        return principal.certificate.public_bytes(serialization.Encoding.DER)
+
+    def refuse(self, simulator):
+        simulator.change_application(NOW, lambda one: replace(one, certificates=()))
+
+    def renew(self, simulator):
+        simulator.change_application(NOW, lambda one: replace(one, certificates=(self._registered(self._second),)))
+        self._swap("now", self._second.pfx(PASSWORD.encode()))
+
+
+class ManagedIdentity:
+    """A user-assigned identity that is taken from the host and given back to it."""
+
+    kind = CredentialKind.MANAGED_IDENTITY
+    refusal = (3304, "identity_unavailable")
+
+    def __init__(self, _folder):
+        pass
+
+    def environment(self, simulator):
+        return {"IDENTITY_ENDPOINT": simulator.identity_url, "IDENTITY_HEADER": "any"}
+
+    def applications(self):
+        return {
+            client: Application(client_id=client, object_id=f"o-{name}", names=(name,))
+            for name, client in (("now", NOW), ("staged", STAGED))
+        }
+
+    def credential(self, name, client):
+        return Credential(name=name, kind=self.kind, client_id=client)
+
+    def refuse(self, simulator):
+        simulator.set_fault("status", Options(status=400, body='{"statusCode": 400}'), application=NOW)
+
+    def renew(self, simulator):
+        simulator.clear(fault="status")
+
+
+KINDS = {"secret": Secret, "pfx": Pfx, "managed identity": ManagedIdentity}

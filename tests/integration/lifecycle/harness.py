@@ -1,0 +1,188 @@
+"""One exporter with a state directory, the simulator it asks, and what its metrics say after so many probes."""
+
+import asyncio
+import signal
+from dataclasses import replace
+from datetime import date
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config import effective
+from exporter.config.model import Config, Module, Settings, Target
+from exporter.core.model import Generation, Vantage
+from exporter.metrics.definitions import METRICS
+from exporter.metrics.spec import Memory
+from exporter.simulator import Estate, Simulator
+from exporter.simulator.model import Key, KeyVersion, Tenant, Vault
+from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
+from tests.integration.process.conftest import fetch
+
+VAULT, RECOVERY = "contoso.vault.azure.net", "contoso-dr.vault.azure.net"
+VERSION = "0123456789abcdef0123456789abcdef"
+PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
+PATIENCE = 60.0  # seconds that so many probes, or a start, may take
+# What must not be forgotten; the difference of two clocks is a thing of the moment.
+KEPT = {spec.name for spec in METRICS if spec.memory is Memory.KNOWN} - {"ekm_clock_skew_seconds"}
+
+
+def estate(kind):
+    def vault(host):
+        key = Key(name="Key0", versions=(KeyVersion(version=VERSION),))
+        return Vault(host=host, tenant_id=TENANT, keys={"key0": key}, permissions=dict.fromkeys((NOW, STAGED), PERMISSIONS))
+
+    return Estate(
+        tenants={TENANT: Tenant(tenant_id=TENANT, applications=kind.applications())},
+        vaults={host: vault(host) for host in (VAULT, RECOVERY)},
+        host_identity=NOW,
+    )
+
+
+class Scene:
+    def __init__(self, kind, command, folder):
+        self.kind, self._command, self._folder = kind, command, folder
+        self.simulator = Simulator(estate(kind))
+        self.running, self._url = None, ""
+
+    async def close(self):
+        await self.simulator.stop()
+
+    async def start(self, **changes):
+        """Starts the exporter, with these changes of its target's configuration, and waits until it listens."""
+        config = self._folder / "ekm.yml"
+        config.write_text(effective(self._configuration(**changes)))
+        flags = ("--state.dir", self._folder / "state", "--web.listen-address", "127.0.0.1:0")
+        self.running = await self._command("run", "--config.file", config, *flags, **self.kind.environment(self.simulator))
+        self._url = (await self.running.said(r"url=(http://\S+)"))[1]
+        self._changes = changes
+
+    async def kill(self):
+        """As the power fails."""
+        self.running.process.send_signal(signal.SIGKILL)
+        await self.running.end()
+
+    async def survive(self, *, retired="", **changes):
+        """Killed and started again while nobody answers it: what was known is known still. Then they answer again.
+
+        Of a `retired` credential nothing more is to be said.
+        """
+        await self._written()
+        before = self._kept(await self.metrics())
+        await self.kill()
+        silence = [
+            self.simulator.set_fault("silent", vault=VAULT),
+            self.simulator.set_fault("silent", vault=RECOVERY),
+        ]
+        await self.start(**(changes or self._changes))
+        after = self._kept(await self.metrics())
+        for one in silence:
+            self.simulator.clear(number=one.number)
+        wanted = {key: value for key, value in before.items() if ("credential", retired) not in key}
+        assert {key: after.get(key) for key in wanted} == wanted
+        return wanted
+
+    async def metrics(self):
+        """{(name, label, …): value}; labels as (name, value), sorted."""
+        _, text = await fetch(f"{self._url}/metrics")
+        return {
+            (sample.name, *sorted(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    async def probes(self, count):
+        """What is said once so many more probes have ended; the first may have begun before this was asked for."""
+        wanted = Said(await self.metrics()).value("ekm_probes_total") + count
+        return await self._when(lambda said: said.value("ekm_probes_total") >= wanted)
+
+    async def until(self, name, value, **labels):
+        """What is said as soon as this is; for looks, which follow probes."""
+        return await self._when(lambda said: said.value(name, **labels) == value)
+
+    async def _when(self, good):
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if good(said := Said(await self.metrics())):
+                    return said
+                await asyncio.sleep(0.05)
+
+    async def _written(self):
+        """The writer of the state directory works behind the probes: after one more of them it has all that is asked for."""
+        await self.probes(1)
+        before = self._last_written()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if self._last_written() > before:
+                    return
+                await asyncio.sleep(0.02)
+
+    def _last_written(self):
+        return max(path.stat().st_mtime_ns for path in (self._folder / "state").glob("target-*.json"))
+
+    @staticmethod
+    def _kept(metrics):
+        return {key: value for key, value in metrics.items() if key[0] in KEPT and key[0] not in MOVING}
+
+    def _configuration(self, **changes):
+        target = Target(
+            name="t",
+            vault=VAULT,
+            key_name="Key0",
+            key_version=VERSION,
+            credential="now",
+            module="default",
+            interval=1.6,
+            timeout=0.8,
+            generation=Generation.CLASSIC,
+            generation_declared=True,
+            recovery_vault=RECOVERY,
+            recovery_credential="now",
+        )
+        (self._folder / "ca.pem").write_bytes(self.simulator.ca_pem)
+        module = Module(
+            name="default",
+            ca_file=self._folder / "ca.pem",
+            connect_to=self.simulator.connect_to,
+            beside_interval=0.0,
+        )
+        ends = {} if self.kind.kind == "managed_identity" else {"expires_on": date(2099, 1, 1)}
+        credentials = {
+            name: replace(self.kind.credential(name, client), **ends) for name, client in (("now", NOW), ("staged", STAGED))
+        }
+        return Config(
+            settings=Settings(interval=1.6, timeout=0.8, vantage=Vantage.SQL_HOST),
+            credentials=credentials,
+            modules={"default": module},
+            targets={"t": replace(target, **changes)},
+        )
+
+
+# These move with each good probe or look; that they are kept is asked of them one by one. A certificate file is read at the start.
+MOVING = {
+    "ekm_last_success_timestamp_seconds",
+    "ekm_recovery_last_proof_timestamp_seconds",
+    "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
+}
+
+
+class Said:
+    """One scrape."""
+
+    def __init__(self, metrics):
+        self._metrics = metrics
+
+    def value(self, name, **labels):
+        """The value of the one series with these labels; None where there is none."""
+        found = [
+            value for (metric, *has), value in self._metrics.items() if metric == name and labels.items() <= dict(has).items()
+        ]
+        assert len(found) <= 1, f"{len(found)} series of {name} with {labels}"
+        return found[0] if found else None
+
+    def failure(self):
+        """(step, code, reason) of the last failure; None where there was none."""
+        found = [dict(has) for (metric, *has) in self._metrics if metric == "ekm_last_failure_info"]
+        return (found[0]["step"], int(found[0]["code"]), found[0]["reason"]) if found else None
+
+    @property
+    def ready(self):
+        return self.value("ekm_vault_side_ready")

@@ -1,0 +1,135 @@
+"""What each mode asks of a vault, counted there, and what it can say."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.model import Mode
+from exporter.probing.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
+from exporter.simulator import Simulator
+from tests.support import auxiliary_simulated
+from tests.support.auxiliary_factories import OLD, plain
+
+
+@pytest.fixture
+async def simulator():
+    made = Simulator(auxiliary_simulated.estate())
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **module):
+    """The reports of so many probes in a row, as the schedule makes them, and what the vault was asked meanwhile.
+
+    `between` is what happens after each probe.
+    """
+    target = plain()
+    config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    simulator.requests.clear()
+    try:
+        reports = []
+        for _ in range(probes):
+            reports.append(await prober.scheduled(target))
+            between()
+    finally:
+        await prober.aclose()
+    asked = {}
+    for (host, operation, _), count in simulator.requests.items():
+        if host == auxiliary_simulated.PRIMARY:
+            asked[operation] = asked.get(operation, 0) + count
+    return reports, asked
+
+
+async def test_mode_full_makes_the_whole_round_trip_and_gives_a_verdict(simulator, tmp_path):
+    (report,), asked = await scheduled(simulator, tmp_path)
+    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    assert report.readiness.ready is True
+
+
+async def test_mode_read_only_never_touches_the_key_and_never_says_ready(simulator, tmp_path):
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    assert asked == {"challenge": 1, "get": 1}
+    assert (report.readiness.ready, report.readiness.why) == (None, "read_only")
+
+
+async def test_mode_read_only_can_say_not_ready(simulator, tmp_path):
+    simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    assert report.readiness.ready is False
+    assert set(asked) == {"challenge", "get", "get_deleted"}
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["well", "broken"])
+async def test_mode_canary_makes_the_round_trip_and_gives_no_verdict_about_sql_server(simulator, tmp_path, broken):
+    if broken:
+        simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
+    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
+    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    assert (report.readiness.ready, report.readiness.why) == (None, "canary")
+    assert report.success is not broken
+
+
+async def test_between_two_round_trips_the_key_is_only_read_and_the_last_verdict_stands(simulator, tmp_path):
+    reports, asked = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
+    assert asked == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
+    assert [report.readiness.ready for report in reports] == [True, True, True]
+
+
+async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_once(simulator, tmp_path):
+    reports, asked = await scheduled(
+        simulator, tmp_path, probes=2, between=lambda: simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY),
+        round_trip_interval=3600.0,
+    )  # fmt: skip
+    assert [report.readiness.ready for report in reports] == [True, False]
+    assert (asked["challenge"], asked["unwrapKey"]) == (3, 2)
+
+
+@pytest.mark.parametrize("changed", [{"key_version": OLD}, {"credential": "staged"}], ids=["version", "credential"])
+async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version_or_credential(simulator, tmp_path, changed):
+    target = plain()
+    config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
+    after = replace(target, **changed)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    try:
+        before = await prober.scheduled(target)
+        simulator.apply("unwrap_forbidden", vault=auxiliary_simulated.PRIMARY)
+        prober.reconfigure(replace(config, targets={after.name: after}))
+        report = await prober.scheduled(after)
+    finally:
+        await prober.aclose()
+    assert (before.readiness.ready, report.readiness.ready) == (True, False)
+
+
+async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):
+    simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
+    reports, asked = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
+    assert (asked["wrapKey"], asked["unwrapKey"]) == (2, 2)
+    assert [report.readiness.ready for report in reports] == [False, False]
+
+
+async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
+    target = replace(plain(), interval=0.1)
+    config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
+    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
+    prober = Prober(config, lag=LoopLag(), tell=tell)
+    try:
+        assert (await prober.scheduled(target)).success
+        fault = simulator.set_fault("vault_token_unknown", vault=auxiliary_simulated.PRIMARY)
+        await asyncio.sleep(0.1)  # a cycle
+        assert (await prober.scheduled(target)).first_failure.code == 3108
+        simulator.clear(number=fault.number)
+        before = _signed_in(simulator)
+        assert (await prober.scheduled(target)).success
+    finally:
+        await prober.aclose()
+    assert _signed_in(simulator) == before + 1
+
+
+def _signed_in(simulator):
+    return sum(count for (_, operation, _), count in simulator.requests.items() if operation == "token")

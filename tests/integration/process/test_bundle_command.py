@@ -1,0 +1,79 @@
+"""`ekm-exporter bundle` as a user runs it: a file for a support case, with the requests that were really made and no secret."""
+
+import json
+import stat
+import zipfile
+
+import aiohttp
+import pytest
+
+from tests.integration.process.conftest import SECRETS
+
+
+@pytest.fixture
+def bundle(command, world, tmp_path):
+    """Makes a bundle of a target: the exit code, what was said, and the texts that are in the file."""
+
+    async def make(target, *, out="case.zip"):
+        running = await command("bundle", target, "--config.file", world.config, "--out", tmp_path / out)
+        code = await running.end()
+        texts = {}
+        if (tmp_path / out).exists() and zipfile.is_zipfile(tmp_path / out):
+            with zipfile.ZipFile(tmp_path / out) as archive:
+                texts = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+        return code, running.text, texts
+
+    return make
+
+
+async def test_a_failed_probe_is_told_with_its_requests_and_their_ids(bundle, world, tmp_path):
+    await world.break_(vault="vault-broken", scenario="unwrap_forbidden")
+    code, said, texts = await bundle("broken")
+    assert code == 1, said
+    assert "a step failed" in said
+    report = json.loads(texts["report.json"])
+    assert report["code"] == 3077
+    failed = report["history"][0]["steps"][-1]
+    assert failed["request_id"] in texts["transcript.txt"]
+    assert stat.S_IMODE((tmp_path / "case.zip").stat().st_mode) == 0o600
+    assert texts["transcript.txt"].count("  > POST https://vault-broken.vault.azure.net/keys/KeyC/") == 2
+
+
+@pytest.mark.parametrize("target", ["fine", "typed"])
+async def test_no_secret_is_in_it_nor_where_one_stands(bundle, world, target):
+    code, said, texts = await bundle(target)
+    assert code == 0, said
+    everything = said + "".join(texts.values())
+    assert [secret for secret in SECRETS.values() if secret in everything] == []
+    assert "MARKED" not in everything
+    assert str(world.config.parent) not in "".join(texts.values())
+    assert "eyJ" not in everything
+
+
+async def test_a_secret_that_a_server_repeats_does_not_get_into_it(bundle, world):
+    await world.break_(application="sql-prod", fault="secret_wrong")
+    code, _, texts = await bundle("fine")
+    assert code == 1
+    assert "MARKED" not in "".join(texts.values())
+
+
+async def test_a_file_that_is_there_is_kept(bundle, tmp_path):
+    (tmp_path / "case.zip").write_text("mine")
+    code, said, _ = await bundle("fine")
+    assert (code, (tmp_path / "case.zip").read_text()) == (2, "mine")
+    assert "is there already" in said
+    assert (await bundle("fnie", out="other.zip"))[0] == 2
+    assert not (tmp_path / "other.zip").exists()
+    assert (await bundle("fine", out="no/such/folder.zip"))[0] == 2
+
+
+async def test_the_running_exporter_gives_one_with_its_history(exporter, tmp_path):
+    running, url = await exporter()
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/targets/fine/support-bundle") as answer:
+        assert answer.status == 200
+        (tmp_path / "case.zip").write_bytes(await answer.read())
+    with zipfile.ZipFile(tmp_path / "case.zip") as archive:
+        assert archive.testzip() is None
+        report = json.loads(next(archive.read(name) for name in archive.namelist() if name.endswith("report.json")))
+    assert report["history"][0]["success"] is True
+    assert await running.stop() == 0

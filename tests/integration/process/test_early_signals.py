@@ -1,0 +1,85 @@
+"""Signals in the first moments of a process, long before its loop runs; and what a crash may leave behind."""
+
+import asyncio
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.process.conftest import write_configuration
+
+DELAYS = [0.0, 0.1, 0.3]  # seconds after the first instruction of the exporter
+HANGUP = 1 << (signal.SIGHUP - 1)
+
+
+def proc(running, name):
+    return Path(f"/proc/{running.process.pid}", name).read_text()
+
+
+def is_handled(running):
+    return bool(int(re.search(r"^SigCgt:\s*(\w+)$", proc(running, "status"), re.MULTILINE)[1], 16) & HANGUP)
+
+
+async def begun(running, delay):
+    """Waits until the interpreter runs the exporter, and `delay` more. Python itself dies of signals before that."""
+    async with asyncio.timeout(20):
+        while not is_handled(running):
+            assert running.process.returncode is None, running.text
+            await asyncio.sleep(0.001)
+    assert "_ssl" not in proc(running, "maps"), "the slow imports came first"
+    await asyncio.sleep(delay)
+    assert running.text == ""  # it is not up yet
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    source = write_configuration(tmp_path)
+    ports = ("--sim.port", 0, "--sim.management-port", 0)
+    listen = ("--web.listen-address", "127.0.0.1:0")
+    return {
+        "run": ("run", "--config.file", source, "--no-scheduler", *listen),
+        "demo": ("demo", *listen),
+        "simulate": ("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports),
+    }
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+async def test_hangup_while_it_starts_reloads_once_it_is_up(command, arguments, delay):
+    running = await command(*arguments["run"])
+    await begun(running, delay)
+    running.process.send_signal(signal.SIGHUP)
+    await running.said("listening(.|\n)*configuration in force")
+    assert await running.stop() == 0
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("name", ["run", "demo", "simulate"])
+async def test_sigterm_while_it_starts_ends_it_with_code_zero(command, arguments, name, delay):
+    running = await command(*arguments[name])
+    await begun(running, delay)
+    assert await running.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize("name", ["demo", "simulate"])
+async def test_hangup_while_it_starts_ends_what_belongs_to_a_terminal(command, arguments, name):
+    running = await command(*arguments[name])
+    await begun(running, 0.1)
+    running.process.send_signal(signal.SIGHUP)
+    assert await running.end() == 0
+    assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize(("name", "up"), [("demo", "listening"), ("simulate", "management port")])
+async def test_hangup_ends_what_belongs_to_a_terminal(command, arguments, name, up):
+    running = await command(*arguments[name])
+    await running.said(up)
+    assert await running.stop(signal.SIGHUP) == 0
+
+
+async def test_no_process_leaves_a_core_dump(command, arguments):
+    running = await command(*arguments["run"])
+    await running.said("listening")
+    assert re.search(r"^Max core file size +0 +0 ", proc(running, "limits"), re.MULTILINE)
+    assert await running.stop() == 0

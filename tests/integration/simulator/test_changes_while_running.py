@@ -1,0 +1,175 @@
+"""What people change while it runs: secrets rolled, certificates renewed, keys rotated, and files read again."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.config import load
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import estate_of
+from exporter.simulator.faults import Options, UnknownNameError
+from exporter.simulator.model import ClientSecret, KeyVersion
+from exporter.simulator.reload import reread
+from tests.integration.simulator.test_simulate_command import banner, end, post, simulate
+from tests.support.simulated_environment import LATER
+from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
+from tests.support.tls_server import Authority, Principal
+
+NEW = "marked-secret-new"
+
+
+def accepting(*values):
+    return lambda application: replace(application, secrets=tuple(ClientSecret(value=one) for one in values))
+
+
+async def accepted(client, *secrets, of=CLIENT):
+    return [(await client.token_answer(secret=secret, client=of)).status for secret in secrets]
+
+
+@pytest.mark.parametrize("name", [CLIENT, "sql-prod"])
+async def test_a_secret_is_added_and_the_old_one_taken_away(client, simulator, name):
+    assert await accepted(client, SECRET, NEW) == [200, 401]
+    simulator.change_application(name, accepting(SECRET, NEW))
+    assert await accepted(client, SECRET, NEW) == [200, 200]
+    simulator.change_application(name, accepting(NEW))
+    assert await accepted(client, SECRET, NEW) == [401, 200]
+
+
+async def test_a_fault_stays_on_top_of_what_was_changed_and_its_end_does_not_undo_the_change(client, simulator):
+    fault = simulator.set_fault("secret_expired", application=CLIENT)
+    simulator.change_application(CLIENT, accepting(NEW))
+    assert (await client.token_answer(secret=NEW)).json["error_codes"] == [7000222]
+    simulator.clear(number=fault.number)
+    assert await accepted(client, SECRET, NEW) == [401, 200]
+
+
+async def test_a_vaults_keys_and_permissions_are_changed_for_good(client, simulator):
+    def rotate(vault):
+        key = vault.keys[KEY.lower()]
+        newest = KeyVersion(version="a" * 32, material=3)
+        return replace(vault, keys={KEY.lower(): replace(key, versions=(*key.versions, newest))})
+
+    simulator.change_vault("contoso-one", rotate)
+    token = await client.token()
+    assert (await client.get(token, path=f"/keys/{KEY}")).json["key"]["kid"].endswith("a" * 32)
+    simulator.set_fault("key_disabled", Options(version="a" * 32), vault=VAULT)
+    simulator.change_vault(VAULT, lambda vault: vault.without("unwrapKey"))
+    assert (await client.operate(token, "unwrapkey", b"x" * 256)).status == 403
+    assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
+
+
+async def test_a_key_is_deleted_recovered_and_purged(client, simulator):
+    token = await client.token()
+    fault = simulator.set_fault("key_soft_deleted", vault=VAULT)
+    assert (await client.get(token)).status == 404
+    simulator.clear(number=fault.number)
+    assert (await client.get(token)).status == 200
+    simulator.change_vault(VAULT, lambda vault: replace(vault, keys={}))
+    assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 404
+
+
+async def test_what_does_not_exist_cannot_be_changed(simulator):
+    with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
+        simulator.change_application("sql-prodd", accepting(NEW))
+    with pytest.raises(UnknownNameError, match="there is no vault"):
+        simulator.change_vault("contoso-nine", lambda vault: vault)
+
+
+CONFIGURATION = """\
+credentials:
+  sql: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one}
+  typed: {type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed}
+  cert: {type: client_certificate, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000001, certificate_file: principal.pem}
+  host: {type: managed_identity}
+targets:
+  - {name: one, vault: contoso-one, key: TdeKey, credential: sql}
+"""
+TYPED = "66666666777788889999000000000002"
+TYPED_ID = "66666666-7777-8888-9999-000000000002"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    first = Principal(Authority(tmp_path))
+    for name, content in (("one", SECRET.encode()), ("typed", f"{TYPED}first".encode()), ("principal.pem", first.pem())):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+@pytest.fixture
+def config(folder):
+    return load(folder / "ekm.yml").config
+
+
+@pytest.fixture
+async def served(config):
+    simulator = Simulator(estate_of(config))
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+def certificates(simulator):
+    return simulator.world.estate.tenants[TENANT].applications["66666666-7777-8888-9999-000000000001"].certificates
+
+
+async def test_files_that_did_not_change_change_nothing(served, config):
+    before = served.world.estate
+    assert await reread(served, config) == {"sql": "as before", "typed": "as before", "cert": "as before"}
+    assert served.world.estate == before
+
+
+async def test_files_read_again_are_accepted_beside_what_was_accepted_before(served, config, folder):
+    (folder / "one").write_text(NEW)
+    (folder / "typed").write_text(f"{TYPED}second")
+    renewed = Principal(Authority(folder, "Renewed"))
+    (folder / "principal.pem").write_bytes(renewed.pem())
+    assert await reread(served, config) == {"sql": "new", "typed": "new", "cert": "new"}
+    async with Client(served) as client:
+        assert await accepted(client, SECRET, NEW) == [200, 200]
+        assert await accepted(client, "first", "second", of=TYPED_ID) == [200, 200]
+    assert len(certificates(served)) == 2
+    assert certificates(served)[1] == renewed.certificate.public_bytes(Encoding.DER)
+
+
+async def test_a_file_that_cannot_be_used_is_told_without_its_content_and_hinders_no_other(served, config, folder):
+    (folder / "one").unlink()
+    (folder / "typed").write_text(TYPED[:31] + "g" + "marked")
+    (folder / "principal.pem").write_text("marked: no certificate")
+    became = await reread(served, config)
+    assert [became[name].partition(":")[0] for name in ("sql", "typed", "cert")] == ["cannot be read"] + ["cannot be used"] * 2
+    assert "marked" not in json.dumps(became)
+    (folder / "one").write_text(NEW)
+    assert (await reread(served, config))["sql"] == "new"
+
+
+async def test_a_credential_that_became_another_application_is_told(served, config, folder):
+    (folder / "typed").write_text("0" * 32 + "first")
+    assert (await reread(served, config))["typed"].startswith("is another application's now")
+
+
+async def test_a_simulator_without_a_configuration_has_nothing_to_read_again(simulator):
+    with pytest.raises(UnknownNameError, match="no configuration"):
+        await simulator.reread()
+    async with aiohttp.ClientSession(simulator.management_url) as session, session.post("/sim/reread") as answer:
+        assert (answer.status, "no configuration" in await answer.text()) == (400, True)
+
+
+async def test_the_simulate_command_reads_its_files_again_when_it_is_told_to(folder):
+    (folder / "ekm.yml").rename(folder / "main.yml")
+    process = await simulate(folder)
+    said = await banner(process)
+    url = said.partition("management port: ")[2].partition("\n")[0]
+    (folder / "one").write_text(NEW)
+    answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reread", b""))
+    process.terminate()
+    code, _, err = await end(process)
+    assert (code, err) == (0, "")
+    assert answer["credentials"] == {"sql": "new", "typed": "as before", "cert": "as before"}
+    assert f"{url}/sim/reread" in said

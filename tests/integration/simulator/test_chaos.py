@@ -1,0 +1,96 @@
+"""Chaos: what happens is what the seed says, is told, and passes."""
+
+import asyncio
+import itertools
+import re
+from collections import Counter
+
+import pytest
+
+from exporter.simulator import Simulator, chaos
+from exporter.simulator.scenarios import BY_NAME, SIMULATED
+from tests.integration.simulator.test_simulate_command import banner, end, folder, simulate
+from tests.support.simulated_environment import small_estate
+from tests.support.simulator_client import HSM, OTHER, VAULT
+
+__all__ = ["folder"]
+
+VAULTS = [VAULT, OTHER, HSM]
+LINE = re.compile(r"(\w+) on (\S+) for (\d+)s: expect (\d+).* at (\w+), reason (\w+)")
+
+
+def first(number, vaults=VAULTS, every=1.0, seed=7):
+    return list(itertools.islice(chaos.events(vaults, every, seed), number))
+
+
+def test_the_same_seed_is_the_same_chaos_and_another_is_not():
+    assert first(50) == first(50, vaults=VAULTS[::-1])
+    assert first(50) != first(50, seed=8)
+
+
+def test_every_scenario_that_needs_no_reload_and_every_vault_has_its_turn():
+    happened = first(20 * len(SIMULATED))
+    assert {event.scenario.name for event in happened} == {one.name for one in SIMULATED} - {
+        "vault_deleted", "vault_refused", "entra_deleted", "entra_refused",
+    }  # fmt: skip
+    assert Counter(event.vault for event in happened).keys() == set(VAULTS)
+
+
+def test_an_event_lasts_from_half_an_interval_to_three():
+    lasting = [event.lasts for event in first(1000, every=10.0)]
+    assert 5 <= min(lasting) < 6
+    assert 29 < max(lasting) <= 30
+
+
+async def test_what_happens_is_told_and_is_so_until_it_is_over():
+    simulator, told, seen = Simulator(small_estate()), [], []
+
+    def tell(line):
+        told.append(line)
+        seen.append({active.name for active in simulator.world.active})
+
+    raging = asyncio.create_task(chaos.rage(simulator, 0.01, 7, tell))
+    async with asyncio.timeout(10):
+        while sum(line.endswith("is over") for line in told) < 20:  # noqa: ASYNC110 - lines are told, not awaited
+            await asyncio.sleep(0.01)
+    raging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await raging
+    begun = [line for line in told if not line.endswith("is over")]
+    assert begun == [str(event) for event in first(len(begun), every=0.01)]
+    for line, active in zip(told, seen, strict=True):
+        assert line.endswith("is over") or active
+    assert sum(line.endswith("is over") for line in told) >= 20
+
+
+async def test_the_command_lets_chaos_happen_and_says_what(folder):
+    process = await simulate(folder, "--chaos", "0.05", "--chaos.seed", "11")
+    await banner(process)
+    lines = []
+    async with asyncio.timeout(20):
+        while len(lines) < 9:
+            line = (await process.stdout.readline()).decode()
+            if not line.rstrip().endswith("is over"):
+                lines.append(line)
+    process.terminate()
+    code, _, err = await end(process)
+    assert (code, err) == (0, "")
+    assert "every 0.05s, seed 11" in lines[0]
+    vaults = [
+        "contoso-one.vault.azure.net",
+        "contoso-dr.vault.azure.net",
+        "contoso-two.vault.azure.net",
+        "contoso.managedhsm.usgovcloudapi.net",
+    ]
+    told = [LINE.search(line).groups() for line in lines[1:]]
+    wanted = first(8, vaults=vaults, every=0.05, seed=11)
+    assert [(name, vault) for name, vault, *_ in told] == [(event.scenario.name, event.vault) for event in wanted]
+    for name, _, _, code_shown, step, reason in told:
+        assert (int(code_shown), step, reason) == (BY_NAME[name].classic, BY_NAME[name].step, BY_NAME[name].reason)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "never", "nan", "1e9"])
+async def test_an_interval_that_is_none_is_refused(folder, seconds):
+    code, out, err = await end(await simulate(folder, "--chaos", seconds))
+    assert (code, out) == (2, "")
+    assert "--chaos" in err

@@ -1,0 +1,156 @@
+import aiohttp
+import pytest
+
+from exporter.simulator import Simulator
+from exporter.simulator.fault_table import FAULTS
+from tests.support.simulated_environment import small_estate
+from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, TENANT, VAULT, Client
+
+
+@pytest.fixture
+async def curl(simulator):
+    async with aiohttp.ClientSession(simulator.management_url) as session:
+
+        async def ask(method, path, body=None):
+            async with session.request(method, path, data=body) as answer:
+                return answer.status, await answer.json()
+
+        yield ask
+
+
+async def test_a_fault_set_over_the_port_is_served_until_it_is_cleared(client, curl):
+    token = await client.token()
+    status, answer = await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "throttled", "retry_after": 5}')
+    assert (status, answer["set"][0]["vault"]) == (200, VAULT)
+    refused = await client.get(token)
+    assert (refused.status, refused.headers["Retry-After"], refused.error["code"]) == (429, "5", "Throttled")
+    assert (await client.challenge()).status == 401
+    assert (await client.get(token, vault=OTHER)).status == 200
+    assert await curl("DELETE", "/sim/fault") == (200, {"cleared": 1})
+    assert (await client.get(token)).status == 200
+
+
+async def test_a_429_has_no_retry_after_unless_one_is_asked_for(client, curl):
+    token = await client.token()
+    await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "throttled"}')
+    assert "Retry-After" not in (await client.get(token)).headers
+
+
+@pytest.mark.parametrize("name", ["sql-prod", CLIENT, CLIENT.replace("-", "").upper()])
+async def test_an_application_is_known_by_its_id_and_by_its_credential(client, curl, name):
+    await curl("POST", "/sim/fault", f'{{"application": "{name}", "fault": "secret_expired"}}'.encode())
+    assert (await client.token_answer()).json["error_codes"] == [7000222]
+
+
+async def test_a_tenant_and_a_sign_in_host_can_be_broken(client, curl):
+    await curl("POST", "/sim/fault", f'{{"tenant": "{TENANT}", "fault": "entra_throttled"}}'.encode())
+    assert (await client.token_answer()).status == 429
+    await curl("DELETE", "/sim/fault")
+    await curl("POST", "/sim/fault", f'{{"authority": "{ENTRA}", "fault": "status", "status": 418, "body": "tea"}}'.encode())
+    assert (await client.token_answer()).body == b"tea"
+
+
+async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
+    token = await client.token()
+    _, first = await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "slow", "seconds": 0}')
+    await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "scenario": "unwrap_forbidden"}')
+    assert await curl("DELETE", f"/sim/fault?number={first['set'][0]['number']}") == (200, {"cleared": 1})
+    assert (await client.operate(token, "unwrapkey", b"x" * 256)).status == 403
+    assert await curl("DELETE", "/sim/fault?vault=contoso-two") == (200, {"cleared": 0})
+    assert await curl("DELETE", "/sim/fault?vault=contoso-one&fault=permission_removed") == (200, {"cleared": 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"vault=contoso-one", "send a JSON object"),
+        (b"[" * 100_000, "send a JSON object"),
+        (b'{"vault": "contoso-one"}', "name either a fault or a scenario"),
+        (b'{"fault": "throttled"}', "name one thing to break"),
+        (b'{"vault": "contoso-one", "tenant": "x", "fault": "throttled"}', "name one thing to break"),
+        (b'{"vault": "contoso-one", "fault": "throtled"}', "there is no fault 'throtled' (did you mean 'throttled'?)"),
+        (b'{"vault": "contoso-one", "scenario": "throtled"}', "did you mean 'throttled'?"),
+        (b'{"vault": "contoso-one", "scenario": "host_offline"}', "its cause is the network: no network but loopback"),
+        (b'{"vault": "contoso-onne", "fault": "throttled"}', "there is no vault 'contoso-onne'"),
+        (b'{"vault": "not a name", "fault": "throttled"}', "there is no vault 'not a name'"),
+        (b'{"vault": 1, "fault": "throttled"}', "not a text: vault"),
+        (b'{"tenant": "11111111-2222-3333-4444-555555555555", "fault": "key_disabled"}', "can be set on: vault; not on: tenant"),
+        (b'{"vault": "contoso-one", "fault": "throttled", "retry": 5}', "unknown: retry"),
+        (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": "5"}', "retry_after has the wrong type"),
+        (b'{"vault": "contoso-one", "fault": "silent", "step": "wrap"}', "there is no step 'wrap'"),
+        (b'{"vault": "contoso-one", "fault": "status", "status": 99}', "status is not from 200 to 599"),
+        (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "nothing is asked for as 'gt'; there are: challenge"),
+        (b'{"vault": "contoso-one", "scenario": "throttled", "retry_after": 5}', "a scenario takes no retry_after"),
+        (b'{"vault": "contoso-one", "fault": "key_disabled", "key": "TdeKy"}', "there is no key 'TdeKy'"),
+        (b'{"vault": "contoso-one", "fault": "key_disabled", "version": "0123"}', "there is no version '0123'"),
+        (b'{"authority": "login.microsoftonline.com", "fault": "silent", "key": "TdeKey"}', "only a fault of a vault"),
+        (b'{"graph": "graph.microsoft.cn", "fault": "silent"}', "there is no graph 'graph.microsoft.cn'"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_with_the_reason(simulator, curl, body, says):
+    status, answer = await curl("POST", "/sim/fault", body)
+    assert status == 400
+    assert says in answer["error"]
+    assert simulator.world.active == ()
+
+
+@pytest.mark.parametrize("query", ["?number=x", "?what=1", "?vault=nothing"])
+async def test_clearing_what_does_not_exist_is_refused(curl, query):
+    assert (await curl("DELETE", f"/sim/fault{query}"))[0] == 400
+
+
+async def test_the_state_names_everything_but_secrets(simulator):
+    simulator.apply("secret_expired", vault=VAULT)
+    async with aiohttp.ClientSession() as session, session.get(f"{simulator.management_url}/sim/state") as answer:
+        text = await answer.text()
+    assert SECRET not in text
+    assert all(name in text for name in (VAULT, TENANT, CLIENT, "sql-prod", "secret_expired"))
+
+
+async def test_scenarios_faults_and_requests_can_be_read(client, curl):
+    await client.challenge()
+    _, scenarios = await curl("GET", "/sim/scenarios")
+    assert {"scenario": "throttled", "classic": 3011, "current": 3109}.items() <= next(
+        row for row in scenarios["scenarios"] if row["scenario"] == "throttled"
+    ).items()
+    _, faults = await curl("GET", "/sim/faults")
+    assert {"fault": "firewall", "broken": "the vault's firewall does not know the address", "set_on": ["vault"]} in faults[
+        "faults"
+    ]
+    _, requests = await curl("GET", "/sim/requests")
+    assert requests == {"requests": [{"host": VAULT, "operation": "challenge", "status": 401, "count": 1}]}
+
+
+async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(simulator):
+    taken = int(simulator.address.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"):
+        await Simulator(small_estate(), port=taken).start()
+    management = int(simulator.management_url.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"):
+        await Simulator(small_estate(), management_port=management).start()
+
+
+async def test_a_limited_vault_throttles_what_comes_on_top(client, curl):
+    token = await client.token()
+    await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "limited", "limit": 2}')
+    assert [(await client.get(token)).status for _ in range(4)] == [200, 200, 429, 429]
+
+
+async def test_changed_routes_are_told(simulator):
+    told = []
+    simulator.on_routes_changed = lambda: told.append(simulator.connect_to[f"{VAULT}:443"])
+    simulator.set_fault("throttled", vault=VAULT)
+    simulator.set_fault("unresolvable", vault=VAULT)
+    simulator.clear(fault="throttled")
+    simulator.clear()
+    assert told == ["contoso-one.invalid:443", simulator.address]
+
+
+async def test_every_fault_can_be_set_on_each_of_its_scopes_and_cleared(simulator):
+    names = {"vault": VAULT, "tenant": TENANT, "application": CLIENT, "authority": ENTRA, "graph": GRAPH}
+    for fault in FAULTS.values():
+        for scope in fault.scopes:
+            simulator.set_fault(fault.name, **{scope: names[scope]})
+    async with Client(simulator) as client:
+        assert simulator.clear() == sum(len(fault.scopes) for fault in FAULTS.values())
+        assert (await client.get(await client.token())).status == 200

@@ -1,0 +1,59 @@
+import asyncio
+import os
+import re
+import signal
+import sys
+
+import aiohttp
+import pytest
+
+from tests.system.prometheus.servers import free_port
+
+CODES = {"3303", "3900", "3077", "3113", "3011"}
+
+
+async def start(folder, *arguments):
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "-m", "exporter", "demo", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)},
+    )  # fmt: skip
+
+
+async def codes_on(url):
+    """The codes of the last failures, as Prometheus would read them; empty while nobody answers."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            text = await answer.text()
+    except aiohttp.ClientConnectorError:
+        return set()
+    return {match[1] for match in re.finditer(r'^ekm_last_failure_info\{.*code="(\d+)".*\} 1', text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_the_demo_shows_its_codes_and_ends_without_a_trace(tmp_path, number):
+    port = free_port()
+    process = await start(tmp_path, "--web.listen-address", f"127.0.0.1:{port}")
+    wanted, seen = CODES if number == signal.SIGTERM else {"3303"}, set()
+    try:
+        async with asyncio.timeout(40):
+            while not wanted <= seen:
+                seen |= await codes_on(f"http://127.0.0.1:{port}/metrics")
+                await asyncio.sleep(0.25)
+    finally:
+        process.send_signal(number)
+        async with asyncio.timeout(10):
+            out, err = await process.communicate()
+    assert "THIS IS A DEMO" in out.decode()
+    assert "Traceback" not in err.decode()
+    assert process.returncode == (0 if number == signal.SIGTERM else -number)
+    async with asyncio.timeout(5):
+        while [path for path in tmp_path.iterdir() if path.name.startswith("ekm-demo-")]:  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.05)
+
+
+async def test_the_demo_takes_no_configuration(tmp_path):
+    process = await start(tmp_path, "--config.file", "ekm.yml")
+    async with asyncio.timeout(10):
+        _, err = await process.communicate()
+    assert process.returncode == 2
+    assert "--config.file" in err.decode()

@@ -1,0 +1,178 @@
+"""Microsoft Graph tells a caller that may read it when secrets and certificates end, and nobody else."""
+
+import base64
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.config import load
+from exporter.simulator import Estate, Simulator
+from exporter.simulator.configuration import estate_of
+from exporter.simulator.faults import Options
+from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
+from tests.support.simulated_environment import small_estate
+from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
+from tests.support.tls_server import Authority, Principal
+
+ENDS = datetime(2027, 3, 1, 12, tzinfo=UTC)
+FIELDS = "id,appId,displayName,passwordCredentials,keyCredentials"
+
+
+@pytest.fixture
+def principal(tmp_path):
+    return Principal(Authority(tmp_path))
+
+
+@pytest.fixture
+async def simulator(principal):
+    estate = small_estate()
+    secrets = (
+        ClientSecret(value=SECRET, expires=ENDS.timestamp(), display_name="sql"),
+        ClientSecret(value="marked-secret-endless"),
+        ClientSecret(value="marked-secret-of-the-principal", expires=ENDS.timestamp(), of_principal=True),
+    )
+    applications = dict(estate.tenants[TENANT].applications)
+    der = principal.certificate.public_bytes(Encoding.DER)
+    applications[CLIENT] = replace(applications[CLIENT], secrets=secrets, certificates=(der,))
+    tenant = replace(estate.tenants[TENANT], applications=applications)
+    simulator = Simulator(replace(estate, tenants={TENANT: tenant}))
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+async def graph_token(client, host=GRAPH):
+    return await client.token(client=MONITOR, secret=MONITOR_SECRET, resource=f"https://{host}")
+
+
+async def read(client, token, *, host=GRAPH, what=f"applications(appId='{CLIENT}')", select=FIELDS):
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    query = {} if select is None else {"$select": select}
+    return await client.ask("GET", f"https://{host}/v1.0/{what}", params=query, headers=headers)
+
+
+@pytest.mark.parametrize("host", GRAPH_HOSTS)
+async def test_a_reader_is_told_when_each_secret_ends_and_its_first_three_characters(client, host):
+    answer = await read(client, await graph_token(client, host), host=host)
+    assert answer.status == 200
+    first, endless = answer.json["passwordCredentials"]
+    assert (first["endDateTime"], first["hint"], first["displayName"]) == ("2027-03-01T12:00:00Z", "mar", "sql")
+    assert first["secretText"] is None
+    assert endless["endDateTime"] == "2099-01-01T00:00:00Z"
+    assert first["keyId"] != endless["keyId"]
+    assert (answer.json["appId"], answer.json["displayName"]) == (CLIENT, "sql-prod")
+    assert b"marked" not in answer.body
+
+
+async def test_a_certificate_is_named_by_its_thumbprint_and_has_its_own_end(client, principal):
+    (key,) = (await read(client, await graph_token(client))).json["keyCredentials"]
+    der = principal.certificate.public_bytes(Encoding.DER)
+    assert base64.b64decode(key["customKeyIdentifier"]) == hashlib.sha1(der).digest()  # noqa: S324 - how the portal names it
+    assert key["endDateTime"] == f"{principal.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+    assert (key["type"], key["usage"], key["key"]) == ("AsymmetricX509Cert", "Verify", None)
+
+
+async def test_a_service_principal_has_an_id_and_secrets_of_its_own(client):
+    token = await graph_token(client)
+    principal = (await read(client, token, what=f"servicePrincipals(appId='{CLIENT}')")).json
+    application = (await read(client, token)).json
+    assert (principal["id"], len(principal["passwordCredentials"]), principal["keyCredentials"]) == ("o-1", 1, [])
+    assert principal["id"] != application["id"]
+
+
+async def test_only_what_is_selected_is_told(client):
+    token = await graph_token(client)
+    assert sorted((await read(client, token, select="appId")).json) == ["@odata.context", "appId"]
+    assert {"id", "passwordCredentials"} <= set((await read(client, token, select=None)).json)
+    refused = await read(client, token, select="appId,secrets")
+    assert (refused.status, refused.error["code"]) == (400, "BadRequest")
+
+
+async def test_without_a_token_or_with_one_for_a_vault_nothing_is_told(client):
+    for token in (
+        None,
+        "x",
+        await client.token(client=MONITOR, secret=MONITOR_SECRET),
+        await graph_token(client, GRAPH_HOSTS[1]),
+    ):
+        refused = await read(client, token)
+        assert (refused.status, refused.error["code"]) == (401, "InvalidAuthenticationToken")
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
+        assert {"date", "request-id"} <= set(refused.error["innerError"])
+
+
+async def test_an_application_without_the_permission_is_denied_even_what_is_its_own(client, simulator):
+    own = await client.token(resource=f"https://{GRAPH}")
+    refused = await read(client, own)
+    assert (refused.status, refused.error["code"]) == (403, "Authorization_RequestDenied")
+    simulator.set_fault("graph_permission_removed", application=MONITOR)
+    assert (await read(client, await graph_token(client))).status == 403
+
+
+async def test_an_application_of_nobody_is_not_found(client):
+    missing = await read(client, await graph_token(client), what="applications(appId='66666666-7777-8888-9999-00000000dead')")
+    assert (missing.status, missing.error["code"]) == (404, "Request_ResourceNotFound")
+
+
+@pytest.mark.parametrize("what", ["applications", "me", f"applications(appId='{CLIENT}')/owners", "applications(appId='')x"])
+async def test_no_other_path_is_there(client, what):
+    assert (await read(client, await graph_token(client), what=what)).status == 400
+
+
+async def test_graph_throttles_with_retry_after_and_can_fail_in_any_way(client, simulator):
+    token = await graph_token(client)
+    fault = simulator.set_fault("graph_throttled", graph=GRAPH)
+    refused = await read(client, token)
+    assert (refused.status, refused.error["code"], refused.headers["Retry-After"]) == (429, "TooManyRequests", "10")
+    simulator.clear(number=fault.number)
+    simulator.set_fault("graph_throttled", Options(retry_after=3), graph=GRAPH)
+    assert (await read(client, token)).headers["Retry-After"] == "3"
+    assert (await read(client, await graph_token(client, GRAPH_HOSTS[1]), host=GRAPH_HOSTS[1])).status == 200
+    simulator.clear()
+    simulator.set_fault("html", graph=GRAPH)
+    assert (await read(client, token)).body.startswith(b"<html>")
+    assert (await client.challenge()).status == 401
+
+
+async def test_requests_to_graph_are_counted(client, simulator):
+    await read(client, await graph_token(client))
+    await read(client, None)
+    assert simulator.requests[GRAPH, "graph", 200] == simulator.requests[GRAPH, "graph", 401] == 1
+
+
+async def test_graph_is_served_only_where_somebody_may_read_it():
+    estate = small_estate()
+    nobody = Application(client_id=MONITOR, object_id="o-3")
+    tenant = replace(estate.tenants[TENANT], applications={**estate.tenants[TENANT].applications, MONITOR: nobody})
+    assert set(GRAPH_HOSTS) <= set(estate.served)
+    assert not set(GRAPH_HOSTS) & set(replace(estate, tenants={TENANT: tenant}).served)
+    assert f"{GRAPH}:443" in Simulator(estate).connect_to
+    assert Estate(tenants={}, vaults={}).served == (ENTRA,)
+
+
+CONFIGURATION = """\
+credentials:
+  sql: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one, graph_credential: monitor}
+  monitor: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000002, client_secret_file: two}
+targets:
+  - {name: one, vault: contoso-one, key: TdeKey, credential: sql}
+"""
+
+
+async def test_the_graph_credential_of_a_configuration_may_read_and_no_other(tmp_path):
+    for name, secret in (("one", SECRET), ("two", MONITOR_SECRET)):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(0o600)
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    simulator = Simulator(estate_of(load(tmp_path / "ekm.yml").config))
+    await simulator.start()
+    async with Client(simulator) as client:
+        assert (await read(client, await graph_token(client))).json["passwordCredentials"][0]["hint"] == SECRET[:3]
+        assert (await read(client, await client.token(resource=f"https://{GRAPH}"))).status == 403
+        assert (
+            await client.get(await client.token(client=MONITOR, secret=MONITOR_SECRET), vault=VAULT, path="/keys/TdeKey")
+        ).status == 403
+    await simulator.stop()

@@ -1,0 +1,172 @@
+"""Every scenario that can be caused in one process, caused, and met by the exporter through the Azure SDK over TLS."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from exporter.core import classify
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Generation, Outcome, Step
+from exporter.simulator.faults import Scope
+from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
+from tests.support.simulated import Stage
+from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, SITES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HERE = [one for one in SCENARIOS if one.place is not Outside.NETWORK and one.step is not None]
+# Faults that take a network of their own, or are found before any probe; their scenarios are caused elsewhere.
+ELSEWHERE = {
+    Fault.DNS_TEMPORARY,
+    Fault.DNS_TIMEOUT,
+    Fault.NETWORK_DOWN,
+    Fault.CONNECT_RESET,
+    Fault.CONNECT_TIMEOUT,
+    Fault.CONNECT_UNREACHABLE,
+    Fault.CONNECT_FAILED,
+    Fault.KEY_NAME_TOO_LONG,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory):
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@pytest.fixture
+def simulator(stage):
+    yield stage.simulator
+    stage.simulator.clear()
+
+
+async def test_without_a_fault_every_step_succeeds_in_every_cloud(stage):
+    for report in (await stage.probe()).values():
+        assert report.success
+        assert [result.outcome for result in report.steps] == [Outcome.OK] * 5
+
+
+@pytest.mark.parametrize("scenario", HERE, ids=lambda scenario: scenario.name)
+async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_generations_and_every_cloud(stage, scenario):
+    shown, expected = {}, {}
+    for (site, generation), report in (await stage.caused(scenario)).items():
+        failure = report.first_failure
+        shown[site.name, generation] = failure and (failure.step, failure.code, failure.reason)
+        code = scenario.classic if generation is Generation.CLASSIC else scenario.current
+        expected[site.name, generation] = (scenario.step, code, scenario.reason)
+        before = [result.outcome for result in report.steps[: list(Step).index(scenario.step)]]
+        assert set(before) <= {Outcome.OK}
+    assert shown == expected
+    assert stage.bugs == []
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Outcomes of challenge to unwrap by their first letters, and the verdict, while a scenario is on."""
+
+    outcomes: str
+    ready: bool
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("key_expired", Ready("ooofo", ready=True)),
+        ("key_not_yet_valid", Ready("ooofo", ready=True)),
+        ("wrap_forbidden", Ready("ooofo", ready=True)),
+        ("wrap_not_in_key_ops", Ready("ooofo", ready=True)),
+        ("wrap_throttled", Ready("ooofo", ready=True)),
+        ("wrap_silent", Ready("ooofo", ready=True)),
+        ("wrap_json_deep", Ready("ooofo", ready=True)),
+        ("key_disabled", Ready("oooff", ready=False)),
+        ("key_disabled_unwrap", Ready("oooof", ready=False)),
+        ("unwrap_forbidden", Ready("oooof", ready=False)),
+        ("unwrap_throttled", Ready("oooof", ready=False)),
+        ("wrapped_elsewhere", Ready("oooof", ready=False)),
+        ("other_bytes", Ready("oooof", ready=False)),
+        ("key_4096_bits", Ready("oofss", ready=False)),
+        ("secret_expired", Ready("ofsss", ready=False)),
+        ("vault_deleted", Ready("fssss", ready=False)),
+    ],
+)
+async def test_what_opens_databases_decides_whether_the_vault_is_ready(stage, name, shown):
+    reports = await stage.caused(next(one for one in SCENARIOS if one.name == name))
+    for report in reports.values():
+        assert Ready("".join(result.outcome.value[0] for result in report.steps), report.readiness.ready) == shown
+
+
+async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(stage):
+    met = set()
+    for scenario in HERE:
+        for report in (await stage.caused(scenario)).values():
+            for result in report.steps:
+                if result.outcome is Outcome.FAILED:
+                    met |= set(rules_of(result.step, result.facts))
+    every = {*classify.STATUS_RULES, *classify.ENTRA_REASONS, *classify.VAULT_REASONS, *classify.FAULT_RULES}
+    assert {rule for rule in every - met if getattr(rule, "fault", None) not in ELSEWHERE} == set()
+
+
+def rules_of(step, facts):
+    """The rows of the classification's tables that say what these facts are."""
+    if facts.fault not in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
+        yield next(rule for rule in classify.FAULT_RULES if rule.fault is facts.fault and step in (rule.steps or Step))
+        return
+    said = classify.markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
+    by_status = [
+        rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
+    ]
+    yield next(rule for rule in by_status if not rule.markers or said & set(rule.markers))
+    reasons = classify.ENTRA_REASONS if step is Step.TOKEN else classify.VAULT_REASONS
+    yield from [rule for rule in reasons if said & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
+
+
+async def test_a_broken_vault_does_not_touch_its_neighbours(stage, simulator):
+    for scenario in SIMULATED:
+        if scenario.place is Scope.VAULT:
+            simulator.apply(scenario.name, vault=PUBLIC.vault)
+    others = [one for one in PROBED if one[0] is not PUBLIC]
+    assert all(report.success for report in (await stage.probe(only=others)).values())
+
+
+async def test_retry_after_comes_where_the_scenario_sends_it_and_not_elsewhere(stage):
+    for name, seconds in (("throttled", None), ("throttled_retry_after", 7), ("entra_throttled", None), ("sign_in_throttled", 7)):
+        for report in (await stage.caused(next(one for one in SCENARIOS if one.name == name))).values():
+            assert report.first_failure.facts.retry_after_seconds == seconds
+
+
+async def test_a_managed_hsm_challenges_without_a_body(stage):
+    scenario = next(one for one in SCENARIOS if one.name == "challenge_absent")
+    report = (await stage.caused(scenario))[MANAGED_HSM, Generation.CLASSIC]
+    assert (report.first_failure.facts.status, report.first_failure.facts.service_code) == (401, None)
+
+
+@pytest.mark.parametrize("fault", ["informational", "key_rotated", "moved"])
+async def test_what_is_no_failure_fails_nothing(stage, simulator, fault):
+    for site in SITES:
+        simulator.set_fault(fault, vault=site.vault)
+    assert all(report.success for report in (await stage.probe()).values())
+
+
+async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(stage, simulator):
+    simulator.apply("vault_in_other_tenant", vault=PUBLIC.vault)
+    credentials = stage.by_secret()
+    homeless = {
+        name: type(one)(name=name, kind=one.kind, client_id=one.client_id, secret=one.secret) for name, one in credentials.items()
+    }
+    report = (await stage.probe(homeless, only=PROBED[:1]))[PROBED[0]]
+    assert (report.first_failure.step, report.first_failure.code, report.first_failure.reason) == (
+        Step.TOKEN,
+        3128,
+        Reason.TENANT_UNKNOWN,
+    )
+    simulator.clear()
+    assert all(report.success for report in (await stage.probe(homeless)).values())
+
+
+async def test_two_runs_of_a_scenario_end_in_the_same_place(stage, simulator):
+    await asyncio.gather(*(stage.caused(scenario) for scenario in HERE[:1]))
+    assert simulator.world.active == ()

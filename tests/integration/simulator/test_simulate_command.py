@@ -1,0 +1,130 @@
+import asyncio
+import json
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from exporter.simulator import demo_story
+from tests.integration.simulator.test_simulated_configuration import MAIN, MORE
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "main.yml").write_text(MAIN)
+    (tmp_path / "more.yml").write_text(MORE)
+    for name, secret in (
+        ("one", "marked-one"),
+        ("two", "marked-two"),
+        ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
+    ):
+        (tmp_path / name).write_text(secret + "\n")
+    return tmp_path
+
+
+async def command(*arguments):
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "-m", "exporter", *map(str, arguments),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def simulate(folder, *more):
+    ports = ("--sim.port", "0", "--sim.management-port", "0")
+    return await command("simulate", "--config.file", folder / "main.yml", "--out", folder / "sim", *ports, *more)
+
+
+async def banner(process):
+    """What is printed, up to its last line."""
+    lines = []
+    async with asyncio.timeout(20):
+        while not lines or not lines[-1].startswith("stop:"):
+            lines.append((await process.stdout.readline()).decode())
+            assert lines[-1], (await process.stderr.read()).decode()
+    return "".join(lines)
+
+
+async def end(process):
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_says_loudly_what_it_is_and_stops_at_a_signal_within_a_second(folder, number):
+    process = await simulate(folder)
+    said = await banner(process)
+    assert "THIS IS A SIMULATOR" in said
+    assert f"run --config.file {folder}/sim/ekm.yml" in said
+    assert (folder / "sim" / "ca.pem").read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+    started = asyncio.get_running_loop().time()
+    process.send_signal(number)
+    assert await end(process) == (0, "", "")
+    assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_a_changed_route_is_written_and_said(folder):
+    process = await simulate(folder)
+    url = (await banner(process)).partition("management port: ")[2].partition("\n")[0]
+    body = json.dumps({"vault": "contoso-one", "scenario": "vault_deleted"}).encode()
+    await asyncio.to_thread(post, url + "/sim/fault", body)
+    assert b"reload the exporter" in await process.stdout.readline()
+    assert "contoso-one.invalid:443" in (folder / "sim" / "ekm.yml").read_text()
+    process.terminate()
+    assert (await end(process))[0] == 0
+
+
+def post(url, body):
+    with urllib.request.urlopen(url, data=body, timeout=5) as answer:  # noqa: S310 - the simulator's own address
+        return answer.read()
+
+
+async def test_a_bad_configuration_is_refused_line_by_line(folder):
+    (folder / "more.yml").write_text("targets: [{name: second}]\n")
+    code, out, err = await end(await simulate(folder))
+    assert (code, out) == (2, "")
+    assert "more.yml:1:" in err
+    assert "Traceback" not in err
+
+
+async def test_a_port_in_use_is_one_line(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await simulate(folder, "--sim.port", taken.getsockname()[1])
+        code, out, err = await end(process)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "in use" in err
+
+
+async def test_a_folder_for_azure_arc_is_used_where_it_is_and_refused_where_it_is_not(folder):
+    missing = await end(await simulate(folder, "--sim.arc-token-folder", folder / "missing"))
+    assert (missing[0], "no folder for the keys of Azure Arc" in missing[2]) == (2, True)
+    (folder / "tokens").mkdir()
+    process = await simulate(folder, "--sim.arc-token-folder", folder / "tokens")
+    url = (await banner(process)).partition("management port: ")[2].partition("\n")[0]
+    status = await asyncio.to_thread(challenged, f"{url}/arc/metadata/identity/oauth2/token?api-version=2020-06-01&resource=x")
+    process.terminate()
+    assert (status, (await end(process))[0]) == (401, 0)
+
+
+def challenged(url):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=5)  # noqa: S310 - our own
+    caught.value.close()
+    return caught.value.code
+
+
+async def test_for_the_demo_it_ends_with_its_parent_and_takes_its_folder_along(tmp_path):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    config = demo_story.write_demo(folder)
+    ports = ("--sim.port", "0", "--sim.management-port", "0")
+    process = await command("simulate", "--for-demo", "--config.file", config, "--out", folder / "out", *ports)
+    async with asyncio.timeout(10):
+        assert (await process.stdout.readline()).startswith(b"management port: http://127.0.0.1:")
+    assert "contoso-archive.invalid:443" in (folder / "out" / "ekm.yml").read_text()
+    process.stdin.close()
+    assert await end(process) == (0, "", "")
+    assert not folder.exists()

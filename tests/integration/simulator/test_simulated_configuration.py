@@ -1,0 +1,211 @@
+import stat
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.config import load
+from exporter.simulator import Simulator, demo_story
+from exporter.simulator.configuration import estate_of, write_config
+from exporter.simulator.scenarios import BY_NAME
+from tests.support.simulator_client import Client
+from tests.support.tls_server import Authority, Principal
+
+MAIN = """\
+include: [more.yml]
+credentials:
+  by-id: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one}
+  staged: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: two}
+  as-typed: {type: connector_secret, secret_file: typed}
+modules:
+  default: {connect_to: {"elsewhere.example:443": "10.1.2.3:443"}}
+  careful: {mode: read_only}
+targets:
+  - name: first
+    vault: contoso-one
+    key: TdeKey/0123456789abcdef0123456789abcdef
+    credential: by-id
+    next_credential: staged
+    retained: [{key: TdeKey/00000000000000000000000000000001}]
+    recovery_vault: contoso-dr
+"""
+MORE = """\
+targets:
+  - {name: second, vault: contoso-two, key: OtherKey, credential: as-typed, module: careful}
+  - {name: hsm, vault: contoso.managedhsm.usgovcloudapi.net, key: HsmKey/00000000000000000000000000000002, credential: by-id}
+"""
+
+
+ONE, OTHER = "11111111-2222-3333-4444-555555555555", "22222222-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def written(tmp_path):
+    (tmp_path / "main.yml").write_text(MAIN)
+    (tmp_path / "more.yml").write_text(MORE)
+    for name, secret in (
+        ("one", "marked-one"),
+        ("two", "marked-two"),
+        ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
+    ):
+        (tmp_path / name).write_text(secret + "\n")
+    loaded = load(tmp_path / "main.yml")
+    assert loaded.problems == ()
+    return loaded.config
+
+
+@pytest.fixture
+async def running(written):
+    simulator = Simulator(estate_of(written))
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+async def test_every_vault_key_version_and_secret_of_a_configuration_is_served(running):
+    async with Client(running) as client:
+        for secret in ("marked-one", "marked-two"):
+            token = await client.token(secret=secret)
+            for version in ("0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"):
+                answer = await client.get(token, vault="contoso-one.vault.azure.net", path=f"/keys/TdeKey/{version}")
+                assert answer.status == 200
+        newest = await client.get(token, vault="contoso-one.vault.azure.net", path="/keys/TdeKey")
+        assert newest.json["key"]["kid"].endswith("/0123456789abcdef0123456789abcdef")
+
+
+async def test_a_connector_secret_is_split_and_its_tenant_is_the_one_that_the_others_name(running):
+    async with Client(running) as client:
+        challenge = (await client.challenge("contoso-two.vault.azure.net")).headers["WWW-Authenticate"]
+        tenant = challenge.partition("login.microsoftonline.com/")[2].partition('"')[0]
+        assert tenant == ONE
+        token = await client.token(tenant=tenant, client="c7a1f0e8-d29b-4c56-a3e4-7d8b1f60925e", secret="marked-typed")
+        assert (await client.get(token, vault="contoso-two.vault.azure.net", path="/keys/OtherKey")).status == 200
+
+
+@pytest.mark.parametrize("named", [(), (ONE, OTHER)], ids=["none", "two"])
+def test_a_tenant_is_invented_where_the_others_name_none_or_several(written, named):
+    tenants = dict(zip(("by-id", "staged"), named, strict=False))
+    credentials = {name: replace(one, tenant_id=tenants.get(name)) for name, one in written.credentials.items()}
+    assert estate_of(replace(written, credentials=credentials)).vaults["contoso-two.vault.azure.net"].tenant_id not in named
+
+
+async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
+    async with Client(running) as client:
+        token = await client.token(secret="marked-one")
+        version = {"version": "0123456789abcdef0123456789abcdef"}
+        wrapped = await client.operate(token, "wrapkey", b"x" * 32, vault="contoso-one.vault.azure.net", **version)
+        back = await client.unwrap_text(token, wrapped.json["value"], vault="contoso-dr.vault.azure.net", **version)
+        assert back.json["value"] == "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"
+
+
+async def test_a_sovereign_cloud_has_its_own_authority_and_audience(running):
+    async with Client(running) as client:
+        challenge = (await client.challenge("contoso.managedhsm.usgovcloudapi.net")).headers["WWW-Authenticate"]
+    assert 'authorization="https://login.microsoftonline.us/' in challenge
+    assert challenge.endswith('resource="https://managedhsm.usgovcloudapi.net"')
+
+
+ELSE = """\
+credentials:
+  by-file: {type: client_certificate, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, certificate_file: principal.pfx, password_file: password}
+  broken: {type: client_certificate, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000001, certificate_file: password}
+  of-host: {type: managed_identity}
+  assigned: {type: managed_identity, client_id: 66666666-7777-8888-9999-00000000000a}
+targets:
+  - {name: one, vault: contoso-one, key: TdeKey, credential: by-file}
+  - {name: two, vault: contoso-two, key: TdeKey, credential: of-host}
+  - {name: three, vault: contoso-three, key: TdeKey, credential: assigned}
+  - {name: four, vault: contoso-four, key: TdeKey, credential: broken}
+"""
+
+
+async def test_certificates_are_registered_and_managed_identities_assigned(tmp_path):
+    principal = Principal(Authority(tmp_path))
+    (tmp_path / "principal.pfx").write_bytes(principal.pfx(b"right"))
+    (tmp_path / "password").write_text("right")
+    (tmp_path / "ekm.yml").write_text(ELSE)
+    estate = estate_of(load(tmp_path / "ekm.yml").config)
+    applications = {key: one for tenant in estate.tenants.values() for key, one in tenant.applications.items()}
+    (der,) = applications["66666666-7777-8888-9999-000000000000"].certificates
+    assert der == principal.certificate.public_bytes(Encoding.DER)
+    assert applications["66666666-7777-8888-9999-000000000001"].certificates == ()
+    assert applications[estate.host_identity].names == ("of-host",)
+    assert estate.host_identity in estate.vaults["contoso-two.vault.azure.net"].permissions
+    simulator = Simulator(estate)
+    await simulator.start()
+    async with Client(simulator) as client:
+        for vault, query in (("contoso-two", ""), ("contoso-three", "&client_id=66666666-7777-8888-9999-00000000000a")):
+            address = f"{simulator.identity_url}?resource=https://vault.azure.net{query}"
+            token = (await client.ask("GET", address, headers={"X-IDENTITY-HEADER": "any"})).json["access_token"]
+            assert (await client.get(token, vault=f"{vault}.vault.azure.net", path="/keys/TdeKey")).status == 200
+    await simulator.stop()
+
+
+async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulator(running, written, tmp_path):
+    path = write_config(running, written, tmp_path / "sim")
+    loaded = load(path)
+    assert loaded.problems == ()
+    assert loaded.config.targets.keys() == written.targets.keys()
+    assert loaded.config.targets["first"].retained == written.targets["first"].retained
+    assert loaded.config.credentials == written.credentials
+    for name in ("default", "careful"):
+        module = loaded.config.modules[name]
+        assert module.ca_file == tmp_path / "sim" / "ca.pem"
+        assert module.connect_to["contoso-one.vault.azure.net:443"] == running.address
+        assert module.mode == written.modules[name].mode
+    assert loaded.config.modules["default"].connect_to["elsewhere.example:443"] == "10.1.2.3:443"
+    assert (tmp_path / "sim" / "ca.pem").read_bytes() == running.ca_pem
+    assert "marked" not in path.read_text()
+
+
+async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, written, tmp_path):
+    running.apply("vault_deleted", vault="contoso-one")
+    config = load(write_config(running, written, tmp_path / "sim")).config
+    assert config.modules["default"].connect_to["contoso-one.vault.azure.net:443"] == "contoso-one.invalid:443"
+    assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
+
+
+def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alone(tmp_path):
+    loaded = load(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
+    assert loaded.problems == ()
+    assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
+    assert loaded.config.settings.interval == 5
+    assert len(loaded.config.targets) >= 8
+    assert all(target.instances and target.labels for target in loaded.config.targets.values())
+
+
+def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
+    texts = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        demo_story.write_demo(tmp_path / name)
+        secret = tmp_path / name / "secrets" / "sql-prod"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        texts.append(secret.read_text())
+    assert texts[0] != texts[1]
+
+
+async def test_the_story_breaks_what_it_says(tmp_path):
+    config = load(demo_story.write_demo(tmp_path)).config
+    simulator = Simulator(estate_of(config))
+    demo_story.begin(simulator)
+    now = {(active.name, active.fault.name) for active in simulator.world.active}
+    assert ("contoso-archive.vault.azure.net", "unresolvable") in now
+    assert ("9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97", "secret_expired") in now
+    assert "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64" not in {name for name, _ in now}
+    await demo_story.play(
+        simulator,
+        [
+            demo_story.Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
+            demo_story.Beat(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
+        ],
+    )
+    then = {(active.name, active.fault.name) for active in simulator.world.active} - now
+    assert then == {("contoso-billing.vault.azure.net", "permission_removed")}
+
+
+def test_the_demo_shows_the_codes_it_promises():
+    codes = {BY_NAME[beat.scenario].classic for beat in demo_story.STORY if beat.scenario is not None}
+    assert {3011, 3077, 3303, 3900} <= codes
+    assert max(beat.at for beat in demo_story.STORY) <= 30

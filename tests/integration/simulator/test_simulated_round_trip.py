@@ -1,0 +1,201 @@
+import asyncio
+import re
+import ssl
+
+import aiohttp
+import pytest
+
+from exporter.simulator import Simulator
+from tests.support.simulated_environment import LATER, small_estate
+from tests.support.simulator_client import CLIENT, ENTRA, HSM, KEY, OTHER, SECRET, TENANT, VAULT, VERSION, Client
+
+PLAIN = b"0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("algorithm", ["RSA-OAEP", "RSA-OAEP-256"])
+@pytest.mark.parametrize("v1", [True, False])
+async def test_the_connectors_round_trip_gives_the_bytes_back(client, algorithm, v1):
+    challenge = await client.challenge()
+    assert challenge.status == 401
+    assert (
+        challenge.headers["WWW-Authenticate"]
+        == f'Bearer authorization="https://{ENTRA}/{TENANT}", resource="https://vault.azure.net"'
+    )
+    assert challenge.error["code"] == "Unauthorized"
+    assert challenge.error["message"].startswith("AKV10000:")
+    token = await client.token(v1=v1)
+    key = (await client.get(token)).json["key"]
+    assert key["kid"] == f"https://{VAULT}/keys/{KEY}/{VERSION}"
+    wrapped = (await client.operate(token, "wrapKey", PLAIN, algorithm=algorithm)).json
+    assert wrapped["kid"] == key["kid"]
+    unwrapped = (await client.unwrap_text(token, wrapped["value"], algorithm=algorithm)).json
+    assert unwrapped["value"] == "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
+
+
+async def test_a_key_without_a_version_is_the_newest(client):
+    answer = await client.get(await client.token(), path=f"/keys/{KEY}")
+    assert answer.json["key"]["kid"].endswith(LATER)
+
+
+async def test_what_one_version_wrapped_another_does_not_unwrap(client):
+    token = await client.token()
+    wrapped = (await client.operate(token, "wrapkey", PLAIN)).json["value"]
+    refused = await client.unwrap_text(token, wrapped, version=LATER)
+    assert (refused.status, refused.error["code"]) == (400, "BadParameter")
+
+
+async def test_a_vault_sends_its_diagnostic_headers(client):
+    headers = (await client.get(await client.token())).headers
+    assert headers["x-ms-keyvault-region"] == "westeurope"
+    assert re.fullmatch(r"[\d.]+", headers["x-ms-keyvault-service-version"])
+    assert headers["x-ms-keyvault-network-info"].startswith("conn_type=Ipv4;addr=")
+    assert headers["x-ms-request-id"]
+    assert headers["Date"]
+
+
+async def test_a_managed_hsm_challenges_with_an_empty_body_and_its_own_audience(client):
+    challenge = await client.challenge(HSM)
+    assert (challenge.status, challenge.body) == (401, b"")
+    assert challenge.headers["WWW-Authenticate"].endswith('resource="https://managedhsm.azure.net"')
+    assert "x-ms-server-latency" in challenge.headers
+    assert not [name for name in challenge.headers if name.lower().startswith("x-ms-keyvault")]
+    token = await client.token(resource="https://managedhsm.azure.net")
+    assert (await client.get(token, vault=HSM)).json["key"]["kty"] == "RSA-HSM"
+
+
+async def test_the_token_for_a_vault_does_not_open_a_managed_hsm(client):
+    refused = await client.get(await client.token(), vault=HSM)
+    assert refused.status == 401
+    assert refused.error["message"].startswith("AKV10022:")
+
+
+async def test_a_token_of_another_run_is_refused(client):
+    other = Simulator(small_estate())
+    await other.start()
+    async with Client(other) as stranger:
+        token = await stranger.token()
+    await other.stop()
+    refused = await client.get(token)
+    assert (refused.status, refused.error["code"]) == (401, "Unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "error", "number"),
+    [
+        ({"secret": "wrong"}, 401, "invalid_client", 7000215),
+        ({"client": "66666666-7777-8888-9999-00000000dead"}, 400, "unauthorized_client", 700016),
+        ({"tenant": "11111111-2222-3333-4444-00000000dead"}, 400, "invalid_request", 90002),
+        ({"tenant": "no_tenant"}, 400, "invalid_request", 900023),
+        ({"resource": "https://nothing.example"}, 400, "invalid_resource", 500011),
+    ],
+)
+async def test_entra_refuses_with_its_envelope_and_number(client, more, status, error, number):
+    refused = await client.token_answer(**more)
+    assert (refused.status, refused.json["error"], refused.json["error_codes"]) == (status, error, [number])
+    assert refused.json["error_description"].startswith(f"AADSTS{number}: ")
+    assert {"timestamp", "trace_id", "correlation_id", "error_uri"} <= refused.json.keys()
+    assert refused.headers["x-ms-request-id"]
+    assert SECRET.encode() not in refused.body
+
+
+async def test_a_caller_without_permission_is_named_in_the_refusal(client):
+    token = await client.token(client="66666666-7777-8888-9999-000000000001", secret="marked-secret-two")
+    refused = await client.get(token, vault=OTHER)
+    assert (refused.status, refused.error["innererror"]["code"]) == (403, "ForbiddenByPolicy")
+    assert "appid=66666666-7777-8888-9999-000000000001" in refused.error["message"]
+
+
+async def test_a_request_without_api_version_is_refused(client):
+    assert (await client.get(await client.token(), query="")).error["code"] == "BadParameter"
+
+
+async def test_an_unknown_key_and_an_unknown_version_are_not_found(client):
+    token = await client.token()
+    for path in ("/keys/nothing", f"/keys/{KEY}/{'0' * 32}"):
+        missing = await client.get(token, path=path)
+        assert (missing.status, missing.error["code"]) == (404, "KeyNotFound")
+
+
+async def test_health_is_told_without_a_token(client):
+    assert (await client.ask("GET", f"https://{VAULT}/healthstatus")).body == b"true"
+
+
+async def test_requests_are_counted_by_host_operation_and_status(client, simulator):
+    await client.challenge()
+    token = await client.token()
+    await client.get(token)
+    await client.get(token)
+    assert simulator.requests[VAULT, "challenge", 401] == 1
+    assert simulator.requests[ENTRA, "token", 200] == 1
+    assert simulator.requests[VAULT, "get", 200] == 2
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])  # noqa: S104 - refused
+def test_it_listens_on_loopback_only(host):
+    with pytest.raises(ValueError, match="loopback only"):
+        Simulator(small_estate(), host=host)
+
+
+async def test_each_run_has_an_authority_of_its_own(client, simulator):
+    other = Simulator(small_estate())
+    assert other.ca_pem != simulator.ca_pem
+    context = ssl.create_default_context(cadata=other.ca_pem.decode())
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await session.get(f"https://{simulator.address}/", ssl=context, server_hostname=VAULT)
+    assert (await client.challenge()).status == 401
+
+
+async def test_a_client_that_says_nothing_does_not_hinder_others_nor_the_stop(client, simulator):
+    address, _, port = simulator.address.partition(":")
+    _, writer = await asyncio.open_connection(address, int(port))
+    assert (await client.challenge()).status == 401
+    async with asyncio.timeout(1):
+        await simulator.stop()
+    writer.close()
+
+
+async def test_no_secret_is_in_a_repr(simulator):
+    assert SECRET not in repr(simulator.world.estate)
+    assert CLIENT in repr(simulator.world.estate)
+
+
+async def test_a_soft_deleted_key_is_found_among_the_deleted_ones(client, simulator):
+    token = await client.token()
+    assert (await client.get(token, path=f"/deletedkeys/{KEY}")).error["code"] == "KeyNotFound"
+    simulator.apply("key_soft_deleted", vault=VAULT)
+    deleted = (await client.get(token, path=f"/deletedkeys/{KEY}")).json
+    assert deleted["recoveryId"] == f"https://{VAULT}/deletedkeys/{KEY}"
+    assert deleted["scheduledPurgeDate"] > deleted["deletedDate"]
+    assert (await client.get(token)).status == 404
+    assert (await client.get(token, path="/keys")).json["value"] == []
+
+
+async def test_keys_are_listed_without_their_versions(client):
+    assert (await client.get(await client.token(), path="/keys")).json["value"] == [{"kid": f"https://{VAULT}/keys/{KEY}"}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", f"/keys/{KEY}"), ("GET", "/certificates/x"), ("PUT", "/secrets/x"), ("GET", "/")]
+)
+async def test_what_the_exporter_never_asks_is_not_there(client, method, path):
+    headers = {"Authorization": f"Bearer {await client.token()}"}
+    answer = await client.ask(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
+    assert (answer.status, answer.error["code"]) == (404, "NotFound")
+
+
+async def test_a_token_ends_at_its_time():
+    now = [1_800_000_000.0]
+    simulator = Simulator(small_estate(), clock=lambda: now[0])
+    await simulator.start()
+    async with Client(simulator) as client:
+        token = await client.token()
+        assert (await client.get(token)).status == 200
+        now[0] += 3600
+        assert (await client.get(token)).status == 401
+    await simulator.stop()
+
+
+async def test_an_algorithm_that_is_none_is_a_bad_parameter(client):
+    refused = await client.operate(await client.token(), "wrapkey", PLAIN, algorithm="ROT13")
+    assert (refused.status, refused.error["code"]) == (400, "BadParameter")

@@ -1,0 +1,172 @@
+"""What would make the scenario table unreadable: every status at every step, and every word that an error body may say."""
+
+import asyncio
+import json
+
+import pytest
+import pytest_asyncio
+
+from exporter.clients import Networks, VaultSession, fetch_token
+from exporter.core.classify import ENTRA_REASONS, VAULT_REASONS, classify
+from exporter.core.codes import in_generation
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Generation, Step
+from exporter.runtime.thread_pool import DaemonPool
+from exporter.simulator.faults import Options
+from tests.support.simulated import Stage
+from tests.support.simulated_vaults import PUBLIC, SECRET
+from tests.support.simulator_client import KEY, VERSION
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CLASSIC = {400: 3012, 401: 3010, 403: 3077, 404: 3076, 429: 3011}  # any other 4xx 3012, any 5xx 3013
+CURRENT = {3010: 3108, 3011: 3109, 3012: 3110, 3013: 3111, 3076: 3112, 3077: 3113}
+AT_TOKEN = {400: 3128, 401: 3303}
+PATIENCE = 30.0
+
+
+def expected(step, status):
+    """The codes of both generations, written down anew: neither the tables nor the catalogue are asked."""
+    classic = CLASSIC.get(status, 3012 if status < 500 else 3013)
+    if step is Step.TOKEN:
+        classic = AT_TOKEN.get(status, classic)
+    if step is Step.CHALLENGE and status == 401:
+        classic = 3017  # without the header that a challenge consists of
+    return classic, {**CURRENT, 3017: 3117}.get(classic, classic)
+
+
+def _soon():
+    return asyncio.get_running_loop().time() + PATIENCE
+
+
+class Walk:
+    """Asks for one step at a time, on one connection, with the exporter's own client."""
+
+    def __init__(self, stage, pool):
+        self._simulator, config = stage.simulator, stage.configuration()
+        self._network = Networks(config, pool=pool).of(config.modules["default"])
+        self._credential = config.credentials[PUBLIC.name]
+        self._asked = Challenge(authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net")
+        self.session = VaultSession(self._network, PUBLIC.vault, "7.4")
+
+    async def begin(self):
+        deadline = _soon()
+        answer = await fetch_token(self._network, self._credential, SECRET, self._asked, deadline=deadline)
+        self._token = answer.token
+        _, self._key = await self.session.get_key(self._token, KEY, VERSION, deadline=deadline)
+        _, self._wrapped = await self.session.wrap_key(self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline)
+
+    async def facts(self, step):
+        deadline = _soon()
+        match step:
+            case Step.CHALLENGE:
+                return (await self.session.challenge(deadline=deadline))[0]
+            case Step.TOKEN:
+                return (await fetch_token(self._network, self._credential, SECRET, self._asked, deadline=deadline)).facts
+            case Step.GET_KEY:
+                return (await self.session.get_key(self._token, KEY, VERSION, deadline=deadline))[0]
+            case Step.WRAP_KEY:
+                return (await self.session.wrap_key(self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline))[0]
+            case Step.UNWRAP_KEY:
+                return (await self.session.unwrap_key(self._token, self._key, "RSA-OAEP", self._wrapped, deadline=deadline))[0]
+
+    async def judged(self, step, **options):
+        """The facts and the judgement while the answer to this step is replaced by a status and a body."""
+        place = {"application": PUBLIC.client} if step is Step.TOKEN else {"vault": PUBLIC.vault}
+        self._simulator.set_fault("challenge_absent", vault=PUBLIC.vault)
+        self._simulator.set_fault("status", Options(step=step, **options), **place)
+        try:
+            facts = await self.facts(step)
+        finally:
+            self._simulator.clear()
+        return facts, classify(step, facts)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory):
+    stage = Stage(tmp_path_factory.mktemp("sweep"))
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def walk(stage):
+    pool = DaemonPool(4)
+    walk = Walk(stage, pool)
+    async with walk.session:
+        yield walk
+    pool.close()
+
+
+@pytest.mark.parametrize("step", list(Step), ids=str)
+async def test_every_status_from_400_to_599_has_its_code_at_every_step(walk, step):
+    await walk.begin()
+    shown, wanted = {}, {}
+    for status in range(400, 600):
+        facts, judgement = await walk.judged(step, status=status)
+        assert facts.status == status
+        shown[status] = tuple(in_generation(judgement.code, generation) for generation in Generation)
+        wanted[status] = expected(step, status)
+    assert shown == wanted
+
+
+def entra_body(marker):
+    if marker.startswith("aadsts"):
+        number = int(marker.removeprefix("aadsts"))
+        return {"error": "x", "error_description": f"AADSTS{number}: so it is.", "error_codes": [number]}
+    return {"error": marker}
+
+
+def vault_body(marker):
+    return {"error": {"code": "Forbidden", "message": "So it is.", "innererror": {"code": marker.title()}}}
+
+
+ENTRA_WORDS = [
+    (marker, rule.reason, status)
+    for rule in ENTRA_REASONS
+    for marker in rule.markers
+    for status in rule.statuses or (400, 401, 503)
+    if (marker, rule.reason) != ("temporarily_unavailable", Reason.ENTRA_UNAVAILABLE) or status != 429
+]
+VAULT_WORDS = [
+    (marker, rule.reason, status)
+    for rule in VAULT_REASONS
+    for marker in rule.markers
+    if not marker.startswith("key:")  # those words are the exporter's own, from what the key says of itself
+    for status in rule.statuses
+]
+
+
+async def test_every_word_of_entra_gives_its_reason_and_never_moves_the_code(walk):
+    for marker, reason, status in ENTRA_WORDS:
+        _, judgement = await walk.judged(Step.TOKEN, status=status, body=json.dumps(entra_body(marker)))
+        assert (judgement.reason, judgement.code) == (reason, expected(Step.TOKEN, status)[0]), (marker, status)
+
+
+@pytest.mark.parametrize("step", [Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY], ids=str)
+async def test_every_word_of_a_vault_gives_its_reason_and_never_moves_the_code(walk, step):
+    await walk.begin()
+    for marker, reason, status in VAULT_WORDS:
+        _, judgement = await walk.judged(step, status=status, body=json.dumps(vault_body(marker)))
+        assert (judgement.reason, judgement.code) == (reason, expected(step, status)[0]), marker
+
+
+ODD = [
+    *(b"null", b"[]", b'"Forbidden"', b"7", b"{}", b'{"error":null}', b'{"error":[]}', b'{"error":7}', b'{"error":{"code":7}}'),
+    *(
+        b'{"error":{"code":"Forbidden","innererror":7}}',
+        b'{"error":{"message":{"a":1}}}',
+        b'{"error":"x","error_codes":"7000222"}',
+    ),
+    *(b'{"error":"x","error_codes":[true]}', b'{"error":"x","error_codes":[-1]}', b'{"error":"x","error_codes":[1e999]}'),
+    *(b'{"error":"x","error_codes":[' + b"9" * 5000 + b"]}", b"[" * 100_000, b'{"error":' * 50_000, b"\x00", b"<html>no</html>"),
+]
+
+
+@pytest.mark.parametrize("step", [Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY], ids=str)
+async def test_an_error_body_of_the_wrong_shape_leaves_the_status_to_speak(walk, step):
+    await walk.begin()
+    for body in ODD:
+        facts, judgement = await walk.judged(step, status=403, body=body.decode())
+        assert (facts.fault, judgement.code, judgement.reason) == (Fault.HTTP_STATUS, 3077, Reason.FORBIDDEN), body[:40]

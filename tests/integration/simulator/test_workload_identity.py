@@ -1,0 +1,181 @@
+"""Pods sign in with the tokens of their service accounts, and are refused for what is wrong with them."""
+
+import stat
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from exporter.config import load
+from exporter.config.model import Credential, CredentialKind
+from exporter.simulator import Simulator
+from exporter.simulator.client_assertion import BEARER
+from exporter.simulator.configuration import environment_of, estate_of, write_config
+from tests.support.simulated import Stage
+from tests.support.simulated_environment import small_estate
+from tests.support.simulated_vaults import PROBED, SITES
+from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
+
+ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"
+
+
+def federated(estate, *accounts):
+    """The same estate in which every application trusts these service accounts."""
+    tenants = {
+        key: replace(tenant, applications={name: replace(one, federated=accounts) for name, one in tenant.applications.items()})
+        for key, tenant in estate.tenants.items()
+    }
+    return replace(estate, tenants=tenants)
+
+
+@pytest.fixture
+async def simulator():
+    simulator = Simulator(federated(small_estate(), (ISSUER, SUBJECT), ("https://another.example/", "b")))
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
+
+
+async def offered(simulator, token):
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": CLIENT,
+        "client_assertion_type": BEARER,
+        "client_assertion": token,
+        "scope": "https://vault.azure.net/.default",
+    }
+    async with Client(simulator) as client:
+        reply = await client.ask("POST", f"https://{ENTRA}/{TENANT}/oauth2/v2.0/token", data=form)
+        if reply.status == 200:
+            assert (await client.get(reply.json["access_token"])).status == 200
+    return reply.status, reply.json.get("error"), reply.json.get("error_codes", [None])[0]
+
+
+async def test_the_token_of_a_trusted_service_account_opens_the_vault(simulator):
+    assert await offered(simulator, simulator.service_accounts.issue(ISSUER, SUBJECT)) == (200, None, None)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "subject", "more", "number"),
+    [
+        ("https://oidc.example/cluster", SUBJECT, {}, 700211),
+        (ISSUER, SUBJECT.title(), {}, 700213),
+        ("https://another.example/", SUBJECT, {}, 700213),
+        (ISSUER, SUBJECT, {"audience": "https://kubernetes.default.svc"}, 700212),
+        (ISSUER, SUBJECT, {"lifetime": -3600}, 700024),
+    ],
+)
+async def test_a_token_that_does_not_match_is_refused_for_what_does_not(simulator, issuer, subject, more, number):
+    token = simulator.service_accounts.issue(issuer, subject, **more)
+    assert await offered(simulator, token) == (401, "invalid_client", number)
+
+
+async def test_a_token_of_another_run_has_another_signature(simulator):
+    other = Simulator(small_estate())
+    assert await offered(simulator, other.service_accounts.issue(ISSUER, SUBJECT)) == (401, "invalid_client", 700027)
+
+
+async def test_the_token_of_a_vault_is_no_service_accounts_token(simulator):
+    async with Client(simulator) as client:
+        token = await client.token()
+    assert (await offered(simulator, token))[0] == 401
+
+
+async def test_the_older_word_for_what_does_not_match_is_a_fault(simulator):
+    simulator.set_fault("federation_unmatched", application=CLIENT)
+    token = simulator.service_accounts.issue(ISSUER, SUBJECT)
+    assert await offered(simulator, token) == (400, "invalid_request", 70021)
+
+
+@pytest_asyncio.fixture
+async def stage(tmp_path):
+    stage = Stage(tmp_path)
+    stage.simulator = Simulator(federated(stage.simulator.world.estate, (ISSUER, SUBJECT)))
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def test_a_pod_makes_the_whole_round_trip_in_every_cloud_as_long_as_its_token_is_good(stage, tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    pods = {
+        site.name: Credential(name=site.name, kind=CredentialKind.WORKLOAD_IDENTITY, tenant_id=site.tenant, client_id=site.client)
+        for site in SITES
+    }
+    file.write_text(stage.simulator.service_accounts.issue(ISSUER, SUBJECT))
+    assert all(report.success for report in (await stage.probe(pods)).values())
+    file.write_text(stage.simulator.service_accounts.issue(ISSUER, SUBJECT, lifetime=-3600))
+    report = (await stage.probe(pods, only=PROBED[:1]))[PROBED[0]]
+    assert (report.first_failure.facts.status, report.first_failure.facts.aadsts) == (401, 700024)
+
+
+CONFIGURATION = """\
+credentials:
+  pod: {type: workload_identity}
+  other-pod: {type: workload_identity, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-00000000000B}
+  chain: {type: default}
+targets:
+  - {name: one, vault: contoso-one, key: TdeKey, credential: pod}
+  - {name: two, vault: contoso-two, key: TdeKey, credential: other-pod}
+  - {name: three, vault: contoso-three, key: TdeKey, credential: chain}
+"""
+
+
+@pytest.fixture
+async def written(tmp_path):
+    """A configuration with identities of the pod and the host, the simulator that serves it, and what it wrote."""
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    config = load(tmp_path / "ekm.yml").config
+    simulator = Simulator(estate_of(config))
+    await simulator.start()
+    out = tmp_path / "sim"
+    write_config(simulator, config, out)
+    yield simulator, config, out
+    await simulator.stop()
+
+
+async def test_a_configuration_with_a_pods_identity_gets_a_token_file_and_an_environment(written):
+    simulator, config, out = written
+    file = out / "service-account-token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    environment = dict(line.split("=", 1) for line in (out / "environment").read_text().splitlines())
+    assert environment == environment_of(simulator, config, out)
+    assert environment["AZURE_FEDERATED_TOKEN_FILE"] == str(file)
+    tenant, client_id = environment["AZURE_TENANT_ID"], environment["AZURE_CLIENT_ID"]
+    assert simulator.world.estate.tenants[tenant].applications[client_id].names == ("pod", "chain")
+    assert environment["IDENTITY_ENDPOINT"] == simulator.identity_url
+
+
+async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(written, monkeypatch):
+    simulator, config, out = written
+    for name, value in environment_of(simulator, config, out).items():
+        monkeypatch.setenv(name, value)
+    stage = Stage(out.parent)
+    reports = await stage.reports_of(load(out / "ekm.yml").config)
+    assert [report.success for report in reports.values()] == [True] * 3, [r.first_failure for r in reports.values()]
+
+
+async def test_the_default_chain_is_the_hosts_identity_where_no_pod_has_one(tmp_path):
+    chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
+    lines = [line for line in chain.splitlines() if "other-pod" not in line]
+    (tmp_path / "ekm.yml").write_text("\n".join(lines))
+    estate = estate_of(load(tmp_path / "ekm.yml").config)
+    (tenant,) = estate.tenants.values()
+    assert tenant.applications[estate.host_identity].names == ("chain",)
+
+
+async def test_a_configuration_without_such_identities_needs_no_environment(tmp_path):
+    (tmp_path / "secret").write_text("marked-secret")
+    (tmp_path / "secret").chmod(0o600)
+    text = CONFIGURATION.partition("  other-pod")[0].replace(
+        "{type: workload_identity}", f"{{type: client_secret, client_id: {CLIENT}, client_secret_file: secret}}"
+    )
+    (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
+    config = load(tmp_path / "ekm.yml").config
+    simulator = Simulator(estate_of(config))
+    await simulator.start()
+    write_config(simulator, config, tmp_path / "sim")
+    await simulator.stop()
+    assert environment_of(simulator, config, tmp_path / "sim") == {}
+    assert sorted(path.name for path in (tmp_path / "sim").iterdir()) == ["ca.pem", "ekm.yml"]

@@ -1,3 +1,0 @@
-"""A running exporter whose configuration the tests write anew."""
-
-from tests.process.conftest import command, exporter, get, samples, world  # noqa: F401 - fixtures

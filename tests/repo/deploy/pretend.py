@@ -1,0 +1,115 @@
+"""A SQL Server made of SQLite: the system views are tables, and T-SQL is translated, as far as deploy/sql uses it.
+
+For: what the queries say of given credentials, providers and databases. Not for: whether SQL Server itself accepts them, which needs one.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlglot
+from sqlglot import exp
+
+from tests.repo.deploy.system_views import VIEWS
+
+SQL = Path(__file__).parents[3] / "deploy" / "sql"
+UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
+OFFSET = timedelta(hours=2)  # the server stands in Kyiv
+PROPERTIES = {"ServerName": "N1\\SQLPRD01", "ComputerNamePhysicalNetBIOS": "N1", "ProductVersion": "16.0.4105.2"}
+
+
+def batches(name: str) -> list[str]:
+    """The batches of a script, as sqlcmd would send them."""
+    return [one for one in re.split(r"(?mi)^GO\s*$", (SQL / name).read_text()) if one.strip()]
+
+
+def quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{one}"' for one in names)
+
+
+class PretendServer:
+    """`rows` gives each view's rows; a column that is not given is NULL. Close it."""
+
+    def __init__(self, **rows: Iterable[dict[str, object]]) -> None:
+        self._base = sqlite3.connect(":memory:")
+        self._base.execute("ATTACH ':memory:' AS sys")
+        for name, function in FUNCTIONS.items():
+            self._base.create_function(name, -1, function)
+        for view, (_, columns, _) in VIEWS.items():
+            self._base.execute(f"CREATE TABLE sys.{view} ({quoted(columns.split())})")
+        for view, those in rows.items():
+            for row in those:
+                marks = ", ".join("?" * len(row))
+                self._base.execute(f"INSERT INTO sys.{view} ({quoted(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 - our own tables
+
+    def close(self) -> None:
+        self._base.close()
+
+    def ask(self, query: str | exp.Expression) -> list[dict[str, object]]:
+        """The rows of the one SELECT in `query`."""
+        select = query.copy() if isinstance(query, exp.Expression) else sqlglot.parse_one(query, dialect="tsql")
+        for node in reversed(list(select.walk())):  # from the leaves to the root
+            if (other := translated(node)) is not node:
+                node.replace(other)
+        answer = self._base.execute(select.sql("sqlite", comments=False))
+        return [dict(zip((column[0] for column in answer.description), row, strict=True)) for row in answer]
+
+
+def translated(node: exp.Expression) -> exp.Expression:
+    match node:
+        case exp.National():
+            return exp.Literal.string(node.name)
+        case exp.Add():  # deploy/sql adds nothing but texts
+            return exp.DPipe(this=node.this, expression=node.expression, safe=True)
+        case exp.TimeStrToTime():
+            return node.this
+        case exp.CurrentTimestamp():
+            return exp.Anonymous(this="getdate")
+        case exp.DateDiff():
+            return called("datediff", unit(node), node.expression, node.this)
+        case exp.DateAdd():
+            return called("dateadd", unit(node), node.expression, node.this)
+        case exp.Convert():
+            return called("hexadecimal", node.expression)
+        case exp.Table():
+            node.set("catalog", None)
+    return node
+
+
+def unit(node: exp.Expression) -> exp.Expression:
+    return exp.Literal.string(node.args["unit"].name.lower())
+
+
+def called(name: str, *arguments: exp.Expression) -> exp.Expression:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _datediff(unit: str, start: str | None, end: str | None) -> int | None:
+    """As T-SQL: boundaries crossed, which for whole minutes and seconds is the difference."""
+    if start is None or end is None:
+        return None
+    return int((_moment(end) - _moment(start)) / timedelta(**{f"{unit}s": 1}))
+
+
+def _dateadd(unit: str, count: int, start: str) -> str:
+    return str(_moment(start) + timedelta(**{f"{unit}s": count}))
+
+
+FUNCTIONS = {
+    "getdate": lambda: str(UTC_NOW + OFFSET),
+    "getutcdate": lambda: str(UTC_NOW),
+    "datediff": _datediff,
+    "dateadd": _dateadd,
+    "hexadecimal": lambda value: None if value is None else f"0x{value.hex().upper()}",
+    "serverproperty": PROPERTIES.get,
+    "quotename": lambda name: "[" + name.replace("]", "]]") + "]",
+    "nchar": chr,
+}

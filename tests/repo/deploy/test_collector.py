@@ -1,0 +1,225 @@
+"""The collector for sql_exporter: the form that program reads, columns that exist, rights that are given, and what its queries say."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import pytest
+import sqlglot
+import yaml
+from sqlglot import exp
+from sqlglot.optimizer.qualify import qualify
+
+from tests.repo.deploy.pretend import SQL, PretendServer, batches
+from tests.repo.deploy.system_views import ANYBODY, VIEWS
+
+COLLECTOR = yaml.safe_load((SQL / "ekm.collector.yml").read_text())
+METRICS = {metric["metric_name"]: metric for metric in COLLECTOR["metrics"]}
+NAMED = {query["query_name"]: query["query"] for query in COLLECTOR["queries"]}
+QUERIES = {name: metric["query"] for name, metric in METRICS.items() if "query" in metric} | NAMED
+
+# What sql_exporter's own reader of the file takes (config/*.go); anything else it refuses.
+KEYS = {
+    "file": {"collector_name", "min_interval", "metrics", "queries"},
+    "query": {"query_name", "query", "no_prepared_statement"},
+    "metric": {
+        *("metric_name", "type", "help", "key_labels", "static_labels", "value_label", "values", "query", "query_ref"),
+        *("no_prepared_statement", "static_value", "timestamp_value"),
+    },
+}
+RESERVED_LABELS = {"job", "target", "instance", "sql_instance", "host", "le"}
+
+
+def parsed(query: str) -> exp.Expression:
+    """The one SELECT, and none of it passed over."""
+    (statement,) = sqlglot.parse(query, dialect="tsql")
+    assert isinstance(statement, exp.Select)
+    return statement
+
+
+def schema() -> dict[str, dict[str, dict[str, str]]]:
+    return {"sys": {view: dict.fromkeys(columns.split(), "UNKNOWN") for view, (_, columns, _) in VIEWS.items()}}
+
+
+def views(statement: exp.Expression) -> set[str]:
+    return {table.name for table in statement.find_all(exp.Table)}
+
+
+def without_database(statement: exp.Expression) -> exp.Expression:
+    for table in statement.find_all(exp.Table):
+        table.set("catalog", None)
+    return statement
+
+
+def columns_of(name: str) -> set[str]:
+    """The columns that the metrics of this query take."""
+    using = [metric for metric in METRICS.values() if name in (metric["metric_name"], metric.get("query_ref"))]
+    return {column for metric in using for column in [*metric["key_labels"], *metric.get("values", [])]}
+
+
+def test_the_file_has_the_form_that_sql_exporter_reads():
+    assert set(COLLECTOR) <= KEYS["file"]
+    assert all(set(query) <= KEYS["query"] for query in COLLECTOR["queries"])
+    for metric in METRICS.values():
+        assert set(metric) <= KEYS["metric"]
+        assert metric["type"] == "gauge"
+        assert metric["help"]
+        assert ("query" in metric) != ("query_ref" in metric)
+        assert ("values" in metric) != ("static_value" in metric)
+        assert len(metric.get("values", ["one"])) == 1
+        assert metric.get("query_ref", next(iter(NAMED))) in NAMED
+
+
+def test_metrics_are_named_as_prometheus_wants_and_no_label_is_anothers():
+    assert len(METRICS) == len(COLLECTOR["metrics"])
+    for name, metric in METRICS.items():
+        assert re.fullmatch(r"mssql_ekm_[a-z_]+", name)
+        assert not RESERVED_LABELS & set(metric["key_labels"])
+        assert ("static_value" in metric) == name.endswith("_info")
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_yields_each_column_that_its_metrics_take_and_no_other(name):
+    assert {column.alias_or_name for column in parsed(QUERIES[name]).selects} == columns_of(name)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_names_only_views_and_columns_that_sql_server_has(name):
+    qualify(without_database(parsed(QUERIES[name])), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+
+
+def test_a_column_that_no_view_has_is_noticed():
+    with pytest.raises(sqlglot.errors.OptimizeError):
+        qualify(parsed("SELECT c.modified FROM sys.credentials AS c"), schema=schema(), dialect="tsql")
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_bare_bit_is_a_value_since_sql_exporter_cannot_read_one_as_a_number(name):
+    bits = {column for _, _, those in VIEWS.values() for column in those.split()}
+    assert not [
+        one for one in parsed(QUERIES[name]).selects if isinstance(one.unalias(), exp.Column) and one.unalias().name in bits
+    ]
+
+
+def test_the_login_is_given_the_rights_that_the_views_need_and_no_more():
+    text = "".join(batches("login.sql"))
+    newer, older = text.split("ELSE N'")[0], text.split("ELSE N'")[1]
+    needed = {VIEWS[view][0] for name in QUERIES for view in views(parsed(QUERIES[name]))} - {ANYBODY}
+
+    assert set(re.findall(r"GRANT (VIEW [A-Z ]+?) TO", newer)) == needed
+    assert re.findall(r"GRANT (VIEW [A-Z ]+?) TO", older) == ["VIEW SERVER STATE"]
+    assert not re.search(r"GRANT (?!VIEW )", text)
+
+
+def ask(query: str, **rows):
+    with closing(PretendServer(**rows)) as server:
+        return server.ask(query)
+
+
+PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "is_enabled": 1}
+OURS = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
+STARTED = {"sqlserver_start_time": "2026-11-20 10:00:00"}  # local time: 08:00 UTC
+
+
+def credential(name: str, created: str, altered: str, **more: object) -> dict[str, object]:
+    return {"name": name, "create_date": created, "modify_date": altered, **OURS, **more}
+
+
+def test_a_credential_that_was_altered_after_the_start_is_told_apart():
+    rows = ask(
+        QUERIES["mssql_ekm_credential_modified_after_start"],
+        cryptographic_providers=[PROVIDER],
+        dm_os_sys_info=[STARTED],
+        credentials=[
+            credential("before", "2025-01-01 09:00:00", "2026-11-20 09:59:59"),
+            credential("after", "2025-01-01 09:00:00", "2026-11-20 10:00:01"),
+            credential("of a file share", "2025-01-01 09:00:00", "2026-11-21 10:00:00", target_type=None, target_id=0),
+        ],
+    )
+
+    assert {row["credential"]: row["modified_after_start"] for row in rows} == {"before": 0, "after": 1}
+
+
+def test_times_are_unix_times_and_a_credential_that_was_only_created_was_not_altered():
+    rows = ask(
+        QUERIES["credentials"],
+        cryptographic_providers=[PROVIDER],
+        credentials=[
+            credential("created", "2026-11-24 14:00:00.1", "2026-11-24 14:00:00.2"),
+            credential("altered", "2025-01-01 09:00:00", "2026-11-24 14:00:00"),
+        ],
+    )
+
+    noon = 1795521600  # 2026-11-24 12:00 UTC, two in the afternoon at the server
+    assert [(row["credential"], row["ag"], row["modified"], row["altered"]) for row in rows] == [
+        ("created", "", noon, None),
+        ("altered", "", noon, noon),
+    ]
+
+
+def test_a_node_in_two_groups_shows_its_credentials_under_both_and_not_under_a_distributed_one():
+    rows = ask(
+        QUERIES["credentials"],
+        cryptographic_providers=[PROVIDER],
+        credentials=[credential("c", "2025-01-01 09:00:00", "2025-01-01 09:00:00")],
+        availability_groups=[{"name": "AG7"}, {"name": "AG8", "is_distributed": 0}, {"name": "far", "is_distributed": 1}],
+    )
+
+    assert sorted(row["ag"] for row in rows) == ["AG7", "AG8"]
+
+
+@pytest.mark.parametrize(("provider", "option", "enabled"), [(1, 1, 1), (0, 1, 0), (1, 0, 0), (1, None, 1)])
+def test_a_provider_is_enabled_when_it_and_the_option_are(provider, option, enabled):
+    rows = ask(
+        QUERIES["mssql_ekm_provider_enabled"],
+        cryptographic_providers=[PROVIDER | {"is_enabled": provider}],
+        configurations=[{"name": "EKM provider enabled", "value_in_use": option}] if option is not None else [],
+    )
+
+    assert rows == [{"provider": "AzureKV", "provider_enabled": enabled}]
+
+
+def test_databases_show_the_thumbprint_as_the_keys_do():
+    thumbprint = bytes.fromhex("00ff" * 10)
+    keys = ask(
+        QUERIES["mssql_ekm_asymmetric_key_info"],
+        cryptographic_providers=[PROVIDER],
+        asymmetric_keys=[
+            {
+                "name": "K1",
+                "thumbprint": thumbprint,
+                "provider_type": "CRYPTOGRAPHIC PROVIDER",
+                "cryptographic_provider_guid": "g",
+            },
+            {"name": "of a certificate", "thumbprint": thumbprint},
+        ],
+    )
+    states = ask(
+        QUERIES["encryption"],
+        databases=[{"name": "tempdb", "database_id": 2}, {"name": "sales", "database_id": 5}],
+        dm_database_encryption_keys=[
+            {"database_id": 2, "encryption_state": 3},
+            {"database_id": 5, "encryption_state": 3, "encryptor_thumbprint": thumbprint, "opened_date": "1970-01-02 00:00:00"},
+        ],
+    )
+
+    assert keys == [{"key_name": "K1", "thumbprint": "0x" + "00FF" * 10, "provider": "AzureKV"}]
+    assert [(row["database"], row["encryptor_thumbprint"], row["opened"]) for row in states] == [
+        ("sales", keys[0]["thumbprint"], 86400)
+    ]
+
+
+def test_the_server_says_which_computer_it_runs_on_and_since_when():
+    (row,) = ask(QUERIES["mssql_ekm_start_timestamp_seconds"], dm_os_sys_info=[STARTED])
+
+    assert (row["server_name"], row["node"], row["started"]) == ("N1\\SQLPRD01", "N1", 1795161600)
+
+
+def test_the_example_for_sql_exporter_loads_this_collector():
+    example = yaml.safe_load((SQL / "sql_exporter.yml").read_text())
+
+    assert set(example) == {"global", "target", "collector_files"}
+    assert set(example["target"]) == {"data_source_name", "collectors"}
+    assert example["target"]["collectors"] == [COLLECTOR["collector_name"]]
+    assert [(SQL / name).is_file() for name in example["collector_files"]] == [True]

@@ -1,0 +1,138 @@
+"""The pages in docs/ can be followed: links lead somewhere, and commands, configurations, queries and T-SQL are what they claim to be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import promql_parser
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from exporter.cli.main import build_parser
+from exporter.config import load
+from exporter.metrics.definitions import BY_NAME
+from tests.repo.deploy.test_collector import METRICS
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+GUIDES = ["docs/rollover.md", "docs/key-rotation.md", "docs/recovery.md"]
+# Statements that sqlglot hands on as they are: all it knows of them is that they end where they should.
+AS_IT_IS = re.compile(
+    r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|CREATE LOGIN|ALTER LOGIN|CREATE ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
+    r"|ALTER DATABASE ENCRYPTION KEY) "
+)
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Blocks of code, without the indentation of a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
+
+
+def anchors(path: Path) -> set[str]:
+    whole = path.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", whole, flags=re.DOTALL), re.MULTILINE)
+    from_titles = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return from_titles | set(re.findall(r'<a id="([^"]+)"', whole))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    prose = re.sub(r"```.*?```", "", text(page), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        there = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert there.exists(), link
+        if anchor and there.suffix == ".md":
+            assert anchor in anchors(there), link
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_a_guide_uses_commands_that_exist(page):
+    used = re.findall(r"ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)", text(page))
+
+    assert used
+    for command in used:
+        assert build_parser().parse_args(command.split()).handler
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_a_guide_names_metrics_that_exist(page):
+    named = set(re.findall(r"\b(?:mssql_)?ekm_[a-z_]+", re.sub(r"\w+_ekm_cred|EKM_Prov", "", text(page))))
+
+    assert named
+    assert named <= set(BY_NAME) | set(METRICS)
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_configuration_of_a_guide_is_one(page, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    for name in ("ekm-credential", "ekm-credential-2027"):
+        (tmp_path / "secrets" / name).write_text("0" * 32 + "planted")
+        (tmp_path / "secrets" / name).chmod(0o600)
+    assert blocks(page, "yaml")
+    for code in blocks(page, "yaml"):
+        (tmp_path / "ekm.yml").write_text(code)
+        assert load(tmp_path / "ekm.yml").problems == ()
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_t_sql_of_a_guide_is_t_sql(page):
+    for code in blocks(page, "sql"):
+        for batch in re.split(r"(?mi)^GO\s*$", code):
+            for one in sqlglot.parse(batch, dialect="tsql"):
+                assert one is None or not isinstance(one, exp.Command) or AS_IT_IS.match(one.sql("tsql", comments=False))
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_queries_of_a_guide_are_promql(page):
+    for code in blocks(page, "promql"):
+        promql_parser.parse(code)
+
+
+def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
+    """What the script that asks for the secret's value ends with, and all that its terminal shows."""
+    [script] = [code for code in blocks("docs/rollover.md", "sh") if "read -r" in code]
+    (folder / "secrets").mkdir()
+    ours, its = pty.openpty()
+    try:
+        with subprocess.Popen(["sh", "-c", script], cwd=folder, stdin=its, stdout=its, stderr=its) as shell:  # noqa: S603, S607 - the page's
+            os.close(its)
+            shown = ""
+            while "value: " not in shown:
+                shown += os.read(ours, 1024).decode()
+            os.write(ours, f"{value}\n".encode())
+            with contextlib.suppress(OSError):  # the terminal's end, when the shell has gone
+                while more := os.read(ours, 1024):
+                    shown += more.decode()
+        return shell.returncode, shown
+    finally:
+        os.close(ours)
+
+
+def test_the_script_of_the_roll_over_writes_the_connector_secret_and_shows_nothing(tmp_path):
+    code, shown = typed_into_the_script(tmp_path, "a~b-c \\d")
+    written = tmp_path / "secrets" / "ekm-credential-2027"
+    assert code == 0, shown
+    assert written.read_text() == "66666666777788889999000000000000" + "a~b-c \\d"
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert "a~b" not in shown
+
+
+def test_the_script_of_the_roll_over_writes_nothing_where_nothing_was_typed(tmp_path):
+    code, shown = typed_into_the_script(tmp_path, "")
+    assert code == 1
+    assert "nothing was typed" in shown
+    assert list((tmp_path / "secrets").iterdir()) == []

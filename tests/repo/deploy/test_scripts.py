@@ -1,0 +1,141 @@
+"""The scripts beside the collector: they parse, name what exists, and no secret is in what they write."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import pytest
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer.qualify import qualify
+
+from tests.repo.deploy.pretend import SQL, PretendServer, batches
+from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
+from tests.repo.deploy.test_collector import OURS, schema, without_database
+
+SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
+# What sqlglot does not know of T-SQL: it hands these statements on as they are.
+AS_IT_IS = re.compile(r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS")
+
+
+def statements(name: str) -> list[exp.Expression]:
+    return [one for batch in batches(name) for one in sqlglot.parse(batch, dialect="tsql") if one is not None]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_t_sql(name):
+    unknown = [one for one in statements(name) if isinstance(one, exp.Command)]
+
+    assert statements(name)
+    assert all(AS_IT_IS.search(one.sql("tsql", comments=False)) for one in unknown)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_asks_only_for_columns_that_sql_server_has(name):
+    asked = [one for one in statements(name) if isinstance(one, exp.Select) and one.find(exp.Table)]
+
+    assert asked
+    for one in asked:
+        qualify(without_database(one), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+
+
+def test_what_is_granted_at_run_time_is_t_sql_too():
+    texts = [text.name for one in statements("login.sql") for text in one.find_all(exp.National) if text.name.startswith("GRANT")]
+
+    assert len(texts) == 2
+    for text in texts:
+        assert all(
+            re.fullmatch(r"GRANT VIEW SERVER [A-Z ]+ TO \[[^\]]+\]", one.strip()) for one in text.split(";") if one.strip()
+        )
+
+
+def test_only_verify_and_login_change_nothing_but_rights():
+    changing = (exp.Insert, exp.Update, exp.Delete, exp.Drop, exp.Create, exp.Alter)
+    assert not [one for name in SCRIPTS for one in statements(name) if one.find(*changing)]
+
+
+PROVIDERS = [{"provider_id": 65536, "name": "AzureKV"}]
+
+
+def written(*credentials: dict[str, object]) -> str:
+    """What alter-credential.sql writes on a server with these credentials."""
+    query = next(one for one in statements("alter-credential.sql") if isinstance(one, exp.Select))
+    with closing(PretendServer(cryptographic_providers=PROVIDERS, credentials=[OURS | one for one in credentials])) as server:
+        return "\r\n".join(str(row["statement_to_run"]) for row in server.ask(query))
+
+
+def test_every_credential_of_a_provider_is_altered_by_a_batch_of_its_own():
+    assert written({"name": "for sysadmin"}, {"name": "for TDE"}).splitlines() == [
+        "ALTER CREDENTIAL [for TDE] WITH IDENTITY = N'contoso-prod', SECRET = N'$(EKM_SECRET)';",
+        "GO",
+        "ALTER CREDENTIAL [for sysadmin] WITH IDENTITY = N'contoso-prod', SECRET = N'$(EKM_SECRET)';",
+        "GO",
+    ]
+
+
+def test_names_that_are_meant_to_break_out_do_not():
+    text = written({"name": "a]; DROP LOGIN x --", "credential_identity": "o'brien"})
+
+    assert text.startswith("ALTER CREDENTIAL [a]]; DROP LOGIN x --] WITH IDENTITY = N'o''brien', ")
+
+
+def test_managed_identities_and_credentials_of_other_purposes_are_left_alone():
+    assert (
+        written({"name": "mi", "credential_identity": "Managed Identity"}, {"name": "share", "target_type": None, "target_id": 0})
+        == ""
+    )
+
+
+def test_sqlcmd_finds_no_variable_to_fill_in_while_the_statements_are_written():
+    code = re.sub(r"(?m)^\s*--.*$", "", (SQL / "alter-credential.sql").read_text())
+
+    assert "$(" not in code
+
+
+def test_verify_says_what_is_not_proven():
+    rows = {
+        "cryptographic_providers": PROVIDERS,
+        "dm_os_sys_info": [{"sqlserver_start_time": "2026-11-24 10:00:00"}],  # 08:00 UTC
+        "databases": [{"name": name, "database_id": number, "state": state} for name, number, state in DATABASES],
+        "dm_database_encryption_keys": [
+            {"database_id": number, "encryptor_type": "ASYMMETRIC KEY", "encryptor_thumbprint": b"\1", "opened_date": opened}
+            for (_, number, _), opened in zip(
+                DATABASES, ("2026-11-24 08:00:10", "2026-11-24 07:59:00", "2026-11-24 08:00:10"), strict=True
+            )
+        ],
+        "asymmetric_keys": [{"name": "K1", "thumbprint": b"\1"}],
+    }
+    query = next(one for one in statements("verify.sql") if one.find(exp.Table) and "proven" in one.named_selects)
+    with closing(PretendServer(**rows)) as server:
+        said = {row["database_name"]: row["proven"] for row in server.ask(query)}
+
+    assert said == {"opened": "yes", "opened before": "NO: not opened since the start", "pending": "NO: not online"}
+
+
+DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]
+
+
+def test_the_sign_in_query_names_only_columns_of_its_table_or_its_own():
+    text = re.sub(r"//.*", "", (SQL / "signins.kql").read_text())
+    (table,) = re.findall(r"^\w+$", text, re.MULTILINE)
+    own = set(re.findall(r"(?:let|extend)\s+(\w+) =|^\s+(\w+) = ", text, re.MULTILINE))
+    own = {name for pair in own for name in pair if name}
+    words = set(re.findall(r"\b[A-Z]\w+\b", re.sub(r'"[^"]*"', "", text)))
+
+    assert table == "AADServicePrincipalSignInLogs"
+    assert words - own - {table} <= set(SIGN_IN_COLUMNS.split())
+    assert {"ServicePrincipalCredentialKeyId", "IPAddress", "AppId"} <= words
+
+
+def test_every_bracket_of_the_sign_in_query_is_closed():
+    text = re.sub(r"//.*", "", re.sub(r'"[^"]*"', '""', (SQL / "signins.kql").read_text()))
+    assert text.count("(") == text.count(")")
+    assert not re.search(r",\s*\)", text)
+
+
+def test_the_page_of_permissions_names_the_rights_of_the_collectors_login():
+    page = (SQL.parents[1] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
+    assert granted
+    assert set(re.findall(r"`(VIEW [A-Z ]+)`", page)) == granted

@@ -1,0 +1,276 @@
+"""The alerts on SQL Server's own series: they name only what the collector yields, and promtool sees each of them silent, firing, resolved."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import promql_parser
+import pytest
+import yaml
+
+from exporter.core.readiness import NOT_TESTED
+from exporter.metrics.definitions import BY_NAME
+from tests.repo.deploy.pretend import SQL
+from tests.repo.deploy.test_collector import METRICS
+
+FILE = SQL / "ekm-sql.rules.yml"
+RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
+# Every scrape has these; the second pair as prometheus.example.yml gives it.
+OF_A_SCRAPE = {"job", "instance", "sql_instance", "host"}
+N1 = 'job="ekm_sql",instance="n1:9399",sql_instance="SQLPRD01",host="n1"'
+N2 = 'job="ekm_sql",instance="n2:9399",sql_instance="SQLPRD01",host="n2"'
+CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-prod"'
+
+
+def selectors(node: object) -> Iterator[promql_parser.VectorSelector]:
+    if isinstance(node, promql_parser.VectorSelector):
+        yield node
+    for name in ("expr", "lhs", "rhs"):
+        if hasattr(node, name):
+            yield from selectors(getattr(node, name))
+
+
+def labels_of(metric: str) -> set[str]:
+    own = METRICS[metric]["key_labels"] if metric in METRICS else ()
+    return OF_A_SCRAPE | set(own)
+
+
+def texts(rule: dict) -> str:
+    return " ".join(rule["annotations"].values())
+
+
+def inner_queries(rule: dict) -> list[str]:
+    """The PromQL within the templates of the annotations."""
+    return [text.replace("'%s'", '"x"') for text in re.findall(r'printf "([^"]+)"', texts(rule))]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_alert_is_as_the_others_are(name):
+    rule = RULES[name]
+
+    assert re.fullmatch(r"EkmSql([A-Z][a-z]+)+", name)
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+    assert re.fullmatch(r"[^{}]+\.", rule["annotations"]["summary"])
+    assert "for" in rule
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_alert_names_only_series_and_labels_that_the_collector_yields(name):
+    for selector in selectors(promql_parser.parse(RULES[name]["expr"])):
+        assert selector.name in METRICS or selector.name == "up"
+        assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_alert_groups_by_and_shows_only_labels_that_its_series_have(name):
+    rule = RULES[name]
+    series = [selector.name for selector in selectors(promql_parser.parse(rule["expr"]))]
+    grouped = {one.strip() for text in re.findall(r"(?:by|on) \(([^)]+)\)", rule["expr"]) for one in text.split(",")}
+    shown = set(re.findall(r"\$labels\.(\w+)", texts(rule)))
+
+    assert grouped <= set.union(*map(labels_of, series))
+    assert shown <= labels_of(series[0]) | labels_of(series[-1])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_a_text_asks_of_the_exporter_is_what_the_exporter_yields(name):
+    for query in inner_queries(RULES[name]):
+        for selector in selectors(promql_parser.parse(query)):
+            assert {matcher.name for matcher in selector.matchers.matchers} <= set(BY_NAME[selector.name].own)
+
+
+def test_one_text_asks_for_the_verdict():
+    assert [name for name in RULES if inner_queries(RULES[name])] == ["EkmSqlDatabaseNotOpened"]
+
+
+def series(name: str, labels: str, values: str) -> dict[str, str]:
+    return {"series": f"{name}{{{labels}}}", "values": values}
+
+
+HOURS = 60  # one value a minute
+
+# alert: the series, minutes at which it must be silent, firing, resolved
+STORIES = {
+    "EkmSqlDatabaseNotOpened": (
+        [series("mssql_ekm_database_state", f'{N1},database="sales"', "0x5 3x10 0x20")],
+        (6, 10, 20),
+    ),
+    "EkmSqlProviderDisabled": (
+        [series("mssql_ekm_provider_enabled", f'{N1},provider="AzureKV"', "1x5 0x20 1x20")],
+        (9, 15, 30),
+    ),
+    # altered after an hour, restarted after seven
+    "EkmSqlCredentialNotProven": (
+        [
+            series("mssql_ekm_credential_modified_after_start", f"{N1},{CREDENTIAL}", "0x59 1x359 0x60"),
+            series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-31536000x59 3600x500"),
+        ],
+        (4 * HOURS + 55, 5 * HOURS + 15, 7 * HOURS + 5),
+    ),
+    # both a year old; one node rolled at one o'clock, the other two days later
+    "EkmSqlCredentialLeftBehind": (
+        [
+            series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-31536000x59 3600x3600"),
+            series("mssql_ekm_credential_altered_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-31536000x59 3600x3600"),
+            series("mssql_ekm_credential_modified_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-31536000x2939 176400x700"),
+        ],
+        (24 * HOURS, 26 * HOURS, 50 * HOURS),
+    ),
+    "EkmSqlProviderVersionsDiffer": (
+        [
+            series(
+                "mssql_ekm_provider_loaded_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x1700 _x100"
+            ),
+            series(
+                "mssql_ekm_provider_loaded_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.6.0"', "_x1700 1x300"
+            ),
+            series("mssql_ekm_provider_loaded_info", f'{N2},ag="AG7",provider="AzureKV",provider_version="1.0.6.0"', "1x2000"),
+            series("mssql_ekm_provider_info", f'{N1},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x2000"),
+            series("mssql_ekm_provider_info", f'{N2},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x2000"),
+        ],
+        (23 * HOURS, 25 * HOURS, 29 * HOURS),
+    ),
+    "EkmSqlNotCollected": (
+        [
+            series("up", N1, "1x10 0x30 1x60"),
+            series(
+                "mssql_ekm_start_timestamp_seconds", f'{N1},server_name="N1",node="N1",product_version="16"', "1x10 _x30 1x60"
+            ),
+        ],
+        (20, 35, 50),
+    ),
+}
+
+
+def promtool(*arguments: str) -> str:
+    """Its exit code and all it says. A promtool that is missing is an error."""
+    done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, timeout=120, text=True)  # noqa: S603, S607 - nothing from outside the tests
+    return f"{done.returncode} {done.stdout}{done.stderr}"
+
+
+def judged(tmp_path, *tests: dict) -> str:
+    path = tmp_path / "tests.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": list(tests)}))
+    return promtool("test", "rules", str(path))
+
+
+def firing(at: int, alert: str, *expected: dict) -> dict:
+    return {"eval_time": f"{at}m", "alertname": alert, "exp_alerts": list(expected)}
+
+
+def count(at: int, alert: str, number: int) -> dict:
+    return {
+        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+        "eval_time": f"{at}m",
+        "exp_samples": [{"labels": "{}", "value": number}],
+    }
+
+
+@pytest.mark.real
+def test_promtool_finds_nothing_to_say():
+    assert promtool("check", "rules", str(FILE)).startswith("0 ")
+    assert promtool("check", "config", str(SQL / "prometheus.example.yml")).startswith("0 ")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", RULES)
+def test_an_alert_is_silent_fires_and_is_resolved(name, tmp_path):
+    given, (before, during, after) = STORIES[name]
+    checks = [count(before, name, 0), count(during, name, 1), count(after, name, 0)]
+
+    assert judged(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+
+
+@pytest.mark.real
+def test_the_judge_is_awake(tmp_path):
+    given, (_, during, _) = STORIES["EkmSqlProviderDisabled"]
+    checks = [count(during, "EkmSqlProviderDisabled", 0)]
+
+    assert judged(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("1 ")
+
+
+def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> list[dict[str, str]]:
+    of = f'job="ekm",instance="{instance}",target="contoso-key0",vault="contoso-prod.vault.azure.net"'
+    return [
+        series("ekm_target_info", f'{of},credential="tde",vantage="{vantage}"', "1x20"),
+        series("ekm_vault_side_ready", of, value),
+        series("ekm_instance_info", f'{of},sql_instance="SQLPRD01",host="n1",ag="AG7"', "1x20"),
+        series("ekm_instance_info", f'{of},sql_instance="SQLPRD01",host="n2",ag="AG7"', "1x20"),
+    ]
+
+
+def described(tmp_path, *given: dict[str, str]) -> str:
+    """The description of the alert that fires at minute 10, as Prometheus writes it; a wrong expectation makes promtool print it."""
+    state = series("mssql_ekm_database_state", f'{N1},database="sales"', "3x20")
+    wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "nobody"}})
+    said = judged(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
+    return re.sub(r"\s+", " ", said)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (ready("1x20"), f"as ekm-exporter sees it: contoso-key0 ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (ready("0x20"), f"as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (
+            [*ready("1x20"), *ready("0x20", "d:10377")],
+            "as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not",
+        ),
+        ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 not ready, seen on the SQL host. "),
+        ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 ready, seen from a central host. "),
+        ([], "as ekm-exporter sees it: not known for this instance."),
+    ],
+    ids=["ready", "not ready", "of two the worse", "on the host", "beside it centrally", "not known"],
+)
+def test_a_database_that_did_not_open_is_told_with_the_verdict_on_the_vaults_side(tmp_path, given, text):
+    said = described(tmp_path, *given)
+
+    assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in said
+    assert text in said
+
+
+# What must not fire: credentials that were created at different times, a roll-over that took some days, stand-alone servers.
+QUIET = {
+    "created apart": [
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-9000000x3000"),
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-100x3000"),
+    ],
+    "rolled within days": [
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-432000x3000"),
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-100x3000"),
+        series("mssql_ekm_credential_altered_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-432000x3000"),
+        series("mssql_ekm_credential_altered_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-100x3000"),
+    ],
+    "no availability group": [
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag=""', "-9000000x3000"),
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N2},{CREDENTIAL},ag=""', "-100x3000"),
+        series("mssql_ekm_credential_altered_timestamp_seconds", f'{N2},{CREDENTIAL},ag=""', "-100x3000"),
+    ],
+    "one node corrected long ago": [
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-90000000x3000"),
+        series("mssql_ekm_credential_modified_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-8000000x3000"),
+        series("mssql_ekm_credential_altered_timestamp_seconds", f'{N2},{CREDENTIAL},ag="AG7"', "-8000000x3000"),
+    ],
+    "database restoring on a secondary": [series("mssql_ekm_database_state", f'{N1},database="sales"', "1x3000")],
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("case", QUIET)
+def test_what_is_in_order_stays_silent(case, tmp_path):
+    checks = [count(at, ".*", 0) | {"expr": "count(ALERTS) or vector(0)"} for at in (5, 1500, 2900)]
+
+    assert judged(tmp_path, {"interval": "1m", "input_series": QUIET[case], "promql_expr_test": checks}).startswith("0 ")
+
+
+@pytest.mark.real
+def test_an_answer_without_our_series_is_noticed(tmp_path):
+    checks = [count(10, "EkmSqlNotCollected", 0), count(20, "EkmSqlNotCollected", 1)]
+
+    assert judged(
+        tmp_path, {"interval": "1m", "input_series": [series("up", N1, "1x30")], "promql_expr_test": checks}
+    ).startswith("0 ")

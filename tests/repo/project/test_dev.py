@@ -1,0 +1,173 @@
+"""`./dev` explains itself, refuses what it does not know, and names what is missing instead of leaving it out."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.sharing import ROWS
+
+NO_TEST = "ci: no closing line of the tests: no test has run"
+TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "uname")
+
+
+@pytest.fixture
+def bare(tmp_path, root):
+    """A checkout with a space in its path, on a machine with a shell and little else: `./dev` and where its programs lie."""
+    checkout, programs = tmp_path / "a checkout", tmp_path / "bin"
+    checkout.mkdir()
+    programs.mkdir()
+    shutil.copy(root / "dev", checkout)
+    shutil.copy(root / "pyproject.toml", checkout)
+    for tool in TOOLS:
+        (programs / tool).symlink_to(shutil.which(tool) or tool)
+    return checkout, programs
+
+
+def dev(checkout: Path, *arguments: str, path: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    # Without the interpreter that these tests themselves may have been asked to run with.
+    mine = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    environment = {**mine, "PATH": path or os.environ["PATH"], **environment}
+    return subprocess.run(  # noqa: S603 - the project's own script
+        ["/bin/sh", checkout / "dev", *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
+
+
+def program(place: Path, text: str) -> str:
+    place.write_text(f"#!/bin/sh\n{text}\n")
+    place.chmod(0o755)
+    return str(place)
+
+
+def test_help_lists_every_verb_and_no_other(root):
+    cases = (root / "dev").read_text().split("case $verb in")[1]
+    verbs = set(re.findall(r"^  ([a-z-]+)(?: \|[^)]*)?\)", cases, re.MULTILINE))
+    listed = set(re.findall(r"^  ([a-z-]+)\b", dev(root, "help").stdout, re.MULTILINE))
+    assert verbs == listed
+    assert {"demo", "test", "quick", "lock"} <= verbs
+
+
+def test_without_a_verb_it_helps(root):
+    assert dev(root).stdout == dev(root, "help").stdout != ""
+
+
+def test_an_unknown_verb_is_an_error_and_not_ignored(root):
+    answer = dev(root, "tset")
+    assert answer.returncode == 2
+    assert "unknown verb 'tset'" in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--without", "browsers"], ["--without=real,contaner"], ["--with", "real"], ["--without"]])
+def test_a_part_that_is_not_known_cannot_be_left_out(root, arguments):
+    answer = dev(root, "test", *arguments)
+    assert answer.returncode == 1
+    assert re.search(r"unknown (part|argument)|needs names", answer.stderr)
+
+
+def test_a_missing_python_is_said_in_one_line(bare):
+    checkout, programs = bare
+    answer = dev(checkout, "demo", path=str(programs))
+    assert answer.returncode == 1
+    assert "no Python 3.11 or newer found" in answer.stderr
+
+
+def test_a_python_without_venv_names_the_package_that_brings_it(bare):
+    checkout, programs = bare
+    program(programs / "python3", 'case "$*" in *ensurepip*) exit 1 ;; esac')
+    answer = dev(checkout, "demo", path=str(programs))
+    assert answer.returncode == 1
+    assert "apt-get install python3-venv" in answer.stderr
+
+
+def test_a_python_that_was_asked_for_is_not_replaced_by_another(bare):
+    checkout, programs = bare
+    program(programs / "python3", "exit 0")
+    old = program(programs / "old", "exit 1")
+    answer = dev(checkout, "demo", path=str(programs), PYTHON=old)
+    assert answer.returncode == 1
+    assert f"$PYTHON={old}" in answer.stderr
+
+
+def test_what_cannot_be_installed_is_named_and_fails(bare):
+    checkout, programs = bare
+    answer = dev(checkout, "packages", "real", path=str(programs))
+    assert answer.returncode == 1
+    assert re.search(r"apt-get install .*\bprometheus\b", answer.stderr)
+    assert "./dev test --without real" in answer.stderr
+
+
+def test_what_is_there_is_not_installed_again(bare):
+    checkout, programs = bare
+    needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter"
+    for name in needed.split():
+        program(programs / name, "exit 0")
+    answer = dev(checkout, "packages", "real", path=str(programs))
+    assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
+
+
+def test_continuous_integration_runs_the_same_as_a_person(root):
+    assert "./dev test" in (root / ".ci" / "run").read_text()
+    assert "bash .ci/run" in (root / ".github" / "workflows" / "ci.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("printed", "status", "ended"),
+    [
+        ("8646 passed, 0 failed", 0, (0, "8646 passed, 0 failed")),
+        ("8640 passed, 6 failed", 1, (1, "8640 passed, 6 failed")),
+        ("0 passed, 0 failed", 0, (1, NO_TEST)),
+        ("dev: every check passed", 0, (1, NO_TEST)),
+    ],
+)
+def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, printed, status, ended):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(root / ".ci" / "run", tmp_path / ".ci")
+    program(tmp_path / "dev", f"echo '{printed}'; exit {status}")
+    done = subprocess.run(["/bin/bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
+
+
+def test_the_sum_counts_every_run_and_an_error_as_a_failure(root, tmp_path):
+    shutil.copy(root / "dev", tmp_path)
+    said = tmp_path / ".cache" / "said"
+    said.mkdir(parents=True)
+    (said / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
+    (said / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
+    command = ["/bin/sh", "-c", '. "$0" >/dev/null; closing_line', tmp_path / "dev", "help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - the project's own script
+    assert done.stdout == "8630 passed, 3 failed\n"
+
+
+def test_every_row_of_the_sharing_of_tests_names_a_place_that_exists(root):
+    assert [row.path for row in ROWS if not (root / row.path).exists()] == []
+
+
+def test_foreign_actions_are_pinned_to_a_commit(root):
+    for workflow in (root / ".github" / "workflows").iterdir():
+        for used in re.findall(r"uses: (\S+)", workflow.read_text()):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used)
+
+
+def test_contributing_names_the_debian_packages_of_each_part(root):
+    cases = re.findall(r"^    (\w+)\) echo \"(.*?)\"", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
+    wanted = {part: {pair.partition(":")[2] for pair in pairs.replace("\\\n", " ").split()} for part, pairs in cases}
+    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert {part: set(names.split(", ")) for part, names in told.items()} == wanted
+    assert set(wanted) == {"real", "container", "browser", "tools"}
+
+
+def test_contributing_names_every_file_that_a_verb_writes(root):
+    table = (root / "CONTRIBUTING.md").read_text().partition("## Generated files")[2].partition("\n## ")[0]
+    verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
+    assert verbs is not None
+    written = set(re.findall(r"docs/\w+\.md", verbs[1])) | {
+        "docs/performance.md",
+        "docs/soak.md",
+        "docs/paging.md",
+        "docs/alerts.md",
+    }
+    assert len(written) >= 9
+    assert {name for name in written | {"alerts/ekm.rules.yml", "dashboards/*.json"} if f"`{name}`" not in table} == set()

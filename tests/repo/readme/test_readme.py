@@ -1,0 +1,187 @@
+"""The README does what it says: every command in it is run, and what it shows of the output is there."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from exporter.config import load
+from exporter.metrics.definitions import METRICS
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+Shown = list[tuple[str, list[str]]]  # commands, each with the lines shown below it
+
+
+ANOTHER = "In another terminal"  # where nothing is exported yet
+
+
+def shown(text: str) -> Shown:
+    found: Shown = []
+    for part in re.split(f"(?={ANOTHER})", text):
+        if part.startswith(ANOTHER):
+            found.append((ANOTHER, []))
+        for line in "".join(re.findall(r"```console\n(.*?)```", part, re.DOTALL)).splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+COMMANDS = shown(README)
+# Which do not end by themselves, and what they print when one may go on.
+LASTING = {"./dev demo": "Within a minute", "ekm-exporter simulate": "stop: ", "ekm-exporter run": "msg=listening"}
+FRESH = {**os.environ, "NO_COLOR": "1"}
+LEFT_TO_CI = "./dev test"  # runs this very test
+
+
+def lasting(command: str) -> str | None:
+    return next((words for start, words in LASTING.items() if start in command), None)
+
+
+def matches(lines: list[str], output: str) -> list[str]:
+    """The lines shown that the output lacks; times, ids and addresses may differ, `...` stands for anything."""
+    missing = []
+    for line in lines:
+        pattern = re.escape(line)
+        pattern = re.sub(r"\d\d\d\d\\-\d\d\\-\d\dT[\d:.\\]+Z", r"[-0-9T:.]+Z", pattern)
+        pattern = re.sub(r"\d+\\\.\d\\ ms", r"[0-9.]+ m?s", pattern)
+        if line != "..." and line.strip() != "..." and not re.search(f"^{pattern}$", output, re.MULTILINE):
+            missing.append(line)
+    return missing
+
+
+class Terminal:
+    """Runs commands one after another in a copy of the repository's visible files, with the variables that were exported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = dict(FRESH)
+        self.lasting: list[tuple[asyncio.subprocess.Process, list[str], asyncio.Task[None]]] = []
+
+    async def run(self, command: str) -> str:
+        if command == ANOTHER:
+            self.environment = dict(FRESH)
+            return ""
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self.environment[name] = value
+            return ""
+        process = await asyncio.create_subprocess_shell(
+            f"exec {command}" if lasting(command) else command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        words = lasting(command)
+        if words is None:
+            async with asyncio.timeout(60):
+                out, _ = await process.communicate()
+            return out.decode()
+        return await self._follow(process, words)
+
+    async def _follow(self, process: asyncio.subprocess.Process, words: str) -> str:
+        lines: list[str] = []
+
+        async def read() -> None:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                lines.append(line.decode())  # noqa: PERF401 - what has come so far is looked at meanwhile
+
+        self.lasting.append((process, lines, asyncio.create_task(read())))
+        async with asyncio.timeout(60):
+            while words not in "".join(lines):
+                assert process.returncode is None, "".join(lines)
+                await asyncio.sleep(0.05)
+        return "".join(lines)
+
+    async def stop_everything(self) -> list[int]:
+        codes = []
+        for process, _, reader in self.lasting:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(10):
+                codes.append(await process.wait())
+                await reader
+        self.lasting.clear()
+        return codes
+
+
+@pytest.fixture
+async def terminal(tmp_path):
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copy(ROOT / "dev", tmp_path / "dev-of-the-copy")
+    terminal = Terminal(tmp_path)
+    yield terminal
+    await terminal.stop_everything()
+
+
+def test_the_two_first_commands_stand_at_the_top():
+    assert [command for command, _ in COMMANDS if command.startswith("./dev")] == ["./dev demo", "./dev test"]
+    assert COMMANDS[0][0] == "./dev demo"
+    assert "./dev test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_what_is_shown_of_the_test_run_is_what_it_prints():
+    """Its own last words; the run itself is the one that this test belongs to."""
+    shown_lines = next(lines for command, lines in COMMANDS if command == LEFT_TO_CI)
+    assert [line for line in shown_lines if line != "..."] == ["dev: every check passed"]
+    assert 'say "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
+
+
+async def test_the_demo_shows_what_the_readme_shows(terminal):
+    """`./dev demo` itself, from the checkout, on its usual port; then the command beneath it until all lines are there."""
+    terminal.folder = ROOT
+    (command, first), _, (ask, lines) = COMMANDS[:3]
+    missing = matches(first, await terminal.run(command))
+    assert missing == []
+    async with asyncio.timeout(60):
+        while still := matches(lines, seen := await terminal.run(ask)):
+            lines = still  # what has been seen once need not stay: the vaults' troubles come and go
+            await asyncio.sleep(0.5)
+    assert "ekm_last_failure_info" in seen
+    async with aiohttp.ClientSession() as session, session.get("http://127.0.0.1:10377/") as answer:
+        page = await answer.text()
+    assert answer.status == 200
+    assert {"3011", "3303", "3900"} & set(re.findall(r"\b3\d{3}\b", page))
+    assert await terminal.stop_everything() == [0]
+
+
+async def test_every_other_command_prints_what_the_readme_shows(terminal):
+    for command, lines in COMMANDS[3:]:
+        if command != LEFT_TO_CI:
+            output = await terminal.run(command)
+            assert matches(lines, output) == [], f"{command}\n{output}"
+
+
+def test_the_configuration_shown_is_one(tmp_path):
+    block = re.search(r"```yaml\n(global:.*?)```", README, re.DOTALL)
+    assert block is not None
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "sql-prod").write_text("not-a-secret\n")
+    (tmp_path / "ekm.yml").write_text(block[1])
+    assert load(tmp_path / "ekm.yml").problems == ()
+
+
+def test_the_metrics_shown_are_those_of_the_table():
+    rows = re.findall(r"^\| `(ekm_\w+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
+    assert len(rows) >= 10
+    table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.says) for spec in METRICS}
+    assert {name: (labels, says) for name, labels, says in rows} == {name: table[name] for name, _, _ in rows}
+
+
+def test_every_link_leads_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []

@@ -1,0 +1,114 @@
+"""The pages for operators can be followed: commands parse, configurations load, queries and T-SQL are what they claim to be."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import certifi
+import promql_parser
+import pytest
+import sqlglot
+import yaml
+
+from exporter.cli.main import build_parser
+from exporter.config import load
+from exporter.metrics.definitions import BY_NAME
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    "install", "first-vault", "placement", "private-endpoints", "clouds", "high-availability", "sizing", "connector-upgrade", "troubleshooting",
+    "upgrading",
+]  # fmt: skip
+RECORDED = re.compile(r"(?:target|credential):ekm_\w+(?::\w+)?")
+
+
+def text(page: str) -> str:
+    return (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text(page), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: str) -> list[str]:
+    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    return re.findall(r"(?:^|/)ekm-exporter ((?!\.)[a-z]+ -?[^\n|&;]*)$", shell, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_exist(page):
+    for command in commands(page):
+        assert build_parser().parse_args(command.split()).handler
+
+
+def test_first_vault_windows_commands_match_the_shell_commands():
+    windows = re.findall(r"^& \$exporter (.+)$", "\n".join(blocks("first-vault", "powershell")), re.MULTILINE)
+    for command in windows:
+        assert build_parser().parse_args(shlex.split(command.replace("\\", "/"))).handler
+    # On Windows the service runs it.
+    shell = [command.split()[0] for command in commands("first-vault")]
+    assert [command.split()[0] for command in windows] == [name for name in shell if name != "run"]
+
+
+def test_first_vault_secret_file_is_the_same_everywhere():
+    files = {name.replace("\\", "/") for name in re.findall(r"[\w./\\]*ekm-credential\b", text("first-vault"))}
+    assert {name.removeprefix("base/") for name in files} == {"secrets/ekm-credential"}
+
+
+def test_nearly_every_page_has_commands():
+    assert [page for page in PAGES if not commands(page)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_configurations_of_a_page_are_accepted(page, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    shutil.copy(certifi.where(), tmp_path / "corp-ca.pem")
+    for name in ("ekm-credential", "sql-prod", "probe-only"):
+        (tmp_path / "secrets" / name).write_text("0" * 32 + "planted")
+        (tmp_path / "secrets" / name).chmod(0o600)
+    for code in blocks(page, "yaml"):
+        shown = yaml.safe_load(code)
+        shown = shown.get("config", shown)
+        if "targets" in shown:
+            placed = re.sub(r"/run/credentials/[\w.-]+|/etc/ekm-secrets", "secrets", yaml.safe_dump(shown))
+            (tmp_path / "ekm.yml").write_text(placed)
+            assert load(tmp_path / "ekm.yml").problems == ()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_queries_of_a_page_are_promql(page):
+    for code in blocks(page, "promql"):
+        for query in code.strip().splitlines():
+            promql_parser.parse(query)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_metrics_that_exist(page):
+    named = set(re.findall(r"\bekm_[a-z_]+", re.sub(r"ekm_exporter-|ekm_\.\+", "", RECORDED.sub("", text(page)))))
+    assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_alerts_that_exist(page):
+    known = {path.stem for path in (ROOT / "alerts" / "runbooks").iterdir()} | {"EkmWatchdog"}
+    assert set(re.findall(r"\bEkm[A-Z]\w+", text(page))) <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_t_sql_of_a_page_is_t_sql(page):
+    for code in blocks(page, "sql"):
+        for one in sqlglot.parse(code, dialect="tsql"):
+            assert isinstance(one, sqlglot.exp.Select)
+
+
+def test_a_page_names_both_numbers_of_a_pair():
+    for page in PAGES:
+        for number, twin in (("3077", "3113"), ("3008", "3106"), ("3011", "3109")):
+            for line in text(page).splitlines():
+                assert not re.search(rf"\b{number}\b", line) or twin in line, line
+
+
+def test_the_readme_leads_to_every_page():
+    section = (ROOT / "README.md").read_text().split("## Documentation\n")[1].split("\n## ")[0]
+    assert set(re.findall(r"\(docs/([\w-]+)\.md\)", section)) == {path.stem for path in (ROOT / "docs").glob("*.md")}

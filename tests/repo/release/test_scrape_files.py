@@ -1,0 +1,54 @@
+"""The scrape configurations in deploy/prometheus: those that the page shows, and ones that Prometheus takes."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "deploy" / "prometheus"
+PAGE = (ROOT / "docs" / "high-availability.md").read_text()
+SHOWN = re.findall(r"```yaml\n(scrape_configs:.*?)```.*?\(\.\./deploy/prometheus/([\w.-]+)\)", PAGE, re.DOTALL)
+FILES = ["ekm-metrics.yml", "ekm-probe.yml"]
+
+
+def checked(path: Path) -> subprocess.CompletedProcess[str]:
+    command = ["promtool", "check", "config", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Debian's, and the project's file
+
+
+def test_the_page_shows_what_the_files_hold():
+    assert [name for _, name in SHOWN] == FILES
+    for code, name in SHOWN:
+        assert yaml.safe_load(code) == yaml.safe_load((FOLDER / name).read_text())
+
+
+def test_every_file_is_said_to_be_there():
+    assert {path.name for path in FOLDER.iterdir()} == {*FILES, "prometheus.yml"}
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in FILES if f"(deploy/prometheus/{name})" not in readme] == []
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", FILES)
+def test_promtool_accepts_a_file_by_itself(name):
+    done = checked(FOLDER / name)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", FILES)
+def test_promtool_accepts_a_prometheus_that_names_a_file(name, tmp_path):
+    path = tmp_path / "prometheus.yml"
+    path.write_text(f"scrape_config_files: ['{FOLDER / name}']\n")
+    done = checked(path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.real
+def test_promtool_would_say_what_is_wrong(tmp_path):
+    path = tmp_path / "ekm-probe.yml"
+    path.write_text((FOLDER / "ekm-probe.yml").read_text().replace("modulus: 2", "modulus: 0"))
+    assert checked(path).returncode != 0

@@ -1,0 +1,88 @@
+"""The arithmetic of docs/sizing.md: from its own costs, which are those that were measured."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.document import UNMEASURED
+from bench.failing import LIMIT, WAYS
+from bench.sizes import FULL
+
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "sizing.md").read_text()
+MEASURED = (DOCS / "performance.md").read_text()
+MB, KB = 1 / 1024, 1 / 1024**2  # in GB
+PER_EXPORTER, EVERY = 5000, 60.0
+SOAK = (DOCS / "soak.md").read_text()
+CHART = (DOCS.parent / "deploy" / "helm" / "ekm-exporter" / "values.yaml").read_text()
+FAILING = re.findall(r"^\| every probe fails by ([\w ]+) \| (\d+) MB \| (\d+) MB \|$", PAGE, re.MULTILINE)
+
+
+def cost(what):
+    """The first number of the line of the first table."""
+    return float(re.search(rf"^\| {what}[^|]*\| ([\d.]+)", PAGE, re.MULTILINE)[1])
+
+
+def number(cell):
+    return float(cell.removesuffix(" GB").replace(",", ""))
+
+
+def rows():
+    lines = re.findall(r"^\| ([\d,]+) \| (.+) \|$", PAGE, re.MULTILINE)
+    return [(number(targets), *map(number, rest.split(" | "))) for targets, rest in lines]
+
+
+def test_the_page_goes_up_to_a_hundred_thousand():
+    assert [row[0] for row in rows()] == [100, 1000, 5000, 20_000, 100_000]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row[0]:.0f}")
+def test_each_line_follows_from_the_costs(row):
+    targets, probes, exporters, cores, memory, series, samples, prometheus = row
+    of_one = float(re.search(r"^\| a target \| (\d+) series", PAGE, re.MULTILINE)[1])
+    assert probes == pytest.approx(targets / EVERY, rel=0.03)
+    assert exporters == math.ceil(targets / PER_EXPORTER)
+    assert cores == pytest.approx(probes * cost("a probe, with") / 1000, rel=0.1)
+    most = exporters * cost("an exporter without targets") * MB + targets * cost("a target") * KB
+    remembered = exporters * cost("what is remembered") * MB * min(1, targets / PER_EXPORTER / exporters)
+    assert memory == pytest.approx(most + remembered, rel=0.1, abs=0.05)
+    assert series == targets * of_one
+    assert samples == pytest.approx(series / EVERY, rel=0.01)
+    assert prometheus == pytest.approx(series * cost("a series") * KB, rel=0.05, abs=0.01)
+    assert cores / exporters <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (r"5,000 targets every 60 s: processor time a probe \| ([\d.]+) ms", "a probe, with"),
+        (r"memory a target, 5,000 targets \| ([\d.]+) KB", "a target"),
+        (r"its resident memory \|.*\| ([\d.]+) KB a series", "a series"),
+        (r"its processor time for a scrape \|.*\| ([\d.]+) µs a sample", "a sample"),
+    ],
+)
+def test_the_costs_are_those_that_were_measured(line, what):
+    measured = re.search(line, MEASURED)
+    assert measured is not None, "a whole run is published"
+    assert float(measured[1]) == pytest.approx(cost(what), rel=0.2)
+
+
+def test_each_way_to_fail_has_its_memory():
+    assert [way for way, *_ in FAILING] == [way.words for way in WAYS]
+
+
+def test_fleet_whose_every_probe_fails_fits_in_the_limit_of_the_chart():
+    limit, targets = re.search(r"limits: \{memory: (\d+)Mi\} +# for up to ([\d,]+) targets", CHART).groups()
+    assert int(limit) == LIMIT
+    assert int(targets.replace(",", "")) == max(FULL.failing_fleets)
+    assert max(int(most) for _, *both in FAILING for most in both) < LIMIT
+
+
+@pytest.mark.parametrize(("way", "few", "many"), FAILING)
+def test_memory_of_a_failing_fleet_is_what_was_measured(way, few, many):
+    for targets, stated in zip(FULL.failing_fleets, (few, many), strict=True):
+        measured = re.search(rf"^\| {targets:,} targets, {way}: resident memory \| ([\d.]+) MB", SOAK, re.MULTILINE)
+        assert measured is not None or UNMEASURED.replace("bench", "soak") in SOAK
+        assert measured is None or float(measured[1]) == pytest.approx(int(stated), abs=1)

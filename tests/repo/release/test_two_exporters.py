@@ -1,0 +1,68 @@
+"""Two exporters that share the targets, by a hash of Prometheus as docs/high-availability.md has it and by shard; a real Prometheus."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.system.prometheus.servers import Prometheus, answered, free_port, running
+
+pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
+
+PAGE = (Path(__file__).parents[3] / "docs" / "high-availability.md").read_text()
+HASHED = next(code for code in re.findall(r"```yaml\n(scrape_configs:.*?)```", PAGE, re.DOTALL) if "hashmod" in code)
+ALL = 11
+
+
+async def demo(stack: AsyncExitStack, place: Path, *flags: str) -> str:
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address, *flags]
+    await stack.enter_async_context(running(place / "log", *command, environment={"TMPDIR": str(place)}))
+    await answered(f"http://{address}/-/healthy", bool, seconds=30)
+    return address
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def exporters(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[str]]:
+    async with AsyncExitStack() as stack:
+        yield [await demo(stack, tmp_path_factory.mktemp(name), "--no-scheduler") for name in "ab"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prometheus(exporters: list[str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
+    place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
+    config = HASHED.replace("exporter-a:10377", exporters[0]).replace("exporter-b:10377", exporters[1])
+    (place / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n" + config)
+    flags = [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data", f"--web.listen-address={address}"]
+    async with running(place / "log", "prometheus", *flags):
+        await answered(f"http://{address}/-/ready", lambda _: True, seconds=20)
+        yield Prometheus(f"http://{address}")
+
+
+async def test_each_target_is_probed_by_exactly_one_of_the_two(prometheus, exporters):
+    shown = await prometheus.eventually('ekm_probe_success{job="ekm"}', lambda result: len(result) == ALL)
+    assert len({series["metric"]["target"] for series in shown}) == ALL
+    assert {series["metric"]["instance"] for series in shown} == set(exporters)
+
+
+async def test_counters_of_a_target_move_on_the_exporter_that_has_it_and_stand_on_the_other(prometheus):
+    await prometheus.eventually("count(ekm_probes_total > 0)", lambda result: result and result[0]["value"][1] == str(ALL))
+    joined = "(ekm_probes_total > 0) and on (instance, target) ekm_probe_success"
+    assert len(await prometheus.query(joined)) == ALL
+
+
+async def test_shards_divide_the_targets_without_prometheus(tmp_path_factory):
+    async with AsyncExitStack() as stack:
+        texts = []
+        for number in range(2):
+            address = await demo(stack, tmp_path_factory.mktemp("shard"), "--shard", f"{number}/2")
+            texts.append(await answered(f"http://{address}/metrics", lambda text: "ekm_probes_total{" in text, seconds=30))
+    first, second = (set(re.findall(r'^ekm_probes_total\{target="([^"]+)"', text, re.MULTILINE)) for text in texts)
+    assert first
+    assert second
+    assert first.isdisjoint(second)
+    assert len(first | second) == ALL

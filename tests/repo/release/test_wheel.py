@@ -1,0 +1,164 @@
+"""Wheel and source distribution: the same bytes wherever and whenever they are built, complete, and good to run without a network."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import time
+import urllib.request
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+
+ROOT = Path(__file__).parents[3]
+WHEEL = f"ekm_exporter-{__version__}-py3-none-any.whl"
+SOURCE = f"ekm_exporter-{__version__}.tar.gz"
+STARTS = 60.0  # seconds
+
+
+def build(tree: Path, out: Path, mask: int) -> dict[str, bytes]:
+    # The builder of this environment: nothing is fetched.
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree]
+    subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - our own commands
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 - our own commands
+    return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory, tracked):
+    """Two checkouts of the same files that differ in place, times and permissions, each built."""
+    kept = tmp_path_factory.mktemp("kept")
+    for name in [*tracked, ".gitignore"]:
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, kept / name, follow_symlinks=False)
+    made = []
+    for folder, mask, born in (("here", 0o022, 1_700_000_000), ("a place", 0o077, 1_750_000_000)):
+        place = tmp_path_factory.mktemp("checkout")
+        tree = shutil.copytree(kept, place / folder, symlinks=True)
+        for path in [tree, *tree.rglob("*")]:
+            os.utime(path, (born, born), follow_symlinks=False)
+            if path.is_file() and not path.is_symlink():
+                path.chmod((0o777 if path.stat().st_mode & 0o100 else 0o666) & ~mask)
+        made.append(build(tree, place / "out", mask))
+    return made
+
+
+def test_two_builds_of_the_same_source_are_the_same_bytes(builds):
+    first, second = builds
+    assert set(first) == set(second) == {WHEEL, SOURCE}
+    assert {name for name in first if first[name] != second[name]} == set()
+
+
+@pytest.fixture(scope="module")
+def wheel(builds, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("wheel") / WHEEL
+    path.write_bytes(builds[0][WHEEL])
+    return path
+
+
+def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel, tracked):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == {name for name in tracked if name.startswith("exporter/")}
+    assert {"exporter/py.typed", "exporter/web/static/style.css"} <= names
+
+
+def test_the_source_distribution_can_be_tested_and_built_again(builds, tmp_path):
+    (tmp_path / SOURCE).write_bytes(builds[0][SOURCE])
+    with tarfile.open(tmp_path / SOURCE) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+        archive.extractall(tmp_path, filter="data")
+    assert {
+        "dev",
+        "requirements.lock",
+        "tests/conftest.py",
+        "deploy/helm/ekm-exporter/Chart.yaml",
+        "alerts/ekm.rules.yml",
+    } <= names
+    again = build(tmp_path / SOURCE.removesuffix(".tar.gz"), tmp_path / "again", 0o022)
+    assert again[WHEEL] == builds[0][WHEEL]
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A new environment with the wheel in it; its dependencies are those of this environment, since nothing is fetched."""
+    place = tmp_path_factory.mktemp("installed")
+    venv.create(place, with_pip=False, symlinks=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        place / "bin" / "python",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+    ]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own commands
+    packages = next((place / "lib").glob("python*")) / "site-packages"
+    # One path, without the links to the checkout that an editable install has in there.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return place / "bin"
+
+
+def test_the_command_of_the_wheel_tells_the_one_version(installed, tmp_path):
+    command = [installed / "ekm-exporter", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout  # noqa: S603 - our own commands
+    assert __version__ in said
+    where = [installed / "python", "-c", "import exporter; print(exporter.__file__)"]
+    file = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.strip()  # noqa: S603 - our own commands
+    assert Path(file).is_relative_to(installed.parent)
+
+
+def answer(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - loopback
+        text: str = response.read().decode()
+    return text
+
+
+def eventually(url: str, what: str) -> str:
+    """The first answer that has `what` in it: it listens before the first probe has ended."""
+    end = time.monotonic() + STARTS
+    while what not in (text := answer(url)):
+        assert time.monotonic() < end, text
+        time.sleep(0.1)
+    return text
+
+
+def listening(process: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + STARTS
+    while (said := re.search(r"msg=listening url=(http://\S+)", log.read_text())) is None:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
+    return said[1]
+
+
+def test_the_installed_exporter_answers_with_metrics_and_pages(installed, tmp_path):
+    log = tmp_path / "log"
+    with log.open("w") as lines:
+        command = [installed / "ekm-exporter", "demo", "--web.listen-address", "127.0.0.1:0"]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603 - our own commands
+        try:
+            url = listening(process, log)
+            eventually(f"{url}/metrics", "# TYPE ekm_probe_success gauge")
+            sheet = re.search(r'href="([^"]+\.css[^"]*)"', answer(f"{url}/"))
+            assert sheet is not None
+            assert "{" in answer(f"{url}{sheet[1]}")
+        finally:
+            process.terminate()
+            assert process.wait(timeout=10) == 0, log.read_text()

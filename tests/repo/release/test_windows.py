@@ -1,0 +1,101 @@
+"""What of a Windows service can be tested without Windows: the wrapper's file, the branch of `hostos`, the locked list."""
+
+import asyncio
+import re
+import shlex
+import signal
+import sys
+import xml.etree.ElementTree as ET
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from exporter.cli.main import build_parser
+from exporter.runtime import process
+
+ROOT = Path(__file__).parents[3]
+WRAPPER = ROOT / "deploy" / "windows" / "ekm-exporter.xml"
+STEPS = ROOT / "deploy" / "windows" / "README.md"
+WINDOWS = {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "extra": ""}
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+
+
+@pytest.fixture
+def handlers():
+    """The signals' handlers as they were, given back at the end."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.usefixtures("windows", "handlers")
+async def test_ctrl_c_and_ctrl_break_stop_it_on_windows(number):
+    stopped = asyncio.Event()
+    process.on_stop(stopped.set)
+    signal.raise_signal(number)
+    async with asyncio.timeout(5):
+        await stopped.wait()
+
+
+@pytest.mark.usefixtures("windows")
+async def test_no_signal_reloads_it_on_windows(handlers):
+    process.on_reload(lambda: None)
+    assert signal.getsignal(signal.SIGHUP) == handlers[signal.SIGHUP]
+
+
+@pytest.mark.usefixtures("windows")
+def test_windows_names_no_limit_of_open_files():
+    process.raise_file_limit()
+    assert process.file_limit() is None
+
+
+def test_the_wrapper_starts_a_command_that_exists_and_reloads_without_a_signal():
+    # The project's own file.
+    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - our own file
+    arguments = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
+    parsed = build_parser().parse_args(arguments)
+    assert parsed.handler
+    assert parsed.auto_reload
+    assert service.findtext("id") == WRAPPER.stem
+    assert service.findtext("executable") == r"%BASE%\venv\Scripts\ekm-exporter.exe"
+
+
+def test_the_steps_use_flags_that_exist():
+    commands = re.findall(r'ekm-exporter\.exe" (check [^\n]+)', STEPS.read_text())
+    assert commands
+    for command in commands:
+        assert build_parser().parse_args(shlex.split(command)).handler
+
+
+def test_a_secret_is_written_once_its_folder_is_closed_and_before_it_is_checked():
+    steps = STEPS.read_text()
+    closed, written, checked = (
+        steps.index(what) for what in (r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ')
+    )
+    assert closed < written < checked
+    # The file that is written is the one that the configuration names.
+    assert r'"$base\secrets\sql-prod"' in steps
+    assert r"client_secret_file: secrets\sql-prod" in steps
+
+
+def test_no_step_names_a_group_in_one_language():
+    assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text()) == []
+
+
+def test_the_locked_list_holds_what_is_needed_on_windows():
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    for name in locked:
+        for line in requires(name) or []:
+            need = Requirement(line)
+            if need.marker is None or need.marker.evaluate(WINDOWS):
+                assert need.name.lower().replace("_", "-").replace(".", "-") in locked, f"{name} needs {need} on Windows"

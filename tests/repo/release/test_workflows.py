@@ -1,0 +1,182 @@
+"""Workflows, image and bill of materials, as the tools see them that exist for each."""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter import __version__
+
+ROOT = Path(__file__).parents[3]
+TOOLS = ROOT / ".cache" / "tools"
+GITHUB = ROOT / ".github"
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    # Programs of the locked list, files of this project.
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
+
+
+def workflow(name: str) -> dict[str, object]:
+    read: dict[str, object] = yaml.safe_load((GITHUB / "workflows" / name).read_text())
+    return read
+
+
+def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
+    return run("node", TOOLS / "node_modules" / "@tktco" / "node-actionlint" / "bin" / "node-actionlint.js", one)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", ["audit.yml", "ci.yml", "release.yml"])
+def test_actionlint_finds_nothing_in_a_workflow(name):
+    done = actionlint(GITHUB / "workflows" / name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Checking 1 workflow" in done.stdout
+
+
+@pytest.mark.tools
+def test_actionlint_would_find_a_mistake(tmp_path):
+    steps = "      - run: echo ${{ github.misspelt }}\n"
+    (tmp_path / "bad.yml").write_text(f"on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n{steps}")
+    done = actionlint(tmp_path / "bad.yml")
+    assert done.returncode != 0
+    assert "misspelt" in done.stdout + done.stderr
+
+
+@pytest.mark.tools
+def test_zizmor_finds_no_weakness_in_the_workflows():
+    done = run(TOOLS / "bin" / "zizmor", "--offline", "--quiet", "--persona", "pedantic", "--format", "json", GITHUB)
+    found = [(one["ident"], one["determinations"]["severity"]) for one in json.loads(done.stdout)]
+    # Jobs have no names beside their own: they are told apart by those.
+    assert [one for one in found if one[0] != "anonymous-definition"] == []
+
+
+@pytest.mark.tools
+def test_hadolint_finds_nothing_in_the_dockerfile():
+    done = run(TOOLS / "bin" / "hadolint", ROOT / "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.tools
+def test_the_bill_of_materials_names_every_locked_package_with_its_hashes(tmp_path):
+    component = tmp_path / "component.toml"
+    component.write_text(f'[project]\nname = "ekm-exporter"\nversion = "{__version__}"\nlicense = {{text = "Apache-2.0"}}\n')
+    made = []
+    for number in range(2):
+        out = tmp_path / f"{number}.json"
+        how = ["--output-reproducible", "--schema-version", "1.6", "--outfile", out]
+        done = run(TOOLS / "bin" / "cyclonedx-py", "requirements", "--pyproject", component, *how, "requirements.lock")
+        assert done.returncode == 0, done.stderr
+        made.append(out.read_text())
+    assert made[0] == made[1]
+    bill = json.loads(made[0])
+    locked = set(re.findall(r"^([\w.-]+==\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {f"{one['name']}=={one['version']}" for one in bill["components"]} == locked
+    assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
+    assert bill["metadata"]["component"]["version"] == __version__
+
+
+def test_each_supported_python_and_the_oldest_dependencies_are_tested():
+    jobs = (GITHUB / "workflows" / "ci.yml").read_text()
+    declared = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    matrix = re.search(r"python: (\[.*\])", jobs)
+    assert matrix is not None
+    assert yaml.safe_load(matrix[1]) == declared
+    assert "./dev oldest" in jobs
+
+
+def test_audit_compares_every_list_that_is_installed_each_day_and_for_each_proposal():
+    on = workflow("audit.yml")[True]  # YAML 1.1 reads `on` as a boolean
+    assert isinstance(on, dict)
+    assert {"pull_request", "schedule"} <= set(on)
+    assert "run: ./dev audit" in (GITHUB / "workflows" / "audit.yml").read_text()
+    audited = re.search(r'^audited="(.*)"$', (ROOT / "dev").read_text(), re.MULTILINE)
+    assert audited is not None
+    lists = {str(path.relative_to(ROOT)) for pattern in ("*.lock", "tests/repo/release/*.lock") for path in ROOT.glob(pattern)}
+    # The oldest dependencies that are allowed are tried, not shipped: their weaknesses are known, which is why there are newer ones.
+    assert set(audited[1].split()) == lists - {"tests/repo/release/oldest.lock"}
+
+
+def test_the_oldest_list_holds_exactly_the_lower_bounds():
+    bounds = re.findall(
+        r'^  "([\w-]+)>=([\w.]+)"', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0], re.MULTILINE
+    )
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "tests" / "repo" / "release" / "oldest.lock").read_text(), re.MULTILINE))
+    assert len(bounds) >= 8
+    for name, bound in bounds:
+        assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name]), name
+
+
+def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret():
+    text = (GITHUB / "workflows" / "release.yml").read_text()
+    assert "secrets." not in text
+    jobs = workflow("release.yml")["jobs"]
+    assert isinstance(jobs, dict)
+    assert [name for name, job in jobs.items() if job.get("environment") != "release"] == ["test", "build", "attest"]
+
+
+def test_what_runs_the_repositorys_programs_can_sign_nothing_and_what_signs_them_runs_none():
+    jobs = workflow("release.yml")["jobs"]
+    assert isinstance(jobs, dict)
+    assert [jobs[name]["permissions"] for name in ("test", "build")] == [{"contents": "read"}] * 2
+    assert [step for step in jobs["attest"]["steps"] if "run" in step] == []
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "test": None,
+        "build": "test",
+        "attest": "build",
+        "packages": "attest",
+        "image": "attest",
+        "release": ["packages", "image"],
+    }
+
+
+def copied(place: Path, born: int) -> Path:
+    """What deploy/assets.py reads, as a checkout of another time."""
+    for name in (".", "alerts", "dashboards", "deploy"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    for name in ("alerts", "dashboards", "deploy"):
+        shutil.copytree(ROOT / name, place / name, symlinks=True, dirs_exist_ok=True)
+    shutil.copy(ROOT / "requirements.lock", place)
+    for path in place.rglob("*"):
+        os.utime(path, (born, born), follow_symlinks=False)
+    return place
+
+
+@pytest.mark.tools
+def test_a_release_has_the_chart_and_what_an_installation_needs_and_the_same_bytes_each_time(tmp_path):
+    made = []
+    for number, born in enumerate((1_700_000_000, 1_750_000_000)):
+        tree, out = copied(tmp_path / f"tree{number}", born), tmp_path / f"out{number}"
+        out.mkdir()
+        done = run(TOOLS / "bin" / "python", tree / "deploy" / "assets.py", out)
+        assert done.returncode == 0, done.stderr
+        made.append({path.name: path.read_bytes() for path in out.iterdir()})
+    chart = f"ekm-exporter-{__version__}.tgz"
+    assert set(made[0]) == {"requirements.lock", "ekm-exporter.service", "ekm-exporter.xml", "ekm.rules.yml", chart}
+    assert made[0] == made[1]
+    with tarfile.open(fileobj=io.BytesIO(made[0][chart])) as archive:
+        packed = {name: archive.getmember(name) for name in archive.getnames()}
+    assert {
+        "ekm-exporter/values.schema.json",
+        "ekm-exporter/files/ekm-fleet.json",
+        "ekm-exporter/templates/workload.yaml",
+    } <= set(packed)
+    assert all(one.isfile() and one.size for one in packed.values())
+    assert "$tools/bin/python deploy/assets.py dist\n  (cd dist && sha256sum" in (ROOT / "dev").read_text()
+
+
+def test_updates_wait_for_a_week():
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+    assert {one["package-ecosystem"] for one in updates} == {"github-actions", "docker-compose", "npm"}
+    places = {place for one in updates for place in one.get("directories", [one.get("directory")]) if place != "/"}
+    assert all((ROOT / place.removeprefix("/")).is_dir() for place in places)
+    assert (ROOT / "deploy" / "compose.yml").exists()
+    assert all(one["cooldown"]["default-days"] >= 7 for one in updates)
+    assert "--uploaded-prior-to ${COOLDOWN:-P7D}" in (ROOT / "dev").read_text()

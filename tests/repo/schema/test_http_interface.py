@@ -1,0 +1,85 @@
+"""The HTTP interface is as its OpenAPI document says, for polite and impolite requests: no surprise, no 500, no hang."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from exporter.web import create_app, web_options
+from tests.support.web_server import Service, get, serving
+from tests.system.prometheus.servers import answered, fetch, free_port, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# Left out: a page takes what it does not understand as not said, and whether a name is known is no matter of a schema.
+# A server error is what the document says it is: 503 at /probe and /-/ready. Any other is an undocumented status.
+LEFT_OUT = "negative_data_rejection,positive_data_acceptance,not_a_server_error"
+NAMES = '[parameters]\nname = "payroll-runs"\ntarget = "billing-invoices"\ncode = "3303"\n'
+TEMPLATE = re.compile(r"\{\w+\}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    place, address = tmp_path_factory.mktemp("demo"), f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address.removeprefix("http://")]
+    async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
+        await answered(f"{address}/metrics", lambda text: "ekm_probe_success{" in text, seconds=30)
+        yield address
+        assert "internal error" not in (place / "log").read_text()
+
+
+@pytest.mark.parametrize("names", ["", NAMES], ids=["names at random", "names that there are"])
+async def test_schemathesis_finds_no_answer_that_the_document_does_not_know(exporter, tmp_path, names):
+    (tmp_path / "schemathesis.toml").write_text(names)
+    arguments = [
+        *("--config-file", str(tmp_path / "schemathesis.toml"), "run", f"{exporter}/api/v1/openapi.json"),
+        *("--phases", "coverage,fuzzing", "--max-examples", "15", "--seed", "1", "--no-color"),
+        *("--request-timeout", "10", "--exclude-checks", LEFT_OUT, "--generation-database", "none"),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", *arguments),
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        said = (await process.communicate())[0].decode()
+    assert process.returncode == 0, said
+    described = operations(json.loads(await fetch(f"{exporter}/api/v1/openapi.json")))
+    assert f"Tested: {len(described) - 1}\n" in said, said  # the document itself was read to begin with
+    assert await fetch(f"{exporter}/-/healthy") == "Healthy\n"
+
+
+def operations(document):
+    return [(path, method) for path, methods in document["paths"].items() for method in methods]
+
+
+async def test_the_document_knows_every_path_and_no_other():
+    async def reload():
+        return []
+
+    app = create_app(Service(), web_options(), reload=reload)
+    served = {(route.resource.canonical, route.method.lower()) for route in app.router.routes()}
+    async with serving(Service()) as session:
+        document = json.loads((await get(session, "/api/v1/openapi.json"))[2])
+    assets = {("/static/{name}", "get"), ("/static/{name}", "head")}
+    assert {each for each in served - assets if each[1] != "head"} == set(operations(document))
+
+
+async def test_behind_a_prefix_the_document_says_where_the_paths_are():
+    async with serving(Service(), external_url="https://prom.example/ekm/") as session:
+        document = json.loads((await get(session, "/ekm/api/v1/openapi.json"))[2])
+    assert document["servers"] == [{"url": "/ekm"}]
+
+
+async def test_what_a_path_or_a_reference_names_is_described():
+    async with serving(Service()) as session:
+        document = json.loads((await get(session, "/api/v1/openapi.json"))[2])
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
+            assert {each.strip("{}") for each in TEMPLATE.findall(path)} == named, path
+    schemas = document["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))) == set(schemas)

@@ -1,0 +1,69 @@
+"""A simulated company for the looks: a primary vault, an old one, a recovery vault, and four identities."""
+
+from dataclasses import replace
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.model import Vantage
+from exporter.simulator import Estate
+from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+PRIMARY, ARCHIVE, RECOVERY = "contoso.vault.azure.net", "old.vault.azure.net", "contoso-dr.vault.azure.net"
+CLIENTS = {name: f"66666666-7777-8888-9999-00000000000{number}" for number, name in enumerate(NAMES, 1)}
+SECRET = "MARKED~secret.of.{}"
+READ_AND_UNWRAP = frozenset({"get", "unwrapKey"})
+SQL_SERVER = frozenset({"get", "wrapKey", "unwrapKey"})
+
+
+def a_key(name, *versions):
+    """`versions` are (version, material), the newest last; keys restored elsewhere have the same material."""
+    return {name.lower(): Key(name=name, versions=tuple(KeyVersion(version=one, material=made) for one, made in versions))}
+
+
+def estate():
+    applications = {
+        client: Application(
+            client_id=client, object_id=f"o-{name}", names=(name,), secrets=(ClientSecret(value=SECRET.format(name)),)
+        )
+        for name, client in CLIENTS.items()
+    }
+    primary = dict.fromkeys((CLIENTS["now"], CLIENTS["staged"]), SQL_SERVER)
+    vaults = (
+        Vault(host=PRIMARY, tenant_id=TENANT, keys=a_key("Key0", (OLD, 1), (PINNED, 2)), permissions=primary),
+        Vault(host=ARCHIVE, tenant_id=TENANT, keys=a_key("Archive", (OLDER, 3)), permissions={CLIENTS["old"]: READ_AND_UNWRAP}),
+        Vault(
+            host=RECOVERY,
+            tenant_id=TENANT,
+            keys=a_key("Key0", (OLD, 1), (PINNED, 2)),
+            permissions={CLIENTS["dr"]: READ_AND_UNWRAP},
+        ),
+    )
+    return Estate(
+        tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)}, vaults={vault.host: vault for vault in vaults}
+    )
+
+
+def configuration(simulator, folder, *, target: Target = TARGET, **module) -> Config:
+    """Everything that `samples.TARGET` declares, reached through the simulator; secrets and CA stand in `folder`."""
+    (folder / "ca.pem").write_bytes(simulator.ca_pem)
+    for name in NAMES:
+        if not (folder / name).exists():
+            (folder / name).write_text(SECRET.format(name) + "\n")
+    credentials = {
+        name: Credential(
+            name=name,
+            kind=CredentialKind.CLIENT_SECRET,
+            tenant_id=TENANT,
+            client_id=client,
+            secret=SecretSource(file=folder / name),
+        )
+        for name, client in CLIENTS.items()
+    }
+    made = Module(name="default", ca_file=folder / "ca.pem", connect_to=simulator.connect_to, **module)
+    return Config(
+        settings=Settings(vantage=Vantage.SQL_HOST),
+        credentials=credentials,
+        modules={"default": made},
+        targets={target.name: replace(target, module="default")},
+    )

@@ -1,0 +1,106 @@
+"""Configurations, and a stand-in for the sources, for the tests of the desk."""
+
+import asyncio
+from pathlib import Path
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
+from exporter.core.credential_expiry import Finding, Source
+from exporter.expiry import ExpiryDesk, Ports
+from tests.support.factories import a_target
+
+WALL = 1_800_000_000.0
+END = WALL + 30 * 86400.0
+FAILED = Finding(answered=False, note="Microsoft Graph answered HTTP 403")
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def a_credential(name="sql", *, kind=CredentialKind.CLIENT_SECRET, **more):
+    if kind is CredentialKind.CLIENT_SECRET:
+        more.setdefault("secret", SecretSource(file=Path(f"secrets/{name}")))
+        more.setdefault("client_id", "66666666-7777-8888-9999-000000000000")
+    return Credential(name=name, kind=kind, **more)
+
+
+def by_graph(name="sql", **more):
+    return a_credential(name, graph_credential="monitor", **more)
+
+
+def by_certificate(name="cert", **more):
+    return a_credential(name, kind=CredentialKind.CLIENT_CERTIFICATE, **{"certificate_file": Path("sp.pem"), **more})
+
+
+def a_config(*credentials, targets=None):
+    named = {credential.name: credential for credential in (*credentials, a_credential("monitor"))}
+    targets = targets or [a_target(f"of-{credential.name}", credential=credential.name) for credential in credentials]
+    return Config(
+        settings=Settings(),
+        credentials=named,
+        modules={"default": Module(name="default")},
+        targets={target.name: target for target in targets},
+    )
+
+
+class Sources:
+    """Answers look-ups as a test wants: `answers` by (credential, source), each used up in turn but for the last."""
+
+    def __init__(self):
+        self.answers, self.stamps = {}, {}
+        self.looks, self.under_way, self.most, self.takes = [], 0, 0, 0.5
+        self.closed = False
+
+    async def stamp(self, watch):
+        stamp = self.stamps.get(watch.credential.name, "first")
+        if isinstance(stamp, Exception):
+            raise stamp
+        return (stamp,)
+
+    async def look(self, watch, source):
+        self.looks.append((now(), watch.credential.name, source))
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.under_way -= 1
+        answers = self.answers.setdefault((watch.credential.name, source), [Finding(answered=True, expires_at=END)])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def times(self, name="sql", source=Source.GRAPH):
+        return [at for at, credential, asked in self.looks if (credential, asked) == (name, source)]
+
+    async def aclose(self):
+        self.closed = True
+
+
+class Ears:
+    """Hears what the desk tells, and is its state directory."""
+
+    def __init__(self):
+        self.told, self.bugs, self.documents, self.writes, self.forgotten = [], [], {}, 0, []
+
+    def looked_up(self, name, source, expires_at, at):
+        self.told.append((name, source, expires_at, at))
+
+    def keep(self, name, document):
+        self.documents[name] = document
+        self.writes += 1
+
+    @property
+    def ports(self):
+        return Ports(
+            looked_up=self.looked_up,
+            bug=self.bugs.append,
+            recall=self.documents.get,
+            keep=self.keep,
+            forgotten=lambda name, source: self.forgotten.append((name, source)),
+        )
+
+
+def a_desk(config, sources, ears, **more):
+    return ExpiryDesk(config, sources, ears.ports, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})

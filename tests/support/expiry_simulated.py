@@ -1,0 +1,95 @@
+"""A configuration on disk and the simulator behind it: every kind of credential that has an end, and an identity that asks."""
+
+from dataclasses import replace
+
+from exporter.config import load
+from exporter.expiry import Asker, ExpiryDesk
+from exporter.simulator import Simulator
+from exporter.simulator.configuration import estate_of, pointed_at
+from tests.support.expiry_fakes import Ears
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+CLIENT = "66666666-7777-8888-9999-000000000000"
+TYPED_CLIENT = "66666666-7777-8888-9999-000000000001"
+CERTIFIED_CLIENT = "66666666-7777-8888-9999-000000000002"
+MONITOR = "66666666-7777-8888-9999-000000000003"
+SECRET, TYPED_SECRET, MONITOR_SECRET = "Z~9marked-of-sql", "W~7marked-as-typed", "V~5marked-of-monitor"
+PASSWORD = "marked-password"
+VAULT, OPS, GRAPH = "contoso-one.vault.azure.net", "contoso-ops.vault.azure.net", "graph.microsoft.com"
+SECRET_URL = f"https://{OPS}/secrets/sql-prod"
+
+CONFIGURATION = f"""\
+global: {{interval: 60s, timeout: 5s, connector_generation: classic}}
+credentials:
+  sql: {{type: client_secret, tenant_id: {TENANT}, client_id: {CLIENT}, client_secret_file: sql, graph_credential: monitor, key_vault_secret: "{SECRET_URL}"}}
+  typed: {{type: connector_secret, tenant_id: {TENANT}, secret_file: typed, graph_credential: monitor}}
+  cert: {{type: client_certificate, tenant_id: {TENANT}, client_id: {CERTIFIED_CLIENT}, certificate_file: sp.pfx, password_file: password, graph_credential: monitor}}
+  monitor: {{type: client_secret, tenant_id: {TENANT}, client_id: {MONITOR}, client_secret_file: monitor}}
+targets:
+  - {{name: one, vault: contoso-one, key: TdeKey/0123456789abcdef0123456789abcd01, credential: sql}}
+  - {{name: two, vault: contoso-one, key: TypedKey/0123456789abcdef0123456789abcd01, credential: typed}}
+  - {{name: three, vault: contoso-one, key: CertKey/0123456789abcdef0123456789abcd01, credential: cert}}
+"""
+
+
+class Scene:
+    """`change(find, put)` edits the configuration before it is read."""
+
+    def __init__(self, folder, principal, *changes, clock=None):
+        self.folder, self.principal = folder, principal
+        self.write("sql", SECRET)
+        self.write("typed", TYPED_CLIENT.replace("-", "") + TYPED_SECRET)
+        self.write("monitor", MONITOR_SECRET)
+        self.write("password", PASSWORD)
+        self.write("sp.pfx", principal.pfx(PASSWORD.encode()))
+        text = CONFIGURATION
+        for find, put in changes:
+            assert find in text
+            text = text.replace(find, put)
+        self.write("ekm.yml", text)
+        loaded = load(folder / "ekm.yml")
+        assert loaded.config is not None, loaded.problems
+        self.written = loaded.config
+        self.simulator = Simulator(estate_of(self.written), **({} if clock is None else {"clock": clock}))
+        self.desks, self.counted, self.ears = [], [], Ears()
+        self.tenants = {}
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.chmod(0o600)
+
+    async def start(self):
+        await self.simulator.start()
+        self.write("ca.pem", self.simulator.ca_pem)
+
+    @property
+    def config(self):
+        """As it is written, but everything leads to the simulator."""
+        return pointed_at(self.simulator, self.written, self.folder / "ca.pem")
+
+    def desk(self, config=None):
+        config = config or self.config
+        asker = Asker(config, requested=lambda *what: self.counted.append(what), tenant_of=self.tenants.get)
+        desk = ExpiryDesk(config, asker, self.ears.ports)
+        self.desks.append(desk)
+        return desk
+
+    async def stop(self):
+        for desk in self.desks:
+            await desk.aclose()
+        await self.simulator.stop()
+
+    def secrets_of(self, client, *secrets):
+        self.simulator.change_application(client, lambda application: replace(application, secrets=secrets))
+
+    def asked(self, host):
+        """How often each operation was asked for at a host."""
+        return {(operation, status): count for (at, operation, status), count in self.simulator.requests.items() if at == host}
+
+    def requested(self, endpoint):
+        return sum(count for name, count in self.counted if name == endpoint)
+
+
+def by_source(ends):
+    return {str(end.source): end for end in ends}

@@ -1,0 +1,117 @@
+"""Where scenarios are caused: one simulator, and the exporter's own prober against it. Each scenario is caused once."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import Proxy
+from exporter.core.faults import Reason
+from exporter.probing.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
+from exporter.simulator import Simulator
+from exporter.simulator.scenarios import Outside
+from tests.support import broken_credentials
+from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, estate, target_name
+
+SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
+PATIENCE, SHORT_PATIENCE = 10.0, 1.2
+
+
+def patience_for(scenario):
+    return SHORT_PATIENCE if scenario.reason in SILENCE else PATIENCE
+
+
+class Stage:
+    """`folder` is for the files of credentials. `bugs` are mistakes of the prober's own."""
+
+    def __init__(self, folder, certificates=None, clock=time.time):
+        self._folder = folder
+        self.certificates = certificates or broken_credentials.Certificates(folder)
+        self.simulator = Simulator(estate(certificates=self.certificates.registered), clock=clock)
+        self.bugs = []
+        self._reports = {}
+        self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"
+
+    async def start(self):
+        await self.simulator.start()
+        self._ca_file.write_bytes(self.simulator.ca_pem)
+        self._secret_file.write_text(SECRET)
+
+    def by_secret(self):
+        return {site.name: by_secret(site, self._secret_file) for site in SITES}
+
+    def configuration(self, credentials=None, patience=PATIENCE):
+        return configuration(self.simulator, self._ca_file, credentials or self.by_secret(), timeout=patience)
+
+    async def probe(self, credentials=None, *, patience=PATIENCE, only=PROBED):
+        """A report for each site and generation, made at the same time."""
+        return await self._probed(self.configuration(credentials, patience), only)
+
+    async def _probed(self, config, only=PROBED):
+        reports = await self.reports_of(config, [target_name(*one) for one in only])
+        return dict(zip(only, reports.values(), strict=True))
+
+    async def reports_of(self, config, only=None):
+        """A report for each target of a configuration, by its name."""
+        tell = Listeners(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
+        prober = Prober(config, lag=LoopLag(), tell=tell)
+        try:
+            targets = [config.targets[name] for name in only or config.targets]
+            reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in targets))
+        finally:
+            await prober.aclose()
+        return {target.name: report for target, report in zip(targets, reports, strict=True)}
+
+    async def caused(self, scenario):
+        """The reports while the scenario is on. It is caused at the first call only."""
+        if scenario.name not in self._reports:
+            if isinstance(scenario.place, Outside):
+                self._reports[scenario.name] = await self._outside(scenario)
+            else:
+                self._reports[scenario.name] = await self._simulated(scenario)
+        return self._reports[scenario.name]
+
+    async def _simulated(self, scenario):
+        for site in SITES:
+            self.simulator.apply(scenario.name, vault=site.vault)
+        try:
+            return await self.probe(patience=patience_for(scenario))
+        finally:
+            self.simulator.clear()
+
+    async def _outside(self, scenario):
+        given = self.by_secret()
+        if scenario.place is Outside.PROXY:
+            async with broken_credentials.proxy(scenario) as address:
+                return await self._probed(self._behind(address, patience_for(scenario)))
+        if scenario.place is Outside.IDENTITY:
+            with self._identity(scenario.name) as client_id:
+                return await self.probe({site: broken_credentials.by_identity(one, client_id) for site, one in given.items()})
+        credentials = {
+            site: broken_credentials.credential_of(scenario, one, self._folder, self.certificates) for site, one in given.items()
+        }
+        return await self.probe(credentials)
+
+    def _behind(self, proxy, patience):
+        """A configuration that finds its hosts through a proxy: `connect_to` would go past it."""
+        config = self.configuration(patience=patience)
+        modules = {name: replace(module, connect_to={}, proxy=Proxy(url=proxy)) for name, module in config.modules.items()}
+        return replace(config, modules=modules)
+
+    @contextlib.contextmanager
+    def _identity(self, name):
+        """An environment in which the host's identity service is as the scenario says; yields the client id to ask for."""
+        closed = f"http://127.0.0.1:{broken_credentials.closed_port()}/identity/token"
+        with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+            patch.setenv("IDENTITY_HEADER", "any")
+            patch.setenv("IDENTITY_ENDPOINT", closed if name == "identity_absent" else self.simulator.identity_url)
+            if name == "identity_not_json":
+                self.simulator.set_fault("html", application=PUBLIC.client)
+                stack.callback(self.simulator.clear)
+            yield "66666666-7777-8888-9999-00000000dead" if name == "identity_unassigned" else PUBLIC.client
+
+    async def stop(self):
+        await self.simulator.stop()

@@ -1,0 +1,44 @@
+"""A small estate in which all is well."""
+
+from exporter.simulator import Estate
+from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
+from tests.support.simulator_client import (
+    CLIENT,
+    HSM,
+    KEY,
+    MONITOR,
+    MONITOR_SECRET,
+    OTHER,
+    OTHER_CLIENT,
+    SECRET,
+    TENANT,
+    VAULT,
+    VERSION,
+)
+
+LATER = "0123456789abcdef0123456789abcd02"
+
+
+def small_estate():
+    versions = (KeyVersion(version=VERSION), KeyVersion(version=LATER, material=1))
+    callers = dict.fromkeys((CLIENT, OTHER_CLIENT), ALL_OPERATIONS)
+
+    def vault(host, *, kty="RSA", operations=callers):
+        keys = {
+            KEY.lower(): Key(
+                name=KEY, versions=tuple(KeyVersion(version=v.version, material=v.material, kty=kty) for v in versions)
+            )
+        }
+        return Vault(host=host, tenant_id=TENANT, keys=keys, permissions=operations)
+
+    applications = {
+        CLIENT: Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),)),
+        MONITOR: Application(
+            client_id=MONITOR, object_id="o-3", secrets=(ClientSecret(value=MONITOR_SECRET),), graph_reader=True
+        ),
+        OTHER_CLIENT: Application(client_id=OTHER_CLIENT, object_id="o-2", secrets=(ClientSecret(value="marked-secret-two"),)),
+    }
+    vaults = (vault(VAULT), vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))
+    return Estate(
+        tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)}, vaults={vault.host: vault for vault in vaults}
+    )

@@ -1,0 +1,93 @@
+"""A service behind the real application: real configuration, real recorder, probes that a test scripts."""
+
+import asyncio
+import io
+import re
+import zipfile
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession
+
+from exporter.metrics.recorder import Recorder
+from exporter.state.records import State
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from tests.support.web_factories import config, good
+
+
+class Service:
+    """Fills the port of the web endpoint. `go` holds probes back while it is cleared."""
+
+    def __init__(self, configuration=None):
+        self.config = configuration or config()
+        self.recorder = Recorder(self.config, version="1.2.3", mode="run")
+        for target in self.config.targets.values():
+            self.recorder.add_target(target, self.config.modules[target.module])
+        self.state = State(history_limit=10)
+        self.ready = True
+        self.version = "1.2.3"
+        self.asked = []
+        self.ends = {}
+        self.checks = {}
+        self.answer = good
+        self.go = asyncio.Event()
+        self.go.set()
+
+    def record_of(self, target):
+        return self.state.get(target)
+
+    def take_in(self, *reports):
+        """Remembers reports as if their probes had just ended; gives the id of the last one."""
+        for report in reports:
+            record = self.state.record(self.config.targets[report.target], report)
+        return next(iter(record.history)).id
+
+    def look(self, *looks, name="contoso-key0"):
+        """Remembers looks beside a target's probe."""
+        for each in looks:
+            self.state.looked(self.config.targets[name], each)
+
+    def credential_ends(self, name):
+        return self.ends.get(name, ())
+
+    def last_checks(self, target):
+        return self.checks.get(target)
+
+    async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the port's
+        self.asked.append((target, module, timeout))
+        await self.go.wait()
+        return self.answer(target)
+
+
+@asynccontextmanager
+async def serving(service, *, reload=None, address="127.0.0.1", **flags):
+    """A session whose paths are relative to the running application."""
+    app = create_app(service, web_options(**flags), reload=reload)
+    async with WebServer(app, [ListenAddress(address, 0)]) as server, ClientSession(server.urls[0]) as session:
+        yield session
+
+
+async def get(session, path, **options):
+    """Status, headers and text of one answer; of a zip file the texts of all that is in it."""
+    async with session.get(path, allow_redirects=False, **options) as response:
+        if response.content_type == "application/zip":
+            return response.status, response.headers, "\n".join(unzipped(await response.read()).values())
+        return response.status, response.headers, await response.text()
+
+
+def unzipped(data):
+    """The texts in an archive by their names, without the folder that holds them all."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+
+
+def words(html):
+    """The text of a page as a reader has it."""
+    main = html.split("<main ")[1].split("</main>")[0].partition(">")[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main))
+
+
+async def until(condition):
+    """Waits for what another task brings about; five seconds are far more than it takes."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the product, which sets no event for tests
+            await asyncio.sleep(0.001)

@@ -1,0 +1,130 @@
+"""Every encoding in which a secret was seen to come back, and every field of an answer that may carry one.
+
+For: what a careless server, proxy or redirect answers.
+Not for: how the exporter finds a secret (see `exporter.core.known_secrets`); nothing here is taken from there.
+"""
+
+import base64
+import html
+import json
+import re
+from urllib.parse import quote, quote_plus, unquote
+
+from tests.support.tls_server import ENTRA, VAULT, response
+
+
+def _lower_hex(text):
+    return "".join(sign if sign.isalnum() else "".join(f"%{byte:02x}" for byte in sign.encode()) for sign in text)
+
+
+def _base64(text, before=b""):
+    return base64.b64encode(before + text.encode()).decode()
+
+
+ENCODINGS = {
+    "plain": str,
+    "quoted": lambda text: quote(text, safe=""),
+    "quoted plus": quote_plus,
+    "quoted lower": _lower_hex,
+    "quoted whole": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "quoted twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "base64": _base64,
+    "base64 behind one byte": lambda text: _base64(text, b":"),
+    "base64 behind two bytes": lambda text: _base64(text, b"a:"),
+    "base64 of a pair": lambda text: _base64(text, b"someone:"),
+    "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64url bare": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 quoted": lambda text: quote(_base64(text), safe=""),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base64 twice": lambda text: _base64(_base64(text)),
+    "base64 in lines": lambda text: " ".join(_base64(text)[at : at + 12] for at in range(0, len(_base64(text)), 12)),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal upper": lambda text: text.encode().hex().upper(),
+    "hexadecimal with colons": lambda text: text.encode().hex(":"),
+    "entities": lambda text: "".join(f"&#{ord(sign)};" for sign in text),
+    "entities in hexadecimal": lambda text: "".join(f"&#x{ord(sign):x};" for sign in text),
+    "named entities": lambda text: text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;"),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON escapes": lambda text: "".join(f"\\u{ord(sign):04x}" for sign in text),
+    "byte escapes": lambda text: "".join(f"\\x{ord(sign):02x}" for sign in text),
+    "backslashes": lambda text: "".join(sign if sign.isalnum() else f"\\{sign}" for sign in text),
+    "upper": str.upper,
+    "reversed": lambda text: text[::-1],
+    "split": lambda text: " ".join(text[at : at + 5] for at in range(0, len(text), 5)),
+    "cut": lambda text: text[: len(text) // 2],
+}
+
+
+GAPS = re.compile(r"\s+")
+
+
+def leaks(text, secret):
+    """The encodings in which a text holds the secret, however the text itself is quoted."""
+    readings = [text, html.unescape(text), unquote(text), text.replace("\\\\", "\\").replace('\\"', '"')]
+    readings = [GAPS.sub("", reading) for reading in readings]
+    planted = {name: GAPS.sub("", encode(secret)) for name, encode in ENCODINGS.items()}
+    return sorted(name for name, form in planted.items() if any(form in reading for reading in readings))
+
+
+def _body_of_vault(said):
+    inner = {"code": said, "message": said, said: said}
+    return {"error": {"code": said, "message": f"AKV10000: the caller sent {said}", "innererror": inner, said: said}}
+
+
+def _body_of_entra(said):
+    ids = dict.fromkeys(("trace_id", "correlation_id", "error_uri", "suberror", "claims", said), said)
+    return {"error": said, "error_description": f"AADSTS7000215: not {said}", "error_codes": [said], **ids}
+
+
+def _headers(said):
+    said = said.encode().decode("latin-1")
+    names = (
+        "x_ms_request_id", "x_ms_client_request_id", "x_ms_keyvault_region", "x_ms_keyvault_service_version", "Retry_After",
+        "Server", "x_ms_ests_server", "x_ms_keyvault_network_info", "Date", "client_request_id", "Content_Type",
+    )  # fmt: skip
+    return dict.fromkeys(names, said)
+
+
+def _kid(said):
+    return f"https://{VAULT}/keys/{said}/{said}"
+
+
+def _key_with(said, document):
+    return {**document, "key": {**document["key"], "kty": said, "kid": document["key"]["kid"], "key_ops": [said]}}
+
+
+def _challenge(said):
+    tenant = "11111111-2222-3333-4444-555555555555"
+    return f'Bearer authorization="https://{ENTRA}/{tenant}", resource="https://vault.azure.net", scope="{said}"'
+
+
+def _cut(answer):
+    async def write(_wire, _reader, writer):
+        writer.write(answer[:-1])
+        return False
+
+    return write
+
+
+# Which request is answered with an echo, and how. `good` is the body that the request deserves.
+PLACES = {
+    "challenge": lambda said, _good: response(401, _body_of_vault(said), **_headers(said), WWW_Authenticate=_challenge(said)),
+    "challenge without a resource": lambda said, _good: response(401, _body_of_vault(said), WWW_Authenticate=f"Bearer {said}"),
+    "challenge tenant": lambda said, _good: response(
+        401, WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/{said}", resource="https://vault.azure.net"'
+    ),
+    "challenge redirect": lambda said, _good: response(302, said.encode(), Location=f"https://x/?s={said}", **_headers(said)),
+    "token": lambda said, _good: response(401, _body_of_entra(said), **_headers(said)),
+    "token page": lambda said, _good: response(502, f"<html><b>{said}</b></html>".encode(), **_headers(said)),
+    "token unusable": lambda said, _good: response(200, {"access_token": f"\u00e9{said}", "token_type": said}, **_headers(said)),
+    "get_key": lambda said, _good: response(403, _body_of_vault(said), **_headers(said)),
+    "get_key key": lambda said, good: response(200, _key_with(said, good), **_headers(said)),
+    "get_key id": lambda said, good: response(200, {"key": {**good["key"], "kid": _kid(said)}}, **_headers(said)),
+    "get_key modulus": lambda said, good: response(
+        200, {"key": {**good["key"], "n": base64.urlsafe_b64encode(b"\x80" * 200 + said.encode().rjust(300)[-300:]).decode()}}
+    ),
+    "get_key good": lambda said, good: response(200, good, **_headers(said)),
+    "wrapkey": lambda said, _good: response(429, _body_of_vault(said), **_headers(said)),
+    "unwrapkey": lambda said, _good: response(500, json.dumps({said: said}).encode(), **_headers(said)),
+    "unwrapkey cut": lambda said, _good: _cut(response(200, said.encode() * 3, **_headers(said))),
+}

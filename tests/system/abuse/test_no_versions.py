@@ -1,0 +1,112 @@
+"""No answer to any request, however malformed, says which server, Python or library gave it."""
+
+import asyncio
+import platform
+import ssl
+from contextlib import suppress
+
+import aiohttp
+import bcrypt
+
+from exporter.simulator import Simulator
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from tests.support.simulated_environment import small_estate
+from tests.support.web_server import Service
+from tests.system.abuse.harness import tls
+from tests.unit.web.webconfig.conftest import Folder
+from tests.unit.web.webconfig.serving import locked
+
+VERSIONS = (platform.python_version(), ".".join(platform.python_version_tuple()[:2]), aiohttp.__version__, ssl.OPENSSL_VERSION)
+NAMES = ("python", "aiohttp", "openssl", "traceback")
+NOTATION = ("bytearray", "b'")  # Python's own
+HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+REQUESTS = {
+    "no request line": b"nonsense\r\n\r\n",
+    "strange method": b"BR@W / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "not text": b"\x00\x01\x16\x03\r\n\r\n",
+    "long line": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+    "long header": b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % number for number in range(500)) + b"\r\n",
+    "huge": b"GET / HTTP/1.1\r\n" + b"".join(b"X: %s\r\n" % (b"a" * 8000) for _ in range(10)) + b"\r\n",
+    "bad length": b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    "bad chunk": b"POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n\r\n",
+    "large body": b"POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n",
+    "bad encoding": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\njunk",
+    "bad host": b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "foreign host": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "wrong method": b"DELETE /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "trace": b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "connect": b"CONNECT x:1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "options": b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "unknown path": b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "unknown expectation": b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 200-maybe\r\n\r\n",
+    "expectation": b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n\r\n",
+    "upgrade": b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\njunk\r\n\r\n",
+    "HTTP/0.9": b"GET /-/healthy\r\n\r\n",
+    "HTTP/1.0": b"GET /-/healthy HTTP/1.0\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/9": b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+    "good": b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+}
+
+
+async def answer_to(sent, port, **options):
+    """All that comes back, until the server ends the connection or says no more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
+    received = b""
+    try:
+        writer.write(sent)
+        if not options:
+            writer.write_eof()
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(0.3):
+                while piece := await reader.read(65536):
+                    received += piece
+    finally:
+        writer.transport.abort()
+    return received.decode("latin-1")
+
+
+def assert_names_no_version(answer):
+    assert [word for word in VERSIONS + NAMES if word.lower() in answer.lower()] == []
+
+
+async def everything(port, **options):
+    answers = {name: await answer_to(sent, port, **options) for name, sent in REQUESTS.items()}
+    for answer in answers.values():
+        assert_names_no_version(answer)
+    return answers
+
+
+async def test_exporter_names_no_version():
+    async with WebServer(create_app(Service(), web_options(), reload=None), [ListenAddress("127.0.0.1", 0)]) as server:
+        answers = await everything(server.listening[0].port)
+    assert [name for name, answer in answers.items() if any(word in answer for word in NOTATION)] == []
+    assert {name for name, answer in answers.items() if not answer.startswith("HTTP/")} <= {"huge"}
+    for name in ("no request line", "long header", "bad length", "HTTP/2"):
+        assert " 400 " in answers[name].splitlines()[0]
+        assert "\r\nX-Content-Type-Options: nosniff\r\n" in answers[name]
+        assert answers[name].endswith("The exporter does not understand this request. It answers HTTP/1.1 requests.\n")
+
+
+async def test_tls_listener_with_passwords_names_no_version(tmp_path):
+    folder = Folder(tmp_path)
+    text = f"tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\nbasic_auth_users:\n  a: {HASH}\n"
+    async with locked(folder, text) as (url, _):
+        port = int(url.rpartition(":")[2])
+        answers = await everything(port, ssl=tls(), server_hostname="localhost")
+        assert answers["good"].startswith("HTTP/1.1 401 ")
+        assert_names_no_version(await answer_to(REQUESTS["good"], port))  # no TLS
+
+
+async def test_simulator_names_no_version():
+    simulator = Simulator(small_estate())
+    await simulator.start()
+    try:
+        await everything(int(simulator.management_url.rpartition(":")[2]))
+        host = next(iter(simulator.connect_to)).partition(":")[0]
+        trusting = ssl.create_default_context(cadata=simulator.ca_pem.decode())
+        answers = await everything(int(simulator.address.rpartition(":")[2]), ssl=trusting, server_hostname=host)
+        assert answers["unknown path"].startswith("HTTP/1.1 ")
+    finally:
+        await simulator.stop()

@@ -1,0 +1,72 @@
+"""Guesses from a hundred addresses, behind TLS: Prometheus is answered all the while, and a new client logs in."""
+
+import asyncio
+import contextlib
+import ssl
+from collections import Counter
+from itertools import count
+
+import aiohttp
+
+from tests.system.abuse.harness import PASSWORD, USERS, exporter, tls
+from tests.unit.web.webconfig.serving import basic
+
+ADDRESSES = [f"127.0.1.{number}" for number in range(1, 101)]
+SCRAPES = 20
+PATIENCE = 15.0  # of one scrape; the exporter goes on checking its password
+
+
+def client(address, context):
+    connector = aiohttp.TCPConnector(ssl=context, limit=1, local_addr=(address, 0))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+
+
+async def guess_on(port, address, context, answered, over):
+    """One guess after the other until `over` is set."""
+    async with client(address, context) as session:
+        for number in count():
+            if over.is_set():
+                return
+            headers = {"Authorization": basic(USERS[0], f"guess {address} {number}")}
+            try:
+                async with session.get(f"https://127.0.0.1:{port}/metrics", headers=headers) as answer:
+                    answered[answer.status] += 1
+            except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError):
+                answered["cut"] += 1
+
+
+async def scrape(session, port, user):
+    async with session.get(f"https://127.0.0.1:{port}/metrics", headers={"Authorization": basic(user, PASSWORD)}) as answer:
+        return answer.status, "ekm_probe_success" in await answer.text()
+
+
+async def first_login(session, port, user):
+    """As Prometheus does: the next scrape comes after one that took too long. A refusal is final."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return await scrape(session, port, user)
+
+
+async def test_guesses_from_many_addresses_shut_nobody_out(tmp_path):
+    answered, context, over = Counter(), tls(), asyncio.Event()
+    async with exporter(tmp_path) as found, client("127.0.0.2", context) as prometheus, client("127.0.0.4", context) as replica:
+        assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+        storm = [asyncio.create_task(guess_on(found.port, address, context, answered, over)) for address in ADDRESSES]
+        try:
+            async with asyncio.timeout(60):
+                while answered[401] < len(ADDRESSES) // 4:
+                    assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+            async with asyncio.timeout(120):  # one check of each address that has not guessed yet
+                assert await first_login(replica, found.port, USERS[1]) == (200, True)
+            for _ in range(SCRAPES):
+                assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
+                assert await scrape(replica, found.port, USERS[1]) == (200, True)
+            async with client("127.0.0.2", context) as restarted:  # a new connection of a known address
+                assert await scrape(restarted, found.port, USERS[0]) == (200, True)
+        finally:
+            over.set()  # a cancellation that meets a time-out is lost
+            for each in storm:
+                each.cancel()
+            await asyncio.gather(*storm, return_exceptions=True)
+        assert set(answered) <= {401, 429, "cut"}
+        assert (await found.numbers())[("ekm_exporter_internal_errors_total",)] == 0

@@ -1,0 +1,138 @@
+"""Script, quotes and line breaks in every label and name that a configuration or a server could bring: no page, no answer obeys."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
+
+from exporter.config.model import Credential, CredentialKind, Module, Proxy, Retained, SecretSource
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from tests.support.web_factories import bad, config, good, key, target
+from tests.support.web_server import Service, get, serving
+
+MARK = "hostile"
+EVIL = f"\"'><script>{MARK}()</script><img src=x onerror={MARK}()>`${{{MARK}}}{{{{{MARK}}}}}&amp;\r\nSet-Cookie: {MARK}=1"
+NAME = f"\"'><svg onload={MARK}()>"  # a name stands in addresses: without a slash, which ends there
+
+
+def hostile_config():
+    retained = Retained(key_name=EVIL, key_version=EVIL, vault=EVIL, credential=EVIL)
+    one = target(
+        NAME, vault=EVIL, key_name=EVIL, key_version=EVIL, credential=EVIL, next_credential=EVIL, module=EVIL, recovery_vault=EVIL,
+        retained=(retained,), labels={"team": EVIL, "sql_instance": EVIL}, instances=({"sql_instance": EVIL, "ag": EVIL, "host": EVIL},),
+    )  # fmt: skip
+    credential = Credential(name=EVIL, kind=CredentialKind.CLIENT_SECRET, client_id=EVIL, secret=SecretSource(env=EVIL))
+    proxy = Proxy(url=f"http://{EVIL}", username=EVIL, no_proxy=(EVIL,))
+    module = Module(name=EVIL, api_version=EVIL, proxy=proxy, authority_host=EVIL, connect_to={EVIL: EVIL})
+    made = config(one, modules={EVIL: module, "default": Module(name="default")})
+    return replace(made, credentials={EVIL: credential})
+
+
+@pytest.fixture
+def service():
+    made = Service(hostile_config())
+    facts = dict.fromkeys(("service_code", "inner_code", "request_id", "exception", "detail", "endpoint"), EVIL)
+    report = bad(NAME, **facts)
+    made.take_in(replace(good(NAME), key=replace(key(), name=EVIL, version=EVIL, kid=EVIL, kty=EVIL)), report)
+    made.answer = lambda _target: report
+    return made
+
+
+class Obedient(HTMLParser):
+    """What a browser would run, load or follow."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.found, self.links = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("iframe", "object", "embed", "base") or (tag == "img" and dict(attributes).get("src") == "x"):
+            self.found.append(self.get_starttag_text())
+        for name, value in attributes:
+            if (
+                name.startswith("on")
+                or name in ("srcdoc", "style")
+                or (value or "").strip().lower().startswith(("javascript:", "data:"))
+            ):
+                self.found.append(self.get_starttag_text())
+            if name == "href":
+                self.links.append(value)
+        self.inside = tag
+
+    def handle_data(self, data):
+        if getattr(self, "inside", "") == "script" and MARK in data:
+            self.found.append(data)
+        self.inside = ""
+
+
+async def test_every_page_shows_hostile_names_as_text(service):
+    seen, todo, shown = set(), ["/", f"/targets?q={MARK}", "/targets?page=1"], 0
+    async with serving(service) as session:
+        while todo and len(seen) < 60:
+            path = todo.pop()
+            seen.add(path)
+            status, headers, text = await get(session, path)
+            assert status in (200, 302, 400, 404), (status, path)
+            assert "Set-Cookie" not in headers
+            if not headers["Content-Type"].startswith("text/html"):
+                assert headers["X-Content-Type-Options"] == "nosniff"
+                continue
+            page = Obedient(text)
+            shown += MARK in text
+            assert page.found == []
+            assert f"<script>{MARK}" not in text
+            assert EVIL[:10] not in text
+            todo += [link for link in page.links if link.startswith("/") and link not in seen and "#" not in link]
+    assert shown >= 3
+
+
+def leaves(value):
+    """Every text and number in a JSON value."""
+    if isinstance(value, dict):
+        return {leaf for each in value.values() for leaf in leaves(each)}
+    if isinstance(value, list):
+        return {leaf for each in value for leaf in leaves(each)}
+    return {value}
+
+
+async def test_programs_get_hostile_names_whole_and_as_data(service):
+    async with serving(service) as session:
+        for path in ("/api/v1/targets", "/sd/targets", f"/api/v1/targets/{quote(NAME)}"):
+            _, headers, text = await get(session, path)
+            assert headers["Content-Type"].startswith("application/json")
+            assert {EVIL, NAME} <= leaves(json.loads(text))
+        for path in ("/metrics", f"/probe?target={quote(NAME)}"):
+            _, _, text = await get(session, path)
+            samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+            assert {EVIL, NAME} <= {value for sample in samples for value in sample.labels.values()}
+            assert not [line for line in text.splitlines() if line.startswith("Set-Cookie")]
+
+
+TRAVERSALS = [
+    "/../../etc/passwd",
+    "/%2e%2e/%2e%2e/etc/passwd",
+    "/..%2f..%2fetc%2fpasswd",
+    "//etc/passwd",
+    "/./etc/passwd",
+    "/%00",
+]
+
+
+@pytest.mark.parametrize(
+    "before", ["", "/static", "/static/style.css", "/targets", "/targets/x/probes", "/explain", "/api/v1/targets"]
+)
+@pytest.mark.parametrize("traversal", TRAVERSALS)
+async def test_no_path_leads_out_of_what_is_served(before, traversal):
+    server = WebServer(create_app(Service(), web_options()), [ListenAddress("127.0.0.1", 0)])
+    async with server, ClientSession() as session:
+        address = URL(f"{server.urls[0]}{before}{traversal}", encoded=True)
+        async with session.get(address, allow_redirects=False) as answer:
+            text = await answer.text()
+    assert answer.status in (400, 404)
+    assert "root:" not in text

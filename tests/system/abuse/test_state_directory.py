@@ -1,0 +1,247 @@
+"""What another user of the host could put into the state directory, and file systems that do not answer."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import threading
+from hashlib import sha256
+
+import pytest
+
+from exporter.runtime import process
+from exporter.runtime.thread_pool import DaemonPool
+from exporter.state.files import Kind, StateDirError, StateFiles
+from exporter.state.private_directory import PrivateDirectory
+from exporter.state.records import State
+from exporter.state.store import Memory
+from tests.integration.process.conftest import command, write_configuration  # noqa: F401 - a fixture
+
+NAMES = [f"target-{number}" for number in range(20)]
+
+
+def link(path, outside):
+    path.symlink_to(outside)
+
+
+def dangling_link(path, outside):
+    path.symlink_to(outside.with_name("nowhere"))
+
+
+def pipe(path, _outside):
+    os.mkfifo(path)
+
+
+def folder(path, _outside):
+    path.mkdir()
+
+
+def unix_socket(path, _outside):
+    here = os.getcwd()  # noqa: PTH109 - an address of a socket may have 108 bytes only
+    os.chdir(path.parent)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+    os.chdir(here)
+
+
+TRAPS = [link, dangling_link, pipe, folder, unix_socket]
+
+
+@pytest.fixture
+def outside(tmp_path):
+    path = tmp_path / "outside"
+    path.write_text("not of the exporter")
+    return path
+
+
+@pytest.fixture
+def state_dir(tmp_path):
+    path = tmp_path / "state"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture
+def open_files():
+    """Opens a directory as a new process would, with a list of its problems, and lets it go after the test."""
+    opened, pool = [], DaemonPool(2)
+
+    def opening(path):
+        problems = []
+        files = StateFiles(path, pool=pool, on_problem=problems.append)
+        files.open()
+        opened.append(files)
+        return files, problems
+
+    yield opening
+    for files in opened:
+        files._directory.close()
+    pool.close()
+
+
+async def kept(path, open_files):
+    """Documents of all names in a directory; the file of the first."""
+    files, _ = open_files(path)
+    for name in NAMES:
+        files.put(Kind.TARGET, name, {"answer": name})
+    await files._writer
+    await files.aclose()
+    return next(each for each in path.glob("*.json") if json.loads(each.read_text())["name"] == NAMES[0])
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+async def test_trap_in_place_of_a_document_is_refused_and_told_once(open_files, state_dir, outside, trap):
+    path = await kept(state_dir, open_files)
+    outside.write_bytes(path.read_bytes())  # a link to a sound document is refused too
+    path.unlink()
+    trap(path, outside)
+    files, problems = open_files(state_dir)
+    assert [files.load(Kind.TARGET, name) is None for name in NAMES] == [True] + [False] * 19
+    assert [problem.startswith(f"{path}: cannot be read and is ignored") for problem in problems] == [True]
+
+
+@pytest.mark.parametrize("trap", [link, dangling_link, pipe, unix_socket])
+async def test_trap_in_place_of_a_temporary_file_is_replaced(open_files, state_dir, outside, trap):
+    path = await kept(state_dir, open_files)
+    trap(path.with_suffix(".tmp"), outside)
+    files, problems = open_files(state_dir)
+    files.put(Kind.TARGET, NAMES[0], {"answer": "new"})
+    await files._writer
+    assert files.load(Kind.TARGET, NAMES[0])["answer"] == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert outside.read_text() == "not of the exporter"
+    assert not outside.with_name("nowhere").exists()
+    assert problems == []
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_trap_in_place_of_the_lock_is_refused(open_files, state_dir, outside, trap):
+    trap(state_dir / "lock", outside)
+    with pytest.raises(StateDirError, match=str(state_dir)):
+        open_files(state_dir)
+    assert outside.read_text() == "not of the exporter"
+    assert not outside.with_name("nowhere").exists()
+
+
+def test_document_that_is_swapped_while_it_is_written_is_not_followed(state_dir, outside, monkeypatch):
+    directory = PrivateDirectory(state_dir)
+    directory.open()
+    # The other user is as fast as can be: the link is there right after the exporter has cleared the name.
+    monkeypatch.setattr(directory, "remove", lambda name: (state_dir / name).symlink_to(outside))
+    with pytest.raises(FileExistsError):
+        directory.write("a.json", b"new")
+    directory.close()
+    assert outside.read_text() == "not of the exporter"
+
+
+def test_directory_that_loses_its_name_stays_the_one_in_use(state_dir, tmp_path):
+    directory = PrivateDirectory(state_dir)
+    directory.open()
+    state_dir.rename(tmp_path / "moved")
+    state_dir.mkdir()
+    directory.write("a.json", b"new")
+    directory.close()
+    assert (tmp_path / "moved" / "a.json").read_bytes() == b"new"
+    assert list(state_dir.iterdir()) == []
+
+
+def seen(mode, owner=None, group=None):
+    owner, group = os.geteuid() if owner is None else owner, os.getegid() if group is None else group
+    return os.stat_result((mode, 0, 0, 0, owner, group, 0, 0, 0, 0))
+
+
+STRANGER = os.geteuid() + 1000
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (seen(stat.S_IFDIR | 0o700), ""),
+        (seen(stat.S_IFDIR | 0o755, owner=0), ""),
+        (seen(stat.S_IFDIR | 0o2770), ""),  # a volume of Kubernetes with fsGroup
+        (seen(stat.S_IFDIR | 0o2775, owner=0), ""),
+        (seen(stat.S_IFLNK | 0o777, owner=0), ""),  # systemd with DynamicUser
+        (seen(stat.S_IFDIR | 0o770, group=os.getegid() + 1), f"group {os.getegid() + 1} may write to it"),
+        (seen(stat.S_IFDIR | 0o777), "every user may write to it"),
+        (seen(stat.S_IFDIR | 0o1777, owner=0), "every user may write to it"),
+        (seen(stat.S_IFDIR | 0o700, owner=STRANGER), f"user {STRANGER} owns it"),
+        (seen(stat.S_IFLNK | 0o777, owner=STRANGER), f"user {STRANGER} owns it"),
+    ],
+)
+def test_writers_of_a_directory_are_the_exporter_root_and_its_group(status, reason):
+    assert process.other_writers(status) == reason
+
+
+def test_windows_reports_no_other_writers(monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    assert process.other_writers(seen(stat.S_IFDIR | 0o777)) == ""
+
+
+def test_new_directory_in_one_that_all_may_write_to_is_used(open_files, tmp_path):
+    # What a chart does in an emptyDir, to which Kubernetes lets every user write.
+    tmp_path.chmod(0o2777)
+    open_files(tmp_path / "ekm")
+    assert stat.S_IMODE((tmp_path / "ekm").stat().st_mode) & 0o777 == 0o700
+
+
+async def test_directory_that_all_may_write_to_is_exit_code_two(command, tmp_path, state_dir):  # noqa: F811 - a fixture
+    state_dir.chmod(0o777)
+    running = await command("run", "--config.file", write_configuration(tmp_path), "--no-scheduler", "--state.dir", state_dir)
+    assert await running.end() == 2
+    [line] = [line for line in running.err if line.startswith("ekm-exporter: ")]
+    assert "every user may write to it" in line
+    assert "chmod 0700" in line
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_exporter_starts_with_a_trap_for_each_target(command, tmp_path, state_dir):  # noqa: F811 - a fixture
+    for name in ("fine", "typed", "broken"):
+        os.mkfifo(state_dir / f"target-{sha256(name.encode()).hexdigest()}.json")
+    flags = ("--no-scheduler", "--web.listen-address", "127.0.0.1:0", "--state.dir", state_dir)
+    running = await command("run", "--config.file", write_configuration(tmp_path), *flags)
+    await running.said("listening")
+    assert running.text.count("cannot be read and is ignored: not a regular file") == 3
+    assert await running.stop() == 0
+
+
+@pytest.fixture
+def hang():
+    """Does not return until the test ends."""
+    over = threading.Event()
+    yield lambda *_: over.wait(60)
+    over.set()
+
+
+@pytest.fixture
+async def memory(state_dir, monkeypatch):
+    monkeypatch.setattr("exporter.state.store.OPENING_SECONDS", 0.5)
+    monkeypatch.setattr("exporter.state.store.LOADING_SECONDS", 0.5)
+    made = Memory(State(history_limit=1), state_dir)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def documents(state_dir, open_files):
+    return await kept(state_dir, open_files)
+
+
+async def test_document_that_hangs_costs_itself_alone(documents, memory, hang, monkeypatch, caplog):
+    load = StateFiles.load
+    monkeypatch.setattr(StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, Kind.TARGET, name))
+    async with asyncio.timeout(20):
+        await memory.open((), NAMES)
+    assert [memory.recall_credential(name) is None for name in NAMES] == [True] + [False] * 19
+    assert [
+        f"1 of 20 files in {documents.parent} could not be read in time" in str(vars(record)) for record in caplog.records
+    ] == [True]
+
+
+async def test_directory_that_hangs_is_not_used_and_told_once(state_dir, memory, hang, monkeypatch, caplog):
+    monkeypatch.setattr(StateFiles, "open", hang)
+    async with asyncio.timeout(20):
+        await memory.open(NAMES, NAMES)
+    memory.keep_credential("sql", {})
+    assert [f"{state_dir} did not answer within 0.5 s" in str(vars(record)) for record in caplog.records] == [True]
+    assert list(state_dir.iterdir()) == []

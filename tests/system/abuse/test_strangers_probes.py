@@ -1,0 +1,173 @@
+"""What a stranger can do with `/probe` of an exporter without a schedule: see no secret astray, make no false failure."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import ClientSession
+
+from exporter.app.service import RunOptions, Service
+from exporter.config.model import Module, Proxy
+from exporter.simulator import Simulator
+from exporter.web import parse_address, web_options
+from tests.support.auxiliary_factories import plain
+from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, estate
+
+OTHER_AUTHORITY = "login.microsoftonline.us"
+ENTRA = "login.microsoftonline.com"
+SHORT, LONG = ({"X-Prometheus-Scrape-Timeout-Seconds": seconds} for seconds in ("0.2", "9"))
+OF_TARGET = 'target="t",vault="contoso.vault.azure.net"'
+
+
+class Elsewhere:
+    """A port of loopback that keeps whatever it is sent."""
+
+    def __init__(self):
+        self.connections, self.received = 0, b""
+
+    async def _receive(self, reader, writer):
+        self.connections += 1
+        with contextlib.suppress(OSError):
+            self.received += await reader.read(65536)
+        writer.close()
+
+    @contextlib.asynccontextmanager
+    async def listening(self):
+        async with await asyncio.start_server(self._receive, "127.0.0.1", 0) as server:
+            self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield self
+
+
+@contextlib.asynccontextmanager
+async def running(config):
+    options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), scheduler=False)
+    service = Service(config, options)
+    try:
+        await service.start()
+        async with ClientSession(service._web.urls[0]) as session:
+            yield service, session
+    finally:
+        await service.stop()
+
+
+async def ask(session, query, headers=None):
+    async with session.get(f"/probe?target=t{query}", headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.fixture
+async def world(tmp_path):
+    """A simulated company with two authorities, and a port where nothing of it should ever arrive."""
+    simulator = Simulator(replace(estate(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
+    await simulator.start()
+    async with Elsewhere().listening() as elsewhere:
+        made = configuration(simulator, tmp_path, target=plain())
+        yield SimpleNamespace(simulator=simulator, elsewhere=elsewhere, config=made, own=made.modules["default"])
+    await simulator.stop()
+
+
+def other_module(kind, world) -> Module:
+    """A module `lab` that would send the secret of the target somewhere else."""
+    lab = replace(world.own, name="lab")
+    routes = {**lab.connect_to, f"{ENTRA}:443": world.elsewhere.address, f"{PRIMARY}:443": world.elsewhere.address}
+    return {
+        "authority": lambda: replace(lab, authority_host=f"https://{OTHER_AUTHORITY}"),
+        "proxy": lambda: replace(lab, proxy=Proxy(url=f"http://{world.elsewhere.address}"), connect_to={}),
+        "route": lambda: replace(lab, connect_to=routes),
+    }[kind]()
+
+
+def astray(world):
+    """Requests at the other authority, and connections to the other port."""
+    at_authority = sum(count for (host, *_), count in world.simulator.requests.items() if host == OTHER_AUTHORITY)
+    return at_authority + world.elsewhere.connections
+
+
+def with_module(world, lab, *, listed, **settings):
+    target = replace(world.config.targets["t"], modules=(lab.name,) if listed else ())
+    return replace(
+        world.config,
+        modules={**world.config.modules, lab.name: lab},
+        targets={"t": target},
+        settings=replace(world.config.settings, **settings),
+    )
+
+
+@pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
+async def test_a_secret_never_reaches_what_another_module_trusts(world, kind):
+    lab = other_module(kind, world)
+    async with running(with_module(world, lab, listed=False, min_interval=0.0)) as (_, session):
+        for query in ("&module=lab", "&module=lab&debug=true", "&module=%6Cab", "&module=lab&module=default"):
+            status, text = await ask(session, query)
+            assert status == 400
+            assert "leave the parameter module out" in text
+        for query in ("", "&module=", "&module=default", "&module=default&module=lab"):
+            status, text = await ask(session, query)
+            assert (status, "\nprobe_success 1" in text) == (200, True)
+    assert astray(world) == 0
+    assert SECRET.format("now").encode() not in world.elsewhere.received
+
+
+@pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
+async def test_a_listed_module_goes_its_own_way(world, kind):
+    lab = other_module(kind, world)
+    async with running(with_module(world, lab, listed=True)) as (_, session):
+        status, _ = await ask(session, "&module=lab")
+    assert status == 200
+    assert astray(world) > 0
+
+
+async def numbers(service):
+    text = b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines()) if name[:1] != "#"}
+
+
+async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(world):
+    lab = other_module("route", world)
+    probes, failures = (f"ekm_{name}_total{{{OF_TARGET}}}" for name in ("probes", "probe_failures"))
+    async with running(with_module(world, lab, listed=True, min_interval=0.0)) as (service, session):
+        assert "probe_success 1" in (await ask(session, ""))[1]
+        before, good = await numbers(service), service.record_of("t").last
+        assert (before[probes], before[failures]) == (1, 0)
+        for _ in range(3):  # another module, which fails
+            status, text = await ask(session, "&module=lab")
+            assert (status, "\nprobe_success 0" in text) == (200, True)
+            assert "ekm_vault_side_ready{" not in text
+            assert f"ekm_consecutive_failures{{{OF_TARGET}}} 0" in text
+        world.simulator.set_fault("silent", vault=PRIMARY)
+        for _ in range(3):  # a scrape timeout that no vault could meet
+            status, text = await ask(session, "", SHORT)
+            assert (status, "\nprobe_success 0" in text) == (200, True)
+            assert 'reason="scrape_timeout"' in text
+            assert "ekm_vault_side_ready{" not in text
+            assert f"ekm_consecutive_failures{{{OF_TARGET}}} 0" in text
+        after, record = await numbers(service), service.record_of("t")
+        counted = [name for name in before if OF_TARGET in name]
+        assert {name: after[name] for name in counted} == {name: before[name] for name in counted}
+        assert (record.last, record.consecutive_failures, len(record.history), record.verdict.ready) == (good, 0, 1, True)
+
+
+async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(world):
+    async with running(world.config) as (service, session):
+        world.simulator.set_fault("html_unavailable", vault=PRIMARY)
+        status, text = await ask(session, "", LONG)
+        assert (status, "\nprobe_success 0" in text) == (200, True)
+        assert service.record_of("t").consecutive_failures == 1
+
+
+async def test_however_many_modules_and_timeouts_are_asked_for_a_vault_sees_one_probe(world):
+    labs = {name: replace(world.own, name=name) for name in ("one", "two", "three")}
+    target = replace(world.config.targets["t"], modules=tuple(labs))
+    settings = replace(world.config.settings, min_interval=3600.0)
+    config = replace(world.config, modules={**world.config.modules, **labs}, targets={"t": target}, settings=settings)
+    async with running(config) as (_, session):
+        queries = [(f"&module={name}", LONG) for _ in range(20) for name in labs]
+        answers = await asyncio.gather(*(ask(session, query, headers) for query, headers in [*queries, ("", None)]))
+    assert {status for status, _ in answers} == {200, 503}
+    assert {module for _, text in answers for module in ("default", *labs) if f'module="{module}"' in text} == {"one"}
+    challenges = sum(
+        count for (host, operation, _), count in world.simulator.requests.items() if (host, operation) == (PRIMARY, "challenge")
+    )
+    assert challenges == 1

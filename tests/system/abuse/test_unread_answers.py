@@ -1,0 +1,99 @@
+"""Connections of one address that ask for a long answer and read nothing: memory stays bounded, and others are answered."""
+
+import json
+import re
+import select
+import socket
+import sys
+from collections import Counter
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+
+from tests.system.abuse.harness import SECRET, configuration, write
+from tests.system.endurance.fleet import said
+from tests.system.endurance.procfs import held
+from tests.system.prometheus.servers import running
+
+TARGETS = 400
+CONNECTIONS = 600
+MOST_MEMORY_GROWN = 48 * 1024 * 1024
+
+
+@asynccontextmanager
+async def large_exporter(folder):
+    """Process and port of an exporter whose answers are long, and which probes nothing."""
+    write(folder / "secret", SECRET)
+    base = configuration()
+    targets = [{**base["targets"][0], "name": f"target-{number}", "vault": f"vault-{number}"} for number in range(TARGETS)]
+    source = write(folder / "ekm.yml", json.dumps({**base, "targets": targets}))
+    log = folder / "exporter.log"
+    flags = ("--no-scheduler", "--config.file", source, "--web.listen-address", "127.0.0.1:0")
+    async with running(log, sys.executable, "-m", "exporter", "run", *flags) as process:
+        yield process.pid, int(await said(log, r"url=http://127\.0\.0\.1:(\d+)"))
+
+
+async def scraped(port, path, encoding):
+    connector = TCPConnector(local_addr=("127.0.0.2", 0))
+    headers = {"Accept-Encoding": encoding}
+    async with (
+        ClientSession(connector=connector) as session,
+        session.get(f"http://127.0.0.1:{port}{path}", headers=headers) as answer,
+    ):
+        return answer.status, await answer.read()
+
+
+def ask_and_never_read(held_open, port, path, encoding):
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
+    clients = []
+    for _ in range(CONNECTIONS):
+        client = held_open.enter_context(socket.socket())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.bind(("127.0.0.3", 0))
+        client.connect(("127.0.0.1", port))
+        client.sendall(request)
+        clients.append(client)
+    return clients
+
+
+def first_bytes(client):
+    """The beginning of an answer, once there is one; nothing if the exporter has cut the connection."""
+    assert select.select([client], [], [], 10)[0]
+    try:
+        return client.recv(4096)
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("path", "encoding"),
+    [
+        ("/metrics", "identity"),
+        ("/metrics", "gzip"),
+        ("/api/v1/targets", "identity"),
+        ("/targets", "identity"),
+        ("/config", "identity"),
+    ],
+)
+async def test_unread_answers_take_little_memory_and_shut_nobody_out(tmp_path, path, encoding):
+    async with large_exporter(tmp_path) as (pid, port):
+        status, whole = await scraped(port, path, encoding)
+        assert (status, len(whole) > 20_000) == (200, True)
+        before = held(pid).memory
+        with ExitStack() as held_open:
+            clients = ask_and_never_read(held_open, port, path, encoding)
+            status, again = await scraped(port, path, encoding)
+            assert (status, abs(len(again) - len(whole)) < 10_000) == (200, True)
+            answers = Counter()
+            for client in clients:
+                answer = first_bytes(client)
+                (code,) = re.findall(rb"^HTTP/1.1 (\d+) ", answer) or [b"cut"]
+                answers[code.decode()] += 1
+                if code == b"503":
+                    assert b"\r\nRetry-After: 1\r\n" in answer
+                    assert b"Try again later.\n" in answer
+            assert held(pid).memory - before < MOST_MEMORY_GROWN
+        assert set(answers) <= {"200", "503", "cut"}
+        assert answers["503"] > 0 or (path, encoding) != ("/metrics", "identity")

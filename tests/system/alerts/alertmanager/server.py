@@ -1,0 +1,172 @@
+"""A running Alertmanager and who is told by it: a PagerDuty, webhooks and a mail server that only write down what arrives."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.system.prometheus.servers import fetch
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """`to` is the path of a webhook, the routing key of a page, or the address of a mail; `body` is JSON or a message."""
+
+    to: str
+    body: Any
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """Of a webhook."""
+        return self.body["alerts"]
+
+    def names(self) -> set[str]:
+        """Of the alerts of a webhook."""
+        return {alert["labels"]["alertname"] for alert in self.alerts}
+
+
+@dataclass
+class Recorder:
+    arrived: list[Arrived] = field(default_factory=list)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def note(self, to: str, body: Any) -> None:
+        async with self.news:
+            self.arrived.append(Arrived(to, body))
+            self.news.notify_all()
+
+    def at(self, to: str) -> list[Arrived]:
+        return [each for each in self.arrived if each.to == to]
+
+    async def first(self, good: Callable[[Arrived], bool], *, seconds: float = 20) -> Arrived:
+        """The first arrival that is good, past ones included; the test fails where there is none in time."""
+        try:
+            async with asyncio.timeout(seconds), self.news:
+                while not (found := next(filter(good, self.arrived), None)):
+                    await self.news.wait()
+        except TimeoutError:
+            pytest.fail(f"nothing of the kind arrived in {seconds:.0f} s, only {[str(each)[:300] for each in self.arrived[-8:]]}")
+        return found
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        await self.note(request.path.removeprefix("/"), await request.json())
+        return web.Response()
+
+    async def pagerduty(self, request: web.Request) -> web.Response:
+        event = await request.json()
+        await self.note(event["routing_key"], event)
+        return web.json_response({"status": "success", "dedup_key": event["dedup_key"]}, status=202)
+
+    async def mail(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection to the mail server: signing in, one or more letters, goodbye."""
+        to: list[str] = []
+        writer.write(b"220 recorder\r\n")
+        with contextlib.suppress(ConnectionError):
+            while line := (await reader.readline()).decode().strip():
+                verb = line.split()[0].upper()
+                if verb == "RCPT":
+                    to.append(line.partition("<")[2].partition(">")[0])
+                writer.write(self.reply(verb, line))
+                if verb == "DATA":
+                    letter = await reader.readuntil(b"\r\n.\r\n")
+                    writer.write(b"250 kept\r\n")
+                    await self.note(",".join(to), message_from_bytes(letter, policy=policy.default))
+                    to = []
+        writer.close()
+
+    @staticmethod
+    def reply(verb: str, line: str) -> bytes:
+        """Only who knows the password of the file may send."""
+        if verb == "EHLO":
+            return b"250-recorder\r\n250 AUTH PLAIN\r\n"
+        if verb == "AUTH":
+            password = base64.b64decode(line.split()[2]).split(b"\0")[2]
+            return b"235 welcome\r\n" if password == b"value-of-smtp-password" else b"535 no\r\n"
+        return {"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
+
+
+def words(letter: EmailMessage) -> str:
+    """Of a mail, without its markup's form."""
+    part = letter.get_body(("plain", "html"))
+    assert part is not None
+    return part.get_content()
+
+
+@contextlib.asynccontextmanager
+async def listening(recorder: Recorder) -> AsyncIterator[tuple[str, str]]:
+    """The URL of the webhooks and the address of the mail server, on free ports of loopback."""
+    app = web.Application()
+    app.add_routes([web.post("/pagerduty", recorder.pagerduty), web.post("/{name}", recorder.webhook)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    post = await asyncio.start_server(recorder.mail, "127.0.0.1", 0)
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}", f"127.0.0.1:{post.sockets[0].getsockname()[1]}"
+    finally:
+        post.close()
+        await post.wait_closed()
+        await runner.cleanup()
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """A running one: its API, and what has arrived from it."""
+
+    url: str
+    told: Recorder = field(default_factory=Recorder)
+
+    async def post(self, *alerts: dict[str, str], firing: bool = True, description: str = "") -> None:
+        """As Prometheus does: with an end that lies ahead while the alert fires, and now when it no longer does."""
+        end = datetime.now(UTC) + timedelta(hours=1 if firing else 0)
+        texts = {
+            "summary": "Something is wrong.",
+            "runbook_url": "https://example.com/runbook",
+            "dashboard_url": "https://example.com/d",
+        }
+        body = [
+            {
+                "labels": labels,
+                "annotations": texts | {"description": description or f"{labels.get('target', 'It')} is in trouble."},
+                "endsAt": end.isoformat(),
+            }
+            for labels in alerts
+        ]
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            await session.post(f"{self.url}/api/v2/alerts", json=body)
+
+    async def states(self, job: str) -> list[tuple[dict[str, str], str]]:
+        """Labels and state of every alert whose job matches: `active`, `suppressed`, or `unprocessed` for a moment."""
+        known = json.loads(await fetch(f"{self.url}/api/v2/alerts", filter=f'job=~"{job}"'))
+        return [(alert["labels"], alert["status"]["state"]) for alert in known]
+
+    async def settled(self, job: str) -> list[tuple[dict[str, str], str]]:
+        """The same, once all that was posted before is taken in: alerts are, one after another, and a pair that came later is."""
+        last = {"job": f"last {time.monotonic_ns()}", "instance": "i", "target": "t", "severity": "info"}
+        await self.post({"alertname": "EkmLatencyAbove5s", **last}, {"alertname": "EkmLatencyAbove1s", **last})
+        async with asyncio.timeout(20):
+            while "suppressed" not in [state for _, state in await self.states(last["job"])]:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        return await self.states(job)
+
+    async def everything_is_out(self) -> None:
+        """All that was posted before is sent by now, if it is sent at all: two pages, one after the other, were posted later and
+        have waited as long."""
+        for _ in range(2):
+            name = f"Fence{time.monotonic_ns()}"
+            await self.post({"alertname": name, "severity": "critical"})
+            fence = await self.told.first(lambda each, name=name: name in str(each.body))
+            self.told.arrived.remove(fence)

@@ -1,0 +1,117 @@
+"""Which alert keeps which other back, asked of a real Alertmanager; and that nothing is kept back by mistake."""
+
+import itertools
+
+import pytest
+import yaml
+
+from tests.system.alerts.alertmanager.labels import ALERTS, TARGET_PAGES, TARGET_TICKETS, matches
+from tests.system.alerts.alertmanager.rendering import EXAMPLE
+
+ALL = " ".join(name for name in ALERTS if name not in ("EkmExporterDown", "EkmWatchdog", "EkmVaultRequestBudgetExceeded"))
+BURNS = "EkmErrorBudgetBurnsFast EkmErrorBudgetBurnsSlowly"
+INDEPENDENT = "EkmRecoveryUnusable EkmRecoveryProofOld EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
+NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
+NOT_REFUSED = NOT_DELETED.replace("EkmForbiddenSpike", "")
+DEPENDENT_TICKETS = " ".join(name for name in TARGET_TICKETS.split() if name not in INDEPENDENT)
+FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}"
+OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential", "job instance target"
+
+# What keeps back what, if they agree in these labels. All other pairs do not touch each other.
+TABLE = {
+    "EkmExporterDown": [(ALL, OF_EXPORTER)],
+    "EkmEveryProbeStale": [(f"{TARGET_PAGES} {TARGET_TICKETS} EkmExporterNotReady", OF_EXPORTER)],
+    "EkmEgressDown": [
+        (f"{NOT_DELETED} EkmEntraUnavailable EkmRegionDown EkmCredentialForbidden", OF_EXPORTER),
+        ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
+    ],
+    "EkmEntraUnavailable": [
+        (NOT_REFUSED.replace("EkmVaultHostNameGone", ""), OF_EXPORTER),
+        ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
+    ],
+    "EkmRegionDown": [(f"{NOT_REFUSED} EkmErrorBudgetBurnsSlowly", "job instance region")],
+    "EkmCredentialExpired": [
+        ("EkmCredentialRefused EkmCredentialExpiresIn1Day EkmCredentialExpiresIn7Days", OF_CREDENTIAL),
+        ("EkmCredentialExpiresIn14Days EkmCredentialExpiresIn30Days EkmCredentialDateStale", OF_CREDENTIAL),
+        (f"EkmVaultSideNotReady {BURNS}", OF_CREDENTIAL),
+    ],
+    "EkmCredentialRefused": [(f"EkmVaultSideNotReady {BURNS}", OF_CREDENTIAL)],
+    "EkmCredentialForbidden": [("EkmForbiddenSpike", OF_CREDENTIAL)],
+    "EkmThrottledSpike": [(FROM_THE_FAULT, OF_TARGET)],
+    "EkmForbiddenSpike": [(FROM_THE_FAULT, OF_TARGET)],
+    "EkmVaultHostNameGone": [(FROM_THE_FAULT, OF_TARGET)],
+    "EkmKeySoftDeleted": [(FROM_THE_FAULT, OF_TARGET)],
+    "EkmVaultSideNotReady": [(f"EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}", OF_TARGET)],
+    "EkmProbeFails": [(DEPENDENT_TICKETS, OF_TARGET)],
+    "EkmKeyDisabledUntested": [(DEPENDENT_TICKETS, OF_TARGET)],
+    "EkmErrorBudgetBurnsFast": [(DEPENDENT_TICKETS, OF_TARGET)],
+    "EkmLatencyAbove5s": [("EkmLatencyAbove1s", OF_TARGET)],
+}
+
+
+def kept_back(source: str) -> dict[str, list[str]]:
+    """By name, the labels in which they must agree."""
+    return {name: labels.split() for names, labels in TABLE.get(source, []) for name in names.split()}
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[dict[str, list[str]]]:
+    return yaml.safe_load(EXAMPLE.read_text())["inhibit_rules"]
+
+
+def samples(name: str) -> list[dict[str, str]]:
+    """One with every label that it may have, one with those alone that it always has."""
+    return [ALERTS[name].sample(), ALERTS[name].sample(maybe=False)]
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_has_every_label_in_which_a_rule_wants_it_to_agree(rules, name):
+    """Two labels that are both missing count as equal: a rule would reach much further than it says."""
+    for rule, side, labels in itertools.product(rules, ("source_matchers", "target_matchers"), samples(name)):
+        if matches(rule[side], labels) and not (side == "source_matchers" and "credential" not in labels):
+            assert [label for label in rule["equal"] if label not in labels] == [], (name, rule)
+
+
+def test_every_rule_keeps_something_back_and_every_name_in_it_is_an_alert(rules):
+    for rule in rules:
+        for side in ("source_matchers", "target_matchers"):
+            assert [name for name in ALERTS if matches(rule[side], ALERTS[name].sample())], rule
+
+
+def test_no_alert_keeps_itself_back(rules):
+    for rule, labels in itertools.product(rules, (sample for name in ALERTS for sample in samples(name))):
+        assert not (matches(rule["source_matchers"], labels) and matches(rule["target_matchers"], labels)), rule
+
+
+def test_no_two_alerts_keep_each_other_back():
+    assert [(one, other) for one in TABLE for other in kept_back(one) if one in kept_back(other)] == []
+
+
+@pytest.mark.real
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_page_that_is_kept_back_keeps_back_what_follows_from_it_and_not_another_fault(shared):
+    job = "a chain"
+    names = ("EkmCredentialForbidden", "EkmForbiddenSpike", "EkmVaultSideNotReady")
+    posted = [ALERTS[name].sample(job=job) for name in names]
+    await shared.post(*posted, other := {**posted[-1], "target": "another"})
+    states = [(labels, state) for labels, state in await shared.settled(job) if labels["alertname"] != names[0]]
+    assert {labels["target"] for labels, state in states if state == "active"} == {other["target"]}
+    assert len(states) == 3
+
+
+@pytest.mark.real
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("source", ALERTS)
+async def test_an_alert_keeps_back_what_the_table_says_and_nothing_else(shared, source):
+    """Each pair has a job of its own: the other alert with the same labels, and once for each label in which they must agree."""
+    posted, expected = [], set()
+    for name in ALERTS.keys() - {source, "EkmWatchdog", "EkmVaultRequestBudgetExceeded"}:
+        job, agree = f"{source} and {name}", kept_back(source).get(name, [])
+        posted += [ALERTS[source].sample(job=job), same := ALERTS[name].sample(job=job, which="the same")]
+        posted += [{**same, "which": f"another {label}", label: "another"} for label in agree if label != "job"]
+        expected |= {(name, "the same")} if agree else set()
+    await shared.post(*posted)
+    states = await shared.settled(f"{source} and .*")
+    assert len(states) == len(posted)
+    kept = {(labels["alertname"], labels["which"]) for labels, state in states if state == "suppressed" and "which" in labels}
+    assert kept == expected

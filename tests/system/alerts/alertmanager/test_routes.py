@@ -1,0 +1,101 @@
+"""Who gets which alert, by the real tools; and that the example holds no secret."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.system.alerts.alertmanager.labels import ALERTS
+from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
+
+RULES = EXAMPLE.with_name("ekm.rules.yml")
+
+# Labels and the receiver to which they lead.
+TABLE = [
+    ("alertname=EkmForbiddenSpike severity=critical team=dba env=prod", "page-dba"),
+    ("alertname=EkmForbiddenSpike severity=critical team=dba", "page-dba"),
+    ("alertname=EkmForbiddenSpike severity=critical team=payments env=prod", "page-platform"),
+    ("alertname=EkmForbiddenSpike severity=critical", "page-platform"),
+    ("alertname=EkmForbiddenSpike severity=critical team=dba env=test", "ticket-dba"),
+    ("alertname=EkmForbiddenSpike severity=critical team=payments env=dev", "ticket-dba"),
+    ("alertname=EkmCredentialRefused severity=critical team=dba env=prod scope=credential", "page-dba"),
+    ("alertname=EkmEntraUnavailable severity=critical scope=exporter", "page-platform"),
+    ("alertname=EkmExporterDown severity=critical scope=exporter", "page-platform"),
+    ("alertname=EkmKeyExpires severity=warning team=dba env=prod", "ticket-dba"),
+    ("alertname=EkmKeyExpires severity=warning team=payments", "mail-platform"),
+    ("alertname=EkmNoTargets severity=warning", "mail-platform"),
+    ("alertname=EkmCredentialExpiresIn30Days severity=info team=dba", "blackhole"),
+    ("alertname=EkmWatchdog severity=info", "dead-mans-switch"),
+    ("alertname=EkmForbiddenSpike severity=urgent team=dba", "mail-platform"),
+    ("alertname=SomethingElse", "mail-platform"),
+]
+
+
+def said(program: str | Path, *arguments: str | Path) -> str:
+    """What a tool that is content says; otherwise the test fails with it."""
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own commands
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def configuration() -> dict:
+    return yaml.safe_load(EXAMPLE.read_text())
+
+
+@pytest.mark.real
+def test_amtool_accepts_the_example_with_its_template():
+    text = said("amtool", "check-config", EXAMPLE)
+    assert " - 1 templates" in text
+    assert "SUCCESS" in text
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("labels", "receiver"), TABLE)
+def test_an_alert_goes_to_its_receiver(labels, receiver):
+    arguments = [f"--config.file={EXAMPLE}", f"--verify.receivers={receiver}", *labels.split()]
+    assert receiver in said("amtool", "config", "routes", "test", *arguments)
+
+
+def test_every_receiver_is_reached_by_a_row_of_the_table():
+    assert {receiver for _, receiver in TABLE} == {receiver["name"] for receiver in configuration()["receivers"]}
+
+
+def test_amlint_finds_no_route_that_is_never_taken_and_no_name_that_no_rule_has():
+    amlint = Path(sys.executable).with_name("amlint")
+    said(amlint, "check", "--strict", "--rules", RULES, EXAMPLE)
+
+
+def test_the_labels_that_these_tests_know_are_those_of_the_rules():
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    rules = {rule["alert"]: rule["labels"] for group in groups for rule in group["rules"] if "alert" in rule}
+    assert {name: labels["severity"] for name, labels in rules.items()} == {name: one.severity for name, one in ALERTS.items()}
+    assert {name for name, labels in rules.items() if "scope" in labels} == {
+        name for name, one in ALERTS.items() if "scope" in one.always
+    }
+
+
+def settings(node) -> list[tuple[str, object]]:
+    if isinstance(node, list):
+        return [found for each in node for found in settings(each)]
+    if isinstance(node, dict):
+        return [*node.items(), *(found for each in node.values() for found in settings(each))]
+    return []
+
+
+def test_secrets_come_from_files_alone():
+    secrets = [(key, value) for key, value in settings(configuration()) if key.endswith("_file")]
+    assert {key for key, _ in secrets} == {"routing_key_file", "url_file", "smtp_auth_password_file"}
+    assert all(str(value).startswith(SECRETS) for _, value in secrets)
+    inline = {"routing_key", "service_key", "url", "smtp_auth_password", "auth_password", "credentials", "password", "api_key"}
+    assert inline.isdisjoint(key for key, _ in settings(configuration()))
+    listed = {f"secrets/{str(value).removeprefix(SECRETS)}" for _, value in secrets}
+    assert [name for name in listed if name not in EXAMPLE.read_text().partition("\nglobal:")[0]] == []
+
+
+def test_a_page_waits_for_two_evaluations_of_its_common_cause():
+    pages = [group for group in yaml.safe_load(RULES.read_text())["groups"] if "page" in group["name"]]
+    assert pages
+    assert {group["interval"] for group in pages} == {"15s"}
+    assert configuration()["route"]["group_wait"] == "30s"

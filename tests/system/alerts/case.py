@@ -1,0 +1,124 @@
+"""A scene: what exporters lived through, and which alerts Prometheus must have had when, with every label and annotation.
+
+For: the vocabulary of the tables of scenes, and turning a scene into a file for `promtool test rules`.
+Not for: the scenes themselves, or the words of alerts (see `wording`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from exporter.core.codes import BY_CODE, both_numbers, in_generation
+from exporter.core.model import Generation
+from tests.system.alerts.timeline import SCRAPE, Exporter, Failed, Target, series
+from tests.system.alerts.wording import WORDING
+
+NO_INSTANCE = "none is declared"
+INSTANCES = "SQLPRD01 on n1 (AG7), SQLPRD02"
+
+
+@dataclass(frozen=True)
+class Fired:
+    """One alert as it must be: its labels, and the words that its description has besides them."""
+
+    labels: Mapping[str, str]
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """`checks` are (second, alert, what fires then). `absent` are alerts that might be expected and must not fire at all."""
+
+    name: str
+    exporters: Sequence[Exporter]
+    length: int
+    checks: Sequence[tuple[int, str, Sequence[Fired]]] = ()
+    absent: Sequence[str] = ()
+    scrape: int = SCRAPE
+
+
+def of_target(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
+    """An alert of a target. `more` are further words; those that start with `label_` are labels instead."""
+    words = {"instances": listed(target), "failures": explained(failure)}
+    labels = {"target": target.name, "vault": target.vault, **of_credential_labels(exporter, target)}
+    if target.region is not None:
+        labels["region"] = target.region
+    return _fired(labels, words, more)
+
+
+def of_credential(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
+    """An alert of a credential, with the labels of one of the targets that use it."""
+    words = {"instances": listed(target), "failures": explained(failure), "targets": target.name}
+    return _fired(of_credential_labels(exporter, target), words, more)
+
+
+def of_exporter(exporter: Exporter, **more: str) -> Fired:
+    return _fired({"job": exporter.job, "instance": exporter.instance}, {"instances": INSTANCES}, more)
+
+
+def of_credential_labels(exporter: Exporter, target: Target) -> dict[str, str]:
+    shared = {name: value for name, value in target.labels.items() if name in ("team", "env")}
+    return {"credential": target.credential, **shared, "job": exporter.job, "instance": exporter.instance}
+
+
+def _fired(labels: Mapping[str, str], words: Mapping[str, str], more: Mapping[str, str]) -> Fired:
+    own = {name.removeprefix("label_"): value for name, value in more.items() if name.startswith("label_")}
+    said = {name: value for name, value in more.items() if not name.startswith("label_")}
+    return Fired({**labels, **own}, {**words, **said})
+
+
+def listed(target: Target) -> str:
+    named = (
+        one["sql_instance"] + (f" on {one['host']}" if "host" in one else "") + (f" ({one['ag']})" if "ag" in one else "")
+        for one in sorted(target.instances, key=lambda one: one["sql_instance"])
+    )
+    return ", ".join(named) or NO_INSTANCE
+
+
+def explained(failure: Failed | None) -> str:
+    """How a description tells of a failure, from the catalogue; begins with a space."""
+    if failure is None:
+        return ""
+    row = BY_CODE[failure.code]
+    numbers = both_numbers(in_generation(failure.code, Generation.CLASSIC))
+    return f" {numbers} {row.symbol} at {failure.step}, reason {failure.reason}. {row.summary} First: {row.actions[0]}"
+
+
+def document(scene: Scene, rules: str) -> dict[str, object]:
+    """The file for promtool."""
+    quiet = [(second, alert, ()) for alert in scene.absent for second in range(0, scene.length + 1, scene.scrape * 4)]
+    return {
+        "rule_files": [rules],
+        "evaluation_interval": f"{scene.scrape}s",
+        "group_eval_order": GROUPS,
+        "tests": [
+            {
+                "interval": f"{scene.scrape}s",
+                "input_series": series(scene.exporters, scene.length, scene.scrape),
+                "alert_rule_test": [
+                    {"eval_time": f"{second}s", "alertname": alert, "exp_alerts": [_expected(alert, one) for one in fired]}
+                    for second, alert, fired in (*scene.checks, *quiet)
+                ],
+            }
+        ],
+    }
+
+
+GROUPS = [
+    "ekm-recorded", "ekm-service-level", "ekm-service-level-slow", "ekm-pages-common", "ekm-pages-target",
+    "ekm-tickets-credential", "ekm-tickets-target", "ekm-tickets-exporter",
+]  # fmt: skip
+
+
+def _expected(alert: str, fired: Fired) -> dict[str, object]:
+    wording = WORDING[alert]
+    words = {**fired.labels, **fired.words}
+    scope = {"scope": wording.scope} if wording.scope else {}
+    return {
+        "exp_labels": {**fired.labels, **scope, "severity": wording.severity},
+        "exp_annotations": {
+            "summary": wording.summary,
+            "description": wording.description.format_map(words),
+            "runbook_url": f"https://runbooks.example.com/ekm/{alert}.md",
+            "dashboard_url": f"https://grafana.example.com/d/{wording.dashboard.format_map(words)}".replace("mon1:", "mon1%3A"),
+        },
+    }

@@ -1,0 +1,143 @@
+"""Many vaults at once: one alert that names what they have in common, a cycle before the single ones; and what is no such cause."""
+
+from collections.abc import Sequence
+
+from tests.system.alerts.case import INSTANCES, Fired, Scene, of_exporter, of_target
+from tests.system.alerts.cases.spikes import FORBIDDEN
+from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
+
+MINUTE = 60
+TIMEOUT = Failed("challenge", 3008, "connect_timeout")
+GONE = Failed("challenge", 3900, "dns_not_found")
+NO_DNS = Failed("challenge", 3900, "dns_temporary")
+NO_PROXY = Failed("token", 3008, "proxy_unreachable")
+DOWN = Failed("token", 3013, "entra_unavailable")
+SILENT = Failed("token", 3008, "read_timeout")
+BROKEN = Failed("get_key", 3013, "server_error")
+FIREWALL = Failed("get_key", 3077, "forbidden_firewall")
+CAUSES = ("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown", "EkmCredentialForbidden")
+
+
+def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 20, **more: object) -> list[Target]:
+    """One target of a vault of its own for each failure; all begin to fail after five good probes."""
+    return [
+        Target(
+            name=f"t{number}",
+            vault=f"v{number}.vault.azure.net",
+            probes=[*[OK] * 5, *[failure] * bad, *[OK] * good],
+            **more,
+        )
+        for number, failure in enumerate(failures)
+    ]
+
+
+def _egress() -> Scene:
+    """Everything fails on the way out of one host; the other host, and a fleet in which most is well, are none of it."""
+    here = Exporter(targets=fleet([TIMEOUT, NO_DNS, NO_PROXY]))
+    there = Exporter(targets=fleet([OK] * 3), instance="mon2:10377")
+    some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
+    few = Exporter(targets=fleet([NO_DNS, NO_DNS]), instance="mon4:10377")
+    seen = "connect_timeout at challenge 1, dns_temporary at challenge 1, proxy_unreachable at token 1"
+    on = of_exporter(here, value="100%", seen=seen)
+    checks = [
+        (5 * MINUTE + 45, "EkmEgressDown", []),
+        (6 * MINUTE, "EkmEgressDown", [on]),
+        (6 * MINUTE, "EkmVaultSideNotReady", []),
+        (25 * MINUTE, "EkmEgressDown", [on]),
+        (26 * MINUTE, "EkmEgressDown", []),
+    ]
+    absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
+    return Scene(name="no way out", exporters=[here, there, some, few], length=26 * MINUTE, checks=checks, absent=absent)
+
+
+def _entra() -> Scene:
+    """Half of the targets get no token; on another exporter Entra refuses, which is an answer."""
+    here = Exporter(targets=fleet([DOWN, DOWN, SILENT, OK, OK, OK]))
+    refused = Exporter(targets=fleet([Failed("token", 3303, "secret_wrong")] * 4), instance="mon2:10377")
+    seen = "3013 entra_unavailable 2, 3008 read_timeout 1"
+    on = of_exporter(here, value="50%", seen=seen)
+    checks = [
+        (5 * MINUTE + 45, "EkmEntraUnavailable", []),
+        (6 * MINUTE, "EkmEntraUnavailable", [on]),
+        (6 * MINUTE, "EkmVaultSideNotReady", []),
+        (26 * MINUTE, "EkmEntraUnavailable", []),
+    ]
+    absent = ["EkmEgressDown", "EkmRegionDown", "EkmCredentialForbidden"]
+    return Scene(name="Entra ID is down", exporters=[here, refused], length=26 * MINUTE, checks=checks, absent=absent)
+
+
+def _region() -> Scene:
+    """Three of four vaults of a region, and one of four of the other."""
+    bad = fleet([BROKEN, BROKEN, TIMEOUT, OK])
+    well = [
+        Target(name=f"n{number}", vault=f"n{number}.vault.azure.net", region="northeurope", probes=[*[OK] * 5, *[probe] * 20])
+        for number, probe in enumerate([OK, OK, OK, BROKEN])
+    ]
+    exporter = Exporter(targets=[*bad, *well])
+    on = Fired({"region": "westeurope", "job": "ekm", "instance": exporter.instance}, {"value": "75%", "instances": INSTANCES})
+    checks = [
+        (5 * MINUTE + 45, "EkmRegionDown", []),
+        (6 * MINUTE, "EkmRegionDown", [on]),
+        (6 * MINUTE, "EkmVaultSideNotReady", []),
+        (26 * MINUTE, "EkmRegionDown", []),
+    ]
+    absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmCredentialForbidden"]
+    return Scene(name="a region is down", exporters=[exporter], length=26 * MINUTE, checks=checks, absent=absent)
+
+
+def _credential() -> Scene:
+    """Three of four vaults refuse one credential; another credential is refused by one of three, or for the state of the key."""
+    expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
+    bad = fleet([FORBIDDEN, FORBIDDEN, FIREWALL, OK])
+    well = [
+        Target(name=f"o{number}", vault=f"o{number}.vault.azure.net", credential="other", probes=[*[OK] * 5, *[probe] * 20])
+        for number, probe in enumerate([FORBIDDEN, expired, expired, OK])
+    ]
+    exporter = Exporter(targets=[*bad, *well])
+    labels = {"credential": "sql-prod", "job": "ekm", "instance": exporter.instance}
+    seen = "forbidden_firewall 1, forbidden_rbac 2"
+    on = Fired(labels, {"value": "75%", "seen": seen, "instances": INSTANCES})
+    checks = [
+        (5 * MINUTE + 45, "EkmCredentialForbidden", []),
+        (6 * MINUTE, "EkmCredentialForbidden", [on]),
+        (6 * MINUTE, "EkmForbiddenSpike", []),
+        (26 * MINUTE, "EkmCredentialForbidden", []),
+    ]
+    absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"]
+    return Scene(name="a credential is refused by many", exporters=[exporter], length=26 * MINUTE, checks=checks, absent=absent)
+
+
+def _once() -> Scene:
+    """A single bad probe of everybody, and causes that only look alike because they coincide."""
+    moment = Exporter(targets=fleet([NO_DNS] * 5, bad=1))
+    mixed = Exporter(targets=fleet([DOWN, BROKEN, FORBIDDEN, TIMEOUT, OK, OK]), instance="mon2:10377")
+    return Scene(name="one bad moment of all", exporters=[moment, mixed], length=15 * MINUTE, absent=CAUSES)
+
+
+def _one_vault() -> Scene:
+    """All targets are keys of one vault: that it is gone, or silent, is its own fault. That no name resolves is not."""
+    no_dns, gone, silent = (
+        Exporter(
+            instance=f"mon{number}:10377",
+            targets=[Target(name=f"k{place}", probes=[*[OK] * 5, *[failure] * 6]) for place in range(3)],
+        )
+        for number, failure in enumerate((NO_DNS, GONE, TIMEOUT), 1)
+    )
+    on = of_exporter(no_dns, value="100%", seen="dns_temporary at challenge 3")
+    checks = [
+        (5 * MINUTE + 45, "EkmEgressDown", []),
+        *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
+        (8 * MINUTE, "EkmVaultHostNameGone", [of_target(gone, target, GONE) for target in gone.targets]),
+    ]
+    return Scene(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
+
+
+def _restart() -> Scene:
+    """The common cause outlives a restart of the exporter, so that what it inhibits stays inhibited."""
+    here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
+    on = of_exporter(here, value="100%", seen="dns_temporary at challenge 3")
+    checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
+    return Scene(name="a restart while nothing gets out", exporters=[here], length=25 * MINUTE, checks=checks)
+
+
+SCENES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]

@@ -1,0 +1,184 @@
+"""What ends: credentials, step by step and one step at a time, certificates; and tickets about exporters themselves."""
+
+from tests.system.alerts.case import Fired, Scene, of_credential
+from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.timeline import OK, Exporter, Failed, Target
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+STEPS = (
+    "EkmCredentialExpiresIn30Days",
+    "EkmCredentialExpiresIn14Days",
+    "EkmCredentialExpiresIn7Days",
+    "EkmCredentialExpiresIn1Day",
+)
+ENDS = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="%s"}'
+KNOWN = 'ekm_credential_expiry_known{credential="%s"}'
+AWAY = "_x5"
+STARTED = "process_start_time_seconds"
+SKEW = 'ekm_clock_skew_seconds{endpoint="%s:443"}'
+
+
+def _steps() -> Scene:
+    """32 days in the life of a credential that ends after 31 of them and is then replaced: one step at a time.
+
+    One is declared to end tomorrow, but looked up it ends much later; of one nothing is known.
+    """
+    ends = 31 * DAY
+    target = Target(interval=HOUR, probes=[OK] * (32 * 24), labels={"team": "dba"})
+    stale = Target(name="stale", interval=HOUR, probes=[OK] * (32 * 24), credential="stale")
+    more = {
+        ENDS % ("sql-prod", "declared"): f"{ends}x123 {ends + 365 * DAY}x9",
+        ENDS % ("stale", "declared"): f"{DAY}x130",
+        ENDS % ("stale", "graph"): f"{400 * DAY}x130",
+    }
+    exporter = Exporter(targets=[target, stale], more=more)
+    on = of_credential(exporter, target, dates="declared 1970-02-01 00:00:00 +0000 UTC")
+    turns = dict(zip((30, 14, 7, 1), STEPS, strict=True))
+    checks = []
+    for left in (31, 29, 15, 13, 8, 6, 2):
+        current = next((step for days, step in sorted(turns.items()) if left < days), None)
+        checks += [((31 - left) * DAY, step, [on] if step == current else []) for step in STEPS]
+    checks += [(30 * DAY + 12 * HOUR, step, [on] if step == STEPS[-1] else []) for step in STEPS]
+    checks += [(31 * DAY + 6 * HOUR, step, []) for step in STEPS]
+    return Scene(
+        name="a credential that comes to its end",
+        exporters=[exporter],
+        length=31 * DAY + 6 * HOUR,
+        checks=checks,
+        scrape=6 * HOUR,
+    )
+
+
+def _others() -> Scene:
+    """The last day of credentials that no SQL Server has: a canary's, and one for look-ups. One that both kinds use does page."""
+    good = [OK] * 60
+    canary = Target(name="canary", credential="canary", probes=good, info={"mode": "canary"})
+    beside = Target(name="beside", credential="both", probes=good, info={"mode": "canary"})
+    full = Target(name="full", credential="both", probes=good)
+    names = ("canary", "monitor", "both")
+    more = {ENDS % (name, "declared"): minutes((400 * DAY, 5), (12 * HOUR, 30), (400 * DAY, 30)) for name in names}
+    exporter = Exporter(targets=[canary, beside, full], more=more)
+    dates = "declared 1970-01-01 12:00:00 +0000 UTC"
+    monitor = Fired({"credential": "monitor", "job": "ekm", "instance": exporter.instance}, {"dates": dates, "targets": "none"})
+    page = of_credential(exporter, full, dates=dates, targets="beside, full")
+    checks = [
+        (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
+        (4 * MINUTE, "EkmOtherCredentialEnds", []),
+        (29 * MINUTE, "EkmCredentialExpiresIn1Day", [page]),
+        (29 * MINUTE, "EkmOtherCredentialEnds", [of_credential(exporter, canary, dates=dates), monitor]),
+        (50 * MINUTE, "EkmCredentialExpiresIn1Day", []),
+        (50 * MINUTE, "EkmOtherCredentialEnds", []),
+    ]
+    return Scene(name="credentials that no SQL Server has", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
+
+
+def _over() -> Scene:
+    """At the end itself the page about the last day goes on until the one about the end takes over: nobody is told "resolved"."""
+    ended = Failed("token", 3303, "secret_expired")
+    target = Target(probes=[*[OK] * 20, *[ended] * 20])
+    exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
+    dates = "declared 1970-01-01 00:20:00 +0000 UTC"
+    soon = of_credential(exporter, target, dates=dates)
+    checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
+    checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
+    checks += [(36 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
+    return Scene(name="a credential at its end", exporters=[exporter], length=36 * MINUTE, checks=checks)
+
+
+def _restart() -> Scene:
+    """While the exporter restarts, the step stays."""
+    target = Target(probes=[OK] * 30)
+    more = {ENDS % ("sql-prod", "declared"): f"{5 * DAY}x39 stale {AWAY} {5 * DAY}x60"}
+    exporter = Exporter(targets=[target], more=more, restarts=((600, 690),))
+    on = of_credential(exporter, target, dates="declared 1970-01-06 00:00:00 +0000 UTC")
+    checks = [(second, "EkmCredentialExpiresIn7Days", [on]) for second in range(60, 20 * MINUTE, 60)]
+    return Scene(name="a credential's end and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks)
+
+
+def _stale_and_unknown() -> Scene:
+    """A date that has passed although tokens are given, and no date at all; a managed identity has none to know."""
+    stale = Target(name="stale", credential="stale", probes=[OK] * 70)
+    refused = Target(name="refused", credential="refused", probes=[Failed("token", 3303, "secret_expired")] * 70)
+    unknown = Target(name="unknown", credential="unknown", probes=[OK] * 70)
+    managed = Target(name="managed", credential="managed", probes=[OK] * 70)
+    more = {
+        ENDS % ("stale", "declared"): minutes((600, 40), (9 * DAY, 30)),
+        ENDS % ("refused", "declared"): minutes((600, 70)),
+        KNOWN % "stale": "1x400",
+        KNOWN % "refused": "1x400",
+        KNOWN % "unknown": minutes((1, 10), (0, 30), (1, 30)),
+        KNOWN % "staged": minutes((1, 10), (0, 30), (1, 30)),
+    }
+    exporter = Exporter(targets=[stale, refused, unknown, managed], more=more)
+    dated = of_credential(exporter, stale, dates="declared 1970-01-01 00:10:00 +0000 UTC")
+    staged = Fired({"credential": "staged", "job": "ekm", "instance": exporter.instance}, {"targets": "none"})
+    checks = [
+        (9 * MINUTE, "EkmCredentialDateStale", []),
+        (9 * MINUTE, "EkmCredentialExpiryUnknown", []),
+        (26 * MINUTE, "EkmCredentialDateStale", [dated]),
+        (26 * MINUTE, "EkmCredentialExpiryUnknown", [of_credential(exporter, unknown), staged]),
+        (57 * MINUTE, "EkmCredentialDateStale", []),
+        (57 * MINUTE, "EkmCredentialExpiryUnknown", []),
+    ]
+    return Scene(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
+
+
+def _of_exporters() -> Scene:
+    """One exporter with every trouble of its own, one with a little of each; healed after an hour."""
+    end = 'ekm_tls_certificate_expiry_timestamp_seconds{endpoint="contoso.vault.azure.net:443"}'
+    skipped = 'ekm_exporter_probes_skipped_total{reason="%s"}'
+    targets = [Target(name="a", probes=[OK] * 160), Target(name="b", probes=[OK] * 160)]
+    bad = Exporter(
+        targets=targets,
+        more={
+            end: minutes((15 * DAY, 10), (13 * DAY, 50), (90 * DAY, 90)),
+            'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.006, 10), (0.007, 50), (0.001, 90)),
+            skipped % "overlap": "0x9 0+4x50 200x100",
+            skipped % "backoff": "0+4x150",
+            "ekm_exporter_probes_tainted_total": "0x9 0+4x50 200x100",
+            "ekm_exporter_internal_errors_total": "0x9 0+1x50 50x100",
+            STARTED: minutes((100, 10), *((100 + 300 * number, 5) for number in range(1, 11)), (3100, 90)),
+            "ekm_exporter_targets": minutes((2, 10), (0, 50), (2, 90)),
+            "ekm_exporter_config_last_reload_successful": minutes((1, 10), (0, 50), (1, 90)),
+            SKEW % "contoso.vault.azure.net": minutes((110, 10), (-130, 50), (1, 90)),
+            SKEW % "login.microsoftonline.com": minutes((110, 10), (-130.5, 50), (1, 90)),
+            SKEW % "fabrikam.vault.azure.net": "0.5x150",
+        },
+    )
+    good = Exporter(
+        targets=targets,
+        instance="mon2:10377",
+        more={
+            end: minutes((15 * DAY, 150)),
+            'ekm_request_budget_ratio{vault="contoso.vault.azure.net"}': minutes((0.0035, 60), (0.001, 90)),
+            skipped % "overlap": "0x25 1x75 2x75",
+            "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
+            "ekm_exporter_internal_errors_total": "0x25 2x75 4x75",  # two at once, and two more after an hour and a quarter
+            STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as people do
+            "ekm_exporter_targets": "2x150",
+            "ekm_exporter_config_last_reload_successful": "1x150",
+            SKEW % "contoso.vault.azure.net": "9000x150",
+            SKEW % "login.microsoftonline.com": "-119x150",
+            SKEW % "fabrikam.vault.azure.net": "0.5x150",
+        },
+    )
+    labels = {"job": "ekm", "instance": bad.instance}
+    lasting = {
+        "EkmTlsCertificateExpires": Fired({**labels, "endpoint": "contoso.vault.azure.net:443"}),
+        "EkmVaultRequestBudgetExceeded": Fired({"vault": "contoso.vault.azure.net"}, {"value": "1.05%"}),
+        "EkmProbesSkipped": Fired({**labels, "reason": "overlap"}, {"value": "160"}),
+        "EkmEventLoopLags": Fired(labels, {"value": "66.67%"}),
+        "EkmExporterInternalErrors": Fired(labels, {"value": "40"}),
+        "EkmExporterNotReady": Fired(labels, {"value": "3"}),
+        "EkmNoTargets": Fired(labels),
+        "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
+        "EkmReloadFailed": Fired(labels),
+    }
+    checks = [(9 * MINUTE, alert, []) for alert in lasting]
+    checks += [(50 * MINUTE, alert, [on]) for alert, on in lasting.items()]
+    checks += [(149 * MINUTE, alert, []) for alert in lasting]
+    checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 149 * MINUTE)]
+    return Scene(name="troubles of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
+
+
+SCENES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]

@@ -1,0 +1,59 @@
+"""The state of the key where it is not tested in every probe whether it unwraps, or in none. Scraped once a minute."""
+
+from tests.system.alerts.case import Scene, of_target
+from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.timeline import OK, READ, Exporter, Target
+
+MINUTE = 60
+UNTESTED = "Whether the vault still unwraps with it is not tested by this target"
+
+
+def _disabled() -> Scene:
+    """Nobody unwraps: a page that says so. Where the last round trip was within the hour, what it showed is told as a ticket."""
+    off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 40))}
+    untested = Target(name="untested", probes=[READ] * 60, info={"mode": "read_only"}, more=off)
+    seldom = Target(name="seldom", probes=[OK, *[READ] * 60], more=off)
+    well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
+    exporter = Exporter(targets=[untested, seldom, well])
+    page, ticket = [of_target(exporter, untested)], [of_target(exporter, seldom)]
+    checks = [
+        (9 * MINUTE, "EkmKeyDisabledUntested", []),
+        (11 * MINUTE, "EkmKeyDisabledUntested", page),
+        (16 * MINUTE, "EkmKeyDisabled", ticket),
+        (29 * MINUTE, "EkmKeyDisabledUntested", page),
+        (29 * MINUTE, "EkmKeyDisabled", ticket),
+        (46 * MINUTE, "EkmKeyDisabledUntested", []),
+        (46 * MINUTE, "EkmKeyDisabled", []),
+    ]
+    return Scene(name="a disabled key that nobody tries", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+
+
+def _expired() -> Scene:
+    ends = {"ekm_key_expiry_timestamp_seconds": minutes((600, 60))}
+    untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
+    exporter = Exporter(targets=[untested])
+    checks = [
+        (9 * MINUTE, "EkmKeyExpired", []),
+        (16 * MINUTE, "EkmKeyExpired", [of_target(exporter, untested, unwraps=UNTESTED)]),
+    ]
+    return Scene(name="an expired key that nobody tries", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
+
+
+def _beside() -> Scene:
+    """Refused, and then without an answer for hours: what was refused is not taken to be well. Seen to be well again, it is over."""
+    version = 'ekm_retained_version_usable{key="tde",version="2023"}'
+    values = "1x9 0x29 stale _x240 1x60"
+    target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
+    never = Target(name="never", probes=[OK] * 340)
+    exporter = Exporter(targets=[target, never])
+    retained = of_target(exporter, target, label_key="tde", label_version="2023")
+    recovery = of_target(exporter, target)
+    checks = [
+        (minute * MINUTE, alert, fires)
+        for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
+        for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (300, []))
+    ]
+    return Scene(name="no answer after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
+
+
+SCENES = [_disabled(), _expired(), _beside()]

@@ -1,0 +1,256 @@
+"""The other pages about one target or one credential, the error budget, and exporters that are down or stand still."""
+
+from dataclasses import replace
+
+from tests.system.alerts.case import Fired, Scene, of_credential, of_exporter, of_target
+from tests.system.alerts.cases.spikes import FORBIDDEN, seldom
+from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+NOT_FOUND = Failed("get_key", 3076, "key_not_found")
+GONE = Failed("challenge", 3900, "dns_not_found")
+NO_DNS = Failed("challenge", 3900, "dns_temporary")
+NO_ENTRA_NAME = Failed("token", 3900, "dns_not_found")
+DELETED = Failed("get_key", 3076, "key_soft_deleted")
+WRONG = Failed("token", 3303, "secret_wrong")
+ENDED = Failed("token", 3303, "secret_expired")
+CENTRAL = " on a central host"
+
+
+def _not_ready(interval: int) -> Scene:
+    bad = [OK] * 10 + [NOT_FOUND] * 5
+    over = 15 * interval + 26 * MINUTE
+    target = Target(interval=interval, probes=[*bad, *[OK] * (26 * MINUTE // interval + 2)])
+    on_host = Target(name="on-host", interval=interval, info={"vantage": "sql_host"}, probes=target.probes)
+    exporter = Exporter(targets=[target, on_host])
+    on = [
+        of_target(exporter, target, NOT_FOUND, vantage=CENTRAL),
+        of_target(exporter, on_host, NOT_FOUND, vantage=" on the SQL host"),
+    ]
+    alert = "EkmVaultSideNotReady"
+    checks = [(12 * interval - seldom(interval), alert, []), (13 * interval, alert, on), (over, alert, [])]
+    return Scene(name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=seldom(interval))
+
+
+def _names_and_keys() -> Scene:
+    """Each of its own cause, healed after ten probes; temporary trouble with names is none of a vault that is gone."""
+    rest = [OK] * 20
+    gone = Target(name="gone", probes=[*[OK] * 5, *[GONE] * 10, *rest])
+    deleted = Target(name="deleted", probes=[*[OK] * 5, *[DELETED] * 10, *rest])
+    purge = {"ekm_key_scheduled_purge_timestamp_seconds": "_x19 7776000x40 stale"}
+    told = Target(name="told", probes=[*[OK] * 5, *[DELETED] * 10, *rest], more=purge)
+    temporary = Target(name="temporary", probes=[*[OK] * 5, *[NO_DNS] * 10, *rest])
+    entra = Target(name="entra", probes=[*[OK] * 5, *[NO_ENTRA_NAME] * 10, *rest])
+    well = [Target(name=f"well-{number}", probes=[OK] * 40) for number in range(8)]
+    exporter = Exporter(targets=[gone, deleted, told, temporary, entra, *well])
+    purged = " It will be purged at 1970-04-01 00:00:00 +0000 UTC; after that nothing brings it back but a backup."
+    told_at_once = of_target(exporter, told, DELETED, purge=purged)
+    checks = [
+        (4 * MINUTE + 30, "EkmKeySoftDeleted", []),
+        (6 * MINUTE, "EkmVaultHostNameGone", []),
+        (6 * MINUTE, "EkmKeySoftDeleted", [told_at_once]),
+        (8 * MINUTE, "EkmVaultHostNameGone", [of_target(exporter, gone, GONE)]),
+        (8 * MINUTE, "EkmKeySoftDeleted", [of_target(exporter, deleted, DELETED, purge=""), told_at_once]),
+        (31 * MINUTE, "EkmVaultHostNameGone", []),
+        (31 * MINUTE, "EkmKeySoftDeleted", []),
+    ]
+    return Scene(name="names and keys that are gone", exporters=[exporter], length=31 * MINUTE, checks=checks)
+
+
+def _credentials() -> Scene:
+    """Refused and ended, each by one credential with two targets; ended by the date alone, and an Entra that is merely down."""
+    rest = [OK] * 30
+    wrong = Target(name="wrong", credential="wrong", probes=[*[OK] * 5, *[WRONG] * 10, *rest])
+    ended = Target(name="ended", credential="ended", probes=[*[OK] * 5, *[ENDED] * 10, *rest])
+    dated = Target(name="dated", credential="dated", probes=[*[OK] * 5, *[WRONG] * 10, *rest])
+    down = Target(name="down", credential="down", probes=[*[OK] * 5, *[Failed("token", 3013, "entra_unavailable")] * 10, *rest])
+    declared = '{credential="%s",source="declared"}'
+    name = "ekm_credential_expiry_timestamp_seconds"
+    exporter = Exporter(
+        targets=[wrong, ended, dated, down],
+        more={f"{name}{declared % 'dated'}": "60x45", f"{name}{declared % 'down'}": "60x45"},
+    )
+    sets = [(wrong, WRONG, "none known"), (ended, ENDED, "none known"), (dated, WRONG, "declared 1970-01-01 00:01:00 +0000 UTC")]
+    refused = [of_credential(exporter, target, failure) for target, failure, _ in sets]
+    over = [of_credential(exporter, target, failure, dates=dates) for target, failure, dates in sets[1:]]
+    checks = [
+        (6 * MINUTE, "EkmCredentialRefused", []),
+        (6 * MINUTE, "EkmCredentialExpired", []),
+        (8 * MINUTE, "EkmCredentialRefused", refused),
+        (8 * MINUTE, "EkmCredentialExpired", over),
+        (41 * MINUTE, "EkmCredentialRefused", []),
+        (41 * MINUTE, "EkmCredentialExpired", []),
+    ]
+    return Scene(name="credentials refused and ended", exporters=[exporter], length=41 * MINUTE, checks=checks, scrape=60)
+
+
+def _one_credential_for_many() -> Scene:
+    """One alert for each team that it serves, however many targets."""
+    targets = [Target(name=f"t{number}", probes=[*[OK] * 5, *[WRONG] * 5]) for number in range(4)]
+    other = Target(name="u", labels={"team": "web"}, probes=[*[OK] * 5, *[WRONG] * 5])
+    exporter = Exporter(targets=[*targets, other])
+    both = "t0, t1, t2, t3, u"
+    on = [of_credential(exporter, target, WRONG, targets=both) for target in (targets[0], other)]
+    checks = [(6 * MINUTE, "EkmCredentialRefused", []), (8 * MINUTE, "EkmCredentialRefused", on)]
+    return Scene(name="one credential of many targets", exporters=[exporter], length=8 * MINUTE, checks=checks)
+
+
+def _coming_and_going_refusals() -> Scene:
+    target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 6, *[OK] * 10])
+    exporter = Exporter(targets=[target])
+    checks = [
+        (21 * MINUTE, "EkmCredentialRefused", []),
+        (26 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target, WRONG)]),
+    ]
+    return Scene(name="refusals that come and go", exporters=[exporter], length=26 * MINUTE, checks=checks)
+
+
+def _not_judged() -> Scene:
+    """Without a verdict by design, and failing for ever: a page. Not where another page tells of it, nor where there is a verdict."""
+    kinds = ({"mode": "canary"}, {"pin": "none"}, {"mode": "canary", "vantage": "sql_host"})
+    failures = (
+        Failed("get_key", 3013, "server_error", ready=None),
+        Failed("challenge", 3008, "connect_refused", ready=None),
+        Failed("challenge", 3008, "tls_untrusted", ready=None),
+        Failed("get_key", 3076, "key_not_found", ready=None),
+        Failed("get_key", 3010, "token_rejected", ready=None),
+    )
+    covered = (FORBIDDEN, Failed("get_key", 3011, "throttled"), GONE, DELETED, WRONG)
+    wrap = Failed("wrap_key", 3013, "server_error", ready=None, unwraps=True)
+    rest, known = [OK] * 30, 'ekm_credential_expiry_known{credential="sql-prod"}'
+
+    def failing(name: str, failure: Failed, info: dict[str, str], bad: int = 10) -> Target:
+        probes = [*[OK] * 5, *[replace(failure, ready=None)] * bad, *rest]
+        return Target(name=name, vault=f"{name}.vault.azure.net", info=info, probes=probes)
+
+    bad = [failing(f"t{place}", failure, kinds[place % 3]) for place, failure in enumerate(failures)]
+    other = [failing(f"o{place}", failure, {"mode": "canary"}) for place, failure in enumerate(covered)]
+    judged = Target(name="judged", vault="judged.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
+    beside = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), judged]
+    exporter = Exporter(targets=[*bad, *other, *beside], more={known: "1x400"})
+    on = [of_target(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
+    alert = "EkmProbeFails"
+    checks = [(6 * MINUTE + 45, alert, []), (7 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
+    return Scene(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
+
+
+def _budget_fast() -> Scene:
+    """Six of an hour's probes, never three in a row; five do not do."""
+    wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
+    fast = Target(name="fast", probes=[*[OK] * 60, *[NOT_FOUND, OK] * 6, *[OK] * 60])
+    few = Target(name="few", probes=[*[OK] * 60, *[NOT_FOUND, OK] * 5, *[OK] * 62])
+    only_wrap = Target(name="wrap", probes=[*[OK] * 60, *[wrap] * 60])
+    unknown = Target(name="unknown", probes=[*[OK] * 60, *[Failed("token", 3001, "internal", ready=None)] * 60])
+    exporter = Exporter(targets=[fast, few, only_wrap, unknown])
+    on = of_target(exporter, fast, NOT_FOUND, value="10%")
+    alert = "EkmErrorBudgetBurnsFast"
+    checks = [(60 * MINUTE, alert, []), (69 * MINUTE, alert, []), (72 * MINUTE, alert, [on]), (95 * MINUTE, alert, [])]
+    return Scene(name="an error budget that burns fast", exporters=[exporter], length=95 * MINUTE, checks=checks, scrape=60)
+
+
+def _budget_slow() -> Scene:
+    """One failed probe an hour, of twelve."""
+    hourly = [NOT_FOUND, *[OK] * 11] * 14
+    target = Target(interval=300, probes=[*[OK] * (24 * 12), *hourly, *[OK] * (12 * 12)])
+    exporter = Exporter(targets=[target])
+    alert = "EkmErrorBudgetBurnsSlowly"
+    checks = [
+        (DAY, alert, []),
+        (DAY + 7 * HOUR, alert, []),  # eight failures
+        (DAY + 9 * HOUR, alert, [of_target(exporter, target, value="3.472%")]),
+        (DAY + 23 * HOUR, alert, []),
+    ]
+    name = "an error budget that burns slowly"
+    return Scene(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
+
+
+def _exporter_down() -> Scene:
+    """One down for good, one for a moment, one that vanishes from the scrape targets, one of another job."""
+    target = Target(probes=[OK] * 60)
+    down = Exporter(targets=[target], gaps=((600, 1800),))
+    moment = Exporter(targets=[target], instance="mon2:10377", restarts=((600, 720),))
+    gone = Exporter(targets=[Target(name="alone", probes=[OK] * 60)], instance="mon3:10377", gaps=((600, 3600),), listed=False)
+    other = Exporter(instance="mon4:9100", job="node", gaps=((600, 1800),))
+    who = "Prometheus gets no metrics from {}"
+    one, two = (of_exporter(exporter, who=who.format(exporter.instance)) for exporter in (down, gone))
+    alert = "EkmExporterDown"
+    checks = [
+        (600 + 4 * MINUTE, alert, []),
+        (600 + 5 * MINUTE + 15, alert, [one, two]),
+        (28 * MINUTE, alert, [one, two]),
+        (33 * MINUTE, alert, [two]),
+    ]
+    return Scene(name="exporters that are down", exporters=[down, moment, gone, other], length=34 * MINUTE, checks=checks)
+
+
+def _another_pod() -> Scene:
+    """A roll-out, and a host that is given up: what the exporter that vanished had probed is probed by another now. No page."""
+    kept, dropped = Target(probes=[OK] * 60), Target(name="dropped", probes=[OK] * 60)
+    old = Exporter(targets=[kept, dropped], instance="ekm-7d9f-abcde", gaps=((600, 4800),), listed=False)
+    new = Exporter(targets=[kept], instance="ekm-5c6b-fghij", gaps=((0, 630),), listed=False)
+    return Scene(name="another pod takes over", exporters=[old, new], length=40 * MINUTE, absent=["EkmExporterDown"])
+
+
+def _no_exporter() -> Scene:
+    exporter = Exporter(targets=[Target(probes=[OK] * 60)], gaps=((0, 600),), listed=False)
+    nobody = Fired({"job": "ekm"}, {"who": "Prometheus has no scrape target", "instances": ""})
+    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [nobody]), (13 * MINUTE, "EkmExporterDown", [])]
+    return Scene(name="no exporter at all", exporters=[exporter], length=13 * MINUTE, checks=checks)
+
+
+def _stale() -> Scene:
+    """All of one exporter's, one of another's, and one that never probed."""
+    stops = [OK] * 5 + [NOT_PROBED] * 20 + [OK] * 10
+    all_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=stops)])
+    one_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=[OK] * 40)], instance="mon2:10377")
+    never = Exporter(targets=[Target(probes=[*[NOT_PROBED] * 25, *[OK] * 10])], instance="mon3:10377")
+    on, none = of_exporter(all_stale, value="2"), of_exporter(never, value="1")
+    alert = "EkmEveryProbeStale"
+    checks = [
+        (4 * MINUTE, alert, []),
+        (7 * MINUTE, alert, [none]),
+        (15 * MINUTE, alert, [none]),
+        (16 * MINUTE, alert, [on, none]),
+        (24 * MINUTE, alert, [on, none]),
+        (28 * MINUTE, alert, []),
+    ]
+    return Scene(name="probes that stand still", exporters=[all_stale, one_stale, never], length=28 * MINUTE, checks=checks)
+
+
+def _moved_to_another_vault() -> Scene:
+    """After a reload the same target is of another vault: for an hour its counters exist twice, and no rule may stumble."""
+    before = Target(probes=[*[OK] * 10], vault="old.vault.azure.net")
+    after = Target(probes=[*[NOT_PROBED] * 10, *[FORBIDDEN] * 10])
+    first = Exporter(targets=[before], gaps=((600, 7200),), listed=False)
+    second = Exporter(targets=[after], gaps=((0, 600),))
+    checks = [(13 * MINUTE, "EkmForbiddenSpike", [of_target(second, after, FORBIDDEN)])]
+    return Scene(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
+
+
+def _asked_by_nobody() -> Scene:
+    """Exporters without a scheduler have counters alone on /metrics: of one nobody asks any more, the other is asked."""
+    asked = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
+    silent = Exporter(more={asked: "0+1x40 40x160 41+1x80"})
+    busy = Exporter(instance="mon2:10377", more={asked: "0+1x280"})
+    on = of_exporter(silent, value="1")
+    alert = "EkmEveryProbeStale"
+    checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (53 * MINUTE, alert, [])]
+    return Scene(name="nobody asks", exporters=[silent, busy], length=53 * MINUTE, checks=checks)
+
+
+SCENES = [
+    *(_not_ready(interval) for interval in (15, 60, 300)),
+    _names_and_keys(),
+    _credentials(),
+    _one_credential_for_many(),
+    _coming_and_going_refusals(),
+    _not_judged(),
+    _budget_fast(),
+    _budget_slow(),
+    _exporter_down(),
+    _another_pod(),
+    _no_exporter(),
+    _stale(),
+    _asked_by_nobody(),
+    _moved_to_another_vault(),
+]

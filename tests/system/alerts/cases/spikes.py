@@ -1,0 +1,275 @@
+"""Spikes: throttled, forbidden, not ready, at every interval and in both generations, through restarts and lost scrapes."""
+
+from dataclasses import replace
+
+from tests.system.alerts.case import Scene, of_target
+from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
+
+MINUTE, HOUR = 60, 3600
+FORBIDDEN = Failed("unwrap_key", 3077, "forbidden_rbac")
+FORBIDDEN_TO_READ = Failed("get_key", 3077, "forbidden_rbac")
+THROTTLED = Failed("get_key", 3011, "throttled")
+CURRENT = {"generation": "current"}
+TWIN = {3077: 3113, 3011: 3109}
+
+
+def twin(failure: Failed) -> Failed:
+    return replace(failure, code=TWIN[failure.code])
+
+
+def seldom(interval: int) -> int:
+    """How often to scrape, in seconds: slow probes need not be scraped as often, and promtool takes its time."""
+    return 60 if interval == 300 else 15
+
+
+def at_every_interval(name: str, alert: str, failure: Failed, bad: int) -> list[Scene]:
+    """Ten good probes, `bad` bad ones, good ones again; a target of each generation, at 15 s, 60 s and 5 minutes."""
+    return [_at(name, alert, failure, bad, interval) for interval in (15, 60, 300)]
+
+
+def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> Scene:
+    last_good, healed = 9 * interval, (10 + bad) * interval
+    over = healed + 26 * MINUTE
+    good = [OK] * ((over - healed) // interval + 2)
+    classic = Target(interval=interval, probes=[*[OK] * 10, *[failure] * bad, *good])
+    current = Target(name="billing-2", interval=interval, info=CURRENT, probes=[*[OK] * 10, *[twin(failure)] * bad, *good])
+    exporter = Exporter(targets=[classic, current])
+    on = [of_target(exporter, classic, failure), of_target(exporter, current, twin(failure))]
+    return Scene(
+        name=f"{name}, at {interval} s",
+        exporters=[exporter],
+        length=over,
+        scrape=seldom(interval),
+        checks=[
+            (last_good, alert, []),
+            (last_good + 3 * interval - seldom(interval), alert, []),  # two bad probes are not a spike
+            (last_good + 4 * interval, alert, on),  # a vault that fails every time pages within four intervals
+            (healed - seldom(interval), alert, on),
+            (over, alert, []),
+        ],
+    )
+
+
+def _comes_and_goes() -> list[Scene]:
+    """Never three in a row: one of four probes is refused."""
+    probes = [*[OK] * 10, *[FORBIDDEN, OK, OK, OK] * 8, *[OK] * 40]
+    target = Target(probes=probes)
+    rare = Target(name="rare", probes=[*[OK] * 10, *[FORBIDDEN, *[OK] * 14] * 5, OK])
+    slow = Target(name="slow", interval=300, probes=[*[OK, FORBIDDEN] * 8, OK])
+    exporter = Exporter(targets=[target, rare, slow])
+    checks = [
+        (10 * MINUTE, "EkmForbiddenSpike", []),
+        (25 * MINUTE, "EkmForbiddenSpike", []),  # four failures
+        (27 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN)]),
+        (27 * MINUTE, "EkmVaultSideNotReady", [of_target(exporter, target, FORBIDDEN, vantage=" on a central host")]),
+        (48 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN), of_target(exporter, slow, FORBIDDEN)]),
+        (67 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, slow, FORBIDDEN)]),
+    ]
+    return [Scene(name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, scrape=60)]
+
+
+def _half_throttled() -> Scene:
+    half = Target(name="half", probes=[*[OK] * 10, *[THROTTLED, OK] * 8, *[OK] * 40])
+    third = Target(name="third", probes=[*[OK] * 10, *[THROTTLED, OK, OK] * 10, *[OK] * 26])
+    slow = Target(name="slow", interval=300, probes=[OK, OK, OK, *[THROTTLED, OK] * 5, *[OK] * 10])
+    exporter = Exporter(targets=[half, third, slow])
+    checks = [
+        (16 * MINUTE, "EkmThrottledSpike", []),
+        (20 * MINUTE, "EkmThrottledSpike", [of_target(exporter, half, THROTTLED)]),
+        (45 * MINUTE, "EkmThrottledSpike", []),
+        (58 * MINUTE, "EkmThrottledSpike", []),
+    ]
+    return Scene(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
+
+
+def _refused_at_both_steps() -> Scene:
+    """Wrap and unwrap of one probe are refused: one failed probe, not two. In the others three of ten probes, and six of forty,
+    one of which is refused earlier."""
+    forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
+    throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
+    seldom_refused = Target(name="seldom", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
+    third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 6, *[OK] * 40])
+    mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
+    often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 2, *[OK] * 35])
+    exporter = Exporter(targets=[seldom_refused, third, often])
+    checks = [
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
+        (42 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, often, forbidden)]),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(70, 74)),
+        *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
+    ]
+    return Scene(name="refused at both steps", exporters=[exporter], length=74 * MINUTE, checks=checks)
+
+
+def _backing_off() -> Scene:
+    """After the third 429 the exporter leaves out one interval, then two, then four: the verdict goes, the page stays."""
+    probes = [*[OK] * 5, THROTTLED, THROTTLED, THROTTLED, NOT_PROBED, THROTTLED, NOT_PROBED, NOT_PROBED, THROTTLED]
+    probes += [*[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, *[OK] * 8]
+    target = Target(interval=300, probes=probes)
+    exporter = Exporter(targets=[target])
+    on = of_target(exporter, target, THROTTLED)
+    checks = [(second, "EkmThrottledSpike", [on]) for second in range(7 * 300, 28 * 300, 600)]
+    return Scene(
+        name="429 for hours, with the exporter backing off",
+        exporters=[exporter],
+        length=33 * 300,
+        scrape=60,
+        checks=[(20 * MINUTE, "EkmThrottledSpike", []), *checks, (33 * 300, "EkmThrottledSpike", [])],
+        absent=["EkmVerdictUnknown", "EkmEveryProbeStale", "EkmExporterDown"],
+    )
+
+
+def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[Scene]:
+    """Firing for a while, then 30 s or more without a scrape, still failing: never resolved, and the same alert."""
+    scenes = []
+    for interval in (60, 300):
+        begin = 10 * interval
+        spans = {kind: tuple((begin + off, begin + end) for off, end in spans) for kind, spans in away.items()}
+        target = Target(interval=interval, probes=[*[OK] * 5, *[FORBIDDEN] * 30])
+        exporter = Exporter(targets=[target], **spans)
+        on = of_target(exporter, target, FORBIDDEN)
+        unready = of_target(exporter, target, FORBIDDEN, vantage=" on a central host")
+        checks = [(second, "EkmForbiddenSpike", [on]) for second in range(begin - 60, begin + 20 * MINUTE, 60)]
+        checks += [(second, "EkmVaultSideNotReady", [unready]) for second in range(begin + 5 * MINUTE, begin + 20 * MINUTE, 60)]
+        scenes.append(
+            Scene(
+                name=f"{name}, at {interval} s",
+                exporters=[exporter],
+                length=begin + 20 * MINUTE,
+                checks=checks,
+                scrape=seldom(interval),
+            )
+        )
+    return scenes
+
+
+def _two_exporters() -> Scene:
+    """Both see it, and each tells of it; another version of the words in a third breaks no join and is nobody else's."""
+    target = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 10, *[OK] * 30])
+    one, two = Exporter(targets=[target]), Exporter(targets=[target], instance="mon2:10377")
+    older = 'ekm_error_info{code="3077",symbol="ErrorHttpOperationForbidden",category="permission",owner="vault",summary="~",action="~"}'
+    three = Exporter(instance="mon3:10377", more={older: "1x45"})
+    on = [of_target(exporter, target, FORBIDDEN) for exporter in (one, two)]
+    checks = [
+        (5 * MINUTE, "EkmForbiddenSpike", []),
+        (8 * MINUTE, "EkmForbiddenSpike", on),
+        (41 * MINUTE, "EkmForbiddenSpike", []),
+    ]
+    return Scene(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks, scrape=60)
+
+
+def _only_the_key() -> Scene:
+    """An expired key: wrap is refused with 3077, unwrap works. A ticket, and no page, nor when it is extended again."""
+    expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
+    target = Target(probes=[*[OK] * 10, *[expired] * 15, *[OK] * 5])
+    return Scene(
+        name="wrap alone is refused, for the key has expired",
+        exporters=[Exporter(targets=[target])],
+        length=30 * MINUTE,
+        scrape=60,
+        absent=["EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurnsFast", "EkmErrorBudgetBurnsSlowly"],
+    )
+
+
+def _expired_and_once_more() -> Scene:
+    """Expired for long, and now one probe that fails at another step: no run of anything but of the wrap that is expected."""
+    expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
+    once = [
+        THROTTLED,
+        FORBIDDEN,
+        replace(expired, ready=False, failed=("unwrap_key",), unwraps=False),
+        Failed("challenge", 3900, "dns_not_found"),
+        Failed("token", 3303, "credentials_refused"),
+        Failed("token", 3303, "secret_expired"),
+        Failed("get_key", 3076, "key_soft_deleted"),
+    ]
+    many = [Failed("challenge", 3008, "connection_reset"), Failed("token", 3008, "read_timeout"), FORBIDDEN]
+    alone = [
+        Target(name=f"once-{number}", probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6])
+        for number, failure in enumerate(once)
+    ]
+    fleets = [
+        Exporter(
+            instance=f"mon{number}:10377",
+            targets=[
+                Target(
+                    name=f"t{place}",
+                    vault=f"v{place}.vault.azure.net",
+                    probes=[*[OK] * 2, *[expired] * 10, failure, *[expired] * 6],
+                )
+                for place in range(3)
+            ],
+        )
+        for number, failure in enumerate(many, 2)
+    ]
+    return Scene(
+        name="an expired key, and one probe that fails otherwise",
+        exporters=[Exporter(targets=alone), *fleets],
+        length=18 * MINUTE,
+        absent=[
+            *("EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultHostNameGone", "EkmVaultSideNotReady", "EkmKeySoftDeleted"),
+            *("EkmCredentialRefused", "EkmCredentialExpired", "EkmCredentialForbidden"),
+            *("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"),
+        ],
+    )
+
+
+def _wrap_alone() -> Scene:
+    """The permission to wrap is gone, and unwrap works: forbidden all the same, as often as it takes."""
+    wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
+    target = Target(probes=[*[OK] * 5, *[wrap] * 10])
+    exporter = Exporter(targets=[target])
+    checks = [
+        (6 * MINUTE + 45, "EkmForbiddenSpike", []),
+        (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, wrap)]),
+    ]
+    return Scene(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
+
+
+def _key_disabled() -> Scene:
+    """A disabled key that unwraps no longer: it pages as any 403."""
+    disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
+    target = Target(probes=[*[OK] * 5, *[disabled] * 10])
+    exporter = Exporter(targets=[target])
+    checks = [(5 * MINUTE, "EkmForbiddenSpike", []), (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, disabled)])]
+    return Scene(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
+
+
+def _two_in_a_row() -> Scene:
+    quiet = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 2, *[OK] * 40])
+    other = Target(name="other", probes=[*[OK] * 5, *[THROTTLED] * 2, *[OK] * 40])
+    failing_otherwise = Target(name="otherwise", probes=[*[OK] * 5, *[Failed("get_key", 3076, "key_not_found", ready=None)] * 30])
+    return Scene(
+        name="two in a row, once",
+        exporters=[Exporter(targets=[quiet, other, failing_otherwise])],
+        length=40 * MINUTE,
+        scrape=60,
+        absent=["EkmForbiddenSpike", "EkmThrottledSpike", "EkmVaultSideNotReady", "EkmVaultHostNameGone", "EkmKeySoftDeleted"],
+    )
+
+
+def _without_labels() -> Scene:
+    """A target without team, env, region or SQL Servers still pages."""
+    target = Target(labels={}, region=None, instances=(), probes=[*[OK] * 5, *[FORBIDDEN] * 5])
+    exporter = Exporter(targets=[target])
+    checks = [(8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN)])]
+    return Scene(name="a target without labels", exporters=[exporter], length=9 * MINUTE, checks=checks)
+
+
+SCENES = [
+    *at_every_interval("throttled", "EkmThrottledSpike", THROTTLED, 5),
+    *at_every_interval("forbidden", "EkmForbiddenSpike", FORBIDDEN, 5),
+    *_comes_and_goes(),
+    _half_throttled(),
+    _refused_at_both_steps(),
+    _backing_off(),
+    *_survives("a restart of the exporter while firing", restarts=((5, 65),)),
+    *_survives("scrapes lost while firing", gaps=((5, 65),)),
+    _two_exporters(),
+    _only_the_key(),
+    _expired_and_once_more(),
+    _wrap_alone(),
+    _key_disabled(),
+    _two_in_a_row(),
+    _without_labels(),
+]

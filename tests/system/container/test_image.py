@@ -1,0 +1,139 @@
+"""The image as an operator runs it: locked down, read-only, without any network, without root."""
+
+import json
+import re
+import time
+
+import pytest
+
+from exporter import __version__
+from tests.system.container.conftest import BASE, IMAGE, PLANTED, ROOT
+
+pytestmark = pytest.mark.container
+
+INSTALL = ROOT / "docs" / "install.md"
+MOST_ADDED = 53e6  # bytes
+
+WHO_AM_I = """
+import json, os, importlib.util
+def writable(path):
+    try:
+        open(path + "/probe", "w").close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({"uid": os.getuid(), "root": writable("/"), "venv": writable("/opt/ekm-exporter"),
+                  "pip": importlib.util.find_spec("pip") is not None, "hatchling": importlib.util.find_spec("hatchling") is not None}))
+"""
+
+INSTALLERS = """
+import glob, json, os, re, subprocess
+places = os.environ["PATH"].split(":")
+names = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
+installer = re.compile(r"(pip|pipx|easy_install|uv|poetry|conda|apt|dpkg|apk|rpm|dnf|npm|gem|cargo)[0-9.]*$")
+pythons = {path for place in places for path in glob.glob(place + "/python3*") if re.search(r"/python3[0-9.]*$", path)}
+ask = "import importlib.util as u; print([name for name in ('pip', 'ensurepip', 'uv') if u.find_spec(name)])"
+print(json.dumps({"programs": sorted(filter(installer.match, names)), "pythons": len(pythons),
+                  "modules": sorted({subprocess.check_output([path, "-I", "-c", ask], text=True).strip() for path in pythons}),
+                  "planted": [path for path in PLANTED if os.path.exists("/usr/local/" + path)]}))
+"""
+WHOSE_STATE = """
+import json, os
+found = os.stat("/state")
+print(json.dumps({"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777, "files": os.listdir("/state")}))
+"""
+CONFIGURATION = """
+credentials:
+  c: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: secret}
+targets:
+  - {name: t, vault: no-such-vault, key: k/0123456789abcdef0123456789abcdef, credential: c}
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(engine):
+    return engine.start("demo")
+
+
+def test_the_demo_answers_without_network_root_capabilities_or_a_writable_file_system(engine, demo):
+    def probed(text):
+        return re.search(r"^ekm_probe_success\{.*\} 1(\.0)?$", text, re.MULTILINE) is not None
+
+    assert "# TYPE ekm_probe_success gauge" in engine.eventually(demo, "/metrics", probed)
+    assert engine.get(demo, "/-/healthy").returncode == 0
+
+
+def test_the_health_check_of_the_image_passes_while_the_exporter_runs(engine, demo):
+    engine.eventually(demo, "/-/healthy")
+    assert engine.podman("healthcheck", "run", demo, check=False).returncode == 0
+
+
+def test_the_process_is_not_root_and_can_change_nothing_in_the_image(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", WHO_AM_I).stdout)
+    assert seen == {"uid": 65532, "root": False, "venv": False, "pip": False, "hatchling": False}
+
+
+def test_of_package_installers_only_debians_own_are_left(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", f"PLANTED = {PLANTED}\n{INSTALLERS}").stdout)
+    assert seen == {"programs": ["apt", "dpkg"], "pythons": seen["pythons"], "modules": ["[]"], "planted": []}
+    assert seen["pythons"] >= 2  # the exporter's and the base's
+
+
+def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engine):
+    name = engine.start("demo")
+    engine.eventually(name, "/-/healthy")
+    begun = time.monotonic()
+    engine.podman("kill", "--signal", "TERM", name)
+    code = engine.podman("wait", name).stdout.strip()
+    took = time.monotonic() - begun
+    log = engine.podman("logs", name)
+    assert (code, took < 5) == ("0", True), f"exit code {code} after {took:.1f} s\n{log.stdout}{log.stderr}"
+    assert "Traceback" not in log.stdout + log.stderr
+
+
+def test_without_arguments_the_image_runs_the_configuration_that_is_mounted(engine, tmp_path):
+    (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    tmp_path.chmod(0o755)
+    name = engine.start(options=("--volume", f"{tmp_path}:/etc/ekm-exporter:ro"))
+    text = engine.eventually(name, "/metrics", lambda text: "ekm_last_error_code{" in text)
+    assert 'target="t"' in text
+
+
+def test_a_new_named_volume_keeps_the_state_without_being_given_away_first(engine, tmp_path):
+    (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION)
+    tmp_path.chmod(0o755)
+    volumes = ("--volume", f"{tmp_path}:/etc/ekm-exporter:ro", "--volume", "ekm-state:/state")
+    name = engine.start("run", "--config.file=/etc/ekm-exporter/ekm.yml", "--state.dir=/state", options=volumes)
+    engine.eventually(name, "/-/healthy")
+    seen = json.loads(engine.podman("exec", name, "python", "-c", WHOSE_STATE).stdout)
+    assert {**seen, "files": bool(seen["files"])} == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": True}
+
+
+def test_the_images_own_state_is_empty_and_the_exporters(engine, demo):
+    seen = json.loads(engine.podman("exec", demo, "python", "-c", WHOSE_STATE).stdout)
+    assert seen == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": []}
+
+
+def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
+    name = engine.start()
+    assert engine.podman("wait", name).stdout.strip() == "2"
+    log = engine.podman("logs", name)
+    assert "/etc/ekm-exporter/ekm.yml" in log.stdout + log.stderr
+    assert "Traceback" not in log.stdout + log.stderr
+
+
+def test_the_image_tells_its_version(engine):
+    name = engine.start("--version")
+    assert engine.podman("wait", name).stdout.strip() == "0"
+    assert __version__ in engine.podman("logs", name).stdout
+
+
+def test_the_image_adds_little_to_its_base(engine, record_property):
+    base, whole = engine.size(BASE), engine.size(IMAGE)
+    record_property("image", f"{whole / 1e6:.0f} MB, of which {(whole - base) / 1e6:.1f} MB are not of the base")
+    assert 10e6 < whole - base < MOST_ADDED
+    told = re.search(r"The image adds (\d+) MB to its base", INSTALL.read_text())
+    assert told is not None
+    assert abs((whole - base) / 1e6 - int(told[1])) < 3

@@ -1,0 +1,310 @@
+"""Two hours in the life of an estate, told to the exporter's own recorder minute by minute, as a file that Prometheus can take in.
+
+For: the queries of the dashboards, which must be shown data, and the pictures of them. Two stories: one in which all is well, and
+one in which ten targets have ten different troubles.
+Not for: how the exporter finds out about any of this.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from exporter.config.model import Retained, Settings
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.credential_expiry import Source
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
+from tests.support.metric_factories import (
+    Standing,
+    a_config,
+    a_credential,
+    a_key,
+    a_recorder,
+    a_report,
+    a_target,
+    certificate,
+    failed,
+    headers,
+    ok,
+    refused,
+    scrape,
+    throttled,
+)
+
+MINUTES = 120
+HEALTHY_ENDS = datetime(2026, 11, 24, 8, tzinfo=UTC).timestamp()
+TROUBLED_ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
+DAY = 86400.0
+JOB = "ekm"
+FOREIGN_PROCESS = {
+    "process_cpu_seconds_total": 9e9,
+    "process_max_fds": 9,
+    "process_open_fds": 9,
+    "process_resident_memory_bytes": 9e9,
+    "process_start_time_seconds": 9,
+}
+OLD_VERSION, LOST_VERSION = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong from one minute to another."""
+
+    since: int
+    until: int
+    step: Callable[[], StepResult]
+
+
+def _forbidden(code: int = 3077, reason: Reason = Reason.FORBIDDEN_POLICY) -> Callable[[], StepResult]:
+    return lambda: failed(Step.UNWRAP_KEY, code, reason, status=403, phase_reached=Phase.TRANSFER)
+
+
+def _too_many(code: int = 3011) -> Callable[[], StepResult]:
+    return lambda: throttled(Step.GET_KEY, code, retry_after_seconds=5.0, phase_reached=Phase.TRANSFER)
+
+
+def _not_let_in() -> StepResult:
+    return failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_FIREWALL, status=403, phase_reached=Phase.TRANSFER)
+
+
+def _wrap_refused() -> StepResult:
+    """The verdict is ready all the same: databases open by unwrapping."""
+    return failed(Step.WRAP_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403, phase_reached=Phase.TRANSFER)
+
+
+def _gone() -> StepResult:
+    return failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND)
+
+
+def _deleted() -> StepResult:
+    return failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404, phase_reached=Phase.TRANSFER)
+
+
+@dataclass(frozen=True)
+class Life:
+    """One target, and what happens to it. `days` until its key expires; `moves` is the minute in which its region changes;
+    `centrally`: what a central exporter meets, where that is something else.
+    """
+
+    name: str
+    team: str
+    region: str
+    servers: tuple[tuple[str, str, str], ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    centrally: tuple[Trouble, ...] | None = None
+    slow: float = 0.03
+    days: float | None = None
+    moves: int | None = None
+    pinned: bool = True
+    more: dict = field(default_factory=dict)
+
+    @property
+    def vault(self) -> str:
+        return f"contoso-{self.name.split('-')[0]}.vault.azure.net"
+
+
+_WAVES = tuple(Trouble(start, start + 4, _too_many()) for start in range(20, MINUTES, 16))
+ESTATE = (
+    Life("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
+         (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
+    Life("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
+         (Trouble(104, MINUTES, _wrap_refused),), centrally=(Trouble(104, MINUTES, _forbidden()),)),
+    Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, slow=0.09),
+    Life("archive-2019", "dba", "westeurope", (("SQLARC01", "a1", ""),), (Trouble(40, 62, _gone),)),
+    Life("crm-contacts", "sales", "northeurope", (("SQLCRM01", "c1", "AG4"),), slow=1.3, moves=70),
+    Life("hr-people", "hr", "westeurope", (("SQLHR01", "h1", ""),), pinned=False),
+    Life("orders-core", "sales", "westeurope", (("SQLORD01", "o1", "AG1"), ("SQLORD02", "o2", "AG1")), days=9,
+         centrally=(Trouble(96, MINUTES, _not_let_in),),
+         more={"next_credential": "sql-prod-2027", "recovery_vault": "contoso-dr.vault.azure.net", "backup_on": date(2026, 3, 1),
+               "retained": tuple(Retained(key_name="OrdersKey", key_version=version, vault="contoso-orders.vault.azure.net",
+                                          credential="sql-prod") for version in (OLD_VERSION, LOST_VERSION))}),
+    Life("ledger-books", "finance", "swedencentral", (("SQLLED01", "l1", ""),), (Trouble(50, 52, _too_many(3109)),), days=400,
+         more={"generation": Generation.CURRENT}),
+    Life("legal-hold", "legal", "westeurope", (), (Trouble(112, MINUTES, _deleted),)),
+    Life("web-shop", "sales", "swedencentral", (("SQLWEB01", "s1", "AG9"), ("SQLWEB02", "s2", "AG9"))),
+)  # fmt: skip
+# What the second exporter, which stands elsewhere, probes too.
+SEEN_TWICE = ("payroll-runs", "billing-invoices", "orders-core")
+DATES = {"sql-prod": date(2027, 3, 1), "sql-payroll": date(2026, 11, 24), "sql-prod-2027": None}
+
+
+def estate(*, healthy: bool) -> tuple[Life, ...]:
+    """The same estate on a good day."""
+    if not healthy:
+        return ESTATE
+    return tuple(replace(life, troubles=(), centrally=None, slow=0.03, days=400, moves=None, pinned=True) for life in ESTATE)
+
+
+def _target(life: Life, minute_interval: float = 60.0):
+    more = {"labels": {"team": life.team, "env": "prod"}, "interval": minute_interval, **life.more}
+    servers = tuple({"sql_instance": name, "host": host, "ag": ag} for name, host, ag in life.servers)
+    name = f"{life.name.split('-')[0].capitalize()}Key"
+    version = {} if life.pinned else {"key_version": None}
+    return a_target(life.name, vault=life.vault, key_name=name, instances=servers, **(version | more))
+
+
+class Exporter:
+    """One exporter that is told the story."""
+
+    def __init__(self, instance: str, lives: tuple[Life, ...], ends: float, vantage: Vantage, *, healthy: bool) -> None:
+        self.instance, self.lives, self.vantage, self.healthy = instance, lives, vantage, healthy
+        self.begins = ends - MINUTES * 60
+        self.dice = random.Random(f"{instance} {ends}")  # noqa: S311 - the same story each time
+        self.targets = {life.name: _target(life) for life in lives}
+        expires = {name: date(2028, 1, 1) if healthy else day for name, day in DATES.items()}
+        credentials = tuple(a_credential(name, expires_on=day) for name, day in expires.items())
+        config = a_config(*self.targets.values(), credentials=credentials, settings=Settings(vantage=vantage))
+        self.recorder = a_recorder(config=config)
+        self.standing = {life.name: Standing() for life in lives}
+        self.recorder.reloaded(successful=True, at=self.begins)
+        if not healthy:
+            self.recorder.reloaded(successful=False, at=self.begins)
+            self.recorder.credential_looked_up("sql-payroll", Source.GRAPH, self.begins + 83 * 60, self.begins)
+        self.recorder.ready(ready=True)
+        self.recorder.watch_event_loop(lambda: self.dice.uniform(0.001, 0.02))
+
+    def tell(self, minute: int) -> None:
+        """What every target meets in one minute."""
+        at = self.begins + minute * 60
+        for place, life in enumerate(self.lives):
+            self._probe(life, minute, at + place)
+        recorder, probes = self.recorder, len(self.lives)
+        recorder.requested("vault", 4 * probes)
+        recorder.requested("entra", probes)
+        for _ in range(probes):
+            recorder.schedule_lag(self.dice.uniform(0.001, 0.02))
+        if not self.healthy and minute % 16 == 6:
+            recorder.skipped("backoff")
+
+    def _probe(self, life: Life, minute: int, at: float) -> None:
+        central = self.vantage is Vantage.CENTRAL and life.centrally is not None
+        troubles = life.centrally if central else life.troubles
+        trouble = next((each for each in troubles if each.since <= minute < each.until), None)
+        steps = [*self._steps(life, minute, at), *([] if trouble is None else [trouble.step()])]
+        target, standing = self.targets[life.name], self.standing[life.name]
+        good = trouble is None
+        failing = None if trouble is None else trouble.step().step
+        read, opens = failing in (None, Step.WRAP_KEY, Step.UNWRAP_KEY), failing in (None, Step.WRAP_KEY)
+        key = a_key(name=target.key_name, expires=None if life.days is None else TROUBLED_ENDS + life.days * DAY)
+        report = a_report(
+            life.name,
+            steps=steps,
+            ready=opens if life.pinned else None,
+            started_at=at,
+            duration=sum(step.duration for step in steps),
+            key=key if read else None,
+            tainted=not self.healthy and minute == 30,
+        )
+        standing.last = report
+        standing.consecutive_failures = 0 if good else standing.consecutive_failures + 1
+        standing.consecutive_unready = 0 if opens else standing.consecutive_unready + 1
+        standing.last_success_at = at if good else standing.last_success_at
+        standing.next_probe_at = at + 60
+        standing.purge_at = TROUBLED_ENDS + 80 * DAY if not good and steps[-1].reason is Reason.KEY_SOFT_DELETED else None
+        standing.rotation_pending = life.name == "orders-core" and not self.healthy
+        self._look_beside(target, standing, at)
+        self.recorder.record(report, standing)
+
+    def _steps(self, life: Life, minute: int, at: float) -> list[StepResult]:
+        region = "northeurope" if life.moves is None or minute >= life.moves else "westeurope"
+        region = life.region if life.moves is None else region
+        shown = {
+            "endpoint": f"{life.vault}:443",
+            "certificate": certificate(not_after=TROUBLED_ENDS + 60 * DAY),
+            "server_time": at,
+            "vault": headers(region),
+        }
+        made = []
+        for step in Step:
+            seconds = life.slow * self.dice.uniform(0.6, 1.6)
+            connects = step in (Step.CHALLENGE, Step.TOKEN)
+            shares = (0.1, 0.2, 0.3, 0.35, 0.05) if connects else (0.0, 0.0, 0.0, 0.95, 0.05)
+            phases = {phase: seconds * share for phase, share in zip(Phase, shares, strict=True) if share}
+            facts = shown if step is Step.CHALLENGE else {}
+            made.append(ok(step, duration=seconds, phases=phases, phase_reached=Phase.TRANSFER, **facts))
+        return made
+
+    def _look_beside(self, target, standing: Standing, at: float) -> None:
+        looks = [Look(what=Beside.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
+                      usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
+        for old in target.retained:
+            name = f"{old.key_name}/{old.key_version}"
+            usable = self.healthy or old.key_version == OLD_VERSION
+            looks.append(
+                Look(what=Beside.RETAINED, name=name, vault=old.vault, credential="sql-prod", at=at, usable=usable, steps=())
+            )
+        if target.recovery_vault:
+            standing.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
+            looks.append(Look(what=Beside.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
+                              at=at, usable=self.healthy, steps=()))  # fmt: skip
+        standing.looks = {look.identity: look for look in looks}
+
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+
+
+def _stamped(text: str, exporter: Exporter, at: float, seen: set[str]) -> Iterator[str]:
+    """A scrape as Prometheus keeps it: with job, instance and a time; what a family is, is said once."""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            if line != "# EOF" and line not in seen:
+                seen.add(line)
+                yield line
+            continue
+        name, labels, value = _SAMPLE.fullmatch(line).groups()
+        if name == "process_start_time_seconds":
+            value = str(exporter.begins)
+        elif name == "process_cpu_seconds_total":
+            value = str(round((at - exporter.begins) * 0.004, 3))
+        yield f'{name}{{job="{JOB}",instance="{exporter.instance}"{"," + labels if labels else ""}}} {value} {at:.0f}'
+
+
+def told(ends: float, *, healthy: bool) -> Iterator[str]:
+    """One story, line by line."""
+    lives = estate(healthy=healthy)
+    exporters = (
+        Exporter("sqlhost1:10377", lives, ends, Vantage.SQL_HOST, healthy=healthy),
+        Exporter(
+            "central:10377", tuple(life for life in lives if life.name in SEEN_TWICE), ends, Vantage.CENTRAL, healthy=healthy
+        ),
+    )
+    seen: set[str] = set()
+    for minute in range(MINUTES):
+        at = ends - (MINUTES - 1 - minute) * 60
+        for exporter in exporters:
+            exporter.tell(minute)
+            yield from _stamped(scrape(exporter.recorder, openmetrics=True).decode(), exporter, at, seen)
+            yield f'up{{job="{JOB}",instance="{exporter.instance}"}} 1 {at:.0f}'
+        if not healthy:
+            yield from _lost(minute, at)
+        yield from _foreign(at)
+
+
+LOST_AFTER = 3  # minutes
+
+
+def _lost(minute: int, at: float) -> Iterator[str]:
+    """An exporter that is heard of for a few minutes and then no more."""
+    labels = f'job="{JOB}",instance="sqlhost9:10377"'
+    yield f"up{{{labels}}} {int(minute < LOST_AFTER)} {at:.0f}"
+    if minute < LOST_AFTER:
+        yield f'ekm_exporter_build_info{{{labels},version="0",python="3",mode="run"}} 1 {at:.0f}'
+
+
+def _foreign(at: float) -> Iterator[str]:
+    """Another program on the same Prometheus: two of its kind are down, and one is large."""
+    for place in (1, 2):
+        yield f'up{{job="node",instance="node{place}:9100"}} 0 {at:.0f}'
+    own = 'job="node",instance="node3:9100"'
+    yield f"up{{{own}}} 1 {at:.0f}"
+    for name, value in FOREIGN_PROCESS.items():
+        yield f"{name}{{{own}}} {value} {at:.0f}"
+
+
+def everything() -> str:
+    """Both stories, as OpenMetrics with times."""
+    return "\n".join([*told(HEALTHY_ENDS, healthy=True), *told(TROUBLED_ENDS, healthy=False), "# EOF", ""])

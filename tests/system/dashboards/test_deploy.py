@@ -1,0 +1,114 @@
+"""The files that set up Prometheus, Alertmanager, Grafana and the demo together: each is checked as far as its own tool can, or
+against what is known of its format. That the four containers come up is not proven here: that needs Docker and Grafana."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dashboards import frame
+from exporter.cli.main import build_parser
+from tests.system.dashboards.boards import BOARDS
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+# Keys of a service in the Compose specification, as far as they are used.
+KEYS = {
+    "build", "cap_drop", "command", "depends_on", "environment", "image", "ports", "read_only", "security_opt", "tmpfs", "volumes",
+}  # fmt: skip
+DATASOURCE_KEYS = {"name", "uid", "type", "access", "url", "isDefault", "editable", "jsonData"}
+PROVIDER_KEYS = {"name", "folder", "folderUid", "type", "disableDeletion", "allowUiUpdates", "updateIntervalSeconds", "options"}
+
+
+def mounts(service: str) -> dict[str, Path]:
+    """Where each file or folder of this checkout appears in the container."""
+    found = {}
+    for volume in SERVICES[service].get("volumes", []):
+        source, target, *_ = volume.split(":")
+        if source.startswith("."):
+            found[target] = (DEPLOY / source).resolve()
+    return found
+
+
+def provisioned(kind: str) -> dict:
+    (file,) = (mounts("grafana")["/etc/grafana/provisioning"] / kind).iterdir()
+    return yaml.safe_load(file.read_text())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_uses_known_keys_and_is_reached_from_this_host_alone(name):
+    service = SERVICES[name]
+    assert set(service) <= KEYS
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert "build" in service or re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+    assert set(service.get("depends_on", [])) <= set(SERVICES)
+    named = {volume.split(":")[0] for volume in service.get("volumes", [])} & set(COMPOSE["volumes"])
+    assert all(volume.startswith((".", *named)) for volume in service.get("volumes", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_exists_and_cannot_be_written(name):
+    for target, source in mounts(name).items():
+        assert source.exists(), target
+    assert all(volume.endswith(":ro") for volume in SERVICES[name].get("volumes", []) if volume.startswith("."))
+
+
+def test_the_exporter_is_started_with_flags_that_it_has():
+    parsed = vars(build_parser().parse_args(SERVICES["exporter"]["command"]))
+    assert [str(address) for address in parsed["listen"]] == [":10377"]
+
+
+def test_services_are_addressed_by_their_names_and_ports():
+    listening = {f"{name}:{service['ports'][0].rsplit(':')[-1]}" for name, service in SERVICES.items()}
+    prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    asked = [target for job in prometheus["scrape_configs"] for each in job["static_configs"] for target in each["targets"]]
+    asked += [t for each in prometheus["alerting"]["alertmanagers"] for group in each["static_configs"] for t in group["targets"]]
+    asked.append(provisioned("datasources")["datasources"][0]["url"].removeprefix("http://"))
+    assert set(asked) <= listening
+    assert [job["job_name"] for job in prometheus["scrape_configs"]] == ["ekm"]
+
+
+def test_grafana_is_given_one_prometheus_and_the_folder_of_the_dashboards():
+    (source,) = provisioned("datasources")["datasources"]
+    assert set(source) <= DATASOURCE_KEYS
+    assert (source["type"], source["jsonData"]["timeInterval"]) == ("prometheus", "15s")
+    (provider,) = provisioned("dashboards")["providers"]
+    assert set(provider) <= PROVIDER_KEYS
+    folder = mounts("grafana")[provider["options"]["path"]]
+    assert {path.stem for path in folder.glob("*.json")} == set(BOARDS)
+
+
+def test_the_first_page_of_grafana_is_the_fleet():
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (mounts("grafana")[str(home.parent)] / home.name).stem == frame.FLEET
+
+
+def rebuilt(service: str, place: Path) -> Path:
+    """The files of a service under `place`, as its container has them."""
+    for target, source in mounts(service).items():
+        there = place / target.lstrip("/")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, there)
+    return place
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("service", "tool"),
+    [
+        ("prometheus", ["promtool", "check", "config", "etc/prometheus/prometheus.yml"]),
+        ("alertmanager", ["amtool", "check-config", "etc/alertmanager/alertmanager.yml"]),
+    ],
+)
+def test_a_server_takes_its_configuration_as_it_lies_in_the_container(service, tool, tmp_path):
+    place = rebuilt(service, tmp_path)
+    checked = subprocess.run(tool, cwd=place, capture_output=True, text=True, check=False)  # noqa: S603 - the server's own tool
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert re.search(r"SUCCESS", checked.stdout)
+    assert "rules found" in checked.stdout or "template" in checked.stdout

@@ -1,0 +1,52 @@
+"""Every panel of every dashboard is drawn in a real browser, from real answers, without an error."""
+
+import pytest
+
+from tests.system.dashboards.boards import BOARDS, panels
+from tests.system.dashboards.draw import pictures
+from tests.system.dashboards.draw.pictures import SHOWN
+
+pytestmark = [pytest.mark.browser, pytest.mark.real]
+
+# What a page without a Grafana server behind it always says.
+EXPECTED = {"window.grafanaBootData was not set by the time config was initialized"}
+ERRORS = ("An unexpected error happened", "Panel plugin not found", "undefined")
+LARGEST = 300_000  # bytes
+
+
+@pytest.fixture(scope="session")
+def _prepared():
+    pictures.prepare()
+
+
+@pytest.mark.usefixtures("_prepared")
+@pytest.mark.parametrize("uid", BOARDS)
+def test_every_panel_of_a_dashboard_is_drawn(history, uid, tmp_path):
+    chosen = {"target": "payroll-runs"} if uid == "ekm-vault" else {}
+    drawn = pictures.draw(uid, history.url, tmp_path / "picture.png", **chosen)
+    assert (drawn.title, set(drawn.said) - EXPECTED) == ("drawn", set())
+    assert [word for word in ERRORS if word in drawn.text] == []
+    assert [panel["title"] for panel in panels(BOARDS[uid]) if panel["title"] not in drawn.text] == []
+
+
+@pytest.mark.usefixtures("_prepared")
+def test_the_fleet_says_which_sql_servers_are_in_danger_and_why(history, tmp_path):
+    text = pictures.draw("ekm-fleet", history.url, tmp_path / "picture.png").text
+    for word in (
+        "SQLPAY01",
+        "AG7",
+        "3303",
+        "secret_expired",
+        "37 mins",
+        "EkmCredentialExpired",
+        "3077 / 3113",
+        "NOT READY",
+        "unknown",
+    ):
+        assert word in text
+    assert "55.1 min" not in text, "a code was taken for a number of seconds"
+
+
+def test_the_pictures_of_the_documentation_are_there_and_small(pytestconfig):
+    for name, _, _ in SHOWN:
+        assert 20_000 < (pytestconfig.rootpath / "docs" / "images" / name).stat().st_size < LARGEST

@@ -1,0 +1,124 @@
+"""Every expression of every panel is PromQL, and names only metrics and labels that the table of metrics has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import promql_parser as promql
+import pytest
+import yaml
+
+from dashboards.promql import FOREIGN
+from exporter.metrics.definitions import METRICS
+from exporter.metrics.spec import Kind
+from tests.system.dashboards.boards import choices, queries
+
+QUERIES = list(queries())
+CHOICES = list(choices())
+SCRAPED = {"job", "instance"}
+OF_USERS = {"team", "env"}  # labels that target_defaults of the example give to targets
+MADE = re.compile(r'"(what|name|source|fact|runbook|page|sql_instance)", "')
+
+
+def known_series() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {name: set() for name in FOREIGN}
+    for spec in METRICS:
+        labels = set(spec.labels) | (OF_USERS if spec.name == "ekm_target_info" else set())
+        if spec.kind is Kind.HISTOGRAM:
+            found |= {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
+        else:
+            found[spec.name] = labels
+    return found
+
+
+KNOWN = known_series()
+
+
+def parts(node):
+    """The node and all below it."""
+    yield node
+    for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
+        below = getattr(node, name, None)
+        if below is not None:
+            yield from parts(below)
+    for argument in getattr(node, "args", None) or []:
+        yield from parts(argument)
+
+
+def selectors(node):
+    return [part for part in parts(node) if isinstance(part, promql.VectorSelector)]
+
+
+def grouped_by(node) -> set[str]:
+    """Labels that aggregations and joins name."""
+    found = set()
+    for part in parts(node):
+        modifier = getattr(part, "modifier", None)
+        if isinstance(part, promql.AggregateExpr) and modifier is not None:
+            found |= set(modifier.labels)
+        elif isinstance(part, promql.BinaryExpr) and modifier is not None:
+            found |= set(modifier.matching.labels if modifier.matching else ()) | set(modifier.group_labels or ())
+    return found
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_an_expression_names_only_what_the_exporter_shows(query):
+    tree = promql.parse(query.filled())
+    possible = set(SCRAPED) | set(MADE.findall(query.expression))
+    for selector in selectors(tree):
+        assert selector.name in KNOWN
+        labels = KNOWN[selector.name] | SCRAPED
+        assert {matcher.name for matcher in selector.matchers.matchers} <= labels, selector.name
+        possible |= labels
+    assert grouped_by(tree) <= possible
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_an_expression_can_be_narrowed_to_a_job_and_an_exporter(query):
+    for selector in selectors(promql.parse(query.filled(job="J", instance="I"))):
+        asked = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
+        assert (asked["job"][1], asked["instance"][1]) == ("J", "I")
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_series_of_a_target_can_be_narrowed_to_target_and_vault(query):
+    for selector in selectors(promql.parse(query.filled(target="T", vault="V"))):
+        asked = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+        if "target" in KNOWN[selector.name]:
+            assert (asked["target"], asked["vault"]) == ("T", "V")
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_counter_is_seen_only_as_what_it_gained(query):
+    counters = {name for name in KNOWN if name.endswith(("_total", "_bucket", "_sum", "_count"))}
+    tree = promql.parse(query.filled())
+    gained = sum(part.func.name in ("rate", "increase") for part in parts(tree) if isinstance(part, promql.Call))
+    counted = sum(selector.name in counters for selector in selectors(tree))
+    assert counted == gained
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: f"{choice.board}: {choice.name}")
+def test_a_variable_is_filled_from_a_label_that_exists(choice):
+    assert choice.label in KNOWN[choice.metric] | SCRAPED
+    if choice.matchers:
+        promql.parse(choice.metric + choice.matchers)
+
+
+def sent_on(name: str, relabelling: list[dict]) -> bool:
+    """Whether Prometheus' relabelling of names, whose expressions match whole names, leaves a series in."""
+    assert {rule["action"] for rule in relabelling} <= {"keep", "drop"}
+    return all((re.fullmatch(rule["regex"], name) is not None) == (rule["action"] == "keep") for rule in relabelling)
+
+
+def test_everything_that_is_drawn_passes_the_remote_write_of_the_page():
+    page = (Path(__file__).parents[3] / "docs" / "high-availability.md").read_text()
+    shown = re.search(r"```yaml\n(remote_write:.*?)```", page, re.DOTALL)
+    assert shown is not None
+    rules = yaml.safe_load(shown[1])["remote_write"][0]["write_relabel_configs"]
+    drawn = {one.name for query in QUERIES for one in selectors(promql.parse(query.filled()))} | {
+        choice.metric for choice in CHOICES
+    }
+    assert {"up", "ekm_error_info", "process_start_time_seconds"} <= drawn
+    assert {name for name in drawn if not sent_on(name, rules)} == set()
+    assert not sent_on("node_load1", rules)

@@ -1,0 +1,215 @@
+"""A fleet for one exporter: healthy targets, targets that are broken all the time, and lanes in which everything is broken in turn.
+
+For: the configuration, and the driver that takes the lanes through the scenario table over the simulator's management port.
+Not for: what is measured meanwhile (see the tests).
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from exporter.simulator.faults import Scope
+from exporter.simulator.scenarios import BY_NAME, SIMULATED, Scenario
+from tests.system.prometheus.servers import running
+
+PATIENCE = 20.0  # seconds that anything may take to show
+LANES = tuple(f"lane-{number:02}" for number in range(28))
+HEALTHY = ("healthy-one", "healthy-two", "healthy-three")
+# A sign-in host of its own, so that what befalls it befalls nobody else.
+GOVERNMENT = "lane-government"
+# What cannot change while the exporter runs: the route to a host is written in its configuration. By target.
+STANDING = {
+    "deleted": ("vault_deleted", {"vault": "deleted.vault.azure.net"}),
+    "refused": ("vault_refused", {"vault": "refused.vault.azure.net"}),
+    "sign-in-refused": ("entra_refused", {"authority": "login.partner.microsoftonline.cn"}),
+    "sign-in-deleted": ("entra_deleted", {"authority": "login.windows.net"}),
+}
+PROXIES = ("proxy_refused", "proxy_unresolvable", "proxy_silent", "proxy_unauthorized", "proxy_bad_gateway")
+
+_DOMAINS = {GOVERNMENT: "vault.usgovcloudapi.net", "sign-in-refused": "vault.azure.cn"}
+_MODULES = {"sign-in-deleted": "elsewhere"} | {name.replace("_", "-"): name for name in PROXIES}
+
+
+def generation_of(target: str) -> str:
+    return "current" if target in LANES[::2] else "classic"
+
+
+def vault_of(target: str) -> str:
+    return f"{target}.{_DOMAINS.get(target, 'vault.azure.net')}"
+
+
+def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
+    """The exporter's configuration, not yet pointed at a simulator. Writes the secrets into `folder`."""
+    names = (*HEALTHY, *LANES, GOVERNMENT, *STANDING, *(name.replace("_", "-") for name in proxies))
+    for name in names:
+        (folder / name).write_text(f"MARKED-secret-of-{name}\n")
+        (folder / name).chmod(0o600)
+    return {
+        "global": {"interval": "1s", "timeout": "500ms", "min_interval": "1s", "concurrency": 64, "preflight_interval": "0s"},
+        "credentials": {name: _credential(number, name) for number, name in enumerate(names)},
+        "modules": {
+            "default": {},
+            "elsewhere": {"authority_host": "https://login.windows.net"},
+            **{name: {"proxy": {"url": url}} for name, url in proxies.items()},
+        },
+        "targets": [_target(name) for name in names],
+    }
+
+
+def _credential(number: int, name: str) -> dict[str, Any]:
+    return {
+        "type": "client_secret",
+        "tenant_id": f"11111111-2222-3333-4444-{number:012}",
+        "client_id": f"66666666-7777-8888-9999-{number:012}",
+        "client_secret_file": name,
+        "expires_on": "2099-01-01",
+    }
+
+
+def _target(name: str) -> dict[str, Any]:
+    target = {
+        "name": name,
+        "vault": vault_of(name),
+        "key": "TdeKey/0123456789abcdef0123456789abcd01",
+        "credential": name,
+        "connector_generation": generation_of(name),
+        "module": _MODULES.get(name, "default"),
+    }
+    return {**target, "interval": "4s", "timeout": "2s"} if name in HEALTHY else target
+
+
+def pointed(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration that the simulator wrote, in which the proxies are asked again: `connect_to` goes past them."""
+    modules = {name: dict(module) for name, module in simulated["modules"].items()}
+    for name in proxies:
+        modules[name]["connect_to"] = {}
+    return {**simulated, "modules": modules}
+
+
+class Fleet:
+    """An exporter at `url` and the simulator's management port, as one client sees them."""
+
+    def __init__(self, client: aiohttp.ClientSession, url: str, management: str):
+        self._client, self._url, self._management = client, url, management
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._news = asyncio.Condition()
+
+    async def metrics(self) -> str:
+        async with self._client.get(f"{self._url}/metrics") as answer:
+            return await answer.text()
+
+    async def standing(self) -> None:
+        """Waits until what is broken all the time is seen to be so, and the rest to be well."""
+        expected: dict[str, Scenario | None] = dict.fromkeys((*HEALTHY, *LANES, GOVERNMENT))
+        expected |= {name: BY_NAME[scenario] for name, (scenario, _) in STANDING.items()}
+        expected |= {name.replace("_", "-"): BY_NAME[name] for name in PROXIES}
+        await self._watched(self._until(name, scenario, since=time.time()) for name, scenario in expected.items())
+
+    async def every_scenario(self) -> int:
+        """Applies each scenario on some lane, waits until the exporter shows its code there, and clears it; how many."""
+        possible = [one for one in SIMULATED if one.fault.route is None]
+        anywhere = deque(one for one in possible if one.place is not Scope.AUTHORITY)
+        sign_in_host = deque(one for one in possible if one.place is Scope.AUTHORITY)
+        lanes = [self._lane(name, anywhere) for name in LANES]
+        await self._watched([*lanes, self._lane(GOVERNMENT, sign_in_host)])
+        return len(possible)
+
+    async def _lane(self, target: str, scenarios: deque[Scenario]) -> None:
+        while scenarios:
+            scenario = scenarios.popleft()
+            numbers = await self._apply({"vault": vault_of(target), "scenario": scenario.name})
+            await self._until(target, scenario, since=time.time())
+            for number in numbers:
+                async with self._client.delete(f"{self._management}/sim/fault", params={"number": number}) as answer:
+                    assert answer.status == 200
+
+    async def _apply(self, fault: dict[str, str]) -> list[int]:
+        async with self._client.post(f"{self._management}/sim/fault", json=fault) as answer:
+            text = await answer.text()
+            assert answer.status == 200, text
+        return [one["number"] for one in json.loads(text)["set"]]
+
+    async def _until(self, target: str, scenario: Scenario | None, *, since: float) -> None:
+        """Waits for a probe, begun after `since`, that shows the scenario; None: one that succeeds."""
+        expected = _shown(scenario, target)
+        row: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not row or _begun(row) < since or tuple(row[name] for name in ("step", "code", "reason")) != expected:
+                    async with self._news:
+                        await self._news.wait()
+                    row = self._rows[target]
+        except TimeoutError:
+            raise AssertionError(f"{target}: {scenario and scenario.name} gave {row} and never {expected}") from None
+
+    async def _watched(self, waiting: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Runs them all, while the exporter is asked again and again what it knows."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in waiting:
+                    group.create_task(one)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    async def _watch(self) -> None:
+        while True:
+            async with self._client.get(f"{self._url}/api/v1/targets") as answer:
+                self._rows = {row["target"]: row for row in json.loads(await answer.text())["targets"]}
+            async with self._news:
+                self._news.notify_all()
+            await asyncio.sleep(0.15)
+
+
+def _begun(row: dict[str, Any]) -> float:
+    """When the last probe began, a Unix time; 0 where there is none."""
+    return dt.datetime.fromisoformat(row["last_probe"]).timestamp() if row["last_probe"] else 0.0
+
+
+def _shown(scenario: Scenario | None, target: str) -> tuple[str | None, int | None, str | None]:
+    if scenario is None:
+        return None, None, None
+    code = scenario.current if generation_of(target) == "current" else scenario.classic
+    return scenario.step, code, scenario.reason
+
+
+@contextlib.asynccontextmanager
+async def simulated(folder: Path, proxies: Mapping[str, str]) -> AsyncIterator[tuple[Path, str]]:
+    """A simulator in a process of its own, in which the standing faults are set; the configuration and the management port."""
+    source = folder / "source.yml"
+    source.write_text(json.dumps(configuration(folder, proxies)))
+    out, log = folder / "sim", folder / "simulator.log"
+    flags = ("--config.file", source, "--out", out, "--sim.port", "0", "--sim.management-port", "0")
+    async with running(log, sys.executable, "-m", "exporter", "simulate", *flags):
+        management = await said(log, r"management port: (http://\S+)")
+        async with aiohttp.ClientSession() as client:
+            for scenario, on in STANDING.values():
+                async with client.post(f"{management}/sim/fault", json={"fault": BY_NAME[scenario].cause, **on}) as answer:
+                    assert answer.status == 200, await answer.text()
+        written = yaml.safe_load((out / "ekm.yml").read_text())
+        path = folder / "ekm.yml"
+        path.write_text(yaml.safe_dump(pointed(written, proxies)))
+        yield path, management
+
+
+async def said(log: Path, pattern: str) -> str:
+    """The first group of the first match in a log that is being written."""
+    written, end = "", time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        written = await asyncio.to_thread(log.read_text)
+        if match := re.search(pattern, written):
+            return match[1]
+        await asyncio.sleep(0.05)
+    raise AssertionError(written)

@@ -1,0 +1,123 @@
+"""One exporter goes through everything that can go wrong, and is as well as before.
+
+Two views of it: a process of its own, seen from outside by what Linux says of it; and the same parts in this process, where
+tasks and threads can be counted to the last one. Scenarios that lie in a configuration, a certificate, the host's identity
+or its network are left out: they cannot change while an exporter runs, and tests of their own cause them.
+"""
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+from collections import Counter
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.app.service import RunOptions, Service
+from exporter.config import load
+from exporter.runtime import thread_pool
+from exporter.simulator.scenarios import SIMULATED
+from exporter.web import parse_address, web_options
+from tests.system.endurance.fleet import HEALTHY, STANDING, Fleet, said
+from tests.system.endurance.procfs import at_rest, held
+from tests.system.prometheus.servers import running
+
+pytestmark = pytest.mark.real
+
+MEMORY = 1.04  # times what it held before: from round to round it goes up and down by one or two hundredths
+# Threads of the pool wait 30 s for more work, and how many looked up a name or read a file at once is chance.
+THREADS_BY_CHANCE = 2
+ASKING = 1  # connection of this test's own, which is kept for a while or cut as idle
+REST_SECONDS = 3.0  # every target rests between two probes within that time
+
+
+def sums(exposition):
+    """The sum of each sample over all targets, and over the healthy ones alone."""
+    every, healthy = Counter(), Counter()
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            every[sample.name] += sample.value
+            if sample.labels.get("target") in HEALTHY:
+                healthy[sample.name] += sample.value
+    return every, healthy
+
+
+async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, client, tmp_path):
+    config, management = simulator
+    log = tmp_path / "exporter.log"
+    flags = ("--config.file", config, "--web.listen-address", "127.0.0.1:0", "--history.limit", "3")
+    async with running(log, sys.executable, "-W", "error", "-m", "exporter", "run", *flags) as process:
+        fleet = Fleet(client, await said(log, r"url=(http://\S+)"), management)
+        await fleet.standing()
+        for _ in range(2):  # fills every cache and history
+            await fleet.every_scenario()
+            await fleet.standing()
+        before = await at_rest(process.pid, REST_SECONDS)
+        count = await fleet.every_scenario()
+        await fleet.standing()
+        after = await at_rest(process.pid, REST_SECONDS)
+        every, healthy = sums(await fleet.metrics())
+    assert count + len(STANDING) == len(SIMULATED)
+    assert after.sockets <= before.sockets + ASKING
+    assert after.descriptors <= before.descriptors + ASKING
+    assert after.threads <= before.threads + THREADS_BY_CHANCE
+    assert after.memory <= before.memory * MEMORY, (before, after)
+    assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
+    assert healthy["ekm_probe_failures_total"] == 0
+    assert every["ekm_probe_failures_total"] > 2 * count
+    assert every["ekm_exporter_probes_tainted_total"] == 0, f"lag: {every['ekm_exporter_event_loop_lag_seconds']} s"
+    assert every["ekm_exporter_internal_errors_total"] == 0
+    assert process.returncode == 0
+    for word in ("Traceback", "Exception ignored", "Unclosed", "never awaited"):
+        assert word not in log.read_text()
+
+
+def tasks():
+    """The tasks of this loop by what they run, without the one that asks."""
+    return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task())
+
+
+async def at_a_standstill(service):
+    """The fewest tasks, threads, sockets and descriptors of this process while nothing is scheduled."""
+    loop, seen = asyncio.get_running_loop(), []
+    service._scheduler.reconcile([])
+    end = loop.time() + REST_SECONDS
+    while loop.time() < end:
+        seen.append(tasks())
+        await asyncio.sleep(0.02)
+    least = await at_rest("self", 0.5)
+    service._scheduler.reconcile(service.config.targets.values())
+    return min(seen, key=Counter.total), least.threads, least.sockets, least.descriptors
+
+
+@pytest.fixture
+def own_process(monkeypatch):
+    """What this process holds. Idle threads end soon, the SDK is quiet as in a run, and all is as usual afterwards."""
+    monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(logging.getLogger("azure"), "level", logging.CRITICAL + 1)
+    gc.collect()
+    return held("self"), threading.active_count()
+
+
+async def test_not_one_task_or_thread_is_left_over(simulator, client, own_process):
+    (config, management), (held_at_first, threads_at_first) = simulator, own_process
+    tasks_at_first = tasks()
+    options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), history_limit=3)
+    service = Service(load(config).config, options)
+    await service.start()
+    try:
+        fleet = Fleet(client, service._web.urls[0], management)
+        await fleet.standing()
+        before = await at_a_standstill(service)
+        await fleet.every_scenario()
+        await fleet.standing()
+        after = await at_a_standstill(service)
+    finally:
+        await service.stop()
+    await asyncio.sleep(0.3)  # the last threads notice that they are idle
+    assert after == before
+    assert tasks() == tasks_at_first
+    assert threading.active_count() == threads_at_first
+    assert held("self").descriptors == held_at_first.descriptors

@@ -1,0 +1,48 @@
+"""The chart as Helm renders it: `python -m tests.system.helm.charts` writes the golden files again.
+
+For: one rendering for each file of values, as one text in a fixed order.
+Not for: judging it (see test_chart).
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+CHART = ROOT / "deploy" / "helm" / "ekm-exporter"
+GOLDEN = HERE / "golden"
+TOOLS = ROOT / ".cache" / "tools" / "bin"
+CASES = sorted(path.stem for path in (HERE / "values").glob("*.yaml"))
+
+
+def values(case: str) -> dict[str, Any]:
+    """Plain JSON, as Helm takes it: a date is a text."""
+    given: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((HERE / "values" / f"{case}.yaml").read_text()), default=str))
+    return given
+
+
+def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
+    order = json.dumps({"do": do, "chart": str(chart), "values": given})
+    # The tools' own interpreter, and a program of this folder.
+    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - our own commands
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def rendered(given: dict[str, Any]) -> str:
+    """All manifests; fails with Helm's words where it refuses."""
+    answer = helm("render", given)
+    assert "refused" not in answer, answer["refused"]
+    parts = [text.strip("\n") for name, text in sorted(answer["files"].items()) if text.strip() and not name.endswith(".txt")]
+    lines = "\n---\n".join(parts).splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name in CASES:
+        (GOLDEN / f"{name}.yaml").write_text(rendered(values(name)))

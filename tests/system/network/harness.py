@@ -1,0 +1,131 @@
+"""The simulator on a computer of its own, on the real port, and the exporter beside it, which finds it by name.
+
+For: causing a failure and reading what the exporter makes of it, in both generations. Nothing here is reached by
+`connect_to`: names are resolved, routes looked up and proxies asked as in production.
+Not for: the computer itself (see `machine`).
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.system.network.namespaces import Machine
+
+VAULT, ENTRA = "contoso.vault.azure.net", "login.microsoftonline.com"
+HERE = "127.0.0.1"
+GUARDED = "127.0.0.2"  # leads to the same services, past the firewall
+AWAY = "192.0.2.1"  # TEST-NET-1: no route leads there unless a test makes one
+KEY = "TdeKey/0123456789abcdef0123456789abcd01"
+EXPORTER = (sys.executable, "-W", "error", "-m", "exporter")
+HEALTHY = ("", None, None, "")
+
+
+@dataclass(frozen=True)
+class Site:
+    """`ca_file` is the simulator's; its management is asked with `break_`."""
+
+    machine: Machine
+    ca_file: Path
+    management: str
+    asker: asyncio.subprocess.Process
+
+    def config(self, *, timeout: str = "4s", **module: Any) -> Path:
+        """A configuration with one target per generation, named by it."""
+        path = self.machine.folder / "ekm.yml"
+        path.write_text(json.dumps(_config(timeout, {"tls": {"ca_file": str(self.ca_file)}, **module})))
+        return path
+
+    async def shown(self, **config: Any) -> tuple[str, int | None, int | None, str]:
+        """What fails: the step, its code in the classic and in the current generation, the reason. `HEALTHY` if nothing."""
+        classic, current = await self.probed(**config)
+        for name in ("step", "reason"):
+            assert classic[name] == current[name]
+        return classic["step"] or "", classic["code"], current["code"], classic["reason"] or ""
+
+    async def probed(self, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The reports as `probe --json` gives them, classic and current."""
+        self.asker.stdin.write(f"{self.config(**config)}\n".encode())
+        await self.asker.stdin.drain()
+        line = await asyncio.wait_for(self.asker.stdout.readline(), 30)
+        assert line, (self.machine.folder / "asker.log").read_text()
+        classic, current = json.loads(line)
+        return classic, current
+
+    async def guard(self, *rules: str) -> None:
+        """Puts a firewall before everything that leaves for somewhere; rules in words of nft(8)."""
+        await self.machine.do(
+            "nft add table inet guard; nft add chain inet guard out '{ type filter hook output priority -150; }'",
+            "nft add table ip way; nft add chain ip way out '{ type nat hook output priority -100; }'",
+            f"nft add rule ip way out ip daddr {GUARDED} dnat to {HERE}",
+            *(f"nft add rule inet guard out '{rule}'" for rule in rules),
+        )
+
+    async def break_(self, **fault: Any) -> None:
+        program = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=20)"
+        code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault", json.dumps(fault))
+        assert code == 0, err
+
+    async def repair(self) -> None:
+        program = "import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], method='DELETE'), timeout=20)"
+        code, _, err = await self.machine.run(sys.executable, "-c", program, f"{self.management}/sim/fault")
+        assert code == 0, err
+
+
+def _config(timeout: str, module: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "global": {"interval": "10s", "min_interval": "1s"},
+        "credentials": {
+            "sql-prod": {
+                "type": "client_secret",
+                "tenant_id": "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40",
+                "client_id": "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64",
+                "client_secret_file": "sql-prod",
+                "expires_on": "2099-01-01",
+            }
+        },
+        "modules": {"default": module},
+        "target_defaults": {"credential": "sql-prod", "vault": "contoso", "key": KEY, "timeout": timeout},
+        "targets": [{"name": name, "connector_generation": name} for name in ("classic", "current")],
+    }
+
+
+@contextlib.asynccontextmanager
+async def site_in(folder: Path) -> AsyncIterator[Site]:
+    """A computer with the simulator on port 443, where all is well."""
+    (folder / "sql-prod").write_text("MARKED-secret\n")
+    (folder / "sql-prod").chmod(0o600)
+    source = folder / "simulated.yml"
+    source.write_text(json.dumps(_config("4s", {})))
+    flags = ("--config.file", source, "--out", folder / "sim", "--sim.port", 443, "--sim.management-port", 8000)
+    async with (
+        Machine(folder) as machine,
+        machine.serving("simulator", *EXPORTER, "simulate", *flags, ready="Ctrl-C"),
+        _asker_on(machine) as asker,
+    ):
+        yield Site(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", asker)
+
+
+@contextlib.asynccontextmanager
+async def _asker_on(machine: Machine) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (machine.folder / "asker.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *machine.inside(sys.executable, "-W", "error", "-m", "tests.system.network.prober_process"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        await process.stdin.wait_closed()
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()

@@ -1,0 +1,200 @@
+"""What another configuration does to probes that are under way, and to the verdict of those before."""
+
+import asyncio
+import time
+import weakref
+from dataclasses import replace
+
+import pytest
+
+from exporter.app.service import RunOptions, Service
+from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
+from exporter.core.model import Generation
+from exporter.presentation.payloads import entry_shape
+from exporter.state.history import Asked
+from exporter.web import parse_address, web_options
+from tests.support.factories import a_report
+
+TARGET = Target(
+    name="a",
+    vault="contoso.vault.azure.net",
+    key_name="Key0",
+    key_version="0" * 32,
+    credential="c",
+    module="default",
+    interval=60.0,
+    timeout=5.0,
+    generation=Generation.CLASSIC,
+    generation_declared=True,
+)
+CONFIG = Config(
+    settings=Settings(concurrency=4),
+    credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
+    modules={"default": Module(name="default", connect_to={"contoso.vault.azure.net:443": "127.0.0.1:1"})},
+    targets={"a": TARGET, "b": replace(TARGET, name="b")},
+)
+WITHOUT = replace(CONFIG, targets={"b": CONFIG.targets["b"]})
+OTHER = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, key_version="1" * 32)})
+
+
+async def scraped(service):
+    return b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+@pytest.fixture
+async def service(tmp_path):
+    made = Service(
+        CONFIG,
+        RunOptions(
+            listen=(parse_address("127.0.0.1:0"),), web=web_options(), scheduler=False, state_dir=tmp_path, config_file=None
+        ),
+    )
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def held(service, monkeypatch):
+    """Holds each requested probe until the event is set."""
+    free, requested = asyncio.Event(), service._prober.requested
+
+    async def hold(*arguments, **options):
+        report = await requested(*arguments, **options)
+        await free.wait()
+        return report
+
+    monkeypatch.setattr(service._prober, "requested", hold)
+    return free
+
+
+async def under_way(service):
+    task = asyncio.create_task(service.probe("a", "default", timeout=None))
+    await asyncio.sleep(0.1)
+    return task
+
+
+@pytest.mark.parametrize("after", [WITHOUT, OTHER])
+async def test_a_probe_of_a_target_that_is_gone_or_another_one_now_is_kept_nowhere(service, held, after):
+    task = await under_way(service)
+    await service.apply(after)
+    held.set()
+    assert await task is not None
+    record = service.record_of("a")
+    assert record is None or record.last is None
+    assert 'ekm_probes_total{target="a",vault="contoso.vault.azure.net"} 1' not in await scraped(service)
+
+
+async def test_a_probe_of_a_target_that_stayed_as_it_was_counts(service, held):
+    task = await under_way(service)
+    await service.apply(replace(CONFIG, targets={"a": replace(TARGET)}))
+    held.set()
+    await task
+    assert service.record_of("a").last is not None
+    assert 'ekm_probes_total{target="a",vault="contoso.vault.azure.net"} 1' in await scraped(service)
+
+
+async def test_a_target_that_went_while_its_probe_waited_for_its_turn_is_not_probed(service, held):
+    waiting = [asyncio.create_task(service.probe(name, "default", timeout=None)) for name in ("b", "b", "b", "b", "a")]
+    await asyncio.sleep(0.1)
+    await service.apply(WITHOUT)
+    held.set()
+    assert (await asyncio.gather(*waiting))[-1] is None
+
+
+@pytest.mark.parametrize("after", [WITHOUT, OTHER])
+async def test_a_loop_that_has_not_heard_of_the_reload_yet_makes_no_probe(service, after):
+    await service.apply(after)
+    assert await service._prober.scheduled(TARGET) is None
+    assert "ekm_exporter_internal_errors_total 0.0" in await scraped(service)
+
+
+async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_others(service):
+    modules = {"new": replace(CONFIG.modules["default"], name="new")}
+    targets = {name: replace(target, module="new") for name, target in CONFIG.targets.items()}
+    await service.apply(replace(CONFIG, modules=modules, targets=targets))
+    assert await service._prober.scheduled(TARGET) is None
+    assert await service._prober.scheduled(targets["b"]) is not None
+
+
+async def test_a_remembered_probe_is_told_as_it_was_asked(service):
+    await service.probe("a", "default", timeout=None)
+    other = replace(CONFIG.credentials["c"], client_id="66666666-7777-8888-9999-000000000000")
+    await service.apply(replace(OTHER, credentials={"c": other}))
+    await service.probe("a", "default", timeout=None)
+    after, before = service.record_of("a").history
+    assert before.asked == Asked(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert after.asked == Asked(OTHER.targets["a"], OTHER.modules["default"], other)
+    assert [entry_shape(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
+
+
+async def test_probes_share_what_they_were_asked_over_reloads_that_leave_it_alone(service):
+    for _ in range(2):
+        await service.probe("a", "default", timeout=None)
+        await service.apply(replace(CONFIG, targets={name: replace(one) for name, one in CONFIG.targets.items()}))
+    after, before = service.record_of("a").history
+    assert after.asked is before.asked
+
+
+async def test_a_configuration_is_forgotten_two_reloads_later(service):
+    """One more, since probes that are under way may still need the one before."""
+
+    def another():
+        return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})
+
+    first = another()
+    gone = weakref.ref(first.modules["default"])
+    await service.apply(first)
+    del first
+    await service.apply(another())
+    assert gone() is not None
+    await service.apply(another())
+    assert gone() is None
+
+
+async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
+    assert service.credential_ends("comes later") == ()
+
+
+ROTATED = replace(CONFIG, credentials={"c": replace(CONFIG.credentials["c"], client_id="another application")})
+ELSEWHERE = replace(CONFIG, modules={"default": replace(CONFIG.modules["default"], connect_to={})})
+LISTED = replace(
+    CONFIG,
+    modules={**CONFIG.modules, "lab": Module(name="lab")},
+    targets={**CONFIG.targets, "a": replace(TARGET, modules=("lab",))},
+)
+LABELLED = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, labels={"team": "dba"})})
+
+
+@pytest.mark.parametrize(
+    ("after", "ready"),
+    [(ROTATED, None), (ELSEWHERE, None), (OTHER, None), (LABELLED, True), (LISTED, True), (replace(CONFIG), True)],
+)
+async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, monkeypatch, after, ready):
+    async def fine(*_arguments, **_options):
+        return a_report("a", at=time.time())
+
+    monkeypatch.setattr(service._prober, "requested", fine)
+    await service.probe("a", "default", timeout=None)
+    assert service.record_of("a").verdict.ready is True
+    await service.apply(after)
+    record = service.record_of("a")
+    assert (record.last.readiness.ready, record.last.success) == (ready, True)
+    assert (record.verdict is not None) is (ready is True)
+
+
+async def test_a_module_is_for_a_target_from_the_reload_that_lists_it_to_the_one_that_does_not(service):
+    lab = replace(LISTED, targets=CONFIG.targets)
+    for after, allowed in ((lab, False), (LISTED, True), (lab, False)):
+        await service.apply(after)
+        assert (await service.probe("a", "lab", timeout=None) is not None) is allowed
+
+
+async def test_a_module_that_a_reload_took_from_a_target_while_its_probe_waited_is_not_used(service, held):
+    await service.apply(LISTED)
+    waiting = [asyncio.create_task(service.probe("b", "default", timeout=None)) for _ in range(LISTED.settings.concurrency)]
+    waiting.append(asyncio.create_task(service.probe("a", "lab", timeout=None)))
+    await asyncio.sleep(0.1)
+    await service.apply(replace(LISTED, targets=CONFIG.targets))
+    held.set()
+    assert (await asyncio.gather(*waiting))[-1] is None

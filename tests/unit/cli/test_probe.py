@@ -1,0 +1,179 @@
+"""`ekm-exporter probe` beyond the probe: what is beside it, as text and as JSON, made through the real SDK."""
+
+import json
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from exporter.cli import probe
+from exporter.cli.probe_once import see
+from exporter.config.model import CredentialKind, ExpectPath
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.faults import Reason
+from exporter.core.model import Step, VaultHeaders
+from exporter.core.readiness import NOT_TESTED
+from exporter.presentation.target_text import beside_text
+from exporter.simulator import Simulator
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
+from tests.support import auxiliary_simulated
+from tests.support.auxiliary_factories import OLD, PINNED, TARGET
+from tests.support.web_factories import DR, STAGED, STARTED, fully_declared, key, look, pending_look, refused_look
+from tests.support.web_factories import OLD as KEPT
+
+NOW = STARTED + 60
+TOLD = f"""
+Beside the probe
+  staged credential {STAGED}
+    usable      no
+    because     step token failed with 3303 ErrorGetTokenBadCredentials, reason
+                secret_expired
+    do          Do not give it to SQL Server yet.
+"""
+REST = f"""\
+  retained version ContosoRSAKey0/{KEPT}
+    usable      yes
+  newest version of ContosoRSAKey0
+    usable      yes
+  recovery vault {DR}
+    usable      unknown
+    because     not looked at yet
+
+Key
+  key           ContosoRSAKey0
+  version       cgacf4f763ar42ffb0a1gca546aygd87
+  type          RSA, 2048 bits
+  enabled       yes
+  operations    wrapKey, unwrapKey
+  expires       2027-01-15T08:00:00.000Z
+  newest version {"f" * 32} (not the pinned one: a rotation is pending)
+
+Path
+  path          public
+  as expected   no: expect_path is private
+
+Credentials end
+  by-vm          unknown
+    note        no source that may know is configured
+  sql-prod       2026-01-03T03:05:05.678Z, in 1 day (source graph)
+    note        Graph: HTTP 403; last answer at 2026-01-02T03:04:05.678Z
+
+warning         staged credential refused
+warning         rotation pending
+warning         unexpected path
+"""
+
+
+def test_what_is_beside_a_probe_in_text():
+    record = TargetRecord(fully_declared(), History(1), key=key(), vault=VaultHeaders(connection="public"))
+    for each in (refused_look(Beside.NEXT), look(Beside.RETAINED), pending_look()):
+        record.looked(each)
+    graph = CredentialEnd(
+        credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=STARTED, failure="Graph: HTTP 403"
+    )
+
+    text = beside_text(record.target, record, {"by-vm": (), "sql-prod": (graph,)}, ExpectPath.PRIVATE, now=NOW, looked=True)
+
+    assert text.startswith(TOLD)
+    assert text.endswith(REST)
+    assert re.findall(r"^    do ", text, re.MULTILINE)
+
+
+def test_a_deleted_key_is_told_with_the_command_that_recovers_it():
+    record = TargetRecord(fully_declared(), History(1), purge_at=STARTED)
+
+    text = beside_text(record.target, record, {}, ExpectPath.ANY, now=NOW, looked=True)
+
+    assert "until then: `az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`" in text
+    assert text.endswith("\nwarning         key deleted\n")
+
+
+@pytest.fixture
+async def simulator():
+    made = Simulator(auxiliary_simulated.estate())
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def seen_of(simulator, folder, *, target=TARGET, credential=None, **kinds):
+    config = auxiliary_simulated.configuration(simulator, folder, target=target)
+    changed = {name: replace(config.credentials[name], kind=kind) for name, kind in kinds.items()}
+    config = replace(config, credentials=config.credentials | changed)
+    seen = await see(config, config.targets["t"], credential)
+    text = probe.as_text(config, seen, now=time.time())
+    shape = json.loads(json.dumps(probe.as_json(config, seen, now=time.time())))
+    return seen, text, shape
+
+
+async def test_everything_that_is_declared_is_looked_at_once(simulator, tmp_path):
+    seen, text, shape = await seen_of(simulator, tmp_path)
+
+    assert seen.report.success
+    assert [(each["what"], each["usable"]) for each in shape["beside"]] == [
+        ("next", True), ("retained", True), ("retained", True), ("newest", True), ("recovery", True),
+    ]  # fmt: skip
+    assert text.count("usable      yes") == 5
+    assert "warning" not in text
+    assert (shape["key_facts"]["version"], shape["newest_version"], shape["rotation_pending"]) == (PINNED, PINNED, False)
+    assert shape["recovery_last_proof"] is not None
+    assert (shape["credential"], shape["vantage"], shape["not_tested"]) == ("now", "sql_host", NOT_TESTED)
+    assert shape["verdict"] == "vault side ready, seen from the SQL host"
+
+
+async def test_a_look_that_says_no_is_a_warning_and_leaves_the_probe_a_success(simulator, tmp_path):
+    (tmp_path / "staged").write_text("not-the-secret-of-staged\n")
+    seen, text, shape = await seen_of(simulator, tmp_path)
+
+    assert (seen.report.success, shape["success"], shape["code"]) == (True, True, None)
+    staged = shape["beside"][0]
+    assert (staged["usable"], staged["code"], staged["reason"]) == (False, 3303, "secret_wrong")
+    assert "\nwarning         staged credential refused\n" in text
+    assert "usable      no\n    because     step token failed with 3303" in text
+    assert "not-the-secret" not in text + json.dumps(shape)
+
+
+async def test_with_another_credential_that_one_is_probed_and_nothing_beside_it(simulator, tmp_path):
+    (tmp_path / "now").write_text("not-the-secret-of-now\n")
+    seen, text, shape = await seen_of(simulator, tmp_path, credential="staged")
+
+    assert seen.report.success
+    assert text.startswith("with credential staged, as asked: nothing beside the probe is looked at\n")
+    assert "\ncredential      staged\n" in text
+    assert "Beside the probe" not in text
+    assert (shape["credential"], shape["beside"]) == ("staged", [])
+    assert set(seen.ends) == {"staged"}
+    assert {host for host, _, _ in simulator.requests} & {auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY} == set()
+
+
+async def test_an_identity_of_which_nothing_ends_is_not_said_to_end_at_an_unknown_time(simulator, tmp_path):
+    seen, _, _ = await seen_of(simulator, tmp_path, old=CredentialKind.WORKLOAD_IDENTITY)
+
+    assert set(seen.ends) == {"now", "staged", "dr"}
+
+
+async def test_a_key_that_cannot_be_read_cannot_be_recovered_either(simulator, tmp_path):
+    lost = replace(TARGET, key_version="9" * 32)
+    seen, text, shape = await seen_of(simulator, tmp_path, target=lost)
+
+    assert seen.report.first_failure.step is Step.GET_KEY
+    assert seen.report.first_failure.reason is Reason.KEY_NOT_FOUND
+    assert "because     the key that it should hold could not be read yet" in text
+    assert (shape["key_facts"], shape["newest_version"], shape["rotation_pending"]) == (None, PINNED, True)
+    assert f"retained version Key0/{OLD}\n    usable      yes" in text
+
+
+async def test_when_credentials_end_is_looked_up_once(simulator, tmp_path):
+    config = auxiliary_simulated.configuration(simulator, tmp_path)
+    declared = replace(config.credentials["now"], expires_on=datetime.now(UTC).date() + timedelta(days=40))
+    config = replace(config, credentials={**config.credentials, "now": declared})
+    seen = await see(config, config.targets["t"], None)
+
+    text, shape = probe.as_text(config, seen, now=time.time()), probe.as_json(config, seen, now=time.time())
+    assert [(each["credential"], each["source"]) for each in shape["credential_expiries"]] == [("now", "declared")]
+    assert re.search(r"^  now +\d{4}-\d\d-\d\dT00:00:00.000Z, in 39 days \(source declared\)$", text, re.MULTILINE)
+    assert re.search(r"^  staged +unknown$", text, re.MULTILINE)

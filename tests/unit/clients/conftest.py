@@ -1,0 +1,84 @@
+"""Fixtures: authorities, servers that are stopped after the test, networks and sessions that reach them."""
+
+import pytest
+
+from exporter.clients import Networks, VaultSession
+from exporter.config.model import Config, Module, Settings
+from exporter.runtime.thread_pool import DaemonPool
+from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
+from tests.system.prometheus import servers
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("stranger"), "Unknown CA")
+
+
+@pytest.fixture(scope="session")
+def principal(authority):
+    return Principal(authority)
+
+
+@pytest.fixture(scope="session")
+def fake_vault():
+    return FakeVault()
+
+
+@pytest.fixture
+async def serve(authority):
+    """Starts servers and stops them after the test; TLS for the vault and Entra unless another context is given."""
+    started = []
+
+    async def start(answer=None, *, tls=True, context=None, on_connect=None):
+        context = context or (authority.server(VAULT, ENTRA) if tls else None)
+        wire = await Wire(context=context, answer=answer, on_connect=on_connect).start()
+        started.append(wire)
+        return wire
+
+    yield start
+    for wire in started:
+        await wire.stop()
+
+
+@pytest.fixture
+def free_port():
+    """A port on which nobody listens."""
+    return servers.free_port()
+
+
+@pytest.fixture
+def pool():
+    made = DaemonPool(8, name="test-keyvault")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def network_to(authority, pool):
+    """A network that trusts the test's authority and reaches a vault and Entra at the given ports."""
+
+    def make(vault=None, entra=None, gate=None, *, trusted=True, **module):
+        connect_to = dict(module.pop("connect_to", {}))
+        for host, wire in ((VAULT, vault), (ENTRA, entra)):
+            if wire is not None:
+                connect_to[f"{host}:443"] = f"127.0.0.1:{wire if isinstance(wire, int) else wire.port}"
+        made = Module(name="default", ca_file=authority.file if trusted else None, connect_to=connect_to, **module)
+        config = Config(settings=Settings(), credentials={}, modules={"default": made}, targets={})
+        return Networks(config, pool=pool, gate=gate).of(made)
+
+    return make
+
+
+@pytest.fixture
+def session_to(network_to):
+    """A session with a vault at the given port. Use with `async with`."""
+
+    def make(vault, **module):
+        return VaultSession(network_to(vault, **module), VAULT, "7.4")
+
+    return make

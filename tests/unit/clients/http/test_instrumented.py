@@ -1,0 +1,177 @@
+"""The seams of the SDK and of Python on which the adapter stands: a release that moves one is noticed here."""
+
+import asyncio
+import gc
+import ssl
+
+import pytest
+from azure.core.rest import HttpRequest
+from azure.keyvault.keys.aio import KeyClient
+
+from exporter.clients import NetworkError, Networks, VaultSession
+from exporter.clients.http.instrumented import ObservedTls, make_context
+from exporter.clients.http.timing import HANDSHAKE_HOLD_SECONDS
+from exporter.config.model import Config, Module, Settings
+from exporter.core.faults import Fault
+from tests.support.tls_server import TOKEN, VAULT, response, until
+
+
+class CountingCredential:
+    asked = 0
+
+    async def get_token(self, *_scopes, **_options):
+        self.asked += 1
+        raise AssertionError("nobody may ask")
+
+    async def close(self):
+        pass
+
+
+async def test_policies_replace_the_sdks_whole_list(serve, network_to):
+    """No challenge handling, no retry, no redirect: one request, its answer raw, whatever it is."""
+    for status in (401, 429, 503, 302):
+        wire = await serve(lambda _request, status=status: response(status, b"\xff", Retry_After="0", Location="/x"))
+        session = VaultSession(network_to(wire), VAULT, "7.4")
+        async with session:
+            facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+        assert facts.status == status
+        assert len(wire.requests) == 1
+
+
+async def test_the_sdk_hands_the_request_to_the_transport_as_it_was_built(network_to):
+    """`policies=`, `transport=` and options of `send_request` reach where they must."""
+    seen = {}
+
+    class Policy:
+        next = None
+
+        async def send(self, request):
+            seen["options"] = dict(request.context.options)
+            seen["url"] = request.http_request.url
+            raise ConnectionError("far enough")
+
+    link = network_to(None).link(VAULT, 443)
+    credential = CountingCredential()
+    client = KeyClient(f"https://{VAULT}", credential, transport=link.transport, api_version="7.4", policies=[Policy()])
+    with pytest.raises(ConnectionError):
+        await client.send_request(HttpRequest("GET", "/keys?api-version=7.4"), stream=True, bearer="t")
+    await link.close()
+    assert seen["options"] == {"stream": True, "bearer": "t"}
+    assert seen["url"] == f"https://{VAULT}/keys?api-version=7.4"
+    assert credential.asked == 0
+
+
+@pytest.mark.parametrize("version", ["7.0", "7.4", "7.6", "2025-07-01", "99.9"])
+async def test_any_api_version_is_sent_as_configured(serve, network_to, fake_vault, version):
+    wire = await serve(fake_vault)
+    async with VaultSession(network_to(wire), VAULT, version) as session:
+        assert (await session.challenge(deadline=until()))[0].fault is Fault.NONE
+    assert wire.requests[0].target == f"/keys?api-version={version}"
+
+
+def test_the_context_makes_our_objects_and_wants_tls_1_2(authority):
+    context = make_context(authority.file)
+    assert context.sslobject_class is ObservedTls
+    assert isinstance(context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=VAULT), ObservedTls)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert len(context.get_ca_certs()) == 1
+    assert len(make_context(None).get_ca_certs()) != 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_named(tmp_path, pool, content):
+    file = tmp_path / "corp-ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+    module = Module(name="corp", ca_file=file)
+    config = Config(settings=Settings(), credentials={}, modules={"corp": module}, targets={})
+    with pytest.raises(NetworkError, match=r"corp.*corp-ca\.pem"):
+        Networks(config, pool=pool)
+
+
+def test_modules_with_the_same_authorities_share_one_context(authority, pool):
+    modules = {name: Module(name=name, ca_file=authority.file) for name in ("a", "b")}
+    config = Config(settings=Settings(), credentials={}, modules=modules, targets={})
+    networks = Networks(config, pool=pool)
+    assert networks.of(modules["a"])._context is networks.of(modules["b"])._context
+
+
+class CountingGate:
+    def __init__(self, places):
+        self._semaphore = asyncio.Semaphore(places)
+        self.held = self.most = self.taken = 0
+
+    async def acquire(self):
+        await self._semaphore.acquire()
+        self.held += 1
+        self.taken += 1
+        self.most = max(self.most, self.held)
+
+    def release(self):
+        self.held -= 1
+        self._semaphore.release()
+
+
+async def test_handshakes_in_flight_are_bounded_and_each_place_is_given_back_once(serve, network_to, fake_vault):
+    wire, gate = await serve(fake_vault), CountingGate(2)
+    network = network_to(wire, gate=gate)
+
+    async def one():
+        async with VaultSession(network, VAULT, "7.4") as session:
+            first, _ = await session.challenge(deadline=until())
+            second, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+            return first.fault, second.fault
+
+    assert set(await asyncio.gather(*(one() for _ in range(12)))) == {(Fault.NONE, Fault.NONE)}
+    assert (gate.most, gate.taken, gate.held) == (2, 12, 0)
+
+
+async def test_a_handshake_that_hangs_gives_its_place_back_soon(serve, network_to, fake_vault):
+    async def hang(wire, _reader, _writer):
+        await wire.release.wait()
+        return True
+
+    stuck, healthy, gate = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingGate(1)
+    loop = asyncio.get_running_loop()
+
+    async def one(wire, seconds):
+        async with VaultSession(network_to(wire, gate=gate), VAULT, "7.4") as session:
+            before = loop.time()
+            facts, _ = await session.challenge(deadline=until(seconds))
+            return facts.fault, loop.time() - before
+
+    hanging = asyncio.create_task(one(stuck, 1.0))
+    await asyncio.sleep(0.01)
+    fault, took = await one(healthy, 5.0)
+    assert fault is Fault.NONE
+    assert took < HANDSHAKE_HOLD_SECONDS + 0.3
+    assert (await hanging)[0] is Fault.TLS_TIMEOUT
+    assert gate.held == 0
+
+
+@pytest.mark.parametrize("how", ["refused", "untrusted"])
+async def test_a_connection_that_fails_gives_its_place_back_at_once(serve, network_to, free_port, stranger, how):
+    gate = CountingGate(1)
+    wire = free_port if how == "refused" else await serve(context=stranger.server(VAULT))
+    for _ in range(3):
+        async with VaultSession(network_to(wire, gate=gate), VAULT, "7.4") as session:
+            await session.challenge(deadline=until())
+        assert gate.held == 0
+    assert gate.taken == 3
+
+
+async def test_a_thousand_sessions_leave_nothing_behind(network_to):
+    """Made and thrown away without a word on the wire: no warning, no growth of what the collector tracks."""
+    network = network_to(None)
+
+    async def many(number):
+        for _ in range(number):
+            async with VaultSession(network, VAULT, "7.4"):
+                pass
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = await many(50)
+    assert await many(1000) - before < 200

@@ -1,0 +1,212 @@
+"""Through a proxy, past it, and everything it can do wrong."""
+
+import asyncio
+import base64
+import contextlib
+
+import pytest
+
+from exporter.clients import USER_AGENT
+from exporter.clients.http.network import split_url
+from exporter.config.model import Proxy, SecretSource
+from exporter.core.faults import Fault
+from exporter.core.model import Phase
+from tests.support.tls_server import TOKEN, VAULT, response, until
+from tests.system.abuse.echoes import ENCODINGS, leaks
+
+PASSWORD = "MARKED-proxy-password"
+
+
+async def ask(session, seconds=5.0):
+    facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
+    return facts
+
+
+def tunnel(to):
+    """A proxy that connects every CONNECT to one port."""
+
+    async def pump(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def answer(request):
+        async def run(_wire, reader, writer):
+            assert request.method == "CONNECT"
+            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", to)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            try:
+                await asyncio.gather(pump(reader, onward_writer), pump(onward_reader, writer))
+            finally:
+                onward_writer.close()
+            return False
+
+        return run
+
+    return answer
+
+
+def through(port, **options):
+    return {"proxy": Proxy(url=f"http://127.0.0.1:{port}", **options)}
+
+
+async def test_a_round_through_a_proxy_is_one_connect_and_connect_includes_it(serve, session_to, fake_vault):
+    vault = await serve(fake_vault)
+    proxy = await serve(tunnel(vault.port), tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts, _ = await session.challenge(deadline=until())
+        second = await ask(session)
+    assert facts.fault is Fault.NONE
+    assert second.fault is Fault.NONE
+    assert [request.target for request in proxy.requests] == [f"{VAULT}:443"]
+    assert "authorization" not in proxy.requests[0].headers
+    assert proxy.requests[0].headers["user-agent"] == USER_AGENT
+    assert set(facts.phases) == {Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER}
+    assert facts.endpoint == f"{VAULT}:443"
+    assert facts.certificate.issuer == "CN=Test CA"
+    assert vault.connections == 1
+
+
+async def test_a_proxys_name_is_looked_up(serve, session_to, fake_vault):
+    vault = await serve(fake_vault)
+    proxy = await serve(tunnel(vault.port), tls=False)
+    async with session_to(None, proxy=Proxy(url=f"http://localhost:{proxy.port}")) as session:
+        facts, _ = await session.challenge(deadline=until())
+    assert facts.fault is Fault.NONE
+    assert facts.phases[Phase.DNS] > 0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_proxy_that_tells_its_password_in_the_status_line_is_masked(serve, session_to, tmp_path, encoding):
+    (tmp_path / "password").write_text(PASSWORD)
+    said = ENCODINGS[encoding](PASSWORD)
+    head = f"HTTP/1.1 407 you sent {said}\r\nProxy-Authenticate: {said}\r\nContent-Length: 0\r\n\r\n"
+    proxy = await serve(lambda _request: head.encode(), tls=False)
+    password = SecretSource(file=tmp_path / "password")
+    async with session_to(None, **through(proxy.port, username="someone", password=password)) as session:
+        facts = await ask(session)
+    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 407)
+    assert leaks(repr(facts), PASSWORD) == []
+
+
+async def test_the_proxys_password_is_sent_to_the_proxy_alone_and_read_anew(serve, session_to, fake_vault, tmp_path):
+    vault = await serve(fake_vault)
+    proxy = await serve(tunnel(vault.port), tls=False)
+    file = tmp_path / "password"
+    options = through(proxy.port, username="user", password=SecretSource(file=file))
+    for password in (PASSWORD, "another"):
+        file.write_text(password + "\n")
+        async with session_to(None, **options) as session:
+            assert (await ask(session)).fault is Fault.NONE
+        sent = proxy.requests[-1].headers["proxy-authorization"]
+        assert base64.b64decode(sent.removeprefix("Basic ")).decode() == f"user:{password}"
+    assert all("proxy-authorization" not in request.headers for request in vault.requests)
+
+
+async def test_a_password_that_cannot_be_read_is_said_before_anything_is_sent(serve, session_to, tmp_path):
+    proxy = await serve(tls=False)
+    options = through(proxy.port, username="user", password=SecretSource(file=tmp_path / "gone"))
+    async with session_to(None, **options) as session:
+        facts = await ask(session)
+    assert facts.fault is Fault.SECRET_UNREADABLE
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("status", [403, 407, 502, 504])
+async def test_a_proxy_that_refuses_gives_its_status(serve, session_to, status):
+    proxy = await serve(lambda _request: response(status, b"", Proxy_Authenticate="Basic"), tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts = await ask(session)
+    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, status)
+    assert len(proxy.requests) == 1
+
+
+async def silent(wire, _reader, _writer):
+    await wire.release.wait()
+
+
+async def closes(_wire, _reader, _writer):
+    return False
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fault", "seconds"),
+    [
+        (lambda _request: silent, Fault.PROXY_TIMEOUT, 0.3),
+        (lambda _request: closes, Fault.PROXY_UNREACHABLE, 5),
+        (lambda _request: b"220 no proxy at all\r\n\r\n", Fault.PROXY_UNREACHABLE, 5),
+    ],
+    ids=["silence", "hang-up", "garbage"],
+)
+async def test_a_proxy_that_does_not_connect_is_the_proxys_fault(serve, session_to, *, behaviour, fault, seconds):
+    proxy = await serve(behaviour, tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts = await ask(session, seconds)
+    assert facts.fault is fault, facts
+    assert len(proxy.requests) == 1
+
+
+async def test_a_proxy_that_nobody_runs_is_unreachable(session_to, free_port):
+    async with session_to(None, **through(free_port)) as session:
+        assert (await ask(session)).fault is Fault.PROXY_UNREACHABLE
+
+
+async def test_a_proxy_whose_name_is_gone_is_unresolved(session_to):
+    async with session_to(None, proxy=Proxy(url="http://proxy.invalid:3128")) as session:
+        assert (await ask(session)).fault is Fault.PROXY_UNRESOLVED
+
+
+async def test_silence_behind_a_proxy_is_the_vaults(serve, session_to):
+    vault = await serve(tls=False, on_connect=silent_handshake)
+    proxy = await serve(tunnel(vault.port), tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts = await ask(session, 0.3)
+    assert facts.fault is Fault.TLS_TIMEOUT
+
+
+async def silent_handshake(wire, _reader, _writer):
+    await wire.release.wait()
+    return True
+
+
+async def test_connect_to_goes_past_the_proxy(serve, session_to, fake_vault):
+    vault, proxy = await serve(fake_vault), await serve(tls=False)
+    async with session_to(vault, **through(proxy.port)) as session:
+        assert (await ask(session)).fault is Fault.NONE
+    assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "past"),
+    [
+        (".vault.azure.net", True),
+        ("vault.azure.net", True),
+        ("contoso.vault.azure.net", True),
+        (".AZURE.NET", True),
+        ("*", True),
+        ("ontoso.vault.azure.net", False),
+        (".vault.azure.cn", False),
+        ("login.microsoftonline.com", False),
+    ],
+)
+def test_no_proxy_names_hosts_and_domains(network_to, entry, past):
+    network = network_to(None, proxy=Proxy(url="http://proxy.example:3128", no_proxy=("localhost", entry)))
+    assert (network.proxy_for(VAULT, 443) is None) is past
+    assert network.proxy_for("else.example", 443) is None or entry != "*"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://login.microsoftonline.com", ("login.microsoftonline.com", 443)),
+        ("https://Entra.example:8443/", ("entra.example", 8443)),
+        ("contoso.vault.azure.net", ("contoso.vault.azure.net", 443)),
+        ("contoso.vault.azure.net:8443", ("contoso.vault.azure.net", 8443)),
+        ("https://[::1]:8443", ("::1", 8443)),
+        ("https://[::1]", ("::1", 443)),
+    ],
+)
+def test_a_url_is_split_into_host_and_port(url, expected):
+    assert split_url(url) == expected

@@ -1,0 +1,74 @@
+"""Whoever is asked sees the same name in the User-Agent, so that audits can tell the exporter's requests from SQL Server's."""
+
+import pytest
+
+from exporter import __version__
+from exporter.clients import USER_AGENT, fetch_token
+from exporter.clients.graph import GraphSession, Holder
+from exporter.clients.key_vault_secrets import SecretDates
+from exporter.config.model import Credential, CredentialKind
+from exporter.core.model import Challenge
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
+
+GRANT = {"access_token": TOKEN, "expires_on": "4102444800", "expires_in": "3599", "token_type": "Bearer", "resource": "x"}
+CHALLENGE = Challenge(authority=f"https://{ENTRA}", tenant=TENANT, resource="https://vault.azure.net")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_HTTP_USER_AGENT", "something-of-the-hosts")
+
+
+def seen_by(wire):
+    assert wire.requests
+    return {request.headers["user-agent"] for request in wire.requests}
+
+
+def test_the_name_is_product_and_version():
+    assert f"ekm-exporter/{__version__}" == USER_AGENT
+
+
+@pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT])
+@pytest.mark.parametrize("imds", [False, True], ids=["App Service", "virtual machine"])
+async def test_the_identity_service_of_a_host_sees_it(kind, imds, serve, network_to, monkeypatch):
+    wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"), tls=False)
+    if imds:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{wire.port}")
+    else:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+    answer = await fetch_token(network_to(), Credential(name="vm", kind=kind), None, CHALLENGE, deadline=until(5.0))
+    assert answer.token == TOKEN
+    assert seen_by(wire) == {USER_AGENT}
+
+
+async def test_entra_sees_it_when_the_default_chain_asks(serve, network_to, monkeypatch):
+    wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
+    monkeypatch.setenv("AZURE_CLIENT_ID", "66666666-7777-8888-9999-aaaaaaaaaaaa")
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "MARKED~secret")
+    chain = Credential(name="chain", kind=CredentialKind.DEFAULT)
+    assert (await fetch_token(network_to(entra=wire), chain, None, CHALLENGE, deadline=until(5.0))).token == TOKEN
+    assert seen_by(wire) == {USER_AGENT}
+
+
+async def test_graph_and_the_vault_of_a_secret_see_it(serve, network_to):
+    wire = await serve(lambda _request: response(404, {"error": {"code": "NotFound"}}, Content_Type="application/json"))
+    async with GraphSession(network_to(vault=wire), VAULT) as graph:
+        await graph.listed(TOKEN, Holder.APPLICATION, "66666666-7777-8888-9999-aaaaaaaaaaaa", deadline=until())
+    async with SecretDates(network_to(vault=wire), VAULT, "7.4") as dates:
+        await dates.versions(TOKEN, "sql", deadline=until())
+    assert len(wire.requests) == 2
+    assert seen_by(wire) == {USER_AGENT}
+
+
+async def test_a_vault_sees_it_with_every_request_of_a_probe(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    async with session_to(wire) as session:
+        await session.challenge(deadline=until())
+        await session.get_key(TOKEN, "k", None, deadline=until())
+        await session.deleted_key(TOKEN, "k", deadline=until())
+    assert len(wire.requests) == 3
+    assert seen_by(wire) == {USER_AGENT}

@@ -1,0 +1,193 @@
+"""A healthy vault: what is sent, what comes back, on how many connections."""
+
+import asyncio
+import json
+import logging
+import os
+import time
+
+import pytest
+
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge, Phase
+from exporter.core.parsing.key_vault import read_key
+from tests.support.tls_server import CHALLENGE, TENANT, TOKEN, response, until
+
+PAUSE = 0.3  # seconds in which a server says nothing
+
+
+async def round_trip(session):
+    facts, challenge = await session.challenge(deadline=until())
+    assert facts.fault is Fault.NONE, facts
+    got, key = await session.get_key(TOKEN, "Key0", "0123456789abcdef0123456789abcdef", deadline=until())
+    data = os.urandom(32)
+    wrapped_facts, wrapped = await session.wrap_key(TOKEN, key, "RSA-OAEP", data, deadline=until())
+    unwrapped_facts, back = await session.unwrap_key(TOKEN, key, "RSA-OAEP", wrapped, deadline=until())
+    assert wrapped != data
+    assert back == data
+    return facts, challenge, got, key, wrapped_facts, unwrapped_facts
+
+
+async def test_a_round_trip_is_four_requests_on_one_connection(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    async with session_to(wire) as session:
+        facts, challenge, got, key, *_ = await round_trip(session)
+    assert challenge == Challenge(
+        authority="https://login.microsoftonline.com", tenant=TENANT, resource="https://vault.azure.net"
+    )
+    assert [(r.method, r.path) for r in wire.requests] == [
+        ("GET", "/keys"),
+        ("GET", f"/keys/Key0/{key.version}"),
+        ("POST", f"/keys/Key0/{key.version}/wrapkey"),
+        ("POST", f"/keys/Key0/{key.version}/unwrapkey"),
+    ]
+    assert wire.connections == 1
+    assert all(request.target.endswith("?api-version=7.4") for request in wire.requests)
+    assert facts.status == 401
+    assert facts.request_id == "request-1"
+    assert got.vault.region == "westus2"
+    assert got.server_time == 1445412480.0
+    assert got.endpoint == "contoso.vault.azure.net:443"
+
+
+async def test_the_challenge_carries_no_token_and_the_others_do(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    async with session_to(wire) as session:
+        await round_trip(session)
+    challenge, *others = wire.requests
+    assert "authorization" not in challenge.headers
+    assert all(request.headers["authorization"] == f"Bearer {TOKEN}" for request in others)
+    for request in wire.requests:
+        assert request.headers["host"] == "contoso.vault.azure.net"
+        assert request.headers["user-agent"].startswith("ekm-exporter/")
+        assert request.headers["accept"] == "*/*"
+        assert request.headers["accept-encoding"] == "identity"
+    assert len({request.headers["x-ms-client-request-id"] for request in wire.requests}) == 4
+    assert json.loads(wire.requests[2].body)["alg"] == "RSA-OAEP"
+
+
+async def test_each_session_connects_anew(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    for _ in range(3):
+        async with session_to(wire) as session:
+            await session.challenge(deadline=until())
+    assert wire.connections == 3
+
+
+async def test_phases_stand_beside_the_exchange_that_made_the_connection(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    loop = asyncio.get_running_loop()
+    async with session_to(wire) as session:
+        before = loop.time()
+        first, _ = await session.challenge(deadline=until())
+        took = loop.time() - before
+        second, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+    assert list(first.phases) == [Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER]  # an address needs no look-up
+    assert all(seconds >= 0 for seconds in first.phases.values())
+    assert 0 < sum(first.phases.values()) <= took
+    assert first.phases[Phase.TLS] > 0
+    assert first.certificate.issuer == "CN=Test CA"
+    assert 10 * 86400 < first.certificate.not_after - time.time() < 21 * 86400
+    assert list(second.phases) == [Phase.WAIT, Phase.TRANSFER]
+    assert second.certificate is None
+
+
+async def hesitates(_wire, _reader, writer):
+    whole = response(401, b"{}", WWW_Authenticate=CHALLENGE)
+    writer.write(whole[:20])
+    await writer.drain()
+    await asyncio.sleep(PAUSE)
+    writer.write(whole[20:])
+    await writer.drain()
+    return True
+
+
+async def test_the_wait_ends_with_the_first_byte_of_an_answer(serve, session_to):
+    wire = await serve(lambda _request: hesitates)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert challenge is not None
+    assert facts.phases[Phase.TRANSFER] >= PAUSE
+
+
+async def test_an_answer_whose_headers_never_end_is_waited_for(serve, session_to):
+    async def stops(wire, _reader, writer):
+        writer.write(b"HTTP/1.1 401 Status\r\nServer: ")
+        await wire.release.wait()
+        return False
+
+    wire = await serve(lambda _request: stops)
+    async with session_to(wire) as session:
+        facts, _ = await session.challenge(deadline=until(PAUSE))
+    assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
+    assert Phase.TRANSFER not in facts.phases
+    assert facts.phases[Phase.WAIT] > PAUSE / 2
+
+
+async def test_a_name_is_looked_up_where_connect_to_gives_one(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+    async with session_to(None, connect_to={"contoso.vault.azure.net:443": f"localhost:{wire.port}"}) as session:
+        facts, _ = await session.challenge(deadline=until())
+    assert facts.fault is Fault.NONE
+    assert facts.phases[Phase.DNS] > 0
+
+
+async def test_fifty_sessions_at_once_keep_their_marks_apart(serve, session_to, fake_vault):
+    wire = await serve(fake_vault)
+
+    async def one():
+        async with session_to(wire) as session:
+            return await round_trip(session)
+
+    results = await asyncio.gather(*(one() for _ in range(50)))
+    assert wire.connections == 50
+    assert len(wire.requests) == 200
+    for first, _, got, *_ in results:
+        assert set(first.phases) == {Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER}
+        assert set(got.phases) == {Phase.WAIT, Phase.TRANSFER}
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "fault"),
+    [
+        ("get_key", b"", Fault.ANSWER_EMPTY),
+        ("get_key", b"<html>", Fault.ANSWER_NOT_JSON),
+        ("get_key", b"{}", Fault.KEY_MISSING),
+        ("wrap_key", b"", Fault.ANSWER_EMPTY),
+        ("wrap_key", b"[]", Fault.ANSWER_NOT_JSON),
+        ("unwrap_key", b'{"value": 5}', Fault.VALUE_MISSING),
+        ("unwrap_key", b'{"value": "!"}', Fault.VALUE_UNUSABLE),
+    ],
+)
+async def test_a_good_status_with_a_useless_body_is_a_fault_of_the_body(serve, session_to, key, *, operation, body, fault):
+    wire = await serve(lambda _request: response(200, body))
+    async with session_to(wire) as session:
+        if operation == "get_key":
+            facts, value = await session.get_key(TOKEN, key.name, key.version, deadline=until())
+        else:
+            facts, value = await getattr(session, operation)(TOKEN, key, "RSA-OAEP", b"x" * 32, deadline=until())
+    assert (facts.fault, facts.status, value) == (fault, 200, None)
+
+
+async def test_a_vault_that_echoes_the_request_gives_no_token_away(serve, session_to, caplog):
+    caplog.set_level(logging.DEBUG)
+    wire = await serve(lambda request: response(500, f"{request.headers} {TOKEN}".encode()))
+    async with session_to(wire) as session:
+        facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+    assert TOKEN not in repr(facts)
+    assert TOKEN.partition(".")[2] not in repr(facts)
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(session)
+
+
+async def test_names_and_versions_cannot_leave_their_place_in_the_path(serve, session_to):
+    wire = await serve(lambda _request: response(404))
+    async with session_to(wire) as session:
+        await session.get_key(TOKEN, "../secrets/x?y", "a/b#c", deadline=until())
+    assert wire.requests[0].target == "/keys/..%2Fsecrets%2Fx%3Fy/a%2Fb%23c?api-version=7.4"
+
+
+@pytest.fixture
+def key(fake_vault):
+    _, key = read_key(json.dumps(fake_vault.document()).encode())
+    return key

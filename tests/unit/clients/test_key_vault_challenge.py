@@ -1,0 +1,99 @@
+"""The challenge: whom it may name, and what a vault without one is told."""
+
+import pytest
+
+from exporter.core.faults import Fault
+from exporter.core.model import Phase
+from tests.support.tls_server import CHALLENGE, ENTRA, TENANT, response, until
+
+
+def challenge_of(authorization, resource="https://vault.azure.net"):
+    return f'Bearer authorization="{authorization}", resource="{resource}"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (response(401, b""), Fault.CHALLENGE_ABSENT),
+        (response(401, b"", WWW_Authenticate="Negotiate"), Fault.CHALLENGE_NO_AUTHORIZATION),
+        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x'), Fault.CHALLENGE_OPEN_AUTHORIZATION),
+        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}")), Fault.CHALLENGE_NO_TENANT),
+        (response(401, b"", WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/x"'), Fault.CHALLENGE_NO_RESOURCE),
+        (response(401, b"", WWW_Authenticate=challenge_of(f"https://{ENTRA}/x")[:-1]), Fault.CHALLENGE_OPEN_RESOURCE),
+        (response(200, {"value": []}), Fault.NO_CHALLENGE),
+        (response(204, b""), Fault.NO_CHALLENGE),
+        (response(301, b"", Location="https://elsewhere.example/"), Fault.REDIRECT),
+        (response(403, {"error": {"code": "Forbidden"}}), Fault.HTTP_STATUS),
+        (response(429, b""), Fault.HTTP_STATUS),
+        (response(503, b"<html>"), Fault.HTTP_STATUS),
+    ],
+)
+async def test_a_challenge_that_cannot_be_used_says_why(serve, session_to, answer, fault):
+    wire = await serve(lambda _request: answer)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert facts.fault is fault
+    assert challenge is None
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("authorization", "resource", "fault"),
+    [
+        ("https://login.evil.example/t", "https://vault.azure.net", Fault.AUTHORITY_UNTRUSTED),
+        (f"https://{ENTRA}.evil.example/t", "https://vault.azure.net", Fault.AUTHORITY_UNTRUSTED),
+        (f"https://{ENTRA}/t", "https://evil.example", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "https://graph.microsoft.com", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "https://net", Fault.RESOURCE_MISMATCH),
+        (f"https://{ENTRA}/t", "vault.azure.net", Fault.RESOURCE_MISMATCH),
+    ],
+)
+async def test_a_challenge_that_points_elsewhere_is_not_followed(serve, session_to, authorization, resource, fault):
+    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of(authorization, resource)))
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert facts.fault is fault
+    assert challenge is None
+
+
+async def test_a_configured_authority_may_be_named_too(serve, session_to):
+    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of("https://entra.corp.example:8443/t")))
+    async with session_to(wire, authority_host="https://entra.corp.example:8443") as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert facts.fault is Fault.NONE
+    assert challenge.authority == "https://entra.corp.example:8443"
+
+
+async def test_an_empty_body_is_as_good(serve, session_to):
+    """A managed HSM sends none."""
+    wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=CHALLENGE))
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert (facts.fault, facts.detail, challenge.tenant) == (Fault.NONE, "", TENANT)
+
+
+async def test_a_challenge_whose_body_breaks_off_is_still_one(serve, session_to):
+    async def cut(_wire, _reader, writer):
+        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        await writer.drain()
+        return False
+
+    wire = await serve(lambda _request: cut)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+    assert facts.fault is Fault.NONE
+    assert challenge is not None
+
+
+async def test_a_challenge_whose_body_stalls_took_the_time_itself(serve, session_to):
+    async def stalls(wire, _reader, writer):
+        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        await writer.drain()
+        await wire.release.wait()
+        return False
+
+    wire = await serve(lambda _request: stalls)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until(0.5))
+    assert (facts.fault, facts.status, facts.phase_reached) == (Fault.BODY_TIMEOUT, 401, Phase.TRANSFER)
+    assert challenge is None

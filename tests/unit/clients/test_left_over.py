@@ -1,0 +1,205 @@
+"""What a failed probe leaves behind: no frame, no exception and no object of ours that only the collector can free."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+import threading
+import types
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from exporter.clients.endpoint_check import greet
+from exporter.clients.http.instrumented import NotingSocket
+from exporter.clients.http.timing import Line
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
+from exporter.core.faults import Fault
+from exporter.core.model import Step
+from exporter.probing.prober import Listeners, Prober
+from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.thread_pool import DaemonPool
+from tests.support.tls_server import ENTRA, VAULT, FakeVault, until
+from tests.unit.probing.test_round_trip import TARGET
+
+PROBES = 20
+PATIENCE = 0.2
+
+
+@contextlib.contextmanager
+def collecting():
+    """Yields a list that afterwards holds what the collector would have had to free, while it was off."""
+    found = []
+    gc.collect()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found += [_name_of(each) for each in gc.garbage if _is_of_the_exporter(each)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.collect()
+
+
+def _is_of_the_exporter(each):
+    if isinstance(each, (Line, NotingSocket)):  # asyncio's transports are cycles by themselves, and hold their socket
+        return False
+    if isinstance(each, types.FrameType):
+        return each.f_globals.get("__name__", "").startswith(("exporter", "aiohttp", "azure"))
+    return type(each).__module__.startswith("exporter") or isinstance(each, BaseException)
+
+
+def _name_of(each):
+    return f"frame of {each.f_code.co_qualname}" if isinstance(each, types.FrameType) else type(each).__name__
+
+
+async def waits_for_its_end(_wire, reader, _writer):
+    await reader.read()
+
+
+async def dns_is_silent(around):
+    """The port of nobody: names are looked up, and no answer comes before the probe has given up."""
+    never = threading.Event()
+
+    def look_up(*_args, **_options):
+        never.wait(PATIENCE + 0.1)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    around.monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+async def dns_has_no_such_name(around):
+    def look_up(*_args, **_options):
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    around.monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+async def silence_after_tls(around):
+    return (await around.serve(lambda _request: waits_for_its_end)).port
+
+
+async def refusal(around):
+    return around.free_port
+
+
+WAYS = {
+    dns_is_silent: Fault.DNS_TIMEOUT,
+    dns_has_no_such_name: Fault.DNS_NOT_FOUND,
+    silence_after_tls: Fault.READ_TIMEOUT,
+    refusal: Fault.CONNECT_REFUSED,
+}
+
+
+@pytest.fixture
+def around(pool, monkeypatch, serve, free_port):
+    """What the ways to fail need, and threads for all probes at once."""
+    pool.allow(PROBES)
+    return SimpleNamespace(monkeypatch=monkeypatch, serve=serve, free_port=free_port)
+
+
+def prober(module, *, timeout):
+    """A prober with one target, whose module has the given network."""
+    credential = Credential(
+        name="app", kind=CredentialKind.CLIENT_SECRET, client_id="id", secret=SecretSource(env="EKM_LEFT_OVER")
+    )
+    target = replace(TARGET, name="one", vault=VAULT, credential="app", module="default", timeout=timeout)
+    config = Config(
+        settings=Settings(concurrency=PROBES),
+        credentials={"app": credential},
+        modules={"default": module},
+        targets={"one": target},
+    )
+    tell = Listeners(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
+    return Prober(config, lag=LoopLag(), tell=tell), target
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_failed_request_to_a_vault_leaves_nothing_to_collect(way, around, session_to):
+    vault = await way(around)
+
+    async def fail():
+        async with session_to(vault) as session:
+            return (await session.challenge(deadline=until(PATIENCE)))[0].fault
+
+    assert await fail() is WAYS[way]
+    with collecting() as left:
+        faults = set(await asyncio.gather(*(fail() for _ in range(PROBES))))
+        await asyncio.sleep(2 * PATIENCE)
+    assert faults == {WAYS[way]}
+    assert left == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_failed_token_request_leaves_nothing_to_collect(way, around, monkeypatch, serve, authority):
+    monkeypatch.setenv("EKM_LEFT_OVER", "not-a-secret")
+    vault, entra = await serve(FakeVault()), await way(around)
+    connect_to = {f"{VAULT}:443": f"127.0.0.1:{vault.port}"}
+    if entra is not None:
+        connect_to[f"{ENTRA}:443"] = f"127.0.0.1:{entra}"
+    made, target = prober(Module(name="default", ca_file=authority.file, connect_to=connect_to), timeout=PATIENCE)
+
+    async def fail():
+        report = await made.requested(target)
+        return {report.step(Step.TOKEN).facts.fault} if report is not None else set()
+
+    await fail()
+    with collecting() as left:
+        faults = set().union(*await asyncio.gather(*(fail() for _ in range(PROBES))))
+        await asyncio.sleep(2 * PATIENCE)
+    await made.aclose()
+    assert faults == {WAYS[way]}
+    assert left == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+async def test_failed_endpoint_check_leaves_nothing_to_collect(way, around, network_to):
+    network = network_to(await way(around))
+
+    async def fail():
+        return (await greet(network, VAULT, "/", deadline=until(PATIENCE))).facts.fault
+
+    await fail()
+    with collecting() as left:
+        assert await fail() is WAYS[way]
+        await asyncio.sleep(2 * PATIENCE)
+    assert left == []
+
+
+async def test_failed_call_on_a_thread_leaves_nothing_to_collect():
+    pool = DaemonPool(1, name="test-left-over")
+
+    async def fail():
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(lambda: 1 // 0)
+
+    await fail()
+    with collecting() as left:
+        await fail()
+    pool.close()
+    assert left == []
+
+
+def test_tracebacks_of_every_exception_in_the_tree_go():
+    def raised(error):
+        with pytest.raises(type(error)) as caught:
+            _raise(error)
+        return caught.value
+
+    cause, context, member, attribute, argument = (raised(ValueError(str(number))) for number in range(5))
+    top = raised(ExceptionGroup("top", [member]))
+    top.__cause__, cause.__context__ = cause, context
+    top.inner, top.exc_traceback = attribute, attribute.__traceback__
+    context.args = (argument, top)  # a circle
+    drop_tracebacks(top)
+    assert [each.__traceback__ for each in (top, cause, context, member, attribute, argument)] == [None] * 6
+    assert top.exc_traceback is None
+
+
+def _raise(error):
+    raise error

@@ -1,0 +1,78 @@
+"""Bytes after the end of an answer: they cost no answer, and closing the connection afterwards raises nothing."""
+
+import asyncio
+import gc
+
+import pytest
+
+from exporter.core.faults import Fault
+from tests.support.tls_server import CHALLENGE, TOKEN, FakeVault, until
+
+ANSWERS = {
+    "length": b"Content-Length: 2\r\n\r\n{}",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "long": b"Content-Length: 100000\r\n\r\n" + b"z" * 100_000,
+}
+SURPLUS = {
+    "byte": b"x",
+    "zeros": bytes(20),
+    "much": b"y" * 200_000,
+    "answer": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx",
+}
+# What one exchange makes of it: the answer that was whole, or one that aiohttp cannot tell from the surplus.
+TOLD = (Fault.NONE, Fault.NOT_HTTP)
+
+
+def pieces(answer, surplus, cut):
+    """The bytes of an answer and more, in one write or in several."""
+    whole = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\n".encode() + answer
+    headers = whole.index(b"\r\n\r\n") + 4
+    return {
+        "whole": [whole + surplus],
+        "after headers": [whole[:headers], whole[headers:] + surplus],
+        "in the body": [whole[: headers + 1], whole[headers + 1 :] + surplus[:3], surplus[3:]],
+        "after the body": [whole, surplus],
+    }[cut]
+
+
+@pytest.mark.parametrize("cut", ["whole", "after headers", "in the body", "after the body"])
+@pytest.mark.parametrize("surplus", SURPLUS)
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_surplus_bytes_never_escape_the_session(serve, session_to, *, answer, surplus, cut):
+    async def more_than_asked(_wire, _reader, writer):
+        for piece in pieces(ANSWERS[answer], SURPLUS[surplus], cut):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.005)
+        return True
+
+    wire = await serve(lambda _request: more_than_asked)
+    async with session_to(wire) as session:
+        facts, challenge = await session.challenge(deadline=until())
+        after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
+        sockets = list(session._link._line.sockets)
+    assert facts.fault in TOLD, facts
+    assert (challenge is not None) is (facts.fault is Fault.NONE)
+    assert after.fault in (*TOLD, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
+    await all_closed(sockets)
+
+
+async def test_closing_that_breaks_ends_the_connections_all_the_same(serve, session_to):
+    async def breaks():
+        raise RuntimeError("no order in this")
+
+    wire = await serve(FakeVault())
+    async with session_to(wire) as session:
+        await session.challenge(deadline=until())
+        sockets = list(session._link._line.sockets)
+        in_order, session._link._session.close = session._link._session.close, breaks
+    assert len(sockets) == 1
+    await all_closed(sockets)
+    await in_order()
+
+
+async def all_closed(sockets):
+    async with asyncio.timeout(5):
+        while any(each.fileno() != -1 for each in sockets):  # noqa: ASYNC110 - a socket has no event
+            await asyncio.sleep(0.01)
+    gc.collect()  # an unclosed transport would warn here

@@ -1,0 +1,71 @@
+"""The requests that a page and a support bundle show are those that were made, with nothing of a secret."""
+
+import asyncio
+from urllib.parse import parse_qs
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.model import Generation, Step
+from exporter.presentation.wire_log import BEARER, exchanges
+from exporter.probing.prober import Listeners, Prober
+from exporter.runtime.loop_lag import LoopLag
+from exporter.state.history import Asked
+from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response
+
+SECRET = "MARKED~secret.8Q"
+CLIENT = "66666666-7777-8888-9999-000000000000"
+
+
+def entra(request):
+    if request.path.endswith("/token"):
+        return response(200, {"token_type": "Bearer", "expires_in": 3600, "access_token": TOKEN}, x_ms_request_id="entra-1")
+    base = f"https://{ENTRA}/{TENANT}"
+    return response(
+        200,
+        {
+            "issuer": f"{base}/v2.0",
+            "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{base}/oauth2/v2.0/token",
+        },
+    )
+
+
+async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    vault, login = await serve(fake_vault), await serve(entra)
+    routes = {f"{VAULT}:443": f"127.0.0.1:{vault.port}", f"{ENTRA}:443": f"127.0.0.1:{login.port}"}
+    module = Module(name="default", ca_file=authority.file, connect_to=routes)
+    credential = Credential(
+        name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, secret=SecretSource(file=tmp_path / "secret")
+    )
+    target = Target(
+        name="a", vault=VAULT, key_name=fake_vault.name, key_version=fake_vault.version, credential="c", module="default",
+        interval=60.0, timeout=10.0, generation=Generation.CLASSIC, generation_declared=True,
+    )  # fmt: skip
+    config = Config(settings=Settings(), credentials={"c": credential}, modules={"default": module}, targets={"a": target})
+    prober = Prober(
+        config, lag=LoopLag(), tell=Listeners(bug=_raise, starved=lambda _shortage: None, token_requested=lambda: None)
+    )
+    async with asyncio.timeout(10):
+        report = await prober.requested(target, credential=credential, fresh=True)
+    await prober.aclose()
+    assert report.success, report
+
+    told = {each.step: each.request for each in exchanges(Asked(target, module, credential), report)}
+    asked = dict(zip((Step.CHALLENGE, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY), vault.requests, strict=True))
+    for step, request in asked.items():
+        assert told[step][0] == f"{request.method} https://{VAULT}{request.target}"
+        assert (BEARER in told[step]) is ("authorization" in request.headers)
+        assert (len(told[step]) == 3) is bool(request.body)
+    (sign_in,) = [request for request in login.requests if request.method == "POST"]
+    line, form = told[Step.TOKEN]
+    assert line == f"POST https://{ENTRA}{sign_in.target}"
+    sent, shown = parse_qs(sign_in.body.decode()), parse_qs(form)
+    assert sent["client_secret"] == [SECRET]
+    assert set(shown) <= set(sent)
+    assert [shown[name] for name in ("client_id", "grant_type")] == [sent[name] for name in ("client_id", "grant_type")]
+    assert SECRET not in str(told)
+    assert TOKEN not in str(told)
+
+
+def _raise(error):
+    raise error

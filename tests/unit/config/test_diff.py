@@ -1,0 +1,65 @@
+"""Which targets a new configuration says something else of."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from exporter.config.diff import changes, judged_otherwise
+from exporter.config.model import Module, Settings
+from exporter.core.model import Vantage
+from tests.support.expiry_fakes import a_config, a_credential, by_graph
+
+EVERY = {"of-sql", "of-other"}
+BEFORE = a_config(by_graph(), a_credential("other"))
+
+
+def with_credential(name, **changed):
+    return replace(BEFORE, credentials=BEFORE.credentials | {name: replace(BEFORE.credentials[name], **changed)})
+
+
+def with_target(name, **changed):
+    return replace(BEFORE, targets=BEFORE.targets | {name: replace(BEFORE.targets[name], **changed)})
+
+
+def test_the_same_configuration_changes_nothing():
+    assert changes(BEFORE, a_config(by_graph(), a_credential("other"))) == set()
+
+
+def test_a_credential_changes_the_targets_that_use_it():
+    assert changes(BEFORE, with_credential("other", expires_on=date(2027, 1, 1))) == {"of-other"}
+
+
+def test_an_identity_that_asks_for_another_one_changes_the_targets_of_that_one():
+    """Its own end is shown, too."""
+    assert changes(BEFORE, with_credential("monitor", expires_on=date(2027, 1, 1))) == {"of-sql"}
+
+
+@pytest.mark.parametrize(
+    ("after", "names"),
+    [
+        (with_target("of-sql", key_version="9" * 32), {"of-sql"}),
+        (with_target("of-sql", vault="another.vault.azure.net"), {"of-sql"}),
+        (with_target("of-sql", credential="other"), {"of-sql"}),
+        (with_credential("other", client_id="another application"), {"of-other"}),
+        (replace(BEFORE, modules={"default": Module(name="default", ca_file=Path("other.pem"))}), EVERY),
+        (replace(BEFORE, settings=Settings(vantage=Vantage.SQL_HOST)), EVERY),
+        (replace(BEFORE, targets={"new": BEFORE.targets["of-sql"]}), {"new"}),
+    ],
+)
+def test_a_verdict_is_about_a_key_and_what_opens_it_from_where(after, names):
+    assert judged_otherwise(BEFORE, after) == names
+    assert names <= changes(BEFORE, after)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        with_target("of-sql", labels={"team": "dba"}, interval=30.0),
+        with_credential("other", expires_on=date(2027, 1, 1)),
+        with_credential("monitor", client_id="another application"),
+    ],
+)
+def test_a_verdict_outlives_a_change_of_what_it_is_not_about(after):
+    assert judged_otherwise(BEFORE, after) == set()

@@ -1,0 +1,103 @@
+"""The pages about modes and permissions say what the tables of the product say."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config import load
+from exporter.config.model import Module
+from exporter.config.schema import CREDENTIAL, TARGET
+from exporter.config.traffic import streams
+from exporter.core.model import Mode, Step
+
+ROOT = Path(__file__).parents[3]
+MODES = (ROOT / "docs" / "modes.md").read_text(encoding="utf-8")
+PERMISSIONS = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
+TODAY = date(2026, 6, 1)
+
+# A row of the table of requests: the mode, what is written beside the credential, whose credential asks.
+WRITTEN = {
+    "probe, mode `full`": ("full", "", "c"),
+    "probe, mode `read_only`": ("read_only", "", "c"),
+    "probe, mode `canary`": ("canary", "", "c"),
+    "newest version of a pinned key": ("full", "", "c"),
+    "`next_credential`": ("full", "next_credential: d", "d"),
+    "each entry of `retained`": ("full", "retained: [{key: k/2, credential: d}]", "d"),
+    "`recovery_vault`": ("full", "recovery_vault: contoso-dr, recovery_credential: d", "d"),
+}
+BETWEEN = "probe, mode `full`, between two round trips"
+
+
+def rows(page, heading):
+    """The rows of the first table under a heading, by their first cell."""
+    table = re.search(r"(?:^\|.*\n)+", page.partition(f"\n## {heading}\n")[2], re.MULTILINE)
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]
+    return {cells[0]: cells[1:] for cells in found}
+
+
+def stream_of(tmp_path, row):
+    mode, beside, credential = WRITTEN[row]
+    path = tmp_path / "ekm.yml"
+    path.write_text(
+        f"credentials: {{c: {{type: default}}, d: {{type: default}}}}\nmodules: {{default: {{mode: {mode}}}}}\n"
+        f"targets: [{{name: a, vault: contoso, key: k/1, credential: c, {beside}}}]\n"
+    )
+    config = load(path, today=TODAY).config
+    look = not row.startswith("probe")
+    [stream] = [one for one in streams(config, TODAY) if (one.look, one.credential) == (look, credential)]
+    return stream
+
+
+@pytest.mark.parametrize("row", WRITTEN)
+def test_the_requests_of_each_row_are_those_that_are_made(row, tmp_path):
+    *asked, how_often = rows(MODES, "What is asked")[row]
+    stream = stream_of(tmp_path, row)
+    shown = {step for step, cell in zip(Step, asked, strict=True) if cell}
+    assert shown - {Step.TOKEN} == {operation.step for operation in stream.operations}
+    assert Step.TOKEN in shown
+    assert how_often == ("`beside_interval`" if stream.look else "`interval`")
+
+
+def test_between_two_round_trips_only_the_key_is_read():
+    table = rows(MODES, "What is asked")
+    assert table.keys() == {*WRITTEN, BETWEEN}
+    assert table[BETWEEN] == table["probe, mode `read_only`"]
+
+
+def test_the_defaults_on_the_page_of_modes_are_those_that_apply():
+    default = Module(name="default")
+    assert (default.mode, default.round_trip_interval, default.beside_interval) == (Mode.FULL, 0.0, 300.0)
+    assert [(mode in MODES) for mode in ("`full`, the default", "`0s`, the default", "`5m`, the default")] == [True] * 3
+    assert all(f"`{mode}`" in MODES and f"`{mode}`" in PERMISSIONS for mode in Mode)
+
+
+def test_the_modules_on_the_page_can_be_used(tmp_path):
+    [example] = re.findall(r"```yaml\n(.*?)```", MODES, re.DOTALL)
+    modules = yaml.safe_load(example)["modules"]
+    targets = [f"{{name: {name}, vault: contoso, key: k/1, credential: c, module: {name}}}" for name in modules]
+    (tmp_path / "ekm.yml").write_text(f"credentials: {{c: {{type: default}}}}\n{example}targets: [{', '.join(targets)}]\n")
+    assert load(tmp_path / "ekm.yml").problems == ()
+
+
+def test_every_key_that_names_another_identity_or_vault_has_its_permission():
+    features = " ".join(rows(PERMISSIONS, "Feature by feature"))
+    others = {
+        field.name
+        for field in (*CREDENTIAL, *TARGET)
+        if re.search("(graph|next|recovery)_|retained|key_vault_secret", field.name)
+    }
+    assert others - {"recovery_credential"} == {name for name in others if f"`{name}`" in features}
+    assert "recovery_credential" in PERMISSIONS
+    assert "key_vault_credential" in PERMISSIONS
+    steps = {Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY, Step.CHALLENGE}
+    assert steps <= {step for step in Step if step in features}
+
+
+def test_a_role_that_the_page_of_permissions_makes_is_assigned_too():
+    made = re.findall(r'"Name": "([^"]+)"', PERMISSIONS)
+    assigned = re.findall(r'az role assignment create .*--role "([^"]+)"', PERMISSIONS)
+    assert made
+    assert set(made) <= set(assigned)

@@ -1,0 +1,107 @@
+"""Every kind of mistake has its line: bad/NAME.yml must give exactly the lines of bad/NAME.txt.
+
+To change them: `python tests/unit/config/test_problems.py` writes the .txt files anew; read the difference.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from exporter.config import load
+
+BAD = Path(__file__).parent / "bad"
+FILES = sorted(path.name for path in BAD.glob("*.yml"))
+
+
+def lines(name: str) -> str:
+    loaded = load(Path(name))
+    assert loaded.config is None
+    assert loaded.problems
+    warnings = [f"{warning.where}: warning: {warning.what}" for warning in loaded.warnings]
+    return "".join(f"{line}\n" for line in [*map(str, loaded.problems), *warnings])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_mistake_is_reported_with_its_place(name, monkeypatch):
+    monkeypatch.chdir(BAD)
+    assert lines(name) == (BAD / name).with_suffix(".txt").read_text(encoding="utf-8")
+
+
+def test_no_expected_line_holds_a_secret():
+    texts = [path.read_text(encoding="utf-8") for path in BAD.glob("*.txt")]
+    assert len(texts) == len(FILES)
+    assert not [text for text in texts if "S3CRET" in text or "S3cret" in text]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "1:1: the file is empty"),
+        (b"\xef\xbb\xbf", "1:1: the file is empty"),
+        (b"targets:\n  - name: \xff\n", "2:11: not UTF-8: byte 0xff"),
+        (b"\xff\xfet\x00a\x00", "1:1: UTF-16: save the file as UTF-8"),
+        (b"\x7fELF\x02\x01\x01\x00", "1:1: not a text file: character U+007F"),
+        (b"a: b\nc: \x00", "2:4: not a text file: character U+0000"),
+        (b'targets: "\\ud800"', "1:13: not YAML: found invalid Unicode character escape code while parsing a quoted scalar"),
+        (b"[" * 900, "1:33: nested deeper than 32 levels"),
+        (b"- " * 40, "1:65: nested deeper than 32 levels"),
+        (b"&a [*a]", "1:5: an alias without an anchor before it"),
+        (b"x: !!binary aGk=", "1:4: a tag that is not one of YAML's own types"),
+        (b"x: !!set {a}", "1:4: a tag that is not one of YAML's own types"),
+    ],
+)
+def test_what_is_no_document_gets_one_line(content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ekm.yml").write_bytes(content)
+    loaded = load(Path("ekm.yml"))
+    assert [str(problem) for problem in loaded.problems] == [f"ekm.yml:{message}"]
+
+
+def test_a_file_that_cannot_be_read_gets_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("large.yml").write_bytes(b"#" * (16 * 1024 * 1024 + 1))
+    expected = {"missing.yml": "no such file", ".": "a directory, not a file", "pipe": "not a regular file"}
+    expected["large.yml"] = "larger than 16384 KiB"
+    expected["/dev/zero"] = "not a regular file"
+    found = {name: [problem.message for problem in load(Path(name)).problems] for name in expected}
+    assert found == {name: [message] for name, message in expected.items()}
+
+
+def test_a_value_that_is_reached_through_an_alias_is_judged_where_it_is_used(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ekm.yml").write_text(
+        "credentials: {c: {type: default}}\n"
+        "targets:\n"
+        "  - {name: a, vault: contoso, key: k/1, credential: c, labels: &l {job: x}}\n"
+        "  - {name: b, vault: contoso, key: k/1, credential: c, labels: *l }\n"
+    )
+    assert [problem.path for problem in load(Path("ekm.yml")).problems] == ["targets[0].labels.job", "targets[1].labels.job"]
+
+
+def test_a_chain_of_includes_has_an_end(tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number}.yml").write_text(f"include: [{number + 1}.yml]\n")
+    assert [problem.message for problem in load(tmp_path / "0.yml").problems] == ["included through more than 16 files"]
+
+
+def test_a_certificate_file_without_a_byte_is_a_problem(tmp_path):
+    (tmp_path / "sp.pem").touch()
+    path = tmp_path / "ekm.yml"
+    client = "client_id: 66666666-7777-8888-9999-000000000000"
+    path.write_text(
+        f"credentials: {{c: {{type: client_certificate, {client}, certificate_file: sp.pem}}}}\n"
+        "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
+    )
+    [problem] = load(path).problems
+    assert (problem.path, problem.message) == ("credentials.c.certificate_file", "is empty")
+
+
+if __name__ == "__main__":
+    from conftest import SECRETS
+
+    os.environ.update(SECRETS)
+    os.chdir(BAD)
+    for file in FILES:
+        Path(file).with_suffix(".txt").write_text(lines(file), encoding="utf-8")

@@ -1,0 +1,197 @@
+"""What no simulator shows: addresses without a word from the vault, tenants by domain, certificates that cannot be read."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import ExpectPath
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.checks import Verdict
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
+from exporter.core.parsing.token_claims import Claims
+from exporter.doctor.evidence import Endpoint
+from exporter.doctor.run import judge_all
+from tests.support.doctor_simulated import KEY, OLD, VAULT
+from tests.unit.doctor.test_routing import FINE, observed
+
+RESOURCE = "https://vault.azure.net"
+TENANT, OTHER = "11111111-2222-3333-4444-555555555555", "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
+
+
+def seen(**changes):
+    """A probe that got as far as the wrap."""
+    whole = replace(observed(Step.WRAP_KEY, Reason.THROTTLED, 3011), granted=True)
+    challenge = Challenge(authority="https://login.microsoftonline.com", tenant=TENANT, resource=RESOURCE)
+    return replace(whole, **({"challenge": challenge} | changes))
+
+
+def check(name, **changes):
+    results = {result.check: result for result in judge_all(seen(**changes), again="again")}
+    return results[name]
+
+
+def vault_at(*addresses, facts=None):
+    facts = facts or replace(FINE, vault=None)
+    return Endpoint(host=VAULT, facts=facts, addresses=addresses, skew=0.0)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected", "outcome"),
+    [
+        (("10.1.2.3",), ExpectPath.PRIVATE, Verdict.PASS),
+        (("10.1.2.3", "fd00::1"), ExpectPath.PRIVATE, Verdict.PASS),
+        (("20.1.2.3",), ExpectPath.PRIVATE, Verdict.FAIL),
+        (("10.1.2.3",), ExpectPath.PUBLIC, Verdict.FAIL),
+        (("20.1.2.3",), ExpectPath.PUBLIC, Verdict.PASS),
+        (("10.1.2.3", "20.1.2.3"), ExpectPath.PRIVATE, Verdict.UNKNOWN),
+        ((), ExpectPath.PRIVATE, Verdict.UNKNOWN),
+        ((), ExpectPath.ANY, Verdict.PASS),
+        (("fe80::1%eth0",), ExpectPath.ANY, Verdict.PASS),
+    ],
+)
+def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, outcome):
+    path = check("path", vault=vault_at(*addresses), module=replace(seen().module, expect_path=expected))
+    assert (path.outcome, path.code) == (outcome, None)
+
+
+@pytest.mark.parametrize(
+    ("named", "own", "outcome"),
+    [
+        (TENANT, TENANT.upper(), Verdict.PASS),
+        (TENANT, None, Verdict.PASS),
+        (TENANT, OTHER, Verdict.FAIL),
+        (TENANT, "contoso.onmicrosoft.com", Verdict.UNKNOWN),
+        ("contoso.com", "Contoso.com", Verdict.PASS),
+        ("contoso.com", TENANT, Verdict.UNKNOWN),
+    ],
+)
+def test_tenants_are_compared_where_they_can_be(named, own, outcome):
+    challenge = Challenge(authority="a", tenant=named, resource=RESOURCE)
+    result = check("tenant", challenge=challenge, credential=replace(seen().credential, tenant_id=own))
+    assert result.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("claims", "outcome"),
+    [
+        (Claims(audience=RESOURCE + "/", tenant=TENANT, application="a"), Verdict.PASS),
+        (Claims(audience="cfa8b339-82a2-471a-a3c9-0fc0be7a4093", tenant=TENANT), Verdict.PASS),
+        (Claims(audience="https://graph.microsoft.com"), Verdict.FAIL),
+        (Claims(audience=RESOURCE, tenant=OTHER), Verdict.FAIL),
+        (Claims(audience=RESOURCE, application="somebody else"), Verdict.FAIL),
+        (None, Verdict.UNKNOWN),
+    ],
+)
+def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome):
+    result = check("audience", claims=claims, secret=replace(seen().secret, client_id="A"))
+    assert result.outcome is outcome
+    assert result.code == (3305 if outcome is Verdict.FAIL else None)
+
+
+@pytest.mark.parametrize(
+    ("skews", "outcome"),
+    [
+        ((119.0, 119.0), Verdict.PASS),
+        ((121.0, 125.0), Verdict.WARN),
+        ((-301.0, -310.0), Verdict.FAIL),
+        ((900.0, 3.0), Verdict.PASS),  # one service's clock is off, not ours
+        ((None, None), Verdict.UNKNOWN),
+        ((None, 400.0), Verdict.FAIL),
+    ],
+)
+def test_a_clock_of_ours_is_off_against_everybody(skews, outcome):
+    vault, entra = (replace(one, skew=skew) for one, skew in zip((seen().vault, seen().entra), skews, strict=True))
+    result = check("clock", vault=vault, entra=entra)
+    assert (result.outcome, result.code) == (outcome, None)
+
+
+def test_a_certificate_near_its_end_is_a_warning():
+    soon = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 3600, issuer="i"))
+    late = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 30 * 86400, issuer="i"))
+    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=soon)).outcome is Verdict.WARN
+    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=late)).outcome is Verdict.PASS
+    assert check("tls_vault", vault=vault_at("20.1.2.3")).outcome is Verdict.UNKNOWN
+
+
+def look(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
+    steps = (StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(status=403)),)
+    name = f"{KEY}/{OLD}"
+    return Look(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
+
+
+def test_an_old_version_that_nobody_answered_for_is_unknown():
+    unsure = look(Beside.RETAINED, Reason.READ_TIMEOUT, usable=None)
+    assert check("retained_versions", looks=(unsure,)).outcome is Verdict.UNKNOWN
+    broken = look(Beside.RETAINED, Reason.KEY_DISABLED, usable=False)
+    result = check("retained_versions", looks=(unsure, broken))
+    assert (result.outcome, result.code) == (Verdict.FAIL, 3077)
+
+
+def test_what_stopped_the_probe_is_told_once_for_old_versions_of_that_vault():
+    same = look(Beside.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
+    elsewhere = replace(same, vault="old.vault.azure.net")
+    stopped = observed(Step.GET_KEY, Reason.THROTTLED, 3011).report
+    assert check("retained_versions", looks=(same,), report=stopped).outcome is Verdict.SKIPPED
+    assert check("retained_versions", looks=(elsewhere,), report=stopped).outcome is Verdict.UNKNOWN
+
+
+def test_a_source_that_failed_is_named_where_no_other_knows_the_end():
+    failed = CredentialEnd(credential="sql-prod", source=Source.GRAPH, failure="Microsoft Graph answered HTTP 403")
+    assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", ends=(failed,)).detail
+
+
+NOW, DAY = 1.8e9, 86400.0
+
+
+def ends(**days):
+    """One end per source, so many days from now."""
+    return tuple(
+        CredentialEnd(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "granted", "outcome", "code", "says"),
+    [
+        (
+            ends(declared=-100),
+            True,
+            Verdict.WARN,
+            None,
+            "declared as ended on 2026-10-07, yet Entra gives tokens: correct expires_on",
+        ),
+        (ends(declared=-100), False, Verdict.FAIL, 3303, "ended on 2026-10-07 (declared)"),
+        (ends(declared=-100, graph=200), True, Verdict.PASS, None, "(graph)"),
+        (ends(declared=-100, graph=200), False, Verdict.PASS, None, "(graph)"),
+        (ends(declared=200, graph=9), True, Verdict.WARN, 3303, "(graph)"),
+        (ends(certificate=300, key_vault=9, declared=1), True, Verdict.WARN, 3303, "(key_vault)"),
+        (ends(key_vault=-1, graph=200), True, Verdict.WARN, None, "(key_vault), yet Entra gives tokens: correct that source"),
+        (ends(key_vault=-1, graph=200), False, Verdict.FAIL, 3303, "(key_vault)"),
+    ],
+)
+def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, says):
+    result = check("credential_expiry", ends=known, granted=granted)
+    assert (result.outcome, result.code) == (outcome, code)
+    assert says in result.detail
+
+
+def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
+    result = check("credential_expiry", ends=ends(declared=-1), granted=True)
+    assert any("az ad app credential list" in line for line in result.fix)
+    assert not any("--append" in line or "ALTER" in line for line in result.fix)
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome"),
+    [
+        (Facts(), Verdict.PASS),
+        (Facts(fault=Fault.HTTP_STATUS, status=403), Verdict.WARN),
+        (Facts(fault=Fault.HTTP_STATUS, status=500), Verdict.UNKNOWN),
+        (Facts(fault=Fault.READ_TIMEOUT), Verdict.UNKNOWN),
+        (None, Verdict.UNKNOWN),
+    ],
+)
+def test_listing_is_never_more_than_a_warning(facts, outcome):
+    assert check("permission_list", listing=facts).outcome is outcome

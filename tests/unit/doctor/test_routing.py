@@ -1,0 +1,78 @@
+"""Whatever a step of the probe fails with, one check tells it, and the rest says that it waits for that one."""
+
+import dataclasses
+
+import pytest
+
+from exporter.config.model import Credential, CredentialKind, Module
+from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.checks.routing import OWNERS, owner_of
+from exporter.core.classify import classify
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
+from exporter.doctor.evidence import Endpoint, Observed, SecretLook
+from exporter.doctor.run import judge_all
+from tests.support.doctor_simulated import ENTRA, TARGET, VAULT
+
+FINE = Facts(status=404, fault=Fault.HTTP_STATUS, server_time=1.8e9, vault=VaultHeaders(connection="public"))
+
+
+def observed(step, reason, code):
+    """A probe that failed at one step; the steps after it were not made."""
+    steps = [
+        StepResult(step=one, outcome=Outcome.OK, facts=Facts())
+        if place < list(Step).index(step)
+        else StepResult(step=one, outcome=Outcome.FAILED if one is step else Outcome.SKIPPED)
+        for place, one in enumerate(Step)
+    ]
+    steps[list(Step).index(step)] = StepResult(step=step, outcome=Outcome.FAILED, code=code, reason=reason, facts=Facts())
+    report = ProbeReport(
+        target="t", started_at=1.8e9, duration=1.0, steps=tuple(steps), readiness=Readiness(ready=False, why="not_ready")
+    )
+    return Observed(
+        target=dataclasses.replace(TARGET, retained=()),
+        credential=Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET),
+        module=Module(name="default"),
+        now=1.8e9,
+        vault=Endpoint(host=VAULT, facts=FINE, addresses=("192.0.2.1",), skew=0.0),
+        entra=Endpoint(host=ENTRA, facts=FINE, addresses=("192.0.2.2",), skew=0.0),
+        report=report,
+        secret=SecretLook(findings=()),
+        challenge=None if step is Step.CHALLENGE else Challenge(authority="a", tenant="t", resource="r"),
+    )
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_every_failure_of_a_step_is_told_by_the_check_that_owns_it(step):
+    for reason in Reason:
+        results = {result.check: result for result in judge_all(observed(step, reason, 3001), again="again")}
+        loud = {name for name, result in results.items() if result.outcome in (Verdict.FAIL, Verdict.WARN)}
+        assert loud == {owner_of(step, reason)}, reason
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_every_fault_that_a_step_can_have_has_something_to_do_about_it(step):
+    for fault in Fault:
+        if fault is Fault.NONE:
+            continue
+        judged = classify(step, Facts(fault=fault, status=418))
+        results = judge_all(observed(step, judged.reason, judged.code), again="again")
+        told = next(result for result in results if result.check == owner_of(step, judged.reason))
+        assert told.fix, fault
+
+
+def test_owners_are_checks():
+    for named, otherwise in OWNERS.values():
+        assert {*named.values(), otherwise} <= set(BY_NAME)
+
+
+def test_what_a_check_needs_comes_before_it():
+    before = set()
+    for check in CHECKS:
+        assert set(check.needs) <= before, check.name
+        before.add(check.name)
+
+
+def test_titles_fit_their_column():
+    assert [check.title for check in CHECKS if len(check.title) > 27] == []
+    assert len(BY_NAME) == len(CHECKS)

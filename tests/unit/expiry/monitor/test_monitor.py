@@ -1,0 +1,189 @@
+"""When the sources are asked, what a failure leaves standing, what is said and what is kept."""
+
+import asyncio
+import logging
+import random
+from datetime import date
+from itertools import pairwise
+
+from exporter.core.credential_expiry import CredentialEnd, Finding, Source
+from exporter.expiry.sources import AT_ONCE
+from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_desk, by_certificate, by_graph, now
+
+NO_END = Finding(answered=True)
+NOT_OURS = Finding(answered=True, note="the application lists no secret that begins like the configured one")
+
+
+def gaps(times):
+    return [round(later - earlier) for earlier, later in pairwise(times)]
+
+
+async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, sources, ears):
+    start(by_graph())
+    began = now()
+    await asyncio.sleep(3 * 3600)
+    first, *_ = times = sources.times()
+    assert 5 <= first - began <= 65
+    assert gaps(times) == [3600] * (len(times) - 1)
+    assert len(times) == 3
+    assert ears.told[0][:3] == ("sql", Source.GRAPH, END)
+
+
+async def test_the_hours_are_not_all_of_one_length(start, sources):
+    rng = random.Random(7)  # noqa: S311 - a spread
+    start(by_graph(), draw=rng.random)
+    await asyncio.sleep(50 * 3600)
+    found = gaps(sources.times())
+    assert min(found) >= 3240
+    assert max(found) <= 3961
+    assert len(set(found)) > 10
+
+
+async def test_a_certificate_file_is_read_at_once_and_every_minute(start, sources):
+    start(by_certificate())
+    began = now()
+    await asyncio.sleep(600)
+    times = sources.times("cert", Source.CERTIFICATE)
+    assert times[0] - began < 0.1
+    assert set(gaps(times)) == {60}
+
+
+async def test_after_a_failure_the_pause_is_five_minutes_and_doubles_to_an_hour(start, sources):
+    sources.answers["sql", Source.GRAPH] = [FAILED] * 7 + [NO_END]
+    start(by_graph())
+    await asyncio.sleep(6 * 3600)
+    assert gaps(sources.times())[:8] == [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
+
+
+async def test_an_answer_that_does_not_list_ours_is_asked_for_again_soon(start, sources):
+    sources.answers["sql", Source.GRAPH] = [NOT_OURS, Finding(answered=True, expires_at=END)]
+    desk = start(by_graph())
+    await asyncio.sleep(200)
+    (end,) = desk.ends_of("sql")
+    assert (end.expires_at, end.failure) == (None, NOT_OURS.note)
+    await asyncio.sleep(300)
+    assert desk.ends_of("sql")[0].expires_at == END
+
+
+async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
+    start(by_graph())
+    await asyncio.sleep(1000)
+    assert len(sources.times()) == 1
+    sources.stamps["sql"] = "second"
+    changed = now()
+    await asyncio.sleep(60)
+    assert 0 <= sources.times()[1] - changed <= 10.5
+    await asyncio.sleep(3000)
+    assert len(sources.times()) == 2
+
+
+async def test_a_failed_look_up_keeps_what_was_known(start, sources, ears):
+    sources.answers["sql", Source.GRAPH] = [Finding(answered=True, expires_at=END), FAILED]
+    desk = start(by_graph())
+    await asyncio.sleep(120)
+    before = desk.ends_of("sql")
+    await asyncio.sleep(4 * 3600)
+    (end,) = desk.ends_of("sql")
+    assert (end.expires_at, end.looked_up_at) == (before[0].expires_at, before[0].looked_up_at)
+    assert (before[0].failure, end.failure) == ("", FAILED.note)
+    assert len(ears.told) == 1
+
+
+async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_none(start, sources, ears):
+    sources.answers["sql", Source.GRAPH] = [Finding(answered=True, expires_at=END), NO_END]
+    desk = start(by_graph())
+    await asyncio.sleep(2 * 3600)
+    (end,) = desk.ends_of("sql")
+    assert end.expires_at is None
+    assert end.looked_up_at > WALL
+    assert ears.told[-1][:3] == ("sql", Source.GRAPH, None)
+
+
+async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
+    other = Finding(answered=False, note="graph.microsoft.com: dns not found")
+    sources.answers["sql", Source.GRAPH] = [FAILED, FAILED, FAILED, other, other, Finding(answered=True, expires_at=END)]
+    caplog.set_level(logging.INFO, "exporter")
+    start(by_graph())
+    await asyncio.sleep(24 * 3600)
+    said = [(record.levelname, record.fields.get("problem")) for record in caplog.records]
+    assert said == [("WARNING", FAILED.note), ("WARNING", other.note), ("INFO", None)]
+
+
+async def test_not_many_are_asked_at_once_and_the_first_look_ups_are_spread(start, sources):
+    sources.takes = 20.0
+    start(*(by_graph(f"sql-{number}") for number in range(40)), draw=random.Random(3).random)  # noqa: S311 - a spread
+    await asyncio.sleep(3000)
+    assert sources.most == AT_ONCE
+    assert len({round(at) for at, _, _ in sources.looks}) > 5
+
+
+async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start, sources):
+    sources.takes = 29.0
+    names = [f"sql-{number}" for number in range(40)]
+    start(*(by_graph(name) for name in names))
+    await asyncio.sleep(1000)
+    assert {name for _, name, _ in sources.looks} == set(names)
+
+
+async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, ears):
+    sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), Finding(answered=True, expires_at=END)]
+    desk = start(by_graph())
+    await asyncio.sleep(200)
+    assert [type(error) for error in ears.bugs] == [ZeroDivisionError]
+    await asyncio.sleep(300)
+    assert desk.ends_of("sql")[0].expires_at == END
+
+
+async def test_a_secret_that_cannot_be_watched_stops_nothing(start, sources, ears):
+    sources.stamps["sql"] = ZeroDivisionError("bug")
+    start(by_graph())
+    await asyncio.sleep(100)
+    sources.stamps["sql"] = "first"
+    assert {type(error) for error in ears.bugs} == {ZeroDivisionError}
+    await asyncio.sleep(100)
+    assert sources.times()
+
+
+async def test_it_stops_at_once_in_the_middle_of_look_ups(sources, ears):
+    sources.takes = 10_000.0
+    desk = a_desk(a_config(*(by_graph(f"sql-{number}") for number in range(9))), sources, ears)
+    desk.start()
+    await asyncio.sleep(100)
+    began = now()
+    await desk.aclose()
+    assert now() == began
+    assert (sources.under_way, sources.closed) == (0, True)
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_nothing_is_asked_about_a_credential_without_sources(start, sources):
+    desk = start(a_credential(expires_on=date(2027, 3, 1)))
+    await asyncio.sleep(3600)
+    assert not sources.looks
+    assert desk.ends_of("sql") == (CredentialEnd(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
+
+
+async def test_a_source_that_has_not_answered_yet_is_named(start):
+    desk = start(by_certificate(graph_credential="monitor", key_vault_secret="https://ops.vault.azure.net/secrets/c"))
+    ends = desk.ends_of("cert")
+    assert [end.source for end in ends] == [Source.CERTIFICATE, Source.GRAPH, Source.KEY_VAULT]
+    assert {(end.expires_at, end.looked_up_at, end.failure) for end in ends} == {(None, None, "")}
+
+
+async def test_one_look_up_on_request_asks_all_sources_now(sources, ears):
+    desk = a_desk(a_config(by_certificate(graph_credential="monitor")), sources, ears)
+    began = now()
+    ends = await desk.look_up("cert")
+    assert [(end.source, end.expires_at) for end in ends] == [(Source.CERTIFICATE, END), (Source.GRAPH, END)]
+    assert now() - began < 1
+    await desk.aclose()
+
+
+async def test_a_credential_that_no_target_uses_can_be_asked_about_on_request(sources, ears):
+    config = a_config(by_graph())
+    config.credentials["spare"] = by_graph("spare")
+    desk = a_desk(config, sources, ears)
+    assert desk.ends_of("spare") == ()
+    (end,) = await desk.look_up("spare", "of-sql")
+    assert end.expires_at == END
+    await desk.aclose()

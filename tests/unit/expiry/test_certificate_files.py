@@ -1,0 +1,108 @@
+"""The end of a certificate, read from the file with which a service principal signs in, in each shape a file may have."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+
+from exporter.clients.certificate_file import read_public_part
+from exporter.core.faults import Fault
+from tests.support.expiry_simulated import PASSWORD, by_source
+
+
+@pytest.fixture
+def not_after(principal):
+    return float(int(principal.certificate.not_valid_after_utc.timestamp()))
+
+
+def forget_what_was_read(desk):
+    """For a second the keeper goes by what it has read."""
+    desk._asking._keeper.keep_only(())
+
+
+def renewed(authority, principal, days):
+    """The same key in a newer certificate, as PFX under the scene's password."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "principal")])
+    start = datetime.now(UTC)
+    certificate = authority._sign(name, principal.key.public_key(), start, start + timedelta(days=days))
+    lock = serialization.BestAvailableEncryption(PASSWORD.encode())
+    content = pkcs12.serialize_key_and_certificates(b"principal", principal.key, certificate, None, lock)
+    return content, float(int(certificate.not_valid_after_utc.timestamp()))
+
+
+def test_each_file_that_works_tells_its_end_and_thumbprint(principal, not_after):
+    thumbprint = principal.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - how Entra names it
+    for name, content, password in principal.good():
+        fault, part = read_public_part(content, password)
+        assert (fault, part.not_after, part.thumbprint) == (Fault.NONE, not_after, thumbprint), name
+
+
+def test_a_pem_tells_its_end_even_where_its_key_stays_locked_or_is_another_kind(principal, not_after):
+    locked = principal.certificate_pem() + principal.key_pem(b"right")
+    assert read_public_part(locked, "wrong")[1].not_after == not_after
+    assert read_public_part(principal.certificate_pem(), None)[1].not_after == not_after
+    assert read_public_part(principal.elliptic_pfx(), None)[0] is Fault.NONE
+
+
+def test_the_first_certificate_of_a_pem_counts_as_it_does_for_signing_in(principal, authority, not_after):
+    chain = principal.pem() + authority.certificate.public_bytes(serialization.Encoding.PEM)
+    assert read_public_part(chain, None)[1].not_after == not_after
+
+
+@pytest.mark.parametrize(
+    ("make", "password", "fault"),
+    [
+        (lambda principal: principal.pfx(b"right"), "wrong", Fault.PFX_UNREADABLE),
+        (lambda principal: principal.pfx(b"right"), None, Fault.PFX_UNREADABLE),
+        (lambda principal: principal.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE),
+        (lambda principal: principal.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
+        (lambda _principal: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, Fault.PEM_NO_CERTIFICATE),
+        (lambda _principal: b"", None, Fault.PFX_UNREADABLE),
+        (lambda _principal: os.urandom(64), None, Fault.PFX_UNREADABLE),
+    ],
+)
+def test_a_file_without_a_readable_certificate_says_why(principal, make, password, fault):
+    assert read_public_part(make(principal), password) == (fault, None)
+
+
+async def test_a_wrong_password_leaves_the_last_known_end_standing(scene, not_after):
+    desk = scene.desk()
+    await desk.look_up("cert")
+    scene.write("password", "another-password")
+    forget_what_was_read(desk)
+    end = by_source(await desk.look_up("cert"))["certificate"]
+    assert (end.expires_at, end.failure) == (not_after, "the certificate file: pfx unreadable")
+    assert PASSWORD not in end.failure
+
+
+async def test_with_a_wrong_password_from_the_start_nothing_is_known(set_up):
+    scene = await set_up()
+    scene.write("password", "another-password")
+    ends = by_source(await scene.desk().look_up("cert"))
+    assert {(end.expires_at, end.looked_up_at) for end in ends.values()} == {(None, None)}
+    assert not scene.simulator.requests
+
+
+async def test_a_file_that_is_gone_leaves_the_last_known_end_standing(scene, not_after):
+    desk = scene.desk()
+    await desk.look_up("cert")
+    (scene.folder / "sp.pfx").unlink()
+    forget_what_was_read(desk)
+    end = by_source(await desk.look_up("cert"))["certificate"]
+    assert end.expires_at == not_after
+    assert "the secret cannot be read" in end.failure
+
+
+async def test_a_renewed_certificate_is_seen_by_the_next_look(scene, principal, authority, not_after):
+    desk = scene.desk()
+    assert by_source(await desk.look_up("cert"))["certificate"].expires_at == not_after
+    content, later = renewed(authority, principal, days=300)
+    scene.write("sp.pfx", content)
+    forget_what_was_read(desk)
+    ends = by_source(await desk.look_up("cert"))
+    assert ends["certificate"].expires_at == later
+    assert "does not list the configured certificate" in ends["graph"].failure

@@ -1,0 +1,223 @@
+"""Services that answer what no service should: a token goes nowhere else, a value is never fetched, nothing is raised."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
+from exporter.expiry import Asker, ExpiryDesk
+from tests.support.expiry_fakes import Ears
+from tests.support.expiry_simulated import by_source
+from tests.support.factories import a_target
+from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, Wire, response
+from tests.system.abuse.echoes import ENCODINGS, leaks
+
+VAULT, GRAPH, ELSEWHERE = "contoso.vault.azure.net", "graph.microsoft.com", "elsewhere.example"
+HOSTS = (VAULT, GRAPH, ENTRA, ELSEWHERE)
+LIST = "/secrets/sql/versions"
+SECRET = "Zq9~marked"
+
+
+def versions(*numbers, link=None):
+    return {
+        "value": [
+            {
+                "id": f"https://{VAULT}/secrets/sql/{number:032x}",
+                "attributes": {"enabled": True, "created": number, "exp": number},
+            }
+            for number in numbers
+        ],
+        "nextLink": link,
+    }
+
+
+@pytest.fixture
+def secret_files(tmp_path):
+    for name, text in (("sql", SECRET), ("monitor", "marked-monitor")):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+async def site(authority, secret_files):
+    """One server for all hosts; `answer(request)` is a test's own, for what is neither the challenge nor a token."""
+    wire = Wire(context=authority.server(*HOSTS))
+    wire.own = lambda _request: response(404)
+
+    def answer(request):
+        if request.headers["host"] == ENTRA:
+            return response(200, {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
+        if request.path == "/keys":
+            return response(401, WWW_Authenticate=CHALLENGE)
+        return wire.own(request)
+
+    wire.answer = answer
+    await wire.start()
+    connect_to = {f"{host}:443": f"127.0.0.1:{wire.port}" for host in HOSTS}
+    tenant = "11111111-2222-3333-4444-555555555555"
+    credentials = {
+        name: Credential(
+            name=name,
+            kind=CredentialKind.CLIENT_SECRET,
+            tenant_id=tenant,
+            client_id=f"66666666-7777-8888-9999-00000000000{number}",
+            secret=SecretSource(file=secret_files / name),
+            **more,
+        )
+        for number, (name, more) in enumerate(
+            {"sql": {"graph_credential": "monitor", "key_vault_secret": f"https://{VAULT}/secrets/sql"}, "monitor": {}}.items()
+        )
+    }
+    config = Config(
+        settings=Settings(),
+        credentials=credentials,
+        modules={"default": Module(name="default", ca_file=authority.file, connect_to=connect_to)},
+        targets={"one": a_target("one", credential="sql", vault=VAULT)},
+    )
+    wire.ears = Ears()
+    asker = Asker(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
+    desk = ExpiryDesk(config, asker, wire.ears.ports)
+    wire.look_up = desk.look_up
+    yield wire
+    await desk.aclose()
+    await wire.stop()
+
+
+async def found(site, source):
+    end = by_source(await site.look_up("sql"))[source]
+    assert site.ears.bugs == []
+    return end
+
+
+def with_token(site):
+    return [(request.headers["host"], request.target) for request in site.requests if "authorization" in request.headers]
+
+
+async def test_the_requests_are_these_and_no_more(site):
+    site.own = lambda request: response(
+        200, versions(7) if request.path == LIST else {"passwordCredentials": [], "keyCredentials": []}
+    )
+    await site.look_up("sql")
+    selected = "$select=id,appId,passwordCredentials,keyCredentials"
+    client = "66666666-7777-8888-9999-000000000000"
+    assert sorted(with_token(site)) == [
+        (VAULT, f"{LIST}?api-version=7.4"),
+        (GRAPH, f"/v1.0/applications(appId='{client}')?{selected}"),
+        (GRAPH, f"/v1.0/servicePrincipals(appId='{client}')?{selected}"),
+    ]
+    assert {request.method for request in site.requests if request.headers["host"] != ENTRA} == {"GET"}
+    sent = b"".join(request.body for request in site.requests)
+    assert quote(SECRET).encode() not in sent
+    assert b"marked-monitor" in sent
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("source", ["graph", "key_vault"])
+async def test_no_redirect_is_followed(site, status, source):
+    site.own = lambda _request: response(status, b"", Location=f"https://{ELSEWHERE}/")
+    end = await found(site, source)
+    assert end.failure.endswith("redirect")
+    assert ELSEWHERE not in {request.headers["host"] for request in site.requests}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"https://{ELSEWHERE}{LIST}?$skiptoken=x",
+        f"http://{VAULT}{LIST}?$skiptoken=x",
+        f"https://{VAULT}:8443{LIST}?$skiptoken=x",
+        f"https://{VAULT}@{ELSEWHERE}{LIST}?$skiptoken=x",
+        f"https://{VAULT}/secrets/sql?api-version=7.4",
+        f"https://{VAULT}/secrets/sql/{'0' * 32}?api-version=7.4",
+        f"https://{VAULT}/secrets/other/versions?api-version=7.4",
+        f"https://{VAULT}{LIST}/../../sql?api-version=7.4",
+        f"https://{VAULT}{LIST}",
+        f"https://{VAULT}{LIST}?$skiptoken=x y",
+        f"https://{VAULT}{LIST}?$skiptoken=\u00e9",
+        "https://[::1",
+        f"https://{VAULT}:port{LIST}?x",
+        "/secrets/sql/versions?$skiptoken=x",
+    ],
+)
+async def test_a_list_that_goes_on_elsewhere_is_not_followed(site, link):
+    site.own = lambda _request: response(200, versions(7, link=link))
+    end = await found(site, "key_vault")
+    assert (end.expires_at, end.failure.endswith("redirect")) == (None, True)
+    assert [target for host, target in with_token(site) if host != GRAPH] == [f"{LIST}?api-version=7.4"]
+
+
+async def test_a_list_that_names_its_port_or_writes_its_name_otherwise_is_followed(site):
+    following = f"https://{VAULT.upper()}:443/secrets/SQL/versions?api-version=7.4&$skiptoken=eyJ&maxresults=25"
+    site.own = lambda request: response(200, versions(7, link=None if "$skiptoken" in request.target else following))
+    await found(site, "key_vault")
+    assert [target for host, target in with_token(site) if host == VAULT] == [
+        f"{LIST}?api-version=7.4",
+        f"{LIST}?api-version=7.4&$skiptoken=eyJ&maxresults=25",
+    ]
+
+
+async def test_a_challenge_that_names_another_sign_in_gets_no_secret_and_no_token(site):
+    foreign = CHALLENGE.replace(ENTRA, ELSEWHERE)
+    answer = site.answer
+    site.answer = lambda request: response(401, WWW_Authenticate=foreign) if request.path == "/keys" else answer(request)
+    end = await found(site, "key_vault")
+    assert end.failure == f"the vault {VAULT}: authority untrusted"
+    assert {host for host, _ in with_token(site)} == {GRAPH}
+    assert ELSEWHERE not in {request.headers["host"] for request in site.requests}
+
+
+async def test_a_challenge_for_another_resource_gets_no_token(site):
+    answer = site.answer
+    other = CHALLENGE.replace("https://vault.azure.net", f"https://{GRAPH}")
+    site.answer = lambda request: response(401, WWW_Authenticate=other) if request.path == "/keys" else answer(request)
+    assert (await found(site, "key_vault")).failure == f"the vault {VAULT}: resource mismatch"
+    assert {host for host, _ in with_token(site)} <= {GRAPH}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"<html>", b"[]", b'{"value": 1, "passwordCredentials": 1}', b"\xff\xfe", b"x" * (1024 * 1024 + 1)],
+    ids=["empty", "cut", "html", "list", "numbers", "not text", "endless"],
+)
+async def test_whatever_a_service_answers_is_a_failed_look_up(site, body):
+    site.own = lambda _request: response(200, body)
+    for end in await site.look_up("sql"):
+        assert (end.expires_at, end.looked_up_at) == (None, None)
+        assert end.failure
+    assert site.ears.bugs == []
+
+
+async def test_what_a_service_says_is_quoted_by_its_codes_alone(site):
+    message = f"Caller appid=66666666-7777-8888-9999-000000000000;token={TOKEN} of {SECRET}"
+    body = {"error": {"code": "Authorization_RequestDenied", "message": message, "innerError": {"code": "x", "request-id": "1"}}}
+    site.own = lambda _request: response(403, body)
+    told = " ".join(end.failure for end in await site.look_up("sql"))
+    assert "HTTP 403 (Authorization_RequestDenied, x)" in told
+    for mark in ("66666666", TOKEN, SECRET, "Caller"):
+        assert mark not in told
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("status", [200, 302, 403])
+async def test_look_up_tells_no_secret_that_came_back(site, encoding, status):
+    said = ENCODINGS[encoding](SECRET)
+    hint = {"endDateTime": said, "hint": said}
+    body = {"error": {"code": said, "message": said, "innerError": {"code": said}}, "passwordCredentials": [hint], said: said}
+    site.own = lambda _request: response(
+        status, body | {"keyCredentials": [], "value": [{"id": said}]}, Location=f"/{quote(said)}"
+    )
+    ends = await site.look_up("sql")
+    assert all(end.failure for end in ends)
+    assert leaks(repr(ends), SECRET) == []
+
+
+async def test_an_error_code_that_is_an_id_is_masked(site):
+    site.own = lambda _request: response(400, {"error": {"code": "66666666-7777-8888-9999-000000000000"}})
+    assert "HTTP 400 (<id>)" in (await found(site, "graph")).failure
+
+
+async def test_the_answers_of_graph_may_lack_hints(site):
+    entry = {"endDateTime": "2027-03-01T00:00:00Z", "hint": None}
+    site.own = lambda _request: response(200, json.loads(json.dumps({"passwordCredentials": [entry], "keyCredentials": []})))
+    assert (await found(site, "graph")).expires_at == 1803859200.0

@@ -1,0 +1,78 @@
+"""Which credentials are watched, who is asked about each, and how often."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.model import CredentialKind, Retained
+from exporter.core.credential_expiry import Source
+from exporter.expiry.sources import PACES, first_pause, pause, watched
+from tests.support.expiry_fakes import a_config, a_credential, by_graph
+from tests.support.factories import a_target
+
+SECRET_URL = "https://ops.vault.azure.net/secrets/sql"
+GRAPH, KEY_VAULT, CERTIFICATE = Source.GRAPH, Source.KEY_VAULT, Source.CERTIFICATE
+
+
+@pytest.mark.parametrize(
+    ("kind", "sources"),
+    [
+        (CredentialKind.CLIENT_SECRET, (GRAPH, KEY_VAULT)),
+        (CredentialKind.CONNECTOR_SECRET, (GRAPH, KEY_VAULT)),
+        (CredentialKind.CLIENT_CERTIFICATE, (CERTIFICATE, GRAPH, KEY_VAULT)),
+        (CredentialKind.MANAGED_IDENTITY, ()),
+        (CredentialKind.WORKLOAD_IDENTITY, ()),
+        (CredentialKind.DEFAULT, ()),
+    ],
+)
+def test_each_kind_of_credential_has_its_sources(kind, sources):
+    full = a_credential(
+        kind=kind, graph_credential="monitor", key_vault_secret=SECRET_URL, certificate_file=Path("sp.pem"), client_id="c"
+    )
+    assert watched(a_config(full))["sql"].sources == sources
+
+
+def test_nobody_is_asked_whom_the_configuration_does_not_name():
+    assert watched(a_config(a_credential()))["sql"].sources == ()
+    certificate = a_credential(kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=Path("sp.pem"), client_id="c")
+    assert watched(a_config(certificate))["sql"].sources == (CERTIFICATE,)
+
+
+def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
+    names = ("current", "next", "recovery", "old", "unused")
+    retained = Retained(key_name="K", key_version="1", vault="old.vault.azure.net", credential="old")
+    target = a_target("one", credential="current", next_credential="next", recovery_credential="recovery", retained=(retained,))
+    config = a_config(by_graph("current"), *(a_credential(name) for name in names[1:]), targets=[target])
+    assert set(watched(config)) == {"current", "next", "recovery", "old", "monitor"}
+
+
+@pytest.mark.parametrize(
+    ("more", "asker"),
+    [
+        ({}, "sql"),
+        ({"graph_credential": "monitor"}, "monitor"),
+        ({"graph_credential": "monitor", "key_vault_credential": "ops"}, "ops"),
+    ],
+)
+def test_a_key_vault_secret_is_asked_about_by_the_first_identity_that_is_given_for_it(more, asker):
+    config = a_config(a_credential(key_vault_secret=SECRET_URL, **more), a_credential("ops"))
+    assert watched(config)["sql"].askers[KEY_VAULT].name == asker
+
+
+@given(st.sampled_from(list(PACES)), st.integers(0, 10_000), st.floats(0, 1))
+def test_a_pause_is_never_longer_than_the_hour_nor_shorter_than_the_pace_of_failures(source, failures, draw):
+    seconds = pause(source, failures, draw)
+    assert 0.9 * PACES[source].failed <= seconds <= 1.1 * PACES[source].answered
+
+
+@given(st.integers(0, 20), st.floats(0, 1))
+def test_one_failure_more_never_shortens_the_pause(failures, draw):
+    assert pause(GRAPH, failures + 2, draw) >= pause(GRAPH, failures + 1, draw)
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_the_first_look_ups_over_the_network_are_within_a_minute_or_so_and_files_are_read_at_once(credentials, draw):
+    assert 5 <= first_pause(GRAPH, credentials, draw) <= 65
+    assert first_pause(CERTIFICATE, credentials, draw) == 0

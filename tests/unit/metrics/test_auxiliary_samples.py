@@ -1,0 +1,336 @@
+"""What a scrape shows of that which is looked at beside a target's probe, and of what the vault last said of its key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from exporter.config.model import ExpectPath, Module, Retained
+from exporter.core.auxiliary import Beside
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from tests.support.metric_factories import (
+    START,
+    VERSION,
+    Standing,
+    a_config,
+    a_credential,
+    a_key,
+    a_look,
+    a_recorder,
+    a_report,
+    a_target,
+    failed,
+    headers,
+    looks,
+    names_in,
+    ok,
+    refused,
+    scrape,
+    series,
+    shown,
+    silent,
+)
+
+OLD = "0" * 32
+DR = "contoso-dr.vault.azure.net"
+TARGET = a_target(
+    next_credential="staged",
+    retained=(
+        Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="contoso.vault.azure.net", credential="sql-prod"),
+        Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="archive.vault.azure.net", credential="sql-prod"),
+    ),
+    recovery_vault=DR,
+)
+STAGED = {"name": "staged", "credential": "staged"}
+KEPT, RESTORED = {"name": f"ContosoRSAKey0/{OLD}"}, {"name": DR, "vault": DR}
+OF_LOOKS = {
+    "ekm_key_rotation_pending",
+    "ekm_retained_version_usable",
+    "ekm_recovery_usable",
+    "ekm_recovery_last_proof_timestamp_seconds",
+}
+
+
+def a_scene(target=TARGET, **module):
+    config = a_config(
+        target,
+        credentials=(a_credential(), a_credential("staged"), a_credential("another")),
+        modules=(Module(name="default", **module),),
+    )
+    return a_recorder(config=config)
+
+
+def after(*made, target=TARGET, **standing):
+    recorder = a_scene(target)
+    recorder.looked("t", Standing(looks=looks(*made), **standing))
+    return recorder
+
+
+@pytest.mark.parametrize(("usable", "value"), [(True, {("staged", "next"): 1}), (False, {("staged", "next"): 0}), (None, {})])
+def test_a_staged_credential_is_usable_or_refused_or_nobody_knows(usable, value):
+    assert shown(after(a_look(Beside.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
+
+
+def test_the_current_and_the_staged_credential_stand_side_by_side():
+    recorder = after(a_look(Beside.NEXT, usable=False, **STAGED), last=a_report())
+
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 0}
+
+
+def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
+    recorder = a_scene()
+    made = looks(a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED))
+    recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
+    before = {name: shown(recorder, name) for name in OF_LOOKS}
+
+    report = a_report(steps=[refused()])
+    recorder.record(report, Standing(looks=made, rotation_pending=True, proof_at=START, last=report))
+
+    assert {name: shown(recorder, name) for name in OF_LOOKS} == before
+    assert all(before.values())
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 0, ("staged", "next"): 1}
+
+
+def test_a_look_counts_nowhere():
+    recorder = after(a_look(Beside.NEXT, usable=False, steps=(refused(),), **STAGED))
+
+    assert shown(recorder, "ekm_probes_total") == {(): 0}
+    assert set(shown(recorder, "ekm_errors_total").values()) == {0}
+    assert "ekm_probe_success" not in names_in(scrape(recorder))
+
+
+@pytest.mark.parametrize("kept", [{"next_credential": None}, {"next_credential": "another"}])
+def test_a_credential_that_is_staged_no_more_has_no_series(kept):
+    target = a_target(**kept)
+
+    assert shown(after(a_look(Beside.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
+
+
+@pytest.mark.parametrize(
+    ("usable", "value"),
+    [(True, {("ContosoRSAKey0", OLD): 1}), (False, {("ContosoRSAKey0", OLD): 0}), (None, {})],
+)
+def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value):
+    assert shown(after(a_look(Beside.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "value"), [(True, True, {1}), (True, False, {0}), (False, True, {0}), (None, False, {0}), (None, True, {1})]
+)
+def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_both(here, there, value):
+    recorder = after(
+        a_look(Beside.RETAINED, usable=here, **KEPT),
+        a_look(Beside.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
+    )
+
+    found = shown(recorder, "ekm_retained_version_usable")
+    assert (set(found), set(found.values())) == ({("ContosoRSAKey0", OLD)}, value)
+
+
+def test_a_version_that_is_retained_no_more_has_no_series():
+    assert shown(after(a_look(Beside.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
+
+
+def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
+    target = a_target(retained=TARGET.retained[:1])
+    recorder = after(
+        a_look(Beside.RETAINED, **KEPT),
+        a_look(Beside.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
+        target=target,
+    )
+
+    assert shown(recorder, "ekm_retained_version_usable") == {("ContosoRSAKey0", OLD): 1}
+
+
+@pytest.mark.parametrize(("until", "value"), [(date(2027, 1, 15), {("ContosoRSAKey0", OLD): 1}), (date(2027, 1, 14), {})])
+def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(until, value):
+    target = a_target(retained=(replace(TARGET.retained[0], until=until),))
+    recorder = after(a_look(Beside.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START))
+
+    assert shown(recorder, "ekm_retained_version_usable") == value
+
+
+@pytest.mark.parametrize(("usable", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
+def test_the_recovery_vault_unwraps_or_does_not_or_nobody_knows(usable, value):
+    assert shown(after(a_look(Beside.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
+
+
+@pytest.mark.parametrize("usable", [False, None])
+def test_the_last_proof_of_the_recovery_vault_stays_when_it_proves_nothing_now(usable):
+    recorder = after(a_look(Beside.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
+
+    assert shown(recorder, "ekm_recovery_last_proof_timestamp_seconds") == {(): START - 86400}
+
+
+def test_without_a_recovery_vault_there_is_no_proof():
+    recorder = after(a_look(Beside.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
+
+    assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_recovery")}
+
+
+@pytest.mark.parametrize(("pending", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
+def test_a_rotation_is_pending_or_not_or_nobody_knows(pending, value):
+    assert shown(after(rotation_pending=pending), "ekm_key_rotation_pending") == value
+
+
+def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
+    recorder = a_scene()
+    recorder.forget("t")
+    recorder.looked("t", Standing(rotation_pending=True))
+
+    assert "ekm_key_rotation_pending" not in names_in(scrape(recorder))
+
+
+def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
+    recorder = a_scene()
+    gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
+    recorder.record(gone, Standing(last=gone, purge_at=START + 90 * 86400))
+    assert shown(recorder, "ekm_key_scheduled_purge_timestamp_seconds") == {(): START + 90 * 86400}
+
+    back = a_report(key=a_key())
+    recorder.record(back, Standing(last=back))
+    assert shown(recorder, "ekm_key_scheduled_purge_timestamp_seconds") == {}
+
+
+# the path
+
+
+@pytest.mark.parametrize(
+    ("expected", "connection", "value"),
+    [
+        (ExpectPath.PRIVATE, "private", {(): 1}),
+        (ExpectPath.PRIVATE, "public", {(): 0}),
+        (ExpectPath.PUBLIC, "private", {(): 0}),
+        (ExpectPath.PUBLIC, "public", {(): 1}),
+        (ExpectPath.PRIVATE, None, {}),
+        (ExpectPath.ANY, "public", {}),
+    ],
+)
+def test_the_path_is_the_expected_one_or_another_or_the_vault_does_not_say(expected, connection, value):
+    recorder = a_scene(a_target(), expect_path=expected)
+    recorder.record(a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection=connection))]), Standing())
+
+    assert shown(recorder, "ekm_path_as_expected") == value
+
+
+def test_the_path_stays_known_while_probes_fail():
+    recorder = a_scene(a_target(), expect_path=ExpectPath.PRIVATE)
+    recorder.record(a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection="public"))]), Standing())
+    recorder.record(a_report(steps=[silent(Step.CHALLENGE)]), Standing())
+
+    assert shown(recorder, "ekm_path_as_expected") == {(): 0}
+
+
+# the counters of probes with a verdict, and with the verdict not ready
+
+
+def counted(name, *reports):
+    recorder = a_scene()
+    for report in reports:
+        recorder.record(report, Standing(last=report))
+    return shown(recorder, name)
+
+
+def unready(*reports):
+    return counted("ekm_unready_probes_total", *reports)
+
+
+def test_only_undisturbed_probes_with_a_verdict_are_judged():
+    good, bad, silence = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
+    disturbed = a_report(ready=True, tainted=True)
+
+    assert counted("ekm_judged_probes_total", good, bad, silence, disturbed) == {(): 2}
+
+
+def test_a_probe_with_the_verdict_not_ready_is_counted():
+    assert unready(a_report(steps=[refused()], ready=False), a_report(ready=True), a_report(ready=False)) == {(): 2}
+
+
+def test_a_refused_wrap_is_a_failure_that_leaves_the_verdict_ready():
+    expired = a_report(steps=[failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, status=403)], ready=True)
+
+    assert unready(expired) == {(): 0}
+
+
+def test_a_probe_without_a_verdict_is_not_counted_as_unready():
+    assert unready(a_report(steps=[silent()], ready=None)) == {(): 0}
+
+
+def test_a_tainted_probe_is_not_counted_as_unready():
+    assert unready(a_report(steps=[refused()], ready=False, tainted=True)) == {(): 0}
+
+
+# after a restart
+
+
+def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
+    recorder = a_scene(expect_path=ExpectPath.PRIVATE)
+    recorder.recall(
+        "t",
+        Standing(
+            rotation_pending=True,
+            proof_at=START - 60,
+            purge_at=START + 60,
+            last_success_at=START - 90,
+            key=a_key(expires=START, not_before=START),
+            vault=headers(connection="public"),
+            # Of these a record knows nothing after a restart; were they there, they would be of another process.
+            consecutive_failures=3,
+            consecutive_blocking=3,
+            consecutive_unready=3,
+            next_probe_at=START,
+            looks=looks(a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED)),
+            last=a_report(),
+        ),
+    )
+    text = scrape(recorder)
+
+    for name, value in {
+        "ekm_key_rotation_pending": 1,
+        "ekm_recovery_last_proof_timestamp_seconds": START - 60,
+        "ekm_key_scheduled_purge_timestamp_seconds": START + 60,
+        "ekm_last_success_timestamp_seconds": START - 90,
+        "ekm_path_as_expected": 0,
+    }.items():
+        assert series(text, name) == {(): value}
+    forgotten = {"ekm_credential_usable", "ekm_retained_version_usable", "ekm_recovery_usable", "ekm_probe_success"}
+    forgotten |= {"ekm_consecutive_failures", "ekm_consecutive_blocking_failures"}
+    forgotten |= {"ekm_consecutive_unready_probes", "ekm_next_probe_timestamp_seconds"}
+    assert not forgotten & names_in(text)
+
+
+def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
+    recorder = after(rotation_pending=True, purge_at=START)
+    recorder.add_target(a_target(key_version=VERSION.replace("c", "d")), Module(name="default"))
+
+    assert not {"ekm_key_rotation_pending", "ekm_key_scheduled_purge_timestamp_seconds"} & names_in(scrape(recorder))
+
+
+def a_reload(**changes):
+    """What is shown of a target, all of whose looks said yes, once its configuration is another one."""
+    made = (a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED))
+    recorder = after(*made, last=a_report(), proof_at=START)
+    recorder.add_target(replace(TARGET, **changes), Module(name="default"))
+    return recorder
+
+
+def test_a_reload_that_concerns_something_else_leaves_the_looks():
+    recorder = a_reload(labels={"team": "new"})
+
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 1}
+    assert shown(recorder, "ekm_retained_version_usable") == {("ContosoRSAKey0", OLD): 1}
+    assert shown(recorder, "ekm_recovery_usable") == {(): 1}
+
+
+def test_what_a_reload_takes_from_the_configuration_goes_at_once():
+    recorder = a_reload(next_credential=None, retained=(), recovery_vault=None)
+
+    assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1}
+    assert not {"ekm_retained_version_usable", "ekm_recovery_usable"} & names_in(scrape(recorder))
+
+
+def test_of_the_credential_that_was_promoted_nothing_is_said_before_the_next_probe():
+    assert shown(a_reload(credential="staged", next_credential=None), "ekm_credential_usable") == {}

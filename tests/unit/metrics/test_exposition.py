@@ -1,0 +1,57 @@
+"""A scrape is cut into pieces, and what happens between two of them leaves it well-formed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+from prometheus_client.openmetrics.parser import text_fd_to_metric_families
+
+from exporter.config.model import Module
+from exporter.core.model import Step
+from exporter.metrics.exposition import CHUNK_BYTES
+from tests.support.metric_factories import Standing, a_key, a_recorder, a_report, a_target, throttled
+
+MANY = 501
+
+
+async def test_records_and_forgets_between_two_pieces_leave_the_scrape_well_formed():
+    recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
+    for number in range(MANY):
+        recorder.record(a_report(f"t{number}"), Standing())
+    pieces = []
+    async for piece in recorder.scrape(openmetrics=True):
+        pieces.append(piece)
+        turn = len(pieces)
+        recorder.record(a_report(f"t{turn}", steps=[throttled(Step.GET_KEY, code=3012 + turn % 2)], key=a_key()), Standing())
+        recorder.forget(f"t{MANY - turn}")
+        recorder.add_target(a_target(f"new{turn}"), Module(name="default"))
+    text = b"".join(pieces)
+
+    families = list(text_fd_to_metric_families(io.StringIO(text.decode())))
+
+    assert len(families) == len({family.name for family in families})
+    assert len(pieces) > 10
+
+
+async def test_no_piece_is_much_larger_than_its_share_of_bytes():
+    recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
+    async for piece in recorder.scrape(openmetrics=False):
+        assert len(piece) <= 1.25 * CHUNK_BYTES
+
+
+async def test_others_have_their_turn_between_two_pieces():
+    recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
+    turns = 0
+
+    async def somebody_else():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(somebody_else())
+    pieces = [piece async for piece in recorder.scrape(openmetrics=False)]
+    other.cancel()
+
+    assert turns >= len(pieces) - 2 > 10

@@ -1,0 +1,183 @@
+"""What /probe answers: this one report and what else is last known of its target, and nothing that is counted."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from prometheus_client.openmetrics.parser import text_fd_to_metric_families
+
+from exporter.config.model import Module
+from exporter.core.auxiliary import Beside
+from exporter.core.faults import Reason
+from exporter.core.model import Mode, Step
+from exporter.metrics.definitions import BY_NAME
+from tests.support.metric_factories import (
+    START,
+    Standing,
+    a_config,
+    a_key,
+    a_look,
+    a_recorder,
+    a_report,
+    a_target,
+    failed,
+    headers,
+    looks,
+    names_in,
+    ok,
+    refused,
+    scrape,
+    series,
+)
+
+TARGET = a_target(instances=({"sql_instance": "SQLPRD01"},))
+MODULE = Module(name="default")
+
+
+def answer(report, *, module=MODULE, target=TARGET):
+    return a_recorder(config=a_config(target, modules=(MODULE,))).render_probe(target, module, report)
+
+
+def test_a_good_probe_answers_with_its_gauges_and_the_well_known_names():
+    text = answer(a_report(ready=True, key=a_key(), steps=[ok(Step.CHALLENGE, duration=0.125, vault=headers())]))
+
+    shown = series(text)
+    assert shown["probe_success",] == 1
+    assert shown["probe_duration_seconds",] == 0.2
+    assert series(text, "ekm_probe_success") == {(): 1}
+    assert series(text, "ekm_probe_step_duration_seconds")[("challenge",)] == 0.125
+    assert series(text, "ekm_last_success_timestamp_seconds") == {(): START}
+    assert {"ekm_key_info", "ekm_vault_info", "ekm_target_info", "ekm_instance_info", "ekm_vault_side_ready"} <= names_in(text)
+
+
+def test_a_failed_probe_answers_with_zero_and_its_failure():
+    text = answer(a_report(steps=[refused()]))
+
+    assert series(text)["probe_success",] == 0
+    assert "ekm_last_failure_info" in names_in(text)
+    assert "ekm_last_success_timestamp_seconds" not in names_in(text)
+    assert set(series(text, "ekm_probe_step_duration_seconds")) == {("challenge",), ("token",)}
+
+
+def remembering(target, **standing):
+    """A recorder without gauges of targets, as with --no-scheduler, that heard of a target what is given."""
+    recorder = a_recorder(config=a_config(target, modules=(MODULE,)), per_target_gauges=False)
+    good = a_report(key=a_key(expires=START + 60), steps=[ok(Step.CHALLENGE, vault=headers())], tenant="11111111")
+    before = {"last": good, "key": good.key, "last_success_at": START, "rotation_pending": True, "proof_at": START}
+    recorder.record(good, Standing(**(before | standing)))
+    return recorder
+
+
+def test_looks_beside_the_probe_stand_in_the_answer():
+    target = a_target(next_credential="sql-prod", recovery_vault="dr.vault.azure.net")
+    made = looks(
+        a_look(Beside.NEXT, "sql-prod", usable=False), a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault)
+    )
+    recorder = remembering(target)
+    recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
+    text = recorder.render_probe(target, MODULE, a_report(started_at=START + 60))
+
+    assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}
+    assert series(text, "ekm_recovery_usable") == {(): 1}
+    assert series(text, "ekm_recovery_last_proof_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_key_rotation_pending") == {(): 1}
+
+
+def test_a_failed_probe_answers_with_what_was_last_known_before_it():
+    text = remembering(TARGET).render_probe(TARGET, MODULE, a_report(steps=[refused()], started_at=START + 60))
+
+    assert series(text, "ekm_probe_success") == {(): 0}
+    assert series(text, "ekm_key_expiry_timestamp_seconds") == {(): START + 60}
+    assert series(text, "ekm_last_success_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
+    assert b'tenant="11111111"' in text
+
+
+RUNS = ("ekm_consecutive_failures", "ekm_consecutive_unready_probes")
+
+
+def runs(recorder):
+    text = recorder.render_probe(TARGET, MODULE, a_report(steps=[refused()]))
+    return [series(text, name) for name in RUNS]
+
+
+def test_without_a_schedule_the_answer_tells_how_many_probes_in_a_row_failed():
+    recorder = remembering(TARGET)
+    assert runs(recorder) == [{(): 0}, {(): 0}]
+
+    bad = a_report(steps=[refused()], ready=False)
+    recorder.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    assert runs(recorder) == [{(): 3}, {(): 2}]
+
+
+def test_a_probe_that_counts_nowhere_tells_of_no_run():
+    scheduled = a_recorder(config=a_config(TARGET, modules=(MODULE,)))
+    bad = a_report(steps=[refused()], ready=False)
+    scheduled.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    assert runs(scheduled) == [{}, {}]
+
+
+def test_where_no_probe_has_counted_yet_no_run_is_told():
+    assert runs(remembering(TARGET, last=None)) == [{}, {}]
+
+
+def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again():
+    recorder = remembering(TARGET, purge_at=START + 90)
+    gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
+
+    name = "ekm_key_scheduled_purge_timestamp_seconds"
+    assert series(recorder.render_probe(TARGET, MODULE, gone), name) == {(): START + 90}
+    assert series(recorder.render_probe(TARGET, MODULE, replace(gone, purge_at=START + 99)), name) == {(): START + 99}
+    assert series(recorder.render_probe(TARGET, MODULE, a_report(key=a_key())), name) == {}
+
+
+def test_another_key_in_the_configuration_takes_what_was_known_of_the_old_one_from_the_answer():
+    recorder = remembering(TARGET)
+    changed = a_target(key_version="0" * 32)
+    recorder.add_target(changed, MODULE)
+
+    names = names_in(recorder.render_probe(changed, MODULE, a_report(steps=[refused()])))
+    assert not {name for name in names if name.startswith("ekm_key_")}
+
+
+def test_counters_histograms_and_series_that_targets_share_stand_on_metrics_alone():
+    names = names_in(answer(a_report(steps=[ok(Step.TOKEN, endpoint="e:443", server_time=START)])))
+
+    assert {BY_NAME[name].type for name in names} == {"gauge"}
+    assert {BY_NAME[name].scope for name in names} == {"target", "exporter"}
+    assert not {name for name in names if name.startswith("ekm_exporter")}
+
+
+def test_no_metric_has_two_types_on_two_paths():
+    recorder = a_recorder(TARGET)
+    metrics = {line for line in scrape(recorder).decode().splitlines() if line.startswith("# TYPE")}
+    probe = {
+        line for line in recorder.render_probe(TARGET, MODULE, a_report()).decode().splitlines() if line.startswith("# TYPE")
+    }
+
+    kinds = dict(line.split()[2:] for line in metrics)
+    assert all(kinds.get(name, kind) == kind for name, kind in (line.split()[2:] for line in probe))
+
+
+def test_the_module_asked_for_is_the_one_in_the_info():
+    text = answer(a_report(), module=Module(name="other", mode=Mode.CANARY))
+
+    assert b'mode="canary",module="other"' in text
+
+
+def test_a_requested_probe_leaves_the_scrape_as_it_was():
+    recorder = a_recorder(TARGET)
+    recorder.record(a_report(), Standing())
+    before = recorder._exposition.render(openmetrics=False)
+
+    recorder.render_probe(TARGET, MODULE, a_report(steps=[refused()], key=a_key()))
+
+    assert recorder._exposition.render(openmetrics=False) == before
+
+
+def test_openmetrics_is_answered_with_its_end_mark():
+    text = a_recorder(TARGET).render_probe(TARGET, MODULE, a_report(key=a_key()), openmetrics=True)
+
+    assert text.endswith(b"# EOF\n")
+    assert list(text_fd_to_metric_families(io.StringIO(text.decode())))

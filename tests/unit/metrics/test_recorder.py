@@ -1,0 +1,607 @@
+"""What a scrape shows of targets, probe after probe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from exporter.config.model import Module, Settings
+from exporter.core.credential_expiry import Source
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Generation, Mode, Phase, Step, Vantage
+from tests.support.metric_factories import (
+    START,
+    Standing,
+    a_config,
+    a_credential,
+    a_key,
+    a_recorder,
+    a_report,
+    a_target,
+    certificate,
+    failed,
+    headers,
+    lines_of,
+    names_in,
+    ok,
+    refused,
+    scrape,
+    series,
+    shown,
+    silent,
+    throttled,
+)
+
+STEPS = {(str(step),) for step in Step}
+COUNTERS = {
+    "ekm_probes_total",
+    "ekm_probe_failures_total",
+    "ekm_judged_probes_total",
+    "ekm_unready_probes_total",
+    "ekm_errors_total",
+    "ekm_throttled_total",
+    "ekm_path_changes_total",
+    "ekm_step_duration_seconds_bucket",
+    "ekm_step_duration_seconds_count",
+    "ekm_step_duration_seconds_sum",
+}
+
+
+def after(*reports, standing=None, target=None, **options):
+    recorder = a_recorder(target or a_target(), **options)
+    for report in reports:
+        recorder.record(report, replace(standing or Standing(), last=report))
+    return recorder
+
+
+# before the first probe
+
+
+def test_counters_exist_at_zero_before_the_first_probe():
+    text = scrape(a_recorder(a_target()))
+
+    assert {key[0] for key, value in series(text).items() if value == 0 and ("target", "t") in key} == COUNTERS
+    assert set(series(text, "ekm_throttled_total")) == STEPS
+    assert set(series(text, "ekm_path_changes_total")) == {("region",), ("connection",), ("tls_issuer",)}
+
+
+def test_nothing_is_said_of_a_probe_that_was_not_made_yet():
+    said = {
+        name for name in names_in(scrape(a_recorder(a_target()))) if not name.startswith(("ekm_exporter", "process", "python"))
+    }
+
+    assert said - COUNTERS == {
+        "ekm_probe_interval_seconds",
+        "ekm_target_info",
+        "ekm_credential_expiry_known",
+        "ekm_error_info",
+    }
+
+
+@pytest.mark.parametrize(
+    ("generation", "throttled_code", "forbidden"), [(Generation.CLASSIC, "3011", "3077"), (Generation.CURRENT, "3109", "3113")]
+)
+def test_the_codes_that_alerts_name_exist_at_zero_in_the_generation_of_the_target_only(generation, throttled_code, forbidden):
+    errors = shown(a_recorder(a_target(generation=generation)), "ekm_errors_total")
+
+    assert set(errors.values()) == {0}
+    assert set(errors) == {
+        ("3900", "challenge"),
+        ("3303", "token"),
+        *((code, step) for code in (throttled_code, forbidden) for step in ("get_key", "wrap_key", "unwrap_key")),
+    }
+
+
+def test_steps_that_mode_read_only_never_makes_have_no_counters():
+    recorder = a_recorder(config=a_config(a_target(), modules=(Module(name="default", mode=Mode.READ_ONLY),)))
+    text = scrape(recorder)
+
+    assert set(series(text, "ekm_throttled_total")) == {("challenge",), ("token",), ("get_key",)}
+    assert not lines_of(text, 'target="t"', "wrap_key")
+
+
+# what the last probe showed
+
+
+def test_a_good_probe_shows_success_and_code_zero():
+    recorder = after(a_report(ready=True, duration=0.25))
+
+    assert shown(recorder, "ekm_probe_success") == {(): 1}
+    assert shown(recorder, "ekm_probe_duration_seconds") == {(): 0.25}
+    assert shown(recorder, "ekm_last_probe_timestamp_seconds") == {(): START}
+    assert shown(recorder, "ekm_last_error_code") == {(): 0}
+    assert shown(recorder, "ekm_last_failure_info") == {}
+    assert shown(recorder, "ekm_vault_side_ready") == {(): 1}
+    assert shown(recorder, "ekm_probe_failures_total") == {(): 0}
+
+
+def test_a_failed_probe_shows_its_first_failure_and_counts_each_failed_step():
+    forbidden = {"status": 403, "retry_after_seconds": None}
+    recorder = after(
+        a_report(
+            steps=[
+                failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, **forbidden),
+                failed(Step.UNWRAP_KEY, 3076, Reason.KEY_NOT_FOUND, status=404),
+            ],
+            ready=False,
+        )
+    )
+
+    assert shown(recorder, "ekm_probe_success") == {(): 0}
+    assert shown(recorder, "ekm_last_error_code") == {(): 3077}
+    assert [labels[:3] for labels in shown(recorder, "ekm_last_failure_info")] == [("3077", "key_expired", "wrap_key")]
+    assert lines_of(scrape(recorder), "ekm_last_failure_info", 'symbol="')[0].count('symbol=""') == 0
+    errors = shown(recorder, "ekm_errors_total")
+    assert (errors["3077", "wrap_key"], errors["3076", "unwrap_key"], errors["3077", "unwrap_key"]) == (1, 1, 0)
+    assert shown(recorder, "ekm_probe_failures_total") == {(): 1}
+
+
+def test_a_failure_that_is_over_leaves_no_info_behind():
+    recorder = after(a_report(steps=[refused()]), a_report())
+
+    assert shown(recorder, "ekm_last_failure_info") == {}
+    assert shown(recorder, "ekm_last_error_code") == {(): 0}
+
+
+def test_a_skipped_step_has_no_series_of_the_last_probe():
+    recorder = after(a_report(), a_report(steps=[throttled(Step.GET_KEY, retry_after_seconds=4.0)]))
+
+    assert shown(recorder, "ekm_step_success") == {("challenge",): 1, ("token",): 1, ("get_key",): 0}
+    assert {step for _, step in shown(recorder, "ekm_step_phase_duration_seconds")} == {"challenge", "token", "get_key"}
+    assert shown(recorder, "ekm_retry_after_seconds") == {("get_key",): 4}
+
+
+def test_phases_exist_only_where_they_were():
+    recorder = after(a_report(steps=[ok(Step.GET_KEY, phases={Phase.WAIT: 0.5})]))
+
+    phases = shown(recorder, "ekm_step_phase_duration_seconds")
+    assert {phase for phase, step in phases if step == "get_key"} == {"wait"}
+    assert {phase for phase, step in phases if step == "challenge"} == {"dns", "connect", "tls", "wait", "transfer"}
+
+
+def test_a_report_without_any_made_step_is_no_success_and_has_no_code():
+    skipped = [failed(Step.CHALLENGE, None, None)]
+    recorder = after(a_report(steps=skipped))
+
+    assert shown(recorder, "ekm_probe_success") == {(): 0}
+    assert shown(recorder, "ekm_last_error_code") == {}
+    assert shown(recorder, "ekm_last_failure_info") == {}
+
+
+def test_a_verdict_that_cannot_be_given_is_no_series():
+    assert shown(after(a_report(ready=True), a_report(ready=None)), "ekm_vault_side_ready") == {}
+    assert shown(after(a_report(ready=False)), "ekm_vault_side_ready") == {(): 0}
+
+
+def test_a_stale_verdict_goes_and_the_rest_of_the_picture_stays():
+    recorder = after(a_report(ready=True))
+    recorder.drop_verdict("t")
+    recorder.drop_verdict("never heard of")
+
+    assert shown(recorder, "ekm_vault_side_ready") == {}
+    assert shown(recorder, "ekm_probe_success") == {(): 1}
+
+
+def test_a_verdict_that_a_reload_has_taken_back_goes():
+    recorder = after(a_report(ready=True))
+    recorder.recall("t", Standing(last=a_report(ready=None)))
+
+    assert shown(recorder, "ekm_vault_side_ready") == {}
+    assert shown(recorder, "ekm_probe_success") == {(): 1}
+
+
+def test_what_is_remembered_over_probes_is_shown_as_told():
+    recorder = after(
+        a_report(),
+        standing=Standing(
+            consecutive_failures=4,
+            consecutive_blocking=3,
+            consecutive_unready=2,
+            last_success_at=START - 9,
+            next_probe_at=START + 60,
+        ),
+    )
+
+    assert shown(recorder, "ekm_consecutive_failures") == {(): 4}
+    assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 3}
+    assert shown(recorder, "ekm_consecutive_unready_probes") == {(): 2}
+    assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 9}
+    assert shown(recorder, "ekm_next_probe_timestamp_seconds") == {(): START + 60}
+
+
+def test_a_target_that_never_succeeded_has_no_time_of_success():
+    assert shown(after(a_report(steps=[refused()])), "ekm_last_success_timestamp_seconds") == {}
+
+
+# durations and 429
+
+
+def test_durations_fall_into_the_bucket_whose_bound_they_do_not_exceed():
+    recorder = after(*(a_report(steps=[ok(Step.CHALLENGE, duration=seconds)]) for seconds in (0.025, 0.0251, 31.0)))
+
+    buckets = shown(recorder, "ekm_step_duration_seconds_bucket")
+    assert [buckets[bound, "challenge"] for bound in ("0.005", "0.025", "0.1", "30.0", "+Inf")] == [0, 1, 2, 2, 3]
+    assert shown(recorder, "ekm_step_duration_seconds_sum")[("challenge",)] == pytest.approx(31.0501)
+
+
+def test_real_429_answers_are_counted_at_the_step_that_got_them():
+    recorder = after(a_report(steps=[throttled(Step.GET_KEY)]), a_report(steps=[throttled(Step.TOKEN)]))
+
+    assert {step: count for (step,), count in shown(recorder, "ekm_throttled_total").items() if count} == {
+        "get_key": 1,
+        "token": 1,
+    }
+
+
+def test_a_429_of_the_proxy_is_not_the_vaults():
+    proxy = failed(Step.CHALLENGE, 3011, Reason.PROXY_STATUS, fault=Fault.PROXY_STATUS, status=429)
+
+    assert set(shown(after(a_report(steps=[proxy])), "ekm_throttled_total").values()) == {0}
+
+
+def test_a_shared_token_is_no_measurement_of_this_target_but_its_error_counts():
+    shared = throttled(Step.TOKEN, shared=True, retry_after_seconds=7.0)
+    recorder = after(a_report(steps=[shared]))
+
+    assert shown(recorder, "ekm_step_duration_seconds_count")[("token",)] == 0
+    assert not [step for _, step in shown(recorder, "ekm_step_phase_duration_seconds") if step == "token"]
+    assert shown(recorder, "ekm_throttled_total")[("token",)] == 0
+    assert shown(recorder, "ekm_errors_total")["3011", "token"] == 1
+    assert shown(recorder, "ekm_step_success")[("token",)] == 0
+
+
+# tainted probes
+
+
+def test_a_tainted_probe_counts_nowhere_but_among_the_tainted():
+    recorder = after(a_report(steps=[refused()], tainted=True))
+
+    text = scrape(recorder)
+    assert {key[0] for key, value in series(text).items() if key[0] in COUNTERS and value} == set()
+    assert series(text)["ekm_exporter_probes_tainted_total",] == 1
+
+
+def test_a_tainted_probe_still_shows_what_it_saw():
+    recorder = after(a_report(), a_report(steps=[refused()], tainted=True))
+
+    assert shown(recorder, "ekm_last_error_code") == {(): 3303}
+    assert shown(recorder, "ekm_probe_success") == {(): 0}
+
+
+def test_a_run_of_blocking_failures_has_a_series_only_while_it_lasts():
+    recorder = after(a_report(), standing=Standing(consecutive_failures=3))
+
+    assert shown(recorder, "ekm_consecutive_blocking_failures") == {}
+
+
+def test_a_tainted_timeout_leaves_the_earlier_picture():
+    recorder = after(a_report(ready=True))
+    recorder.record(
+        a_report(steps=[silent()], ready=False, tainted=True, started_at=START + 60),
+        Standing(consecutive_failures=1, next_probe_at=START + 120),
+    )
+
+    assert shown(recorder, "ekm_probe_success") == {(): 1}
+    assert shown(recorder, "ekm_vault_side_ready") == {(): 1}
+    assert shown(recorder, "ekm_consecutive_failures") == {(): 0}
+    assert shown(recorder, "ekm_last_probe_timestamp_seconds") == {(): START}
+    assert shown(recorder, "ekm_next_probe_timestamp_seconds") == {(): START + 120}
+    assert series(scrape(recorder))["ekm_exporter_probes_tainted_total",] == 1
+
+
+def test_a_429_counts_even_in_a_tainted_probe():
+    recorder = after(a_report(steps=[throttled()], tainted=True))
+
+    assert shown(recorder, "ekm_throttled_total")[("get_key",)] == 1
+    assert shown(recorder, "ekm_errors_total")["3011", "get_key"] == 0
+
+
+# what is last known
+
+
+def test_key_facts_are_kept_while_probes_fail():
+    key = a_key(enabled=False, size_bits=4096, expires=START + 5, not_before=START - 5)
+    recorder = after(a_report(key=key), a_report(steps=[refused()]))
+
+    assert [labels[1:3] for labels in shown(recorder, "ekm_key_info")] == [("RSA", "4096")]
+    assert shown(recorder, "ekm_key_enabled") == {(): 0}
+    assert shown(recorder, "ekm_key_supported") == {(): 0}
+    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START + 5}
+    assert shown(recorder, "ekm_key_not_before_timestamp_seconds") == {(): START - 5}
+
+
+def test_a_key_that_never_expires_has_no_expiry():
+    recorder = after(a_report(key=a_key(expires=START)), a_report(key=a_key(enabled=None)))
+
+    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {}
+    assert shown(recorder, "ekm_key_enabled") == {}
+    assert shown(recorder, "ekm_key_supported") == {(): 1}
+
+
+def test_vault_headers_are_last_known_each_by_itself():
+    recorder = after(
+        a_report(steps=[ok(Step.CHALLENGE, vault=headers())]),
+        a_report(steps=[ok(Step.CHALLENGE, vault=headers("northeurope", None, None))]),
+        a_report(),
+    )
+
+    assert shown(recorder, "ekm_vault_info") == {("private", "northeurope", "1.9"): 1}
+
+
+def test_each_part_of_the_path_that_changes_is_counted_once():
+    def seen(region, connection, issuer):
+        facts = {"vault": headers(region, "1.9", connection), "certificate": certificate(issuer)}
+        return a_report(steps=[ok(Step.CHALLENGE, **facts), ok(Step.GET_KEY, **facts)])
+
+    recorder = after(
+        seen("a", "private", "x"), seen("b", "private", "x"), seen("b", "public", "y"), a_report(), seen("b", "public", "y")
+    )
+
+    assert shown(recorder, "ekm_path_changes_total") == {("region",): 1, ("connection",): 1, ("tls_issuer",): 1}
+
+
+def test_entras_certificate_is_no_part_of_the_path_to_the_vault():
+    recorder = after(*(a_report(steps=[ok(Step.TOKEN, certificate=certificate(issuer))]) for issuer in "ab"))
+
+    assert set(shown(recorder, "ekm_path_changes_total").values()) == {0}
+
+
+def test_what_was_known_before_a_restart_can_be_recalled():
+    recorder = a_recorder(a_target())
+    recorder.recall("t", Standing(key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60))
+
+    assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START}
+    assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 60}
+    assert shown(recorder, "ekm_vault_info") == {("private", "westeurope", "1.9"): 1}
+    assert lines_of(scrape(recorder), "ekm_target_info", 'tenant="11111111"')
+    assert shown(recorder, "ekm_probe_success") == {}
+
+
+# certificates, clocks, credentials, budget
+
+
+def test_the_certificate_of_an_endpoint_is_shown_once_for_all_targets_that_ask_it():
+    recorder = a_recorder(a_target("a"), a_target("b"))
+    for name in "ab":
+        recorder.record(
+            a_report(name, steps=[ok(Step.TOKEN, endpoint="login.microsoftonline.com:443", certificate=certificate())]),
+            Standing(),
+        )
+
+    assert shown(recorder, "ekm_tls_certificate_expiry_timestamp_seconds") == {("login.microsoftonline.com:443",): START + 86400}
+
+
+def test_the_clock_skew_is_the_endpoints_time_minus_ours_at_its_answer():
+    recorder = after(
+        a_report(steps=[ok(Step.CHALLENGE, duration=0.5, server_time=START + 30, endpoint="v:443")], duration=2.0),
+    )
+
+    assert shown(recorder, "ekm_clock_skew_seconds") == {("v:443",): pytest.approx(30.0)}
+
+
+@pytest.mark.parametrize("changes", [{"tainted": True}, {}])
+def test_a_clock_is_not_judged_by_a_tainted_probe_nor_by_anothers_token(changes):
+    token = ok(Step.TOKEN, server_time=START + 30, endpoint="e:443", shared=not changes)
+
+    assert shown(after(a_report(steps=[token], **changes)), "ekm_clock_skew_seconds") == {}
+
+
+@pytest.mark.parametrize(
+    ("result", "value"),
+    [
+        (ok(Step.TOKEN), {("sql-prod", "current"): 1}),
+        (refused(), {("sql-prod", "current"): 0}),
+        (refused(3128, Reason.APPLICATION_UNKNOWN, status=400), {("sql-prod", "current"): 0}),
+        (silent(Step.TOKEN), {}),
+        (throttled(Step.TOKEN), {}),
+        (silent(Step.CHALLENGE), {}),
+    ],
+)
+def test_a_credential_is_unusable_only_when_it_was_refused(result, value):
+    assert shown(after(a_report(), a_report(steps=[result])), "ekm_credential_usable") == value
+
+
+def test_a_declared_expiry_is_shown_and_an_undeclared_one_is_known_to_be_unknown():
+    credentials = (a_credential("a", expires_on=date(2027, 3, 1)), a_credential("b"), a_credential("unused"))
+    recorder = a_recorder(config=a_config(a_target(credential="a", next_credential="b"), credentials=credentials))
+
+    assert shown(recorder, "ekm_credential_expiry_timestamp_seconds") == {("a", "declared"): 1803859200}
+    assert shown(recorder, "ekm_credential_expiry_known") == {("a",): 1, ("b",): 0}
+
+
+def test_a_source_that_looked_an_expiry_up_adds_its_own_series():
+    recorder = a_recorder(config=a_config(a_target(), credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
+    recorder.credential_looked_up("sql-prod", Source.CERTIFICATE, START, START)
+
+    assert shown(recorder, "ekm_credential_expiry_timestamp_seconds") == {
+        ("sql-prod", "declared"): 1803859200,
+        ("sql-prod", "certificate"): START,
+    }
+
+
+def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
+    recorder = a_recorder(a_target("a"), a_target("b"))
+    one = 2 / 4000 + 2 / 1000  # challenge and get; wrap and unwrap with a 3072-bit key in software
+    for name, when in (("a", 0), ("b", 3), ("a", 60)):
+        recorder.record(a_report(name, key=a_key(size_bits=3072), started_at=START + when), Standing())
+        if when == 3:
+            assert shown_budget(recorder) == pytest.approx(2 * one)
+
+    assert shown_budget(recorder) == pytest.approx(one)
+
+
+def test_a_clock_that_is_set_back_leaves_no_old_budget_behind():
+    recorder = a_recorder(a_target("a"))
+    for when, size in ((3600, 3072), (0, 2048)):
+        recorder.record(a_report("a", key=a_key(size_bits=size), started_at=START + when), Standing())
+
+    assert shown_budget(recorder) == pytest.approx(4 / 4000)
+
+
+def test_an_answer_that_throttles_takes_nothing_from_the_budget():
+    recorder = after(a_report(steps=[throttled(Step.GET_KEY)]))
+
+    assert shown_budget(recorder) == pytest.approx(1 / 4000)
+
+
+def test_a_managed_hsm_publishes_no_limit_and_has_no_budget():
+    recorder = after(a_report(), target=a_target(vault="contoso.managedhsm.azure.net"))
+
+    assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
+
+
+def test_a_vault_that_was_forgotten_comes_back_with_an_empty_budget():
+    recorder = after(a_report())
+    recorder.forget("t")
+    recorder.add_target(a_target(), Module(name="default"))
+    assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
+
+    recorder.record(a_report(steps=[silent(Step.CHALLENGE)]), Standing())
+
+    assert shown_budget(recorder) == pytest.approx(1 / 4000)
+
+
+def shown_budget(recorder):
+    return series(scrape(recorder))["ekm_request_budget_ratio", ("vault", "contoso.vault.azure.net")]
+
+
+# infos
+
+
+def test_the_target_info_says_what_is_probed_and_how():
+    target = a_target(labels={"team": "dba"}, key_version=None, generation=Generation.CURRENT)
+    config = a_config(target, settings=Settings(vantage=Vantage.SQL_HOST))
+
+    labels = dict(next(key[1:] for key in series(scrape(a_recorder(config=config))) if key[0] == "ekm_target_info"))
+
+    assert labels == {
+        "target": "t",
+        "vault": "contoso.vault.azure.net",
+        "key": "ContosoRSAKey0",
+        "credential": "sql-prod",
+        "module": "default",
+        "mode": "full",
+        "cloud": "public",
+        "tenant": "",
+        "generation": "current",
+        "pin": "none",
+        "vantage": "sql_host",
+        "team": "dba",
+    }
+
+
+def test_the_tenant_that_a_challenge_named_replaces_the_unknown_one_and_stays():
+    recorder = after(a_report(tenant="11111111"), a_report(steps=[silent(Step.CHALLENGE)]))
+
+    assert [line.count('tenant="11111111"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
+
+
+def test_each_dependent_sql_server_has_an_info_once():
+    one = {"sql_instance": "SQLPRD01", "host": "n1", "ag": "AG7"}
+    recorder = a_recorder(a_target(instances=(one, {"sql_instance": "SQLPRD02"}, dict(one))))
+
+    assert len(lines_of(scrape(recorder), "ekm_instance_info{")) == 2
+
+
+def test_error_info_has_each_code_that_a_probe_can_see_with_its_first_action():
+    info = [dict(key[1:]) for key in series(scrape(a_recorder())) if key[0] == "ekm_error_info"]
+
+    codes = {each["code"] for each in info}
+    assert {"3011", "3109", "3077", "3113", "3303", "3900"} <= codes
+    assert len(codes) == len(info)
+    assert all(each[label] for each in info for label in ("symbol", "category", "owner", "summary", "action"))
+
+
+def test_the_backup_date_is_the_declared_one():
+    assert shown(a_recorder(a_target(backup_on=date(1970, 1, 2))), "ekm_key_backup_timestamp_seconds") == {(): 86400}
+
+
+# many targets, going and coming
+
+
+def test_forgetting_a_target_removes_all_its_series_and_those_only_it_needed():
+    credentials = (a_credential("a", expires_on=date(2027, 3, 1)), a_credential("b"))
+    config = a_config(
+        a_target("gone", credential="a", vault="gone.vault.azure.net"), a_target("kept", credential="b"), credentials=credentials
+    )
+    recorder = a_recorder(config=config)
+    for name, vault in (("gone", "gone.vault.azure.net:443"), ("kept", "kept:443")):
+        steps = [
+            ok(Step.CHALLENGE, endpoint=vault, certificate=certificate(), server_time=START),
+            ok(Step.TOKEN, endpoint="login:443", certificate=certificate()),
+        ]
+        recorder.record(a_report(name, steps=steps, key=a_key()), Standing(next_probe_at=START))
+    assert lines_of(scrape(recorder), "gone")
+
+    recorder.forget("gone")
+    recorder.forget("gone")
+    text = scrape(recorder)
+
+    assert not lines_of(text, "gone")
+    assert not lines_of(text, 'credential="a"')
+    assert set(series(text, "ekm_tls_certificate_expiry_timestamp_seconds")) == {("kept:443",), ("login:443",)}
+    assert series(text)["ekm_exporter_targets",] == 1
+
+
+def test_a_report_of_a_target_forgotten_meanwhile_is_ignored():
+    recorder = a_recorder(a_target())
+    recorder.forget("t")
+    recorder.record(a_report(), Standing())
+
+    assert not lines_of(scrape(recorder), 'target="t"')
+
+
+def test_counters_of_a_kept_target_go_on_over_a_reload_and_its_infos_are_renewed():
+    recorder = after(a_report(steps=[throttled()]), a_report(key=a_key(expires=START)))
+    changed = a_target(labels={"team": "new"}, generation=Generation.CURRENT, instances=({"sql_instance": "S"},))
+    recorder.configure(a_config(changed, credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
+    recorder.add_target(changed, Module(name="default"))
+
+    text = scrape(recorder)
+    assert series(text, "ekm_probes_total") == {(): 2}
+    errors = series(text, "ekm_errors_total")
+    assert (errors["3011", "get_key"], errors["3109", "get_key"]) == (1, 0)
+    assert len(lines_of(text, "ekm_target_info", 'team="new"')) == len(lines_of(text, "ekm_target_info")) == 1
+    assert lines_of(text, "ekm_instance_info")
+    assert series(text, "ekm_key_expiry_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_credential_expiry_known") == {("sql-prod",): 1}
+
+
+def test_another_key_makes_what_was_known_of_the_old_one_unknown():
+    recorder = after(a_report(key=a_key()))
+    recorder.add_target(a_target(key_version="0" * 32), Module(name="default"))
+
+    assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_key_")}
+    recorder.record(a_report(steps=[refused()]), Standing())
+    assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_key_")}
+
+
+def test_another_vault_begins_anew():
+    recorder = after(a_report())
+    recorder.add_target(a_target(vault="other.vault.azure.net"), Module(name="default"))
+
+    text = scrape(recorder)
+    assert series(text, "ekm_probes_total") == {(): 0}
+    assert not lines_of(text, "contoso.vault.azure.net")
+
+
+def test_a_credential_that_a_reload_took_from_the_last_target_loses_its_series():
+    old = a_target(credential="old")
+    recorder = a_recorder(config=a_config(old, credentials=(a_credential("old"),)))
+    new = a_target(credential="new")
+    recorder.configure(a_config(new, credentials=(a_credential("new"),)))
+    recorder.add_target(new, Module(name="default"))
+
+    assert shown(recorder, "ekm_credential_expiry_known") == {("new",): 0}
+
+
+def test_without_a_scheduler_metrics_has_counters_and_histograms_of_targets_but_no_gauges():
+    recorder = after(a_report(key=a_key(), tenant="x"), per_target_gauges=False)
+    recorder.drop_verdict("t")
+
+    of_targets = {key[0] for key in series(scrape(recorder)) if ("target", "t") in key}
+    assert of_targets == COUNTERS
+    assert shown(recorder, "ekm_probes_total") == {(): 1}
+    assert "ekm_request_budget_ratio" in names_in(scrape(recorder))

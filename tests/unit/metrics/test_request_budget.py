@@ -1,0 +1,156 @@
+"""The share of a vault's limit: what counts, for how long, and that it goes back to nothing."""
+
+import pytest
+
+from exporter.core.auxiliary import Beside
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Outcome, Phase, Step, StepResult
+from exporter.metrics.request_budget import Budget, Budgets, share_of
+from tests.support.metric_factories import (
+    MODULE,
+    START,
+    Standing,
+    a_key,
+    a_look,
+    a_recorder,
+    a_report,
+    a_target,
+    failed,
+    ok,
+    scrape,
+    series,
+    throttled,
+)
+
+VAULT = "contoso.vault.azure.net"
+READ = 1 / 4000
+SENT = [ok(Step.CHALLENGE), ok(Step.TOKEN), ok(Step.GET_KEY)]
+
+
+def ratio_of(recorder, vault=VAULT):
+    return series(scrape(recorder)).get(("ekm_request_budget_ratio", ("vault", vault)))
+
+
+@pytest.mark.parametrize(
+    ("result", "share"),
+    [
+        (ok(Step.CHALLENGE), READ),
+        (ok(Step.GET_KEY), READ),
+        (ok(Step.TOKEN), 0),
+        (ok(Step.WRAP_KEY), 1 / 500),
+        (ok(Step.UNWRAP_KEY), 1 / 500),
+        (throttled(Step.UNWRAP_KEY), 0),
+        (StepResult(step=Step.GET_KEY, outcome=Outcome.SKIPPED), 0),
+        (failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403), READ),
+        (failed(Step.GET_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT), READ),
+        *(
+            (failed(Step.CHALLENGE, 3008, Reason.CONNECT_TIMEOUT, fault=Fault.CONNECT_TIMEOUT, phase_reached=phase), 0)
+            for phase in (None, Phase.DNS, Phase.CONNECT, Phase.TLS)
+        ),
+    ],
+)
+def test_what_left_this_host_and_was_not_throttled_counts(result, share):
+    assert share_of([result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
+
+
+def test_a_name_that_is_not_resolved_uses_nothing():
+    dead = failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND, phase_reached=Phase.DNS)
+    recorder = a_recorder(a_target())
+    recorder.record(a_report(steps=[dead]), Standing())
+
+    assert ratio_of(recorder) == 0
+
+
+@pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
+def test_after_a_minute_of_silence_nothing_is_left(after, kept):
+    budget = Budget()
+    budget.add_steps(START, SENT, None)
+
+    assert budget.ratio(START + after) == pytest.approx(2 * READ if kept else 0)
+
+
+def test_the_busiest_ten_seconds_count_and_not_the_sum_of_the_minute():
+    budget = Budget()
+    for at in (0, 3, 9, 10, 40):
+        budget.add_steps(START + at, SENT, None)
+
+    assert budget.ratio(START + 41) == pytest.approx(6 * READ)
+    assert budget.ratio(START + 65) == pytest.approx(2 * READ)
+
+
+def test_a_long_probe_that_ends_late_throws_nothing_newer_away():
+    budget = Budget()
+    budget.add_steps(START + 100, SENT, None)
+    budget.add(a_report(started_at=START, duration=101))
+
+    assert budget.ratio(START + 101) == pytest.approx(2 * READ)
+
+
+def test_a_probe_answers_with_the_ratio_at_its_end():
+    assert Budget().add(a_report(key=a_key())) == pytest.approx(4 * READ)
+
+
+def test_a_sweep_tells_each_change_once():
+    budgets = Budgets()
+    assert budgets.add(VAULT, START, SENT, None, now=START + 1) == {VAULT: pytest.approx(2 * READ)}
+    assert budgets.sweep(START + 2) == budgets.sweep(START + 30) == {}
+    assert budgets.sweep(START + 60) == {VAULT: 0}
+    assert budgets.sweep(START + 62) == budgets.sweep(START + 80) == {}
+
+
+def test_a_scrape_after_a_minute_of_silence_shows_nothing_used():
+    recorder = a_recorder(a_target(interval=300.0))
+    recorder.record(a_report(key=a_key()), Standing())
+    recorder.sweep(START + 2)
+    assert ratio_of(recorder) == pytest.approx(4 * READ)
+
+    recorder.sweep(START + 61)
+    assert ratio_of(recorder) == 0
+
+
+def test_a_probe_that_came_to_nothing_sent_its_requests_all_the_same():
+    recorder = a_recorder(a_target())
+    late = failed(Step.UNWRAP_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
+    report = a_report(steps=[late], key=a_key(), tainted=True)
+    assert report.inconclusive
+    recorder.record(report, Standing())
+
+    assert ratio_of(recorder) == pytest.approx(4 * READ)
+
+
+def test_looks_count_against_the_vault_they_went_to():
+    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
+    recorder = a_recorder(target)
+    recorder.record(a_report(key=a_key()), Standing())
+    dr = a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    recorder.spent("t", dr)
+    recorder.spent("t", a_look(Beside.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
+
+    assert ratio_of(recorder) == pytest.approx(6 * READ)
+    assert ratio_of(recorder, target.recovery_vault) == pytest.approx(2 * READ)
+
+
+def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
+    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
+    recorder = a_recorder(target)
+    look = a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    recorder.spent("t", look)
+    assert ratio_of(recorder, target.recovery_vault) is not None
+
+    recorder.forget("t")
+    recorder.spent("t", look)  # of a round that was still under way
+
+    assert ratio_of(recorder, target.recovery_vault) is None
+
+
+def test_a_recovery_vault_that_a_reload_takes_away_goes_too():
+    target = a_target(recovery_vault="contoso-dr.vault.azure.net")
+    recorder = a_recorder(target)
+    recorder.spent("t", a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT)))
+    recorder.record(a_report(key=a_key()), Standing())
+
+    plain = a_target()
+    recorder.add_target(plain, MODULE)
+
+    assert ratio_of(recorder, target.recovery_vault) is None
+    assert ratio_of(recorder) is not None

@@ -1,0 +1,90 @@
+"""What the exporter says of itself."""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+from prometheus_client import enable_created_metrics
+
+from exporter.metrics.self_metrics import SKIP_REASONS
+from exporter.probing import scheduler
+from tests.support.metric_factories import START, a_recorder, a_target, names_in, scrape, series
+
+
+def own(recorder):
+    return {key: value for key, value in series(scrape(recorder)).items() if key[0].startswith("ekm_exporter")}
+
+
+def test_the_build_is_named():
+    labels = (("mode", "scheduler"), ("python", platform.python_version()), ("version", "1.2.3"))
+
+    assert own(a_recorder())["ekm_exporter_build_info", *labels] == 1
+
+
+def test_all_counters_exist_at_zero():
+    counters = {key: value for key, value in own(a_recorder()).items() if key[0].endswith(("_total", "_count"))}
+
+    assert set(counters.values()) == {0}
+    assert {key[1] for key in counters if key[0] == "ekm_exporter_requests_total"} == {
+        ("endpoint", name) for name in ("vault", "entra", "graph")
+    }
+    assert {key[1] for key in counters if key[0] == "ekm_exporter_probes_skipped_total"} == {
+        ("reason", name) for name in SKIP_REASONS
+    }
+
+
+def test_each_reason_of_the_scheduler_to_skip_a_probe_has_its_series():
+    recorder = a_recorder()
+    for reason in scheduler.Skip:
+        recorder.skipped(reason, 2)
+
+    assert {own(recorder)["ekm_exporter_probes_skipped_total", ("reason", str(reason))] for reason in scheduler.Skip} == {2}
+
+
+def test_what_happens_to_the_exporter_is_counted():
+    recorder = a_recorder(a_target())
+    recorder.requested("vault", 4)
+    recorder.internal_error()
+    recorder.schedule_lag(0.3)
+    recorder.ready(ready=True)
+    recorder.watch_event_loop(lambda: 0.75)
+
+    shown = own(recorder)
+    assert shown["ekm_exporter_requests_total", ("endpoint", "vault")] == 4
+    assert shown["ekm_exporter_internal_errors_total",] == 1
+    assert shown["ekm_exporter_schedule_lag_seconds_bucket", ("le", "0.25")] == 0
+    assert shown["ekm_exporter_schedule_lag_seconds_bucket", ("le", "0.5")] == 1
+    assert shown["ekm_exporter_ready",] == 1
+    assert shown["ekm_exporter_event_loop_lag_seconds",] == 0.75
+    assert shown["ekm_exporter_targets",] == 1
+
+
+def test_a_refused_reload_keeps_the_time_of_the_configuration_in_force():
+    recorder = a_recorder()
+    recorder.reloaded(successful=True, at=START)
+    recorder.reloaded(successful=False, at=START + 60)
+
+    assert own(recorder)["ekm_exporter_config_last_reload_successful",] == 0
+    assert own(recorder)["ekm_exporter_config_last_reload_success_timestamp_seconds",] == START
+
+
+@pytest.mark.parametrize("method", ["skipped", "requested"])
+def test_a_reason_or_endpoint_outside_the_closed_list_is_an_error(method):
+    with pytest.raises(ValueError, match="'weather' is none of"):
+        getattr(a_recorder(), method)("weather")
+
+
+def test_the_process_and_python_are_described_and_nothing_has_a_time_of_creation():
+    enable_created_metrics()
+    names = names_in(scrape(a_recorder(a_target())))
+
+    assert {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"} <= names
+    assert not {name for name in names if name.endswith("_created")}
+
+
+def test_two_recorders_in_one_process_do_not_share_what_they_count():
+    one, other = a_recorder(), a_recorder()
+    one.internal_error()
+
+    assert own(other)["ekm_exporter_internal_errors_total",] == 0

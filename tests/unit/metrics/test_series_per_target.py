@@ -1,0 +1,134 @@
+"""How many series one target has, at the very most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from docs.generators.cardinality import MOST_SERIES, OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
+from exporter.config.model import ExpectPath, Module, Retained
+from exporter.core.auxiliary import Beside
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.metrics.definitions import OF_TARGETS
+from tests.support.metric_factories import (
+    CONNECTED,
+    START,
+    Standing,
+    a_config,
+    a_credential,
+    a_key,
+    a_look,
+    a_recorder,
+    a_report,
+    a_target,
+    certificate,
+    failed,
+    headers,
+    looks,
+    ok,
+    scrape,
+    series,
+)
+
+ENDPOINT = {"endpoint": "e:443", "server_time": START, "certificate": certificate()}
+OLD, OLDER = "0" * 32, "1" * 32
+
+
+def retained(version, vault="contoso.vault.azure.net"):
+    return Retained(key_name="ContosoRSAKey0", key_version=version, vault=vault, credential="sql-prod")
+
+
+def of_the_fullest(*failures, standing=None, expect=ExpectPath.ANY, **declared):
+    """The families of a target of which all is known, each as often as it has series: every step made but for failures."""
+    target = a_target(labels={"team": "dba"}, **declared)
+    config = a_config(
+        target, credentials=(a_credential(), a_credential("staged")), modules=(Module(name="default", expect_path=expect),)
+    )
+    recorder = a_recorder(config=config)
+    report = a_report(
+        steps=[
+            ok(Step.CHALLENGE, vault=headers(), phases=CONNECTED, **ENDPOINT),
+            ok(Step.TOKEN, phases=CONNECTED, **ENDPOINT),
+            *failures,
+        ],
+        ready=True,
+        key=a_key(expires=START, not_before=START),
+        tenant="11111111-2222-3333-4444-555555555555",
+    )
+    known = {"last": report, "last_success_at": START, "next_probe_at": START, "rotation_pending": False}
+    recorder.record(report, Standing(**(known | (standing or {}))))
+    names = [name for name, *labels in series(scrape(recorder)) if ("target", "t") in labels]
+    suffixes = ("_bucket", "_count", "_sum")
+    return Counter(
+        next((name.removesuffix(each) for each in suffixes if name.endswith("duration_seconds" + each)), name) for name in names
+    )
+
+
+def test_a_healthy_target_has_at_most_125_series():
+    assert sum(of_the_fullest().values()) <= MOST_SERIES == 125
+
+
+def test_a_healthy_target_has_each_family_as_often_as_the_documentation_says():
+    assert of_the_fullest() == of_a_healthy_target()
+
+
+def test_a_failing_probe_adds_its_failure_and_the_wait_that_it_was_asked_for():
+    refusal = failed(Step.WRAP_KEY, 3011, Reason.THROTTLED, status=429, retry_after_seconds=5.0)
+
+    assert of_the_fullest(refusal) - of_the_fullest() == Counter(["ekm_last_failure_info", "ekm_retry_after_seconds"])
+
+
+def test_a_failure_that_blocks_adds_the_length_of_its_run():
+    assert of_the_fullest(standing={"consecutive_blocking": 1}) - of_the_fullest() == Counter(
+        ["ekm_consecutive_blocking_failures"]
+    )
+
+
+def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
+    gone = failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)
+    found = of_the_fullest(gone, standing={"purge_at": START})
+
+    assert "ekm_key_scheduled_purge_timestamp_seconds" in found
+    assert sum(found.values()) < sum(of_the_fullest().values())
+
+
+BOTH = ({"sql_instance": "SQLPRD01"}, {"sql_instance": "SQLPRD02"})
+PROVEN = {"looks": looks(a_look(Beside.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
+
+
+@pytest.mark.parametrize(
+    ("what", "times", "changes"),
+    [
+        ("each SQL Server in `instances`", 2, {"instances": BOTH}),
+        (
+            "each key version in `retained`",
+            2,
+            {
+                "retained": (retained(OLD), retained(OLDER)),
+                "standing": {"looks": looks(*(a_look(Beside.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))},
+            },
+        ),
+        (
+            "`next_credential`",
+            1,
+            {
+                "next_credential": "staged",
+                "standing": {"looks": looks(a_look(Beside.NEXT, "staged", credential="staged"))},
+            },
+        ),
+        ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "standing": PROVEN}),
+        ("`backup_on`", 1, {"backup_on": date(2026, 1, 1)}),
+        ("`expect_path` of the module", 1, {"expect": ExpectPath.PRIVATE}),
+    ],
+)
+def test_what_is_declared_beside_the_probe_adds_what_the_documentation_says(what, times, changes):
+    assert of_the_fullest(**changes) - of_the_fullest() == Counter(dict.fromkeys(OF_DECLARATIONS[what], times))
+
+
+def test_every_family_of_a_target_is_counted_somewhere():
+    declared = {name for names in OF_DECLARATIONS.values() for name in names}
+
+    assert {spec.name for spec in OF_TARGETS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}

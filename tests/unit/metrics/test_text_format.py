@@ -1,0 +1,213 @@
+"""Whatever is recorded, a scrape is byte for byte what prometheus_client prints for the same values, and both parsers read it."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_fd_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config.model import Module
+from exporter.core.codes import CATALOGUE
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import (
+    Facts,
+    Generation,
+    Mode,
+    Outcome,
+    PeerCertificate,
+    Phase,
+    ProbeReport,
+    Readiness,
+    Step,
+    StepResult,
+    VaultHeaders,
+)
+from exporter.metrics.text_format import Base, histogram, line
+from tests.support.metric_factories import Standing, a_config, a_credential, a_key, a_recorder, a_target, scrape
+from tests.unit.metrics.reference import Reference
+
+RESERVED = {"target", "vault", "key", "credential", "module", "mode", "cloud", "tenant", "generation", "pin", "vantage", "le"}
+# What people and vaults may write, and above all what the format must escape.
+text = st.text(st.one_of(st.sampled_from('"\\\n{},= #'), st.characters(exclude_categories=["Cs"])), max_size=12)
+name = text.filter(bool)
+label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(lambda label: label not in RESERVED)
+seconds = st.one_of(st.floats(0, 40), st.floats(0, 1e300), st.just(0.025), st.just(10.0))
+unix_times = st.one_of(st.floats(1, 4e9), st.integers(1, 4_000_000_000).map(float))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def facts_of(draw, fault):
+    return Facts(
+        fault=fault,
+        status=draw(st.sampled_from([None, 200, 401, 403, 429, 503])),
+        retry_after_seconds=draw(st.none() | st.floats(0, 1e9)),
+        phases=draw(st.dictionaries(st.sampled_from(Phase), seconds, max_size=5)),
+        server_time=draw(st.none() | unix_times),
+        endpoint=draw(st.none() | name),
+        vault=draw(
+            st.none()
+            | st.builds(
+                VaultHeaders,
+                region=st.none() | name,
+                service_version=st.none() | name,
+                connection=st.sampled_from([None, "private", "public"]),
+            )
+        ),
+        certificate=draw(st.none() | st.builds(PeerCertificate, not_after=finite, issuer=name)),
+    )
+
+
+@st.composite
+def steps_of(draw):
+    steps = []
+    for step in Step:
+        outcome = draw(st.sampled_from(Outcome))
+        if outcome is Outcome.SKIPPED:
+            steps.append(StepResult(step=step, outcome=outcome))
+            continue
+        bad = outcome is Outcome.FAILED
+        steps.append(
+            StepResult(
+                step=step,
+                outcome=outcome,
+                duration=draw(seconds),
+                code=draw(st.sampled_from(CATALOGUE)).code if bad else None,
+                reason=draw(st.sampled_from(Reason)) if bad else None,
+                facts=draw(facts_of(draw(st.sampled_from(Fault)) if bad else Fault.NONE)),
+                shared=step is Step.TOKEN and draw(st.booleans()),
+            )
+        )
+    return tuple(steps)
+
+
+@st.composite
+def reports(draw, targets):
+    kty = st.sampled_from(["RSA", "RSA-HSM", "EC", "oct-HSM"])
+    key = st.builds(
+        a_key,
+        name=name, version=text, kty=kty, size_bits=st.sampled_from([0, 2048, 3072, 4096]),
+        enabled=st.sampled_from([None, True, False]), not_before=st.none() | finite, expires=st.none() | finite,
+    )  # fmt: skip
+    return ProbeReport(
+        target=draw(st.sampled_from(targets)).name,
+        started_at=draw(unix_times),
+        duration=draw(seconds),
+        steps=draw(steps_of()),
+        readiness=Readiness(ready=draw(st.sampled_from([None, True, False])), why="stale"),
+        key=draw(st.none() | key),
+        tenant=draw(st.none() | name),
+    )
+
+
+@st.composite
+def configs(draw):
+    labels = st.dictionaries(label_names, text, max_size=3)
+    credentials = draw(
+        st.lists(
+            st.builds(a_credential, name, tenant_id=st.none() | name, expires_on=st.none() | st.dates()),
+            min_size=1, max_size=2, unique_by=lambda credential: credential.name,
+        )
+    )  # fmt: skip
+    names = [credential.name for credential in credentials]
+    modules = (Module(name=draw(name), mode=draw(st.sampled_from(Mode))),)
+    target = st.builds(
+        a_target,
+        name,
+        vault=st.sampled_from(["contoso.vault.azure.net", "fabrikam.vault.azure.net", "elsewhere.test:8443"]) | name,
+        key_name=text,
+        key_version=st.none() | name,
+        credential=st.sampled_from(names),
+        next_credential=st.none() | st.sampled_from(names),
+        module=st.just(modules[0].name),
+        interval=st.floats(1, 1e6),
+        generation=st.sampled_from(Generation),
+        backup_on=st.none() | st.dates(),
+        labels=labels,
+        instances=st.lists(labels, max_size=3).map(tuple),
+    )
+    targets = draw(st.lists(target, min_size=1, max_size=3, unique_by=lambda each: each.name))
+    return a_config(*targets, credentials=credentials, modules=modules)
+
+
+def read(text, *, openmetrics):
+    families = read_openmetrics(io.StringIO(text)) if openmetrics else text_string_to_metric_families(text)
+    return sum(len(family.samples) for family in families)
+
+
+# Without shrinking, which takes minutes here: the differing lines say enough.
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=(Stage.explicit, Stage.reuse, Stage.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.data(), st.booleans())
+def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, openmetrics):
+    disable_created_metrics()
+    config = data.draw(configs())
+    targets = list(config.targets.values())
+    recorder, reference = a_recorder(config=config), Reference(config)
+    for target in targets:
+        reference.add(target)
+    for report in data.draw(st.lists(reports(targets), max_size=4)):
+        times = st.none() | unix_times
+        standing = Standing(*data.draw(st.tuples(st.integers(0, 9), st.integers(0, 9), times, times)))
+        standing.last = report
+        recorder.record(report, standing)
+        reference.take(report, standing)
+
+    registry = CollectorRegistry()
+    registry.register(reference)
+    expected = generate_openmetrics(registry).removesuffix(b"# EOF\n") if openmetrics else generate_latest(registry)
+    scraped = scrape(recorder, openmetrics=openmetrics)
+
+    ours, theirs = (each.split(b"\n") for each in (scraped[: len(expected)], expected))
+    assert [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]][:3] == []
+    assert scraped[len(expected) :].startswith(b"# HELP ekm_exporter_build_info")
+    assert scraped.count(b"# EOF\n") == openmetrics
+    assert read(scraped.decode(), openmetrics=openmetrics) == sum(
+        not each.startswith(b"#") for each in scraped.removesuffix(b"\n").split(b"\n")
+    )
+
+
+@given(st.dictionaries(label_names, text), st.dictionaries(st.sampled_from(["target", "vault", "b", "m"]), text), st.floats())
+def test_one_line_is_what_prometheus_client_prints_for_any_labels_and_value(own, base, value):
+    own = {label: each for label, each in own.items() if label not in base}
+    family = GaugeMetricFamily("a_name", "help")
+    family.add_sample("a_name", own | base, value)
+    registry = CollectorRegistry()
+    registry.register(type("One", (), {"collect": lambda _: [family]})())
+
+    ours = line("a_name", tuple(own.items()), Base.of(*base.items()), value)
+
+    assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]
+
+
+@given(st.lists(st.integers(0, 3_000_000), min_size=4, max_size=4), st.floats(0, 1e300))
+def test_a_histogram_is_what_prometheus_client_prints_for_any_counts(counts, total):
+    named = ["0.5", "1.0", "1e+06", "+Inf"]
+    family = HistogramMetricFamily("a_name", "help", labels=["step", "target"])
+    summed = [math.fsum(counts[: place + 1]) for place in range(4)]
+    family.add_metric(["s", "t"], list(zip(named, summed, strict=True)), total)
+    registry = CollectorRegistry()
+    registry.register(type("One", (), {"collect": lambda _: [family]})())
+
+    base = Base.of(("target", "t"))
+    ours = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
+
+    assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]
+
+
+def test_half_a_surrogate_pair_in_a_label_costs_one_character_not_the_scrape():
+    recorder = a_recorder(a_target(labels={"team": "a\ud800b"}))
+
+    assert b'team="a?b"' in scrape(recorder)

@@ -1,0 +1,189 @@
+"""What the log says about probes: news, and no news twice."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from exporter.core.auxiliary import Beside
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.presentation.probe_log import ProbeLog
+from exporter.runtime.logging import LogfmtFormatter
+from tests.support.web_factories import STARTED, bad, fully_declared, good, look, refused_look, target
+
+
+@pytest.fixture
+def said():
+    """A log of probes and the lines that it wrote."""
+    stream = io.StringIO()
+    logger = logging.getLogger("tests.unit.web.probes")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogfmtFormatter())
+    logger.handlers = [handler]
+
+    def lines():
+        return [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()]
+
+    return ProbeLog(logger=logger, summary_every=600), lines
+
+
+def test_a_failed_probe_is_one_line_with_the_facts_that_tell_causes_apart(said):
+    log, lines = said
+    log.record(target(), bad(inner_code="ForbiddenByPolicy", retry_after_seconds=7.0, detail="expired keys for app <id>"))
+    assert lines()[0] == (
+        'level=warn msg="probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net '
+        "key=ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87 sql_servers=SQLPRD01,SQLPRD02 "
+        "vault_side_ready=false duration=0.3 step=token code=3303 "
+        "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client "
+        "inner_code=ForbiddenByPolicy aadsts=7000222 request_id=r-1 retry_after=7 phase=transfer "
+        'detail="expired keys for app <id>"'
+    )
+    assert len(lines()) == 1
+
+
+def test_a_line_names_the_sql_servers_at_risk_up_to_a_bound(said):
+    log, lines = said
+    replicas = [{"sql_instance": "SQLAG", "host": "n1"}, {"sql_instance": "SQLAG", "host": "n2"}]
+    for name, instances in (("none", []), ("both", replicas), ("many", [{"sql_instance": f"S{n}"} for n in range(11)])):
+        log.record(target(name, instances=tuple(instances)), bad(name))
+    assert [re.findall(r"sql_servers=(\S+)", line) for line in lines()] == [
+        [],
+        ["SQLAG"],
+        ["S0,S1,S2,S3,S4,S5,S6,S7,S8,S9,..."],
+    ]
+
+
+def test_a_healthy_probe_is_no_line(said):
+    log, lines = said
+    for number in range(5):
+        log.record(target(), good(started_at=STARTED + number))
+    assert lines() == []
+
+
+def messages(lines):
+    return [line.split('msg="')[1].split('"')[0] for line in lines]
+
+
+def test_a_repeated_failure_is_counted_and_summed_up_now_and_then(said):
+    log, lines = said
+    for minute in range(25):
+        log.record(target(), bad(started_at=STARTED + 60 * minute))
+    assert messages(lines()) == ["probe failed", "probe still fails", "probe still fails"]
+    assert lines()[1].endswith("failed_probes=11 failed_for=600 since_last_line=10")
+    assert lines()[2].endswith("failed_probes=21 failed_for=1200 since_last_line=10")
+
+
+def test_with_the_level_debug_every_probe_is_a_line(said):
+    log, lines = said
+    logging.getLogger("tests.unit.web.probes").setLevel(logging.DEBUG)
+    for report in (good(), bad(), bad(), good(), good()):
+        log.record(target(), report)
+    assert [re.search('level=(\\w+) msg="([^"]+)"', line).groups() for line in lines()] == [
+        ("debug", "probe succeeded"),
+        ("warn", "probe failed"),
+        ("debug", "probe failed again"),
+        ("info", "probe succeeded again"),
+        ("debug", "probe succeeded"),
+    ]
+    assert "request_id=r-1" in lines()[2]
+
+
+def test_another_failure_is_news(said):
+    log, lines = said
+    log.record(target(), bad())
+    log.record(target(), bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, started_at=STARTED + 60))
+    assert messages(lines()) == ["probe failed", "probe fails differently"]
+    assert "code=3077 twin=3113 " in lines()[1]
+
+
+def test_a_verdict_that_changes_under_the_same_failure_is_news(said):
+    log, lines = said
+    wrap = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC}
+    log.record(target(), bad(**wrap, ready=True))
+    log.record(target(), bad(**wrap, ready=False, started_at=STARTED + 60))
+    assert messages(lines()) == ["probe failed", "probe fails differently"]
+
+
+def test_a_recovery_is_one_line_with_how_long_it_took(said):
+    log, lines = said
+    log.record(target(), bad())
+    log.record(target(), bad(started_at=STARTED + 60))
+    log.record(target(), good(started_at=STARTED + 120))
+    log.record(target(), good(started_at=STARTED + 180))
+    assert messages(lines()) == ["probe failed", "probe succeeded again"]
+    assert lines()[1].startswith("level=info")
+    assert lines()[1].endswith("vault_side_ready=true duration=0.1 failed_probes=2 failed_for=120")
+
+
+def test_a_fault_of_our_own_is_an_error(said):
+    log, lines = said
+    log.record(target(), bad(code=3001, reason=Reason.INTERNAL, exception="KeyError"))
+    assert lines()[0].startswith("level=error")
+    assert "exception=KeyError" in lines()[0]
+
+
+def test_targets_do_not_speak_for_each_other(said):
+    log, lines = said
+    log.record(target("a"), bad("a"))
+    log.record(target("b"), good("b"))
+    log.record(target("b"), bad("b"))
+    assert messages(lines()) == ["probe failed", "probe failed"]
+
+
+def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
+    log, lines = said
+    log.record(target(), bad())
+    log.forget("contoso-key0")
+    log.record(target(), good(started_at=STARTED + 60))
+    assert messages(lines()) == ["probe failed"]
+    assert log._failing == {}
+
+
+def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_again_another(said):
+    log, lines = said
+    refused = refused_look(Beside.NEXT, detail="expired keys for app <id>")
+    for each in (refused, refused, look(Beside.NEXT), look(Beside.NEXT), refused):
+        log.looked(fully_declared(), each)
+    assert lines()[0] == (
+        'level=warn msg="not usable beside the probe" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
+        "name=sql-prod-2027 credential=sql-prod-2027 sql_servers=SQLPRD01,SQLPRD02 step=token code=3303 "
+        "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client aadsts=7000222 "
+        'request_id=r-1 phase=transfer detail="expired keys for app <id>"'
+    )
+    assert messages(lines()) == [
+        "not usable beside the probe",
+        "usable again beside the probe",
+        "not usable beside the probe",
+    ]
+    assert lines()[1].startswith("level=info")
+
+
+def test_a_look_without_an_answer_is_no_news(said):
+    log, lines = said
+    lost = refused_look(Beside.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    for each in (lost, look(Beside.NEXT), refused_look(Beside.NEXT), lost, refused_look(Beside.NEXT)):
+        log.looked(fully_declared(), each)
+    assert messages(lines()) == ["not usable beside the probe"]
+
+
+def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
+    log, lines = said
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.looked(fully_declared(), refused_look(Beside.RECOVERY))
+    log.looked(fully_declared(), look(Beside.RETAINED))
+    log.record(fully_declared(), good())
+    assert messages(lines()) == ["not usable beside the probe"] * 2
+
+
+def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
+    log, lines = said
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.forget("contoso-key0")
+    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    assert len(lines()) == 2
+    log.looked(fully_declared(), look(Beside.NEXT))
+    assert log._unusable == {}

@@ -1,0 +1,142 @@
+"""The support bundle: what is in it, what is not, and that a request in it is the one that was made."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.config.model import Module, Proxy, SecretSource
+from exporter.core.faults import Reason
+from exporter.core.model import Phase, Step
+from exporter.presentation.wire_log import as_lines, exchanges
+from exporter.state.history import Asked
+from tests.support.web_factories import STARTED, bad, config, good, target
+from tests.support.web_server import Service, get, serving, unzipped
+
+PATH = "/api/v1/targets/contoso-key0/support-bundle"
+MARKS = ("MARKED", "203.0.113.", "2001:db8", "hush")
+
+
+async def bundle(service):
+    async with serving(service) as session, session.get(PATH) as response:
+        assert response.status == 200
+        return response.headers, unzipped(await response.read())
+
+
+def everything_marked():
+    """A configuration in which whatever should stay at home carries a mark."""
+    hidden = SecretSource(file=Path("/MARKED/secret"))
+    proxy = Proxy(
+        url="http://someone:MARKED@203.0.113.7:3128",
+        no_proxy=("203.0.113.9", "2001:db8::9", ".contoso.example"),
+        username="MARKED",
+        password=SecretSource(env="MARKED"),
+    )
+    module = Module(name="default", proxy=proxy, ca_file=Path("/MARKED/ca.pem"), connect_to={"contoso:443": "203.0.113.7:443"})
+    instances = (
+        {"sql_instance": "SQLPRD01", "host": "n1.contoso.example", "ag": "AG7", "note": "MARKED"},
+        {"sql_instance": "203.0.113.8\\INST2", "host": "203.0.113.8"},
+        {"sql_instance": "SQLPRD03", "host": "2001:db8::8"},
+    )
+    marked = target(labels={"team": "MARKED"}, instances=instances)
+    made = config(marked, target("another", vault="MARKED.vault.azure.net"), modules={"default": module})
+    credential = replace(
+        made.credentials["sql-prod"], secret=hidden, password=SecretSource(env="MARKED"), certificate_file=Path("/MARKED/sp.pem")
+    )
+    return replace(made, credentials={"sql-prod": credential, "MARKED": replace(credential, name="MARKED")})
+
+
+async def test_it_holds_report_transcript_versions_and_an_explanation():
+    service = Service()
+    service.take_in(good(started_at=STARTED - 60), bad())
+    headers, files = await bundle(service)
+    assert set(files) == {"README.txt", "report.json", "transcript.txt", "environment.txt"}
+    assert headers["Content-Disposition"].startswith('attachment; filename="ekm-support-contoso-key0-')
+    report = json.loads(files["report.json"])
+    assert report["format"] == 1
+    assert [entry["success"] for entry in report["history"]] == [False, True]
+    assert report["history"][0]["steps"][1]["request_id"] == "r-1"
+    assert report["verdict"].startswith("vault side")
+    assert "3303" in files["transcript.txt"]
+    assert "ekm-exporter  1.2.3" in files["environment.txt"]
+    assert "azure-keyvault-keys" in files["environment.txt"]
+
+
+async def test_nothing_that_should_stay_at_home_is_in_it():
+    service = Service(everything_marked())
+    service.take_in(bad())
+    _, files = await bundle(service)
+    assert {name: mark for name, text in files.items() for mark in MARKS if mark in text} == {}
+    for name in ("SQLPRD01", "n1.contoso.example", "AG7", ".contoso.example"):
+        assert name in files["environment.txt"]
+    assert "url: http://<secret>@<address>:3128" in files["environment.txt"] or "<secret>" in files["environment.txt"]
+
+
+async def test_ids_by_which_support_finds_a_request_are_in_it():
+    service = Service()
+    service.take_in(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
+    _, files = await bundle(service)
+    assert "tenant        11111111-2222-3333-4444-555555555555" in files["environment.txt"]
+    assert "client_id=66666666" in files["transcript.txt"]
+    assert "< request id: r-1" in files["transcript.txt"]
+
+
+async def test_a_target_that_was_never_probed_has_one():
+    _, files = await bundle(Service())
+    assert files["transcript.txt"] == "No probe has finished yet.\n"
+    assert json.loads(files["report.json"])["history"] == []
+
+
+async def test_a_long_history_is_cut():
+    service = Service()
+    service.state._limit = 400
+    service.take_in(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)))
+    _, files = await bundle(service)
+    assert len(json.loads(files["report.json"])["history"]) == 200
+    assert files["transcript.txt"].count("Requests and answers, masked") == 20
+
+
+async def test_a_target_that_is_not_there_has_none():
+    async with serving(Service()) as session:
+        status, _, text = await get(session, "/api/v1/targets/nobody/support-bundle")
+    assert (status, json.loads(text)) == (404, {"error": "unknown target"})
+
+
+def told(report, **changes):
+    made = config(target(**changes))
+    found = exchanges(Asked(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
+    return {each.step: list(as_lines(each)) for each in found}
+
+
+def test_each_step_shows_its_request_and_what_came_back():
+    failed = bad(
+        step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403, service_code="Forbidden", aadsts=None
+    )
+    lines = told(replace(failed, key=good().key))
+    assert lines[Step.CHALLENGE][0] == "> GET https://contoso-prod.vault.azure.net/keys?api-version=7.4"
+    version = "cgacf4f763ar42ffb0a1gca546aygd87"
+    assert lines[Step.UNWRAP_KEY] == [
+        f"> POST https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0/{version}/unwrapkey?api-version=7.4",
+        "> Authorization: Bearer <token>",
+        '> {"alg": "RSA-OAEP", "value": "<32 random bytes>"}',
+        "< HTTP status: 403",
+        "< service code: Forbidden",
+        "< request id: r-1",
+        "< phase reached: transfer",
+    ]
+
+
+def test_a_request_that_never_left_is_not_made_up():
+    report = bad(
+        step=Step.CHALLENGE, code=3900, reason=Reason.DNS_NOT_FOUND, phase_reached=Phase.DNS, status=None, request_id=None
+    )
+    assert told(report)[Step.CHALLENGE][0] == "> (no request left this host)"
+
+
+@pytest.mark.parametrize("version", [None, "0123"])
+def test_a_key_is_asked_for_by_the_version_that_is_pinned(version):
+    line = told(good(), key_version=version)[Step.GET_KEY][0]
+    assert line.removeprefix("> GET https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0") == (
+        f"{'/0123' if version else ''}?api-version=7.4"
+    )

@@ -1,0 +1,67 @@
+"""The plain-text transcript, to the letter."""
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step, Vantage
+from exporter.presentation.text import transcript
+from tests.support.web_factories import bad, good, target
+
+FAILED = """\
+target          contoso-key0
+SQL Servers     SQLPRD01 (ag AG7), SQLPRD02
+vault           contoso-prod.vault.azure.net
+key             ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87
+credential      sql-prod
+started         2026-01-02T03:04:05.678Z
+took            300.0 ms
+result          failed
+verdict         vault side not ready, seen from the SQL host
+not tested      the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL
+
+challenge       ok       20.0 ms
+  asked         contoso:443
+  phases        dns 1.0 ms  wait 10.0 ms
+
+token           ok       20.0 ms
+  asked         contoso:443
+  phases        dns 1.0 ms  wait 10.0 ms
+
+get_key         failed   200.0 ms
+  code          3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden
+  reason        forbidden_rbac
+  HTTP status   403
+  service code  Forbidden
+  inner code    ForbiddenByRbac
+  retry after   7.000 s
+  request id    r-1
+  asked         contoso:443
+  phase reached transfer
+  detail        caller <id> may not
+  phases        dns 1.0 ms  wait 10.0 ms
+
+wrap_key        skipped
+
+unwrap_key      skipped
+"""
+
+
+def test_a_failed_probe_is_told_step_by_step_and_ends_with_what_to_do():
+    report = bad(
+        step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, service_code="Forbidden", aadsts=None,
+        inner_code="ForbiddenByRbac", retry_after_seconds=7.0, detail="caller <id> may not",
+    )  # fmt: skip
+    told = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    assert told.startswith(FAILED)
+    advice = told[len(FAILED) :].splitlines()
+    assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
+    labels = [line[:15].strip() for line in advice[2:] if line[:15].strip()]
+    assert list(dict.fromkeys(labels)) == ["meaning", "do", "likely cause", "owner"]
+    assert max(map(len, advice)) <= 80
+    assert "                `ekm-exporter probe contoso-key0 --config.file FILE`." in advice
+    assert "TARGET" not in told
+
+
+def test_a_good_probe_says_that_the_bytes_came_back():
+    told = transcript(target(), good(), vantage=Vantage.CENTRAL)
+    assert "result          every step succeeded and the bytes came back equal\n" in told
+    assert "verdict         vault side ready, seen from a central host\n" in told
+    assert "\ncode " not in told

@@ -1,0 +1,235 @@
+"""What is known beside a probe, in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import ExpectPath
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.faults import Reason
+from exporter.core.model import Step, VaultHeaders
+from exporter.presentation import wording
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
+from tests.support.web_factories import (
+    DR,
+    OLD,
+    STAGED,
+    STARTED,
+    bad,
+    fully_declared,
+    good,
+    key,
+    look,
+    pending_look,
+    refused_look,
+    target,
+)
+
+NOW = STARTED + 60
+DAY = 86400
+
+
+def a_record(*looks, **changes):
+    record = TargetRecord(fully_declared(), History(5))
+    for each in looks:
+        record.looked(each)
+    for name, value in changes.items():
+        setattr(record, name, value)
+    return record
+
+
+def told(record, *, of=None):
+    """(what, answer, why) of each look that the target declares."""
+    wanted = of or fully_declared()
+    return [
+        (wording.title(wanted, identity), wording.answer(each), wording.because(record, identity, each))
+        for identity, each in wording.looks_of(wanted, record, now=NOW)
+    ]
+
+
+def test_what_is_in_order_is_a_yes_without_a_reason():
+    record = a_record(*(look(what) for what in Beside))
+
+    assert told(record) == [
+        (f"staged credential {STAGED}", "yes", ""),
+        (f"retained version ContosoRSAKey0/{OLD}", "yes", ""),
+        ("newest version of ContosoRSAKey0", "yes", ""),
+        (f"recovery vault {DR}", "yes", ""),
+    ]
+
+
+def test_what_was_not_looked_at_yet_is_unknown_and_says_what_it_waits_for():
+    assert [(answer, why) for _, answer, why in told(a_record())] == [
+        *[("unknown", "not looked at yet")] * 3,
+        ("unknown", "the key that it should hold could not be read yet"),
+    ]
+    assert told(a_record(key=key()))[-1][2] == "not looked at yet"
+
+
+def test_a_refusal_names_step_code_twin_and_reason():
+    record = a_record(refused_look(Beside.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
+
+    _, answer, why = told(record)[1]
+    assert answer == "no"
+    assert why == "step get_key failed with 3076 (3112 on connector 1.0.5.0) ErrorHttpResourceNotFound, reason key_not_found"
+
+
+def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
+    lost = refused_look(Beside.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
+
+    _, answer, why = told(a_record(lost))[0]
+    assert answer == "unknown"
+    assert why.startswith("step challenge failed with 3008")
+
+
+def test_a_mode_that_does_not_unwrap_leaves_it_open():
+    record = a_record(look(Beside.RETAINED, usable=None, steps=good().steps[:3]))
+
+    assert told(record)[1][1:] == ("unknown", "whether it unwraps was not tried")
+
+
+def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
+    record = a_record(look(Beside.NEXT, usable=None, steps=good().steps))
+
+    assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter stands elsewhere")
+
+
+def test_a_version_in_another_vault_names_it():
+    retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained)
+
+    titles = [title for title, _, _ in told(a_record(), of=fully_declared(retained=retained))]
+    assert f"retained version ContosoRSAKey0/{OLD} in old.vault.azure.net" in titles
+
+
+@pytest.mark.parametrize(
+    ("what", "meaning"),
+    [
+        (Beside.NEXT, "Do not give it to SQL Server yet."),
+        (Beside.RETAINED, "Backups that need this key version could not be restored."),
+        (Beside.RECOVERY, "It could not take the place of a vault that is lost."),
+    ],
+)
+def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
+    actions = wording.what_to_do(fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND))
+
+    assert actions[0] == meaning
+    assert len(actions) > 2
+    assert not any("do not restart" in each for each in actions)
+
+
+def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at():
+    disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
+    kept = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RETAINED, **disabled)))
+    restored = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RECOVERY, **disabled)))
+    staged = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.NEXT, **disabled)))
+
+    assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
+    assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
+    assert f"ekm-exporter probe contoso-key0 --credential {STAGED} --config.file FILE" in staged
+
+
+def test_nothing_is_to_be_done_about_what_is_in_order():
+    assert wording.what_to_do(fully_declared(), look(Beside.NEXT)) == ()
+
+
+def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
+    record = a_record(pending_look(), look(Beside.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
+
+    assert dict(wording.about_versions(fully_declared(), record)) == {
+        "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
+        "deleted": "gone for good at 2026-04-02T03:04:05.678Z; until then: "
+        "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
+        "last recovered": f"2026-01-02T03:04:05.678Z, proved by an unwrap in {DR}",
+    }
+
+
+def test_a_managed_hsm_is_named_as_one_in_the_command_that_recovers_a_key():
+    command = wording.recover_command(target(vault="contoso.managedhsm.azure.net"))
+
+    assert command == "`az keyvault key recover --hsm-name contoso --name ContosoRSAKey0`"
+
+
+@pytest.mark.parametrize(
+    ("expected", "connection", "said"),
+    [
+        (ExpectPath.PRIVATE, "private", "yes: expect_path is private"),
+        (ExpectPath.PRIVATE, "public", "no: expect_path is private"),
+        (ExpectPath.PRIVATE, None, "unknown: expect_path is private"),
+        (ExpectPath.ANY, "public", None),
+    ],
+)
+def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
+    assert dict(wording.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == said
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "looked_up_at", "failure", "said"),
+    [
+        (NOW + 96.5 * DAY, NOW, "", "2026-04-08T15:05:05.678Z, in 96 days"),
+        (NOW + DAY, NOW, "", "2026-01-03T03:05:05.678Z, in 1 day"),
+        (NOW - 2 * DAY, NOW, "", "2025-12-31T03:05:05.678Z, ended 2 days ago"),
+        (NOW + DAY, NOW, "Graph: timeout", "2026-01-03T03:05:05.678Z, in 1 day"),
+        (None, NOW, "", "no end"),
+        (None, NOW, "the application lists no such secret", "unknown"),
+        (None, None, "", "unknown"),
+    ],
+)
+def test_the_end_of_a_credential_in_words(expires_at, looked_up_at, failure, said):
+    end = CredentialEnd(
+        credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
+    )
+
+    (row,) = wording.about_ends({"sql-prod": (end,)}, now=NOW)
+    assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", said, failure)
+
+
+def test_a_credential_of_which_nobody_is_asked_is_named():
+    (row,) = wording.about_ends({"by-vm": ()}, now=NOW)
+
+    assert (row.credential, row.source, row.when, row.note) == (
+        "by-vm",
+        "none",
+        "unknown",
+        "no source that may know is configured",
+    )
+
+
+def test_a_list_marks_what_is_amiss_in_a_few_words():
+    record = a_record(
+        refused_look(Beside.NEXT),
+        refused_look(Beside.RETAINED),
+        refused_look(Beside.RECOVERY),
+        pending_look(),
+        purge_at=NOW,
+        vault=VaultHeaders(connection="public"),
+    )
+
+    assert wording.amiss(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
+        "staged credential refused",
+        "retained version unusable",
+        "recovery vault unusable",
+        "rotation pending",
+        "key deleted",
+        "unexpected path",
+    )
+
+
+def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
+    unknown = [look(what, usable=None) for what in (Beside.NEXT, Beside.RETAINED, Beside.RECOVERY)]
+
+    assert wording.amiss(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
+    assert wording.amiss(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
+
+
+def test_a_list_marks_nothing_that_the_configuration_names_no_more():
+    record = a_record(refused_look(Beside.NEXT), refused_look(Beside.RETAINED), refused_look(Beside.RECOVERY))
+
+    assert wording.amiss(target(), record, ExpectPath.ANY, now=NOW) == ()
+
+
+def test_a_failure_without_a_code_is_told_all_the_same():
+    (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
+
+    assert wording.failed(failure) == "step token failed, reason secret_unreadable"

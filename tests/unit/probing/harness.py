@@ -1,0 +1,111 @@
+"""A prober that reaches a vault and Entra on loopback, and what it reports besides its probes."""
+
+import asyncio
+from dataclasses import replace
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
+from exporter.core.auxiliary import Beside
+from exporter.core.model import Generation, Vantage
+from exporter.probing.auxiliary_plan import Plan
+from exporter.probing.prober import Listeners, Prober
+from exporter.probing.round_trip import Order
+from exporter.runtime.loop_lag import LoopLag
+from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
+
+SECRET = "S3CRET-MARK-of-the-harness"
+GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
+
+
+class Harness:
+    """One server is the vault and Entra; `instead(request)` answers in place of both where it returns something."""
+
+    def __init__(self, authority, fake_vault, folder):
+        self.wire = Wire(context=authority.server(VAULT, ENTRA), answer=self._answer)
+        self._authority, self._vault, self._secret = authority, fake_vault, folder / "secret"
+        self._secret.write_text(SECRET)
+        self.instead = lambda _request: None
+        self.bugs, self.unexplained, self.starved = [], [], 0
+        self.lag = LoopLag()
+
+    async def start(self):
+        await self.wire.start()
+        self.target = Target(
+            name="a", vault=VAULT, key_name="Key0", key_version=self._vault.version, credential="c", module="default",
+            interval=60.0, timeout=5.0, generation=Generation.CLASSIC, generation_declared=True,
+        )  # fmt: skip
+        self.config = self._config()
+        tell = Listeners(
+            bug=self.bugs.append, starved=self._starved, token_requested=lambda: None, unexplained=self.unexplained.append
+        )
+        self.prober = Prober(self.config, lag=self.lag, tell=tell)
+        self.lag.start()
+        return self
+
+    async def stop(self):
+        self.lag.stop()
+        await self.prober.aclose()
+        await self.wire.stop()
+
+    def _config(self, **changes):
+        there = f"127.0.0.1:{self.wire.port}"
+        module = Module(name="default", ca_file=self._authority.file, connect_to={f"{VAULT}:443": there, f"{ENTRA}:443": there})
+        credential = Credential(
+            name="c", kind=CredentialKind.CLIENT_SECRET, client_id="66666666-7777-8888-9999-000000000000",
+            secret=SecretSource(file=self._secret),
+        )  # fmt: skip
+        parts = {"settings": Settings(), "credentials": {"c": credential}, "modules": {"default": module}}
+        return Config(**parts | {"targets": {"a": self.target}} | changes)
+
+    def within(self, seconds):
+        """The target, with another timeout."""
+        self.target = replace(self.target, timeout=seconds)
+        self.config = replace(self.config, targets={"a": self.target})
+        self.prober.reconfigure(self.config)
+
+    def forget(self):
+        """The next probe reads the secret and fetches a token, as in another cycle."""
+        self.prober._desk._drawers.clear()
+        self.prober._keeper._kept.clear()
+
+    async def probe(self):
+        return await self.prober.scheduled(self.target)
+
+    def plan(self):
+        """The staged credential, as an auxiliary probe."""
+        order = Order(
+            target=self.target, module=self.config.modules["default"], credential=self.config.credentials["c"],
+            vantage=Vantage.CENTRAL, timeout=self.target.timeout,
+        )  # fmt: skip
+        return Plan(what=Beside.NEXT, name="c", order=order)
+
+    async def nothing_open(self):
+        """Returns once the server has no connection and no token request is under way."""
+        async with asyncio.timeout(5):
+            while self.wire.open or self.prober._desk._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
+                await asyncio.sleep(0.001)
+
+    def _answer(self, request):
+        answer = self.instead(request)
+        if answer is not None:
+            return answer
+        if request.headers["host"] == ENTRA:
+            return response(200, GRANT, Content_Type="application/json")
+        if "authorization" not in request.headers:
+            return response(401, b"", WWW_Authenticate=CHALLENGE)
+        return self._vault(request)
+
+    def _starved(self):
+        self.starved += 1
+
+
+def stalls_after_headers(status, **headers):
+    """An answer whose body never ends; the vault's or Entra's clock, not the exporter's."""
+
+    async def stall(wire, _reader, writer):
+        head = response(status, b"{", **headers).replace(b"Content-Length: 1", b"Content-Length: 99")
+        writer.write(head)
+        await writer.drain()
+        await wire.release.wait()
+        return False
+
+    return stall

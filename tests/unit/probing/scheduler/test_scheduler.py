@@ -1,0 +1,374 @@
+import asyncio
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import pytest
+
+from exporter.core.timing import slots_for
+from exporter.probing.scheduler import Scheduler, Skip
+from tests.support.factories import a_failure, a_fleet, a_report, a_target, a_throttled_report
+
+HOUR = 3600.0
+GOOD = a_report()
+BUG = RuntimeError("a bug")
+
+
+class Prober:
+    """Stands for the probe and for everything that listens; notes the loop time of whatever happens."""
+
+    def __init__(self, *, takes=0.1):
+        self.takes = takes
+        self.answers = {}  # target name -> report, exception, or a function giving one
+        self.starts = defaultdict(list)
+        self.running = set()
+        self.most_at_once = 0
+        self.reports = []
+        self.skips = Counter()
+        self.lags = []
+        self.crashes = []
+        self.cancelled = 0
+        self.deaf = False
+
+    async def probe(self, target):
+        self.starts[target.name].append(now())
+        assert target.name not in self.running, "two probes of one target at once"
+        self.running.add(target.name)
+        self.most_at_once = max(self.most_at_once, len(self.running))
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running.discard(target.name)
+        answer = self.answers.get(target.name, GOOD)
+        answer = answer() if callable(answer) else answer
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def on_report(self, target, report):
+        if self.deaf:
+            raise BUG
+        self.reports.append((now(), target, report))
+
+    def on_skip(self, target, reason, count):
+        self.skips[target.name, reason] += count
+
+    def on_lag(self, seconds):
+        self.lags.append(seconds)
+
+    def on_crash(self, target, error):
+        self.crashes.append((now(), target.name, error))
+
+    def gaps(self, name):
+        return [after - before for before, after in pairwise(self.starts[name])]
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+def prober():
+    return Prober()
+
+
+@pytest.fixture
+async def scheduler(prober, rng):
+    scheduler = Scheduler(
+        probe=prober.probe,
+        on_report=prober.on_report,
+        on_skip=prober.on_skip,
+        on_lag=prober.on_lag,
+        on_crash=prober.on_crash,
+        concurrency=64,
+        rng=rng,
+        clock=lambda: now() + 1_700_000_000,
+    )
+    yield scheduler
+    await scheduler.aclose()
+
+
+async def test_a_target_is_probed_at_its_interval_give_or_take_a_tenth(scheduler, prober):
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(HOUR)
+    gaps = prober.gaps("payroll")
+    assert 54.0 <= min(gaps) < 56.0
+    assert 64.0 < max(gaps) <= 66.0 + 1e-6
+    assert 57 <= len(gaps) <= 63
+
+
+async def test_a_slow_probe_does_not_shift_the_schedule(scheduler, prober):
+    prober.takes = 25.0
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(10 * HOUR)
+    assert len(prober.starts["payroll"]) == pytest.approx(600, abs=12)
+    assert not prober.skips
+
+
+async def test_each_target_has_its_own_interval(scheduler, prober):
+    scheduler.reconcile([a_target("fast", interval=10.0), a_target("slow", interval=600.0)])
+    await asyncio.sleep(HOUR)
+    assert len(prober.starts["fast"]) == pytest.approx(360, abs=10)
+    assert len(prober.starts["slow"]) == pytest.approx(6, abs=1)
+
+
+async def test_first_probes_are_spread_and_the_first_comes_soon(scheduler, prober):
+    begin = now()
+    scheduler.reconcile(a_fleet(2000, interval=60.0))
+    await asyncio.sleep(60.0)
+    offsets = sorted(starts[0] - begin for starts in prober.starts.values())
+    assert len(offsets) == 2000
+    assert offsets[0] < 0.5
+    assert offsets[-1] <= 24.0
+    assert all(Counter(int(offset) for offset in offsets)[second] < 150 for second in range(24))
+
+
+async def test_a_probe_that_overruns_its_next_start_is_never_doubled_but_counted(scheduler, prober):
+    prober.takes = 100.0
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(HOUR)
+    skipped = prober.skips["payroll", Skip.OVERLAP]
+    assert skipped == pytest.approx(30, abs=4)
+    assert len(prober.starts["payroll"]) + skipped == pytest.approx(60, abs=4)
+
+
+async def test_no_more_probes_run_at_once_than_there_are_slots(scheduler, prober):
+    prober.takes = 20.0
+    scheduler.reconcile(a_fleet(200, interval=60.0), concurrency=10)
+    await asyncio.sleep(HOUR)
+    assert prober.most_at_once == 10
+
+
+async def test_waiting_for_a_slot_is_lag_and_not_part_of_the_probe(scheduler, prober):
+    prober.takes = 10.0
+    scheduler.reconcile(a_fleet(2, interval=60.0), concurrency=1)
+    await asyncio.sleep(30.0)
+    assert len(prober.reports) == 2
+    assert prober.lags[0] == pytest.approx(0.0, abs=1e-6)
+    assert prober.lags[1] == pytest.approx(10.0, abs=0.05)
+
+
+async def test_dead_targets_do_not_delay_the_healthy_ones(scheduler, prober):
+    dead, healthy = a_fleet(385, interval=60.0, timeout=10.0), [a_target("healthy", interval=60.0)]
+
+    async def probe(target):
+        await asyncio.sleep(0.1 if target.name == "healthy" else 10.0)
+        return GOOD
+
+    scheduler._probe = probe
+    scheduler.reconcile([*dead, *healthy], concurrency=slots_for([(60.0, 10.0)] * 386))
+    await asyncio.sleep(HOUR)
+    assert max(prober.lags) < 0.01
+
+
+async def test_a_throttled_vault_is_left_alone_for_one_then_two_then_four_intervals(scheduler, prober):
+    prober.answers["payroll"] = a_throttled_report()
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(30 * 60.0)
+    intervals = [round(gap / 60.0) for gap in prober.gaps("payroll")]
+    assert intervals[:6] == [1, 1, 2, 3, 5, 5]
+    assert prober.skips["payroll", Skip.BACKOFF] == sum(count - 1 for count in intervals) + 4
+    assert not prober.skips["payroll", Skip.OVERLAP]
+
+
+async def test_after_a_good_probe_the_interval_is_whole_again(scheduler, prober):
+    answers = iter([*[a_throttled_report()] * 4, *[a_report()] * 100])
+    prober.answers["payroll"] = lambda: next(answers)
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(30 * 60.0)
+    assert [round(gap / 60.0) for gap in prober.gaps("payroll")][:6] == [1, 1, 2, 3, 1, 1]
+
+
+async def test_a_crash_is_told_and_neither_ends_the_loop_nor_touches_another_target(scheduler, prober):
+    prober.answers["broken"] = BUG
+    scheduler.reconcile([a_target("broken"), a_target("sound")])
+    await asyncio.sleep(HOUR)
+    assert len(prober.starts["broken"]) == len(prober.crashes) > 50
+    assert {(name, error) for _, name, error in prober.crashes} == {("broken", BUG)}
+    assert len([1 for _, target, _ in prober.reports if target.name == "sound"]) > 50
+
+
+async def test_a_listener_that_fails_is_told_and_the_loop_goes_on(scheduler, prober):
+    prober.deaf = True
+    scheduler.reconcile([a_target()])
+    await asyncio.sleep(HOUR)
+    assert len(prober.crashes) == len(prober.starts["payroll"]) > 50
+
+
+async def test_a_loop_that_dies_is_told_and_begins_again_after_an_interval(scheduler, prober):
+    answers = iter([asyncio.CancelledError(), *[a_report()] * 100])
+    prober.answers["payroll"] = lambda: next(answers)
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(10 * 60.0)
+    [(died_at, name, error)] = prober.crashes
+    assert (name, type(error)) == ("payroll", asyncio.CancelledError)
+    assert prober.starts["payroll"][1] == pytest.approx(died_at + 60.0)
+    assert len(prober.starts["payroll"]) >= 9
+
+
+async def test_a_probe_that_could_not_be_made_is_not_reported(scheduler, prober):
+    prober.answers["payroll"] = lambda: None
+    scheduler.reconcile([a_target()])
+    await asyncio.sleep(600.0)
+    assert not prober.reports
+    assert not prober.crashes
+    assert len(prober.starts["payroll"]) >= 9
+
+
+async def test_an_unchanged_target_is_not_disturbed_by_a_reload(scheduler):
+    scheduler.reconcile([a_target("kept"), a_target("other")])
+    await asyncio.sleep(10.0)
+    task, planned = scheduler._lanes["kept"].task, scheduler.next_probe_at("kept")
+    changes = scheduler.reconcile([a_target("kept"), a_target("new")])
+    assert scheduler._lanes["kept"].task is task
+    assert scheduler.next_probe_at("kept") == planned
+    assert (changes.started, changes.changed, changes.removed) == (("new",), (), ("other",))
+
+
+async def test_reloading_every_few_seconds_probes_nobody_more_often(scheduler, prober):
+    for label in range(720):
+        scheduler.reconcile([a_target(interval=60.0, labels={"edition": str(label)}), a_target("kept", interval=60.0)])
+        await asyncio.sleep(5.0)
+    assert len(prober.starts["kept"]) == pytest.approx(60, abs=4)
+    assert len(prober.starts["payroll"]) == pytest.approx(60, abs=4)
+
+
+async def test_a_target_that_changes_often_is_still_probed(scheduler, prober):
+    prober.takes = 8.0
+    for label in range(720):
+        scheduler.reconcile([a_target(interval=60.0, labels={"edition": str(label)})])
+        await asyncio.sleep(5.0)
+    assert len(prober.starts["payroll"]) > 55
+
+
+async def test_a_shorter_interval_takes_effect_at_once(scheduler, prober):
+    scheduler.reconcile([a_target(interval=3600.0)])
+    await asyncio.sleep(10.0)
+    scheduler.reconcile([a_target(interval=10.0)])
+    await asyncio.sleep(60.0)
+    assert len(prober.starts["payroll"]) >= 6
+
+
+async def test_a_changed_target_keeps_backing_off_only_from_the_same_vault(scheduler, prober):
+    prober.answers["payroll"] = a_throttled_report()
+    scheduler.reconcile([a_target()])
+    await asyncio.sleep(170.0)
+    assert scheduler._lanes["payroll"].backoff.throttled == 3
+    scheduler.reconcile([a_target(labels={"team": "dba"})])
+    assert scheduler._lanes["payroll"].backoff.throttled == 3
+    scheduler.reconcile([a_target(vault="other.vault.azure.net")])
+    assert scheduler._lanes["payroll"].backoff.throttled == 0
+
+
+async def test_a_removed_target_is_cancelled_and_never_reported_again(scheduler, prober):
+    prober.takes = 10.0
+    scheduler.reconcile([a_target("gone"), a_target("kept")])
+    await asyncio.sleep(1.0)
+    scheduler.reconcile([a_target("kept")])
+    await asyncio.sleep(HOUR)
+    assert prober.cancelled == 1
+    assert {target.name for _, target, _ in prober.reports} == {"kept"}
+    assert scheduler.next_probe_at("gone") is None
+
+
+async def test_a_probe_that_outlives_its_removal_is_not_reported_and_not_doubled(scheduler, prober):
+    async def stubborn(target):
+        prober.starts[target.name].append(now())
+        assert target.name not in prober.running
+        prober.running.add(target.name)
+        try:
+            await asyncio.sleep(5.0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(20.0)  # cleaning up takes its time, and then the cancellation is lost
+        prober.running.discard(target.name)
+        return GOOD
+
+    scheduler._probe = stubborn
+    scheduler.reconcile([a_target()])
+    await asyncio.sleep(1.0)
+    removed_at = now()
+    scheduler.reconcile([])
+    await asyncio.sleep(1.0)
+    scheduler.reconcile([a_target()])
+    await asyncio.sleep(60.0)
+    assert len(prober.starts["payroll"]) >= 2
+    assert prober.starts["payroll"][1] >= removed_at + 20.0
+    assert all(at > removed_at + 20.0 for at, _, _ in prober.reports)
+    assert not prober.crashes
+
+
+async def test_the_next_start_is_known_when_the_report_comes(scheduler):
+    told = []
+    scheduler._on_report = lambda target, _: told.append((now(), scheduler.next_probe_at(target.name)))
+    scheduler.reconcile([a_target(interval=60.0)])
+    await asyncio.sleep(90.0)
+    reported_at, following = told[0]
+    assert 50.0 < following - 1_700_000_000 - reported_at <= 66.0
+
+
+async def test_the_first_round_is_done_when_every_target_has_been_tried_whatever_came_of_it(scheduler, prober):
+    prober.answers |= {"refused": a_failure("refused"), "broken": BUG, "unmade": lambda: None}
+    scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken"), a_target("unmade")])
+    assert not scheduler.first_round_done.is_set()
+    await asyncio.wait_for(scheduler.first_round_done.wait(), 1.0)
+
+
+async def test_the_first_round_waits_for_the_slowest_but_not_for_a_removed_one(scheduler, prober):
+    prober.takes = 20.0
+    scheduler.reconcile([a_target("kept"), a_target("removed"), a_target("changed")])
+    await asyncio.sleep(19.0)
+    scheduler.reconcile([a_target("kept"), a_target("changed", labels={"team": "dba"})])
+    await asyncio.sleep(2.0)
+    assert not scheduler.first_round_done.is_set()
+    scheduler.reconcile([a_target("kept")])
+    assert scheduler.first_round_done.is_set()
+
+
+async def test_a_reload_does_not_undo_the_first_round(scheduler):
+    scheduler.reconcile([a_target()])
+    await scheduler.first_round_done.wait()
+    scheduler.reconcile([a_target(), a_target("new")])
+    assert scheduler.first_round_done.is_set()
+
+
+async def test_stopping_during_probes_takes_no_time_and_reports_nothing(scheduler, prober):
+    prober.takes = 30.0
+    scheduler.reconcile(a_fleet(50, interval=60.0))
+    await asyncio.sleep(5.0)
+    before = now()
+    await scheduler.aclose()
+    assert now() == before
+    assert prober.cancelled == 50
+    assert not prober.reports
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("target")]
+
+
+async def test_closing_twice_is_fine_and_a_closed_scheduler_starts_nothing(scheduler):
+    await scheduler.aclose()
+    await scheduler.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        scheduler.reconcile([a_target()])
+
+
+async def test_after_the_process_was_stopped_for_an_hour_there_is_no_burst(scheduler, prober):
+    scheduler.reconcile(a_fleet(5000, interval=60.0))
+    await asyncio.sleep(120.0)
+    asyncio.get_running_loop().stall(HOUR)
+    woken = now()
+    await asyncio.sleep(60.0)
+    later = Counter(int(start - woken) for starts in prober.starts.values() for start in starts if start >= woken)
+    assert later.total() == pytest.approx(5000, rel=0.05)
+    assert max(later.values()) < 250
+    assert sum(count for (_, reason), count in prober.skips.items() if reason is Skip.STALL) == pytest.approx(60 * 5000, rel=0.02)
+
+
+async def test_five_thousand_targets_are_probed_for_an_hour(scheduler, prober):
+    scheduler.reconcile(a_fleet(5000, interval=600.0), concurrency=1000)
+    await asyncio.sleep(HOUR)
+    assert len(prober.reports) == pytest.approx(5000 * 6.45, rel=0.02)
+    assert len(prober.starts) == 5000
+    assert max(prober.lags) < 0.01
+    assert not prober.skips
+    assert not prober.crashes

@@ -1,0 +1,54 @@
+"""A receiver of reports that fails takes none from the others, and its error is counted."""
+
+import logging
+
+import pytest
+
+from exporter.app.service import RunOptions, Service
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.web import web_options
+from tests.unit.probing.test_prober import CONFIG, TARGET
+
+STEP = StepResult(
+    step=Step.TOKEN,
+    outcome=Outcome.FAILED,
+    code=3303,
+    reason=Reason.SECRET_WRONG,
+    facts=Facts(fault=Fault.HTTP_STATUS, status=401),
+)
+REPORT = ProbeReport(
+    target="a", started_at=1_800_000_000.0, duration=0.1, steps=(STEP,), readiness=Readiness(ready=False, why="not_ready")
+)
+
+
+@pytest.fixture
+async def service():
+    made = Service(CONFIG, RunOptions(listen=(), web=web_options()))
+    made.recorder.add_target(TARGET, CONFIG.modules["default"])
+    yield made
+    await made._prober.aclose()
+
+
+async def scraped(service):
+    return b"".join([piece async for piece in service.recorder.scrape(openmetrics=False)]).decode()
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [("_memory", "record"), ("recorder", "record"), ("_log", "record"), ("_looker", "follow")],
+)
+async def test_a_receiver_that_fails_takes_the_report_from_no_other(service, monkeypatch, caplog, *, part, method):
+    def fails(*_args, **_kwargs):
+        raise KeyError("S3CRET-MARK")
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(getattr(service, part), method, fails)
+    service._take_in(TARGET, REPORT)
+    text = await scraped(service)
+    assert ('ekm_probe_success{target="a",vault="contoso.vault.azure.net"} 0' in text) is (part != "recorder")
+    record = service.record_of("a")
+    assert (record is not None and record.last is REPORT) is (part != "_memory")
+    assert ("probe failed" in caplog.messages) is (part != "_log")
+    assert "ekm_exporter_internal_errors_total 1" in text
+    assert "internal error" in caplog.messages

@@ -1,0 +1,64 @@
+"""An exception of any kind, wherever a probe waits, ends as a report of a failure and leaves nothing behind."""
+
+import asyncio
+import gc
+
+import aiohttp
+import pytest
+
+from exporter.core.faults import Reason
+from exporter.core.model import Outcome
+from tests.unit.probing.harness import SECRET
+from tests.unit.probing.throwing import Plan, thrown_into
+
+KINDS = (RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, aiohttp.ClientError)
+FEWEST_SUSPENSIONS = 15  # five exchanges over two connections wait at least so often
+
+
+async def each_suspension(harness, kind, start):
+    """Throws at the first place where the probe waits, at the second, and so on to the end; gives the plan and what came."""
+    at = 0
+    while True:
+        harness.forget()
+        plan = Plan(at, kind("thrown into the probe"))
+        result, pending = await thrown_into(start(), plan)
+        await harness.nothing_open()
+        assert not pending or not (await asyncio.wait(pending, timeout=5))[1], plan.thrown_in
+        if not plan.threw:
+            break
+        yield plan, result
+        at += 1
+    assert at >= FEWEST_SUSPENSIONS
+    assert result is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_exception_at_any_await_is_a_report_of_a_failure(harness, kind):
+    assert (await harness.probe()).success
+    async for plan, report in each_suspension(harness, kind, harness.probe):
+        assert report is not None, plan.thrown_in
+        if not plan.may_be_harmless:
+            assert report.success is plan.harmless, (plan.at, plan.thrown_in)
+        assert len(report.steps) == 5
+        again = await harness.probe()
+        assert again.success, (plan.thrown_in, again.first_failure)
+    gc.collect()  # what was left open would warn here
+    assert not harness.starved
+
+
+async def test_an_internal_error_at_any_await_is_counted_once(harness):
+    async for plan, report in each_suspension(harness, RuntimeError, harness.probe):
+        internal = [step for step in report.steps if step.reason is Reason.INTERNAL]
+        assert len(internal) == len(harness.bugs) + len(harness.unexplained) == (not plan.harmless), plan.thrown_in
+        assert SECRET not in repr((report, harness.bugs, harness.unexplained))
+        harness.bugs.clear()
+        harness.unexplained.clear()
+
+
+async def test_a_requested_probe_and_a_look_lose_no_report_either(harness):
+    async for plan, report in each_suspension(harness, KeyError, lambda: harness.prober.requested(harness.target)):
+        assert report.success is plan.harmless, plan.thrown_in
+    async for plan, look in each_suspension(harness, KeyError, lambda: harness.prober.look(harness.plan())):
+        failed = any(step.outcome is Outcome.FAILED for step in look.steps)
+        assert failed is not plan.harmless, plan.thrown_in
+        assert look.usable is not False, plan.thrown_in  # the exporter's error says nothing of the credential

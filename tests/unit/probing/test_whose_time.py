@@ -1,0 +1,152 @@
+"""Whose time was it: stalled bodies, secrets that hang, an event loop that stands still, reloads that never end."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.deadline import slow_in, slowest
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Outcome, Phase, Step
+from exporter.tokens import secret_cache
+from tests.support.tls_server import CHALLENGE, ENTRA
+from tests.unit.probing.harness import stalls_after_headers
+
+
+def at_challenge(request):
+    return request.path == "/keys"
+
+
+def at_token(request):
+    return request.headers["host"] == ENTRA
+
+
+def stalling(where, status, **headers):
+    return lambda request: stalls_after_headers(status, **headers) if where(request) else None
+
+
+async def failure_of(harness):
+    report = await harness.probe()
+    failure = report.first_failure
+    return failure.step, failure.code, failure.reason, report
+
+
+async def test_a_stalled_challenge_body_fails_the_challenge(harness):
+    harness.within(1.0)
+    harness.instead = stalling(at_challenge, 401, WWW_Authenticate=CHALLENGE)
+    step, code, reason, report = await failure_of(harness)
+    assert (step, code, reason) == (Step.CHALLENGE, 3019, Reason.BODY_TIMEOUT)
+    assert report.readiness.ready is False
+    assert not report.inconclusive
+
+
+async def test_a_stalled_token_body_fails_the_token(harness):
+    harness.within(1.0)
+    harness.instead = stalling(at_token, 200, Content_Type="application/json")
+    step, code, reason, report = await failure_of(harness)
+    assert (step, code, reason) == (Step.TOKEN, 3019, Reason.BODY_TIMEOUT)
+    assert report.readiness.ready is False
+
+
+@pytest.fixture
+def hanging_secret(monkeypatch):
+    """Reading any secret hangs until the test ends, as on a dead network share; `reads` are the threads that it took."""
+    over, reads = threading.Event(), []
+
+    def read(_source):
+        reads.append(threading.current_thread().name)
+        over.wait(10)
+        return "text"
+
+    monkeypatch.setattr(secret_cache, "read_secret", read)
+    yield reads
+    over.set()
+
+
+async def test_a_secret_that_hangs_is_the_exporters_and_takes_one_thread(harness, hanging_secret):
+    harness.within(0.3)
+    reports = await asyncio.gather(*(harness.prober.requested(harness.target) for _ in range(5)))
+    for report in reports:
+        failure = report.first_failure
+        assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3001, Reason.SECRET_TIMEOUT)
+        assert failure.facts.detail == "reading the secret file took too long"
+        assert (report.readiness.ready, report.readiness.why) == (None, "exporter_fault")
+    assert len(hanging_secret) == 1
+
+
+@pytest.mark.parametrize("where", [at_challenge, at_token])
+async def test_what_fails_while_the_event_loop_stands_still_is_inconclusive(harness, where):
+    """The answer comes in time, and is read too late."""
+    harness.within(0.3)
+
+    def stand_still(request):
+        if where(request):
+            time.sleep(0.5)
+
+    harness.instead = stand_still
+    report = await harness.probe()
+    assert report.tainted
+    assert report.success or report.inconclusive
+    assert report.first_failure is None or report.first_failure.reason is not Reason.SECRET_UNREADABLE
+
+
+async def test_a_storm_of_reloads_blames_no_secret_and_no_vault(harness):
+    """Each reload is another credential, so that each probe reads the secret and signs in anew."""
+    over = asyncio.Event()
+
+    async def reload_without_end():
+        number = 0
+        while not over.is_set():
+            number += 1
+            credential = replace(harness.config.credentials["c"], tenant_id=f"11111111-2222-3333-4444-{number:012}")
+            harness.prober.reconfigure(replace(harness.config, credentials={"c": credential}))
+            await asyncio.sleep(0)
+
+    storm = asyncio.create_task(reload_without_end())
+    reports = [await harness.probe() for _ in range(10)]
+    over.set()
+    await storm
+    bad = [report for report in reports if report is not None and not report.success and not report.inconclusive]
+    assert bad == []
+    assert not harness.bugs
+
+
+@pytest.mark.parametrize(
+    ("spent", "left", "culprit"),
+    [
+        ({Step.CHALLENGE: 9.5}, 0.5, Step.CHALLENGE),
+        ({Step.CHALLENGE: 9.5}, -0.1, Step.CHALLENGE),
+        ({Step.CHALLENGE: 1.0, Step.TOKEN: 8.9}, 0.1, Step.TOKEN),
+        ({Step.CHALLENGE: 9.0}, 1.0, None),  # a fair share
+        ({}, 0.0, None),
+        ({Step.CHALLENGE: 0.01}, 0.02, None),
+    ],
+)
+def test_the_step_that_used_the_time_is_the_culprit(spent, left, culprit):
+    assert slowest(spent, left=left, timeout=10.0) is culprit
+
+
+def test_a_slow_step_is_slow_in_its_longest_phase():
+    assert slow_in({Phase.DNS: 0.1, Phase.TLS: 3.0, Phase.WAIT: 0.2}) is Fault.TLS_TIMEOUT
+    assert slow_in({}) is Fault.READ_TIMEOUT
+
+
+async def test_a_challenge_that_leaves_no_time_is_the_step_that_fails(harness):
+    harness.within(1.0)
+
+    async def late(_wire, _reader, writer):
+        await asyncio.sleep(0.95)
+        writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        return True
+
+    async def never(wire, _reader, _writer):
+        await wire.release.wait()
+        return False
+
+    harness.instead = lambda request: late if at_challenge(request) else never
+    step, code, reason, report = await failure_of(harness)
+    assert (step, code, reason) == (Step.CHALLENGE, 3008, Reason.READ_TIMEOUT)
+    assert [result.outcome for result in report.steps] == [Outcome.FAILED, *[Outcome.SKIPPED] * 4]

@@ -1,0 +1,1 @@
+from tests.unit.clients.conftest import pool  # noqa: F401 - fixtures

@@ -1,0 +1,228 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.runtime.thread_pool import DaemonPool
+from exporter.state.files import Kind, StateDirError, StateFiles
+
+
+@pytest.fixture
+def pool():
+    pool = DaemonPool(2, name="test-state")
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def problems():
+    return []
+
+
+@pytest.fixture
+async def open_files(pool, problems):
+    """Opens a directory as a new process would, and lets it go after the test."""
+    opened = []
+
+    def opening(folder):
+        files = StateFiles(folder, pool=pool, on_problem=problems.append)
+        files.open()
+        opened.append(files)
+        return files
+
+    yield opening
+    for files in opened:
+        await files.aclose()
+
+
+async def restarted(files, open_files, folder):
+    await files.aclose()
+    return open_files(folder)
+
+
+def the_file(folder, kind=Kind.TARGET):
+    [path] = folder.glob(f"{kind}-*.json")
+    return path
+
+
+async def test_what_was_put_is_there_after_a_restart(open_files, tmp_path):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {"answer": 42})
+    files.put(Kind.CREDENTIAL, "payroll", {"answer": 43})
+    files = await restarted(files, open_files, tmp_path)
+    assert files.load(Kind.TARGET, "payroll")["answer"] == 42
+    assert files.load(Kind.CREDENTIAL, "payroll")["answer"] == 43
+    assert files.load(Kind.TARGET, "other") is None
+
+
+async def test_the_last_of_many_documents_counts_and_nothing_temporary_stays(open_files, tmp_path):
+    files = open_files(tmp_path)
+    for number in range(200):
+        files.put(Kind.TARGET, "payroll", {"answer": number})
+    files = await restarted(files, open_files, tmp_path)
+    assert files.load(Kind.TARGET, "payroll")["answer"] == 199
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".json"]
+
+
+async def test_an_unchanged_document_is_not_written_again(open_files, tmp_path):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    await files._writer
+    the_file(tmp_path).unlink()
+    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    assert not files._pending
+
+
+async def test_a_removed_name_is_gone(open_files, tmp_path):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    files.remove(Kind.TARGET, "payroll")
+    files.remove(Kind.TARGET, "never there")
+    files = await restarted(files, open_files, tmp_path)
+    assert files.load(Kind.TARGET, "payroll") is None
+
+
+async def test_names_that_are_no_file_names_are_kept_like_others(open_files, tmp_path):
+    files = open_files(tmp_path)
+    names = ["../../etc/passwd", "a/b", "CON", "ä" * 300, "A", "a"]
+    for name in names:
+        files.put(Kind.TARGET, name, {"name of": name})
+    files = await restarted(files, open_files, tmp_path)
+    assert [files.load(Kind.TARGET, name)["name of"] for name in names] == names
+    assert len(list(tmp_path.iterdir())) == len(names) + 1
+
+
+async def test_only_the_owner_may_look(open_files, tmp_path):
+    folder = tmp_path / "a" / "state"
+    files = open_files(folder)
+    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    await files._writer
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert the_file(folder).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "damaged"),
+        (b'{"version": 1, "kind": "target", "na', "damaged"),
+        (b"\x00" * 512, "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (b"[" * 100_000, "damaged"),
+        (b"[1]", "damaged"),
+        (b"{}", "another version"),
+        (b'{"version": 2}', "another version"),
+        (b'{"version": 1, "kind": "target", "name": "other"}', "something else"),
+        (b" " * (1024 * 1024 + 1), "larger"),
+    ],
+    ids=["empty", "cut", "zeros", "not text", "deep", "list", "bare", "newer", "another's", "huge"],
+)
+async def test_a_damaged_file_is_said_once_and_costs_nothing_else(open_files, tmp_path, problems, content, complaint):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    files.put(Kind.TARGET, "sound", {"answer": 2})
+    await files._writer
+    path = next(each for each in tmp_path.glob("*.json") if json.loads(each.read_text())["name"] == "payroll")
+    path.write_bytes(content)
+    files = await restarted(files, open_files, tmp_path)
+    assert files.load(Kind.TARGET, "payroll") is None
+    assert files.load(Kind.TARGET, "sound")["answer"] == 2
+    [problem] = problems
+    assert complaint in problem
+    assert str(path) in problem
+    files.put(Kind.TARGET, "payroll", {"answer": 3})
+    files = await restarted(files, open_files, tmp_path)
+    assert files.load(Kind.TARGET, "payroll")["answer"] == 3
+
+
+async def test_a_file_that_cannot_be_read_is_said(open_files, tmp_path, problems):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {})
+    await files._writer
+    path = the_file(tmp_path)
+    path.unlink()
+    path.mkdir()
+    assert files.load(Kind.TARGET, "payroll") is None
+    assert "cannot be read" in problems[0]
+
+
+async def test_failing_writes_are_said_once_until_one_succeeds_again(open_files, tmp_path, problems):
+    files = open_files(tmp_path)
+    files.put(Kind.TARGET, "payroll", {"answer": 0})
+    await files._writer
+    path = the_file(tmp_path)
+    path.unlink()
+    path.mkdir()  # os.replace cannot put a file there
+    for number in range(1, 4):
+        files.put(Kind.TARGET, "payroll", {"answer": number})
+        await files._writer
+    assert len(problems) == 1
+    assert "cannot be written" in problems[0]
+    path.rmdir()
+    files.put(Kind.TARGET, "payroll", {"answer": 3})
+    await files._writer
+    assert json.loads(path.read_text())["answer"] == 3
+    assert len(problems) == 1
+
+
+async def test_a_second_exporter_on_the_same_directory_is_refused_until_the_first_has_gone(open_files, tmp_path):
+    files = open_files(tmp_path)
+    with pytest.raises(StateDirError, match="another exporter uses this"):
+        open_files(tmp_path)
+    await restarted(files, open_files, tmp_path)
+
+
+async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is_there(open_files, tmp_path):
+    program = (
+        "import asyncio, sys, pathlib\n"
+        "from exporter.state.files import Kind, StateFiles\n"
+        "from exporter.runtime.thread_pool import DaemonPool\n"
+        "async def main():\n"
+        "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonPool(1), on_problem=print)\n"
+        "    files.open()\n"
+        "    files.put(Kind.TARGET, 'payroll', {'answer': 42})\n"
+        "    await files._writer\n"
+        "    print('written', flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    root = Path(__file__).parents[3]
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, cwd=root) as process:  # noqa: S603, ASYNC220 - our own interpreter
+        try:
+            assert process.stdout.readline() == b"written\n"
+            with pytest.raises(StateDirError):
+                open_files(tmp_path)
+        finally:
+            process.kill()
+    assert open_files(tmp_path).load(Kind.TARGET, "payroll")["answer"] == 42
+
+
+@pytest.mark.parametrize("there", ["file", "missing parent that is a file"])
+async def test_a_directory_that_cannot_be_used_is_one_clear_error(open_files, tmp_path, there):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("")
+    with pytest.raises(StateDirError, match="cannot be used"):
+        open_files(blocked if there == "file" else blocked / "state")
+
+
+async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, problems, monkeypatch):
+    monkeypatch.setattr("exporter.state.files.CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("exporter.state.files._write_all", lambda *_: time.sleep(1.0))
+    files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
+    files.open()
+    files.put(Kind.TARGET, "payroll", {})
+    before = time.monotonic()
+    await files.aclose()
+    assert time.monotonic() - before < 0.8
+
+
+async def test_without_a_thread_nothing_is_written_and_that_is_said(tmp_path, pool, problems):
+    files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
+    files.open()
+    pool.close()
+    files.put(Kind.TARGET, "payroll", {})
+    await files.aclose()
+    assert "cannot be written" in problems[0]

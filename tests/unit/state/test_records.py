@@ -1,0 +1,241 @@
+import pickle
+import sys
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.faults import Reason
+from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
+from exporter.state.records import State, readiness_at
+from tests.support.factories import a_failure, a_fleet, a_report, a_target
+
+KEY = KeyFacts(
+    name="TdeKey",
+    version="0" * 32,
+    kid="https://x/keys/TdeKey/0",
+    kty="RSA",
+    size_bits=2048,
+    modulus=b"\1" * 256,
+    exponent=b"\1\0\1",
+)
+
+
+@pytest.fixture
+def state():
+    return State(history_limit=5)
+
+
+def reports_of(record):
+    return [entry.report for entry in record.history]
+
+
+def test_probes_and_failures_are_counted_and_a_good_probe_ends_the_run(state):
+    target = a_target()
+    for report in (a_report(at=1.0), a_failure(at=2.0), a_failure(at=3.0)):
+        record = state.record(target, report)
+    assert (record.probes, record.failures, record.consecutive_failures, record.consecutive_unready) == (3, 2, 2, 2)
+    assert (record.last_success_at, record.last_probe_at) == (1.0, 3.0)
+    state.record(target, a_report(at=4.0))
+    assert (record.consecutive_failures, record.consecutive_unready, record.last_success_at) == (0, 0, 4.0)
+
+
+def test_a_failure_that_leaves_the_vault_ready_is_no_unready_probe(state):
+    record = state.record(a_target(), a_failure(step=Step.WRAP_KEY, ready=True))
+    assert (record.consecutive_failures, record.consecutive_unready) == (1, 0)
+
+
+def test_a_run_of_blocking_failures_ends_when_wrap_alone_fails(state):
+    target = a_target()
+    for step in (Step.GET_KEY, Step.UNWRAP_KEY):
+        record = state.record(target, a_failure(step=step))
+    assert record.consecutive_blocking == 2
+    state.record(target, a_failure(step=Step.WRAP_KEY, ready=True))
+    assert (record.consecutive_failures, record.consecutive_blocking) == (3, 0)
+    state.record(target, a_failure(step=Step.CHALLENGE))
+    assert record.consecutive_blocking == 1
+    state.record(target, a_report())
+    assert record.consecutive_blocking == 0
+
+
+def test_a_failed_probe_without_a_verdict_neither_ends_nor_lengthens_the_run_of_unready_ones(state):
+    target = a_target()
+    for report in (a_failure(), a_failure(), a_failure(ready=None)):
+        record = state.record(target, report)
+    assert record.consecutive_unready == 2
+    assert state.record(target, a_report(ready=None)).consecutive_unready == 0
+
+
+def test_last_known_facts_outlive_failures(state):
+    target = a_target()
+    told = VaultHeaders(region="westeurope", service_version="1.9", connection="private")
+    step = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=told))
+    state.record(target, a_report("payroll", step, key=KEY, tenant="t1"))
+    record = state.record(target, a_failure())
+    assert (record.key, record.vault, record.tenant) == (KEY, told, "t1")
+
+
+def test_the_end_of_a_deleted_key_is_known_until_the_key_is_back_or_gone(state):
+    target, deleted = a_target(), replace(a_failure(step=Step.GET_KEY), purge_at=9.0)
+    assert state.record(target, deleted).purge_at == 9.0
+    assert state.record(target, a_failure(step=Step.GET_KEY)).purge_at == 9.0  # nobody was told of the deleted keys
+    assert state.record(target, replace(a_failure(step=Step.GET_KEY), purged=True)).purge_at is None
+    state.record(target, deleted)
+    assert state.record(target, replace(a_report(), key=KEY)).purge_at is None
+
+
+def test_a_header_that_one_answer_lacks_is_not_unlearned_and_entras_headers_teach_nothing(state):
+    steps = [
+        StepResult(
+            step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=VaultHeaders(region="westeurope", connection="public"))
+        ),
+        StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.OK, facts=Facts(vault=VaultHeaders(connection="private"))),
+        StepResult(step=Step.TOKEN, outcome=Outcome.OK, facts=Facts(vault=VaultHeaders(region="entra"))),
+    ]
+    record = state.record(a_target(), a_report("payroll", *steps))
+    assert record.vault == VaultHeaders(region="westeurope", connection="private")
+
+
+def test_what_was_known_of_another_key_or_vault_under_the_same_name_is_given_up(state):
+    state.record(a_target(), a_report(key=KEY))
+    record = state.expect(a_target(labels={"team": "dba"}))
+    assert (record.key, record.probes) == (KEY, 1)
+    record = state.expect(a_target(key_version="1" * 32))
+    assert (record.key, record.probes) == (None, 1)
+    record = state.expect(a_target(vault="other.vault.azure.net"))
+    assert (record.probes, list(record.history)) == (0, [])
+
+
+def test_a_proof_in_another_recovery_vault_is_given_up_and_what_is_known_of_the_key_stays(state):
+    state.record(a_target(recovery_vault="dr"), a_report(key=KEY))
+    look = Look(what=Beside.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY)
+    assert state.looked(a_target(recovery_vault="dr"), look).proof_at == 3.0
+    record = state.expect(a_target(recovery_vault="dr2"))
+    assert (record.key, record.proof_at) == (KEY, None)
+
+
+def test_a_verdict_that_is_given_up_takes_no_probe_with_it(state):
+    state.record(a_target(), a_report(at=1000.0))
+    state.doubt("payroll")
+    state.doubt("nobody")
+    record = state.expect(a_target())
+    assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
+    assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
+
+
+def test_a_verdict_outlives_a_change_of_what_it_is_not_about(state):
+    state.record(a_target(), a_report(at=1000.0))
+    record = state.expect(a_target(labels={"team": "dba"}, interval=30.0))
+    assert readiness_at(record.target, record.last, 1001.0).ready is True
+
+
+def test_a_forgotten_target_is_unknown(state):
+    state.record(a_target(), a_report())
+    state.forget("payroll")
+    state.forget("payroll")
+    assert state.get("payroll") is None
+
+
+def test_a_verdict_older_than_three_intervals_is_stale(state):
+    target = a_target(interval=60.0)
+    state.record(target, a_report(at=1000.0))
+    state.expect(a_target("never probed"))
+    assert state.stale(1180.0) == set()
+    assert state.stale(1180.1) == {"payroll"}
+    assert readiness_at(target, a_report(at=1000.0), 1180.0) == Readiness(ready=True, why="ready")
+    assert readiness_at(target, a_report(at=1000.0), 1180.1) == Readiness(ready=None, why="stale")
+    assert readiness_at(target, None, 1180.1) == Readiness(ready=None, why="no_probe_yet")
+
+
+def test_the_last_probes_are_remembered_the_newest_first_exactly_as_they_were(state):
+    reports = [a_report(at=float(number), key=KEY, tenant="t") for number in range(8)]
+    for report in reports:
+        record = state.record(a_target(), report)
+    assert reports_of(record) == reports[:2:-1]
+
+
+def test_failures_are_kept_longer_than_good_probes_and_none_is_listed_twice(state):
+    outage = [a_failure(at=float(number)) for number in range(3)]
+    good = [a_report(at=float(number)) for number in range(10, 14)]
+    for report in (*outage, *good):
+        record = state.record(a_target(), report)
+    assert [report.started_at for report in reports_of(record)] == [13.0, 12.0, 11.0, 10.0, 2.0, 1.0, 0.0]
+    assert len(record.history) == 7
+
+
+def test_a_remembered_probe_is_found_by_an_id_that_fits_in_an_address(state):
+    for number in range(7):
+        record = state.record(a_target(), a_failure(at=1e9 + number))
+        state.record(a_target("other"), a_report(at=1e9 + number))
+    ids = [entry.id for entry in record.history]
+    assert len(set(ids)) == 5
+    assert all(set(entry_id) <= set("0123456789-") for entry_id in ids)
+    assert {entry.id: entry.report.started_at for entry in record.history}[ids[3]] == 1e9 + 3
+
+
+def a_full_failure(number):
+    steps = [
+        StepResult(
+            step=step,
+            outcome=Outcome.FAILED,
+            code=3077,
+            reason=Reason.FORBIDDEN,
+            facts=Facts(
+                status=403,
+                detail=f"{number}: " + "the user, group or application does not have the permission " * 4,
+                request_id=f"{number:036}",
+                phases=dict.fromkeys(Phase, number / 7),
+            ),
+        )
+        for step in Step
+    ]
+    return replace(a_report("payroll", *steps, at=float(number), ready=False), key=replace(KEY))
+
+
+def test_a_remembered_probe_takes_a_small_part_of_what_it_takes_alive():
+    state = State(history_limit=50)
+    for number in range(50):
+        state.record(a_target(), a_full_failure(number))
+    entry = next(iter(state.get("payroll").history))
+    assert entry.size < 1500
+    assert len(entry.packed) < len(pickle.dumps(entry.report)) / 2
+    assert sys.getsizeof(entry) + sys.getsizeof(entry.packed) + sys.getsizeof(entry.id) <= entry.size
+
+
+def test_an_unchanged_key_is_remembered_once():
+    state = State(history_limit=50)
+    for number in range(20):
+        state.record(a_target(), a_full_failure(number))
+        state.record(a_target(), a_failure(at=float(number)))
+    assert len({id(entry.key) for entry in state.get("payroll").history if entry.key is not None}) == 1
+
+
+def test_all_histories_together_stay_within_their_bytes():
+    state = State(history_limit=100, history_bytes=200_000)
+    for number in range(100):
+        for target in a_fleet(20):
+            state.record(target, replace(a_full_failure(number), target=target.name))
+    assert 100_000 < state.history_size <= 200_000
+    assert all(len(state.get(target.name).history) >= 3 for target in a_fleet(20))
+
+
+def test_the_newest_probe_is_remembered_however_little_room_there_is():
+    state = State(history_limit=100, history_bytes=1)
+    for number in range(10):
+        record = state.record(a_target(), a_full_failure(number))
+    assert [report.started_at for report in reports_of(record)] == [9.0]
+
+
+def test_ten_failures_are_summed_up_for_after_a_restart(state):
+    for number in range(12):
+        record = state.record(a_target(), a_failure(at=float(number), request_id=f"r{number}"))
+    assert [summary.at for summary in record.last_failures] == [float(number) for number in range(2, 12)]
+    last = record.last_failures[-1]
+    assert (last.step, last.code, last.reason, last.http_status, last.request_id) == ("get_key", 3077, "forbidden", 403, "r11")
+
+
+def test_a_probe_in_which_nothing_was_done_is_no_success_and_names_no_step(state):
+    skipped = [StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step]
+    record = state.record(a_target(), a_report("payroll", *skipped, at=5.0, ready=None))
+    assert (record.consecutive_failures, record.last_success_at) == (1, None)
+    assert (record.last_failures[0].at, record.last_failures[0].step) == (5.0, "")

@@ -1,0 +1,145 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.auxiliary import Beside, Look
+from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
+from exporter.state.history import History
+from exporter.state.records import State, TargetRecord
+from exporter.state.snapshots import DamagedError, restore, snapshot
+from tests.support.factories import a_failure, a_report, a_target
+
+KEY = KeyFacts(
+    name="TdeKey",
+    version="0" * 32,
+    kid="https://contoso.vault.azure.net/keys/TdeKey/0",
+    kty="RSA-HSM",
+    size_bits=3072,
+    modulus=bytes(range(256)),
+    exponent=b"\1\0\1",
+    enabled=True,
+    expires=1.9e9,
+    key_ops=("wrapKey", "unwrapKey"),
+)
+HEADERS = VaultHeaders(region="westeurope", connection="private")
+NEWER = replace(KEY, version="f" * 32)
+SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Somebody")
+
+
+def a_lived_record():
+    state = State(history_limit=5)
+    facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
+    good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
+    state.record(a_target(), a_report("payroll", good, at=1.0, key=KEY, tenant="t1"))
+    for what in (Beside.NEWEST, Beside.RECOVERY):
+        state.looked(a_target(), Look(what=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER))
+    state.record(a_target(), replace(a_failure(at=1.5), purge_at=9.0))
+    return state.record(a_target(), a_failure(at=2.0, request_id="r2"))
+
+
+def revived(document, target=None):
+    record = TargetRecord(target or a_target(), History(5))
+    restore(record, json.loads(json.dumps(document, allow_nan=False)))
+    return record
+
+
+def test_what_should_outlive_a_restart_does():
+    before, after = a_lived_record(), revived(snapshot(a_lived_record()))
+    assert (after.key, after.vault, after.tenant) == (KEY, HEADERS, "t1")
+    assert (after.last_success_at, after.verdict, after.verdict_at) == (1.0, Readiness(ready=False, why="not_ready"), 2.0)
+    assert list(after.last_failures) == list(before.last_failures)
+    assert (after.newest_version, after.proof_at, after.purge_at) == (NEWER.version, 3.0, 9.0)
+    assert (after.certificates, after.rotation_pending) == ({"payroll:443": SHOWN}, True)
+    assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
+
+
+def test_a_record_without_any_probe_is_kept_as_such():
+    after = revived(snapshot(TargetRecord(a_target(), History(5))))
+    assert (after.key, after.verdict, after.last_success_at, list(after.last_failures)) == (None, None, None, [])
+
+
+def test_what_was_learned_of_another_key_is_not_said_of_this_one():
+    after = revived(snapshot(a_lived_record()), a_target(key_version="1" * 32))
+    assert (after.key, after.verdict, after.verdict_at) == (None, None, None)
+    assert (after.newest_version, after.proof_at, after.purge_at) == (None, None, None)
+    assert (after.vault, after.last_success_at) == (HEADERS, 1.0)
+
+
+def test_what_was_learned_of_another_vault_is_not_said_of_this_one():
+    after = revived(snapshot(a_lived_record()), a_target(vault="other.vault.azure.net"))
+    assert after == TargetRecord(a_target(vault="other.vault.azure.net"), after.history)
+
+
+def test_a_proof_in_another_recovery_vault_is_not_said_of_this_one():
+    after = revived(snapshot(a_lived_record()), a_target(recovery_vault="dr.vault.azure.net"))
+    assert (after.key, after.proof_at) == (KEY, None)
+
+
+def test_no_more_failures_are_taken_over_than_are_kept():
+    document = snapshot(a_lived_record())
+    assert len(revived(document | {"failures": document["failures"] * 50}).last_failures) == 10
+
+
+def places(document, path=()):
+    """The path to every value of a document."""
+    for name, value in document.items() if isinstance(document, dict) else enumerate(document):
+        yield (*path, name)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, name))
+
+
+def changed(document, path, value):
+    document = json.loads(json.dumps(document))
+    spot = document
+    for name in path[:-1]:
+        spot = spot[name]
+    spot[path[-1]] = value
+    return document
+
+
+WRONG = [None, True, -1, 10**400, 1e999, "text", "\ud800", [], ["x"], {}, {"x": 1}]
+TOLERANT = {("vault",), ("key",)}  # compared, never used
+
+
+@pytest.mark.parametrize("path", list(places(snapshot(a_lived_record()))), ids=lambda path: ".".join(map(str, path)))
+def test_a_value_of_the_wrong_kind_is_damage_and_changes_nothing_or_is_harmless(path):
+    document, refused = snapshot(a_lived_record()), 0
+    for value in WRONG:
+        record = TargetRecord(a_target(), History(5))
+        untouched = replace(record, last_failures=record.last_failures.copy())
+        try:
+            restore(record, changed(document, path, value))
+        except DamagedError:
+            refused += 1
+            assert record == untouched
+        else:
+            snapshot(record)
+    assert refused or path in TOLERANT
+
+
+@pytest.mark.parametrize("moment", [1e300, -1e12, 253402300800.0])
+@pytest.mark.parametrize("path", [("last_success_at",), ("verdict", "at"), ("key_facts", "expires"), ("failures", 0, "at")])
+def test_a_time_that_no_date_has_is_damage_since_pages_write_dates(path, moment):
+    with pytest.raises(DamagedError):
+        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), path, moment))
+
+
+@pytest.mark.parametrize("name", list(snapshot(a_lived_record())))
+def test_a_missing_value_is_damage(name):
+    document = snapshot(a_lived_record())
+    del document[name]
+    with pytest.raises(DamagedError, match="damaged"):
+        restore(TargetRecord(a_target(), History(5)), document)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_whatever_a_document_holds_the_answer_is_a_restored_record_or_damage(document):
+    with pytest.raises(DamagedError):
+        restore(TargetRecord(a_target(), History(5)), document)

@@ -1,0 +1,432 @@
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from exporter.config.model import Config, Credential, CredentialKind, Module, Proxy, Retained, Settings
+from exporter.core.faults import Fault
+from exporter.core.model import Challenge, Facts
+from exporter.runtime.thread_pool import PoolBusy
+from exporter.tokens.cache import TokenDesk
+from exporter.tokens.reuse import Cycle, Cycles
+from exporter.tokens.secret_cache import Secret
+from tests.support.factories import a_target
+
+CREDENTIAL = Credential(name="sql", kind=CredentialKind.CLIENT_SECRET, client_id="c")
+MODULE = Module(name="default")
+CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t1", resource="https://vault.azure.net")
+REFUSED = Facts(fault=Fault.HTTP_STATUS, status=401, aadsts=7000215)
+GRANTED = Facts(status=200)
+WALL = 1_700_000_000.0
+
+
+@dataclass
+class TokenAnswer:
+    facts: Facts = GRANTED
+    token: str | None = None
+    expires_at: float | None = None
+
+
+class Entra:
+    """Stands for the token request. `answers` gives the facts of each request in turn, and the last one from then on."""
+
+    def __init__(self):
+        self.requests = []
+        self.cancelled = 0
+        self.takes = 0.2
+        self.answers = [GRANTED]
+        self.lives = None
+
+    async def __call__(self, _module, credential, secret, challenge, *, deadline):
+        number = len(self.requests)
+        self.requests.append((credential.name, secret, challenge, deadline))
+        try:
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        facts = self.answers[min(number, len(self.answers) - 1)]
+        if isinstance(facts, Exception):
+            raise facts
+        token = f"token-{number}" if facts.fault is Fault.NONE else None
+        expires_at = None if self.lives is None else WALL + now() + self.lives
+        return TokenAnswer(facts, token, expires_at)
+
+
+class Secrets:
+    def __init__(self):
+        self.text = "s3cret"
+        self.failure = ""
+        self.takes = 0.0
+
+    async def current(self, credential):
+        await asyncio.sleep(self.takes)
+        return Secret(text=self.text, failure=self.failure, fingerprint=f"{credential.name}:{self.text}")
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+def entra():
+    return Entra()
+
+
+@pytest.fixture
+def secrets():
+    return Secrets()
+
+
+@pytest.fixture
+async def desk(entra, secrets):
+    desk = TokenDesk(entra, secrets, cycle=lambda _credential, _module: Cycle(60.0, 10.0), clock=lambda: WALL + now())
+    yield desk
+    await desk.aclose()
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("token ")]
+
+
+def ask(desk, credential=CREDENTIAL, module=MODULE, challenge=CHALLENGE, *, patience=10.0, fresh=False, started=None):
+    started = now() if started is None else started
+    return desk.token(credential, module, challenge, started=started, deadline=now() + patience, fresh=fresh)
+
+
+async def test_twenty_targets_of_one_credential_make_one_request(desk, entra):
+    grants = await asyncio.gather(*(ask(desk) for _ in range(20)))
+    assert len(entra.requests) == 1
+    assert {grant.token for grant in grants} == {"token-0"}
+    assert [grant.shared for grant in grants].count(False) == 1
+    assert [grant.duration for grant in grants] == pytest.approx([0.2] * 20)
+
+
+async def test_five_thousand_probes_in_one_cycle_make_one_request(desk, entra):
+    begin = now()
+
+    async def probe(number):
+        await asyncio.sleep(number * 0.0107)
+        return await ask(desk)
+
+    grants = await asyncio.gather(*(probe(number) for number in range(5000)))
+    assert 53.0 < now() - begin < 54.0
+    assert len(entra.requests) == 1
+    assert [grant.shared for grant in grants].count(False) == 1
+
+
+async def test_the_next_probe_of_the_same_target_gets_a_new_token_however_jitter_falls(desk, entra):
+    for gap in (54.0, 66.0, 54.0):
+        await ask(desk)
+        await asyncio.sleep(gap - entra.takes)
+    assert len(entra.requests) == 3
+
+
+async def test_a_slow_challenge_does_not_shift_the_cycle(desk, entra):
+    await ask(desk, started=now() - 5.0)
+    await asyncio.sleep(49.0)
+    await ask(desk)
+    assert len(entra.requests) == 2
+
+
+async def test_a_refusal_serves_the_whole_cycle_as_facts(desk, entra):
+    entra.answers = [REFUSED]
+    first, second = await ask(desk), await ask(desk)
+    await asyncio.sleep(50.0)
+    third = await ask(desk)
+    assert len(entra.requests) == 1
+    assert [grant.facts for grant in (first, second, third)] == [REFUSED] * 3
+    assert [grant.shared for grant in (first, second, third)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(fault=Fault.READ_TIMEOUT),
+        Facts(fault=Fault.DNS_NOT_FOUND),
+        Facts(fault=Fault.PROXY_STATUS, status=407),
+        Facts(fault=Fault.BODY_TRUNCATED, status=200),
+    ],
+    ids=lambda facts: facts.fault.value,
+)
+async def test_what_the_network_prevented_is_shared_by_those_waiting_and_not_kept(desk, entra, facts):
+    entra.answers = [facts, GRANTED]
+    grants = await asyncio.gather(*(ask(desk) for _ in range(5)))
+    assert [grant.facts for grant in grants] == [facts] * 5
+    assert (await ask(desk)).token == "token-1"
+    assert len(entra.requests) == 2
+
+
+async def test_an_answer_that_cannot_be_used_is_kept_like_a_refusal(desk, entra):
+    entra.answers = [Facts(fault=Fault.ANSWER_NOT_JSON, status=200)]
+    await ask(desk)
+    await ask(desk)
+    assert len(entra.requests) == 1
+
+
+async def test_a_waiter_that_gives_up_does_not_cancel_the_request(desk, entra):
+    entra.takes = 3.0
+    patient = asyncio.create_task(ask(desk))
+    await asyncio.sleep(0.1)
+    hasty = await ask(desk, patience=1.0)
+    assert (hasty.token, hasty.facts.fault, hasty.shared) == (None, Fault.READ_TIMEOUT, True)
+    assert hasty.duration == pytest.approx(1.0)
+    assert (await patient).token == "token-0"
+    assert entra.cancelled == 0
+
+
+async def test_a_cancelled_probe_does_not_cancel_the_request_for_the_others(desk, entra):
+    entra.takes = 3.0
+    first = asyncio.create_task(ask(desk))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(ask(desk))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    grant = await second
+    assert (grant.token, grant.shared) == ("token-0", False)
+    assert first.cancelled()
+    assert entra.cancelled == 0
+
+
+async def test_an_answer_that_comes_after_its_probe_gave_up_is_kept_and_counted_once(desk, entra):
+    entra.takes = 3.0
+    entra.answers = [REFUSED]
+    gave_up = await ask(desk, patience=1.0)
+    assert (gave_up.facts.fault, gave_up.shared) == (Fault.READ_TIMEOUT, False)
+    later = [await ask(desk), await ask(desk)]
+    assert [(grant.facts, grant.shared) for grant in later] == [(REFUSED, False), (REFUSED, True)]
+    assert later[0].duration == pytest.approx(3.0)
+    assert len(entra.requests) == 1
+
+
+async def test_the_request_has_the_longest_timeout_of_its_targets_and_not_that_of_the_probe_that_began_it(desk, entra):
+    begin = now()
+    await ask(desk, patience=0.1)
+    assert entra.requests[0][3] == pytest.approx(begin + 10.0)
+
+
+async def test_the_facts_of_giving_up_say_how_far_the_request_had_come(entra, secrets):
+    asked = []
+
+    def glimpse(context, module, challenge):
+        asked.append((context, module, challenge))
+        return Facts(fault=Fault.DNS_TIMEOUT)
+
+    desk = TokenDesk(entra, secrets, cycle=lambda *_: Cycle(60.0, 10.0), glimpse=glimpse)
+    entra.takes = 5.0
+    assert (await ask(desk, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
+    assert asked[0][1:] == (MODULE, CHALLENGE)
+    await desk.aclose()
+
+
+async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_gone(desk, entra, secrets):
+    entra.answers = [REFUSED, GRANTED]
+    assert (await ask(desk)).token is None
+    secrets.text = "n3w"
+    assert (await ask(desk)).token == "token-1"
+    assert [secret for _, secret, *_ in entra.requests] == ["s3cret", "n3w"]
+    assert [drawer.secret.text for drawer in desk._drawers.values()] == ["n3w"]
+
+
+async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_only(desk, entra, secrets):
+    entra.answers = [REFUSED, GRANTED]
+    old = asyncio.create_task(ask(desk))
+    await asyncio.sleep(0.1)
+    secrets.text = "n3w"
+    new = await ask(desk)
+    assert ((await old).token, new.token) == (None, "token-1")
+    assert (await ask(desk)).token == "token-1"
+    assert len(entra.requests) == 2
+
+
+async def test_a_credential_changed_by_a_reload_is_another_one(desk, entra):
+    await ask(desk)
+    await ask(desk, credential=replace(CREDENTIAL, client_id="d"))
+    assert len(entra.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"challenge": replace(CHALLENGE, tenant="t2")},
+        {"challenge": replace(CHALLENGE, resource="https://managedhsm.azure.net")},
+        {"challenge": replace(CHALLENGE, authority="https://login.microsoftonline.us")},
+        {"credential": replace(CREDENTIAL, name="other")},
+        {"module": replace(MODULE, proxy=Proxy(url="http://proxy:3128"))},
+        {"module": replace(MODULE, ca_file=Path("ca.pem"))},
+        {"module": replace(MODULE, connect_to={"login.microsoftonline.com:443": "127.0.0.1:1"})},
+    ],
+    ids=["tenant", "resource", "authority", "credential", "proxy", "trust", "connect_to"],
+)
+async def test_what_makes_another_token_is_not_shared(desk, other):
+    grants = await asyncio.gather(ask(desk), ask(desk, **other))
+    assert {grant.token for grant in grants} == {"token-0", "token-1"}
+
+
+async def test_modules_that_reach_entra_alike_share(desk, entra):
+    await asyncio.gather(ask(desk), ask(desk, module=Module(name="other", algorithm="RSA-OAEP-256")))
+    assert len(entra.requests) == 1
+
+
+async def test_a_credential_with_its_own_tenant_is_asked_there_whatever_the_challenge_says(desk, entra):
+    homed = replace(CREDENTIAL, tenant_id="home")
+    await ask(desk, credential=homed)
+    await ask(desk, credential=homed, challenge=replace(CHALLENGE, tenant="t2"))
+    assert len(entra.requests) == 1
+
+
+async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may_not(desk, entra):
+    module = replace(MODULE, token_max_age=600.0)
+    await ask(desk, module=module)
+    await asyncio.sleep(590.0)
+    assert (await ask(desk, module=module)).token == "token-0"
+    await asyncio.sleep(20.0)
+    entra.answers = [REFUSED]
+    assert (await ask(desk, module=module)).token is None
+    await asyncio.sleep(60.0)
+    await ask(desk, module=module)
+    assert len(entra.requests) == 3
+
+
+async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(desk):
+    module = replace(MODULE, token_max_age=600.0)
+    await ask(desk, module=module)
+    await asyncio.sleep(120.0)
+    desk.doubt(CREDENTIAL)
+    assert (await ask(desk, module=module)).token == "token-1"
+
+
+async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(desk, entra):
+    """Else each target of a fleet whose tokens are refused would fetch one of its own."""
+    module = replace(MODULE, token_max_age=600.0)
+    await ask(desk, module=module)
+    desk.doubt(CREDENTIAL)
+    assert (await ask(desk, module=module)).token == "token-0"
+    assert len(entra.requests) == 1
+
+
+async def test_a_doubt_about_a_credential_without_tokens_is_nothing(desk, entra):
+    desk.doubt(CREDENTIAL)
+    assert entra.requests == []
+
+
+async def test_a_token_is_never_handed_out_in_its_last_minute(desk, entra):
+    module = replace(MODULE, token_max_age=86_400.0)
+    entra.lives = 600.0
+    await ask(desk, module=module)
+    await asyncio.sleep(530.0)
+    assert (await ask(desk, module=module)).token == "token-0"
+    await asyncio.sleep(15.0)
+    assert (await ask(desk, module=module)).token == "token-1"
+
+
+async def test_a_token_that_lives_for_seconds_serves_those_who_waited_and_nobody_else(desk, entra):
+    entra.lives = 5.0
+    grants = await asyncio.gather(ask(desk), ask(desk))
+    assert {grant.token for grant in grants} == {"token-0"}
+    assert (await ask(desk)).token == "token-1"
+
+
+async def test_a_fresh_token_is_fetched_although_one_is_kept(desk):
+    await ask(desk)
+    assert (await ask(desk, fresh=True)).token == "token-1"
+    assert (await ask(desk)).token == "token-1"
+
+
+async def test_several_who_want_a_fresh_token_at_once_share_one_request(desk):
+    await ask(desk)
+    grants = await asyncio.gather(*(ask(desk, fresh=True) for _ in range(5)))
+    assert {grant.token for grant in grants} == {"token-1"}
+
+
+async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(desk, entra, secrets):
+    secrets.failure = "file secrets/sql: no such file"
+    grant = await ask(desk)
+    assert (grant.facts.fault, grant.token) == (Fault.SECRET_UNREADABLE, None)
+    assert "no such file" in grant.facts.detail
+    assert not entra.requests
+
+
+async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(desk, entra, secrets):
+    secrets.takes = 30.0
+    begin = now()
+    grant = await ask(desk, patience=2.0)
+    assert (grant.facts.fault, grant.duration) == (Fault.SECRET_TIMEOUT, pytest.approx(2.0))
+    assert grant.facts.detail == "reading the secret file took too long"
+    assert now() - begin == pytest.approx(2.0)
+    assert not entra.requests
+
+
+async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_credential(desk, entra, secrets):
+    async def starving(_credential):
+        try:
+            await asyncio.sleep(30.0)
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from PoolBusy("no thread of 1 was free")
+
+    secrets.current = starving
+    with pytest.raises(PoolBusy):
+        await ask(desk, patience=1.0)
+    assert not entra.requests
+
+
+async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(desk, entra):
+    entra.answers = [PoolBusy("no thread"), GRANTED]
+    outcomes = await asyncio.gather(ask(desk), ask(desk), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [PoolBusy, PoolBusy]
+    assert (await ask(desk)).token == "token-1"
+
+
+async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential_for_ever(desk, entra):
+    entra.takes = 3600.0
+    with pytest.raises(TimeoutError):
+        await ask(desk, patience=100.0)
+    entra.takes = 0.1
+    assert (await ask(desk)).token == "token-1"
+
+
+async def test_nothing_is_kept_longer_than_it_can_serve(desk):
+    for number in range(2000):
+        await ask(desk, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
+        assert sum(len(drawer.flights) for drawer in desk._drawers.values()) < 330
+    await asyncio.sleep(120.0)
+    assert not desk._drawers
+    assert not desk._tasks
+
+
+async def test_closing_ends_requests_and_tells_those_who_wait(desk, entra):
+    entra.takes = 5.0
+    waiting = asyncio.create_task(ask(desk))
+    await asyncio.sleep(1.0)
+    await desk.aclose()
+    assert (await waiting).facts.fault is Fault.INTERNAL
+    assert entra.cancelled == 1
+    assert (await ask(desk)).facts.fault is Fault.INTERNAL
+    assert len(entra.requests) == 1
+
+
+def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_share():
+    proxied = Module(name="proxied", proxy=Proxy(url="http://proxy:3128"))
+    targets = [
+        a_target("a", interval=60.0, timeout=5.0),
+        a_target("b", interval=30.0, timeout=2.0),
+        a_target("c", interval=10.0, timeout=1.0, module="proxied"),
+        a_target("d", interval=300.0, timeout=20.0, credential="other", next_credential="staged"),
+    ]
+    versions = (Retained(key_name="k", key_version="v", vault="x", credential="old"),)
+    targets.append(a_target("e", interval=600.0, timeout=3.0, retained=versions, credential="other"))
+    config = Config(
+        settings=Settings(interval=45.0, timeout=7.0),
+        credentials={},
+        modules={"default": MODULE, "proxied": proxied},
+        targets={target.name: target for target in targets},
+    )
+    cycles = Cycles(config)
+
+    def cycle(name, module=MODULE):
+        return cycles(replace(CREDENTIAL, name=name), module)
+
+    assert cycle("sql") == Cycle(30.0, 5.0)
+    assert cycle("sql", proxied) == Cycle(10.0, 1.0)
+    assert cycle("other") == Cycle(300.0, 20.0)
+    assert cycle("staged") == Cycle(300.0, 20.0)
+    assert cycle("old") == Cycle(600.0, 3.0)
+    assert cycle("asked by hand") == Cycle(45.0, 7.0)

@@ -1,0 +1,292 @@
+"""What programs read, and the rules that hold for every path."""
+
+import asyncio
+import gzip
+import json
+import logging
+import socket
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config.model import Module, Settings
+from exporter.core.model import Generation, Mode, Vantage
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.access import HEADERS, OPEN_PATHS
+from exporter.web.handlers.api import _listed
+from tests.support.web_factories import STARTED, bad, config, good, target
+from tests.support.web_server import Service, get, serving
+
+
+async def test_metrics_are_text_unless_openmetrics_is_asked_for():
+    async with serving(Service()) as session:
+        _, plain_headers, plain = await get(session, "/metrics", headers={"Accept": "*/*"})
+        accept = {"Accept": "application/openmetrics-text;version=2.0.0,*/*;q=0.1"}
+        _, open_headers, opened = await get(session, "/metrics", headers=accept)
+    assert plain_headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert open_headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert opened.endswith("# EOF\n")
+    assert "# EOF" not in plain
+    names = {family.name for family in text_string_to_metric_families(plain)}
+    assert {"ekm_target_info", "ekm_exporter_build_info"} <= names
+    assert {family.name for family in openmetrics_families(opened)} >= {"ekm_target_info", "ekm_probes"}
+
+
+async def test_gzip_holds_the_same_bytes():
+    service = Service(config(*(target(f"target-{number}") for number in range(300))))
+    async with serving(service, enable_pages=True) as session, ClientSession(auto_decompress=False) as raw:
+        url = session._base_url / "metrics"
+        async with raw.get(url, headers={"Accept-Encoding": "identity"}) as response:
+            plain = await response.read()
+            assert "Content-Encoding" not in response.headers
+        async with raw.get(url, headers={"Accept-Encoding": "gzip;q=0.5"}) as response:
+            zipped = await response.read()
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    ours = b"\n".join(line for line in plain.splitlines() if b"ekm_t" in line)
+    assert ours
+    assert b"\n".join(line for line in gzip.decompress(zipped).splitlines() if b"ekm_t" in line) == ours
+    assert len(zipped) < len(plain) / 5
+
+
+async def test_head_of_metrics_has_no_body():
+    async with serving(Service()) as session, session.head("/metrics") as response:
+        assert response.status == 200
+        assert await response.read() == b""
+
+
+async def test_health_and_readiness():
+    service = Service()
+    async with serving(service) as session:
+        assert (await get(session, "/-/healthy"))[::2] == (200, "Healthy\n")
+        assert (await get(session, "/-/ready"))[::2] == (200, "Ready\n")
+        service.ready = False
+        assert (await get(session, "/-/healthy"))[0] == 200
+        assert (await get(session, "/-/ready"))[0] == 503
+
+
+async def test_service_discovery_has_one_group_per_target():
+    chosen = target(
+        "a",
+        interval=30.0,
+        timeout=5.0,
+        module="fast",
+        modules=("default",),
+        generation=Generation.CURRENT,
+        labels={"team": "dba", "env": "prod"},
+    )
+    settings = Settings(vantage=Vantage.SQL_HOST)
+    modules = {"fast": Module(name="fast", mode=Mode.CANARY), "default": Module(name="default")}
+    service = Service(config(chosen, target("b", instances=(), labels={}), settings=settings, modules=modules))
+    async with serving(service) as session:
+        _, headers, text = await get(session, "/sd/targets", headers={"Host": "exporter.localhost:10377"})
+    first, second = json.loads(text)
+    assert headers["Content-Type"].startswith("application/json")
+    assert first == {
+        "targets": ["exporter.localhost:10377"],
+        "labels": {
+            "__param_target": "a",
+            "__param_module": "fast",
+            "__scrape_interval__": "30s",
+            "__scrape_timeout__": "5s500ms",
+            "__meta_ekm_target": "a",
+            "__meta_ekm_vault": "contoso-prod.vault.azure.net",
+            "__meta_ekm_key": "ContosoRSAKey0/cgacf4f763ar42ffb0a1gca546aygd87",
+            "__meta_ekm_credential": "sql-prod",
+            "__meta_ekm_module": "fast",
+            "__meta_ekm_mode": "canary",
+            "__meta_ekm_generation": "current",
+            "__meta_ekm_vantage": "sql_host",
+            "__meta_ekm_label_team": "dba",
+            "__meta_ekm_label_env": "prod",
+            "__meta_ekm_sql_instances": ",SQLPRD01,SQLPRD02,",
+        },
+    }
+    assert "__meta_ekm_sql_instances" not in second["labels"]
+
+
+async def test_service_discovery_never_promises_a_timeout_above_the_interval():
+    service = Service(config(target(interval=0.9, timeout=0.45)))
+    async with serving(service) as session:
+        _, _, text = await get(session, "/sd/targets")
+    assert json.loads(text)[0]["labels"]["__scrape_timeout__"] == "900ms"
+
+
+async def test_service_discovery_names_the_external_host_and_never_a_forged_one(monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # there a foreign name gets no answer
+    async with serving(Service(), external_url="https://ekm.example:8443/x", route_prefix="/") as session:
+        _, _, text = await get(session, "/sd/targets", headers={"Host": "whoever"})
+        assert json.loads(text)[0]["targets"] == ["ekm.example:8443"]
+    async with serving(Service()) as session:
+        _, _, text = await get(session, "/sd/targets", headers={"Host": 'a"b<script>'})
+        assert json.loads(text)[0]["targets"] == ["localhost"]
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/targets/x", "/config", "/nowhere", "/static/style.css"])
+async def test_every_answer_has_the_security_headers(path):
+    async with serving(Service()) as session:
+        _, headers, _ = await get(session, path)
+    assert {name: headers[name] for name in HEADERS} == HEADERS
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["Server"] == "ekm-exporter"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/targets/a/b", "/Metrics", "/static/%2e%2e%2f%2e%2e%2fetc/passwd"])
+async def test_a_path_that_is_none_is_not_found(path):
+    async with serving(Service()) as session:
+        assert (await get(session, path))[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/config", "/-/healthy", "/sd/targets"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_method_that_a_path_does_not_have_is_refused(path, method):
+    async with serving(Service()) as session, session.request(method, path) as response:
+        assert response.status == 405
+
+
+async def test_a_fault_of_a_handler_is_counted_logged_and_told_without_its_text(caplog):
+    service = Service()
+
+    def broken(_target):
+        raise RuntimeError("marked-secret-in-an-exception")
+
+    service.answer = broken
+    async with serving(service) as session:
+        with caplog.at_level(logging.ERROR):
+            status, _, text = await get(session, "/probe?target=contoso-key0")
+        _, _, metrics = await get(session, "/metrics")
+    assert (status, text) == (500, "Internal error. The log has a line about it.\n")
+    assert [record.getMessage() for record in caplog.records] == ["request failed"]
+    assert "ekm_exporter_internal_errors_total 1.0" in metrics
+
+
+def own_address():
+    """An address of this machine that is not loopback, found without sending anything; None where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+# A machine without a network has only loopback; the rule itself is tested in test_door.
+ELSEWHERE = [address for address in (own_address(),) if address is not None]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+async def test_another_address_serves_only_what_prometheus_and_an_orchestrator_need(address):
+    async with serving(Service(), address=address) as session:
+        for path in ("/", "/targets", "/targets/contoso-key0", "/config", "/api/v1/targets", "/explain/3303", "/nowhere"):
+            status, _, text = await get(session, path)
+            assert status == 403
+            assert text.startswith("This listener is not on loopback")
+            assert text.count("\n") == 1
+        assert (await get(session, "/probe?target=contoso-key0&debug=true"))[::2] == (403, text)
+        for path in OPEN_PATHS:
+            status, _, _ = await get(session, f"{path}?target=contoso-key0")
+            assert status == 200
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+async def test_another_address_serves_pages_where_the_user_said_so(address):
+    async with serving(Service(), address=address, enable_pages=True) as session:
+        assert (await get(session, "/"))[0] == 200
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+async def test_a_listener_on_every_interface_shows_pages_to_this_host_only(address):
+    server = WebServer(create_app(Service(), web_options()), [ListenAddress("", 0)])
+    async with server, ClientSession() as session:
+        port = server.listening[0].port
+        assert (await get(session, f"http://127.0.0.1:{port}/"))[0] == 200
+        assert (await get(session, f"http://{address}:{port}/"))[0] == 403
+
+
+async def test_the_list_of_targets_as_json():
+    service = Service(config(*(target(f"target-{number}") for number in range(60))))
+    service.take_in(good("target-0"), bad("target-1"))
+    async with serving(service) as session:
+        _, headers, text = await get(session, "/api/v1/targets")
+    rows = json.loads(text)["targets"]
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    assert [row["target"] for row in rows] == [f"target-{number}" for number in range(60)]
+    assert set(rows[1]) >= {
+        "target", "vault", "key", "success", "vault_side_ready", "code", "symbol", "step", "reason", "last_probe", "last_success",
+        "labels", "instances",
+    }  # fmt: skip
+    assert (rows[1]["success"], rows[1]["code"], rows[1]["reason"]) == (False, 3303, "secret_expired")
+    assert rows[2]["success"] is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 50])
+async def test_a_list_is_whole_json_however_many_pieces_it_takes(count):
+    pieces = [piece async for piece in _listed('{"items": [', ({"n": number} for number in range(count)), "]}")]
+    assert json.loads(b"".join(pieces)) == {"items": [{"n": number} for number in range(count)]}
+
+
+async def test_one_target_as_json_has_its_history():
+    service = Service()
+    identity = service.take_in(good(started_at=STARTED - 60), bad())
+    async with serving(service) as session:
+        _, _, text = await get(session, "/api/v1/targets/contoso-key0")
+        status, _, unknown = await get(session, "/api/v1/targets/nobody")
+    detail = json.loads(text)
+    assert [entry["success"] for entry in detail["history"]] == [False, True]
+    assert detail["history"][0]["id"] == identity
+    assert detail["history"][0]["steps"][1]["aadsts"] == 7000222
+    assert detail["consecutive_failures"] == 1
+    assert (status, json.loads(unknown)) == (404, {"error": "unknown target"})
+
+
+class Reloads:
+    def __init__(self, *problems):
+        self.problems, self.calls = problems, 0
+
+    async def __call__(self):
+        self.calls += 1
+        return self.problems
+
+
+async def post(session, path, **options):
+    async with session.post(path, **options) as response:
+        return response.status, await response.text()
+
+
+async def test_reload_answers_with_every_problem_or_none():
+    fine, broken = Reloads(), Reloads("ekm.yml:3:1: modules: unknown key", "ekm.yml:9:5: targets[0].key: missing")
+    async with serving(Service(), reload=fine) as session:
+        assert await post(session, "/-/reload") == (200, "Configuration reloaded\n")
+        assert (await get(session, "/-/reload"))[0] == 405
+    async with serving(Service(), reload=broken) as session:
+        assert await post(session, "/-/reload") == (
+            400,
+            "ekm.yml:3:1: modules: unknown key\nekm.yml:9:5: targets[0].key: missing\n",
+        )
+    assert (fine.calls, broken.calls) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+)
+async def test_a_page_of_another_site_cannot_reload(headers):
+    reload = Reloads()
+    async with serving(Service(), reload=reload) as session:
+        assert (await post(session, "/-/reload", headers=headers))[0] == 403
+    assert reload.calls == 0
+
+
+async def test_there_is_no_reload_where_nothing_can_be_reloaded():
+    async with serving(Service()) as session:
+        assert (await post(session, "/-/reload"))[0] == 404
+
+
+async def test_many_scrapes_at_once_all_get_the_whole_answer():
+    service = Service(config(*(target(f"target-{number}") for number in range(600))))
+    async with serving(service) as session:
+        answers = await asyncio.gather(*(get(session, "/metrics") for _ in range(8)))
+    assert {text.count("ekm_target_info{") for _, _, text in answers} == {600}

@@ -1,0 +1,257 @@
+"""Pages for people: what they say, that nothing gets in unescaped, and that a large fleet stays readable."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from exporter.core.faults import Reason
+from exporter.core.model import Outcome, Readiness, Step
+from exporter.state.records import FailureSummary
+from exporter.web.handlers import pages
+from tests.support.web_factories import bad, config, good, target
+from tests.support.web_server import Service, get, serving, words
+
+NOW = 1767323050.0
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock(monkeypatch):
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+
+
+def fleet():
+    names = ("healthy", "refused", "wrapless", "silent", "stale")
+    service = Service(config(*(target(name) for name in names)))
+    wrapless = bad("wrapless", step=Step.WRAP_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, ready=True)
+    service.take_in(good("healthy"), bad("refused"), wrapless, good("stale", started_at=NOW - 181))
+    return service
+
+
+async def test_the_status_page_says_who_is_in_danger_why_and_what_to_do_first():
+    async with serving(fleet()) as session:
+        status, headers, html = await get(session, "/")
+    said = words(html)
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "1 not ready 1 failing 2 unknown 1 ready" in said
+    assert "vault side not ready, seen from a central host, because step token failed with 3303" in said
+    assert (
+        "vault side ready, seen from a central host, although step wrap_key failed with 3077 (3113 on connector 1.0.5.0)" in said
+    )
+    assert "vault side unknown, seen from a central host: no probe has finished yet" in said
+    assert "vault side unknown, seen from a central host: the last probe is older than three intervals" in said
+    assert "3303 ErrorGetTokenBadCredentials" in said
+    assert "step token: the client secret has expired" in said
+    assert "First:" in said
+    assert "4 s ago" in said
+    assert "SQLPRD01, SQLPRD02" in said
+    assert "Not tested from here:" in said
+
+
+async def test_not_ready_names_the_step_that_keeps_databases_closed():
+    disabled = {"outcome": Outcome.FAILED, "code": 3077, "reason": Reason.KEY_DISABLED}
+    report = good()
+    steps = tuple(replace(each, **disabled) if each.step in (Step.WRAP_KEY, Step.UNWRAP_KEY) else each for each in report.steps)
+    service = Service()
+    service.take_in(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert "not ready, seen from a central host, because step unwrap_key failed with 3077" in words(html)
+
+
+async def test_those_in_danger_come_first():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/")
+    assert re.findall(r'href="/targets/([^"?]+)"', html) == ["refused", "wrapless", "silent", "stale", "healthy"]
+
+
+async def test_every_link_of_every_page_leads_somewhere():
+    service = fleet()
+    identity = service.take_in(bad("refused"))
+    async with serving(service) as session:
+        todo, done = ["/"], {}
+        while todo:
+            path = todo.pop()
+            status, headers, text = await get(session, path)
+            done[path] = status
+            if headers["Content-Type"].startswith("text/html"):
+                todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in done]
+    assert set(done.values()) == {200}
+    assert {"/metrics", "/config", "/sd/targets", "/explain/3303", f"/targets/refused/probes/{identity}"} <= set(done)
+
+
+async def test_a_page_says_that_the_first_round_is_not_over():
+    service = fleet()
+    service.ready = False
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert "The first round of probes has not finished yet." in html
+
+
+async def test_a_target_shows_steps_key_labels_and_history():
+    service = Service()
+    first = service.take_in(good(started_at=NOW - 7200))
+    last = service.take_in(bad(started_at=NOW - 60), bad())
+    async with serving(service) as session:
+        status, _, html = await get(session, "/targets/contoso-key0")
+    said = words(html)
+    assert status == 200
+    for expected in (
+        "Who can repair it:",
+        "token failed 200.0 ms dns 1.0 ms, wait 10.0 ms",
+        "Cause: step token: the client secret has expired.",
+        "The last 3 probes, oldest first: 2 failed",
+        "Entra error AADSTS7000222",
+        "last success 2 h ago",
+        "failures in a row 2",
+        "label team dba",
+        "SQL Servers that depend on it: SQLPRD01 (ag AG7), SQLPRD02",
+        "RSA, 2048 bits",
+        "expires 2027-01-15T08:00:00.000Z",
+        "2026-01-02T03:04:05.678Z failed",
+    ):
+        assert expected in said
+    assert html.index(f"/probes/{last}") < html.index(f"/probes/{first}")
+
+
+async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
+    service = Service()
+    service.take_in(bad(started_at=NOW - 60))
+    kept = FailureSummary(
+        at=NOW - 86400, step="unwrap_key", code=3077, reason="forbidden_rbac", http_status=403, request_id="r-0"
+    )
+    service.record_of("contoso-key0").last_failures.appendleft(kept)
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets/contoso-key0")
+        told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
+    assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last start")[1]
+    assert [(each["started_at"], each["code"], each["request_id"]) for each in told] == [
+        ("2026-01-01T03:04:10.000Z", 3077, "r-0")
+    ]
+
+
+async def test_a_target_that_was_never_probed_has_a_page():
+    async with serving(Service()) as session:
+        status, _, html = await get(session, "/targets/contoso-key0")
+    assert status == 200
+    assert "No probe has finished yet." in html
+
+
+async def test_a_probe_page_tells_the_whole_probe():
+    service = Service()
+    identity = service.take_in(bad(detail="keys for app <id> are expired"))
+    async with serving(service) as session:
+        status, _, html = await get(session, f"/targets/contoso-key0/probes/{identity}")
+    assert status == 200
+    assert "keys for app &lt;id&gt; are expired" in html
+    assert "wrap_key        skipped" in html
+
+
+@pytest.mark.parametrize(
+    "path", ["/targets/nobody", "/targets/nobody/probes/1", "/targets/contoso-key0/probes/1", "/explain/9999", "/explain/%3Cb%3E"]
+)
+async def test_what_is_not_there_is_one_line(path):
+    async with serving(Service()) as session:
+        status, headers, text = await get(session, path)
+    assert status == 404
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert text.count("\n") == 1
+
+
+async def test_a_code_is_explained_by_number_and_by_symbol():
+    async with serving(Service()) as session:
+        _, _, by_number = await get(session, "/explain/3303")
+        _, _, by_symbol = await get(session, "/explain/errorgettokenbadcredentials")
+    assert by_number == by_symbol
+    assert "What to do, in this order" in by_number
+
+
+async def test_script_in_every_name_and_label_stays_text():
+    evil = target(
+        "contoso-key0", vault=HOSTILE, key_name=HOSTILE, credential=HOSTILE, labels={"team": HOSTILE},
+        instances=({"sql_instance": HOSTILE, "host": HOSTILE},),
+    )  # fmt: skip
+    service = Service()
+    service.config = replace(config(evil), credentials={HOSTILE: config().credentials["sql-prod"]})
+    identity = service.take_in(bad(detail=HOSTILE, service_code=HOSTILE, request_id=HOSTILE, exception=HOSTILE))
+    async with serving(service) as session:
+        for path in ("/", "/targets/contoso-key0", f"/targets/contoso-key0/probes/{identity}"):
+            status, _, html = await get(session, path)
+            assert status == 200
+            assert re.findall("<script[^>]*>", html) == [re.search('<script src="/static/live.js[^"]*" defer>', html)[0]]
+            assert "&lt;script&gt;" in html
+
+
+async def test_pages_ask_for_no_outside_asset_and_hold_neither_script_nor_style_of_their_own():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/")
+        script = re.search(r'<script src="([^"]+)" defer></script>', html).group(1)
+        assert (await get(session, script))[1]["Content-Type"] == "text/javascript; charset=utf-8"
+        style = re.search(r'<link rel="stylesheet" href="([^"]+)">', html).group(1)
+        status, headers, css = await get(session, style)
+    assert not re.search(r'(src|href)="(https?:)?//', html)
+    assert not re.search(r"<style|style=|\son\w+=|<script>", html)
+    assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+    assert "http" not in css
+    assert "prefers-color-scheme: dark" in css
+
+
+async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
+    names = [f"target-{number:04}" for number in range(5000)]
+    service = Service(config(*(target(name) for name in names)))
+    service.take_in(*(bad(name) for name in names))
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(service) as session:
+        busy = asyncio.create_task(others())
+        _, _, first = await get(session, "/targets")
+        busy.cancel()
+        _, _, last = await get(session, "/targets?page=50")
+        _, _, beyond = await get(session, "/targets?page=999999")
+        _, _, nonsense = await get(session, "/targets?page=x")
+    assert turns > 20
+    assert "Page 1 of 50" in first
+    assert "target-0099" in first
+    assert "target-0100" not in first
+    assert "target-4999" in last
+    assert beyond == last
+    assert re.sub("[?]page=x", "", nonsense) == first
+    assert "5000 not ready" in words(first)
+
+
+async def test_a_verdict_without_an_answer_says_why():
+    service = Service(config(target(key_version=None)))
+    service.take_in(replace(good(), readiness=Readiness(ready=None, why="version_not_pinned")))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    assert "the configuration names no key version; write key: NAME/VERSION to get a verdict" in html
+
+
+async def test_the_configuration_is_shown_without_secrets():
+    async with serving(Service()) as session:
+        status, headers, text = await get(session, "/config")
+    assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert "client_secret_env: SQL_PROD" in text
+    assert "name: contoso-key0" in text
+
+
+async def test_links_follow_the_external_url_and_paths_the_route_prefix():
+    async with serving(fleet(), external_url="https://prom.example/outside/", route_prefix="/inside") as session:
+        for path in ("/", "/inside"):
+            status, headers, _ = await get(session, path)
+            assert (status, headers["Location"]) == (302, "/outside/")
+        status, _, html = await get(session, "/inside/")
+        gone, _, _ = await get(session, "/metrics")
+        there, _, _ = await get(session, "/inside/metrics")
+    assert (status, gone, there) == (200, 404, 200)
+    assert all(link.startswith("/outside/") for link in re.findall(r'(?:href|src|action)="([^"#]+)"', html))

@@ -1,0 +1,216 @@
+"""`/probe` as Prometheus and people use it."""
+
+import asyncio
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config.model import Module, Proxy, SecretSource, Settings
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from tests.support.web_factories import bad, config, target
+from tests.support.web_server import Service, get, serving, until
+
+NOT_FOR_IT = (
+    "module 'lab' is not for target 'contoso-key0': leave the parameter module out, "
+    "or list the module under the target's modules in the configuration\n"
+)
+HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("", "the parameter target is missing: write /probe?target=NAME with the name of a configured target\n"),
+        ("?target=", "the parameter target is missing: write /probe?target=NAME with the name of a configured target\n"),
+        ("?target=contoso-key1", "unknown target 'contoso-key1' (did you mean 'contoso-key0'?)\n"),
+        ("?target=https://evil.example/", "unknown target 'https://evil.example/'\n"),
+        ("?target=contoso-key0&module=deflaut", "unknown module 'deflaut' (did you mean 'default'?)\n"),
+        ("?target=contoso-key0&module=lab", NOT_FOR_IT),
+        ("?target=" + "a" * 500, f"unknown target '{'a' * 80}…'\n"),
+        ("?target=a%0ab", "unknown target 'a\\nb'\n"),
+    ],
+)
+async def test_a_name_that_is_not_configured_is_told_and_starts_no_work(query, line):
+    service = Service(config(modules={"default": Module(name="default"), "lab": Module(name="lab")}))
+    async with serving(service) as session:
+        status, _, text = await get(session, f"/probe{query}")
+        assert (await get(session, f"/probe?debug=true&{query[1:]}"))[::2] == (status, text)
+    assert (status, text) == (400, line)
+    assert service.asked == []
+
+
+async def test_a_failed_probe_is_an_answer():
+    service = Service()
+    service.answer = bad
+    async with serving(service) as session:
+        status, headers, text = await get(session, "/probe?target=contoso-key0")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert status == 200
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert [sample.value for sample in families["ekm_probe_success"].samples] == [0.0]
+    assert [sample.value for sample in families["probe_success"].samples] == [0.0]
+
+
+async def test_openmetrics_is_given_on_request():
+    async with serving(Service()) as session:
+        accept = {"Accept": "application/openmetrics-text;version=2.0.0"}
+        _, headers, text = await get(session, "/probe?target=contoso-key0", headers=accept)
+    assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert text.endswith("# EOF\n")
+
+
+async def test_a_module_that_the_target_lists_may_be_chosen():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.01)))
+    async with serving(service) as session:
+        await get(session, "/probe?target=contoso-key0&module=other")
+        await get(session, "/probe?target=contoso-key0")
+        await get(session, "/probe?target=contoso-key0&module=default")
+    assert {asked[1] for asked in service.asked} == {"other", "default"}
+
+
+async def test_another_module_within_the_minimum_interval_starts_no_probe_and_is_told_when_to_come_again():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=3600.0)))
+    async with serving(service) as session:
+        await get(session, "/probe?target=contoso-key0&module=other")
+        for query, headers in (("", {}), ("&module=default", {HEADER: "10"})):
+            status, answered, text = await get(session, f"/probe?target=contoso-key0{query}", headers=headers)
+            assert (status, answered["Retry-After"]) == (503, "3600")
+            assert text.startswith("No report: another probe of this target is running, or ended less than min_interval ago.")
+            assert text.endswith("Try again in 3600 s.\n")
+    assert len(service.asked) == 1
+
+
+async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report():
+    service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.0)))
+    service.go.clear()
+    async with serving(service) as session:
+        own = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
+        await until(lambda: service.asked)
+        other = asyncio.create_task(get(session, "/probe?target=contoso-key0&module=other"))
+        early = await get(session, "/probe?target=contoso-key0&module=other", headers={HEADER: "0.02"})
+        assert (early[0], early[1]["Retry-After"], len(service.asked)) == (503, "1", 1)
+        service.go.set()
+        texts = [(await each)[2] for each in (own, other)]
+    assert ['module="other"' in text for text in texts] == [False, True]
+    assert [asked[1] for asked in service.asked] == ["default", "other"]
+
+
+async def test_two_requests_at_once_are_one_probe():
+    service = Service()
+    service.go.clear()
+    async with serving(service) as session:
+        asking = [asyncio.create_task(get(session, "/probe?target=contoso-key0")) for _ in range(2)]
+        await until(lambda: service.asked)
+        service.go.set()
+        (_, _, one), (_, _, other) = await asyncio.gather(*asking)
+    assert one == other
+    assert len(service.asked) == 1
+
+
+async def test_a_repeat_is_answered_from_memory_only_within_the_minimum_interval():
+    remembering, forgetting = Service(), Service(config(settings=Settings(min_interval=0.0)))
+    for service in (remembering, forgetting):
+        async with serving(service) as session:
+            for _ in range(3):
+                await get(session, "/probe?target=contoso-key0")
+    assert len(remembering.asked) == 1
+    assert len(forgetting.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("5", 4.5),
+        ("15", None),
+        ("nan", None),
+        ("-1", None),
+        ("soon", None),
+    ],
+)
+async def test_the_scrape_timeout_limits_the_probe(header, seconds):
+    service = Service()
+    async with serving(service) as session:
+        await get(session, "/probe?target=contoso-key0", headers={} if header is None else {HEADER: header})
+    assert service.asked == [("contoso-key0", "default", seconds)]
+
+
+async def test_a_scrape_that_cannot_wait_for_a_probe_in_flight_is_told_so():
+    service = Service()
+    service.go.clear()
+    async with serving(service, timeout_offset=0.01) as session:
+        status, _, text = await get(session, "/probe?target=contoso-key0", headers={HEADER: "0.1"})
+    assert status == 503
+    assert text.startswith("No report:")
+
+
+async def test_a_probe_that_could_not_be_made_is_no_failure_of_the_vault():
+    service = Service()
+    service.answer = lambda _: None
+    async with serving(service) as session:
+        status, _, text = await get(session, "/probe?target=contoso-key0")
+    assert status == 503
+    assert "says nothing about the vault" in text
+
+
+async def test_debug_tells_steps_facts_both_numbers_metrics_and_the_masked_module():
+    proxy = Proxy(url="http://user:hunter2@proxy:3128", username="u", password=SecretSource(env="PROXY_PASSWORD"))
+    service = Service(config(target(), modules={"default": Module(name="default", proxy=proxy)}))
+    service.answer = lambda name: bad(name, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, aadsts=None)
+    async with serving(service) as session:
+        _, headers, text = await get(session, "/probe?target=contoso-key0&debug=true")
+        _, _, again = await get(session, "/probe?target=contoso-key0&debug=true")
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    for expected in (
+        "get_key         failed   200.0 ms\n",
+        "wrap_key        skipped\n",
+        "3077 (3113 on connector 1.0.5.0)",
+        "forbidden_rbac",
+        "HTTP status   403",
+        "seen from a central host",
+        "not tested",
+        "ekm_probe_success{",
+        "password_env: PROXY_PASSWORD",
+        "http://<secret>@proxy:3128",
+    ):
+        assert expected in text
+    assert "hunter2" not in text
+    assert again.startswith("From memory: this probe ended ")
+
+
+async def test_a_method_that_would_probe_for_nobody_is_refused():
+    service = Service()
+    async with serving(service) as session, session.head("/probe?target=contoso-key0") as response:
+        assert response.status == 405
+    assert service.asked == []
+
+
+async def test_a_probe_in_flight_does_not_hold_up_the_end():
+    service = Service()
+    service.go.clear()
+    server = WebServer(create_app(service, web_options()), [ListenAddress("127.0.0.1", 0)])
+    await server.start()
+    async with ClientSession(server.urls[0]) as session:
+        asking = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
+        await until(lambda: service.asked)
+        before = asyncio.get_running_loop().time()
+        await server.stop()
+        assert asyncio.get_running_loop().time() - before < 2.0
+        status, _, _ = await asking
+    assert status == 503
+
+
+async def test_an_unknown_name_in_a_large_fleet_is_refused_without_comparing_it_with_all():
+    service = Service(config(*(target(f"contoso-key{number}") for number in range(201))))
+    async with serving(service) as session:
+        _, _, text = await get(session, "/probe?target=contoso-keyx")
+    assert text == "unknown target 'contoso-keyx'\n"
+
+
+async def test_the_page_of_a_target_names_the_modules_that_it_lists():
+    async with serving(Service(config(target(modules=("other",)), target("b")))) as session:
+        pages = [(await get(session, f"/targets/{name}"))[2] for name in ("contoso-key0", "b")]
+    assert ["other modules for /probe" in page for page in pages] == [True, False]

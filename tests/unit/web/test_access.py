@@ -1,0 +1,83 @@
+"""Who may see which path."""
+
+import pytest
+from yarl import URL
+
+from exporter.web.access import OPEN_PATHS, on_loopback, refused
+from exporter.web.options import web_options
+from tests.support.web_server import Service, get, serving
+
+
+@pytest.mark.parametrize(
+    ("sockname", "loopback"),
+    [
+        (("127.0.0.1", 10377), True),
+        (("127.8.9.10", 1), True),
+        (("::1", 10377, 0, 0), True),
+        (("::ffff:127.0.0.1", 10377, 0, 0), True),
+        ("/run/ekm.sock", True),
+        (("10.0.0.5", 10377), False),
+        (("::ffff:10.0.0.5", 10377, 0, 0), False),
+        (("fe80::1%eth0", 10377, 0, 2), False),
+        (("0.0.0.0", 10377), False),  # noqa: S104 - an address to judge, nothing listens on it
+        (("not an address", 1), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_only_loopback_and_unix_sockets_count_as_this_host(sockname, loopback):
+    assert on_loopback(sockname) is loopback
+
+
+OUTSIDE = ("10.0.0.5", 10377)
+PAGES = ("/", "/targets", "/targets/{name}", "/api/v1/targets", "/config", "/explain/{code}", "/-/reload", "")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_refused_on_other_addresses(path):
+    assert refused(path, OUTSIDE, web_options())
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_served_everywhere_where_the_user_said_so(path):
+    assert not refused(path, OUTSIDE, web_options(enable_pages=True))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_served_on_loopback(path):
+    assert not refused(path, ("127.0.0.1", 10377), web_options())
+
+
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
+    assert not refused(path, OUTSIDE, web_options())
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "refusal"),
+    [
+        ("/probe", "debug=true", True),
+        ("/probe", "target=contoso-key0&debug=true&debug=false", True),
+        ("/probe", "%64ebug=tru%65", True),
+        ("/probe", "debug=false", False),
+        ("/probe", "", False),
+        ("/metrics", "debug=true", False),
+    ],
+)
+async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
+    service = Service()
+    async with serving(service) as session:
+        query += "&target=contoso-key0"
+        config, answer = await get(session, "/config"), await get(session, URL(f"{path}?{query}", encoded=True))
+        assert answer[0] == (403 if refusal else 200)
+        assert not refusal or (answer[2], service.asked) == (config[2], [])
+        assert refusal or path != "/probe" or answer[2].startswith("# HELP")
+
+
+async def test_a_transcript_is_shown_where_pages_are_enabled(monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
+    async with serving(Service(), enable_pages=True) as session:
+        status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")
+    assert status == 200
+    assert "\nModule:\n" in text

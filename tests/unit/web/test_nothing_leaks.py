@@ -1,0 +1,70 @@
+"""Marked secrets are planted wherever one could be, and everything that the web endpoint and the log emit is searched."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from exporter.config.model import Module, Proxy, SecretSource
+from exporter.presentation.probe_log import ProbeLog
+from exporter.runtime.logging import LogFormat, configure
+from tests.support.web_factories import bad, config, target
+from tests.support.web_server import Service, get, serving
+
+MARKED = "Marked~Secret.8Q-9w_0123456789abcdefghij"
+
+
+@pytest.fixture
+def log():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure("debug", LogFormat.LOGFMT, stream=stream)
+    yield stream
+    root.handlers[:], root.level = handlers, level
+
+
+async def test_no_page_answer_or_log_line_carries_a_secret(log, monkeypatch, tmp_path):
+    monkeypatch.setenv("SQL_PROD", MARKED)
+    password = tmp_path / "password"
+    password.write_text(MARKED)
+    proxy = Proxy(url=f"http://someone:{MARKED}@proxy:3128", username="someone", password=SecretSource(file=password))
+    service = Service(config(target(), modules={"default": Module(name="default", proxy=proxy)}))
+    service.take_in(bad())
+    emitted = []
+    async with serving(service) as session:
+        todo, seen = ["/", "/api/v1/targets/contoso-key0", "/probe?target=contoso-key0", "/-/reload"], set()
+        while todo:
+            path = todo.pop()
+            seen.add(path)
+            _, headers, text = await get(session, path, headers={"Authorization": f"Bearer {MARKED}"})
+            emitted += [str(headers), text]
+            todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in seen]
+        emitted.append((await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1))  # told back to who sent it
+    assert len(seen) > 10
+    ProbeLog().record(target(), bad())
+    logging.getLogger("azure.identity").warning("sent %s", MARKED)
+    emitted.append(log.getvalue())
+    assert "probe failed" in log.getvalue()
+    assert [text for text in emitted if MARKED in text] == []
+
+
+async def test_a_malformed_request_is_not_written_to_the_log(log):
+    async with serving(Service()) as session, session.get("/metrics", headers={"X-Long": MARKED * 500}) as response:
+        assert response.status == 400
+    assert MARKED not in log.getvalue()
+
+
+async def test_the_text_of_a_fault_is_masked_in_the_log(log):
+    service = Service()
+
+    def broken(_target):
+        raise RuntimeError(f"client_secret={MARKED}")
+
+    service.answer = broken
+    async with serving(service) as session:
+        status, _, text = await get(session, "/probe?target=contoso-key0")
+    assert status == 500
+    assert MARKED not in text + log.getvalue()
+    assert "exception=RuntimeError" in log.getvalue()

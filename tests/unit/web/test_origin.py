@@ -1,0 +1,115 @@
+"""Requests that another site makes a browser send, and names that a stranger has pointed at this host."""
+
+import pytest
+
+from exporter.core.cross_site import host_name
+from exporter.web import options
+from exporter.web.origin import from_elsewhere, is_ours
+from tests.support.web_server import Service, get, serving
+
+FOREIGN = {"Host": "evil.example:10377"}
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("EKM.corp:10377", "ekm.corp"),
+        ("ekm.corp.", "ekm.corp"),
+        ("[::1]:10377", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("127.0.0.1:1", "127.0.0.1"),
+        ("", ""),
+    ],
+)
+def test_a_host_header_has_a_name(host, name):
+    assert host_name(host) == name
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:10377", "[::1]:10377", "10.0.0.5", "localhost:1", "a.localhost", "ekm.corp", "EKM.CORP:8443", "thishost", ""],
+)
+def test_addresses_and_names_that_no_stranger_can_point_here_are_ours(host, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
+    assert is_ours(host, "ekm.corp:8443")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "ekm.corp.evil.example"])
+def test_any_other_name_is_not(host):
+    assert not is_ours(host, "ekm.corp")
+
+
+EVERY_PATH = [
+    "/", "/targets", "/config", "/api/v1/targets", "/nowhere", "/metrics", "/probe?target=contoso-key0",
+    "/probe?target=contoso-key0&debug=true", "/sd/targets", "/-/healthy", "/-/ready",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EVERY_PATH)
+async def test_loopback_answers_nothing_under_a_foreign_name(path):
+    service = Service()
+    async with serving(service) as session:
+        status, _, text = await get(session, path, headers=FOREIGN)
+    assert (status, text.count("\n")) == (421, 1)
+    assert "evil" not in text
+    assert service.asked == []
+
+
+async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
+    reloads = []
+
+    async def reload():
+        reloads.append("reloaded")
+        return ()
+
+    async with serving(Service(), reload=reload) as session, session.post("/-/reload", headers=FOREIGN) as answer:
+        assert answer.status == 421
+    assert reloads == []
+
+
+async def test_the_name_of_the_external_url_is_ours():
+    async with serving(Service(), external_url="https://ekm.corp/", route_prefix="/") as session:
+        assert (await get(session, "/", headers={"Host": "ekm.corp"}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "elsewhere"),
+    [
+        ({}, False),
+        (FOREIGN, False),  # a program, by whatever name it knows us
+        ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:1"}, False),
+        ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-origin"}, False),
+        ({"Host": "127.0.0.1:1", "Origin": "https://ekm.corp:8443"}, False),  # a proxy that puts its own name for us
+        ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:2"}, True),
+        ({"Host": "127.0.0.1:1", "Origin": "null"}, True),
+        ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, True),
+        ({**FOREIGN, "Origin": "http://evil.example:10377", "Sec-Fetch-Site": "same-origin"}, True),  # rebound
+        ({**FOREIGN, "Sec-Fetch-Site": "none"}, True),
+    ],
+)
+def test_what_a_browser_sends_for_another_site_is_told_apart(headers, elsewhere):
+    assert from_elsewhere(headers, "ekm.corp:8443", known_by_name=False) is elsewhere
+
+
+def test_where_everybody_shows_who_they_are_a_foreign_name_gains_nothing():
+    headers = {"Host": "ekm", "Origin": "http://ekm"}
+    assert not from_elsewhere(headers, "", known_by_name=True)
+    assert from_elsewhere({**headers, "Origin": "http://other"}, "", known_by_name=True)
+
+
+async def test_every_method_that_changes_something_is_refused_to_another_site():
+    async with serving(Service()) as session:
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            async with session.request(method, "/metrics", headers={"Origin": "https://evil.example"}) as answer:
+                assert answer.status == 403
+
+
+async def test_a_body_that_nobody_reads_is_refused_and_not_waited_for():
+    async with serving(Service()) as session, session.post("/metrics", data=b"x" * 20_000) as answer:
+        assert answer.status == 413
+        assert answer.headers["Connection"] == "close"
+
+
+def test_nothing_is_locked_without_a_web_configuration():
+    assert not options.web_options().locked

@@ -1,0 +1,180 @@
+"""The bound on unfinished answers: who gets a place, who loses it, and what a client is told that gets none."""
+
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.answers import STALLED_SECONDS, UnfinishedAnswers
+from exporter.web.server import streaming
+from exporter.web.server.connections import Places
+from tests.support.web_server import Service, get, until
+
+GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@dataclass(eq=False)
+class Client:
+    """What the bound knows of a connection."""
+
+    address: str
+    stalled_seconds: float = 0.0
+    was_cut: bool = False
+
+    def cut(self):
+        self.was_cut = True
+
+
+def filled(*clients):
+    answers = UnfinishedAnswers(len(clients))
+    assert all(answers.take(client) for client in clients)
+    return answers
+
+
+def test_newcomer_is_refused_while_every_client_reads():
+    clients = [Client("a"), Client("b")]
+    answers = filled(*clients)
+    assert not answers.take(Client("c"))
+    answers.give_back(clients[0])
+    answers.give_back(clients[0])
+    assert answers.take(Client("c"))
+    assert len(answers) == 2
+
+
+def test_newcomer_gets_the_place_of_the_client_that_stalls_longest():
+    clients = [Client("a", STALLED_SECONDS + 1), Client("b", STALLED_SECONDS + 2), Client("c", STALLED_SECONDS - 1)]
+    assert filled(*clients).take(Client("d"))
+    assert [client.was_cut for client in clients] == [False, True, False]
+
+
+def test_address_with_most_places_gives_its_newest_one_to_another_address():
+    clients = [Client("greedy"), Client("other"), Client("greedy")]
+    answers = filled(*clients)
+    assert answers.take(Client("new"))
+    assert [client.was_cut for client in clients] == [False, False, True]
+    assert not answers.take(Client("newer"))
+
+
+def test_address_with_most_places_loses_the_one_that_stalls_longest():
+    greedy = [Client("greedy", 0.1), Client("greedy", 0.2), Client("greedy")]
+    other = Client("other", STALLED_SECONDS + 1)
+    answers = filled(*greedy, other)
+    assert answers.take(Client("new"))
+    assert [client.was_cut for client in greedy] == [False, True, False]
+    assert not other.was_cut
+
+
+def test_clients_of_the_same_address_keep_their_places_for_a_while():
+    clients = [Client("a", STALLED_SECONDS - 0.1) for _ in range(3)]
+    assert not filled(*clients).take(Client("a"))
+    assert not any(client.was_cut for client in clients)
+
+
+def test_zero_sets_no_bound():
+    answers = UnfinishedAnswers(0)
+    assert all(answers.take(Client("a")) for _ in range(100))
+
+
+class Endless(Service):
+    """Its `/metrics` never ends; `sent` counts the bytes that were made."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = 0
+        self.recorder.scrape = lambda **_: self._scrape()
+
+    async def _scrape(self):
+        while True:
+            self.sent += streaming.SLICE_BYTES
+            yield b"x" * streaming.SLICE_BYTES
+
+
+@asynccontextmanager
+async def served(service, *, places=None, **flags):
+    app = create_app(service, web_options(**flags))
+    async with WebServer(app, [ListenAddress("127.0.0.1", 0)], places=places) as server:
+        yield server
+
+
+@asynccontextmanager
+async def deaf(server, path, *, address="127.0.0.3", count=1):
+    """Clients that ask and never read."""
+    held = []
+    try:
+        for _ in range(count):
+            client = socket.socket()
+            held.append(client)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.bind((address, 0))
+            client.connect(("127.0.0.1", server.listening[0].port))
+            client.sendall(GET % path)
+        yield held
+    finally:
+        for client in held:
+            client.close()
+
+
+async def ask(server, path, address):
+    connector = TCPConnector(local_addr=(address, 0))
+    async with ClientSession(server.urls[0], connector=connector) as session:
+        return await get(session, path)
+
+
+async def test_answer_is_made_no_further_than_its_client_reads():
+    service, places = Endless(), Places()
+    async with served(service, places=places) as server, deaf(server, b"/metrics"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
+        assert service.sent <= 1024 * 1024
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/targets", "/api/v1/targets", "/sd/targets", "/config"])
+async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
+    service, places = Endless(), Places()
+    async with served(service, places=places, max_requests=1) as server, deaf(server, b"/metrics"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
+        status, headers, text = await ask(server, path, "127.0.0.4")
+        assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
+        assert text == "1 answers are unfinished, as many as --web.max-requests allows. Try again later.\n"
+        for always in ("/-/healthy", "/-/ready", "/probe?target=contoso-key0"):
+            assert (await ask(server, always, "127.0.0.4"))[0] == 200
+
+
+async def test_other_address_gets_the_place_of_a_deaf_client():
+    service, places = Endless(), Places()
+    async with served(service, places=places, max_requests=2) as server, deaf(server, b"/metrics", count=2):
+        await until(lambda: sum(each.stalled_seconds > 0 for each in places.all()) == 2)
+        assert (await ask(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
+
+
+async def test_one_address_with_too_many_busy_connections_gets_503_and_another_address_200():
+    service, places = Service(), Places(most_busy_of_one=3)
+    service.go.clear()
+    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=3):
+        await until(lambda: sum(each.busy for each in places.all()) == 3)
+        status, headers, text = await ask(server, "/-/healthy", "127.0.0.3")
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert text == "Too many requests of this address are being answered. Try again later.\n"
+        assert (await ask(server, "/-/healthy", "127.0.0.4"))[0] == 200
+        service.go.set()
+
+
+async def test_one_address_leaves_half_of_few_places_to_others():
+    service, places = Service(), Places(most=4)
+    service.go.clear()
+    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=2):
+        await until(lambda: sum(each.busy for each in places.all()) == 2)
+        assert (await ask(server, "/-/healthy", "127.0.0.3"))[0] == 503
+        assert (await ask(server, "/-/healthy", "127.0.0.4"))[0] == 200
+        service.go.set()
+
+
+async def test_unread_page_keeps_its_connection_busy():
+    service, places = Service(), Places()
+    text = b"x" * 2_000_000
+    service.recorder.render_probe = lambda *_, **__: text
+    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0"):
+        await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
+        assert [each.busy for each in places.all()] == [True]

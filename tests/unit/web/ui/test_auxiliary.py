@@ -1,0 +1,286 @@
+"""What is known beside a probe, on pages and as JSON."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import CredentialKind, ExpectPath, Module
+from exporter.core.auxiliary import Beside
+from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.faults import Reason
+from exporter.core.model import Step, VaultHeaders
+from exporter.core.readiness import NOT_TESTED
+from exporter.web.handlers import api, pages
+from tests.support.web_factories import (
+    DR,
+    OLD,
+    STAGED,
+    STARTED,
+    VERSION,
+    bad,
+    config,
+    fully_declared_config,
+    good,
+    key,
+    look,
+    pending_look,
+    refused_look,
+    target,
+)
+from tests.support.web_server import Service, get, serving, words
+
+NOW = STARTED + 60
+HOSTILE = '"><script>alert(1)</script>'
+PRIVATE = Module(name="default", expect_path=ExpectPath.PRIVATE)
+SAID = (
+    CredentialEnd(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 90 * 86400),
+    CredentialEnd(
+        credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=NOW - 7200, failure="Graph: HTTP 403"
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock(monkeypatch):
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+    assert api.time is pages.time
+
+
+def gone():
+    return replace(bad(step=Step.GET_KEY, code=3076, reason=Reason.KEY_SOFT_DELETED), purge_at=STARTED + 90 * 86400)
+
+
+def a_service(*reports, module=PRIVATE):
+    service = Service(fully_declared_config(module=module))
+    service.take_in(*(reports or (good(),)))
+    return service
+
+
+def troubled():
+    """Everything that can be amiss beside a probe that is well."""
+    service = a_service()
+    service.record_of("contoso-key0").vault = VaultHeaders(region="westeurope", service_version="1.9", connection="public")
+    service.look(
+        refused_look(Beside.NEXT),
+        refused_look(Beside.RETAINED, step=Step.UNWRAP_KEY, code=3077, reason=Reason.KEY_DISABLED),
+        refused_look(Beside.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
+        pending_look(),
+    )
+    service.ends["sql-prod"] = SAID
+    return service
+
+
+async def page(service, path="/targets/contoso-key0"):
+    async with serving(service) as session:
+        status, _, html = await get(session, path)
+    assert status == 200
+    return html
+
+
+async def read(service, path="/api/v1/targets/contoso-key0"):
+    return json.loads(await page_of_json(service, path))
+
+
+async def page_of_json(service, path):
+    async with serving(service) as session:
+        status, headers, text = await get(session, path)
+    assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    return text
+
+
+# pages
+
+
+async def test_the_page_of_a_target_shows_every_look_with_its_failure_and_what_to_do():
+    said = words(await page(troubled()))
+
+    for expected in (
+        "vault side ready, seen from a central host",
+        f"staged credential {STAGED} no step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired",
+        "Do not give it to SQL Server yet.",
+        f"retained version ContosoRSAKey0/{OLD} no step unwrap_key failed with 3077 (3113 on connector 1.0.5.0)",
+        "Backups that need this key version could not be restored.",
+        f"recovery vault {DR} no step get_key failed with 3076 (3112 on connector 1.0.5.0)",
+        "newest version of ContosoRSAKey0 yes",
+        "1 min ago",
+    ):
+        assert expected in said
+
+
+async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_credentials():
+    said = words(await page(troubled()))
+
+    for expected in (
+        f"version {VERSION}",
+        "operations wrapKey, unwrapKey",
+        f"newest version {'f' * 32} (not the pinned one: a rotation is pending)",
+        "region westeurope service version 1.9 path public as expected no: expect_path is private",
+        "sql-prod declared 2026-04-02T03:05:05.678Z, in 90 days",
+        "sql-prod graph 2026-01-03T03:05:05.678Z, in 1 day 2 h ago Graph: HTTP 403",
+        f"{STAGED} none unknown no source that may know is configured",
+        f"Not tested from here: {NOT_TESTED}".replace("'", "&#x27;"),
+    ):
+        assert expected in said
+
+
+async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_end():
+    service = troubled()
+    staged = replace(service.config.credentials[STAGED], kind=CredentialKind.MANAGED_IDENTITY)
+    service.config = replace(service.config, credentials=service.config.credentials | {STAGED: staged})
+
+    assert f"{STAGED} none unknown" not in words(await page(service))
+
+
+async def test_the_page_of_a_deleted_key_says_until_when_it_can_be_recovered_and_how():
+    said = words(await page(a_service(good(started_at=STARTED - 60), gone())))
+
+    assert "gone for good at 2026-04-02T03:04:05.678Z; until then: " in said
+    assert "az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0" in said
+    assert "key deleted" in said
+
+
+async def test_the_list_marks_what_is_amiss_beside_a_probe_that_is_well():
+    said = words(await page(troubled(), "/"))
+
+    assert "1 ready" in said
+    marks = "staged credential refused retained version unusable recovery vault unusable rotation pending unexpected path"
+    assert marks in said
+
+
+async def test_nothing_is_marked_where_all_is_well():
+    service = a_service(module=Module(name="default"))
+    service.look(*(look(what) for what in Beside))
+
+    for path in ("/", "/targets/contoso-key0"):
+        assert not re.search("refused|unusable|pending|deleted|unexpected", words(await page(service, path)))
+
+
+async def test_a_target_without_anything_beside_it_has_no_table_of_looks():
+    service = Service(config(target(key_version=None)))
+    service.take_in(good())
+
+    assert "Looks beside the probe" not in await page(service)
+
+
+async def test_script_in_what_was_looked_at_stays_text():
+    evil = {"detail": HOSTILE, "service_code": HOSTILE}
+    service = Service(fully_declared_config(recovery_vault=HOSTILE))
+    service.take_in(good())
+    record = service.record_of("contoso-key0")
+    record.vault = VaultHeaders(region=HOSTILE, service_version=HOSTILE, connection=HOSTILE)
+    record.key = replace(key(), name=HOSTILE, kty=HOSTILE, key_ops=(HOSTILE,))
+    service.look(
+        refused_look(Beside.NEXT, **evil),
+        look(Beside.RECOVERY, name=HOSTILE, vault=HOSTILE),
+        look(Beside.NEWEST, key=replace(key(), version=HOSTILE)),
+    )
+    service.ends["sql-prod"] = (replace(SAID[1], failure=HOSTILE),)
+    html = await page(service)
+
+    assert re.findall("<script[^>]*>", html) == [re.search('<script src="/static/live.js[^"]*" defer>', html)[0]]
+    assert html.count("&lt;script&gt;") >= 8
+
+
+# JSON
+
+
+async def test_a_target_as_json_carries_each_look_with_its_first_failure_and_steps():
+    shown = await read(troubled())
+
+    staged, retained, newest, recovery = shown["beside"]
+    steps = staged.pop("steps")
+    assert staged == {
+        "what": "next",
+        "name": STAGED,
+        "vault": "contoso-prod.vault.azure.net",
+        "credential": STAGED,
+        "at": "2026-01-02T03:04:05.678Z",
+        "usable": False,
+        "step": "token",
+        "code": 3303,
+        "symbol": "ErrorGetTokenBadCredentials",
+        "reason": "secret_expired",
+        "key_version": None,
+    }
+    assert [(step["step"], step["outcome"]) for step in steps][:3] == [
+        ("challenge", "ok"),
+        ("token", "failed"),
+        ("get_key", "skipped"),
+    ]
+    assert steps[1]["aadsts"] == 7000222
+    assert (retained["what"], retained["name"]) == ("retained", f"ContosoRSAKey0/{OLD}")
+    assert (newest["usable"], newest["key_version"], newest["code"]) == (True, "f" * 32, None)
+    assert (recovery["vault"], recovery["reason"]) == (DR, "key_not_found")
+
+
+async def test_a_target_as_json_carries_key_path_and_ends():
+    shown = await read(troubled())
+
+    assert shown["key_facts"] == {
+        "name": "ContosoRSAKey0",
+        "version": VERSION,
+        "kty": "RSA",
+        "size_bits": 2048,
+        "enabled": True,
+        "not_before": None,
+        "expires": "2027-01-15T08:00:00.000Z",
+        "key_ops": ["wrapKey", "unwrapKey"],
+        "supported": True,
+    }
+    assert shown["path"] == {
+        "region": "westeurope",
+        "service_version": "1.9",
+        "connection": "public",
+        "expected": "private",
+        "as_expected": False,
+    }
+    assert (shown["rotation_pending"], shown["newest_version"]) == (True, "f" * 32)
+    assert shown["credential_expiries"] == [
+        {
+            "credential": "sql-prod",
+            "source": "declared",
+            "expires_at": "2026-04-02T03:05:05.678Z",
+            "looked_up_at": None,
+            "failure": None,
+        },
+        {
+            "credential": "sql-prod",
+            "source": "graph",
+            "expires_at": "2026-01-03T03:05:05.678Z",
+            "looked_up_at": "2026-01-02T01:05:05.678Z",
+            "failure": "Graph: HTTP 403",
+        },
+    ]
+    assert (shown["vantage"], shown["verdict"], shown["not_tested"]) == (
+        "central",
+        "vault side ready, seen from a central host",
+        NOT_TESTED,
+    )
+    assert len(shown["history"]) == 1
+
+
+async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
+    service = a_service(gone())
+    service.look(look(Beside.RECOVERY, at=STARTED - 60))
+    shown = await read(service)
+
+    assert shown["scheduled_purge"] == "2026-04-02T03:04:05.678Z"
+    assert shown["recovery_last_proof"] == "2026-01-02T03:03:05.678Z"
+
+
+async def test_of_a_target_never_probed_nothing_is_known_in_json():
+    shown = await read(Service(config(target())))
+
+    unknown = ("key_facts", "rotation_pending", "newest_version", "scheduled_purge", "recovery_last_proof")
+    assert [shown[name] for name in unknown] == [None] * 5
+    assert (shown["beside"], shown["credential_expiries"]) == ([], [])
+    assert set(shown["path"].values()) == {None}
+
+
+async def test_the_list_as_json_says_which_targets_wait_for_a_rotation_and_what_is_not_tested():
+    listed = await read(troubled(), "/api/v1/targets")
+
+    assert (listed["vantage"], listed["not_tested"]) == ("central", NOT_TESTED)
+    assert [row["rotation_pending"] for row in listed["targets"]] == [True]

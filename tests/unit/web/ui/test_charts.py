@@ -1,0 +1,54 @@
+"""The two drawings of a target's page: what they say must be what the report says."""
+
+import re
+from dataclasses import replace
+
+from exporter.core.model import Step
+from exporter.web.ui.charts import Point, sparkline, waterfall
+from tests.support.web_factories import bad, good
+
+
+def pieces(svg):
+    """Class, start and width of each piece, the latter two in percent."""
+    found = re.findall(r'<rect x="([\d.]+)%" y="0" width="([\d.]+)%" height="12" class="phase-(\w+)">', svg)
+    return [(name, float(x), float(width)) for x, width, name in found]
+
+
+def test_steps_follow_one_another_on_one_axis():
+    bars = waterfall(good())
+    starts = [pieces(bars[step])[0][1] for step in Step]
+    assert starts == [0.0, 20.0, 40.0, 60.0, 80.0]
+    assert {pieces(bars[step])[0][2] for step in Step} == {20.0}
+
+
+def test_phases_follow_one_another_within_their_step():
+    assert pieces(waterfall(good())[Step.TOKEN]) == [("other", 20.0, 20.0), ("dns", 20.0, 1.0), ("wait", 21.0, 10.0)]
+
+
+def test_a_skipped_step_and_a_token_of_another_probe_have_no_bar():
+    report = bad()
+    assert set(waterfall(report)) == {Step.CHALLENGE, Step.TOKEN}
+    shared = replace(good(), steps=tuple(replace(each, shared=each.step is Step.TOKEN) for each in good().steps))
+    assert Step.TOKEN not in waterfall(shared)
+
+
+def test_nothing_is_drawn_beyond_the_axis():
+    report = good()
+    long = replace(report, duration=0.0, steps=tuple(replace(each, duration=0.001) for each in report.steps))
+    assert all(x + width <= 100.01 for bar in waterfall(long).values() for _, x, width in pieces(bar))
+
+
+def test_failures_are_marked_by_more_than_a_colour_and_counted_in_words():
+    drawn = str(sparkline([Point(0.1, failed=False), Point(0.4, failed=True), Point(0.2, failed=False)]))
+    assert drawn.count('class="went"') == 2
+    assert drawn.count('class="failed"') == 2  # its bar, and the strip below
+    assert "The last 3 probes, oldest first: 1 failed" in drawn
+    assert "100.0 ms to 400.0 ms, in the middle 200.0 ms" in drawn
+
+
+def test_one_probe_is_no_line():
+    assert sparkline([Point(0.1, failed=False)]) is None
+
+
+def test_probes_that_took_no_time_are_drawn_all_the_same():
+    assert str(sparkline([Point(0.0, failed=False)] * 2)).count("<rect") == 2

@@ -1,0 +1,78 @@
+"""What a target's page and JSON say of the doctor's last run."""
+
+import json
+
+from exporter.core.checks import CheckResult, Verdict
+from exporter.core.checks.model import Run
+from tests.support.web_factories import good
+from tests.support.web_server import Service, get, serving, words
+
+MADE = 1767323000.0
+FAILED = CheckResult(
+    check="revocation",
+    outcome=Verdict.FAIL,
+    detail="port 80 of <crl> is closed",
+    fix=("Let the host through:", "  Test-NetConnection crl.example.com -Port 80"),
+)
+CODED = CheckResult(check="token", outcome=Verdict.FAIL, code=3303, detail="secret expired")
+QUIET = tuple(
+    CheckResult(check=name, outcome=outcome, detail="not to be seen")
+    for name, outcome in zip(
+        ("clock", "dns_vault", "event_log", "tenant"), [one for one in Verdict if one is not Verdict.FAIL], strict=True
+    )
+)
+
+
+async def shown(*results):
+    """The page and the JSON of a healthy target after such a run; without results there was none."""
+    service = Service()
+    service.take_in(good())
+    if results:
+        service.checks["contoso-key0"] = Run(MADE, results)
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets/contoso-key0")
+        told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
+    return html, told["preflight"]
+
+
+async def test_failed_checks_stand_on_the_page_with_what_mends_them():
+    html, _ = await shown(*QUIET, FAILED, CODED)
+    said = words(html)
+
+    assert "Checks of the doctor that failed" in said
+    assert "Revocation, port 80" in said
+    assert "Test-NetConnection crl.example.com -Port 80" in said
+    assert "port 80 of &lt;crl&gt; is closed" in html
+    assert "not to be seen" not in said
+
+
+async def test_failed_checks_stand_in_the_json():
+    _, told = await shown(*QUIET, FAILED, CODED)
+
+    assert told == {
+        "at": "2026-01-02T03:03:20.000Z",
+        "failed": [
+            {
+                "check": "revocation",
+                "title": "Revocation, port 80",
+                "code": None,
+                "detail": "port 80 of <crl> is closed",
+                "fix": "Let the host through:\n  Test-NetConnection crl.example.com -Port 80",
+            },
+            {"check": "token", "title": "Token", "code": 3303, "detail": "secret expired", "fix": None},
+        ],
+    }
+
+
+async def test_where_nothing_failed_the_page_is_silent_and_the_json_says_when():
+    html, told = await shown(*QUIET)
+
+    assert "Checks of the doctor" not in html
+    assert told == {"at": "2026-01-02T03:03:20.000Z", "failed": []}
+
+
+async def test_before_the_first_run_there_is_nothing():
+    html, told = await shown()
+
+    assert "Checks of the doctor" not in html
+    assert told is None

@@ -1,0 +1,165 @@
+"""Filtering and sorting the list of targets, by the query alone."""
+
+import json
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.web.handlers import pages
+from exporter.web.ui.query import BY_LABEL, Order
+from tests.support.web_factories import STARTED, bad, config, good, target
+from tests.support.web_server import Service, get, serving, words
+
+NOW = STARTED + 5
+
+
+@pytest.fixture(autouse=True)
+def stopped_clock(monkeypatch):
+    monkeypatch.setattr(pages.time, "time", lambda: NOW)
+
+
+def fleet():
+    """Four targets that differ in everything one can choose by."""
+    service = Service(
+        config(
+            target("alpha", labels={"team": "dba", "env": "prod", "rank": "c"}, instances=()),
+            target("beta", vault="zebra.vault.azure.net", labels={"team": "dba", "env": "test", "rank": "b"}, instances=()),
+            target(
+                "gamma",
+                vault="ant.vault.azure.net",
+                labels={},
+                instances=({"sql_instance": "SQLONLY", "ag": "AG9", "host": "n5"},),
+            ),
+            target("delta", labels={"team": "web", "rank": "a"}, instances=({"host": "n9"}, {"host": "n1"})),
+        )
+    )
+    firewall = bad("beta", step=Step.GET_KEY, code=3113, reason=Reason.FORBIDDEN_FIREWALL, started_at=STARTED - 60)
+    service.take_in(bad("alpha"), firewall, good("gamma", started_at=STARTED - 20))
+    return service
+
+
+async def shown(*query):
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, f"/targets?{urlencode(query)}")
+    return re.findall(r'<a href="/targets/([^"?/]+)"', html)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ([("verdict", "not_ready")], {"alpha", "beta"}),
+        ([("verdict", "ready")], {"gamma"}),
+        ([("verdict", "unknown")], {"delta"}),
+        ([("code", "3303")], {"alpha"}),
+        ([("code", "3113")], {"beta"}),
+        ([("code", "3077")], {"beta"}),  # the twin
+        ([("code", "errorhttpoperationforbidden")], {"beta"}),
+        ([("code", "9999")], set()),
+        ([("label", "team=dba")], {"alpha", "beta"}),
+        ([("label", "team=dba"), ("label", "env=test")], {"beta"}),
+        ([("label", "team")], {"alpha", "beta", "delta"}),
+        ([("label", "ag=AG9")], {"gamma"}),
+        ([("label", "team=nobody")], set()),
+        ([("q", "zebra")], {"beta"}),
+        ([("q", "sqlonly")], {"gamma"}),
+        ([("q", "contoso alpha")], {"alpha"}),
+        ([("q", "alpha"), ("verdict", "ready")], set()),
+        ([("verdict", "nonsense"), ("sort", "nonsense"), ("colour", "red")], {"alpha", "beta", "gamma", "delta"}),
+    ],
+)
+async def test_what_is_chosen_is_shown(query, expected):
+    assert set(await shown(*query)) == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("urgency", ["alpha", "beta", "delta", "gamma"]),
+        ("name", ["alpha", "beta", "delta", "gamma"]),
+        ("vault", ["gamma", "alpha", "delta", "beta"]),
+        ("code", ["beta", "alpha", "delta", "gamma"]),
+        ("last_probe", ["beta", "gamma", "alpha", "delta"]),
+        ("duration", ["alpha", "beta", "gamma", "delta"]),
+        ("label:team", ["alpha", "beta", "delta", "gamma"]),
+        ("label:env", ["alpha", "beta", "delta", "gamma"]),
+        ("label:rank", ["delta", "beta", "alpha", "gamma"]),
+        ("label:host", ["delta", "gamma", "alpha", "beta"]),
+    ],
+)
+async def test_every_order_is_kept_and_what_is_not_known_comes_last(order, expected):
+    assert await shown(("sort", order)) == expected
+
+
+@pytest.mark.parametrize("sort", ["label:nobody", "label:", "label", "label:dba", "team"])
+async def test_a_label_that_the_configuration_does_not_have_is_no_order(sort):
+    assert await shown(("sort", sort)) == await shown()
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, f"/targets?{urlencode([('sort', sort)])}")
+    assert '<option value="urgency" selected>' in html
+    assert sort == "team" or f'value="{sort}"' not in html
+
+
+async def test_every_label_is_offered_as_an_order_and_the_chosen_one_is_kept():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/targets?sort=label:rank")
+    offered = re.findall(r'<option value="label:(\w+)"( selected)?>', html)
+    assert offered == [("ag", ""), ("env", ""), ("host", ""), ("rank", " selected"), ("sql_instance", ""), ("team", "")]
+    assert 'href="/targets?label=team%3Ddba&amp;sort=label%3Arank"' in html
+
+
+async def test_the_document_knows_every_order():
+    async with serving(fleet()) as session:
+        _, _, text = await get(session, "/api/v1/openapi.json")
+    for path in ("/", "/targets"):
+        parameters = json.loads(text)["paths"][path]["get"]["parameters"]
+        named, by_label = next(one for one in parameters if one["name"] == "sort")["schema"]["anyOf"]
+        assert named["enum"] == [order.value for order in Order]
+        assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
+
+
+async def test_the_form_keeps_what_was_chosen_and_the_counts_speak_of_all():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/targets?verdict=not_ready&code=3303&label=team%3Ddba&sort=vault&q=alp")
+    assert '<option value="not_ready" selected>' in html
+    assert '<option value="vault" selected>' in html
+    assert re.search(r'<input id="code" name="code" value="3303"', html)
+    assert re.search(r'<input id="label0" name="label" value="team=dba"', html)
+    assert "1 of 4 targets match." in words(html)
+    assert "2 not ready 0 failing 1 unknown 1 ready" in words(html)
+    assert '<option value="team=web">' in html
+
+
+async def test_script_in_a_query_stays_text():
+    evil = '"><script>alert(1)</script>'
+    async with serving(fleet()) as session:
+        _, _, html = await get(
+            session, f"/targets?{urlencode([(n, evil) for n in ('q', 'code', 'label', 'verdict', 'sort', 'page')])}"
+        )
+        _, _, codes = await get(session, f"/explain?{urlencode({'code': evil})}")
+    assert "<script>" not in html + codes
+    assert html.count("&lt;script&gt;") >= 3
+
+
+async def test_pages_keep_the_choice():
+    names = [f"target-{number:03}" for number in range(250)]
+    service = Service(config(*(target(name) for name in names)))
+    service.take_in(*(bad(name) for name in names[:150]))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets?verdict=not_ready&sort=name&page=2")
+    assert "Page 2 of 2" in html
+    assert '<a href="/targets?verdict=not_ready&amp;sort=name&amp;page=1">Previous</a>' in html
+    assert "target-149" in html
+    assert "target-150" not in html
+
+
+async def test_a_code_is_found_from_the_list_of_codes():
+    async with serving(fleet()) as session:
+        status, headers, _ = await get(session, "/explain?code=ErrorGetTokenBadCredentials")
+        _, _, unknown = await get(session, "/explain?code=12345678")
+        _, _, listed = await get(session, "/explain")
+    assert (status, headers["Location"]) == (302, "/explain/3303")
+    assert "No code of the connector has the number or symbol 12345678." in words(unknown)
+    assert len(re.findall(r'<th scope="row"><a href="/explain/\d+">', listed)) == 146

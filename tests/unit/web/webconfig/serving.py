@@ -1,0 +1,48 @@
+"""The real application behind a web configuration, and clients with or without certificates."""
+
+import base64
+import ssl
+from contextlib import asynccontextmanager
+
+from aiohttp import ClientSession, TCPConnector
+
+from exporter.web import ListenAddress, WebServer, create_app, web_options
+from exporter.web.webconfig import Lock
+from tests.support.web_server import Service
+from tests.unit.web.webconfig.authority import authority
+
+
+@asynccontextmanager
+async def locked(folder, text, *, address="127.0.0.1", service=None, **flags):
+    """The server's URL and its lock; `text` is the web configuration."""
+    loaded = folder.load(text)
+    assert loaded.problems == ()
+    lock = Lock(folder.path / "web.yml", loaded)
+    app = create_app(service or Service(), web_options(lock=lock, **flags))
+    async with WebServer(app, [ListenAddress(address, 0)]) as server:
+        yield server.urls[0], lock
+
+
+def trusting(certificate=None, *, maximum=None, folder=None):
+    """A client's TLS: trusts the tests' authority, shows `certificate` where one is given."""
+    context = ssl.create_default_context(cadata=authority().pem.decode())
+    if maximum is not None:
+        context.maximum_version = maximum
+    if certificate is not None:
+        folder.place("client", certificate)
+        context.load_cert_chain(folder.path / "client.pem", folder.path / "client.key")
+    return context
+
+
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+async def ask(url, path="/metrics", *, tls=None, user=None, password="", headers=None, method="GET"):
+    """Status, headers and text, over a connection of its own."""
+    headers = {**(headers or {}), **({} if user is None else {"Authorization": basic(user, password)})}
+    async with (
+        ClientSession(connector=TCPConnector(ssl=tls or True, force_close=True)) as session,
+        session.request(method, f"{url}{path}", headers=headers, allow_redirects=False) as answer,
+    ):
+        return answer.status, answer.headers, await answer.text()

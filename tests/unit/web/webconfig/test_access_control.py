@@ -1,0 +1,86 @@
+"""Headers, the rate limit, and what a lock opens."""
+
+import pytest
+
+from exporter.web.access import refused
+from exporter.web.options import web_options
+from exporter.web.webconfig import Lock
+from exporter.web.webconfig.model import RateLimit
+from exporter.web.webconfig.rate_limit import Bucket, Seldom
+from tests.support.web_server import until
+from tests.unit.web.webconfig.serving import ask, locked
+
+HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
+
+
+@pytest.mark.parametrize(
+    ("text", "open_to_pages"),
+    [
+        (f"basic_auth_users: {{alice: {HASH}}}", True),
+        (TLS + VERIFY + "RequireAndVerifyClientCert", True),
+        (TLS + VERIFY + "VerifyClientCertIfGiven", False),
+        (TLS, False),
+        ("rate_limit: {interval: 1s, burst: 1}", False),
+    ],
+)
+def test_pages_are_shown_elsewhere_only_where_the_lock_asks_everybody_who_they_are(folder, text, open_to_pages):
+    lock = Lock(folder.path / "web.yml", folder.load(text))
+    options = web_options(lock=lock)
+    for path in ("/", "/config", "/-/reload"):
+        assert refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
+    assert not refused("/metrics", ("10.0.0.5", 10377), options)
+
+
+def test_a_configuration_with_problems_locks_nothing(folder):
+    with pytest.raises(ValueError, match="locks nothing"):
+        Lock(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
+
+
+async def test_configured_headers_go_before_the_exporters_own(folder):
+    text = "http_server_config: {headers: {X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=60}}"
+    async with locked(folder, text) as (url, lock):
+        for path in ("/", "/metrics", "/nowhere"):
+            _, headers, _ = await ask(url, path)
+            assert headers.getall("X-Frame-Options") == ["sameorigin"]
+            assert headers["Strict-Transport-Security"] == "max-age=60"
+            assert headers["X-Content-Type-Options"] == "nosniff"
+        folder.write("{}")
+        await lock.refresh()
+        assert "Strict-Transport-Security" not in (await ask(url))[1]
+
+
+async def test_requests_beyond_the_rate_limit_are_refused(folder):
+    async with locked(folder, "rate_limit: {interval: 1h, burst: 3}") as (url, lock):
+        answers = [await ask(url, "/-/healthy") for _ in range(5)]
+        assert [status for status, _, _ in answers] == [200, 200, 200, 429, 429]
+        assert answers[-1][1]["Retry-After"] == "1"
+        folder.write("rate_limit: {interval: 0}")
+        await lock.refresh()
+        assert (await ask(url))[0] == 200
+
+
+def test_a_bucket_fills_one_by_one_and_never_over():
+    now = [0.0]
+    bucket = Bucket(RateLimit(interval=2.0, burst=2), clock=lambda: now[0])
+    assert [bucket.allow() for _ in range(3)] == [True, True, False]
+    now[0] = 2.0
+    assert [bucket.allow() for _ in range(2)] == [True, False]
+    now[0] = 1000.0
+    assert [bucket.allow() for _ in range(3)] == [True, True, False]
+
+
+def test_what_is_said_seldom_tells_how_much_was_held_back():
+    now = [0.0]
+    seldom = Seldom(60.0, clock=lambda: now[0])
+    assert [seldom.due() for _ in range(3)] == [0, None, None]
+    now[0] = 60.0
+    assert seldom.due() == 2
+
+
+async def test_a_changed_file_is_noticed_by_itself(folder, monkeypatch):
+    monkeypatch.setattr("exporter.web.webconfig.access_control.READ_AGAIN_SECONDS", 0.01)
+    async with locked(folder, "{}") as (_, lock):
+        folder.write(f"basic_auth_users: {{alice: {HASH}}}")
+        await until(lambda: lock.asks_everybody)

@@ -1,0 +1,181 @@
+"""Users and passwords: who comes in, how long an answer takes, and what guessing costs the exporter."""
+
+import asyncio
+import logging
+
+import bcrypt
+import pytest
+
+from exporter.web.webconfig import passwords
+from exporter.web.webconfig.passwords import Answer, Passwords, credentials_of
+from tests.unit.web.webconfig.serving import ask, basic, locked
+
+PASSWORD = "corr:ect hörse"
+
+
+def hashed(password, cost=4):
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+
+
+USERS = {"alice": hashed(PASSWORD), "bob": hashed("b" * 72)}
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (basic("alice", PASSWORD), ("alice", PASSWORD.encode())),
+        (basic("", ""), ("", b"")),
+        (basic("a", "").replace("Basic", "bAsIc"), ("a", b"")),
+        ("", None),
+        ("Basic", None),
+        ("Basic !!!", None),
+        ("Basic YWxpY2U=", None),  # no colon
+        ("Basic /zph", None),  # the user is no text
+        ("Bearer YTpi", None),
+    ],
+)
+def test_an_authorization_header_is_read_or_is_none(header, found):
+    assert credentials_of(header) == found
+
+
+@pytest.fixture
+async def counted(monkeypatch):
+    """A check of passwords, and the number of hashes it has computed."""
+    calls = []
+    real = passwords._matches
+    monkeypatch.setattr(passwords, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
+    desk = Passwords()
+    yield desk, calls
+    desk.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "answer"),
+    [
+        ("alice", PASSWORD, Answer.RIGHT),
+        ("alice", "wrong", Answer.WRONG),
+        ("alice", "", Answer.WRONG),
+        ("nobody", PASSWORD, Answer.WRONG),
+        ("bob", "b" * 72, Answer.RIGHT),
+        ("bob", "b" * 80, Answer.RIGHT),  # as in Go: bcrypt looks at 72 bytes
+        ("alice", "a\0b", Answer.WRONG),
+    ],
+)
+async def test_only_the_right_password_of_a_user_is_right(counted, user, password, answer):
+    desk, _ = counted
+    assert await desk.check(USERS, user, password.encode(), address="a") is answer
+
+
+@pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
+async def test_each_kind_of_hash_that_tools_make_is_understood(counted, prefix):
+    users = {"alice": USERS["alice"].replace("$2b$", prefix)}
+    assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is Answer.RIGHT
+
+
+async def test_a_password_that_was_right_is_not_hashed_again_until_the_hash_changes(counted):
+    desk, calls = counted
+    for _ in range(5):
+        assert await desk.check(USERS, "alice", PASSWORD.encode(), address="a") is Answer.RIGHT
+    assert len(calls) == 1
+    changed = {"alice": hashed("another")}
+    assert await desk.check(changed, "alice", PASSWORD.encode(), address="a") is Answer.WRONG
+    assert await desk.check({}, "alice", PASSWORD.encode(), address="a") is Answer.WRONG
+
+
+async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
+    desk, calls = counted
+    users = {"alice": hashed(PASSWORD, 5)}
+    for user in ("alice", "nobody", "nobody"):
+        assert await desk.check(users, user, b"wrong", address="a") is Answer.WRONG
+    assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
+
+
+async def test_the_same_question_at_the_same_time_is_asked_once(counted):
+    desk, calls = counted
+    asked = [desk.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
+    assert set(await asyncio.gather(*asked)) == {Answer.RIGHT}
+    assert len(calls) == 1
+
+
+async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shut_out_another(counted):
+    desk, calls = counted
+    guesses = [desk.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
+    tasks = [asyncio.create_task(guess) for guess in guesses]
+    await asyncio.sleep(0)
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is Answer.RIGHT
+    answers = await asyncio.gather(*tasks)
+    assert answers.count(Answer.WRONG) == len(calls) - 1 == passwords.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(Answer.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
+
+
+async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_before_still_comes_in(counted):
+    desk, calls = counted
+    await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
+    tasks = [asyncio.create_task(desk.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
+    await asyncio.sleep(0)
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is Answer.RIGHT
+    answers = await asyncio.gather(*tasks)
+    assert answers.count(Answer.WRONG) == passwords.MOST_WAITING
+    assert answers.count(Answer.BUSY) == 400 - passwords.MOST_WAITING
+    assert len(calls) == 1 + passwords.MOST_WAITING
+
+
+async def test_first_login_comes_before_the_next_guess_of_every_address_that_guessed(counted):
+    desk, calls = counted
+
+    def guesses(number_of_guess):
+        wrong = f"guess {number_of_guess}".encode()
+        return [desk.check(USERS, "alice", wrong + b"%d" % source, address=f"127.0.1.{source}") for source in range(100)]
+
+    await asyncio.gather(*guesses(0))
+    storm = [asyncio.create_task(each) for number in range(1, 5) for each in guesses(number)]
+    await asyncio.sleep(0)
+    before = len(calls)
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is Answer.RIGHT
+    assert len(calls) - before <= 2  # one guess was being checked already
+    desk.close()
+    await asyncio.gather(*storm, return_exceptions=True)
+
+
+async def test_a_client_that_goes_away_takes_no_answer_from_others(counted):
+    desk, _ = counted
+    gone, stays = (asyncio.create_task(desk.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays is Answer.RIGHT
+
+
+def text_of(users):
+    return "basic_auth_users:\n" + "".join(f"  {user}: {hash_}\n" for user, hash_ in users.items())
+
+
+async def test_without_a_password_nothing_is_shown_on_any_path(folder):
+    async with locked(folder, text_of(USERS)) as (url, _):
+        for path in ("/", "/metrics", "/probe?target=contoso-key0", "/-/healthy", "/config", "/nowhere", "/static/style.css"):
+            status, headers, text = await ask(url, path)
+            assert (status, text) == (401, "Unauthorized\n")
+            assert headers["WWW-Authenticate"].startswith("Basic realm=")
+            assert (await ask(url, path, user="alice", password="wrong"))[0] == 401
+        assert (await ask(url, "/", user="alice", password=PASSWORD))[0] == 200
+
+
+async def test_users_change_without_a_restart(folder):
+    async with locked(folder, text_of(USERS)) as (url, lock):
+        assert (await ask(url, user="alice", password=PASSWORD))[0] == 200
+        folder.write(text_of({"carol": hashed("new")}))
+        await lock.refresh()
+        assert (await ask(url, user="alice", password=PASSWORD))[0] == 401
+        assert (await ask(url, user="carol", password="new"))[0] == 200
+        folder.write("")
+        await lock.refresh()
+        assert (await ask(url))[0] == 401
+
+
+async def test_wrong_passwords_are_one_line_without_user_or_password(folder, caplog):
+    caplog.set_level(logging.INFO)
+    async with locked(folder, text_of(USERS)) as (url, _):
+        for number in range(5):
+            await ask(url, user="MARKED-user", password=f"MARKED-{number}")
+    lines = [record for record in caplog.records if record.getMessage() == "wrong user or password"]
+    assert [record.fields["client"] for record in lines] == ["127.0.0.1"]
+    assert "MARKED" not in caplog.text

@@ -1,0 +1,59 @@
+"""docs/securing.md: its tables are those of the code, its examples are good, its limits are those in force."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generators.securing import PART
+from exporter.web import access, answers, protocol
+from exporter.web.server import connections, streaming
+from exporter.web.webconfig import access_control, passwords
+
+PAGE = Path(__file__).parents[4] / "docs" / "securing.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "tls_server_config" in block]
+
+
+def test_the_tables_are_current():
+    assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
+
+
+def test_a_page_without_a_place_is_told():
+    with pytest.raises(ValueError, match="needs a line"):
+        PART.refreshed("no place")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_each_example_is_a_web_configuration_that_asks_everybody(folder, example):
+    loaded = folder.load(example)
+    assert (loaded.problems, loaded.warnings) == ((), ())
+    assert loaded.config.asks_everybody
+
+
+@pytest.mark.parametrize("path", sorted(access.OPEN_PATHS))
+def test_every_open_path_is_named(path):
+    assert f"`{path}`" in TEXT
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers"),
+    [
+        ("handshake, and the header", (connections.HEADER_SECONDS,)),
+        ("between two requests", (connections.IDLE_SECONDS,)),
+        ("an answer that is not read", (connections.WRITE_SECONDS, streaming.SECONDS_TO_TAKE_IT)),
+        ("request line", (protocol.LONGEST_LINE // 1000,)),
+        ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
+        ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
+        ("connections that are answered", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
+        ("unfinished answers", (answers.MOST_ANSWERS,)),
+        ("bytes of an answer", (streaming.SLICE_BYTES / 1024,)),
+        ("connections at all", (connections.MOST_CONNECTIONS,)),
+        ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
+        ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
+    ],
+)
+def test_a_limit_on_the_page_is_the_one_in_force(row, numbers):
+    (line,) = [line for line in TEXT.splitlines() if line.startswith(f"| {row}")]
+    told = [int(number) for number in re.findall(r"\b[0-9]+\b", line.split("|")[2])]
+    assert told == [int(number) for number in numbers]
