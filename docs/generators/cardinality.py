@@ -2,7 +2,7 @@
 
 For: what a healthy target has at most, what a failing probe adds, what each thing declared beside the probe and the doctor's
 checks add.
-Not for: series that targets share (a credential's, a vault's, an endpoint's), or what a metric says (see `table`).
+Not for: series that targets share (a credential's, a vault's, an endpoint's), or what a metric says (see `metrics.definitions`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The scenario table as the documentation shows it, and which code each row is for.
 
-Not for: what stands in the tables (see `scenarios`, `core.catalogue`).
+Not for: what stands in the tables (see `scenarios`, `core.codes`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: loading off the event loop, one reload at a time, saying every problem, noticing a change by content (a Kubernetes volume
 swaps a symbolic link, an editor may write twice within a tick of the clock).
-Not for: what a new configuration does to the running parts (see `service`), which targets it changes (see `config.compare`), rules of configurations (see `config`).
+Not for: what a new configuration does to the running parts (see `service`), which targets it changes (see `config.diff`), rules of configurations (see `config`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Passes each report on: to the state, the metrics, the log and the auxiliary probes.
 
 For: that one receiver which fails loses no report for the others; its error is counted and logged.
-Not for: making reports (see `prober`), or what a receiver does with them.
+Not for: making reports (see `probing.prober`), or what a receiver does with them.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ async def serve(config: Config, options: RunOptions) -> None:
 
 
 class Service:
-    """The parts and how they are wired. Used from one event loop; what the web endpoint needs of it is `web.ports.Service`."""
+    """The parts and how they are wired. Used from one event loop; what the web endpoint needs of it is `web.interfaces.Service`."""
 
     def __init__(self, config: Config, options: RunOptions) -> None:
         """Raises NetworkError where a module's authorities cannot be loaded."""

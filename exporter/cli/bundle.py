@@ -1,7 +1,7 @@
 """`ekm-exporter bundle`: one probe now, and all of it in a zip file for a support case.
 
 For: the same archive as the running exporter's, where none runs or where it may not be reached.
-Not for: what is in it (see `exporter.presentation.support_bundle`), making the probe (see `onetime`).
+Not for: what is in it (see `exporter.presentation.support_bundle`), making the probe (see `probe_once`).
 """
 
 from __future__ import annotations

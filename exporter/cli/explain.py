@@ -1,6 +1,6 @@
 """`ekm-exporter explain` and `ekm-exporter codes`: the catalogue, read at a terminal.
 
-Not for: how a row looks (see `catalogue.render`), nor any text about a code.
+Not for: how a row looks (see `core.codes.render`), nor any text about a code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`ekm-exporter probe`: one probe now and what is beside it, told to a person.
 
 For: the same probe that the exporter makes, with a fresh token, and an exit code that a script can use.
-Not for: making it (see `onetime`), the wording (see `transcript` and `beside_text`) or the JSON (see `shapes`).
+Not for: making it (see `probe_once`), the wording (see `presentation.text` and `presentation.target_text`) or the JSON (see `presentation.payloads`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`ekm-exporter run`: the exporter.
 
 For: the flags, read into one value, and what stops before anything is started: a bad flag, a bad configuration, a taken port.
-Not for: what runs (see `service`).
+Not for: what runs (see `app.service`).
 """
 
 from __future__ import annotations

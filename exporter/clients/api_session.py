@@ -2,7 +2,7 @@
 
 For: what the look-ups of expiry dates have in common. No retry, no redirect, no decoding by the SDK; a token that was given for
 this host goes to no other.
-Not for: probes (see `client`), which URLs there are (see `graph` and `secret_dates`), tokens themselves.
+Not for: probes (see `key_vault`), which URLs there are (see `graph` and `key_vault_secrets`), tokens themselves.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: looking at the road to a host by itself. Where the certificate is not trusted, a second connection without any check reads
 it, so that a person can be told who issued it; nothing secret ever goes over that one.
-Not for: probes (see `client`), or what a certificate means (see `exporter.doctor`).
+Not for: probes (see `key_vault`), or what a certificate means (see `exporter.doctor`).
 """
 
 from __future__ import annotations

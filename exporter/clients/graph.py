@@ -1,7 +1,7 @@
 """Microsoft Graph, as far as it lists the secrets and certificates of an application: two GET requests and no other.
 
 For: the dates, hints and thumbprints of one application. No secret is in such an answer, nor in the question.
-Not for: which of them is ours (see `core.expiry`), signing in (see `entra`), writing anything.
+Not for: which of them is ours (see `core.credential_expiry`), signing in (see `entra`), writing anything.
 """
 
 from __future__ import annotations

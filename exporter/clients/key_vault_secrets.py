@@ -2,7 +2,7 @@
 
 For: `/secrets/NAME/versions`, page by page. No request ever goes to `/secrets/NAME` or to one version: those give the secret
 itself, and neither this process nor its permissions need it.
-Not for: which version counts (see `core.expiry`), the challenge and the token (see `client` and `entra`).
+Not for: which version counts (see `core.credential_expiry`), the challenge and the token (see `key_vault` and `entra`).
 """
 
 from __future__ import annotations

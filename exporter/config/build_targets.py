@@ -68,7 +68,7 @@ class Globals:
 
 
 def build_globals(section: Section | None, main: Spot) -> Globals:
-    """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `assemble`)."""
+    """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `build`)."""
     section = section or Section(main.child("global"))
     written = {setting: section.get(field) for field, setting in _SETTINGS.items() if section.get(field) is not None}
     interval = written.get("interval", Settings().interval)

@@ -1,7 +1,7 @@
 """What a configuration leaves unproven: no verdict, half of one, a look beside the probe that can say less than it seems to.
 
-For: warnings that say so and how to get an answer; one row for each reason of `core.verdict.WHY` that a configuration can cause.
-Not for: other advice (see `advice`), or what a probe found.
+For: warnings that say so and how to get an answer; one row for each reason of `core.readiness.WHY` that a configuration can cause.
+Not for: other advice (see `warnings`), or what a probe found.
 """
 
 from __future__ import annotations

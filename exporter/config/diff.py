@@ -2,7 +2,7 @@
 
 For: which targets a reload changes, and of which of them a verdict does not speak any more. Names are not enough: a credential or
 a module may be another one under the name that it had.
-Not for: what follows from a change (see `service`).
+Not for: what follows from a change (see `app.service`).
 """
 
 from __future__ import annotations

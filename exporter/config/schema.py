@@ -1,6 +1,6 @@
 """Every key of every section of the configuration, as literal tables: kind, default, and the sentence of the documentation.
 
-For: reading (see `sections`) and the reference of docs/configuration.md (see `reference`). The file's own keys are in `top`.
+For: reading (see `fields`) and the reference of docs/configuration.md (see `docs.generators.configuration`). The file's own keys are in `top`.
 Not for: rules between keys; code.
 """
 

@@ -1,7 +1,7 @@
 """Getting a secret from where the configuration says it is.
 
 For: one blocking read, its rules, and the complaint when there is nothing usable.
-Not for: keeping secrets (see `keeper`), nor what a secret is good for. No text made here holds any part of one.
+Not for: keeping secrets (see `tokens.cache.secret_cache`), nor what a secret is good for. No text made here holds any part of one.
 """
 
 from __future__ import annotations

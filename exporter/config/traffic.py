@@ -42,7 +42,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """Somebody asks, every `core.pace.LOOK_UP_SECONDS`, when a credential ends: at Graph, or at the vault with its secret."""
+    """Somebody asks, every `core.timing.LOOK_UP_SECONDS`, when a credential ends: at Graph, or at the vault with its secret."""
 
     asker: str
     operations: tuple[Operation, ...]  # empty for Graph, which is asked once and is no vault

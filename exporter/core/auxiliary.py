@@ -1,7 +1,7 @@
 """What is looked at beside the main probe: the staged credential, retained key versions, the recovery vault, the newest version.
 
 For: the value that one look is, and the rule by which its steps say yes, no, or nothing.
-Not for: making a look (see `exporter.probing.auxiliary_plan`), the verdict about the target (see `verdict`): no look ever changes it.
+Not for: making a look (see `exporter.probing.auxiliary_plan`), the verdict about the target (see `readiness`): no look ever changes it.
 """
 
 from __future__ import annotations

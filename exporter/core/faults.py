@@ -2,7 +2,7 @@
 
 `Fault` is what the adapter saw; `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
 apart because one fault (an HTTP status) has many reasons, and because a reason, once shipped, is public.
-Not for: codes (see `classify`), texts for people (see `catalogue`).
+Not for: codes (see `classify`), texts for people (see `codes`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The vocabulary of a probe: steps, facts, results, reports.
 
 For: the frozen values that every other module passes around. A failure is one of these values, never an exception.
-Not for: judgement (see `classify` and `verdict`), I/O, clocks, or any type of a library.
+Not for: judgement (see `classify` and `readiness`), I/O, clocks, or any type of a library.
 """
 
 from __future__ import annotations

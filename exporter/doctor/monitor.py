@@ -1,7 +1,7 @@
 """Makes the doctor's checks of every target again and again, slowly, beside the probes and never in their way.
 
 For: when which target's turn is, a few at once at most; keeping what was found; saying it once when it changes.
-Not for: the checks (see `doctor`), their metrics (see `metrics`), or the probes' own schedule (see `scheduler`).
+Not for: the checks (see `doctor`), their metrics (see `metrics`), or the probes' own schedule (see `probing.scheduler`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From what was observed to the list of results: every check in the table's order, and those skipped that would say nothing.
 
 For: `run_checks`, and the rule by which one failure silences what depends on it.
-Not for: single checks (see the `judge_` modules), finding out (see `asking`).
+Not for: single checks (see the `judge_` modules), finding out (see `collect`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Threads, handshakes and tokens are its own, few, and apart from the probes', so that no look-up delays one. Within five minutes
 look-ups with the same identity share a token.
-Not for: when to ask (see `desk`), what an answer means (see `core.expiry`).
+Not for: when to ask (see `monitor`), what an answer means (see `core.credential_expiry`).
 """
 
 from __future__ import annotations

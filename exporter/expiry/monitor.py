@@ -1,7 +1,7 @@
 """Keeps, for every credential in use, what each source last said of its end, and asks again when it is time.
 
 For: who is asked when, how many at once, what a failed look-up leaves standing, saying a failure once. It never raises.
-Not for: asking (see `asking`), pauses as numbers (see `pace`), files (see `exporter.state.store`), metrics.
+Not for: asking (see `lookup`), pauses as numbers (see `sources`), files (see `exporter.state.store`), metrics.
 """
 
 from __future__ import annotations

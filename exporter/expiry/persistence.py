@@ -2,7 +2,7 @@
 
 For: dates, and what each of them is about, since a configuration may change while the exporter is down. Nothing of a secret is
 in it: no hint, no fingerprint.
-Not for: files (see `statefiles`), failures: they are looked up anew.
+Not for: files (see `state.records.files`), failures: they are looked up anew.
 """
 
 from __future__ import annotations

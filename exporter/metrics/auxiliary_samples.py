@@ -1,7 +1,7 @@
 """From the looks beside a target's probe to the values of their gauges.
 
 For: the staged credential, retained versions, recovery and rotation, one pure function each.
-Not for: what the probe itself showed (see `gauges`), keeping looks (see `state`), rendering.
+Not for: what the probe itself showed (see `samples`), keeping looks (see `state.records.records`), rendering.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is counted of one target: probes, failures, errors by code, 429 answers, durations, changes of path.
 
 For: adding a report to the counters by the rules of tainted probes and shared tokens. A number never falls.
-Not for: gauges (see `gauges`), rendering, or when a target is forgotten (see `recorder`).
+Not for: gauges (see `samples`), rendering, or when a target is forgotten (see `recorder`).
 """
 
 from __future__ import annotations

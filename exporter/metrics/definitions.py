@@ -1,7 +1,7 @@
 """Every metric, once: name, kind, labels, whose it is, how long it lasts, what it says.
 
 For: the one table from which the exposition, the exporter's own instruments, docs/metrics.md and the tests are made.
-Not for: the rows of a target (see `rows_of_targets`), values, nor how they are found (see `gauges`, `tally`, `instruments`).
+Not for: the rows of a target (see `target_definitions`), values, nor how they are found (see `samples`, `counters`, `self_metrics`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is last known of a target, kept while probes fail: the vault's headers, the tenant, the TLS issuer.
 
 For: learning from a report and saying which part of the path to the vault changed.
-Not for: counting those changes (see `tally`), showing values (see `gauges`), or surviving a restart (see `state`).
+Not for: counting those changes (see `counters`), showing values (see `samples`), or surviving a restart (see `state.records.records`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one object that is told what happened and answers scrapes.
 
 For: keeping, per target, counters and last known values; rendering them when a probe ends; letting go of what is forgotten.
-Not for: how values are found (see `tally`, `known`, `gauges`, `budget`), bytes (see `lines`, `exposition`), HTTP, clocks.
+Not for: how values are found (see `counters`, `path_changes`, `samples`, `request_budget`), bytes (see `text_format`, `exposition`), HTTP, clocks.
 """
 
 from __future__ import annotations

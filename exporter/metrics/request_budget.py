@@ -1,7 +1,7 @@
 """How much of a vault's published request limit this exporter uses.
 
 For: what the requests of probes and looks weigh against the limit, and the busiest ten seconds of the last minute per vault.
-Not for: the limits themselves (see `core.limits`), sending fewer requests (see `scheduler`), nor for what others send to the
+Not for: the limits themselves (see `core.vault_limits`), sending fewer requests (see `probing.scheduler`), nor for what others send to the
 vault: no one outside it can see that.
 """
 

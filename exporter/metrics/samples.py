@@ -1,7 +1,7 @@
 """From a target's configuration, its last report and what is known of its key to the values of its gauges and infos.
 
 For: one pure function per source of values; "not known" is an empty list, which is no series, and never 0.
-Not for: counters (see `tally`), keeping values from one probe to the next (see `known`), rendering.
+Not for: counters (see `counters`), keeping values from one probe to the next (see `path_changes`), rendering.
 """
 
 from __future__ import annotations

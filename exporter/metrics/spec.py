@@ -1,7 +1,7 @@
 """The shape of a metric: its kind, whose it is, how long its values last, and so its labels and HELP text.
 
 For: `MetricSpec` and the closed lists of its fields.
-Not for: the metrics themselves (see `table`).
+Not for: the metrics themselves (see `definitions`).
 """
 
 from __future__ import annotations

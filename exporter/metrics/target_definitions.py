@@ -1,7 +1,7 @@
 """The metrics of a target, and the closed lists that they and the alerts share.
 
-For: the rows of the table (see `table`) with `target` and `vault` as labels, in the order in which they are told.
-Not for: values, nor how they are found (see `gauges`, `looks`, `tally`); metrics of anybody else.
+For: the rows of the table (see `definitions`) with `target` and `vault` as labels, in the order in which they are told.
+Not for: values, nor how they are found (see `samples`, `auxiliary_samples`, `counters`); metrics of anybody else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sample lines, byte for byte as prometheus_client writes them, from label parts that are made once and used often.
 
 For: the text of one owner's series in one family.
-Not for: HELP and TYPE lines or keeping anything (see `exposition`), nor for values (see `gauges`, `tally`).
+Not for: HELP and TYPE lines or keeping anything (see `exposition`), nor for values (see `samples`, `counters`).
 """
 
 from __future__ import annotations

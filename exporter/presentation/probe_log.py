@@ -3,7 +3,7 @@
 For: one line when a target starts to fail, fails differently, loses or regains its verdict, or recovers; a repeated
 failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk. One line, too, when a
 look beside the probe changes its answer. With the level debug, every probe is a line.
-Not for: formats (see `logs`), metrics, or keeping reports.
+Not for: formats (see `runtime.logging`), metrics, or keeping reports.
 """
 
 from __future__ import annotations

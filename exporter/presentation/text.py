@@ -1,7 +1,7 @@
 """One probe told in plain text, for a person at a terminal or behind `debug=true`.
 
 For: the order and the wording of the facts of a report. Everything in it has been masked where it was read.
-Not for: HTML, JSON (see `shapes`), colours, or log lines (see `probelog`).
+Not for: HTML, JSON (see `payloads`), colours, or log lines (see `probe_log`).
 """
 
 from __future__ import annotations

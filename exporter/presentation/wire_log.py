@@ -2,7 +2,7 @@
 
 For: the page of a probe and the support bundle. A request is told from what the probe was told to ask, so nothing of it had to
 be kept; an answer from the facts that were read of it, each masked where it was read.
-Not for: sending anything (see `keyvault`), the order of a transcript (see `transcript`).
+Not for: sending anything (see `clients`), the order of a transcript (see `text`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: the wording that the page of a target and the command `probe` share, and the few words in which a list says what is amiss.
 Everything in it has been masked where it was read.
-Not for: JSON (see `beside_shapes`), HTML, the probe itself (see `transcript`), judging a look (see `core.beside`).
+Not for: JSON (see `payloads`), HTML, the probe itself (see `text`), judging a look (see `core.auxiliary`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is looked at beside a target's main probe, and when: orders for looks, and which of them are due.
 
 For: from a configuration and what is known of the key to a list of orders, each a probe with another credential, key or vault.
-Not for: making them (see `prober`), tasks (see `looker`), saying yes or no (see `core.beside`).
+Not for: making them (see `prober`), tasks (see `auxiliary_runner`), saying yes or no (see `core.auxiliary`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exporter.probing.round_trip import Order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One look to be made. `name` is that of the look (see `core.beside.Look`)."""
+    """One look to be made. `name` is that of the look (see `core.auxiliary.Look`)."""
 
     what: Beside
     name: str

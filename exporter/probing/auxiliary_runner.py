@@ -1,7 +1,7 @@
 """Looks beside the main probes: after each probe of a target those that are due, one after the other, on a task of their own.
 
 For: when looks are made and how many at once; a slow recovery vault delays no probe, and no target has two rounds under way.
-Not for: what a look is (see `beside`), how it is made (see `prober`), keeping it (see `state`).
+Not for: what a look is (see `auxiliary_plan`), how it is made (see `prober`), keeping it (see `state.records.records`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes probes for the configuration in force: puts a vault's session, the shared tokens and the clock together.
 
 For: the one way in which a probe comes about, whether the schedule, `/probe` or the command line asks for it.
-Not for: the steps themselves (see `probe`), when to probe (see `scheduler`), what becomes of a report (see `service`).
+Not for: the steps themselves (see `round_trip`), when to probe (see `scheduler`), what becomes of a report (see `app.service`).
 """
 
 from __future__ import annotations

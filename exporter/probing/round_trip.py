@@ -1,8 +1,8 @@
 """One probe: challenge, token, get key, wrap, unwrap, in the connector's order, each judged by itself.
 
 For: the sequence and its deadlines. It asks through two ports and gets values back, so it runs without a network in tests.
-Not for: HTTP, the SDK and its exceptions (see `keyvault`), sharing tokens (see `tokens`), when to probe (see `scheduler`),
-or remembering what a probe found (see `state`).
+Not for: HTTP, the SDK and its exceptions (see `clients`), sharing tokens (see `tokens.cache.cache`), when to probe (see `scheduler`),
+or remembering what a probe found (see `state.records.records`).
 """
 
 from __future__ import annotations

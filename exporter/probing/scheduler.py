@@ -2,7 +2,7 @@
 
 For: starting, pacing, stopping and exchanging the loops when the configuration changes; reporting what the schedule itself
 suffered (lag, skipped starts, crashes) through callbacks.
-Not for: the arithmetic of the pace (see `pacing`), what a probe does (see `probe`), metrics or state: those listen.
+Not for: the arithmetic of the pace (see `backoff`), what a probe does (see `round_trip`), metrics or state: those listen.
 """
 
 from __future__ import annotations

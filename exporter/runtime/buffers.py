@@ -1,7 +1,7 @@
 """The buffers that asyncio gives each TLS connection, made to measure.
 
 For: the one setting of it, made before anything connects.
-Not for: how many connections there are (see `config.assemble` for probes and `web.connections` for clients).
+Not for: how many connections there are (see `config.build` for probes and `web.server.listener.connections` for clients).
 """
 
 from __future__ import annotations

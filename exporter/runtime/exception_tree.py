@@ -1,7 +1,7 @@
 """An exception together with all others that it holds: cause, context, members, arguments, attributes.
 
 For: libraries that wrap what they catch, each in its own way, and that keep tracebacks.
-Not for: what an exception means (see `shortage` and `keyvault.evidence`).
+Not for: what an exception means (see `shortage` and `clients.http.faults`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def drop_tracebacks(error: BaseException | None) -> None:
     """Let go of the frames that the exceptions passed through.
 
     A traceback keeps each frame alive with its local variables. A frame that holds the exception makes a cycle, which lives until a
-    full collection, and those are rare (see `garbage`). A probe that timed out has 50 KiB in such frames.
+    full collection, and those are rare (see `process`). A probe that timed out has 50 KiB in such frames.
     """
     for one in every_exception(error):
         one.__traceback__ = None

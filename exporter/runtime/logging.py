@@ -1,7 +1,7 @@
 """Log lines: one event, one line, in logfmt or JSON, to standard error.
 
 For: the two formats, the levels by the names that Prometheus' exporters use, and which libraries are not let in.
-Not for: what is said about a probe (see `probelog`), metrics, or texts of a server that nobody has masked.
+Not for: what is said about a probe (see `presentation.probe_log`), metrics, or texts of a server that nobody has masked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How late the event loop runs, so that the exporter's own slowness is never reported as a vault's.
 
 For: the largest lag of the last minute, and whether a given span of time was disturbed.
-Not for: deciding what a disturbed measurement is left out of (see `probe` and `metrics`).
+Not for: deciding what a disturbed measurement is left out of (see `probing.round_trip` and `metrics`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What this process can lack by itself: descriptors, threads, memory. A shortage is never a vault's fault.
 
 For: the one table of the system's error numbers for it, and finding one in an exception, however deep a library wrapped it.
-Not for: what becomes of a probe that met a shortage (see `prober`).
+Not for: what becomes of a probe that met a shortage (see `probing.prober`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The certificate authority of one run, and the certificates, good and bad, that the server shows.
 
 For: minting and loading them. EC keys, because RSA keys take long to make.
-Not for: deciding which host shows which certificate (see `front`), nor the keys in the vaults.
+Not for: deciding which host shows which certificate (see `tls_frontend`), nor the keys in the vaults.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Chaos: a scenario at random on a vault at random, again and again.
 
 For: exercising people and alerts without a script. The seed decides what happens, so that a run can be had again.
-Not for: a story with a plot (see `story`), or which scenarios there are.
+Not for: a story with a plot (see `demo_story`), or which scenarios there are.
 """
 
 from __future__ import annotations

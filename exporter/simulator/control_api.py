@@ -9,7 +9,7 @@ Not for: anything that the simulator's own object cannot do.
     POST /sim/reread    the configuration's secret and certificate files, read again; what was accepted stays accepted
     GET /sim/requests   how often what was asked for
 
-The identity services of the exporter's host answer here, too (see `identity`).
+The identity services of the exporter's host answer here, too (see `managed_identity`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Entra's token endpoints, v1 and v2, and what stands behind the identity services of a host: who signs in, and the token for it.
 
 For: one token request to one answer. Client credentials are secrets, signed assertions or tokens of service accounts; a managed identity has neither.
-Not for: vaults, faults on top of the answer (see `world`), or the wire.
+Not for: vaults, faults on top of the answer (see `state`), or the wire.
 """
 
 from __future__ import annotations

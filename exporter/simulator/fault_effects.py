@@ -1,7 +1,7 @@
 """What faults do: to an answer before it goes out, to a vault, to an application.
 
 For: the functions that the rows of the fault table name.
-Not for: the rows (see `faulttable`), nor when a fault works (see `faults`, `world`).
+Not for: the rows (see `fault_table`), nor when a fault works (see `faults`, `state`).
 """
 
 from __future__ import annotations

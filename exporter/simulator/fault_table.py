@@ -1,7 +1,7 @@
 """Every fault that can be set, as one literal table.
 
 For: reading what can be broken and how, and adding to it.
-Not for: mechanisms (see `edits`, `faults`, `wire`, `front`), nor which code a fault leads to (see `scenarios`).
+Not for: mechanisms (see `fault_effects`, `faults`, `wire_response`, `tls_frontend`), nor which code a fault leads to (see `scenarios`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a fault is: the ways in which the simulated world can be broken, and the options a person may give.
 
 For: the types of the fault table, and finding a fault in it by name.
-Not for: the table itself (see `faulttable`), nor what is broken right now (see `world`).
+Not for: the table itself (see `fault_table`), nor what is broken right now (see `state`).
 
 A fault works at one of four places: the estate (a key is disabled), the answer (a body is cut), the connection (a
 certificate is expired), the route (the name does not resolve).

@@ -1,7 +1,7 @@
 """The RSA key pairs of one run, made when they are first needed and shared between keys that are nobody's secret.
 
 For: a private key by size and number. Making one takes 10 to 400 ms, so it happens on a thread and once.
-Not for: which key of which vault has which pair (see `estate`).
+Not for: which key of which vault has which pair (see `model`).
 """
 
 from __future__ import annotations

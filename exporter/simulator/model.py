@@ -1,6 +1,6 @@
 """What the simulated services know: tenants, applications and their secrets, vaults, keys, and who may do what.
 
-For: frozen data and look-ups in it. A fault never changes it: it yields a changed copy (see `world`).
+For: frozen data and look-ups in it. A fault never changes it: it yields a changed copy (see `state`).
 Not for: protocols, key material (a version only names it), clocks, or reading a configuration (see `from_config`).
 """
 

@@ -1,7 +1,7 @@
 """One answer before it goes out: status, headers, body, and how it is put on the wire.
 
 For: the value that services make and faults change.
-Not for: sockets (see `wire`), error texts (see `errors`), nor which answer a request deserves (see `vault`, `entra`).
+Not for: sockets (see `wire_response`), error texts (see `error_responses`), nor which answer a request deserves (see `vault`, `entra`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One HTTP server for every vault, Entra host and host of Microsoft Graph: the host header says whom a request is for.
 
 For: taking a request to the right service, putting the active faults on its answer, counting it.
-Not for: TLS and listening (see `front`), protocols (see `vault`, `entra`, `graph`), or bytes (see `wire`).
+Not for: TLS and listening (see `tls_frontend`), protocols (see `vault`, `entra`, `graph`), or bytes (see `wire_response`).
 """
 
 from __future__ import annotations

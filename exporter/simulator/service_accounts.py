@@ -1,7 +1,7 @@
 """Tokens of service accounts, as a Kubernetes cluster issues them, and what Entra makes of one that signs an application in.
 
 For: making such tokens, with a key of this run, and refusing them: signature, issuer, subject, audience, times.
-Not for: assertions that an application signs itself (see `assertion`), or a cluster's keys, which Entra would fetch: the
+Not for: assertions that an application signs itself (see `client_assertion`), or a cluster's keys, which Entra would fetch: the
 simulator knows only what it signed.
 """
 

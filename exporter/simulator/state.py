@@ -2,7 +2,7 @@
 
 For: setting and clearing faults, and look-ups that see them. A fault changes nothing that was given, so clearing it restores
 what was; what people change stays changed.
-Not for: protocols, the wire, or which faults exist (see `faulttable`).
+Not for: protocols, the wire, or which faults exist (see `fault_table`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: accepting connections and choosing the certificate, or the fault, by the name in the TLS ClientHello. The hello is
 peeked at and left in the socket, so that the handshake proper finds it.
-Not for: requests (see `server`), or what is broken (see `world`).
+Not for: requests (see `server`), or what is broken (see `state`).
 
 Needs an event loop with `add_reader`: every loop but Windows' proactor.
 """

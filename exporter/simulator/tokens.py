@@ -1,7 +1,7 @@
 """Tokens of one run: signed with a key that is forgotten at its end, so that none has to be remembered.
 
 For: signing and reading back what any token says; the access tokens that Entra issues to an application for an audience.
-Not for: judging whether a token suits a vault (see `vault`), or the tokens of service accounts (see `federation`).
+Not for: judging whether a token suits a vault (see `vault`), or the tokens of service accounts (see `service_accounts`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Key Vault and Managed HSM: who may ask, and what they get, with real RSA.
 
 For: one request to one vault, as things stand in it, to one answer.
-Not for: Entra, faults on top of the answer (see `world`), or the wire.
+Not for: Entra, faults on top of the answer (see `state`), or the wire.
 
 The order of the checks is the service's: token, network, request, permission, limit, key.
 """

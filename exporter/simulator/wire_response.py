@@ -1,7 +1,7 @@
 """Putting an answer on the wire, well or badly.
 
 For: bytes on one connection. The bad ways write to the connection's transport and end it; HTTP libraries would not.
-Not for: which answer it is, or what happens before the first request (see `front`).
+Not for: which answer it is, or what happens before the first request (see `tls_frontend`).
 """
 
 from __future__ import annotations

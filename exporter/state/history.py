@@ -1,7 +1,7 @@
 """The flight recorder of one target: its last probes and, kept longer, its last failures, within a number of bytes.
 
 For: adding reports, each under an id that fits in an address.
-Not for: counters and last known values (see `state`), files (see `statefiles`), showing anything.
+Not for: counters and last known values (see `records`), files (see `files`), showing anything.
 
 Reports are kept packed, in about a tenth of the memory of their objects: thousands of targets have long histories.
 """

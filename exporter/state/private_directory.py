@@ -2,7 +2,7 @@
 
 The directory is held by a descriptor, so a swapped parent or name changes nothing. Links, pipes, sockets and devices in the
 directory are refused: a read or write neither follows them nor waits for them. Every method blocks; any thread may call.
-Not for: what is in the files (see `statefiles`).
+Not for: what is in the files (see `files`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is remembered of each target between its probes: the last report, runs of failures, last known facts, a history.
 
 For: taking in reports, and saying how old a verdict may get.
-Not for: metrics (see `metrics`), JSON (see `shapes`), files (see `snapshots` and `statefiles`).
+Not for: metrics (see `metrics`), JSON (see `presentation.payloads`), files (see `snapshots` and `files`).
 """
 
 from __future__ import annotations

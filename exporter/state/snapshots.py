@@ -2,7 +2,7 @@
 
 For: last success, last verdict, what is known of the key and the vault, the last failures; each with the vault and the key
 that it was learned of, since a configuration may change while the exporter is down.
-Not for: files (see `statefiles`), counters: they begin at 0, as Prometheus expects after a restart.
+Not for: files (see `files`), counters: they begin at 0, as Prometheus expects after a restart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state of all targets and credentials, with or without a directory in which it outlives a restart.
 
 For: one place that both takes a report in and keeps what should not be forgotten.
-Not for: what is kept (see `snapshots`), or how files are written (see `statefiles`).
+Not for: what is kept (see `snapshots`), or how files are written (see `files`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: who fetches, who waits, what is kept and until when. A fleet of probes must not become a storm of token requests, and a
 revoked secret must still be seen in the next cycle.
-Not for: the request itself (see `keyvault`), reading secrets (see `config.keeper`), how long a cycle is (see `cycles`), or
+Not for: the request itself (see `clients`), reading secrets (see `secret_cache`), how long a cycle is (see `reuse`), or
 codes: facts are kept, and each target judges them by itself.
 """
 

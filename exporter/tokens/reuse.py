@@ -1,7 +1,7 @@
 """How long a shared token answer serves: the pace of the targets that share a credential and a way to Entra.
 
 For: reading that pace off a configuration.
-Not for: tokens themselves (see `tokens`).
+Not for: tokens themselves (see `cache`).
 """
 
 from __future__ import annotations

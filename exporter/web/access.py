@@ -2,7 +2,7 @@
 
 For: the order of refusals (see `_refusal`), the restricted set of paths on a listener that is not on loopback, the host names
 under which a listener on loopback answers, the security headers, and the last catch of a fault.
-Not for: rules of a web configuration file (see `toolkit`), nor any page.
+Not for: rules of a web configuration file (see `webconfig`), nor any page.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: requests that change something, which a page of another site must not send; and answers on loopback, which a foreign name
 that was made to point at 127.0.0.1 must not show to its owner (DNS rebinding).
-Not for: who may come in (see `door`).
+Not for: who may come in (see `access`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The SDK hides the status of answers that it cannot read. So the transport notes status, headers and body (bounded) of the
 last answer before the SDK sees them, and an exchange gives back what was noted beside whatever the SDK made of it.
-Not for: what an observation means (see `evidence`), or where to connect (see `network`).
+Not for: what an observation means (see `faults`), or where to connect (see `network`).
 """
 
 from __future__ import annotations

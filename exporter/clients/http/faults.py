@@ -2,7 +2,7 @@
 
 The SDK's classes say little (a reset after the request is a "request error"), so the chain of causes is searched for the
 exception that knows, by literal tables. The same error number means another fault in another phase.
-Not for: codes and reasons (see `core.classify`), the content of good answers (see `core.answers`).
+Not for: codes and reasons (see `core.classify`), the content of good answers (see `core.parsing.key_vault`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the headers of an answer say: dates, waiting times, ids, and the vault's diagnostics. Nothing here raises.
 
-Not for: bodies (see `core.answers`), statuses (see `evidence`).
+Not for: bodies (see `core.parsing.key_vault`), statuses (see `faults`).
 """
 
 from __future__ import annotations

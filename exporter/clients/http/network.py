@@ -1,6 +1,6 @@
 """How a module reaches its vaults: trust, name resolution, proxy, `connect_to`. Long-lived, one per module.
 
-Not for: requests (see `transport`), or anything that differs from probe to probe.
+Not for: requests (see `exchange`), or anything that differs from probe to probe.
 """
 
 from __future__ import annotations

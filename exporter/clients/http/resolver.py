@@ -1,6 +1,6 @@
 """Names to addresses by the operating system's own resolver, on threads of ours, asked anew for every connection.
 
-Not for: caching (a cached name hides a DNS fault), or what a failure means (see `evidence`).
+Not for: caching (a cached name hides a DNS fault), or what a failure means (see `faults`).
 """
 
 from __future__ import annotations

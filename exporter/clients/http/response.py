@@ -1,6 +1,6 @@
 """An answer as it came over the wire, and the same in the shape in which the SDK reads one.
 
-Not for: reading from a connection (see `transport`), or what an answer means (see `evidence`).
+Not for: reading from a connection (see `exchange`), or what an answer means (see `faults`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`, `wait` and
 `transfer` by our socket and, where it noted nothing, by aiohttp's tracing and a middleware. A context variable names the exchange
 to all of them but the connection, which outlives it: its `Line` knows which exchange is under way.
-Not for: judging what the marks mean (see `evidence`).
+Not for: judging what the marks mean (see `faults`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What to do about a check that did not pass: T-SQL, role assignments and commands, as literal tables.
 
 For: lines for people. One that starts with two blanks is a command to be copied; the others are sentences. Words in capitals with
-an underscore are filled in where they are known (see `remedies`); CLIENT_ID, CREDENTIAL_NAME and others stay for the reader.
-Not for: what a code means (see `catalogue`). No text here can hold a secret: where one belongs, the text says which.
+an underscore are filled in where they are known (see `select_fix`); CLIENT_ID, CREDENTIAL_NAME and others stay for the reader.
+Not for: what a code means (see `core.codes`). No text here can hold a secret: where one belongs, the text says which.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every reason in words: what a probe saw, where the code alone leaves several causes open.
 
 For: pages and transcripts, beside the number. Completes "the step failed because ...".
-Not for: what to do about it (see `advice`), labels of metrics (those are the reasons themselves).
+Not for: what to do about it (see `actions`), labels of metrics (those are the reasons themselves).
 """
 
 from __future__ import annotations

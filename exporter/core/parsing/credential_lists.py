@@ -2,7 +2,7 @@
 
 For: the two answers that tell when a credential ends. A date that cannot be read spoils the whole answer: left out, it would
 pass for a secret that never ends.
-Not for: choosing among what is listed (see `expiry`), sending anything.
+Not for: choosing among what is listed (see `core.credential_expiry`), sending anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The paths that programs read: the exposition, service discovery, JSON, health, reload.
 
 For: turning a request into a call of the service and its answer into bytes.
-Not for: `/probe` (see `probing`), pages (see `people`), the shapes of JSON (see `shapes`).
+Not for: `/probe` (see `probe`), pages (see `pages`), the shapes of JSON (see `presentation.payloads`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`/probe`: one configured target, now, in the manner of blackbox_exporter.
 
 For: reading the request, refusing what is not configured before any work starts, and the two forms of the answer.
-Not for: single flight and memory (see `ondemand`), the metrics' text (see `metrics`), the probe itself.
+Not for: single flight and memory (see `probe_cache`), the metrics' text (see `metrics`), the probe itself.
 """
 
 from __future__ import annotations

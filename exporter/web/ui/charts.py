@@ -1,7 +1,7 @@
 """Two drawings without a script or an image: where the time of a probe went, and how the last probes went.
 
 For: SVG whose sizes stand in attributes, since the pages forbid inline styles. Each drawing repeats what stands beside it in words.
-Not for: numbers and words (see `detail`), colours (see the style sheet).
+Not for: numbers and words (see `target`), colours (see the style sheet).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The history of one target: a sparkline, the remembered probes, and what is left of failures before the last start.
 
 For: the last part of `/targets/NAME`, in pieces, since a history may be long.
-Not for: one probe (see `detail`), keeping a history (see `exporter.state.history`).
+Not for: one probe (see `target`), keeping a history (see `exporter.state.history`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a page says what a value means.
 
 For: verdicts, ages and outcomes in words, and the colour class that goes with them; never a colour alone.
-Not for: what codes mean (see `catalogue`), layout.
+Not for: what codes mean (see `core.codes`), layout.
 """
 
 from __future__ import annotations

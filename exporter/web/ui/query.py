@@ -1,7 +1,7 @@
 """Which targets somebody wants to see, and in which order: the query of `/targets`.
 
 For: reading `q`, `verdict`, `code`, `label`, `sort` and `page`, saying whether a target is meant, and ordering.
-Not for: markup (see `pages.filters`), gathering views (see `views`). What cannot be understood is left out or matches nothing.
+Not for: markup (see `filters`), gathering views (see `view_models`). What cannot be understood is left out or matches nothing.
 """
 
 from __future__ import annotations

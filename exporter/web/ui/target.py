@@ -1,7 +1,7 @@
 """One target and one probe: everything that is known, for the person who has to repair it.
 
 For: `/targets/NAME` and `/targets/NAME/probes/ID`.
-Not for: lists of targets, JSON, plain text, drawings (see `drawings`).
+Not for: lists of targets, JSON, plain text, drawings (see `charts`).
 """
 
 from __future__ import annotations

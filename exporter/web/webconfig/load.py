@@ -1,7 +1,7 @@
 """From a file's name to a checked web configuration, or to everything that is wrong with it.
 
 For: the one way in, and the rules that need two keys. Blocks: the file, the certificates and the key are read.
-Not for: when to read again (see `lock`).
+Not for: when to read again (see `access_control`).
 """
 
 from __future__ import annotations
