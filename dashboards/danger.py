@@ -32,13 +32,13 @@ def table_of_servers() -> table.Panel:
     )
     # How long is not known of every target: no number then, and no line less.
     lasting = f" * on (target) group_left () (max by (target) ({unready}) or on (target) {promql.IS_NOT_READY} * NaN)"
-    says = (
+    description = (
         "Each SQL Server whose vault side is not ready: seen from where, why, for how long, and what to do first. Do not restart it "
         f"before. {NOT_CENTRALLY}"
     )
     panel = sheets.sheet(
         "These SQL Servers would not open their databases after a restart",
-        says,
+        description,
         panels.rows(promql.with_runbook(promql.first_sentence(f"{why}{lasting}", "summary"))),
         size=(24, 15),
         empty="No SQL Server is known to be in danger.",

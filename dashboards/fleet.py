@@ -33,7 +33,7 @@ def _at_a_glance() -> list[panels.Panel]:
     nobody = promql.NONE_IN_DANGER
     servers = f"count by (sql_instance, host) ({promql.DECLARED_SERVERS} and on (target) {promql.IS_NOT_READY})"
     unnamed = f"{promql.IS_NOT_READY} unless on (target) {promql.DECLARED_SERVERS}"
-    says = {
+    description = {
         "Not ready": "Targets for which a token, the pinned key version or an unwrap with it was refused or not to be had.",
         "Unknown": f"Targets about which neither can be said: no pinned version, no probe lately. {_LAST_HOUR}",
         "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
@@ -48,20 +48,28 @@ def _at_a_glance() -> list[panels.Panel]:
     down = f"count({up} == 0) or 0 * count({up})"
     number = panels.number
     return [
-        number("SQL Servers in danger", says["In danger"], f"count({servers}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
-        number("No server declared", says["Unnamed"], f"count({unnamed}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD),
+        number(
+            "SQL Servers in danger",
+            description["In danger"],
+            f"count({servers}) or {nobody}",
+            levels=panels.ANY_IS_BAD,
+            start=GOOD,
+        ),
+        number(
+            "No server declared", description["Unnamed"], f"count({unnamed}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD
+        ),
         number(
             "Not ready",
-            says["Not ready"],
+            description["Not ready"],
             f"count({promql.IS_NOT_READY}) or {nobody}",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
             size=(3, 4),
         ),
-        number("Unknown", says["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
-        number("Ready", says["Ready"], _count(promql.READY), levels=((1, GOOD),), size=(3, 4)),
-        number("Throttled", says["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
-        number("Exporters down", says["Exporters"], down, levels=panels.ANY_IS_BAD),
+        number("Unknown", description["Unknown"], _count(promql.UNKNOWN), levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
+        number("Ready", description["Ready"], _count(promql.READY), levels=((1, GOOD),), size=(3, 4)),
+        number("Throttled", description["Throttled"], throttled, levels=panels.ANY_IS_WORTH_A_LOOK, size=(3, 4)),
+        number("Exporters down", description["Exporters"], down, levels=panels.ANY_IS_BAD),
     ]
 
 

@@ -50,9 +50,9 @@ def runbook(name: str) -> building.DashboardLink:
 
 
 def _choice(
-    name: str, label: str, query: str, *, all_of_them: bool = True, says: str = ""
+    name: str, label: str, query: str, *, all_of_them: bool = True, description: str = ""
 ) -> cog.Builder[dashboard.VariableModel]:
-    variable = building.QueryVariable(name).label(label).description(says).datasource(DATASOURCE)
+    variable = building.QueryVariable(name).label(label).description(description).datasource(DATASOURCE)
     variable.query({"query": query, "refId": f"variable-{name}"}).refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
     variable.sort(dashboard.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC).multi(all_of_them).include_all(all_of_them)
     if all_of_them:
@@ -69,8 +69,8 @@ class _Hidden(building.ConstantVariable):
         return made
 
 
-def constant(name: str, value: str, says: str) -> cog.Builder[dashboard.VariableModel]:
-    return _Hidden(name).value(value).description(says)
+def constant(name: str, value: str, description: str) -> cog.Builder[dashboard.VariableModel]:
+    return _Hidden(name).value(value).description(description)
 
 
 def variables(
@@ -80,18 +80,20 @@ def variables(
     which = 'job=~"$job", instance=~"$instance"'
     chosen: list[cog.Builder[dashboard.VariableModel]] = [
         building.DatasourceVariable("datasource").label("Data Source").type("prometheus"),
-        _choice("job", "Job", "label_values(ekm_exporter_build_info, job)", says="Scrape job of the exporters"),
-        _choice("instance", "Exporter", 'label_values(ekm_exporter_build_info{job=~"$job"}, instance)', says="One exporter"),
+        _choice("job", "Job", "label_values(ekm_exporter_build_info, job)", description="Scrape job of the exporters"),
+        _choice(
+            "instance", "Exporter", 'label_values(ekm_exporter_build_info{job=~"$job"}, instance)', description="One exporter"
+        ),
     ]
     if targets:
         chosen.append(
-            _choice("vault", "Vault", f"label_values(ekm_target_info{{{which}}}, vault)", says="Host name of the vault")
+            _choice("vault", "Vault", f"label_values(ekm_target_info{{{which}}}, vault)", description="Host name of the vault")
         )
         query = f'label_values(ekm_target_info{{{which}, vault=~"$vault"}}, target)'
-        chosen.append(_choice("target", "Target", query, all_of_them=not one_target, says="A vault and key as configured"))
+        chosen.append(_choice("target", "Target", query, all_of_them=not one_target, description="A vault and key as configured"))
     if credentials:
         query = f"label_values(ekm_credential_expiry_known{{{which}}}, credential)"
-        chosen.append(_choice("credential", "Credential", query, says="As configured"))
+        chosen.append(_choice("credential", "Credential", query, description="As configured"))
     constants = [constant(name, value, f"Where the {name} are served") for name, value in CONSTANTS.items()]
     return [*chosen, *constants]
 
@@ -107,14 +109,14 @@ def _links() -> list[cog.Builder[dashboard.DashboardLink]]:
 def framed(
     uid: str,
     title: str,
-    says: str,
+    description: str,
     choices: Sequence[cog.Builder[dashboard.VariableModel]],
     rows: Iterable[Row],
     *,
     since: str = "now-6h",
 ) -> building.Dashboard:
     """A dashboard of rows. A row with a title gets a heading; its panels flow from left to right."""
-    board = building.Dashboard(title).uid(uid).description(says).tags([TAG]).readonly().timezone("browser").refresh("30s")
+    board = building.Dashboard(title).uid(uid).description(description).tags([TAG]).readonly().timezone("browser").refresh("30s")
     board.time(since, "now").tooltip(dashboard.DashboardCursorSync.CROSSHAIR).variables(list(choices)).links(_links())
     for heading, panels in rows:
         if heading:

@@ -66,9 +66,11 @@ def _query(expression: str, ref: str) -> prometheus.Dataquery:
     return prometheus.Dataquery().expr(expression).ref_id(ref).datasource(DATASOURCE)
 
 
-def dressed(panel: P, title: str, says: str, *, unit: str, queries: Sequence[prometheus.Dataquery], size: tuple[int, int]) -> P:
+def dressed(
+    panel: P, title: str, description: str, *, unit: str, queries: Sequence[prometheus.Dataquery], size: tuple[int, int]
+) -> P:
     """What every panel has: a title, a description, a unit, queries, and its size on the grid."""
-    panel.title(title).description(says).unit(unit).datasource(DATASOURCE).span(size[0]).height(size[1])
+    panel.title(title).description(description).unit(unit).datasource(DATASOURCE).span(size[0]).height(size[1])
     for query in queries:
         panel.with_target(query)
     return panel
@@ -91,7 +93,7 @@ ANY_IS_WORTH_A_LOOK: Final = ((1, WARNING),)
 
 def number(
     title: str,
-    says: str,
+    description: str,
     expression: str,
     *,
     unit: str = "short",
@@ -102,7 +104,7 @@ def number(
     missing: str = "unknown",
 ) -> stat.Panel:
     """One large number, coloured by its level."""
-    panel = dressed(stat.Panel(), title, says, unit=unit, queries=[now(expression)], size=size)
+    panel = dressed(stat.Panel(), title, description, unit=unit, queries=[now(expression)], size=size)
     panel.thresholds(steps(*levels, start=start)).no_value(missing).graph_mode(common.BigValueGraphMode.NONE)
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
     panel.color_mode(common.BigValueColorMode.BACKGROUND).reduce_options(build.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -111,14 +113,14 @@ def number(
 
 def lines(
     title: str,
-    says: str,
+    description: str,
     *queries: prometheus.Dataquery,
     unit: str = "s",
     size: tuple[int, int] = (12, 8),
     floor: float | None = 0,
 ) -> timeseries.Panel:
     """Curves over time; those that are named after a step, a phase or a percentile keep its colour."""
-    panel = dressed(timeseries.Panel(), title, says, unit=unit, queries=queries, size=size)
+    panel = dressed(timeseries.Panel(), title, description, unit=unit, queries=queries, size=size)
     panel.line_width(1).fill_opacity(10).show_points(common.VisibilityMode.NEVER)
     if floor is not None:
         panel.min(floor)
@@ -131,18 +133,18 @@ def lines(
 
 
 def stacked(
-    title: str, says: str, *queries: prometheus.Dataquery, unit: str = "s", size: tuple[int, int] = (12, 8)
+    title: str, description: str, *queries: prometheus.Dataquery, unit: str = "s", size: tuple[int, int] = (12, 8)
 ) -> timeseries.Panel:
     """Areas upon each other."""
-    panel = lines(title, says, *queries, unit=unit, size=size).fill_opacity(60)
+    panel = lines(title, description, *queries, unit=unit, size=size).fill_opacity(60)
     return panel.stacking(build.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
 
 
 def bars(
-    title: str, says: str, *queries: prometheus.Dataquery, unit: str = "short", size: tuple[int, int] = (12, 8)
+    title: str, description: str, *queries: prometheus.Dataquery, unit: str = "short", size: tuple[int, int] = (12, 8)
 ) -> timeseries.Panel:
     """Counts over time, upon each other; those that are named after a code have the colour of its category."""
-    panel = stacked(title, says, *queries, unit=unit, size=size).draw_style(common.GraphDrawStyle.BARS).line_width(0)
+    panel = stacked(title, description, *queries, unit=unit, size=size).draw_style(common.GraphDrawStyle.BARS).line_width(0)
     for names, color in codes_by_category():
         panel.override_by_regexp(names, [prop("color", {"mode": "fixed", "fixedColor": color})])
     return panel
@@ -150,7 +152,7 @@ def bars(
 
 def ranking(
     title: str,
-    says: str,
+    description: str,
     expression: str,
     legend: str,
     *,
@@ -159,7 +161,7 @@ def ranking(
     color: str = WARNING,
 ) -> bargauge.Panel:
     """One horizontal bar for each series."""
-    panel = dressed(bargauge.Panel(), title, says, unit=unit, queries=[now(expression, legend=legend)], size=size)
+    panel = dressed(bargauge.Panel(), title, description, unit=unit, queries=[now(expression, legend=legend)], size=size)
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(common.BarGaugeDisplayMode.BASIC).no_value("none")
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.FIXED).fixed_color(color))
     panel.text(build.VizTextDisplayOptions().title_size(13).value_size(16)).decimals(0)
@@ -167,18 +169,18 @@ def ranking(
 
 
 def history(
-    title: str, says: str, query: prometheus.Dataquery, mapping: dashboard.ValueMap, size: tuple[int, int] = (24, 10)
+    title: str, description: str, query: prometheus.Dataquery, mapping: dashboard.ValueMap, size: tuple[int, int] = (24, 10)
 ) -> statushistory.Panel:
     """One line of coloured cells for each series."""
-    panel = dressed(statushistory.Panel(), title, says, unit="short", queries=[query], size=size).mappings([mapping])
+    panel = dressed(statushistory.Panel(), title, description, unit="short", queries=[query], size=size).mappings([mapping])
     panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)).thresholds(steps())
     panel.show_value(common.VisibilityMode.NEVER).row_height(0.85).max_data_points(120).fill_opacity(90)
     return panel.legend(build.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM))
 
 
-def warmth(title: str, says: str, expression: str, size: tuple[int, int] = (12, 8)) -> heatmap.Panel:
+def warmth(title: str, description: str, expression: str, size: tuple[int, int] = (12, 8)) -> heatmap.Panel:
     """Buckets of a histogram over time."""
     query = over_time(expression, "{{le}}").format(PromQueryFormat.HEATMAP)
-    panel = dressed(heatmap.Panel(), title, says, unit="short", queries=[query], size=size)
+    panel = dressed(heatmap.Panel(), title, description, unit="short", queries=[query], size=size)
     axis = heatmap.YAxisConfig().unit("s").axis_placement(common.AxisPlacement.LEFT)
     return panel.calculate(False).y_axis(axis).cell_gap(1).color(heatmap.HeatmapColorOptions().scheme("Cividis").steps(64))

@@ -22,7 +22,7 @@ TEXT: Final = "string"
 
 def sheet(
     title: str,
-    says: str,
+    description: str,
     *queries: prometheus.Dataquery,
     size: tuple[int, int] = (12, 8),
     empty: str = "none",
@@ -32,7 +32,7 @@ def sheet(
     Its unit is text, so that a code or a version made of digits is not taken for a number: a column of numbers gets its own.
     `empty` stands there instead of a table without rows, and not in its empty cells.
     """
-    panel = dressed(table.Panel(), title, says, unit=TEXT, queries=queries, size=size).no_value(empty)
+    panel = dressed(table.Panel(), title, description, unit=TEXT, queries=queries, size=size).no_value(empty)
     panel.override_by_regexp("/.*/", [prop("noValue", "")])
     return panel.color_scheme(building.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)).thresholds(steps())
 

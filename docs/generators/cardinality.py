@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import ALERTED, OF_TARGETS, PATH_PARTS
-from exporter.metrics.spec import Kind, MetricSpec
+from exporter.metrics.spec import MetricSpec, MetricType
 
 MOST_SERIES: Final = 125
 
@@ -72,6 +72,6 @@ def bounds_and_more(spec: MetricSpec) -> str:
 
 
 def _count(spec: MetricSpec) -> int:
-    if spec.kind is Kind.HISTOGRAM:
+    if spec.kind is MetricType.HISTOGRAM:
         return _STEPS * (len(spec.buckets) + _PER_HISTOGRAM)
     return SEVERAL[spec.name][0] if spec.name in SEVERAL else 1

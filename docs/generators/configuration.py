@@ -33,7 +33,7 @@ def reference() -> str:
 def table(fields: Sequence[Field]) -> str:
     """One row for each field, in Markdown."""
     rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{field.name}` | {field.kind.says} | {_default(field)} | {_meaning(field)} |" for field in fields]
+    rows += [f"| `{field.name}` | {field.kind.type_name} | {_default(field)} | {_meaning(field)} |" for field in fields]
     return "\n".join(rows)
 
 

@@ -25,7 +25,7 @@ from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
 from exporter.metrics.self_metrics import ASKED, SKIP_REASONS
-from exporter.metrics.spec import Kind, MetricSpec, Scope
+from exporter.metrics.spec import MetricSpec, MetricType, Scope
 
 # PromQL to start from.
 EXAMPLES: Final[Mapping[str, str]] = {
@@ -117,7 +117,7 @@ def document() -> str:
 
 
 def _glance() -> str:
-    rows = [f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.says} |" for spec in METRICS]
+    rows = [f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.help} |" for spec in METRICS]
     shared = "Labels beyond `target` and `vault`, where the metric is a target's."
     return "\n".join(
         ["## At a glance", "", shared, "", "| metric | type | labels | says |", "| --- | --- | --- | --- |", *rows, ""]
@@ -142,10 +142,10 @@ def _values() -> str:
 
 def _cardinality() -> str:
     healthy = of_a_healthy_target()
-    single = sum(1 for name in healthy if BY_NAME[name].kind is not Kind.HISTOGRAM and name not in SEVERAL)
+    single = sum(1 for name in healthy if BY_NAME[name].kind is not MetricType.HISTOGRAM and name not in SEVERAL)
     rows = [f"| the {single} families with one series | {single} | |"]
     for name, count in healthy.items():
-        if BY_NAME[name].kind is Kind.HISTOGRAM:
+        if BY_NAME[name].kind is MetricType.HISTOGRAM:
             rows.append(f"| `{name}` | {count} | {bounds_and_more(BY_NAME[name])} |")
         elif name in SEVERAL:
             rows.append(f"| `{name}` | {count} | {SEVERAL[name][1]} |")
@@ -183,13 +183,13 @@ def _section(title: str, specs: Iterable[MetricSpec]) -> str:
 
 
 def _entry(spec: MetricSpec) -> str:
-    kind = "gauge, always 1" if spec.kind is Kind.INFO else spec.type
+    kind = "gauge, always 1" if spec.kind is MetricType.INFO else spec.type
     lines = [
         f"### `{spec.name}`",
         "",
         f"{kind} · labels: {_labels(spec.labels) or 'none'} · {str(spec.memory).lower()}",
         "",
-        spec.says,
+        spec.help,
     ]
     if spec.buckets:
         lines += ["", f"Buckets: {', '.join(f'{bound:g}' for bound in spec.buckets)}."]

@@ -16,11 +16,11 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from exporter.config import Loaded, load
+from exporter.config import Loaded, load_config
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Config
 from exporter.runtime.logging import fields, place_of
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 
 LOOK_AGAIN_SECONDS = 5.0
 TRY_AGAIN_SECONDS = 30.0  # what a configuration was refused for may be a file beside it, such as a secret that comes later
@@ -49,7 +49,7 @@ class Reloader:
 
     def __init__(self, path: Path, apply: Apply, *, reloaded: Heard) -> None:
         self._path, self._apply, self._reloaded = path, apply, reloaded
-        self._pool = DaemonPool(1, name="ekm-reload")
+        self._pool = DaemonThreadPool(1, name="ekm-reload")
         self._files: tuple[Path, ...] = (path,)
         self._patterns: tuple[str, ...] = ()
         self._one_at_a_time = asyncio.Lock()
@@ -134,7 +134,7 @@ class Reloader:
         """Blocks. The content is taken first: what changes while it is read is seen as a change the next time."""
         for _ in range(_READINGS):
             before = self._content()
-            loaded = load(self._path)
+            loaded = load_config(self._path)
             known, (self._files, self._patterns) = (self._files, self._patterns), _watched(loaded, self._path)
             if known == (self._files, self._patterns):
                 break

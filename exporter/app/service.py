@@ -20,21 +20,21 @@ from exporter.clients import quiet_sdk_loggers
 from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
-from exporter.core.checks.model import Run
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.checks.model import CheckRun
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Facts, ProbeReport
-from exporter.doctor.monitor import Preflights, examine
-from exporter.expiry import Asker, ExpiryDesk, Ports
+from exporter.doctor.monitor import PreflightMonitor, run_preflight
+from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.metrics.recorder import Recorder
 from exporter.presentation.probe_log import ProbeLog
-from exporter.probing.auxiliary_runner import Looker
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.auxiliary_runner import AuxiliaryRunner
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.scheduler import Scheduler
 from exporter.runtime import buffers, process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
-from exporter.state.records import State, TargetRecord
-from exporter.state.store import Memory
+from exporter.state.records import TargetRecord, TargetRecords
+from exporter.state.store import StateStore
 from exporter.web import ListenAddress, WebOptions, WebServer, create_app
 
 _log = logging.getLogger(__name__)
@@ -87,23 +87,26 @@ class Service:
         concurrency = self.config.settings.concurrency
         self._lag = LoopLag()
         self._log = ProbeLog()
-        self._memory = Memory(State(history_limit=options.history_limit), options.state_dir)
+        self._memory = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
         self._reports = Reports(self._memory, self.recorder, self._log, on_bug=self._bug)
-        self._prober = Prober(self.config, lag=self._lag, tell=self._listeners())
+        self._prober = Prober(self.config, lag=self._lag, callbacks=self._listeners())
         self._scheduler = Scheduler(
-            probe=self._prober.scheduled,
+            probe=self._prober.probe_scheduled,
             on_report=self._take_in,
             on_skip=lambda _target, reason, count: self.recorder.skipped(reason, count),
             on_lag=self.recorder.schedule_lag,
             on_crash=lambda _target, error: self._bug(error),
             concurrency=concurrency,
         )
-        self._looker = Looker(
-            self._prober.look, on_look=self._reports.add_look, on_bug=self._bug, concurrency=max(_FEWEST_LOOKS, concurrency // 4)
+        self._looker = AuxiliaryRunner(
+            self._prober.auxiliary,
+            on_look=self._reports.add_look,
+            on_bug=self._bug,
+            concurrency=max(_FEWEST_LOOKS, concurrency // 4),
         )
         self._expiry = self._expiry_desk()
-        self._preflights = Preflights(self._examine, on_results=self._examined, on_bug=self._bug)
+        self._preflights = PreflightMonitor(self._examine, on_results=self._examined, on_bug=self._bug)
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
             None if options.config_file is None else Reloader(options.config_file, self.apply, reloaded=self.recorder.reloaded)
@@ -112,8 +115,8 @@ class Service:
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
 
-    def _listeners(self) -> Listeners:
-        return Listeners(
+    def _listeners(self) -> ProberCallbacks:
+        return ProberCallbacks(
             bug=self._bug,
             starved=self.recorder.skipped,
             token_requested=lambda: self.recorder.requested("entra"),
@@ -121,15 +124,15 @@ class Service:
             unexplained=self._unexplained,
         )
 
-    def _expiry_desk(self) -> ExpiryDesk:
-        ports = Ports(
+    def _expiry_desk(self) -> ExpiryMonitor:
+        ports = ExpiryCallbacks(
             looked_up=self.recorder.credential_looked_up,
             bug=self._bug,
             recall=self._memory.recall_credential,
             keep=self._memory.keep_credential,
             forgotten=self.recorder.credential_forgotten,
         )
-        return ExpiryDesk(self.config, self._asker(self.config), ports)
+        return ExpiryMonitor(self.config, self._asker(self.config), ports)
 
     async def start(self) -> None:
         """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""
@@ -181,11 +184,11 @@ class Service:
     def record_of(self, target: str) -> TargetRecord | None:
         return self._memory.state.get(target)
 
-    def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
+    def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
         """What each source says of when a credential of the configuration ends."""
         return self._expiry.ends_of(name)
 
-    def last_checks(self, target: str) -> Run | None:
+    def last_checks(self, target: str) -> CheckRun | None:
         return self._preflights.last_of(target)
 
     async def apply(self, config: Config) -> None:
@@ -202,7 +205,7 @@ class Service:
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
         for name in judged_otherwise(before, config):
-            self._memory.state.doubt(name)
+            self._memory.state.invalidate_verdict(name)
         changed = changes(before, config)
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
@@ -227,8 +230,8 @@ class Service:
         for part in (self.recorder, self._memory, self._log, self._prober, self._looker):
             part.forget(name)
 
-    def _asker(self, config: Config) -> Asker:
-        return Asker(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
+    def _asker(self, config: Config) -> ExpiryLookup:
+        return ExpiryLookup(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
 
     def _tenant_of(self, target: str) -> str | None:
         record = self.record_of(target)
@@ -240,7 +243,7 @@ class Service:
             asked, by = self.config.targets.get(target), self.config.modules.get(module)
             if asked is None or by is None or not asked.allows(module):  # a reload came while others had their turn
                 return None
-            report = await self._prober.requested(asked, module=by, patience=timeout)
+            report = await self._prober.probe_on_demand(asked, module=by, patience=timeout)
         if report is not None and not (self._options.scheduler or module != asked.module or report.cut_by_scrape):
             self._take_in(asked, report)
         return report
@@ -252,9 +255,9 @@ class Service:
         self._reports.add(self.config, target, report, looker=self._looker, next_probe_at=next_probe_at)
 
     async def _examine(self, target: Target) -> tuple[CheckResult, ...]:
-        return await examine(self.config, target, look_up=self._ends_known, on_bug=self._bug)
+        return await run_preflight(self.config, target, look_up=self._ends_known, on_bug=self._bug)
 
-    async def _ends_known(self, credential: str, _target: str) -> tuple[CredentialEnd, ...]:
+    async def _ends_known(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
         return self.credential_ends(credential)
 
     def _examined(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from exporter import __version__
 from exporter.cli import check
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
-from exporter.cli.probe_once import Seen, see
+from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Config
-from exporter.presentation.support_bundle import archive, case_of
+from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.runtime import logging
 
 
@@ -46,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def bundle(args: argparse.Namespace) -> int:
     """0 where every step of the probe succeeded, 1 where one failed, 2 for a bad configuration, name or file."""
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)
         return BAD_USAGE
@@ -60,7 +60,7 @@ def bundle(args: argparse.Namespace) -> int:
     except OSError as error:
         return _refuse(f"{out} is there already" if isinstance(error, FileExistsError) else str(error))
     try:
-        seen = asyncio.run(see(loaded.config, target, None))
+        seen = asyncio.run(probe_once(loaded.config, target, None))
         if seen is not None:
             out.write_bytes(_archive(loaded.config, seen))
     except NetworkError as error:
@@ -77,11 +77,11 @@ def bundle(args: argparse.Namespace) -> int:
     return FINE if seen.report.success else FAILED
 
 
-def _archive(config: Config, seen: Seen) -> bytes:
+def _archive(config: Config, seen: ProbeOnceResult) -> bytes:
     record = seen.record
     record.history.add(seen.report, 1, most_bytes=float("inf"))
     ends = [end for told in seen.ends.values() for end in told]
-    return archive(case_of(config, record.target, record, ends, version=__version__, now=time.time()))
+    return archive(collect_bundle(config, record.target, record, ends, version=__version__, now=time.time()))
 
 
 def _refuse(message: str) -> int:

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from exporter.config import Loaded, cost, effective, load
+from exporter.config import Loaded, dump_yaml, load_config, monthly_cost
 from exporter.web import webconfig
 
 FINE, BAD_CONFIGURATION = 0, 2
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """0 where there is no problem, 2 where there is one."""
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     print_findings(loaded)
     web_file: Path | None = getattr(args, "web_config_file", None)
     web = None if web_file is None else web_config(web_file)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(summary(args.config_file, loaded), file=sys.stderr)
         return BAD_CONFIGURATION
     # What was asked for goes to standard output alone, so that it can be kept in a file.
-    asked = [text for wanted, text in ((args.print_effective, effective), (args.cost, cost)) if wanted]
+    asked = [text for wanted, text in ((args.print_effective, dump_yaml), (args.cost, monthly_cost)) if wanted]
     print(summary(args.config_file, loaded), file=sys.stderr if asked else sys.stdout)
     print("\n".join(text(config).rstrip("\n") for text in asked), end="\n" if asked else "")
     return FINE

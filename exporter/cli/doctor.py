@@ -18,7 +18,7 @@ from pathlib import Path
 from exporter.cli import check
 from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
 from exporter.clients import NetworkError, quiet_sdk_loggers
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.checks import CheckResult
@@ -26,7 +26,7 @@ from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, split_key
 from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.runtime.thread_pool import PoolExhausted
 
 EPILOG = """\
 examples:
@@ -92,7 +92,7 @@ def doctor(args: argparse.Namespace) -> int:
     except NetworkError as error:
         print(f"ekm-exporter: {error}", file=sys.stderr)
         return BAD_USAGE
-    except PoolBusy as busy:
+    except PoolExhausted as busy:
         print(f"ekm-exporter: the checks could not be made: {busy}", file=sys.stderr)
         return INTERNAL
     return _tell(asked.target, results, as_json=args.json)
@@ -112,7 +112,7 @@ def _with_configuration(args: argparse.Namespace) -> _Asked | None:
         raise _UsageError("--vault, --connector-secret-file and --tenant are for use without --config.file")
     if args.target is None:
         raise _UsageError("name a TARGET of the configuration")
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)
         return None

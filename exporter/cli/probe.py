@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.cli import check
-from exporter.cli.probe_once import Seen, see
+from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Config
-from exporter.presentation.payloads import Shape, besides, probe_shape, verdict_shape
+from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.target_text import beside_text
 from exporter.presentation.text import transcript
 from exporter.runtime import logging
@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def probe(args: argparse.Namespace) -> int:
     """0 where every step of the probe succeeded, 1 where one failed, whatever is amiss beside it, 2 for a configuration or a name that is wrong."""
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)
         return BAD_USAGE
@@ -70,7 +70,7 @@ def probe(args: argparse.Namespace) -> int:
         return BAD_USAGE
     logging.configure("error", logging.LogFormat.LOGFMT)
     try:
-        seen = asyncio.run(see(config, target, args.credential))
+        seen = asyncio.run(probe_once(config, target, args.credential))
     except NetworkError as error:
         print(f"ekm-exporter: {error}", file=sys.stderr)
         return BAD_USAGE
@@ -84,7 +84,7 @@ def probe(args: argparse.Namespace) -> int:
     return FINE if seen.report.success else FAILED
 
 
-def as_text(config: Config, seen: Seen, *, now: float) -> str:
+def as_text(config: Config, seen: ProbeOnceResult, *, now: float) -> str:
     """Everything that was seen of a target, for a person; `now` is a Unix time."""
     target, chosen = seen.record.target, seen.chosen
     first = "" if chosen is None else f"with credential {chosen}, as asked: nothing beside the probe is looked at\n\n"
@@ -93,15 +93,15 @@ def as_text(config: Config, seen: Seen, *, now: float) -> str:
     return first + told + beside_text(target, seen.record, seen.ends, expected, now=now, looked=chosen is None)
 
 
-def as_json(config: Config, seen: Seen, *, now: float) -> Shape:
+def as_json(config: Config, seen: ProbeOnceResult, *, now: float) -> Payload:
     """The same for a script."""
     target = seen.record.target
     ends = [end for told in seen.ends.values() for end in told]
     return {
-        **probe_shape(target, seen.report),
+        **probe_payload(target, seen.report),
         "credential": target.credential,
-        **verdict_shape(seen.report.readiness, config.settings.vantage),
-        **besides(target, seen.record, ends, config.modules[target.module].expect_path, now=now),
+        **verdict_payload(seen.report.readiness, config.settings.vantage),
+        **target_details_payload(target, seen.record, ends, config.modules[target.module].expect_path, now=now),
     }
 
 

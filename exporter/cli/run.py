@@ -17,11 +17,11 @@ from exporter.app.service import DEFAULT_HISTORY, RunOptions, serve
 from exporter.app.sharding import Shard, parse_shard
 from exporter.cli import check
 from exporter.clients import NetworkError
-from exporter.config import load
+from exporter.config import load_config
 from exporter.runtime import logging
 from exporter.state.files import StateDirError
 from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
-from exporter.web.webconfig import Lock
+from exporter.web.webconfig import AccessControl
 
 T = TypeVar("T")
 
@@ -142,13 +142,13 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
             external_url=args.external_url,
             route_prefix=args.route_prefix,
             enable_pages=args.enable_pages,
-            lock=None if web_file is None or door is None or door.config is None else Lock(web_file, door),
+            lock=None if web_file is None or door is None or door.config is None else AccessControl(web_file, door),
             timeout_offset=args.timeout_offset,
             max_requests=args.max_requests,
         )
     except ValueError as error:
         return _refuse(str(error))
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     check.print_findings(loaded)
     if loaded.config is None or (door is not None and door.config is None):
         print(check.summary(args.config_file, loaded), file=sys.stderr)

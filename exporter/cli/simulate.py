@@ -25,7 +25,7 @@ from pathlib import Path
 from exporter.app.service import DEMO
 from exporter.cli import run
 from exporter.cli.check import print_findings
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
@@ -112,7 +112,7 @@ def _add_chaos(alone: argparse.ArgumentParser) -> None:
 
 def simulate(args: argparse.Namespace) -> int:
     """Runs until SIGINT, SIGTERM or SIGHUP; 2 where the configuration is bad or a port is in use."""
-    loaded = load(args.config_file)
+    loaded = load_config(args.config_file)
     if loaded.config is None:
         print_findings(loaded)
         return _BAD_USAGE

@@ -4,7 +4,7 @@ For: exchanges as facts and values. Exceptions end here.
 Not for: codes, scheduling, sharing, remembering.
 """
 
-from exporter.clients.entra import TokenAnswer, fetch_token, quiet_sdk_loggers
+from exporter.clients.entra import fetch_token, quiet_sdk_loggers
 from exporter.clients.http.exchange import USER_AGENT
 from exporter.clients.http.network import HANDSHAKES, Network, NetworkError, Networks
 from exporter.clients.key_vault import VaultSession
@@ -16,7 +16,6 @@ __all__ = [
     "Network",
     "NetworkError",
     "Networks",
-    "TokenAnswer",
     "VaultSession",
     "encrypt_locally",
     "fetch_token",

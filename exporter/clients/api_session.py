@@ -17,7 +17,7 @@ from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.clients.http.faults import facts_of
+from exporter.clients.http.faults import facts_from
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.key_vault import BearerPolicy
 from exporter.core.faults import Fault
@@ -55,13 +55,13 @@ class ReadingSession:
     ) -> tuple[Facts, T | None]:
         """What `read` makes of the answer. `path` is quoted and has its query; `deadline` is in the loop's time.
 
-        Raises nothing but CancelledError, and PoolBusy where the time went by waiting for a thread or a place of our own.
+        Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread or a place of our own.
         """
         headers = {**_HEADERS, self.request_id_header: str(uuid4())}
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
         seen = await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
         self.sent += seen.recorder.reached in (Phase.WAIT, Phase.TRANSFER)
-        facts = facts_of(seen)
+        facts = facts_from(seen)
         if facts.fault is not Fault.NONE or seen.answer is None:
             return facts, None
         fault, value = read(seen.answer.body)

@@ -82,7 +82,7 @@ def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPa
 
 def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
     certificate, key, fault = _open_pfx(data, password)
-    return _judge(certificate, key, _PFX) if fault is Fault.NONE else Certificate(fault)
+    return _assess(certificate, key, _PFX) if fault is Fault.NONE else Certificate(fault)
 
 
 def _open_pfx(data: bytes, password: bytes | None) -> tuple[x509.Certificate | None, object, Fault]:
@@ -115,10 +115,10 @@ def _load_pem(data: bytes, password: bytes | None) -> Certificate:
         key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password and none was given
         return Certificate(_PEM.key_unusable)
-    return _judge(certificate, key, _PEM)
+    return _assess(certificate, key, _PEM)
 
 
-def _judge(certificate: x509.Certificate | None, key: object, mistakes: _Mistakes) -> Certificate:
+def _assess(certificate: x509.Certificate | None, key: object, mistakes: _Mistakes) -> Certificate:
     if certificate is None:
         return Certificate(mistakes.no_certificate)
     if key is None:

@@ -15,8 +15,8 @@ from azure.core import AsyncPipelineClient
 from azure.core.rest import HttpRequest
 
 from exporter.clients.http.exchange import USER_AGENT
-from exporter.clients.http.faults import facts_of
-from exporter.clients.http.instrumented import ObservedTls, make_context
+from exporter.clients.http.faults import facts_from
+from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.clients.http.network import Network, split_url
 from exporter.core.faults import Fault
 from exporter.core.model import Facts
@@ -26,17 +26,17 @@ _UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_Y
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class EndpointResult:
     """`certificate` is the server's own one as DER, None where none was seen."""
 
     facts: Facts
     certificate: bytes | None = None
 
 
-async def greet(network: Network, host: str, path: str, *, deadline: float) -> Greeting:
+async def check_endpoint(network: Network, host: str, path: str, *, deadline: float) -> EndpointResult:
     """Greets `host` (with its port where that is not 443) until `deadline` (loop time), on connections of its own.
 
-    Raises nothing but CancelledError, and PoolBusy where the time went by waiting for a thread of our own.
+    Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread of our own.
     """
     context = await network.pool.run(make_context, network.module.ca_file)
     first = await _greet(network, context, host, path, deadline=deadline)
@@ -46,10 +46,10 @@ async def greet(network: Network, host: str, path: str, *, deadline: float) -> G
     if first.facts.fault not in _UNVERIFIED or exposed:
         return first
     second = await _greet(network, _unchecked(), host, path, deadline=deadline)
-    return Greeting(first.facts, second.certificate)
+    return EndpointResult(first.facts, second.certificate)
 
 
-async def _greet(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> Greeting:
+async def _greet(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> EndpointResult:
     shown: list[bytes] = []
     context.sslobject_class = _taking(shown)
     link = Network(network.module, context, pool=network.pool, gate=None).link(*split_url(host))
@@ -59,8 +59,8 @@ async def _greet(network: Network, context: ssl.SSLContext, host: str, path: str
         seen = await link.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
     finally:
         await link.close()
-    facts = facts_of(seen)
-    return Greeting(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
+    facts = facts_from(seen)
+    return EndpointResult(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
 
 
 def _unchecked() -> ssl.SSLContext:
@@ -71,10 +71,10 @@ def _unchecked() -> ssl.SSLContext:
     return context
 
 
-def _taking(shown: list[bytes]) -> type[ObservedTls]:
+def _taking(shown: list[bytes]) -> type[TimedSSLObject]:
     """Handshakes that leave the certificate they met in `shown`."""
 
-    class Taking(ObservedTls):
+    class Taking(TimedSSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             leaf = self.getpeercert(binary_form=True)

@@ -26,8 +26,8 @@ from azure.identity.aio import (
 )
 
 from exporter.clients.certificate_file import load_certificate
-from exporter.clients.http.exchange import USER_AGENT, Observation, SecretTimeoutError
-from exporter.clients.http.faults import facts_of
+from exporter.clients.http.exchange import USER_AGENT, HttpExchange, SecretTimeoutError
+from exporter.clients.http.faults import facts_from
 from exporter.clients.http.network import Network, split_url
 from exporter.clients.http.timing import CURRENT
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
@@ -37,9 +37,9 @@ from exporter.core.endpoints import is_trusted_authority
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import remember
 from exporter.core.masking import mask
-from exporter.core.model import Challenge, Facts
+from exporter.core.model import Challenge, Facts, TokenResponse
 from exporter.core.parsing.key_vault import read_token, unix_time
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.runtime.thread_pool import PoolExhausted
 
 # With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
 # is done; the identity services of a host need that list.
@@ -54,21 +54,12 @@ class _UnusableError(Exception):
         self.facts = facts
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """What a token request showed, and the token if there is one; `expires_at` is the Unix time that the answer gives it."""
-
-    facts: Facts
-    token: str | None = field(default=None, repr=False)
-    expires_at: float | None = None
-
-
 class _Identity(Protocol):
     async def get_token(self, *scopes: str) -> AccessToken: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
+class _TokenRequest:
     """What a credential is built from. `options` are azure-identity's: transport, authority, no retries."""
 
     tenant: str
@@ -78,60 +69,60 @@ class _Order:
     options: Mapping[str, Any] = field(repr=False)
 
 
-def _client_secret(order: _Order) -> _Identity:
+def _client_secret(order: _TokenRequest) -> _Identity:
     return ClientSecretCredential(order.tenant, order.client_id, order.secret, **order.options)
 
 
-def _client_certificate(order: _Order) -> _Identity:
+def _client_certificate(order: _TokenRequest) -> _Identity:
     return CertificateCredential(order.tenant, order.client_id, certificate_data=order.certificate, **order.options)
 
 
-def _managed_identity(order: _Order) -> _Identity:
+def _managed_identity(order: _TokenRequest) -> _Identity:
     return ManagedIdentityCredential(client_id=order.client_id or None, **order.options)
 
 
-def _workload_identity(order: _Order) -> _Identity:
+def _workload_identity(order: _TokenRequest) -> _Identity:
     return WorkloadIdentityCredential(tenant_id=order.tenant, client_id=order.client_id or None, **order.options)
 
 
-def _default(order: _Order) -> _Identity:
+def _default(order: _TokenRequest) -> _Identity:
     return DefaultAzureCredential(managed_identity_client_id=order.client_id or None, **order.options)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    build: Callable[[_Order], _Identity]
+class _CredentialSpec:
+    build: Callable[[_TokenRequest], _Identity]
     needs_secret: bool = False
     ambient: bool = False  # the identity is the host's: where it cannot be asked, that says nothing about Entra
 
 
-_KINDS: Mapping[CredentialKind, _Kind] = {
-    CredentialKind.CLIENT_SECRET: _Kind(_client_secret, needs_secret=True),
-    CredentialKind.CONNECTOR_SECRET: _Kind(_client_secret, needs_secret=True),
-    CredentialKind.CLIENT_CERTIFICATE: _Kind(_client_certificate),
-    CredentialKind.MANAGED_IDENTITY: _Kind(_managed_identity, ambient=True),
-    CredentialKind.WORKLOAD_IDENTITY: _Kind(_workload_identity),
-    CredentialKind.DEFAULT: _Kind(_default, ambient=True),
+_KINDS: Mapping[CredentialKind, _CredentialSpec] = {
+    CredentialKind.CLIENT_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
+    CredentialKind.CONNECTOR_SECRET: _CredentialSpec(_client_secret, needs_secret=True),
+    CredentialKind.CLIENT_CERTIFICATE: _CredentialSpec(_client_certificate),
+    CredentialKind.MANAGED_IDENTITY: _CredentialSpec(_managed_identity, ambient=True),
+    CredentialKind.WORKLOAD_IDENTITY: _CredentialSpec(_workload_identity),
+    CredentialKind.DEFAULT: _CredentialSpec(_default, ambient=True),
 }
 
 
 async def fetch_token(
     network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-) -> TokenAnswer:
+) -> TokenResponse:
     """One token request. `secret` is the client secret, the connector's string or the certificate's password, just read.
 
-    `deadline` is in the loop's time. Raises nothing but CancelledError, and PoolBusy where the time went by waiting for a
+    `deadline` is in the loop's time. Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a
     thread or a place of our own.
     """
     authority = network.module.authority_host or challenge.authority
     if not is_trusted_authority(authority, network.module.authority_host):
-        return TokenAnswer(Facts(fault=Fault.AUTHORITY_UNTRUSTED))
+        return TokenResponse(Facts(fault=Fault.AUTHORITY_UNTRUSTED))
     kind = _KINDS[credential.kind]
     if kind.needs_secret and not secret:
-        return TokenAnswer(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
+        return TokenResponse(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
     host, port = split_url(authority)
     link = network.link(host, port)
-    order = _Order(
+    order = _TokenRequest(
         tenant=credential.tenant_id or challenge.tenant,
         client_id=credential.client_id or "",
         secret=secret or "",
@@ -151,10 +142,12 @@ async def fetch_token(
         seen = await link.exchange(ask, deadline=deadline)
     finally:
         await link.close()
-    return TokenAnswer(seen.error.facts) if isinstance(seen.error, _UnusableError) else _judge(seen, kind, entra=f"{host}:{port}")
+    return (
+        TokenResponse(seen.error.facts) if isinstance(seen.error, _UnusableError) else _assess(seen, kind, entra=f"{host}:{port}")
+    )
 
 
-def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
+def _build(kind: _CredentialSpec, order: _TokenRequest, credential: Credential) -> _Identity:
     try:
         return kind.build(order)
     except (ValueError, TypeError, OSError) as error:
@@ -163,22 +156,22 @@ def _build(kind: _Kind, order: _Order, credential: Credential) -> _Identity:
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _judge(seen: Observation, kind: _Kind, *, entra: str) -> TokenAnswer:
+def _assess(seen: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
     granted = seen.result if isinstance(seen.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK takes what the answer gives
         remember(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
-        return TokenAnswer(facts_of(seen), granted.token, expires_at)
-    facts = facts_of(seen)
+        return TokenResponse(facts_from(seen), granted.token, expires_at)
+    facts = facts_from(seen)
     if kind.ambient and (_no_word_of(entra, facts) or isinstance(seen.error, CredentialUnavailableError)):
         detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
-        return TokenAnswer(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
+        return TokenResponse(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
     if facts.fault is not Fault.NONE or seen.answer is None:
-        return TokenAnswer(facts)
+        return TokenResponse(facts)
     fault, token = read_token(seen.answer.body)
     remember(token or "")
-    return TokenAnswer(replace(facts, fault=fault), token, expires_at)
+    return TokenResponse(replace(facts, fault=fault), token, expires_at)
 
 
 def _no_word_of(entra: str, facts: Facts) -> bool:
@@ -186,7 +179,7 @@ def _no_word_of(entra: str, facts: Facts) -> bool:
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
-async def _prepared(network: Network, credential: Credential, order: _Order) -> _Order:
+async def _prepared(network: Network, credential: Credential, order: _TokenRequest) -> _TokenRequest:
     """The order with the parts that depend on the kind's own rules."""
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
         return _as_the_connector_splits(order)
@@ -195,7 +188,7 @@ async def _prepared(network: Network, credential: Credential, order: _Order) -> 
     return order
 
 
-def _as_the_connector_splits(order: _Order) -> _Order:
+def _as_the_connector_splits(order: _TokenRequest) -> _TokenRequest:
     """Client id and secret from the string of CREATE CREDENTIAL; a client id that is none is sent, and Entra says so."""
     text = order.secret
     if len(text) <= CLIENT_ID_DIGITS:
@@ -228,19 +221,19 @@ def quiet_sdk_loggers() -> None:
         logger.propagate = False
 
 
-def cut_short(context: Context, network: Network, authority: str) -> Facts:
+def pending_facts(context: Context, network: Network, authority: str) -> Facts:
     """The facts of the exchange with `authority` that the task with this context is making.
 
-    Raises PoolBusy where that exchange still waits for a place or a thread of our own.
+    Raises PoolExhausted where that exchange still waits for a place or a thread of our own.
     """
     recorder = context.get(CURRENT)
     if recorder is None:
         return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
     if recorder.starved:
-        raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+        raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
     if recorder.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
     host, port = split_url(network.module.authority_host or authority)
     via_proxy = network.proxy_for(host, port) is not None
-    seen = Observation(endpoint=f"{host}:{port}", recorder=recorder, via_proxy=via_proxy, timed_out=True)
-    return replace(facts_of(seen), certificate=None)
+    seen = HttpExchange(endpoint=f"{host}:{port}", recorder=recorder, via_proxy=via_proxy, timed_out=True)
+    return replace(facts_from(seen), certificate=None)

@@ -20,8 +20,8 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
-from exporter.clients.http.exchange import USER_AGENT, Observation
-from exporter.clients.http.faults import facts_of, fault_of_body
+from exporter.clients.http.exchange import USER_AGENT, HttpExchange
+from exporter.clients.http.faults import facts_from, fault_of_body
 from exporter.clients.http.network import Network, split_url
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
@@ -66,7 +66,7 @@ class VaultSession:
     """One probe's conversation with one vault, on one connection made for it. Use as an async context manager.
 
     Each method takes a `deadline` in the loop's time and returns facts and, unless something was at fault, a value. Raises
-    nothing but CancelledError, and PoolBusy where the time went by waiting for a thread or a place of our own.
+    nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread or a place of our own.
     """
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
@@ -94,7 +94,7 @@ class VaultSession:
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Asks without a token, as the connector does, and reads where a token is to be had."""
         seen = await self._ask("GET", "/keys", None, deadline=deadline)
-        facts = facts_of(seen)
+        facts = facts_from(seen)
         if facts.fault is Fault.NONE:
             return replace(facts, fault=Fault.NO_CHALLENGE), None
         if seen.answer is None or facts.status != 401:
@@ -138,7 +138,9 @@ class VaultSession:
         seen = await self._ask("POST", path, token, body, deadline=deadline)
         return _with_value(seen, read_value)
 
-    async def _ask(self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float) -> Observation:
+    async def _ask(
+        self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float
+    ) -> HttpExchange:
         headers = {**_ANY, "x-ms-client-request-id": str(uuid4())}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -158,8 +160,8 @@ def _body(algorithm: str, data: bytes) -> bytes:
     return json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
 
 
-def _with_value(seen: Observation, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
-    facts = facts_of(seen)
+def _with_value(seen: HttpExchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
+    facts = facts_from(seen)
     if facts.fault is not Fault.NONE or seen.answer is None:
         return facts, None
     fault, value = read(seen.answer.body)

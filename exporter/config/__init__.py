@@ -6,9 +6,9 @@ with `credentials`, `modules`, `targets`). Beside it: `advice`, `cost`, `effecti
 Not for: anything that asks the network.
 """
 
-from exporter.config.cost import cost
-from exporter.config.dump import effective
-from exporter.config.load import Loaded, load
+from exporter.config.cost import monthly_cost
+from exporter.config.dump import dump_yaml
+from exporter.config.load import Loaded, load_config
 from exporter.config.problems import Problem
 
-__all__ = ["Loaded", "Problem", "cost", "effective", "load"]
+__all__ = ["Loaded", "Problem", "dump_yaml", "load_config", "monthly_cost"]

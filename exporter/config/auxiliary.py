@@ -8,22 +8,26 @@ from __future__ import annotations
 from datetime import date
 
 from exporter.config.model import Retained, Target
-from exporter.core.auxiliary import Beside, Identity
+from exporter.core.auxiliary import AuxiliaryKind, Identity
 
 
-def declared(target: Target, today: date) -> tuple[Identity, ...]:
+def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
     """What is to be looked at beside a target, by the identity of the looks; one that was made and is not among them is history."""
     found: list[Identity] = []
     if target.next_credential is not None:
-        found.append((Beside.NEXT, target.next_credential, target.vault))
-    found += [(Beside.RETAINED, f"{old.key_name}/{old.key_version}", old.vault) for old in target.retained if needed(old, today)]
+        found.append((AuxiliaryKind.NEXT, target.next_credential, target.vault))
+    found += [
+        (AuxiliaryKind.RETAINED, f"{old.key_name}/{old.key_version}", old.vault)
+        for old in target.retained
+        if is_needed(old, today)
+    ]
     if target.key_version is not None:
-        found.append((Beside.NEWEST, target.key_name, target.vault))
+        found.append((AuxiliaryKind.NEWEST, target.key_name, target.vault))
     if target.recovery_vault is not None:
-        found.append((Beside.RECOVERY, target.recovery_vault, target.recovery_vault))
+        found.append((AuxiliaryKind.RECOVERY, target.recovery_vault, target.recovery_vault))
     return tuple(found)
 
 
-def needed(old: Retained, today: date) -> bool:
+def is_needed(old: Retained, today: date) -> bool:
     """Whether this retained key version is to be tested on this day."""
     return old.key_version is not None and (old.until is None or old.until >= today)

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from exporter.config.fields import Kind, complain_of_type, keys_once
-from exporter.config.problems import Spot
+from exporter.config.fields import FieldType, report_wrong_type, unique_keys
+from exporter.config.problems import Location
 from exporter.config.types import TEXT, matching, text
 from exporter.config.yaml_tree import Mapping, Node, Sequence
 from exporter.core.connector_secret import key_name_findings
@@ -97,30 +97,30 @@ SECRET_URL = text("URL of a Key Vault secret", _secret_url)
 NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
 
 
-def labels(reserved: Collection[str]) -> Kind:
+def labels(reserved: Collection[str]) -> FieldType:
     """Label names to values, as text."""
 
-    def read(node: Node, spot: Spot) -> dict[str, str] | None:
+    def read(node: Node, spot: Location) -> dict[str, str] | None:
         if not isinstance(node, Mapping):
-            complain_of_type(node, spot, "a mapping of label names to texts")
+            report_wrong_type(node, spot, "a mapping of label names to texts")
             return None
         found = {}
-        for key, value, at in keys_once(node, spot):
+        for key, value, at in unique_keys(node, spot):
             if complaint := _label_name(key.text, reserved):
                 at.at(key.line, key.column).error(complaint)
             elif (usable := TEXT.read(value, at)) is not None:
                 found[key.text] = usable
         return found
 
-    return Kind("labels", read)
+    return FieldType("labels", read)
 
 
 _INSTANCE = labels(RESERVED_LABELS)
 
 
-def _instances(node: Node, spot: Spot) -> tuple[dict[str, str], ...] | None:
+def _instances(node: Node, spot: Location) -> tuple[dict[str, str], ...] | None:
     if not isinstance(node, Sequence):
-        complain_of_type(node, spot, "a list")
+        report_wrong_type(node, spot, "a list")
         return None
     found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
     for index, item in enumerate(node.items):
@@ -135,7 +135,7 @@ def _instances(node: Node, spot: Spot) -> tuple[dict[str, str], ...] | None:
     return tuple(found.values())
 
 
-INSTANCES = Kind("list of: labels, `sql_instance` among them", _instances)
+INSTANCES = FieldType("list of: labels, `sql_instance` among them", _instances)
 
 
 def _label_name(name: str, reserved: Collection[str]) -> str:
@@ -148,12 +148,12 @@ def _label_name(name: str, reserved: Collection[str]) -> str:
     return ""
 
 
-def _connect_to(node: Node, spot: Spot) -> dict[str, str] | None:
+def _connect_to(node: Node, spot: Location) -> dict[str, str] | None:
     if not isinstance(node, Mapping):
-        complain_of_type(node, spot, 'a mapping of "HOST:PORT" to "HOST:PORT"')
+        report_wrong_type(node, spot, 'a mapping of "HOST:PORT" to "HOST:PORT"')
         return None
     found: dict[str, str] = {}
-    for key, value, at in keys_once(node, spot):
+    for key, value, at in unique_keys(node, spot):
         source, target = _HOST_PORT_KIND.read(key, at.at(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
         if source in found:
             at.at(key.line, key.column).error("the same host and port twice")
@@ -163,4 +163,4 @@ def _connect_to(node: Node, spot: Spot) -> dict[str, str] | None:
 
 
 _HOST_PORT_KIND: Any = text("HOST:PORT", _host_port)
-CONNECT_TO = Kind('`"HOST:PORT": "HOST:PORT"`', _connect_to)
+CONNECT_TO = FieldType('`"HOST:PORT": "HOST:PORT"`', _connect_to)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.build_credentials import build_credential
 from exporter.config.build_modules import build_module
-from exporter.config.build_targets import Written, build_globals, build_target
+from exporter.config.build_targets import RawTarget, build_globals, build_target
 from exporter.config.contradictions import check_askers, check_target
 from exporter.config.fields import Section, nearest
-from exporter.config.includes import Gathered
+from exporter.config.includes import LoadedFiles
 from exporter.config.model import Config, Module, Target
-from exporter.config.problems import Problems, Spot
+from exporter.config.problems import Location, ProblemList
 from exporter.config.schema import REFERENCES
 from exporter.core.timing import slots_for
 
@@ -24,23 +24,23 @@ DEFAULT_MODULE = "default"
 
 
 @dataclass(slots=True)
-class Declared:
+class Declarations:
     """What was written under which name, for complaints that come later."""
 
-    main: Spot
+    main: Location
     credentials: dict[str, Section | None] = field(default_factory=dict)
     modules: dict[str, Section | None] = field(default_factory=dict)
-    targets: dict[str, Written] = field(default_factory=dict)
+    targets: dict[str, RawTarget] = field(default_factory=dict)
     concurrency: bool = False
     complete: bool = True
 
 
-def assemble(gathered: Gathered, problems: Problems) -> tuple[Config | None, Declared | None]:
+def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config | None, Declarations | None]:
     """The configuration, None where there is any problem; it is reported either way."""
     if not gathered.parts:
         return None, None
     parts = gathered.parts
-    declared = Declared(parts[0].spot, complete=gathered.complete)
+    declared = Declarations(parts[0].spot, complete=gathered.complete)
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
@@ -71,7 +71,7 @@ def _enough(config: Config) -> int:
     return slots_for([(target.interval, target.timeout) for target in config.targets.values()])
 
 
-def _declare_names(parts: list[Section], declared: Declared) -> None:
+def _declare_names(parts: list[Section], declared: Declarations) -> None:
     settings: Section | None = parts[0].get("global")
     declared.concurrency = settings is not None and settings.written("concurrency")
     for part in parts:
@@ -82,12 +82,12 @@ def _declare_names(parts: list[Section], declared: Declared) -> None:
                     section.spot.error(f"declared twice, first at {first.spot.where}")
 
 
-def _declare_targets(parts: list[Section], declared: Declared) -> Iterator[Written]:
+def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[RawTarget]:
     count = 0
     for part in parts:
         for section in part.get("targets") or ():
             count += 1
-            written = Written(section, part.get("target_defaults"))
+            written = RawTarget(section, part.get("target_defaults"))
             name = section.get("name")
             if name is not None and declared.targets.setdefault(name, written) is not written:
                 first = declared.targets[name].own.spot_of("name")
@@ -99,7 +99,7 @@ def _declare_targets(parts: list[Section], declared: Declared) -> Iterator[Writt
         declared.main.child("targets").error("at least one target is needed")
 
 
-def _check_references(parts: list[Section], declared: Declared) -> None:
+def _check_references(parts: list[Section], declared: Declarations) -> None:
     unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.written(kind) and part.get(kind) is None}
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
     for section in _referring(parts):
@@ -109,7 +109,7 @@ def _check_references(parts: list[Section], declared: Declared) -> None:
                     spot.error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
 
 
-def _references(section: Section, name: str) -> Iterator[tuple[str, Spot]]:
+def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:
     """Each name that a field holds, one or a list of them, and its place."""
     value, spot = section.get(name), section.spot_of(name)
     if isinstance(value, str):
@@ -134,7 +134,7 @@ def credentials_in_use(config: Config) -> set[str]:
     while waiting:
         name = waiting.pop()
         used.add(name)
-        waiting |= set(config.credentials[name].askers) - used
+        waiting |= set(config.credentials[name].lookup_credentials) - used
     return used
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from exporter.config.fields import Section
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
 from exporter.config.model import Credential, CredentialKind, SecretSource
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import connector_secret_findings
@@ -59,7 +59,7 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     return None
 
 
-def look_at_secret(source: SecretSource, spot: Spot) -> str | None:
+def look_at_secret(source: SecretSource, spot: Location) -> str | None:
     """Read the secret once and report why it cannot be used. The complaint names no path: somebody may have pasted a secret there."""
     if source.file is not None and world_readable(source.file):
         spot.warn("every user of this host may read the file")
@@ -70,7 +70,7 @@ def look_at_secret(source: SecretSource, spot: Spot) -> str | None:
         return None
 
 
-def _look_at_secret(source: SecretSource, spot: Spot, kind: CredentialKind) -> None:
+def _look_at_secret(source: SecretSource, spot: Location, kind: CredentialKind) -> None:
     text = look_at_secret(source, spot)
     if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
         for finding in connector_secret_findings(text):

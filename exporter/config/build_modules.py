@@ -13,7 +13,7 @@ from exporter.config.build_credentials import look_at_secret, secret_source
 from exporter.config.fields import Section
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.model import Module, Proxy
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 
 CA_LIMIT = 4 * 1024 * 1024
 
@@ -55,7 +55,7 @@ def _proxy(section: Section) -> Proxy | None:
     return Proxy(url=section.get("url"), no_proxy=no_proxy, username=section.get("username"), password=password)
 
 
-def _look_at_ca(file: Path, spot: Spot) -> None:
+def _look_at_ca(file: Path, spot: Location) -> None:
     try:
         text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.config.fields import Section
 from exporter.config.model import Retained, Settings, Target
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.config.schema import TARGET
 from exporter.core import durations
 from exporter.core.model import Generation
@@ -32,7 +32,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RawTarget:
     """A target and what its file lends it."""
 
     own: Section
@@ -44,7 +44,7 @@ class Written:
     def written(self, name: str) -> bool:
         return self._holder(name).written(name)
 
-    def spot_of(self, name: str) -> Spot:
+    def spot_of(self, name: str) -> Location:
         return self._holder(name).spot_of(name)
 
     def _holder(self, name: str) -> Section:
@@ -63,11 +63,11 @@ class Globals:
 
     settings: Settings
     timeout: float | None
-    timeout_spot: Spot
+    timeout_spot: Location
     generation_declared: bool
 
 
-def build_globals(section: Section | None, main: Spot) -> Globals:
+def build_globals(section: Section | None, main: Location) -> Globals:
     """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `build`)."""
     section = section or Section(main.child("global"))
     written = {setting: section.get(field) for field, setting in _SETTINGS.items() if section.get(field) is not None}
@@ -88,7 +88,7 @@ def _above_half(timeout: float, interval: float) -> str:
     return f"a timeout of {durations.write(timeout)} is above half of the interval of {durations.write(interval)}"
 
 
-def build_target(written: Written, globals_: Globals) -> Target | None:
+def build_target(written: RawTarget, globals_: Globals) -> Target | None:
     """The target; None where something it needs is missing or unusable. Everything has been reported."""
     usable = _has_all(written)
     interval = written.get("interval") or globals_.settings.interval
@@ -121,7 +121,7 @@ def build_target(written: Written, globals_: Globals) -> Target | None:
     )
 
 
-def _has_all(written: Written) -> bool:
+def _has_all(written: RawTarget) -> bool:
     usable = True
     for field in TARGET:
         if not field.required:
@@ -133,7 +133,7 @@ def _has_all(written: Written) -> bool:
     return usable
 
 
-def _timeout(written: Written, globals_: Globals, interval: float) -> float:
+def _timeout(written: RawTarget, globals_: Globals, interval: float) -> float:
     own: float | None = written.get("timeout")
     timeout = own if own is not None else globals_.timeout
     if timeout is None or (written.written("interval") and written.get("interval") is None):
@@ -143,7 +143,7 @@ def _timeout(written: Written, globals_: Globals, interval: float) -> float:
     return timeout
 
 
-def _timeout_spot(written: Written, globals_: Globals) -> Spot:
+def _timeout_spot(written: RawTarget, globals_: Globals) -> Location:
     """Where the disproportion comes from: the nearest of the keys that make it."""
     for name in ("timeout", "interval"):
         if written.written(name):
@@ -151,20 +151,20 @@ def _timeout_spot(written: Written, globals_: Globals) -> Spot:
     return globals_.timeout_spot
 
 
-def _next_credential(written: Written) -> str | None:
+def _next_credential(written: RawTarget) -> str | None:
     """None where a default stages what this target uses already: in a roll-over some have taken the step before others."""
     staged: str | None = written.get("next_credential")
     return None if staged == written.get("credential") else staged
 
 
-def _recovery_credential(written: Written) -> str | None:
+def _recovery_credential(written: RawTarget) -> str | None:
     if written.get("recovery_vault") is None:
         return None
     credential: str | None = written.get("recovery_credential") or written.get("credential")
     return credential
 
 
-def _retained(written: Written) -> tuple[Retained, ...]:
+def _retained(written: RawTarget) -> tuple[Retained, ...]:
     found = []
     for section in written.get("retained") or ():
         if not section.written(REQUIRED_BY_RETAINED):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from exporter.config.build_targets import Written
+from exporter.config.build_targets import RawTarget
 from exporter.config.fields import Section
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 
 # From a field of a target that names a credential to what that credential is there.
 _PROBING = {
@@ -20,7 +20,7 @@ _PROBING = {
 }
 
 
-def check_target(written: Written) -> None:
+def check_target(written: RawTarget) -> None:
     """Reports at the field that would have to change."""
     if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
         written.spot_of("next_credential").error("is the credential itself: name its successor, or take it out")
@@ -39,7 +39,7 @@ def check_target(written: Written) -> None:
             section.spot.error(f"the same key version in the same vault as {other.spot.path}: take one of them out")
 
 
-def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str, Written]) -> None:
+def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str, RawTarget]) -> None:
     """Who asks when a credential ends must not be able to do more than that."""
     users = dict(_users(targets))
     for name, section in credentials.items():
@@ -55,17 +55,17 @@ def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str
             section.spot_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
 
 
-def _each_once(names: list[str], spot: Spot) -> None:
+def _each_once(names: list[str], spot: Location) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             spot.item(index).error("named twice: take one of them out")
 
 
-def _same(written: Written, one: str, other: str) -> bool:
+def _same(written: RawTarget, one: str, other: str) -> bool:
     return written.get(one) is not None and written.get(one) == written.get(other)
 
 
-def _users(targets: Mapping[str, Written]) -> Iterator[tuple[str, str]]:
+def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
     """(credential, what it is for one of the targets), the first target last, so that it is the one that is named."""
     for target, written in reversed(list(targets.items())):
         for section in written.get("retained") or ():

@@ -101,7 +101,7 @@ def vault_shares(config: Config, today: date) -> dict[str, Share]:
     return dict(shares)
 
 
-def cost(config: Config, today: date | None = None) -> str:
+def monthly_cost(config: Config, today: date | None = None) -> str:
     """A table for people."""
     rows = monthly(config, today or datetime.now(UTC).date())
     total = Monthly()

@@ -23,7 +23,7 @@ from exporter.core import durations
 MASKED = "<secret>"
 
 
-def effective(config: Config) -> str:
+def dump_yaml(config: Config) -> str:
     """As YAML, in the order of the configuration."""
     return "".join(effective_pieces(config))
 

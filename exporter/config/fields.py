@@ -13,16 +13,16 @@ from difflib import get_close_matches
 from typing import Any
 
 from exporter.config.model import CredentialKind
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Type
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldType:
     """How a value is written. `read` returns None after it has reported why the value cannot be used."""
 
-    says: str  # in the reference table
-    read: Callable[[Node, Spot], Any]
+    type_name: str  # in the reference table
+    read: Callable[[Node, Location], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Field:
     """One key: a row of the reference in docs/configuration.md. `default` is what the table shows, as YAML."""
 
     name: str
-    kind: Kind
+    kind: FieldType
     doc: str
     required: bool = False
     default: str = ""
@@ -41,9 +41,9 @@ class Field:
 class Section:
     """A mapping that has been read: the usable values, and where each key stands, usable or not."""
 
-    spot: Spot
+    spot: Location
     values: dict[str, Any] = field(default_factory=dict)
-    spots: dict[str, Spot] = field(default_factory=dict)
+    spots: dict[str, Location] = field(default_factory=dict)
     holds_secret: bool = False  # a secret itself was written and refused: its place need not be asked for again
 
     def get(self, name: str) -> Any:
@@ -52,7 +52,7 @@ class Section:
     def written(self, name: str) -> bool:
         return name in self.spots
 
-    def spot_of(self, name: str) -> Spot:
+    def spot_of(self, name: str) -> Location:
         """The place of the value, or of the section where the key is not written."""
         return self.spots.get(name) or self.spot.child(name)
 
@@ -69,14 +69,14 @@ def describe(node: Node) -> str:
     return "a mapping" if isinstance(node, Mapping) else "a list"
 
 
-def complain_of_type(node: Node, spot: Spot, expected: str) -> None:
+def report_wrong_type(node: Node, spot: Location, expected: str) -> None:
     if isinstance(node, Scalar) and node.type is Type.NOTHING:
         spot.error(f"has no value, expected {expected}")
     else:
         spot.error(f"expected {expected}, found {describe(node)}")
 
 
-def keys_once(node: Mapping, spot: Spot) -> list[tuple[Scalar, Node, Spot]]:
+def unique_keys(node: Mapping, spot: Location) -> list[tuple[Scalar, Node, Location]]:
     """The entries, each key the first time it is written, with the place of its value; reports the others."""
     first: dict[str, int] = {}
     entries = []
@@ -91,14 +91,14 @@ def keys_once(node: Mapping, spot: Spot) -> list[tuple[Scalar, Node, Spot]]:
     return entries
 
 
-def read_section(node: Node, spot: Spot, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> Section | None:
+def read_section(node: Node, spot: Location, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> Section | None:
     """The section, without its unusable values; None where there is no mapping at all."""
     if not isinstance(node, Mapping):
-        complain_of_type(node, spot, "a mapping")
+        report_wrong_type(node, spot, "a mapping")
         return None
     section = Section(spot)
     known = {field_.name: field_ for field_ in fields}
-    for key, value, at in keys_once(node, spot):
+    for key, value, at in unique_keys(node, spot):
         field_ = known.get(key.text)
         if field_ is None or not _belongs(field_, kind):
             at.at(key.line, key.column).error(_why_not(key.text, fields, kind))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole
-from exporter.config.problems import Problems, Spot
+from exporter.config.problems import Location, ProblemList
 from exporter.config.schema_root import TOP
 from exporter.config.yaml_tree import SIZE_LIMIT, DocumentError, Node, read_document
 
@@ -22,7 +22,7 @@ NESTING_LIMIT = 16
 
 
 @dataclass(slots=True)
-class Gathered:
+class LoadedFiles:
     """The top sections, the main file's first; and every file that was opened or should have been."""
 
     parts: list[Section] = field(default_factory=list)
@@ -31,24 +31,24 @@ class Gathered:
     complete: bool = True  # no file had to be left out, so what is not declared does not exist
 
 
-def gather(path: Path, problems: Problems) -> Gathered:
+def read_with_includes(path: Path, problems: ProblemList) -> LoadedFiles:
     """Read `path` and what it includes, however deep. Reports instead of raising."""
     return _Reading(problems).run(path)
 
 
 class _Reading:
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: ProblemList) -> None:
         self._problems = problems
-        self._gathered = Gathered()
+        self._gathered = LoadedFiles()
         self._seen: set[str] = set()
         self._shown: set[str] = set()
 
-    def run(self, path: Path) -> Gathered:
-        spot = Spot(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
+    def run(self, path: Path) -> LoadedFiles:
+        spot = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
         self._file(Path.cwd() / path, spot, spot, above=())
         return self._gathered
 
-    def _file(self, path: Path, asked: Spot, spot: Spot, *, above: tuple[str, ...]) -> None:
+    def _file(self, path: Path, asked: Location, spot: Location, *, above: tuple[str, ...]) -> None:
         """One file. `asked` is where it was named, `spot` its own beginning, `above` the files that led here."""
         identity = os.path.realpath(path)
         if identity in above:
@@ -76,7 +76,7 @@ class _Reading:
         for pattern, asking in section.get("include") or ():
             self._include(pattern, asking, above=(*above, identity))
 
-    def _root(self, path: Path, asked: Spot, spot: Spot) -> Node | None:
+    def _root(self, path: Path, asked: Location, spot: Location) -> Node | None:
         if len(self._gathered.files) > FILE_LIMIT:
             asked.error(f"more than {FILE_LIMIT} files")
             return None
@@ -88,7 +88,7 @@ class _Reading:
             spot.at(error.line, error.column).error(error.message)
         return None
 
-    def _include(self, pattern: str, asked: Spot, *, above: tuple[str, ...]) -> None:
+    def _include(self, pattern: str, asked: Location, *, above: tuple[str, ...]) -> None:
         if not glob.has_magic(pattern):
             self._included(pattern, asked, above=above)
             return
@@ -99,8 +99,8 @@ class _Reading:
         for match in matches:
             self._included(match, asked, above=above)
 
-    def _included(self, name: str, asked: Spot, *, above: tuple[str, ...]) -> None:
+    def _included(self, name: str, asked: Location, *, above: tuple[str, ...]) -> None:
         path = asked.base / name
         shown = str(Path(asked.file).parent / name)
-        spot = Spot(problems=self._problems, file=shown, base=path.parent)
+        spot = Location(problems=self._problems, file=shown, base=path.parent)
         self._file(path, asked, spot, above=above)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from exporter.config.build import assemble
-from exporter.config.includes import gather
+from exporter.config.build import build_config
+from exporter.config.includes import read_with_includes
 from exporter.config.model import Config
-from exporter.config.problems import Problem, Problems
+from exporter.config.problems import Problem, ProblemList
 from exporter.config.warnings import advise
 
 
@@ -30,11 +30,11 @@ class Loaded:
     patterns: tuple[str, ...] = ()
 
 
-def load(path: Path, *, today: date | None = None) -> Loaded:
+def load_config(path: Path, *, today: date | None = None) -> Loaded:
     """Read, check and merge the configuration. Never raises for what stands in a file."""
-    problems = Problems()
-    gathered = gather(Path(path), problems)
-    config, declared = assemble(gathered, problems)
+    problems = ProblemList()
+    gathered = read_with_includes(Path(path), problems)
+    config, declared = build_config(gathered, problems)
     if config is not None and declared is not None:
         advise(config, declared, today or datetime.now(UTC).date())
     return Loaded(

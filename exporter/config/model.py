@@ -70,14 +70,14 @@ class Credential:
         return self.expires_on is not None or self.kind not in _WITHOUT_AN_END
 
     @property
-    def asks_key_vault_as(self) -> str:
+    def key_vault_lookup_credential(self) -> str:
         """Name of the credential that reads the attributes of `key_vault_secret`."""
         return self.key_vault_credential or self.graph_credential or self.name
 
     @property
-    def askers(self) -> tuple[str, ...]:
+    def lookup_credentials(self) -> tuple[str, ...]:
         """Names of the other credentials that look up when this one ends."""
-        key_vault = self.asks_key_vault_as if self.key_vault_secret is not None else None
+        key_vault = self.key_vault_lookup_credential if self.key_vault_secret is not None else None
         return tuple(name for name in (self.graph_credential, key_vault) if name is not None and name != self.name)
 
 

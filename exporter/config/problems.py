@@ -33,7 +33,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Problems:
+class ProblemList:
     """Collects, without repeating what one line of defaults causes in many targets. `files` is the order to report in."""
 
     files: list[str] = field(default_factory=list)
@@ -57,28 +57,28 @@ class Problems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Location:
     """A place in a file, and where to complain about it. `base` is what relative paths start from."""
 
-    problems: Problems
+    problems: ProblemList
     file: str
     base: Path
     line: int = 1
     column: int = 1
     path: str = ""
 
-    def at(self, line: int, column: int) -> Spot:
+    def at(self, line: int, column: int) -> Location:
         return self._moved(line, column, self.path)
 
-    def child(self, name: str) -> Spot:
+    def child(self, name: str) -> Location:
         return self._moved(self.line, self.column, f"{self.path}.{name}" if self.path else name)
 
-    def item(self, index: int) -> Spot:
+    def item(self, index: int) -> Location:
         return self._moved(self.line, self.column, f"{self.path}[{index}]")
 
-    def _moved(self, line: int, column: int, path: str) -> Spot:
+    def _moved(self, line: int, column: int, path: str) -> Location:
         # dataclasses.replace takes three times as long, and a large file has a hundred thousand of these
-        return Spot(problems=self.problems, file=self.file, base=self.base, line=line, column=column, path=path)
+        return Location(problems=self.problems, file=self.file, base=self.base, line=line, column=column, path=path)
 
     @property
     def where(self) -> str:

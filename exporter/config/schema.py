@@ -6,8 +6,7 @@ Not for: rules between keys; code.
 
 from __future__ import annotations
 
-from exporter.config import azure_types as at
-from exporter.config import types as of
+from exporter.config import azure_types, types
 from exporter.config.fields import Field
 from exporter.config.model import CredentialKind, ExpectPath
 from exporter.core.model import Generation, Mode, Vantage
@@ -20,8 +19,8 @@ SECRET, CONNECTOR, CERTIFICATE = (
 )
 MANAGED, WORKLOAD, CHAIN = CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT
 
-_INTERVAL = of.duration(0.1, DAY)
-_TIMEOUT = of.duration(0.01, DAY / 2)
+_INTERVAL = types.duration(0.1, DAY)
+_TIMEOUT = types.duration(0.01, DAY / 2)
 
 GLOBAL: tuple[Field, ...] = (
     Field(name="interval", kind=_INTERVAL, default="60s", doc="Time between two probes of a target."),
@@ -33,96 +32,100 @@ GLOBAL: tuple[Field, ...] = (
     ),
     Field(
         name="min_interval",
-        kind=of.duration(0, DAY),
+        kind=types.duration(0, DAY),
         default="5s",
         doc="Least time between two requested probes of a target: memory answers earlier requests, other modules wait.",
     ),
     Field(
         name="preflight_interval",
-        kind=of.duration(0, 7 * DAY),
+        kind=types.duration(0, 7 * DAY),
         default="6h",
         doc="Time between two runs of the doctor's checks for a target, whose results are metrics; with 0s there are none.",
     ),
     Field(
         name="concurrency",
-        kind=of.whole(1, 100_000),
+        kind=types.whole(1, 100_000),
         default="enough for all targets timing out at once, at least 64",
         doc="Probes in flight at once.",
     ),
     Field(
         name="connector_generation",
-        kind=of.choice(Generation),
+        kind=types.choice(Generation),
         default="classic",
         doc="Which numbers the connector on the SQL Servers uses: classic is 30xx, current is 31xx.",
     ),
     Field(
         name="vantage",
-        kind=of.choice(Vantage),
+        kind=types.choice(Vantage),
         default="central",
         doc="Where this exporter stands: on a SQL Server's host, or elsewhere. It is part of every verdict.",
     ),
 )
 
 CREDENTIAL: tuple[Field, ...] = (
-    Field(name="type", kind=of.choice(CredentialKind), required=True, doc="What kind of identity this is."),
+    Field(name="type", kind=types.choice(CredentialKind), required=True, doc="What kind of identity this is."),
     Field(
         name="tenant_id",
-        kind=at.TENANT,
+        kind=azure_types.TENANT,
         types=(SECRET, CONNECTOR, CERTIFICATE, WORKLOAD),
         default="the tenant that the vault's challenge names",
         doc="The Entra tenant.",
     ),
     Field(
         name="client_id",
-        kind=of.GUID,
+        kind=types.GUID,
         types=(SECRET, CERTIFICATE, MANAGED, WORKLOAD),
         doc="The application. Required with `client_secret` and `client_certificate`; with `managed_identity` it names a user-assigned one.",
     ),
     Field(
         name="client_secret_file",
-        kind=of.PATH,
+        kind=types.PATH,
         types=(SECRET,),
         doc="File with the client secret; one line break at its end is ignored, and it is read again when it changes.",
     ),
-    Field(name="client_secret_env", kind=of.ENVIRONMENT, types=(SECRET,), doc="Environment variable with the client secret."),
+    Field(name="client_secret_env", kind=types.ENVIRONMENT, types=(SECRET,), doc="Environment variable with the client secret."),
     Field(
         name="secret_file",
-        kind=of.PATH,
+        kind=types.PATH,
         types=(CONNECTOR,),
         doc="File with the SECRET of CREATE CREDENTIAL as it was typed: client id without hyphens, then the client secret.",
     ),
-    Field(name="secret_env", kind=of.ENVIRONMENT, types=(CONNECTOR,), doc="Environment variable with that SECRET."),
+    Field(name="secret_env", kind=types.ENVIRONMENT, types=(CONNECTOR,), doc="Environment variable with that SECRET."),
     Field(
-        name="certificate_file", kind=of.PATH, types=(CERTIFICATE,), required=True, doc="Certificate and private key, PEM or PFX."
+        name="certificate_file",
+        kind=types.PATH,
+        types=(CERTIFICATE,),
+        required=True,
+        doc="Certificate and private key, PEM or PFX.",
     ),
-    Field(name="password_file", kind=of.PATH, types=(CERTIFICATE,), doc="File with the certificate file's password."),
+    Field(name="password_file", kind=types.PATH, types=(CERTIFICATE,), doc="File with the certificate file's password."),
     Field(
         name="password_env",
-        kind=of.ENVIRONMENT,
+        kind=types.ENVIRONMENT,
         types=(CERTIFICATE,),
         doc="Environment variable with the certificate file's password.",
     ),
     Field(
         name="expires_on",
-        kind=of.DATE,
+        kind=types.DATE,
         types=(SECRET, CONNECTOR, CERTIFICATE, CHAIN),
         doc="The day on which the secret ends, as you know it.",
     ),
     Field(
         name="graph_credential",
-        kind=of.NAME,
+        kind=types.NAME,
         types=(SECRET, CONNECTOR, CERTIFICATE),
         doc="Another credential, with which Microsoft Graph is asked when this one ends.",
     ),
     Field(
         name="key_vault_secret",
-        kind=at.SECRET_URL,
+        kind=azure_types.SECRET_URL,
         types=(SECRET, CONNECTOR, CERTIFICATE),
         doc="A Key Vault secret whose expiry attribute says when this credential ends.",
     ),
     Field(
         name="key_vault_credential",
-        kind=of.NAME,
+        kind=types.NAME,
         types=(SECRET, CONNECTOR, CERTIFICATE),
         default="`graph_credential`, else this credential itself",
         doc="The credential that reads the attributes of `key_vault_secret`.",
@@ -130,22 +133,22 @@ CREDENTIAL: tuple[Field, ...] = (
 )
 
 PROXY: tuple[Field, ...] = (
-    Field(name="url", kind=at.PROXY_URL, required=True, doc="The proxy, without user and password."),
+    Field(name="url", kind=azure_types.PROXY_URL, required=True, doc="The proxy, without user and password."),
     Field(
         name="no_proxy",
-        kind=of.list_of(at.NO_PROXY),
+        kind=types.list_of(azure_types.NO_PROXY),
         default="[]",
         doc="Hosts reached directly; `.vault.azure.net` stands for everything below it.",
     ),
-    Field(name="username", kind=of.TEXT, doc="User for basic authentication at the proxy."),
-    Field(name="password_file", kind=of.PATH, doc="File with that user's password."),
-    Field(name="password_env", kind=of.ENVIRONMENT, doc="Environment variable with that user's password."),
+    Field(name="username", kind=types.TEXT, doc="User for basic authentication at the proxy."),
+    Field(name="password_file", kind=types.PATH, doc="File with that user's password."),
+    Field(name="password_env", kind=types.ENVIRONMENT, doc="Environment variable with that user's password."),
 )
 
 TLS: tuple[Field, ...] = (
     Field(
         name="ca_file",
-        kind=of.PATH,
+        kind=types.PATH,
         default="the system's certificates",
         doc="Certificates in PEM that are trusted instead of the system's.",
     ),
@@ -154,123 +157,125 @@ TLS: tuple[Field, ...] = (
 MODULE: tuple[Field, ...] = (
     Field(
         name="mode",
-        kind=of.choice(Mode),
+        kind=types.choice(Mode),
         default="full",
         doc="`full` makes the whole round trip; `read_only` stops after reading the key; "
         "`canary` does it all with an identity and key of its own and gives no verdict about SQL Server.",
     ),
     Field(
         name="algorithm",
-        kind=of.choice(("RSA-OAEP", "RSA-OAEP-256")),
+        kind=types.choice(("RSA-OAEP", "RSA-OAEP-256")),
         default="RSA-OAEP",
         doc="Algorithm of wrap and unwrap. The connector uses RSA-OAEP.",
     ),
-    Field(name="api_version", kind=at.API_VERSION, default='"7.4"', doc="API version sent to the vault."),
+    Field(name="api_version", kind=azure_types.API_VERSION, default='"7.4"', doc="API version sent to the vault."),
     Field(
         name="token_max_age",
-        kind=of.duration(0, 50 * 60),
+        kind=types.duration(0, 50 * 60),
         default="0s",
         doc="How long a token is used again; with 0s each cycle fetches a fresh one, so that a dead secret is seen at once.",
     ),
     Field(
         name="round_trip_interval",
-        kind=of.duration(0, 7 * DAY),
+        kind=types.duration(0, 7 * DAY),
         default="0s",
         doc="Least time between two wrap and unwrap operations of a target; with 0s every probe makes them.",
     ),
     Field(
         name="beside_interval",
-        kind=of.duration(0, 7 * DAY),
+        kind=types.duration(0, 7 * DAY),
         default="5m",
         doc="Least time between two looks at what is beside the main probe: staged credential, retained versions, recovery vault, "
         "newest version. What is not yet known or was refused is looked at with every probe.",
     ),
     Field(
-        name="proxy", kind=of.section(PROXY), default="direct, whatever the environment says", doc="Proxy for vault and Entra."
+        name="proxy", kind=types.section(PROXY), default="direct, whatever the environment says", doc="Proxy for vault and Entra."
     ),
-    Field(name="tls", kind=of.section(TLS), doc="How servers prove who they are."),
+    Field(name="tls", kind=types.section(TLS), doc="How servers prove who they are."),
     Field(
         name="authority_host",
-        kind=at.AUTHORITY,
+        kind=azure_types.AUTHORITY,
         default="the one the challenge names, if it is a known Entra host",
         doc="The Entra host that may be told the secret.",
     ),
     Field(
         name="connect_to",
-        kind=at.CONNECT_TO,
+        kind=azure_types.CONNECT_TO,
         default="{}",
         doc="Connect to another address than the name resolves to, as `curl --connect-to`; past any proxy.",
     ),
     Field(
         name="expect_path",
-        kind=of.choice(ExpectPath),
+        kind=types.choice(ExpectPath),
         default="any",
         doc="Whether the vault should be reached over a private or the public endpoint.",
     ),
     Field(
         name="crl_check",
-        kind=of.BOOL,
+        kind=types.BOOL,
         default="true",
         doc="Whether a pre-flight check tries the hosts of CRL and OCSP on port 80.",
     ),
 )
 
 RETAINED: tuple[Field, ...] = (
-    Field(name="key", kind=at.KEY, required=True, doc="The key version that the old backups were made under."),
-    Field(name="vault", kind=at.VAULT, default="the target's", doc="The vault it is in."),
-    Field(name="credential", kind=of.NAME, default="the target's", doc="The credential that may unwrap with it."),
-    Field(name="until", kind=of.DATE, doc="The day after which no backup needs it any more."),
+    Field(name="key", kind=azure_types.KEY, required=True, doc="The key version that the old backups were made under."),
+    Field(name="vault", kind=azure_types.VAULT, default="the target's", doc="The vault it is in."),
+    Field(name="credential", kind=types.NAME, default="the target's", doc="The credential that may unwrap with it."),
+    Field(name="until", kind=types.DATE, doc="The day after which no backup needs it any more."),
 )
 
 TARGET: tuple[Field, ...] = (
-    Field(name="name", kind=of.NAME, required=True, doc="Unique over all files; the label `target`."),
+    Field(name="name", kind=types.NAME, required=True, doc="Unique over all files; the label `target`."),
     Field(
         name="vault",
-        kind=at.VAULT,
+        kind=azure_types.VAULT,
         required=True,
         doc="What stands in the IDENTITY of the SQL credential: the vault's name, its host name, or its https URL.",
     ),
     Field(
         name="key",
-        kind=at.KEY,
+        kind=azure_types.KEY,
         required=True,
         doc="The key, pinned to the version that SQL Server uses. A bare name follows the newest version and gets no verdict.",
     ),
     Field(
         name="retained",
-        kind=of.list_of(of.section(RETAINED)),
+        kind=types.list_of(types.section(RETAINED)),
         default="[]",
         doc="Key versions that old backups need.",
     ),
-    Field(name="credential", kind=of.NAME, required=True, doc="The credential SQL Server uses."),
-    Field(name="next_credential", kind=of.NAME, doc="Its staged successor: probed beside, never part of the verdict."),
-    Field(name="recovery_vault", kind=at.VAULT, doc="The vault that holds the restored key."),
+    Field(name="credential", kind=types.NAME, required=True, doc="The credential SQL Server uses."),
+    Field(name="next_credential", kind=types.NAME, doc="Its staged successor: probed beside, never part of the verdict."),
+    Field(name="recovery_vault", kind=azure_types.VAULT, doc="The vault that holds the restored key."),
     Field(
         name="recovery_credential",
-        kind=of.NAME,
+        kind=types.NAME,
         default="the target's `credential`",
         doc="The credential for the recovery vault.",
     ),
-    Field(name="backup_on", kind=of.DATE, doc="The day of the key's last backup, as you know it."),
-    Field(name="module", kind=of.NAME, default="default", doc="How to probe."),
-    Field(name="modules", kind=of.list_of(of.NAME), default="[]", doc="Other modules that `/probe?module=` may use for it."),
+    Field(name="backup_on", kind=types.DATE, doc="The day of the key's last backup, as you know it."),
+    Field(name="module", kind=types.NAME, default="default", doc="How to probe."),
+    Field(
+        name="modules", kind=types.list_of(types.NAME), default="[]", doc="Other modules that `/probe?module=` may use for it."
+    ),
     Field(name="interval", kind=_INTERVAL, default="`global.interval`", doc="Time between two probes."),
     Field(name="timeout", kind=_TIMEOUT, default="`global.timeout`", doc="Time for one whole probe, at most half the interval."),
     Field(
         name="connector_generation",
-        kind=of.choice(Generation),
+        kind=types.choice(Generation),
         default="`global.connector_generation`",
         doc="Which numbers this SQL Server's connector uses.",
     ),
     Field(
         name="labels",
-        kind=at.labels(at.RESERVED_LABELS | at.INFO_LABELS),
+        kind=azure_types.labels(azure_types.RESERVED_LABELS | azure_types.INFO_LABELS),
         default="{}",
         doc="Labels of your own on `ekm_target_info`; the shipped rules copy `team`, `env` and `sql_instance`.",
     ),
     Field(
         name="instances",
-        kind=at.INSTANCES,
+        kind=azure_types.INSTANCES,
         default="[]",
         doc="The SQL Servers that depend on this key, one mapping each: `sql_instance`, and whatever else tells them apart, such as `host` and `ag`.",
     ),

@@ -6,15 +6,15 @@ Not for: fields of sections.
 
 from __future__ import annotations
 
-from exporter.config import types as of
-from exporter.config.fields import Field, Kind, Section, read_section, require
+from exporter.config import types
+from exporter.config.fields import Field, FieldType, Section, read_section, require
 from exporter.config.model import CredentialKind
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, TARGET, TARGET_DEFAULTS
 from exporter.config.yaml_tree import Mapping, Node, Scalar
 
 
-def _credential(node: Node, spot: Spot) -> Section | None:
+def _credential(node: Node, spot: Location) -> Section | None:
     """A credential, by the fields of its type; by all fields where the type cannot be read."""
     if not isinstance(node, Mapping):
         return read_section(node, spot, CREDENTIAL)
@@ -27,36 +27,40 @@ def _credential(node: Node, spot: Spot) -> Section | None:
     return section
 
 
-def _module(node: Node, spot: Spot) -> Section | None:
+def _module(node: Node, spot: Location) -> Section | None:
     section = read_section(node, spot, MODULE)
     if section is not None and (proxy := section.get("proxy")) is not None:
         require(proxy, PROXY)
     return section
 
 
-def _placed(node: Node, spot: Spot) -> tuple[str, Spot] | None:
-    written = of.TEXT.read(node, spot)
+def _placed(node: Node, spot: Location) -> tuple[str, Location] | None:
+    written = types.TEXT.read(node, spot)
     return None if written is None else (written, spot)
 
 
 TOP: tuple[Field, ...] = (
-    Field(name="global", kind=of.section(GLOBAL), doc="Settings of the exporter as a whole; in the main file only."),
+    Field(name="global", kind=types.section(GLOBAL), doc="Settings of the exporter as a whole; in the main file only."),
     Field(
         name="include",
-        kind=of.list_of(Kind("path or pattern", _placed)),
+        kind=types.list_of(FieldType("path or pattern", _placed)),
         default="[]",
         doc="More files, with `*`, `?` and `[…]` in their names if you like; relative to the file that names them.",
     ),
     Field(
         name="target_defaults",
-        kind=of.section(TARGET_DEFAULTS),
+        kind=types.section(TARGET_DEFAULTS),
         doc="Any key of a target but its name, for the targets of the same file that do not write it; labels are merged one by one.",
     ),
-    Field(name="credentials", kind=of.map_of(Kind("credential", _credential), "credentials by name"), doc="Identities, by name."),
+    Field(
+        name="credentials",
+        kind=types.map_of(FieldType("credential", _credential), "credentials by name"),
+        doc="Identities, by name.",
+    ),
     Field(
         name="modules",
-        kind=of.map_of(Kind("module", _module), "modules by name"),
+        kind=types.map_of(FieldType("module", _module), "modules by name"),
         doc="Ways to probe, by name; `default` exists without being written.",
     ),
-    Field(name="targets", kind=of.list_of(of.section(TARGET)), doc="What is probed. At least one over all files."),
+    Field(name="targets", kind=types.list_of(types.section(TARGET)), doc="What is probed. At least one over all files."),
 )

@@ -63,7 +63,7 @@ def look_ups(config: Config) -> Iterator[LookUp]:
         if credential.graph_credential is not None:
             yield LookUp(asker=credential.graph_credential, operations=())
         if credential.key_vault_secret is not None:
-            yield LookUp(asker=credential.asks_key_vault_as, operations=_SECRET_DATES)
+            yield LookUp(asker=credential.key_vault_lookup_credential, operations=_SECRET_DATES)
 
 
 def _main(target: Target, module: Module) -> Stream:

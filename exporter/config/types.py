@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from exporter.config.fields import Field, Kind, complain_of_type, keys_once, nearest, read_section
-from exporter.config.problems import Spot
+from exporter.config.fields import Field, FieldType, nearest, read_section, report_wrong_type, unique_keys
+from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
 
@@ -27,12 +27,12 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def scalar(says: str, expected: str, types: tuple[Type, ...], convert: Callable[[str], Any]) -> Kind:
+def scalar(type_name: str, expected: str, types: tuple[Type, ...], convert: Callable[[str], Any]) -> FieldType:
     """A kind made of one word. `convert` raises ValueError with a text for people, which must not hold the word."""
 
-    def read(node: Node, spot: Spot) -> Any:
+    def read(node: Node, spot: Location) -> Any:
         if not isinstance(node, Scalar) or node.type not in types:
-            complain_of_type(node, spot, expected)
+            report_wrong_type(node, spot, expected)
             return None
         try:
             return convert(node.text)
@@ -40,10 +40,10 @@ def scalar(says: str, expected: str, types: tuple[Type, ...], convert: Callable[
             spot.error(str(error))
             return None
 
-    return Kind(says, read)
+    return FieldType(type_name, read)
 
 
-def text(says: str, convert: Callable[[str], Any] = str) -> Kind:
+def text(type_name: str, convert: Callable[[str], Any] = str) -> FieldType:
     """A text; a number or a date must stand in quotes, so that 7.10 stays 7.10."""
 
     def checked(value: str) -> Any:
@@ -53,27 +53,27 @@ def text(says: str, convert: Callable[[str], Any] = str) -> Kind:
             raise ValueError("holds a line break or a control character")
         return convert(value)
 
-    quoted = scalar(says, "a text", (Type.TEXT,), checked)
+    quoted = scalar(type_name, "a text", (Type.TEXT,), checked)
 
-    def read(node: Node, spot: Spot) -> Any:
+    def read(node: Node, spot: Location) -> Any:
         if isinstance(node, Scalar) and node.type not in (Type.TEXT, Type.NOTHING):
             spot.error(f"expected a text, found {node.type.value}: put it in quotes")
             return None
         return quoted.read(node, spot)
 
-    return Kind(says, read)
+    return FieldType(type_name, read)
 
 
-def matching(says: str, pattern: re.Pattern[str], message: str) -> Kind:
+def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:
     def convert(value: str) -> str:
         if not pattern.fullmatch(value):
             raise ValueError(message)
         return value
 
-    return text(says, convert)
+    return text(type_name, convert)
 
 
-def whole(minimum: int, maximum: int) -> Kind:
+def whole(minimum: int, maximum: int) -> FieldType:
     def convert(value: str) -> int:
         if not _WHOLE.fullmatch(value) or not minimum <= int(value) <= maximum:
             raise ValueError(f"expected a whole number from {minimum} to {maximum}")
@@ -82,7 +82,7 @@ def whole(minimum: int, maximum: int) -> Kind:
     return scalar(f"whole number, {minimum} to {maximum}", "a whole number", (Type.NUMBER,), convert)
 
 
-def duration(minimum: float, maximum: float) -> Kind:
+def duration(minimum: float, maximum: float) -> FieldType:
     """Seconds, written as Prometheus writes them."""
 
     def convert(value: str) -> float:
@@ -96,7 +96,7 @@ def duration(minimum: float, maximum: float) -> Kind:
     return scalar("duration", "a duration such as 30s", (Type.TEXT, Type.NUMBER), convert)
 
 
-def choice(values: type[StrEnum] | Items[str]) -> Kind:
+def choice(values: type[StrEnum] | Items[str]) -> FieldType:
     names = tuple(str(value) for value in values)
 
     def convert(value: str) -> Any:
@@ -125,43 +125,43 @@ BOOL = scalar("`true` \\| `false`", "true or false", (Type.BOOL,), lambda word: 
 DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date)
 
 
-def _path(node: Node, spot: Spot) -> Path | None:
+def _path(node: Node, spot: Location) -> Path | None:
     written = TEXT.read(node, spot)
     return None if written is None else spot.base / written
 
 
-PATH = Kind("path", _path)
+PATH = FieldType("path", _path)
 
 
-def section(fields: Items[Field]) -> Kind:
-    return Kind("section", lambda node, spot: read_section(node, spot, fields))
+def section(fields: Items[Field]) -> FieldType:
+    return FieldType("section", lambda node, spot: read_section(node, spot, fields))
 
 
-def list_of(kind: Kind) -> Kind:
-    def read(node: Node, spot: Spot) -> list[Any] | None:
+def list_of(kind: FieldType) -> FieldType:
+    def read(node: Node, spot: Location) -> list[Any] | None:
         if not isinstance(node, Sequence):
-            complain_of_type(node, spot, "a list")
+            report_wrong_type(node, spot, "a list")
             return None
         places = [(item, spot.item(index).at(item.line, item.column)) for index, item in enumerate(node.items)]
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
-    return Kind(f"list of: {kind.says}", read)
+    return FieldType(f"list of: {kind.type_name}", read)
 
 
-def map_of(kind: Kind, says: str) -> Kind:
+def map_of(kind: FieldType, type_name: str) -> FieldType:
     """Names to values; None where a value cannot be used, so that references to the name are not doubted as well."""
 
-    def read(node: Node, spot: Spot) -> dict[str, Any] | None:
+    def read(node: Node, spot: Location) -> dict[str, Any] | None:
         if not isinstance(node, Mapping):
-            complain_of_type(node, spot, "a mapping")
+            report_wrong_type(node, spot, "a mapping")
             return None
         found: dict[str, Any] = {}
-        for key, value, at in keys_once(node, spot):
+        for key, value, at in unique_keys(node, spot):
             if not _NAME.fullmatch(key.text):
                 at.at(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
             else:
                 found[key.text] = kind.read(value, at)
         return found
 
-    return Kind(says, read)
+    return FieldType(type_name, read)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
-from exporter.config.build import DEFAULT_MODULE, Declared, credentials_in_use, same_probe
+from exporter.config.build import DEFAULT_MODULE, Declarations, credentials_in_use, same_probe
 from exporter.config.cost import vault_shares
 from exporter.config.coverage import beside, no_verdict
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.core import durations
 from exporter.core.timing import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of what one vault takes: more than that is no longer nothing beside SQL Server's own work
 
-Advice = Iterator[tuple[Spot, str]]
+Advice = Iterator[tuple[Location, str]]
 _WITH_A_SECRET = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET)  # a certificate names its own end
 _NEEDS_A_TENANT = (*_WITH_A_SECRET, CredentialKind.CLIENT_CERTIFICATE)  # the others are told theirs by where they run
 # What of a module decides where a secret goes, and who may read it on its way.
@@ -32,7 +32,7 @@ _TRUST: Mapping[str, Callable[[Module], object]] = {
 _TENANT = "`az account show --query tenantId` shows it, and so does the label tenant of ekm_target_info"
 
 
-def advise(config: Config, declared: Declared, today: date) -> None:
+def advise(config: Config, declared: Declarations, today: date) -> None:
     """Add every warning at its place."""
     for kind in (_generation, _budget, _unused):
         for spot, message in kind(config, declared, today):
@@ -51,7 +51,7 @@ def advise(config: Config, declared: Declared, today: date) -> None:
         declared.targets[name].own.spot.warn(message)
 
 
-def _generation(config: Config, declared: Declared, _: date) -> Advice:
+def _generation(config: Config, declared: Declarations, _: date) -> Advice:
     silent = [target.name for target in config.targets.values() if not target.generation_declared]
     if silent:
         which = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
@@ -59,7 +59,7 @@ def _generation(config: Config, declared: Declared, _: date) -> Advice:
         yield declared.main.child("global.connector_generation"), f"{message}: write classic or current"
 
 
-def _budget(config: Config, declared: Declared, today: date) -> Advice:
+def _budget(config: Config, declared: Declarations, today: date) -> Advice:
     for vault, share in vault_shares(config, today).items():
         if share.ratio > BUDGET_SHARE:
             spot = declared.targets[share.targets[0]].spot_of("interval")
@@ -67,7 +67,7 @@ def _budget(config: Config, declared: Declared, today: date) -> Advice:
             yield spot, f"{who} would use up to {share.ratio:.1%} of what {vault} takes: probe less often"
 
 
-def _unused(config: Config, declared: Declared, _: date) -> Advice:
+def _unused(config: Config, declared: Declarations, _: date) -> Advice:
     used = credentials_in_use(config)
     modules = {name for target in config.targets.values() for name in (target.module, *target.modules)} | {DEFAULT_MODULE}
     for kind, sections, in_use in (("credential", declared.credentials, used), ("module", declared.modules, modules)):

@@ -14,7 +14,7 @@ from exporter.core.faults import Reason
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult
 
 
-class Beside(StrEnum):
+class AuxiliaryKind(StrEnum):
     """What a look is about."""
 
     NEXT = "next"  # the staged credential, through the whole round trip
@@ -23,7 +23,7 @@ class Beside(StrEnum):
     NEWEST = "newest"  # which version of the key is the newest
 
 
-Identity = tuple[Beside, str, str]  # what, its name, the vault
+Identity = tuple[AuxiliaryKind, str, str]  # what, its name, the vault
 
 # Entra, or the connector itself, says no to the credential. Any other failure leaves open whether it would have been taken.
 CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
@@ -73,14 +73,14 @@ KEY_REFUSED: frozenset[Reason] = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class AuxiliaryResult:
     """One look. `at` is a Unix time; `usable` is None where no answer was had, or the mode does not allow the test.
 
     `name` tells looks of one target apart: the credential's name, the key version as NAME/VERSION, the recovery vault's host,
     or the key's name. `key` is the key version that was read.
     """
 
-    what: Beside
+    what: AuxiliaryKind
     name: str
     vault: str
     credential: str
@@ -100,7 +100,7 @@ class Look:
         return self.what, self.name, self.vault
 
 
-def first_failure(what: Beside, steps: Sequence[StepResult]) -> StepResult | None:
+def first_failure(what: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResult | None:
     """The first failed step that counts for this look.
 
     A refused wrap counts for a staged credential alone, and only where it is the caller that is refused: an expired key, too,
@@ -110,15 +110,15 @@ def first_failure(what: Beside, steps: Sequence[StepResult]) -> StepResult | Non
     return next((result for result in failed if _counts(what, result)), None)
 
 
-def judge(what: Beside, steps: Sequence[StepResult]) -> bool | None:
+def assess(what: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
     """Whether what was looked at can be used; None where nobody said so."""
     failure = first_failure(what, steps)
     if failure is not None:
-        refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if what is Beside.NEXT else KEY_REFUSED)
+        refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if what is AuxiliaryKind.NEXT else KEY_REFUSED)
         return False if failure.reason in refused else None
-    last = Step.GET_KEY if what is Beside.NEWEST else Step.UNWRAP_KEY
+    last = Step.GET_KEY if what is AuxiliaryKind.NEWEST else Step.UNWRAP_KEY
     return True if any(result.step is last and result.outcome is Outcome.OK for result in steps) else None
 
 
-def _counts(what: Beside, result: StepResult) -> bool:
-    return result.step is not Step.WRAP_KEY or (what is Beside.NEXT and result.reason in CALLER_REFUSED)
+def _counts(what: AuxiliaryKind, result: StepResult) -> bool:
+    return result.step is not Step.WRAP_KEY or (what is AuxiliaryKind.NEXT and result.reason in CALLER_REFUSED)

@@ -22,7 +22,7 @@ _HYPHENATED = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FormatProblem:
     """A broken rule. `code` is the connector's, None where another part of SQL Server or Entra would say it."""
 
     code: int | None
@@ -37,34 +37,34 @@ class ConnectorSecret:
     secret: str = field(repr=False)
 
 
-def key_name_findings(name: str) -> tuple[Finding, ...]:
+def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
     """What the connector does not accept about a key's name."""
     findings = []
     if len(name) > KEY_NAME_LIMIT:
         text = f"the key name has {len(name)} characters, the connector takes at most {KEY_NAME_LIMIT}"
-        findings.append(Finding(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
+        findings.append(FormatProblem(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
     if not _KEY_NAME.fullmatch(name):
         text = "a key name consists of letters, digits and hyphens"
-        findings.append(Finding(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
+        findings.append(FormatProblem(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
     return tuple(findings)
 
 
-def connector_secret_findings(text: str) -> tuple[Finding, ...]:
+def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
     """What is wrong with a credential string: 32 hex digits of the client id, then the client secret, at most 120 characters."""
     findings = []
     if len(text) < CLIENT_ID_DIGITS:
         rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
-        findings.append(Finding(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
+        findings.append(FormatProblem(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
     elif _HYPHENATED.match(text):
         rule = "the client id still has its hyphens: remove them, Entra would not know the client"
-        findings.append(Finding(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
+        findings.append(FormatProblem(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
     elif not _CLIENT_ID.match(text):
-        findings.append(Finding(None, "does not start with the 32 hex digits of a client id without hyphens"))
+        findings.append(FormatProblem(None, "does not start with the 32 hex digits of a client id without hyphens"))
     elif len(text) == CLIENT_ID_DIGITS:
-        findings.append(Finding(None, "ends after the client id: the client secret is missing"))
+        findings.append(FormatProblem(None, "ends after the client id: the client secret is missing"))
     if len(text) > CREDENTIAL_STRING_LIMIT:
         rule = f"has {len(text)} characters, SQL Server takes at most {CREDENTIAL_STRING_LIMIT}"
-        findings.append(Finding(None, f"{rule} (message 33067)"))
+        findings.append(FormatProblem(None, f"{rule} (message 33067)"))
     return tuple(findings)
 
 

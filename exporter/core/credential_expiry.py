@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialEnd:
+class CredentialExpiry:
     """What one source last said about one credential. Unix times.
 
     `expires_at` is None where the source knows of no end, or has not answered yet; `looked_up_at` is when it last answered, None
@@ -44,7 +44,7 @@ class CredentialEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LookupResult:
     """What one look-up brought: an answer (which may know of no end), or, where `answered` is False, only a reason in `note`.
 
     `note` of an answer says why it knows nothing of this credential. It is masked.
@@ -56,7 +56,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedCredential:
     """One secret or certificate as it is listed. `mark` is its hint, or its thumbprint in lower-case hex; None: not told.
 
     `expires` is a Unix time, None for one that never ends.
@@ -70,8 +70,8 @@ class Listed:
 class AppCredentials:
     """What Graph lists of an application or a service principal."""
 
-    secrets: tuple[Listed, ...] = ()
-    certificates: tuple[Listed, ...] = ()
+    secrets: tuple[ListedCredential, ...] = ()
+    certificates: tuple[ListedCredential, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class SecretVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Cloud:
+class GraphEndpoint:
     """Where an identity signs in and where Graph is, in one cloud."""
 
     authority: str
@@ -94,10 +94,10 @@ class Cloud:
 
 # Microsoft's own pages contradict each other about Graph outside of the public cloud: some give graph.chinacloudapi.cn for
 # China and graph.microsoft.com for US Government. These are the hosts of Graph's own page on national clouds.
-_GRAPH: Final[dict[str, Cloud]] = {
-    "public": Cloud("https://login.microsoftonline.com", "graph.microsoft.com"),
-    "us_government": Cloud("https://login.microsoftonline.us", "graph.microsoft.us"),
-    "china": Cloud("https://login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn"),
+_GRAPH: Final[dict[str, GraphEndpoint]] = {
+    "public": GraphEndpoint("https://login.microsoftonline.com", "graph.microsoft.com"),
+    "us_government": GraphEndpoint("https://login.microsoftonline.us", "graph.microsoft.us"),
+    "china": GraphEndpoint("https://login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn"),
 }
 _CLOUD_OF_ENTRA: Final[dict[str, str]] = {
     "https://login.microsoftonline.com": "public",
@@ -108,7 +108,7 @@ _CLOUD_OF_ENTRA: Final[dict[str, str]] = {
 }
 
 
-def graph_of(vault: str, authority_host: str | None) -> Cloud:
+def graph_of(vault: str, authority_host: str | None) -> GraphEndpoint:
     """Where to sign in and where Graph is, for a credential that is used with this vault; the configured authority decides first."""
     named = _CLOUD_OF_ENTRA.get((authority_host or "").lower().rstrip("/"))
     cloud = cloud_of(vault)
@@ -120,7 +120,7 @@ def start_of(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
-def choose_secret(listed: Sequence[Listed], secret: str, now: float) -> Finding:
+def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -> LookupResult:
     """The end of our secret among those of an application, told by their first characters.
 
     A list without hints can only be about ours if there is one secret alone.
@@ -131,30 +131,30 @@ def choose_secret(listed: Sequence[Listed], secret: str, now: float) -> Finding:
     return _soonest(ours, now, "the application lists no secret that begins like the configured one")
 
 
-def choose_certificate(listed: Sequence[Listed], thumbprint: str, now: float) -> Finding:
+def choose_certificate(listed: Sequence[ListedCredential], thumbprint: str, now: float) -> LookupResult:
     """The end of our certificate among those of an application; `thumbprint` is its SHA-1 in lower-case hex."""
     ours = [one for one in listed if one.mark == thumbprint]
     return _soonest(ours, now, "the application does not list the configured certificate")
 
 
-def _soonest(ours: Iterable[Listed], now: float, nothing: str) -> Finding:
+def _soonest(ours: Iterable[ListedCredential], now: float, nothing: str) -> LookupResult:
     """Of several the earliest end that is yet to come, else the last that is past: one that never ends comes last of all."""
     ends = sorted(math.inf if one.expires is None else one.expires for one in ours)
     if not ends:
-        return Finding(answered=True, note=nothing)
+        return LookupResult(answered=True, note=nothing)
     end = next((end for end in ends if end > now), ends[-1])
-    return Finding(answered=True, expires_at=None if end == math.inf else end)
+    return LookupResult(answered=True, expires_at=None if end == math.inf else end)
 
 
-def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> Finding:
+def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> LookupResult:
     """The end of the version that is wanted, else of the newest one that is enabled."""
     if wanted is not None:
         named = next((one for one in versions if one.version == wanted.lower()), None)
         if named is None:
-            return Finding(answered=True, note="the vault lists no such version of the secret")
-        return Finding(answered=True, expires_at=named.expires)
+            return LookupResult(answered=True, note="the vault lists no such version of the secret")
+        return LookupResult(answered=True, expires_at=named.expires)
     usable = [one for one in versions if one.enabled]
     if not usable:
-        return Finding(answered=True, note="the vault lists no version of the secret that is enabled")
+        return LookupResult(answered=True, note="the vault lists no version of the secret that is enabled")
     newest = max(usable, key=lambda one: -math.inf if one.created is None else one.created)
-    return Finding(answered=True, expires_at=newest.expires)
+    return LookupResult(answered=True, expires_at=newest.expires)

@@ -116,13 +116,22 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class TokenResult:
     """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
 
     facts: Facts
     token: str | None = field(repr=False)
     duration: float
     shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """What a token request showed, and the token if there is one; `expires_at` is the Unix time that the answer gives it."""
+
+    facts: Facts
+    token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

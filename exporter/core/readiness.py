@@ -34,7 +34,7 @@ _NOT_THE_VAULTS = (*OURS, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 
-def judge(
+def assess(
     steps: Sequence[StepResult],
     *,
     pinned: bool,

@@ -14,8 +14,8 @@ from exporter.config.model import CredentialKind
 from exporter.core.checks.fixes import STILL_TAKEN
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Outcome, Step
-from exporter.doctor.evidence import Observed
-from exporter.doctor.finding import Found, day, failed, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
 
 EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an end
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -24,12 +24,12 @@ _WITHOUT_SECRET: Final = frozenset(
 )
 
 
-def challenge(seen: Observed) -> Found:
+def challenge(seen: Evidence) -> Finding:
     found = of_step(seen, Step.CHALLENGE, "challenge")
     return found or passed("read as the connector reads it")
 
 
-def tenant(seen: Observed) -> Found:
+def tenant(seen: Evidence) -> Finding:
     if seen.challenge is None:
         return of_step(seen, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
     named, own = seen.challenge.tenant.lower(), (seen.credential.tenant_id or "").lower()
@@ -42,7 +42,7 @@ def tenant(seen: Observed) -> Found:
     return unknown("one is named by its id, the other by a domain")
 
 
-def secret(seen: Observed) -> Found:
+def secret(seen: Evidence) -> Finding:
     if seen.secret.failure:
         return failed(seen.secret.failure, codeless=True)
     unreadable = owned(seen, "secret")
@@ -53,7 +53,7 @@ def secret(seen: Observed) -> Found:
     return passed("can be read")
 
 
-def credential_string(seen: Observed) -> Found:
+def credential_string(seen: Evidence) -> Finding:
     findings = seen.secret.findings
     if findings is None:
         return skipped("the credential is no client id and secret")
@@ -69,11 +69,11 @@ def _code_in(text: str) -> int | None:
     return 3128 if "3128" in text else None
 
 
-def token(seen: Observed) -> Found:
+def token(seen: Evidence) -> Finding:
     return of_step(seen, Step.TOKEN, "token") or passed("given by Entra")
 
 
-def audience(seen: Observed) -> Found:
+def audience(seen: Evidence) -> Finding:
     refused, wrong = owned(seen, "audience"), _wrong_claim(seen)
     if refused is not None:
         return replace(refused, detail=f"{refused.detail}: {wrong}") if wrong else refused
@@ -84,7 +84,7 @@ def audience(seen: Observed) -> Found:
     return passed(f"{seen.claims.audience}")
 
 
-def _wrong_claim(seen: Observed) -> str:
+def _wrong_claim(seen: Evidence) -> str:
     claims, challenge = seen.claims, seen.challenge
     if claims is None or challenge is None:
         return ""
@@ -101,21 +101,21 @@ def _wrong_claim(seen: Observed) -> str:
     return ""
 
 
-def firewall(seen: Observed) -> Found:
+def firewall(seen: Evidence) -> Finding:
     return _of_the_vault(seen, "firewall", "lets this network in")
 
 
-def vault_answers(seen: Observed) -> Found:
+def vault_answers(seen: Evidence) -> Finding:
     return _of_the_vault(seen, "vault_answers", "whole and readable")
 
 
-def _of_the_vault(seen: Observed, check: str, fine: str) -> Found:
+def _of_the_vault(seen: Evidence, check: str, fine: str) -> Finding:
     get = seen.report.step(Step.GET_KEY)
     asked = get is not None and get.outcome is not Outcome.SKIPPED
     return owned(seen, check) or (passed(fine) if asked else of_step(seen, Step.GET_KEY, check) or unknown("it was not asked"))
 
 
-def _contradicted(end: float, source: Source) -> Found:
+def _contradicted(end: float, source: Source) -> Finding:
     """Entra has just taken what this source says has ended."""
     if source is Source.DECLARED:
         said = f"declared as ended on {day(end)}, yet Entra gives tokens: correct expires_on"
@@ -124,7 +124,7 @@ def _contradicted(end: float, source: Source) -> Found:
     return replace(warned(said), advice=STILL_TAKEN)
 
 
-def credential_expiry(seen: Observed) -> Found:
+def credential_expiry(seen: Evidence) -> Finding:
     known = [(end.expires_at, end.source) for end in seen.ends if end.expires_at is not None]
     if not known:
         reasons = "; ".join(f"{end.source}: {end.failure}" for end in seen.ends if end.failure)

@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.core.auxiliary import Beside, Look
-from exporter.core.checks.model import Moment
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.checks.model import FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.connector_secret import KEY_NAME_UNUSABLE, key_name_findings
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
 from exporter.doctor.check_identity import EXPIRY_WARN
-from exporter.doctor.evidence import Observed
-from exporter.doctor.finding import Found, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.finding import Finding, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"
 _OPERATIONS = {Step.WRAP_KEY: "wrapKey", Step.UNWRAP_KEY: "unwrapKey"}
 
 
-def key_name(seen: Observed) -> Found:
+def key_name(seen: Evidence) -> Finding:
     findings = key_name_findings(seen.target.key_name)
     if findings:
         return failed("; ".join(finding.text for finding in findings), code=KEY_NAME_UNUSABLE)
     return owned(seen, "key_name") or passed(seen.target.key_name)
 
 
-def permission_get(seen: Observed) -> Found:
+def permission_get(seen: Evidence) -> Finding:
     found = of_step(seen, Step.GET_KEY, "permission_get")
     told_by_the_key = found is not None and found.because in ("key_version", "key_type", "key_name")
     return passed("allowed") if found is None or told_by_the_key else found
 
 
-def key_version(seen: Observed) -> Found:
+def key_version(seen: Evidence) -> Finding:
     found = of_step(seen, Step.GET_KEY, "key_version")
     if found is not None and found.because != "key_type":
         return found
@@ -45,7 +45,7 @@ def key_version(seen: Observed) -> Found:
     return passed(version if seen.target.key_version else f"newest is {version}; none is pinned")
 
 
-def key_type(seen: Observed) -> Found:
+def key_type(seen: Evidence) -> Finding:
     key = seen.report.key
     if key is None:
         return of_step(seen, Step.GET_KEY, "key_type") or unknown(_NO_KEY)
@@ -53,7 +53,7 @@ def key_type(seen: Observed) -> Found:
     return passed(said) if key.supported else failed(f"{said}: the connector takes RSA and RSA-HSM of 2048 and 3072 bits")
 
 
-def key_enabled(seen: Observed) -> Found:
+def key_enabled(seen: Evidence) -> Finding:
     key = seen.report.key
     refused = owned(seen, "key_enabled")
     if key is None:
@@ -63,12 +63,12 @@ def key_enabled(seen: Observed) -> Found:
     return refused or passed("enabled")
 
 
-def key_dates(seen: Observed) -> Found:
+def key_dates(seen: Evidence) -> Finding:
     """Outside of its dates a key still unwraps: a warning, unless the vault refused more than to wrap."""
     key, refused = seen.report.key, owned(seen, "key_dates")
     wrap = seen.report.step(Step.WRAP_KEY)
     if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):
-        return replace(refused, moment=Moment.UNWRAP)
+        return replace(refused, moment=FailureMoment.UNWRAP)
     if key is not None and key.expires is not None and key.expires <= seen.now:
         return warned(
             f"expired on {day(key.expires)}: databases still open, wrapping fails", code=3077, reason=Reason.KEY_EXPIRED
@@ -81,7 +81,7 @@ def key_dates(seen: Observed) -> Found:
     return unknown(_NO_KEY) if key is None else passed("within them")
 
 
-def key_ops(seen: Observed) -> Found:
+def key_ops(seen: Evidence) -> Finding:
     key = seen.report.key
     if key is None or not key.key_ops:
         return unknown(_NO_KEY if key is None else "the vault names none")
@@ -90,13 +90,13 @@ def key_ops(seen: Observed) -> Found:
         return passed("wrapKey and unwrapKey")
     found = failed(f"{' and '.join(missing)} missing")
     # What only unwraps still opens databases.
-    return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=Moment.WRAP)
+    return found if _OPERATIONS[Step.UNWRAP_KEY] in missing else replace(found, moment=FailureMoment.WRAP)
 
 
-def permission(step: Step, check: str) -> Callable[[Observed], Found]:
+def permission(step: Step, check: str) -> Callable[[Evidence], Finding]:
     """The permission for one operation with the key, as far as the vault's answer to it can show it."""
 
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         key, operation = seen.report.key, _OPERATIONS[step]
         if key is not None and key.key_ops and operation not in key.key_ops:
             return blocked("key_ops")
@@ -107,7 +107,7 @@ def permission(step: Step, check: str) -> Callable[[Observed], Found]:
     return judge
 
 
-def permission_list(seen: Observed) -> Found:
+def permission_list(seen: Evidence) -> Finding:
     facts = seen.listing
     if facts is None:
         return of_step(seen, Step.TOKEN, "permission_list") or unknown("it was not asked")
@@ -120,7 +120,7 @@ def permission_list(seen: Observed) -> Found:
     return unknown(facts.fault.replace("_", " "))
 
 
-def round_trip(seen: Observed) -> Found:
+def round_trip(seen: Evidence) -> Finding:
     found = of_step(seen, Step.UNWRAP_KEY, "round_trip")
     if found is not None:
         return found
@@ -129,8 +129,8 @@ def round_trip(seen: Observed) -> Found:
     return passed("equal; encrypted here, as the vault did not wrap" if here else "the bytes came back equal")
 
 
-def retained_versions(seen: Observed) -> Found:
-    looks = [look for look in seen.looks if look.what is Beside.RETAINED]
+def retained_versions(seen: Evidence) -> Finding:
+    looks = [look for look in seen.looks if look.what is AuxiliaryKind.RETAINED]
     if not looks:
         return skipped("none were looked at" if seen.target.retained else "none are declared")
     told = next((owner for look in looks if (owner := _told_already(seen, look)) is not None), None)
@@ -145,7 +145,7 @@ def retained_versions(seen: Observed) -> Found:
     return unknown(f"nobody said so of {', '.join(unsure)}") if unsure else passed(f"{len(looks)} can be used")
 
 
-def _told_already(seen: Observed, look: Look) -> str | None:
+def _told_already(seen: Evidence, look: AuxiliaryResult) -> str | None:
     """The check that has told of the very same failure: of the same credential at Entra, or at the same vault."""
     first, failure = seen.report.first_failure, look.failure
     if first is None or failure is None or (first.step, first.reason) != (failure.step, failure.reason):
@@ -154,17 +154,17 @@ def _told_already(seen: Observed, look: Look) -> str | None:
     return owner_of(first.step, first.reason) if same else None
 
 
-def newest_version(seen: Observed) -> Found:
+def newest_version(seen: Evidence) -> Finding:
     pinned = seen.target.key_version
     if pinned is None:
         return skipped("no version is pinned")
-    newest = next((look.key for look in seen.looks if look.what is Beside.NEWEST and look.key is not None), None)
+    newest = next((look.key for look in seen.looks if look.what is AuxiliaryKind.NEWEST and look.key is not None), None)
     if newest is None:
         return unknown("the newest version was not read")
     return passed("the pinned one") if newest.version == pinned else warned(f"{newest.version} is newer than the pinned one")
 
 
-def key_expiry(seen: Observed) -> Found:
+def key_expiry(seen: Evidence) -> Finding:
     key = seen.report.key
     if key is None:
         return unknown(_NO_KEY)

@@ -15,8 +15,8 @@ from exporter.core.checks.routing import owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.doctor.evidence import Certificate, Endpoint, Observed
-from exporter.doctor.finding import Found, day, failed, in_words, owned, passed, skipped, unknown, warned
+from exporter.doctor.evidence import Certificate, Endpoint, Evidence
+from exporter.doctor.finding import Finding, day, failed, in_words, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its end
@@ -25,14 +25,14 @@ AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.
 _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
 _NO_ENTRA: Final = "the host's own identity service gives the tokens"
 
-Judge = Callable[[Observed], Found]
+Judge = Callable[[Evidence], Finding]
 
 
-def _of(seen: Observed, host: str) -> Endpoint | None:
+def _of(seen: Evidence, host: str) -> Endpoint | None:
     return seen.vault if host == "vault" else seen.entra
 
 
-def _failure(seen: Observed, host: str, check: str) -> Found | None:
+def _failure(seen: Evidence, host: str, check: str) -> Finding | None:
     """The failure of a greeting, or of the probe's own step, that belongs to the check."""
     endpoint = _of(seen, host)
     step = Step.CHALLENGE if host == "vault" else Step.TOKEN
@@ -45,7 +45,7 @@ def _failure(seen: Observed, host: str, check: str) -> Found | None:
 
 
 def proxy(host: str) -> Judge:
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         endpoint = _of(seen, host)
         if endpoint is None:
             return skipped(_NO_ENTRA)
@@ -57,7 +57,7 @@ def proxy(host: str) -> Judge:
 
 
 def dns(host: str) -> Judge:
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         endpoint = _of(seen, host)
         if endpoint is None:
             return skipped(_NO_ENTRA)
@@ -73,7 +73,7 @@ def dns(host: str) -> Judge:
 
 
 def tcp(host: str) -> Judge:
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         endpoint = _of(seen, host)
         if endpoint is None:
             return skipped(_NO_ENTRA)
@@ -83,20 +83,20 @@ def tcp(host: str) -> Judge:
 
 
 def issuer(host: str) -> Judge:
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         endpoint = _of(seen, host)
         if endpoint is None:
             return skipped(_NO_ENTRA)
         if endpoint.certificate is None:
             return skipped("no certificate was seen")
-        return _judge_issuer(
+        return _assess_issuer(
             endpoint, endpoint.certificate, trusts=None if seen.module.ca_file is None else seen.module.ca_file.name
         )
 
     return judge
 
 
-def _judge_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str | None) -> Found:
+def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str | None) -> Finding:
     who = f"{certificate.issuer!r}" + (f" of {certificate.organization!r}" if certificate.organization else "")
     if certificate.organization in AZURE_ISSUERS:
         return passed(certificate.issuer)
@@ -107,7 +107,7 @@ def _judge_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str |
 
 
 def tls(host: str) -> Judge:
-    def judge(seen: Observed) -> Found:
+    def judge(seen: Evidence) -> Finding:
         endpoint = _of(seen, host)
         if endpoint is None:
             return skipped(_NO_ENTRA)
@@ -135,7 +135,7 @@ def _of_certificate(certificate: Certificate | None, reason: Reason | None) -> s
     return said.get(reason, f": issued by {certificate.issuer!r}") if reason is not None else ""
 
 
-def revocation(seen: Observed) -> Found:
+def revocation(seen: Evidence) -> Finding:
     if not seen.module.crl_check:
         return skipped("crl_check is off in the module")
     if not seen.revocation:
@@ -145,7 +145,7 @@ def revocation(seen: Observed) -> Found:
     return warned("; ".join(closed)) if closed else passed(", ".join(one.host for one in seen.revocation))
 
 
-def path(seen: Observed) -> Found:
+def path(seen: Evidence) -> Finding:
     taken, source = _path_taken(seen)
     expected = seen.module.expect_path
     if taken is None:
@@ -157,7 +157,7 @@ def path(seen: Observed) -> Found:
     return failed(f"{taken}, {source}, where {expected} is expected", codeless=True)
 
 
-def _path_taken(seen: Observed) -> tuple[str | None, str]:
+def _path_taken(seen: Evidence) -> tuple[str | None, str]:
     """What the vault says of our connection; where it says nothing, what the addresses are."""
     for facts in (seen.vault.facts, *(result.facts for result in seen.report.steps if result.step is not Step.TOKEN)):
         if facts is not None and facts.vault is not None and facts.vault.connection is not None:
@@ -172,7 +172,7 @@ def _kind(address: str) -> str:
     return "private" if ipaddress.ip_address(address.partition("%")[0]).is_private else "public"
 
 
-def clock(seen: Observed) -> Found:
+def clock(seen: Evidence) -> Finding:
     """Of several the smallest difference: a clock of ours that is off is off against everybody."""
     refused = owned(seen, "clock")
     known = [one.skew for one in (seen.vault, seen.entra) if one is not None and one.skew is not None]

@@ -13,39 +13,39 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.clients import Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
+from exporter.clients import Networks, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.api_session import ReadingSession
-from exporter.clients.endpoint_check import greet
+from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
 from exporter.config.model import Config, Credential, CredentialKind, Module, Target
-from exporter.core.auxiliary import Beside, Look, judge
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, assess
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
-from exporter.core.credential_expiry import CredentialEnd, graph_of
+from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, TokenResponse, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.doctor.certificates import read_certificate
-from exporter.doctor.evidence import Endpoint, Observed, Revocation, SecretLook
+from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
 from exporter.doctor.revocation import host_of, problem_with
-from exporter.expiry import Asker, ExpiryDesk, Ports
-from exporter.probing.auxiliary_plan import Plan, plans
-from exporter.probing.round_trip import Order, run_probe
-from exporter.probing.round_trip import Ports as ProbePorts
-from exporter.runtime.thread_pool import DaemonPool
-from exporter.tokens.cache import TokenDesk
-from exporter.tokens.reuse import Cycles
-from exporter.tokens.secret_cache import SecretKeeper
+from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
+from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
+from exporter.probing.round_trip import ProbeDependencies as ProbePorts
+from exporter.probing.round_trip import ProbeRequest, run_probe
+from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import TokenReusePolicy
+from exporter.tokens.secret_cache import SecretCache
 
 T = TypeVar("T")
 
 _THREADS: Final = 24
-_LOOKED_AT: Final = (Beside.RETAINED, Beside.NEWEST)
+_LOOKED_AT: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 # Who signs in at no Entra host that could be greeted: the host's own identity service is asked.
 _OF_ITS_HOST: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
-LookUp = Callable[[str, str], Awaitable[tuple[CredentialEnd, ...]]]
+LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
 
 @dataclass(slots=True)
@@ -62,14 +62,14 @@ class _Clock:
 
 
 @dataclass(slots=True)
-class _Heard:
+class _SignInTrace:
     """What passed by while a probe signed in. The token is used once more and then forgotten."""
 
     challenge: Challenge | None = None
     token: str | None = None
 
 
-class Examination:
+class EvidenceCollector:
     """One target, looked at from all sides. To be used once, from one event loop; `aclose` ends it.
 
     Raises NetworkError where a module's authorities cannot be loaded. `look_up` knows the ends of a credential by its name and
@@ -89,19 +89,19 @@ class Examination:
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
         self._clock, self._look_up = _Clock(clock), look_up or self._ask_sources
-        self._pool = DaemonPool(_THREADS, name="ekm-doctor")
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
-        self._keeper = SecretKeeper(self._pool)
-        self._desk = TokenDesk(self._fetch, self._keeper, cycle=Cycles(config))
+        self._keeper = SecretCache(self._pool)
+        self._desk = TokenCache(self._fetch, self._keeper, cycle=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._desk.aclose()
         self._pool.close()
 
-    async def observe(self) -> Observed:
-        """Everything, in at most some three of the target's timeouts. Raises PoolBusy for a shortage of our own."""
-        target, heard = self._target, _Heard()
+    async def observe(self) -> Evidence:
+        """Everything, in at most some three of the target's timeouts. Raises PoolExhausted for a shortage of our own."""
+        target, heard = self._target, _SignInTrace()
         probe = _started(self._probe(self._order(target, self._credential), heard))
         vault = _started(self._visit(target.vault, "/healthstatus"))
         secret = _started(self._secret())
@@ -112,7 +112,7 @@ class Examination:
         ends = _started(self._look_up(self._credential.name, target.name))
         await _all(entra, listing, looks, ends)
         claims = read_claims(heard.token) if heard.token is not None else None
-        return Observed(
+        return Evidence(
             target=target,
             credential=self._credential,
             module=self._module,
@@ -130,18 +130,18 @@ class Examination:
             revocation=await self._revocation(vault.result(), entra.result()),
         )
 
-    def _order(self, target: Target, credential: Credential) -> Order:
+    def _order(self, target: Target, credential: Credential) -> ProbeRequest:
         vantage = self._config.settings.vantage
-        return Order(target=target, module=self._module, credential=credential, vantage=vantage, timeout=target.timeout)
+        return ProbeRequest(target=target, module=self._module, credential=credential, vantage=vantage, timeout=target.timeout)
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._target.timeout
 
-    async def _probe(self, order: Order, heard: _Heard | None = None) -> ProbeReport:
+    async def _probe(self, order: ProbeRequest, heard: _SignInTrace | None = None) -> ProbeReport:
         started = self._clock.monotonic()
-        heard = heard or _Heard()
+        heard = heard or _SignInTrace()
 
-        async def tokens(challenge: Challenge, *, deadline: float) -> Grant:
+        async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
             heard.challenge = challenge
             grant = await self._desk.token(order.credential, order.module, challenge, started=started, deadline=deadline)
             heard.token = grant.token if grant.facts.fault is Fault.NONE else None
@@ -153,7 +153,7 @@ class Examination:
 
     async def _fetch(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenAnswer:
+    ) -> TokenResponse:
         return await fetch_token(self._networks.of(module), credential, secret, challenge, deadline=deadline)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
@@ -168,7 +168,7 @@ class Examination:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
         greeting, addresses = await asyncio.gather(
-            greet(self._network, host, path, deadline=self._deadline()),
+            check_endpoint(self._network, host, path, deadline=self._deadline()),
             _addresses(resolver, name, port, deadline=self._deadline()),
         )
         sent = greeting.facts.server_time
@@ -182,21 +182,21 @@ class Examination:
             skew=None if sent is None else self._clock.time() - sent,
         )
 
-    async def _secret(self) -> SecretLook:
+    async def _secret(self) -> SecretEvidence:
         credential = self._credential
         secret = await self._keeper.current(credential)
         if secret.failure:
-            return SecretLook(failure=secret.failure)
+            return SecretEvidence(failure=secret.failure)
         if credential.kind is CredentialKind.CONNECTOR_SECRET:
             parts = split_connector_secret(secret.text or "")
-            return SecretLook(
+            return SecretEvidence(
                 findings=connector_secret_findings(secret.text or ""), client_id=None if parts is None else parts.client_id
             )
         if credential.kind is not CredentialKind.CLIENT_SECRET:
-            return SecretLook(client_id=credential.client_id)
+            return SecretEvidence(client_id=credential.client_id)
         # What SQL Server is given is made of the two.
         digits = (credential.client_id or "").replace("-", "")[:CLIENT_ID_DIGITS]
-        return SecretLook(findings=connector_secret_findings(digits + (secret.text or "")), client_id=credential.client_id)
+        return SecretEvidence(findings=connector_secret_findings(digits + (secret.text or "")), client_id=credential.client_id)
 
     async def _list(self, token: str | None) -> Facts | None:
         if token is None:
@@ -206,29 +206,29 @@ class Examination:
             facts, _ = await reading.get(path, token, _read_listing, deadline=self._deadline())
         return facts
 
-    async def _looks(self, report: ProbeReport) -> tuple[Look, ...]:
+    async def _looks(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
         """One after the other; none at a vault that did not even answer the probe."""
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         answered = report.steps[0].outcome is Outcome.OK
-        wanted = [plan for plan in plans(self._config, self._target, report.key, today) if plan.what in _LOOKED_AT]
+        wanted = [plan for plan in auxiliary_probes(self._config, self._target, report.key, today) if plan.what in _LOOKED_AT]
         return tuple([await self._look(plan) for plan in wanted if answered or plan.order.target.vault != self._target.vault])
 
-    async def _look(self, plan: Plan) -> Look:
+    async def _look(self, plan: AuxiliaryProbe) -> AuxiliaryResult:
         report = await self._probe(plan.order)
-        return Look(
+        return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
             vault=plan.order.target.vault,
             credential=plan.order.target.credential,
             at=report.started_at,
-            usable=judge(plan.what, report.steps),
+            usable=assess(plan.what, report.steps),
             steps=report.steps,
             key=report.key,
         )
 
-    async def _ask_sources(self, credential: str, target: str) -> tuple[CredentialEnd, ...]:
-        asker = Asker(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-        desk = ExpiryDesk(self._config, asker, Ports(bug=self._on_bug))
+    async def _ask_sources(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
+        asker = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
+        desk = ExpiryMonitor(self._config, asker, ExpiryCallbacks(bug=self._on_bug))
         try:
             return await desk.look_up(credential, target)
         finally:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exporter.config.model import Credential, Module, Target
-from exporter.core.auxiliary import Look
-from exporter.core.connector_secret import Finding
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.auxiliary import AuxiliaryResult
+from exporter.core.connector_secret import FormatProblem
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Challenge, Facts, ProbeReport
 from exporter.core.parsing.token_claims import Claims
 
@@ -50,16 +50,16 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecretLook:
+class SecretEvidence:
     """What the secret file was worth. `findings` are those of the connector's string, None where no string can be made."""
 
     failure: str = ""
-    findings: tuple[Finding, ...] | None = None
+    findings: tuple[FormatProblem, ...] | None = None
     client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Evidence:
     """All of it. `now` is a Unix time. `entra` is None for an identity that does not sign in over the network."""
 
     target: Target
@@ -69,11 +69,11 @@ class Observed:
     vault: Endpoint
     entra: Endpoint | None
     report: ProbeReport
-    secret: SecretLook
+    secret: SecretEvidence
     challenge: Challenge | None = None
     granted: bool = False
     claims: Claims | None = None
     listing: Facts | None = None
-    looks: tuple[Look, ...] = ()
-    ends: tuple[CredentialEnd, ...] = ()
+    looks: tuple[AuxiliaryResult, ...] = ()
+    ends: tuple[CredentialExpiry, ...] = ()
     revocation: tuple[Revocation, ...] = ()

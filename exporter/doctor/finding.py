@@ -10,55 +10,55 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.core.checks.fixes import Lines
-from exporter.core.checks.model import Moment, Verdict
+from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
-from exporter.doctor.evidence import Observed
+from exporter.doctor.evidence import Evidence
 
 _NOT_ASKED = "the module's mode does not ask for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Finding:
     """`code` in any generation; None for the table's own where the outcome is fail. `because`: the check that stood in the way."""
 
-    outcome: Verdict
+    outcome: CheckOutcome
     detail: str
     code: int | None = None
     reason: Reason | None = None
     because: str | None = None
-    moment: Moment | None = None  # None for the table's own
+    moment: FailureMoment | None = None  # None for the table's own
     advice: Lines = ()  # instead of the tables' own
     codeless: bool = False  # SQL Server shows no code for this, whatever the table says
 
 
-def passed(detail: str) -> Found:
-    return Found(outcome=Verdict.PASS, detail=detail)
+def passed(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.PASS, detail=detail)
 
 
-def warned(detail: str, *, code: int | None = None, reason: Reason | None = None) -> Found:
-    return Found(outcome=Verdict.WARN, detail=detail, code=code, reason=reason)
+def warned(detail: str, *, code: int | None = None, reason: Reason | None = None) -> Finding:
+    return Finding(outcome=CheckOutcome.WARN, detail=detail, code=code, reason=reason)
 
 
-def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Found:
-    return Found(outcome=Verdict.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
+def failed(detail: str, *, code: int | None = None, reason: Reason | None = None, codeless: bool = False) -> Finding:
+    return Finding(outcome=CheckOutcome.FAIL, detail=detail, code=code, reason=reason, codeless=codeless)
 
 
-def skipped(detail: str) -> Found:
-    return Found(outcome=Verdict.SKIPPED, detail=detail)
+def skipped(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.SKIPPED, detail=detail)
 
 
-def unknown(detail: str) -> Found:
-    return Found(outcome=Verdict.UNKNOWN, detail=detail)
+def unknown(detail: str) -> Finding:
+    return Finding(outcome=CheckOutcome.UNKNOWN, detail=detail)
 
 
-def blocked(check: str) -> Found:
+def blocked(check: str) -> Finding:
     """Another check has told it already."""
-    return Found(outcome=Verdict.SKIPPED, detail="", because=check)
+    return Finding(outcome=CheckOutcome.SKIPPED, detail="", because=check)
 
 
-def of_step(seen: Observed, step: Step, check: str) -> Found | None:
+def of_step(seen: Evidence, step: Step, check: str) -> Finding | None:
     """What a step of the probe means for a check that it may belong to; None where the step succeeded."""
     result = seen.report.step(step)
     if result is not None and result.outcome is Outcome.OK:
@@ -70,16 +70,16 @@ def of_step(seen: Observed, step: Step, check: str) -> Found | None:
     return skipped(_NOT_ASKED) if first is None else blocked(owner_of(first.step, first.reason))
 
 
-def owned(seen: Observed, check: str) -> Found | None:
+def owned(seen: Evidence, check: str) -> Finding | None:
     """The first failed step that belongs to a check, as its failure."""
     for result in seen.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
             found = failed(in_words(result), code=result.code, reason=result.reason)
-            return replace(found, moment=Moment.WRAP) if _is_of_wrapping_alone(seen, result) else found
+            return replace(found, moment=FailureMoment.WRAP) if _is_of_wrapping_alone(seen, result) else found
     return None
 
 
-def _is_of_wrapping_alone(seen: Observed, failure: StepResult) -> bool:
+def _is_of_wrapping_alone(seen: Evidence, failure: StepResult) -> bool:
     """Whether what was wrapped elsewhere still comes back, which is all that opening a database takes."""
     unwrapped = seen.report.step(Step.UNWRAP_KEY)
     return failure.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK

@@ -17,11 +17,11 @@ from typing import Final
 from exporter.clients import NetworkError
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
-from exporter.core.checks.model import Run
+from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
 from exporter.doctor.collect import LookUp
 from exporter.runtime.logging import fields
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.runtime.thread_pool import PoolExhausted
 
 _log = logging.getLogger(__name__)
 
@@ -33,24 +33,24 @@ _SPREAD_SECONDS: Final = 3600.0  # over which first runs are spread
 _SETTLING_SECONDS: Final = 120.0  # the first round of probes comes first
 
 
-async def examine(config: Config, target: Target, *, look_up: LookUp, on_bug: Callable[[Exception], None]) -> Results:
-    """The doctor's checks of one target. Raises NetworkError and PoolBusy as `run_checks` does."""
+async def run_preflight(config: Config, target: Target, *, look_up: LookUp, on_bug: Callable[[Exception], None]) -> Results:
+    """The doctor's checks of one target. Raises NetworkError and PoolExhausted as `run_checks` does."""
     module = config.modules[target.module]
     own = replace(config, targets={target.name: target}, modules={module.name: module})  # no work for what is not asked
     return await run_checks(own, target, look_up=look_up, on_bug=on_bug)
 
 
 @dataclass(slots=True, eq=False)
-class _File:
+class _Entry:
     """One target. `due` is in the loop's time."""
 
     target: Target
     due: float
     task: asyncio.Task[None] | None = None
-    run: Run | None = None
+    run: CheckRun | None = None
 
 
-class Preflights:
+class PreflightMonitor:
     """To be used from one event loop. `on_results` hears of each run, and gets None for what says nothing any more of a target;
     `on_bug` of our own mistakes. `draw` gives a number in [0, 1], `clock` Unix time.
     """
@@ -66,7 +66,7 @@ class Preflights:
     ) -> None:
         self._make, self._on_results, self._on_bug, self._draw, self._clock = make, on_results, on_bug, draw, clock
         self._interval = 0.0
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, _Entry] = {}
         self._changed = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._ended: set[asyncio.Task[None]] = set()  # told to end, and not yet done
@@ -81,14 +81,14 @@ class Preflights:
         for name in self._files.keys() - kept:
             self._forget(self._files.pop(name))
         for name, target in config.targets.items() if self._interval else ():
-            file = self._files.setdefault(name, _File(target, self._first()))
+            file = self._files.setdefault(name, _Entry(target, self._first()))
             if self._interval < slower:
                 file.due = min(file.due, self._first())
         self._changed.set()
         if not self._workers:
             self._workers = [asyncio.create_task(self._work(), name=f"preflight {place}") for place in range(AT_ONCE)]
 
-    def last_of(self, name: str) -> Run | None:
+    def last_of(self, name: str) -> CheckRun | None:
         """The last run for a target; None before there was one."""
         file = self._files.get(name)
         return None if file is None else file.run
@@ -107,7 +107,7 @@ class Preflights:
         settling = min(_SETTLING_SECONDS, longest / 2)
         return _now() + settling + self._draw() * (longest - settling)
 
-    def _forget(self, file: _File) -> None:
+    def _forget(self, file: _Entry) -> None:
         if file.task is not None:
             self._ended.add(file.task)
             file.task.add_done_callback(self._ended.discard)
@@ -133,13 +133,13 @@ class Preflights:
         except TimeoutError:
             pass
 
-    async def _run(self, file: _File) -> None:
+    async def _run(self, file: _Entry) -> None:
         try:
             results = tuple(await self._make(file.target))
-            before, file.run = file.run, Run(self._clock(), results)
+            before, file.run = file.run, CheckRun(self._clock(), results)
             _say(file.target, before, file.run)
             self._on_results(file.target, results)
-        except (NetworkError, PoolBusy) as error:
+        except (NetworkError, PoolExhausted) as error:
             _log.warning("preflight not made", extra=fields(target=file.target.name, problem=str(error)))
         except Exception as error:  # noqa: BLE001 - one target's bug must not reach the others
             self._on_bug(error)
@@ -147,7 +147,7 @@ class Preflights:
             file.task, file.due = None, _now() + self._interval
 
 
-def _say(target: Target, before: Run | None, now: Run) -> None:
+def _say(target: Target, before: CheckRun | None, now: CheckRun) -> None:
     """One line when other checks fail than in the run before."""
     names = [result.check for result in now.failed]
     if names == [result.check for result in (() if before is None else before.failed)]:

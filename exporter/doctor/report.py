@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.config.model import Target
-from exporter.core.checks.model import CheckResult, Moment, Verdict
+from exporter.core.checks.model import CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME
 from exporter.core.codes import both_numbers
 from exporter.core.codes.render import WIDTH, wrap
@@ -19,14 +19,18 @@ from exporter.core.codes.render import WIDTH, wrap
 _OUTCOME, _TITLE = 8, 28
 _BELOW = " " * _OUTCOME
 _COUNTED = (
-    (Verdict.FAIL, "failed"),
-    (Verdict.WARN, "warned"),
-    (Verdict.PASS, "passed"),
-    (Verdict.SKIPPED, "skipped"),
-    (Verdict.UNKNOWN, "not to be seen from here"),
+    (CheckOutcome.FAIL, "failed"),
+    (CheckOutcome.WARN, "warned"),
+    (CheckOutcome.PASS, "passed"),
+    (CheckOutcome.SKIPPED, "skipped"),
+    (CheckOutcome.UNKNOWN, "not to be seen from here"),
 )
 _ADVICE = "Until this is mended, do not restart or fail over SQL Server: its encrypted databases might not open."
-_STOPS_OPENING = (Moment.SESSION, Moment.KEY, Moment.UNWRAP)  # with a code: without one, SQL Server is not stopped
+_STOPS_OPENING = (
+    FailureMoment.SESSION,
+    FailureMoment.KEY,
+    FailureMoment.UNWRAP,
+)  # with a code: without one, SQL Server is not stopped
 # What is true of the other failures: by the check where SQL Server would show no code, else by the moment.
 _OF_A_CHECK: Mapping[str, str] = MappingProxyType(
     {
@@ -36,20 +40,20 @@ _OF_A_CHECK: Mapping[str, str] = MappingProxyType(
         "credential_string": "SQL Server cannot sign in with such a string. Mend it before it is written into a credential.",
     }
 )
-_OF_A_MOMENT: Mapping[Moment, str] = MappingProxyType(
+_OF_A_MOMENT: Mapping[FailureMoment, str] = MappingProxyType(
     {
-        Moment.WRAP: (
+        FailureMoment.WRAP: (
             "Databases that are encrypted still open. Until this is mended, none can be encrypted anew, nor its encryption key be changed."
         ),
-        Moment.RESTORE: "Until this is mended, backups that need that version of the key cannot be restored. Databases in use do not need it.",
-        Moment.SETUP: "This shows only when a credential or a key is created: SQL Server takes no such key, so no database depends on it.",
+        FailureMoment.RESTORE: "Until this is mended, backups that need that version of the key cannot be restored. Databases in use do not need it.",
+        FailureMoment.SETUP: "This shows only when a credential or a key is created: SQL Server takes no such key, so no database depends on it.",
     }
 )
 
 
 def is_ok(results: Sequence[CheckResult]) -> bool:
     """Whether no check failed."""
-    return all(result.outcome is not Verdict.FAIL for result in results)
+    return all(result.outcome is not CheckOutcome.FAIL for result in results)
 
 
 def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def _lines(result: CheckResult) -> Iterator[str]:
         first=f"{result.outcome.value:<{_OUTCOME}}{check.title:<{_TITLE}}",
         rest=" " * (_OUTCOME + _TITLE),
     )
-    if result.code is not None and result.outcome in (Verdict.FAIL, Verdict.WARN):
+    if result.code is not None and result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN):
         yield wrap(f"SQL Server would show {both_numbers(result.code)} {_moment(result)}.", WIDTH, first=_BELOW, rest=_BELOW)
     for line in result.fix:
         yield f"{_BELOW}{line}" if line.startswith("  ") else wrap(line, WIDTH, first=_BELOW, rest=_BELOW)
@@ -100,7 +104,7 @@ def _lines(result: CheckResult) -> Iterator[str]:
 def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     numbers = [(sum(result.outcome is verdict for result in results), word) for verdict, word in _COUNTED]
     yield ", ".join(f"{number} {word}" for number, word in numbers if number) + "."
-    failures = [result for result in results if result.outcome is Verdict.FAIL]
+    failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
     if not failures:
         yield wrap("Nothing that can be seen from here would stop SQL Server.", WIDTH)
         return
@@ -122,5 +126,5 @@ def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
     return dict.fromkeys(each for each in said if each is not None)
 
 
-def _moment(result: CheckResult) -> Moment:
+def _moment(result: CheckResult) -> FailureMoment:
     return result.moment or BY_NAME[result.check].moment

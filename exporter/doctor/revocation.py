@@ -20,7 +20,7 @@ from exporter.config.model import Proxy
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.runtime.thread_pool import PoolExhausted
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _PROXY_REFUSES = frozenset({401, 403, 407})
@@ -29,7 +29,7 @@ _PROXY_REFUSES = frozenset({401, 403, 407})
 async def problem_with(network: Network, url: str, *, deadline: float) -> str:
     """Empty where the host answered until `deadline` (loop time), else what stood in the way, in a few words.
 
-    Raises PoolBusy if this process lacks a descriptor, a thread or memory.
+    Raises PoolExhausted if this process lacks a descriptor, a thread or memory.
     """
     host, port = _host_port(url)
     proxy = network.proxy_for(host, port)
@@ -46,7 +46,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
         drop_tracebacks(error)
         lacking = shortage_of(error)
         if lacking is not None:
-            raise PoolBusy(f"the system grants no {lacking}", lacking) from None
+            raise PoolExhausted(f"the system grants no {lacking}", lacking) from None
         return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
     if status is None:
         return "the answer is no HTTP"

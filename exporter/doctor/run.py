@@ -13,7 +13,7 @@ from typing import Final
 
 from exporter.config.model import Config, Target
 from exporter.core.checks.fixes import Lines
-from exporter.core.checks.model import Check, CheckResult, Verdict
+from exporter.core.checks.model import Check, CheckOutcome, CheckResult
 from exporter.core.checks.select_fix import Words, filled, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
@@ -21,14 +21,14 @@ from exporter.core.codes.actions import Names, actions
 from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network
 from exporter.doctor.check_network import Judge
-from exporter.doctor.collect import Examination, LookUp
-from exporter.doctor.evidence import Observed
-from exporter.doctor.finding import Found, unknown
+from exporter.doctor.collect import EvidenceCollector, LookUp
+from exporter.doctor.evidence import Evidence
+from exporter.doctor.finding import Finding, unknown
 
 _ON_HOST: Final = "only the SQL Server host can show it"
 
 
-def _on_host(_seen: Observed) -> Found:
+def _on_host(_seen: Evidence) -> Finding:
     return unknown(_ON_HOST)
 
 
@@ -90,29 +90,29 @@ async def run_checks(
 
     `target` may be one of the configuration with another credential or key in it. `again` is the command that repeats the check,
     `clock` gives Unix time, `look_up` the ends of a credential (asked for anew where it is None). Takes at most some three of the
-    target's timeouts. Raises NetworkError where the module's authorities cannot be loaded, and PoolBusy for a shortage of our own.
+    target's timeouts. Raises NetworkError where the module's authorities cannot be loaded, and PoolExhausted for a shortage of our own.
     """
-    examination = Examination(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
+    examination = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
     try:
         seen = await examination.observe()
     finally:
         await examination.aclose()
-    return judge_all(seen, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
+    return assess_all(seen, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
 
 
-def judge_all(seen: Observed, *, again: str) -> tuple[CheckResult, ...]:
+def assess_all(seen: Evidence, *, again: str) -> tuple[CheckResult, ...]:
     """The results for what was observed."""
     roots: dict[str, str] = {}  # a check that said nothing, and the failed one that is the cause
     results = []
     for check in CHECKS:
-        result, root = _judge(check, seen, roots, again)
+        result, root = _assess(check, seen, roots, again)
         results.append(result)
         if root is not None:
             roots[check.name] = root
     return tuple(results)
 
 
-def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
+def _assess(check: Check, seen: Evidence, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
     """The result, and the check that is to blame for those that need this one."""
     # A check that an earlier one has already blamed tells its failure itself.
     before = next((roots[name] for name in check.needs if roots.get(name, check.name) != check.name), None)
@@ -120,9 +120,9 @@ def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -
     if found is None or found.because is not None:
         blamed = before or (found.because if found is not None else None) or check.name
         root = roots.get(blamed, blamed)
-        told = CheckResult(check=check.name, outcome=Verdict.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
+        told = CheckResult(check=check.name, outcome=CheckOutcome.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
         return told, root
-    failed = found.outcome is Verdict.FAIL
+    failed = found.outcome is CheckOutcome.FAIL
     code = found.code if found.code is not None or not failed or found.codeless else check.code
     result = CheckResult(
         check=check.name,
@@ -130,12 +130,12 @@ def _judge(check: Check, seen: Observed, roots: Mapping[str, str], again: str) -
         code=None if code is None else in_generation(code, seen.target.generation),
         detail=found.detail,
         moment=found.moment,
-        fix=() if found.outcome in (Verdict.PASS, Verdict.SKIPPED) else _fix(check, found, seen, again),
+        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, seen, again),
     )
     return result, check.name if failed else None
 
 
-def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
+def _fix(check: Check, found: Finding, seen: Evidence, again: str) -> Lines:
     target = seen.target
     words = Words(
         vault=target.vault,
@@ -150,7 +150,7 @@ def _fix(check: Check, found: Found, seen: Observed, again: str) -> Lines:
     return (*lines, *_request_ids(seen)) if any("request id" in line for line in lines) else lines
 
 
-def _request_ids(seen: Observed) -> Iterator[str]:
+def _request_ids(seen: Evidence) -> Iterator[str]:
     """What the lines before ask for: the ids under which the services know the requests of this very run."""
     steps = [(result.step, result.facts.request_id) for result in seen.report.steps if result.facts is not None]
     named = [f"  {step.value:<10} {request_id}" for step, request_id in steps if request_id]
@@ -159,7 +159,7 @@ def _request_ids(seen: Observed) -> Iterator[str]:
         yield from named
 
 
-def _from_catalogue(found: Found, seen: Observed, again: str) -> Lines:
+def _from_catalogue(found: Finding, seen: Evidence, again: str) -> Lines:
     """Where the check stands for many causes, the catalogue knows what to do about each."""
     if found.code is None:
         return ()

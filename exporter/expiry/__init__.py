@@ -4,8 +4,8 @@ For: what `service` and the command line need of it.
 Not for: the choice among several secrets (see `core.credential_expiry`), requests (see `clients`), showing dates.
 """
 
-from exporter.expiry.lookup import Asker
-from exporter.expiry.monitor import ExpiryDesk, Ports
-from exporter.expiry.sources import Watched, watched
+from exporter.expiry.lookup import ExpiryLookup
+from exporter.expiry.monitor import ExpiryCallbacks, ExpiryMonitor
+from exporter.expiry.sources import MonitoredCredential, monitored_credentials
 
-__all__ = ["Asker", "ExpiryDesk", "Ports", "Watched", "watched"]
+__all__ = ["ExpiryCallbacks", "ExpiryLookup", "ExpiryMonitor", "MonitoredCredential", "monitored_credentials"]

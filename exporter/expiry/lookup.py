@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from exporter.clients import Network, Networks, TokenAnswer, VaultSession, fetch_token
+from exporter.clients import Network, Networks, VaultSession, fetch_token
 from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretDates, split_secret_url
@@ -20,7 +20,7 @@ from exporter.config.model import Config, Credential, CredentialKind, Module
 from exporter.core.connector_secret import split_connector_secret
 from exporter.core.credential_expiry import (
     AppCredentials,
-    Finding,
+    LookupResult,
     Source,
     choose_certificate,
     choose_secret,
@@ -28,31 +28,38 @@ from exporter.core.credential_expiry import (
     graph_of,
 )
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge
+from exporter.core.model import Challenge, TokenResponse
 from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
-from exporter.expiry.sources import AT_ONCE, LOOK_SECONDS, OVER_THE_NETWORK, TOKEN_SECONDS, Watched, watched
+from exporter.expiry.sources import (
+    AT_ONCE,
+    LOOK_SECONDS,
+    OVER_THE_NETWORK,
+    TOKEN_SECONDS,
+    MonitoredCredential,
+    monitored_credentials,
+)
 from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.tokens.cache import TokenDesk
-from exporter.tokens.reuse import Cycle
-from exporter.tokens.secret_cache import Secret, SecretKeeper
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import ReuseWindow
+from exporter.tokens.secret_cache import Secret, SecretCache
 
 _THREADS = 16  # a dead name keeps its thread for as long as the system likes
 _NOT_FOUND = 404
 _OF_ITS_HOST = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # asked without naming a tenant
 
-Choose = Callable[[AppCredentials], Finding]
+Choose = Callable[[AppCredentials], LookupResult]
 
 
 class _NothingError(Exception):
     """The look-up ends here."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: LookupResult) -> None:
         super().__init__(finding.note)
         self.finding = finding
 
 
-class Asker:
+class ExpiryLookup:
     """To be used from one event loop. `requested` hears of requests by endpoint; `tenant_of` knows the tenant of a target's vault.
 
     Raises NetworkError at once where a module's authorities cannot be loaded and somebody is to be asked over the network.
@@ -60,44 +67,44 @@ class Asker:
 
     def __init__(self, config: Config, *, requested: Callable[[str, int], None], tenant_of: Callable[[str], str | None]) -> None:
         self._config, self._requested, self._tenant_of = config, requested, tenant_of
-        self._pool = DaemonPool(_THREADS, name="ekm-expiry")
-        self._keeper = SecretKeeper(self._pool)
-        cycle = Cycle(TOKEN_SECONDS, LOOK_SECONDS)
-        self._tokens = TokenDesk(self._fetch, self._keeper, cycle=lambda _credential, _module: cycle)
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
+        self._keeper = SecretCache(self._pool)
+        cycle = ReuseWindow(TOKEN_SECONDS, LOOK_SECONDS)
+        self._tokens = TokenCache(self._fetch, self._keeper, cycle=lambda _credential, _module: cycle)
         # Loading the authorities costs milliseconds and memory: only where somebody will be asked.
-        asked = any(not OVER_THE_NETWORK.isdisjoint(one.sources) for one in watched(config).values())
+        asked = any(not OVER_THE_NETWORK.isdisjoint(one.sources) for one in monitored_credentials(config).values())
         self._networks = self._load() if asked else None
         self._parts: dict[str, tuple[str, PublicPart]] = {}
 
-    async def stamp(self, watch: Watched) -> tuple[str, ...]:
+    async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]:
         """Differs when the secret has changed, or that of an identity that asks."""
-        asked = (watch.credential, *watch.askers.values())
+        asked = (watch.credential, *watch.lookup_credentials.values())
         try:
             return tuple([(await self._keeper.current(credential)).fingerprint for credential in asked])
-        except PoolBusy:
+        except PoolExhausted:
             return ()
 
-    async def look(self, watch: Watched, source: Source) -> Finding:
+    async def look(self, watch: MonitoredCredential, source: Source) -> LookupResult:
         """Asks one source. Raises nothing but CancelledError, and what would be a bug."""
         ask = {Source.CERTIFICATE: self._certificate, Source.GRAPH: self._graph, Source.KEY_VAULT: self._key_vault}[source]
         try:
             return await ask(watch)
         except _NothingError as nothing:
             return nothing.finding
-        except PoolBusy as busy:
+        except PoolExhausted as busy:
             return failed(str(busy))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
         self._pool.close()
 
-    async def _certificate(self, watch: Watched) -> Finding:
+    async def _certificate(self, watch: MonitoredCredential) -> LookupResult:
         part = await self._public_part(watch.credential)
-        return Finding(answered=True, expires_at=part.not_after)
+        return LookupResult(answered=True, expires_at=part.not_after)
 
-    async def _graph(self, watch: Watched) -> Finding:
+    async def _graph(self, watch: MonitoredCredential) -> LookupResult:
         client_id, choose = await self._ours(watch.credential)
-        asker, module = watch.askers[Source.GRAPH], watch.module
+        asker, module = watch.lookup_credentials[Source.GRAPH], watch.module
         cloud = graph_of(watch.vault, module.authority_host)
         tenant = asker.tenant_id or watch.credential.tenant_id or self._tenant_of(watch.target)
         if tenant is None and asker.kind not in _OF_ITS_HOST:
@@ -127,9 +134,9 @@ class Asker:
             client_id, secret = parts.client_id, parts.secret
         return client_id, lambda listed: choose_secret(listed.secrets, secret, time.time())
 
-    async def _key_vault(self, watch: Watched) -> Finding:
+    async def _key_vault(self, watch: MonitoredCredential) -> LookupResult:
         wanted = split_secret_url(watch.credential.key_vault_secret or "")
-        asker, module = watch.askers[Source.KEY_VAULT], watch.module
+        asker, module = watch.lookup_credentials[Source.KEY_VAULT], watch.module
         network, deadline = self._network(module), _now() + LOOK_SECONDS
         async with VaultSession(network, wanted.vault, module.api_version) as vault:
             facts, challenge = await vault.challenge(deadline=deadline)
@@ -169,7 +176,7 @@ class Asker:
 
     async def _fetch(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenAnswer:
+    ) -> TokenResponse:
         self._requested("entra", 1)
         return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
@@ -182,9 +189,9 @@ class Asker:
         return Networks(self._config, pool=self._pool, gate=asyncio.Semaphore(AT_ONCE))
 
 
-async def _listed_by(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> Finding:
+async def _listed_by(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
     """The application is asked first; its service principal where the application is not known, or does not list ours."""
-    finding: Finding | None = None
+    finding: LookupResult | None = None
     for holder in Holder:
         facts, listed = await graph.listed(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != _NOT_FOUND:

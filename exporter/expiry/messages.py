@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from exporter.core.credential_expiry import Finding
+from exporter.core.credential_expiry import LookupResult
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Facts
@@ -28,12 +28,12 @@ KEY_VAULT_ADVICE: Final[Mapping[int, str]] = {
 _NO_ADVICE: Final[Mapping[int, str]] = {}
 
 
-def failed(note: str) -> Finding:
+def failed(note: str) -> LookupResult:
     """The look-up failed: what was known stays."""
-    return Finding(answered=False, note=mask(note))
+    return LookupResult(answered=False, note=mask(note))
 
 
-def failure_of(whom: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVICE) -> Finding:
+def failure_of(whom: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVICE) -> LookupResult:
     """A look-up that failed at this exchange with `whom`."""
     if facts.fault is not Fault.HTTP_STATUS:
         return failed(f"{whom}: {facts.fault.replace('_', ' ')}")

@@ -15,10 +15,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from exporter.config.model import Config
-from exporter.core.credential_expiry import CredentialEnd, Finding, Source, start_of
+from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source, start_of
 from exporter.expiry.messages import failed
 from exporter.expiry.persistence import document_of, kept_in
-from exporter.expiry.sources import AT_ONCE, SECRET_SECONDS, Watched, first_pause, pause, subject, watch, watched
+from exporter.expiry.sources import (
+    AT_ONCE,
+    SECRET_SECONDS,
+    MonitoredCredential,
+    first_pause,
+    monitored_credentials,
+    pause,
+    subject,
+    watch,
+)
 from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)
@@ -26,18 +35,18 @@ _log = logging.getLogger(__name__)
 _KEPT_SECONDS: Final = 3000.0  # a document is not written anew just because the same was said again, more often than that
 
 
-class Asking(Protocol):
+class LookupClient(Protocol):
     """Raises nothing but CancelledError, and what would be a bug."""
 
-    async def stamp(self, watch: Watched) -> tuple[str, ...]: ...
+    async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]: ...
 
-    async def look(self, watch: Watched, source: Source) -> Finding: ...
+    async def look(self, watch: MonitoredCredential, source: Source) -> LookupResult: ...
 
     async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
+class ExpiryCallbacks:
     """Who hears of answers (credential, source, end or None, time of the answer) and bugs; what outlives a restart, by
     name; what is known no more, since the configuration now means something else.
     """
@@ -62,22 +71,22 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _File:
+class _Entry:
     """One credential."""
 
-    watch: Watched
+    watch: MonitoredCredential
     known: dict[Source, _Known]
     stamp: tuple[str, ...] | None = None
 
 
-class ExpiryDesk:
+class ExpiryMonitor:
     """To be used from one event loop."""
 
     def __init__(
         self,
         config: Config,
-        asking: Asking,
-        ports: Ports,
+        asking: LookupClient,
+        ports: ExpiryCallbacks,
         *,
         clock: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
@@ -86,7 +95,7 @@ class ExpiryDesk:
         self._config, self._asking, self._ports = config, asking, ports
         self._clock, self._draw = clock, draw
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._files = {name: _file(one) for name, one in watched(config).items()}
+        self._files = {name: _file(one) for name, one in monitored_credentials(config).items()}
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
 
@@ -104,11 +113,11 @@ class ExpiryDesk:
             self._plan(file)
         self._follow_all()
 
-    async def reconfigure(self, config: Config, asking: Asking) -> None:
+    async def reconfigure(self, config: Config, asking: LookupClient) -> None:
         """From now on this configuration holds. What is known of the same subject is kept, and its look-ups go on when due."""
         await self.aclose()
         self._config, self._asking = config, asking
-        before, self._files = self._files, {name: _file(one) for name, one in watched(config).items()}
+        before, self._files = self._files, {name: _file(one) for name, one in monitored_credentials(config).items()}
         for name, file in self._files.items():
             old = before.get(name)
             if old is not None and old.watch == file.watch:
@@ -127,7 +136,7 @@ class ExpiryDesk:
         self._tasks.clear()
         await self._asking.aclose()
 
-    def _plan(self, file: _File) -> None:
+    def _plan(self, file: _Entry) -> None:
         """When its first look-ups are due."""
         for source, known in file.known.items():
             known.due = _now() + first_pause(source, len(self._files), self._draw())
@@ -137,7 +146,7 @@ class ExpiryDesk:
             if file.known:
                 self._tasks.append(asyncio.create_task(self._follow(file), name=f"expiry of {name}"))
 
-    def _take_over(self, old: _File | None, file: _File) -> None:
+    def _take_over(self, old: _Entry | None, file: _Entry) -> None:
         """What is known of a credential whose configuration has changed, as far as it is about the same subject."""
         credential = file.watch.credential
         if old is None:
@@ -148,20 +157,20 @@ class ExpiryDesk:
             else:
                 self._ports.forgotten(credential.name, source)
 
-    def ends_of(self, credential_name: str) -> tuple[CredentialEnd, ...]:
+    def ends_of(self, credential_name: str) -> tuple[CredentialExpiry, ...]:
         """What each source says of this credential, those that have not answered yet included; nothing of one that it does not know."""
         credential = self._config.credentials.get(credential_name)
         if credential is None:  # a reload has brought it, and has not come here yet
             return ()
         declared = (
-            (CredentialEnd(credential=credential_name, source=Source.DECLARED, expires_at=start_of(credential.expires_on)),)
+            (CredentialExpiry(credential=credential_name, source=Source.DECLARED, expires_at=start_of(credential.expires_on)),)
             if credential.expires_on is not None
             else ()
         )
         file = self._files.get(credential_name)
         return declared if file is None else (*declared, *_ends(file))
 
-    async def look_up(self, credential_name: str, target_name: str | None = None) -> tuple[CredentialEnd, ...]:
+    async def look_up(self, credential_name: str, target_name: str | None = None) -> tuple[CredentialExpiry, ...]:
         """Asks every source of this credential now, and returns what is known then.
 
         A credential that no target uses is asked about over the way of the named target, else of the first one.
@@ -173,7 +182,7 @@ class ExpiryDesk:
         await asyncio.gather(*(self._look(file, source) for source in file.known))
         return self.ends_of(credential_name)
 
-    async def _follow(self, file: _File) -> None:
+    async def _follow(self, file: _Entry) -> None:
         while True:
             rest = SECRET_SECONDS
             try:
@@ -183,8 +192,8 @@ class ExpiryDesk:
                 self._ports.bug(error)
             await asyncio.sleep(rest)
 
-    async def _look_at_what_is_due(self, file: _File) -> None:
-        stamp = await self._asking.stamp(file.watch)
+    async def _look_at_what_is_due(self, file: _Entry) -> None:
+        stamp = await self._asking.fingerprint(file.watch)
         if file.stamp not in (None, stamp):
             for known in file.known.values():
                 known.due, known.failures = _now(), 0
@@ -193,7 +202,7 @@ class ExpiryDesk:
             if known.due <= _now():
                 await self._look(file, source)
 
-    async def _look(self, file: _File, source: Source) -> None:
+    async def _look(self, file: _Entry, source: Source) -> None:
         known = file.known[source]
         try:
             async with self._slots:
@@ -206,7 +215,7 @@ class ExpiryDesk:
         known.failures = known.failures + 1 if finding.note else 0
         known.due = _now() + pause(source, known.failures, self._draw())
 
-    def _take_in(self, file: _File, source: Source, finding: Finding) -> None:
+    def _take_in(self, file: _Entry, source: Source, finding: LookupResult) -> None:
         known, name = file.known[source], file.watch.credential.name
         if finding.answered:
             known.expires_at, known.looked_up_at = finding.expires_at, self._clock()
@@ -216,14 +225,14 @@ class ExpiryDesk:
             known.failure = finding.note
             _say(name, source, known)
 
-    def _keep(self, file: _File, known: _Known) -> None:
+    def _keep(self, file: _Entry, known: _Known) -> None:
         if known.looked_up_at is None:
             return
         if known.kept is None or known.kept[0] != known.expires_at or known.looked_up_at - known.kept[1] >= _KEPT_SECONDS:
             known.kept = (known.expires_at, known.looked_up_at)
             self._ports.keep(file.watch.credential.name, document_of(file.watch.credential, _ends(file)))
 
-    def _restore(self, file: _File, document: Mapping[str, Any]) -> None:
+    def _restore(self, file: _Entry, document: Mapping[str, Any]) -> None:
         name = file.watch.credential.name
         try:
             found = kept_in(document, file.watch.credential)
@@ -238,13 +247,13 @@ class ExpiryDesk:
                 self._ports.looked_up(name, source, kept.expires_at, kept.looked_up_at)
 
 
-def _file(one: Watched) -> _File:
-    return _File(one, {source: _Known() for source in one.sources})
+def _file(one: MonitoredCredential) -> _Entry:
+    return _Entry(one, {source: _Known() for source in one.sources})
 
 
-def _ends(file: _File) -> tuple[CredentialEnd, ...]:
+def _ends(file: _Entry) -> tuple[CredentialExpiry, ...]:
     return tuple(
-        CredentialEnd(
+        CredentialExpiry(
             credential=file.watch.credential.name,
             source=source,
             expires_at=known.expires_at,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from exporter.config.model import Credential
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.parsing.key_vault import unix_time
 from exporter.expiry.sources import subject
 
@@ -23,7 +23,7 @@ class Kept(NamedTuple):
     looked_up_at: float
 
 
-def document_of(credential: Credential, ends: tuple[CredentialEnd, ...]) -> dict[str, Any]:
+def document_of(credential: Credential, ends: tuple[CredentialExpiry, ...]) -> dict[str, Any]:
     """A document of plain JSON with every source that has ever answered."""
     return {
         "sources": {

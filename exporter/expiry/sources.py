@@ -29,42 +29,42 @@ OVER_THE_NETWORK: Final = frozenset({Source.GRAPH, Source.KEY_VAULT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class MonitoredCredential:
     """One credential, the sources to ask about it, who asks them, and the first target that uses it: its module is the way."""
 
     credential: Credential
     sources: tuple[Source, ...]
-    askers: Mapping[Source, Credential]
+    lookup_credentials: Mapping[Source, Credential]
     target: str
     vault: str
     module: Module
 
 
-def watched(config: Config) -> dict[str, Watched]:
+def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
     """Every credential that a target uses, directly or to have another one looked up, by name."""
-    found: dict[str, Watched] = {}
+    found: dict[str, MonitoredCredential] = {}
     for target in config.targets.values():
         waiting = list(probing_credentials(target))
         while waiting:
             name = waiting.pop()
             if name not in found:
                 found[name] = watch(config, name, target)
-                waiting += config.credentials[name].askers
+                waiting += config.credentials[name].lookup_credentials
     return found
 
 
-def watch(config: Config, name: str, target: Target) -> Watched:
+def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
     """One credential, as it is used by that target."""
     credential = config.credentials[name]
     names = {Source.GRAPH: credential.graph_credential}
     if credential.key_vault_secret is not None:
-        names[Source.KEY_VAULT] = credential.asks_key_vault_as
+        names[Source.KEY_VAULT] = credential.key_vault_lookup_credential
     askers = {source: config.credentials[asker] for source, asker in names.items() if asker is not None}
     possible = _SOURCES[credential.kind]
-    return Watched(
+    return MonitoredCredential(
         credential=credential,
         sources=tuple(source for source in possible if source is Source.CERTIFICATE or source in askers),
-        askers=askers,
+        lookup_credentials=askers,
         target=target.name,
         vault=target.vault,
         module=config.modules[target.module],

@@ -36,7 +36,7 @@ class Durations:
         self.total += seconds
 
 
-class Tally:
+class TargetCounters:
     """The counters of one target. `expect` creates those that must exist at 0 before anything happens."""
 
     def __init__(self) -> None:

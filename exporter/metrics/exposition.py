@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
-from exporter.metrics.spec import Kind, MetricSpec, Scope
+from exporter.metrics.spec import MetricSpec, MetricType, Scope
 from exporter.metrics.text_format import encoded, escaped
 
 CHUNK_BYTES = 64 * 1024  # a client that does not read keeps one chunk in memory
@@ -24,11 +24,11 @@ class _Family:
     def __init__(self, spec: MetricSpec) -> None:
         self.scope = spec.scope
         self.blocks: dict[str, bytes] = {}
-        plain_help = spec.help.replace("\\", r"\\").replace("\n", r"\n")
-        bare = spec.name.removesuffix("_total") if spec.kind is Kind.COUNTER else spec.name
+        plain_help = spec.help_text.replace("\\", r"\\").replace("\n", r"\n")
+        bare = spec.name.removesuffix("_total") if spec.kind is MetricType.COUNTER else spec.name
         self.headers = (
             encoded(f"# HELP {spec.name} {plain_help}\n# TYPE {spec.name} {spec.type}\n"),
-            encoded(f"# HELP {bare} {escaped(spec.help)}\n# TYPE {bare} {spec.type}\n"),
+            encoded(f"# HELP {bare} {escaped(spec.help_text)}\n# TYPE {bare} {spec.type}\n"),
         )
 
 

@@ -12,16 +12,16 @@ from dataclasses import replace
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.metrics import samples as gauges
-from exporter.metrics.auxiliary_samples import of_looks
+from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, OF_TARGETS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.path_changes import Known
 from exporter.metrics.record_view import Standing
 from exporter.metrics.samples import Values
-from exporter.metrics.spec import Kind, Scope
-from exporter.metrics.text_format import Base, line
+from exporter.metrics.spec import MetricType, Scope
+from exporter.metrics.text_format import LabelSet, line
 
-_NO_LABELS = Base.of()
+_NO_LABELS = LabelSet.of()
 
 
 def answer(
@@ -33,19 +33,19 @@ def answer(
     learned = replace(known)
     learned.learn(report)
     return {
-        **gauges.of_config(config, target, module, learned.tenant),
-        **gauges.of_report(report),
-        **gauges.of_key(report.key or (None if before is None else before.key)),
-        **gauges.of_vault(learned.vault, module.expect_path),
-        **of_looks(target, before, report),
-        **gauges.of_requested_probe(report, before),
-        **(gauges.of_runs(before) if counted and before is not None and before.last is not None else {}),
+        **gauges.config_samples(config, target, module, learned.tenant),
+        **gauges.report_samples(report),
+        **gauges.key_samples(report.key or (None if before is None else before.key)),
+        **gauges.vault_samples(learned.vault, module.expect_path),
+        **auxiliary_samples(target, before, report),
+        **gauges.on_demand_samples(report, before),
+        **(gauges.run_samples(before) if counted and before is not None and before.last is not None else {}),
     }
 
 
-def rendered(target: Target, base: Base, values: Values, *, openmetrics: bool) -> bytes:
+def rendered(target: Target, base: LabelSet, values: Values, *, openmetrics: bool) -> bytes:
     """The whole answer, with the end mark where the format has one."""
-    page = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if spec.kind not in (Kind.COUNTER, Kind.HISTOGRAM))
+    page = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM))
     for name, samples in values.items():
         labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
         page.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import KeyFacts, PeerCertificate, ProbeReport, VaultHeaders
 
 
@@ -56,4 +56,4 @@ class Standing(Protocol):
     def rotation_pending(self) -> bool | None: ...
 
     @property
-    def looks(self) -> Mapping[tuple[Beside, str, str], Look]: ...
+    def looks(self) -> Mapping[tuple[AuxiliaryKind, str, str], AuxiliaryResult]: ...

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.build import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
-from exporter.core.auxiliary import Look
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import CheckResult
 from exporter.core.codes import CATALOGUE
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, ProbeReport
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
-from exporter.metrics.auxiliary_samples import of_looks
-from exporter.metrics.counters import Tally
+from exporter.metrics.auxiliary_samples import auxiliary_samples
+from exporter.metrics.counters import TargetCounters
 from exporter.metrics.definitions import BY_NAME, OF_OTHERS, OF_TARGETS, STEP_BUCKETS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.path_changes import Known
@@ -27,9 +27,9 @@ from exporter.metrics.record_view import Standing
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
-from exporter.metrics.series_owners import Ties
-from exporter.metrics.spec import Kind, Memory, Scope
-from exporter.metrics.text_format import Base, histogram, line
+from exporter.metrics.series_owners import SeriesOwners
+from exporter.metrics.spec import MetricType, Retention, Scope
+from exporter.metrics.text_format import LabelSet, histogram, line
 
 _KEY_FAMILIES = (
     "ekm_key_info",
@@ -49,8 +49,8 @@ class _Kept:
 
     target: Target
     module: Module
-    base: Base
-    tally: Tally = field(default_factory=Tally)
+    base: LabelSet
+    tally: TargetCounters = field(default_factory=TargetCounters)
     known: Known = field(default_factory=Known)
     standing: Standing | None = None  # as it was last told of
     tenant_shown: str | None = None
@@ -71,12 +71,12 @@ class Recorder(Instruments):
         )
         self._per_target_gauges = per_target_gauges
         self._kept: dict[str, _Kept] = {}
-        self._ties = Ties()
+        self._ties = SeriesOwners()
         self._budgets = Budgets()
         self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
         for error in CATALOGUE:
             if error.observable:
-                self._show(str(error.code), Base.of(("code", str(error.code))), gauges.of_error(error))
+                self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
 
     def configure(self, config: Config) -> None:
         """A new configuration is in force; `add_target` and `forget` follow for what it changes."""
@@ -97,7 +97,7 @@ class Recorder(Instruments):
             kept.standing = None
         elif kept.standing is not None:
             report = kept.standing.last if kept.target.credential == target.credential else None
-            self._show_target(kept, of_looks(target, kept.standing, report))
+            self._show_target(kept, auxiliary_samples(target, kept.standing, report))
         kept.target, kept.module = target, module
         kept.tally.expect(target, module)
         self._show_counters(kept)
@@ -128,13 +128,16 @@ class Recorder(Instruments):
         if report.inconclusive:
             # Perhaps only we were too slow: the picture stays what it was.
             self._show_counters(kept)
-            next_probe = gauges.of_standing(standing)["ekm_next_probe_timestamp_seconds"]
+            next_probe = gauges.record_samples(standing)["ekm_next_probe_timestamp_seconds"]
             self._show_target(kept, {"ekm_next_probe_timestamp_seconds": next_probe})
             return
         kept.tally.path_changed(kept.known.learn(report))
         self._show_counters(kept)
         self._show_target(
-            kept, gauges.of_report(report) | gauges.of_standing(standing) | of_looks(kept.target, standing, standing.last)
+            kept,
+            gauges.report_samples(report)
+            | gauges.record_samples(standing)
+            | auxiliary_samples(kept.target, standing, standing.last),
         )
         self._show_known(kept, report.key)
         self._show_endpoints(report)
@@ -144,14 +147,14 @@ class Recorder(Instruments):
         kept = self._kept.get(name)
         if kept is not None:
             kept.standing = standing
-            self._show_target(kept, of_looks(kept.target, standing, standing.last))
+            self._show_target(kept, auxiliary_samples(kept.target, standing, standing.last))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
         """The doctor's checks of a target were made, or, with None, say nothing any more of what it is now."""
         if name in self._kept:
-            self._show_target(self._kept[name], gauges.of_checks(results))
+            self._show_target(self._kept[name], gauges.check_samples(results))
 
-    def spent(self, name: str, look: Look) -> None:
+    def spent(self, name: str, look: AuxiliaryResult) -> None:
         """The requests of a look beside a target's probe count against the limit of the vault they went to."""
         if name in self._kept:
             ended = look.at + sum(result.duration for result in look.steps)
@@ -167,10 +170,12 @@ class Recorder(Instruments):
         kept.standing = before
         kept.known.recall(before.vault, before.tenant, before.certificates.get(endpoint_of(kept.target.vault)))
         for endpoint, shown in before.certificates.items():
-            self._show_endpoint(name, endpoint, gauges.of_certificate(shown))
+            self._show_endpoint(name, endpoint, gauges.certificate_samples(shown))
         self._show_known(kept, before.key)
-        values = gauges.of_standing(before) | of_looks(kept.target, before, before.last)
-        self._show_target(kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Memory.KNOWN})
+        values = gauges.record_samples(before) | auxiliary_samples(kept.target, before, before.last)
+        self._show_target(
+            kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Retention.KNOWN}
+        )
         if before.last is not None and before.last.readiness.ready is None:
             self.drop_verdict(name)
 
@@ -207,7 +212,7 @@ class Recorder(Instruments):
         values = probe_response.answer(self._config, target, module, report, known=known, before=before, counted=counted)
         return probe_response.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
-    def _show(self, owner: str, base: Base, values: Values) -> None:
+    def _show(self, owner: str, base: LabelSet, values: Values) -> None:
         for name, samples in values.items():
             self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
 
@@ -228,29 +233,29 @@ class Recorder(Instruments):
 
     def _show_known(self, kept: _Kept, key: KeyFacts | None) -> None:
         """Where `key` is None, what is shown of it stays."""
-        self._show_target(kept, gauges.of_key(key) | gauges.of_vault(kept.known.vault, kept.module.expect_path))
+        self._show_target(kept, gauges.key_samples(key) | gauges.vault_samples(kept.known.vault, kept.module.expect_path))
         if kept.known.tenant != kept.tenant_shown:
             self._show_config(kept)
 
     def _show_config(self, kept: _Kept) -> None:
         kept.tenant_shown = kept.known.tenant
-        self._show_target(kept, gauges.of_config(self._config, kept.target, kept.module, kept.known.tenant))
+        self._show_target(kept, gauges.config_samples(self._config, kept.target, kept.module, kept.known.tenant))
 
     def _show_endpoints(self, report: ProbeReport) -> None:
-        for endpoint, values in gauges.of_endpoints(report).items():
+        for endpoint, values in gauges.endpoint_samples(report).items():
             self._show_endpoint(report.target, endpoint, values)
 
     def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
         self._ties.add(target, Scope.ENDPOINT, endpoint)
-        self._show(endpoint, Base.of(("endpoint", endpoint)), values)
+        self._show(endpoint, LabelSet.of(("endpoint", endpoint)), values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
         for vault, ratio in ratios.items():
-            self._show(vault, Base.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
+            self._show(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
 
     def _show_credential(self, name: str) -> None:
-        values = gauges.of_credential(self._config.credentials[name], self._looked_up.get(name, {}))
-        self._show(name, Base.of(("credential", name)), values)
+        values = gauges.credential_samples(self._config.credentials[name], self._looked_up.get(name, {}))
+        self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
         """Shares what this target needs, and lets go of what it alone needed before a reload."""
@@ -274,9 +279,9 @@ def endpoint_of(vault: str) -> str:
     return vault if ":" in vault else f"{vault}:443"
 
 
-def _base_of(target: Target) -> Base:
-    return Base.of(("target", target.name), ("vault", target.vault))
+def _base_of(target: Target) -> LabelSet:
+    return LabelSet.of(("target", target.name), ("vault", target.vault))
 
 
-def _counts(kind: Kind) -> bool:
-    return kind in (Kind.COUNTER, Kind.HISTOGRAM)
+def _counts(kind: MetricType) -> bool:
+    return kind in (MetricType.COUNTER, MetricType.HISTOGRAM)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
-from exporter.core.checks import CheckResult, Verdict
+from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.codes import BY_CODE, ConnectorError
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
@@ -22,7 +22,7 @@ from exporter.metrics.text_format import Sample
 Values = dict[str, list[Sample]]
 
 
-def of_config(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
+def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
     """What the configuration says; `tenant` is the one a challenge named, the configured one comes second."""
     credential = config.credentials[target.credential]
     cloud = cloud_of(target.vault)
@@ -46,7 +46,7 @@ def of_config(config: Config, target: Target, module: Module, tenant: str | None
     }
 
 
-def of_report(report: ProbeReport) -> Values:
+def report_samples(report: ProbeReport) -> Values:
     """What the last probe showed."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     return {
@@ -66,7 +66,7 @@ def of_report(report: ProbeReport) -> Values:
     }
 
 
-def of_runs(standing: Standing) -> Values:
+def run_samples(standing: Standing) -> Values:
     """How many probes in a row failed."""
     return {
         "ekm_consecutive_failures": _one(standing.consecutive_failures),
@@ -75,17 +75,17 @@ def of_runs(standing: Standing) -> Values:
     }
 
 
-def of_standing(standing: Standing) -> Values:
+def record_samples(standing: Standing) -> Values:
     """What is remembered over several probes."""
     return {
-        **of_runs(standing),
+        **run_samples(standing),
         "ekm_last_success_timestamp_seconds": _one(standing.last_success_at),
         "ekm_next_probe_timestamp_seconds": _one(standing.next_probe_at),
         "ekm_key_scheduled_purge_timestamp_seconds": _one(standing.purge_at),
     }
 
 
-def of_key(key: KeyFacts | None) -> Values:
+def key_samples(key: KeyFacts | None) -> Values:
     """What the vault says of the key version; nothing, rather than no series, where it was not read."""
     if key is None:
         return {}
@@ -99,7 +99,7 @@ def of_key(key: KeyFacts | None) -> Values:
     }
 
 
-def of_vault(vault: VaultHeaders, expected: ExpectPath) -> Values:
+def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
     """What the vault's headers last said; a header never seen leaves its label empty."""
     if not (vault.region or vault.service_version or vault.connection):
         return {}
@@ -111,7 +111,7 @@ def of_vault(vault: VaultHeaders, expected: ExpectPath) -> Values:
     return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": _one(expected.met_by(vault.connection))}
 
 
-def of_credential(credential: Credential, looked_up: Mapping[Source, tuple[float | None, float]]) -> Values:
+def credential_samples(credential: Credential, looked_up: Mapping[Source, tuple[float | None, float]]) -> Values:
     """When a credential ends, as declared and by the sources `looked_up`: the end, if there is one, and when they said so."""
     declared = {} if credential.expires_on is None else {Source.DECLARED: start_of(credential.expires_on)}
     told = {source: end for source, (end, _) in looked_up.items() if end is not None}
@@ -125,7 +125,7 @@ def of_credential(credential: Credential, looked_up: Mapping[Source, tuple[float
     }
 
 
-def of_endpoints(report: ProbeReport) -> dict[str, Values]:
+def endpoint_samples(report: ProbeReport) -> dict[str, Values]:
     """What the endpoints (host:port) showed of their certificates and clocks, by endpoint."""
     shown: dict[str, Values] = {}
     now = report.started_at
@@ -138,28 +138,28 @@ def of_endpoints(report: ProbeReport) -> dict[str, Values]:
             continue
         values = shown.setdefault(facts.endpoint, {})
         if facts.certificate is not None:
-            values.update(of_certificate(facts.certificate))
+            values.update(certificate_samples(facts.certificate))
         if facts.server_time is not None and not report.tainted:
             # The header leaves out what is beyond the whole second: on average half a one.
             values["ekm_clock_skew_seconds"] = _one(facts.server_time + 0.5 - now)
     return shown
 
 
-def of_certificate(shown: PeerCertificate) -> Values:
+def certificate_samples(shown: PeerCertificate) -> Values:
     """When the certificate that an endpoint showed ends."""
     return {"ekm_tls_certificate_expiry_timestamp_seconds": _one(shown.not_after)}
 
 
-def of_checks(results: Iterable[CheckResult] | None) -> Values:
+def check_samples(results: Iterable[CheckResult] | None) -> Values:
     """Which of the doctor's checks failed; None where they have not been made. Nothing but `fail` is a failure."""
-    failed = None if results is None else [result.check for result in results if result.outcome is Verdict.FAIL]
+    failed = None if results is None else [result.check for result in results if result.outcome is CheckOutcome.FAIL]
     return {
         "ekm_preflight_failed_checks": _one(None if failed is None else len(failed)),
         "ekm_preflight_failed": [((("check", name),), 1.0) for name in failed or ()],
     }
 
 
-def of_error(error: ConnectorError) -> Values:
+def error_samples(error: ConnectorError) -> Values:
     """What a code means."""
     info = (
         ("symbol", error.symbol),
@@ -171,7 +171,7 @@ def of_error(error: ConnectorError) -> Values:
     return {"ekm_error_info": [(info, 1.0)]}
 
 
-def of_requested_probe(report: ProbeReport, before: Standing | None) -> Values:
+def on_demand_samples(report: ProbeReport, before: Standing | None) -> Values:
     """What stands in the answer of /probe alone, or is there partly of this report and partly of `before`."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     last_success, purge_at = (None, None) if before is None else (before.last_success_at, before.purge_at)

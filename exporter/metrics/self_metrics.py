@@ -43,7 +43,7 @@ class Instruments:
         self._ready = self._gauge("ekm_exporter_ready")
         self._targets = self._gauge("ekm_exporter_targets")
         lag = BY_NAME["ekm_exporter_schedule_lag_seconds"]
-        self._lag = Histogram(lag.name, lag.help, buckets=lag.buckets, registry=self._registry)
+        self._lag = Histogram(lag.name, lag.help_text, buckets=lag.buckets, registry=self._registry)
         self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
         self._requests = self._counter("ekm_exporter_requests_total", *ASKED)
@@ -55,12 +55,12 @@ class Instruments:
 
     def _gauge(self, name: str) -> Gauge:
         spec = BY_NAME[name]
-        return Gauge(spec.name, spec.help, spec.own, registry=self._registry)
+        return Gauge(spec.name, spec.help_text, spec.own, registry=self._registry)
 
     def _counter(self, name: str, *values: str) -> Counter:
         """A counter whose series exist at 0 for each of the values its only label can have."""
         spec = BY_NAME[name]
-        counter = Counter(spec.name, spec.help, spec.own, registry=self._registry)
+        counter = Counter(spec.name, spec.help_text, spec.own, registry=self._registry)
         for value in values:
             counter.labels(value)
         return counter

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from exporter.metrics.spec import Scope
 
 
-class Ties:
+class SeriesOwners:
     def __init__(self) -> None:
         self._owners: dict[tuple[str, Scope], set[str]] = {}
         self._served: dict[tuple[Scope, str], set[str]] = {}

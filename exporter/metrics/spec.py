@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Kind(StrEnum):
+class MetricType(StrEnum):
     GAUGE = "gauge"
     COUNTER = "counter"
     HISTOGRAM = "histogram"
@@ -40,7 +40,7 @@ BASE_LABELS: Final[Mapping[Scope, tuple[str, ...]]] = {
 }
 
 
-class Memory(StrEnum):
+class Retention(StrEnum):
     """How long a value lasts; the words end every HELP text."""
 
     PROBE = "Of the last probe."
@@ -58,16 +58,16 @@ class MetricSpec:
     """One family. `name` is the name in queries; `own` are the labels beyond those its scope shares."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     scope: Scope
-    memory: Memory
-    says: str
+    memory: Retention
+    help: str
     own: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
 
     @property
-    def help(self) -> str:
-        return f"{self.says} {self.memory}"
+    def help_text(self) -> str:
+        return f"{self.help} {self.memory}"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,4 +76,4 @@ class MetricSpec:
     @property
     def type(self) -> str:
         """As the TYPE line names it."""
-        return Kind.GAUGE if self.kind is Kind.INFO else self.kind
+        return MetricType.GAUGE if self.kind is MetricType.INFO else self.kind

@@ -27,14 +27,14 @@ def _pairs(labels: Iterable[tuple[str, str]]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class LabelSet:
     """The labels that all series of one owner share, sorted, with their text."""
 
     labels: Labels
     text: str
 
     @classmethod
-    def of(cls, *labels: tuple[str, str]) -> Base:
+    def of(cls, *labels: tuple[str, str]) -> LabelSet:
         ordered = tuple(sorted(labels))
         return cls(ordered, _pairs(ordered))
 
@@ -53,7 +53,7 @@ def _head(name: str, own: Labels, first: str) -> str | None:
     return f"{name}{{{_pairs(sorted(own))},"
 
 
-def line(name: str, own: Labels, base: Base, value: float) -> str:
+def line(name: str, own: Labels, base: LabelSet, value: float) -> str:
     """One sample line. Labels are sorted by name, as prometheus_client sorts them."""
     if not own:
         labels = f"{{{base.text}}}" if base.text else ""
@@ -71,7 +71,7 @@ def _histogram_heads(name: str, own: Labels, buckets: tuple[float, ...], first: 
     return tuple(head for head in heads if head is not None)
 
 
-def histogram(name: str, own: Labels, base: Base, buckets: tuple[float, ...], *, counts: Sequence[int], total: float) -> str:
+def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...], *, counts: Sequence[int], total: float) -> str:
     """The lines of one histogram: `counts` per bucket, the one above all bounds last, not yet summed up; `total` the sum.
 
     For families whose own labels, `le` included, sort before the base's.

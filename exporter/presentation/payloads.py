@@ -10,20 +10,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from exporter.config.model import ExpectPath, Target
-from exporter.core.auxiliary import Look
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import BY_NAME
-from exporter.core.checks.model import Run
+from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, in_words
 from exporter.presentation.wording import Record as DetailsRecord
 from exporter.presentation.wording import looks_of
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from exporter.state.records import readiness_at
 
-Shape = dict[str, Any]
+Payload = dict[str, Any]
 
 
 class Entry(Protocol):
@@ -34,7 +34,7 @@ class Entry(Protocol):
     def report(self) -> ProbeReport: ...
 
     @property
-    def asked(self) -> Asked | None: ...
+    def asked(self) -> ProbeContext | None: ...
 
 
 class Summary(Protocol):
@@ -84,7 +84,7 @@ class Record(Protocol):
     def last_failures(self) -> Iterable[Summary]: ...
 
 
-def probe_shape(target: Target, report: ProbeReport) -> Shape:
+def probe_payload(target: Target, report: ProbeReport) -> Payload:
     """One probe: of `probe --json` and of each entry of a target's history."""
     return {
         "target": target.name,
@@ -96,13 +96,13 @@ def probe_shape(target: Target, report: ProbeReport) -> Shape:
         "success": report.success,
         "vault_side_ready": report.readiness.ready,
         "why": report.readiness.why,
-        **failure_shape(report.first_failure),
+        **failure_payload(report.first_failure),
         "tainted": report.tainted,
-        "steps": [step_shape(result) for result in report.steps],
+        "steps": [step_payload(result) for result in report.steps],
     }
 
 
-def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
+def target_row(target: Target, record: Record | None, *, now: float) -> Payload:
     """One target in the list of all; its verdict as old as it is at `now` (Unix time)."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
@@ -114,7 +114,7 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
         "success": None if report is None else report.success,
         "vault_side_ready": readiness.ready,
         "why": readiness.why,
-        **failure_shape(None if report is None else report.first_failure),
+        **failure_payload(None if report is None else report.first_failure),
         "rotation_pending": None if record is None else record.rotation_pending,
         "last_probe": None if report is None else moment(report.started_at),
         "last_success": moment_or_none(None if record is None else record.last_success_at),
@@ -123,7 +123,7 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Shape:
     }
 
 
-def target_standing(target: Target, record: Record | None, *, now: float) -> Shape:
+def target_standing(target: Target, record: Record | None, *, now: float) -> Payload:
     """One target without its history, for whoever sends the entries one after the other: unpacking all takes a while."""
     return {
         **target_row(target, record, now=now),
@@ -140,7 +140,7 @@ def earlier(record: Record | None, history: Sequence[Entry]) -> list[Summary]:
     return [each for each in reversed(list(record.last_failures)) if each.at < oldest]
 
 
-def earlier_shape(summary: Summary) -> Shape:
+def earlier_payload(summary: Summary) -> Payload:
     """One failure before a restart."""
     entry = None if summary.code is None else BY_CODE.get(summary.code)
     return {
@@ -154,12 +154,12 @@ def earlier_shape(summary: Summary) -> Shape:
     }
 
 
-def entry_shape(target: Target, entry: Entry) -> Shape:
+def entry_payload(target: Target, entry: Entry) -> Payload:
     """One entry of a target's history, told of what the target was when it was probed."""
-    return {"id": entry.id, **probe_shape(target if entry.asked is None else entry.asked.target, entry.report)}
+    return {"id": entry.id, **probe_payload(target if entry.asked is None else entry.asked.target, entry.report)}
 
 
-def step_shape(result: StepResult) -> Shape:
+def step_payload(result: StepResult) -> Payload:
     """One step of a probe or of a look beside it."""
     facts = result.facts or Facts()
     return {
@@ -184,7 +184,7 @@ def step_shape(result: StepResult) -> Shape:
     }
 
 
-def failure_shape(failure: StepResult | None) -> Shape:
+def failure_payload(failure: StepResult | None) -> Payload:
     """Where the first failure was and what it is called; all None where nothing failed."""
     if failure is None:
         return {"step": None, "code": None, "symbol": None, "reason": None}
@@ -210,14 +210,14 @@ def _seconds(value: float) -> float:
     return round(value, 6)  # clocks tell no more
 
 
-def verdict_shape(readiness: Readiness, vantage: Vantage) -> Shape:
+def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
     """The verdict as people read it, and what it does not speak of."""
     return {"vantage": vantage.value, "verdict": in_words(readiness, vantage), "not_tested": NOT_TESTED}
 
 
-def besides(
-    target: Target, record: DetailsRecord | None, ends: Iterable[CredentialEnd], expected: ExpectPath, *, now: float
-) -> Shape:
+def target_details_payload(
+    target: Target, record: DetailsRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
+) -> Payload:
     """Everything known of a target that is not of its probes; `now` is a Unix time."""
     looks = () if record is None else looks_of(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
@@ -233,7 +233,7 @@ def besides(
     }
 
 
-def checks_shape(run: Run | None) -> Shape | None:
+def checks_payload(run: CheckRun | None) -> Payload | None:
     """The last run of the doctor's checks: when, and what failed. `fix` is one text of several lines, as of `doctor --json`."""
     if run is None:
         return None
@@ -250,7 +250,7 @@ def checks_shape(run: Run | None) -> Shape | None:
     return {"at": moment_or_none(run.at), "failed": failed}
 
 
-def _look(look: Look) -> Shape:
+def _look(look: AuxiliaryResult) -> Payload:
     return {
         "what": look.what.value,
         "name": look.name,
@@ -258,13 +258,13 @@ def _look(look: Look) -> Shape:
         "credential": look.credential,
         "at": moment_or_none(look.at),
         "usable": look.usable,
-        **failure_shape(look.failure),
+        **failure_payload(look.failure),
         "key_version": None if look.key is None else look.key.version,
-        "steps": [step_shape(result) for result in look.steps],
+        "steps": [step_payload(result) for result in look.steps],
     }
 
 
-def _key(key: KeyFacts) -> Shape:
+def _key(key: KeyFacts) -> Payload:
     return {
         "name": key.name,
         "version": key.version,
@@ -278,7 +278,7 @@ def _key(key: KeyFacts) -> Shape:
     }
 
 
-def _path(vault: VaultHeaders, expected: ExpectPath) -> Shape:
+def _path(vault: VaultHeaders, expected: ExpectPath) -> Payload:
     return {
         "region": vault.region,
         "service_version": vault.service_version,
@@ -288,7 +288,7 @@ def _path(vault: VaultHeaders, expected: ExpectPath) -> Shape:
     }
 
 
-def _end(end: CredentialEnd) -> Shape:
+def _end(end: CredentialExpiry) -> Payload:
     return {
         "credential": end.credential,
         "source": end.source.value,

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import Identity, Look
+from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE
 from exporter.core.faults import Reason
 from exporter.core.model import ProbeReport, StepResult
@@ -47,7 +47,7 @@ class ProbeLog:
         self._failing.pop(target_name, None)
         self._unusable.pop(target_name, None)
 
-    def looked(self, target: Target, look: Look) -> None:
+    def looked(self, target: Target, look: AuxiliaryResult) -> None:
         """Say it when a look beside the probe says no, or yes again; one without an answer changes nothing."""
         unusable = self._unusable.setdefault(target.name, set())
         if look.usable is False and look.identity not in unusable:
@@ -117,7 +117,7 @@ def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
     }
 
 
-def _what(target: Target, look: Look) -> dict[str, Value]:
+def _what(target: Target, look: AuxiliaryResult) -> dict[str, Value]:
     return {
         "target": target.name,
         "vault": look.vault,

@@ -20,26 +20,26 @@ from pathlib import Path
 from typing import Protocol
 
 from exporter.config.build import credentials_in_use
-from exporter.config.dump import effective
+from exporter.config.dump import dump_yaml
 from exporter.config.model import Config, Credential, Module, SecretSource, Target
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
 from exporter.presentation import payloads, wording
 from exporter.presentation.payloads import (
     Entry,
-    Shape,
-    besides,
+    Payload,
     earlier,
-    earlier_shape,
-    entry_shape,
+    earlier_payload,
+    entry_payload,
+    target_details_payload,
     target_standing,
-    verdict_shape,
+    verdict_payload,
 )
 from exporter.presentation.text import transcript
 from exporter.presentation.wire_log import as_lines, exchanges
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from exporter.state.records import readiness_at
 
 MOST_PROBES = 100  # in report.json, and failures beyond them as many again
@@ -67,7 +67,7 @@ class Record(payloads.Record, wording.Record, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class SupportBundle:
     """What a bundle is made of, fixed at one moment, so that another thread may write it. `made_at` is a Unix time."""
 
     config: Config
@@ -75,7 +75,7 @@ class Case:
     version: str
     made_at: float
     entries: tuple[Entry, ...]  # newest first
-    standing: Shape
+    standing: Payload
 
     @property
     def name(self) -> str:
@@ -84,22 +84,22 @@ class Case:
         return f"ekm-support-{self.target.name}-{stamp}Z"
 
 
-def case_of(
-    config: Config, target: Target, record: Record | None, ends: Iterable[CredentialEnd], *, version: str, now: float
-) -> Case:
+def collect_bundle(
+    config: Config, target: Target, record: Record | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
+) -> SupportBundle:
     """Takes what there is now; `now` is a Unix time."""
     shown = _without_labels(target)
     standing = {
         **target_standing(shown, record, now=now),
-        **verdict_shape(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
-        **besides(target, record, ends, config.modules[target.module].expect_path, now=now),
-        "earlier_failures": [earlier_shape(each) for each in earlier(record, [] if record is None else list(record.history))],
+        **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
+        **target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
+        "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
-    return Case(config=config, target=shown, version=version, made_at=now, entries=entries, standing=standing)
+    return SupportBundle(config=config, target=shown, version=version, made_at=now, entries=entries, standing=standing)
 
 
-def archive(case: Case) -> bytes:
+def archive(case: SupportBundle) -> bytes:
     """The zip file. Takes some ten milliseconds: not for an event loop."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
@@ -108,7 +108,7 @@ def archive(case: Case) -> bytes:
     return file.getvalue()
 
 
-def documents(case: Case) -> Iterator[tuple[str, str]]:
+def documents(case: SupportBundle) -> Iterator[tuple[str, str]]:
     """Names and texts of what is in it."""
     yield "README.txt", _README.format(target=case.target.name, made_at=moment(case.made_at))
     yield "report.json", json.dumps(_report(case), indent=2) + "\n"
@@ -116,7 +116,7 @@ def documents(case: Case) -> Iterator[tuple[str, str]]:
     yield "environment.txt", environment(case)
 
 
-def environment(case: Case) -> str:
+def environment(case: SupportBundle) -> str:
     """Versions, then the target's part of the configuration as YAML."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines = [
@@ -129,7 +129,7 @@ def environment(case: Case) -> str:
         "",
         "Configuration of this target, masked:",
         "",
-        effective(_masked(case.config, case.target)),
+        dump_yaml(_masked(case.config, case.target)),
     ]
     return "\n".join(lines)
 
@@ -142,17 +142,17 @@ def _chosen(history: Iterable[Entry]) -> Iterator[Entry]:
         yield entry
 
 
-def _report(case: Case) -> Shape:
+def _report(case: SupportBundle) -> Payload:
     return {
         "format": FORMAT,
         "made_at": moment(case.made_at),
         "exporter": case.version,
         **case.standing,
-        "history": [entry_shape(case.target, entry) for entry in case.entries],
+        "history": [entry_payload(case.target, entry) for entry in case.entries],
     }
 
 
-def _transcripts(case: Case) -> str:
+def _transcripts(case: SupportBundle) -> str:
     """The last probe, whatever came of it, then the last failures."""
     reports = [(entry, entry.report) for entry in case.entries]
     chosen = [*reports[:1], *((entry, report) for entry, report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
@@ -160,9 +160,9 @@ def _transcripts(case: Case) -> str:
     return f"\n{'=' * 80}\n\n".join(told) or "No probe has finished yet.\n"
 
 
-def _told(case: Case, entry: Entry, report: ProbeReport) -> str:
+def _told(case: SupportBundle, entry: Entry, report: ProbeReport) -> str:
     target, config = case.target, case.config
-    asked = entry.asked or Asked(target, config.modules[target.module], config.credentials[target.credential])
+    asked = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
     wire = [
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
         for exchange in exchanges(asked, report)
@@ -171,7 +171,7 @@ def _told(case: Case, entry: Entry, report: ProbeReport) -> str:
     return told + "\nRequests and answers, masked\n\n" + "\n".join(wire)
 
 
-def _tenant(case: Case) -> str | None:
+def _tenant(case: SupportBundle) -> str | None:
     told = next((report.tenant for report in (entry.report for entry in case.entries) if report.tenant), None)
     return told or case.config.credentials[case.target.credential].tenant_id
 

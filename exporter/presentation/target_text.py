@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exporter.config.model import ExpectPath, Target
-from exporter.core.auxiliary import Identity, Look
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.auxiliary import AuxiliaryResult, Identity
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.presentation import wording
 from exporter.presentation.text import Line, line, wrapped
@@ -20,7 +20,13 @@ _INDENT = "  "
 
 
 def beside_text(
-    target: Target, record: Record, ends: Mapping[str, Sequence[CredentialEnd]], expected: ExpectPath, *, now: float, looked: bool
+    target: Target,
+    record: Record,
+    ends: Mapping[str, Sequence[CredentialExpiry]],
+    expected: ExpectPath,
+    *,
+    now: float,
+    looked: bool,
 ) -> str:
     """Sections with a title each, ending with a line break; `now` is a Unix time. Without `looked` nothing is said of looks."""
     looks = wording.looks_of(target, record, now=now) if looked else ()
@@ -31,7 +37,7 @@ def beside_text(
         ("Path", _lines(wording.about_path(record.vault, expected))),
         ("Credentials end", _ends(ends, now)),
     ]
-    warnings = [line("warning", mark) for mark in wording.amiss(target, record, expected, now=now)]
+    warnings = [line("warning", mark) for mark in wording.target_warnings(target, record, expected, now=now)]
     told = [f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines]
     return "".join([*told, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
 
@@ -40,18 +46,18 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
     return (line(*each, indent=_INDENT) for each in about)
 
 
-def _beside(target: Target, record: Record, looks: Iterable[tuple[Identity, Look | None]]) -> Iterator[str]:
+def _beside(target: Target, record: Record, looks: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
     for identity, look in looks:
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(look), indent=_INDENT * 2)
-        if why := wording.because(record, identity, look):
+        if why := wording.reason_text(record, identity, look):
             yield wrapped("because", why, indent=_INDENT * 2)
-        for action in () if look is None else wording.what_to_do(target, look):
+        for action in () if look is None else wording.recommended_actions(target, look):
             yield wrapped("do", action, indent=_INDENT * 2)
 
 
-def _ends(ends: Mapping[str, Sequence[CredentialEnd]], now: float) -> Iterator[str]:
-    for end in wording.about_ends(ends, now=now):
+def _ends(ends: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterator[str]:
+    for end in wording.expiry_lines(ends, now=now):
         source = "" if end.source == "none" else f" (source {end.source})"
         yield line(end.credential, f" {end.when}{source}", indent=_INDENT)
         if end.note:

@@ -80,7 +80,7 @@ def what_depends(target: Target) -> str:
     return ", ".join(_instance(each) for each in target.instances)
 
 
-def what_to_do(target: Target, report: ProbeReport) -> tuple[str, ...]:
+def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
     """What to do about the first failed step, in order, with the target's own names; empty where no step has a code."""
     failure = report.first_failure
     if failure is None or failure.code is None:
@@ -97,7 +97,7 @@ def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
-    yield from (("do", action) for action in what_to_do(target, report))
+    yield from (("do", action) for action in recommended_actions(target, report))
     yield from (("likely cause", cause) for cause in entry.causes)
     yield "owner", f"{entry.owner}: {OWNERS[entry.owner]}"
 

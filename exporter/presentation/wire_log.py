@@ -14,7 +14,7 @@ from urllib.parse import quote
 from exporter.config.model import Credential, CredentialKind, Target
 from exporter.core.model import Outcome, ProbeReport, Step, StepResult
 from exporter.presentation.text import facts_of
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 
 BEARER = "Authorization: Bearer <token>"
 _VALUE = "<32 random bytes>"
@@ -36,7 +36,7 @@ class Exchange:
     answer: tuple[str, ...]
 
 
-def exchanges(asked: Asked, report: ProbeReport) -> Iterator[Exchange]:
+def exchanges(asked: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
     """One for each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
@@ -50,7 +50,7 @@ def as_lines(exchange: Exchange) -> Iterator[str]:
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
 
 
-def _request(asked: Asked, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+def _request(asked: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
     target, module = asked.target, asked.module
     if result.step is Step.TOKEN:
         return _sign_in(asked.credential, report, result)

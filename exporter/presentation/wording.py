@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from exporter.config.auxiliary import declared
+from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import ExpectPath, Target
-from exporter.core.auxiliary import Beside, Identity, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY
@@ -27,16 +27,16 @@ ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
 # What a no means for whoever relies on it.
-_CONSEQUENCES: Mapping[Beside, str] = {
-    Beside.NEXT: "Do not give it to SQL Server yet.",
-    Beside.RETAINED: "Backups that need this key version could not be restored.",
-    Beside.RECOVERY: "It could not take the place of a vault that is lost.",
-    Beside.NEWEST: "",
+_CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
+    AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
+    AuxiliaryKind.RECOVERY: "It could not take the place of a vault that is lost.",
+    AuxiliaryKind.NEWEST: "",
 }
-_MARKS: Mapping[Beside, str] = {
-    Beside.NEXT: "staged credential refused",
-    Beside.RETAINED: "retained version unusable",
-    Beside.RECOVERY: "recovery vault unusable",
+_MARKS: Mapping[AuxiliaryKind, str] = {
+    AuxiliaryKind.NEXT: "staged credential refused",
+    AuxiliaryKind.RETAINED: "retained version unusable",
+    AuxiliaryKind.RECOVERY: "recovery vault unusable",
 }
 
 
@@ -73,35 +73,35 @@ class Record(Protocol):
     def proof_at(self) -> float | None: ...
 
     @property
-    def looks(self) -> Mapping[Identity, Look]: ...
+    def looks(self) -> Mapping[Identity, AuxiliaryResult]: ...
 
 
-def looks_of(target: Target, record: Record, *, now: float) -> tuple[tuple[Identity, Look | None], ...]:
+def looks_of(target: Target, record: Record, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
     """What the configuration asks for at `now` (Unix time), in its order, each with the last look at it."""
     today = datetime.fromtimestamp(now, UTC).date()
-    return tuple((identity, record.looks.get(identity)) for identity in declared(target, today))
+    return tuple((identity, record.looks.get(identity)) for identity in configured_auxiliary(target, today))
 
 
 def title(target: Target, identity: Identity) -> str:
     """What was looked at: `retained version Key0/0123 in old.vault.azure.net`."""
     what, name, vault = identity
-    if what is Beside.RECOVERY:
+    if what is AuxiliaryKind.RECOVERY:
         return f"recovery vault {name}"
-    if what is Beside.NEWEST:
+    if what is AuxiliaryKind.NEWEST:
         return f"newest version of {name}"
-    kind = "staged credential" if what is Beside.NEXT else "retained version"
+    kind = "staged credential" if what is AuxiliaryKind.NEXT else "retained version"
     return f"{kind} {name}" + ("" if vault == target.vault else f" in {vault}")
 
 
-def answer(look: Look | None) -> str:
+def answer(look: AuxiliaryResult | None) -> str:
     """Whether it can be used: `yes`, `no` or `unknown`."""
     return ANSWERS[None if look is None else look.usable]
 
 
-def because(record: Record, identity: Identity, look: Look | None) -> str:
+def reason_text(record: Record, identity: Identity, look: AuxiliaryResult | None) -> str:
     """Why not, or why nobody knows; empty after a yes."""
     if look is None:
-        waits = identity[0] is Beside.RECOVERY and record.key is None
+        waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
         return "the key that it should hold could not be read yet" if waits else "not looked at yet"
     if look.failure is not None:
         return failed(look.failure)
@@ -121,7 +121,7 @@ def failed(failure: StepResult) -> str:
     )
 
 
-def what_to_do(target: Target, look: Look) -> tuple[str, ...]:
+def recommended_actions(target: Target, look: AuxiliaryResult) -> tuple[str, ...]:
     """In the order to take it, commands with real names; empty where nothing is wrong. Nothing here keeps databases closed."""
     failure = look.failure
     if failure is None:
@@ -171,7 +171,7 @@ def recover_command(target: Target) -> str:
     return filled(_RECOVER, names)
 
 
-def about_ends(ends: Mapping[str, Sequence[CredentialEnd]], *, now: float) -> Iterator[End]:
+def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[End]:
     """When credentials end, by what each source says; one of which no source is asked is named, too. `now` is a Unix time."""
     for name, told in ends.items():
         for end in told:
@@ -180,7 +180,7 @@ def about_ends(ends: Mapping[str, Sequence[CredentialEnd]], *, now: float) -> It
             yield End(name, "none", "unknown", None, "no source that may know is configured")
 
 
-def _when(end: CredentialEnd, now: float) -> str:
+def _when(end: CredentialExpiry, now: float) -> str:
     if end.expires_at is None:
         return "no end" if end.looked_up_at is not None and not end.failure else "unknown"
     days = int(abs(end.expires_at - now) // _DAY)
@@ -188,7 +188,7 @@ def _when(end: CredentialEnd, now: float) -> str:
     return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"ended {span} ago")
 
 
-def amiss(target: Target, record: Record | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
+def target_warnings(target: Target, record: Record | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
     """What a list of targets marks though the probe may be well, a few words each."""
     if record is None:
         return ()
@@ -205,11 +205,11 @@ def amiss(target: Target, record: Record | None, expected: ExpectPath, *, now: f
     return (*refused, *(mark for mark, wrong in others.items() if wrong))
 
 
-def _names(target: Target, look: Look) -> Names:
+def _names(target: Target, look: AuxiliaryResult) -> Names:
     key, version = target.key_name, target.key_version
-    if look.what is Beside.RETAINED:
+    if look.what is AuxiliaryKind.RETAINED:
         key, _, version = look.name.rpartition("/")
-    if look.what is Beside.NEWEST:
+    if look.what is AuxiliaryKind.NEWEST:
         version = None
-    asked = f"{target.name} --credential {look.credential}" if look.what is Beside.NEXT else target.name
+    asked = f"{target.name} --credential {look.credential}" if look.what is AuxiliaryKind.NEXT else target.name
     return Names(target=asked, vault=look.vault, key=key, version=version)

@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from exporter.config.auxiliary import needed
+from exporter.config.auxiliary import is_needed
 from exporter.config.model import Config, CredentialKind, Module, Target
-from exporter.core.auxiliary import Beside, Identity, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.model import KeyFacts, Mode, Vantage
-from exporter.probing.round_trip import Order
+from exporter.probing.round_trip import ProbeRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class AuxiliaryProbe:
     """One look to be made. `name` is that of the look (see `core.auxiliary.Look`)."""
 
-    what: Beside
+    what: AuxiliaryKind
     name: str
-    order: Order
+    order: ProbeRequest
 
     @property
     def identity(self) -> Identity:
@@ -33,40 +33,40 @@ class Plan:
     def of_another_host(self) -> bool:
         """Whether what is staged is the SQL Server host's own identity, and this exporter has another one under that name."""
         managed = self.order.credential.kind is CredentialKind.MANAGED_IDENTITY
-        return self.what is Beside.NEXT and managed and self.order.vantage is Vantage.CENTRAL
+        return self.what is AuxiliaryKind.NEXT and managed and self.order.vantage is Vantage.CENTRAL
 
 
-def plans(config: Config, target: Target, key: KeyFacts | None, today: date) -> tuple[Plan, ...]:
+def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today: date) -> tuple[AuxiliaryProbe, ...]:
     """Every look that belongs to a target. `key` is what is known of the primary's key: without it nothing can be recovered."""
     module = config.modules[target.module]
     return (*_next(config, target, module), *_retained(config, target, module, today), *_of_key(config, target, module, key))
 
 
-def due(last: Look | None, interval: float, now: float) -> bool:
+def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
     """Whether it is time: never looked, something stood in the way, or `interval` seconds have passed (`now` is a Unix time)."""
     return last is None or last.failure is not None or not 0 <= now - last.at < interval
 
 
-def _next(config: Config, target: Target, module: Module) -> Iterator[Plan]:
+def _next(config: Config, target: Target, module: Module) -> Iterator[AuxiliaryProbe]:
     """The whole round trip, wrap included: SQL Server will need it, too."""
     if target.next_credential is not None:
         staged = replace(target, credential=target.next_credential)
-        yield Plan(what=Beside.NEXT, name=target.next_credential, order=_order(config, staged, module))
+        yield AuxiliaryProbe(what=AuxiliaryKind.NEXT, name=target.next_credential, order=_order(config, staged, module))
 
 
-def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[Plan]:
+def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[AuxiliaryProbe]:
     for old in target.retained:
-        if not needed(old, today):
+        if not is_needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
-        yield Plan(what=Beside.RETAINED, name=kept.key, order=replace(_order(config, kept, module), wrap=False))
+        yield AuxiliaryProbe(what=AuxiliaryKind.RETAINED, name=kept.key, order=replace(_order(config, kept, module), wrap=False))
 
 
-def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[Plan]:
+def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
     if target.key_version is not None:
         newest = replace(target, key_version=None)
-        yield Plan(
-            what=Beside.NEWEST,
+        yield AuxiliaryProbe(
+            what=AuxiliaryKind.NEWEST,
             name=target.key_name,
             order=_order(config, newest, replace(module, mode=Mode.READ_ONLY)),
         )
@@ -78,9 +78,11 @@ def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None
             credential=target.recovery_credential or target.credential,
         )
         order = replace(_order(config, restored, module), wrap=False, under=key)
-        yield Plan(what=Beside.RECOVERY, name=target.recovery_vault, order=order)
+        yield AuxiliaryProbe(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, order=order)
 
 
-def _order(config: Config, target: Target, module: Module) -> Order:
+def _order(config: Config, target: Target, module: Module) -> ProbeRequest:
     credential = config.credentials[target.credential]
-    return Order(target=target, module=module, credential=credential, vantage=config.settings.vantage, timeout=target.timeout)
+    return ProbeRequest(
+        target=target, module=module, credential=credential, vantage=config.settings.vantage, timeout=target.timeout
+    )

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import ProbeReport
-from exporter.probing.auxiliary_plan import Plan, due
+from exporter.probing.auxiliary_plan import AuxiliaryProbe, is_due
 
-MakeLook = Callable[[Plan], Awaitable[Look | None]]
+MakeLook = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
 
 
 @dataclass(slots=True)
@@ -24,17 +24,17 @@ class _Round:
     """What is under way, and what was last seen, for one target."""
 
     task: asyncio.Task[None] | None = None
-    last: dict[tuple[Beside, str, str], Look] = field(default_factory=dict)
+    last: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
 
 
-class Looker:
+class AuxiliaryRunner:
     """To be used from one event loop. `on_look` hears of each look, `on_bug` of our own mistakes."""
 
     def __init__(
         self,
         make: MakeLook,
         *,
-        on_look: Callable[[Target, Look], None],
+        on_look: Callable[[Target, AuxiliaryResult], None],
         on_bug: Callable[[Exception], None],
         concurrency: int,
         clock: Callable[[], float] = time.time,
@@ -43,7 +43,7 @@ class Looker:
         self._slots = asyncio.Semaphore(concurrency)
         self._rounds: dict[str, _Round] = {}
 
-    def follow(self, target: Target, report: ProbeReport, plans: Iterable[Plan], *, interval: float) -> None:
+    def after_probe(self, target: Target, report: ProbeReport, plans: Iterable[AuxiliaryProbe], *, interval: float) -> None:
         """A probe of the target has ended: look at what is due, unless the vault asks for fewer requests.
 
         `interval` in seconds: how often what is in order is looked at again.
@@ -54,7 +54,7 @@ class Looker:
         if this.task is not None and not this.task.done():
             return
         now = self._clock()
-        wanted = [plan for plan in plans if due(this.last.get(plan.identity), interval, now)]
+        wanted = [plan for plan in plans if is_due(this.last.get(plan.identity), interval, now)]
         if wanted:
             this.task = asyncio.create_task(self._look(target, this, wanted), name=f"looks of {target.name}")
 
@@ -74,7 +74,7 @@ class Looker:
         """Waits until no look is under way."""
         await asyncio.gather(*(this.task for this in self._rounds.values() if this.task is not None), return_exceptions=True)
 
-    async def _look(self, target: Target, this: _Round, plans: list[Plan]) -> None:
+    async def _look(self, target: Target, this: _Round, plans: list[AuxiliaryProbe]) -> None:
         for plan in plans:
             try:
                 async with self._slots:

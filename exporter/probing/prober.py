@@ -13,20 +13,20 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, replace
 
-from exporter.clients import HANDSHAKES, Network, Networks, TokenAnswer, VaultSession, encrypt_locally, fetch_token
-from exporter.clients.entra import cut_short
+from exporter.clients import HANDSHAKES, Network, Networks, VaultSession, encrypt_locally, fetch_token
+from exporter.clients.entra import pending_facts
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.core.auxiliary import Look, judge
+from exporter.core.auxiliary import AuxiliaryResult, assess
 from exporter.core.broken import broken_report
-from exporter.core.model import Challenge, Facts, Grant, Outcome, ProbeReport, Step
-from exporter.probing.auxiliary_plan import Plan
-from exporter.probing.round_trip import Order, Ports, run_probe
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResponse, TokenResult
+from exporter.probing.auxiliary_plan import AuxiliaryProbe
+from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.tokens.cache import TokenDesk
-from exporter.tokens.reuse import Cycles
-from exporter.tokens.secret_cache import SecretKeeper
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import TokenReusePolicy
+from exporter.tokens.secret_cache import SecretCache
 
 _UNAUTHORIZED = 401
 _WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
@@ -54,7 +54,7 @@ class _RoundTrip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listeners:
+class ProberCallbacks:
     """Callbacks for what is no report: internal errors, probes without a thread, requests sent to Entra and to vaults.
 
     `bug` is called with an exception, `unexplained` with the facts of one that the adapter does not know.
@@ -70,15 +70,15 @@ class Listeners:
 class Prober:
     """Used from one event loop. Raises NetworkError at once where a module's authorities cannot be loaded."""
 
-    def __init__(self, config: Config, *, lag: LoopLag, tell: Listeners) -> None:
-        self._config, self._lag, self._tell = config, lag, tell
+    def __init__(self, config: Config, *, lag: LoopLag, callbacks: ProberCallbacks) -> None:
+        self._config, self._lag, self._callbacks = config, lag, callbacks
         # A thread for each probe in flight, as many on request as by the schedule: a dead name keeps its thread for as long as
         # the system likes.
-        self._pool = DaemonPool(2 * config.settings.concurrency, name="ekm-blocking")
+        self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
         self._gate = asyncio.Semaphore(HANDSHAKES)
         self._networks = self._before = Networks(config, pool=self._pool, gate=self._gate)
-        self._keeper = SecretKeeper(self._pool)
-        self._desk = TokenDesk(self._fetch, self._keeper, cycle=Cycles(config), glimpse=self._glimpse)
+        self._keeper = SecretCache(self._pool)
+        self._desk = TokenCache(self._fetch, self._keeper, cycle=TokenReusePolicy(config), glimpse=self._glimpse)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -90,7 +90,7 @@ class Prober:
         networks = Networks(config, pool=self._pool, gate=self._gate)
         self._config, self._networks, self._before = config, networks, self._networks
         self._pool.allow(2 * config.settings.concurrency)
-        self._desk.cycle = Cycles(config)
+        self._desk.cycle = TokenReusePolicy(config)
         self._keeper.keep_only(config.credentials.values())
 
     async def aclose(self) -> None:
@@ -99,7 +99,7 @@ class Prober:
         await self._keeper.aclose()
         self._pool.close()
 
-    async def scheduled(self, target: Target) -> ProbeReport | None:
+    async def probe_scheduled(self, target: Target) -> ProbeReport | None:
         """One probe as the schedule makes it: within `round_trip_interval` only token and key are asked for.
 
         None where the probe could not be made for a reason of our own, which says nothing about the vault; so it is for a target
@@ -123,7 +123,7 @@ class Prober:
             self._remember_round_trip(order, report)
         return report
 
-    async def requested(
+    async def probe_on_demand(
         self,
         target: Target,
         *,
@@ -146,19 +146,19 @@ class Prober:
             order = replace(order, timeout=patience, cut_by_scrape=True)
         return await self._make(order, fresh=fresh)
 
-    async def look(self, plan: Plan, *, fresh: bool = False) -> Look | None:
+    async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """One look beside a main probe; None as for `scheduled`, and where time ran out while the exporter itself was slow."""
         report = await self._defended(plan.order.target, self._make(plan.order, fresh=fresh))
         if report is None or report.inconclusive:
             return None
         target = plan.order.target
-        return Look(
+        return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
             vault=target.vault,
             credential=target.credential,
             at=report.started_at,
-            usable=None if plan.of_another_host else judge(plan.what, report.steps),
+            usable=None if plan.of_another_host else assess(plan.what, report.steps),
             steps=report.steps,
             key=report.key,
         )
@@ -170,9 +170,9 @@ class Prober:
     def _credential(self, target: Target) -> Credential:
         return self._config.credentials[target.credential]
 
-    def _order(self, target: Target, module: Module, credential: Credential) -> Order:
+    def _order(self, target: Target, module: Module, credential: Credential) -> ProbeRequest:
         vantage = self._config.settings.vantage
-        return Order(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
+        return ProbeRequest(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
 
     async def _defended(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
         """The last line of defence: whatever escapes from a probe becomes a report of a failure, and an internal error.
@@ -190,7 +190,7 @@ class Prober:
         except Exception as error:  # noqa: BLE001 - see above
             escaped = error
         with contextlib.suppress(Exception):
-            self._tell.bug(escaped)
+            self._callbacks.bug(escaped)
         ended = self._clock.monotonic()
         tainted = self._lag.lagged_between(started, ended)
         exception = type(escaped).__name__
@@ -199,44 +199,46 @@ class Prober:
         )
         return replace(report, tainted=tainted)
 
-    async def _make(self, order: Order, *, fresh: bool = False) -> ProbeReport | None:
+    async def _make(self, order: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
         started = self._clock.monotonic()
 
-        async def tokens(challenge: Challenge, *, deadline: float) -> Grant:
+        async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
             return await self._desk.token(
                 order.credential, order.module, challenge, started=started, deadline=deadline, fresh=fresh
             )
 
         async with VaultSession(self._network(order.module), order.target.vault, order.module.api_version) as vault:
-            ports = Ports(vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._tell.bug)
+            ports = ProbeDependencies(
+                vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._callbacks.bug
+            )
             try:
                 report = await run_probe(order, ports)
-            except PoolBusy as busy:
-                self._tell.starved(busy.shortage)
+            except PoolExhausted as busy:
+                self._callbacks.starved(busy.shortage)
                 return None
             finally:
-                self._tell.vault_requested(vault.sent)
+                self._callbacks.vault_requested(vault.sent)
         for result in report.steps:
             if result.facts is not None and result.facts.raised_at is not None:
-                self._tell.unexplained(result.facts)
+                self._callbacks.unexplained(result.facts)
         if any(
             result.facts is not None and result.facts.status == _UNAUTHORIZED
             for result in report.steps
             if result.step in _WITH_TOKEN
         ):
-            self._desk.doubt(order.credential)
+            self._desk.invalidate(order.credential)
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report
 
     async def _fetch(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenAnswer:
-        self._tell.token_requested()
+    ) -> TokenResponse:
+        self._callbacks.token_requested()
         return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
     def _glimpse(self, context: Context, module: Module, challenge: Challenge) -> Facts:
-        return cut_short(context, self._network(module), challenge.authority)
+        return pending_facts(context, self._network(module), challenge.authority)
 
     def _network(self, module: Module) -> Network:
         """That of the configuration in force, else of the one before: what began under it may still need it."""
@@ -245,12 +247,12 @@ class Prober:
         except KeyError:
             return self._before.of(module)
 
-    def _last_round_trip(self, order: Order) -> _RoundTrip | None:
+    def _last_round_trip(self, order: ProbeRequest) -> _RoundTrip | None:
         """None, too, where a reload has since named another key, credential or way."""
         last = self._round_trips.get(order.target.name)
         return last if last is not None and last.about == _about(order) else None
 
-    def _remember_round_trip(self, order: Order, report: ProbeReport) -> None:
+    def _remember_round_trip(self, order: ProbeRequest, report: ProbeReport) -> None:
         outcomes = {result.step: result.outcome for result in report.steps}
         if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
             unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
@@ -259,7 +261,7 @@ class Prober:
             self._round_trips[report.target] = _RoundTrip(_about(order), self._clock.monotonic(), passed, unwrapped, enabled)
 
 
-def _about(order: Order) -> tuple[object, ...]:
+def _about(order: ProbeRequest) -> tuple[object, ...]:
     """That an unwrap went well says nothing of another key version, identity or way."""
     return order.target.vault, order.target.key, order.credential, order.module
 

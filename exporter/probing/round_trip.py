@@ -17,9 +17,9 @@ from exporter.core.classify import classify
 from exporter.core.codes import in_generation
 from exporter.core.deadline import OUT_OF_TIME, slow_in, slowest
 from exporter.core.faults import TIMEOUTS, Fault, Reason
-from exporter.core.model import Challenge, Facts, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, Vantage
-from exporter.core.readiness import judge
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.core.model import Challenge, Facts, KeyFacts, Mode, Outcome, ProbeReport, Step, StepResult, TokenResult, Vantage
+from exporter.core.readiness import assess
+from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Vault(Protocol):
 
 
 class Tokens(Protocol):
-    async def __call__(self, challenge: Challenge, *, deadline: float) -> Grant: ...
+    async def __call__(self, challenge: Challenge, *, deadline: float) -> TokenResult: ...
 
 
 class Clock(Protocol):
@@ -59,7 +59,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ProbeRequest:
     """What to probe and how. `timeout` in seconds for the whole probe."""
 
     target: Target
@@ -75,7 +75,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
+class ProbeDependencies:
     """What a probe needs of the world. `encrypt` encrypts under a key's public half; `on_bug` hears of our own mistakes."""
 
     vault: Vault
@@ -85,10 +85,10 @@ class Ports:
     on_bug: Callable[[Exception], None]
 
 
-async def run_probe(order: Order, ports: Ports) -> ProbeReport:
+async def run_probe(order: ProbeRequest, ports: ProbeDependencies) -> ProbeReport:
     """Makes one probe. A step that could not run is `skipped`; a bug is a failed step and reported to `on_bug`.
 
-    The time to the deadline starts now. Raises nothing but CancelledError, and PoolBusy where the probe is to be discarded.
+    The time to the deadline starts now. Raises nothing but CancelledError, and PoolExhausted where the probe is to be discarded.
     """
     started_at, started = ports.clock.time(), ports.clock.monotonic()
     run = _Run(order, ports, deadline=started + order.timeout)
@@ -99,7 +99,7 @@ async def run_probe(order: Order, ports: Ports) -> ProbeReport:
 class _Run:
     """The state of one probe while it runs."""
 
-    def __init__(self, order: Order, ports: Ports, *, deadline: float) -> None:
+    def __init__(self, order: ProbeRequest, ports: ProbeDependencies, *, deadline: float) -> None:
         self._order, self._ports, self._deadline = order, ports, deadline
         self._vault, self._clock = ports.vault, ports.clock
         self._results: dict[Step, StepResult] = {}
@@ -114,7 +114,7 @@ class _Run:
         """A bug between two steps fails the one that would have been next."""
         try:
             await self._in_order()
-        except PoolBusy:
+        except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
             step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
@@ -133,7 +133,7 @@ class _Run:
             await self._round_trip(token, key)
 
     async def _token(self, challenge: Challenge) -> str | None:
-        grant: Grant | None = None
+        grant: TokenResult | None = None
 
         async def fetch() -> tuple[Facts, str | None]:
             nonlocal grant
@@ -171,7 +171,7 @@ class _Run:
             return
         try:
             facts, purge_at = await self._vault.deleted_key(token, self._order.target.key_name, deadline=self._deadline)
-        except PoolBusy:
+        except PoolExhausted:
             return
         except Exception as error:  # noqa: BLE001 - a bug ends here
             self._ports.on_bug(error)
@@ -216,7 +216,7 @@ class _Run:
         culprit = slowest(self._spent, left=left, timeout=self._order.timeout)
         try:
             facts, value = await exchange()
-        except PoolBusy:
+        except PoolExhausted:
             if culprit is None:
                 raise
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
@@ -268,7 +268,7 @@ class _Run:
             started_at=started_at,
             duration=duration,
             steps=steps,
-            readiness=judge(
+            readiness=assess(
                 steps,
                 pinned=order.target.key_version is not None,
                 mode=order.module.mode,

@@ -37,7 +37,7 @@ class Changes:
 
 
 @dataclass(slots=True, eq=False)
-class _Lane:
+class _TargetLoop:
     """The loop of one target. `planned` is the loop time of its next start, or of the present one while it runs."""
 
     target: Target
@@ -75,7 +75,7 @@ class Scheduler:
         self._slots = asyncio.Semaphore(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _TargetLoop] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._not_yet_probed: set[str] = set()
         self._closed = False
@@ -121,7 +121,7 @@ class Scheduler:
             await asyncio.wait(list(self._leaving.values()))
 
     def _begin(self, target: Target, *, starting: int) -> None:
-        lane = _Lane(target, self._now() + first_delay(target.interval, starting, self._rng.random()))
+        lane = _TargetLoop(target, self._now() + first_delay(target.interval, starting, self._rng.random()))
         self._lanes[target.name] = lane
         if not self.first_round_done.is_set():
             self._not_yet_probed.add(target.name)
@@ -136,19 +136,19 @@ class Scheduler:
             planned = now + first_delay(target.interval, restarting, self._rng.random())
         backoff = old.backoff if old.target.vault == target.vault else Backoff()
         self._stop(old)
-        lane = self._lanes[target.name] = _Lane(target, planned, backoff)
+        lane = self._lanes[target.name] = _TargetLoop(target, planned, backoff)
         self._launch(lane)
 
-    def _launch(self, lane: _Lane) -> None:
+    def _launch(self, lane: _TargetLoop) -> None:
         name = lane.target.name
         lane.task = asyncio.create_task(self._run(lane, self._leaving.get(name)), name=f"target {name}")
         lane.task.add_done_callback(lambda task: self._ended(lane, task))
 
-    def _stop(self, lane: _Lane) -> None:
+    def _stop(self, lane: _TargetLoop) -> None:
         if lane.task is not None and lane.task.cancel():
             self._leaving[lane.target.name] = lane.task
 
-    async def _run(self, lane: _Lane, predecessor: asyncio.Task[None] | None) -> None:
+    async def _run(self, lane: _TargetLoop, predecessor: asyncio.Task[None] | None) -> None:
         if predecessor is not None:  # a cancelled probe still closes its connections
             await asyncio.wait([predecessor])
         while self._is_current(lane):  # a probe may swallow the cancellation meant for its loop
@@ -158,7 +158,7 @@ class Scheduler:
             else:  # every target wakes now: each waits for its own next turn, so that they stay spread
                 self._make_up(lane, Skip.STALL)
 
-    async def _take_turn(self, lane: _Lane) -> None:
+    async def _take_turn(self, lane: _TargetLoop) -> None:
         report = None
         try:
             async with self._slots:
@@ -171,7 +171,7 @@ class Scheduler:
         self._plan_next(lane, report)
         self._report(lane, report)
 
-    def _plan_next(self, lane: _Lane, report: ProbeReport | None) -> None:
+    def _plan_next(self, lane: _TargetLoop, report: ProbeReport | None) -> None:
         target, backoff = lane.target, lane.backoff
         if report is not None:
             backoff = lane.backoff = backoff.after(report, target.interval)
@@ -179,16 +179,16 @@ class Scheduler:
         self._make_up(lane, Skip.OVERLAP)
         self._skip(lane, Skip.BACKOFF, backoff.skips)
 
-    def _make_up(self, lane: _Lane, reason: Skip) -> None:
+    def _make_up(self, lane: _TargetLoop, reason: Skip) -> None:
         """Leave out the starts that lie in the past."""
         self._skip(lane, reason, missed_starts(lane.planned, self._now(), lane.target.interval))
 
-    def _skip(self, lane: _Lane, reason: Skip, starts: int) -> None:
+    def _skip(self, lane: _TargetLoop, reason: Skip, starts: int) -> None:
         if starts:
             lane.planned += starts * lane.target.interval
             self._on_skip(lane.target, reason, starts)
 
-    def _report(self, lane: _Lane, report: ProbeReport | None) -> None:
+    def _report(self, lane: _TargetLoop, report: ProbeReport | None) -> None:
         try:
             if report is not None:
                 self._on_report(lane.target, report)
@@ -197,7 +197,7 @@ class Scheduler:
         self._not_yet_probed.discard(lane.target.name)
         self._note_first_round()
 
-    def _ended(self, lane: _Lane, task: asyncio.Task[None]) -> None:
+    def _ended(self, lane: _TargetLoop, task: asyncio.Task[None]) -> None:
         """A loop ends only when it is stopped; any other end is a bug somewhere, and the target must not fall silent."""
         name = lane.target.name
         error = asyncio.CancelledError("cancelled from inside") if task.cancelled() else task.exception()
@@ -209,7 +209,7 @@ class Scheduler:
         self._launch(lane)
         self._on_crash(lane.target, error or RuntimeError("the loop ended"))
 
-    def _is_current(self, lane: _Lane) -> bool:
+    def _is_current(self, lane: _TargetLoop) -> bool:
         return self._lanes.get(lane.target.name) is lane
 
     def _note_first_round(self) -> None:

@@ -23,7 +23,7 @@ _Args = TypeVarTuple("_Args")
 IDLE_SECONDS = 30.0  # a thread without work for that long ends
 
 
-class PoolBusy(Exception):  # noqa: N818 - a state of ours, not somebody's error
+class PoolExhausted(Exception):  # noqa: N818 - a state of ours, not somebody's error
     """Raised if the process lacked something, a free thread above all, so that nothing can be said of anybody else."""
 
     def __init__(self, text: str, shortage: Shortage = Shortage.RESOLVER) -> None:
@@ -60,7 +60,7 @@ class _Call:
             self._loop.call_soon_threadsafe(settle)
 
 
-class DaemonPool:
+class DaemonThreadPool:
     """At most `size` daemon threads, started when needed, reused, ended when idle. To be used from one event loop."""
 
     def __init__(self, size: int, *, name: str = "ekm") -> None:
@@ -89,9 +89,9 @@ class DaemonPool:
     async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
         """`function(*args)` on a thread; its exception is raised here.
 
-        Cancelled before a thread took the call: it is withdrawn, and the `CancelledError` has a `PoolBusy` as its cause (so has
+        Cancelled before a thread took the call: it is withdrawn, and the `CancelledError` has a `PoolExhausted` as its cause (so has
         the `TimeoutError` that `asyncio.timeout` makes of it: see `shortage_of`). Cancelled later: the thread finishes on its own.
-        Raises `PoolBusy` itself if the pool is closed, the system grants no thread, or the call failed for want of a descriptor or memory.
+        Raises `PoolExhausted` itself if the pool is closed, the system grants no thread, or the call failed for want of a descriptor or memory.
         """
         call = _Call(lambda: function(*args))
         self._submit(call)
@@ -105,7 +105,7 @@ class DaemonPool:
             lacking = shortage_of(error)
             if lacking is None:
                 raise
-            raise PoolBusy(f"the system grants no {lacking}", lacking) from error
+            raise PoolExhausted(f"the system grants no {lacking}", lacking) from error
         finally:
             del call  # for the same reason as in `execute`
 
@@ -121,7 +121,7 @@ class DaemonPool:
     def _submit(self, call: _Call) -> None:
         with self._changed:
             if self._closed:
-                raise PoolBusy("the pool is closed")
+                raise PoolExhausted("the pool is closed")
             self._waiting[call] = None
             if self._idle >= len(self._waiting):
                 self._changed.notify()
@@ -136,14 +136,14 @@ class DaemonPool:
         except RuntimeError as error:
             if not self._threads:
                 del self._waiting[call]
-                raise PoolBusy("the system grants no threads", Shortage.THREADS) from error
+                raise PoolExhausted("the system grants no threads", Shortage.THREADS) from error
             self._refused = True
         else:
             self._threads += 1
             self._refused = False
 
-    def _busy(self, text: str) -> PoolBusy:
-        return PoolBusy(text, Shortage.THREADS if self._refused else Shortage.RESOLVER)
+    def _busy(self, text: str) -> PoolExhausted:
+        return PoolExhausted(text, Shortage.THREADS if self._refused else Shortage.RESOLVER)
 
     def _withdraw(self, call: _Call) -> bool:
         with self._changed:

@@ -4,7 +4,7 @@ For: `simulate`, `demo` and the tests. It speaks on the wire what the real servi
 Not for: production, other machines, or keeping anything: it refuses to listen anywhere but on loopback.
 """
 
-from exporter.simulator.model import Estate
+from exporter.simulator.model import Environment
 from exporter.simulator.simulator import Simulator
 
-__all__ = ["Estate", "Simulator"]
+__all__ = ["Environment", "Simulator"]

@@ -27,7 +27,7 @@ from exporter.simulator.model import (
     SECRETS_LIST,
     Application,
     ClientSecret,
-    Estate,
+    Environment,
     Key,
     KeyVersion,
     Secret,
@@ -44,7 +44,7 @@ SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:
 _OF_THE_HOST = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
 
 
-def estate_of(config: Config) -> Estate:
+def estate_of(config: Config) -> Environment:
     """Every vault, key version, tenant and credential that the configuration names, all of it working.
 
     Blocks: secrets are read where the configuration says they are. Raises SecretUnreadableError where one is not.
@@ -119,12 +119,12 @@ class _Builder:
         versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
         site.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
 
-    def estate(self) -> Estate:
+    def estate(self) -> Environment:
         vaults = {host: self._vault(host, site) for host, site in self._sites.items()}
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
         authorities = frozenset(vault.authority for vault in vaults.values()) | named
-        return Estate(tenants=self._tenants(), vaults=vaults, authorities=authorities, host_identity=self._host_identity)
+        return Environment(tenants=self._tenants(), vaults=vaults, authorities=authorities, host_identity=self._host_identity)
 
     def _vault(self, host: str, site: _Site) -> Vault:
         cloud = cloud_of(host)

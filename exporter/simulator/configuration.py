@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from exporter.config import effective
+from exporter.config import dump_yaml
 from exporter.config.model import Config, CredentialKind
 from exporter.simulator.builder import SERVICE_ACCOUNT, estate_of, first_of
 from exporter.simulator.simulator import Simulator
@@ -40,7 +40,7 @@ def write_config(simulator: Simulator, config: Config, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "ca.pem", simulator.ca_pem)
     head = "# Written by the simulator: everything in here leads to loopback. Good for this one run of it.\n"
-    _write(out / "ekm.yml", (head + effective(pointed_at(simulator, config, out / "ca.pem"))).encode())
+    _write(out / "ekm.yml", (head + dump_yaml(pointed_at(simulator, config, out / "ca.pem"))).encode())
     if first_of(config, CredentialKind.WORKLOAD_IDENTITY) is not None:
         _write(out / _TOKEN_FILE, simulator.service_accounts.issue(*SERVICE_ACCOUNT).encode(), mode=0o600)
     environment = environment_of(simulator, config, out)

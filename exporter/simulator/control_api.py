@@ -28,7 +28,7 @@ from exporter.simulator.faults import Options, Scope, UnknownNameError
 from exporter.simulator.managed_identity import Identities
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.state import Active, World
+from exporter.simulator.state import Active, SimulatorState
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
@@ -50,7 +50,7 @@ class Simulated(Protocol):
     """What this port does to the simulator."""
 
     @property
-    def world(self) -> World: ...
+    def world(self) -> SimulatorState: ...
 
     @property
     def address(self) -> str: ...
@@ -67,7 +67,7 @@ class Simulated(Protocol):
     def reread(self) -> Awaitable[Mapping[str, str]]: ...
 
 
-class Management:
+class ControlApi:
     def __init__(self, simulator: Simulated, host: str, port: int, identities: Identities) -> None:
         self._simulator = simulator
         self._identities = identities

@@ -17,7 +17,7 @@ from exporter.simulator.error_responses import entra_answer
 from exporter.simulator.managed_identity import Asked, in_form_of, not_assigned
 from exporter.simulator.model import TOKEN_LIFETIME, Application, Tenant
 from exporter.simulator.request import Exchange
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.service_accounts import ServiceAccounts, is_federated
 from exporter.simulator.tokens import Grant, TokenMint
 
@@ -31,11 +31,11 @@ class EntraService:
         self._service_accounts = service_accounts
         self._clock = clock
 
-    def answer(self, tenant: Tenant | None, resources: frozenset[str], exchange: Exchange) -> Answer:
+    def answer(self, tenant: Tenant | None, resources: frozenset[str], exchange: Exchange) -> SimulatedResponse:
         """What Entra answers; `tenant` is the one the path names, None where the estate has none of that name."""
         name, path = tenant_name(exchange), tuple(part.lower() for part in exchange.parts[1:])
         if exchange.method != "POST" or path not in (V1, V2):
-            answer = Answer(status=404)
+            answer = SimulatedResponse(status=404)
         elif not _TENANT.fullmatch(name):
             answer = entra_answer("tenant_malformed")
         elif tenant is None:
@@ -46,7 +46,7 @@ class EntraService:
             answer = self._grant(tenant, resources, exchange, first_version=path == V1)
         return answer.with_header("x-ms-request-id", str(uuid4())).with_header("Cache-Control", "no-store, no-cache")
 
-    def _grant(self, tenant: Tenant, resources: frozenset[str], exchange: Exchange, *, first_version: bool) -> Answer:
+    def _grant(self, tenant: Tenant, resources: frozenset[str], exchange: Exchange, *, first_version: bool) -> SimulatedResponse:
         application = tenant.applications.get(client_id(exchange))
         asked = exchange.form.get("resource", "") if first_version else exchange.form.get("scope", "").removesuffix("/.default")
         audience = asked.rstrip("/")
@@ -73,7 +73,7 @@ class EntraService:
             return "secret_wrong"
         return "secret_expired" if secret.expires is not None and secret.expires <= self._clock() else None
 
-    def identity(self, tenant: Tenant | None, asked: Asked, client_id: str) -> Answer:
+    def identity(self, tenant: Tenant | None, asked: Asked, client_id: str) -> SimulatedResponse:
         """What an identity service of a host answers; `tenant` is the identity's, None where the host has no such identity."""
         application = None if tenant is None else tenant.applications.get(client_id)
         if tenant is None or application is None:
@@ -81,7 +81,7 @@ class EntraService:
         answer = self._token(tenant, application, asked.audience, first_version=True)
         return answer.with_document(in_form_of(asked.service, answer.document(), application.client_id))
 
-    def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> Answer:
+    def _token(self, tenant: Tenant, application: Application, audience: str, *, first_version: bool) -> SimulatedResponse:
         now = int(self._clock())
         grant = Grant(
             tenant_id=application.token_tenant or tenant.tenant_id,
@@ -94,7 +94,7 @@ class EntraService:
         if first_version:  # numbers as text, and the audience again
             body = {name: str(value) for name, value in body.items()}
             body |= {"expires_on": str(now + TOKEN_LIFETIME), "not_before": str(now), "resource": audience}
-        return Answer().with_document({**body, "access_token": self._mint.issue(grant)})
+        return SimulatedResponse().with_document({**body, "access_token": self._mint.issue(grant)})
 
 
 def tenant_name(exchange: Exchange) -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +131,26 @@ GRAPH_ERRORS: Mapping[str, EnvelopeError] = {
 }
 
 
-def graph_answer(name: str) -> Answer:
+def graph_answer(name: str) -> SimulatedResponse:
     """That refusal of Microsoft Graph, with the ids and the time that its errors carry; a throttled one says for how long."""
     error = GRAPH_ERRORS[name]
     inner = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "request-id": str(uuid4()), "client-request-id": str(uuid4())}
     body = {"error": {"code": error.code, "message": error.message, "innerError": inner}}
-    answer = Answer().with_document(body, status=error.status)
+    answer = SimulatedResponse().with_document(body, status=error.status)
     return answer.with_header("Retry-After", "10") if error.status == 429 else answer
 
 
-def vault_answer(name: str, **words: str) -> Answer:
+def vault_answer(name: str, **words: str) -> SimulatedResponse:
     """That refusal of a vault. Words that the caller does not know read as a dash."""
     error = VAULT_ERRORS[name]
     unknown = dict.fromkeys(("operation", "permission", "action", "key", "vault", "caller", "found"), "-")
     body: dict[str, Any] = {"code": error.code, "message": error.message.format_map({**unknown, **words})}
     if error.inner is not None:
         body["innererror"] = {"code": error.inner}
-    return Answer().with_document({"error": body}, status=error.status)
+    return SimulatedResponse().with_document({"error": body}, status=error.status)
 
 
-def entra_answer(name: str) -> Answer:
+def entra_answer(name: str) -> SimulatedResponse:
     """That refusal of Entra, with the ids and the time that its texts carry."""
     error, moment = ENTRA_ERRORS[name], f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
     trace, correlation = str(uuid4()), str(uuid4())
@@ -169,4 +169,4 @@ def entra_answer(name: str) -> Answer:
         "correlation_id": correlation,
         "error_uri": f"https://login.microsoftonline.com/error?code={error.aadsts}",
     }
-    return Answer().with_document(body, status=error.status)
+    return SimulatedResponse().with_document(body, status=error.status)

@@ -12,15 +12,15 @@ from typing import Any
 
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Vault
-from exporter.simulator.response import Answer, Delivery
+from exporter.simulator.response import Delivery, SimulatedResponse
 
-Edit = Callable[[Answer, Options], Answer]
+Edit = Callable[[SimulatedResponse, Options], SimulatedResponse]
 
 
 def put(name: str, value: object) -> Edit:
     """Sets a member of the answer's document; `key.` before the name reaches into the key."""
 
-    def edit(answer: Answer, _options: Options) -> Answer:
+    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
         document = answer.document()
         _holder(document, name)[name.removeprefix("key.")] = value
         return answer.with_document(document)
@@ -31,7 +31,7 @@ def put(name: str, value: object) -> Edit:
 def drop(name: str) -> Edit:
     """Takes that member out."""
 
-    def edit(answer: Answer, _options: Options) -> Answer:
+    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
         document = answer.document()
         _holder(document, name).pop(name.removeprefix("key."), None)
         return answer.with_document(document)
@@ -54,16 +54,16 @@ def with_body(text: str, *, status: int | None = None, content_type: str = "appl
 
 
 def rewrite_challenge(find: str, put: str) -> Edit:
-    def edit(answer: Answer, _options: Options) -> Answer:
+    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
         return answer.with_header("WWW-Authenticate", answer.challenge.replace(find, put))
 
     return edit
 
 
-def refuse(make: Callable[[str], Answer], name: str) -> Edit:
+def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
     """Puts a refusal in place of the answer, keeping the service's own headers."""
 
-    def edit(answer: Answer, options: Options) -> Answer:
+    def edit(answer: SimulatedResponse, options: Options) -> SimulatedResponse:
         refusal = make(name)
         changed = replace(answer, status=refusal.status, body=refusal.body, headers={**answer.headers, **refusal.headers})
         return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
@@ -75,7 +75,7 @@ def deliver(delivery: Delivery) -> Edit:
     return lambda answer, _: replace(answer, delivery=delivery)
 
 
-def any_status(answer: Answer, options: Options) -> Answer:
+def any_status(answer: SimulatedResponse, options: Options) -> SimulatedResponse:
     changed = answer.with_body(options.body.encode(), status=options.status)
     return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
 

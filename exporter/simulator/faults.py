@@ -16,7 +16,7 @@ from enum import StrEnum
 from exporter.core.model import Step
 from exporter.simulator.model import Application, Vault
 from exporter.simulator.request import BESIDE, step_of
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 
 WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
@@ -83,7 +83,7 @@ class Fault:
     steps: frozenset[Step] = frozenset()
     vault: Callable[[Vault, Options], Vault] | None = None
     application: Callable[[Application, Options], Application] | None = None
-    answer: Callable[[Answer, Options], Answer] | None = None
+    answer: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
     connection: Connection | None = None
     route: Route | None = None
 

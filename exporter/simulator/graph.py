@@ -19,7 +19,7 @@ from cryptography import x509
 from exporter.simulator.error_responses import graph_answer
 from exporter.simulator.model import FAR_FUTURE, Application, ClientSecret, Tenant
 from exporter.simulator.request import Exchange
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.tokens import Grant, TokenMint
 
 _PATH = re.compile(r"/v1\.0/(applications|servicePrincipals)\(appId='([^']*)'\)", re.IGNORECASE)
@@ -36,12 +36,12 @@ class GraphService:
         self._tenant_of = tenant_of
         self._clock = clock
 
-    def answer(self, exchange: Exchange) -> Answer:
+    def answer(self, exchange: Exchange) -> SimulatedResponse:
         """What Graph answers, its diagnostic headers included."""
         request = exchange.headers.get("client-request-id", str(uuid4()))
         return self._answer(exchange).with_header("request-id", str(uuid4())).with_header("client-request-id", request)
 
-    def _answer(self, exchange: Exchange) -> Answer:
+    def _answer(self, exchange: Exchange) -> SimulatedResponse:
         caller = self._mint.read(exchange.bearer) if exchange.bearer else None
         if exchange.bearer is None:
             return _challenging("token_missing")
@@ -52,7 +52,7 @@ class GraphService:
             return graph_answer("no_such_path")
         return self._read(caller, exchange, asked[1], asked[2].lower())
 
-    def _read(self, caller: Grant, exchange: Exchange, collection: str, client_id: str) -> Answer:
+    def _read(self, caller: Grant, exchange: Exchange, collection: str, client_id: str) -> SimulatedResponse:
         tenant = self._tenant_of(caller.tenant_id)
         reader = None if tenant is None else tenant.applications.get(caller.client_id)
         if tenant is None or reader is None or not reader.graph_reader:
@@ -63,19 +63,19 @@ class GraphService:
         return _selected(_document(application, collection.lower() == "serviceprincipals"), exchange, collection)
 
 
-def _challenging(name: str) -> Answer:
+def _challenging(name: str) -> SimulatedResponse:
     said = 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
     return graph_answer(name).with_header("WWW-Authenticate", said)
 
 
-def _selected(document: Mapping[str, object], exchange: Exchange, collection: str) -> Answer:
+def _selected(document: Mapping[str, object], exchange: Exchange, collection: str) -> SimulatedResponse:
     """The members that `$select` names, all where it names none."""
     wanted = [name.strip() for name in exchange.query.get("$select", "").split(",") if name.strip()]
     if not set(wanted) <= set(document):
         return graph_answer("no_such_property")
     selection = f"({','.join(wanted)})" if wanted else ""
     context = {"@odata.context": f"https://{exchange.host}/v1.0/$metadata#{collection}{selection}/$entity"}
-    return Answer().with_document({**context, **{name: document[name] for name in wanted or document}})
+    return SimulatedResponse().with_document({**context, **{name: document[name] for name in wanted or document}})
 
 
 def _document(application: Application, of_principal: bool) -> dict[str, object]:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.wire_response import deliver
 
 APP_SERVICE, IMDS, ARC = "app_service", "imds", "arc"
@@ -58,7 +58,12 @@ class Asked:
 class Identities:
     """`grant` takes a request that may have a token and gives v1's answer, status 400 for an identity that the host has not."""
 
-    def __init__(self, grant: Callable[[Asked], Answer], count: Callable[[str, Answer], None], arc_folder: Path | None) -> None:
+    def __init__(
+        self,
+        grant: Callable[[Asked], SimulatedResponse],
+        count: Callable[[str, SimulatedResponse], None],
+        arc_folder: Path | None,
+    ) -> None:
         self._grant = grant
         self._count = count
         self._arc = None if arc_folder is None else _KeyFiles(arc_folder)
@@ -83,12 +88,12 @@ class Identities:
 
         return handle
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked) -> SimulatedResponse:
         """What the service answers, key files made and used up included."""
         refusal = self._arc_refusal(asked) if asked.service == ARC else _refusal(asked)
         return refusal if refusal is not None else self._grant(asked)
 
-    def _arc_refusal(self, asked: Asked) -> Answer | None:
+    def _arc_refusal(self, asked: Asked) -> SimulatedResponse | None:
         if self._arc is None:
             return _oauth_error(404, "not_found", "The simulator was given no folder for the keys of Azure Arc.")
         refusal = _refusal(asked)
@@ -104,7 +109,7 @@ def in_form_of(service: str, document: Mapping[str, object], client_id: str) -> 
     return {name: value for name, value in said.items() if name == "access_token" or name in _SAID[service]}
 
 
-def not_assigned(service: str) -> Answer:
+def not_assigned(service: str) -> SimulatedResponse:
     """The host has no such identity."""
     if service == APP_SERVICE:
         return _app_service_error(
@@ -113,7 +118,7 @@ def not_assigned(service: str) -> Answer:
     return _oauth_error(400, "invalid_request", "Identity not found")
 
 
-def _refusal(asked: Asked) -> Answer | None:
+def _refusal(asked: Asked) -> SimulatedResponse | None:
     if asked.service == APP_SERVICE:
         complete = "X-IDENTITY-HEADER" in asked.headers and asked.audience
         return None if complete else _app_service_error("Send X-IDENTITY-HEADER and a resource.")
@@ -125,12 +130,12 @@ def _refusal(asked: Asked) -> Answer | None:
     return None
 
 
-def _oauth_error(status: int, error: str, description: str) -> Answer:
-    return Answer().with_document({"error": error, "error_description": description}, status=status)
+def _oauth_error(status: int, error: str, description: str) -> SimulatedResponse:
+    return SimulatedResponse().with_document({"error": error, "error_description": description}, status=status)
 
 
-def _app_service_error(message: str) -> Answer:
-    return Answer().with_document({"statusCode": 400, "message": message, "correlationId": str(uuid4())}, status=400)
+def _app_service_error(message: str) -> SimulatedResponse:
+    return SimulatedResponse().with_document({"statusCode": 400, "message": message, "correlationId": str(uuid4())}, status=400)
 
 
 class _KeyFiles:

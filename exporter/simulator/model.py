@@ -177,7 +177,7 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estate:
+class Environment:
     tenants: Mapping[str, Tenant]  # by tenant id, lower case
     vaults: Mapping[str, Vault]  # by host
     authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served

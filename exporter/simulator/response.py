@@ -32,7 +32,7 @@ class Delivery(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SimulatedResponse:
     """`delay` in seconds, before the first byte."""
 
     status: int = 200
@@ -45,17 +45,17 @@ class Answer:
     def challenge(self) -> str:
         return self.headers.get("WWW-Authenticate", "")
 
-    def with_header(self, name: str, value: str | None) -> Answer:
+    def with_header(self, name: str, value: str | None) -> SimulatedResponse:
         """The same answer with that header set, or removed for None."""
         headers = {other: old for other, old in self.headers.items() if other.lower() != name.lower()}
         return replace(self, headers=headers if value is None else {**headers, name: value})
 
-    def with_body(self, body: bytes, *, status: int | None = None, content_type: str = JSON) -> Answer:
+    def with_body(self, body: bytes, *, status: int | None = None, content_type: str = JSON) -> SimulatedResponse:
         return replace(self.with_header("Content-Type", content_type), body=body, status=status or self.status)
 
     def document(self) -> dict[str, Any]:
         """The body's JSON object, to be changed and put back by `with_document`."""
         return read_object(self.body) or {}
 
-    def with_document(self, document: object, *, status: int | None = None) -> Answer:
+    def with_document(self, document: object, *, status: int | None = None) -> SimulatedResponse:
         return self.with_body(json.dumps(document, separators=(",", ":")).encode(), status=status)

@@ -20,9 +20,9 @@ from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import Asked
 from exporter.simulator.model import Vault
 from exporter.simulator.request import Exchange
-from exporter.simulator.response import Answer, Delivery
+from exporter.simulator.response import Delivery, SimulatedResponse
 from exporter.simulator.service_accounts import ServiceAccounts
-from exporter.simulator.state import World
+from exporter.simulator.state import SimulatorState
 from exporter.simulator.tokens import TokenMint
 from exporter.simulator.vault import VaultService
 from exporter.simulator.wire_response import deliver
@@ -34,7 +34,7 @@ _NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delive
 class Services:
     """`requests` counts by host, operation and status; the status is 0 where none was sent."""
 
-    def __init__(self, world: World, pairs: KeyPairs, clock: Callable[[], float]) -> None:
+    def __init__(self, world: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
         self._world = world
         mint = TokenMint()
         self._vaults = VaultService(mint, pairs, clock)
@@ -53,33 +53,33 @@ class Services:
         elif exchange.host in self._world.estate.graph_hosts:
             operation, answer = "graph", self._ask_graph(exchange)
         else:
-            operation, answer = "other", Answer(status=421, body=b"the simulator serves no such host\n")
+            operation, answer = "other", SimulatedResponse(status=421, body=b"the simulator serves no such host\n")
         self._count(exchange.host, operation, answer)
         return await deliver(request, answer)
 
-    def grant_identity(self, asked: Asked) -> Answer:
+    def grant_identity(self, asked: Asked) -> SimulatedResponse:
         """What an identity service of the exporter's host answers to a request that it admits."""
         wanted = asked.client_id.lower() or self._world.estate.host_identity or ""
         tenants = (self._world.tenant(tenant_id) for tenant_id in self._world.estate.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
         return self._world.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
 
-    def count_identity(self, service: str, answer: Answer) -> None:
+    def count_identity(self, service: str, answer: SimulatedResponse) -> None:
         self._count("identity", service, answer)
 
-    def _count(self, host: str, operation: str, answer: Answer) -> None:
+    def _count(self, host: str, operation: str, answer: SimulatedResponse) -> None:
         self.requests[host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
 
-    def _ask_graph(self, exchange: Exchange) -> Answer:
+    def _ask_graph(self, exchange: Exchange) -> SimulatedResponse:
         return self._world.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
 
-    async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, Answer]:
+    async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()
         answer = await self._vaults.answer(vault, exchange)
         answer = self._world.edited(answer, operation, [(Scope.VAULT, vault.host)], exchange.subject)
         return operation, replace(answer, delay=answer.delay + vault.latency)
 
-    def _ask_entra(self, exchange: Exchange) -> Answer:
+    def _ask_entra(self, exchange: Exchange) -> SimulatedResponse:
         tenant, caller = tenant_name(exchange), client_id(exchange)
         answer = self._entra.answer(self._world.tenant(tenant), self._world.estate.resources, exchange)
         places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]

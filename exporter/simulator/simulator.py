@@ -17,16 +17,16 @@ from aiohttp import web
 
 from exporter.runtime.server_header import hide_versions
 from exporter.simulator.certificates import Certificates
-from exporter.simulator.control_api import Management
+from exporter.simulator.control_api import ControlApi
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.key_pairs import KeyPairs
 from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, Identities
-from exporter.simulator.model import GRAPH_HOSTS, Application, Estate, Vault, with_port
+from exporter.simulator.model import GRAPH_HOSTS, Application, Environment, Vault, with_port
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
-from exporter.simulator.state import Active, World, near
-from exporter.simulator.tls_frontend import Front
+from exporter.simulator.state import Active, SimulatorState, near
+from exporter.simulator.tls_frontend import TlsFrontend
 
 _GRACE = 0.1  # seconds that a request under way is given when the simulator stops
 
@@ -40,7 +40,7 @@ class Simulator:
 
     def __init__(
         self,
-        estate: Estate,
+        estate: Environment,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -50,7 +50,7 @@ class Simulator:
     ) -> None:
         if not _is_loopback(host):
             raise ValueError(f"the simulator listens on loopback only, not on {host}")
-        self.world = World(estate, clock)
+        self.world = SimulatorState(estate, clock)
         self.on_routes_changed: Callable[[], None] | None = None
         self.on_reread: Callable[[], Awaitable[Mapping[str, str]]] | None = None
         self._address, self._port = host, port
@@ -58,16 +58,16 @@ class Simulator:
         self._pairs = KeyPairs()
         self._services = Services(self.world, self._pairs, clock)
         identities = Identities(self._services.grant_identity, self._services.count_identity, arc_token_folder)
-        self._management = Management(self, host, management_port, identities)
+        self._management = ControlApi(self, host, management_port, identities)
         self._server: web.Server | None = None
-        self._front: Front | None = None
+        self._front: TlsFrontend | None = None
         self._nobody: socket.socket | None = None  # holds a port on which nobody listens
 
     async def start(self) -> None:
         """Opens both ports. Raises OSError where one is in use."""
         hide_versions()
         self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
-        self._front = Front(self._certificates, self.world.connection, self._server)
+        self._front = TlsFrontend(self._certificates, self.world.connection, self._server)
         try:
             self._port = self._front.open(self._address, self._port)
             self._nobody = socket.socket()

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from exporter.core.endpoints import vault_host
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
-from exporter.simulator.model import Application, Estate, Tenant, Vault
-from exporter.simulator.response import Answer
+from exporter.simulator.model import Application, Environment, Tenant, Vault
+from exporter.simulator.response import SimulatedResponse
 
 Subject = tuple[str, str | None]
 _NOTHING: Subject = ("", None)
@@ -43,8 +43,8 @@ class Active:
         return self.fault.works_at(operation, self.options)
 
 
-class World:
-    def __init__(self, estate: Estate, clock: Callable[[], float] = time.time) -> None:
+class SimulatorState:
+    def __init__(self, estate: Environment, clock: Callable[[], float] = time.time) -> None:
         self.estate = estate
         self._clock = clock
         self._active: list[Active] = []
@@ -169,7 +169,9 @@ class World:
             application = change(application, active.options) if change is not None else application
         return application
 
-    def edited(self, answer: Answer, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING) -> Answer:
+    def edited(
+        self, answer: SimulatedResponse, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING
+    ) -> SimulatedResponse:
         """The answer as the active faults at these places leave it, the oldest fault first. `subject`: the key and version."""
         if not self._active:
             return answer

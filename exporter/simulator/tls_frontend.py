@@ -30,7 +30,7 @@ _SAID = {
 }
 
 
-class Front:
+class TlsFrontend:
     def __init__(
         self,
         certificates: Certificates,

@@ -21,7 +21,7 @@ from exporter.simulator.error_responses import vault_answer
 from exporter.simulator.key_pairs import KeyPairs, public_numbers
 from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault
 from exporter.simulator.request import Exchange
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.tokens import Grant, TokenMint
 from exporter.simulator.vault_secrets import secret_answer
 
@@ -44,16 +44,16 @@ class VaultService:
         self._clock = clock
         self._recent: dict[str, deque[float]] = {}
 
-    async def answer(self, vault: Vault, exchange: Exchange) -> Answer:
+    async def answer(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
         """What this vault answers, its diagnostic headers included."""
         return _with_headers(vault, exchange, await self._answer(vault, exchange))
 
-    async def _answer(self, vault: Vault, exchange: Exchange) -> Answer:
+    async def _answer(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
         operation = exchange.vault_operation()
         if vault.managed_hsm and operation.startswith("secret"):
             operation = "other"  # it keeps keys alone
         if operation == "health":
-            return Answer().with_body(b"true")
+            return SimulatedResponse().with_body(b"true")
         caller = self._mint.read(exchange.bearer) if exchange.bearer else None
         refusal = self._refused(vault, exchange, operation, caller)
         if refusal is not None or caller is None:
@@ -66,7 +66,7 @@ class VaultService:
             return await self._deleted(vault, exchange)
         return await self._on_key(vault, exchange, operation)
 
-    def _refused(self, vault: Vault, exchange: Exchange, operation: str, caller: Grant | None) -> Answer | None:
+    def _refused(self, vault: Vault, exchange: Exchange, operation: str, caller: Grant | None) -> SimulatedResponse | None:
         """The first check that fails, before any key is looked at."""
         refusal = self._token_refused(vault, exchange, caller)
         if refusal is not None or caller is None:
@@ -84,10 +84,10 @@ class VaultService:
             return vault_answer("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
         return vault_answer("throttled") if self._over_limit(vault) else None
 
-    def _token_refused(self, vault: Vault, exchange: Exchange, caller: Grant | None) -> Answer | None:
+    def _token_refused(self, vault: Vault, exchange: Exchange, caller: Grant | None) -> SimulatedResponse | None:
         challenge = f'Bearer authorization="https://{vault.authority}/{vault.tenant_id}", resource="{vault.resource}"'
         if exchange.bearer is None:
-            answer = Answer(status=401) if vault.managed_hsm else vault_answer("token_missing")
+            answer = SimulatedResponse(status=401) if vault.managed_hsm else vault_answer("token_missing")
         elif caller is None or caller.expires <= self._clock():
             answer = vault_answer("token_unknown")
         elif caller.audience != vault.resource:
@@ -109,7 +109,7 @@ class VaultService:
         recent.append(now)
         return False
 
-    async def _deleted(self, vault: Vault, exchange: Exchange) -> Answer:
+    async def _deleted(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
         key = vault.keys.get(exchange.parts[1].lower())
         version = key.version(None) if key is not None else None
         if key is None or version is None or key.deleted is None:
@@ -117,19 +117,19 @@ class VaultService:
         document = await self._document(vault, key, version)
         document["recoveryId"] = f"https://{vault.host}/deletedkeys/{key.name}"
         document["deletedDate"], document["scheduledPurgeDate"] = int(key.deleted), int(key.deleted + vault.retention)
-        return Answer().with_document(document)
+        return SimulatedResponse().with_document(document)
 
-    async def _on_key(self, vault: Vault, exchange: Exchange, operation: str) -> Answer:
+    async def _on_key(self, vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
         name, wanted = exchange.parts[1], exchange.parts[2] if len(exchange.parts) > 2 else None
         key = vault.keys.get(name.lower())
         version = key.version(wanted) if key is not None and key.deleted is None else None
         if key is None or version is None:
             return vault_answer("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
         if operation in ("get", "get_newest"):
-            return Answer().with_document(await self._document(vault, key, version))
+            return SimulatedResponse().with_document(await self._document(vault, key, version))
         return self._barred(version, operation) or await self._crypt(vault, key, version, operation, exchange)
 
-    def _barred(self, version: KeyVersion, operation: str) -> Answer | None:
+    def _barred(self, version: KeyVersion, operation: str) -> SimulatedResponse | None:
         """The state of the key. Outside its dates it still unwraps. That a disabled one wraps no more is an assumption."""
         if not version.enabled:
             return vault_answer("key_disabled", operation=operation)
@@ -141,7 +141,7 @@ class VaultService:
             return vault_answer("key_not_yet_valid", operation=operation)
         return None
 
-    async def _crypt(self, vault: Vault, key: Key, version: KeyVersion, operation: str, exchange: Exchange) -> Answer:
+    async def _crypt(self, vault: Vault, key: Key, version: KeyVersion, operation: str, exchange: Exchange) -> SimulatedResponse:
         request = read_object(exchange.body) or {}
         algorithm, value = _PADDINGS.get(str(request.get("alg"))), decode(str(request.get("value", "")))
         if algorithm is None or value is None:
@@ -151,7 +151,7 @@ class VaultService:
             done = pair.public_key().encrypt(value, algorithm) if operation == "wrapKey" else pair.decrypt(value, algorithm)
         except ValueError:  # too long to wrap, or wrapped under another key
             return vault_answer("bad_parameter", found="value")
-        return Answer().with_document({"kid": _kid(vault, key, version), "value": encode(done)})
+        return SimulatedResponse().with_document({"kid": _kid(vault, key, version), "value": encode(done)})
 
     async def _document(self, vault: Vault, key: Key, version: KeyVersion) -> dict[str, object]:
         jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
@@ -162,9 +162,11 @@ class VaultService:
         return {"key": jwk, "attributes": attributes}
 
 
-def _list(vault: Vault) -> Answer:
+def _list(vault: Vault) -> SimulatedResponse:
     keys = [key for key in vault.keys.values() if key.deleted is None]
-    return Answer().with_document({"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None})
+    return SimulatedResponse().with_document(
+        {"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None}
+    )
 
 
 def _kid(vault: Vault, key: Key, version: KeyVersion) -> str:
@@ -175,7 +177,7 @@ def _caller(grant: Grant) -> str:
     return f"appid={grant.client_id};oid={grant.object_id};iss=https://sts.windows.net/{grant.tenant_id}/"
 
 
-def _with_headers(vault: Vault, exchange: Exchange, answer: Answer) -> Answer:
+def _with_headers(vault: Vault, exchange: Exchange, answer: SimulatedResponse) -> SimulatedResponse:
     """The diagnostic headers: a managed HSM sends others than a vault."""
     answer = answer.with_header("x-ms-request-id", str(uuid4()))
     client_request = exchange.headers.get("x-ms-client-request-id")

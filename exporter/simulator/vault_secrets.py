@@ -14,12 +14,12 @@ from urllib.parse import quote
 from exporter.simulator.error_responses import vault_answer
 from exporter.simulator.model import Secret, SecretVersion, Vault
 from exporter.simulator.request import Exchange
-from exporter.simulator.response import Answer
+from exporter.simulator.response import SimulatedResponse
 
 PAGE = 25  # versions on a page, as many as may be asked for
 
 
-def secret_answer(vault: Vault, exchange: Exchange, operation: str) -> Answer:
+def secret_answer(vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
     """What the vault answers to a caller that it admits."""
     secret = vault.secrets.get(exchange.parts[1].lower())
     if operation == "secret_versions":
@@ -27,17 +27,17 @@ def secret_answer(vault: Vault, exchange: Exchange, operation: str) -> Answer:
     return _value(vault, exchange, secret)
 
 
-def _value(vault: Vault, exchange: Exchange, secret: Secret | None) -> Answer:
+def _value(vault: Vault, exchange: Exchange, secret: Secret | None) -> SimulatedResponse:
     wanted = exchange.parts[2] if len(exchange.parts) > 2 else None
     version = None if secret is None else secret.version(wanted)
     if secret is None or version is None:
         return vault_answer("secret_not_found", key=exchange.parts[1])
     if not version.enabled:
         return vault_answer("secret_disabled", operation="get")
-    return Answer().with_document({"value": version.value, **_item(vault, secret.name, version)})
+    return SimulatedResponse().with_document({"value": version.value, **_item(vault, secret.name, version)})
 
 
-def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, ...]) -> Answer:
+def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, ...]) -> SimulatedResponse:
     """One page, by the versions' names: neither the newest first nor last. A secret that is not there has no versions."""
     size, start = _page(exchange)
     if size is None or start is None:
@@ -45,7 +45,9 @@ def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, .
     name, ordered = exchange.parts[1], sorted(versions, key=lambda one: one.version)
     end = start + size
     following = _next(vault, exchange, size, end) if end < len(ordered) else None
-    return Answer().with_document({"value": [_item(vault, name, one) for one in ordered[start:end]], "nextLink": following})
+    return SimulatedResponse().with_document(
+        {"value": [_item(vault, name, one) for one in ordered[start:end]], "nextLink": following}
+    )
 
 
 def _page(exchange: Exchange) -> tuple[int | None, int | None]:

@@ -14,12 +14,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from exporter.simulator.response import Answer, Delivery
+from exporter.simulator.response import Delivery, SimulatedResponse
 
 _PAUSE = 0.2  # seconds between the drops of a trickle
 
 
-async def deliver(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+async def deliver(request: web.BaseRequest, answer: SimulatedResponse) -> web.StreamResponse:
     """Sends the answer; what it returns is for the HTTP server, and goes nowhere where the connection has ended."""
     if answer.delay:
         await asyncio.sleep(answer.delay)
@@ -32,34 +32,34 @@ async def deliver(request: web.BaseRequest, answer: Answer) -> web.StreamRespons
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
 
-async def _closed(transport: asyncio.Transport, _answer: Answer) -> None:
+async def _closed(transport: asyncio.Transport, _answer: SimulatedResponse) -> None:
     transport.close()
 
 
-async def _reset(transport: asyncio.Transport, _answer: Answer) -> None:
+async def _reset(transport: asyncio.Transport, _answer: SimulatedResponse) -> None:
     abort(transport)
 
 
-async def _silent(_transport: asyncio.Transport, _answer: Answer) -> None:
+async def _silent(_transport: asyncio.Transport, _answer: SimulatedResponse) -> None:
     await asyncio.get_running_loop().create_future()  # until the client goes away, which cancels this
 
 
-async def _garbage(transport: asyncio.Transport, _answer: Answer) -> None:
+async def _garbage(transport: asyncio.Transport, _answer: SimulatedResponse) -> None:
     transport.write(b"\x00\x01\x02 this is no HTTP\r\n\r\n")
     transport.close()
 
 
-async def _truncated(transport: asyncio.Transport, answer: Answer) -> None:
+async def _truncated(transport: asyncio.Transport, answer: SimulatedResponse) -> None:
     transport.write(_head(answer, len(answer.body) + 100) + answer.body)
     transport.close()
 
 
-async def _endless_header(transport: asyncio.Transport, answer: Answer) -> None:
+async def _endless_header(transport: asyncio.Transport, answer: SimulatedResponse) -> None:
     transport.write(f"HTTP/1.1 {answer.status} {_phrase(answer.status)}\r\nx-filler: ".encode())
     await _drip(transport)
 
 
-async def _trickling(transport: asyncio.Transport, answer: Answer) -> None:
+async def _trickling(transport: asyncio.Transport, answer: SimulatedResponse) -> None:
     transport.write(_head(answer, 1_000_000))
     await _drip(transport)
 
@@ -70,7 +70,7 @@ async def _drip(transport: asyncio.Transport) -> None:
         await asyncio.sleep(_PAUSE)
 
 
-_BADLY: Mapping[Delivery, Callable[[asyncio.Transport, Answer], Awaitable[None]]] = {
+_BADLY: Mapping[Delivery, Callable[[asyncio.Transport, SimulatedResponse], Awaitable[None]]] = {
     Delivery.CLOSED: _closed,
     Delivery.RESET: _reset,
     Delivery.SILENT: _silent,
@@ -81,7 +81,7 @@ _BADLY: Mapping[Delivery, Callable[[asyncio.Transport, Answer], Awaitable[None]]
 }
 
 
-def _head(answer: Answer, length: int) -> bytes:
+def _head(answer: SimulatedResponse, length: int) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
         *(f"{name}: {value}" for name, value in answer.headers.items()),

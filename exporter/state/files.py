@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.files import FileMissingError, FileUnreadableError
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
 VERSION = 1
@@ -31,7 +31,7 @@ class StateDirError(Exception):
     """The state directory cannot be used; the text is for people."""
 
 
-class Kind(StrEnum):
+class DocumentKind(StrEnum):
     TARGET = "target"
     CREDENTIAL = "credential"
 
@@ -42,7 +42,7 @@ class StateFiles:
     `on_problem` gets a sentence for each file that is damaged, and one when writing begins to fail.
     """
 
-    def __init__(self, folder: Path, *, pool: DaemonPool, on_problem: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, *, pool: DaemonThreadPool, on_problem: Callable[[str], None]) -> None:
         self._directory = PrivateDirectory(folder)
         self._pool = pool
         self._on_problem = on_problem
@@ -67,7 +67,7 @@ class StateFiles:
         self._directory.close()
         raise StateDirError(problem)
 
-    def load(self, kind: Kind, name: str) -> Document | None:
+    def load(self, kind: DocumentKind, name: str) -> Document | None:
         """What was kept under this name; None if nothing was, or it is damaged."""
         file = _file(kind, name)
         try:
@@ -80,7 +80,7 @@ class StateFiles:
             self._on_problem(f"{self._directory.path / file}: {error}; the file is ignored")
         return None
 
-    def put(self, kind: Kind, name: str, document: Document) -> None:
+    def put(self, kind: DocumentKind, name: str, document: Document) -> None:
         """Have this written soon; of several documents for one name the last counts. It must be plain JSON."""
         file = _file(kind, name)
         text = json.dumps({**document, "version": VERSION, "kind": kind, "name": name}, allow_nan=False).encode()
@@ -89,7 +89,7 @@ class StateFiles:
             self._written[file] = digest
             self._schedule(file, text)
 
-    def remove(self, kind: Kind, name: str) -> None:
+    def remove(self, kind: DocumentKind, name: str) -> None:
         """Have this name's file removed soon."""
         file = _file(kind, name)
         self._written.pop(file, None)
@@ -129,11 +129,11 @@ class StateFiles:
         self._failing = bool(failures)
 
 
-def _file(kind: Kind, name: str) -> str:
+def _file(kind: DocumentKind, name: str) -> str:
     return f"{kind}-{sha256(name.encode()).hexdigest()}.json"
 
 
-def _read(content: bytes, kind: Kind, name: str) -> Document:
+def _read(content: bytes, kind: DocumentKind, name: str) -> Document:
     """Raises ValueError with what is wrong."""
     try:
         document = json.loads(content)

@@ -35,7 +35,7 @@ MEMORY_LEVEL = 4  # a larger table of matches takes longer to clear than a repor
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProbeContext:
     """What a probe was told to ask, and as whom; a reload may have changed it since."""
 
     target: Target
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One remembered probe. `id` is unique in this process and not met again after a restart.
 
     `key` and `asked` are mostly the same objects in all entries, so they are not packed.
@@ -53,7 +53,7 @@ class Entry:
     id: str
     packed: bytes
     key: KeyFacts | None
-    asked: Asked | None = None  # None where it was not told
+    asked: ProbeContext | None = None  # None where it was not told
 
     @property
     def report(self) -> ProbeReport:
@@ -74,16 +74,16 @@ class History:
         self._recent = _Ring()
         self._failures = _Ring()
         self._key: KeyFacts | None = None
-        self._asked: Asked | None = None
+        self._asked: ProbeContext | None = None
 
-    def add(self, report: ProbeReport, number: int, *, most_bytes: float, asked: Asked | None = None) -> Entry:
+    def add(self, report: ProbeReport, number: int, *, most_bytes: float, asked: ProbeContext | None = None) -> HistoryEntry:
         """Remember one more probe; `number` is the how-manieth of this process. The oldest go until `most_bytes` suffice."""
         if report.key is not None and report.key != self._key:
             self._key = report.key
         key = None if report.key is None else self._key
         if asked != self._asked:
             self._asked = asked  # else the one that older entries have: a reload makes all objects anew
-        entry = Entry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key, self._asked)
+        entry = HistoryEntry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key, self._asked)
         self._recent.add(entry)
         if not report.success:
             self._failures.add(entry)
@@ -96,7 +96,7 @@ class History:
         """Bytes, counting what stands in both rings twice."""
         return self._recent.size + self._failures.size
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[HistoryEntry]:
         yield from reversed(self._recent.entries)
         if not self._recent.entries:
             return
@@ -113,10 +113,10 @@ class _Ring:
     __slots__ = ("entries", "size")
 
     def __init__(self) -> None:
-        self.entries: deque[Entry] = deque()
+        self.entries: deque[HistoryEntry] = deque()
         self.size = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: HistoryEntry) -> None:
         self.entries.append(entry)
         self.size += entry.size
 

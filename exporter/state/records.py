@@ -10,9 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
-from exporter.state.history import Asked, History
+from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
@@ -54,11 +54,11 @@ class TargetRecord:
     newest_version: str | None = None  # of the key, as the vault last said
     proof_at: float | None = None  # when the recovery vault last unwrapped what was encrypted under this key
     purge_at: float | None = None  # when the deleted key is gone for good; None for a key that is not deleted
-    looks: dict[tuple[Beside, str, str], Look] = field(default_factory=dict)
+    looks: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
-    def take_in(self, report: ProbeReport) -> None:
+    def add_report(self, report: ProbeReport) -> None:
         """One that is inconclusive stands in the history alone."""
         if report.inconclusive:
             return
@@ -75,15 +75,15 @@ class TargetRecord:
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
 
-    def looked(self, look: Look) -> None:
+    def add_auxiliary(self, look: AuxiliaryResult) -> None:
         """Takes in one look beside the main probe."""
         self.looks[look.identity] = look
-        if look.what is Beside.NEWEST and look.key is not None:
+        if look.what is AuxiliaryKind.NEWEST and look.key is not None:
             self.newest_version = look.key.version
-        if look.what is Beside.RECOVERY and look.usable:
+        if look.what is AuxiliaryKind.RECOVERY and look.usable:
             self.proof_at = look.at
 
-    def retarget(self, target: Target) -> None:
+    def update_target(self, target: Target) -> None:
         """The configuration names something else for the same vault: what was said of what it named before is given up."""
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
@@ -91,7 +91,7 @@ class TargetRecord:
             self.proof_at = None
         self.target = target
 
-    def doubt(self) -> None:
+    def invalidate_verdict(self) -> None:
         """The last verdict is about something that is configured no longer: the probe stays, what follows from it does not."""
         self.verdict = self.verdict_at = None
         if self.last is not None:
@@ -125,7 +125,7 @@ class TargetRecord:
             self.certificates[facts.endpoint] = facts.certificate
 
 
-class State:
+class TargetRecords:
     """The records of all targets. Used from the event loop only."""
 
     def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
@@ -136,11 +136,11 @@ class State:
         self._probes = 0
 
     def record(
-        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, asked: Asked | None = None
+        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, asked: ProbeContext | None = None
     ) -> TargetRecord:
         """Take in one finished probe of a target, as the target was when it was probed."""
         record = self.expect(target)
-        record.take_in(report)
+        record.add_report(report)
         record.next_probe_at = next_probe_at
         self._probes += 1
         record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), asked=asked)
@@ -152,22 +152,22 @@ class State:
         if record is None or record.target.vault != target.vault:
             record = self._records[target.name] = TargetRecord(target, History(self._limit))
         elif record.target != target:
-            record.retarget(target)
+            record.update_target(target)
         return record
 
-    def looked(self, target: Target, look: Look) -> TargetRecord:
+    def add_auxiliary(self, target: Target, look: AuxiliaryResult) -> TargetRecord:
         """Take in one look beside the main probe."""
         record = self.expect(target)
-        record.looked(look)
+        record.add_auxiliary(look)
         return record
 
     def get(self, name: str) -> TargetRecord | None:
         return self._records.get(name)
 
-    def doubt(self, name: str) -> None:
+    def invalidate_verdict(self, name: str) -> None:
         """Gives up the verdict on a target, if there is one."""
         if name in self._records:
-            self._records[name].doubt()
+            self._records[name].invalidate_verdict()
 
     def forget(self, name: str) -> None:
         self._records.pop(name, None)

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.config.model import Target
-from exporter.core.auxiliary import Look
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.runtime.logging import fields
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.state.files import Document, Kind, StateFiles
-from exporter.state.history import Asked
-from exporter.state.records import State, TargetRecord
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.state.files import Document, DocumentKind, StateFiles
+from exporter.state.history import ProbeContext
+from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
 
 OPENING_SECONDS = 5.0  # a directory that has not answered by then is not used
@@ -29,17 +29,17 @@ _log = logging.getLogger(__name__)
 _READERS = 4  # a document that hangs keeps one of them
 _THREADS = _READERS + 1  # and one writer
 
-_Key = tuple[Kind, str]
+_Key = tuple[DocumentKind, str]
 
 
-class Memory:
+class StateStore:
     """Used from one event loop. Without a directory it forgets everything with the process."""
 
-    def __init__(self, state: State, folder: Path | None) -> None:
+    def __init__(self, state: TargetRecords, folder: Path | None) -> None:
         self.state = state
         self._folder = folder
         self._recalled: dict[_Key, Document | None] = {}
-        self._pool = DaemonPool(_THREADS, name="ekm-state") if folder is not None else None
+        self._pool = DaemonThreadPool(_THREADS, name="ekm-state") if folder is not None else None
         self._files = StateFiles(folder, pool=self._pool, on_problem=_say) if folder is not None and self._pool else None
 
     async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
@@ -49,7 +49,7 @@ class Memory:
         try:
             async with asyncio.timeout(OPENING_SECONDS):
                 await self._pool.run(self._files.open)
-        except (TimeoutError, PoolBusy):
+        except (TimeoutError, PoolExhausted):
             self._files = None
             _say(f"{self._folder} did not answer within {OPENING_SECONDS:g} s: nothing is kept until a restart; check its mount")
         await self.preload(targets, credentials)
@@ -58,15 +58,15 @@ class Memory:
         """Reads what an earlier process kept, for `recall` and `recall_credential`. Takes `LOADING_SECONDS` at most."""
         if self._files is None or self._pool is None:
             return
-        wanted = [(Kind.TARGET, name) for name in targets if not self._is_seen(name)]
-        wanted += [(Kind.CREDENTIAL, name) for name in credentials]
+        wanted = [(DocumentKind.TARGET, name) for name in targets if not self._is_seen(name)]
+        wanted += [(DocumentKind.CREDENTIAL, name) for name in credentials]
         if not wanted:
             return
         todo, found = deque(wanted), dict[_Key, Document | None]()
         try:
             async with asyncio.timeout(LOADING_SECONDS):
                 await asyncio.gather(*(self._pool.run(_load_all, self._files, todo, found) for _ in range(_READERS)))
-        except (TimeoutError, PoolBusy):
+        except (TimeoutError, PoolExhausted):
             todo.clear()
             unread = len(wanted) - len(found)
             _say(f"{unread} of {len(wanted)} files in {self._folder} could not be read in time and are ignored; check its mount")
@@ -75,7 +75,7 @@ class Memory:
     def recall(self, target: Target) -> TargetRecord:
         """The target's record, with what an earlier process knew of it, as far as that was preloaded."""
         record = self.state.expect(target)
-        document = self._recalled.pop((Kind.TARGET, target.name), None)
+        document = self._recalled.pop((DocumentKind.TARGET, target.name), None)
         if record.last is not None:  # then what this process knows is newer
             return record
         if document is not None:
@@ -85,34 +85,34 @@ class Memory:
                 _say(f"what was kept of {target.name} {error} and is ignored")
         return record
 
-    def record(self, asked: Asked, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
+    def record(self, asked: ProbeContext, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
         """Takes in one finished probe."""
         target = asked.target
         record = self.state.record(target, report, next_probe_at=next_probe_at, asked=asked)
         if self._files is not None:
-            self._files.put(Kind.TARGET, target.name, snapshot(record))
+            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
         return record
 
-    def looked(self, target: Target, look: Look) -> TargetRecord:
+    def looked(self, target: Target, look: AuxiliaryResult) -> TargetRecord:
         """Takes in one look beside the main probe."""
-        record = self.state.looked(target, look)
+        record = self.state.add_auxiliary(target, look)
         if self._files is not None:
-            self._files.put(Kind.TARGET, target.name, snapshot(record))
+            self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
         return record
 
     def recall_credential(self, name: str) -> Document | None:
         """What an earlier process kept of a credential, if that was preloaded."""
-        return self._recalled.pop((Kind.CREDENTIAL, name), None)
+        return self._recalled.pop((DocumentKind.CREDENTIAL, name), None)
 
     def keep_credential(self, name: str, document: Document) -> None:
         if self._files is not None:
-            self._files.put(Kind.CREDENTIAL, name, document)
+            self._files.put(DocumentKind.CREDENTIAL, name, document)
 
     def forget(self, name: str) -> None:
         """A target is gone, and what was known of it goes with it."""
         self.state.forget(name)
         if self._files is not None:
-            self._files.remove(Kind.TARGET, name)
+            self._files.remove(DocumentKind.TARGET, name)
 
     async def aclose(self) -> None:
         if self._files is not None:

@@ -18,11 +18,11 @@ from typing import NamedTuple, Protocol
 from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
-from exporter.core.model import Challenge, Facts, Grant
+from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult
 from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import PoolBusy
-from exporter.tokens.reuse import Cycle
-from exporter.tokens.secret_cache import Secret, SecretKeeper
+from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tokens.reuse import ReuseWindow
+from exporter.tokens.secret_cache import Secret, SecretCache
 
 # Answers that have a status and still say nothing of the credential: the network's or the exporter's doing. The next probe asks again.
 BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
@@ -31,28 +31,15 @@ LAST_SECONDS = 60.0
 OVERTIME = 5.0  # how much longer than its deadline a fetch may take to let go before that counts as a bug
 
 
-class Answer(Protocol):
-    """What a fetch brings. `expires_at` is a Unix time, None where it is not known."""
-
-    @property
-    def facts(self) -> Facts: ...
-
-    @property
-    def token(self) -> str | None: ...
-
-    @property
-    def expires_at(self) -> float | None: ...
-
-
 class Fetch(Protocol):
-    """One token request until `deadline` (loop time). Raises CancelledError, and PoolBusy for a shortage of our own."""
+    """One token request until `deadline` (loop time). Raises CancelledError, and PoolExhausted for a shortage of our own."""
 
     async def __call__(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> Answer: ...
+    ) -> TokenResponse: ...
 
 
-# What a fetch, running in this context, has come to: the facts of a time-out now. May raise PoolBusy, as the fetch would.
+# What a fetch, running in this context, has come to: the facts of a time-out now. May raise PoolExhausted, as the fetch would.
 Glimpse = Callable[[Context, Module, Challenge], Facts]
 
 
@@ -66,26 +53,28 @@ class _Key(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class _Drawer:
+class _CredentialEntry:
     """The flights of one credential with one secret. A changed secret, or credential, gets a new drawer."""
 
     credential: Credential
     secret: Secret
-    flights: dict[_Key, _Flight] = field(default_factory=dict)
+    flights: dict[_Key, _InFlightFetch] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _InFlightFetch:
     """A fetch, and afterwards what it brought. Loop times, in seconds."""
 
-    drawer: _Drawer
+    drawer: _CredentialEntry
     key: _Key
     module: Module
     challenge: Challenge
     cycle_start: float  # the start of the probe that needed it
     began: float
     context: Context = field(default_factory=copy_context)
-    task: asyncio.Task[Answer | PoolBusy] = field(init=False)  # raised, its error would keep this flight, which keeps the task
+    task: asyncio.Task[TokenResponse | PoolExhausted] = field(
+        init=False
+    )  # raised, its error would keep this flight, which keeps the task
     duration: float = 0.0
     useless_from: float = float("inf")  # end of the token's life, less the last seconds
     counted: bool = False  # one probe has got it as its own measurement
@@ -107,15 +96,15 @@ def _no_glimpse(_context: Context, _module: Module, _challenge: Challenge) -> Fa
     return Facts(fault=Fault.READ_TIMEOUT, detail="the shared token request had not come back")
 
 
-class TokenDesk:
+class TokenCache:
     """Hands out tokens. To be used from one event loop; `cycle` may be exchanged when the configuration changes."""
 
     def __init__(
         self,
         fetch: Fetch,
-        secrets: SecretKeeper,
+        secrets: SecretCache,
         *,
-        cycle: Callable[[Credential, Module], Cycle],
+        cycle: Callable[[Credential, Module], ReuseWindow],
         glimpse: Glimpse = _no_glimpse,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -125,8 +114,8 @@ class TokenDesk:
         self.cycle = cycle
         self._glimpse = glimpse
         self._clock = clock
-        self._drawers: dict[str, _Drawer] = {}
-        self._tasks: set[asyncio.Task[Answer | PoolBusy]] = set()
+        self._drawers: dict[str, _CredentialEntry] = {}
+        self._tasks: set[asyncio.Task[TokenResponse | PoolExhausted]] = set()
         self._closed = False
 
     async def token(
@@ -138,11 +127,11 @@ class TokenDesk:
         started: float,
         deadline: float,
         fresh: bool = False,
-    ) -> Grant:
+    ) -> TokenResult:
         """The token for a challenge, or the facts of why there is none, by `deadline`; `started` is when the probe began.
 
         `fresh` takes nothing that was kept, though it joins a fetch under way. A grant that is not `shared` is the one that
-        measures. Raises PoolBusy where no word about the network can be said.
+        measures. Raises PoolExhausted where no word about the network can be said.
         """
         before = _now()
         secret = await self._secret(credential, deadline)
@@ -160,9 +149,11 @@ class TokenDesk:
             return await self._wait_for(flight, deadline, leading=False)
         if flight is not None:
             flight.forget()
-        return await self._wait_for(self._begin(_Flight(drawer, key, module, challenge, started, _now())), deadline, leading=True)
+        return await self._wait_for(
+            self._begin(_InFlightFetch(drawer, key, module, challenge, started, _now())), deadline, leading=True
+        )
 
-    def doubt(self, credential: Credential) -> None:
+    def invalidate(self, credential: Credential) -> None:
         """A vault refused a token of this credential: those that are used again beyond their cycle are used no more.
 
         One of this very cycle stays, or a fleet whose tokens are all refused would ask for one token per target.
@@ -170,7 +161,7 @@ class TokenDesk:
         drawer = self._drawers.get(credential.name)
         for flight in [] if drawer is None else list(drawer.flights.values()):
             cycle = self.cycle(credential, flight.module)
-            if flight.task.done() and _now() >= flight.cycle_start + cycle.serves_for(flight.module, granted=False):
+            if flight.task.done() and _now() >= flight.cycle_start + cycle.reusable_for(flight.module, granted=False):
                 self._drop(flight)
 
     async def aclose(self) -> None:
@@ -185,41 +176,41 @@ class TokenDesk:
             await asyncio.wait(list(self._tasks))
 
     async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
-        """None if it was still being read at the deadline. Raises PoolBusy if no thread came to read it."""
+        """None if it was still being read at the deadline. Raises PoolExhausted if no thread came to read it."""
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._secrets.current(credential)
         except TimeoutError as error:
             lacking = shortage_of(error)
             if lacking is not None:
-                raise PoolBusy("no thread was free to read the secret", lacking) from error
+                raise PoolExhausted("no thread was free to read the secret", lacking) from error
             return None
 
-    def _drawer(self, credential: Credential, secret: Secret) -> _Drawer:
+    def _drawer(self, credential: Credential, secret: Secret) -> _CredentialEntry:
         drawer = self._drawers.get(credential.name)
         if drawer is not None:
             if drawer.credential == credential and drawer.secret.fingerprint == secret.fingerprint:
                 return drawer
             _empty(drawer)
-        drawer = self._drawers[credential.name] = _Drawer(credential, secret)
+        drawer = self._drawers[credential.name] = _CredentialEntry(credential, secret)
         return drawer
 
-    def _serves(self, flight: _Flight, module: Module, *, started: float, fresh: bool) -> bool:
+    def _serves(self, flight: _InFlightFetch, module: Module, *, started: float, fresh: bool) -> bool:
         if not flight.task.done():
             return True
         granted = _granted(flight)
-        age_limit = self.cycle(flight.drawer.credential, module).serves_for(module, granted=granted)
+        age_limit = self.cycle(flight.drawer.credential, module).reusable_for(module, granted=granted)
         return not fresh and started < flight.cycle_start + age_limit and _now() < flight.useless_from
 
-    def _begin(self, flight: _Flight) -> _Flight:
+    def _begin(self, flight: _InFlightFetch) -> _InFlightFetch:
         name = f"token {flight.drawer.credential.name}"
-        flight.task = asyncio.create_task(self._fly(flight), name=name, context=flight.context)
-        flight.task.add_done_callback(lambda _: self._landed(flight))
+        flight.task = asyncio.create_task(self._run(flight), name=name, context=flight.context)
+        flight.task.add_done_callback(lambda _: self._done(flight))
         self._tasks.add(flight.task)
         flight.drawer.flights[flight.key] = flight
         return flight
 
-    async def _fly(self, flight: _Flight) -> Answer | PoolBusy:
+    async def _run(self, flight: _InFlightFetch) -> TokenResponse | PoolExhausted:
         drawer, answer = flight.drawer, None
         deadline = flight.began + self.cycle(drawer.credential, flight.module).timeout
         try:
@@ -227,8 +218,8 @@ class TokenDesk:
                 answer = await self._fetch(
                     flight.module, drawer.credential, drawer.secret.text, flight.challenge, deadline=deadline
                 )
-        except PoolBusy as busy:
-            return PoolBusy(str(busy), busy.shortage)
+        except PoolExhausted as busy:
+            return PoolExhausted(str(busy), busy.shortage)
         else:
             return answer
         finally:
@@ -238,28 +229,28 @@ class TokenDesk:
             else:
                 self._drop(flight)
 
-    def _landed(self, flight: _Flight) -> None:
+    def _done(self, flight: _InFlightFetch) -> None:
         self._tasks.discard(flight.task)
         if flight.task.cancelled() or flight.task.exception() is not None:  # those who waited have got it
             self._drop(flight)
 
-    def _keep(self, flight: _Flight, answer: Answer) -> None:
+    def _keep(self, flight: _InFlightFetch, answer: TokenResponse) -> None:
         """Until no probe can ask for it any more: a token does not stay in memory for nothing."""
         granted = answer.token is not None
         if granted and answer.expires_at is not None:
             flight.useless_from = _now() + answer.expires_at - self._clock() - LAST_SECONDS
         cycle = self.cycle(flight.drawer.credential, flight.module)
-        last_start = flight.cycle_start + cycle.serves_for(flight.module, granted=granted)
+        last_start = flight.cycle_start + cycle.reusable_for(flight.module, granted=granted)
         last_request = min(last_start + cycle.timeout, flight.useless_from)
         flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)
 
-    def _drop(self, flight: _Flight) -> None:
+    def _drop(self, flight: _InFlightFetch) -> None:
         flight.forget()
         drawer = flight.drawer
         if not drawer.flights and self._drawers.get(drawer.credential.name) is drawer:
             del self._drawers[drawer.credential.name]
 
-    async def _wait_for(self, flight: _Flight, deadline: float, *, leading: bool) -> Grant:
+    async def _wait_for(self, flight: _InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
         before = _now()
         if not flight.task.done():
             # Neither a time-out nor a cancellation here reaches the fetch: others wait for it, and what it brings is kept.
@@ -268,32 +259,32 @@ class TokenDesk:
             return _nothing(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
         if not flight.task.done():
             facts = self._glimpse(flight.context, flight.module, flight.challenge)
-            return Grant(facts=facts, token=None, duration=_now() - before, shared=not leading)
+            return TokenResult(facts=facts, token=None, duration=_now() - before, shared=not leading)
         answer = flight.task.result()
-        if isinstance(answer, PoolBusy):
-            raise PoolBusy(str(answer), answer.shortage)
+        if isinstance(answer, PoolExhausted):
+            raise PoolExhausted(str(answer), answer.shortage)
         shared, flight.counted = flight.counted, True
-        return Grant(facts=answer.facts, token=answer.token, duration=flight.duration, shared=shared)
+        return TokenResult(facts=answer.facts, token=answer.token, duration=flight.duration, shared=shared)
 
 
-def _granted(flight: _Flight) -> bool:
+def _granted(flight: _InFlightFetch) -> bool:
     answer = flight.task.result()
-    return not isinstance(answer, PoolBusy) and answer.token is not None
+    return not isinstance(answer, PoolExhausted) and answer.token is not None
 
 
-def _empty(drawer: _Drawer) -> None:
+def _empty(drawer: _CredentialEntry) -> None:
     for flight in list(drawer.flights.values()):
         flight.forget()
 
 
-def _is_worth_keeping(answer: Answer) -> bool:
+def _is_worth_keeping(answer: TokenResponse) -> bool:
     """A grant, or any answer that Entra gave in full; what the network prevented is worth another try."""
     return answer.token is not None or (answer.facts.status is not None and answer.facts.fault not in BROKEN_OFF)
 
 
-def _nothing(facts: Facts, duration: float = 0.0) -> Grant:
+def _nothing(facts: Facts, duration: float = 0.0) -> TokenResult:
     """No request was made, so the probe has this to itself."""
-    return Grant(facts=facts, token=None, duration=duration, shared=False)
+    return TokenResult(facts=facts, token=None, duration=duration, shared=False)
 
 
 def _now() -> float:

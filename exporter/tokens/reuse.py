@@ -14,13 +14,13 @@ from exporter.core.timing import JITTER
 
 
 @dataclass(frozen=True, slots=True)
-class Cycle:
+class ReuseWindow:
     """The shortest interval and the longest timeout, in seconds, among the targets that share a token."""
 
     interval: float
     timeout: float
 
-    def serves_for(self, module: Module, *, granted: bool) -> float:
+    def reusable_for(self, module: Module, *, granted: bool) -> float:
         """Seconds from the start of the probe that fetched an answer, within which it serves probes that start.
 
         The shortest gap that jitter leaves between two probes of one target: so none gets the same answer twice, unless the
@@ -30,20 +30,20 @@ class Cycle:
         return max(gap, module.token_max_age) if granted else gap
 
 
-class Cycles:
+class TokenReusePolicy:
     """The cycle of each credential on each way to Entra; call it with a credential and a module."""
 
     def __init__(self, config: Config) -> None:
-        self._default = Cycle(config.settings.interval, config.settings.timeout)
-        self._cycles: dict[Hashable, Cycle] = {}
+        self._default = ReuseWindow(config.settings.interval, config.settings.timeout)
+        self._cycles: dict[Hashable, ReuseWindow] = {}
         for target in config.targets.values():
             way = config.modules[target.module].way_to_entra
             for credential in _credentials_of(target):
-                known = self._cycles.get((credential, way), Cycle(target.interval, target.timeout))
-                shared = Cycle(min(known.interval, target.interval), max(known.timeout, target.timeout))
+                known = self._cycles.get((credential, way), ReuseWindow(target.interval, target.timeout))
+                shared = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
                 self._cycles[credential, way] = shared
 
-    def __call__(self, credential: Credential, module: Module) -> Cycle:
+    def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
         """That of `global` for a pair no target uses, as when a person asks with another credential."""
         return self._cycles.get((credential.name, module.way_to_entra), self._default)
 

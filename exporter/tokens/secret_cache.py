@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Credential
 from exporter.config.secret_source import SecretUnreadableError, read_secret
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 
 READ_AGAIN_SECONDS = 1.0
 _NO_THREAD = "no thread was free to read the secret"
@@ -44,10 +44,10 @@ class _Kept:
     reading: asyncio.Task[Secret] | None = None
 
 
-class SecretKeeper:
+class SecretCache:
     """Gives the current secret of a credential. To be used from one event loop, which it never blocks."""
 
-    def __init__(self, pool: DaemonPool, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pool: DaemonThreadPool, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
         self._key = secrets.token_bytes(32)
@@ -56,9 +56,9 @@ class SecretKeeper:
     async def current(self, credential: Credential) -> Secret:
         """The secret, at most a second old, or older while this process lacks threads or descriptors. What went wrong is in `failure`.
 
-        Raises CancelledError, and PoolBusy for such a shortage if the secret was never read.
+        Raises CancelledError, and PoolExhausted for such a shortage if the secret was never read.
 
-        Cancelled before a thread took the read, the error has a PoolBusy as its cause, as `DaemonPool.run` has it. A read goes on
+        Cancelled before a thread took the read, the error has a PoolExhausted as its cause, as `DaemonThreadPool.run` has it. A read goes on
         when its callers give up, and later callers join it: a file that hangs holds one thread, however many probes need it.
         """
         kept = self._kept.setdefault(credential, _Kept())
@@ -73,7 +73,7 @@ class SecretKeeper:
         except asyncio.CancelledError as cancelled:
             if kept.begun:
                 raise
-            raise cancelled from PoolBusy(_NO_THREAD)
+            raise cancelled from PoolExhausted(_NO_THREAD)
 
     async def aclose(self) -> None:
         """Give up the reads under way; their threads end with the process."""
@@ -99,7 +99,7 @@ class SecretKeeper:
 
         try:
             text, certificate = await self._pool.run(read)
-        except PoolBusy:  # a shortage of this process says nothing about the file
+        except PoolExhausted:  # a shortage of this process says nothing about the file
             if kept.secret is None:
                 raise
             return kept.secret

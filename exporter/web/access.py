@@ -19,7 +19,7 @@ from exporter.web.answers import UnfinishedAnswers
 from exporter.web.options import WebOptions
 from exporter.web.origin import from_elsewhere, is_ours
 from exporter.web.server.connections import connection_of
-from exporter.web.webconfig import Lock, Refusal
+from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
 BODY_TOO_LARGE = "No request here has a body that is read.\n"
 # No handler reads a body.
 LARGEST_BODY = 4096
-LOCK = web.AppKey("lock", Lock)
+LOCK = web.AppKey("lock", AccessControl)
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -164,7 +164,7 @@ def _refused(refusal: Refusal) -> web.Response:
     return response
 
 
-def header_writer(lock: Lock | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """A signal handler of `on_response_prepare`; what the lock says of headers goes before everything else."""
 
     async def add(_request: web.Request, response: web.StreamResponse) -> None:

@@ -12,42 +12,25 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.web.access import LARGEST_BODY, LOCK, header_writer, keeper
-from exporter.web.handlers.api import Machines
-from exporter.web.handlers.pages import People
-from exporter.web.handlers.probe import Probing
+from exporter.web.handlers.api import ApiHandlers
+from exporter.web.handlers.pages import PageHandlers
+from exporter.web.handlers.probe import ProbeHandler
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
-from exporter.web.webconfig import Lock
+from exporter.web.webconfig import AccessControl
 
 
 def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
     """The web endpoint of a service. `/-/reload` exists where `reload` is given."""
-    people, machines, probing = People(service, options), Machines(service, options, reload), Probing(service, options)
+    pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
+    probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[keeper(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
-    readable = {
-        "/": people.status,
-        "/targets": people.targets,
-        "/targets/{name}": people.target,
-        "/targets/{name}/probes/{id}": people.probe,
-        "/explain": people.codes,
-        "/explain/{code}": people.explain,
-        "/config": people.config,
-        "/static/{name}": people.asset,
-        "/metrics": machines.metrics,
-        "/sd/targets": machines.discovery,
-        "/api/v1/targets": machines.targets,
-        "/api/v1/targets/{name}": machines.target,
-        "/api/v1/targets/{name}/support-bundle": machines.support_bundle,
-        "/api/v1/openapi.json": machines.openapi,
-        "/-/healthy": machines.healthy,
-        "/-/ready": machines.ready,
-    }
-    for path, handler in readable.items():
+    for path, handler in _readable(pages, api).items():
         app.router.add_get(options.route_prefix + path, handler)
     # Without HEAD, which would make a whole probe for an answer nobody reads.
     app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
     if reload is not None:
-        app.router.add_post(f"{options.route_prefix}/-/reload", machines.reload)
+        app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)
     if options.route_prefix:
         app.router.add_get("/", _to(f"{options.link_prefix}/"))
         app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
@@ -59,7 +42,28 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     return app
 
 
-def _watching(lock: Lock) -> Callable[[web.Application], AsyncIterator[None]]:
+def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
+    return {
+        "/": pages.status,
+        "/targets": pages.targets,
+        "/targets/{name}": pages.target,
+        "/targets/{name}/probes/{id}": pages.probe,
+        "/explain": pages.codes,
+        "/explain/{code}": pages.explain,
+        "/config": pages.config,
+        "/static/{name}": pages.asset,
+        "/metrics": api.metrics,
+        "/sd/targets": api.discovery,
+        "/api/v1/targets": api.targets,
+        "/api/v1/targets/{name}": api.target,
+        "/api/v1/targets/{name}/support-bundle": api.support_bundle,
+        "/api/v1/openapi.json": api.openapi,
+        "/-/healthy": api.healthy,
+        "/-/ready": api.ready,
+    }
+
+
+def _watching(lock: AccessControl) -> Callable[[web.Application], AsyncIterator[None]]:
     async def watch(_app: web.Application) -> AsyncIterator[None]:
         async with lock.watching():
             yield

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from exporter.config.model import Config, Module, Target
-from exporter.core.checks.model import Run
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.checks.model import CheckRun
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
 from exporter.presentation import payloads, wording
 
@@ -47,11 +47,11 @@ class Service(Protocol):
 
     def record_of(self, target: str) -> Record | None: ...
 
-    def credential_ends(self, name: str) -> tuple[CredentialEnd, ...]:
+    def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
         """What each source says of when a credential of the configuration ends."""
         ...
 
-    def last_checks(self, target: str) -> Run | None:
+    def last_checks(self, target: str) -> CheckRun | None:
         """The last run of the doctor's checks; None where there was none, or what it found is of something else now."""
         ...
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from exporter.web.answers import MOST_ANSWERS
-from exporter.web.webconfig import Lock
+from exporter.web.webconfig import AccessControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class WebOptions:
     route_prefix: str = ""
     link_prefix: str = ""
     enable_pages: bool = False
-    lock: Lock | None = None  # what the web configuration file says
+    lock: AccessControl | None = None  # what the web configuration file says
     timeout_offset: float = 0.5
     max_requests: int = MOST_ANSWERS
 
@@ -40,7 +40,7 @@ def web_options(
     external_url: str = "",
     route_prefix: str | None = None,
     enable_pages: bool = False,
-    lock: Lock | None = None,
+    lock: AccessControl | None = None,
     timeout_offset: float = 0.5,
     max_requests: int = MOST_ANSWERS,
 ) -> WebOptions:

@@ -14,9 +14,9 @@ import aiohttp
 from multidict import CIMultiDict
 
 from exporter.clients import fetch_token, quiet_sdk_loggers
-from exporter.clients.http.exchange import Observation
-from exporter.clients.http.response import Answer, Replay
-from exporter.clients.http.timing import Recorder
+from exporter.clients.http.exchange import HttpExchange
+from exporter.clients.http.response import RecordedResponse, SdkResponse
+from exporter.clients.http.timing import ExchangeTimer
 from exporter.clients.key_vault import VaultSession
 from exporter.config.model import Credential, CredentialKind, Module
 from exporter.core.model import Challenge, Facts, KeyFacts, Step
@@ -69,12 +69,12 @@ def outcome(told: Told) -> Outcome:
 class _Replayed(VaultSession):
     """A session whose exchanges have all taken place already."""
 
-    def __init__(self, seen: Observation) -> None:
+    def __init__(self, seen: HttpExchange) -> None:
         self._seen = seen
         self._host = VAULT
         self._network = SimpleNamespace(module=Module(name="default"))
 
-    async def _ask(self, *_: Any, **__: Any) -> Observation:
+    async def _ask(self, *_: Any, **__: Any) -> HttpExchange:
         return self._seen
 
 
@@ -83,24 +83,24 @@ class _ReplayedNetwork:
 
     module = Module(name="default")
 
-    def __init__(self, seen: Observation) -> None:
+    def __init__(self, seen: HttpExchange) -> None:
         self._seen = seen
         self.transport = self
 
     def link(self, *_: object) -> Self:
         return self
 
-    async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> Observation:
+    async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> HttpExchange:
         try:
             self._seen.result = await call()
         except Exception as error:  # noqa: BLE001 - as in the exchange itself
             self._seen.error = error
         return self._seen
 
-    async def send(self, request: Any, **_: Any) -> Replay:
+    async def send(self, request: Any, **_: Any) -> SdkResponse:
         if self._seen.error is not None:
             raise self._seen.error
-        return Replay(request, self._seen.answer)
+        return SdkResponse(request, self._seen.answer)
 
     async def open(self) -> None: ...
 
@@ -112,8 +112,8 @@ class _ReplayedNetwork:
     async def __aexit__(self, *_: object) -> None: ...
 
 
-async def _recorder() -> Recorder:
-    recorder = Recorder()
+async def _recorder() -> ExchangeTimer:
+    recorder = ExchangeTimer()
     recorder.headers_received()
     recorder.finish()
     return recorder
@@ -123,14 +123,14 @@ quiet_sdk_loggers()  # as the exporter does
 _RECORDER = asyncio.run(_recorder())
 
 
-def _seen(told: Told) -> Observation:
+def _seen(told: Told) -> HttpExchange:
     headers = CIMultiDict(told.headers)
-    answer = Answer(status=told.status, headers=headers, body=told.body, complete=told.complete)
+    answer = RecordedResponse(status=told.status, headers=headers, body=told.body, complete=told.complete)
     error = None if told.complete else aiohttp.ClientPayloadError("the body broke off")
-    return Observation(endpoint=f"{VAULT}:443", recorder=_RECORDER, answer=answer, error=error, timed_out=told.timed_out)
+    return HttpExchange(endpoint=f"{VAULT}:443", recorder=_RECORDER, answer=answer, error=error, timed_out=told.timed_out)
 
 
-def _token(seen: Observation) -> Outcome:
+def _token(seen: HttpExchange) -> Outcome:
     told = _at_once(fetch_token(_ReplayedNetwork(seen), CREDENTIAL, SECRET, ENTRA, deadline=0.0))
     return Outcome(told.facts, told.token, told.expires_at)
 

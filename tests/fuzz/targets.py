@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config import effective, load
+from exporter.config import dump_yaml, load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS
 from exporter.config.schema_root import TOP
 from exporter.core.model import Step
@@ -77,15 +77,15 @@ def _check_configuration(data: bytes) -> None:
         Path(folder, SECRET_FILE).write_text(MARK, encoding="utf-8")
         path = Path(folder, "ekm.yml")
         path.write_bytes(data)
-        loaded = load(path)
+        loaded = load_config(path)
         assert (loaded.config is None) == bool(loaded.problems)
         shown = [str(line) for line in (*loaded.problems, *loaded.warnings)]
         assert all("\n" not in line for line in shown)
         if loaded.config is not None:
-            text = effective(loaded.config)
+            text = dump_yaml(loaded.config)
             shown += [text, repr(loaded.config)]
             path.write_text(text, encoding="utf-8")
-            assert load(path).problems == ()
+            assert load_config(path).problems == ()
         assert not any(MARK in text for text in shown)
 
 

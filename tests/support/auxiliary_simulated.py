@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Vantage
-from exporter.simulator import Estate
+from exporter.simulator import Environment
 from exporter.simulator.model import Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.auxiliary_factories import NAMES, OLD, OLDER, PINNED, TARGET
 
@@ -39,7 +39,7 @@ def estate():
             permissions={CLIENTS["dr"]: READ_AND_UNWRAP},
         ),
     )
-    return Estate(
+    return Environment(
         tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)}, vaults={vault.host: vault for vault in vaults}
     )
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import date
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
-from exporter.core.checks import Verdict
+from exporter.core.checks import CheckOutcome
 from exporter.core.model import Generation
 from exporter.doctor import run_checks
-from exporter.simulator import Estate, Simulator
+from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
@@ -24,7 +24,7 @@ def estate():
     key = Key(name=KEY, versions=(KeyVersion(version=OLD, material=1), KeyVersion(version=PINNED, material=2)))
     application = Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),))
     vault = Vault(host=VAULT, tenant_id=TENANT, keys={KEY.lower(): key}, permissions={CLIENT: ALL_OPERATIONS})
-    return Estate(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})
+    return Environment(tenants={TENANT: Tenant(tenant_id=TENANT, applications={CLIENT: application})}, vaults={VAULT: vault})
 
 
 TARGET = Target(
@@ -41,7 +41,7 @@ TARGET = Target(
     retained=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
 # What the simulator cannot be: its authority is not one of Azure's, and its certificates name nobody to ask.
-ALWAYS = {"issuer_vault": Verdict.WARN, "issuer_entra": Verdict.WARN, "revocation": Verdict.SKIPPED}
+ALWAYS = {"issuer_vault": CheckOutcome.WARN, "issuer_entra": CheckOutcome.WARN, "revocation": CheckOutcome.SKIPPED}
 
 
 class Clinic:

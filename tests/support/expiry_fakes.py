@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
-from exporter.core.credential_expiry import Finding, Source
-from exporter.expiry import ExpiryDesk, Ports
+from exporter.core.credential_expiry import LookupResult, Source
+from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
 from tests.support.factories import a_target
 
 WALL = 1_800_000_000.0
 END = WALL + 30 * 86400.0
-FAILED = Finding(answered=False, note="Microsoft Graph answered HTTP 403")
+FAILED = LookupResult(answered=False, note="Microsoft Graph answered HTTP 403")
 
 
 def now():
@@ -51,11 +51,11 @@ class Sources:
         self.looks, self.under_way, self.most, self.takes = [], 0, 0, 0.5
         self.closed = False
 
-    async def stamp(self, watch):
-        stamp = self.stamps.get(watch.credential.name, "first")
-        if isinstance(stamp, Exception):
-            raise stamp
-        return (stamp,)
+    async def fingerprint(self, watch):
+        fingerprint = self.stamps.get(watch.credential.name, "first")
+        if isinstance(fingerprint, Exception):
+            raise fingerprint
+        return (fingerprint,)
 
     async def look(self, watch, source):
         self.looks.append((now(), watch.credential.name, source))
@@ -65,7 +65,7 @@ class Sources:
             await asyncio.sleep(self.takes)
         finally:
             self.under_way -= 1
-        answers = self.answers.setdefault((watch.credential.name, source), [Finding(answered=True, expires_at=END)])
+        answers = self.answers.setdefault((watch.credential.name, source), [LookupResult(answered=True, expires_at=END)])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -93,7 +93,7 @@ class Ears:
 
     @property
     def ports(self):
-        return Ports(
+        return ExpiryCallbacks(
             looked_up=self.looked_up,
             bug=self.bugs.append,
             recall=self.documents.get,
@@ -103,4 +103,4 @@ class Ears:
 
 
 def a_desk(config, sources, ears, **more):
-    return ExpiryDesk(config, sources, ears.ports, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})
+    return ExpiryMonitor(config, sources, ears.ports, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from exporter.config import load
-from exporter.expiry import Asker, ExpiryDesk
+from exporter.config import load_config
+from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of, pointed_at
 from tests.support.expiry_fakes import Ears
@@ -47,7 +47,7 @@ class Scene:
             assert find in text
             text = text.replace(find, put)
         self.write("ekm.yml", text)
-        loaded = load(folder / "ekm.yml")
+        loaded = load_config(folder / "ekm.yml")
         assert loaded.config is not None, loaded.problems
         self.written = loaded.config
         self.simulator = Simulator(estate_of(self.written), **({} if clock is None else {"clock": clock}))
@@ -70,8 +70,8 @@ class Scene:
 
     def desk(self, config=None):
         config = config or self.config
-        asker = Asker(config, requested=lambda *what: self.counted.append(what), tenant_of=self.tenants.get)
-        desk = ExpiryDesk(config, asker, self.ears.ports)
+        asker = ExpiryLookup(config, requested=lambda *what: self.counted.append(what), tenant_of=self.tenants.get)
+        desk = ExpiryMonitor(config, asker, self.ears.ports)
         self.desks.append(desk)
         return desk
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
-from exporter.core.auxiliary import Look
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,
@@ -162,7 +162,7 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
 def a_look(what, name, *, usable=True, at=START, **changes):
     """One look beside the probe of target `t`."""
     written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
-    return Look(what=what, name=name, usable=usable, at=at, **(written | changes))
+    return AuxiliaryResult(what=what, name=name, usable=usable, at=at, **(written | changes))
 
 
 def looks(*made):

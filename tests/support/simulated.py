@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config.model import Proxy
 from exporter.core.faults import Reason
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside
@@ -56,11 +56,11 @@ class Stage:
 
     async def reports_of(self, config, only=None):
         """A report for each target of a configuration, by its name."""
-        tell = Listeners(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
-        prober = Prober(config, lag=LoopLag(), tell=tell)
+        tell = ProberCallbacks(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
+        prober = Prober(config, lag=LoopLag(), callbacks=tell)
         try:
             targets = [config.targets[name] for name in only or config.targets]
-            reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in targets))
+            reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in targets))
         finally:
             await prober.aclose()
         return {target.name: report for target, report in zip(targets, reports, strict=True)}

@@ -1,6 +1,6 @@
 """A small estate in which all is well."""
 
-from exporter.simulator import Estate
+from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.simulator_client import (
     CLIENT,
@@ -39,6 +39,6 @@ def small_estate():
         OTHER_CLIENT: Application(client_id=OTHER_CLIENT, object_id="o-2", secrets=(ClientSecret(value="marked-secret-two"),)),
     }
     vaults = (vault(VAULT), vault(OTHER, operations={CLIENT: ALL_OPERATIONS}), vault(HSM, kty="RSA-HSM"))
-    return Estate(
+    return Environment(
         tenants={TENANT: Tenant(tenant_id=TENANT, applications=applications)}, vaults={vault.host: vault for vault in vaults}
     )

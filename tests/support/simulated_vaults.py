@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Generation
-from exporter.simulator import Estate
+from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.simulator_client import KEY, VERSION
 
@@ -60,7 +60,7 @@ def estate(*, certificates=()):
         one = Application(client_id=site.client, object_id=f"o-{site.number}", secrets=secrets, certificates=certificates)
         return Tenant(tenant_id=site.tenant, applications={site.client: one})
 
-    return Estate(
+    return Environment(
         tenants={site.tenant: tenant(site) for site in SITES},
         vaults={site.vault: vault(site) for site in SITES},
         authorities=frozenset(site.authority for site in SITES),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Retained, SecretSource, Settings, Target
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, KeyFacts, Outcome, Phase, ProbeReport, Readiness, Step, StepResult
 
@@ -97,13 +97,18 @@ def fully_declared_config(*, module=None, **changes):
 
 
 def look(what, *, usable=True, at=STARTED, steps=(), **changes):
-    names = {Beside.NEXT: STAGED, Beside.RETAINED: f"ContosoRSAKey0/{OLD}", Beside.RECOVERY: DR, Beside.NEWEST: "ContosoRSAKey0"}
+    names = {
+        AuxiliaryKind.NEXT: STAGED,
+        AuxiliaryKind.RETAINED: f"ContosoRSAKey0/{OLD}",
+        AuxiliaryKind.RECOVERY: DR,
+        AuxiliaryKind.NEWEST: "ContosoRSAKey0",
+    }
     values = {
         "name": names[what],
-        "vault": DR if what is Beside.RECOVERY else "contoso-prod.vault.azure.net",
-        "credential": STAGED if what is Beside.NEXT else "sql-prod",
+        "vault": DR if what is AuxiliaryKind.RECOVERY else "contoso-prod.vault.azure.net",
+        "credential": STAGED if what is AuxiliaryKind.NEXT else "sql-prod",
     }
-    return Look(what=what, usable=usable, at=at, steps=steps, **(values | changes))
+    return AuxiliaryResult(what=what, usable=usable, at=at, steps=steps, **(values | changes))
 
 
 def refused_look(what, *, usable=False, **failure):
@@ -113,4 +118,4 @@ def refused_look(what, *, usable=False, **failure):
 
 def pending_look():
     """The vault has a newer version than the pinned one."""
-    return look(Beside.NEWEST, key=replace(key(), version="f" * 32))
+    return look(AuxiliaryKind.NEWEST, key=replace(key(), version="f" * 32))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession
 
 from exporter.metrics.recorder import Recorder
-from exporter.state.records import State
+from exporter.state.records import TargetRecords
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.web_factories import config, good
 
@@ -22,7 +22,7 @@ class Service:
         self.recorder = Recorder(self.config, version="1.2.3", mode="run")
         for target in self.config.targets.values():
             self.recorder.add_target(target, self.config.modules[target.module])
-        self.state = State(history_limit=10)
+        self.state = TargetRecords(history_limit=10)
         self.ready = True
         self.version = "1.2.3"
         self.asked = []
@@ -44,7 +44,7 @@ class Service:
     def look(self, *looks, name="contoso-key0"):
         """Remembers looks beside a target's probe."""
         for each in looks:
-            self.state.looked(self.config.targets[name], each)
+            self.state.add_auxiliary(self.config.targets[name], each)
 
     def credential_ends(self, name):
         return self.ends.get(name, ())

@@ -22,13 +22,13 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from exporter import __version__
 from exporter.clients.http.resolver import is_address
-from exporter.clients.http.response import Answer, Replay
-from exporter.clients.http.timing import CURRENT, Gate, Line, Recorder, current
+from exporter.clients.http.response import RecordedResponse, SdkResponse
+from exporter.clients.http.timing import CURRENT, ExchangeTimer, HandshakeLimiter, Line, current
 from exporter.core.known_secrets import remember
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.logging import fields, frames_of, place_of
 from exporter.runtime.shortage import Shortage, shortage_of
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.runtime.thread_pool import PoolExhausted
 
 _log = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
 
 
 @dataclass(slots=True)
-class Observation:
+class HttpExchange:
     """One exchange with `endpoint` (host:port): its marks, the answer noted, what the SDK returned or raised."""
 
     endpoint: str
-    recorder: Recorder
+    recorder: ExchangeTimer
     via_proxy: bool = False
-    answer: Answer | None = None
+    answer: RecordedResponse | None = None
     result: object = None
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`
@@ -79,14 +79,14 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     return response
 
 
-class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
+class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
     """Wraps the SDK's transport over a given session. It never waits by itself: deadlines are the exchange's."""
 
     def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
         self._inner = AioHttpTransport(session=session, session_owner=False, connection_timeout=None, read_timeout=None)
         self._proxy = proxy
         self.proxy_headers: Mapping[str, str] | None = None
-        self.seen: Observation | None = None  # where the exchange under way wants the answer noted
+        self.seen: HttpExchange | None = None  # where the exchange under way wants the answer noted
 
     async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
         """Send, note the answer, and return it read. The SDK's options (stream, proxies, time-outs) are ours to decide."""
@@ -100,7 +100,7 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
         _remember_proof(request)
         response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy)
-        answer = seen.answer = Answer(status=response.status_code, headers=response.headers)
+        answer = seen.answer = RecordedResponse(status=response.status_code, headers=response.headers)
         try:
             answer.body = await _read(response)
         except BaseException:
@@ -108,9 +108,9 @@ class NotingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
                 await response.close()
             raise
         answer.complete = True
-        return Replay(request, answer)
+        return SdkResponse(request, answer)
 
-    def _begin(self, scheme: str, authority: str, proxy: str | None) -> Observation:
+    def _begin(self, scheme: str, authority: str, proxy: str | None) -> HttpExchange:
         seen = self.seen
         if seen is None:
             raise RuntimeError("a request outside of an exchange")
@@ -163,7 +163,7 @@ async def _read(response: AsyncHttpResponse) -> bytes:
     return b"".join(chunks)
 
 
-class Link:
+class HostConnection:
     """The connections of one probe to one host. Made in the loop, closed by its maker."""
 
     def __init__(
@@ -174,7 +174,7 @@ class Link:
         trace: aiohttp.TraceConfig,
         proxy: str | None,
         proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
-        gate: Gate | None,
+        gate: HandshakeLimiter | None,
     ) -> None:
         """`proxy_headers` is asked once, before the first request; it may raise what `evidence` knows."""
         self._endpoint, self._proxy_headers, self._gate, self._line = endpoint, proxy_headers, gate, Line()
@@ -186,15 +186,15 @@ class Link:
             trace_configs=[trace],
             middlewares=(send_once,),
         )
-        self.transport = NotingTransport(self._session, proxy)
+        self.transport = RecordingTransport(self._session, proxy)
 
-    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> Observation:
+    async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> HttpExchange:
         """Make `call`, which sends through `transport`, until `deadline` (the loop's time).
 
-        Raises CancelledError, and PoolBusy if this process lacked something, or time ran out while waiting for something of its own.
+        Raises CancelledError, and PoolExhausted if this process lacked something, or time ran out while waiting for something of its own.
         """
-        recorder = self._line.recorder = Recorder(self._gate, self._line)
-        seen = self.transport.seen = Observation(endpoint=self._endpoint, recorder=recorder)
+        recorder = self._line.recorder = ExchangeTimer(self._gate, self._line)
+        seen = self.transport.seen = HttpExchange(endpoint=self._endpoint, recorder=recorder)
         if deadline <= asyncio.get_running_loop().time():  # it would still connect before it noticed
             seen.timed_out = True
             return seen
@@ -204,7 +204,7 @@ class Link:
                 if self._proxy_headers is not None and self.transport.proxy_headers is None:
                     self.transport.proxy_headers = await self._proxy_headers()
                 seen.result = await call()
-        except PoolBusy:
+        except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
             seen.error, seen.raised_at, seen.timed_out = error, frames_of(error), limit.expired()
@@ -215,9 +215,9 @@ class Link:
             self._line.recorder = self.transport.seen = None
         lacking = Shortage.RESOLVER if seen.timed_out and recorder.starved else shortage_of(seen.error)
         if lacking is Shortage.RESOLVER:
-            raise PoolBusy("time ran out before a thread or a place among the handshakes was free")
+            raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
         if lacking is not None:
-            raise PoolBusy(f"the system grants no {lacking}", lacking)
+            raise PoolExhausted(f"the system grants no {lacking}", lacking)
         if seen.timed_out and recorder.reached is None:  # it never came to the network
             seen.error, seen.timed_out = SecretTimeoutError(), False
         return seen

@@ -20,8 +20,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from exporter.clients.http import headers
-from exporter.clients.http.exchange import BodyTooLargeError, Observation, SecretTimeoutError
-from exporter.clients.http.response import Answer
+from exporter.clients.http.exchange import BodyTooLargeError, HttpExchange, SecretTimeoutError
+from exporter.clients.http.response import RecordedResponse
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.deadline import TIMEOUT_IN
 from exporter.core.faults import Fault
@@ -100,7 +100,7 @@ _NOT_TLS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FailureContext:
     """What an exception is judged by besides itself."""
 
     stage: Stage
@@ -114,22 +114,22 @@ class Scene:
         return Fault.PROXY_TIMEOUT if faults is _SLOW else Fault.PROXY_UNREACHABLE
 
 
-def _dns(error: aiohttp.ClientConnectorDNSError, scene: Scene) -> Fault:
+def _dns(error: aiohttp.ClientConnectorDNSError, scene: FailureContext) -> Fault:
     fault = _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)
     return Fault.PROXY_UNRESOLVED if scene.via_proxy else fault
 
 
-def _certificate(error: ssl.SSLCertVerificationError, _scene: Scene) -> Fault:
+def _certificate(error: ssl.SSLCertVerificationError, _scene: FailureContext) -> Fault:
     return _VERIFY_CODES.get(getattr(error, "verify_code", 0), Fault.TLS_UNTRUSTED)
 
 
-def _tls(error: ssl.SSLError, scene: Scene) -> Fault:
+def _tls(error: ssl.SSLError, scene: FailureContext) -> Fault:
     if scene.stage is Stage.BODY:
         return Fault.BODY_TRUNCATED
     return Fault.TLS_NOT_TLS if (error.reason or "").upper() in _NOT_TLS else Fault.TLS_FAILED
 
 
-def _os_error(error: OSError, scene: Scene) -> Fault:
+def _os_error(error: OSError, scene: FailureContext) -> Fault:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
     numbers = error_numbers(error)
@@ -148,7 +148,7 @@ _OS_ERRORS: tuple[tuple[type[OSError], tuple[Fault, ...]], ...] = (
     (TimeoutError, _SLOW),
 )
 
-Rule = Callable[[Any, Scene], Fault]
+Rule = Callable[[Any, FailureContext], Fault]
 
 
 def _always(fault: Fault) -> Rule:
@@ -181,12 +181,12 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 )
 
 
-def facts_of(seen: Observation) -> Facts:
+def facts_from(seen: HttpExchange) -> Facts:
     """The facts of an exchange. No text in them holds a secret of this process, whichever field the secret came back in."""
     return _facts_of_failure(seen) if seen.answer is None else _facts_of_answer(seen, seen.answer)
 
 
-def _facts_of_failure(seen: Observation) -> Facts:
+def _facts_of_failure(seen: HttpExchange) -> Facts:
     reached = seen.recorder.reached
     status = name = unexplained = None
     if seen.timed_out:
@@ -194,7 +194,7 @@ def _facts_of_failure(seen: Observation) -> Facts:
         fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
-        fault, error = judge(seen.error, Scene(_STAGES[reached], seen.via_proxy))
+        fault, error = fault_of(seen.error, FailureContext(_STAGES[reached], seen.via_proxy))
         name, detail = type(error).__name__, mask(str(error))
         if fault is Fault.INTERNAL and not isinstance(error, OSError):  # those of the system are all known
             unexplained = seen.raised_at
@@ -212,7 +212,7 @@ def _facts_of_failure(seen: Observation) -> Facts:
     )
 
 
-def _facts_of_answer(seen: Observation, answer: Answer) -> Facts:
+def _facts_of_answer(seen: HttpExchange, answer: RecordedResponse) -> Facts:
     fault = _fault_of_answer(seen, answer)
     said = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
     return Facts(
@@ -235,7 +235,7 @@ def _facts_of_answer(seen: Observation, answer: Answer) -> Facts:
     )
 
 
-def _fault_of_answer(seen: Observation, answer: Answer) -> Fault:
+def _fault_of_answer(seen: HttpExchange, answer: RecordedResponse) -> Fault:
     """A status from 400 up says all, even with half a body: the connector looks at it first."""
     if 300 <= answer.status < 400:
         return Fault.REDIRECT
@@ -244,13 +244,13 @@ def _fault_of_answer(seen: Observation, answer: Answer) -> Fault:
     return fault_of_body(seen, answer)
 
 
-def fault_of_body(seen: Observation, answer: Answer) -> Fault:
+def fault_of_body(seen: HttpExchange, answer: RecordedResponse) -> Fault:
     if answer.complete:
         return Fault.NONE
-    return Fault.BODY_TIMEOUT if seen.timed_out else judge(seen.error, Scene(Stage.BODY, seen.via_proxy))[0]
+    return Fault.BODY_TIMEOUT if seen.timed_out else fault_of(seen.error, FailureContext(Stage.BODY, seen.via_proxy))[0]
 
 
-def _said(seen: Observation, answer: Answer, said: ErrorBody) -> str:
+def _said(seen: HttpExchange, answer: RecordedResponse, said: ErrorBody) -> str:
     if said.message:
         return mask(said.message)
     if answer.body:
@@ -258,7 +258,7 @@ def _said(seen: Observation, answer: Answer, said: ErrorBody) -> str:
     return mask(str(seen.error)) if seen.error is not None and not answer.complete else ""
 
 
-def judge(error: BaseException | None, scene: Scene) -> tuple[Fault, BaseException]:
+def fault_of(error: BaseException | None, scene: FailureContext) -> tuple[Fault, BaseException]:
     """The fault, and the exception of the chain that told it. What no rule knows is a fault of ours."""
     chain = tuple(_chain(error))
     for kind, rule in RULES:
@@ -276,7 +276,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _certificate_shown(seen: Observation) -> PeerCertificate | None:
+def _certificate_shown(seen: HttpExchange) -> PeerCertificate | None:
     """Its issuer is a label of a metric, and whoever made the certificate chose the name."""
     certificate = seen.recorder.certificate
     if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aiohttp import AddrInfoType
 from cryptography import x509
 
-from exporter.clients.http.timing import Line, Recorder, current
+from exporter.clients.http.timing import ExchangeTimer, Line, current
 from exporter.core.model import PeerCertificate
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 ISSUER_LIMIT = 200
 
 
-class ObservedTls(ssl.SSLObject):
+class TimedSSLObject(ssl.SSLObject):
     """Marks the first call of the handshake (the connection stands), its end, the certificate shown in it, and what arrives later."""
 
-    _recorder: Recorder | None = None
+    _recorder: ExchangeTimer | None = None
     _line: Line | None = None
     _begun = False
 
@@ -75,7 +75,7 @@ def make_context(ca_file: Path | None) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     # Newer Pythons refuse authorities that older ones, and Windows, accept: same verdict everywhere.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.sslobject_class = ObservedTls
+    context.sslobject_class = TimedSSLObject
     return context
 
 

@@ -13,14 +13,14 @@ from ssl import SSLContext
 
 import aiohttp
 
-from exporter.clients.http.exchange import Link
+from exporter.clients.http.exchange import HostConnection
 from exporter.clients.http.instrumented import make_context, make_socket
 from exporter.clients.http.resolver import Resolver, split_host_port
-from exporter.clients.http.timing import TRACE, Gate
+from exporter.clients.http.timing import TRACE, HandshakeLimiter
 from exporter.config.model import Config, Module, Proxy
 from exporter.config.secret_source import read_secret
 from exporter.core.known_secrets import remember
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 
 HANDSHAKES = 32  # in flight at once, over all modules
 _KEEP_ALIVE_SECONDS = 60.0  # longer than a probe lives
@@ -33,13 +33,13 @@ class NetworkError(ValueError):
 class Network:
     """One module's way out. Holds no connection: each probe makes its own (see `link`)."""
 
-    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonPool, gate: Gate | None) -> None:
+    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None) -> None:
         self.module = module
         self.pool = pool
         self._context, self._gate = context, gate
         self._resolver = Resolver(pool, module.connect_to)
 
-    def link(self, host: str, port: int) -> Link:
+    def link(self, host: str, port: int) -> HostConnection:
         """Fresh connections to one host, for one probe. To be closed by the caller."""
         proxy = self.proxy_for(host, port)
         connector = aiohttp.TCPConnector(
@@ -50,7 +50,7 @@ class Network:
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             socket_factory=make_socket,
         )
-        return Link(
+        return HostConnection(
             endpoint=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             connector=connector,
             trace=TRACE,
@@ -80,7 +80,7 @@ class Network:
 class Networks:
     """The networks of a configuration. Loading the authorities blocks for some milliseconds for each set of them."""
 
-    def __init__(self, config: Config, *, pool: DaemonPool, gate: Gate | None = None) -> None:
+    def __init__(self, config: Config, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None = None) -> None:
         """Raises NetworkError where a `ca_file` cannot be used."""
         gate = asyncio.Semaphore(HANDSHAKES) if gate is None else gate
         contexts: dict[Path | None, SSLContext] = {}

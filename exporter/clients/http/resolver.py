@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.clients.http.timing import Recorder, current
+from exporter.clients.http.timing import ExchangeTimer, current
 from exporter.runtime.shortage import require_descriptor
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -35,7 +35,7 @@ def is_address(host: str) -> bool:
 class Resolver(AbstractResolver):
     """`connect_to` sends a host and port elsewhere, as curl's option of that name does; the name that TLS checks stays."""
 
-    def __init__(self, pool: DaemonPool, connect_to: Mapping[str, str]) -> None:
+    def __init__(self, pool: DaemonThreadPool, connect_to: Mapping[str, str]) -> None:
         self._pool = pool
         self._connect_to = {split_host_port(source): split_host_port(target) for source, target in connect_to.items()}
 
@@ -57,7 +57,7 @@ class Resolver(AbstractResolver):
             for kind, address in found
         ]
 
-    async def _look_up(self, name: str, port: int, family: int, recorder: Recorder) -> list[tuple[int, str]]:
+    async def _look_up(self, name: str, port: int, family: int, recorder: ExchangeTimer) -> list[tuple[int, str]]:
         recorder.asks()
         try:
             found = await self._pool.run(_getaddrinfo, name, port, family, recorder)
@@ -71,7 +71,7 @@ class Resolver(AbstractResolver):
         """Nothing to close: the threads belong to the process."""
 
 
-def _getaddrinfo(name: str, port: int, family: int, recorder: Recorder) -> list[tuple[int, str]]:
+def _getaddrinfo(name: str, port: int, family: int, recorder: ExchangeTimer) -> list[tuple[int, str]]:
     recorder.dns_begins()
     try:
         infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)

@@ -15,7 +15,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 
 @dataclass(slots=True)
-class Answer:
+class RecordedResponse:
     """What the other side sent, as far as it came. `body` is whole only if `complete`."""
 
     status: int
@@ -24,10 +24,10 @@ class Answer:
     complete: bool = False
 
 
-class Replay(AsyncHttpResponse):
+class SdkResponse(AsyncHttpResponse):
     """A noted answer in the shape in which the SDK reads one."""
 
-    def __init__(self, request: HttpRequest, answer: Answer) -> None:
+    def __init__(self, request: HttpRequest, answer: RecordedResponse) -> None:
         self._request, self._answer = request, answer
 
     @property

@@ -23,7 +23,7 @@ from exporter.core.model import PeerCertificate, Phase
 HANDSHAKE_HOLD_SECONDS = 0.25
 
 
-class Gate(Protocol):
+class HandshakeLimiter(Protocol):
     """Bounds the handshakes in flight, whose cost is our processor's; an `asyncio.Semaphore` will do."""
 
     async def acquire(self) -> object: ...
@@ -37,7 +37,7 @@ class Line:
     __slots__ = ("_came", "_time", "recorder", "sockets")
 
     def __init__(self) -> None:
-        self.recorder: Recorder | None = None  # of the exchange under way
+        self.recorder: ExchangeTimer | None = None  # of the exchange under way
         self.sockets: list[socket.socket] = []  # all that were made for it, open or not
         self._time = asyncio.get_running_loop().time
         self._came: float | None = None  # the last bytes, whatever they were
@@ -61,7 +61,7 @@ class Line:
             self.recorder.data_came(self._came)
 
 
-class Recorder:
+class ExchangeTimer:
     """The marks of one exchange, in the loop's time (seconds). None: not reached."""
 
     __slots__ = (
@@ -86,7 +86,7 @@ class Recorder:
         "tls_start",
     )
 
-    def __init__(self, gate: Gate | None = None, line: Line | None = None) -> None:
+    def __init__(self, gate: HandshakeLimiter | None = None, line: Line | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._gate = gate
         self.line = line
@@ -213,12 +213,12 @@ class Recorder:
         return self._loop.time() if self.ended is None else self.ended
 
 
-CURRENT: ContextVar[Recorder | None] = ContextVar("ekm_exchange", default=None)
+CURRENT: ContextVar[ExchangeTimer | None] = ContextVar("ekm_exchange", default=None)
 
 
-def current() -> Recorder:
+def current() -> ExchangeTimer:
     """The exchange of this task; one that nobody reads where there is none."""
-    return CURRENT.get() or Recorder()
+    return CURRENT.get() or ExchangeTimer()
 
 
 async def _on_connection_create_start(_session: object, _context: SimpleNamespace, _params: object) -> None:

@@ -4,7 +4,7 @@ For: the checks' names, which are public (JSON, metric labels), and the pure rul
 Not for: finding out anything (see `exporter.doctor`).
 """
 
-from exporter.core.checks.model import Check, CheckResult, Moment, Verdict
+from exporter.core.checks.model import Check, CheckOutcome, CheckResult, FailureMoment
 from exporter.core.checks.table import BY_NAME, CHECKS
 
-__all__ = ["BY_NAME", "CHECKS", "Check", "CheckResult", "Moment", "Verdict"]
+__all__ = ["BY_NAME", "CHECKS", "Check", "CheckOutcome", "CheckResult", "FailureMoment"]

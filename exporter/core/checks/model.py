@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class CheckOutcome(StrEnum):
     """What came of a check. Only `fail` means that something is wrong for sure."""
 
     PASS = "pass"  # noqa: S105 - an outcome
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"  # it cannot be seen from here
 
 
-class Moment(StrEnum):
+class FailureMoment(StrEnum):
     """When SQL Server would show the code, completing "SQL Server would show 3303"."""
 
     SESSION = "when it opens its session with the provider (message 33028)"
@@ -44,7 +44,7 @@ class Check:
     title: str  # at most 27 characters, for a column
     asks: str  # one sentence
     code: int | None = None
-    moment: Moment = Moment.SESSION
+    moment: FailureMoment = FailureMoment.SESSION
     needs: tuple[str, ...] = ()
     on_host: bool = False
 
@@ -58,15 +58,15 @@ class CheckResult:
     """
 
     check: str
-    outcome: Verdict
+    outcome: CheckOutcome
     code: int | None = None
     detail: str = ""
     fix: tuple[str, ...] = ()
-    moment: Moment | None = None
+    moment: FailureMoment | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CheckRun:
     """`at` is the Unix time at which it ended."""
 
     at: float
@@ -75,4 +75,4 @@ class Run:
     @property
     def failed(self) -> tuple[CheckResult, ...]:
         """What is skipped, not to be seen from here or worth a look did not fail."""
-        return tuple(result for result in self.results if result.outcome is Verdict.FAIL)
+        return tuple(result for result in self.results if result.outcome is CheckOutcome.FAIL)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from exporter.core.checks.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
 from exporter.core.checks.fixes_sign_in import SIGN_IN
-from exporter.core.checks.model import Verdict
+from exporter.core.checks.model import CheckOutcome
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
 
@@ -28,12 +28,12 @@ class Words:
     client: str | None = None  # the client id, where the configuration has it
 
 
-def remedy(check: str, outcome: Verdict, reason: Reason | None, words: Words) -> Lines:
+def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Words) -> Lines:
     """The lines for a check that did not pass; empty where the tables have none."""
-    if outcome is Verdict.UNKNOWN:
+    if outcome is CheckOutcome.UNKNOWN:
         return filled(UNKNOWN.get(check, ()), words)
     by_reason = None if reason is None else (SIGN_IN if check == "token" else {}).get(reason) or BY_REASON.get(reason)
-    by_outcome = WARNED.get(check) if outcome is Verdict.WARN else None
+    by_outcome = WARNED.get(check) if outcome is CheckOutcome.WARN else None
     return filled(by_reason or by_outcome or FIXES.get(check, ()), words)
 
 

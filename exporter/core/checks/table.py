@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from exporter.core.checks.model import Check, Moment
+from exporter.core.checks.model import Check, FailureMoment
 
 _ROAD = (
     Check(
@@ -140,7 +140,7 @@ _SIGN_IN = (
         asks="Does the vault let requests in from this network?",
         code=3077,
         needs=("audience",),
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
     ),
     Check(
         name="vault_answers",
@@ -148,7 +148,7 @@ _SIGN_IN = (
         asks="Are the vault's answers neither throttled, nor errors, nor cut, nor unreadable?",
         code=3013,
         needs=("audience",),
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
     ),
 )
 _KEY = (
@@ -157,14 +157,14 @@ _KEY = (
         title="Name of the key",
         asks="Has the key's name letters, digits and hyphens alone, and at most 26 of them?",
         code=2049,
-        moment=Moment.SETUP,
+        moment=FailureMoment.SETUP,
     ),
     Check(
         name="permission_get",
         title="Permission get",
         asks="May the identity read the key?",
         code=3077,
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
         needs=("audience",),
     ),
     Check(
@@ -172,7 +172,7 @@ _KEY = (
         title="Key and version",
         asks="Is the key there, in the version that is pinned?",
         code=3076,
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
         needs=("key_name", "permission_get"),
     ),
     Check(
@@ -180,7 +180,7 @@ _KEY = (
         title="Type and size of the key",
         asks="Is it an RSA or RSA-HSM key of 2048 or 3072 bits?",
         code=3,
-        moment=Moment.SETUP,
+        moment=FailureMoment.SETUP,
         needs=("key_version",),
     ),
     Check(
@@ -188,7 +188,7 @@ _KEY = (
         title="Key version enabled",
         asks="Is the key version enabled?",
         code=3077,
-        moment=Moment.UNWRAP,
+        moment=FailureMoment.UNWRAP,
         needs=("key_version",),
     ),
     Check(
@@ -196,7 +196,7 @@ _KEY = (
         title="Dates of the key",
         asks="Is today within the key's nbf and exp? Outside of them it unwraps and does not wrap, which is a warning.",
         code=3077,
-        moment=Moment.WRAP,
+        moment=FailureMoment.WRAP,
         needs=("key_version",),
     ),
     Check(
@@ -204,7 +204,7 @@ _KEY = (
         title="Operations of the key",
         asks="Do the key's own key_ops allow wrapKey and unwrapKey?",
         code=3077,
-        moment=Moment.UNWRAP,
+        moment=FailureMoment.UNWRAP,
         needs=("key_type",),
     ),
     Check(
@@ -212,7 +212,7 @@ _KEY = (
         title="Permission wrapKey",
         asks="May the identity wrap with the key?",
         code=3077,
-        moment=Moment.WRAP,
+        moment=FailureMoment.WRAP,
         needs=("key_type", "key_enabled"),
     ),
     Check(
@@ -220,14 +220,14 @@ _KEY = (
         title="Permission unwrapKey",
         asks="May the identity unwrap with the key?",
         code=3077,
-        moment=Moment.UNWRAP,
+        moment=FailureMoment.UNWRAP,
         needs=("key_type", "key_enabled"),
     ),
     Check(
         name="permission_list",
         title="Permission list",
         asks="May the identity list keys? The connector does without; Microsoft's older pages ask for it. A warning at most.",
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
         needs=("audience",),
     ),
     Check(
@@ -235,7 +235,7 @@ _KEY = (
         title="Round trip",
         asks="Do 32 random bytes that were wrapped come back equal?",
         code=1,
-        moment=Moment.UNWRAP,
+        moment=FailureMoment.UNWRAP,
         needs=("permission_unwrap",),
     ),
     Check(
@@ -243,13 +243,13 @@ _KEY = (
         title="Retained versions",
         asks="Can every key version that old backups need still be used?",
         code=3077,
-        moment=Moment.RESTORE,
+        moment=FailureMoment.RESTORE,
     ),
     Check(
         name="newest_version",
         title="Newest version",
         asks="Is the pinned version the newest one? If not, a rotation waits for SQL Server: a warning.",
-        moment=Moment.KEY,
+        moment=FailureMoment.KEY,
         needs=("key_version",),
     ),
     Check(name="credential_expiry", title="End of the credential", asks="When does the credential end?", code=3303),
@@ -257,22 +257,22 @@ _KEY = (
         name="key_expiry",
         title="End of the key",
         asks="When does the key version end?",
-        moment=Moment.WRAP,
+        moment=FailureMoment.WRAP,
         needs=("key_version",),
     ),
 )
 _ON_THE_HOST = tuple(
     Check(name=name, title=title, asks=asks, code=code, moment=moment, on_host=True)
     for name, title, asks, code, moment in (
-        ("connector_version", "Version of the connector", "Which build of the connector's DLL does SQL Server load?", None, Moment.LOAD),
-        ("vc_runtime", "Visual C++ runtime", "Is the Visual C++ runtime there that the connector was built with (message 33027)?", None, Moment.LOAD),
-        ("ekm_enabled", "EKM provider enabled", "Is the option on, and the provider registered and enabled?", None, Moment.LOAD),
-        ("registry_rights", "Registry rights", "Has the service account Full Control over the connector's registry key?", 2058, Moment.SETUP),
-        ("cluster_checkpoint", "Cluster checkpoint", "In a failover cluster: does that registry key follow the instance?", 2058, Moment.KEY),
-        ("windows_tls", "TLS of Windows", "Does Windows offer TLS 1.2 to programs, and trust the authorities?", 3008, Moment.SESSION),
-        ("service_proxy", "Proxy of the service", "Which proxy has the account under which SQL Server runs?", 3008, Moment.SESSION),
-        ("sql_credential", "Credential in SQL Server", "Which vault does the credential name, and since when has it its secret?", 3303, Moment.SESSION),
-        ("event_log", "Event log of the connector", "What has the connector itself written?", None, Moment.SESSION),
+        ("connector_version", "Version of the connector", "Which build of the connector's DLL does SQL Server load?", None, FailureMoment.LOAD),
+        ("vc_runtime", "Visual C++ runtime", "Is the Visual C++ runtime there that the connector was built with (message 33027)?", None, FailureMoment.LOAD),
+        ("ekm_enabled", "EKM provider enabled", "Is the option on, and the provider registered and enabled?", None, FailureMoment.LOAD),
+        ("registry_rights", "Registry rights", "Has the service account Full Control over the connector's registry key?", 2058, FailureMoment.SETUP),
+        ("cluster_checkpoint", "Cluster checkpoint", "In a failover cluster: does that registry key follow the instance?", 2058, FailureMoment.KEY),
+        ("windows_tls", "TLS of Windows", "Does Windows offer TLS 1.2 to programs, and trust the authorities?", 3008, FailureMoment.SESSION),
+        ("service_proxy", "Proxy of the service", "Which proxy has the account under which SQL Server runs?", 3008, FailureMoment.SESSION),
+        ("sql_credential", "Credential in SQL Server", "Which vault does the credential name, and since when has it its secret?", 3303, FailureMoment.SESSION),
+        ("event_log", "Event log of the connector", "What has the connector itself written?", None, FailureMoment.SESSION),
     )
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.core.credential_expiry import AppCredentials, Listed, SecretVersion
+from exporter.core.credential_expiry import AppCredentials, ListedCredential, SecretVersion
 from exporter.core.faults import Fault
 from exporter.core.parsing.key_vault import read_object, unix_time
 
@@ -33,9 +33,10 @@ def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
         return Fault.VALUE_MISSING, None
     try:
         return Fault.NONE, AppCredentials(
-            secrets=tuple(Listed(mark=_text(one.get("hint")), expires=_end(one)) for one in _objects(secrets)),
+            secrets=tuple(ListedCredential(mark=_text(one.get("hint")), expires=_end(one)) for one in _objects(secrets)),
             certificates=tuple(
-                Listed(mark=_thumbprint(one.get("customKeyIdentifier")), expires=_end(one)) for one in _objects(certificates)
+                ListedCredential(mark=_thumbprint(one.get("customKeyIdentifier")), expires=_end(one))
+                for one in _objects(certificates)
             ),
         )
     except (ValueError, OverflowError):

@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 from exporter.config.model import Target
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
-from exporter.presentation.support_bundle import archive, case_of
+from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.state.records import readiness_at
 from exporter.web.handlers.discovery import groups
 from exporter.web.interfaces import Record, Reload, Service
@@ -33,7 +33,7 @@ _OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("stat
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
-class Machines:
+class ApiHandlers:
     def __init__(self, service: Service, options: WebOptions, reload: Reload | None) -> None:
         self._service = service
         self._options = options
@@ -56,7 +56,7 @@ class Machines:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
-        speaks: payloads.Shape = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
+        speaks: payloads.Payload = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
         return await _send(request, _listed(json.dumps(speaks).removesuffix("]}"), rows, "]}"))
 
     async def target(self, request: web.Request) -> web.StreamResponse:
@@ -66,8 +66,8 @@ class Machines:
         record = self._service.record_of(target.name)
         # A list: a probe that ends while this one is being sent changes the history.
         entries = [] if record is None else list(record.history)
-        history = (payloads.entry_shape(target, entry) for entry in entries)
-        before = [payloads.earlier_shape(each) for each in payloads.earlier(record, entries)]
+        history = (payloads.entry_payload(target, entry) for entry in entries)
+        before = [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)]
         standing = {**self._known_of(target, record), "earlier_failures": before, "history": []}
         opening = json.dumps(standing).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
@@ -78,7 +78,9 @@ class Machines:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         ends = [end for told in ends_of(service, target).values() for end in told]
-        case = case_of(service.config, target, service.record_of(target.name), ends, version=service.version, now=time.time())
+        case = collect_bundle(
+            service.config, target, service.record_of(target.name), ends, version=service.version, now=time.time()
+        )
         headers = {"Content-Disposition": f'attachment; filename="{case.name}.zip"', "Cache-Control": "no-store"}
         return web.Response(body=await asyncio.to_thread(archive, case), content_type="application/zip", headers=headers)
 
@@ -86,15 +88,15 @@ class Machines:
         """Where the paths stand behind a prefix, the document says so."""
         return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
 
-    def _known_of(self, target: Target, record: Record | None) -> payloads.Shape:
+    def _known_of(self, target: Target, record: Record | None) -> payloads.Payload:
         config, now = self._service.config, time.time()
         readiness = readiness_at(target, None if record is None else record.last, now)
         ends = [end for told in ends_of(self._service, target).values() for end in told]
         return {
             **payloads.target_standing(target, record, now=now),
-            **payloads.verdict_shape(readiness, config.settings.vantage),
-            **payloads.besides(target, record, ends, config.modules[target.module].expect_path, now=now),
-            "preflight": payloads.checks_shape(self._service.last_checks(target.name)),
+            **payloads.verdict_payload(readiness, config.settings.vantage),
+            **payloads.target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
+            "preflight": payloads.checks_payload(self._service.last_checks(target.name)),
         }
 
     async def healthy(self, _request: web.Request) -> web.Response:

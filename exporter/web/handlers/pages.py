@@ -16,13 +16,13 @@ from aiohttp import web
 from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.durations import moment
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import stream
 from exporter.web.ui.codes import codes_page, explain_page
 from exporter.web.ui.html import Html
-from exporter.web.ui.layout import Site
+from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import Page, overview
 from exporter.web.ui.query import key_of, meant, read
 from exporter.web.ui.target import probe_page, target_page
@@ -36,10 +36,10 @@ _DAY_SECONDS = 86400
 _LONGEST_CODE = 80
 
 
-class People:
+class PageHandlers:
     def __init__(self, service: Service, options: WebOptions) -> None:
         self._service = service
-        self._site = Site(options.link_prefix, service.version, assets=_TAG)
+        self._site = Urls(options.link_prefix, service.version, assets=_TAG)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         return await self._list(request, "Status", "/")
@@ -68,7 +68,7 @@ class People:
         if target is None or entry is None:
             return _not_found("This probe is not remembered: only the last ones are, and failures longer.")
         config = service.config
-        asked = entry.asked or Asked(target, config.modules[target.module], config.credentials[target.credential])
+        asked = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
         return _page(probe_page(self._site, asked, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:

@@ -17,7 +17,7 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.presentation.text import seconds, transcript
 from exporter.web.access import wants_transcript
-from exporter.web.handlers.probe_cache import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
+from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, RetryLater, Wish, limit_of
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
@@ -39,13 +39,13 @@ class UnknownNameError(ValueError):
     """A request names what is not configured, or not together; its text is one line for the user."""
 
 
-class Probing:
+class ProbeHandler:
     """The handler of `/probe` and what it remembers."""
 
     def __init__(self, service: Service, options: WebOptions) -> None:
         self._service = service
         self._offset = options.timeout_offset
-        self._desk = OnDemand(self._probe, min_interval=lambda: service.config.settings.min_interval)
+        self._desk = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
 
     async def handle(self, request: web.Request) -> web.Response:
         config = self._service.config
@@ -74,7 +74,7 @@ class Probing:
     async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
         return await self._service.probe(target, module, timeout=limit.seconds)
 
-    def _debug(self, target: Target, module: Module, answer: Answer) -> str:
+    def _debug(self, target: Target, module: Module, answer: CachedReport) -> str:
         config, recorder = self._service.config, self._service.recorder
         told = transcript(target, answer.report, vantage=config.settings.vantage)
         remembered = "" if answer.age is None else f"From memory: this probe ended {seconds(answer.age)} ago.\n\n"

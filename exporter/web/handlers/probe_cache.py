@@ -56,7 +56,7 @@ Probe = Callable[[str, str, Limit], Awaitable[ProbeReport | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CachedReport:
     """A report and its age in seconds; `age` is None for a probe that was made for this request."""
 
     report: ProbeReport
@@ -104,7 +104,7 @@ class _Flight:
     requests: int = 0
 
 
-class OnDemand:
+class ProbeCache:
     """Single flight and short memory per target. A request for another module waits its turn and gets its own report."""
 
     def __init__(
@@ -123,7 +123,7 @@ class OnDemand:
         self._runners: set[asyncio.Task[None]] = set()
         self._memory: dict[str, tuple[_Remembered, ...]] = {}  # by target, the newest last
 
-    async def ask(self, wish: Wish) -> Answer | RetryLater | None:
+    async def ask(self, wish: Wish) -> CachedReport | RetryLater | None:
         """A report made now, made for another request at this moment, or remembered. None if none came in time.
 
         A report of what the names stood for before a reload is no answer. Nor is that of a probe which a scrape timeout cut short,
@@ -137,19 +137,19 @@ class OnDemand:
             queued = flight is not None and not flight.began
             return RetryLater(self._wait(wish)) if queued else None
 
-    async def _ask(self, wish: Wish) -> Answer | RetryLater | None:
+    async def _ask(self, wish: Wish) -> CachedReport | RetryLater | None:
         while (flight := self._flight_of(wish)) is not None:
             report = await self._report_of(flight, wish)
             if _whole(report) or not wish.limit.allows_more_than(flight.wish.limit):
-                return None if report is None else Answer(report=report)
+                return None if report is None else CachedReport(report=report)
         known = self._remembered(wish)
         if known is not None:
-            return Answer(report=known.report, age=self._clock() - known.at)
+            return CachedReport(report=known.report, age=self._clock() - known.at)
         wait = self._wait(wish)
         if wait > (_LONGEST_WAIT if wish.limit.patience is None else wish.limit.patience):
             return RetryLater(wait)
         report = await self._report_of(self._book(wish), wish)
-        return None if report is None else Answer(report=report)
+        return None if report is None else CachedReport(report=report)
 
     def _flight_of(self, wish: Wish) -> _Flight | None:
         return next((flight for flight in self._queues.get(wish.target, ()) if flight.wish.same_probe(wish)), None)

@@ -159,7 +159,7 @@ def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
 
 
 @dataclass(slots=True)
-class Places:
+class ConnectionLimiter:
     """Who is connected. Where no place is left, a newcomer gets that of the client who has waited longest without a request."""
 
     most: int = MOST_CONNECTIONS

@@ -24,7 +24,7 @@ from exporter.runtime import process
 from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.access import LOCK
 from exporter.web.protocol import HttpProtocol
-from exporter.web.server.connections import MOST_CONNECTIONS, Connection, Places
+from exporter.web.server.connections import MOST_CONNECTIONS, Connection, ConnectionLimiter
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +73,11 @@ def parse_address(text: str) -> ListenAddress:
 class WebServer:
     """Serves `app` until it is stopped; an async context manager. Stopping takes at most two seconds."""
 
-    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: Places | None = None) -> None:
+    def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
         self._lock = app.get(LOCK)
         self._places = places
-        self._taken = Places()
+        self._taken = ConnectionLimiter()
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
@@ -102,7 +102,7 @@ class WebServer:
             self._close()
             raise
         # A limit on files that was raised at the start is in force by now.
-        self._taken = Places(most=_most_clients()) if self._places is None else self._places
+        self._taken = ConnectionLimiter(most=_most_clients()) if self._places is None else self._places
         self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
         self.listening = tuple(
             ListenAddress(asked.host, bound.getsockname()[1]) for asked, bound in zip(self._addresses, self._sockets, strict=True)
@@ -183,7 +183,7 @@ class WebServer:
             tls: Any = transport.get_extra_info("ssl_object")
             if self._lock is None or tls is None:
                 return True
-            return self._lock.lets_in(tls.getpeercert(binary_form=True), address)
+            return self._lock.allows_certificate(tls.getpeercert(binary_form=True), address)
 
         return vet
 

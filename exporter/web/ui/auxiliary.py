@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.core.auxiliary import Identity, Look
+from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.checks import BY_NAME
-from exporter.core.checks.model import Run
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.checks.model import CheckRun
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.presentation import wording
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import ago
 from exporter.web.ui.layout import cell, prose, section, table
-from exporter.web.ui.view_models import View
+from exporter.web.ui.view_models import TargetView
 
 _LOOKS = ("What", "Usable", "Why, and what to do", "Credential", "Looked at")
 _ENDS = ("Credential", "Source", "Ends", "Looked up", "Note")
 _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
 
 
-def marks(view: View) -> Child:
+def marks(view: TargetView) -> Child:
     """What is amiss though the probe may be well; nothing where all is."""
-    words = wording.amiss(view.target, view.record, view.module.expect_path, now=view.now)
+    words = wording.target_warnings(view.target, view.record, view.module.expect_path, now=view.now)
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None
 
 
-def looks(view: View) -> Iterator[Child]:
+def looks(view: TargetView) -> Iterator[Child]:
     """What the configuration declares beside the probe, each with the last look at it; nothing where nothing is declared."""
     seen = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
     if seen:
@@ -37,21 +37,21 @@ def looks(view: View) -> Iterator[Child]:
         yield table(_LOOKS, [_look(view, identity, look) for identity, look in seen], caption="They never change the verdict.")
 
 
-def known(view: View) -> Iterator[Child]:
+def known(view: TargetView) -> Iterator[Child]:
     """Sections on the key and on the path to the vault, as last seen."""
     if view.record is not None:
         yield section("Key as the vault last described it", _key(view))
         yield section("Path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
 
 
-def ends_table(view: View, ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
+def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
     """`ends` by the name of the credential, empty for one of which no source was asked."""
     yield element("h2", "When its credentials end")
-    ended = [_end(view, end) for end in wording.about_ends(ends, now=view.now)]
+    ended = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
     yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
 
 
-def failed_checks(view: View, run: Run | None) -> Iterator[Child]:
+def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     """What of the doctor's checks failed when they were last made, with what mends it; nothing where nothing did."""
     failed = () if run is None else run.failed
     if run is None or not failed:
@@ -67,16 +67,16 @@ def failed_checks(view: View, run: Run | None) -> Iterator[Child]:
             yield element("pre", words, tabindex=0, role="region", aria_label=f"What mends it: {title}")
 
 
-def _key(view: View) -> Iterator[tuple[str, Child]]:
+def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
     if view.record is not None:
         lines = [*(() if view.record.key is None else wording.about_key(view.record.key))]
         yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
 
 
-def _look(view: View, identity: Identity, look: Look | None) -> Html:
+def _look(view: TargetView, identity: Identity, look: AuxiliaryResult | None) -> Html:
     answer = wording.answer(look)
-    actions = () if look is None else wording.what_to_do(view.target, look)
-    why = "" if view.record is None else wording.because(view.record, identity, look)
+    actions = () if look is None else wording.recommended_actions(view.target, look)
+    why = "" if view.record is None else wording.reason_text(view.record, identity, look)
     return element(
         "tr",
         element("th", wording.title(view.target, identity), scope="row"),
@@ -87,7 +87,7 @@ def _look(view: View, identity: Identity, look: Look | None) -> Html:
     )
 
 
-def _end(view: View, end: wording.End) -> Html:
+def _end(view: TargetView, end: wording.End) -> Html:
     looked_up = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
     return element(
         "tr",

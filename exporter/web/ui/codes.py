@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from exporter.core.codes import CATALOGUE, ConnectorError, both_numbers
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.layout import Site, cell, facts, link, page, prose, table
+from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 
 
-def explain_page(site: Site, rows: Sequence[ConnectorError]) -> Html:
+def explain_page(site: Urls, rows: Sequence[ConnectorError]) -> Html:
     """One code, or the two that share a symbol; `rows` is not empty."""
     title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
     return page(site, title, [_code(row) for row in rows], at="/explain")
 
 
-def codes_page(site: Site, asked: str) -> Html:
+def codes_page(site: Urls, asked: str) -> Html:
     """All codes, and a field for one; `asked` is what no code is called."""
     unknown = element("p", f"No code of the connector has the number or symbol {asked}.", class_="notice", role="alert")
     return page(
@@ -34,7 +34,7 @@ def codes_page(site: Site, asked: str) -> Html:
     )
 
 
-def _form(site: Site, asked: str) -> Html:
+def _form(site: Urls, asked: str) -> Html:
     field = element("input", id="code", name="code", value=asked, size=20, autocomplete="off", spellcheck="false")
     return element(
         "form",
@@ -44,7 +44,7 @@ def _form(site: Site, asked: str) -> Html:
     )  # fmt: skip
 
 
-def _listed(site: Site, row: ConnectorError) -> Html:
+def _listed(site: Urls, row: ConnectorError) -> Html:
     twin: Child = "none" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
     return element(
         "tr",

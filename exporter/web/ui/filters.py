@@ -11,21 +11,21 @@ from collections.abc import Iterable
 from exporter.core.codes import BY_CODE
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import in_words
-from exporter.web.ui.layout import Site, link
-from exporter.web.ui.query import BY_LABEL, VERDICTS, Choice, Order
+from exporter.web.ui.layout import Urls, link
+from exporter.web.ui.query import BY_LABEL, VERDICTS, SortOrder, TargetQuery
 from exporter.web.ui.view_models import Fleet
 
 _ORDERS = {
-    Order.URGENCY: "most urgent first",
-    Order.NAME: "name",
-    Order.VAULT: "vault",
-    Order.CODE: "code",
-    Order.LAST_PROBE: "longest without a probe",
-    Order.DURATION: "slowest probe first",
+    SortOrder.URGENCY: "most urgent first",
+    SortOrder.NAME: "name",
+    SortOrder.VAULT: "vault",
+    SortOrder.CODE: "code",
+    SortOrder.LAST_PROBE: "longest without a probe",
+    SortOrder.DURATION: "slowest probe first",
 }
 
 
-def filters(site: Site, choice: Choice, fleet: Fleet) -> Html:
+def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
     """Each field has its label; what is chosen stays chosen."""
     verdicts = [("", "any")] + [(name, in_words(urgency)) for name, urgency in VERDICTS.items()]
     chosen = "" if choice.verdict is None else choice.verdict.name.lower()
@@ -47,7 +47,7 @@ def filters(site: Site, choice: Choice, fleet: Fleet) -> Html:
     )
 
 
-def found(choice: Choice, fleet: Fleet) -> Child:
+def found(choice: TargetQuery, fleet: Fleet) -> Child:
     """How many are left; nothing where everything is shown."""
     return None if choice.everything else element("p", f"{len(fleet.shown)} of {fleet.total} targets match.")
 
@@ -84,7 +84,7 @@ def _select(name: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:
     )
 
 
-def _orders(choice: Choice, fleet: Fleet) -> Iterable[tuple[str, str]]:
+def _orders(choice: TargetQuery, fleet: Fleet) -> Iterable[tuple[str, str]]:
     """The one that is chosen among them, even where there are more labels than are offered."""
     yield from ((order.value, words) for order, words in _ORDERS.items())
     names = dict.fromkeys((*fleet.label_names, choice.by_label) if choice.by_label else fleet.label_names)

@@ -10,7 +10,7 @@ from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
 from exporter.core.model import Outcome, StepResult, Vantage
 from exporter.web.ui.html import Html, element
-from exporter.web.ui.view_models import Urgency, View
+from exporter.web.ui.view_models import TargetView, Urgency
 
 _BADGES = {
     Urgency.NOT_READY: ("not ready", "bad"),
@@ -35,7 +35,7 @@ def outcome(result: StepResult) -> Html:
     return element("span", result.outcome.value, class_=f"state {_OUTCOMES[result.outcome]}")
 
 
-def verdict(view: View, vantage: Vantage) -> str:
+def verdict(view: TargetView, vantage: Vantage) -> str:
     """The verdict as everybody says it, and the step that failed: what keeps databases closed, else what failed all the same."""
     said = core_verdict.in_words(view.readiness, vantage)
     if view.readiness.ready is None:

@@ -20,7 +20,7 @@ REFRESH_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Urls:
     """Where the pages stand, as a browser sees it: `prefix` is "" or "/a/b". Every address is spelled here, and quoted."""
 
     prefix: str
@@ -64,7 +64,7 @@ _FOR_PROGRAMS = (
 )
 
 
-def head(site: Site, title: str, *, at: str = "") -> Html:
+def head(site: Urls, title: str, *, at: str = "") -> Html:
     """Everything before a page's own content, so that a long page can be sent in pieces: `head`, content, `foot`.
 
     `at` is the path of the entry of the navigation on which the page is.
@@ -90,12 +90,12 @@ def head(site: Site, title: str, *, at: str = "") -> Html:
     )
 
 
-def foot(site: Site) -> Html:
+def foot(site: Urls) -> Html:
     programs = _navigation(site, _FOR_PROGRAMS, "For programs", "")
     return Html("</main>" + element("footer", programs, element("p", f"ekm-exporter {site.version}")) + "</body></html>\n")
 
 
-def _navigation(site: Site, entries: Iterable[tuple[str, str]], label: str, at: str) -> Html:
+def _navigation(site: Urls, entries: Iterable[tuple[str, str]], label: str, at: str) -> Html:
     shown = (
         element("li", element("a", name, href=site.to(path), aria_current="page" if path == at else None))
         for name, path in entries
@@ -103,7 +103,7 @@ def _navigation(site: Site, entries: Iterable[tuple[str, str]], label: str, at: 
     return element("nav", element("ul", shown), aria_label=label)
 
 
-def page(site: Site, title: str, *content: Child, at: str = "") -> Html:
+def page(site: Urls, title: str, *content: Child, at: str = "") -> Html:
     return Html(head(site, title, at=at) + text(content) + foot(site))
 
 
@@ -164,7 +164,7 @@ def prose(words: str) -> Html:
     return text(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
 
 
-def code_link(site: Site, code: int) -> Html:
+def code_link(site: Urls, code: int) -> Html:
     """Both numbers and the symbol, linked to what the catalogue says."""
     entry = BY_CODE.get(code)
     return Html(link(site.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))

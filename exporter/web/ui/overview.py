@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from exporter.core.codes.reasons import cause
 from exporter.core.model import Vantage
-from exporter.presentation.text import what_to_do
+from exporter.presentation.text import recommended_actions
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import ago, badge, not_tested, verdict
-from exporter.web.ui.layout import Site, as_of, cell, code_link, foot, head, link, live, prose, table_foot, table_head
-from exporter.web.ui.query import Choice
-from exporter.web.ui.view_models import Fleet, Urgency, View
+from exporter.web.ui.layout import Urls, as_of, cell, code_link, foot, head, link, live, prose, table_foot, table_head
+from exporter.web.ui.query import TargetQuery
+from exporter.web.ui.view_models import Fleet, TargetView, Urgency
 
 PER_PAGE = 100
 _ROWS_AT_ONCE = 20
@@ -33,7 +33,7 @@ class Page:
     title: str
     path: str
     fleet: Fleet
-    choice: Choice
+    choice: TargetQuery
     vantage: Vantage
     ready: bool
     moment: str
@@ -47,11 +47,11 @@ class Page:
         return max(1, -(-len(self.fleet.shown) // PER_PAGE))
 
     @property
-    def shown(self) -> Sequence[View]:
+    def shown(self) -> Sequence[TargetView]:
         return self.fleet.shown[(self.number - 1) * PER_PAGE : self.number * PER_PAGE]
 
 
-def overview(site: Site, page: Page) -> Iterator[Html]:
+def overview(site: Urls, page: Page) -> Iterator[Html]:
     """The whole document in pieces of a few rows each."""
     yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _standing(site, page)))
     yield filters(site, page.choice, page.fleet)
@@ -62,7 +62,7 @@ def overview(site: Site, page: Page) -> Iterator[Html]:
     yield Html(table_foot() + _pages(site, page) + "</div>" + foot(site))
 
 
-def _standing(site: Site, page: Page) -> Iterator[Child]:
+def _standing(site: Urls, page: Page) -> Iterator[Child]:
     if not page.ready:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     counts = page.fleet.counts
@@ -81,7 +81,7 @@ def _remark(servers: list[str]) -> Child:
     )
 
 
-def _row(site: Site, view: View, page: Page) -> Html:
+def _row(site: Urls, view: TargetView, page: Page) -> Html:
     target = view.target
     return element(
         "tr",
@@ -102,17 +102,17 @@ def _row(site: Site, view: View, page: Page) -> Html:
     )
 
 
-def _labels(site: Site, view: View, page: Page) -> Child:
+def _labels(site: Urls, view: TargetView, page: Page) -> Child:
     labels = [f"{name}={value}" for name, value in view.target.labels.items()]
     shown = [link(site.targets(page.choice.and_label(each).parameters()), each) for each in labels]
     return element("div", [(each, " ") for each in shown], class_="labels") if shown else None
 
 
-def _what_to_do(site: Site, view: View) -> Child:
+def _what_to_do(site: Urls, view: TargetView) -> Child:
     failure = view.failure
     if view.report is None or failure is None or failure.code is None:
         return "nothing failed" if view.report is not None else "not probed yet"
-    first = next(iter(what_to_do(view.target, view.report)), None)
+    first = next(iter(recommended_actions(view.target, view.report)), None)
     return [
         code_link(site, failure.code),
         element("div", f"step {failure.step.value}: {cause(failure.reason)}"),
@@ -120,7 +120,7 @@ def _what_to_do(site: Site, view: View) -> Child:
     ]
 
 
-def _pages(site: Site, page: Page) -> Html:
+def _pages(site: Urls, page: Page) -> Html:
     if page.count == 1:
         return Html("")
 

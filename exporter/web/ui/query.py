@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.config.model import Target
 from exporter.core.codes import find
-from exporter.web.ui.view_models import Urgency, View
+from exporter.web.ui.view_models import TargetView, Urgency
 
 _LONGEST = 200  # characters of a word or label that are looked at
 _MOST_LABELS = 10
@@ -23,7 +23,7 @@ BY_LABEL = "label:"  # of `sort`, before the label's name
 VERDICTS: Mapping[str, Urgency] = {urgency.name.lower(): urgency for urgency in Urgency}
 
 
-class Order(StrEnum):
+class SortOrder(StrEnum):
     """Values of `sort`, beside `label:NAME`; within each, by name."""
 
     URGENCY = "urgency"
@@ -35,7 +35,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TargetQuery:
     """`labels` are `NAME=VALUE` or `NAME`, all of which must be there; `code` is a number or a symbol, either twin.
 
     Where `by_label` names a label, that is the order.
@@ -45,7 +45,7 @@ class Choice:
     verdict: Urgency | None = None
     code: str = ""
     labels: tuple[str, ...] = ()
-    order: Order = Order.URGENCY
+    order: SortOrder = SortOrder.URGENCY
     by_label: str = ""
     page: int = 1
 
@@ -61,14 +61,14 @@ class Choice:
     def parameters(self) -> list[tuple[str, str]]:
         """As a query has them, without the page and what is the default."""
         named = [("q", self.words), ("verdict", "" if self.verdict is None else self.verdict.name.lower()), ("code", self.code)]
-        sort = "" if self.sort == Order.URGENCY.value else self.sort
+        sort = "" if self.sort == SortOrder.URGENCY.value else self.sort
         return [pair for pair in (*named, *(("label", each) for each in self.labels), ("sort", sort)) if pair[1]]
 
-    def and_label(self, label: str) -> Choice:
+    def and_label(self, label: str) -> TargetQuery:
         return replace(self, labels=tuple(dict.fromkeys((*self.labels, label))), page=1)
 
 
-def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> Choice:
+def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQuery:
     """What a query asks for, as pairs in its order; of what is there twice the first counts, labels apart.
 
     To sort by a label, one of the targets has to have it.
@@ -80,23 +80,23 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> Choice:
         if name == "label" and text and len(labels) < _MOST_LABELS:
             labels[text] = None
         asked.setdefault(name, text)
-    orders = {order.value: order for order in Order}
-    return Choice(
+    orders = {order.value: order for order in SortOrder}
+    return TargetQuery(
         words=asked.get("q", ""),
         verdict=VERDICTS.get(asked.get("verdict", "")),
         code=asked.get("code", ""),
         labels=tuple(labels),
-        order=orders.get(asked.get("sort", ""), Order.URGENCY),
+        order=orders.get(asked.get("sort", ""), SortOrder.URGENCY),
         by_label=_label_to_sort_by(asked.get("sort", ""), targets),
         page=_number(asked.get("page", "1")),
     )
 
 
-def meant(choice: Choice) -> Callable[[View], bool]:
+def meant(choice: TargetQuery) -> Callable[[TargetView], bool]:
     """The test that each view is put to, prepared once."""
     words, codes, labels = choice.words.casefold().split(), _numbers(choice.code), [_pair(each) for each in choice.labels]
 
-    def is_meant(view: View) -> bool:
+    def is_meant(view: TargetView) -> bool:
         if choice.verdict is not None and view.urgency is not choice.verdict:
             return False
         if codes is not None and (view.failure is None or view.failure.code not in codes):
@@ -108,7 +108,7 @@ def meant(choice: Choice) -> Callable[[View], bool]:
     return is_meant
 
 
-def key_of(choice: Choice) -> Callable[[View], tuple[Any, ...]]:
+def key_of(choice: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
     """What to sort by; what is not known comes last."""
     return _by_label(choice.by_label) if choice.by_label else _KEYS[choice.order]
 
@@ -119,10 +119,10 @@ def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
     return name if name and any(_has(target, name, None) for target in targets) else ""
 
 
-def _by_label(name: str) -> Callable[[View], tuple[Any, ...]]:
+def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
     """By the target's own label, else by the first in order of those of its SQL Servers."""
 
-    def key(view: View) -> tuple[Any, ...]:
+    def key(view: TargetView) -> tuple[Any, ...]:
         target = view.target
         values = (
             [target.labels[name]] if name in target.labels else sorted(each[name] for each in target.instances if name in each)
@@ -132,27 +132,27 @@ def _by_label(name: str) -> Callable[[View], tuple[Any, ...]]:
     return key
 
 
-def _urgency(view: View) -> tuple[Any, ...]:
+def _urgency(view: TargetView) -> tuple[Any, ...]:
     failed = 0 if view.record is None else view.record.consecutive_failures
     return view.urgency, -failed, view.target.name
 
 
-def _code(view: View) -> tuple[Any, ...]:
+def _code(view: TargetView) -> tuple[Any, ...]:
     code = None if view.failure is None else view.failure.code
     return code is None, code or 0, view.target.name
 
 
-def _duration(view: View) -> tuple[Any, ...]:
+def _duration(view: TargetView) -> tuple[Any, ...]:
     return view.report is None, 0.0 if view.report is None else -view.report.duration, view.target.name
 
 
-_KEYS: Mapping[Order, Callable[[View], tuple[Any, ...]]] = {
-    Order.URGENCY: _urgency,
-    Order.NAME: lambda view: (view.target.name,),
-    Order.VAULT: lambda view: (view.target.vault, view.target.name),
-    Order.CODE: _code,
-    Order.LAST_PROBE: lambda view: (view.age is None, -(view.age or 0.0), view.target.name),
-    Order.DURATION: _duration,
+_KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
+    SortOrder.URGENCY: _urgency,
+    SortOrder.NAME: lambda view: (view.target.name,),
+    SortOrder.VAULT: lambda view: (view.target.vault, view.target.name),
+    SortOrder.CODE: _code,
+    SortOrder.LAST_PROBE: lambda view: (view.age is None, -(view.age or 0.0), view.target.name),
+    SortOrder.DURATION: _duration,
 }
 
 

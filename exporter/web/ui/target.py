@@ -10,34 +10,34 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
 from exporter.core import durations
-from exporter.core.checks.model import Run
+from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.reasons import cause
 from exporter.core.codes.render import OWNERS
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.presentation import text
 from exporter.presentation.payloads import Entry
 from exporter.presentation.wire_log import as_lines, exchanges
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from exporter.web.ui.auxiliary import ends_table, failed_checks, known, looks, marks
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import ago, badge, not_tested, outcome, verdict
-from exporter.web.ui.layout import Site, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
-from exporter.web.ui.view_models import View
+from exporter.web.ui.layout import Urls, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
+from exporter.web.ui.view_models import TargetView
 
 _STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it showed")
 
 
 def target_page(
-    site: Site,
-    view: View,
+    site: Urls,
+    view: TargetView,
     history: Sequence[Entry],
     *,
-    ends: Mapping[str, Sequence[CredentialEnd]],
-    checks: Run | None,
+    ends: Mapping[str, Sequence[CredentialExpiry]],
+    checks: CheckRun | None,
     vantage: Vantage,
 ) -> Iterator[Html]:
     """The whole document in pieces; `history` newest first, `ends` by credential, `checks` the doctor's last run."""
@@ -52,7 +52,7 @@ def target_page(
     yield Html("</div>" + foot(site))
 
 
-def _standing(site: Site, view: View, vantage: Vantage) -> Iterator[Child]:
+def _standing(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), class_="verdict")
     yield marks(view)
     servers = text.what_depends(view.target)
@@ -63,17 +63,19 @@ def _standing(site: Site, view: View, vantage: Vantage) -> Iterator[Child]:
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 
 
-def _known(site: Site, view: View, history: Sequence[Entry], ends: Mapping[str, Sequence[CredentialEnd]]) -> Iterator[Child]:
+def _known(
+    site: Urls, view: TargetView, history: Sequence[Entry], ends: Mapping[str, Sequence[CredentialExpiry]]
+) -> Iterator[Child]:
     yield element("div", section("Target", _about(site, view, history)), known(view), class_="columns")
     yield looks(view)
     yield ends_table(view, ends)
 
 
-def _bundle(site: Site, target: Target) -> Child:
+def _bundle(site: Urls, target: Target) -> Child:
     return [link(site.support_bundle(target.name), "Support bundle"), ": all of it as a zip file without secrets."]
 
 
-def probe_page(site: Site, asked: Asked, report: ProbeReport, *, vantage: Vantage) -> Html:
+def probe_page(site: Urls, asked: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
     """`report` is one of the target's remembered probes."""
     target, wire = asked.target, exchanges(asked, report)
     told = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
@@ -96,12 +98,12 @@ def _preformatted(heading: str, words: str) -> Child:
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
-def _advice(site: Site, target: Target, report: ProbeReport) -> Child:
+def _advice(site: Urls, target: Target, report: ProbeReport) -> Child:
     failure = report.first_failure
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = text.what_to_do(target, report)
+    actions = text.recommended_actions(target, report)
     return element(
         "section",
         element("h2", code_link(site, failure.code)),
@@ -148,7 +150,7 @@ def _shown(result: StepResult) -> Child:
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
-def _about(site: Site, view: View, history: Sequence[Entry]) -> Iterator[tuple[str, Child]]:
+def _about(site: Urls, view: TargetView, history: Sequence[Entry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -167,7 +169,7 @@ def _about(site: Site, view: View, history: Sequence[Entry]) -> Iterator[tuple[s
         yield f"label {name}", link(site.targets([("label", f"{name}={value}")]), value)
 
 
-def _last_failure(site: Site, view: View, history: Sequence[Entry]) -> Child:
+def _last_failure(site: Urls, view: TargetView, history: Sequence[Entry]) -> Child:
     for entry in history:
         report = entry.report
         if (failure := report.first_failure) is not None:

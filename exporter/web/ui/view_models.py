@@ -15,7 +15,7 @@ from typing import Any
 
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
-from exporter.core.credential_expiry import CredentialEnd
+from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED
 from exporter.state.records import readiness_at
@@ -36,7 +36,7 @@ class Urgency(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TargetView:
     """`age` in seconds since the last probe began; `readiness` has aged with it. `now` is a Unix time."""
 
     target: Target
@@ -64,19 +64,19 @@ class View:
         return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
 
 
-def view(config: Config, target: Target, record: Record | None, *, now: float) -> View:
+def view(config: Config, target: Target, record: Record | None, *, now: float) -> TargetView:
     """`now` is a Unix time."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
-    return View(target, config.modules[target.module], now, record, report, readiness, _urgency(readiness, report), age)
+    return TargetView(target, config.modules[target.module], now, record, report, readiness, _urgency(readiness, report), age)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """What a list shows: the views that are meant, in order, and beside them what is so of all targets."""
 
-    shown: list[View]
+    shown: list[TargetView]
     counts: Mapping[Urgency, int]
     codes: Mapping[int, int]  # how many targets fail first with each code
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
@@ -88,10 +88,12 @@ class Fleet:
         return sum(self.counts.values())
 
 
-async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Callable[[View], tuple[Any, ...]]) -> Fleet:
+async def fleet(
+    views: Iterable[TargetView], meant: Callable[[TargetView], bool], order: Callable[[TargetView], tuple[Any, ...]]
+) -> Fleet:
     """Gathers and sorts; gives way to others meanwhile."""
     counts, codes = Counter[Urgency](), Counter[int]()
-    labels, names, at_risk, chosen = set[str](), set[str](), set[str](), list[tuple[tuple[Any, ...], View]]()
+    labels, names, at_risk, chosen = set[str](), set[str](), set[str](), list[tuple[tuple[Any, ...], TargetView]]()
     for number, each in enumerate(views, 1):
         counts[each.urgency] += 1
         if each.failure is not None and each.failure.code is not None:
@@ -115,7 +117,7 @@ async def fleet(views: Iterable[View], meant: Callable[[View], bool], order: Cal
     )
 
 
-def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialEnd, ...]]:
+def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """When the credentials end that this target needs, by name; the identities that look such dates up among them."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_end}

@@ -7,7 +7,7 @@ certificates (`names`) and a limit on requests (`limiter`).
 Not for: what is served, nor how patient the server is with a client.
 """
 
-from exporter.web.webconfig.access_control import Lock, Refusal
+from exporter.web.webconfig.access_control import AccessControl, Refusal
 from exporter.web.webconfig.load import WebLoaded, load
 
-__all__ = ["Lock", "Refusal", "WebLoaded", "load"]
+__all__ = ["AccessControl", "Refusal", "WebLoaded", "load"]

@@ -17,8 +17,8 @@ from pathlib import Path
 from exporter.runtime.logging import fields, place_of
 from exporter.web.webconfig.load import WebLoaded, load, seen_now
 from exporter.web.webconfig.model import WebConfig
-from exporter.web.webconfig.passwords import Answer, Passwords, credentials_of
-from exporter.web.webconfig.rate_limit import Bucket, Seldom
+from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
+from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from exporter.web.webconfig.tls import has_allowed_name
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ TOO_MANY_GUESSES = Refusal(429, "Too many passwords are being checked.\n", {"Ret
 WHO_ARE_YOU = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
 
 
-class Lock:
+class AccessControl:
     """`loaded` must be without problems. To be used from one event loop, once it watches."""
 
     def __init__(self, path: Path, loaded: WebLoaded) -> None:
@@ -52,7 +52,7 @@ class Lock:
         self._path = path
         self._seen = loaded.seen
         self._passwords: Passwords | None = None
-        self._wrong, self._nameless = Seldom(), Seldom()
+        self._wrong, self._nameless = LogThrottle(), LogThrottle()
         self.config: WebConfig = loaded.config
         self.context: ssl.SSLContext | None = loaded.context
         self._bucket = _bucket(self.config)
@@ -66,7 +66,7 @@ class Lock:
         """Whether nobody comes in who has not shown who they are."""
         return self.config.asks_everybody
 
-    def lets_in(self, certificate: bytes | None, address: str) -> bool:
+    def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
         allowed = None if self.config.tls is None else self.config.tls.allowed_names
         if has_allowed_name(certificate, allowed):
@@ -93,12 +93,12 @@ class Lock:
         if self._passwords is None:
             self._passwords = Passwords()
         answer = await self._passwords.check(self.config.users, *shown, address=address)
-        if answer is Answer.RIGHT:
+        if answer is PasswordResult.RIGHT:
             return None
-        if answer is Answer.WRONG and (held_back := self._wrong.due()) is not None:
+        if answer is PasswordResult.WRONG and (held_back := self._wrong.due()) is not None:
             # Never the name: people type a password into the wrong field.
             _log.warning("wrong user or password", extra=fields(client=address, more=held_back or None))
-        return WHO_ARE_YOU if answer is Answer.WRONG else TOO_MANY_GUESSES
+        return WHO_ARE_YOU if answer is PasswordResult.WRONG else TOO_MANY_GUESSES
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -142,8 +142,8 @@ class Lock:
         _log.info("web configuration read again", extra=fields(file=str(self._path)))
 
 
-def _bucket(config: WebConfig) -> Bucket | None:
-    return None if config.rate_limit is None else Bucket(config.rate_limit)
+def _bucket(config: WebConfig) -> TokenBucket | None:
+    return None if config.rate_limit is None else TokenBucket(config.rate_limit)
 
 
 def _unchanged(seen: Mapping[Path, str]) -> bool:

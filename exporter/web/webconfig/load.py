@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole, world_readable
-from exporter.config.problems import Problem, Problems, Spot
+from exporter.config.problems import Location, Problem, ProblemList
 from exporter.config.yaml_tree import DocumentError, Node, read_document
 from exporter.web.webconfig.model import RateLimit, Tls, WebConfig
 from exporter.web.webconfig.schema import TOP
@@ -40,8 +40,8 @@ class WebLoaded:
 
 def load(path: Path) -> WebLoaded:
     """Read and check a web configuration and the files that it names. Never raises for what stands in a file."""
-    problems = Problems(files=[str(path)])
-    reading = _Reading(Spot(problems=problems, file=str(path), base=Path.cwd() / path.parent))
+    problems = ProblemList(files=[str(path)])
+    reading = _Reading(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
     config, context = reading.run(Path.cwd() / path)
     if problems.errors:
         config = context = None
@@ -58,7 +58,7 @@ def seen_now(path: Path) -> str:
 
 @dataclass(slots=True)
 class _Reading:
-    spot: Spot
+    spot: Location
     seen: dict[Path, str] = field(default_factory=dict)
 
     def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
@@ -86,7 +86,7 @@ class _Reading:
             self.spot.at(error.line, error.column).error(error.message)
             return None
 
-    def _read(self, path: Path, spot: Spot, named: str) -> bytes | None:
+    def _read(self, path: Path, spot: Location, named: str) -> bytes | None:
         try:
             data = read_whole(path, limit=SIZE_LIMIT)
         except FileUnreadableError as error:
@@ -178,7 +178,7 @@ def _asked_for(section: Section) -> bool | None:
     return None if found is None else found[0]
 
 
-def _place(section: Section, name: str) -> Spot:
+def _place(section: Section, name: str) -> Location:
     return section.spot_of(name if section.written(name) else f"{name}_file")
 
 

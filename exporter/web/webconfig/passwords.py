@@ -21,7 +21,7 @@ from enum import Enum
 
 import bcrypt
 
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.web.webconfig.fairness import FairQueue, Guesses, source_of
 
 MOST_WAITING = 256
@@ -30,7 +30,7 @@ REMEMBERED = 100
 _MOST_BYTES = 72  # bcrypt looks at no more, and Go's implementation cuts there without a word
 
 
-class Answer(Enum):
+class PasswordResult(Enum):
     RIGHT = "right"
     WRONG = "wrong"
     BUSY = "busy"  # too many passwords wait: nothing is known about this one
@@ -54,7 +54,7 @@ class _Check:
 
     hashed: str = field(repr=False)
     password: bytes = field(repr=False)
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[PasswordResult]
 
 
 class Passwords:
@@ -63,24 +63,24 @@ class Passwords:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._checks: dict[bytes, asyncio.Future[Answer]] = {}  # by digest
+        self._checks: dict[bytes, asyncio.Future[PasswordResult]] = {}  # by digest
         self._guesses = Guesses()
         self._queue: FairQueue[_Check] = FairQueue(MOST_WAITING, MOST_WAITING_OF_ONE_ADDRESS)
         self._worker: asyncio.Task[None] | None = None
-        self._pool = DaemonPool(1, name="password")
+        self._pool = DaemonThreadPool(1, name="password")
 
-    async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> Answer:
+    async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> PasswordResult:
         """Whether `password` is that of `user`; `users` are bcrypt hashes by name, `address` is who asks."""
         known = users.get(user)
         hashed = _decoy(users) if known is None else known
         digest = self._digest(user.encode(), hashed.encode(), password)
         if digest in self._right:
             self._right.move_to_end(digest)
-            return Answer.RIGHT
+            return PasswordResult.RIGHT
         answer = await asyncio.shield(self._checks.get(digest) or self._begin(digest, hashed, password, source_of(address)))
-        if answer is Answer.RIGHT and known is None:
-            return Answer.WRONG
-        if answer is Answer.RIGHT:
+        if answer is PasswordResult.RIGHT and known is None:
+            return PasswordResult.WRONG
+        if answer is PasswordResult.RIGHT:
             self._remember(digest)
         return answer
 
@@ -91,14 +91,14 @@ class Passwords:
             answer.cancel()
         self._pool.close()
 
-    def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[Answer]:
+    def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[PasswordResult]:
         """The future answer. It does not depend on one client: other clients may wait for it, too."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
         self._checks[digest] = answer
         answer.add_done_callback(lambda _answer: self._checks.pop(digest, None))
         refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], answer), source, self._guesses.of(source))
         if refused is not None:
-            refused.answer.set_result(Answer.BUSY)
+            refused.answer.set_result(PasswordResult.BUSY)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="check of passwords")
         return answer
@@ -110,17 +110,17 @@ class Passwords:
             answer = await self._compute(check)
             if not check.answer.done():
                 check.answer.set_result(answer)
-            if answer is Answer.WRONG:
+            if answer is PasswordResult.WRONG:
                 self._guesses.add(source)
                 # So that guessing leaves half a processor, at the least, to the probes.
                 await asyncio.sleep(time.monotonic() - began)
 
-    async def _compute(self, check: _Check) -> Answer:
+    async def _compute(self, check: _Check) -> PasswordResult:
         try:
             right = await self._pool.run(_matches, check.password, check.hashed.encode())
-        except PoolBusy:
-            return Answer.BUSY
-        return Answer.RIGHT if right else Answer.WRONG
+        except PoolExhausted:
+            return PasswordResult.BUSY
+        return PasswordResult.RIGHT if right else PasswordResult.WRONG
 
     def _remember(self, digest: bytes) -> None:
         self._right[digest] = None

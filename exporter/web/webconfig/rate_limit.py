@@ -12,7 +12,7 @@ from collections.abc import Callable
 from exporter.web.webconfig.model import RateLimit
 
 
-class Bucket:
+class TokenBucket:
     """Full at first; `allow` takes one token."""
 
     def __init__(self, limit: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class Bucket:
         return True
 
 
-class Seldom:
+class LogThrottle:
     """Lets the first of many through, and one more each `seconds` with the number of those between."""
 
     def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -19,11 +19,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from exporter.config.problems import Spot
+from exporter.config.problems import Location
 from exporter.web.webconfig.model import Tls
 
 
-def certificates(data: bytes, spot: Spot) -> list[x509.Certificate]:
+def certificates(data: bytes, spot: Location) -> list[x509.Certificate]:
     """The certificates in `data`, in order; none of them after a complaint."""
     try:
         return x509.load_pem_x509_certificates(data)
@@ -32,7 +32,9 @@ def certificates(data: bytes, spot: Spot) -> list[x509.Certificate]:
         return []
 
 
-def check_pair(certificate: bytes, key: bytes, certificate_spot: Spot, key_spot: Spot, now: datetime | None = None) -> None:
+def check_pair(
+    certificate: bytes, key: bytes, certificate_spot: Location, key_spot: Location, now: datetime | None = None
+) -> None:
     """Complain where the two cannot serve together; warn where the certificate's time has not come or has gone."""
     chain = certificates(certificate, certificate_spot)
     public = _public_half(key, key_spot)
@@ -52,7 +54,7 @@ def check_pair(certificate: bytes, key: bytes, certificate_spot: Spot, key_spot:
         key_spot.error("is not the key of the first certificate")
 
 
-def _public_half(key: bytes, spot: Spot) -> bytes | None:
+def _public_half(key: bytes, spot: Location) -> bytes | None:
     try:
         private = load_pem_private_key(key, None)
     except TypeError:

@@ -12,9 +12,9 @@ import re
 from ssl import TLSVersion
 from typing import Any
 
-from exporter.config import types as of
-from exporter.config.fields import Kind, complain_of_type, keys_once, nearest
-from exporter.config.problems import Spot
+from exporter.config import types
+from exporter.config.fields import FieldType, nearest, report_wrong_type, unique_keys
+from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Type
 
 # Go's names for the suites of TLS 1.2 that it calls secure, and OpenSSL's.
@@ -93,12 +93,12 @@ def _hash(word: str) -> str:
     return word
 
 
-def _users(node: Node, spot: Spot) -> dict[str, str] | None:
+def _users(node: Node, spot: Location) -> dict[str, str] | None:
     if not isinstance(node, Mapping):
-        complain_of_type(node, spot, "a mapping")
+        report_wrong_type(node, spot, "a mapping")
         return None
     found: dict[str, str] = {}
-    for key, value, at in keys_once(node, spot):
+    for key, value, at in unique_keys(node, spot):
         if not key.text or ":" in key.text or not key.text.isprintable():
             at.at(key.line, key.column).error("expected the name of a user, without a colon")
         elif (hashed := HASH.read(value, at)) is not None:
@@ -106,26 +106,26 @@ def _users(node: Node, spot: Spot) -> dict[str, str] | None:
     return found
 
 
-VERSION = of.text("`TLS12` \\| `TLS13`", _version)
-CLIENT_AUTH = of.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth)
-SUITE = of.choice((*SUITES, *SUITES_OF_1_3))
-CURVE = of.choice(tuple(CURVES))
-HTTP2 = of.scalar("`false`", "true or false", (Type.BOOL,), _http2)
-PEM: Kind = of.scalar("PEM", "a text", (Type.TEXT,), _pem)
-INTERVAL = of.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
-HASH = of.text("bcrypt hash", _hash)
-USERS: Kind = Kind("names and bcrypt hashes", _users)
+VERSION = types.text("`TLS12` \\| `TLS13`", _version)
+CLIENT_AUTH = types.text(" \\| ".join(f"`{word}`" for word in _CLIENT_AUTH), _client_auth)
+SUITE = types.choice((*SUITES, *SUITES_OF_1_3))
+CURVE = types.choice(tuple(CURVES))
+HTTP2 = types.scalar("`false`", "true or false", (Type.BOOL,), _http2)
+PEM: FieldType = types.scalar("PEM", "a text", (Type.TEXT,), _pem)
+INTERVAL = types.scalar("duration", "a duration such as 1s", (Type.TEXT, Type.NUMBER), _interval)
+HASH = types.text("bcrypt hash", _hash)
+USERS: FieldType = FieldType("names and bcrypt hashes", _users)
 
 
-def words(kind: Kind) -> Kind:
+def words(kind: FieldType) -> FieldType:
     """A list that is not empty."""
-    several = of.list_of(kind)
+    several = types.list_of(kind)
 
-    def read(node: Node, spot: Spot) -> Any:
+    def read(node: Node, spot: Location) -> Any:
         found = several.read(node, spot)
         if found == [] and not getattr(node, "items", ()):
             spot.error("is empty: leave it out, or write what is allowed")
             return None
         return found
 
-    return Kind(several.says, read)
+    return FieldType(several.type_name, read)

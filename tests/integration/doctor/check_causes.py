@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from exporter.config.model import ExpectPath, Proxy
-from exporter.core.checks import Verdict
+from exporter.core.checks import CheckOutcome
 from exporter.simulator.faults import Options
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import CLIENT, ENTRA, KEY, OLD, PINNED, SECRET, VAULT
@@ -28,7 +28,7 @@ class Cause:
     cause: object
     code: int | None
     says: str = ""
-    outcome: Verdict = Verdict.FAIL
+    outcome: CheckOutcome = CheckOutcome.FAIL
 
 
 def scenario(name, **on):
@@ -138,7 +138,7 @@ def inspected(*hosts, trusted=False, revocation=None):
     return cause
 
 
-_WARN = Verdict.WARN
+_WARN = CheckOutcome.WARN
 _TODAY = datetime.now(UTC).date()
 
 CAUSES = (

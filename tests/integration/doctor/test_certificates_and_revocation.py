@@ -10,12 +10,12 @@ import pytest
 from exporter.cli.main import main
 from exporter.clients import Networks
 from exporter.config.model import Config, Module, Proxy, SecretSource, Settings
-from exporter.core.checks import Verdict
+from exporter.core.checks import CheckOutcome
 from exporter.doctor import collect, run_checks
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.revocation import problem_with
 from exporter.runtime.shortage import Shortage
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from tests.support.broken_credentials import closed_port
 from tests.support.doctor_simulated import ENTRA, SECRET, VAULT
 from tests.support.inspecting_proxy import CRL, OCSP, inspecting, write_certificates
@@ -57,13 +57,13 @@ async def inspector_named(clinic, company, *, trusted):
 async def test_an_authority_of_azure_that_is_trusted_is_no_warning(clinic):
     async with inspector_named(clinic, "Microsoft Corporation", trusted=True):
         results = await clinic.results()
-    assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is Verdict.PASS
+    assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is CheckOutcome.PASS
 
 
 async def test_an_authority_of_azure_that_nobody_trusts_is_a_matter_of_the_chain(clinic):
     async with inspector_named(clinic, "DigiCert Inc", trusted=False):
         results = await clinic.results()
-    failed = {name for name, result in results.items() if result.outcome is Verdict.FAIL}
+    failed = {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL}
     assert failed == {"tls_vault", "tls_entra"}
     assert "issued by 'Contoso Inspection CA'" in results["tls_vault"].detail
 
@@ -81,7 +81,7 @@ async def answering(said):
 
 
 async def problem(seconds=5.0, **module):
-    pool = DaemonPool(4, name="test-port80")
+    pool = DaemonThreadPool(4, name="test-port80")
     config = Config(settings=Settings(), credentials={}, modules={"default": Module(name="default", **module)}, targets={})
     try:
         network = Networks(config, pool=pool).of(config.modules["default"])
@@ -152,25 +152,25 @@ async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(asyncio, "open_connection", none_left)
-    with pytest.raises(PoolBusy) as caught:
+    with pytest.raises(PoolExhausted) as caught:
         await problem(**at(1))
     assert caught.value.shortage is Shortage.DESCRIPTORS
 
 
 async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypatch):
     async def busy(*_arguments, **_options):
-        raise PoolBusy("no thread")
+        raise PoolExhausted("no thread")
 
-    monkeypatch.setattr(collect, "greet", busy)
-    with pytest.raises(PoolBusy):
+    monkeypatch.setattr(collect, "check_endpoint", busy)
+    with pytest.raises(PoolExhausted):
         await run_checks(clinic.configuration(), clinic.target)
 
 
 def test_a_shortage_of_our_own_is_an_internal_error_of_the_command(tmp_path, monkeypatch, capsys):
     async def busy(*_arguments, **_options):
-        raise PoolBusy("no thread")
+        raise PoolExhausted("no thread")
 
-    monkeypatch.setattr(collect, "greet", busy)
+    monkeypatch.setattr(collect, "check_endpoint", busy)
     (tmp_path / "typed").write_text("0" * 32 + SECRET)
     code = main(["doctor", "--vault", "nowhere.vault.invalid", "--key", "K", "--connector-secret-file", str(tmp_path / "typed")])
     assert (code, capsys.readouterr().out) == (3, "")

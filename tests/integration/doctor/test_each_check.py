@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.codes import in_generation
 from exporter.core.model import Generation
 from exporter.doctor.run import JUDGES
@@ -14,12 +14,12 @@ from tests.integration.doctor.check_causes import CAUSES, inspected
 from tests.support.doctor_simulated import ALWAYS, ENTRA, SECRET, VAULT
 from tests.support.inspecting_proxy import CRL, OCSP
 
-LOUD = (Verdict.WARN, Verdict.FAIL)
+LOUD = (CheckOutcome.WARN, CheckOutcome.FAIL)
 
 
 async def test_where_all_is_well_every_check_passes_that_can_be_seen_from_here(clinic):
     results = await clinic.results()
-    expected = {check.name: Verdict.UNKNOWN if check.on_host else Verdict.PASS for check in CHECKS} | ALWAYS
+    expected = {check.name: CheckOutcome.UNKNOWN if check.on_host else CheckOutcome.PASS for check in CHECKS} | ALWAYS
     assert {name: result.outcome for name, result in results.items()} == expected
     assert list(results) == [check.name for check in CHECKS]
 
@@ -63,15 +63,15 @@ async def test_a_dead_entra_hides_nothing_of_the_vaults_own(clinic):
     clinic.simulator.set_fault("unresolvable", authority=ENTRA)
     results = await clinic.results()
     fine = ("dns_vault", "tcp_vault", "tls_vault", "path", "challenge", "tenant", "secret", "key_name")
-    assert all(results[name].outcome is Verdict.PASS for name in fine)
-    assert results["permission_get"].outcome is Verdict.SKIPPED
+    assert all(results[name].outcome is CheckOutcome.PASS for name in fine)
+    assert results["permission_get"].outcome is CheckOutcome.SKIPPED
     assert BY_NAME["dns_entra"].title in results["permission_get"].detail
 
 
 async def test_a_dead_vault_hides_nothing_of_entra(clinic):
     clinic.simulator.set_fault("refused", vault=VAULT)
     results = await clinic.results()
-    assert all(results[name].outcome is Verdict.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
+    assert all(results[name].outcome is CheckOutcome.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
     assert BY_NAME["tcp_vault"].title in results["token"].detail
 
 
@@ -79,7 +79,7 @@ async def test_two_causes_are_both_told(clinic):
     clinic.simulator.set_fault("tls_expired", vault=VAULT)
     clinic.simulator.set_fault("refused", authority=ENTRA)
     results = await clinic.results()
-    assert {name for name, result in results.items() if result.outcome is Verdict.FAIL} == {"tls_vault", "tcp_entra"}
+    assert {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL} == {"tls_vault", "tcp_entra"}
 
 
 async def test_an_inspector_that_is_trusted_is_named_and_warned_of(clinic):
@@ -95,10 +95,10 @@ async def test_an_inspector_that_is_trusted_is_named_and_warned_of(clinic):
         await inspected(VAULT, ENTRA, trusted=True, revocation=lambda: port)(clinic, stack)
         results = await clinic.results()
     for name in ("issuer_vault", "issuer_entra"):
-        assert results[name].outcome is Verdict.WARN
+        assert results[name].outcome is CheckOutcome.WARN
         assert "Contoso Inspection CA" in results[name].detail
-    assert results["tls_vault"].outcome is results["round_trip"].outcome is Verdict.PASS
-    assert (results["revocation"].outcome, results["revocation"].detail) == (Verdict.PASS, f"{CRL}, {OCSP}")
+    assert results["tls_vault"].outcome is results["round_trip"].outcome is CheckOutcome.PASS
+    assert (results["revocation"].outcome, results["revocation"].detail) == (CheckOutcome.PASS, f"{CRL}, {OCSP}")
 
 
 async def test_revocation_hosts_are_not_asked_where_the_module_says_so(clinic):
@@ -106,4 +106,4 @@ async def test_revocation_hosts_are_not_asked_where_the_module_says_so(clinic):
         await inspected(VAULT, trusted=True)(clinic, stack)
         clinic.module["crl_check"] = False
         result = (await clinic.results())["revocation"]
-    assert (result.outcome, result.detail) == (Verdict.SKIPPED, "crl_check is off in the module")
+    assert (result.outcome, result.detail) == (CheckOutcome.SKIPPED, "crl_check is off in the module")

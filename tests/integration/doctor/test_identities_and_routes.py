@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import CredentialKind, ExpectPath, Proxy
-from exporter.core.checks import Verdict
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.checks import CheckOutcome
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Mode
 from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
@@ -35,16 +35,16 @@ async def bare(clinic, text, **changes):
 
 async def test_vault_key_and_the_string_of_sql_server_are_enough(clinic):
     results = await bare(clinic, CLIENT.replace("-", "") + SECRET)
-    assert results["round_trip"].outcome is results["tenant"].outcome is Verdict.PASS
-    assert Verdict.FAIL not in outcomes(results).values()
+    assert results["round_trip"].outcome is results["tenant"].outcome is CheckOutcome.PASS
+    assert CheckOutcome.FAIL not in outcomes(results).values()
     results = await bare(clinic, CLIENT.replace("-", "") + SECRET, tenant=TENANT)
     assert results["tenant"].detail == "the vault and the credential name the same"
 
 
 async def test_a_string_with_hyphens_is_found_out_before_entra_is_asked(clinic):
     results = await bare(clinic, CLIENT + SECRET)
-    assert (results["credential_string"].outcome, results["credential_string"].code) == (Verdict.FAIL, 3128)
-    assert results["token"].outcome is Verdict.SKIPPED
+    assert (results["credential_string"].outcome, results["credential_string"].code) == (CheckOutcome.FAIL, 3128)
+    assert results["token"].outcome is CheckOutcome.SKIPPED
     assert SECRET not in repr(results)
 
 
@@ -92,15 +92,15 @@ async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_aske
         clinic.module = {"connect_to": {}, "ca_file": clinic.folder / "inspector-ca.pem", "proxy": Proxy(url=url)}
         results = await clinic.results()
     assert results["proxy_vault"].detail == results["proxy_entra"].detail == f"through {url}"
-    assert results["dns_vault"].outcome is results["dns_entra"].outcome is Verdict.SKIPPED
-    assert results["round_trip"].outcome is results["revocation"].outcome is Verdict.PASS
+    assert results["dns_vault"].outcome is results["dns_entra"].outcome is CheckOutcome.SKIPPED
+    assert results["round_trip"].outcome is results["revocation"].outcome is CheckOutcome.PASS
     assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in asked
 
 
 async def test_a_private_path_as_expected_is_fine(clinic):
     clinic.simulator.set_fault("private_only", vault=VAULT)
     clinic.module["expect_path"] = ExpectPath.PRIVATE
-    assert (await clinic.results())["path"].outcome is Verdict.PASS
+    assert (await clinic.results())["path"].outcome is CheckOutcome.PASS
 
 
 async def test_a_managed_identity_needs_no_entra_from_here(clinic, monkeypatch):
@@ -111,16 +111,16 @@ async def test_a_managed_identity_needs_no_entra_from_here(clinic, monkeypatch):
     )
     results = await clinic.results()
     for name in ("proxy_entra", "dns_entra", "tcp_entra", "issuer_entra", "tls_entra", "secret", "credential_string"):
-        assert results[name].outcome is Verdict.SKIPPED
-    assert results["round_trip"].outcome is Verdict.PASS
+        assert results[name].outcome is CheckOutcome.SKIPPED
+    assert results["round_trip"].outcome is CheckOutcome.PASS
 
 
 async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clinic):
     clinic.module["mode"] = Mode.READ_ONLY
     results = await clinic.results()
     for name in ("permission_wrap", "permission_unwrap", "round_trip"):
-        assert (results[name].outcome, results[name].detail) == (Verdict.SKIPPED, "the module's mode does not ask for it")
-    assert results["key_version"].outcome is Verdict.PASS
+        assert (results[name].outcome, results[name].detail) == (CheckOutcome.SKIPPED, "the module's mode does not ask for it")
+    assert results["key_version"].outcome is CheckOutcome.PASS
 
 
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
@@ -129,7 +129,7 @@ async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, m
     clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
     clinic.module["mode"] = mode
     told = (await clinic.results())["key_dates"]
-    assert told.outcome is Verdict.WARN
+    assert told.outcome is CheckOutcome.WARN
     flags = {word for line in told.fix for word in line.split() if word in ("--not-before", "--expires")}
     assert flags == {flag}
 
@@ -137,32 +137,32 @@ async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, m
 async def test_a_target_without_a_pin_has_no_newer_version_to_wait_for(clinic):
     clinic.target = replace(clinic.target, key_version=None, retained=())
     results = await clinic.results()
-    assert results["newest_version"].outcome is results["retained_versions"].outcome is Verdict.SKIPPED
+    assert results["newest_version"].outcome is results["retained_versions"].outcome is CheckOutcome.SKIPPED
     assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"
 
 
 async def test_what_others_know_of_the_credentials_end_counts(clinic):
     async def look_up(credential, target):
         assert (credential, target) == ("sql-prod", "contoso-key0")
-        soon = CredentialEnd(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
-        late = CredentialEnd(credential=credential, source=Source.DECLARED, expires_at=time.time() + 1e8)
+        soon = CredentialExpiry(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
+        late = CredentialExpiry(credential=credential, source=Source.DECLARED, expires_at=time.time() + 1e8)
         return (late, soon)
 
     result = (await clinic.results(look_up=look_up))["credential_expiry"]
-    assert (result.outcome, result.code) == (Verdict.WARN, 3303)
+    assert (result.outcome, result.code) == (CheckOutcome.WARN, 3303)
     assert "(graph)" in result.detail
 
 
 async def test_an_end_that_nobody_knows_is_unknown_with_the_command_that_shows_it(clinic):
     clinic.credential = replace(clinic.credential, expires_on=None)
     result = (await clinic.results())["credential_expiry"]
-    assert result.outcome is Verdict.UNKNOWN
+    assert result.outcome is CheckOutcome.UNKNOWN
     assert any(f"az ad app credential list --id {clinic.credential.client_id} " in line for line in result.fix)
 
 
 async def test_an_old_version_whose_secret_is_the_refused_one_is_not_told_twice(clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
-    assert (await clinic.results())["retained_versions"].outcome is Verdict.SKIPPED
+    assert (await clinic.results())["retained_versions"].outcome is CheckOutcome.SKIPPED
 
 
 async def test_a_slow_vault_is_told_within_the_targets_patience(clinic):
@@ -171,7 +171,7 @@ async def test_a_slow_vault_is_told_within_the_targets_patience(clinic):
     began = time.monotonic()
     results = await clinic.results()
     assert time.monotonic() - began < 10
-    assert (results["challenge"].outcome, results["challenge"].code) == (Verdict.FAIL, 3008)
+    assert (results["challenge"].outcome, results["challenge"].code) == (CheckOutcome.FAIL, 3008)
 
 
 def test_an_opaque_token_says_nothing_of_itself():

@@ -10,14 +10,16 @@ import pytest
 from exporter.app.service import RunOptions, Service
 from exporter.clients import NetworkError
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
-from exporter.core.checks import CheckResult, Verdict
-from exporter.doctor.monitor import AT_ONCE, Preflights
+from exporter.core.checks import CheckOutcome, CheckResult
+from exporter.doctor.monitor import AT_ONCE, PreflightMonitor
 from exporter.web import parse_address, web_options
 from tests.support.doctor_simulated import TARGET
 
-GOOD = (CheckResult(check="dns_vault", outcome=Verdict.PASS),)
-BAD = (CheckResult(check="dns_vault", outcome=Verdict.PASS), CheckResult(check="revocation", outcome=Verdict.FAIL))
-WORTH_A_LOOK = tuple(CheckResult(check="clock", outcome=one) for one in (Verdict.WARN, Verdict.SKIPPED, Verdict.UNKNOWN))
+GOOD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS),)
+BAD = (CheckResult(check="dns_vault", outcome=CheckOutcome.PASS), CheckResult(check="revocation", outcome=CheckOutcome.FAIL))
+WORTH_A_LOOK = tuple(
+    CheckResult(check="clock", outcome=one) for one in (CheckOutcome.WARN, CheckOutcome.SKIPPED, CheckOutcome.UNKNOWN)
+)
 SOON, LATE = 0.02, 3600.0
 
 
@@ -39,7 +41,7 @@ class Scene:
         self.gate.set()
         self.at_once = self.most_at_once = 0
         self.heard = asyncio.Event()
-        self.preflights = Preflights(self._make, on_results=self._tell, on_bug=self._bug, draw=lambda: draw)
+        self.preflights = PreflightMonitor(self._make, on_results=self._tell, on_bug=self._bug, draw=lambda: draw)
 
     def _tell(self, target, results):
         self.told.append((target.name, results))

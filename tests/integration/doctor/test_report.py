@@ -7,7 +7,7 @@ import re
 import pytest
 import sqlglot
 
-from exporter.core.checks import CHECKS, CheckResult, Verdict
+from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
 from exporter.core.checks.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, WARNED
 from exporter.core.checks.fixes_sign_in import SIGN_IN
 from exporter.core.checks.select_fix import Words, filled, identity_of, remedy
@@ -104,12 +104,12 @@ async def test_a_restart_is_warned_of_where_databases_would_stay_shut_and_nowher
         results = list((await clinic.results()).values())
     end = " ".join(as_text(clinic.target, results).split("\n\n")[-1].split())
     said = NO_DANGER.get((cause.check, cause.how))
-    assert ("do not restart" in end) is (cause.outcome is Verdict.FAIL and said is None), end
+    assert ("do not restart" in end) is (cause.outcome is CheckOutcome.FAIL and said is None), end
     assert said is None or said in end
 
 
 def failure(check, code):
-    return CheckResult(check=check, outcome=Verdict.FAIL, code=code, detail="d")
+    return CheckResult(check=check, outcome=CheckOutcome.FAIL, code=code, detail="d")
 
 
 def test_of_several_failures_one_that_stops_databases_has_the_last_word():
@@ -203,9 +203,9 @@ async def test_the_json_has_the_contracts_shape(clinic):
 
 
 def test_a_warning_and_what_is_unknown_leave_it_ok():
-    results = [CheckResult(check="path", outcome=outcome) for outcome in Verdict if outcome is not Verdict.FAIL]
+    results = [CheckResult(check="path", outcome=outcome) for outcome in CheckOutcome if outcome is not CheckOutcome.FAIL]
     assert as_data(TARGET, results)["ok"] is True
-    assert as_data(TARGET, [*results, CheckResult(check="path", outcome=Verdict.FAIL)])["ok"] is False
+    assert as_data(TARGET, [*results, CheckResult(check="path", outcome=CheckOutcome.FAIL)])["ok"] is False
 
 
 @pytest.mark.parametrize("statement", list(statements()))
@@ -226,7 +226,7 @@ def test_who_replaces_all_permissions_or_operations_is_told_so_before(command):
 
 
 def test_the_newest_version_is_moved_to_with_a_login_and_leaves_the_old_one_for_backups():
-    fix = "\n".join(remedy("newest_version", Verdict.WARN, None, WORDS))
+    fix = "\n".join(remedy("newest_version", CheckOutcome.WARN, None, WORDS))
     order = ("CREATE ASYMMETRIC KEY", "CREATE LOGIN", "DROP CREDENTIAL", "ADD CREDENTIAL", "ALTER DATABASE", "Keep the old key")
     positions = [fix.index(step) for step in order]
     assert positions == sorted(positions)
@@ -239,11 +239,11 @@ def test_there_are_statements_for_what_only_sql_server_knows():
 
 def test_a_managed_hsm_has_its_own_role_and_flags():
     words = Words(vault="contoso.managedhsm.azure.net", entra="e", key="K", version=PINNED, again="again")
-    lines = "\n".join(remedy("permission_wrap", Verdict.FAIL, Reason.FORBIDDEN_RBAC, words))
+    lines = "\n".join(remedy("permission_wrap", CheckOutcome.FAIL, Reason.FORBIDDEN_RBAC, words))
     assert "--hsm-name contoso" in lines
     assert "Managed HSM Crypto Service Encryption User" in lines
     assert "Key Vault Crypto" not in lines
-    assert "--hsm-name contoso --name K" in remedy("key_enabled", Verdict.FAIL, None, words)[1]
+    assert "--hsm-name contoso --name K" in remedy("key_enabled", CheckOutcome.FAIL, None, words)[1]
 
 
 @pytest.mark.parametrize(

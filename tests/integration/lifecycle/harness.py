@@ -7,12 +7,12 @@ from datetime import date
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import effective
+from exporter.config import dump_yaml
 from exporter.config.model import Config, Module, Settings, Target
 from exporter.core.model import Generation, Vantage
 from exporter.metrics.definitions import METRICS
-from exporter.metrics.spec import Memory
-from exporter.simulator import Estate, Simulator
+from exporter.metrics.spec import Retention
+from exporter.simulator import Environment, Simulator
 from exporter.simulator.model import Key, KeyVersion, Tenant, Vault
 from tests.integration.lifecycle.credential_kinds import NOW, STAGED, TENANT
 from tests.integration.process.conftest import fetch
@@ -22,7 +22,7 @@ VERSION = "0123456789abcdef0123456789abcdef"
 PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
 PATIENCE = 60.0  # seconds that so many probes, or a start, may take
 # What must not be forgotten; the difference of two clocks is a thing of the moment.
-KEPT = {spec.name for spec in METRICS if spec.memory is Memory.KNOWN} - {"ekm_clock_skew_seconds"}
+KEPT = {spec.name for spec in METRICS if spec.memory is Retention.KNOWN} - {"ekm_clock_skew_seconds"}
 
 
 def estate(kind):
@@ -30,7 +30,7 @@ def estate(kind):
         key = Key(name="Key0", versions=(KeyVersion(version=VERSION),))
         return Vault(host=host, tenant_id=TENANT, keys={"key0": key}, permissions=dict.fromkeys((NOW, STAGED), PERMISSIONS))
 
-    return Estate(
+    return Environment(
         tenants={TENANT: Tenant(tenant_id=TENANT, applications=kind.applications())},
         vaults={host: vault(host) for host in (VAULT, RECOVERY)},
         host_identity=NOW,
@@ -49,7 +49,7 @@ class Scene:
     async def start(self, **changes):
         """Starts the exporter, with these changes of its target's configuration, and waits until it listens."""
         config = self._folder / "ekm.yml"
-        config.write_text(effective(self._configuration(**changes)))
+        config.write_text(dump_yaml(self._configuration(**changes)))
         flags = ("--state.dir", self._folder / "state", "--web.listen-address", "127.0.0.1:0")
         self.running = await self._command("run", "--config.file", config, *flags, **self.kind.environment(self.simulator))
         self._url = (await self.running.said(r"url=(http://\S+)"))[1]

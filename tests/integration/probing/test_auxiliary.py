@@ -2,11 +2,11 @@
 
 import pytest
 
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step
-from exporter.probing.auxiliary_plan import Plan, plans
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.support import auxiliary_simulated
@@ -21,16 +21,16 @@ class Scene:
     async def probe(self, target=TARGET, **module):
         """The main probe's report, and the looks by kind (the last of each), made from nothing."""
         config = auxiliary_simulated.configuration(self.simulator, self.folder, target=target, **module)
-        tell = Listeners(
+        tell = ProberCallbacks(
             bug=self.bugs.append, starved=lambda _shortage: None, token_requested=lambda: None, vault_requested=self._count
         )
-        prober = Prober(config, lag=LoopLag(), tell=tell)
+        prober = Prober(config, lag=LoopLag(), callbacks=tell)
         self.simulator.requests.clear()
         try:
-            report = await prober.requested(target)
+            report = await prober.probe_on_demand(target)
             looks = {}
-            for plan in plans(config, target, report.key, TODAY):
-                looks[plan.what] = await prober.look(plan)
+            for plan in auxiliary_probes(config, target, report.key, TODAY):
+                looks[plan.what] = await prober.auxiliary(plan)
         finally:
             await prober.aclose()
         return report, looks
@@ -64,8 +64,8 @@ def usable(looks):
 async def test_where_all_is_well_every_look_says_yes_and_the_vaults_are_asked_just_what_they_must_be(scene):
     report, looks = await scene.probe()
     assert report.success
-    assert usable(looks) == dict.fromkeys(Beside, True)
-    assert looks[Beside.NEWEST].key.version == PINNED
+    assert usable(looks) == dict.fromkeys(AuxiliaryKind, True)
+    assert looks[AuxiliaryKind.NEWEST].key.version == PINNED
     # the main probe, the staged credential, a retained version of the same vault, and the newest version
     assert scene.asked(auxiliary_simulated.PRIMARY) == {"challenge": 4, "get": 3, "get_newest": 1, "wrapKey": 2, "unwrapKey": 3}
     assert scene.asked(auxiliary_simulated.ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
@@ -75,7 +75,12 @@ async def test_where_all_is_well_every_look_says_yes_and_the_vaults_are_asked_ju
 
 async def test_in_mode_read_only_nothing_wraps_or_unwraps_and_no_look_says_yes_to_a_key(scene):
     _, looks = await scene.probe(mode=Mode.READ_ONLY)
-    assert usable(looks) == {Beside.NEXT: None, Beside.RETAINED: None, Beside.NEWEST: True, Beside.RECOVERY: None}
+    assert usable(looks) == {
+        AuxiliaryKind.NEXT: None,
+        AuxiliaryKind.RETAINED: None,
+        AuxiliaryKind.NEWEST: True,
+        AuxiliaryKind.RECOVERY: None,
+    }
     assert set(scene.asked(auxiliary_simulated.PRIMARY)) == {"challenge", "get", "get_newest"}
     for host in (auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY):
         assert set(scene.asked(host)) == {"challenge", "get"}
@@ -85,14 +90,14 @@ async def test_a_staged_credential_with_a_wrong_secret_is_refused(scene):
     (scene.folder / "staged").write_text("wrong")
     report, looks = await scene.probe()
     assert report.success
-    assert looks[Beside.NEXT].usable is False
-    assert (looks[Beside.NEXT].failure.step, looks[Beside.NEXT].failure.code) == (Step.TOKEN, 3303)
+    assert looks[AuxiliaryKind.NEXT].usable is False
+    assert (looks[AuxiliaryKind.NEXT].failure.step, looks[AuxiliaryKind.NEXT].failure.code) == (Step.TOKEN, 3303)
 
 
 async def test_of_another_hosts_identity_nothing_is_said_though_this_hosts_own_was_taken(scene, monkeypatch):
-    monkeypatch.setattr(Plan, "of_another_host", property(lambda plan: plan.what is Beside.NEXT))
+    monkeypatch.setattr(AuxiliaryProbe, "of_another_host", property(lambda plan: plan.what is AuxiliaryKind.NEXT))
     _, looks = await scene.probe()
-    assert usable(looks) == dict.fromkeys(Beside, True) | {Beside.NEXT: None}
+    assert usable(looks) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
 
 
 async def test_a_staged_credential_without_a_permission_is_refused_by_the_vault(scene):
@@ -100,8 +105,8 @@ async def test_a_staged_credential_without_a_permission_is_refused_by_the_vault(
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.PRIMARY]
     vault.permissions[config_client] = frozenset({"get", "unwrapKey"})
     _, looks = await scene.probe()
-    failure = looks[Beside.NEXT].failure
-    assert looks[Beside.NEXT].usable is False
+    failure = looks[AuxiliaryKind.NEXT].failure
+    assert looks[AuxiliaryKind.NEXT].usable is False
     assert (failure.step, failure.code, failure.reason) == (Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
 
 
@@ -110,52 +115,52 @@ async def test_an_expired_key_still_opens_databases_for_the_staged_credential_to
     report, looks = await scene.probe()
     assert report.readiness.ready
     assert report.step(Step.WRAP_KEY).outcome is Outcome.FAILED
-    assert usable(looks) == dict.fromkeys(Beside, True)
+    assert usable(looks) == dict.fromkeys(AuxiliaryKind, True)
 
 
 async def test_a_disabled_key_is_no_fault_of_the_staged_credential_and_one_of_the_retained_version(scene):
     scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.ARCHIVE)
     scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
     _, looks = await scene.probe()
-    assert looks[Beside.NEXT].usable is None
-    assert looks[Beside.RETAINED].name == f"Archive/{OLDER}"
-    assert looks[Beside.RETAINED].usable is False
-    assert looks[Beside.RETAINED].failure.reason is Reason.KEY_DISABLED
+    assert looks[AuxiliaryKind.NEXT].usable is None
+    assert looks[AuxiliaryKind.RETAINED].name == f"Archive/{OLDER}"
+    assert looks[AuxiliaryKind.RETAINED].usable is False
+    assert looks[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_DISABLED
 
 
 async def test_a_retained_key_that_was_deleted_is_found_among_the_deleted_ones(scene):
     scene.simulator.set_fault("key_soft_deleted", vault=auxiliary_simulated.ARCHIVE)
     _, looks = await scene.probe()
-    assert looks[Beside.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
-    assert looks[Beside.RETAINED].usable is False
+    assert looks[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
+    assert looks[AuxiliaryKind.RETAINED].usable is False
 
 
 async def test_a_recovery_vault_with_another_key_of_the_same_name_recovers_nothing(scene):
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", (PINNED, 9)))
     _, looks = await scene.probe()
-    assert looks[Beside.RECOVERY].usable is False
-    assert looks[Beside.RECOVERY].failure.step is Step.UNWRAP_KEY
+    assert looks[AuxiliaryKind.RECOVERY].usable is False
+    assert looks[AuxiliaryKind.RECOVERY].failure.step is Step.UNWRAP_KEY
 
 
 async def test_a_recovery_vault_without_the_pinned_version_recovers_nothing(scene):
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", ("e" * 32, 2)))
     _, looks = await scene.probe()
-    assert (looks[Beside.RECOVERY].usable, looks[Beside.RECOVERY].failure.reason) == (False, Reason.KEY_NOT_FOUND)
+    assert (looks[AuxiliaryKind.RECOVERY].usable, looks[AuxiliaryKind.RECOVERY].failure.reason) == (False, Reason.KEY_NOT_FOUND)
 
 
 async def test_a_recovery_vault_that_cannot_be_reached_says_nothing(scene):
     scene.simulator.set_fault("vault_forbidden_firewall", vault=auxiliary_simulated.RECOVERY)
     _, looks = await scene.probe()
-    assert looks[Beside.RECOVERY].usable is None
+    assert looks[AuxiliaryKind.RECOVERY].usable is None
 
 
 async def test_a_newer_version_is_seen_by_whoever_may_only_read(scene):
     scene.simulator.set_fault("key_rotated", vault=auxiliary_simulated.PRIMARY)
     report, looks = await scene.probe(plain())
     assert report.success
-    assert looks[Beside.NEWEST].key.version not in (None, PINNED)
+    assert looks[AuxiliaryKind.NEWEST].key.version not in (None, PINNED)
 
 
 async def test_a_soft_deleted_key_is_told_with_the_day_of_its_end(scene):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.core.model import Mode
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from tests.support import auxiliary_simulated
@@ -28,13 +28,15 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     """
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
-    prober = Prober(config, lag=LoopLag(), tell=tell)
+    tell = ProberCallbacks(
+        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+    )
+    prober = Prober(config, lag=LoopLag(), callbacks=tell)
     simulator.requests.clear()
     try:
         reports = []
         for _ in range(probes):
-            reports.append(await prober.scheduled(target))
+            reports.append(await prober.probe_scheduled(target))
             between()
     finally:
         await prober.aclose()
@@ -94,13 +96,15 @@ async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version
     target = plain()
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
-    prober = Prober(config, lag=LoopLag(), tell=tell)
+    tell = ProberCallbacks(
+        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+    )
+    prober = Prober(config, lag=LoopLag(), callbacks=tell)
     try:
-        before = await prober.scheduled(target)
+        before = await prober.probe_scheduled(target)
         simulator.apply("unwrap_forbidden", vault=auxiliary_simulated.PRIMARY)
         prober.reconfigure(replace(config, targets={after.name: after}))
-        report = await prober.scheduled(after)
+        report = await prober.probe_scheduled(after)
     finally:
         await prober.aclose()
     assert (before.readiness.ready, report.readiness.ready) == (True, False)
@@ -116,16 +120,18 @@ async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simula
 async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
-    tell = Listeners(bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None)
-    prober = Prober(config, lag=LoopLag(), tell=tell)
+    tell = ProberCallbacks(
+        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+    )
+    prober = Prober(config, lag=LoopLag(), callbacks=tell)
     try:
-        assert (await prober.scheduled(target)).success
+        assert (await prober.probe_scheduled(target)).success
         fault = simulator.set_fault("vault_token_unknown", vault=auxiliary_simulated.PRIMARY)
         await asyncio.sleep(0.1)  # a cycle
-        assert (await prober.scheduled(target)).first_failure.code == 3108
+        assert (await prober.probe_scheduled(target)).first_failure.code == 3108
         simulator.clear(number=fault.number)
         before = _signed_in(simulator)
-        assert (await prober.scheduled(target)).success
+        assert (await prober.probe_scheduled(target)).success
     finally:
         await prober.aclose()
     assert _signed_in(simulator) == before + 1

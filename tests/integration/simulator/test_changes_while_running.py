@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of
 from exporter.simulator.faults import Options, UnknownNameError
@@ -104,7 +104,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def config(folder):
-    return load(folder / "ekm.yml").config
+    return load_config(folder / "ekm.yml").config
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load
-from exporter.simulator import Estate, Simulator
+from exporter.config import load_config
+from exporter.simulator import Environment, Simulator
 from exporter.simulator.configuration import estate_of
 from exporter.simulator.faults import Options
 from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
@@ -150,7 +150,7 @@ async def test_graph_is_served_only_where_somebody_may_read_it():
     assert set(GRAPH_HOSTS) <= set(estate.served)
     assert not set(GRAPH_HOSTS) & set(replace(estate, tenants={TENANT: tenant}).served)
     assert f"{GRAPH}:443" in Simulator(estate).connect_to
-    assert Estate(tenants={}, vaults={}).served == (ENTRA,)
+    assert Environment(tenants={}, vaults={}).served == (ENTRA,)
 
 
 CONFIGURATION = """\
@@ -167,7 +167,7 @@ async def test_the_graph_credential_of_a_configuration_may_read_and_no_other(tmp
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    simulator = Simulator(estate_of(load(tmp_path / "ekm.yml").config))
+    simulator = Simulator(estate_of(load_config(tmp_path / "ekm.yml").config))
     await simulator.start()
     async with Client(simulator) as client:
         assert (await read(client, await graph_token(client))).json["passwordCredentials"][0]["hint"] == SECRET[:3]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.simulator import caused
-from exporter.config import load
+from exporter.config import load_config
 from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Judgement, classify
 from exporter.core.codes import BY_CODE, CATALOGUE, Family, in_generation
 from exporter.core.faults import Fault, Reason
@@ -147,7 +147,7 @@ def refused(folder, key, secret):
     (folder / "secret").write_text(secret)
     (folder / "secret").chmod(0o600)
     (folder / "ekm.yml").write_text(CONFIGURATION.replace("KEY", key))
-    return [str(problem) for problem in load(folder / "ekm.yml").problems]
+    return [str(problem) for problem in load_config(folder / "ekm.yml").problems]
 
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.step is None], ids=lambda one: one.name)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.simulator import Simulator, demo_story
 from exporter.simulator.configuration import estate_of, write_config
 from exporter.simulator.scenarios import BY_NAME
@@ -50,7 +50,7 @@ def written(tmp_path):
         ("typed", "c7a1f0e8d29b4c56a3e47d8b1f60925e" + "marked-typed"),
     ):
         (tmp_path / name).write_text(secret + "\n")
-    loaded = load(tmp_path / "main.yml")
+    loaded = load_config(tmp_path / "main.yml")
     assert loaded.problems == ()
     return loaded.config
 
@@ -125,7 +125,7 @@ async def test_certificates_are_registered_and_managed_identities_assigned(tmp_p
     (tmp_path / "principal.pfx").write_bytes(principal.pfx(b"right"))
     (tmp_path / "password").write_text("right")
     (tmp_path / "ekm.yml").write_text(ELSE)
-    estate = estate_of(load(tmp_path / "ekm.yml").config)
+    estate = estate_of(load_config(tmp_path / "ekm.yml").config)
     applications = {key: one for tenant in estate.tenants.values() for key, one in tenant.applications.items()}
     (der,) = applications["66666666-7777-8888-9999-000000000000"].certificates
     assert der == principal.certificate.public_bytes(Encoding.DER)
@@ -144,7 +144,7 @@ async def test_certificates_are_registered_and_managed_identities_assigned(tmp_p
 
 async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulator(running, written, tmp_path):
     path = write_config(running, written, tmp_path / "sim")
-    loaded = load(path)
+    loaded = load_config(path)
     assert loaded.problems == ()
     assert loaded.config.targets.keys() == written.targets.keys()
     assert loaded.config.targets["first"].retained == written.targets["first"].retained
@@ -161,13 +161,13 @@ async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulato
 
 async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, written, tmp_path):
     running.apply("vault_deleted", vault="contoso-one")
-    config = load(write_config(running, written, tmp_path / "sim")).config
+    config = load_config(write_config(running, written, tmp_path / "sim")).config
     assert config.modules["default"].connect_to["contoso-one.vault.azure.net:443"] == "contoso-one.invalid:443"
     assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
 
 
 def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alone(tmp_path):
-    loaded = load(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
+    loaded = load_config(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
     assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
     assert loaded.config.settings.interval == 5
@@ -187,7 +187,7 @@ def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
 
 
 async def test_the_story_breaks_what_it_says(tmp_path):
-    config = load(demo_story.write_demo(tmp_path)).config
+    config = load_config(demo_story.write_demo(tmp_path)).config
     simulator = Simulator(estate_of(config))
     demo_story.begin(simulator)
     now = {(active.name, active.fault.name) for active in simulator.world.active}

@@ -11,7 +11,7 @@ from exporter.core.classify import ENTRA_REASONS, VAULT_REASONS, classify
 from exporter.core.codes import in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options
 from tests.support.simulated import Stage
 from tests.support.simulated_vaults import PUBLIC, SECRET
@@ -92,7 +92,7 @@ async def stage(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def walk(stage):
-    pool = DaemonPool(4)
+    pool = DaemonThreadPool(4)
     walk = Walk(stage, pool)
     async with walk.session:
         yield walk

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of
 from exporter.simulator.faults import Options
@@ -160,7 +160,7 @@ async def test_the_secret_that_a_configuration_names_is_there_for_whoever_looks(
     text = CONFIGURATION.replace("ASKS", asks)
     second = "  sql2: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000003, client_secret_file: two}\ntargets"
     (tmp_path / "ekm.yml").write_text(text.replace("targets", second) if "sql2" in asks else text)
-    loaded = load(tmp_path / "ekm.yml")
+    loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
     simulator = Simulator(estate_of(loaded.config))
     await simulator.start()
@@ -181,7 +181,7 @@ async def test_a_secret_may_be_kept_in_the_vault_of_the_keys(tmp_path):
     (tmp_path / "two").write_text(MONITOR_SECRET)
     kept = "key_vault_secret: https://contoso-one.vault.azure.net/secrets/sql"
     (tmp_path / "ekm.yml").write_text(CONFIGURATION.replace("ASKS", kept))
-    vault = estate_of(load(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
+    vault = estate_of(load_config(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
     assert (sorted(vault.keys), sorted(vault.secrets)) == (["tdekey"], ["sql"])
     assert vault.permissions == {CLIENT: ALL_OPERATIONS | {SECRETS_LIST}}
 

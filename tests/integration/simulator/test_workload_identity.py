@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Credential, CredentialKind
 from exporter.simulator import Simulator
 from exporter.simulator.client_assertion import BEARER
@@ -126,7 +126,7 @@ targets:
 async def written(tmp_path):
     """A configuration with identities of the pod and the host, the simulator that serves it, and what it wrote."""
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    config = load(tmp_path / "ekm.yml").config
+    config = load_config(tmp_path / "ekm.yml").config
     simulator = Simulator(estate_of(config))
     await simulator.start()
     out = tmp_path / "sim"
@@ -152,7 +152,7 @@ async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(wri
     for name, value in environment_of(simulator, config, out).items():
         monkeypatch.setenv(name, value)
     stage = Stage(out.parent)
-    reports = await stage.reports_of(load(out / "ekm.yml").config)
+    reports = await stage.reports_of(load_config(out / "ekm.yml").config)
     assert [report.success for report in reports.values()] == [True] * 3, [r.first_failure for r in reports.values()]
 
 
@@ -160,7 +160,7 @@ async def test_the_default_chain_is_the_hosts_identity_where_no_pod_has_one(tmp_
     chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
     lines = [line for line in chain.splitlines() if "other-pod" not in line]
     (tmp_path / "ekm.yml").write_text("\n".join(lines))
-    estate = estate_of(load(tmp_path / "ekm.yml").config)
+    estate = estate_of(load_config(tmp_path / "ekm.yml").config)
     (tenant,) = estate.tenants.values()
     assert tenant.applications[estate.host_identity].names == ("chain",)
 
@@ -172,7 +172,7 @@ async def test_a_configuration_without_such_identities_needs_no_environment(tmp_
         "{type: workload_identity}", f"{{type: client_secret, client_id: {CLIENT}, client_secret_file: secret}}"
     )
     (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
-    config = load(tmp_path / "ekm.yml").config
+    config = load_config(tmp_path / "ekm.yml").config
     simulator = Simulator(estate_of(config))
     await simulator.start()
     write_config(simulator, config, tmp_path / "sim")

@@ -15,7 +15,7 @@ import sqlglot
 from sqlglot import exp
 
 from exporter.cli.main import build_parser
-from exporter.config import load
+from exporter.config import load_config
 from exporter.metrics.definitions import BY_NAME
 from tests.repo.deploy.test_collector import METRICS
 
@@ -85,7 +85,7 @@ def test_every_configuration_of_a_guide_is_one(page, tmp_path):
     assert blocks(page, "yaml")
     for code in blocks(page, "yaml"):
         (tmp_path / "ekm.yml").write_text(code)
-        assert load(tmp_path / "ekm.yml").problems == ()
+        assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 @pytest.mark.parametrize("page", GUIDES)

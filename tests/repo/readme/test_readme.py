@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.metrics.definitions import METRICS
 
 ROOT = Path(__file__).parents[3]
@@ -171,13 +171,13 @@ def test_the_configuration_shown_is_one(tmp_path):
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "sql-prod").write_text("not-a-secret\n")
     (tmp_path / "ekm.yml").write_text(block[1])
-    assert load(tmp_path / "ekm.yml").problems == ()
+    assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 def test_the_metrics_shown_are_those_of_the_table():
     rows = re.findall(r"^\| `(ekm_\w+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
     assert len(rows) >= 10
-    table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.says) for spec in METRICS}
+    table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.help) for spec in METRICS}
     assert {name: (labels, says) for name, labels, says in rows} == {name: table[name] for name, _, _ in rows}
 
 

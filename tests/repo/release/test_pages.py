@@ -12,7 +12,7 @@ import sqlglot
 import yaml
 
 from exporter.cli.main import build_parser
-from exporter.config import load
+from exporter.config import load_config
 from exporter.metrics.definitions import BY_NAME
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +73,7 @@ def test_the_configurations_of_a_page_are_accepted(page, tmp_path):
         if "targets" in shown:
             placed = re.sub(r"/run/credentials/[\w.-]+|/etc/ekm-secrets", "secrets", yaml.safe_dump(shown))
             (tmp_path / "ekm.yml").write_text(placed)
-            assert load(tmp_path / "ekm.yml").problems == ()
+            assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 @pytest.mark.parametrize("page", PAGES)

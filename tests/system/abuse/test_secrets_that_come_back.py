@@ -12,7 +12,7 @@ import yaml
 from aiohttp import ClientSession
 
 from exporter.app.service import RunOptions, Service
-from exporter.config import load
+from exporter.config import load_config
 from exporter.doctor import run_checks
 from exporter.doctor.report import as_data, as_text
 from exporter.runtime.logging import LogFormat, configure
@@ -89,7 +89,7 @@ def configuration(folder, authority, wire, hosts, secret):
     }
     file = folder / "ekm.yml"
     file.write_text(yaml.safe_dump(document))
-    loaded = load(file)
+    loaded = load_config(file)
     assert loaded.config is not None, loaded.problems
     return loaded.config, file
 

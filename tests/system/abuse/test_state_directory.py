@@ -11,11 +11,11 @@ from hashlib import sha256
 import pytest
 
 from exporter.runtime import process
-from exporter.runtime.thread_pool import DaemonPool
-from exporter.state.files import Kind, StateDirError, StateFiles
+from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.state.files import DocumentKind, StateDirError, StateFiles
 from exporter.state.private_directory import PrivateDirectory
-from exporter.state.records import State
-from exporter.state.store import Memory
+from exporter.state.records import TargetRecords
+from exporter.state.store import StateStore
 from tests.integration.process.conftest import command, write_configuration  # noqa: F401 - a fixture
 
 NAMES = [f"target-{number}" for number in range(20)]
@@ -65,7 +65,7 @@ def state_dir(tmp_path):
 @pytest.fixture
 def open_files():
     """Opens a directory as a new process would, with a list of its problems, and lets it go after the test."""
-    opened, pool = [], DaemonPool(2)
+    opened, pool = [], DaemonThreadPool(2)
 
     def opening(path):
         problems = []
@@ -84,7 +84,7 @@ async def kept(path, open_files):
     """Documents of all names in a directory; the file of the first."""
     files, _ = open_files(path)
     for name in NAMES:
-        files.put(Kind.TARGET, name, {"answer": name})
+        files.put(DocumentKind.TARGET, name, {"answer": name})
     await files._writer
     await files.aclose()
     return next(each for each in path.glob("*.json") if json.loads(each.read_text())["name"] == NAMES[0])
@@ -97,7 +97,7 @@ async def test_trap_in_place_of_a_document_is_refused_and_told_once(open_files, 
     path.unlink()
     trap(path, outside)
     files, problems = open_files(state_dir)
-    assert [files.load(Kind.TARGET, name) is None for name in NAMES] == [True] + [False] * 19
+    assert [files.load(DocumentKind.TARGET, name) is None for name in NAMES] == [True] + [False] * 19
     assert [problem.startswith(f"{path}: cannot be read and is ignored") for problem in problems] == [True]
 
 
@@ -106,9 +106,9 @@ async def test_trap_in_place_of_a_temporary_file_is_replaced(open_files, state_d
     path = await kept(state_dir, open_files)
     trap(path.with_suffix(".tmp"), outside)
     files, problems = open_files(state_dir)
-    files.put(Kind.TARGET, NAMES[0], {"answer": "new"})
+    files.put(DocumentKind.TARGET, NAMES[0], {"answer": "new"})
     await files._writer
-    assert files.load(Kind.TARGET, NAMES[0])["answer"] == "new"
+    assert files.load(DocumentKind.TARGET, NAMES[0])["answer"] == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert outside.read_text() == "not of the exporter"
     assert not outside.with_name("nowhere").exists()
@@ -217,7 +217,7 @@ def hang():
 async def memory(state_dir, monkeypatch):
     monkeypatch.setattr("exporter.state.store.OPENING_SECONDS", 0.5)
     monkeypatch.setattr("exporter.state.store.LOADING_SECONDS", 0.5)
-    made = Memory(State(history_limit=1), state_dir)
+    made = StateStore(TargetRecords(history_limit=1), state_dir)
     yield made
     await made.aclose()
 
@@ -229,7 +229,9 @@ async def documents(state_dir, open_files):
 
 async def test_document_that_hangs_costs_itself_alone(documents, memory, hang, monkeypatch, caplog):
     load = StateFiles.load
-    monkeypatch.setattr(StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, Kind.TARGET, name))
+    monkeypatch.setattr(
+        StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, DocumentKind.TARGET, name)
+    )
     async with asyncio.timeout(20):
         await memory.open((), NAMES)
     assert [memory.recall_credential(name) is None for name in NAMES] == [True] + [False] * 19

@@ -14,7 +14,7 @@ from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
 from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
 from exporter.metrics.self_metrics import SKIP_REASONS
-from exporter.metrics.spec import Kind
+from exporter.metrics.spec import MetricType
 from tests.system.alerts.queries import asked, grouped, matchers, referred, selectors
 
 TEXT = build.RULES.read_text()
@@ -49,8 +49,8 @@ def spec_of(name):
     family = re.sub(r"_(bucket|count|sum)$", "", name)
     spec = BY_NAME.get(name) or BY_NAME.get(family)
     assert spec is not None, f"no metric is called {name}"
-    assert spec not in [one for one in OF_PROBE if one.kind is not Kind.COUNTER], f"{name} is on /probe alone"
-    assert (name in BY_NAME) != (spec.kind is Kind.HISTOGRAM), f"{name} is no series of its family"
+    assert spec not in [one for one in OF_PROBE if one.kind is not MetricType.COUNTER], f"{name} is on /probe alone"
+    assert (name in BY_NAME) != (spec.kind is MetricType.HISTOGRAM), f"{name} is no series of its family"
     return spec
 
 
@@ -63,7 +63,7 @@ def test_every_metric_and_label_exists(where, query):
         else:
             spec = spec_of(name)
             known = SCRAPED | set(spec.labels) | (CHOSEN if name == "ekm_target_info" else set())
-            known |= {"le"} if spec.kind is Kind.HISTOGRAM else set()
+            known |= {"le"} if spec.kind is MetricType.HISTOGRAM else set()
         assert {one.name for one in selector.matchers.matchers} <= known, where
     assert grouped(query) <= ALL_LABELS, where
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.codes import BY_CODE
 from exporter.metrics.definitions import ALERTED
-from exporter.metrics.samples import of_error
+from exporter.metrics.samples import error_samples
 
 SCRAPE = 15
 NOTHING = "_"
@@ -108,7 +108,7 @@ def _shown(exporter: Exporter, now: int) -> Iterator[tuple[tuple[str, tuple[tupl
     yield ("ekm_exporter_build_info", (("mode", "run"), ("python", "3.13.5"), ("version", "0.1.0"))), "1"
     codes = {probe.code for target in exporter.targets for probe in target.probes if isinstance(probe, Failed)}
     for code in sorted(codes | {BY_CODE[code].counterpart or code for code in codes}):
-        for labels, _ in of_error(BY_CODE[code])["ekm_error_info"]:
+        for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
             yield ("ekm_error_info", (("code", str(code)), *labels)), "1"
     for target in exporter.targets:
         for (name, labels), value in _of_target(target, started, now):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from exporter.config.model import Retained, Settings
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
@@ -229,17 +229,19 @@ class Exporter:
         return made
 
     def _look_beside(self, target, standing: Standing, at: float) -> None:
-        looks = [Look(what=Beside.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
+        looks = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
                       usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
         for old in target.retained:
             name = f"{old.key_name}/{old.key_version}"
             usable = self.healthy or old.key_version == OLD_VERSION
             looks.append(
-                Look(what=Beside.RETAINED, name=name, vault=old.vault, credential="sql-prod", at=at, usable=usable, steps=())
+                AuxiliaryResult(
+                    what=AuxiliaryKind.RETAINED, name=name, vault=old.vault, credential="sql-prod", at=at, usable=usable, steps=()
+                )
             )
         if target.recovery_vault:
             standing.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
-            looks.append(Look(what=Beside.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
+            looks.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
                               at=at, usable=self.healthy, steps=()))  # fmt: skip
         standing.looks = {look.identity: look for look in looks}
 

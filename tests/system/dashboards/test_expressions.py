@@ -11,7 +11,7 @@ import yaml
 
 from dashboards.promql import FOREIGN
 from exporter.metrics.definitions import METRICS
-from exporter.metrics.spec import Kind
+from exporter.metrics.spec import MetricType
 from tests.system.dashboards.boards import choices, queries
 
 QUERIES = list(queries())
@@ -25,7 +25,7 @@ def known_series() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {name: set() for name in FOREIGN}
     for spec in METRICS:
         labels = set(spec.labels) | (OF_USERS if spec.name == "ekm_target_info" else set())
-        if spec.kind is Kind.HISTOGRAM:
+        if spec.kind is MetricType.HISTOGRAM:
             found |= {f"{spec.name}_bucket": labels | {"le"}, f"{spec.name}_sum": labels, f"{spec.name}_count": labels}
         else:
             found[spec.name] = labels

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.app.service import RunOptions, Service
-from exporter.config import load
+from exporter.config import load_config
 from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
 from exporter.web import parse_address, web_options
@@ -105,7 +105,7 @@ async def test_not_one_task_or_thread_is_left_over(simulator, client, own_proces
     (config, management), (held_at_first, threads_at_first) = simulator, own_process
     tasks_at_first = tasks()
     options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), history_limit=3)
-    service = Service(load(config).config, options)
+    service = Service(load_config(config).config, options)
     await service.start()
     try:
         fleet = Fleet(client, service._web.urls[0], management)

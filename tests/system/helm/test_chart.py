@@ -16,7 +16,7 @@ import yaml
 
 from exporter import __version__
 from exporter.cli.main import build_parser
-from exporter.config import load
+from exporter.config import load_config
 from tests.system.helm.charts import CASES, CHART, GOLDEN, ROOT, TOOLS, helm, rendered, values
 
 pytestmark = pytest.mark.tools
@@ -141,7 +141,7 @@ def test_the_exporter_accepts_the_configuration_as_it_is_rendered(manifests, tmp
     (tmp_path / "sql-prod").write_text("planted")
     (tmp_path / "sql-prod").chmod(0o600)
     (tmp_path / "ekm.yml").write_text(text.replace("/etc/ekm-secrets", str(tmp_path)))
-    assert load(tmp_path / "ekm.yml").problems == ()
+    assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 def test_each_shard_takes_its_number_from_the_pods_index(manifests):

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from exporter.clients import quiet_sdk_loggers
-from exporter.config import load
-from exporter.presentation.payloads import probe_shape
-from exporter.probing.prober import Listeners, Prober
+from exporter.config import load_config
+from exporter.presentation.payloads import probe_payload
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 
 
@@ -21,13 +21,15 @@ def bug(error):
 
 
 async def probe_all(path):
-    config = load(path).config
-    prober = Prober(config, lag=LoopLag(), tell=Listeners(bug=bug, starved=lambda _shortage: None, token_requested=lambda: None))
+    config = load_config(path).config
+    prober = Prober(
+        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=bug, starved=lambda _shortage: None, token_requested=lambda: None)
+    )
     try:
-        reports = await asyncio.gather(*(prober.requested(target, fresh=True) for target in config.targets.values()))
+        reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in config.targets.values()))
     finally:
         await prober.aclose()
-    return [probe_shape(target, report) for target, report in zip(config.targets.values(), reports, strict=True)]
+    return [probe_payload(target, report) for target, report in zip(config.targets.values(), reports, strict=True)]
 
 
 async def main():

@@ -62,13 +62,13 @@ async def scene(tmp_path, monkeypatch):
 @pytest.fixture
 def free(monkeypatch):
     """Every reading of the files waits until this is set."""
-    event, load = threading.Event(), reload.load
+    event, load = threading.Event(), reload.load_config
 
     def slow(path):
         assert event.wait(PATIENCE)
         return load(path)
 
-    monkeypatch.setattr(reload, "load", slow)
+    monkeypatch.setattr(reload, "load_config", slow)
     return event
 
 
@@ -127,7 +127,7 @@ async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, 
 
 @pytest.mark.parametrize("at_first", [True, False])
 async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
-    load = reload.load
+    load = reload.load_config
     if not at_first:
         scene.reloader.watch()
         await until(lambda: scene.reloader._seen is not None)
@@ -135,13 +135,13 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
     def faulty(_path):
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(reload, "load", faulty)
+    monkeypatch.setattr(reload, "load_config", faulty)
     if at_first:
         scene.reloader.watch()
     else:
         scene.write("second")
     await until(lambda: any(record.message == "configuration cannot be looked at" for record in caplog.records))
-    monkeypatch.setattr(reload, "load", load)
+    monkeypatch.setattr(reload, "load_config", load)
     if at_first:
         await until(lambda: scene.reloader._seen is not None)
         scene.write("second")

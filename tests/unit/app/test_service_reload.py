@@ -10,8 +10,8 @@ import pytest
 from exporter.app.service import RunOptions, Service
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.model import Generation
-from exporter.presentation.payloads import entry_shape
-from exporter.state.history import Asked
+from exporter.presentation.payloads import entry_payload
+from exporter.state.history import ProbeContext
 from exporter.web import parse_address, web_options
 from tests.support.factories import a_report
 
@@ -57,14 +57,14 @@ async def service(tmp_path):
 @pytest.fixture
 def held(service, monkeypatch):
     """Holds each requested probe until the event is set."""
-    free, requested = asyncio.Event(), service._prober.requested
+    free, requested = asyncio.Event(), service._prober.probe_on_demand
 
     async def hold(*arguments, **options):
         report = await requested(*arguments, **options)
         await free.wait()
         return report
 
-    monkeypatch.setattr(service._prober, "requested", hold)
+    monkeypatch.setattr(service._prober, "probe_on_demand", hold)
     return free
 
 
@@ -105,7 +105,7 @@ async def test_a_target_that_went_while_its_probe_waited_for_its_turn_is_not_pro
 @pytest.mark.parametrize("after", [WITHOUT, OTHER])
 async def test_a_loop_that_has_not_heard_of_the_reload_yet_makes_no_probe(service, after):
     await service.apply(after)
-    assert await service._prober.scheduled(TARGET) is None
+    assert await service._prober.probe_scheduled(TARGET) is None
     assert "ekm_exporter_internal_errors_total 0.0" in await scraped(service)
 
 
@@ -113,8 +113,8 @@ async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_o
     modules = {"new": replace(CONFIG.modules["default"], name="new")}
     targets = {name: replace(target, module="new") for name, target in CONFIG.targets.items()}
     await service.apply(replace(CONFIG, modules=modules, targets=targets))
-    assert await service._prober.scheduled(TARGET) is None
-    assert await service._prober.scheduled(targets["b"]) is not None
+    assert await service._prober.probe_scheduled(TARGET) is None
+    assert await service._prober.probe_scheduled(targets["b"]) is not None
 
 
 async def test_a_remembered_probe_is_told_as_it_was_asked(service):
@@ -123,9 +123,9 @@ async def test_a_remembered_probe_is_told_as_it_was_asked(service):
     await service.apply(replace(OTHER, credentials={"c": other}))
     await service.probe("a", "default", timeout=None)
     after, before = service.record_of("a").history
-    assert before.asked == Asked(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
-    assert after.asked == Asked(OTHER.targets["a"], OTHER.modules["default"], other)
-    assert [entry_shape(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
+    assert before.asked == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert after.asked == ProbeContext(OTHER.targets["a"], OTHER.modules["default"], other)
+    assert [entry_payload(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
 
 
 async def test_probes_share_what_they_were_asked_over_reloads_that_leave_it_alone(service):
@@ -174,7 +174,7 @@ async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, 
     async def fine(*_arguments, **_options):
         return a_report("a", at=time.time())
 
-    monkeypatch.setattr(service._prober, "requested", fine)
+    monkeypatch.setattr(service._prober, "probe_on_demand", fine)
     await service.probe("a", "default", timeout=None)
     assert service.record_of("a").verdict.ready is True
     await service.apply(after)

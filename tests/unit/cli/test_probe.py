@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.cli import probe
-from exporter.cli.probe_once import see
+from exporter.cli.probe_once import probe_once
 from exporter.config.model import CredentialKind, ExpectPath
-from exporter.core.auxiliary import Beside
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
@@ -70,9 +70,9 @@ warning         unexpected path
 
 def test_what_is_beside_a_probe_in_text():
     record = TargetRecord(fully_declared(), History(1), key=key(), vault=VaultHeaders(connection="public"))
-    for each in (refused_look(Beside.NEXT), look(Beside.RETAINED), pending_look()):
-        record.looked(each)
-    graph = CredentialEnd(
+    for each in (refused_look(AuxiliaryKind.NEXT), look(AuxiliaryKind.RETAINED), pending_look()):
+        record.add_auxiliary(each)
+    graph = CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=STARTED, failure="Graph: HTTP 403"
     )
 
@@ -104,7 +104,7 @@ async def seen_of(simulator, folder, *, target=TARGET, credential=None, **kinds)
     config = auxiliary_simulated.configuration(simulator, folder, target=target)
     changed = {name: replace(config.credentials[name], kind=kind) for name, kind in kinds.items()}
     config = replace(config, credentials=config.credentials | changed)
-    seen = await see(config, config.targets["t"], credential)
+    seen = await probe_once(config, config.targets["t"], credential)
     text = probe.as_text(config, seen, now=time.time())
     shape = json.loads(json.dumps(probe.as_json(config, seen, now=time.time())))
     return seen, text, shape
@@ -171,7 +171,7 @@ async def test_when_credentials_end_is_looked_up_once(simulator, tmp_path):
     config = auxiliary_simulated.configuration(simulator, tmp_path)
     declared = replace(config.credentials["now"], expires_on=datetime.now(UTC).date() + timedelta(days=40))
     config = replace(config, credentials={**config.credentials, "now": declared})
-    seen = await see(config, config.targets["t"], None)
+    seen = await probe_once(config, config.targets["t"], None)
 
     text, shape = probe.as_text(config, seen, now=time.time()), probe.as_json(config, seen, now=time.time())
     assert [(each["credential"], each["source"]) for each in shape["credential_expiries"]] == [("now", "declared")]

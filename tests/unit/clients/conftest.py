@@ -4,7 +4,7 @@ import pytest
 
 from exporter.clients import Networks, VaultSession
 from exporter.config.model import Config, Module, Settings
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.tls_server import ENTRA, VAULT, Authority, FakeVault, Principal, Wire
 from tests.system.prometheus import servers
 
@@ -53,7 +53,7 @@ def free_port():
 
 @pytest.fixture
 def pool():
-    made = DaemonPool(8, name="test-keyvault")
+    made = DaemonThreadPool(8, name="test-keyvault")
     yield made
     made.close()
 

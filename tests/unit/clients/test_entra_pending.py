@@ -7,13 +7,13 @@ from contextvars import copy_context
 import pytest
 
 from exporter.clients import fetch_token
-from exporter.clients.entra import cut_short
+from exporter.clients.entra import pending_facts
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Phase
-from exporter.runtime.thread_pool import PoolBusy
-from exporter.tokens.cache import TokenDesk
-from exporter.tokens.reuse import Cycle
+from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, response
 
@@ -36,9 +36,9 @@ async def ask():
             return await fetch_token(network, credential, secret, challenge, deadline=deadline)
 
         def glimpse(context, _module, challenge):
-            return cut_short(context, network, challenge.authority)
+            return pending_facts(context, network, challenge.authority)
 
-        desk = TokenDesk(fetch, Secrets(), cycle=lambda *_: Cycle(60.0, 5.0), glimpse=glimpse)
+        desk = TokenCache(fetch, Secrets(), cycle=lambda *_: ReuseWindow(60.0, 5.0), glimpse=glimpse)
         desks.append(desk)
         started = asyncio.get_running_loop().time()
         return await desk.token(CREDENTIAL, network.module, CHALLENGE, started=started, deadline=started + patience)
@@ -78,12 +78,12 @@ async def test_giving_up_names_the_phase_that_the_request_was_in(serve, network_
 
 async def test_waiting_for_a_place_of_our_own_is_never_the_networks_fault(serve, network_to, ask):
     full = asyncio.Semaphore(0)
-    with pytest.raises(PoolBusy):
+    with pytest.raises(PoolExhausted):
         await ask(network_to(entra=await serve(), gate=full), 0.2)
 
 
 async def test_a_request_that_was_not_begun_has_read_nothing(network_to):
-    facts = cut_short(copy_context(), network_to(), CHALLENGE.authority)
+    facts = pending_facts(copy_context(), network_to(), CHALLENGE.authority)
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, None)
 
 

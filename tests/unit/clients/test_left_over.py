@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from exporter.clients.endpoint_check import greet
+from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.instrumented import NotingSocket
 from exporter.clients.http.timing import Line
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Step
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.loop_lag import LoopLag
-from exporter.runtime.thread_pool import DaemonPool
+from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.tls_server import ENTRA, VAULT, FakeVault, until
 from tests.unit.probing.test_round_trip import TARGET
 
@@ -115,8 +115,8 @@ def prober(module, *, timeout):
         modules={"default": module},
         targets={"one": target},
     )
-    tell = Listeners(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
-    return Prober(config, lag=LoopLag(), tell=tell), target
+    tell = ProberCallbacks(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
+    return Prober(config, lag=LoopLag(), callbacks=tell), target
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -145,7 +145,7 @@ async def test_failed_token_request_leaves_nothing_to_collect(way, around, monke
     made, target = prober(Module(name="default", ca_file=authority.file, connect_to=connect_to), timeout=PATIENCE)
 
     async def fail():
-        report = await made.requested(target)
+        report = await made.probe_on_demand(target)
         return {report.step(Step.TOKEN).facts.fault} if report is not None else set()
 
     await fail()
@@ -162,7 +162,7 @@ async def test_failed_endpoint_check_leaves_nothing_to_collect(way, around, netw
     network = network_to(await way(around))
 
     async def fail():
-        return (await greet(network, VAULT, "/", deadline=until(PATIENCE))).facts.fault
+        return (await check_endpoint(network, VAULT, "/", deadline=until(PATIENCE))).facts.fault
 
     await fail()
     with collecting() as left:
@@ -172,7 +172,7 @@ async def test_failed_endpoint_check_leaves_nothing_to_collect(way, around, netw
 
 
 async def test_failed_call_on_a_thread_leaves_nothing_to_collect():
-    pool = DaemonPool(1, name="test-left-over")
+    pool = DaemonThreadPool(1, name="test-left-over")
 
     async def fail():
         with pytest.raises(ZeroDivisionError):

@@ -13,22 +13,22 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage, shortage_of
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from tests.support.tls_server import VAULT, until
 from tests.unit.probing.test_round_trip import TARGET
 
 WITHOUT_DESCRIPTORS = """
 import asyncio, json, resource, sys
 from pathlib import Path
-from exporter.tokens.secret_cache import SecretKeeper
+from exporter.tokens.secret_cache import SecretCache
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.model import Challenge
 from exporter.clients import Networks, VaultSession, fetch_token
-from exporter.clients.endpoint_check import greet
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.clients.endpoint_check import check_endpoint
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 
 VAULT, ENTRA = "contoso.vault.azure.net", "https://login.microsoftonline.com"
 HERE = Module(name="here", connect_to={f"{VAULT}:443": "127.0.0.1:9"})
@@ -40,7 +40,7 @@ CHALLENGE = Challenge(authority=ENTRA, tenant="t", resource="https://vault.azure
 async def lacking(call):
     try:
         await call
-    except PoolBusy as busy:
+    except PoolExhausted as busy:
         return busy.shortage
     return "nothing"
 
@@ -49,7 +49,7 @@ async def challenge(network):
         await session.challenge(deadline=asyncio.get_running_loop().time() + 5)
 
 async def main():
-    pool = DaemonPool(2)
+    pool = DaemonThreadPool(2)
     config = Config(settings=Settings(), credentials={}, modules={"here": HERE, "named": NAMED}, targets={})
     networks = Networks(config, pool=pool)
     deadline = asyncio.get_running_loop().time() + 20
@@ -60,10 +60,10 @@ async def main():
     print(json.dumps({
         "connecting": await lacking(challenge(networks.of(HERE))),
         "looking up a name": await lacking(challenge(networks.of(NAMED))),
-        "reading a secret": await lacking(SecretKeeper(pool).current(SECRET)),
+        "reading a secret": await lacking(SecretCache(pool).current(SECRET)),
         "reading a certificate": await lacking(fetch_token(networks.of(NAMED), PEM, None, CHALLENGE, deadline=deadline)),
         "asking for a token": await lacking(fetch_token(networks.of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
-        "checking an endpoint": await lacking(greet(networks.of(HERE), VAULT, "/", deadline=deadline)),
+        "checking an endpoint": await lacking(check_endpoint(networks.of(HERE), VAULT, "/", deadline=deadline)),
     }))
     pool.close()
 
@@ -99,8 +99,8 @@ def wrapped(inner):
         (OSError("Multiple exceptions: [Errno 111] refused, [Errno 24] too many"), Shortage.DESCRIPTORS),
         (socket.gaierror(socket.EAI_MEMORY, "words"), Shortage.MEMORY),
         (MemoryError(), Shortage.MEMORY),
-        (PoolBusy("words", Shortage.THREADS), Shortage.THREADS),
-        (PoolBusy("words"), Shortage.RESOLVER),
+        (PoolExhausted("words", Shortage.THREADS), Shortage.THREADS),
+        (PoolExhausted("words"), Shortage.RESOLVER),
         (aiohttp.ClientOSError(errno.ECONNREFUSED, "words"), None),
         (socket.gaierror(socket.EAI_AGAIN, "words"), None),
         (ValueError(errno.EMFILE), None),
@@ -125,7 +125,9 @@ def prober():
         modules={"default": Module(name="default")},
         targets={TARGET.name: TARGET},
     )
-    return Prober(config, lag=LoopLag(), tell=Listeners(bug=told.append, starved=told.append, token_requested=lambda: None)), told
+    return Prober(
+        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=told.append, starved=told.append, token_requested=lambda: None)
+    ), told
 
 
 def refuse_threads(monkeypatch):
@@ -138,13 +140,13 @@ def refuse_threads(monkeypatch):
 async def test_probe_without_a_thread_is_left_out_and_told(prober, monkeypatch):
     refuse_threads(monkeypatch)
     made, told = prober
-    assert await made.scheduled(TARGET) is None
+    assert await made.probe_scheduled(TARGET) is None
     assert told == [Shortage.THREADS]
     await made.aclose()
 
 
 async def test_call_that_waits_for_refused_thread_lacks_threads(monkeypatch):
-    pool, over = DaemonPool(2, name="test-shortage"), threading.Event()
+    pool, over = DaemonThreadPool(2, name="test-shortage"), threading.Event()
     first = asyncio.create_task(pool.run(over.wait))
     await asyncio.sleep(0)
     refuse_threads(monkeypatch)
@@ -160,7 +162,7 @@ async def test_call_that_waits_for_refused_thread_lacks_threads(monkeypatch):
 async def test_vault_session_without_a_thread_raises_the_shortage(session_to, monkeypatch):
     refuse_threads(monkeypatch)
     async with session_to(None) as session:
-        with pytest.raises(PoolBusy) as caught:
+        with pytest.raises(PoolExhausted) as caught:
             await session.challenge(deadline=until())
     assert caught.value.shortage is Shortage.THREADS
     assert VAULT not in str(caught.value)

@@ -6,9 +6,9 @@ from urllib.parse import parse_qs
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.model import Generation, Step
 from exporter.presentation.wire_log import BEARER, exchanges
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response
 
 SECRET = "MARKED~secret.8Q"
@@ -43,14 +43,14 @@ async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_
     )  # fmt: skip
     config = Config(settings=Settings(), credentials={"c": credential}, modules={"default": module}, targets={"a": target})
     prober = Prober(
-        config, lag=LoopLag(), tell=Listeners(bug=_raise, starved=lambda _shortage: None, token_requested=lambda: None)
+        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=_raise, starved=lambda _shortage: None, token_requested=lambda: None)
     )
     async with asyncio.timeout(10):
-        report = await prober.requested(target, credential=credential, fresh=True)
+        report = await prober.probe_on_demand(target, credential=credential, fresh=True)
     await prober.aclose()
     assert report.success, report
 
-    told = {each.step: each.request for each in exchanges(Asked(target, module, credential), report)}
+    told = {each.step: each.request for each in exchanges(ProbeContext(target, module, credential), report)}
     asked = dict(zip((Step.CHALLENGE, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY), vault.requests, strict=True))
     for step, request in asked.items():
         assert told[step][0] == f"{request.method} https://{VAULT}{request.target}"

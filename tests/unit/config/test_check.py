@@ -9,7 +9,7 @@ import yaml
 
 from docs.generators.configuration import PART
 from exporter.cli import check
-from exporter.config import load
+from exporter.config import load_config
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 GOOD = "global: {connector_generation: classic}\ncredentials: {c: {type: workload_identity}}\n"
@@ -89,7 +89,7 @@ def test_the_example_on_the_page_is_a_good_configuration(tmp_path):
     (secrets / "ekm-credential").write_text("0123456789abcdef0123456789abcdefs\n")
     (secrets / "monitor.pem").write_text("not looked into\n")
     (tmp_path / "ekm.yml").write_text(example)
-    loaded = load(tmp_path / "ekm.yml")
+    loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
     assert set(loaded.config.targets) == {"contoso-key0", "contoso-hsm", "contoso-vm"}
 
@@ -100,5 +100,5 @@ def test_the_messages_on_the_page_are_the_real_ones(tmp_path, monkeypatch):
     head = "global: {connector_generation: classic}\n\ncredentials:\n  c: {type: default}\n\ntargets:\n"
     target = "  - name: a\n    vault: contoso\n    keyy: k/1\n    interval: 60\n    key: k/1\n    credential: c\n"
     Path("ekm.yml").write_text(head + target)
-    loaded = load(Path("ekm.yml"))
+    loaded = load_config(Path("ekm.yml"))
     assert shown.splitlines()[1:] == [*map(str, loaded.problems), check.summary(Path("ekm.yml"), loaded)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import cost as table
-from exporter.config import load
+from exporter.config import load_config
+from exporter.config import monthly_cost as table
 from exporter.config.cost import monthly as monthly_at
 from exporter.config.cost import vault_shares as vault_shares_at
 from exporter.config.traffic import streams
@@ -16,7 +16,7 @@ from exporter.core.model import KeyFacts, Mode, Step
 from exporter.core.timing import LOOK_UP_SECONDS
 from exporter.core.vault_limits import operations_of
 from exporter.expiry.sources import PACES
-from exporter.probing.auxiliary_plan import plans
+from exporter.probing.auxiliary_plan import auxiliary_probes
 
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
@@ -32,7 +32,7 @@ def configured(tmp_path):
         lines = "".join(f"  - {{vault: contoso, key: {key}, {target}}}\n" for target in targets)
         credentials = "".join(f"  {name}: {{{credential if name == 'c' else 'type: default'}}}\n" for name in "cdgv")
         path.write_text(f"global: {{{settings}}}\ncredentials:\n{credentials}modules:\n  m: {{{modules}}}\ntargets:\n{lines}")
-        loaded = load(Path(path))
+        loaded = load_config(Path(path))
         assert loaded.problems == ()
         return loaded.config
 
@@ -176,11 +176,11 @@ def test_the_expiry_look_ups_are_as_frequent_as_they_are_counted():
 
 
 def test_what_is_counted_is_what_is_looked_at():
-    config = load(GOOD / "everything.yml", today=TODAY).config
+    config = load_config(GOOD / "everything.yml", today=TODAY).config
     key = KeyFacts(name="k", version="1", kid="", kty="RSA", size_bits=2048, modulus=b"", exponent=b"")
     made, counted = Counter(), Counter()
     for target in config.targets.values():
-        for plan in plans(config, target, key, TODAY):
+        for plan in auxiliary_probes(config, target, key, TODAY):
             steps = {operation.step for operation in operations_of(plan.order.module.mode)}
             steps -= set() if plan.order.wrap else {Step.WRAP_KEY}
             made[target.name, plan.order.credential.name, plan.order.target.vault, frozenset(steps)] += 1
@@ -230,7 +230,7 @@ def test_a_managed_hsm_takes_more(configured):
     [plain] = vault_shares(config).values()
     path = config.files[0]
     path.write_text(path.read_text().replace("vault: contoso", "vault: contoso.managedhsm.azure.net"))
-    hsm = load(path).config
+    hsm = load_config(path).config
     [share] = vault_shares(hsm).values()
     assert share.ratio == pytest.approx(2 / 4000 + 2 / 3600)
     assert share.ratio < plain.ratio

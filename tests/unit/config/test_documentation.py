@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Module
 from exporter.config.schema import CREDENTIAL, TARGET
 from exporter.config.traffic import streams
@@ -45,7 +45,7 @@ def stream_of(tmp_path, row):
         f"credentials: {{c: {{type: default}}, d: {{type: default}}}}\nmodules: {{default: {{mode: {mode}}}}}\n"
         f"targets: [{{name: a, vault: contoso, key: k/1, credential: c, {beside}}}]\n"
     )
-    config = load(path, today=TODAY).config
+    config = load_config(path, today=TODAY).config
     look = not row.startswith("probe")
     [stream] = [one for one in streams(config, TODAY) if (one.look, one.credential) == (look, credential)]
     return stream
@@ -79,7 +79,7 @@ def test_the_modules_on_the_page_can_be_used(tmp_path):
     modules = yaml.safe_load(example)["modules"]
     targets = [f"{{name: {name}, vault: contoso, key: k/1, credential: c, module: {name}}}" for name in modules]
     (tmp_path / "ekm.yml").write_text(f"credentials: {{c: {{type: default}}}}\n{example}targets: [{', '.join(targets)}]\n")
-    assert load(tmp_path / "ekm.yml").problems == ()
+    assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
 def test_every_key_that_names_another_identity_or_vault_has_its_permission():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import effective, load
+from exporter.config import dump_yaml, load_config
 from exporter.config.dump import without_user
 from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
 from exporter.config.schema import GLOBAL, MODULE
@@ -20,7 +20,7 @@ TODAY = date(2026, 6, 1)
 
 @pytest.fixture
 def everything():
-    loaded = load(GOOD / "everything.yml", today=TODAY)
+    loaded = load_config(GOOD / "everything.yml", today=TODAY)
     assert loaded.problems == ()
     return loaded.config
 
@@ -28,13 +28,13 @@ def everything():
 def written(tmp_path, text):
     path = tmp_path / "ekm.yml"
     path.write_text(text)
-    loaded = load(path)
+    loaded = load_config(path)
     assert loaded.problems == ()
     return loaded.config
 
 
 def test_the_smallest_configuration_gets_every_default():
-    config = load(GOOD / "smallest.yml").config
+    config = load_config(GOOD / "smallest.yml").config
     assert config.settings == Settings()
     assert config.modules == {"default": Module(name="default")}
     target = config.targets["a"]
@@ -44,13 +44,13 @@ def test_the_smallest_configuration_gets_every_default():
 
 
 def test_the_documented_defaults_are_those_that_apply():
-    data = yaml.safe_load(effective(load(GOOD / "smallest.yml").config))
+    data = yaml.safe_load(dump_yaml(load_config(GOOD / "smallest.yml").config))
     for fields, section in ((GLOBAL, data["global"]), (MODULE, data["modules"]["default"])):
         for field in fields:
             if " " in field.default or field.default in ("", "{}"):
                 continue  # a sentence, or nothing that would be printed
             default, applies = yaml.safe_load(field.default), section[field.name]
-            if field.kind.says == "duration":
+            if field.kind.type_name == "duration":
                 default, applies = durations.parse(default), durations.parse(applies)
             assert applies == default, field.name
 
@@ -68,7 +68,7 @@ def test_everything_that_can_be_written_arrives(everything):
     )
     assert (module.token_max_age, module.round_trip_interval, module.api_version) == (300.0, 300.0, "2025-07-01")
     assert (module.beside_interval, everything.modules["reading"].beside_interval) == (900.0, 300.0)
-    assert everything.credentials["sql-prod"].asks_key_vault_as == "vault-reader"
+    assert everything.credentials["sql-prod"].key_vault_lookup_credential == "vault-reader"
     assert everything.modules["reading"].mode is Mode.READ_ONLY
     assert everything.credentials["monitor"].password == SecretSource(env="EKM_TEST_PLAIN")
     assert everything.credentials["monitor"].certificate_file == GOOD / "everything.yml"
@@ -155,9 +155,9 @@ def test_concurrency_is_enough_for_all_targets_timing_out_at_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["smallest.yml", "everything.yml"])
 def test_the_effective_configuration_is_a_configuration_with_the_same_meaning(name, tmp_path):
-    config = load(GOOD / name, today=TODAY).config
-    again = written(tmp_path, effective(config))
-    assert effective(again) == effective(config)
+    config = load_config(GOOD / name, today=TODAY).config
+    again = written(tmp_path, dump_yaml(config))
+    assert dump_yaml(again) == dump_yaml(config)
     undeclared = {name: replace(target, generation_declared=True) for name, target in config.targets.items()}
     assert again == replace(config, files=again.files, targets=undeclared)
 
@@ -174,6 +174,6 @@ def test_a_target_that_has_taken_the_step_already_is_not_staged_by_the_default(t
         "target_defaults: {vault: contoso, key: K, credential: now, next_credential: new}\n"
         "targets: [{name: first, credential: new}, {name: second}]\n"
     )
-    config = load(path).config
+    config = load_config(path).config
     assert config is not None
     assert [(target.credential, target.next_credential) for target in config.targets.values()] == [("new", None), ("now", "new")]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import load
+from exporter.config import load_config
 
 BAD = Path(__file__).parent / "bad"
 FILES = sorted(path.name for path in BAD.glob("*.yml"))
 
 
 def lines(name: str) -> str:
-    loaded = load(Path(name))
+    loaded = load_config(Path(name))
     assert loaded.config is None
     assert loaded.problems
     warnings = [f"{warning.where}: warning: {warning.what}" for warning in loaded.warnings]
@@ -54,7 +54,7 @@ def test_no_expected_line_holds_a_secret():
 def test_what_is_no_document_gets_one_line(content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ekm.yml").write_bytes(content)
-    loaded = load(Path("ekm.yml"))
+    loaded = load_config(Path("ekm.yml"))
     assert [str(problem) for problem in loaded.problems] == [f"ekm.yml:{message}"]
 
 
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_read_gets_one_line(tmp_path, monkeypatch):
     expected = {"missing.yml": "no such file", ".": "a directory, not a file", "pipe": "not a regular file"}
     expected["large.yml"] = "larger than 16384 KiB"
     expected["/dev/zero"] = "not a regular file"
-    found = {name: [problem.message for problem in load(Path(name)).problems] for name in expected}
+    found = {name: [problem.message for problem in load_config(Path(name)).problems] for name in expected}
     assert found == {name: [message] for name, message in expected.items()}
 
 
@@ -77,13 +77,16 @@ def test_a_value_that_is_reached_through_an_alias_is_judged_where_it_is_used(tmp
         "  - {name: a, vault: contoso, key: k/1, credential: c, labels: &l {job: x}}\n"
         "  - {name: b, vault: contoso, key: k/1, credential: c, labels: *l }\n"
     )
-    assert [problem.path for problem in load(Path("ekm.yml")).problems] == ["targets[0].labels.job", "targets[1].labels.job"]
+    assert [problem.path for problem in load_config(Path("ekm.yml")).problems] == [
+        "targets[0].labels.job",
+        "targets[1].labels.job",
+    ]
 
 
 def test_a_chain_of_includes_has_an_end(tmp_path):
     for number in range(40):
         (tmp_path / f"{number}.yml").write_text(f"include: [{number + 1}.yml]\n")
-    assert [problem.message for problem in load(tmp_path / "0.yml").problems] == ["included through more than 16 files"]
+    assert [problem.message for problem in load_config(tmp_path / "0.yml").problems] == ["included through more than 16 files"]
 
 
 def test_a_certificate_file_without_a_byte_is_a_problem(tmp_path):
@@ -94,7 +97,7 @@ def test_a_certificate_file_without_a_byte_is_a_problem(tmp_path):
         f"credentials: {{c: {{type: client_certificate, {client}, certificate_file: sp.pem}}}}\n"
         "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
     )
-    [problem] = load(path).problems
+    [problem] = load_config(path).problems
     assert (problem.path, problem.message) == ("credentials.c.certificate_file", "is empty")
 
 

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import effective, load
+from exporter.config import dump_yaml, load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS
 from exporter.config.schema_root import TOP
-from exporter.config.types import Kind
+from exporter.config.types import FieldType
 
 BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
 
@@ -64,13 +64,13 @@ def judged(data):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ekm.yml"
         path.write_bytes(data)
-        loaded = load(path)
+        loaded = load_config(path)
         assert (loaded.config is None) == bool(loaded.problems)
         assert all("\n" not in str(line) for line in (*loaded.problems, *loaded.warnings))
         assert all(line.line >= 1 and line.column >= 1 for line in (*loaded.problems, *loaded.warnings))
         if loaded.config is not None:
-            path.write_text(effective(loaded.config), encoding="utf-8")
-            assert load(path).problems == ()
+            path.write_text(dump_yaml(loaded.config), encoding="utf-8")
+            assert load_config(path).problems == ()
 
 
 @BOUNDED
@@ -99,6 +99,6 @@ def test_every_key_of_every_table_has_a_kind_and_a_sentence():
     for table in (TOP, GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED):
         assert len({field.name for field in table}) == len(table)
         for field in table:
-            assert isinstance(field.kind, Kind)
-            assert field.kind.says
+            assert isinstance(field.kind, FieldType)
+            assert field.kind.type_name
             assert field.doc.endswith(".")

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.cli import check
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.model import Credential, CredentialKind, SecretSource
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import ConnectorSecret
 from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
-from exporter.tokens.secret_cache import Secret, SecretKeeper
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
+from exporter.tokens.secret_cache import Secret, SecretCache
 
 BAD = Path(__file__).parent / "bad"
 MARK = "S3CRET-MARK"
@@ -31,7 +31,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def pool():
-    pool = DaemonPool(2, name="secrets")
+    pool = DaemonThreadPool(2, name="secrets")
     yield pool
     pool.close()
 
@@ -50,7 +50,7 @@ def clock():
 
 @pytest.fixture
 def keeper(pool, clock):
-    return SecretKeeper(pool, clock=clock)
+    return SecretCache(pool, clock=clock)
 
 
 def credential(file, **others):
@@ -142,7 +142,7 @@ async def test_an_unchanged_secret_keeps_its_fingerprint(keeper, clock, file):
 
 async def test_a_fingerprint_means_nothing_outside_its_keeper(keeper, pool, file):
     file.write_text("same\n")
-    mine, other = await keeper.current(credential(file)), await SecretKeeper(pool).current(credential(file))
+    mine, other = await keeper.current(credential(file)), await SecretCache(pool).current(credential(file))
     assert mine.text == other.text
     assert mine.fingerprint != other.fingerprint
 
@@ -163,14 +163,14 @@ async def test_a_secret_that_vanishes_and_comes_back_is_a_value_each_time(keeper
 async def test_many_waiters_cause_one_read(clock, file):
     calls = []
 
-    class CountingPool(DaemonPool):
+    class CountingPool(DaemonThreadPool):
         async def run(self, function, *args):
             calls.append(args)
             return await super().run(function, *args)
 
     pool = CountingPool(2, name="secrets")
     file.write_text("one\n")
-    keeper = SecretKeeper(pool, clock=clock)
+    keeper = SecretCache(pool, clock=clock)
     found = await asyncio.gather(*(keeper.current(credential(file)) for _ in range(50)))
     assert {secret.text for secret in found} == {"one"}
     assert len(calls) == 1
@@ -192,13 +192,13 @@ async def test_a_pool_without_threads_is_not_the_secrets_fault(keeper, pool, clo
     pool.close()
     clock.now += 1
     assert await keeper.current(credential(file)) is first
-    with pytest.raises(PoolBusy):
-        await SecretKeeper(pool, clock=clock).current(credential(file))
+    with pytest.raises(PoolExhausted):
+        await SecretCache(pool, clock=clock).current(credential(file))
 
 
 async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock, file):
     file.write_text("one\n")
-    pool = DaemonPool(1, name="secrets")
+    pool = DaemonThreadPool(1, name="secrets")
     taken, release = threading.Event(), threading.Event()
 
     def block():
@@ -207,7 +207,7 @@ async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock,
 
     blocker = asyncio.create_task(pool.run(block))
     await asyncio.get_running_loop().run_in_executor(None, taken.wait)
-    keeper = SecretKeeper(pool, clock=clock)
+    keeper = SecretCache(pool, clock=clock)
     waiters = [asyncio.create_task(keeper.current(credential(file))) for _ in range(2)]
     await asyncio.sleep(0)
     for waiter in reversed(waiters):
@@ -294,7 +294,7 @@ def test_no_secret_is_in_what_check_prints_of_a_good_configuration(tmp_path):
     assert "client_secret_file" in printed
     assert "S3CRET" not in printed
     assert CLIENT_ID not in printed
-    assert "S3CRET" not in repr(load(path))
+    assert "S3CRET" not in repr(load_config(path))
 
 
 def test_an_unreadable_secret_file_is_one_clear_line(tmp_path):
@@ -306,5 +306,5 @@ def test_an_unreadable_secret_file_is_one_clear_line(tmp_path):
         "credentials: {c: {type: connector_secret, secret_file: locked/secret/below}}\n"
         "targets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
     )
-    [problem] = load(path).problems
+    [problem] = load_config(path).problems
     assert (problem.line, problem.column, problem.message) == (1, 56, os.strerror(20).lower())

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import load
+from exporter.config import load_config
 from exporter.config.coverage import NO_VERDICT
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
-from exporter.core.readiness import WHY, judge
+from exporter.core.readiness import WHY, assess
 from tests.unit.web.webconfig.authority import authority
 
 GOOD = Path(__file__).parent / "good"
@@ -26,7 +26,7 @@ def warnings(tmp_path, monkeypatch):
 
     def of(text):
         Path("ekm.yml").write_text(text)
-        loaded = load(Path("ekm.yml"), today=TODAY)
+        loaded = load_config(Path("ekm.yml"), today=TODAY)
         assert loaded.problems == ()
         return [str(warning) for warning in loaded.warnings]
 
@@ -65,7 +65,7 @@ def test_whatever_in_a_configuration_prevents_a_verdict_is_said_with_the_way_to_
     everything_ok = [StepResult(step=step, outcome=Outcome.OK) for step in Step]
     caused = set()
     for pinned, mode, managed, vantage in product((True, False), Mode, (True, False), Vantage):
-        why = judge(everything_ok, pinned=pinned, mode=mode, managed_identity=managed, vantage=vantage, unwrapped=True).why
+        why = assess(everything_ok, pinned=pinned, mode=mode, managed_identity=managed, vantage=vantage, unwrapped=True).why
         kind = "managed_identity" if managed else "workload_identity"
         target = TARGET if pinned else TARGET.replace("k/1", "k")
         said = warnings(
@@ -146,7 +146,7 @@ def test_what_nothing_uses(warnings):
 
 
 def test_every_way_to_use_a_credential_counts():
-    messages = [warning.message for warning in load(GOOD / "everything.yml", today=TODAY).warnings]
+    messages = [warning.message for warning in load_config(GOOD / "everything.yml", today=TODAY).warnings]
     assert not [message for message in messages if "uses this" in message]
 
 
@@ -211,7 +211,7 @@ def test_an_identity_of_this_host_is_no_proof_of_another_hosts(kind, field, said
 
 
 def test_all_that_may_be_written_is_acted_on():
-    messages = [warning.message for warning in load(GOOD / "everything.yml", today=TODAY).warnings]
+    messages = [warning.message for warning in load_config(GOOD / "everything.yml", today=TODAY).warnings]
     assert not [message for message in messages if "this version" in message]
 
 
@@ -261,7 +261,7 @@ def test_a_target_that_is_probed_too_seldom_for_the_alerts_is_warned_of(tmp_path
     for interval in ("5m", "6m"):
         path = tmp_path / "ekm.yml"
         path.write_text(text.format(interval) + target)
-        said[interval] = [warning.what for warning in load(path).warnings if "alerts" in warning.what]
+        said[interval] = [warning.what for warning in load_config(path).warnings if "alerts" in warning.what]
     assert said["5m"] == []
     assert "a fault pages after 24m" in said["6m"][0]
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.credential_expiry import (
-    Finding,
-    Listed,
+    ListedCredential,
+    LookupResult,
     SecretVersion,
     Source,
     choose_certificate,
@@ -25,7 +25,7 @@ THUMBPRINT = "0f" * 20
 
 
 def listed(*entries):
-    return [Listed(mark=mark, expires=expires) for mark, expires in entries]
+    return [ListedCredential(mark=mark, expires=expires) for mark, expires in entries]
 
 
 # what is listed (hint, end), what is found; our secret begins with "abc"
@@ -47,7 +47,7 @@ SECRETS = [
 
 @pytest.mark.parametrize(("entries", "end"), SECRETS)
 def test_the_secret_that_begins_like_ours_is_found(entries, end):
-    assert choose_secret(listed(*entries), OURS, NOW) == Finding(answered=True, expires_at=end)
+    assert choose_secret(listed(*entries), OURS, NOW) == LookupResult(answered=True, expires_at=end)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ VERSIONS = (
 
 @pytest.mark.parametrize(("wanted", "end"), [(None, 200), ("a1", 100), ("A1", 100), ("c3", 300)])
 def test_the_named_version_of_a_key_vault_secret_counts_else_the_newest_that_is_enabled(wanted, end):
-    assert choose_version(VERSIONS, wanted) == Finding(answered=True, expires_at=end)
+    assert choose_version(VERSIONS, wanted) == LookupResult(answered=True, expires_at=end)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_version_that_is_not_listed_or_not_enabled_says_nothing(versions, want
 
 
 def test_a_version_that_never_ends_is_an_answer_without_an_end():
-    assert choose_version((version("a1"),), None) == Finding(answered=True)
+    assert choose_version((version("a1"),), None) == LookupResult(answered=True)
 
 
 @pytest.mark.parametrize(

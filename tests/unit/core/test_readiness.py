@@ -6,7 +6,7 @@ import pytest
 
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
-from exporter.core.readiness import WHY, in_words, judge
+from exporter.core.readiness import WHY, assess, in_words
 
 
 def steps(**outcomes: Outcome) -> list[StepResult]:
@@ -21,7 +21,7 @@ def verdict(results: list[StepResult], **changes: object) -> Readiness:
         "vantage": Vantage.CENTRAL,
         "unwrapped": True,
     }
-    return judge(results, **(situation | changes))  # type: ignore[arg-type]
+    return assess(results, **(situation | changes))  # type: ignore[arg-type]
 
 
 def test_a_good_round_trip_is_ready():

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import ExpectPath
-from exporter.core.auxiliary import Beside, Look
-from exporter.core.checks import Verdict
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.checks import CheckOutcome
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
 from exporter.doctor.evidence import Endpoint
-from exporter.doctor.run import judge_all
+from exporter.doctor.run import assess_all
 from tests.support.doctor_simulated import KEY, OLD, VAULT
 from tests.unit.doctor.test_routing import FINE, observed
 
@@ -28,7 +28,7 @@ def seen(**changes):
 
 
 def check(name, **changes):
-    results = {result.check: result for result in judge_all(seen(**changes), again="again")}
+    results = {result.check: result for result in assess_all(seen(**changes), again="again")}
     return results[name]
 
 
@@ -40,15 +40,15 @@ def vault_at(*addresses, facts=None):
 @pytest.mark.parametrize(
     ("addresses", "expected", "outcome"),
     [
-        (("10.1.2.3",), ExpectPath.PRIVATE, Verdict.PASS),
-        (("10.1.2.3", "fd00::1"), ExpectPath.PRIVATE, Verdict.PASS),
-        (("20.1.2.3",), ExpectPath.PRIVATE, Verdict.FAIL),
-        (("10.1.2.3",), ExpectPath.PUBLIC, Verdict.FAIL),
-        (("20.1.2.3",), ExpectPath.PUBLIC, Verdict.PASS),
-        (("10.1.2.3", "20.1.2.3"), ExpectPath.PRIVATE, Verdict.UNKNOWN),
-        ((), ExpectPath.PRIVATE, Verdict.UNKNOWN),
-        ((), ExpectPath.ANY, Verdict.PASS),
-        (("fe80::1%eth0",), ExpectPath.ANY, Verdict.PASS),
+        (("10.1.2.3",), ExpectPath.PRIVATE, CheckOutcome.PASS),
+        (("10.1.2.3", "fd00::1"), ExpectPath.PRIVATE, CheckOutcome.PASS),
+        (("20.1.2.3",), ExpectPath.PRIVATE, CheckOutcome.FAIL),
+        (("10.1.2.3",), ExpectPath.PUBLIC, CheckOutcome.FAIL),
+        (("20.1.2.3",), ExpectPath.PUBLIC, CheckOutcome.PASS),
+        (("10.1.2.3", "20.1.2.3"), ExpectPath.PRIVATE, CheckOutcome.UNKNOWN),
+        ((), ExpectPath.PRIVATE, CheckOutcome.UNKNOWN),
+        ((), ExpectPath.ANY, CheckOutcome.PASS),
+        (("fe80::1%eth0",), ExpectPath.ANY, CheckOutcome.PASS),
     ],
 )
 def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, outcome):
@@ -59,12 +59,12 @@ def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, out
 @pytest.mark.parametrize(
     ("named", "own", "outcome"),
     [
-        (TENANT, TENANT.upper(), Verdict.PASS),
-        (TENANT, None, Verdict.PASS),
-        (TENANT, OTHER, Verdict.FAIL),
-        (TENANT, "contoso.onmicrosoft.com", Verdict.UNKNOWN),
-        ("contoso.com", "Contoso.com", Verdict.PASS),
-        ("contoso.com", TENANT, Verdict.UNKNOWN),
+        (TENANT, TENANT.upper(), CheckOutcome.PASS),
+        (TENANT, None, CheckOutcome.PASS),
+        (TENANT, OTHER, CheckOutcome.FAIL),
+        (TENANT, "contoso.onmicrosoft.com", CheckOutcome.UNKNOWN),
+        ("contoso.com", "Contoso.com", CheckOutcome.PASS),
+        ("contoso.com", TENANT, CheckOutcome.UNKNOWN),
     ],
 )
 def test_tenants_are_compared_where_they_can_be(named, own, outcome):
@@ -76,29 +76,29 @@ def test_tenants_are_compared_where_they_can_be(named, own, outcome):
 @pytest.mark.parametrize(
     ("claims", "outcome"),
     [
-        (Claims(audience=RESOURCE + "/", tenant=TENANT, application="a"), Verdict.PASS),
-        (Claims(audience="cfa8b339-82a2-471a-a3c9-0fc0be7a4093", tenant=TENANT), Verdict.PASS),
-        (Claims(audience="https://graph.microsoft.com"), Verdict.FAIL),
-        (Claims(audience=RESOURCE, tenant=OTHER), Verdict.FAIL),
-        (Claims(audience=RESOURCE, application="somebody else"), Verdict.FAIL),
-        (None, Verdict.UNKNOWN),
+        (Claims(audience=RESOURCE + "/", tenant=TENANT, application="a"), CheckOutcome.PASS),
+        (Claims(audience="cfa8b339-82a2-471a-a3c9-0fc0be7a4093", tenant=TENANT), CheckOutcome.PASS),
+        (Claims(audience="https://graph.microsoft.com"), CheckOutcome.FAIL),
+        (Claims(audience=RESOURCE, tenant=OTHER), CheckOutcome.FAIL),
+        (Claims(audience=RESOURCE, application="somebody else"), CheckOutcome.FAIL),
+        (None, CheckOutcome.UNKNOWN),
     ],
 )
 def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome):
     result = check("audience", claims=claims, secret=replace(seen().secret, client_id="A"))
     assert result.outcome is outcome
-    assert result.code == (3305 if outcome is Verdict.FAIL else None)
+    assert result.code == (3305 if outcome is CheckOutcome.FAIL else None)
 
 
 @pytest.mark.parametrize(
     ("skews", "outcome"),
     [
-        ((119.0, 119.0), Verdict.PASS),
-        ((121.0, 125.0), Verdict.WARN),
-        ((-301.0, -310.0), Verdict.FAIL),
-        ((900.0, 3.0), Verdict.PASS),  # one service's clock is off, not ours
-        ((None, None), Verdict.UNKNOWN),
-        ((None, 400.0), Verdict.FAIL),
+        ((119.0, 119.0), CheckOutcome.PASS),
+        ((121.0, 125.0), CheckOutcome.WARN),
+        ((-301.0, -310.0), CheckOutcome.FAIL),
+        ((900.0, 3.0), CheckOutcome.PASS),  # one service's clock is off, not ours
+        ((None, None), CheckOutcome.UNKNOWN),
+        ((None, 400.0), CheckOutcome.FAIL),
     ],
 )
 def test_a_clock_of_ours_is_off_against_everybody(skews, outcome):
@@ -110,35 +110,35 @@ def test_a_clock_of_ours_is_off_against_everybody(skews, outcome):
 def test_a_certificate_near_its_end_is_a_warning():
     soon = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 3600, issuer="i"))
     late = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 30 * 86400, issuer="i"))
-    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=soon)).outcome is Verdict.WARN
-    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=late)).outcome is Verdict.PASS
-    assert check("tls_vault", vault=vault_at("20.1.2.3")).outcome is Verdict.UNKNOWN
+    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=soon)).outcome is CheckOutcome.WARN
+    assert check("tls_vault", vault=vault_at("20.1.2.3", facts=late)).outcome is CheckOutcome.PASS
+    assert check("tls_vault", vault=vault_at("20.1.2.3")).outcome is CheckOutcome.UNKNOWN
 
 
 def look(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
     steps = (StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(status=403)),)
     name = f"{KEY}/{OLD}"
-    return Look(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
+    return AuxiliaryResult(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
 
 
 def test_an_old_version_that_nobody_answered_for_is_unknown():
-    unsure = look(Beside.RETAINED, Reason.READ_TIMEOUT, usable=None)
-    assert check("retained_versions", looks=(unsure,)).outcome is Verdict.UNKNOWN
-    broken = look(Beside.RETAINED, Reason.KEY_DISABLED, usable=False)
+    unsure = look(AuxiliaryKind.RETAINED, Reason.READ_TIMEOUT, usable=None)
+    assert check("retained_versions", looks=(unsure,)).outcome is CheckOutcome.UNKNOWN
+    broken = look(AuxiliaryKind.RETAINED, Reason.KEY_DISABLED, usable=False)
     result = check("retained_versions", looks=(unsure, broken))
-    assert (result.outcome, result.code) == (Verdict.FAIL, 3077)
+    assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3077)
 
 
 def test_what_stopped_the_probe_is_told_once_for_old_versions_of_that_vault():
-    same = look(Beside.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
+    same = look(AuxiliaryKind.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
     elsewhere = replace(same, vault="old.vault.azure.net")
     stopped = observed(Step.GET_KEY, Reason.THROTTLED, 3011).report
-    assert check("retained_versions", looks=(same,), report=stopped).outcome is Verdict.SKIPPED
-    assert check("retained_versions", looks=(elsewhere,), report=stopped).outcome is Verdict.UNKNOWN
+    assert check("retained_versions", looks=(same,), report=stopped).outcome is CheckOutcome.SKIPPED
+    assert check("retained_versions", looks=(elsewhere,), report=stopped).outcome is CheckOutcome.UNKNOWN
 
 
 def test_a_source_that_failed_is_named_where_no_other_knows_the_end():
-    failed = CredentialEnd(credential="sql-prod", source=Source.GRAPH, failure="Microsoft Graph answered HTTP 403")
+    failed = CredentialExpiry(credential="sql-prod", source=Source.GRAPH, failure="Microsoft Graph answered HTTP 403")
     assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", ends=(failed,)).detail
 
 
@@ -148,7 +148,7 @@ NOW, DAY = 1.8e9, 86400.0
 def ends(**days):
     """One end per source, so many days from now."""
     return tuple(
-        CredentialEnd(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
+        CredentialExpiry(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
     )
 
 
@@ -158,17 +158,23 @@ def ends(**days):
         (
             ends(declared=-100),
             True,
-            Verdict.WARN,
+            CheckOutcome.WARN,
             None,
             "declared as ended on 2026-10-07, yet Entra gives tokens: correct expires_on",
         ),
-        (ends(declared=-100), False, Verdict.FAIL, 3303, "ended on 2026-10-07 (declared)"),
-        (ends(declared=-100, graph=200), True, Verdict.PASS, None, "(graph)"),
-        (ends(declared=-100, graph=200), False, Verdict.PASS, None, "(graph)"),
-        (ends(declared=200, graph=9), True, Verdict.WARN, 3303, "(graph)"),
-        (ends(certificate=300, key_vault=9, declared=1), True, Verdict.WARN, 3303, "(key_vault)"),
-        (ends(key_vault=-1, graph=200), True, Verdict.WARN, None, "(key_vault), yet Entra gives tokens: correct that source"),
-        (ends(key_vault=-1, graph=200), False, Verdict.FAIL, 3303, "(key_vault)"),
+        (ends(declared=-100), False, CheckOutcome.FAIL, 3303, "ended on 2026-10-07 (declared)"),
+        (ends(declared=-100, graph=200), True, CheckOutcome.PASS, None, "(graph)"),
+        (ends(declared=-100, graph=200), False, CheckOutcome.PASS, None, "(graph)"),
+        (ends(declared=200, graph=9), True, CheckOutcome.WARN, 3303, "(graph)"),
+        (ends(certificate=300, key_vault=9, declared=1), True, CheckOutcome.WARN, 3303, "(key_vault)"),
+        (
+            ends(key_vault=-1, graph=200),
+            True,
+            CheckOutcome.WARN,
+            None,
+            "(key_vault), yet Entra gives tokens: correct that source",
+        ),
+        (ends(key_vault=-1, graph=200), False, CheckOutcome.FAIL, 3303, "(key_vault)"),
     ],
 )
 def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, says):
@@ -186,11 +192,11 @@ def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
 @pytest.mark.parametrize(
     ("facts", "outcome"),
     [
-        (Facts(), Verdict.PASS),
-        (Facts(fault=Fault.HTTP_STATUS, status=403), Verdict.WARN),
-        (Facts(fault=Fault.HTTP_STATUS, status=500), Verdict.UNKNOWN),
-        (Facts(fault=Fault.READ_TIMEOUT), Verdict.UNKNOWN),
-        (None, Verdict.UNKNOWN),
+        (Facts(), CheckOutcome.PASS),
+        (Facts(fault=Fault.HTTP_STATUS, status=403), CheckOutcome.WARN),
+        (Facts(fault=Fault.HTTP_STATUS, status=500), CheckOutcome.UNKNOWN),
+        (Facts(fault=Fault.READ_TIMEOUT), CheckOutcome.UNKNOWN),
+        (None, CheckOutcome.UNKNOWN),
     ],
 )
 def test_listing_is_never_more_than_a_warning(facts, outcome):

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from exporter.config.model import Credential, CredentialKind, Module
-from exporter.core.checks import BY_NAME, CHECKS, Verdict
+from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.checks.routing import OWNERS, owner_of
 from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Readiness, Step, StepResult, VaultHeaders
-from exporter.doctor.evidence import Endpoint, Observed, SecretLook
-from exporter.doctor.run import judge_all
+from exporter.doctor.evidence import Endpoint, Evidence, SecretEvidence
+from exporter.doctor.run import assess_all
 from tests.support.doctor_simulated import ENTRA, TARGET, VAULT
 
 FINE = Facts(status=404, fault=Fault.HTTP_STATUS, server_time=1.8e9, vault=VaultHeaders(connection="public"))
@@ -29,7 +29,7 @@ def observed(step, reason, code):
     report = ProbeReport(
         target="t", started_at=1.8e9, duration=1.0, steps=tuple(steps), readiness=Readiness(ready=False, why="not_ready")
     )
-    return Observed(
+    return Evidence(
         target=dataclasses.replace(TARGET, retained=()),
         credential=Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET),
         module=Module(name="default"),
@@ -37,7 +37,7 @@ def observed(step, reason, code):
         vault=Endpoint(host=VAULT, facts=FINE, addresses=("192.0.2.1",), skew=0.0),
         entra=Endpoint(host=ENTRA, facts=FINE, addresses=("192.0.2.2",), skew=0.0),
         report=report,
-        secret=SecretLook(findings=()),
+        secret=SecretEvidence(findings=()),
         challenge=None if step is Step.CHALLENGE else Challenge(authority="a", tenant="t", resource="r"),
     )
 
@@ -45,8 +45,8 @@ def observed(step, reason, code):
 @pytest.mark.parametrize("step", list(Step))
 def test_every_failure_of_a_step_is_told_by_the_check_that_owns_it(step):
     for reason in Reason:
-        results = {result.check: result for result in judge_all(observed(step, reason, 3001), again="again")}
-        loud = {name for name, result in results.items() if result.outcome in (Verdict.FAIL, Verdict.WARN)}
+        results = {result.check: result for result in assess_all(observed(step, reason, 3001), again="again")}
+        loud = {name for name, result in results.items() if result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN)}
         assert loud == {owner_of(step, reason)}, reason
 
 
@@ -56,7 +56,7 @@ def test_every_fault_that_a_step_can_have_has_something_to_do_about_it(step):
         if fault is Fault.NONE:
             continue
         judged = classify(step, Facts(fault=fault, status=418))
-        results = judge_all(observed(step, judged.reason, judged.code), again="again")
+        results = assess_all(observed(step, judged.reason, judged.code), again="again")
         told = next(result for result in results if result.check == owner_of(step, judged.reason))
         assert told.fix, fault
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
-from exporter.expiry import Asker, ExpiryDesk
+from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from tests.support.expiry_fakes import Ears
 from tests.support.expiry_simulated import by_source
 from tests.support.factories import a_target
@@ -76,8 +76,8 @@ async def site(authority, secret_files):
         targets={"one": a_target("one", credential="sql", vault=VAULT)},
     )
     wire.ears = Ears()
-    asker = Asker(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-    desk = ExpiryDesk(config, asker, wire.ears.ports)
+    asker = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
+    desk = ExpiryMonitor(config, asker, wire.ears.ports)
     wire.look_up = desk.look_up
     yield wire
     await desk.aclose()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config.model import CredentialKind, Retained
 from exporter.core.credential_expiry import Source
-from exporter.expiry.sources import PACES, first_pause, pause, watched
+from exporter.expiry.sources import PACES, first_pause, monitored_credentials, pause
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
 from tests.support.factories import a_target
 
@@ -31,13 +31,13 @@ def test_each_kind_of_credential_has_its_sources(kind, sources):
     full = a_credential(
         kind=kind, graph_credential="monitor", key_vault_secret=SECRET_URL, certificate_file=Path("sp.pem"), client_id="c"
     )
-    assert watched(a_config(full))["sql"].sources == sources
+    assert monitored_credentials(a_config(full))["sql"].sources == sources
 
 
 def test_nobody_is_asked_whom_the_configuration_does_not_name():
-    assert watched(a_config(a_credential()))["sql"].sources == ()
+    assert monitored_credentials(a_config(a_credential()))["sql"].sources == ()
     certificate = a_credential(kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=Path("sp.pem"), client_id="c")
-    assert watched(a_config(certificate))["sql"].sources == (CERTIFICATE,)
+    assert monitored_credentials(a_config(certificate))["sql"].sources == (CERTIFICATE,)
 
 
 def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
@@ -45,7 +45,7 @@ def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
     retained = Retained(key_name="K", key_version="1", vault="old.vault.azure.net", credential="old")
     target = a_target("one", credential="current", next_credential="next", recovery_credential="recovery", retained=(retained,))
     config = a_config(by_graph("current"), *(a_credential(name) for name in names[1:]), targets=[target])
-    assert set(watched(config)) == {"current", "next", "recovery", "old", "monitor"}
+    assert set(monitored_credentials(config)) == {"current", "next", "recovery", "old", "monitor"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
 )
 def test_a_key_vault_secret_is_asked_about_by_the_first_identity_that_is_given_for_it(more, asker):
     config = a_config(a_credential(key_vault_secret=SECRET_URL, **more), a_credential("ops"))
-    assert watched(config)["sql"].askers[KEY_VAULT].name == asker
+    assert monitored_credentials(config)["sql"].lookup_credentials[KEY_VAULT].name == asker
 
 
 @given(st.sampled_from(list(PACES)), st.integers(0, 10_000), st.floats(0, 1))

@@ -258,7 +258,7 @@ class Reference(Collector):
                 yield family
 
     def _gauge_family(self, spec):
-        family = GaugeMetricFamily(spec.name, spec.help)
+        family = GaugeMetricFamily(spec.name, spec.help_text)
         for samples in self.samples.get(spec.name, {}).values():
             for labels, value in samples:
                 family.add_sample(spec.name, labels, value)
@@ -274,17 +274,17 @@ class Reference(Collector):
             else:
                 family.samples += one.samples
         kind = HistogramMetricFamily if spec.kind == "histogram" else CounterMetricFamily
-        return family or kind(spec.name, spec.help)
+        return family or kind(spec.name, spec.help_text)
 
     def _counter(self, spec, values, base):
-        counter = Counter(spec.name, spec.help, (*base, *spec.own), registry=CollectorRegistry())
+        counter = Counter(spec.name, spec.help_text, (*base, *spec.own), registry=CollectorRegistry())
         for own, value in values.items():
             counter.labels(**base, **dict(own)).inc(value)
         return next(iter(counter.collect()))
 
     def _histogram(self, spec, name, base):
         buckets = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-        histogram = Histogram(spec.name, spec.help, (*base, *spec.own), buckets=buckets, registry=CollectorRegistry())
+        histogram = Histogram(spec.name, spec.help_text, (*base, *spec.own), buckets=buckets, registry=CollectorRegistry())
         for step, seen in self.hist[name].items():
             child = histogram.labels(**base, step=step)
             for seconds in seen:

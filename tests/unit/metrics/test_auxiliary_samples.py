@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from exporter.config.model import ExpectPath, Module, Retained
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from tests.support.metric_factories import (
@@ -71,18 +71,20 @@ def after(*made, target=TARGET, **standing):
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {("staged", "next"): 1}), (False, {("staged", "next"): 0}), (None, {})])
 def test_a_staged_credential_is_usable_or_refused_or_nobody_knows(usable, value):
-    assert shown(after(a_look(Beside.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
+    assert shown(after(a_look(AuxiliaryKind.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
 
 
 def test_the_current_and_the_staged_credential_stand_side_by_side():
-    recorder = after(a_look(Beside.NEXT, usable=False, **STAGED), last=a_report())
+    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report())
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 0}
 
 
 def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
     recorder = a_scene()
-    made = looks(a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED))
+    made = looks(
+        a_look(AuxiliaryKind.NEXT, **STAGED), a_look(AuxiliaryKind.RETAINED, **KEPT), a_look(AuxiliaryKind.RECOVERY, **RESTORED)
+    )
     recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
     before = {name: shown(recorder, name) for name in OF_LOOKS}
 
@@ -95,7 +97,7 @@ def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
 
 
 def test_a_look_counts_nowhere():
-    recorder = after(a_look(Beside.NEXT, usable=False, steps=(refused(),), **STAGED))
+    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, steps=(refused(),), **STAGED))
 
     assert shown(recorder, "ekm_probes_total") == {(): 0}
     assert set(shown(recorder, "ekm_errors_total").values()) == {0}
@@ -106,7 +108,7 @@ def test_a_look_counts_nowhere():
 def test_a_credential_that_is_staged_no_more_has_no_series(kept):
     target = a_target(**kept)
 
-    assert shown(after(a_look(Beside.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
+    assert shown(after(a_look(AuxiliaryKind.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_a_credential_that_is_staged_no_more_has_no_series(kept):
     [(True, {("ContosoRSAKey0", OLD): 1}), (False, {("ContosoRSAKey0", OLD): 0}), (None, {})],
 )
 def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value):
-    assert shown(after(a_look(Beside.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
+    assert shown(after(a_look(AuxiliaryKind.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,8 @@ def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value)
 )
 def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_both(here, there, value):
     recorder = after(
-        a_look(Beside.RETAINED, usable=here, **KEPT),
-        a_look(Beside.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
+        a_look(AuxiliaryKind.RETAINED, usable=here, **KEPT),
+        a_look(AuxiliaryKind.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
     )
 
     found = shown(recorder, "ekm_retained_version_usable")
@@ -131,14 +133,14 @@ def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_b
 
 
 def test_a_version_that_is_retained_no_more_has_no_series():
-    assert shown(after(a_look(Beside.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
+    assert shown(after(a_look(AuxiliaryKind.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
 
 
 def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
     target = a_target(retained=TARGET.retained[:1])
     recorder = after(
-        a_look(Beside.RETAINED, **KEPT),
-        a_look(Beside.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
+        a_look(AuxiliaryKind.RETAINED, **KEPT),
+        a_look(AuxiliaryKind.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
         target=target,
     )
 
@@ -148,25 +150,25 @@ def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
 @pytest.mark.parametrize(("until", "value"), [(date(2027, 1, 15), {("ContosoRSAKey0", OLD): 1}), (date(2027, 1, 14), {})])
 def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(until, value):
     target = a_target(retained=(replace(TARGET.retained[0], until=until),))
-    recorder = after(a_look(Beside.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START))
+    recorder = after(a_look(AuxiliaryKind.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START))
 
     assert shown(recorder, "ekm_retained_version_usable") == value
 
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
 def test_the_recovery_vault_unwraps_or_does_not_or_nobody_knows(usable, value):
-    assert shown(after(a_look(Beside.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
+    assert shown(after(a_look(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
 
 
 @pytest.mark.parametrize("usable", [False, None])
 def test_the_last_proof_of_the_recovery_vault_stays_when_it_proves_nothing_now(usable):
-    recorder = after(a_look(Beside.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
+    recorder = after(a_look(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
 
     assert shown(recorder, "ekm_recovery_last_proof_timestamp_seconds") == {(): START - 86400}
 
 
 def test_without_a_recovery_vault_there_is_no_proof():
-    recorder = after(a_look(Beside.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
+    recorder = after(a_look(AuxiliaryKind.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
 
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_recovery")}
 
@@ -282,7 +284,11 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
             consecutive_blocking=3,
             consecutive_unready=3,
             next_probe_at=START,
-            looks=looks(a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED)),
+            looks=looks(
+                a_look(AuxiliaryKind.NEXT, **STAGED),
+                a_look(AuxiliaryKind.RETAINED, **KEPT),
+                a_look(AuxiliaryKind.RECOVERY, **RESTORED),
+            ),
             last=a_report(),
         ),
     )
@@ -311,7 +317,11 @@ def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
 
 def a_reload(**changes):
     """What is shown of a target, all of whose looks said yes, once its configuration is another one."""
-    made = (a_look(Beside.NEXT, **STAGED), a_look(Beside.RETAINED, **KEPT), a_look(Beside.RECOVERY, **RESTORED))
+    made = (
+        a_look(AuxiliaryKind.NEXT, **STAGED),
+        a_look(AuxiliaryKind.RETAINED, **KEPT),
+        a_look(AuxiliaryKind.RECOVERY, **RESTORED),
+    )
     recorder = after(*made, last=a_report(), proof_at=START)
     recorder.add_target(replace(TARGET, **changes), Module(name="default"))
     return recorder

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 from docs.generators.cardinality import OF_CHECKS
-from exporter.core.checks import CheckResult, Verdict
+from exporter.core.checks import CheckOutcome, CheckResult
 from tests.support.metric_factories import Standing, a_recorder, a_report, a_target, names_in, scrape, series
 
 RESULTS = (
-    CheckResult(check="dns_vault", outcome=Verdict.PASS),
-    CheckResult(check="revocation", outcome=Verdict.FAIL),
-    CheckResult(check="clock", outcome=Verdict.WARN),
-    CheckResult(check="tenant", outcome=Verdict.SKIPPED),
-    CheckResult(check="key_type", outcome=Verdict.FAIL, code=3),
-    CheckResult(check="event_log", outcome=Verdict.UNKNOWN),
+    CheckResult(check="dns_vault", outcome=CheckOutcome.PASS),
+    CheckResult(check="revocation", outcome=CheckOutcome.FAIL),
+    CheckResult(check="clock", outcome=CheckOutcome.WARN),
+    CheckResult(check="tenant", outcome=CheckOutcome.SKIPPED),
+    CheckResult(check="key_type", outcome=CheckOutcome.FAIL, code=3),
+    CheckResult(check="event_log", outcome=CheckOutcome.UNKNOWN),
 )
 
 

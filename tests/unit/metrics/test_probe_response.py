@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
 from exporter.config.model import Module
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Step
 from exporter.metrics.definitions import BY_NAME
@@ -72,7 +72,8 @@ def remembering(target, **standing):
 def test_looks_beside_the_probe_stand_in_the_answer():
     target = a_target(next_credential="sql-prod", recovery_vault="dr.vault.azure.net")
     made = looks(
-        a_look(Beside.NEXT, "sql-prod", usable=False), a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault)
+        a_look(AuxiliaryKind.NEXT, "sql-prod", usable=False),
+        a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault),
     )
     recorder = remembering(target)
     recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step, StepResult
 from exporter.metrics.request_budget import Budget, Budgets, share_of
@@ -122,9 +122,9 @@ def test_looks_count_against_the_vault_they_went_to():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     recorder.record(a_report(key=a_key()), Standing())
-    dr = a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    dr = a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
     recorder.spent("t", dr)
-    recorder.spent("t", a_look(Beside.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
+    recorder.spent("t", a_look(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
 
     assert ratio_of(recorder) == pytest.approx(6 * READ)
     assert ratio_of(recorder, target.recovery_vault) == pytest.approx(2 * READ)
@@ -133,7 +133,7 @@ def test_looks_count_against_the_vault_they_went_to():
 def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
-    look = a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    look = a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
     recorder.spent("t", look)
     assert ratio_of(recorder, target.recovery_vault) is not None
 
@@ -146,7 +146,7 @@ def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
 def test_a_recovery_vault_that_a_reload_takes_away_goes_too():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
-    recorder.spent("t", a_look(Beside.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT)))
+    recorder.spent("t", a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT)))
     recorder.record(a_report(key=a_key()), Standing())
 
     plain = a_target()

@@ -9,7 +9,7 @@ import pytest
 
 from docs.generators.cardinality import MOST_SERIES, OF_CHECKS, OF_DECLARATIONS, OF_FAILURES, of_a_healthy_target
 from exporter.config.model import ExpectPath, Module, Retained
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.metrics.definitions import OF_TARGETS
@@ -96,7 +96,7 @@ def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
 
 
 BOTH = ({"sql_instance": "SQLPRD01"}, {"sql_instance": "SQLPRD02"})
-PROVEN = {"looks": looks(a_look(Beside.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
+PROVEN = {"looks": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,9 @@ PROVEN = {"looks": looks(a_look(Beside.RECOVERY, "dr.vault.azure.net", vault="dr
             2,
             {
                 "retained": (retained(OLD), retained(OLDER)),
-                "standing": {"looks": looks(*(a_look(Beside.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))},
+                "standing": {
+                    "looks": looks(*(a_look(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))
+                },
             },
         ),
         (
@@ -116,7 +118,7 @@ PROVEN = {"looks": looks(a_look(Beside.RECOVERY, "dr.vault.azure.net", vault="dr
             1,
             {
                 "next_credential": "staged",
-                "standing": {"looks": looks(a_look(Beside.NEXT, "staged", credential="staged"))},
+                "standing": {"looks": looks(a_look(AuxiliaryKind.NEXT, "staged", credential="staged"))},
             },
         ),
         ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "standing": PROVEN}),

@@ -30,7 +30,7 @@ from exporter.core.model import (
     StepResult,
     VaultHeaders,
 )
-from exporter.metrics.text_format import Base, histogram, line
+from exporter.metrics.text_format import LabelSet, histogram, line
 from tests.support.metric_factories import Standing, a_config, a_credential, a_key, a_recorder, a_target, scrape
 from tests.unit.metrics.reference import Reference
 
@@ -187,7 +187,7 @@ def test_one_line_is_what_prometheus_client_prints_for_any_labels_and_value(own,
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    ours = line("a_name", tuple(own.items()), Base.of(*base.items()), value)
+    ours = line("a_name", tuple(own.items()), LabelSet.of(*base.items()), value)
 
     assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]
 
@@ -201,7 +201,7 @@ def test_a_histogram_is_what_prometheus_client_prints_for_any_counts(counts, tot
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    base = Base.of(("target", "t"))
+    base = LabelSet.of(("target", "t"))
     ours = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
 
     assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]

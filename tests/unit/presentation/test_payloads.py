@@ -2,8 +2,8 @@ import json
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.presentation.payloads import entry_shape, probe_shape, target_row, target_standing
-from exporter.state.records import State
+from exporter.presentation.payloads import entry_payload, probe_payload, target_row, target_standing
+from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
 AT = 1_790_000_000.25
@@ -52,7 +52,7 @@ def of(shape, *names):
 
 
 def test_a_probe_names_its_first_failure_and_when_it_was():
-    shape = probe_shape(a_target(), a_report("payroll", *STEPS, at=AT, ready=False))
+    shape = probe_payload(a_target(), a_report("payroll", *STEPS, at=AT, ready=False))
     assert set(shape) >= OF_A_PROBE
     assert of(shape, "target", "vault", "key", "key_version") == ("payroll", "contoso.vault.azure.net", "TdeKey", "0" * 32)
     assert of(shape, "started_at", "duration_seconds") == ("2026-09-21T14:13:20.250Z", 0.1)
@@ -61,7 +61,7 @@ def test_a_probe_names_its_first_failure_and_when_it_was():
 
 
 def test_a_step_tells_its_facts_and_what_is_not_known_is_null():
-    challenge, token, get_key, wrap, _ = probe_shape(a_target(), a_report("payroll", *STEPS))["steps"]
+    challenge, token, get_key, wrap, _ = probe_payload(a_target(), a_report("payroll", *STEPS))["steps"]
     assert all(set(step) >= OF_A_STEP for step in (challenge, token, get_key, wrap))
     assert of(challenge, "step", "outcome", "duration_seconds", "phases") == ("challenge", "ok", 0.012346, {"dns": 0.0011})
     assert token["shared"] is True
@@ -74,14 +74,14 @@ def test_a_step_tells_its_facts_and_what_is_not_known_is_null():
 
 def test_a_good_probe_names_no_failure_and_the_version_it_met():
     key = KeyFacts(name="TdeKey", version="met", kid="k", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e")
-    shape = probe_shape(a_target(key_version=None), a_report(key=key, ready=None))
+    shape = probe_payload(a_target(key_version=None), a_report(key=key, ready=None))
     assert of(shape, "success", "vault_side_ready", "key_version") == (True, None, "met")
     assert of(shape, "step", "code", "symbol", "reason") == (None, None, None, None)
-    assert probe_shape(a_target(key_version=None), a_report())["key_version"] is None
+    assert probe_payload(a_target(key_version=None), a_report())["key_version"] is None
 
 
 def test_a_row_tells_the_last_probe_and_the_last_success():
-    target, state = a_target(labels={"team": "dba"}, instances=({"sql_instance": "SQL1"},)), State(history_limit=3)
+    target, state = a_target(labels={"team": "dba"}, instances=({"sql_instance": "SQL1"},)), TargetRecords(history_limit=3)
     state.record(target, a_report(at=AT - 60))
     record = state.record(target, a_failure(at=AT))
     row = target_row(target, record, now=AT + 1)
@@ -93,7 +93,7 @@ def test_a_row_tells_the_last_probe_and_the_last_success():
 
 def test_a_verdict_that_is_too_old_is_none():
     target = a_target(interval=60.0)
-    record = State(history_limit=3).record(target, a_report(at=AT))
+    record = TargetRecords(history_limit=3).record(target, a_report(at=AT))
     assert target_row(target, record, now=AT + 170)["vault_side_ready"] is True
     assert of(target_row(target, record, now=AT + 181), "vault_side_ready", "why", "success") == (None, "stale", True)
 
@@ -106,10 +106,10 @@ def test_before_the_first_probe_everything_learned_is_null():
 
 
 def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
-    target, state = a_target(), State(history_limit=3)
+    target, state = a_target(), TargetRecords(history_limit=3)
     for number in range(2):
         record = state.record(target, a_failure(at=AT + number), next_probe_at=AT + 60)
-    entries = [entry_shape(target, entry) for entry in record.history]
+    entries = [entry_payload(target, entry) for entry in record.history]
     assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
     assert all(set(entry) >= OF_A_PROBE and entry["id"] for entry in entries)
     assert of(target_standing(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
@@ -117,6 +117,6 @@ def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
 
 def test_every_shape_is_json():
     target = a_target(labels={"team": "dba"})
-    record = State(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
-    shapes = [target_standing(target, record, now=AT), *(entry_shape(target, entry) for entry in record.history)]
+    record = TargetRecords(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
+    shapes = [target_standing(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
     assert json.loads(json.dumps(shapes, allow_nan=False)) == shapes

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.presentation.probe_log import ProbeLog
@@ -145,8 +145,8 @@ def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
 
 def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_again_another(said):
     log, lines = said
-    refused = refused_look(Beside.NEXT, detail="expired keys for app <id>")
-    for each in (refused, refused, look(Beside.NEXT), look(Beside.NEXT), refused):
+    refused = refused_look(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
+    for each in (refused, refused, look(AuxiliaryKind.NEXT), look(AuxiliaryKind.NEXT), refused):
         log.looked(fully_declared(), each)
     assert lines()[0] == (
         'level=warn msg="not usable beside the probe" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
@@ -164,26 +164,26 @@ def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_ag
 
 def test_a_look_without_an_answer_is_no_news(said):
     log, lines = said
-    lost = refused_look(Beside.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
-    for each in (lost, look(Beside.NEXT), refused_look(Beside.NEXT), lost, refused_look(Beside.NEXT)):
+    lost = refused_look(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    for each in (lost, look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.NEXT), lost, refused_look(AuxiliaryKind.NEXT)):
         log.looked(fully_declared(), each)
     assert messages(lines()) == ["not usable beside the probe"]
 
 
 def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
     log, lines = said
-    log.looked(fully_declared(), refused_look(Beside.NEXT))
-    log.looked(fully_declared(), refused_look(Beside.RECOVERY))
-    log.looked(fully_declared(), look(Beside.RETAINED))
+    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.looked(fully_declared(), refused_look(AuxiliaryKind.RECOVERY))
+    log.looked(fully_declared(), look(AuxiliaryKind.RETAINED))
     log.record(fully_declared(), good())
     assert messages(lines()) == ["not usable beside the probe"] * 2
 
 
 def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
     log, lines = said
-    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
     log.forget("contoso-key0")
-    log.looked(fully_declared(), refused_look(Beside.NEXT))
+    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
     assert len(lines()) == 2
-    log.looked(fully_declared(), look(Beside.NEXT))
+    log.looked(fully_declared(), look(AuxiliaryKind.NEXT))
     assert log._unusable == {}

@@ -10,7 +10,7 @@ from exporter.config.model import Module, Proxy, SecretSource
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.presentation.wire_log import as_lines, exchanges
-from exporter.state.history import Asked
+from exporter.state.history import ProbeContext
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving, unzipped
 
@@ -105,7 +105,7 @@ async def test_a_target_that_is_not_there_has_none():
 
 def told(report, **changes):
     made = config(target(**changes))
-    found = exchanges(Asked(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
+    found = exchanges(ProbeContext(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
     return {each.step: list(as_lines(each)) for each in found}
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import ExpectPath
-from exporter.core.auxiliary import Beside
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.presentation import wording
@@ -34,7 +34,7 @@ DAY = 86400
 def a_record(*looks, **changes):
     record = TargetRecord(fully_declared(), History(5))
     for each in looks:
-        record.looked(each)
+        record.add_auxiliary(each)
     for name, value in changes.items():
         setattr(record, name, value)
     return record
@@ -44,13 +44,13 @@ def told(record, *, of=None):
     """(what, answer, why) of each look that the target declares."""
     wanted = of or fully_declared()
     return [
-        (wording.title(wanted, identity), wording.answer(each), wording.because(record, identity, each))
+        (wording.title(wanted, identity), wording.answer(each), wording.reason_text(record, identity, each))
         for identity, each in wording.looks_of(wanted, record, now=NOW)
     ]
 
 
 def test_what_is_in_order_is_a_yes_without_a_reason():
-    record = a_record(*(look(what) for what in Beside))
+    record = a_record(*(look(what) for what in AuxiliaryKind))
 
     assert told(record) == [
         (f"staged credential {STAGED}", "yes", ""),
@@ -69,7 +69,7 @@ def test_what_was_not_looked_at_yet_is_unknown_and_says_what_it_waits_for():
 
 
 def test_a_refusal_names_step_code_twin_and_reason():
-    record = a_record(refused_look(Beside.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
+    record = a_record(refused_look(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
 
     _, answer, why = told(record)[1]
     assert answer == "no"
@@ -77,7 +77,7 @@ def test_a_refusal_names_step_code_twin_and_reason():
 
 
 def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
-    lost = refused_look(Beside.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    lost = refused_look(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
 
     _, answer, why = told(a_record(lost))[0]
     assert answer == "unknown"
@@ -85,13 +85,13 @@ def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
 
 
 def test_a_mode_that_does_not_unwrap_leaves_it_open():
-    record = a_record(look(Beside.RETAINED, usable=None, steps=good().steps[:3]))
+    record = a_record(look(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
 
     assert told(record)[1][1:] == ("unknown", "whether it unwraps was not tried")
 
 
 def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
-    record = a_record(look(Beside.NEXT, usable=None, steps=good().steps))
+    record = a_record(look(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
 
     assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter stands elsewhere")
 
@@ -106,13 +106,15 @@ def test_a_version_in_another_vault_names_it():
 @pytest.mark.parametrize(
     ("what", "meaning"),
     [
-        (Beside.NEXT, "Do not give it to SQL Server yet."),
-        (Beside.RETAINED, "Backups that need this key version could not be restored."),
-        (Beside.RECOVERY, "It could not take the place of a vault that is lost."),
+        (AuxiliaryKind.NEXT, "Do not give it to SQL Server yet."),
+        (AuxiliaryKind.RETAINED, "Backups that need this key version could not be restored."),
+        (AuxiliaryKind.RECOVERY, "It could not take the place of a vault that is lost."),
     ],
 )
 def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
-    actions = wording.what_to_do(fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND))
+    actions = wording.recommended_actions(
+        fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
+    )
 
     assert actions[0] == meaning
     assert len(actions) > 2
@@ -121,9 +123,9 @@ def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_rest
 
 def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
-    kept = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RETAINED, **disabled)))
-    restored = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.RECOVERY, **disabled)))
-    staged = " ".join(wording.what_to_do(fully_declared(), refused_look(Beside.NEXT, **disabled)))
+    kept = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.RETAINED, **disabled)))
+    restored = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.RECOVERY, **disabled)))
+    staged = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.NEXT, **disabled)))
 
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
@@ -131,11 +133,11 @@ def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at(
 
 
 def test_nothing_is_to_be_done_about_what_is_in_order():
-    assert wording.what_to_do(fully_declared(), look(Beside.NEXT)) == ()
+    assert wording.recommended_actions(fully_declared(), look(AuxiliaryKind.NEXT)) == ()
 
 
 def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
-    record = a_record(pending_look(), look(Beside.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
+    record = a_record(pending_look(), look(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
     assert dict(wording.about_versions(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
@@ -177,16 +179,16 @@ def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
     ],
 )
 def test_the_end_of_a_credential_in_words(expires_at, looked_up_at, failure, said):
-    end = CredentialEnd(
+    end = CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
     )
 
-    (row,) = wording.about_ends({"sql-prod": (end,)}, now=NOW)
+    (row,) = wording.expiry_lines({"sql-prod": (end,)}, now=NOW)
     assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", said, failure)
 
 
 def test_a_credential_of_which_nobody_is_asked_is_named():
-    (row,) = wording.about_ends({"by-vm": ()}, now=NOW)
+    (row,) = wording.expiry_lines({"by-vm": ()}, now=NOW)
 
     assert (row.credential, row.source, row.when, row.note) == (
         "by-vm",
@@ -198,15 +200,15 @@ def test_a_credential_of_which_nobody_is_asked_is_named():
 
 def test_a_list_marks_what_is_amiss_in_a_few_words():
     record = a_record(
-        refused_look(Beside.NEXT),
-        refused_look(Beside.RETAINED),
-        refused_look(Beside.RECOVERY),
+        refused_look(AuxiliaryKind.NEXT),
+        refused_look(AuxiliaryKind.RETAINED),
+        refused_look(AuxiliaryKind.RECOVERY),
         pending_look(),
         purge_at=NOW,
         vault=VaultHeaders(connection="public"),
     )
 
-    assert wording.amiss(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
+    assert wording.target_warnings(fully_declared(), record, ExpectPath.PRIVATE, now=NOW) == (
         "staged credential refused",
         "retained version unusable",
         "recovery vault unusable",
@@ -217,16 +219,18 @@ def test_a_list_marks_what_is_amiss_in_a_few_words():
 
 
 def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
-    unknown = [look(what, usable=None) for what in (Beside.NEXT, Beside.RETAINED, Beside.RECOVERY)]
+    unknown = [look(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)]
 
-    assert wording.amiss(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
-    assert wording.amiss(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
+    assert wording.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
+    assert wording.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
 
 
 def test_a_list_marks_nothing_that_the_configuration_names_no_more():
-    record = a_record(refused_look(Beside.NEXT), refused_look(Beside.RETAINED), refused_look(Beside.RECOVERY))
+    record = a_record(
+        refused_look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.RETAINED), refused_look(AuxiliaryKind.RECOVERY)
+    )
 
-    assert wording.amiss(target(), record, ExpectPath.ANY, now=NOW) == ()
+    assert wording.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
 
 
 def test_a_failure_without_a_code_is_told_all_the_same():

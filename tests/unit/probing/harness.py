@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
-from exporter.core.auxiliary import Beside
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.model import Generation, Vantage
-from exporter.probing.auxiliary_plan import Plan
-from exporter.probing.prober import Listeners, Prober
-from exporter.probing.round_trip import Order
+from exporter.probing.auxiliary_plan import AuxiliaryProbe
+from exporter.probing.prober import Prober, ProberCallbacks
+from exporter.probing.round_trip import ProbeRequest
 from exporter.runtime.loop_lag import LoopLag
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, VAULT, Wire, response
 
@@ -34,10 +34,10 @@ class Harness:
             interval=60.0, timeout=5.0, generation=Generation.CLASSIC, generation_declared=True,
         )  # fmt: skip
         self.config = self._config()
-        tell = Listeners(
+        tell = ProberCallbacks(
             bug=self.bugs.append, starved=self._starved, token_requested=lambda: None, unexplained=self.unexplained.append
         )
-        self.prober = Prober(self.config, lag=self.lag, tell=tell)
+        self.prober = Prober(self.config, lag=self.lag, callbacks=tell)
         self.lag.start()
         return self
 
@@ -68,15 +68,15 @@ class Harness:
         self.prober._keeper._kept.clear()
 
     async def probe(self):
-        return await self.prober.scheduled(self.target)
+        return await self.prober.probe_scheduled(self.target)
 
     def plan(self):
         """The staged credential, as an auxiliary probe."""
-        order = Order(
+        order = ProbeRequest(
             target=self.target, module=self.config.modules["default"], credential=self.config.credentials["c"],
             vantage=Vantage.CENTRAL, timeout=self.target.timeout,
         )  # fmt: skip
-        return Plan(what=Beside.NEXT, name="c", order=order)
+        return AuxiliaryProbe(what=AuxiliaryKind.NEXT, name="c", order=order)
 
     async def nothing_open(self):
         """Returns once the server has no connection and no token request is under way."""

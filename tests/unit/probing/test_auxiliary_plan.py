@@ -6,24 +6,24 @@ from datetime import date
 import pytest
 
 from exporter.config.model import CredentialKind, Module
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Step, StepResult, Vantage
-from exporter.probing.auxiliary_plan import due, plans
+from exporter.probing.auxiliary_plan import auxiliary_probes, is_due
 from tests.support.auxiliary_factories import KEY, OLD, OLDER, PINNED, TARGET, TODAY, a_config, plain
 
 
 def planned(target=TARGET, *, key=KEY, today=TODAY, module=None):
-    return {plan.name: plan for plan in plans(a_config(target, module=module), target, key, today)}
+    return {plan.name: plan for plan in auxiliary_probes(a_config(target, module=module), target, key, today)}
 
 
 def test_everything_declared_is_looked_at_and_the_newest_version_besides():
     assert [(plan.what, plan.name) for plan in planned().values()] == [
-        (Beside.NEXT, "staged"),
-        (Beside.RETAINED, f"Key0/{OLD}"),
-        (Beside.RETAINED, f"Archive/{OLDER}"),
-        (Beside.NEWEST, "Key0"),
-        (Beside.RECOVERY, "contoso-dr.vault.azure.net"),
+        (AuxiliaryKind.NEXT, "staged"),
+        (AuxiliaryKind.RETAINED, f"Key0/{OLD}"),
+        (AuxiliaryKind.RETAINED, f"Archive/{OLDER}"),
+        (AuxiliaryKind.NEWEST, "Key0"),
+        (AuxiliaryKind.RECOVERY, "contoso-dr.vault.azure.net"),
     ]
 
 
@@ -56,7 +56,13 @@ def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhe
     config = replace(
         config, settings=replace(config.settings, vantage=vantage), credentials=config.credentials | {"staged": staged}
     )
-    assert [plan.of_another_host for plan in plans(config, TARGET, KEY, TODAY)] == [of_another, False, False, False, False]
+    assert [plan.of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)] == [
+        of_another,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_retained_version_is_asked_of_its_own_vault_with_its_own_credential_and_never_to_wrap():
@@ -105,11 +111,13 @@ def test_where_the_mode_is_read_only_no_look_does_more():
 
 def a_look(at=1000.0, **failure):
     result = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED if failure else Outcome.OK, **failure)
-    return Look(what=Beside.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,))
+    return AuxiliaryResult(
+        what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
+    )
 
 
 @pytest.mark.parametrize(
-    ("last", "now", "is_due"),
+    ("last", "now", "expected"),
     [
         (None, 1000.0, True),
         (a_look(), 1299.0, False),
@@ -120,5 +128,5 @@ def a_look(at=1000.0, **failure):
     ],
     ids=["never looked", "in order and fresh", "in order and old", "refused", "not answered", "the clock was set back"],
 )
-def test_what_is_in_order_is_looked_at_now_and_then_and_all_else_after_each_probe(last, now, is_due):
-    assert due(last, 300.0, now) is is_due
+def test_what_is_in_order_is_looked_at_now_and_then_and_all_else_after_each_probe(last, now, expected):
+    assert is_due(last, 300.0, now) is expected

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from exporter.core.auxiliary import Look
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.probing.auxiliary_plan import plans
-from exporter.probing.auxiliary_runner import Looker
+from exporter.probing.auxiliary_plan import auxiliary_probes
+from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from tests.support.auxiliary_factories import KEY, TARGET, TODAY, a_config
 
-ALL = plans(a_config(), TARGET, KEY, TODAY)
+ALL = auxiliary_probes(a_config(), TARGET, KEY, TODAY)
 NAMES = [plan.name for plan in ALL]
 STAGED = ALL[:1]
 
@@ -34,7 +34,7 @@ class Scene:
         self.at_once = self.most_at_once = 0
 
     def looker(self, concurrency=4):
-        return Looker(
+        return AuxiliaryRunner(
             self._make,
             on_look=lambda target, look: self.told.append((target.name, look.name)),
             on_bug=self.bugs.append,
@@ -57,7 +57,7 @@ class Scene:
             step=Step.TOKEN, outcome=Outcome.OK if answer else Outcome.FAILED, reason=None if answer else Reason.SECRET_WRONG
         )
         target = plan.order.target
-        return Look(
+        return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
             vault=target.vault,
@@ -74,7 +74,7 @@ def scene():
 
 
 async def follow(looker, report=None, *, wanted=ALL):
-    looker.follow(TARGET, report or a_report(), wanted, interval=300.0)
+    looker.after_probe(TARGET, report or a_report(), wanted, interval=300.0)
     await looker.settled()
 
 
@@ -135,9 +135,9 @@ async def test_a_probe_that_showed_only_our_own_slowness_is_not_followed(scene):
 async def test_a_round_under_way_is_not_joined_by_a_second_one(scene):
     looker = scene.looker()
     scene.gate.clear()
-    looker.follow(TARGET, a_report(), STAGED, interval=0.0)
+    looker.after_probe(TARGET, a_report(), STAGED, interval=0.0)
     await asyncio.sleep(0)
-    looker.follow(TARGET, a_report(), STAGED, interval=0.0)
+    looker.after_probe(TARGET, a_report(), STAGED, interval=0.0)
     scene.gate.set()
     await looker.settled()
     assert scene.made == ["staged"]
@@ -148,7 +148,7 @@ async def test_no_more_looks_are_made_at_once_than_there_are_places(scene):
     scene.gate.clear()
     for number in range(6):
         target = type("T", (), {"name": f"t{number}"})()
-        looker.follow(target, a_report(), STAGED, interval=0.0)
+        looker.after_probe(target, a_report(), STAGED, interval=0.0)
     for _ in range(20):
         await asyncio.sleep(0)
     scene.gate.set()
@@ -160,7 +160,7 @@ async def test_no_more_looks_are_made_at_once_than_there_are_places(scene):
 async def test_a_target_that_is_gone_tells_nothing_more(scene):
     looker = scene.looker()
     scene.gate.clear()
-    looker.follow(TARGET, a_report(), ALL, interval=0.0)
+    looker.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
     looker.forget("t")
     scene.gate.set()
@@ -171,7 +171,7 @@ async def test_a_target_that_is_gone_tells_nothing_more(scene):
 async def test_closing_ends_what_is_under_way(scene):
     looker = scene.looker()
     scene.gate.clear()
-    looker.follow(TARGET, a_report(), ALL, interval=0.0)
+    looker.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
     await looker.aclose()
     assert scene.told == []

@@ -10,7 +10,7 @@ from exporter.app.service import RunOptions, Service
 from exporter.config.model import Config, Credential, CredentialKind, Module, Settings, Target
 from exporter.core.faults import Reason
 from exporter.core.model import Generation
-from exporter.probing.prober import Listeners, Prober
+from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.runtime.loop_lag import LoopLag
 from exporter.web import web_options
 
@@ -50,11 +50,11 @@ def dead_resolver(monkeypatch):
 @pytest.mark.usefixtures("dead_resolver")
 async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
     starved = []
-    tell = Listeners(bug=starved.append, starved=starved.append, token_requested=lambda: None)
-    prober = Prober(CONFIG, lag=LoopLag(), tell=tell)
-    requested = asyncio.create_task(prober.requested(TARGET))
+    tell = ProberCallbacks(bug=starved.append, starved=starved.append, token_requested=lambda: None)
+    prober = Prober(CONFIG, lag=LoopLag(), callbacks=tell)
+    requested = asyncio.create_task(prober.probe_on_demand(TARGET))
     await asyncio.sleep(0.05)
-    reports = await asyncio.gather(requested, prober.scheduled(TARGET))
+    reports = await asyncio.gather(requested, prober.probe_scheduled(TARGET))
     await prober.aclose()
     assert [report.first_failure.reason for report in reports if report is not None] == [Reason.DNS_TIMEOUT] * 2
     assert starved == []

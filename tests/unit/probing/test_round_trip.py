@@ -8,9 +8,9 @@ import pytest
 
 from exporter.config.model import Credential, CredentialKind, Module, Target
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Generation, Grant, KeyFacts, Mode, Outcome, ProbeReport, Step, Vantage
-from exporter.probing.round_trip import Order, Ports, key_state, run_probe
-from exporter.runtime.thread_pool import PoolBusy
+from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Mode, Outcome, ProbeReport, Step, TokenResult, Vantage
+from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, key_state, run_probe
+from exporter.runtime.thread_pool import PoolExhausted
 
 CHALLENGE = Challenge(authority="https://login.microsoftonline.com", tenant="t", resource="https://vault.azure.net")
 KEY = KeyFacts(
@@ -28,7 +28,7 @@ TARGET = Target(
     generation=Generation.CLASSIC,
     generation_declared=True,
 )
-ORDER = Order(
+ORDER = ProbeRequest(
     target=TARGET,
     module=Module(name="default"),
     credential=Credential(name="c", kind=CredentialKind.CLIENT_SECRET),
@@ -81,10 +81,10 @@ class FakeVault:
         facts = self._answer(Step.CHALLENGE, deadline)
         return facts, CHALLENGE if facts.fault is Fault.NONE else None
 
-    async def token(self, challenge: Challenge, *, deadline: float) -> Grant:
+    async def token(self, challenge: Challenge, *, deadline: float) -> TokenResult:
         assert challenge is CHALLENGE
         facts = self._answer(Step.TOKEN, deadline)
-        return Grant(facts=facts, token="t0ken" if facts.fault is Fault.NONE else None, duration=self.seconds, shared=False)
+        return TokenResult(facts=facts, token="t0ken" if facts.fault is Fault.NONE else None, duration=self.seconds, shared=False)
 
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
         assert (token, name, version) == ("t0ken", "k", TARGET.key_version)
@@ -106,10 +106,12 @@ class FakeVault:
         return facts, self.spoil(data[::-1]) if facts.fault is Fault.NONE else None
 
 
-async def probed(order: Order = ORDER, bugs: list[Exception] | None = None, **changes: object) -> tuple[ProbeReport, FakeVault]:
+async def probed(
+    order: ProbeRequest = ORDER, bugs: list[Exception] | None = None, **changes: object
+) -> tuple[ProbeReport, FakeVault]:
     clock = Clock()
     vault = FakeVault(clock, **changes)  # type: ignore[arg-type]
-    ports = Ports(
+    ports = ProbeDependencies(
         vault=vault,
         tokens=vault.token,
         clock=clock,
@@ -223,8 +225,8 @@ async def test_a_bug_in_a_step_is_a_failed_step_and_is_told():
 
 @pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN])
 async def test_a_probe_that_got_no_resolver_thread_is_discarded(step: Step):
-    with pytest.raises(PoolBusy):
-        await probed(faults={step: PoolBusy("busy")})
+    with pytest.raises(PoolExhausted):
+        await probed(faults={step: PoolExhausted("busy")})
 
 
 async def test_a_probe_can_be_cancelled():
@@ -235,7 +237,7 @@ async def test_a_probe_can_be_cancelled():
 
     clock = Clock()
     vault = Hanging(clock)
-    ports = Ports(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
+    ports = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
     task = asyncio.create_task(run_probe(ORDER, ports))
     await asyncio.sleep(0)
     task.cancel()
@@ -284,7 +286,7 @@ def test_the_state_of_a_key_is_what_its_facts_say():
 
 
 def test_a_token_does_not_show_where_its_grant_is_printed():
-    assert "MARKED" not in repr(Grant(facts=Facts(), token="MARKED", duration=0.1, shared=False))
+    assert "MARKED" not in repr(TokenResult(facts=Facts(), token="MARKED", duration=0.1, shared=False))
 
 
 MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
@@ -306,7 +308,7 @@ async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
         ((Facts(fault=Fault.HTTP_STATUS, status=403), None), False),
         ((Facts(fault=Fault.HTTP_STATUS, status=404), None), True),
         ((Facts(fault=Fault.READ_TIMEOUT), None), False),
-        (PoolBusy("no thread"), False),
+        (PoolExhausted("no thread"), False),
     ],
     ids=["may not look", "gone for good", "no answer", "no thread"],
 )
@@ -348,6 +350,6 @@ async def test_without_wrap_the_bytes_can_be_encrypted_under_another_key():
         under.append(key)
         return data[::-1]
 
-    ports = Ports(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
+    ports = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
     await run_probe(replace(ORDER, wrap=False, under=other), ports)
     assert under == [other]

@@ -56,9 +56,9 @@ async def test_an_internal_error_at_any_await_is_counted_once(harness):
 
 
 async def test_a_requested_probe_and_a_look_lose_no_report_either(harness):
-    async for plan, report in each_suspension(harness, KeyError, lambda: harness.prober.requested(harness.target)):
+    async for plan, report in each_suspension(harness, KeyError, lambda: harness.prober.probe_on_demand(harness.target)):
         assert report.success is plan.harmless, plan.thrown_in
-    async for plan, look in each_suspension(harness, KeyError, lambda: harness.prober.look(harness.plan())):
+    async for plan, look in each_suspension(harness, KeyError, lambda: harness.prober.auxiliary(harness.plan())):
         failed = any(step.outcome is Outcome.FAILED for step in look.steps)
         assert failed is not plan.harmless, plan.thrown_in
         assert look.usable is not False, plan.thrown_in  # the exporter's error says nothing of the credential

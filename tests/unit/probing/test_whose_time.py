@@ -67,7 +67,7 @@ def hanging_secret(monkeypatch):
 
 async def test_a_secret_that_hangs_is_the_exporters_and_takes_one_thread(harness, hanging_secret):
     harness.within(0.3)
-    reports = await asyncio.gather(*(harness.prober.requested(harness.target) for _ in range(5)))
+    reports = await asyncio.gather(*(harness.prober.probe_on_demand(harness.target) for _ in range(5)))
     for report in reports:
         failure = report.first_failure
         assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3001, Reason.SECRET_TIMEOUT)

@@ -31,7 +31,7 @@ class Plan:
     @property
     def harmless(self):
         """All answers are in by then."""
-        return "Link.close" in self.thrown_in
+        return "HostConnection.close" in self.thrown_in
 
     @property
     def may_be_harmless(self):

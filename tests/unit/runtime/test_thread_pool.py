@@ -10,12 +10,12 @@ import pytest
 
 from exporter.runtime import thread_pool
 from exporter.runtime.shortage import shortage_of
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 
 
 @pytest.fixture
 def pool():
-    made = DaemonPool(2, name="test-pool")
+    made = DaemonThreadPool(2, name="test-pool")
     yield made
     made.close()
 
@@ -104,7 +104,7 @@ async def test_a_call_that_had_its_thread_is_not_starved_when_it_times_out(pool,
 
 
 async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
-    pool = DaemonPool(1)
+    pool = DaemonThreadPool(1)
     entered = threading.Event()
     held = asyncio.create_task(pool.run(lambda: entered.set() or blocker.wait()))
     await asyncio.sleep(0)
@@ -114,7 +114,7 @@ async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
     pool.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    with pytest.raises(PoolBusy):
+    with pytest.raises(PoolExhausted):
         await pool.run(int)
     blocker.set()
     assert await held is True
@@ -123,7 +123,7 @@ async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
 
 async def test_an_idle_thread_ends(monkeypatch):
     monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
-    pool = DaemonPool(3)
+    pool = DaemonThreadPool(3)
     await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
     await settle(lambda: pool.threads == 0)
     assert await pool.run(lambda: "again") == "again"
@@ -134,9 +134,9 @@ async def test_a_system_that_grants_no_thread_is_a_busy_pool(monkeypatch):
     def refuse(_self):
         raise RuntimeError("can't start new thread")
 
-    pool = DaemonPool(1)
+    pool = DaemonThreadPool(1)
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(PoolBusy):
+    with pytest.raises(PoolExhausted):
         await pool.run(int)
     pool.close()
 
@@ -154,7 +154,7 @@ async def test_an_idle_thread_keeps_nothing_alive(pool):
 
 def test_a_result_that_comes_after_the_loop_was_closed_disturbs_nobody(recwarn):
     event, done = threading.Event(), threading.Event()
-    pool = DaemonPool(1)
+    pool = DaemonThreadPool(1)
 
     def late():
         event.wait(5)
@@ -179,4 +179,4 @@ def test_a_result_that_comes_after_the_loop_was_closed_disturbs_nobody(recwarn):
 
 def test_a_pool_without_threads_is_refused():
     with pytest.raises(ValueError, match="at least one"):
-        DaemonPool(0)
+        DaemonThreadPool(0)

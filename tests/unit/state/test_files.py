@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.runtime.thread_pool import DaemonPool
-from exporter.state.files import Kind, StateDirError, StateFiles
+from exporter.runtime.thread_pool import DaemonThreadPool
+from exporter.state.files import DocumentKind, StateDirError, StateFiles
 
 
 @pytest.fixture
 def pool():
-    pool = DaemonPool(2, name="test-state")
+    pool = DaemonThreadPool(2, name="test-state")
     yield pool
     pool.close()
 
@@ -43,62 +43,62 @@ async def restarted(files, open_files, folder):
     return open_files(folder)
 
 
-def the_file(folder, kind=Kind.TARGET):
+def the_file(folder, kind=DocumentKind.TARGET):
     [path] = folder.glob(f"{kind}-*.json")
     return path
 
 
 async def test_what_was_put_is_there_after_a_restart(open_files, tmp_path):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {"answer": 42})
-    files.put(Kind.CREDENTIAL, "payroll", {"answer": 43})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 42})
+    files.put(DocumentKind.CREDENTIAL, "payroll", {"answer": 43})
     files = await restarted(files, open_files, tmp_path)
-    assert files.load(Kind.TARGET, "payroll")["answer"] == 42
-    assert files.load(Kind.CREDENTIAL, "payroll")["answer"] == 43
-    assert files.load(Kind.TARGET, "other") is None
+    assert files.load(DocumentKind.TARGET, "payroll")["answer"] == 42
+    assert files.load(DocumentKind.CREDENTIAL, "payroll")["answer"] == 43
+    assert files.load(DocumentKind.TARGET, "other") is None
 
 
 async def test_the_last_of_many_documents_counts_and_nothing_temporary_stays(open_files, tmp_path):
     files = open_files(tmp_path)
     for number in range(200):
-        files.put(Kind.TARGET, "payroll", {"answer": number})
+        files.put(DocumentKind.TARGET, "payroll", {"answer": number})
     files = await restarted(files, open_files, tmp_path)
-    assert files.load(Kind.TARGET, "payroll")["answer"] == 199
+    assert files.load(DocumentKind.TARGET, "payroll")["answer"] == 199
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".json"]
 
 
 async def test_an_unchanged_document_is_not_written_again(open_files, tmp_path):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
     await files._writer
     the_file(tmp_path).unlink()
-    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
     assert not files._pending
 
 
 async def test_a_removed_name_is_gone(open_files, tmp_path):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {"answer": 1})
-    files.remove(Kind.TARGET, "payroll")
-    files.remove(Kind.TARGET, "never there")
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
+    files.remove(DocumentKind.TARGET, "payroll")
+    files.remove(DocumentKind.TARGET, "never there")
     files = await restarted(files, open_files, tmp_path)
-    assert files.load(Kind.TARGET, "payroll") is None
+    assert files.load(DocumentKind.TARGET, "payroll") is None
 
 
 async def test_names_that_are_no_file_names_are_kept_like_others(open_files, tmp_path):
     files = open_files(tmp_path)
     names = ["../../etc/passwd", "a/b", "CON", "ä" * 300, "A", "a"]
     for name in names:
-        files.put(Kind.TARGET, name, {"name of": name})
+        files.put(DocumentKind.TARGET, name, {"name of": name})
     files = await restarted(files, open_files, tmp_path)
-    assert [files.load(Kind.TARGET, name)["name of"] for name in names] == names
+    assert [files.load(DocumentKind.TARGET, name)["name of"] for name in names] == names
     assert len(list(tmp_path.iterdir())) == len(names) + 1
 
 
 async def test_only_the_owner_may_look(open_files, tmp_path):
     folder = tmp_path / "a" / "state"
     files = open_files(folder)
-    files.put(Kind.TARGET, "payroll", {"answer": 1})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
     await files._writer
     assert folder.stat().st_mode & 0o777 == 0o700
     assert the_file(folder).stat().st_mode & 0o777 == 0o600
@@ -122,47 +122,47 @@ async def test_only_the_owner_may_look(open_files, tmp_path):
 )
 async def test_a_damaged_file_is_said_once_and_costs_nothing_else(open_files, tmp_path, problems, content, complaint):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {"answer": 1})
-    files.put(Kind.TARGET, "sound", {"answer": 2})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
+    files.put(DocumentKind.TARGET, "sound", {"answer": 2})
     await files._writer
     path = next(each for each in tmp_path.glob("*.json") if json.loads(each.read_text())["name"] == "payroll")
     path.write_bytes(content)
     files = await restarted(files, open_files, tmp_path)
-    assert files.load(Kind.TARGET, "payroll") is None
-    assert files.load(Kind.TARGET, "sound")["answer"] == 2
+    assert files.load(DocumentKind.TARGET, "payroll") is None
+    assert files.load(DocumentKind.TARGET, "sound")["answer"] == 2
     [problem] = problems
     assert complaint in problem
     assert str(path) in problem
-    files.put(Kind.TARGET, "payroll", {"answer": 3})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 3})
     files = await restarted(files, open_files, tmp_path)
-    assert files.load(Kind.TARGET, "payroll")["answer"] == 3
+    assert files.load(DocumentKind.TARGET, "payroll")["answer"] == 3
 
 
 async def test_a_file_that_cannot_be_read_is_said(open_files, tmp_path, problems):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {})
+    files.put(DocumentKind.TARGET, "payroll", {})
     await files._writer
     path = the_file(tmp_path)
     path.unlink()
     path.mkdir()
-    assert files.load(Kind.TARGET, "payroll") is None
+    assert files.load(DocumentKind.TARGET, "payroll") is None
     assert "cannot be read" in problems[0]
 
 
 async def test_failing_writes_are_said_once_until_one_succeeds_again(open_files, tmp_path, problems):
     files = open_files(tmp_path)
-    files.put(Kind.TARGET, "payroll", {"answer": 0})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 0})
     await files._writer
     path = the_file(tmp_path)
     path.unlink()
     path.mkdir()  # os.replace cannot put a file there
     for number in range(1, 4):
-        files.put(Kind.TARGET, "payroll", {"answer": number})
+        files.put(DocumentKind.TARGET, "payroll", {"answer": number})
         await files._writer
     assert len(problems) == 1
     assert "cannot be written" in problems[0]
     path.rmdir()
-    files.put(Kind.TARGET, "payroll", {"answer": 3})
+    files.put(DocumentKind.TARGET, "payroll", {"answer": 3})
     await files._writer
     assert json.loads(path.read_text())["answer"] == 3
     assert len(problems) == 1
@@ -178,12 +178,12 @@ async def test_a_second_exporter_on_the_same_directory_is_refused_until_the_firs
 async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is_there(open_files, tmp_path):
     program = (
         "import asyncio, sys, pathlib\n"
-        "from exporter.state.files import Kind, StateFiles\n"
-        "from exporter.runtime.thread_pool import DaemonPool\n"
+        "from exporter.state.files import DocumentKind, StateFiles\n"
+        "from exporter.runtime.thread_pool import DaemonThreadPool\n"
         "async def main():\n"
-        "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonPool(1), on_problem=print)\n"
+        "    files = StateFiles(pathlib.Path(sys.argv[1]), pool=DaemonThreadPool(1), on_problem=print)\n"
         "    files.open()\n"
-        "    files.put(Kind.TARGET, 'payroll', {'answer': 42})\n"
+        "    files.put(DocumentKind.TARGET, 'payroll', {'answer': 42})\n"
         "    await files._writer\n"
         "    print('written', flush=True)\n"
         "    await asyncio.sleep(60)\n"
@@ -197,7 +197,7 @@ async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is
                 open_files(tmp_path)
         finally:
             process.kill()
-    assert open_files(tmp_path).load(Kind.TARGET, "payroll")["answer"] == 42
+    assert open_files(tmp_path).load(DocumentKind.TARGET, "payroll")["answer"] == 42
 
 
 @pytest.mark.parametrize("there", ["file", "missing parent that is a file"])
@@ -213,7 +213,7 @@ async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, probl
     monkeypatch.setattr("exporter.state.files._write_all", lambda *_: time.sleep(1.0))
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
-    files.put(Kind.TARGET, "payroll", {})
+    files.put(DocumentKind.TARGET, "payroll", {})
     before = time.monotonic()
     await files.aclose()
     assert time.monotonic() - before < 0.8
@@ -223,6 +223,6 @@ async def test_without_a_thread_nothing_is_written_and_that_is_said(tmp_path, po
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
     pool.close()
-    files.put(Kind.TARGET, "payroll", {})
+    files.put(DocumentKind.TARGET, "payroll", {})
     await files.aclose()
     assert "cannot be written" in problems[0]

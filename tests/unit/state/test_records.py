@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
-from exporter.state.records import State, readiness_at
+from exporter.state.records import TargetRecords, readiness_at
 from tests.support.factories import a_failure, a_fleet, a_report, a_target
 
 KEY = KeyFacts(
@@ -23,7 +23,7 @@ KEY = KeyFacts(
 
 @pytest.fixture
 def state():
-    return State(history_limit=5)
+    return TargetRecords(history_limit=5)
 
 
 def reports_of(record):
@@ -108,16 +108,18 @@ def test_what_was_known_of_another_key_or_vault_under_the_same_name_is_given_up(
 
 def test_a_proof_in_another_recovery_vault_is_given_up_and_what_is_known_of_the_key_stays(state):
     state.record(a_target(recovery_vault="dr"), a_report(key=KEY))
-    look = Look(what=Beside.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY)
-    assert state.looked(a_target(recovery_vault="dr"), look).proof_at == 3.0
+    look = AuxiliaryResult(
+        what=AuxiliaryKind.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY
+    )
+    assert state.add_auxiliary(a_target(recovery_vault="dr"), look).proof_at == 3.0
     record = state.expect(a_target(recovery_vault="dr2"))
     assert (record.key, record.proof_at) == (KEY, None)
 
 
 def test_a_verdict_that_is_given_up_takes_no_probe_with_it(state):
     state.record(a_target(), a_report(at=1000.0))
-    state.doubt("payroll")
-    state.doubt("nobody")
+    state.invalidate_verdict("payroll")
+    state.invalidate_verdict("nobody")
     record = state.expect(a_target())
     assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
     assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
@@ -193,7 +195,7 @@ def a_full_failure(number):
 
 
 def test_a_remembered_probe_takes_a_small_part_of_what_it_takes_alive():
-    state = State(history_limit=50)
+    state = TargetRecords(history_limit=50)
     for number in range(50):
         state.record(a_target(), a_full_failure(number))
     entry = next(iter(state.get("payroll").history))
@@ -203,7 +205,7 @@ def test_a_remembered_probe_takes_a_small_part_of_what_it_takes_alive():
 
 
 def test_an_unchanged_key_is_remembered_once():
-    state = State(history_limit=50)
+    state = TargetRecords(history_limit=50)
     for number in range(20):
         state.record(a_target(), a_full_failure(number))
         state.record(a_target(), a_failure(at=float(number)))
@@ -211,7 +213,7 @@ def test_an_unchanged_key_is_remembered_once():
 
 
 def test_all_histories_together_stay_within_their_bytes():
-    state = State(history_limit=100, history_bytes=200_000)
+    state = TargetRecords(history_limit=100, history_bytes=200_000)
     for number in range(100):
         for target in a_fleet(20):
             state.record(target, replace(a_full_failure(number), target=target.name))
@@ -220,7 +222,7 @@ def test_all_histories_together_stay_within_their_bytes():
 
 
 def test_the_newest_probe_is_remembered_however_little_room_there_is():
-    state = State(history_limit=100, history_bytes=1)
+    state = TargetRecords(history_limit=100, history_bytes=1)
     for number in range(10):
         record = state.record(a_target(), a_full_failure(number))
     assert [report.started_at for report in reports_of(record)] == [9.0]

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.auxiliary import Beside, Look
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
 from exporter.state.history import History
-from exporter.state.records import State, TargetRecord
+from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
 from tests.support.factories import a_failure, a_report, a_target
 
@@ -30,12 +30,14 @@ SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Somebody")
 
 
 def a_lived_record():
-    state = State(history_limit=5)
+    state = TargetRecords(history_limit=5)
     facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
     good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
     state.record(a_target(), a_report("payroll", good, at=1.0, key=KEY, tenant="t1"))
-    for what in (Beside.NEWEST, Beside.RECOVERY):
-        state.looked(a_target(), Look(what=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER))
+    for what in (AuxiliaryKind.NEWEST, AuxiliaryKind.RECOVERY):
+        state.add_auxiliary(
+            a_target(), AuxiliaryResult(what=what, name="n", vault="v", credential="c", at=3.0, usable=True, steps=(), key=NEWER)
+        )
     state.record(a_target(), replace(a_failure(at=1.5), purge_at=9.0))
     return state.record(a_target(), a_failure(at=2.0, request_id="r2"))
 

@@ -7,9 +7,9 @@ import pytest
 from exporter.config.model import Config, Credential, CredentialKind, Module, Proxy, Retained, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts
-from exporter.runtime.thread_pool import PoolBusy
-from exporter.tokens.cache import TokenDesk
-from exporter.tokens.reuse import Cycle, Cycles
+from exporter.runtime.thread_pool import PoolExhausted
+from exporter.tokens.cache import TokenCache
+from exporter.tokens.reuse import ReuseWindow, TokenReusePolicy
 from exporter.tokens.secret_cache import Secret
 from tests.support.factories import a_target
 
@@ -81,7 +81,7 @@ def secrets():
 
 @pytest.fixture
 async def desk(entra, secrets):
-    desk = TokenDesk(entra, secrets, cycle=lambda _credential, _module: Cycle(60.0, 10.0), clock=lambda: WALL + now())
+    desk = TokenCache(entra, secrets, cycle=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now())
     yield desk
     await desk.aclose()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("token ")]
@@ -210,7 +210,7 @@ async def test_the_facts_of_giving_up_say_how_far_the_request_had_come(entra, se
         asked.append((context, module, challenge))
         return Facts(fault=Fault.DNS_TIMEOUT)
 
-    desk = TokenDesk(entra, secrets, cycle=lambda *_: Cycle(60.0, 10.0), glimpse=glimpse)
+    desk = TokenCache(entra, secrets, cycle=lambda *_: ReuseWindow(60.0, 10.0), glimpse=glimpse)
     entra.takes = 5.0
     assert (await ask(desk, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
     assert asked[0][1:] == (MODULE, CHALLENGE)
@@ -290,7 +290,7 @@ async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(
     module = replace(MODULE, token_max_age=600.0)
     await ask(desk, module=module)
     await asyncio.sleep(120.0)
-    desk.doubt(CREDENTIAL)
+    desk.invalidate(CREDENTIAL)
     assert (await ask(desk, module=module)).token == "token-1"
 
 
@@ -298,13 +298,13 @@ async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(desk, entra
     """Else each target of a fleet whose tokens are refused would fetch one of its own."""
     module = replace(MODULE, token_max_age=600.0)
     await ask(desk, module=module)
-    desk.doubt(CREDENTIAL)
+    desk.invalidate(CREDENTIAL)
     assert (await ask(desk, module=module)).token == "token-0"
     assert len(entra.requests) == 1
 
 
 async def test_a_doubt_about_a_credential_without_tokens_is_nothing(desk, entra):
-    desk.doubt(CREDENTIAL)
+    desk.invalidate(CREDENTIAL)
     assert entra.requests == []
 
 
@@ -360,18 +360,18 @@ async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_cre
         try:
             await asyncio.sleep(30.0)
         except asyncio.CancelledError as cancelled:
-            raise cancelled from PoolBusy("no thread of 1 was free")
+            raise cancelled from PoolExhausted("no thread of 1 was free")
 
     secrets.current = starving
-    with pytest.raises(PoolBusy):
+    with pytest.raises(PoolExhausted):
         await ask(desk, patience=1.0)
     assert not entra.requests
 
 
 async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(desk, entra):
-    entra.answers = [PoolBusy("no thread"), GRANTED]
+    entra.answers = [PoolExhausted("no thread"), GRANTED]
     outcomes = await asyncio.gather(ask(desk), ask(desk), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [PoolBusy, PoolBusy]
+    assert [type(outcome) for outcome in outcomes] == [PoolExhausted, PoolExhausted]
     assert (await ask(desk)).token == "token-1"
 
 
@@ -419,14 +419,14 @@ def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_s
         modules={"default": MODULE, "proxied": proxied},
         targets={target.name: target for target in targets},
     )
-    cycles = Cycles(config)
+    cycles = TokenReusePolicy(config)
 
     def cycle(name, module=MODULE):
         return cycles(replace(CREDENTIAL, name=name), module)
 
-    assert cycle("sql") == Cycle(30.0, 5.0)
-    assert cycle("sql", proxied) == Cycle(10.0, 1.0)
-    assert cycle("other") == Cycle(300.0, 20.0)
-    assert cycle("staged") == Cycle(300.0, 20.0)
-    assert cycle("old") == Cycle(600.0, 3.0)
-    assert cycle("asked by hand") == Cycle(45.0, 7.0)
+    assert cycle("sql") == ReuseWindow(30.0, 5.0)
+    assert cycle("sql", proxied) == ReuseWindow(10.0, 1.0)
+    assert cycle("other") == ReuseWindow(300.0, 20.0)
+    assert cycle("staged") == ReuseWindow(300.0, 20.0)
+    assert cycle("old") == ReuseWindow(600.0, 3.0)
+    assert cycle("asked by hand") == ReuseWindow(45.0, 7.0)

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, TCPConnector
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from exporter.web.answers import STALLED_SECONDS, UnfinishedAnswers
 from exporter.web.server import streaming
-from exporter.web.server.connections import Places
+from exporter.web.server.connections import ConnectionLimiter
 from tests.support.web_server import Service, get, until
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -124,7 +124,7 @@ async def ask(server, path, address):
 
 
 async def test_answer_is_made_no_further_than_its_client_reads():
-    service, places = Endless(), Places()
+    service, places = Endless(), ConnectionLimiter()
     async with served(service, places=places) as server, deaf(server, b"/metrics"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
         assert service.sent <= 1024 * 1024
@@ -132,7 +132,7 @@ async def test_answer_is_made_no_further_than_its_client_reads():
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/targets", "/api/v1/targets", "/sd/targets", "/config"])
 async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
-    service, places = Endless(), Places()
+    service, places = Endless(), ConnectionLimiter()
     async with served(service, places=places, max_requests=1) as server, deaf(server, b"/metrics"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
         status, headers, text = await ask(server, path, "127.0.0.4")
@@ -143,14 +143,14 @@ async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
 
 
 async def test_other_address_gets_the_place_of_a_deaf_client():
-    service, places = Endless(), Places()
+    service, places = Endless(), ConnectionLimiter()
     async with served(service, places=places, max_requests=2) as server, deaf(server, b"/metrics", count=2):
         await until(lambda: sum(each.stalled_seconds > 0 for each in places.all()) == 2)
         assert (await ask(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
 
 
 async def test_one_address_with_too_many_busy_connections_gets_503_and_another_address_200():
-    service, places = Service(), Places(most_busy_of_one=3)
+    service, places = Service(), ConnectionLimiter(most_busy_of_one=3)
     service.go.clear()
     async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=3):
         await until(lambda: sum(each.busy for each in places.all()) == 3)
@@ -162,7 +162,7 @@ async def test_one_address_with_too_many_busy_connections_gets_503_and_another_a
 
 
 async def test_one_address_leaves_half_of_few_places_to_others():
-    service, places = Service(), Places(most=4)
+    service, places = Service(), ConnectionLimiter(most=4)
     service.go.clear()
     async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=2):
         await until(lambda: sum(each.busy for each in places.all()) == 2)
@@ -172,7 +172,7 @@ async def test_one_address_leaves_half_of_few_places_to_others():
 
 
 async def test_unread_page_keeps_its_connection_busy():
-    service, places = Service(), Places()
+    service, places = Service(), ConnectionLimiter()
     text = b"x" * 2_000_000
     service.recorder.render_probe = lambda *_, **__: text
     async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0"):

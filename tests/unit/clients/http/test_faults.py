@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clients.http import faults as evidence
-from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, Observation
-from exporter.clients.http.faults import Scene, Stage, facts_of, judge
-from exporter.clients.http.response import Answer
-from exporter.clients.http.timing import Recorder
+from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange
+from exporter.clients.http.faults import FailureContext, Stage, facts_from, fault_of
+from exporter.clients.http.response import RecordedResponse
+from exporter.clients.http.timing import ExchangeTimer
 from exporter.config.model import SecretSource
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.core.faults import Fault
@@ -65,7 +65,7 @@ def certificate(code):
 )
 def test_an_error_number_means_another_fault_in_each_stage(number, faults):
     error = sdk(aiohttp.ClientOSError(number, "words"), OSError(number, "words"))
-    assert tuple(judge(error, Scene(stage, via_proxy=False))[0] for stage in FOUR) == faults
+    assert tuple(fault_of(error, FailureContext(stage, via_proxy=False))[0] for stage in FOUR) == faults
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_error_number_means_another_fault_in_each_stage(number, faults):
     ],
 )
 def test_the_exception_that_knows_decides(error, stage, fault):
-    found, cause = judge(sdk(error), Scene(stage, via_proxy=False))
+    found, cause = fault_of(sdk(error), FailureContext(stage, via_proxy=False))
     assert found is fault
     assert cause is error
 
@@ -124,31 +124,31 @@ def test_the_exception_that_knows_decides(error, stage, fault):
     ],
 )
 def test_on_the_way_to_a_proxy_it_is_the_proxys_fault(error, fault):
-    assert judge(sdk(error), Scene(Stage.CONNECT, via_proxy=True))[0] is fault
+    assert fault_of(sdk(error), FailureContext(Stage.CONNECT, via_proxy=True))[0] is fault
 
 
 def test_behind_a_proxy_it_is_not():
     error = sdk(ConnectionResetError(errno.ECONNRESET, "x"))
-    assert judge(error, Scene(Stage.TLS, via_proxy=True))[0] is Fault.TLS_RESET
+    assert fault_of(error, FailureContext(Stage.TLS, via_proxy=True))[0] is Fault.TLS_RESET
 
 
 def test_the_sdks_own_classes_decide_nothing_where_a_cause_is_there():
     cut = chained(IncompleteReadError("x"), aiohttp.ClientPayloadError("cut"))
     lost = chained(ServiceResponseError("x"), ConnectionLostError("x"), aiohttp.ServerDisconnectedError())
-    assert judge(cut, Scene(Stage.BODY, via_proxy=False))[0] is Fault.BODY_TRUNCATED
-    assert judge(lost, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.CONNECTION_CLOSED
+    assert fault_of(cut, FailureContext(Stage.BODY, via_proxy=False))[0] is Fault.BODY_TRUNCATED
+    assert fault_of(lost, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.CONNECTION_CLOSED
 
 
 def test_of_several_numbers_in_one_text_the_telling_one_counts():
     text = "Multiple exceptions: [Errno 101] Connect call failed ('::1', 443, 0, 0), [Errno 111] Connect call failed"
-    assert judge(sdk(OSError(text)), Scene(Stage.CONNECT, via_proxy=False))[0] is Fault.CONNECT_REFUSED
+    assert fault_of(sdk(OSError(text)), FailureContext(Stage.CONNECT, via_proxy=False))[0] is Fault.CONNECT_REFUSED
 
 
 def test_a_chain_that_bites_its_tail_ends():
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
-    assert judge(first, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
-    assert judge(None, Scene(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
+    assert fault_of(first, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
+    assert fault_of(None, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
 
 
 def test_no_row_is_hidden_by_one_above_it():
@@ -158,11 +158,11 @@ def test_no_row_is_hidden_by_one_above_it():
 
 
 async def _observed(status, headers, body, complete):
-    answer = Answer(status=status, headers=headers, body=body, complete=complete)
-    recorder = Recorder()
+    answer = RecordedResponse(status=status, headers=headers, body=body, complete=complete)
+    recorder = ExchangeTimer()
     recorder.headers_received()
     recorder.finish()
-    return Observation(endpoint="host:443", recorder=recorder, answer=answer)
+    return HttpExchange(endpoint="host:443", recorder=recorder, answer=answer)
 
 
 TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as headers come off the wire
@@ -178,7 +178,7 @@ HEADERS = st.dictionaries(
 
 @given(st.integers(0, 1200), HEADERS, st.binary(max_size=200), st.booleans())
 async def test_no_answer_whatever_makes_the_reader_raise(status, headers, body, complete):
-    facts = facts_of(await _observed(status, headers, body, complete))
+    facts = facts_from(await _observed(status, headers, body, complete))
     assert facts.status == status
     assert len(facts.detail) <= LIMIT
     assert facts.retry_after_seconds is None or 0 <= facts.retry_after_seconds <= 86400
@@ -189,7 +189,7 @@ async def test_a_huge_error_body_is_shortened_and_masked():
     secret = "b" * 10 + "-MARK"
     body = b"<html>\x00\x01 client_secret=abcdefgh 203.0.113.9 " + secret.encode() + b"x" * 500_000
     remember(secret)
-    facts = facts_of(await _observed(500, {}, body, True))
+    facts = facts_from(await _observed(500, {}, body, True))
     assert len(facts.detail) <= LIMIT
     for leak in (secret, "abcdefgh", "203.0.113.9", "\x00"):
         assert leak not in facts.detail

@@ -9,7 +9,7 @@ from azure.core.rest import HttpRequest
 from azure.keyvault.keys.aio import KeyClient
 
 from exporter.clients import NetworkError, Networks, VaultSession
-from exporter.clients.http.instrumented import ObservedTls, make_context
+from exporter.clients.http.instrumented import TimedSSLObject, make_context
 from exporter.clients.http.timing import HANDSHAKE_HOLD_SECONDS
 from exporter.config.model import Config, Module, Settings
 from exporter.core.faults import Fault
@@ -71,8 +71,8 @@ async def test_any_api_version_is_sent_as_configured(serve, network_to, fake_vau
 
 def test_the_context_makes_our_objects_and_wants_tls_1_2(authority):
     context = make_context(authority.file)
-    assert context.sslobject_class is ObservedTls
-    assert isinstance(context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=VAULT), ObservedTls)
+    assert context.sslobject_class is TimedSSLObject
+    assert isinstance(context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=VAULT), TimedSSLObject)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

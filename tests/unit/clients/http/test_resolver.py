@@ -10,7 +10,7 @@ from exporter.clients import VaultSession
 from exporter.clients.http.resolver import split_host_port
 from exporter.core.faults import Fault
 from exporter.core.model import Phase
-from exporter.runtime.thread_pool import DaemonPool, PoolBusy
+from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from tests.support.tls_server import TOKEN, VAULT, until
 
 
@@ -94,7 +94,7 @@ async def test_waiting_for_a_thread_is_never_the_resolvers_fault(session_to, poo
     held = [asyncio.create_task(pool.run(socket.getaddrinfo)) for _ in range(8)]
     await asyncio.sleep(0)
     async with session_to(None) as session:
-        with pytest.raises(PoolBusy):
+        with pytest.raises(PoolExhausted):
             await ask(session, 0.1)
     for task in held:
         task.cancel()
@@ -108,7 +108,7 @@ async def test_a_thread_that_came_too_late_is_not_the_resolvers_fault_either(ses
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.25, free.set)
     async with session_to(None) as session:
-        with pytest.raises(PoolBusy):
+        with pytest.raises(PoolExhausted):
             await ask(session, 0.35)
     over.set()
     await asyncio.gather(*held)
@@ -137,7 +137,7 @@ async def test_a_pool_that_is_closed_is_busy(network_to, pool):
     network = network_to(None)
     pool.close()
     async with VaultSession(network, VAULT, "7.4") as session:
-        with pytest.raises(PoolBusy):
+        with pytest.raises(PoolExhausted):
             await ask(session)
 
 
@@ -200,4 +200,4 @@ def test_hosts_and_ports_are_split_with_and_without_brackets():
 
 def test_a_pool_for_names_has_threads():
     with pytest.raises(ValueError, match="at least one"):
-        DaemonPool(0)
+        DaemonThreadPool(0)

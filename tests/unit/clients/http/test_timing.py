@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from exporter.clients.http.instrumented import NotingSocket, make_socket
-from exporter.clients.http.timing import CURRENT, Line, Recorder
+from exporter.clients.http.timing import CURRENT, ExchangeTimer, Line
 from exporter.core.model import Phase
 
 
@@ -24,7 +24,7 @@ class Clock:
 async def exchange(monkeypatch):
     monkeypatch.setattr(asyncio.get_running_loop(), "time", Clock().time)
     line = Line()
-    line.recorder = Recorder(None, line)
+    line.recorder = ExchangeTimer(None, line)
     return line.recorder
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.credential_expiry import Listed, SecretVersion
+from exporter.core.credential_expiry import ListedCredential, SecretVersion
 from exporter.core.faults import Fault
 from exporter.core.parsing.credential_lists import read_application, read_secret_versions
 
@@ -60,7 +60,7 @@ def test_secrets_are_listed_with_their_hint_and_end():
 )
 def test_a_thumbprint_is_read_in_each_way_in_which_it_is_sent(identifier, mark):
     _, found = read_application(application((), [{"customKeyIdentifier": identifier, "endDateTime": None}]))
-    assert found.certificates == (Listed(mark=mark, expires=None),)
+    assert found.certificates == (ListedCredential(mark=mark, expires=None),)
 
 
 @pytest.mark.parametrize(

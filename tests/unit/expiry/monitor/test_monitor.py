@@ -6,12 +6,12 @@ import random
 from datetime import date
 from itertools import pairwise
 
-from exporter.core.credential_expiry import CredentialEnd, Finding, Source
+from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source
 from exporter.expiry.sources import AT_ONCE
 from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_desk, by_certificate, by_graph, now
 
-NO_END = Finding(answered=True)
-NOT_OURS = Finding(answered=True, note="the application lists no secret that begins like the configured one")
+NO_END = LookupResult(answered=True)
+NOT_OURS = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
 
 
 def gaps(times):
@@ -56,7 +56,7 @@ async def test_after_a_failure_the_pause_is_five_minutes_and_doubles_to_an_hour(
 
 
 async def test_an_answer_that_does_not_list_ours_is_asked_for_again_soon(start, sources):
-    sources.answers["sql", Source.GRAPH] = [NOT_OURS, Finding(answered=True, expires_at=END)]
+    sources.answers["sql", Source.GRAPH] = [NOT_OURS, LookupResult(answered=True, expires_at=END)]
     desk = start(by_graph())
     await asyncio.sleep(200)
     (end,) = desk.ends_of("sql")
@@ -78,7 +78,7 @@ async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
 
 
 async def test_a_failed_look_up_keeps_what_was_known(start, sources, ears):
-    sources.answers["sql", Source.GRAPH] = [Finding(answered=True, expires_at=END), FAILED]
+    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), FAILED]
     desk = start(by_graph())
     await asyncio.sleep(120)
     before = desk.ends_of("sql")
@@ -90,7 +90,7 @@ async def test_a_failed_look_up_keeps_what_was_known(start, sources, ears):
 
 
 async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_none(start, sources, ears):
-    sources.answers["sql", Source.GRAPH] = [Finding(answered=True, expires_at=END), NO_END]
+    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), NO_END]
     desk = start(by_graph())
     await asyncio.sleep(2 * 3600)
     (end,) = desk.ends_of("sql")
@@ -100,8 +100,8 @@ async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_n
 
 
 async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
-    other = Finding(answered=False, note="graph.microsoft.com: dns not found")
-    sources.answers["sql", Source.GRAPH] = [FAILED, FAILED, FAILED, other, other, Finding(answered=True, expires_at=END)]
+    other = LookupResult(answered=False, note="graph.microsoft.com: dns not found")
+    sources.answers["sql", Source.GRAPH] = [FAILED, FAILED, FAILED, other, other, LookupResult(answered=True, expires_at=END)]
     caplog.set_level(logging.INFO, "exporter")
     start(by_graph())
     await asyncio.sleep(24 * 3600)
@@ -126,7 +126,7 @@ async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start,
 
 
 async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, ears):
-    sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), Finding(answered=True, expires_at=END)]
+    sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), LookupResult(answered=True, expires_at=END)]
     desk = start(by_graph())
     await asyncio.sleep(200)
     assert [type(error) for error in ears.bugs] == [ZeroDivisionError]
@@ -160,7 +160,7 @@ async def test_nothing_is_asked_about_a_credential_without_sources(start, source
     desk = start(a_credential(expires_on=date(2027, 3, 1)))
     await asyncio.sleep(3600)
     assert not sources.looks
-    assert desk.ends_of("sql") == (CredentialEnd(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
+    assert desk.ends_of("sql") == (CredentialExpiry(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
 
 
 async def test_a_source_that_has_not_answered_yet_is_named(start):

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.web.handlers.probe_cache import Answer, Limit, OnDemand, RetryLater, Wish, limit_of
+from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, RetryLater, Wish, limit_of
 
 NO_LIMIT = Limit(seconds=None, patience=None)
 CUT = Limit(seconds=1.0, patience=30.0)
@@ -77,13 +77,13 @@ class Vault:
         await asyncio.sleep(0)
         self.now += seconds
 
-    def desk(self) -> OnDemand:
-        return OnDemand(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
+    def desk(self) -> ProbeCache:
+        return ProbeCache(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
 
 
 def ask(
-    desk: OnDemand, target: str, module: str, limit: Limit, *, about: object = None
-) -> Coroutine[None, None, Answer | RetryLater | None]:
+    desk: ProbeCache, target: str, module: str, limit: Limit, *, about: object = None
+) -> Coroutine[None, None, CachedReport | RetryLater | None]:
     """A target's own module is `default`."""
     return desk.ask(Wish(target=target, module=module, limit=limit, about=about, own=module == "default"))
 
@@ -101,7 +101,7 @@ async def test_requests_at_the_same_time_share_one_probe():
     vault.go.set()
     answers = await asyncio.gather(*asking)
     assert len(vault.asked) == 1
-    assert answers == [Answer(report=report(1))] * 5
+    assert answers == [CachedReport(report=report(1))] * 5
 
 
 async def test_another_module_or_target_is_another_probe():
@@ -119,9 +119,9 @@ async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     desk = vault.desk()
     await ask(desk, "a", "default", NO_LIMIT)
     vault.now = 4.9
-    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(1), age=4.9)
+    assert await ask(desk, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=4.9)
     vault.now = 5.0
-    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(2))
+    assert await ask(desk, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
 async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
@@ -129,8 +129,8 @@ async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
     vault.go.set()
     desk = vault.desk()
     await ask(desk, "a", "default", NO_LIMIT, about="old")
-    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == Answer(report=report(2))
-    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == Answer(report=report(2), age=0.0)
+    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2))
+    assert await ask(desk, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2), age=0.0)
 
 
 async def test_nobody_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
@@ -142,7 +142,7 @@ async def test_nobody_joins_a_probe_of_what_the_names_stood_for_before_a_reload(
     await settle()
     assert len(vault.asked) == 1
     vault.go.set()
-    assert await asyncio.gather(before, *after) == [Answer(report=report(number)) for number in (1, 2, 2)]
+    assert await asyncio.gather(before, *after) == [CachedReport(report=report(number)) for number in (1, 2, 2)]
     assert (len(vault.asked), vault.most, vault.slept) == (2, 1, [])
 
 
@@ -160,11 +160,11 @@ async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_i
     vault.go.set()
     desk = vault.desk()
     await ask(desk, "a", "default", CUT_SHORTER)
-    assert await ask(desk, "a", "default", CUT_SHORTER) == Answer(report=report(1, cut=True), age=0.0)
-    assert await ask(desk, "a", "default", CUT) == Answer(report=report(2, cut=True))
-    assert await ask(desk, "a", "default", CUT_SHORTER) == Answer(report=report(2, cut=True), age=0.0)
-    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(3))
-    assert await ask(desk, "a", "default", CUT) == Answer(report=report(3), age=0.0)
+    assert await ask(desk, "a", "default", CUT_SHORTER) == CachedReport(report=report(1, cut=True), age=0.0)
+    assert await ask(desk, "a", "default", CUT) == CachedReport(report=report(2, cut=True))
+    assert await ask(desk, "a", "default", CUT_SHORTER) == CachedReport(report=report(2, cut=True), age=0.0)
+    assert await ask(desk, "a", "default", NO_LIMIT) == CachedReport(report=report(3))
+    assert await ask(desk, "a", "default", CUT) == CachedReport(report=report(3), age=0.0)
     assert vault.slept == [5.0, 5.0]
 
 
@@ -173,7 +173,7 @@ async def test_a_probe_that_ended_within_its_limit_answers_everybody():
     vault.go.set()
     desk = vault.desk()
     await ask(desk, "a", "default", CUT)
-    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(1), age=0.0)
+    assert await ask(desk, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=0.0)
 
 
 async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
@@ -185,8 +185,8 @@ async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
     await settle()
     assert len(vault.asked) == 1
     vault.go.set()
-    assert await impatient == Answer(report=report(1, cut=True))
-    assert await patient == Answer(report=report(2))
+    assert await impatient == CachedReport(report=report(1, cut=True))
+    assert await patient == CachedReport(report=report(2))
 
 
 async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it():
@@ -196,7 +196,7 @@ async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it()
     await settle()
     assert await ask(desk, "a", "default", Limit(seconds=None, patience=0.001)) is None
     vault.go.set()
-    assert await patient == Answer(report=report(1))
+    assert await patient == CachedReport(report=report(1))
     assert len(vault.asked) == 1
 
 
@@ -209,7 +209,7 @@ async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
     leaving.cancel()
     await settle()
     vault.go.set()
-    assert await staying == Answer(report=report(1))
+    assert await staying == CachedReport(report=report(1))
 
 
 async def test_memory_holds_no_more_than_the_minimum_interval_needs():
@@ -240,10 +240,10 @@ async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
             raise RuntimeError("broken")
         return report(2)
 
-    desk = OnDemand(broken_once, min_interval=lambda: 5.0)
+    desk = ProbeCache(broken_once, min_interval=lambda: 5.0)
     with pytest.raises(RuntimeError, match="broken"):
         await ask(desk, "a", "default", NO_LIMIT)
-    assert await ask(desk, "a", "default", NO_LIMIT) == Answer(report=report(2))
+    assert await ask(desk, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
 async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
@@ -254,7 +254,7 @@ async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
     await settle()
     assert len(vault.asked) == 1
     vault.go.set()
-    assert await asyncio.gather(*asking) == [Answer(report=report(number)) for number in (1, 2, 3, 2)]
+    assert await asyncio.gather(*asking) == [CachedReport(report=report(number)) for number in (1, 2, 3, 2)]
     assert [each[1] for each in vault.asked] == ["default", "lab", "staging"]
     assert (vault.most, vault.slept) == (1, [5.0, 5.0])
 
@@ -265,11 +265,11 @@ async def test_the_minimum_interval_holds_between_modules():
     desk = vault.desk()
     await ask(desk, "a", "default", NO_LIMIT)
     vault.now = 3.0
-    assert await ask(desk, "a", "lab", NO_LIMIT) == Answer(report=report(2))
+    assert await ask(desk, "a", "lab", NO_LIMIT) == CachedReport(report=report(2))
     assert vault.slept == [2.0]
     vault.now = 6.0
-    assert await ask(desk, "a", "lab", NO_LIMIT) == Answer(report=report(2), age=1.0)
-    assert await ask(desk, "b", "lab", NO_LIMIT) == Answer(report=report(3))
+    assert await ask(desk, "a", "lab", NO_LIMIT) == CachedReport(report=report(2), age=1.0)
+    assert await ask(desk, "b", "lab", NO_LIMIT) == CachedReport(report=report(3))
     assert vault.slept == [2.0]
 
 
@@ -311,7 +311,7 @@ async def test_a_request_that_waited_in_vain_is_told_so_and_costs_no_probe():
 async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout():
     vault = Vault()
     vault.go.set()
-    desk = OnDemand(vault.probe, min_interval=lambda: 3600.0, clock=lambda: vault.now, sleep=vault.sleep)
+    desk = ProbeCache(vault.probe, min_interval=lambda: 3600.0, clock=lambda: vault.now, sleep=vault.sleep)
     vault.go.clear()
     first = asyncio.create_task(ask(desk, "a", "default", NO_LIMIT))
     await settle()

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from exporter.web.server import connections
-from exporter.web.server.connections import MOST_BYTES, Connection, Places, connection_of
+from exporter.web.server.connections import MOST_BYTES, Connection, ConnectionLimiter, connection_of
 from exporter.web.server.listener import ListenAddress, WebServer, _most_clients
 from tests.support.web_server import until
 
@@ -46,7 +46,7 @@ async def served(monkeypatch):
         async def start(**limits):
             app = web.Application(middlewares=[keep])
             app.add_routes([web.get("/", hello), web.get("/slow", slow), web.get("/large", large)])
-            places = Places(**limits)
+            places = ConnectionLimiter(**limits)
             server = await stack.enter_async_context(WebServer(app, [ListenAddress("127.0.0.1", 0)], places=places))
             return server.listening[0].port, places, go
 
@@ -195,7 +195,7 @@ async def guest(address, *, busy=False, served=False, since=0.0):
 
 
 async def test_one_address_does_not_take_the_places_of_others():
-    places = Places(most_waiting_of_one=3)
+    places = ConnectionLimiter(most_waiting_of_one=3)
     for number in range(20):
         assert places.take(await guest("greedy", since=number))
     assert len(places) == 3
@@ -204,7 +204,7 @@ async def test_one_address_does_not_take_the_places_of_others():
 
 
 async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_counted_among_them():
-    places = Places(most_waiting=4, most_waiting_of_one=2)
+    places = ConnectionLimiter(most_waiting=4, most_waiting_of_one=2)
     answered = [await guest("prometheus", busy=True) for _ in range(100)]
     for one in answered:
         assert places.take(one)
@@ -218,7 +218,7 @@ async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_cou
 
 
 async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays():
-    places = Places(most=3)
+    places = ConnectionLimiter(most=3)
     regular, talker, answered = await guest("a", served=True), await guest("b", since=5.0), await guest("c", busy=True)
     for one in (regular, talker, answered):
         places.take(one)
@@ -232,7 +232,7 @@ async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays
 
 
 async def test_address_that_has_shown_a_password_keeps_its_place_in_a_storm():
-    places = Places(most_waiting=4)
+    places = ConnectionLimiter(most_waiting=4)
     prometheus = await guest("prometheus", served=True)
     prometheus.trusted = True
     assert places.take(prometheus)

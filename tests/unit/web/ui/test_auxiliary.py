@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from exporter.config.model import CredentialKind, ExpectPath, Module
-from exporter.core.auxiliary import Beside
-from exporter.core.credential_expiry import CredentialEnd, Source
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
@@ -35,8 +35,8 @@ NOW = STARTED + 60
 HOSTILE = '"><script>alert(1)</script>'
 PRIVATE = Module(name="default", expect_path=ExpectPath.PRIVATE)
 SAID = (
-    CredentialEnd(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 90 * 86400),
-    CredentialEnd(
+    CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 90 * 86400),
+    CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=NOW - 7200, failure="Graph: HTTP 403"
     ),
 )
@@ -63,9 +63,9 @@ def troubled():
     service = a_service()
     service.record_of("contoso-key0").vault = VaultHeaders(region="westeurope", service_version="1.9", connection="public")
     service.look(
-        refused_look(Beside.NEXT),
-        refused_look(Beside.RETAINED, step=Step.UNWRAP_KEY, code=3077, reason=Reason.KEY_DISABLED),
-        refused_look(Beside.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
+        refused_look(AuxiliaryKind.NEXT),
+        refused_look(AuxiliaryKind.RETAINED, step=Step.UNWRAP_KEY, code=3077, reason=Reason.KEY_DISABLED),
+        refused_look(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
         pending_look(),
     )
     service.ends["sql-prod"] = SAID
@@ -151,7 +151,7 @@ async def test_the_list_marks_what_is_amiss_beside_a_probe_that_is_well():
 
 async def test_nothing_is_marked_where_all_is_well():
     service = a_service(module=Module(name="default"))
-    service.look(*(look(what) for what in Beside))
+    service.look(*(look(what) for what in AuxiliaryKind))
 
     for path in ("/", "/targets/contoso-key0"):
         assert not re.search("refused|unusable|pending|deleted|unexpected", words(await page(service, path)))
@@ -172,9 +172,9 @@ async def test_script_in_what_was_looked_at_stays_text():
     record.vault = VaultHeaders(region=HOSTILE, service_version=HOSTILE, connection=HOSTILE)
     record.key = replace(key(), name=HOSTILE, kty=HOSTILE, key_ops=(HOSTILE,))
     service.look(
-        refused_look(Beside.NEXT, **evil),
-        look(Beside.RECOVERY, name=HOSTILE, vault=HOSTILE),
-        look(Beside.NEWEST, key=replace(key(), version=HOSTILE)),
+        refused_look(AuxiliaryKind.NEXT, **evil),
+        look(AuxiliaryKind.RECOVERY, name=HOSTILE, vault=HOSTILE),
+        look(AuxiliaryKind.NEWEST, key=replace(key(), version=HOSTILE)),
     )
     service.ends["sql-prod"] = (replace(SAID[1], failure=HOSTILE),)
     html = await page(service)
@@ -263,7 +263,7 @@ async def test_a_target_as_json_carries_key_path_and_ends():
 
 async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
     service = a_service(gone())
-    service.look(look(Beside.RECOVERY, at=STARTED - 60))
+    service.look(look(AuxiliaryKind.RECOVERY, at=STARTED - 60))
     shown = await read(service)
 
     assert shown["scheduled_purge"] == "2026-04-02T03:04:05.678Z"

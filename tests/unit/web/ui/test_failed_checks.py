@@ -2,23 +2,23 @@
 
 import json
 
-from exporter.core.checks import CheckResult, Verdict
-from exporter.core.checks.model import Run
+from exporter.core.checks import CheckOutcome, CheckResult
+from exporter.core.checks.model import CheckRun
 from tests.support.web_factories import good
 from tests.support.web_server import Service, get, serving, words
 
 MADE = 1767323000.0
 FAILED = CheckResult(
     check="revocation",
-    outcome=Verdict.FAIL,
+    outcome=CheckOutcome.FAIL,
     detail="port 80 of <crl> is closed",
     fix=("Let the host through:", "  Test-NetConnection crl.example.com -Port 80"),
 )
-CODED = CheckResult(check="token", outcome=Verdict.FAIL, code=3303, detail="secret expired")
+CODED = CheckResult(check="token", outcome=CheckOutcome.FAIL, code=3303, detail="secret expired")
 QUIET = tuple(
     CheckResult(check=name, outcome=outcome, detail="not to be seen")
     for name, outcome in zip(
-        ("clock", "dns_vault", "event_log", "tenant"), [one for one in Verdict if one is not Verdict.FAIL], strict=True
+        ("clock", "dns_vault", "event_log", "tenant"), [one for one in CheckOutcome if one is not CheckOutcome.FAIL], strict=True
     )
 )
 
@@ -28,7 +28,7 @@ async def shown(*results):
     service = Service()
     service.take_in(good())
     if results:
-        service.checks["contoso-key0"] = Run(MADE, results)
+        service.checks["contoso-key0"] = CheckRun(MADE, results)
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
         told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])

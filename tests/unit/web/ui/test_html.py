@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.web.ui.html import Html, element, text
-from exporter.web.ui.layout import Site, prose
+from exporter.web.ui.layout import Urls, prose
 
 HOSTILE = "<script>alert('x')</script>\"&"
 
@@ -52,7 +52,7 @@ def test_ticks_become_code_spans():
 
 
 def test_names_in_addresses_are_quoted():
-    site = Site("/ekm", "1")
+    site = Urls("/ekm", "1")
     assert site.target("a/../b?c#d") == "/ekm/targets/a%2F..%2Fb%3Fc%23d"
     assert site.probe("a", "1/2") == "/ekm/targets/a/probes/1%2F2"
     assert site.probe_now("a&b=c") == "/ekm/probe?target=a%26b%3Dc&debug=true"

@@ -9,7 +9,7 @@ import pytest
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.web.handlers import pages
-from exporter.web.ui.query import BY_LABEL, Order
+from exporter.web.ui.query import BY_LABEL, SortOrder
 from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving, words
 
@@ -116,7 +116,7 @@ async def test_the_document_knows_every_order():
     for path in ("/", "/targets"):
         parameters = json.loads(text)["paths"][path]["get"]["parameters"]
         named, by_label = next(one for one in parameters if one["name"] == "sort")["schema"]["anyOf"]
-        assert named["enum"] == [order.value for order in Order]
+        assert named["enum"] == [order.value for order in SortOrder]
         assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
 
 

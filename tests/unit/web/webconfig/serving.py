@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession, TCPConnector
 
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.webconfig import Lock
+from exporter.web.webconfig import AccessControl
 from tests.support.web_server import Service
 from tests.unit.web.webconfig.authority import authority
 
@@ -17,7 +17,7 @@ async def locked(folder, text, *, address="127.0.0.1", service=None, **flags):
     """The server's URL and its lock; `text` is the web configuration."""
     loaded = folder.load(text)
     assert loaded.problems == ()
-    lock = Lock(folder.path / "web.yml", loaded)
+    lock = AccessControl(folder.path / "web.yml", loaded)
     app = create_app(service or Service(), web_options(lock=lock, **flags))
     async with WebServer(app, [ListenAddress(address, 0)]) as server:
         yield server.urls[0], lock

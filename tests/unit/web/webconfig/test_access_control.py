@@ -4,9 +4,9 @@ import pytest
 
 from exporter.web.access import refused
 from exporter.web.options import web_options
-from exporter.web.webconfig import Lock
+from exporter.web.webconfig import AccessControl
 from exporter.web.webconfig.model import RateLimit
-from exporter.web.webconfig.rate_limit import Bucket, Seldom
+from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from tests.support.web_server import until
 from tests.unit.web.webconfig.serving import ask, locked
 
@@ -26,7 +26,7 @@ VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
     ],
 )
 def test_pages_are_shown_elsewhere_only_where_the_lock_asks_everybody_who_they_are(folder, text, open_to_pages):
-    lock = Lock(folder.path / "web.yml", folder.load(text))
+    lock = AccessControl(folder.path / "web.yml", folder.load(text))
     options = web_options(lock=lock)
     for path in ("/", "/config", "/-/reload"):
         assert refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
@@ -35,7 +35,7 @@ def test_pages_are_shown_elsewhere_only_where_the_lock_asks_everybody_who_they_a
 
 def test_a_configuration_with_problems_locks_nothing(folder):
     with pytest.raises(ValueError, match="locks nothing"):
-        Lock(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
+        AccessControl(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
 
 
 async def test_configured_headers_go_before_the_exporters_own(folder):
@@ -63,7 +63,7 @@ async def test_requests_beyond_the_rate_limit_are_refused(folder):
 
 def test_a_bucket_fills_one_by_one_and_never_over():
     now = [0.0]
-    bucket = Bucket(RateLimit(interval=2.0, burst=2), clock=lambda: now[0])
+    bucket = TokenBucket(RateLimit(interval=2.0, burst=2), clock=lambda: now[0])
     assert [bucket.allow() for _ in range(3)] == [True, True, False]
     now[0] = 2.0
     assert [bucket.allow() for _ in range(2)] == [True, False]
@@ -73,7 +73,7 @@ def test_a_bucket_fills_one_by_one_and_never_over():
 
 def test_what_is_said_seldom_tells_how_much_was_held_back():
     now = [0.0]
-    seldom = Seldom(60.0, clock=lambda: now[0])
+    seldom = LogThrottle(60.0, clock=lambda: now[0])
     assert [seldom.due() for _ in range(3)] == [0, None, None]
     now[0] = 60.0
     assert seldom.due() == 2

@@ -7,7 +7,7 @@ import bcrypt
 import pytest
 
 from exporter.web.webconfig import passwords
-from exporter.web.webconfig.passwords import Answer, Passwords, credentials_of
+from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
 from tests.unit.web.webconfig.serving import ask, basic, locked
 
 PASSWORD = "corr:ect hörse"
@@ -52,13 +52,13 @@ async def counted(monkeypatch):
 @pytest.mark.parametrize(
     ("user", "password", "answer"),
     [
-        ("alice", PASSWORD, Answer.RIGHT),
-        ("alice", "wrong", Answer.WRONG),
-        ("alice", "", Answer.WRONG),
-        ("nobody", PASSWORD, Answer.WRONG),
-        ("bob", "b" * 72, Answer.RIGHT),
-        ("bob", "b" * 80, Answer.RIGHT),  # as in Go: bcrypt looks at 72 bytes
-        ("alice", "a\0b", Answer.WRONG),
+        ("alice", PASSWORD, PasswordResult.RIGHT),
+        ("alice", "wrong", PasswordResult.WRONG),
+        ("alice", "", PasswordResult.WRONG),
+        ("nobody", PASSWORD, PasswordResult.WRONG),
+        ("bob", "b" * 72, PasswordResult.RIGHT),
+        ("bob", "b" * 80, PasswordResult.RIGHT),  # as in Go: bcrypt looks at 72 bytes
+        ("alice", "a\0b", PasswordResult.WRONG),
     ],
 )
 async def test_only_the_right_password_of_a_user_is_right(counted, user, password, answer):
@@ -69,31 +69,31 @@ async def test_only_the_right_password_of_a_user_is_right(counted, user, passwor
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
 async def test_each_kind_of_hash_that_tools_make_is_understood(counted, prefix):
     users = {"alice": USERS["alice"].replace("$2b$", prefix)}
-    assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is Answer.RIGHT
+    assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
 
 
 async def test_a_password_that_was_right_is_not_hashed_again_until_the_hash_changes(counted):
     desk, calls = counted
     for _ in range(5):
-        assert await desk.check(USERS, "alice", PASSWORD.encode(), address="a") is Answer.RIGHT
+        assert await desk.check(USERS, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
     assert len(calls) == 1
     changed = {"alice": hashed("another")}
-    assert await desk.check(changed, "alice", PASSWORD.encode(), address="a") is Answer.WRONG
-    assert await desk.check({}, "alice", PASSWORD.encode(), address="a") is Answer.WRONG
+    assert await desk.check(changed, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
+    assert await desk.check({}, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
 
 
 async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
     desk, calls = counted
     users = {"alice": hashed(PASSWORD, 5)}
     for user in ("alice", "nobody", "nobody"):
-        assert await desk.check(users, user, b"wrong", address="a") is Answer.WRONG
+        assert await desk.check(users, user, b"wrong", address="a") is PasswordResult.WRONG
     assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
 
 
 async def test_the_same_question_at_the_same_time_is_asked_once(counted):
     desk, calls = counted
     asked = [desk.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
-    assert set(await asyncio.gather(*asked)) == {Answer.RIGHT}
+    assert set(await asyncio.gather(*asked)) == {PasswordResult.RIGHT}
     assert len(calls) == 1
 
 
@@ -102,10 +102,10 @@ async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shu
     guesses = [desk.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
     tasks = [asyncio.create_task(guess) for guess in guesses]
     await asyncio.sleep(0)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is Answer.RIGHT
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
-    assert answers.count(Answer.WRONG) == len(calls) - 1 == passwords.MOST_WAITING_OF_ONE_ADDRESS
-    assert answers.count(Answer.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(PasswordResult.WRONG) == len(calls) - 1 == passwords.MOST_WAITING_OF_ONE_ADDRESS
+    assert answers.count(PasswordResult.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
 
 
 async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_before_still_comes_in(counted):
@@ -113,10 +113,10 @@ async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_bef
     await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
     tasks = [asyncio.create_task(desk.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
     await asyncio.sleep(0)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is Answer.RIGHT
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
-    assert answers.count(Answer.WRONG) == passwords.MOST_WAITING
-    assert answers.count(Answer.BUSY) == 400 - passwords.MOST_WAITING
+    assert answers.count(PasswordResult.WRONG) == passwords.MOST_WAITING
+    assert answers.count(PasswordResult.BUSY) == 400 - passwords.MOST_WAITING
     assert len(calls) == 1 + passwords.MOST_WAITING
 
 
@@ -131,7 +131,7 @@ async def test_first_login_comes_before_the_next_guess_of_every_address_that_gue
     storm = [asyncio.create_task(each) for number in range(1, 5) for each in guesses(number)]
     await asyncio.sleep(0)
     before = len(calls)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is Answer.RIGHT
+    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
     assert len(calls) - before <= 2  # one guess was being checked already
     desk.close()
     await asyncio.gather(*storm, return_exceptions=True)
@@ -142,7 +142,7 @@ async def test_a_client_that_goes_away_takes_no_answer_from_others(counted):
     gone, stays = (asyncio.create_task(desk.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
-    assert await stays is Answer.RIGHT
+    assert await stays is PasswordResult.RIGHT
 
 
 def text_of(users):
