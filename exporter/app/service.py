@@ -90,7 +90,7 @@ class Service:
         self._memory = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
         self._reports = Reports(self._memory, self.recorder, self._log, on_bug=self._bug)
-        self._prober = Prober(self.config, lag=self._lag, callbacks=self._listeners())
+        self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
             probe=self._prober.probe_scheduled,
             on_report=self._take_in,
@@ -99,13 +99,13 @@ class Service:
             on_crash=lambda _target, error: self._bug(error),
             concurrency=concurrency,
         )
-        self._looker = AuxiliaryRunner(
+        self._auxiliary_runner = AuxiliaryRunner(
             self._prober.auxiliary,
             on_look=self._reports.add_look,
             on_bug=self._bug,
             concurrency=max(_FEWEST_LOOKS, concurrency // 4),
         )
-        self._expiry = self._expiry_desk()
+        self._expiry = self._expiry_monitor()
         self._preflights = PreflightMonitor(self._examine, on_results=self._examined, on_bug=self._bug)
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
@@ -115,7 +115,7 @@ class Service:
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
         self._sweeper: asyncio.Task[None] | None = None
 
-    def _listeners(self) -> ProberCallbacks:
+    def _prober_callbacks(self) -> ProberCallbacks:
         return ProberCallbacks(
             bug=self._bug,
             starved=self.recorder.skipped,
@@ -124,7 +124,7 @@ class Service:
             unexplained=self._unexplained,
         )
 
-    def _expiry_desk(self) -> ExpiryMonitor:
+    def _expiry_monitor(self) -> ExpiryMonitor:
         ports = ExpiryCallbacks(
             looked_up=self.recorder.credential_looked_up,
             bug=self._bug,
@@ -167,7 +167,7 @@ class Service:
         if self._reloader is not None:
             await self._reloader.aclose()
         await self._scheduler.aclose()
-        await self._looker.aclose()
+        await self._auxiliary_runner.aclose()
         await self._preflights.aclose()
         await self._expiry.aclose()
         await self._web.stop()
@@ -221,13 +221,13 @@ class Service:
 
     async def _put_in_place(self, target: Target) -> None:
         """A target that is new, or another one than before; others have their turn after each."""
-        self._looker.forget(target.name)
+        self._auxiliary_runner.forget(target.name)
         self.recorder.add_target(target, self.config.modules[target.module])
         self.recorder.recall(target.name, self._memory.recall(target))
         await asyncio.sleep(0)
 
     def _forget(self, name: str) -> None:
-        for part in (self.recorder, self._memory, self._log, self._prober, self._looker):
+        for part in (self.recorder, self._memory, self._log, self._prober, self._auxiliary_runner):
             part.forget(name)
 
     def _asker(self, config: Config) -> ExpiryLookup:
@@ -252,7 +252,7 @@ class Service:
         if self.config.targets.get(target.name) != target:
             return  # it began under a configuration that is no longer in force: its target is gone, or another one now
         next_probe_at = self._scheduler.next_probe_at(target.name)
-        self._reports.add(self.config, target, report, looker=self._looker, next_probe_at=next_probe_at)
+        self._reports.add(self.config, target, report, looker=self._auxiliary_runner, next_probe_at=next_probe_at)
 
     async def _examine(self, target: Target) -> tuple[CheckResult, ...]:
         return await run_preflight(self.config, target, look_up=self._ends_known, on_bug=self._bug)

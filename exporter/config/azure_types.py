@@ -100,12 +100,12 @@ NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domai
 def labels(reserved: Collection[str]) -> FieldType:
     """Label names to values, as text."""
 
-    def read(node: Node, spot: Location) -> dict[str, str] | None:
+    def read(node: Node, location: Location) -> dict[str, str] | None:
         if not isinstance(node, Mapping):
-            report_wrong_type(node, spot, "a mapping of label names to texts")
+            report_wrong_type(node, location, "a mapping of label names to texts")
             return None
         found = {}
-        for key, value, at in unique_keys(node, spot):
+        for key, value, at in unique_keys(node, location):
             if complaint := _label_name(key.text, reserved):
                 at.at(key.line, key.column).error(complaint)
             elif (usable := TEXT.read(value, at)) is not None:
@@ -118,13 +118,13 @@ def labels(reserved: Collection[str]) -> FieldType:
 _INSTANCE = labels(RESERVED_LABELS)
 
 
-def _instances(node: Node, spot: Location) -> tuple[dict[str, str], ...] | None:
+def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | None:
     if not isinstance(node, Sequence):
-        report_wrong_type(node, spot, "a list")
+        report_wrong_type(node, location, "a list")
         return None
     found: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
     for index, item in enumerate(node.items):
-        at = spot.item(index).at(item.line, item.column)
+        at = location.item(index).at(item.line, item.column)
         instance = _INSTANCE.read(item, at)
         if instance is None or not isinstance(item, Mapping):
             continue
@@ -148,12 +148,12 @@ def _label_name(name: str, reserved: Collection[str]) -> str:
     return ""
 
 
-def _connect_to(node: Node, spot: Location) -> dict[str, str] | None:
+def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
     if not isinstance(node, Mapping):
-        report_wrong_type(node, spot, 'a mapping of "HOST:PORT" to "HOST:PORT"')
+        report_wrong_type(node, location, 'a mapping of "HOST:PORT" to "HOST:PORT"')
         return None
     found: dict[str, str] = {}
-    for key, value, at in unique_keys(node, spot):
+    for key, value, at in unique_keys(node, location):
         source, target = _HOST_PORT_KIND.read(key, at.at(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
         if source in found:
             at.at(key.line, key.column).error("the same host and port twice")

@@ -40,7 +40,7 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
     if not gathered.parts:
         return None, None
     parts = gathered.parts
-    declared = Declarations(parts[0].spot, complete=gathered.complete)
+    declared = Declarations(parts[0].location, complete=gathered.complete)
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
@@ -79,7 +79,7 @@ def _declare_names(parts: list[Section], declared: Declarations) -> None:
             for name, section in (part.get(kind) or {}).items():
                 first = known.setdefault(name, section)
                 if first is not section and first is not None and section is not None:
-                    section.spot.error(f"declared twice, first at {first.spot.where}")
+                    section.location.error(f"declared twice, first at {first.location.where}")
 
 
 def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[RawTarget]:
@@ -90,8 +90,8 @@ def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[R
             written = RawTarget(section, part.get("target_defaults"))
             name = section.get("name")
             if name is not None and declared.targets.setdefault(name, written) is not written:
-                first = declared.targets[name].own.spot_of("name")
-                section.spot_of("name").error(f"another target has this name, at {first.where}")
+                first = declared.targets[name].own.location_of("name")
+                section.location_of("name").error(f"another target has this name, at {first.where}")
             check_target(written)
             yield written
     unreadable = any(part.written("targets") and part.get("targets") != [] for part in parts)
@@ -104,18 +104,18 @@ def _check_references(parts: list[Section], declared: Declarations) -> None:
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
     for section in _referring(parts):
         for name, kind in REFERENCES.items():
-            for reference, spot in _references(section, name):
+            for reference, location in _references(section, name):
                 if reference not in known[kind] and kind not in unreadable and declared.complete:
-                    spot.error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
+                    location.error(f"no {kind.removesuffix('s')} has this name{nearest(reference, known[kind])}")
 
 
 def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:
     """Each name that a field holds, one or a list of them, and its place."""
-    value, spot = section.get(name), section.spot_of(name)
+    value, location = section.get(name), section.location_of(name)
     if isinstance(value, str):
-        yield value, spot
+        yield value, location
     elif isinstance(value, list):
-        yield from ((each, spot.item(index)) for index, each in enumerate(value))
+        yield from ((each, location.item(index)) for index, each in enumerate(value))
 
 
 def _referring(parts: list[Section]) -> Iterator[Section]:

@@ -21,11 +21,11 @@ def build_credential(name: str, section: Section) -> Credential | None:
     if kind is None:
         return None
     if kind in NEEDS_CLIENT_ID and not section.written("client_id"):
-        section.spot.child("client_id").error("is required")
+        section.location.child("client_id").error("is required")
     stem, needed = SOURCES.get(kind, ("", False))
     source = secret_source(section, stem, needed=needed) if stem else None
     if source is not None:
-        _look_at_secret(source, section.spot_of(_written(section, stem)), kind)
+        _look_at_secret(source, section.location_of(_written(section, stem)), kind)
     if section.get("certificate_file") is not None:
         _look_at_certificate(section)
     is_password = kind is CredentialKind.CLIENT_CERTIFICATE
@@ -48,10 +48,10 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     """Where a secret is, from the fields STEM_file and STEM_env, of which at most one may be written."""
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
     if section.written(in_file) and section.written(in_environment):
-        section.spot_of(in_environment).error(f"the secret has two places: write this or {in_file}")
+        section.location_of(in_environment).error(f"the secret has two places: write this or {in_file}")
         return None
     if needed and not (section.written(in_file) or section.written(in_environment) or section.holds_secret):
-        section.spot.child(in_file).error(f"is required, or {in_environment}")
+        section.location.child(in_file).error(f"is required, or {in_environment}")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)
     if (variable := section.get(in_environment)) is not None:
@@ -59,34 +59,34 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     return None
 
 
-def look_at_secret(source: SecretSource, spot: Location) -> str | None:
+def look_at_secret(source: SecretSource, location: Location) -> str | None:
     """Read the secret once and report why it cannot be used. The complaint names no path: somebody may have pasted a secret there."""
     if source.file is not None and world_readable(source.file):
-        spot.warn("every user of this host may read the file")
+        location.warn("every user of this host may read the file")
     try:
         return read_secret(source)
     except SecretUnreadableError as error:
-        spot.error(error.what)
+        location.error(error.what)
         return None
 
 
-def _look_at_secret(source: SecretSource, spot: Location, kind: CredentialKind) -> None:
-    text = look_at_secret(source, spot)
+def _look_at_secret(source: SecretSource, location: Location, kind: CredentialKind) -> None:
+    text = look_at_secret(source, location)
     if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
         for finding in connector_secret_findings(text):
-            spot.error(finding.text)
+            location.error(finding.text)
 
 
 def _look_at_certificate(section: Section) -> None:
-    spot = section.spot_of("certificate_file")
+    location = section.location_of("certificate_file")
     file = section.get("certificate_file")
     if world_readable(file):
-        spot.warn("every user of this host may read the file")
+        location.warn("every user of this host may read the file")
     try:
         if not read_whole(file, limit=CERTIFICATE_LIMIT):
-            spot.error("is empty")
+            location.error("is empty")
     except FileUnreadableError as error:
-        spot.error(str(error))
+        location.error(str(error))
 
 
 def _written(section: Section, stem: str) -> str:

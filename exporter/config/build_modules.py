@@ -38,7 +38,7 @@ def build_module(name: str, section: Section) -> Module:
     proxy: Section | None = section.get("proxy")
     ca_file: Path | None = tls.get("ca_file") if tls is not None else None
     if tls is not None and ca_file is not None:
-        _look_at_ca(ca_file, tls.spot_of("ca_file"))
+        _look_at_ca(ca_file, tls.location_of("ca_file"))
     written = {field: section.get(field) for field in _PLAIN if section.get(field) is not None}
     return Module(name=name, ca_file=ca_file, proxy=_proxy(proxy) if proxy is not None else None, **written)
 
@@ -46,20 +46,20 @@ def build_module(name: str, section: Section) -> Module:
 def _proxy(section: Section) -> Proxy | None:
     password = secret_source(section, "password", needed=section.written("username"))
     if password is not None:
-        look_at_secret(password, section.spot_of("password_file" if password.file else "password_env"))
+        look_at_secret(password, section.location_of("password_file" if password.file else "password_env"))
         if not section.written("username"):
-            section.spot.child("username").error("is required with a password")
+            section.location.child("username").error("is required with a password")
     if section.get("url") is None:
         return None
     no_proxy = tuple(host.lower() for host in section.get("no_proxy") or ())
     return Proxy(url=section.get("url"), no_proxy=no_proxy, username=section.get("username"), password=password)
 
 
-def _look_at_ca(file: Path, spot: Location) -> None:
+def _look_at_ca(file: Path, location: Location) -> None:
     try:
         text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except FileUnreadableError as error:
-        spot.error(str(error))
+        location.error(str(error))
     except (ssl.SSLError, ValueError):
-        spot.error("holds no certificate in PEM")
+        location.error("holds no certificate in PEM")

@@ -44,8 +44,8 @@ class RawTarget:
     def written(self, name: str) -> bool:
         return self._holder(name).written(name)
 
-    def spot_of(self, name: str) -> Location:
-        return self._holder(name).spot_of(name)
+    def location_of(self, name: str) -> Location:
+        return self._holder(name).location_of(name)
 
     def _holder(self, name: str) -> Section:
         lent = self.defaults is not None and self.defaults.written(name) and not self.own.written(name)
@@ -73,11 +73,11 @@ def build_globals(section: Section | None, main: Location) -> Globals:
     written = {setting: section.get(field) for field, setting in _SETTINGS.items() if section.get(field) is not None}
     interval = written.get("interval", Settings().interval)
     timeout = written.pop("timeout", None)
-    spot = section.spot_of("timeout")
+    location = section.location_of("timeout")
     if timeout is not None and timeout > interval / 2:
-        spot.error(_above_half(timeout, interval))
+        location.error(_above_half(timeout, interval))
     settings = Settings(**written, timeout=timeout if timeout is not None else default_timeout(interval))
-    return Globals(settings, timeout, spot, section.written("connector_generation"))
+    return Globals(settings, timeout, location, section.written("connector_generation"))
 
 
 def default_timeout(interval: float) -> float:
@@ -129,7 +129,7 @@ def _has_all(written: RawTarget) -> bool:
         usable = usable and written.get(field.name) is not None
         if not written.written(field.name):
             elsewhere = "" if field.name == "name" else ", here or in target_defaults"
-            written.own.spot.child(field.name).error(f"is required{elsewhere}")
+            written.own.location.child(field.name).error(f"is required{elsewhere}")
     return usable
 
 
@@ -147,7 +147,7 @@ def _timeout_spot(written: RawTarget, globals_: Globals) -> Location:
     """Where the disproportion comes from: the nearest of the keys that make it."""
     for name in ("timeout", "interval"):
         if written.written(name):
-            return written.spot_of(name)
+            return written.location_of(name)
     return globals_.timeout_spot
 
 
@@ -168,12 +168,12 @@ def _retained(written: RawTarget) -> tuple[Retained, ...]:
     found = []
     for section in written.get("retained") or ():
         if not section.written(REQUIRED_BY_RETAINED):
-            section.spot.child(REQUIRED_BY_RETAINED).error("is required")
+            section.location.child(REQUIRED_BY_RETAINED).error("is required")
         vault, credential = (section.get(name) or written.get(name) for name in ("vault", "credential"))
         if section.get("key") is None or vault is None or credential is None:
             continue
         name, version = section.get("key")
         if version is None:
-            section.spot_of("key").error("a retained key needs its version: NAME/VERSION")
+            section.location_of("key").error("a retained key needs its version: NAME/VERSION")
         found.append(Retained(key_name=name, key_version=version, vault=vault, credential=credential, until=section.get("until")))
     return tuple(found)

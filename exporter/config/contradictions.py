@@ -23,11 +23,11 @@ _PROBING = {
 def check_target(written: RawTarget) -> None:
     """Reports at the field that would have to change."""
     if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
-        written.spot_of("next_credential").error("is the credential itself: name its successor, or take it out")
+        written.location_of("next_credential").error("is the credential itself: name its successor, or take it out")
     if _same(written, "recovery_vault", "vault"):
-        written.spot_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")
+        written.location_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")
     if written.own.written("modules"):
-        _each_once(written.own.get("modules") or [], written.own.spot_of("modules"))
+        _each_once(written.own.get("modules") or [], written.own.location_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
     for section in written.get("retained") or ():
         vault = section.get("vault") or written.get("vault")
@@ -36,7 +36,7 @@ def check_target(written: RawTarget) -> None:
         name, version = section.get("key")
         other = first.setdefault((name.lower(), (version or "").lower(), vault), section)
         if other is not section:
-            section.spot.error(f"the same key version in the same vault as {other.spot.path}: take one of them out")
+            section.location.error(f"the same key version in the same vault as {other.location.path}: take one of them out")
 
 
 def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str, RawTarget]) -> None:
@@ -47,18 +47,18 @@ def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str
             continue
         graph = section.get("graph_credential")
         if graph == name:
-            section.spot_of("graph_credential").error("a credential cannot ask for itself: name another one")
+            section.location_of("graph_credential").error("a credential cannot ask for itself: name another one")
         elif graph in users:
             told = f"is {users[graph]}: give Graph an identity of its own that cannot read keys"
-            section.spot_of("graph_credential").error(told)
+            section.location_of("graph_credential").error(told)
         if section.written("key_vault_credential") and not section.written("key_vault_secret"):
-            section.spot_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
+            section.location_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
 
 
-def _each_once(names: list[str], spot: Location) -> None:
+def _each_once(names: list[str], location: Location) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
-            spot.item(index).error("named twice: take one of them out")
+            location.item(index).error("named twice: take one of them out")
 
 
 def _same(written: RawTarget, one: str, other: str) -> bool:

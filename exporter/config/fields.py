@@ -41,7 +41,7 @@ class Field:
 class Section:
     """A mapping that has been read: the usable values, and where each key stands, usable or not."""
 
-    spot: Location
+    location: Location
     values: dict[str, Any] = field(default_factory=dict)
     spots: dict[str, Location] = field(default_factory=dict)
     holds_secret: bool = False  # a secret itself was written and refused: its place need not be asked for again
@@ -52,9 +52,9 @@ class Section:
     def written(self, name: str) -> bool:
         return name in self.spots
 
-    def spot_of(self, name: str) -> Location:
+    def location_of(self, name: str) -> Location:
         """The place of the value, or of the section where the key is not written."""
-        return self.spots.get(name) or self.spot.child(name)
+        return self.spots.get(name) or self.location.child(name)
 
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}|<<")
@@ -69,19 +69,19 @@ def describe(node: Node) -> str:
     return "a mapping" if isinstance(node, Mapping) else "a list"
 
 
-def report_wrong_type(node: Node, spot: Location, expected: str) -> None:
+def report_wrong_type(node: Node, location: Location, expected: str) -> None:
     if isinstance(node, Scalar) and node.type is Type.NOTHING:
-        spot.error(f"has no value, expected {expected}")
+        location.error(f"has no value, expected {expected}")
     else:
-        spot.error(f"expected {expected}, found {describe(node)}")
+        location.error(f"expected {expected}, found {describe(node)}")
 
 
-def unique_keys(node: Mapping, spot: Location) -> list[tuple[Scalar, Node, Location]]:
+def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, Location]]:
     """The entries, each key the first time it is written, with the place of its value; reports the others."""
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
-        at_key = spot.child(_shown(key.text)).at(key.line, key.column)
+        at_key = location.child(_shown(key.text)).at(key.line, key.column)
         if key.text in first:
             at_key.error(f"written twice, first in line {first[key.text]}")
             continue
@@ -91,14 +91,16 @@ def unique_keys(node: Mapping, spot: Location) -> list[tuple[Scalar, Node, Locat
     return entries
 
 
-def read_section(node: Node, spot: Location, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> Section | None:
+def read_section(
+    node: Node, location: Location, fields: Sequence[Field], *, kind: CredentialKind | None = None
+) -> Section | None:
     """The section, without its unusable values; None where there is no mapping at all."""
     if not isinstance(node, Mapping):
-        report_wrong_type(node, spot, "a mapping")
+        report_wrong_type(node, location, "a mapping")
         return None
-    section = Section(spot)
+    section = Section(location)
     known = {field_.name: field_ for field_ in fields}
-    for key, value, at in unique_keys(node, spot):
+    for key, value, at in unique_keys(node, location):
         field_ = known.get(key.text)
         if field_ is None or not _belongs(field_, kind):
             at.at(key.line, key.column).error(_why_not(key.text, fields, kind))
@@ -114,7 +116,7 @@ def require(section: Section, fields: Sequence[Field], *, kind: CredentialKind |
     """Report each required field that is not written."""
     for field_ in fields:
         if field_.required and _belongs(field_, kind) and not section.written(field_.name):
-            section.spot.child(field_.name).error("is required")
+            section.location.child(field_.name).error("is required")
 
 
 def nearest(word: str, words: Sequence[str]) -> str:

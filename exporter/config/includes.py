@@ -44,15 +44,15 @@ class _Reading:
         self._shown: set[str] = set()
 
     def run(self, path: Path) -> LoadedFiles:
-        spot = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
-        self._file(Path.cwd() / path, spot, spot, above=())
+        location = Location(problems=self._problems, file=str(path), base=Path.cwd() / path.parent)
+        self._file(Path.cwd() / path, location, location, above=())
         return self._gathered
 
-    def _file(self, path: Path, asked: Location, spot: Location, *, above: tuple[str, ...]) -> None:
+    def _file(self, path: Path, asked: Location, location: Location, *, above: tuple[str, ...]) -> None:
         """One file. `asked` is where it was named, `spot` its own beginning, `above` the files that led here."""
         identity = os.path.realpath(path)
         if identity in above:
-            asked.error(f"{spot.file} includes itself")
+            asked.error(f"{location.file} includes itself")
             return
         if len(above) > NESTING_LIMIT:
             self._gathered.complete = False
@@ -62,21 +62,21 @@ class _Reading:
             return
         self._seen.add(identity)
         self._gathered.files.append(path)
-        if spot.file not in self._shown:
-            self._shown.add(spot.file)
-            self._problems.files.append(spot.file)
-        root = self._root(path, asked, spot)
-        section = None if root is None else read_section(root, spot.at(root.line, root.column), TOP)
+        if location.file not in self._shown:
+            self._shown.add(location.file)
+            self._problems.files.append(location.file)
+        root = self._root(path, asked, location)
+        section = None if root is None else read_section(root, location.at(root.line, root.column), TOP)
         if section is None:
             self._gathered.complete = False
             return
         if above and section.written("global"):
-            section.spot_of("global").error("belongs into the main file")
+            section.location_of("global").error("belongs into the main file")
         self._gathered.parts.append(section)
         for pattern, asking in section.get("include") or ():
             self._include(pattern, asking, above=(*above, identity))
 
-    def _root(self, path: Path, asked: Location, spot: Location) -> Node | None:
+    def _root(self, path: Path, asked: Location, location: Location) -> Node | None:
         if len(self._gathered.files) > FILE_LIMIT:
             asked.error(f"more than {FILE_LIMIT} files")
             return None
@@ -85,7 +85,7 @@ class _Reading:
         except FileUnreadableError as error:
             asked.error(str(error))
         except DocumentError as error:
-            spot.at(error.line, error.column).error(error.message)
+            location.at(error.line, error.column).error(error.message)
         return None
 
     def _include(self, pattern: str, asked: Location, *, above: tuple[str, ...]) -> None:
@@ -102,5 +102,5 @@ class _Reading:
     def _included(self, name: str, asked: Location, *, above: tuple[str, ...]) -> None:
         path = asked.base / name
         shown = str(Path(asked.file).parent / name)
-        spot = Location(problems=self._problems, file=shown, base=path.parent)
-        self._file(path, asked, spot, above=above)
+        location = Location(problems=self._problems, file=shown, base=path.parent)
+        self._file(path, asked, location, above=above)

@@ -14,29 +14,29 @@ from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, TARGET, TA
 from exporter.config.yaml_tree import Mapping, Node, Scalar
 
 
-def _credential(node: Node, spot: Location) -> Section | None:
+def _credential(node: Node, location: Location) -> Section | None:
     """A credential, by the fields of its type; by all fields where the type cannot be read."""
     if not isinstance(node, Mapping):
-        return read_section(node, spot, CREDENTIAL)
+        return read_section(node, location, CREDENTIAL)
     written = next((value for key, value in node.entries if key.text == "type"), None)
     known = {str(kind): kind for kind in CredentialKind}
     kind = known.get(written.text) if isinstance(written, Scalar) else None
-    section = read_section(node, spot, CREDENTIAL, kind=kind)
+    section = read_section(node, location, CREDENTIAL, kind=kind)
     if section is not None:
         require(section, CREDENTIAL if kind else CREDENTIAL[:1], kind=kind)
     return section
 
 
-def _module(node: Node, spot: Location) -> Section | None:
-    section = read_section(node, spot, MODULE)
+def _module(node: Node, location: Location) -> Section | None:
+    section = read_section(node, location, MODULE)
     if section is not None and (proxy := section.get("proxy")) is not None:
         require(proxy, PROXY)
     return section
 
 
-def _placed(node: Node, spot: Location) -> tuple[str, Location] | None:
-    written = types.TEXT.read(node, spot)
-    return None if written is None else (written, spot)
+def _placed(node: Node, location: Location) -> tuple[str, Location] | None:
+    written = types.TEXT.read(node, location)
+    return None if written is None else (written, location)
 
 
 TOP: tuple[Field, ...] = (

@@ -30,14 +30,14 @@ _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def scalar(type_name: str, expected: str, types: tuple[Type, ...], convert: Callable[[str], Any]) -> FieldType:
     """A kind made of one word. `convert` raises ValueError with a text for people, which must not hold the word."""
 
-    def read(node: Node, spot: Location) -> Any:
+    def read(node: Node, location: Location) -> Any:
         if not isinstance(node, Scalar) or node.type not in types:
-            report_wrong_type(node, spot, expected)
+            report_wrong_type(node, location, expected)
             return None
         try:
             return convert(node.text)
         except ValueError as error:
-            spot.error(str(error))
+            location.error(str(error))
             return None
 
     return FieldType(type_name, read)
@@ -55,11 +55,11 @@ def text(type_name: str, convert: Callable[[str], Any] = str) -> FieldType:
 
     quoted = scalar(type_name, "a text", (Type.TEXT,), checked)
 
-    def read(node: Node, spot: Location) -> Any:
+    def read(node: Node, location: Location) -> Any:
         if isinstance(node, Scalar) and node.type not in (Type.TEXT, Type.NOTHING):
-            spot.error(f"expected a text, found {node.type.value}: put it in quotes")
+            location.error(f"expected a text, found {node.type.value}: put it in quotes")
             return None
-        return quoted.read(node, spot)
+        return quoted.read(node, location)
 
     return FieldType(type_name, read)
 
@@ -125,24 +125,24 @@ BOOL = scalar("`true` \\| `false`", "true or false", (Type.BOOL,), lambda word: 
 DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date)
 
 
-def _path(node: Node, spot: Location) -> Path | None:
-    written = TEXT.read(node, spot)
-    return None if written is None else spot.base / written
+def _path(node: Node, location: Location) -> Path | None:
+    written = TEXT.read(node, location)
+    return None if written is None else location.base / written
 
 
 PATH = FieldType("path", _path)
 
 
 def section(fields: Items[Field]) -> FieldType:
-    return FieldType("section", lambda node, spot: read_section(node, spot, fields))
+    return FieldType("section", lambda node, location: read_section(node, location, fields))
 
 
 def list_of(kind: FieldType) -> FieldType:
-    def read(node: Node, spot: Location) -> list[Any] | None:
+    def read(node: Node, location: Location) -> list[Any] | None:
         if not isinstance(node, Sequence):
-            report_wrong_type(node, spot, "a list")
+            report_wrong_type(node, location, "a list")
             return None
-        places = [(item, spot.item(index).at(item.line, item.column)) for index, item in enumerate(node.items)]
+        places = [(item, location.item(index).at(item.line, item.column)) for index, item in enumerate(node.items)]
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
@@ -152,12 +152,12 @@ def list_of(kind: FieldType) -> FieldType:
 def map_of(kind: FieldType, type_name: str) -> FieldType:
     """Names to values; None where a value cannot be used, so that references to the name are not doubted as well."""
 
-    def read(node: Node, spot: Location) -> dict[str, Any] | None:
+    def read(node: Node, location: Location) -> dict[str, Any] | None:
         if not isinstance(node, Mapping):
-            report_wrong_type(node, spot, "a mapping")
+            report_wrong_type(node, location, "a mapping")
             return None
         found: dict[str, Any] = {}
-        for key, value, at in unique_keys(node, spot):
+        for key, value, at in unique_keys(node, location):
             if not _NAME.fullmatch(key.text):
                 at.at(key.line, key.column).error("expected a name of letters, digits, dots, underscores and hyphens")
             else:

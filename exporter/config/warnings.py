@@ -35,20 +35,20 @@ _TENANT = "`az account show --query tenantId` shows it, and so does the label te
 def advise(config: Config, declared: Declarations, today: date) -> None:
     """Add every warning at its place."""
     for kind in (_generation, _budget, _unused):
-        for spot, message in kind(config, declared, today):
-            spot.warn(message)
+        for location, message in kind(config, declared, today):
+            location.warn(message)
     for per_target in _PER_TARGET:
         for target in config.targets.values():
             for key, message in per_target(target, config, today):
-                declared.targets[target.name].spot_of(key).warn(message)
+                declared.targets[target.name].location_of(key).warn(message)
     used = credentials_in_use(config)
     for credential in config.credentials.values():
         section = declared.credentials[credential.name]
         for key, message in _credential(credential, config, today, used=credential.name in used):
             if section is not None:
-                section.spot_of(key).warn(message)
+                section.location_of(key).warn(message)
     for name, message in _same(config):
-        declared.targets[name].own.spot.warn(message)
+        declared.targets[name].own.location.warn(message)
 
 
 def _generation(config: Config, declared: Declarations, _: date) -> Advice:
@@ -62,9 +62,9 @@ def _generation(config: Config, declared: Declarations, _: date) -> Advice:
 def _budget(config: Config, declared: Declarations, today: date) -> Advice:
     for vault, share in vault_shares(config, today).items():
         if share.ratio > BUDGET_SHARE:
-            spot = declared.targets[share.targets[0]].spot_of("interval")
+            location = declared.targets[share.targets[0]].location_of("interval")
             who = _count(len(share.targets), "target")
-            yield spot, f"{who} would use up to {share.ratio:.1%} of what {vault} takes: probe less often"
+            yield location, f"{who} would use up to {share.ratio:.1%} of what {vault} takes: probe less often"
 
 
 def _unused(config: Config, declared: Declarations, _: date) -> Advice:
@@ -73,7 +73,7 @@ def _unused(config: Config, declared: Declarations, _: date) -> Advice:
     for kind, sections, in_use in (("credential", declared.credentials, used), ("module", declared.modules, modules)):
         for name, section in sections.items():
             if name not in in_use and section is not None:
-                yield section.spot, f"no target uses this {kind}"
+                yield section.location, f"no target uses this {kind}"
 
 
 _Lines = Iterator[tuple[str, str]]  # key of the section, what to say there

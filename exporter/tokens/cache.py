@@ -65,7 +65,7 @@ class _CredentialEntry:
 class _InFlightFetch:
     """A fetch, and afterwards what it brought. Loop times, in seconds."""
 
-    drawer: _CredentialEntry
+    entry: _CredentialEntry
     key: _Key
     module: Module
     challenge: Challenge
@@ -82,12 +82,12 @@ class _InFlightFetch:
 
     @property
     def current(self) -> bool:
-        return self.drawer.flights.get(self.key) is self
+        return self.entry.flights.get(self.key) is self
 
     def forget(self) -> None:
         """Nobody gets it any more, besides those who wait."""
         if self.current:
-            del self.drawer.flights[self.key]
+            del self.entry.flights[self.key]
         if self.timer is not None:
             self.timer.cancel()
 
@@ -114,7 +114,7 @@ class TokenCache:
         self.cycle = cycle
         self._glimpse = glimpse
         self._clock = clock
-        self._drawers: dict[str, _CredentialEntry] = {}
+        self._entries: dict[str, _CredentialEntry] = {}
         self._tasks: set[asyncio.Task[TokenResponse | PoolExhausted]] = set()
         self._closed = False
 
@@ -142,15 +142,15 @@ class TokenCache:
             return _nothing(late, duration=_now() - before)
         if secret.failure:
             return _nothing(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
-        drawer = self._drawer(credential, secret)
+        entry = self._drawer(credential, secret)
         key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.way_to_entra)
-        flight = drawer.flights.get(key)
+        flight = entry.flights.get(key)
         if flight is not None and self._serves(flight, module, started=started, fresh=fresh):
             return await self._wait_for(flight, deadline, leading=False)
         if flight is not None:
             flight.forget()
         return await self._wait_for(
-            self._begin(_InFlightFetch(drawer, key, module, challenge, started, _now())), deadline, leading=True
+            self._begin(_InFlightFetch(entry, key, module, challenge, started, _now())), deadline, leading=True
         )
 
     def invalidate(self, credential: Credential) -> None:
@@ -158,8 +158,8 @@ class TokenCache:
 
         One of this very cycle stays, or a fleet whose tokens are all refused would ask for one token per target.
         """
-        drawer = self._drawers.get(credential.name)
-        for flight in [] if drawer is None else list(drawer.flights.values()):
+        entry = self._entries.get(credential.name)
+        for flight in [] if entry is None else list(entry.flights.values()):
             cycle = self.cycle(credential, flight.module)
             if flight.task.done() and _now() >= flight.cycle_start + cycle.reusable_for(flight.module, granted=False):
                 self._drop(flight)
@@ -167,9 +167,9 @@ class TokenCache:
     async def aclose(self) -> None:
         """Cancel every fetch and forget every token."""
         self._closed = True
-        for drawer in self._drawers.values():
-            _empty(drawer)
-        self._drawers.clear()
+        for entry in self._entries.values():
+            _empty(entry)
+        self._entries.clear()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -187,36 +187,36 @@ class TokenCache:
             return None
 
     def _drawer(self, credential: Credential, secret: Secret) -> _CredentialEntry:
-        drawer = self._drawers.get(credential.name)
-        if drawer is not None:
-            if drawer.credential == credential and drawer.secret.fingerprint == secret.fingerprint:
-                return drawer
-            _empty(drawer)
-        drawer = self._drawers[credential.name] = _CredentialEntry(credential, secret)
-        return drawer
+        entry = self._entries.get(credential.name)
+        if entry is not None:
+            if entry.credential == credential and entry.secret.fingerprint == secret.fingerprint:
+                return entry
+            _empty(entry)
+        entry = self._entries[credential.name] = _CredentialEntry(credential, secret)
+        return entry
 
     def _serves(self, flight: _InFlightFetch, module: Module, *, started: float, fresh: bool) -> bool:
         if not flight.task.done():
             return True
         granted = _granted(flight)
-        age_limit = self.cycle(flight.drawer.credential, module).reusable_for(module, granted=granted)
+        age_limit = self.cycle(flight.entry.credential, module).reusable_for(module, granted=granted)
         return not fresh and started < flight.cycle_start + age_limit and _now() < flight.useless_from
 
     def _begin(self, flight: _InFlightFetch) -> _InFlightFetch:
-        name = f"token {flight.drawer.credential.name}"
+        name = f"token {flight.entry.credential.name}"
         flight.task = asyncio.create_task(self._run(flight), name=name, context=flight.context)
         flight.task.add_done_callback(lambda _: self._done(flight))
         self._tasks.add(flight.task)
-        flight.drawer.flights[flight.key] = flight
+        flight.entry.flights[flight.key] = flight
         return flight
 
     async def _run(self, flight: _InFlightFetch) -> TokenResponse | PoolExhausted:
-        drawer, answer = flight.drawer, None
-        deadline = flight.began + self.cycle(drawer.credential, flight.module).timeout
+        entry, answer = flight.entry, None
+        deadline = flight.began + self.cycle(entry.credential, flight.module).timeout
         try:
             async with asyncio.timeout_at(deadline + OVERTIME):
                 answer = await self._fetch(
-                    flight.module, drawer.credential, drawer.secret.text, flight.challenge, deadline=deadline
+                    flight.module, entry.credential, entry.secret.text, flight.challenge, deadline=deadline
                 )
         except PoolExhausted as busy:
             return PoolExhausted(str(busy), busy.shortage)
@@ -239,16 +239,16 @@ class TokenCache:
         granted = answer.token is not None
         if granted and answer.expires_at is not None:
             flight.useless_from = _now() + answer.expires_at - self._clock() - LAST_SECONDS
-        cycle = self.cycle(flight.drawer.credential, flight.module)
+        cycle = self.cycle(flight.entry.credential, flight.module)
         last_start = flight.cycle_start + cycle.reusable_for(flight.module, granted=granted)
         last_request = min(last_start + cycle.timeout, flight.useless_from)
         flight.timer = asyncio.get_running_loop().call_at(last_request, self._drop, flight)
 
     def _drop(self, flight: _InFlightFetch) -> None:
         flight.forget()
-        drawer = flight.drawer
-        if not drawer.flights and self._drawers.get(drawer.credential.name) is drawer:
-            del self._drawers[drawer.credential.name]
+        entry = flight.entry
+        if not entry.flights and self._entries.get(entry.credential.name) is entry:
+            del self._entries[entry.credential.name]
 
     async def _wait_for(self, flight: _InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
         before = _now()
@@ -272,8 +272,8 @@ def _granted(flight: _InFlightFetch) -> bool:
     return not isinstance(answer, PoolExhausted) and answer.token is not None
 
 
-def _empty(drawer: _CredentialEntry) -> None:
-    for flight in list(drawer.flights.values()):
+def _empty(entry: _CredentialEntry) -> None:
+    for flight in list(entry.flights.values()):
         flight.forget()
 
 

@@ -58,12 +58,12 @@ def seen_now(path: Path) -> str:
 
 @dataclass(slots=True)
 class _Reading:
-    spot: Location
+    location: Location
     seen: dict[Path, str] = field(default_factory=dict)
 
     def run(self, path: Path) -> tuple[WebConfig | None, ssl.SSLContext | None]:
         root = self._root(path)
-        top = None if root is None else read_section(root, self.spot.at(root.line, root.column), TOP)
+        top = None if root is None else read_section(root, self.location.at(root.line, root.column), TOP)
         if top is None:
             return None, None
         tls = self._tls(top.get("tls_server_config"))
@@ -79,19 +79,19 @@ class _Reading:
         return config, self._context(tls, top)
 
     def _root(self, path: Path) -> Node | None:
-        data = self._read(path, self.spot, "")
+        data = self._read(path, self.location, "")
         try:
             return None if data is None else read_document(data)
         except DocumentError as error:
-            self.spot.at(error.line, error.column).error(error.message)
+            self.location.at(error.line, error.column).error(error.message)
             return None
 
-    def _read(self, path: Path, spot: Location, named: str) -> bytes | None:
+    def _read(self, path: Path, location: Location, named: str) -> bytes | None:
         try:
             data = read_whole(path, limit=SIZE_LIMIT)
         except FileUnreadableError as error:
             self.seen[path] = str(error)
-            spot.error(f"{named}{error}")
+            location.error(f"{named}{error}")
             return None
         self.seen[path] = hashlib.sha256(data).hexdigest()
         return data
@@ -105,7 +105,7 @@ class _Reading:
         _check_clients(section, client_ca)
         minimum, maximum = section.get("min_version"), section.get("max_version")
         if minimum and maximum and minimum > maximum:
-            section.spot_of("max_version").error("is older than min_version")
+            section.location_of("max_version").error("is older than min_version")
         if client_ca is not None:
             certificates(client_ca, _place(section, "client_ca"))
         if certificate is None or key is None:
@@ -128,34 +128,34 @@ class _Reading:
         """The bytes of NAME or NAME_file."""
         from_file = f"{name}_file"
         if section.written(name) and section.written(from_file):
-            section.spot_of(name).error(f"written beside {from_file}: write one of them")
+            section.location_of(name).error(f"written beside {from_file}: write one of them")
         elif required and not section.written(name) and not section.written(from_file):
-            section.spot.child(from_file).error("is required")
+            section.location.child(from_file).error("is required")
         path: Path | None = section.get(from_file)
         if path is None:
             inline: bytes | None = section.get(name)
             return inline
         if name == "key" and world_readable(path):
-            section.spot_of(from_file).warn(f"file {path}: anybody on this host may read it")
-        return self._read(path, section.spot_of(from_file), f"file {path}: ")
+            section.location_of(from_file).warn(f"file {path}: anybody on this host may read it")
+        return self._read(path, section.location_of(from_file), f"file {path}: ")
 
     def _context(self, tls: Tls | None, top: Section) -> ssl.SSLContext | None:
-        if tls is None or self.spot.problems.errors:
+        if tls is None or self.location.problems.errors:
             return None
         try:
             return context_of(tls)
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            top.spot_of("tls_server_config").error(f"OpenSSL refuses it: {str(reason).lower().replace('_', ' ')}")
+            top.location_of("tls_server_config").error(f"OpenSSL refuses it: {str(reason).lower().replace('_', ' ')}")
             return None
 
     def _advise_on(self, users: dict[str, str], top: Section) -> None:
         costs = {int(hashed[4:6]) for hashed in users.values()}
-        spot = top.spot_of("basic_auth_users")
+        location = top.location_of("basic_auth_users")
         if len(costs) > 1:
-            spot.warn("hashes of different cost: the time of an answer then tells which users exist")
+            location.warn("hashes of different cost: the time of an answer then tells which users exist")
         if costs and max(costs) > _SLOW_COST:
-            spot.warn(f"a cost above {_SLOW_COST} takes seconds for each password that is checked")
+            location.warn(f"a cost above {_SLOW_COST} takes seconds for each password that is checked")
 
 
 def _check_clients(section: Section, client_ca: bytes | None) -> None:
@@ -166,11 +166,11 @@ def _check_clients(section: Section, client_ca: bytes | None) -> None:
     if has_ca and asked is None:
         _place(section, "client_ca").error("needs client_auth_type: without it no client is asked for a certificate")
     if asked is not None and not has_ca:
-        section.spot_of("client_auth_type").error(
+        section.location_of("client_auth_type").error(
             "needs client_ca_file: without it any public authority's customers could come in"
         )
     if section.written("client_allowed_sans") and asked is not True:
-        section.spot_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
+        section.location_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
 
 
 def _asked_for(section: Section) -> bool | None:
@@ -179,24 +179,24 @@ def _asked_for(section: Section) -> bool | None:
 
 
 def _place(section: Section, name: str) -> Location:
-    return section.spot_of(name if section.written(name) else f"{name}_file")
+    return section.location_of(name if section.written(name) else f"{name}_file")
 
 
 def _ciphers(section: Section) -> str:
     named: list[str] = section.get("cipher_suites") or []
     usable = [SUITES[name] for name in named if name in SUITES]
-    spot = section.spot_of("cipher_suites")
+    location = section.location_of("cipher_suites")
     if len(usable) < len(named):
-        spot.warn("suites of TLS 1.3 cannot be chosen: all three are always offered")
+        location.warn("suites of TLS 1.3 cannot be chosen: all three are always offered")
     if named and not usable and section.get("min_version") is not ssl.TLSVersion.TLSv1_3:
-        spot.error("names no suite of TLS 1.2: add one, or write min_version: TLS13")
+        location.error("names no suite of TLS 1.2: add one, or write min_version: TLS13")
     return ":".join(usable)
 
 
 def _curve(section: Section) -> str:
     named: list[str] = section.get("curve_preferences") or []
     if len(named) > 1:
-        section.spot_of("curve_preferences").error("Python can set one curve and no list: write one, or leave it out")
+        section.location_of("curve_preferences").error("Python can set one curve and no list: write one, or leave it out")
     return CURVES[named[0]] if named else ""
 
 
@@ -205,5 +205,5 @@ def _rate_limit(section: Section | None) -> RateLimit | None:
         return None
     interval, burst = section.get("interval"), section.get("burst")
     if interval and not section.written("burst"):
-        section.spot.child("burst").error("is required: without it no request would be answered")
+        section.location.child("burst").error("is required: without it no request would be answered")
     return RateLimit(interval=interval, burst=burst) if interval and burst else None

@@ -23,45 +23,45 @@ from exporter.config.problems import Location
 from exporter.web.webconfig.model import Tls
 
 
-def certificates(data: bytes, spot: Location) -> list[x509.Certificate]:
+def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
     """The certificates in `data`, in order; none of them after a complaint."""
     try:
         return x509.load_pem_x509_certificates(data)
     except (ValueError, UnsupportedAlgorithm):
-        spot.error("holds no certificate in PEM")
+        location.error("holds no certificate in PEM")
         return []
 
 
 def check_pair(
-    certificate: bytes, key: bytes, certificate_spot: Location, key_spot: Location, now: datetime | None = None
+    certificate: bytes, key: bytes, certificate_location: Location, key_location: Location, now: datetime | None = None
 ) -> None:
     """Complain where the two cannot serve together; warn where the certificate's time has not come or has gone."""
-    chain = certificates(certificate, certificate_spot)
-    public = _public_half(key, key_spot)
+    chain = certificates(certificate, certificate_location)
+    public = _public_half(key, key_location)
     if not chain:
         return
     leaf, now = chain[0], now or datetime.now(UTC)
     if leaf.not_valid_after_utc < now:
-        certificate_spot.warn(f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}: clients will refuse it")
+        certificate_location.warn(f"expired on {leaf.not_valid_after_utc:%Y-%m-%d}: clients will refuse it")
     elif leaf.not_valid_before_utc > now:
-        certificate_spot.warn(f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}: clients will refuse it")
+        certificate_location.warn(f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d}: clients will refuse it")
     try:
         its_public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        certificate_spot.error("holds a certificate with a key of a kind that is not known")
+        certificate_location.error("holds a certificate with a key of a kind that is not known")
         return
     if public is not None and public != its_public:
-        key_spot.error("is not the key of the first certificate")
+        key_location.error("is not the key of the first certificate")
 
 
-def _public_half(key: bytes, spot: Location) -> bytes | None:
+def _public_half(key: bytes, location: Location) -> bytes | None:
     try:
         private = load_pem_private_key(key, None)
     except TypeError:
-        spot.error("is encrypted: a key has to stand without a password, in a file that only the exporter may read")
+        location.error("is encrypted: a key has to stand without a password, in a file that only the exporter may read")
         return None
     except (ValueError, UnsupportedAlgorithm):
-        spot.error("holds no private key in PEM")
+        location.error("holds no private key in PEM")
         return None
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

@@ -93,12 +93,12 @@ def _hash(word: str) -> str:
     return word
 
 
-def _users(node: Node, spot: Location) -> dict[str, str] | None:
+def _users(node: Node, location: Location) -> dict[str, str] | None:
     if not isinstance(node, Mapping):
-        report_wrong_type(node, spot, "a mapping")
+        report_wrong_type(node, location, "a mapping")
         return None
     found: dict[str, str] = {}
-    for key, value, at in unique_keys(node, spot):
+    for key, value, at in unique_keys(node, location):
         if not key.text or ":" in key.text or not key.text.isprintable():
             at.at(key.line, key.column).error("expected the name of a user, without a colon")
         elif (hashed := HASH.read(value, at)) is not None:
@@ -121,10 +121,10 @@ def words(kind: FieldType) -> FieldType:
     """A list that is not empty."""
     several = types.list_of(kind)
 
-    def read(node: Node, spot: Location) -> Any:
-        found = several.read(node, spot)
+    def read(node: Node, location: Location) -> Any:
+        found = several.read(node, location)
         if found == [] and not getattr(node, "items", ()):
-            spot.error("is empty: leave it out, or write what is allowed")
+            location.error("is empty: leave it out, or write what is allowed")
             return None
         return found
 

@@ -188,7 +188,7 @@ async def test_a_failed_look_up_says_why_and_keeps_what_was_known(scene, fault, 
     desk = scene.desk()
     before = by_source(await desk.look_up("sql"))[source]
     scene.simulator.set_fault(fault, **on)
-    desk._asking._tokens._drawers.clear()  # the shared token would still serve
+    desk._asking._tokens._entries.clear()  # the shared token would still serve
     after = by_source(await desk.look_up("sql"))[source]
     assert said in after.failure
     assert before.expires_at is not None

@@ -136,7 +136,7 @@ async def test_nothing_of_a_secret_is_in_metrics_log_state_or_what_pages_are_giv
     await look_up(service, "sql", "typed", "cert")
     scene.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
     scene.simulator.set_fault("secret_wrong", application="monitor")
-    service._expiry._asking._tokens._drawers.clear()  # the shared token would still serve
+    service._expiry._asking._tokens._entries.clear()  # the shared token would still serve
     await look_up(service, "sql", "typed", "cert")
     told = [await text_of(service)]
     told += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]

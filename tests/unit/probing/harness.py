@@ -64,7 +64,7 @@ class Harness:
 
     def forget(self):
         """The next probe reads the secret and fetches a token, as in another cycle."""
-        self.prober._desk._drawers.clear()
+        self.prober._desk._entries.clear()
         self.prober._keeper._kept.clear()
 
     async def probe(self):

@@ -36,7 +36,7 @@ async def scraped(service):
 
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("_memory", "record"), ("recorder", "record"), ("_log", "record"), ("_looker", "after_probe")],
+    [("_memory", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "after_probe")],
 )
 async def test_a_receiver_that_fails_takes_the_report_from_no_other(service, monkeypatch, caplog, *, part, method):
     def fails(*_args, **_kwargs):

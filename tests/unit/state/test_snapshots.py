@@ -95,10 +95,10 @@ def places(document, path=()):
 
 def changed(document, path, value):
     document = json.loads(json.dumps(document))
-    spot = document
+    location = document
     for name in path[:-1]:
-        spot = spot[name]
-    spot[path[-1]] = value
+        location = location[name]
+    location[path[-1]] = value
     return document
 
 

@@ -223,7 +223,7 @@ async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_
     secrets.text = "n3w"
     assert (await ask(desk)).token == "token-1"
     assert [secret for _, secret, *_ in entra.requests] == ["s3cret", "n3w"]
-    assert [drawer.secret.text for drawer in desk._drawers.values()] == ["n3w"]
+    assert [entry.secret.text for entry in desk._entries.values()] == ["n3w"]
 
 
 async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_only(desk, entra, secrets):
@@ -386,9 +386,9 @@ async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential
 async def test_nothing_is_kept_longer_than_it_can_serve(desk):
     for number in range(2000):
         await ask(desk, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
-        assert sum(len(drawer.flights) for drawer in desk._drawers.values()) < 330
+        assert sum(len(entry.flights) for entry in desk._entries.values()) < 330
     await asyncio.sleep(120.0)
-    assert not desk._drawers
+    assert not desk._entries
     assert not desk._tasks
 
 
