@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
-from exporter.config import schema
+from exporter.config import schema, schema_module
 from exporter.config.fields import Field
 from exporter.config.schema_root import TOP
 
@@ -17,9 +17,9 @@ SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("The file", TOP),
     ("`global`", schema.GLOBAL),
     ("`credentials.NAME`", schema.CREDENTIAL),
-    ("`modules.NAME`", schema.MODULE),
-    ("`modules.NAME.proxy`", schema.PROXY),
-    ("`modules.NAME.tls`", schema.TLS),
+    ("`modules.NAME`", schema_module.MODULE),
+    ("`modules.NAME.proxy`", schema_module.PROXY),
+    ("`modules.NAME.tls`", schema_module.TLS),
     ("`targets[]`", schema.TARGET),
     ("`targets[].retained[]`", schema.RETAINED),
 )

@@ -10,7 +10,8 @@ from exporter.config import types
 from exporter.config.fields import Field, FieldType, Section, read_section, require
 from exporter.config.model import CredentialKind
 from exporter.config.problems import Location
-from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, TARGET, TARGET_DEFAULTS
+from exporter.config.schema import CREDENTIAL, GLOBAL, TARGET, TARGET_DEFAULTS
+from exporter.config.schema_module import MODULE, PROXY
 from exporter.config.yaml_tree import Mapping, Node, Scalar
 
 
