@@ -85,7 +85,7 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
     lines = [f"global: {{interval: {interval}, min_interval: 1s, preflight_interval: 0s}}", "modules:"]
     for module, apart in (("default", "1h"), ("looking", "1s")):
         hosts = [f"bench-{n:04}.vault.azure.net" for n in fleet.numbers if fleet.module(n) == module]
-        lines += [f"  {module}:", f"    beside_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
+        lines += [f"  {module}:", f"    auxiliary_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
         led = ("login.microsoftonline.com", *(() if fleet.named else hosts))
         lines += [f"      {host}:443: 127.0.0.1:{port}" for host in led]
     lines.append("credentials:")

@@ -60,5 +60,5 @@ class Reports:
 
 def _follow(looker: AuxiliaryRunner, config: Config, target: Target, report: ProbeReport, record: TargetRecord) -> None:
     today = datetime.fromtimestamp(report.started_at, UTC).date()
-    interval = config.modules[target.module].beside_interval
+    interval = config.modules[target.module].auxiliary_interval
     looker.after_probe(target, report, auxiliary_probes(config, target, record.key, today), interval=interval)

@@ -24,7 +24,7 @@ _PLAIN = (
     "api_version",
     "token_max_age",
     "round_trip_interval",
-    "beside_interval",
+    "auxiliary_interval",
     "authority_host",
     "connect_to",
     "expect_path",

@@ -95,7 +95,7 @@ def _module(module: Module) -> dict[str, Any]:
             "api_version": module.api_version,
             "token_max_age": durations.write(module.token_max_age),
             "round_trip_interval": durations.write(module.round_trip_interval),
-            "beside_interval": durations.write(module.beside_interval),
+            "auxiliary_interval": durations.write(module.auxiliary_interval),
             "proxy": _proxy(module.proxy),
             "tls": _written({"ca_file": module.ca_file}),
             "authority_host": module.authority_host,

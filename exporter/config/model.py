@@ -99,7 +99,7 @@ class Module:
     api_version: str = "7.4"
     token_max_age: float = 0.0
     round_trip_interval: float = 0.0
-    beside_interval: float = 300.0
+    auxiliary_interval: float = 300.0
     proxy: Proxy | None = None
     ca_file: Path | None = None
     authority_host: str | None = None  # https://host[:port]

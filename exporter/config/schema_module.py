@@ -62,7 +62,7 @@ MODULE: tuple[Field, ...] = (
         doc="Least time between two wrap and unwrap operations of a target; with 0s every probe makes them.",
     ),
     Field(
-        name="beside_interval",
+        name="auxiliary_interval",
         kind=types.duration(0, 7 * DAY),
         default="5m",
         doc="Least time between two looks at what is beside the main probe: staged credential, retained versions, recovery vault, "

@@ -98,7 +98,7 @@ def _beside(target: Target, module: Module, today: date) -> Iterator[Stream]:
 
 
 def _look(target: Target, module: Module, credential: str, vault: str, operations: tuple[Operation, ...]) -> Stream:
-    every = max(target.interval, module.beside_interval)
+    every = max(target.interval, module.auxiliary_interval)
     return Stream(
         target=target,
         module=module,

@@ -142,7 +142,7 @@ class Scene:
             name="default",
             ca_file=self._folder / "ca.pem",
             connect_to=self.simulator.connect_to,
-            beside_interval=0.0,
+            auxiliary_interval=0.0,
         )
         ends = {} if self.kind.kind == "managed_identity" else {"expires_on": date(2099, 1, 1)}
         credentials = {

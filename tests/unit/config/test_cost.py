@@ -21,7 +21,7 @@ from exporter.probing.auxiliary_plan import auxiliary_probes
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
 MINUTES = 30 * 24 * 60
-FIVES = MINUTES / 5  # looks beside a probe, unless another beside_interval is written
+FIVES = MINUTES / 5  # looks beside a probe, unless another auxiliary_interval is written
 HOURS = MINUTES / 60
 
 
@@ -105,7 +105,7 @@ def test_the_newest_version_of_a_pinned_key_is_one_more_challenge_and_get_and_no
     ("beside", "every"), [("0s", 1), ("30s", 1), ("1m", 1), ("10m", 10)], ids=["with every probe", "sooner", "alike", "rarer"]
 )
 def test_looks_are_never_made_more_often_than_probes(beside, every, configured):
-    config = configured(["name: a, credential: c, module: m"], f"beside_interval: {beside}", key="k/1")
+    config = configured(["name: a, credential: c, module: m"], f"auxiliary_interval: {beside}", key="k/1")
     assert round(monthly(config)["c"].requests) == 4 * MINUTES + 2 * MINUTES / every
 
 

@@ -58,7 +58,7 @@ def test_the_requests_of_each_row_are_those_that_are_made(row, tmp_path):
     shown = {step for step, cell in zip(Step, asked, strict=True) if cell}
     assert shown - {Step.TOKEN} == {operation.step for operation in stream.operations}
     assert Step.TOKEN in shown
-    assert how_often == ("`beside_interval`" if stream.look else "`interval`")
+    assert how_often == ("`auxiliary_interval`" if stream.look else "`interval`")
 
 
 def test_between_two_round_trips_only_the_key_is_read():
@@ -69,7 +69,7 @@ def test_between_two_round_trips_only_the_key_is_read():
 
 def test_the_defaults_on_the_page_of_modes_are_those_that_apply():
     default = Module(name="default")
-    assert (default.mode, default.round_trip_interval, default.beside_interval) == (Mode.FULL, 0.0, 300.0)
+    assert (default.mode, default.round_trip_interval, default.auxiliary_interval) == (Mode.FULL, 0.0, 300.0)
     assert [(mode in MODES) for mode in ("`full`, the default", "`0s`, the default", "`5m`, the default")] == [True] * 3
     assert all(f"`{mode}`" in MODES and f"`{mode}`" in PERMISSIONS for mode in Mode)
 

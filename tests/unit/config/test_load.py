@@ -68,7 +68,7 @@ def test_everything_that_can_be_written_arrives(everything):
         False,
     )
     assert (module.token_max_age, module.round_trip_interval, module.api_version) == (300.0, 300.0, "2025-07-01")
-    assert (module.beside_interval, everything.modules["reading"].beside_interval) == (900.0, 300.0)
+    assert (module.auxiliary_interval, everything.modules["reading"].auxiliary_interval) == (900.0, 300.0)
     assert everything.credentials["sql-prod"].key_vault_lookup_credential == "vault-reader"
     assert everything.modules["reading"].mode is Mode.READ_ONLY
     assert everything.credentials["monitor"].password == SecretSource(env="EKM_TEST_PLAIN")
