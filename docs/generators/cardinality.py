@@ -44,7 +44,7 @@ OF_FAILURES: Final[Mapping[str, str]] = {
 # Only where the configuration declares something beside the probe: how many series each such thing adds.
 OF_DECLARATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "each SQL Server in `instances`": ("ekm_instance_info",),
-    "each key version in `retained`": ("ekm_retained_version_usable",),
+    "each key version in `retained_versions`": ("ekm_retained_version_usable",),
     "`next_credential`": ("ekm_credential_usable",),
     "`recovery_vault`": ("ekm_recovery_usable", "ekm_recovery_last_proof_timestamp_seconds"),
     "`backup_on`": ("ekm_key_backup_timestamp_seconds",),

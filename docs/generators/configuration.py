@@ -21,7 +21,7 @@ SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
     ("`modules.NAME.proxy`", schema_module.PROXY),
     ("`modules.NAME.tls`", schema_module.TLS),
     ("`targets[]`", schema.TARGET),
-    ("`targets[].retained[]`", schema.RETAINED),
+    ("`targets[].retained_versions[]`", schema.RETAINED),
 )
 
 

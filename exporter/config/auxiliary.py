@@ -18,7 +18,7 @@ def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
         found.append((AuxiliaryKind.NEXT, target.next_credential, target.vault))
     found += [
         (AuxiliaryKind.RETAINED, f"{old.key_name}/{old.key_version}", old.vault)
-        for old in target.retained
+        for old in target.retained_versions
         if is_needed(old, today)
     ]
     if target.key_version is not None:

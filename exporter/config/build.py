@@ -124,7 +124,7 @@ def _referring(parts: list[Section]) -> Iterator[Section]:
         lenders = [part.get("target_defaults")] if part.get("target_defaults") is not None else []
         for section in (*lenders, *(part.get("targets") or ())):
             yield section
-            yield from section.get("retained") or ()
+            yield from section.get("retained_versions") or ()
 
 
 def credentials_in_use(config: Config) -> set[str]:
@@ -141,13 +141,13 @@ def credentials_in_use(config: Config) -> set[str]:
 def probing_credentials(target: Target) -> tuple[str, ...]:
     """The names of the credentials that a target's probe and the looks beside it use."""
     single = (target.credential, target.next_credential, target.recovery_credential)
-    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained)
+    return *(name for name in single if name is not None), *(retained.credential for retained in target.retained_versions)
 
 
 def probed_vaults(target: Target) -> set[str]:
     """The hosts that a target's probe and the looks beside it go to."""
     return {vault for vault in (target.vault, target.recovery_vault) if vault is not None} | {
-        old.vault for old in target.retained
+        old.vault for old in target.retained_versions
     }
 
 

@@ -111,7 +111,7 @@ def build_target(written: RawTarget, globals_: Globals) -> Target | None:
         generation=generation or globals_.settings.generation,
         generation_declared=generation is not None or globals_.generation_declared,
         next_credential=_next_credential(written),
-        retained=retained,
+        retained_versions=retained,
         recovery_vault=written.get("recovery_vault"),
         recovery_credential=_recovery_credential(written),
         modules=tuple(name for name in written.get("modules") or () if name != module),
@@ -166,7 +166,7 @@ def _recovery_credential(written: RawTarget) -> str | None:
 
 def _retained(written: RawTarget) -> tuple[Retained, ...]:
     found = []
-    for section in written.get("retained") or ():
+    for section in written.get("retained_versions") or ():
         if not section.written(REQUIRED_BY_RETAINED):
             section.location.child(REQUIRED_BY_RETAINED).error("is required")
         vault, credential = (section.get(name) or written.get(name) for name in ("vault", "credential"))

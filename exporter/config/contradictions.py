@@ -29,7 +29,7 @@ def check_target(written: RawTarget) -> None:
     if written.own.written("modules"):
         _each_once(written.own.get("modules") or [], written.own.location_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
-    for section in written.get("retained") or ():
+    for section in written.get("retained_versions") or ():
         vault = section.get("vault") or written.get("vault")
         if section.get("key") is None or vault is None:
             continue
@@ -68,7 +68,7 @@ def _same(written: RawTarget, one: str, other: str) -> bool:
 def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
     """(credential, what it is for one of the targets), the first target last, so that it is the one that is named."""
     for target, written in reversed(list(targets.items())):
-        for section in written.get("retained") or ():
+        for section in written.get("retained_versions") or ():
             if section.get("credential") is not None:
                 yield section.get("credential"), f"the credential of a retained key of {target}"
         for field, role in _PROBING.items():

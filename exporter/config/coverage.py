@@ -16,7 +16,7 @@ from exporter.core.model import Mode, Vantage
 _Lines = Iterator[tuple[str, str]]  # key of the target's section, what to say there
 
 _ON_THE_HOST = "run on the SQL Server's host with vantage: sql_host"
-_BESIDE = ("next_credential", "retained", "recovery_vault")
+_BESIDE = ("next_credential", "retained_versions", "recovery_vault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ def beside(target: Target, config: Config, _: date) -> _Lines:
         )
     if target.recovery_vault is not None and target.key_version is None:
         yield "recovery_vault", "the key is not pinned, so only the version that is the newest in the target's vault is proven"
-    for retained in target.retained:
+    for retained in target.retained_versions:
         if _is_main_probe(target, retained):
-            yield "retained", f"{retained.key_name}/{retained.key_version} is what the probe itself tests: take it out"
+            yield "retained_versions", f"{retained.key_name}/{retained.key_version} is what the probe itself tests: take it out"
 
 
 def _is_main_probe(target: Target, retained: Retained) -> bool:

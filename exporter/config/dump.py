@@ -132,7 +132,7 @@ def _target(target: Target) -> dict[str, Any]:
             "name": target.name,
             "vault": target.vault,
             "key": target.key,
-            "retained": [_retained(retained) for retained in target.retained],
+            "retained_versions": [_retained(retained) for retained in target.retained_versions],
             "credential": target.credential,
             "next_credential": target.next_credential,
             "recovery_vault": target.recovery_vault,

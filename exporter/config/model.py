@@ -143,7 +143,7 @@ class Target:
     generation: Generation
     generation_declared: bool  # written for this target or globally, not merely the default
     next_credential: str | None = None
-    retained: tuple[Retained, ...] = ()
+    retained_versions: tuple[Retained, ...] = ()
     recovery_vault: str | None = None
     recovery_credential: str | None = None
     modules: tuple[str, ...] = ()  # others than `module` that a request of /probe may name

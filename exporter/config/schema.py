@@ -154,7 +154,7 @@ TARGET: tuple[Field, ...] = (
         doc="The key, pinned to the version that SQL Server uses. A bare name follows the newest version and gets no verdict.",
     ),
     Field(
-        name="retained",
+        name="retained_versions",
         kind=types.list_of(types.section(RETAINED)),
         default="[]",
         doc="Key versions that old backups need.",

@@ -87,7 +87,7 @@ def _beside(target: Target, module: Module, today: date) -> Iterator[Stream]:
     unwraps = tuple(operation for operation in whole if operation.step is not Step.WRAP_KEY)
     if target.next_credential is not None:
         yield _look(target, module, target.next_credential, target.vault, whole)
-    for old in target.retained:
+    for old in target.retained_versions:
         if old.until is None or old.until >= today:
             yield _look(target, module, old.credential, old.vault, unwraps)
     if target.key_version is not None:

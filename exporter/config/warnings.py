@@ -112,9 +112,9 @@ def _pace(target: Target, _config: Config, _: date) -> _Lines:
 def _dates(target: Target, _: Config, today: date) -> _Lines:
     if target.backup_on is not None and target.backup_on > today:
         yield "backup_on", "lies in the future"
-    for retained in target.retained:
+    for retained in target.retained_versions:
         if retained.until is not None and retained.until < today:
-            yield "retained", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
+            yield "retained_versions", f"{retained.key_name} was needed until {retained.until}: take it out, or correct the date"
 
 
 _PER_TARGET: tuple[Callable[[Target, Config, date], _Lines], ...] = (no_verdict, _path, _trust, _pace, _dates, beside)

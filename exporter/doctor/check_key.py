@@ -132,7 +132,7 @@ def round_trip(seen: Evidence) -> Finding:
 def retained_versions(seen: Evidence) -> Finding:
     looks = [look for look in seen.looks if look.what is AuxiliaryKind.RETAINED]
     if not looks:
-        return skipped("none were looked at" if seen.target.retained else "none are declared")
+        return skipped("none were looked at" if seen.target.retained_versions else "none are declared")
     told = next((owner for look in looks if (owner := _told_already(seen, look)) is not None), None)
     bad = next((look for look in looks if look.usable is False and _told_already(seen, look) is None), None)
     if bad is not None:

@@ -55,7 +55,7 @@ def _next(config: Config, target: Target, module: Module) -> Iterator[AuxiliaryP
 
 
 def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[AuxiliaryProbe]:
-    for old in target.retained:
+    for old in target.retained_versions:
         if not is_needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)

@@ -70,7 +70,7 @@ class _Use:
 
 
 def _uses(target: Target) -> Iterator[_Use]:
-    for old in target.retained:
+    for old in target.retained_versions:
         yield _Use(old.vault, old.credential, old.key_name, old.key_version, newest=False)
     yield _Use(target.vault, target.credential, target.key_name, target.key_version)
     if target.next_credential is not None:

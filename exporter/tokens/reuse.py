@@ -49,6 +49,6 @@ class TokenReusePolicy:
 
 
 def _credentials_of(target: Target) -> set[str]:
-    retained = (version.credential for version in target.retained)
+    retained = (version.credential for version in target.retained_versions)
     named = (target.credential, target.next_credential, target.recovery_credential, *retained)
     return {name for name in named if name is not None}

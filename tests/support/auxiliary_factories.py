@@ -21,7 +21,7 @@ TARGET = Target(
     generation=Generation.CURRENT,
     generation_declared=True,
     next_credential="staged",
-    retained=(
+    retained_versions=(
         Retained(key_name="Key0", key_version=OLD, vault="contoso.vault.azure.net", credential="now"),
         Retained(key_name="Archive", key_version=OLDER, vault="old.vault.azure.net", credential="old", until=date(2033, 1, 1)),
     ),
@@ -42,5 +42,5 @@ def a_config(target=TARGET, *, module=None):
 
 def plain(**changes):
     """The target with nothing beside it but what is given."""
-    bare = {"next_credential": None, "retained": (), "recovery_vault": None, "recovery_credential": None}
+    bare = {"next_credential": None, "retained_versions": (), "recovery_vault": None, "recovery_credential": None}
     return replace(TARGET, **(bare | changes))

@@ -38,7 +38,7 @@ TARGET = Target(
     timeout=10.0,
     generation=Generation.CLASSIC,
     generation_declared=True,
-    retained=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
+    retained_versions=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
 # What the simulator cannot be: its authority is not one of Azure's, and its certificates name nobody to ask.
 ALWAYS = {"issuer_vault": CheckOutcome.WARN, "issuer_entra": CheckOutcome.WARN, "revocation": CheckOutcome.SKIPPED}

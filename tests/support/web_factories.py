@@ -87,7 +87,7 @@ STAGED, OLD, DR = "sql-prod-2027", "0123456789abcdef0123456789abcdef", "contoso-
 def fully_declared(**changes):
     """A target with everything beside it that a configuration can declare."""
     kept = Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="contoso-prod.vault.azure.net", credential="sql-prod")
-    declared = {"next_credential": STAGED, "retained": (kept,), "recovery_vault": DR}
+    declared = {"next_credential": STAGED, "retained_versions": (kept,), "recovery_vault": DR}
     return target(**(declared | changes))
 
 

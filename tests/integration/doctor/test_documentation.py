@@ -47,7 +47,7 @@ async def test_the_transcript_is_what_an_expired_secret_gives(clinic):
 async def test_it_asks_as_often_as_the_page_says(clinic):
     await clinic.results()
     asked = clinic.simulator.requests
-    assert sum(count for (host, _, _), count in asked.items() if host == VAULT) == 8 + 3 * len(clinic.target.retained)
+    assert sum(count for (host, _, _), count in asked.items() if host == VAULT) == 8 + 3 * len(clinic.target.retained_versions)
     assert asked[ENTRA, "token", 200] == 1
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
     assert "Eight requests to the vault, three more for each retained version, and one sign-in" in page

@@ -135,7 +135,7 @@ async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, m
 
 
 async def test_a_target_without_a_pin_has_no_newer_version_to_wait_for(clinic):
-    clinic.target = replace(clinic.target, key_version=None, retained=())
+    clinic.target = replace(clinic.target, key_version=None, retained_versions=())
     results = await clinic.results()
     assert results["newest_version"].outcome is results["retained_versions"].outcome is CheckOutcome.SKIPPED
     assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"

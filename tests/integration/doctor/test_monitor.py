@@ -219,7 +219,7 @@ async def scraped(service, wanted):
 
 
 async def test_an_exporter_shows_what_fails_while_its_probes_succeed(clinic):
-    clinic.target = replace(TARGET, retained=(replace(TARGET.retained[0], key_version="d" * 32),))
+    clinic.target = replace(TARGET, retained_versions=(replace(TARGET.retained_versions[0], key_version="d" * 32),))
     config = clinic.configuration()
     broken = replace(config, settings=replace(config.settings, preflight_interval=0.2))
     mended = replace(broken, targets={TARGET.name: TARGET})

@@ -27,7 +27,7 @@ targets:
     key: TdeKey/0123456789abcdef0123456789abcdef
     credential: by-id
     next_credential: staged
-    retained: [{key: TdeKey/00000000000000000000000000000001}]
+    retained_versions: [{key: TdeKey/00000000000000000000000000000001}]
     recovery_vault: contoso-dr
 """
 MORE = """\
@@ -147,7 +147,7 @@ async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulato
     loaded = load_config(path)
     assert loaded.problems == ()
     assert loaded.config.targets.keys() == written.targets.keys()
-    assert loaded.config.targets["first"].retained == written.targets["first"].retained
+    assert loaded.config.targets["first"].retained_versions == written.targets["first"].retained_versions
     assert loaded.config.credentials == written.credentials
     for name in ("default", "careful"):
         module = loaded.config.modules[name]

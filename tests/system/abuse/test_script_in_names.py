@@ -24,7 +24,7 @@ def hostile_config():
     retained = Retained(key_name=EVIL, key_version=EVIL, vault=EVIL, credential=EVIL)
     one = target(
         NAME, vault=EVIL, key_name=EVIL, key_version=EVIL, credential=EVIL, next_credential=EVIL, module=EVIL, recovery_vault=EVIL,
-        retained=(retained,), labels={"team": EVIL, "sql_instance": EVIL}, instances=({"sql_instance": EVIL, "ag": EVIL, "host": EVIL},),
+        retained_versions=(retained,), labels={"team": EVIL, "sql_instance": EVIL}, instances=({"sql_instance": EVIL, "ag": EVIL, "host": EVIL},),
     )  # fmt: skip
     credential = Credential(name=EVIL, kind=CredentialKind.CLIENT_SECRET, client_id=EVIL, secret=SecretSource(env=EVIL))
     proxy = Proxy(url=f"http://{EVIL}", username=EVIL, no_proxy=(EVIL,))

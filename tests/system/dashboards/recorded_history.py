@@ -120,7 +120,7 @@ ESTATE = (
     Life("orders-core", "sales", "westeurope", (("SQLORD01", "o1", "AG1"), ("SQLORD02", "o2", "AG1")), days=9,
          centrally=(Trouble(96, MINUTES, _not_let_in),),
          more={"next_credential": "sql-prod-2027", "recovery_vault": "contoso-dr.vault.azure.net", "backup_on": date(2026, 3, 1),
-               "retained": tuple(Retained(key_name="OrdersKey", key_version=version, vault="contoso-orders.vault.azure.net",
+               "retained_versions": tuple(Retained(key_name="OrdersKey", key_version=version, vault="contoso-orders.vault.azure.net",
                                           credential="sql-prod") for version in (OLD_VERSION, LOST_VERSION))}),
     Life("ledger-books", "finance", "swedencentral", (("SQLLED01", "l1", ""),), (Trouble(50, 52, _too_many(3109)),), days=400,
          more={"generation": Generation.CURRENT}),
@@ -231,7 +231,7 @@ class Exporter:
     def _look_beside(self, target, standing: Standing, at: float) -> None:
         looks = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
                       usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
-        for old in target.retained:
+        for old in target.retained_versions:
             name = f"{old.key_name}/{old.key_version}"
             usable = self.healthy or old.key_version == OLD_VERSION
             looks.append(

@@ -29,6 +29,6 @@ def test_a_version_is_needed_to_the_end_of_its_last_day():
 
 
 def test_a_retained_key_without_a_version_cannot_be_looked_at():
-    bare = replace(TARGET.retained[0], key_version=None)
+    bare = replace(TARGET.retained_versions[0], key_version=None)
 
-    assert not any(what is AuxiliaryKind.RETAINED for what, _, _ in configured_auxiliary(plain(retained=(bare,)), TODAY))
+    assert not any(what is AuxiliaryKind.RETAINED for what, _, _ in configured_auxiliary(plain(retained_versions=(bare,)), TODAY))

@@ -116,16 +116,16 @@ def test_a_staged_credential_makes_the_whole_round_trip_with_a_sign_in_of_its_ow
 
 
 def test_retained_versions_are_read_and_unwrapped_and_never_wrapped(configured):
-    retained = (
-        "retained: [{key: k/2}, {key: k/3, credential: d, until: 2026-06-01}, {key: k/4, credential: d, until: 2026-05-31}]"
-    )
+    retained = "retained_versions: [{key: k/2}, {key: k/3, credential: d, until: 2026-06-01}, {key: k/4, credential: d, until: 2026-05-31}]"
     found = monthly(configured([f"name: a, credential: c, {retained}"]))
     assert numbers(found["c"]) == (1, 4 * MINUTES + 3 * FIVES, 3 * MINUTES + 2 * FIVES, MINUTES)
     assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)  # the one that no backup needs any more is not asked for
 
 
 def test_retained_versions_of_one_target_share_a_token(configured):
-    found = monthly(configured(["name: a, credential: c, retained: [{key: k/2, credential: d}, {key: k/3, credential: d}]"]))
+    found = monthly(
+        configured(["name: a, credential: c, retained_versions: [{key: k/2, credential: d}, {key: k/3, credential: d}]"])
+    )
     assert numbers(found["d"]) == (1, 6 * FIVES, 4 * FIVES, FIVES)
 
 
@@ -135,7 +135,7 @@ def test_a_recovery_vault_is_asked_as_a_retained_version_is(configured):
 
 
 def test_in_mode_read_only_looks_read_and_nothing_more(configured):
-    target = "name: a, credential: c, module: m, next_credential: d, recovery_vault: contoso-dr, retained: [{key: k/2}]"
+    target = "name: a, credential: c, module: m, next_credential: d, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
     found = monthly(configured([target], "mode: read_only", key="k/1"))
     assert numbers(found["d"]) == (1, 2 * FIVES, FIVES, FIVES)
     assert numbers(found["c"]) == (1, 2 * MINUTES + 6 * FIVES, MINUTES + 3 * FIVES, MINUTES)
@@ -215,7 +215,7 @@ def test_a_vaults_share_adds_up_over_its_targets_and_weighs_the_operations(confi
 
 
 def test_looks_count_towards_the_share_of_the_vault_they_go_to(configured):
-    recovery = "recovery_vault: contoso-dr, retained: [{key: k/2, vault: contoso-old}, {key: k/3}]"
+    recovery = "recovery_vault: contoso-dr, retained_versions: [{key: k/2, vault: contoso-old}, {key: k/3}]"
     shares = vault_shares(configured([f"name: a, credential: c, {recovery}"], key="k/1"))
     reads, unwrap = 2 / 4000, 1 / 500
     assert shares["contoso-dr.vault.azure.net"].ratio == pytest.approx((reads + unwrap) / 30)

@@ -25,7 +25,7 @@ WRITTEN = {
     "probe, mode `canary`": ("canary", "", "c"),
     "newest version of a pinned key": ("full", "", "c"),
     "`next_credential`": ("full", "next_credential: d", "d"),
-    "each entry of `retained`": ("full", "retained: [{key: k/2, credential: d}]", "d"),
+    "each entry of `retained_versions`": ("full", "retained_versions: [{key: k/2, credential: d}]", "d"),
     "`recovery_vault`": ("full", "recovery_vault: contoso-dr, recovery_credential: d", "d"),
 }
 BETWEEN = "probe, mode `full`, between two round trips"

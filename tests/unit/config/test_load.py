@@ -90,7 +90,7 @@ def test_everything_that_can_be_written_arrives(everything):
     assert target.backup_on == date(2026, 1, 31)
     assert target.modules == ("reading",)  # its own needs no permission
     assert [target.allows(name) for name in ("default", "reading", "canary", "")] == [True, True, False, False]
-    assert [(kept.key_name, kept.key_version, kept.vault, kept.credential, kept.until) for kept in target.retained] == [
+    assert [(kept.key_name, kept.key_version, kept.vault, kept.credential, kept.until) for kept in target.retained_versions] == [
         ("ContosoRSAKey0", "0123", "contoso-prod.vault.azure.net", "sql-prod", date(2033, 1, 1)),
         ("Old", "1", "contoso-old.vault.azure.net", "by-pod", None),
     ]

@@ -160,26 +160,31 @@ def test_two_targets_that_ask_the_same(warnings):
 def test_dates_that_nobody_corrected(warnings):
     target = (
         "{name: a, vault: contoso, key: k/1, credential: c, backup_on: 2026-06-02,"
-        " retained: [{key: k/2, until: 2026-05-31}, {key: k/3, until: 2026-06-01}]}"
+        " retained_versions: [{key: k/2, until: 2026-05-31}, {key: k/3, until: 2026-06-01}]}"
     )
     assert [warning.partition("targets[0].")[2] for warning in warnings(f"{QUIET}{MANAGED}targets: [{target}]\n")] == [
         "backup_on: lies in the future",
-        "retained: k was needed until 2026-05-31: take it out, or correct the date",
+        "retained_versions: k was needed until 2026-05-31: take it out, or correct the date",
     ]
 
 
-BESIDE = "next_credential: n, recovery_vault: contoso-dr, retained: [{key: k/2}]"
+BESIDE = "next_credential: n, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
 
 
 @pytest.mark.parametrize(
     ("mode", "key", "beside", "said"),
     [
         ("full", "k/1", BESIDE, {}),
-        ("read_only", "k/1", BESIDE, dict.fromkeys(("next_credential", "recovery_vault", "retained"), "can only say no")),
-        ("canary", "k/1", BESIDE, dict.fromkeys(("recovery_vault", "retained"), "nothing of SQL Server's backups")),
+        (
+            "read_only",
+            "k/1",
+            BESIDE,
+            dict.fromkeys(("next_credential", "recovery_vault", "retained_versions"), "can only say no"),
+        ),
+        ("canary", "k/1", BESIDE, dict.fromkeys(("recovery_vault", "retained_versions"), "nothing of SQL Server's backups")),
         ("full", "k", "recovery_vault: contoso-dr", {"recovery_vault": "the newest in the target's vault"}),
-        ("full", "k/1", "retained: [{key: K/1}]", {"retained": "K/1 is what the probe itself tests"}),
-        ("full", "k/1", "retained: [{key: k/1, credential: n}, {key: k/1, vault: other}, {key: k/2}]", {}),
+        ("full", "k/1", "retained_versions: [{key: K/1}]", {"retained_versions": "K/1 is what the probe itself tests"}),
+        ("full", "k/1", "retained_versions: [{key: k/1, credential: n}, {key: k/1, vault: other}, {key: k/2}]", {}),
     ],
 )
 def test_what_is_looked_at_beside_and_can_say_less_than_it_seems(mode, key, beside, said, warnings):
@@ -187,7 +192,7 @@ def test_what_is_looked_at_beside_and_can_say_less_than_it_seems(mode, key, besi
     target = f"{{name: a, vault: contoso, key: {key}, credential: c, {beside}}}"
     found = warnings(f"{QUIET}{credentials}modules: {{default: {{mode: {mode}}}}}\ntargets: [{target}]\n")
     split = [line.partition("targets[0].")[2].partition(": ") for line in found]
-    about = {field: what for field, _, what in split if field in ("next_credential", "retained", "recovery_vault")}
+    about = {field: what for field, _, what in split if field in ("next_credential", "retained_versions", "recovery_vault")}
     assert about.keys() == said.keys()
     assert all(words in about[field] for field, words in said.items())
 

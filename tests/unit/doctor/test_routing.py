@@ -30,7 +30,7 @@ def observed(step, reason, code):
         target="t", started_at=1.8e9, duration=1.0, steps=tuple(steps), readiness=Readiness(ready=False, why="not_ready")
     )
     return Evidence(
-        target=dataclasses.replace(TARGET, retained=()),
+        target=dataclasses.replace(TARGET, retained_versions=()),
         credential=Credential(name="sql-prod", kind=CredentialKind.CLIENT_SECRET),
         module=Module(name="default"),
         now=1.8e9,

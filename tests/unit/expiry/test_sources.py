@@ -43,7 +43,9 @@ def test_nobody_is_asked_whom_the_configuration_does_not_name():
 def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
     names = ("current", "next", "recovery", "old", "unused")
     retained = Retained(key_name="K", key_version="1", vault="old.vault.azure.net", credential="old")
-    target = a_target("one", credential="current", next_credential="next", recovery_credential="recovery", retained=(retained,))
+    target = a_target(
+        "one", credential="current", next_credential="next", recovery_credential="recovery", retained_versions=(retained,)
+    )
     config = a_config(by_graph("current"), *(a_credential(name) for name in names[1:]), targets=[target])
     assert set(monitored_credentials(config)) == {"current", "next", "recovery", "old", "monitor"}
 

@@ -38,7 +38,7 @@ OLD = "0" * 32
 DR = "contoso-dr.vault.azure.net"
 TARGET = a_target(
     next_credential="staged",
-    retained=(
+    retained_versions=(
         Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="contoso.vault.azure.net", credential="sql-prod"),
         Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="archive.vault.azure.net", credential="sql-prod"),
     ),
@@ -137,7 +137,7 @@ def test_a_version_that_is_retained_no_more_has_no_series():
 
 
 def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
-    target = a_target(retained=TARGET.retained[:1])
+    target = a_target(retained_versions=TARGET.retained_versions[:1])
     recorder = after(
         a_look(AuxiliaryKind.RETAINED, **KEPT),
         a_look(AuxiliaryKind.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
@@ -149,7 +149,7 @@ def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
 
 @pytest.mark.parametrize(("until", "value"), [(date(2027, 1, 15), {("ContosoRSAKey0", OLD): 1}), (date(2027, 1, 14), {})])
 def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(until, value):
-    target = a_target(retained=(replace(TARGET.retained[0], until=until),))
+    target = a_target(retained_versions=(replace(TARGET.retained_versions[0], until=until),))
     recorder = after(a_look(AuxiliaryKind.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START))
 
     assert shown(recorder, "ekm_retained_version_usable") == value
@@ -336,7 +336,7 @@ def test_a_reload_that_concerns_something_else_leaves_the_looks():
 
 
 def test_what_a_reload_takes_from_the_configuration_goes_at_once():
-    recorder = a_reload(next_credential=None, retained=(), recovery_vault=None)
+    recorder = a_reload(next_credential=None, retained_versions=(), recovery_vault=None)
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1}
     assert not {"ekm_retained_version_usable", "ekm_recovery_usable"} & names_in(scrape(recorder))

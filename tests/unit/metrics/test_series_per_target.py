@@ -104,10 +104,10 @@ PROVEN = {"looks": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", va
     [
         ("each SQL Server in `instances`", 2, {"instances": BOTH}),
         (
-            "each key version in `retained`",
+            "each key version in `retained_versions`",
             2,
             {
-                "retained": (retained(OLD), retained(OLDER)),
+                "retained_versions": (retained(OLD), retained(OLDER)),
                 "standing": {
                     "looks": looks(*(a_look(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))
                 },

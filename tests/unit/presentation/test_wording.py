@@ -97,9 +97,9 @@ def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
 
 
 def test_a_version_in_another_vault_names_it():
-    retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained)
+    retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained_versions)
 
-    titles = [title for title, _, _ in told(a_record(), of=fully_declared(retained=retained))]
+    titles = [title for title, _, _ in told(a_record(), of=fully_declared(retained_versions=retained))]
     assert f"retained version ContosoRSAKey0/{OLD} in old.vault.azure.net" in titles
 
 

@@ -412,7 +412,7 @@ def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_s
         a_target("d", interval=300.0, timeout=20.0, credential="other", next_credential="staged"),
     ]
     versions = (Retained(key_name="k", key_version="v", vault="x", credential="old"),)
-    targets.append(a_target("e", interval=600.0, timeout=3.0, retained=versions, credential="other"))
+    targets.append(a_target("e", interval=600.0, timeout=3.0, retained_versions=versions, credential="other"))
     config = Config(
         settings=Settings(interval=45.0, timeout=7.0),
         credentials={},
