@@ -222,12 +222,12 @@ def target_details_payload(
     looks = () if record is None else looks_of(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
     return {
-        "beside": [_look(look) for _, look in looks if look is not None],
+        "auxiliary_probes": [_look(look) for _, look in looks if look is not None],
         "key_facts": None if record is None or record.key is None else _key(record.key),
         "rotation_pending": None if record is None else record.rotation_pending,
         "newest_version": None if record is None else record.newest_version,
         "scheduled_purge": moment_or_none(None if record is None else record.purge_at),
-        "recovery_last_proof": moment_or_none(None if record is None else record.proof_at),
+        "recovery_last_success": moment_or_none(None if record is None else record.proof_at),
         "path": _path(vault, expected),
         "credential_expiries": [_end(end) for end in ends],
     }

@@ -114,13 +114,13 @@ async def test_everything_that_is_declared_is_looked_at_once(simulator, tmp_path
     seen, text, shape = await seen_of(simulator, tmp_path)
 
     assert seen.report.success
-    assert [(each["what"], each["usable"]) for each in shape["beside"]] == [
+    assert [(each["what"], each["usable"]) for each in shape["auxiliary_probes"]] == [
         ("next", True), ("retained", True), ("retained", True), ("newest", True), ("recovery", True),
     ]  # fmt: skip
     assert text.count("usable      yes") == 5
     assert "warning" not in text
     assert (shape["key_facts"]["version"], shape["newest_version"], shape["rotation_pending"]) == (PINNED, PINNED, False)
-    assert shape["recovery_last_proof"] is not None
+    assert shape["recovery_last_success"] is not None
     assert (shape["credential"], shape["vantage"], shape["not_tested"]) == ("now", "sql_host", NOT_TESTED)
     assert shape["verdict"] == "vault side ready, seen from the SQL host"
 
@@ -130,7 +130,7 @@ async def test_a_look_that_says_no_is_a_warning_and_leaves_the_probe_a_success(s
     seen, text, shape = await seen_of(simulator, tmp_path)
 
     assert (seen.report.success, shape["success"], shape["code"]) == (True, True, None)
-    staged = shape["beside"][0]
+    staged = shape["auxiliary_probes"][0]
     assert (staged["usable"], staged["code"], staged["reason"]) == (False, 3303, "secret_wrong")
     assert "\nwarning         staged credential refused\n" in text
     assert "usable      no\n    because     step token failed with 3303" in text
@@ -145,7 +145,7 @@ async def test_with_another_credential_that_one_is_probed_and_nothing_beside_it(
     assert text.startswith("with credential staged, as asked: nothing beside the probe is looked at\n")
     assert "\ncredential      staged\n" in text
     assert "Beside the probe" not in text
-    assert (shape["credential"], shape["beside"]) == ("staged", [])
+    assert (shape["credential"], shape["auxiliary_probes"]) == ("staged", [])
     assert set(seen.ends) == {"staged"}
     assert {host for host, _, _ in simulator.requests} & {auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY} == set()
 

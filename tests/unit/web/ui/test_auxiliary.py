@@ -189,7 +189,7 @@ async def test_script_in_what_was_looked_at_stays_text():
 async def test_a_target_as_json_carries_each_look_with_its_first_failure_and_steps():
     shown = await read(troubled())
 
-    staged, retained, newest, recovery = shown["beside"]
+    staged, retained, newest, recovery = shown["auxiliary_probes"]
     steps = staged.pop("steps")
     assert staged == {
         "what": "next",
@@ -267,15 +267,15 @@ async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
     shown = await read(service)
 
     assert shown["scheduled_purge"] == "2026-04-02T03:04:05.678Z"
-    assert shown["recovery_last_proof"] == "2026-01-02T03:03:05.678Z"
+    assert shown["recovery_last_success"] == "2026-01-02T03:03:05.678Z"
 
 
 async def test_of_a_target_never_probed_nothing_is_known_in_json():
     shown = await read(Service(config(target())))
 
-    unknown = ("key_facts", "rotation_pending", "newest_version", "scheduled_purge", "recovery_last_proof")
+    unknown = ("key_facts", "rotation_pending", "newest_version", "scheduled_purge", "recovery_last_success")
     assert [shown[name] for name in unknown] == [None] * 5
-    assert (shown["beside"], shown["credential_expiries"]) == ([], [])
+    assert (shown["auxiliary_probes"], shown["credential_expiries"]) == ([], [])
     assert set(shown["path"].values()) == {None}
 
 
