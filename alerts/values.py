@@ -46,7 +46,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "SEVEN_DAYS": 7 * DAY,
     "FOURTEEN_DAYS": 14 * DAY,
     "THIRTY_DAYS": 30 * DAY,
-    "PROOF_OLD": DAY,  # the recovery vault is looked at every few minutes
+    "RECOVERY_OLD": DAY,  # the recovery vault is looked at every few minutes
 }
 # Neither durations nor points in time: the same at every scale.
 RATIOS: Final[Mapping[str, float]] = {

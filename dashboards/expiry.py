@@ -164,7 +164,7 @@ def _recovery() -> list[panels.Panel]:
         "Whether the recovery vault unwraps what is encrypted under the primary's key, when it last did, and when the key was last "
         "backed up, as declared. Empty: not configured, or no answer yet.",
         rows(f"min by (target) ({series('ekm_recovery_usable')})", "A"),
-        rows(f"time() - max by (target) ({series('ekm_recovery_last_proof_timestamp_seconds')})", "B"),
+        rows(f"time() - max by (target) ({series('ekm_recovery_last_success_timestamp_seconds')})", "B"),
         rows(f"time() - max by (target) ({series('ekm_key_backup_timestamp_seconds')})", "C"),
         rows(f"min by (target) ({series('ekm_key_enabled')})", "D"),
         rows(f"min by (target) ({series('ekm_key_supported')})", "E"),

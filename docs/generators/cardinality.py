@@ -46,7 +46,7 @@ OF_DECLARATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "each SQL Server in `instances`": ("ekm_instance_info",),
     "each key version in `retained_versions`": ("ekm_retained_version_usable",),
     "`next_credential`": ("ekm_credential_usable",),
-    "`recovery_vault`": ("ekm_recovery_usable", "ekm_recovery_last_proof_timestamp_seconds"),
+    "`recovery_vault`": ("ekm_recovery_usable", "ekm_recovery_last_success_timestamp_seconds"),
     "`backup_on`": ("ekm_key_backup_timestamp_seconds",),
     "`expect_path` of the module": ("ekm_path_as_expected",),
 }

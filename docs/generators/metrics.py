@@ -50,7 +50,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_key_rotation_pending": "ekm_key_rotation_pending == 1",
     "ekm_retained_version_usable": "ekm_retained_version_usable == 0",
     "ekm_recovery_usable": "ekm_recovery_usable == 0",
-    "ekm_recovery_last_proof_timestamp_seconds": "time() - ekm_recovery_last_proof_timestamp_seconds > 7 * 86400",
+    "ekm_recovery_last_success_timestamp_seconds": "time() - ekm_recovery_last_success_timestamp_seconds > 7 * 86400",
     "ekm_credential_usable": 'ekm_credential_usable{role="next"} == 0',
     "ekm_preflight_failed_checks": "ekm_preflight_failed_checks > 0 and on (job, instance, target) ekm_probe_success == 1",
     "ekm_preflight_failed": "count by (check) (ekm_preflight_failed)",

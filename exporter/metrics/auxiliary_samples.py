@@ -30,7 +30,7 @@ def auxiliary_samples(target: Target, standing: Standing | None, report: ProbeRe
         "ekm_key_rotation_pending": _maybe(standing.rotation_pending),
         "ekm_retained_version_usable": _retained(said),
         "ekm_recovery_usable": [((), float(usable)) for look, usable in said if look.what is AuxiliaryKind.RECOVERY],
-        "ekm_recovery_last_proof_timestamp_seconds": _maybe(standing.proof_at if recovers else None),
+        "ekm_recovery_last_success_timestamp_seconds": _maybe(standing.proof_at if recovers else None),
     }
 
 

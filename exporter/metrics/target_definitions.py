@@ -134,7 +134,7 @@ OF_TARGETS: Final = (
         "1 if the recovery vault unwrapped what was encrypted under the primary's key, 0 if it did not; no series where no "
         "answer was had.",
     ),
-    of_target(Retention.KNOWN, "ekm_recovery_last_proof_timestamp_seconds", "When the recovery vault last did so."),
+    of_target(Retention.KNOWN, "ekm_recovery_last_success_timestamp_seconds", "When the recovery vault last did so."),
     # the doctor's checks
     of_target(
         Retention.CHECKS,

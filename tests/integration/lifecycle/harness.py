@@ -159,7 +159,7 @@ class Scene:
 # These move with each good probe or look; that they are kept is asked of them one by one. A certificate file is read at the start.
 MOVING = {
     "ekm_last_success_timestamp_seconds",
-    "ekm_recovery_last_proof_timestamp_seconds",
+    "ekm_recovery_last_success_timestamp_seconds",
     "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
 }
 

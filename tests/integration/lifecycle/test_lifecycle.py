@@ -83,9 +83,9 @@ async def the_key_is_deleted_and_recovered(scene):
     kept = await scene.survive()
     assert purge in kept.values()
     # what is known of the key is enough to prove that the recovery vault still has it
-    proof = (await scene.probes(1)).value("ekm_recovery_last_proof_timestamp_seconds")
+    proof = (await scene.probes(1)).value("ekm_recovery_last_success_timestamp_seconds")
     said = await scene.until("ekm_recovery_usable", 1)
     scene.simulator.clear(number=fault.number)
     said = await scene.probes(2)
     assert (said.ready, said.value("ekm_key_scheduled_purge_timestamp_seconds")) == (1, None)
-    assert said.value("ekm_recovery_last_proof_timestamp_seconds") >= proof
+    assert said.value("ekm_recovery_last_success_timestamp_seconds") >= proof

@@ -50,7 +50,7 @@ OF_LOOKS = {
     "ekm_key_rotation_pending",
     "ekm_retained_version_usable",
     "ekm_recovery_usable",
-    "ekm_recovery_last_proof_timestamp_seconds",
+    "ekm_recovery_last_success_timestamp_seconds",
 }
 
 
@@ -164,7 +164,7 @@ def test_the_recovery_vault_unwraps_or_does_not_or_nobody_knows(usable, value):
 def test_the_last_proof_of_the_recovery_vault_stays_when_it_proves_nothing_now(usable):
     recorder = after(a_look(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
 
-    assert shown(recorder, "ekm_recovery_last_proof_timestamp_seconds") == {(): START - 86400}
+    assert shown(recorder, "ekm_recovery_last_success_timestamp_seconds") == {(): START - 86400}
 
 
 def test_without_a_recovery_vault_there_is_no_proof():
@@ -296,7 +296,7 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
 
     for name, value in {
         "ekm_key_rotation_pending": 1,
-        "ekm_recovery_last_proof_timestamp_seconds": START - 60,
+        "ekm_recovery_last_success_timestamp_seconds": START - 60,
         "ekm_key_scheduled_purge_timestamp_seconds": START + 60,
         "ekm_last_success_timestamp_seconds": START - 90,
         "ekm_path_as_expected": 0,

@@ -81,7 +81,7 @@ def test_looks_beside_the_probe_stand_in_the_answer():
 
     assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}
     assert series(text, "ekm_recovery_usable") == {(): 1}
-    assert series(text, "ekm_recovery_last_proof_timestamp_seconds") == {(): START}
+    assert series(text, "ekm_recovery_last_success_timestamp_seconds") == {(): START}
     assert series(text, "ekm_key_rotation_pending") == {(): 1}
 
 

@@ -141,7 +141,7 @@ def _next() -> Scene:
 
 
 def _proof() -> Scene:
-    old, new = "ekm_recovery_last_proof_timestamp_seconds", "ekm_recovery_usable"
+    old, new = "ekm_recovery_last_success_timestamp_seconds", "ekm_recovery_usable"
     values = " ".join(["0x300", f"{25 * HOUR}x60"])
     target = Target(interval=300, probes=[OK] * 360, more={old: values})
     refused = Target(name="refused", interval=300, probes=[OK] * 360, more={old: values, new: "0x400"})
