@@ -33,7 +33,7 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
     EkmErrorBudgetBurnsFast EkmProbeFails EkmKeyDisabledUntested"""
 TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmKeyExpires EkmKeyExpired EkmKeyDisabled EkmKeyUnsupported
-    EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoveryProofOld EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
+    EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoverySuccessStale EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
     EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
 
 ALERTS: Mapping[str, Alert] = {
@@ -48,7 +48,7 @@ ALERTS: Mapping[str, Alert] = {
         *_alerts("critical", ("job", "scope"), ("instance",), "EkmExporterDown"),
         *_alerts("warning", _TARGET, _MAYBE, TARGET_TICKETS),
         *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn14Days"),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialEnds"),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialExpires"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
         *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),

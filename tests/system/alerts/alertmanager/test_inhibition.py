@@ -10,7 +10,9 @@ from tests.system.alerts.alertmanager.rendering import EXAMPLE
 
 ALL = " ".join(name for name in ALERTS if name not in ("EkmExporterDown", "EkmWatchdog", "EkmVaultRequestBudgetExceeded"))
 BURNS = "EkmErrorBudgetBurnsFast EkmErrorBudgetBurnsSlowly"
-INDEPENDENT = "EkmRecoveryUnusable EkmRecoveryProofOld EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
+INDEPENDENT = (
+    "EkmRecoveryUnusable EkmRecoverySuccessStale EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
+)
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
 NOT_REFUSED = NOT_DELETED.replace("EkmForbiddenSpike", "")
 DEPENDENT_TICKETS = " ".join(name for name in TARGET_TICKETS.split() if name not in INDEPENDENT)

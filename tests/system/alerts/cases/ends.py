@@ -63,11 +63,11 @@ def _others() -> Scene:
     page = of_credential(exporter, full, dates=dates, targets="beside, full")
     checks = [
         (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
-        (4 * MINUTE, "EkmOtherCredentialEnds", []),
+        (4 * MINUTE, "EkmOtherCredentialExpires", []),
         (29 * MINUTE, "EkmCredentialExpiresIn1Day", [page]),
-        (29 * MINUTE, "EkmOtherCredentialEnds", [of_credential(exporter, canary, dates=dates), monitor]),
+        (29 * MINUTE, "EkmOtherCredentialExpires", [of_credential(exporter, canary, dates=dates), monitor]),
         (50 * MINUTE, "EkmCredentialExpiresIn1Day", []),
-        (50 * MINUTE, "EkmOtherCredentialEnds", []),
+        (50 * MINUTE, "EkmOtherCredentialExpires", []),
     ]
     return Scene(name="credentials that no SQL Server has", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
 

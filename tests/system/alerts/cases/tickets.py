@@ -146,7 +146,7 @@ def _proof() -> Scene:
     target = Target(interval=300, probes=[OK] * 360, more={old: values})
     refused = Target(name="refused", interval=300, probes=[OK] * 360, more={old: values, new: "0x400"})
     exporter = Exporter(targets=[target, refused])
-    alert = "EkmRecoveryProofOld"
+    alert = "EkmRecoverySuccessStale"
     checks = [
         (DAY, alert, []),
         (DAY + 15 * MINUTE, alert, [of_target(exporter, target, value="1d 0h 15m 0s")]),
