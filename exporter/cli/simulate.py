@@ -31,7 +31,7 @@ from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
 from exporter.simulator import Simulator, chaos, demo_story
 from exporter.simulator.configuration import environment_of, estate_of, write_config
-from exporter.simulator.reload import reread
+from exporter.simulator.reload import reload_credentials
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
 _PORT, _MANAGEMENT_PORT = 10443, 10378
@@ -139,7 +139,7 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
         write_config(simulator, config, args.out)
         if not args.for_demo:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
-            simulator.on_reread = lambda: _reread(simulator, config, args.out)
+            simulator.on_reload = lambda: _reload(simulator, config, args.out)
         print(_READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
         playing = _playing(simulator, args)
         await stop.wait()
@@ -171,8 +171,8 @@ def _rewrite(simulator: Simulator, config: Config, out: Path) -> None:
     print(f"{written} was written again, because a route has changed: reload the exporter", flush=True)
 
 
-async def _reread(simulator: Simulator, config: Config, out: Path) -> Mapping[str, str]:
-    became = await reread(simulator, config)
+async def _reload(simulator: Simulator, config: Config, out: Path) -> Mapping[str, str]:
+    became = await reload_credentials(simulator, config)
     write_config(simulator, config, out)  # the token of a service account, too, is good for another day
     return became
 
@@ -205,7 +205,7 @@ break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidde
 all is well again:   curl -X DELETE {simulator.management_url}/sim/fault
 what can be broken:  curl {simulator.management_url}/sim/scenarios
 what it was asked:   curl {simulator.management_url}/sim/requests
-after a new secret:  curl -X POST {simulator.management_url}/sim/reread
+after a new secret:  curl -X POST {simulator.management_url}/sim/reload
 stop:                Ctrl-C"""
 
 

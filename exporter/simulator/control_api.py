@@ -6,7 +6,7 @@ Not for: anything that the simulator's own object cannot do.
     GET /sim/state      what is served and what is broken        GET /sim/scenarios, /sim/faults   what can be broken
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
     DELETE /sim/fault   everything, or ?number=N, ?fault=NAME, ?vault=NAME
-    POST /sim/reread    the configuration's secret and certificate files, read again; what was accepted stays accepted
+    POST /sim/reload    the configuration's secret and certificate files, read again; what was accepted stays accepted
     GET /sim/requests   how often what was asked for
 
 The identity services of the exporter's host answer here, too (see `managed_identity`).
@@ -64,7 +64,7 @@ class Simulated(Protocol):
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int: ...
 
-    def reread(self) -> Awaitable[Mapping[str, str]]: ...
+    def reload(self) -> Awaitable[Mapping[str, str]]: ...
 
 
 class ControlApi:
@@ -87,7 +87,7 @@ class ControlApi:
         app.router.add_get("/sim/requests", self._requests)
         self._identities.add_to(app)
         app.router.add_post("/sim/fault", self._set)
-        app.router.add_post("/sim/reread", self._reread)
+        app.router.add_post("/sim/reload", self._reload)
         app.router.add_delete("/sim/fault", self._clear)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -156,9 +156,9 @@ class ControlApi:
             answer["note"] = "the configuration was written again: reload the exporter to see it"
         return _answer(answer)
 
-    async def _reread(self, _request: web.Request) -> web.Response:
+    async def _reload(self, _request: web.Request) -> web.Response:
         try:
-            return _answer({"credentials": dict(await self._simulator.reread())})
+            return _answer({"credentials": dict(await self._simulator.reload())})
         except UnknownNameError as error:
             return _answer({"error": str(error)}, status=400)
 

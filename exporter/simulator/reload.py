@@ -31,7 +31,7 @@ class _Found:
     why_not: str | None = None
 
 
-async def reread(simulator: Simulator, config: Config) -> Mapping[str, str]:
+async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[str, str]:
     """Accepts what the files hold now. What became of each credential with files, by its name: never a secret."""
     credentials = [one for one in config.credentials.values() if one.kind in _WITH_FILES]
     found = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})

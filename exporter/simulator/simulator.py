@@ -52,7 +52,7 @@ class Simulator:
             raise ValueError(f"the simulator listens on loopback only, not on {host}")
         self.world = SimulatorState(estate, clock)
         self.on_routes_changed: Callable[[], None] | None = None
-        self.on_reread: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+        self.on_reload: Callable[[], Awaitable[Mapping[str, str]]] | None = None
         self._address, self._port = host, port
         self._certificates = Certificates((*estate.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
@@ -186,14 +186,14 @@ class Simulator:
         """Changes a vault for good: its keys, versions, secrets, permissions. `edit` must leave its host. Raises UnknownNameError."""
         self.world.change_vault(name, edit)
 
-    async def reread(self) -> Mapping[str, str]:
+    async def reload(self) -> Mapping[str, str]:
         """Reads the files of the configuration again, if there is one behind the estate: what became of each credential.
 
         Raises UnknownNameError where there is none.
         """
-        if self.on_reread is None:
+        if self.on_reload is None:
             raise UnknownNameError("this simulator was given no configuration that it could read again")
-        return await self.on_reread()
+        return await self.on_reload()
 
     def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
         """Where to set a fault of the wanted scope, given a vault or just that."""

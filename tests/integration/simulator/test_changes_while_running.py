@@ -13,7 +13,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of
 from exporter.simulator.faults import Options, UnknownNameError
 from exporter.simulator.model import ClientSecret, KeyVersion
-from exporter.simulator.reload import reread
+from exporter.simulator.reload import reload_credentials
 from tests.integration.simulator.test_simulate_command import banner, end, post, simulate
 from tests.support.simulated_environment import LATER
 from tests.support.simulator_client import CLIENT, KEY, SECRET, TENANT, VAULT, Client
@@ -121,7 +121,7 @@ def certificates(simulator):
 
 async def test_files_that_did_not_change_change_nothing(served, config):
     before = served.world.estate
-    assert await reread(served, config) == {"sql": "as before", "typed": "as before", "cert": "as before"}
+    assert await reload_credentials(served, config) == {"sql": "as before", "typed": "as before", "cert": "as before"}
     assert served.world.estate == before
 
 
@@ -130,7 +130,7 @@ async def test_files_read_again_are_accepted_beside_what_was_accepted_before(ser
     (folder / "typed").write_text(f"{TYPED}second")
     renewed = Principal(Authority(folder, "Renewed"))
     (folder / "principal.pem").write_bytes(renewed.pem())
-    assert await reread(served, config) == {"sql": "new", "typed": "new", "cert": "new"}
+    assert await reload_credentials(served, config) == {"sql": "new", "typed": "new", "cert": "new"}
     async with Client(served) as client:
         assert await accepted(client, SECRET, NEW) == [200, 200]
         assert await accepted(client, "first", "second", of=TYPED_ID) == [200, 200]
@@ -142,22 +142,22 @@ async def test_a_file_that_cannot_be_used_is_told_without_its_content_and_hinder
     (folder / "one").unlink()
     (folder / "typed").write_text(TYPED[:31] + "g" + "marked")
     (folder / "principal.pem").write_text("marked: no certificate")
-    became = await reread(served, config)
+    became = await reload_credentials(served, config)
     assert [became[name].partition(":")[0] for name in ("sql", "typed", "cert")] == ["cannot be read"] + ["cannot be used"] * 2
     assert "marked" not in json.dumps(became)
     (folder / "one").write_text(NEW)
-    assert (await reread(served, config))["sql"] == "new"
+    assert (await reload_credentials(served, config))["sql"] == "new"
 
 
 async def test_a_credential_that_became_another_application_is_told(served, config, folder):
     (folder / "typed").write_text("0" * 32 + "first")
-    assert (await reread(served, config))["typed"].startswith("is another application's now")
+    assert (await reload_credentials(served, config))["typed"].startswith("is another application's now")
 
 
 async def test_a_simulator_without_a_configuration_has_nothing_to_read_again(simulator):
     with pytest.raises(UnknownNameError, match="no configuration"):
-        await simulator.reread()
-    async with aiohttp.ClientSession(simulator.management_url) as session, session.post("/sim/reread") as answer:
+        await simulator.reload()
+    async with aiohttp.ClientSession(simulator.management_url) as session, session.post("/sim/reload") as answer:
         assert (answer.status, "no configuration" in await answer.text()) == (400, True)
 
 
@@ -167,9 +167,9 @@ async def test_the_simulate_command_reads_its_files_again_when_it_is_told_to(fol
     said = await banner(process)
     url = said.partition("management port: ")[2].partition("\n")[0]
     (folder / "one").write_text(NEW)
-    answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reread", b""))
+    answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reload", b""))
     process.terminate()
     code, _, err = await end(process)
     assert (code, err) == (0, "")
     assert answer["credentials"] == {"sql": "new", "typed": "as before", "cert": "as before"}
-    assert f"{url}/sim/reread" in said
+    assert f"{url}/sim/reload" in said

@@ -8,7 +8,7 @@ from tests.support.simulated_environment import small_estate
 
 FAULT = b'{"vault": "contoso-one", "fault": "throttled"}'
 JSON = {"Content-Type": "application/json"}
-REQUESTS = [("POST", "/sim/fault"), ("DELETE", "/sim/fault"), ("POST", "/sim/reread"), ("GET", "/sim/state")]
+REQUESTS = [("POST", "/sim/fault"), ("DELETE", "/sim/fault"), ("POST", "/sim/reload"), ("GET", "/sim/state")]
 
 
 @pytest.fixture
