@@ -93,8 +93,8 @@ Written from the exporter's own table of metrics; a test fails when the two diff
 - Series of a target carry `target` (its name in the configuration) and `vault` (its full host name in lower case) besides the
   labels listed.
 - How long a value lasts ends its HELP text. *Of the last probe*: replaced by every probe. *Last known*: kept while probes fail.
-  *Of the last look beside the probe*: replaced by every look; what is in order is looked at again after the module's
-  `auxiliary_interval`, what is not after every probe. *Of the last run of the doctor's checks*: replaced every
+  *Updated by each auxiliary probe*: replaced by every look; what is in order is looked at again after the module's
+  `auxiliary_interval`, what is not after every probe. *Updated by each preflight run*: replaced every
   `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything happens.
 - A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
   with status 429), and if a step failed without an answer the gauges keep the earlier picture too.

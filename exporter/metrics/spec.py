@@ -45,11 +45,11 @@ class Retention(StrEnum):
 
     PROBE = "Of the last probe."
     KNOWN = "Last known: kept while probes fail."
-    LOOK = "Of the last look beside the probe."
-    CHECKS = "Of the last run of the doctor's checks."
+    LOOK = "Updated by each auxiliary probe."
+    CHECKS = "Updated by each preflight run."
     COUNTED = "Counted since the exporter started."
     DECLARED = "From the configuration."
-    NOW = "As it is now."
+    NOW = "Current value."
     STATIC = "Never changes while the exporter runs."
 
 
