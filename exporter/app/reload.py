@@ -111,7 +111,7 @@ class Reloader:
                 elif await self._is_due():
                     await self.reload()
             except Exception as error:  # noqa: BLE001 - the configuration stays as it is, and the watch goes on
-                _log.error("configuration cannot be looked at", extra=fields(**place_of(error)))
+                _log.error("cannot read configuration", extra=fields(**place_of(error)))
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _is_due(self) -> bool:

@@ -217,7 +217,7 @@ class Service:
         await self._expiry.reconfigure(config, asker)
         del before  # so that it is garbage now
         process.collect_rarely()
-        _log.info("configuration in force", extra=fields(targets=len(config.targets)))
+        _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
     async def _put_in_place(self, target: Target) -> None:
         """A target that is new, or another one than before; others have their turn after each."""

@@ -140,7 +140,7 @@ class PreflightMonitor:
             _say(file.target, before, file.run)
             self._on_results(file.target, results)
         except (NetworkError, PoolExhausted) as error:
-            _log.warning("preflight not made", extra=fields(target=file.target.name, problem=str(error)))
+            _log.warning("preflight run failed", extra=fields(target=file.target.name, problem=str(error)))
         except Exception as error:  # noqa: BLE001 - one target's bug must not reach the others
             self._on_bug(error)
         finally:

@@ -267,7 +267,7 @@ def _ends(file: _Entry) -> tuple[CredentialExpiry, ...]:
 def _say(name: str, source: Source, known: _Known) -> None:
     """Once per change: a failure that goes on is not said again."""
     if known.failure:
-        _log.warning("expiry look-up brought nothing", extra=fields(credential=name, source=source, problem=known.failure))
+        _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=known.failure))
     else:
         _log.info("expiry looked up again", extra=fields(credential=name, source=source))
 

@@ -53,10 +53,10 @@ class ProbeLog:
         if look.usable is False and look.identity not in unusable:
             unusable.add(look.identity)
             failure = {} if look.failure is None else of_step(look.failure)
-            self._logger.warning("not usable beside the probe", extra=fields(**_what(target, look), **failure))
+            self._logger.warning("auxiliary probe failed", extra=fields(**_what(target, look), **failure))
         elif look.usable and look.identity in unusable:
             unusable.discard(look.identity)
-            self._logger.info("usable again beside the probe", extra=fields(**_what(target, look)))
+            self._logger.info("auxiliary probe recovered", extra=fields(**_what(target, look)))
         if not unusable:
             del self._unusable[target.name]
 
@@ -89,7 +89,7 @@ class ProbeLog:
         before.probes += 1
         if before.what != what:
             before.what, before.said_at, before.unsaid = what, now, 0
-            self._say("probe fails differently", target, report, failure, failed_probes=before.probes)
+            self._say("probe failure changed", target, report, failure, failed_probes=before.probes)
         elif now - before.said_at >= self._summary_every:
             unsaid, before.said_at, before.unsaid = before.unsaid + 1, now, 0
             self._say(

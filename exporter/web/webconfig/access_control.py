@@ -133,7 +133,7 @@ class AccessControl:
         if loaded.config is not None and (loaded.config.tls is None) != (self.config.tls is None):
             problems = [f"{self._path}:1:1: tls_server_config: {_TLS_IS_FIXED}"]
         for problem in problems:
-            _log.error("web configuration not taken over", extra=fields(problem=problem))
+            _log.error("web configuration reload failed", extra=fields(problem=problem))
         if problems or loaded.config is None:
             return
         if loaded.config.rate_limit != self.config.rate_limit:

@@ -137,7 +137,7 @@ async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_f
 
     assert scene.told[:2] == [("a", BAD), ("a", GOOD)]
     assert scene.bugs == []
-    assert "preflight not made" in caplog.text
+    assert "preflight run failed" in caplog.text
 
 
 async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(scene):

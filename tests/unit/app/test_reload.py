@@ -140,7 +140,7 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
         scene.reloader.watch()
     else:
         scene.write("second")
-    await until(lambda: any(record.message == "configuration cannot be looked at" for record in caplog.records))
+    await until(lambda: any(record.message == "cannot read configuration" for record in caplog.records))
     monkeypatch.setattr(reload, "load_config", load)
     if at_first:
         await until(lambda: scene.reloader._seen is not None)

@@ -96,7 +96,7 @@ def test_another_failure_is_news(said):
     log, lines = said
     log.record(target(), bad())
     log.record(target(), bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, started_at=STARTED + 60))
-    assert messages(lines()) == ["probe failed", "probe fails differently"]
+    assert messages(lines()) == ["probe failed", "probe failure changed"]
     assert "code=3077 twin=3113 " in lines()[1]
 
 
@@ -105,7 +105,7 @@ def test_a_verdict_that_changes_under_the_same_failure_is_news(said):
     wrap = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC}
     log.record(target(), bad(**wrap, ready=True))
     log.record(target(), bad(**wrap, ready=False, started_at=STARTED + 60))
-    assert messages(lines()) == ["probe failed", "probe fails differently"]
+    assert messages(lines()) == ["probe failed", "probe failure changed"]
 
 
 def test_a_recovery_is_one_line_with_how_long_it_took(said):
@@ -149,15 +149,15 @@ def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_ag
     for each in (refused, refused, look(AuxiliaryKind.NEXT), look(AuxiliaryKind.NEXT), refused):
         log.looked(fully_declared(), each)
     assert lines()[0] == (
-        'level=warn msg="not usable beside the probe" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
+        'level=warn msg="auxiliary probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
         "name=sql-prod-2027 credential=sql-prod-2027 sql_servers=SQLPRD01,SQLPRD02 step=token code=3303 "
         "symbol=ErrorGetTokenBadCredentials reason=secret_expired status=401 service_code=invalid_client aadsts=7000222 "
         'request_id=r-1 phase=transfer detail="expired keys for app <id>"'
     )
     assert messages(lines()) == [
-        "not usable beside the probe",
-        "usable again beside the probe",
-        "not usable beside the probe",
+        "auxiliary probe failed",
+        "auxiliary probe recovered",
+        "auxiliary probe failed",
     ]
     assert lines()[1].startswith("level=info")
 
@@ -167,7 +167,7 @@ def test_a_look_without_an_answer_is_no_news(said):
     lost = refused_look(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
     for each in (lost, look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.NEXT), lost, refused_look(AuxiliaryKind.NEXT)):
         log.looked(fully_declared(), each)
-    assert messages(lines()) == ["not usable beside the probe"]
+    assert messages(lines()) == ["auxiliary probe failed"]
 
 
 def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
@@ -176,7 +176,7 @@ def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
     log.looked(fully_declared(), refused_look(AuxiliaryKind.RECOVERY))
     log.looked(fully_declared(), look(AuxiliaryKind.RETAINED))
     log.record(fully_declared(), good())
-    assert messages(lines()) == ["not usable beside the probe"] * 2
+    assert messages(lines()) == ["auxiliary probe failed"] * 2
 
 
 def test_looks_of_a_target_that_was_forgotten_are_news_again(said):

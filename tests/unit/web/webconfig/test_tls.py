@@ -153,9 +153,7 @@ async def test_a_bad_new_version_keeps_the_old_one_and_is_said_once(folder, capl
         for _ in range(3):
             await lock.refresh()
         assert (await shaken(url, trusting()))[2] == before
-        said = [
-            record.fields["problem"] for record in caplog.records if record.getMessage() == "web configuration not taken over"
-        ]
+        said = [record.fields["problem"] for record in caplog.records if record.getMessage() == "web configuration reload failed"]
         assert [line.rpartition(": ")[2] for line in said] == ["holds no certificate in PEM", "holds no private key in PEM"]
         folder.place("server", authority().server())
         await lock.refresh()
