@@ -41,7 +41,7 @@ Debian's `prometheus` and `prometheus-blackbox-exporter`, which it installs wher
   each as one that hurries. So the targets of every program are spread over the same seconds; how little the others need in a
   hurry stands beside it. Our probes are made by the scheduler and are not scraped meanwhile; those of `blackbox_exporter` are made
   by asking it, as Prometheus has to. That it answers five requests over HTTP belongs to its cost.
-- **Looks beside the probe** (the newest version of the key) are made every five minutes. A slice of a fleet is shorter than that, so one
+- **Auxiliary probes** (the newest version of the key) are made every five minutes. A slice of a fleet is shorter than that, so one
   target in five is looked at with every probe instead, which is as many. The comparisons of single probes have none. The doctor's
   checks are off everywhere: they would ask for names beyond this machine.
 - **A slice** of the large fleet is far shorter than a day: it shows the pace, not what a day leaves behind.

@@ -33,7 +33,7 @@ def looks(view: TargetView) -> Iterator[Child]:
     """What the configuration declares beside the probe, each with the last look at it; nothing where nothing is declared."""
     seen = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
     if seen:
-        yield element("h2", "Looks beside the probe")
+        yield element("h2", "Auxiliary probes")
         yield table(_LOOKS, [_look(view, identity, look) for identity, look in seen], caption="They never change the verdict.")
 
 
@@ -46,7 +46,7 @@ def known(view: TargetView) -> Iterator[Child]:
 
 def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
     """`ends` by the name of the credential, empty for one of which no source was asked."""
-    yield element("h2", "When its credentials end")
+    yield element("h2", "Credential expiry")
     ended = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
     yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
 
@@ -56,7 +56,7 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     failed = () if run is None else run.failed
     if run is None or not failed:
         return
-    yield element("h2", "Checks of the doctor that failed")
+    yield element("h2", "Failed preflight checks")
     yield element("p", f"Made {ago(max(0.0, view.now - run.at))}; they never change the verdict.", class_="quiet")
     for result in failed:
         title = BY_NAME[result.check].title

@@ -63,7 +63,7 @@ def _earlier(site: Urls, failures: Sequence[Summary]) -> Child:
         for each in failures
     ]
     return (
-        [element("h2", "Failures before the last start"), table(_EARLIER_COLUMNS, rows, caption="Newest first.")]
+        [element("h2", "Failures before the last restart"), table(_EARLIER_COLUMNS, rows, caption="Newest first.")]
         if rows
         else None
     )

@@ -128,7 +128,7 @@ async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
         told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
-    assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last start")[1]
+    assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last restart")[1]
     assert [(each["started_at"], each["code"], each["request_id"]) for each in told] == [
         ("2026-01-01T03:04:10.000Z", 3077, "r-0")
     ]

@@ -161,7 +161,7 @@ async def test_a_target_without_anything_beside_it_has_no_table_of_looks():
     service = Service(config(target(key_version=None)))
     service.take_in(good())
 
-    assert "Looks beside the probe" not in await page(service)
+    assert "Auxiliary probes" not in await page(service)
 
 
 async def test_script_in_what_was_looked_at_stays_text():

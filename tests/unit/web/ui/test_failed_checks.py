@@ -39,7 +39,7 @@ async def test_failed_checks_stand_on_the_page_with_what_mends_them():
     html, _ = await shown(*QUIET, FAILED, CODED)
     said = words(html)
 
-    assert "Checks of the doctor that failed" in said
+    assert "Failed preflight checks" in said
     assert "Revocation, port 80" in said
     assert "Test-NetConnection crl.example.com -Port 80" in said
     assert "port 80 of &lt;crl&gt; is closed" in html
