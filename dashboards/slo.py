@@ -24,18 +24,28 @@ SAYS: Final = (
     f"Of the probes with a verdict, {OBJECTIVE:.1%} should find the vault side ready. A probe in which wrap alone fails is ready, since "
     "databases open by unwrapping."
 )
-JUDGED: Final = "ekm_judged_probes_total"
-UNREADY: Final = "ekm_unready_probes_total"
+VERDICTS: Final = "ekm_probe_verdicts_total"
+NOT_READY: Final = 'verdict="not_ready"'
 _OBJECTIVE: Final = "$objective"
+
+
+def _not_ready(by: str, over: str) -> str:
+    """Probes with the verdict not ready; of two exporters that count the same target, the one that counted more."""
+    return increase(VERDICTS, by, over, NOT_READY)
+
+
+def _with_verdict(by: str, over: str) -> str:
+    """Probes with a verdict, of the exporter that counted more."""
+    return f"max by ({by}) (sum without (verdict) (increase({series(VERDICTS, over=over)})))"
 
 
 def _bad(by: str, over: str) -> str:
     """The share of bad probes, of the exporter that saw more of them."""
-    return f"({increase(UNREADY, by, over)} / {increase(JUDGED, by, over)})"
+    return f"({_not_ready(by, over)} / {_with_verdict(by, over)})"
 
 
 def _all_bad(over: str) -> str:
-    return f"(sum({increase(UNREADY, 'target', over)}) / sum({increase(JUDGED, 'target', over)}))"
+    return f"(sum({_not_ready('target', over)}) / sum({_with_verdict('target', over)}))"
 
 
 def _spent(share: str) -> str:
@@ -44,7 +54,7 @@ def _spent(share: str) -> str:
 
 def _minutes(by: str) -> str:
     """Minutes in which a restart would have failed, in the chosen time range, for each target."""
-    unready = f"max by (target, instance) (increase({series(UNREADY, over='$__range')}))"
+    unready = f"max by (target, instance) (increase({series(VERDICTS, NOT_READY, over='$__range')}))"
     every = f"max by (target, instance) ({series('ekm_probe_interval_seconds')})"
     seen = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
     lost = f"{unready} * on (target, instance) {every} / 60"
@@ -120,7 +130,7 @@ def _offenders() -> list[panels.Panel]:
         "Share of the budget of the chosen time range that each target spent, its failures, and the minutes in which a restart of "
         "SQL Server would have failed.",
         rows(_spent(_bad("target", "$__range")), "A"),
-        rows(increase(UNREADY, "target", "$__range"), "B"),
+        rows(_not_ready("target", "$__range"), "B"),
         rows(_minutes("target"), "C"),
         size=(24, 10),
         empty="not known",
@@ -154,7 +164,7 @@ def _vantages() -> list[panels.Panel]:
         "Ready, by vantage",
         "Share of probes over half an hour that found the vault side ready, by where the exporter stands.",
         over_time(
-            f"1 - sum by (vantage) ({_seen(UNREADY)}) / sum by (vantage) ({_seen(JUDGED)})",
+            f"1 - sum by (vantage) ({_seen(NOT_READY)}) / sum by (vantage) ({_seen()})",
             "{{vantage}}",
         ),
         unit="percentunit",
@@ -163,9 +173,9 @@ def _vantages() -> list[panels.Panel]:
     return [minutes, ready]
 
 
-def _seen(counter: str) -> str:
+def _seen(which: str = "") -> str:
     info = f"max by (target, instance, vantage) ({series('ekm_target_info')})"
-    gained = f"max by (target, instance) (increase({series(counter, over='30m')}))"
+    gained = f"max by (target, instance) (sum without (verdict) (increase({series(VERDICTS, which, over='30m')})))"
     return f"{gained} * on (target, instance) group_left (vantage) {info}"
 
 

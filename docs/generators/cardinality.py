@@ -31,6 +31,7 @@ SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
         sum(len(steps) for _, steps in ALERTED),
         "the pairs that alerts name; each other (step, code) pair adds one when it first happens",
     ),
+    "ekm_probe_verdicts_total": (2, "one per verdict"),
     "ekm_throttled_total": (_STEPS, "one per step"),
     "ekm_path_changes_total": (len(PATH_PARTS), "one per part of the path"),
 }

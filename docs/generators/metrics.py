@@ -32,7 +32,10 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_consecutive_failures": "ekm_consecutive_failures >= 3",
     "ekm_consecutive_blocking_failures": "ekm_consecutive_blocking_failures >= 3",
     "ekm_probe_failures_total": "increase(ekm_probe_failures_total[1h]) / increase(ekm_probes_total[1h])",
-    "ekm_unready_probes_total": "1 - increase(ekm_unready_probes_total[30d]) / increase(ekm_judged_probes_total[30d])",
+    "ekm_probe_verdicts_total": (
+        'sum without (verdict) (increase(ekm_probe_verdicts_total{verdict="ready"}[30d]))'
+        " / sum without (verdict) (increase(ekm_probe_verdicts_total[30d]))"
+    ),
     "ekm_last_probe_timestamp_seconds": "time() - ekm_last_probe_timestamp_seconds > 3 * ekm_probe_interval_seconds",
     "ekm_last_success_timestamp_seconds": "(time() - ekm_last_success_timestamp_seconds) / 60",
     "ekm_step_duration_seconds": (

@@ -42,8 +42,7 @@ class TargetCounters:
     def __init__(self) -> None:
         self.probes = 0
         self.failures = 0
-        self.judged = 0
-        self.unready = 0
+        self.verdicts = {"ready": 0, "not_ready": 0}
         self.errors: dict[tuple[Step, int], int] = {}
         self.throttled: dict[Step, int] = {}
         self.durations: dict[Step, Durations] = {}
@@ -67,8 +66,8 @@ class TargetCounters:
             return
         self.probes += 1
         self.failures += not report.success
-        self.judged += report.readiness.ready is not None
-        self.unready += report.readiness.ready is False
+        if report.readiness.ready is not None:
+            self.verdicts["ready" if report.readiness.ready else "not_ready"] += 1
         for result in report.steps:
             self._add_step(result)
 
@@ -90,8 +89,7 @@ class TargetCounters:
         return {
             "ekm_probes_total": [((), self.probes)],
             "ekm_probe_failures_total": [((), self.failures)],
-            "ekm_judged_probes_total": [((), self.judged)],
-            "ekm_unready_probes_total": [((), self.unready)],
+            "ekm_probe_verdicts_total": [((("verdict", verdict),), count) for verdict, count in self.verdicts.items()],
             "ekm_errors_total": [((("code", str(code)), ("step", step)), count) for (step, code), count in self.errors.items()],
             "ekm_throttled_total": [((("step", step),), count) for step, count in self.throttled.items()],
             "ekm_path_changes_total": [((("what", what),), count) for what, count in self.path_changes.items()],

@@ -55,8 +55,11 @@ OF_TARGETS: Final = (
     of_target(Retention.KNOWN, "ekm_last_success_timestamp_seconds", "When the last wholly successful probe started."),
     _counted("ekm_probes_total", "Finished probes of the current credential and key version, without tainted ones."),
     _counted("ekm_probe_failures_total", "Those of them in which a step failed."),
-    _counted("ekm_judged_probes_total", "Those of them with a verdict, ready or not ready: what a service level counts."),
-    _counted("ekm_unready_probes_total", "Those of them with the verdict not ready."),
+    _counted(
+        "ekm_probe_verdicts_total",
+        "Probes with a verdict, by verdict (ready, not_ready): what a service level counts.",
+        "verdict",
+    ),
     of_target(Retention.PROBE, "ekm_consecutive_failures", "Failed probes in a row, 0 after a good one."),
     of_target(
         Retention.PROBE,

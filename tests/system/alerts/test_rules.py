@@ -28,6 +28,7 @@ CHOSEN = {"team", "env"}  # by users, on their targets
 ALL_LABELS = SCRAPED | CHOSEN | {label for spec in BY_NAME.values() for label in spec.labels} | {"next_credential"}
 GENERATIONS = [{str(code), str(row.counterpart)} for code, row in BY_CODE.items() if row.counterpart is not None]
 VALUES = {
+    "verdict": {"ready", "not_ready"},
     "step": set(Step),
     "mode": set(Mode),
     "vantage": set(Vantage),

@@ -143,8 +143,9 @@ def _counted(generation: str, made: Sequence[Outcome]) -> Iterator[tuple[tuple[s
     judged = [probe for probe in made if not isinstance(probe, Failed) or probe.ready is not None]
     yield ("ekm_probes_total", ()), str(len(made))
     yield ("ekm_probe_failures_total", ()), str(len(failed))
-    yield ("ekm_unready_probes_total", ()), str(sum(probe.ready is False for probe in failed))
-    yield ("ekm_judged_probes_total", ()), str(len(judged))
+    unready = sum(probe.ready is False for probe in failed)
+    yield ("ekm_probe_verdicts_total", (("verdict", "not_ready"),)), str(unready)
+    yield ("ekm_probe_verdicts_total", (("verdict", "ready"),)), str(len(judged) - unready)
     errors = {
         (step.value, code if generation == "classic" else BY_CODE[code].counterpart or code): 0
         for code, steps in ALERTED

@@ -60,8 +60,7 @@ class Reference(Collector):
         self.counted[target.name] = {
             "ekm_probes_total": {(): 0},
             "ekm_probe_failures_total": {(): 0},
-            "ekm_judged_probes_total": {(): 0},
-            "ekm_unready_probes_total": {(): 0},
+            "ekm_probe_verdicts_total": {(("verdict", verdict),): 0 for verdict in ("ready", "not_ready")},
             "ekm_errors_total": {(("step", step), ("code", str(code))): 0 for step in steps for code in alerted[step]},
             "ekm_throttled_total": {(("step", step),): 0 for step in steps},
             "ekm_path_changes_total": {(("what", what),): 0 for what in ("region", "connection", "tls_issuer")},
@@ -108,8 +107,8 @@ class Reference(Collector):
         counted["ekm_probes_total"][()] += 1
         good = any(step.outcome == "ok" for step in report.steps) and not any(step.outcome == "failed" for step in report.steps)
         counted["ekm_probe_failures_total"][()] += not good
-        counted["ekm_judged_probes_total"][()] += report.readiness.ready is not None
-        counted["ekm_unready_probes_total"][()] += report.readiness.ready is False
+        for verdict, ready in (("ready", True), ("not_ready", False)):
+            counted["ekm_probe_verdicts_total"][(("verdict", verdict),)] += report.readiness.ready is ready
         made = [step for step in report.steps if step.outcome is not Outcome.SKIPPED]
         for step in made:
             if step.code is not None:

@@ -237,14 +237,14 @@ def counted(name, *reports):
 
 
 def unready(*reports):
-    return counted("ekm_unready_probes_total", *reports)
+    return {(): counted("ekm_probe_verdicts_total", *reports)[("not_ready",)]}
 
 
 def test_only_undisturbed_probes_with_a_verdict_are_judged():
     good, bad, silence = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
     disturbed = a_report(ready=True, tainted=True)
 
-    assert counted("ekm_judged_probes_total", good, bad, silence, disturbed) == {(): 2}
+    assert counted("ekm_probe_verdicts_total", good, bad, silence, disturbed) == {("ready",): 1, ("not_ready",): 1}
 
 
 def test_a_probe_with_the_verdict_not_ready_is_counted():

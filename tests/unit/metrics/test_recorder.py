@@ -38,8 +38,7 @@ STEPS = {(str(step),) for step in Step}
 COUNTERS = {
     "ekm_probes_total",
     "ekm_probe_failures_total",
-    "ekm_judged_probes_total",
-    "ekm_unready_probes_total",
+    "ekm_probe_verdicts_total",
     "ekm_errors_total",
     "ekm_throttled_total",
     "ekm_path_changes_total",
