@@ -1,19 +1,19 @@
--- The login of the collector, with the least it needs: it reads metadata, and no data of any database. Run as a member of sysadmin, on
--- every node: logins do not travel with an availability group. Replace the name; a SQL login works the same way.
+-- The login of the collector, with the least rights: it reads metadata, and no data of any database. Run as a member of sysadmin on
+-- every node: logins do not move with an availability group. Replace the name; a SQL login works the same way.
 USE master;
 GO
 
--- Refused where the login is there already; then go on.
+-- Fails if the login exists; then continue.
 CREATE LOGIN [CONTOSO\sqlexporter$] FROM WINDOWS;
 GO
 
--- Credentials, availability groups and asymmetric keys. It shows names and dates; a credential's secret is shown to nobody.
+-- Credentials, availability groups and asymmetric keys. They show names and dates; SQL Server never shows a credential's secret.
 GRANT VIEW ANY DEFINITION TO [CONTOSO\sqlexporter$];
--- States of all databases. Everybody has this, unless it was taken from public.
+-- States of all databases. Every login has this right, unless it was revoked from public.
 GRANT VIEW ANY DATABASE TO [CONTOSO\sqlexporter$];
 GO
 
--- sys.dm_os_sys_info and sys.dm_database_encryption_keys. SQL Server 2022 (16) split the old right in two; older ones know neither part.
+-- sys.dm_os_sys_info, sys.dm_os_loaded_modules and sys.dm_database_encryption_keys. SQL Server 2022 (16) split the old right in two.
 DECLARE @grants nvarchar(400) = CASE
     WHEN CAST(SERVERPROPERTY('ProductMajorVersion') AS int) >= 16
     THEN N'GRANT VIEW SERVER PERFORMANCE STATE TO [CONTOSO\sqlexporter$]; GRANT VIEW SERVER SECURITY STATE TO [CONTOSO\sqlexporter$];'
@@ -22,7 +22,7 @@ END;
 EXEC sys.sp_executesql @grants;
 GO
 
--- What the login may do now, as SQL Server sees it.
+-- The rights that the login has now.
 SELECT p.permission_name, p.state_desc
 FROM sys.server_permissions AS p
 WHERE p.grantee_principal_id = SUSER_ID(N'CONTOSO\sqlexporter$')

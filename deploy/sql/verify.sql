@@ -1,15 +1,15 @@
--- Has this node proved the new secret? Run on each node, after its service was restarted. Reads only; login.sql has the rights.
+-- Shows whether this node started with the new secret. Run it on each node after a restart. It only reads; login.sql has the rights.
 --   sqlcmd -S n2 -E -W -i verify.sql
 SET NOCOUNT ON;
 
--- 1. Which computer answers, and since when. Of a failover cluster instance this proves the active node alone.
+-- 1. The computer and its start. For a failover cluster instance this proves the active node only.
 SELECT
     SERVERPROPERTY('ServerName') AS server_name,
     SERVERPROPERTY('ComputerNamePhysicalNetBIOS') AS node,
     i.sqlserver_start_time AS started_local_time
 FROM sys.dm_os_sys_info AS i;
 
--- 2. Every credential of the provider: altered in this roll-over, and before the service started? Who uses it?
+-- 2. Every credential of the provider, its login, and whether the service started after the credential was altered.
 SELECT
     c.name AS credential_name,
     c.credential_identity,
@@ -25,15 +25,22 @@ LEFT JOIN sys.server_principals AS s ON s.principal_id = m.principal_id
 WHERE c.target_type = N'CRYPTOGRAPHIC PROVIDER'
 ORDER BY c.modify_date, c.name;
 
--- 3. The provider: enabled, and the same version as on the other nodes?
-SELECT p.name AS provider_name, p.is_enabled, p.version AS provider_version, p.dll_path
-FROM sys.cryptographic_providers AS p;
+-- 3. The provider. It must be enabled, with the same path and build on every node. `dll_running` is the file version of the loaded DLL, NULL if
+-- SQL Server has not loaded it since the start. `version_in_catalog` is 1.0.5.0 for every build since 2018, and may be stale.
+SELECT
+    p.name AS provider_name,
+    p.is_enabled,
+    p.version AS version_in_catalog,
+    REPLACE(m.file_version, ':', '.') AS dll_running,
+    p.dll_path
+FROM sys.cryptographic_providers AS p
+LEFT JOIN sys.dm_os_loaded_modules AS m ON m.name = p.dll_path;
 
 SELECT o.name AS option_name, o.value_in_use
 FROM sys.configurations AS o
 WHERE o.name = N'EKM provider enabled';
 
--- 4. The proof: databases that this node opened with the vault's help since it started. In doubt, `opened` is what counts.
+-- 4. The proof: databases whose key this node opened through the vault since the start. If in doubt, trust `opened`.
 SELECT
     d.name AS database_name,
     d.state_desc,
@@ -56,7 +63,7 @@ CROSS JOIN sys.dm_os_sys_info AS i
 WHERE k.encryptor_type = N'ASYMMETRIC KEY'
 ORDER BY d.name;
 
--- 5. Databases that did not open. There should be none.
+-- 5. Databases that did not open. The list should be empty.
 SELECT d.name AS database_name, d.state_desc
 FROM sys.databases AS d
 WHERE d.state IN (3, 4)

@@ -14,11 +14,12 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
-from tests.repo.deploy.system_views import VIEWS
+from tests.repo.deploy.system_views import MSDB, VIEWS
 
 SQL = Path(__file__).parents[3] / "deploy" / "sql"
 UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
 OFFSET = timedelta(hours=2)  # the server stands in Kyiv
+OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # what retire-version.sql keeps in its session
 PROPERTIES = {"ServerName": "N1\\SQLPRD01", "ComputerNamePhysicalNetBIOS": "N1", "ProductVersion": "16.0.4105.2"}
 
 
@@ -41,10 +42,14 @@ class PretendServer:
             self._base.create_function(name, -1, function)
         for view, (_, columns, _) in VIEWS.items():
             self._base.execute(f"CREATE TABLE sys.{view} ({quoted(columns.split())})")
+        self._base.execute("ATTACH ':memory:' AS dbo")
+        for table, columns in MSDB.items():
+            self._base.execute(f"CREATE TABLE dbo.{table} ({quoted(columns.split())})")
         for view, those in rows.items():
             for row in those:
                 marks = ", ".join("?" * len(row))
-                self._base.execute(f"INSERT INTO sys.{view} ({quoted(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 - our own tables
+                table = f"{'dbo' if view in MSDB else 'sys'}.{view}"
+                self._base.execute(f"INSERT INTO {table} ({quoted(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 - no outside text
 
     def close(self) -> None:
         self._base.close()
@@ -74,7 +79,8 @@ def translated(node: exp.Expression) -> exp.Expression:
         case exp.DateAdd():
             return called("dateadd", unit(node), node.expression, node.this)
         case exp.Convert():
-            return called("hexadecimal", node.expression)
+            is_text = node.this.sql("tsql").lower().startswith("varchar")
+            return called("hexadecimal", node.expression) if is_text else node.expression
         case exp.Table():
             node.set("catalog", None)
     return node
@@ -112,4 +118,5 @@ FUNCTIONS = {
     "serverproperty": PROPERTIES.get,
     "quotename": lambda name: "[" + name.replace("]", "]]") + "]",
     "nchar": chr,
+    "session_context": lambda _: OLD_THUMBPRINT,
 }

@@ -22,10 +22,24 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     "availability_groups": (DEFINITION, "group_id name resource_id is_distributed cluster_type", "is_distributed"),
     "asymmetric_keys": (
         DEFINITION,
-        "name asymmetric_key_id thumbprint algorithm key_length provider_type cryptographic_provider_guid",
+        "name asymmetric_key_id thumbprint algorithm key_length sid provider_type cryptographic_provider_guid",
         "",
     ),
     "dm_os_sys_info": (PERFORMANCE, "cpu_count sqlserver_start_time_ms_ticks sqlserver_start_time", ""),
+    "dm_os_loaded_modules": (
+        PERFORMANCE,
+        "base_address file_version product_version debug patched prerelease private_build special_build language company description name",
+        "debug patched prerelease private_build special_build",
+    ),
+    # A function of a database's id; the column of the thumbprint since SQL Server 2019.
+    "dm_db_log_info": (
+        PERFORMANCE,
+        (
+            "database_id file_id vlf_begin_offset vlf_size_mb vlf_sequence_number vlf_active vlf_status vlf_parity vlf_first_lsn "
+            "vlf_create_lsn vlf_encryptor_thumbprint"
+        ),
+        "vlf_active",
+    ),
     "dm_database_encryption_keys": (
         SECURITY,
         (
@@ -36,8 +50,19 @@ VIEWS: dict[str, tuple[str, str, str]] = {
     ),
     "databases": (DATABASES, "name database_id source_database_id create_date state state_desc is_encrypted", "is_encrypted"),
     "server_principals": (DEFINITION, "name principal_id sid type type_desc is_disabled", "is_disabled"),
+    "key_encryptions": (DEFINITION, "key_id thumbprint crypt_type crypt_type_desc crypt_property", ""),
+    "symmetric_keys": (DEFINITION, "name principal_id symmetric_key_id key_length key_algorithm algorithm_desc key_guid", ""),
     "server_principal_credentials": (DEFINITION, "principal_id credential_id", ""),
     "server_permissions": (DEFINITION, "class major_id grantee_principal_id permission_name state state_desc", ""),
+}
+
+# Tables of msdb, which only retire-version.sql reads, as a sysadmin.
+MSDB: dict[str, str] = {
+    "backupset": (
+        "backup_set_id media_set_id position type database_name server_name backup_start_date backup_finish_date has_backup_checksums "
+        "key_algorithm encryptor_thumbprint encryptor_type"
+    ),
+    "backupmediafamily": "media_set_id family_sequence_number media_count logical_device_name physical_device_name device_type",
 }
 
 # AADServicePrincipalSignInLogs, as Azure Monitor's reference of tables names its columns (edition of March 2026).

@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
 from tests.repo.deploy.pretend import SQL, PretendServer, batches
-from tests.repo.deploy.system_views import ANYBODY, VIEWS
+from tests.repo.deploy.system_views import ANYBODY, MSDB, VIEWS
 
 COLLECTOR = yaml.safe_load((SQL / "ekm.collector.yml").read_text())
 METRICS = {metric["metric_name"]: metric for metric in COLLECTOR["metrics"]}
@@ -39,7 +39,10 @@ def parsed(query: str) -> exp.Expression:
 
 
 def schema() -> dict[str, dict[str, dict[str, str]]]:
-    return {"sys": {view: dict.fromkeys(columns.split(), "UNKNOWN") for view, (_, columns, _) in VIEWS.items()}}
+    return {
+        "sys": {view: dict.fromkeys(columns.split(), "UNKNOWN") for view, (_, columns, _) in VIEWS.items()},
+        "dbo": {table: dict.fromkeys(columns.split(), "UNKNOWN") for table, columns in MSDB.items()},
+    }
 
 
 def views(statement: exp.Expression) -> set[str]:
@@ -178,6 +181,17 @@ def test_a_provider_is_enabled_when_it_and_the_option_are(provider, option, enab
     )
 
     assert rows == [{"provider": "AzureKV", "provider_enabled": enabled}]
+
+
+def test_loaded_dll_is_shown_with_the_file_version_of_its_path():
+    dll = "C:\\EKM\\ekm.dll"
+    rows = ask(
+        QUERIES["mssql_ekm_provider_dll_info"],
+        cryptographic_providers=[PROVIDER | {"dll_path": dll}, PROVIDER | {"name": "unused", "dll_path": "C:\\old.dll"}],
+        dm_os_loaded_modules=[{"name": dll, "file_version": "15.0:2000.440"}, {"name": "other.dll", "file_version": "1.0:0.0"}],
+    )
+
+    assert rows == [{"ag": "", "provider": "AzureKV", "file_version": "15.0.2000.440", "dll_path": dll}]
 
 
 def test_databases_show_the_thumbprint_as_the_keys_do():

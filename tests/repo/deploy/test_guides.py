@@ -24,9 +24,11 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROO
 GUIDES = ["docs/rollover.md", "docs/key-rotation.md", "docs/recovery.md"]
 # Statements that sqlglot hands on as they are: all it knows of them is that they end where they should.
 AS_IT_IS = re.compile(
-    r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|CREATE LOGIN|ALTER LOGIN|CREATE ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
-    r"|ALTER DATABASE ENCRYPTION KEY) "
+    r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|CREATE LOGIN|ALTER LOGIN|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
+    r"|(?:CREATE|ALTER) DATABASE ENCRYPTION KEY|ALTER CRYPTOGRAPHIC PROVIDER|ALTER DATABASE \[\w+\] SET)\b"
 )
+# sqlglot cannot read this statement at all.
+RESTORE = re.compile(r"RESTORE FILELISTONLY FROM (?:DISK|URL) = N'[^']+';")
 
 
 def text(page: str) -> str:
@@ -88,10 +90,10 @@ def test_every_configuration_of_a_guide_is_one(page, tmp_path):
         assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-@pytest.mark.parametrize("page", GUIDES)
-def test_the_t_sql_of_a_guide_is_t_sql(page):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sql")])
+def test_sql_block_of_a_page_is_t_sql(page):
     for code in blocks(page, "sql"):
-        for batch in re.split(r"(?mi)^GO\s*$", code):
+        for batch in re.split(r"(?mi)^GO\s*$", RESTORE.sub("", code)):
             for one in sqlglot.parse(batch, dialect="tsql"):
                 assert one is None or not isinstance(one, exp.Command) or AS_IT_IS.match(one.sql("tsql", comments=False))
 

@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from tests.repo.deploy.pretend import SQL, PretendServer, batches
+from tests.repo.deploy.pretend import OLD_THUMBPRINT, SQL, PretendServer, batches
 from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
 from tests.repo.deploy.test_collector import OURS, schema, without_database
 
@@ -111,6 +111,68 @@ def test_verify_says_what_is_not_proven():
         said = {row["database_name"]: row["proven"] for row in server.ask(query)}
 
     assert said == {"opened": "yes", "opened before": "NO: not opened since the start", "pending": "NO: not online"}
+
+
+def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The rows of that part of retire-version.sql which yields the column."""
+    selects = [one for one in statements("retire-version.sql") if isinstance(one, exp.Select)]
+    query = next(one for one in selects if column in one.named_selects)
+    with closing(PretendServer(**rows)) as server:
+        return server.ask(without_database(query))
+
+
+def test_retire_version_lists_databases_under_the_old_version_and_closed_ones():
+    rows = finding_rows(
+        "state_desc",
+        databases=[{"name": name, "database_id": number, "state": state} for name, number, state in DATABASES],
+        dm_database_encryption_keys=[
+            {"database_id": 5, "encryptor_thumbprint": OLD_THUMBPRINT},
+            {"database_id": 6, "encryptor_thumbprint": b"\2"},
+        ],
+    )
+
+    assert {row["database_name"]: row["finding"] for row in rows} == {
+        "opened": "under the old version",
+        "pending": "not online: cannot be checked",
+    }
+
+
+def test_retire_version_lists_backups_of_encrypted_and_lost_databases_only():
+    backups = [("sales", 1, None), ("plain", 2, None), ("dropped", 3, None), ("plain", 4, OLD_THUMBPRINT)]
+    rows = finding_rows(
+        "backup_finish_date",
+        databases=[{"name": "sales", "is_encrypted": 1}, {"name": "plain", "is_encrypted": 0}],
+        backupset=[
+            {"database_name": name, "media_set_id": media, "position": 2, "encryptor_thumbprint": mark}
+            for name, media, mark in backups
+        ],
+        backupmediafamily=[
+            {"media_set_id": media, "family_sequence_number": 1, "device_type": 2, "physical_device_name": f"D:\\o'{media}.bak"}
+            for _, media, _ in backups
+        ],
+    )
+
+    assert [(row["database_name"], row["finding"]) for row in rows] == [
+        ("sales", "run the statement"),
+        ("dropped", "run the statement"),
+        ("plain", "encrypted with the old version"),
+    ]
+    assert rows[0]["statement_to_run"] == "RESTORE FILELISTONLY FROM DISK = N'D:\\o''1.bak' WITH FILE = 2;"
+
+
+def test_retire_version_names_the_login_and_credential_of_the_old_key():
+    rows = finding_rows(
+        "asymmetric_key_name",
+        asymmetric_keys=[
+            {"name": "tde_2025", "thumbprint": OLD_THUMBPRINT, "sid": b"\7"},
+            {"name": "tde_2027", "thumbprint": b"\2"},
+        ],
+        server_principals=[{"name": "tde_login", "principal_id": 270, "sid": b"\7"}],
+        server_principal_credentials=[{"principal_id": 270, "credential_id": 9}],
+        credentials=[{"credential_id": 9, "name": "tde_cred"}],
+    )
+
+    assert rows == [{"asymmetric_key_name": "tde_2025", "login_name": "tde_login", "credential_name": "tde_cred"}]
 
 
 DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]

@@ -8,7 +8,6 @@ from pathlib import Path
 import certifi
 import promql_parser
 import pytest
-import sqlglot
 import yaml
 
 from exporter.cli.main import build_parser
@@ -93,13 +92,6 @@ def test_a_page_names_metrics_that_exist(page):
 def test_a_page_names_alerts_that_exist(page):
     known = {path.stem for path in (ROOT / "alerts" / "runbooks").iterdir()} | {"EkmWatchdog"}
     assert set(re.findall(r"\bEkm[A-Z]\w+", text(page))) <= known
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_the_t_sql_of_a_page_is_t_sql(page):
-    for code in blocks(page, "sql"):
-        for one in sqlglot.parse(code, dialect="tsql"):
-            assert isinstance(one, sqlglot.exp.Select)
 
 
 def test_a_page_names_both_numbers_of_a_pair():
