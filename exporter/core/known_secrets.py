@@ -106,7 +106,10 @@ class KnownSecrets:
 
     def _forget(self, needle: str) -> None:
         self._order.pop(needle, None)
-        self._by_start.get(needle[:SHORTEST], {}).pop(needle, None)
+        same_start = self._by_start.get(needle[:SHORTEST], {})
+        same_start.pop(needle, None)
+        if not same_start:
+            self._by_start.pop(needle[:SHORTEST], None)
 
 
 def _needles(folded: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from exporter.clients import HANDSHAKES, Network, Networks, VaultSession, encrypt_locally, fetch_token
 from exporter.clients.entra import pending_facts
@@ -76,7 +77,8 @@ class Prober:
         # the system likes.
         self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
         self._gate = asyncio.Semaphore(HANDSHAKES)
-        self._networks = self._before = Networks(config, pool=self._pool, gate=self._gate)
+        self._networks = Networks(config, pool=self._pool, gate=self._gate)
+        self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # of probes under way, by the id of their module
         self._keeper = SecretCache(self._pool)
         self._desk = TokenCache(self._fetch, self._keeper, cycle=TokenReusePolicy(config), glimpse=self._glimpse)
         self._clock = LoopClock()
@@ -87,8 +89,8 @@ class Prober:
 
         Raises NetworkError where a module's authorities cannot be loaded, and then changes nothing.
         """
-        networks = Networks(config, pool=self._pool, gate=self._gate)
-        self._config, self._networks, self._before = config, networks, self._networks
+        self._networks = Networks(config, pool=self._pool, gate=self._gate)
+        self._config = config
         self._pool.allow(2 * config.settings.concurrency)
         self._desk.cycle = TokenReusePolicy(config)
         self._keeper.keep_only(config.credentials.values())
@@ -116,7 +118,8 @@ class Prober:
         due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
         order = replace(order, round_trip=due, last_unwrapped=last.unwrapped if last else None)
         report = await self._make(order)
-        if not due and last is not None and report is not None and _differs(report, last):
+        changed = not due and last is not None and report is not None and _differs(report, last)
+        if changed and self._is_active(module):
             # The key is not as it was when it last unwrapped: what was shown then need not be so now.
             due, report = True, await self._make(replace(order, round_trip=True))
         if due and report is not None:
@@ -148,6 +151,8 @@ class Prober:
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
         """One look beside a main probe; None as for `scheduled`, and where time ran out while the exporter itself was slow."""
+        if not self._is_active(plan.order.module):
+            return None
         report = await self._defended(plan.order.target, self._make(plan.order, fresh=fresh))
         if report is None or report.inconclusive:
             return None
@@ -207,7 +212,8 @@ class Prober:
                 order.credential, order.module, challenge, started=started, deadline=deadline, fresh=fresh
             )
 
-        async with VaultSession(self._network(order.module), order.target.vault, order.module.api_version) as vault:
+        network = self._in_use[id(order.module)] = self._network(order.module)
+        async with VaultSession(network, order.target.vault, order.module.api_version) as vault:
             ports = ProbeDependencies(
                 vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._callbacks.bug
             )
@@ -240,12 +246,12 @@ class Prober:
     def _glimpse(self, context: Context, module: Module, challenge: Challenge) -> Facts:
         return pending_facts(context, self._network(module), challenge.authority)
 
+    def _is_active(self, module: Module) -> bool:
+        return self._config.modules.get(module.name) == module
+
     def _network(self, module: Module) -> Network:
-        """That of the configuration in force, else of the one before: what began under it may still need it."""
-        try:
-            return self._networks.of(module)
-        except KeyError:
-            return self._before.of(module)
+        """That of the probe under way, also after a reload: a secret goes only where it was to go when its probe began."""
+        return self._in_use.get(id(module)) or self._networks.of(module)
 
     def _last_round_trip(self, order: ProbeRequest) -> _RoundTrip | None:
         """None, too, where a reload has since named another key, credential or way."""

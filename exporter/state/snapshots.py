@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
 from exporter.core.readiness import WHY
 from exporter.state.records import FailureSummary, TargetRecord
@@ -126,11 +127,18 @@ def _failure(document: Mapping[str, Any]) -> FailureSummary:
     return FailureSummary(
         at=_time(document["at"]),
         step=_text(document["step"]),
-        code=None if document["code"] is None else _number(document["code"]),
+        code=None if document["code"] is None else _code(document["code"]),
         reason=_text_or_none(document["reason"]),
         http_status=None if document["http_status"] is None else _number(document["http_status"]),
         request_id=_text_or_none(document["request_id"]),
     )
+
+
+def _code(value: object) -> int:
+    """A code that pages can explain; another version of the exporter may have kept one that this version does not know."""
+    if _number(value) not in BY_CODE:
+        raise ValueError("no such code")
+    return _number(value)
 
 
 def _text(value: object) -> str:

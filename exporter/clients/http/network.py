@@ -91,8 +91,11 @@ class Networks:
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, gate=gate)
 
     def of(self, module: Module) -> Network:
-        """Raises KeyError for a module of another configuration."""
-        return self._by_name[module.name]
+        """Raises KeyError for a module of another configuration, also if it has the same name."""
+        network = self._by_name[module.name]
+        if network.module != module:
+            raise KeyError(module.name)
+        return network
 
 
 def _context(module: Module) -> SSLContext:

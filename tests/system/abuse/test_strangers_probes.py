@@ -10,7 +10,9 @@ from aiohttp import ClientSession
 
 from exporter.app.service import RunOptions, Service
 from exporter.config.model import Module, Proxy
+from exporter.core.model import Step
 from exporter.simulator import Simulator
+from exporter.simulator.faults import Options
 from exporter.web import parse_address, web_options
 from tests.support.auxiliary_factories import plain
 from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, estate
@@ -117,6 +119,24 @@ async def test_a_listed_module_goes_its_own_way(world, kind):
         status, _ = await ask(session, "&module=lab")
     assert status == 200
     assert astray(world) > 0
+
+
+async def test_a_secret_under_way_never_goes_where_a_reload_leads_its_module(world):
+    """The reload comes between challenge and token; the module keeps its name."""
+    routes = {**world.own.connect_to, f"{ENTRA}:443": world.elsewhere.address}
+    modules = {"default": replace(world.own, connect_to=routes)}
+    world.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
+    async with running(world.config) as (service, _):
+        probe = asyncio.create_task(service.probe("t", "default", timeout=None))
+        async with asyncio.timeout(20):
+            while not world.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
+                await asyncio.sleep(0.01)
+        assert not probe.done()
+        for _ in range(2):
+            await service.apply(replace(world.config, modules=modules))
+        report = await probe
+    assert report.success
+    assert world.elsewhere.connections == 0
 
 
 async def numbers(service):

@@ -80,6 +80,13 @@ def test_oldest_secret_is_forgotten_and_a_used_one_stays():
     assert [known.reveals(each) for each in (first, second, third)] == [True, False, True]
 
 
+def test_forgotten_secrets_leave_nothing_behind():
+    known = KnownSecrets(most=8)
+    for _ in range(100):
+        known.remember(secrets.token_hex(16))
+    assert len(known._by_start) <= 8
+
+
 def test_secret_is_found_once_it_is_known_though_the_text_was_seen_before():
     known = KnownSecrets()
     known.remember("another secret")

@@ -129,6 +129,11 @@ def test_a_time_that_no_date_has_is_damage_since_pages_write_dates(path, moment)
         restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), path, moment))
 
 
+def test_a_code_that_only_another_version_knows_is_damage_since_pages_explain_codes():
+    with pytest.raises(DamagedError):
+        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), ("failures", 0, "code"), 9999))
+
+
 @pytest.mark.parametrize("name", list(snapshot(a_lived_record())))
 def test_a_missing_value_is_damage(name):
     document = snapshot(a_lived_record())
