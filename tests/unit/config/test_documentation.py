@@ -53,7 +53,7 @@ def stream_of(tmp_path, row):
 
 @pytest.mark.parametrize("row", WRITTEN)
 def test_the_requests_of_each_row_are_those_that_are_made(row, tmp_path):
-    *asked, how_often = rows(MODES, "What is asked")[row]
+    *asked, how_often = rows(MODES, "Requests")[row]
     stream = stream_of(tmp_path, row)
     shown = {step for step, cell in zip(Step, asked, strict=True) if cell}
     assert shown - {Step.TOKEN} == {operation.step for operation in stream.operations}
@@ -62,7 +62,7 @@ def test_the_requests_of_each_row_are_those_that_are_made(row, tmp_path):
 
 
 def test_between_two_round_trips_only_the_key_is_read():
-    table = rows(MODES, "What is asked")
+    table = rows(MODES, "Requests")
     assert table.keys() == {*WRITTEN, BETWEEN}
     assert table[BETWEEN] == table["probe, mode `read_only`"]
 
