@@ -49,7 +49,7 @@ async def test_hangup_while_it_starts_reloads_once_it_is_up(command, arguments, 
     running = await command(*arguments["run"])
     await begun(running, delay)
     running.process.send_signal(signal.SIGHUP)
-    await running.said("listening(.|\n)*configuration in force")
+    await running.said("listening(.|\n)*configuration applied")
     assert await running.stop() == 0
 
 
