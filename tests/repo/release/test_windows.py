@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from exporter.cli.main import build_parser
+from exporter.config import load_config
 from exporter.runtime import process
 
 ROOT = Path(__file__).parents[3]
@@ -77,15 +78,35 @@ def test_the_steps_use_flags_that_exist():
         assert build_parser().parse_args(shlex.split(command)).handler
 
 
-def test_a_secret_is_written_once_its_folder_is_closed_and_before_it_is_checked():
-    steps = STEPS.read_text()
-    closed, written, checked = (
-        steps.index(what) for what in (r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ')
-    )
-    assert closed < written < checked
+def test_windows_steps_write_configuration_and_secret_before_the_service_starts():
+    steps = STEPS.read_text(encoding="utf-8")
+    order = (
+        "# classic for connector", r'exe" install', r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ', "Start-Service",
+    )  # fmt: skip
+    places = [steps.index(what) for what in order]
+    assert places == sorted(places)
     # The file that is written is the one that the configuration names.
-    assert r'"$base\secrets\sql-prod"' in steps
-    assert r"client_secret_file: secrets\sql-prod" in steps
+    assert r'"$base\secrets\ekm-credential"' in steps
+    assert r"secret_file: secrets\ekm-credential" in steps
+
+
+def test_windows_configuration_loads(tmp_path):
+    (shown,) = re.findall(r"```yaml\n(.*?)```", STEPS.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "ekm-credential").write_text("0" * 32 + "planted")
+    (tmp_path / "secrets" / "ekm-credential").chmod(0o600)
+    (tmp_path / "ekm.yml").write_text(shown.replace("secrets\\", "secrets/"))
+    assert load_config(tmp_path / "ekm.yml").problems == ()
+
+
+def test_offline_download_names_the_platform():
+    for page in (STEPS, ROOT / "docs" / "install.md"):
+        (command,) = [
+            line for line in page.read_text(encoding="utf-8").splitlines() if "pip download" in line and "win_amd64" in line
+        ]
+        assert {"--only-binary", ":all:", "--platform", "--python-version", "--no-deps", "--require-hashes"} <= set(
+            command.split()
+        )
 
 
 def test_no_step_names_a_group_in_one_language():

@@ -244,3 +244,14 @@ def test_the_dashboards_are_the_shipped_ones_all_of_them():
 def test_the_chart_has_the_version_of_the_exporter():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pod_tries_a_vaults_name_as_written_first(case, manifests):
+    assert pod(manifests[case])["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
+
+
+def test_pod_takes_other_dns_options_from_the_values():
+    other = {"nameservers": ["10.1.2.3"], "options": [{"name": "ndots", "value": "2"}]}
+    assert pod(objects_of({**values("minimal"), "dnsConfig": other}))["dnsConfig"] == other
+    assert "dnsConfig" not in pod(objects_of({**values("minimal"), "dnsConfig": None}))

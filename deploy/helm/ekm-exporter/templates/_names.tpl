@@ -32,13 +32,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if include "ekm.stateful" . }}{{ .Values.shards }}{{ else }}{{ .Values.replicas }}{{ end }}
 {{- end }}
 
-{{- /* Relabelling that all monitors share: the job of the rules, and the pod as the instance, since its address changes. */ -}}
+{{- /* Relabelling for all monitors: the job that the rules expect, and the pod as the instance, because its address changes. */ -}}
 {{- define "ekm.relabelings" -}}
 - {targetLabel: job, replacement: {{ .Values.monitor.job | quote }}}
 - {sourceLabels: [__meta_kubernetes_pod_name], targetLabel: instance}
 {{- end }}
 
-{{- /* What Kubernetes asks: a GET, with whatever values say otherwise; not a GET where they name another way of asking. */ -}}
+{{- /* A probe of Kubernetes: a GET, unless the values name another kind; the values override each field. */ -}}
 {{- define "ekm.probe" -}}
 {{- $probe := dict "periodSeconds" .period "timeoutSeconds" 5 }}
 {{- if not (or .given.exec .given.tcpSocket .given.grpc) }}
@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (merge (deepCopy .given) $probe) }}
 {{- end }}
 
-{{- /* How Prometheus gets in: what all monitors share, by the same names. */ -}}
+{{- /* Access for Prometheus: the fields that all monitors share, by the same names. */ -}}
 {{- define "ekm.access" -}}
 {{- range $name := list "tlsConfig" "basicAuth" "authorization" }}
 {{- with index $.Values.monitor $name }}

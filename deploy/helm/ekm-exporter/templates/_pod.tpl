@@ -26,6 +26,9 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig: {{ toYaml . | nindent 4 }}
+  {{- end }}
   terminationGracePeriodSeconds: 20
   containers:
     - name: ekm-exporter
@@ -35,7 +38,7 @@ spec:
         - run
         - --config.file=/etc/ekm-exporter/ekm.yml
         - --config.enable-auto-reload
-        {{- /* Kubernetes lets every user write to an emptyDir; the exporter makes a directory of its own in the volume. */}}
+        {{- /* Kubernetes lets every user write to an emptyDir; the exporter creates its own directory in the volume. */}}
         - --state.dir=/state/ekm
         - --web.listen-address=:{{ .Values.port }}
         - --log.format={{ .Values.logFormat }}
@@ -58,7 +61,7 @@ spec:
       {{- end }}
       ports:
         - {name: http, containerPort: {{ .Values.port }}, protocol: TCP}
-      # Healthy: its loop lives. Ready: the first probes are done, or two minutes have passed; a failing vault changes neither.
+      # Healthy: the event loop runs. Ready: the first probes are done, or two minutes passed. A failing vault changes neither.
       livenessProbe: {{ include "ekm.probe" (dict "root" . "path" "/-/healthy" "period" 30 "given" .Values.livenessProbe) | nindent 8 }}
       readinessProbe: {{ include "ekm.probe" (dict "root" . "path" "/-/ready" "period" 5 "given" .Values.readinessProbe) | nindent 8 }}
       resources: {{ toYaml .Values.resources | nindent 8 }}
