@@ -13,7 +13,8 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard
 
 from dashboards.promql import NOT_READY, READY, UNKNOWN
-from exporter.core.codes import CATALOGUE, Category, ConnectorError, both_numbers
+from exporter.core.codes import CODES as ALL_CODES
+from exporter.core.codes import Category, ConnectorError, both_numbers
 
 # From Okabe and Ito's palette; the words always stand beside the colour.
 BAD: Final = "#D55E00"
@@ -88,7 +89,7 @@ PENDING: Final = _map({"0": ("no", GOOD), "1": ("pending", WARNING)})
 OKAY: Final = _map({"0": ("FAILED", BAD), "1": ("ok", GOOD)})
 CODES: Final = _map(
     {"0": ("none", GOOD)}
-    | {str(row.code): (meaning(row), CATEGORIES.get(row.category, NEUTRAL)) for row in CATALOGUE if row.observable}
+    | {str(row.code): (meaning(row), CATEGORIES.get(row.category, NEUTRAL)) for row in ALL_CODES if row.observable}
 )
 
 
@@ -97,7 +98,7 @@ def _pair(row: ConnectorError) -> str:
 
 
 # For narrow columns: the number, and that of its twin in the other generation of the connector.
-NUMBERS: Final = _map({str(row.code): (_pair(row), None) for row in CATALOGUE if row.observable})
+NUMBERS: Final = _map({str(row.code): (_pair(row), None) for row in ALL_CODES if row.observable})
 # Of days left. No table of dates goes back further than this.
 ENDED: Final = dashboard.RangeMap(
     options=dashboard.DashboardRangeMapOptions(
@@ -109,7 +110,7 @@ ENDED: Final = dashboard.RangeMap(
 def codes_by_category() -> Iterator[tuple[str, str]]:
     """For series that are named after a code and its symbol: a regular expression of names, and the colour of that category."""
     for category, color in CATEGORIES.items():
-        codes = "|".join(str(row.code) for row in CATALOGUE if row.observable and row.category is category)
+        codes = "|".join(str(row.code) for row in ALL_CODES if row.observable and row.category is category)
         yield f"/^({codes}) /", color
 
 

@@ -23,7 +23,7 @@ def checks() -> str:
 
 def _table(rows: Sequence[Check]) -> str:
     lines = ["| `check` | title | what it asks | SQL Server would show |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{check.name}` | {check.title} | {check.asks} | {_shown(check)} |" for check in rows]
+    lines += [f"| `{check.name}` | {check.title} | {check.question} | {_shown(check)} |" for check in rows]
     return "\n".join(lines)
 
 

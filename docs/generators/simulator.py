@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from docs.generators.pages import GeneratedPart
-from exporter.core.codes import CATALOGUE, ConnectorError, Family
+from exporter.core.codes import CODES, ConnectorError, Family
 from exporter.simulator.scenarios import SCENARIOS, Scenario
 
 _SCENARIOS = """\
@@ -35,7 +35,7 @@ No scenario exists for these, since nothing outside the SQL Server host can brin
 
 def written() -> str:
     """Markdown: the scenarios, the codes with their scenarios, the codes that have none."""
-    unseen = (row for row in CATALOGUE if not row.observable)
+    unseen = (row for row in CODES if not row.observable)
     parts = ((_SCENARIOS, map(_scenario, SCENARIOS)), (_CODES, _codes()), (_UNSEEN, _reasons(unseen)))
     return "\n\n".join("\n".join([head, *lines]) for head, lines in parts)
 
@@ -53,7 +53,7 @@ def _scenario(one: Scenario) -> str:
 
 
 def _codes() -> Iterator[str]:
-    for row in CATALOGUE:
+    for row in CODES:
         if row.observable and row.generation is not Family.CURRENT:
             number = f"[{row.code}](codes.md#{row.code})" + (f" ({row.counterpart})" if row.counterpart else "")
             yield f"| {number} | {row.symbol} | {', '.join(f'`{one.name}`' for one in caused(row))} |"

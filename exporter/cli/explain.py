@@ -11,7 +11,7 @@ import json
 import re
 import sys
 
-from exporter.core.codes import BY_CODE, CATALOGUE, find
+from exporter.core.codes import BY_CODE, CODES, find
 from exporter.core.codes.render import as_data, as_markdown, as_table, as_text
 
 _OK, _BAD_USAGE = 0, 2
@@ -64,11 +64,11 @@ def codes(args: argparse.Namespace) -> int:
     """Prints all codes as a table, as JSON or as the documentation page, and returns 0."""
     match args.format:
         case "json":
-            print(json.dumps([as_data(row) for row in CATALOGUE], indent=2))
+            print(json.dumps([as_data(row) for row in CODES], indent=2))
         case "md":
-            print(as_markdown(CATALOGUE), end="")
+            print(as_markdown(CODES), end="")
         case _:
-            print(as_table(CATALOGUE))
+            print(as_table(CODES))
     return _OK
 
 
@@ -99,7 +99,7 @@ def _near_numbers(asked: str) -> list[str]:
 
 def _near_symbols(asked: str) -> list[str]:
     """Symbols that contain the word, else those spelt almost so."""
-    symbols = {row.symbol.casefold(): row.symbol for row in CATALOGUE}
+    symbols = {row.symbol.casefold(): row.symbol for row in CODES}
     wanted = asked.casefold()
     near = [folded for folded in symbols if len(wanted) > 2 and wanted in folded]
     near = near or difflib.get_close_matches(wanted, symbols, n=_SUGGESTIONS, cutoff=0.7)

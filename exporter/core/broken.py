@@ -14,12 +14,12 @@ from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readine
 def broken_report(target: str, generation: Generation, *, started_at: float, duration: float, exception: str) -> ProbeReport:
     """The first step failed with reason `internal`, the others are skipped; the vault gets no verdict."""
     facts = Facts(fault=Fault.INTERNAL, exception=exception)
-    judgement = classify(Step.CHALLENGE, facts)
+    classification = classify(Step.CHALLENGE, facts)
     first = StepResult(
         step=Step.CHALLENGE,
         outcome=Outcome.FAILED,
-        code=in_generation(judgement.code, generation),
-        reason=judgement.reason,
+        code=in_generation(classification.code, generation),
+        reason=classification.reason,
         facts=facts,
     )
     others = (StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step if step is not Step.CHALLENGE)

@@ -18,7 +18,7 @@ UNKNOWN = 3001
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Classification:
     """`code` is of the classic generation."""
 
     code: int
@@ -208,13 +208,13 @@ _BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
 }
 
 
-def classify(step: Step, facts: Facts) -> Judgement:
+def classify(step: Step, facts: Facts) -> Classification:
     """The classic code and the reason of a failed step. Total: what no rule knows is 3001."""
     if facts.fault in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
-        judgement = _by_status(step, facts)
+        classification = _by_status(step, facts)
     else:
-        judgement = _by_fault(step, facts.fault)
-    return Judgement(judgement.code, Reason.SCRAPE_TIMEOUT) if facts.cut_by_scrape else judgement
+        classification = _by_fault(step, facts.fault)
+    return Classification(classification.code, Reason.SCRAPE_TIMEOUT) if facts.cut_by_scrape else classification
 
 
 def markers(facts: Facts) -> frozenset[str]:
@@ -229,21 +229,21 @@ def markers(facts: Facts) -> frozenset[str]:
     return frozenset(word.lower() for word in words if word is not None)
 
 
-def _by_fault(step: Step, fault: Fault) -> Judgement:
+def _by_fault(step: Step, fault: Fault) -> Classification:
     for rule in _BY_FAULT[fault]:
         if rule.steps is None or step in rule.steps:
-            return Judgement(rule.code, rule.reason)
-    return Judgement(UNKNOWN, Reason.INTERNAL)
+            return Classification(rule.code, rule.reason)
+    return Classification(UNKNOWN, Reason.INTERNAL)
 
 
-def _by_status(step: Step, facts: Facts) -> Judgement:
+def _by_status(step: Step, facts: Facts) -> Classification:
     said = markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     rule = _status_rule(step, facts.status or 0, said)
     if rule is None:
-        return Judgement(UNKNOWN, Reason.UNEXPECTED_STATUS)
+        return Classification(UNKNOWN, Reason.UNEXPECTED_STATUS)
     if facts.fault is Fault.PROXY_STATUS:
-        return Judgement(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_WANTS_TO_KNOW else Reason.PROXY_STATUS)
-    return Judgement(rule.code, _reason(step, facts.status or 0, said) or rule.reason)
+        return Classification(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_WANTS_TO_KNOW else Reason.PROXY_STATUS)
+    return Classification(rule.code, _reason(step, facts.status or 0, said) or rule.reason)
 
 
 def _status_rule(step: Step, status: int, said: frozenset[str]) -> StatusRule | None:

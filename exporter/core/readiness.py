@@ -29,8 +29,8 @@ WHY: Mapping[str, str] = {
 # What no probe from outside can test; named wherever a verdict is.
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"
 # Reasons that lie in the exporter alone.
-OURS = (Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT)
-_NOT_THE_VAULTS = (*OURS, Reason.SCRAPE_TIMEOUT)
+EXPORTER_SIDE = (Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT)
+_NOT_THE_VAULTS = (*EXPORTER_SIDE, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
 
 

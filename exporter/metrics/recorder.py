@@ -13,7 +13,7 @@ from exporter.config.build import credentials_in_use, probed_vaults
 from exporter.config.model import Config, Module, Target
 from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import CheckResult
-from exporter.core.codes import CATALOGUE
+from exporter.core.codes import CODES
 from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, ProbeReport
 from exporter.metrics import probe_response
@@ -74,7 +74,7 @@ class Recorder(Instruments):
         self._ties = SeriesOwners()
         self._budgets = Budgets()
         self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
-        for error in CATALOGUE:
+        for error in CODES:
             if error.observable:
                 self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
 

@@ -241,13 +241,13 @@ class _Run:
             return
         if self._order.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
             facts = replace(facts, cut_by_scrape=True)
-        judgement = classify(step, facts)
+        classification = classify(step, facts)
         self._results[step] = StepResult(
             step=step,
             outcome=Outcome.FAILED,
             duration=duration,
-            code=in_generation(judgement.code, self._order.target.generation),
-            reason=judgement.reason,
+            code=in_generation(classification.code, self._order.target.generation),
+            reason=classification.reason,
             facts=facts,
             shared=shared,
         )

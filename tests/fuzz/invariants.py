@@ -45,10 +45,10 @@ def check_answer(told: Told) -> Fault:
 
 
 def check_judgement(step: Step, facts: Facts) -> None:
-    judgement = classify(step, facts)
-    assert isinstance(judgement.reason, Reason)
+    classification = classify(step, facts)
+    assert isinstance(classification.reason, Reason)
     for generation in Generation:
-        assert in_generation(judgement.code, generation) in BY_CODE
+        assert in_generation(classification.code, generation) in BY_CODE
 
 
 def check_facts(facts: Facts, *, sent: str | None) -> None:

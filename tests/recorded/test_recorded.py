@@ -35,8 +35,8 @@ def facts_of(exchange):
 
 def judged(exchange, step):
     """The codes in both generations, and the reason."""
-    judgement = classify(step, facts_of(exchange))
-    return judgement.code, in_generation(judgement.code, Generation.CURRENT), judgement.reason
+    classification = classify(step, facts_of(exchange))
+    return classification.code, in_generation(classification.code, Generation.CURRENT), classification.reason
 
 
 def test_the_recordings_are_the_whole_published_set(sessions, exchanges):

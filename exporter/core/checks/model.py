@@ -42,7 +42,7 @@ class Check:
 
     name: str
     title: str  # at most 27 characters, for a column
-    asks: str  # one sentence
+    question: str  # one sentence
     code: int | None = None
     moment: FailureMoment = FailureMoment.SESSION
     needs: tuple[str, ...] = ()

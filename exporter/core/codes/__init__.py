@@ -1,6 +1,6 @@
 """The 146 codes of the SQL Server Connector: one literal table, split by layer, and ways to look into it.
 
-For: `CATALOGUE`, in code order, and finding rows. Codes and symbols are the connector's; every text is this product's.
+For: `CODES`, in code order, and finding rows. Codes and symbols are the connector's; every text is this product's.
 Not for: deciding which code a failure gets (see `classify`), or printing rows (see `render`).
 """
 
@@ -25,7 +25,7 @@ from exporter.core.model import Generation
 
 __all__ = [
     "BY_CODE",
-    "CATALOGUE",
+    "CODES",
     "Category",
     "ConnectorError",
     "Family",
@@ -36,7 +36,7 @@ __all__ = [
     "in_generation",
 ]
 
-CATALOGUE: tuple[ConnectorError, ...] = tuple(
+CODES: tuple[ConnectorError, ...] = tuple(
     sorted(
         (
             *ENGINE,
@@ -54,7 +54,7 @@ CATALOGUE: tuple[ConnectorError, ...] = tuple(
         key=lambda row: row.code,
     )
 )
-BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row in CATALOGUE})
+BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row in CODES})
 
 
 def in_generation(code: int, generation: Generation) -> int:
@@ -88,4 +88,4 @@ def find(text: str) -> tuple[ConnectorError, ...]:
     A number finds one row. A symbol that twins share finds both, the classic one first.
     """
     wanted = text.strip().casefold()
-    return tuple(row for row in CATALOGUE if wanted in (str(row.code), row.symbol.casefold()))
+    return tuple(row for row in CODES if wanted in (str(row.code), row.symbol.casefold()))

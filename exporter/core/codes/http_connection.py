@@ -7,12 +7,12 @@ The classic number stands here; its twin is the first argument of `twins`. Not f
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, LOOK_AT_THE_ANSWER, NOT_A_VAULT, out_of_memory, twins
+from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, LOOK_AT_THE_ANSWER, NOT_A_VAULT, both_generations, out_of_memory
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
     """A call that Windows answers without sending or receiving anything."""
-    return twins(
+    return both_generations(
         current,
         ConnectorError(
             code=code,
@@ -37,7 +37,7 @@ def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_
 
 
 HTTP_CONNECTION: tuple[ConnectorError, ...] = (
-    *twins(
+    *both_generations(
         3100,
         out_of_memory(3002, "ErrorHttpCreateHttpClientOutOfMemory", Layer.HTTP, "setting up its HTTP client"),
     ),
@@ -56,7 +56,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "Windows would not prepare a session for the vault's host name. Nothing was sent yet: for HTTP this step is local.",
         "IDENTITY of the SQL credential is no plain vault or host name (`https://`, a path or a blank in it).",
     ),
-    *twins(
+    *both_generations(
         3103,
         ConnectorError(
             code=3005,
@@ -95,7 +95,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "HttpAddRequestHeaders",
         "Windows would not take a header (the one with the token, usually) into the request. Nothing was sent.",
     ),
-    *twins(
+    *both_generations(
         3106,
         ConnectorError(
             code=3008,
@@ -136,15 +136,15 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "HttpQueryInfo",
         "An answer came, but Windows failed to hand one of its headers to the connector.",
     ),
-    *twins(
+    *both_generations(
         3115,
         out_of_memory(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a header of an answer"),
     ),
-    *twins(
+    *both_generations(
         3116,
         out_of_memory(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "making room for a long header"),
     ),
-    *twins(
+    *both_generations(
         3117,
         ConnectorError(
             code=3017,
@@ -174,7 +174,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         "HttpQueryInfo",
         "An answer came, but Windows and the connector did not agree on how long one of its headers is.",
     ),
-    *twins(
+    *both_generations(
         3119,
         ConnectorError(
             code=3019,

@@ -7,7 +7,7 @@ The classic number stands here; its twin is the first argument of `twins`. Not f
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, twins
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION, SUPPORT, both_generations
 
 HTTP_STATUS: tuple[ConnectorError, ...] = (
     ConnectorError(
@@ -45,7 +45,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             "If SQL Server itself shows it, read the connector's event log for the operation and its `info` number.",
         ),
     ),
-    *twins(
+    *both_generations(
         3108,
         ConnectorError(
             code=3010,
@@ -71,7 +71,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    *twins(
+    *both_generations(
         3109,
         ConnectorError(
             code=3011,
@@ -99,7 +99,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    *twins(
+    *both_generations(
         3110,
         ConnectorError(
             code=3012,
@@ -126,7 +126,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    *twins(
+    *both_generations(
         3111,
         ConnectorError(
             code=3013,
@@ -151,7 +151,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    *twins(
+    *both_generations(
         3112,
         ConnectorError(
             code=3076,
@@ -177,7 +177,7 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             ),
         ),
     ),
-    *twins(
+    *both_generations(
         3113,
         ConnectorError(
             code=3077,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from exporter.core.faults import Reason
 
-IN_WORDS: Mapping[Reason, str] = MappingProxyType(
+REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.DNS_NOT_FOUND: "the resolver says that no such host name exists",
         Reason.DNS_TEMPORARY: "the resolver could not answer just now",
@@ -102,4 +102,4 @@ IN_WORDS: Mapping[Reason, str] = MappingProxyType(
 
 def cause(reason: Reason | None) -> str:
     """In words; the reason itself would be no news to a person."""
-    return "the reason is not known" if reason is None else IN_WORDS[reason]
+    return "the reason is not known" if reason is None else REASON_TEXTS[reason]

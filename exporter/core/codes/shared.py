@@ -22,7 +22,7 @@ NOT_A_VAULT = "The name leads to something that is no Key Vault: a wrong private
 SERVICE_DEFECT = "A defect of the service, usually in one region and short."
 
 
-def twins(current: int, row: ConnectorError) -> tuple[ConnectorError, ConnectorError]:
+def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError, ConnectorError]:
     """The classic row as given, and the same under its `current` number: one text, two codes."""
     return (
         replace(row, generation=Family.CLASSIC, counterpart=current),

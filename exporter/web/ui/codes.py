@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exporter.core.codes import CATALOGUE, ConnectorError, both_numbers
+from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
@@ -29,7 +29,7 @@ def codes_page(site: Urls, asked: str) -> Html:
         element("p", "A number from SQL Server's error log, or a symbol, leads to its meaning and to what to do."),
         _form(site, asked),
         unknown if asked else None,
-        table(("Code", "Twin", "Symbol", "Who can repair it"), [_listed(site, row) for row in CATALOGUE], caption="All codes."),
+        table(("Code", "Twin", "Symbol", "Who can repair it"), [_listed(site, row) for row in CODES], caption="All codes."),
         at="/explain",
     )
 

@@ -7,8 +7,8 @@ import pytest
 
 from docs.generators.simulator import caused
 from exporter.config import load_config
-from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Judgement, classify
-from exporter.core.codes import BY_CODE, CATALOGUE, Family, in_generation
+from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Classification, classify
+from exporter.core.codes import BY_CODE, CODES, Family, in_generation
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Step
 from exporter.simulator.fault_table import _TABLE, FAULTS
@@ -49,7 +49,7 @@ NOT_AT_WILL = {
 }
 
 
-@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: str(row.code))
+@pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
 def test_a_code_has_a_scenario_or_a_reason_why_it_has_none(row):
     assert bool(list(caused(row))) == row.observable
     assert bool(row.unobservable_because) != row.observable
@@ -72,7 +72,7 @@ def needed_of_statuses():
             facts = facts_saying(
                 rule.markers[0] if rule.markers else None, status=rule.last - 81 if rule.last == 499 else rule.first
             )
-            if classify(step, facts) == Judgement(rule.code, rule.reason):
+            if classify(step, facts) == Classification(rule.code, rule.reason):
                 yield step, rule.code, rule.reason
 
 
@@ -101,9 +101,9 @@ def test_each_permission_can_be_missing_by_policy_and_by_role(operation):
 
 
 def test_exactly_the_twenty_twins_are_moved_by_the_switch():
-    moved = {row.code for row in CATALOGUE if in_generation(row.code, Generation.CURRENT) != row.code}
+    moved = {row.code for row in CODES if in_generation(row.code, Generation.CURRENT) != row.code}
     assert len(moved) == 20
-    assert moved == {row.code for row in CATALOGUE if row.generation is Family.CLASSIC}
+    assert moved == {row.code for row in CODES if row.generation is Family.CLASSIC}
     for scenario in SCENARIOS:
         assert (scenario.classic != scenario.current) == (scenario.classic in moved), scenario.name
         assert scenario.current == in_generation(scenario.classic, Generation.CURRENT), scenario.name

@@ -71,7 +71,7 @@ class Walk:
                 return (await self.session.unwrap_key(self._token, self._key, "RSA-OAEP", self._wrapped, deadline=deadline))[0]
 
     async def judged(self, step, **options):
-        """The facts and the judgement while the answer to this step is replaced by a status and a body."""
+        """The facts and the classification while the answer to this step is replaced by a status and a body."""
         place = {"application": PUBLIC.client} if step is Step.TOKEN else {"vault": PUBLIC.vault}
         self._simulator.set_fault("challenge_absent", vault=PUBLIC.vault)
         self._simulator.set_fault("status", Options(step=step, **options), **place)
@@ -104,9 +104,9 @@ async def test_every_status_from_400_to_599_has_its_code_at_every_step(walk, ste
     await walk.begin()
     shown, wanted = {}, {}
     for status in range(400, 600):
-        facts, judgement = await walk.judged(step, status=status)
+        facts, classification = await walk.judged(step, status=status)
         assert facts.status == status
-        shown[status] = tuple(in_generation(judgement.code, generation) for generation in Generation)
+        shown[status] = tuple(in_generation(classification.code, generation) for generation in Generation)
         wanted[status] = expected(step, status)
     assert shown == wanted
 
@@ -140,16 +140,16 @@ VAULT_WORDS = [
 
 async def test_every_word_of_entra_gives_its_reason_and_never_moves_the_code(walk):
     for marker, reason, status in ENTRA_WORDS:
-        _, judgement = await walk.judged(Step.TOKEN, status=status, body=json.dumps(entra_body(marker)))
-        assert (judgement.reason, judgement.code) == (reason, expected(Step.TOKEN, status)[0]), (marker, status)
+        _, classification = await walk.judged(Step.TOKEN, status=status, body=json.dumps(entra_body(marker)))
+        assert (classification.reason, classification.code) == (reason, expected(Step.TOKEN, status)[0]), (marker, status)
 
 
 @pytest.mark.parametrize("step", [Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY], ids=str)
 async def test_every_word_of_a_vault_gives_its_reason_and_never_moves_the_code(walk, step):
     await walk.begin()
     for marker, reason, status in VAULT_WORDS:
-        _, judgement = await walk.judged(step, status=status, body=json.dumps(vault_body(marker)))
-        assert (judgement.reason, judgement.code) == (reason, expected(step, status)[0]), marker
+        _, classification = await walk.judged(step, status=status, body=json.dumps(vault_body(marker)))
+        assert (classification.reason, classification.code) == (reason, expected(step, status)[0]), marker
 
 
 ODD = [
@@ -168,5 +168,5 @@ ODD = [
 async def test_an_error_body_of_the_wrong_shape_leaves_the_status_to_speak(walk, step):
     await walk.begin()
     for body in ODD:
-        facts, judgement = await walk.judged(step, status=403, body=body.decode())
-        assert (facts.fault, judgement.code, judgement.reason) == (Fault.HTTP_STATUS, 3077, Reason.FORBIDDEN), body[:40]
+        facts, classification = await walk.judged(step, status=403, body=body.decode())
+        assert (facts.fault, classification.code, classification.reason) == (Fault.HTTP_STATUS, 3077, Reason.FORBIDDEN), body[:40]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alerts import build, page, values
-from exporter.core.codes import BY_CODE, CATALOGUE, in_generation
+from exporter.core.codes import BY_CODE, CODES, in_generation
 from exporter.core.faults import Reason
 from exporter.core.model import Generation, Mode, Step, Vantage
 from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
@@ -35,7 +35,7 @@ VALUES = {
     "pin": {"config", "none"},
     "role": {"current", "next"},
     "source": {"declared"},
-    "code": {str(row.code) for row in CATALOGUE if row.observable},
+    "code": {str(row.code) for row in CODES if row.observable},
     "job": {values.JOB},
     "region": {""},
     "le": {r"1(\.0)?", r"5(\.0)?"},

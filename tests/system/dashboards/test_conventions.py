@@ -11,7 +11,7 @@ import pytest
 from alerts.values import DASHBOARDS, RUNBOOKS
 from dashboards import build, frame, words
 from dashboards.promql import RUNBOOK_OF
-from exporter.core.codes import BY_CODE, CATALOGUE, both_numbers
+from exporter.core.codes import BY_CODE, CODES, both_numbers
 from exporter.core.faults import Reason
 from exporter.core.model import Step
 from tests.system.dashboards.boards import ALL, BOARDS, BUILT_IN, PLACE, constants, panels
@@ -122,7 +122,7 @@ def test_a_link_names_a_column_that_exists(panel):
 
 def test_each_code_that_a_probe_can_see_is_mapped_to_both_numbers_and_a_meaning():
     options = words.CODES.options
-    observable = {str(row.code) for row in CATALOGUE if row.observable}
+    observable = {str(row.code) for row in CODES if row.observable}
     assert set(options) == observable | {"0"}
     for code in observable:
         assert str(options[code].text).startswith(both_numbers(int(code)) + ": ")

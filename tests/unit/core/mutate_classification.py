@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 from exporter.core import classify as module
-from exporter.core.classify import Judgement, ReasonRule, StatusRule, classify
+from exporter.core.classify import Classification, ReasonRule, StatusRule, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
 from tests.unit.core.promised import PROMISED
@@ -121,12 +121,12 @@ def applied(mutant: Mutant) -> Iterator[None]:
             setattr(module, name, value)
 
 
-def _promised() -> Mapping[bool, list[tuple[Step, Facts, Judgement]]]:
+def _promised() -> Mapping[bool, list[tuple[Step, Facts, Classification]]]:
     """Every promised case, by whether a status is judged: the one table for faults and the three for statuses never meet."""
-    cases: dict[bool, list[tuple[Step, Facts, Judgement]]] = {True: [], False: []}
+    cases: dict[bool, list[tuple[Step, Facts, Classification]]] = {True: [], False: []}
     for promise in PROMISED:
         for step, facts in promise.cases():
-            cases[facts.fault in _WITH_STATUS].append((step, facts, Judgement(promise.code, promise.reason)))
+            cases[facts.fault in _WITH_STATUS].append((step, facts, Classification(promise.code, promise.reason)))
     return cases
 
 
@@ -136,7 +136,7 @@ _CASES = _promised()
 
 def noticed(table: str) -> bool:
     """Whether a promise is broken now that rests on this table."""
-    return any(classify(step, facts) != judgement for step, facts, judgement in _CASES[table != "FAULT_RULES"])
+    return any(classify(step, facts) != classification for step, facts, classification in _CASES[table != "FAULT_RULES"])
 
 
 def _everything() -> list[tuple[Step, Facts]]:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from exporter.core import classify as module
-from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Judgement, classify
+from exporter.core.classify import ENTRA_REASONS, FAULT_RULES, STATUS_RULES, VAULT_REASONS, Classification, classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
 from tests.unit.core.promised import PROMISED, Promise
@@ -38,9 +38,9 @@ def every_input(statuses: tuple[int | None, ...] = TELLING_STATUSES) -> list[tup
 
 def test_every_combination_of_step_fault_status_and_marker_gets_a_code_and_a_reason():
     for step, facts in every_input(EVERY_STATUS):
-        judgement = classify(step, facts)
-        assert isinstance(judgement.code, int)
-        assert isinstance(judgement.reason, Reason)
+        classification = classify(step, facts)
+        assert isinstance(classification.code, int)
+        assert isinstance(classification.reason, Reason)
 
 
 @pytest.mark.parametrize("table", ["STATUS_RULES", "ENTRA_REASONS", "VAULT_REASONS"])
@@ -58,7 +58,7 @@ def test_no_row_of_a_status_table_can_be_taken_out_unnoticed(table: str, monkeyp
 def test_each_fault_row_is_the_first_match_for_some_step():
     for rule in FAULT_RULES:
         for step in rule.steps or tuple(Step):
-            assert classify(step, Facts(fault=rule.fault)) == Judgement(rule.code, rule.reason)
+            assert classify(step, Facts(fault=rule.fault)) == Classification(rule.code, rule.reason)
 
 
 def test_each_fault_but_none_and_the_statuses_has_a_row():
@@ -75,7 +75,7 @@ def test_each_reason_is_given_for_some_input():
 @pytest.mark.parametrize("promise", PROMISED, ids=str)
 def test_the_promised_code_and_reason(promise: Promise):
     for step, facts in promise.cases():
-        assert classify(step, facts) == Judgement(promise.code, promise.reason), (step, facts)
+        assert classify(step, facts) == Classification(promise.code, promise.reason), (step, facts)
 
 
 def test_each_fault_is_promised_something():
@@ -84,9 +84,9 @@ def test_each_fault_is_promised_something():
 
 def test_a_probe_cut_by_the_scrape_says_so_and_keeps_the_code():
     facts = Facts(fault=Fault.READ_TIMEOUT, cut_by_scrape=True)
-    assert classify(Step.WRAP_KEY, facts) == Judgement(3008, Reason.SCRAPE_TIMEOUT)
+    assert classify(Step.WRAP_KEY, facts) == Classification(3008, Reason.SCRAPE_TIMEOUT)
 
 
 def test_an_error_body_of_the_vault_does_not_speak_for_a_proxy():
     facts = Facts(fault=Fault.PROXY_STATUS, status=403, inner_code="ForbiddenByFirewall")
-    assert classify(Step.GET_KEY, facts) == Judgement(3077, Reason.PROXY_STATUS)
+    assert classify(Step.GET_KEY, facts) == Classification(3077, Reason.PROXY_STATUS)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from exporter.core.codes import BY_CODE, CATALOGUE
+from exporter.core.codes import BY_CODE, CODES
 from exporter.core.model import Outcome
 from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS
 
@@ -43,7 +43,7 @@ class Reference(Collector):
         self.hist = {}
         self.skew, self.tls, self.minute = {}, {}, {}
         self.vaults = {}
-        for row in CATALOGUE:
+        for row in CODES:
             if row.observable:
                 labels = {"code": row.code, "symbol": row.symbol, "category": row.category, "owner": row.owner}
                 self._gauge("ekm_error_info", row.code, labels | {"summary": row.summary, "action": row.actions[0]}, 1)

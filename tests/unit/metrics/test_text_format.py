@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_fd_to_metric_families as r
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.model import Module
-from exporter.core.codes import CATALOGUE
+from exporter.core.codes import CODES
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import (
     Facts,
@@ -80,7 +80,7 @@ def steps_of(draw):
                 step=step,
                 outcome=outcome,
                 duration=draw(seconds),
-                code=draw(st.sampled_from(CATALOGUE)).code if bad else None,
+                code=draw(st.sampled_from(CODES)).code if bad else None,
                 reason=draw(st.sampled_from(Reason)) if bad else None,
                 facts=draw(facts_of(draw(st.sampled_from(Fault)) if bad else Fault.NONE)),
                 shared=step is Step.TOKEN and draw(st.booleans()),

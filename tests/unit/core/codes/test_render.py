@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import explain
-from exporter.core.codes import BY_CODE, CATALOGUE
+from exporter.core.codes import BY_CODE, CODES
 from exporter.core.codes.render import as_markdown, as_text
 
 PAGE = Path(__file__).parents[4] / "docs" / "codes.md"
@@ -84,7 +84,7 @@ def test_explain_says_that_a_status_of_the_event_line_is_no_code(ask, number, re
     assert real in flat
 
 
-@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: str(row.code))
+@pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
 def test_an_explanation_fits_eighty_columns_and_keeps_commands_whole(row):
     text = as_text(row)
     assert max(map(len, text.splitlines())) <= 80
@@ -128,8 +128,8 @@ def test_the_json_list_has_every_code_with_the_promised_fields(ask):
     status, out, _ = ask("codes", "--format", "json")
     entries = json.loads(out)
     assert status == 0
-    assert [entry["code"] for entry in entries] == [row.code for row in CATALOGUE]
-    for entry, row in zip(entries, CATALOGUE, strict=True):
+    assert [entry["code"] for entry in entries] == [row.code for row in CODES]
+    for entry, row in zip(entries, CODES, strict=True):
         assert entry.keys() >= CONTRACT_FIELDS
         assert entry["generation"] in ("classic", "current", "both")
         assert entry["observable"] is row.observable
@@ -142,7 +142,7 @@ def test_the_table_has_a_line_a_code_within_eighty_columns(ask):
     status, out, _ = ask("codes")
     lines = out.splitlines()
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["CODE", *(str(row.code) for row in CATALOGUE)]
+    assert [line.split()[0] for line in lines] == ["CODE", *(str(row.code) for row in CODES)]
     assert max(map(len, lines)) <= 80
     assert "3077  3113  ErrorHttpOperationForbidden" in out
 
@@ -154,14 +154,14 @@ def test_the_committed_page_is_what_the_command_prints(ask):
 
 
 def test_the_page_has_one_anchor_a_code_and_no_dead_link():
-    page = as_markdown(CATALOGUE)
+    page = as_markdown(CODES)
     anchors = re.findall(r'<a id="(\d+)"></a>', page)
     assert sorted(map(int, anchors)) == sorted(BY_CODE)
     assert {int(number) for number in re.findall(r"\]\(#(\d+)\)", page)} <= set(BY_CODE)
 
 
 def test_the_page_tells_the_text_of_twins_once():
-    page = as_markdown(CATALOGUE)
+    page = as_markdown(CODES)
     assert page.count(BY_CODE[3012].causes[0]) == 1
     assert "see [3012](#3012)" in page
 

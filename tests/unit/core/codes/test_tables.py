@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import classify
-from exporter.core.codes import BY_CODE, CATALOGUE, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
-from exporter.core.codes.shared import out_of_memory, twins
+from exporter.core.codes import BY_CODE, CODES, Category, ConnectorError, Family, Layer, both_numbers, find, in_generation
+from exporter.core.codes.shared import both_generations, out_of_memory
 from exporter.core.faults import Reason
 from exporter.core.model import Generation
 
@@ -65,37 +65,37 @@ def spans(row: ConnectorError) -> list[str]:
     return [span for text in texts(row) for span in re.findall(r"`([^`]*)`", text)]
 
 
-every_row = pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: str(row.code))
+every_row = pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
 
 
 def test_every_code_of_the_connector_is_there_once_in_order_under_its_symbol():
-    assert [(row.code, row.symbol) for row in CATALOGUE] == PAIRS
-    assert len(BY_CODE) == len(CATALOGUE) == 146
+    assert [(row.code, row.symbol) for row in CODES] == PAIRS
+    assert len(BY_CODE) == len(CODES) == 146
 
 
 def test_the_blocks_add_up():
-    counted = {block: sum(block[0] <= row.code <= block[1] for row in CATALOGUE) for block in BLOCKS}
+    counted = {block: sum(block[0] <= row.code <= block[1] for row in CODES) for block in BLOCKS}
     assert counted == BLOCKS
     assert sum(counted.values()) == 146
 
 
 def test_thirty_four_rows_are_about_memory():
-    rows = [row for row in CATALOGUE if row.category is Category.RESOURCE]
+    rows = [row for row in CODES if row.category is Category.RESOURCE]
     assert len(rows) == 34
     assert all("OutOfMemory" in row.symbol for row in rows)
-    assert not [row.code for row in CATALOGUE if "OutOfMemory" in row.symbol and row not in rows]
+    assert not [row.code for row in CODES if "OutOfMemory" in row.symbol and row not in rows]
 
 
 def test_a_symbol_is_unique_within_a_generation():
     for generation in (Family.CLASSIC, Family.CURRENT):
-        seen = Counter(row.symbol for row in CATALOGUE if row.generation in (generation, Family.BOTH))
+        seen = Counter(row.symbol for row in CODES if row.generation in (generation, Family.BOTH))
         assert seen.most_common(1)[0][1] == 1
 
 
 def test_the_twins_are_these_twenty_and_point_at_each_other():
-    assert {row.code: row.counterpart for row in CATALOGUE if row.generation is Family.CLASSIC} == TWINS
-    assert {row.counterpart: row.code for row in CATALOGUE if row.generation is Family.CURRENT} == TWINS
-    assert all(row.counterpart is None for row in CATALOGUE if row.generation is Family.BOTH)
+    assert {row.code: row.counterpart for row in CODES if row.generation is Family.CLASSIC} == TWINS
+    assert {row.counterpart: row.code for row in CODES if row.generation is Family.CURRENT} == TWINS
+    assert all(row.counterpart is None for row in CODES if row.generation is Family.BOTH)
     assert len(TWINS) == 20
 
 
@@ -113,10 +113,10 @@ def test_twins_say_the_same(classic, current):
 
 def test_a_probe_can_see_exactly_what_the_classification_can_give():
     given_codes = {rule.code for rule in (*classify.STATUS_RULES, *classify.FAULT_RULES)} | {classify.UNKNOWN}
-    seen = {row.code for row in CATALOGUE if row.observable and row.generation is not Family.CURRENT}
+    seen = {row.code for row in CODES if row.observable and row.generation is not Family.CURRENT}
     assert seen == given_codes
-    assert {row.counterpart for row in CATALOGUE if row.code in given_codes and row.counterpart} == {
-        row.code for row in CATALOGUE if row.observable and row.generation is Family.CURRENT
+    assert {row.counterpart for row in CODES if row.code in given_codes and row.counterpart} == {
+        row.code for row in CODES if row.observable and row.generation is Family.CURRENT
     }
 
 
@@ -157,7 +157,7 @@ def test_no_advice_is_given_twice_in_one_row(row):
 
 
 def test_no_two_codes_mean_the_same_but_twins():
-    meanings = Counter(row.summary for row in CATALOGUE if row.generation is not Family.CURRENT)
+    meanings = Counter(row.summary for row in CODES if row.generation is not Family.CURRENT)
     assert meanings.most_common(1)[0][1] == 1
 
 
@@ -173,13 +173,13 @@ def test_a_row_names_only_codes_commands_and_reasons_that_exist(row):
 
 
 def test_an_alias_is_a_classic_number_of_the_http_layer():
-    aliases = {row.code: row.alias for row in CATALOGUE if row.alias is not None}
+    aliases = {row.code: row.alias for row in CODES if row.alias is not None}
     assert aliases == {3128: 3012, 3303: 3010, 3305: 3010, 3900: 3008}
     assert all(BY_CODE[alias].layer is Layer.HTTP and alias in TWINS for alias in aliases.values())
 
 
 def test_only_twins_move_with_the_generation():
-    for row in CATALOGUE:
+    for row in CODES:
         classic, current = (in_generation(row.code, generation) for generation in Generation)
         if row.code in TWINS or row.code in TWINS.values():
             assert TWINS[classic] == current
@@ -213,7 +213,7 @@ def test_looking_for_anything_at_all_does_no_harm(text):
 
 def test_a_twin_made_from_a_row_differs_in_its_number_alone():
     row = out_of_memory(3002, "Symbol", Layer.HTTP, "testing")
-    classic, current = twins(3100, row)
+    classic, current = both_generations(3100, row)
     assert (classic.code, classic.generation, classic.counterpart) == (3002, Family.CLASSIC, 3100)
     assert (current.code, current.generation, current.counterpart) == (3100, Family.CURRENT, 3002)
     assert texts(classic) == texts(current) == texts(row)
