@@ -27,6 +27,9 @@ def main() -> int:
         return command()
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        if serving:
+            process.ignore_signals()
 
 
 if __name__ == "__main__":

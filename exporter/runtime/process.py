@@ -51,15 +51,12 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
 
     With `hangup` also at SIGHUP, unless the process was started to ignore it, as `nohup` does.
     """
+    _on(signal.SIGINT, callback)
+    _on(signal.SIGTERM, callback)
     if sys.platform == "win32":
-        loop = _loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK):
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
-    else:
-        _on(signal.SIGINT, callback)
-        _on(signal.SIGTERM, callback)
-        if hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            _on(signal.SIGHUP, callback)
+        _on(signal.SIGBREAK, callback)
+    elif hangup and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        _on(signal.SIGHUP, callback)
 
 
 def on_reload(callback: Callable[[], None]) -> None:
@@ -68,9 +65,21 @@ def on_reload(callback: Callable[[], None]) -> None:
         _on(signal.SIGHUP, callback)
 
 
+def ignore_signals() -> None:
+    """Nothing that comes from now on changes how the process ends. For its last moments, after the loop."""
+    for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _on(number: int, callback: Callable[[], None]) -> None:
+    """Unlike a handler of the loop, this one stays when the loop is closed, so a late signal does not kill."""
     loop = _loop()
-    loop.add_signal_handler(number, callback)
+
+    def obey(_number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(callback)
+
+    signal.signal(number, obey)
     if number in _early:
         _early.discard(number)
         loop.call_soon(callback)

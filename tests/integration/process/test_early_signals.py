@@ -83,3 +83,17 @@ async def test_no_process_leaves_a_core_dump(command, arguments):
     await running.said("listening")
     assert re.search(r"^Max core file size +0 +0 ", proc(running, "limits"), re.MULTILINE)
     assert await running.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["run", "demo", "simulate"])
+async def test_signal_that_repeats_until_the_end_leaves_exit_code_zero(command, arguments, name, number):
+    running = await command(*arguments[name])
+    await running.said("listening|management port")
+    running.process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(20):
+        while running.process.returncode is None:
+            running.process.send_signal(number)
+            await asyncio.sleep(0.001)
+    assert await running.end() == 0
+    assert "Traceback" not in running.text
