@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from exporter.web.client_source import source_of
+
 # To send the first request, and any later one once it has begun.
 HEADER_SECONDS = 10.0
 # Between two requests: longer than a usual scrape interval.
@@ -61,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._unread: asyncio.TimerHandle | None = None
         self._received = 0
         self._fresh = True  # nothing of the request that is waited for has come
-        self.address = address
+        self.address = source_of(address)
         self.busy = False
         self.served = False
         self.trusted = False  # the client has shown a right password or certificate

@@ -12,26 +12,13 @@ import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 from typing import Generic, TypeVar
 
 HALF_LIFE_SECONDS = 300.0
 _MOST_SOURCES = 4096
-_NETWORK_BITS = 64  # one client of IPv6 may use any address of such a network
 
 T = TypeVar("T")
 _Rank = tuple[float, int]  # the cost, and the number of the item
-
-
-def source_of(address: str) -> str:
-    """The client that an address stands for: the address itself, or its IPv6 network."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address) or found.ipv4_mapped is not None:
-        return address
-    return f"{int(found) >> (128 - _NETWORK_BITS):x}::"
 
 
 class Guesses:

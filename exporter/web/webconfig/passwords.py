@@ -22,7 +22,8 @@ from enum import Enum
 import bcrypt
 
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
-from exporter.web.webconfig.fairness import FairQueue, Guesses, source_of
+from exporter.web.client_source import source_of
+from exporter.web.webconfig.fairness import FairQueue, Guesses
 
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4

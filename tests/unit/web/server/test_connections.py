@@ -203,6 +203,17 @@ async def test_one_address_does_not_take_the_places_of_others():
     assert sorted(connection.since for connection in places.all() if connection.address == "greedy") == [17, 18, 19]
 
 
+async def test_addresses_of_one_ipv6_network_share_their_places():
+    places = ConnectionLimiter(most_waiting_of_one=3, most_busy_of_one=3)
+    for number in range(20):
+        assert places.take(await guest(f"2001:db8::{number:x}"))
+    assert len(places) == 3
+    busy = [await guest(f"2001:db8::{number:x}", busy=True) for number in range(4)]
+    for one in busy:
+        assert places.take(one)
+    assert not places.may_begin(busy[-1])
+
+
 async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_counted_among_them():
     places = ConnectionLimiter(most_waiting=4, most_waiting_of_one=2)
     answered = [await guest("prometheus", busy=True) for _ in range(100)]
