@@ -34,7 +34,8 @@ GLOBAL: tuple[Field, ...] = (
         name="min_interval",
         kind=types.duration(0, DAY),
         default="5s",
-        doc="Least time between two requested probes of a target: memory answers earlier requests, other modules wait.",
+        doc="Least time between two requested probes of a target: memory answers earlier requests, other modules wait. "
+        "The target's own module does not wait for others.",
     ),
     Field(
         name="preflight_interval",

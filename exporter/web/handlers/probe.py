@@ -55,7 +55,7 @@ class ProbeHandler:
             return web.Response(status=400, text=f"{error}\n")
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
         about = target, module, config.credentials[target.credential], config.settings.vantage
-        own = module.name == target.module
+        own = module.name == target.module and limit.allows_half_of(target.timeout)
         answer = await self._desk.ask(Wish(target=target.name, module=module.name, limit=limit, about=about, own=own))
         if answer is None:
             return web.Response(status=503, text=_NO_REPORT)

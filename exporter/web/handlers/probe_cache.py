@@ -7,6 +7,7 @@ Not for: making a probe, reading requests, or rendering an answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,9 @@ class Limit:
 
     def allows_more_than(self, other: Limit) -> bool:
         return other.seconds is not None and (self.seconds is None or self.seconds > other.seconds)
+
+    def allows_half_of(self, target_timeout: float) -> bool:
+        return self.seconds is None or self.seconds >= target_timeout / 2
 
 
 def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Limit:
@@ -74,7 +78,7 @@ class RetryLater:
 class Wish:
     """What a request wants. `about` is what the names stand for: a reload may change it.
 
-    `own`: the module is the target's own, which goes before others.
+    `own`: a usual scrape, by the target's own module and with at least half of the target's timeout. No other request holds it up.
     """
 
     target: str
@@ -104,6 +108,20 @@ class _Flight:
     requests: int = 0
 
 
+class _Queue(list[_Flight]):
+    """The flights of a target; `changed` is set if the next one may be another one now."""
+
+    def __init__(self, first: _Flight) -> None:
+        super().__init__([first])
+        self.changed = asyncio.Event()
+
+
+async def _first_of(seconds: float, changed: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+
+
 class ProbeCache:
     """Single flight and short memory per target. A request for another module waits its turn and gets its own report."""
 
@@ -113,13 +131,13 @@ class ProbeCache:
         *,
         min_interval: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float, asyncio.Event], Awaitable[None]] = _first_of,
     ) -> None:
         self._probe = probe
         self._min_interval = min_interval
         self._clock = clock
         self._sleep = sleep
-        self._queues: dict[str, list[_Flight]] = {}
+        self._queues: dict[str, _Queue] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._memory: dict[str, tuple[_Remembered, ...]] = {}  # by target, the newest last
 
@@ -158,6 +176,7 @@ class ProbeCache:
         """The flight's report; a requester that goes away or loses patience does not take the probe with it."""
         if not flight.began and wish.limit.allows_more_than(flight.wish.limit):
             flight.wish = wish
+            self._queues[wish.target].changed.set()
         flight.requests += 1
         try:
             await asyncio.wait([flight.report])
@@ -167,22 +186,25 @@ class ProbeCache:
 
     def _book(self, wish: Wish) -> _Flight:
         flight = _Flight(wish)
-        if wish.target in self._queues:
-            self._queues[wish.target].append(flight)
+        queue = self._queues.get(wish.target)
+        if queue is not None:
+            queue.append(flight)
+            queue.changed.set()
             return flight
-        self._queues[wish.target] = [flight]
+        self._queues[wish.target] = _Queue(flight)
         runner = asyncio.create_task(self._run(wish.target), name=f"probes on demand {wish.target}")
         self._runners.add(runner)
         runner.add_done_callback(self._runners.discard)
         return flight
 
     async def _run(self, target: str) -> None:
-        """Makes the probes that wait for this target, one after the other, `min_interval` apart."""
+        """Makes the probes that wait for this target, one after the other (see `_pause`)."""
         queue = self._queues[target]
         try:
             while (flight := _next(queue)) is not None:
+                queue.changed.clear()
                 if (pause := self._pause(flight.wish)) > 0:
-                    await self._sleep(pause)  # meanwhile another one may have become the next
+                    await self._sleep(pause, queue.changed)
                     continue
                 flight.began = True
                 await self._fly(flight)
@@ -204,13 +226,15 @@ class ProbeCache:
 
     def _wait(self, wish: Wish) -> float:
         """Seconds until the turn of this wish at the earliest: probes of other modules go before it, unless it is the target's own."""
-        others = [flight for flight in self._queues.get(wish.target, ()) if flight.wish.module != wish.module]
-        ahead = sum(1 for flight in others if flight.began or not wish.own)
+        ahead = 0 if wish.own else sum(flight.wish.module != wish.module for flight in self._queues.get(wish.target, ()))
         return self._pause(wish) + ahead * self._min_interval()
 
     def _pause(self, wish: Wish) -> float:
-        """Seconds until the target may be probed again; none if the same names stood for something else at the last probe."""
-        last = self._memory.get(wish.target, ())[-1:]
+        """Seconds until `min_interval` after the last probe that holds this one up. A target's own module waits for itself alone.
+
+        None if the same names stood for something else at that probe.
+        """
+        last = [known for known in self._memory.get(wish.target, ()) if known.wish.own or not wish.own][-1:]
         if not last or (last[0].wish.module == wish.module and last[0].wish.about != wish.about):
             return 0.0
         return max(0.0, last[0].at + self._min_interval() - self._clock())

@@ -177,17 +177,18 @@ async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(worl
         assert service.record_of("t").consecutive_failures == 1
 
 
-async def test_however_many_modules_and_timeouts_are_asked_for_a_vault_sees_one_probe(world):
+async def test_however_many_modules_are_asked_for_a_vault_sees_one_probe_of_them_and_one_of_its_own(world):
     labs = {name: replace(world.own, name=name) for name in ("one", "two", "three")}
     target = replace(world.config.targets["t"], modules=tuple(labs))
     settings = replace(world.config.settings, min_interval=3600.0)
     config = replace(world.config, modules={**world.config.modules, **labs}, targets={"t": target}, settings=settings)
     async with running(config) as (_, session):
-        queries = [(f"&module={name}", LONG) for _ in range(20) for name in labs]
+        queries = [*((f"&module={name}", LONG) for _ in range(20) for name in labs), *[("", SHORT)] * 20]
         answers = await asyncio.gather(*(ask(session, query, headers) for query, headers in [*queries, ("", None)]))
     assert {status for status, _ in answers} == {200, 503}
-    assert {module for _, text in answers for module in ("default", *labs) if f'module="{module}"' in text} == {"one"}
+    assert answers[-1][0] == 200
+    assert {module for _, text in answers for module in ("default", *labs) if f'module="{module}"' in text} == {"default", "one"}
     challenges = sum(
         count for (host, operation, _), count in world.simulator.requests.items() if (host, operation) == (PRIMARY, "challenge")
     )
-    assert challenges == 1
+    assert challenges == 2

@@ -74,8 +74,8 @@ async def test_a_module_that_the_target_lists_may_be_chosen():
 async def test_another_module_within_the_minimum_interval_starts_no_probe_and_is_told_when_to_come_again():
     service = Service(config(target(modules=("other",)), settings=Settings(min_interval=3600.0)))
     async with serving(service) as session:
-        await get(session, "/probe?target=contoso-key0&module=other")
-        for query, headers in (("", {}), ("&module=default", {HEADER: "10"})):
+        await get(session, "/probe?target=contoso-key0")
+        for query, headers in (("&module=other", {}), ("&module=other", {HEADER: "10"})):
             status, answered, text = await get(session, f"/probe?target=contoso-key0{query}", headers=headers)
             assert (status, answered["Retry-After"]) == (503, "3600")
             assert text.startswith("No report: another probe of this target is running, or ended less than min_interval ago.")

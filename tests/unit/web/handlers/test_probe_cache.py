@@ -71,21 +71,22 @@ class Vault:
         self.running -= 1
         return report(len(self.asked), cut=self.slow and limit.seconds is not None)
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, changed: asyncio.Event) -> None:
         """Lets the clock alone pass the time."""
         self.slept.append(seconds)
         await asyncio.sleep(0)
-        self.now += seconds
+        if not changed.is_set():
+            self.now += seconds
 
     def desk(self) -> ProbeCache:
         return ProbeCache(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
 
 
 def ask(
-    desk: ProbeCache, target: str, module: str, limit: Limit, *, about: object = None
+    desk: ProbeCache, target: str, module: str, limit: Limit, *, about: object = None, hasty: bool = False
 ) -> Coroutine[None, None, CachedReport | RetryLater | None]:
-    """A target's own module is `default`."""
-    return desk.ask(Wish(target=target, module=module, limit=limit, about=about, own=module == "default"))
+    """A target's own module is `default`; a hasty request of it is no usual scrape."""
+    return desk.ask(Wish(target=target, module=module, limit=limit, about=about, own=module == "default" and not hasty))
 
 
 async def settle() -> None:
@@ -283,6 +284,36 @@ async def test_the_own_module_goes_before_others_that_came_first():
     vault.go.set()
     await asyncio.gather(*asking)
     assert [each[1] for each in vault.asked] == ["lab", "default", "staging"]
+
+
+async def test_the_own_module_waits_neither_for_others_nor_for_hasty_requests():
+    vault = Vault(slow=True)
+    vault.go.set()
+    desk = vault.desk()
+    await ask(desk, "a", "lab", NO_LIMIT)
+    assert await ask(desk, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(2, cut=True))
+    assert vault.slept == [5.0]
+    assert await ask(desk, "a", "default", Limit(seconds=None, patience=1.0)) == CachedReport(report=report(3))
+    assert vault.slept == [5.0]
+    vault.now += 1.0
+    assert await ask(desk, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(3), age=1.0)
+    await ask(desk, "a", "lab", NO_LIMIT)
+    assert vault.slept == [5.0, 4.0]
+
+
+async def test_the_own_module_does_not_wait_for_the_pause_of_others():
+    vault = Vault()
+    vault.go.set()
+    desk = ProbeCache(vault.probe, min_interval=lambda: 20.0)
+    await ask(desk, "a", "lab", NO_LIMIT)
+    waiting = asyncio.create_task(ask(desk, "a", "staging", NO_LIMIT))
+    hasty = asyncio.create_task(ask(desk, "a", "default", Limit(seconds=1.0, patience=60.0), hasty=True))
+    await settle()
+    async with asyncio.timeout(10):
+        assert await ask(desk, "a", "default", NO_LIMIT) == await hasty == CachedReport(report=report(2))
+    assert not waiting.done()
+    await desk.close()
+    assert await waiting is None
 
 
 @pytest.mark.parametrize("limit", [Limit(seconds=None, patience=3.9), Limit(seconds=0.1, patience=0.15)])
