@@ -43,6 +43,13 @@ _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "bits": int,
     "limit": int,
 }
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "status": (200, 599),
+    "retry_after": (0, 86_400),
+    "seconds": (0, 86_400),
+    "bits": (1024, 16_384),
+    "limit": (0, 1_000_000),
+}
 _NAMES = ("fault", "scenario", *Scope)
 
 
@@ -224,8 +231,9 @@ def _options(asked: dict[str, Any]) -> Options:
         given["step"] = Step(given["step"])
     if "at" in given and given["at"] not in OPERATIONS:
         raise UnknownNameError(f"nothing is asked for as {given['at']!r}; there are: {', '.join(OPERATIONS)}")
-    if not 200 <= given.get("status", 200) <= 599:
-        raise UnknownNameError("status is not from 200 to 599")
+    for name, (least, most) in _RANGES.items():
+        if not least <= given.get(name, least) <= most:
+            raise UnknownNameError(f"{name} is not from {least} to {most}")
     return Options(**given)
 
 
@@ -234,7 +242,7 @@ def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
     if strange:
         raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(Scope)}")
     number = query.get("number")
-    if number is not None and not number.isdecimal():
+    if number is not None and not (number.isdecimal() and len(number) < 10):
         raise UnknownNameError("number is not a number")
     return {"number": int(number) if number is not None else None, "fault": query.get("fault")}
 

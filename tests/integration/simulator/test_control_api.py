@@ -79,6 +79,10 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": "5"}', "retry_after has the wrong type"),
         (b'{"vault": "contoso-one", "fault": "silent", "step": "wrap"}', "there is no step 'wrap'"),
         (b'{"vault": "contoso-one", "fault": "status", "status": 99}', "status is not from 200 to 599"),
+        (b'{"vault": "contoso-one", "fault": "slow", "seconds": NaN}', "seconds is not from 0 to 86400"),
+        (b'{"vault": "contoso-one", "fault": "slow", "seconds": 1e999}', "seconds is not from 0 to 86400"),
+        (b'{"vault": "contoso-one", "fault": "key_size", "bits": 2147483648}', "bits is not from 1024 to 16384"),
+        (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": -1}', "retry_after is not from 0 to 86400"),
         (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "nothing is asked for as 'gt'; there are: challenge"),
         (b'{"vault": "contoso-one", "scenario": "throttled", "retry_after": 5}', "a scenario takes no retry_after"),
         (b'{"vault": "contoso-one", "fault": "key_disabled", "key": "TdeKy"}', "there is no key 'TdeKy'"),
@@ -94,7 +98,7 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(simulator, curl, b
     assert simulator.world.active == ()
 
 
-@pytest.mark.parametrize("query", ["?number=x", "?what=1", "?vault=nothing"])
+@pytest.mark.parametrize("query", ["?number=x", f"?number={'9' * 5000}", "?what=1", "?vault=nothing"])
 async def test_clearing_what_does_not_exist_is_refused(curl, query):
     assert (await curl("DELETE", f"/sim/fault{query}"))[0] == 400
 
