@@ -25,11 +25,11 @@ _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
 _GAPS = re.compile(r"[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufffd]+")
-_ESCAPE = re.compile(r"\\(?:u\{?([0-9A-Fa-f]{4,6})\}?|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
+_ESCAPE = re.compile(r"[\\%]u([0-9A-Fa-f]{4})|\\(?:u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|([0-7]{3})|(.))", re.DOTALL)
 _WORD = re.compile(r"\S+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}")  # at least eight bytes
 _HEX = re.compile(r"[0-9A-Fa-f]{16,}")
-_BETWEEN_BYTES = re.compile(r":|0x")
+_BETWEEN_BYTES = re.compile(r"[:,-]|0x")
 _CLEAN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]{8,}")
 _ALTERNATIVE = str.maketrans("-_", "+/")
 _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
@@ -132,10 +132,10 @@ def _unescaped(text: str) -> str:
 
 
 def _character(match: re.Match[str]) -> str:
-    wide, narrow, octal, other = match.groups()
+    wide, braced, narrow, octal, other = match.groups()
     if other is not None:
         return _LAYOUT.get(other, other)
-    number = int(octal, 8) if octal else int(wide or narrow, 16)
+    number = int(octal, 8) if octal else int(wide or braced or narrow, 16)
     return chr(number) if number <= 0x10FFFF else ""
 
 
@@ -144,6 +144,7 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("+", unquote_plus),
     ("&", html.unescape),
     ("\\", _unescaped),
+    ("%u", _unescaped),
 )
 
 
