@@ -1,7 +1,7 @@
-"""What a release has beside the wheel: `python deploy/assets.py FOLDER` puts it there. It needs Helm's library, which `./dev tools` fetches.
+"""Copy the files of a release, except the wheel, into a folder.
 
-For: files of the checkout that an installation needs, and the chart as one archive; the same source gives the same bytes.
-Not for: the wheel, the bill of materials and the sums (see `./dev build`).
+`python deploy/assets.py FOLDER` copies files of the checkout that an installation needs, and packs the chart. The same source gives the same
+bytes. It needs Helm's library, which `./dev tools` fetches. `./dev build` makes the wheel, the bill of materials and the checksums.
 """
 
 import os
@@ -20,15 +20,15 @@ FILES = (
     "deploy/windows/ekm-exporter.xml",
     "alerts/ekm.rules.yml",
 )
-BORN = 1580601600  # 2020-02-02: Helm writes the times of files into its archive; hatchling gives this one to those of the wheel
+BORN = 1580601600  # 2020-02-02, the time that hatchling gives the files of the wheel; Helm writes times into its archive
 
 
 def gather(out: Path, root: Path = ROOT) -> None:
-    """Copies the files into `out`, which exists, and packs the chart."""
+    """Copy the files into the existing folder `out`, and pack the chart."""
     for name in FILES:
         shutil.copy(root / name, out)
     with tempfile.TemporaryDirectory() as place:
-        copied = Path(shutil.copytree(root / CHART.relative_to(ROOT), Path(place) / CHART.name))  # what links lead to, not links
+        copied = Path(shutil.copytree(root / CHART.relative_to(ROOT), Path(place) / CHART.name))  # targets of links, not links
         for path in copied.rglob("*"):
             os.utime(path, (BORN, BORN))
         helm_python.package(str(copied), destination=str(out))
