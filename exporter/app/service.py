@@ -16,6 +16,7 @@ from exporter import __version__
 from exporter.app.reload import Reloader
 from exporter.app.reports import Reports
 from exporter.app.sharding import Shard
+from exporter.app.sweeper import Sweeper
 from exporter.clients import quiet_sdk_loggers
 from exporter.config.diff import changes, judged_otherwise
 from exporter.config.model import Config, Target
@@ -43,7 +44,6 @@ DEMO = "demo"  # the mode of a command that belongs to a terminal, and ends with
 DEFAULT_HISTORY = 100
 READY_AFTER_SECONDS = 120.0  # ready even if some first probe has not finished by then
 _FEWEST_LOOKS = 8  # places for looks beside the probes, at least
-SWEEP_SECONDS = 2.0  # how late a stale verdict may go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Service:
         )
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
-        self._sweeper: asyncio.Task[None] | None = None
+        self._sweeper = Sweeper(self.recorder, self._memory.state, ready=lambda: self.ready, on_bug=self._bug)
 
     def _prober_callbacks(self) -> ProberCallbacks:
         return ProberCallbacks(
@@ -150,7 +150,7 @@ class Service:
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())
             self._preflights.reconcile(self.config)
-        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeper.start()
         if self._reloader is not None:
             if self._options.mode != DEMO:
                 process.on_reload(self._reloader.reload_soon)
@@ -162,8 +162,7 @@ class Service:
 
     async def stop(self) -> None:
         """Ends every probe and every answer; takes a second or two at most."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeper.stop()
         if self._reloader is not None:
             await self._reloader.aclose()
         await self._scheduler.aclose()
@@ -272,18 +271,6 @@ class Service:
         self.recorder.internal_error()
         seen = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=seen)
-
-    async def _sweep(self) -> None:
-        """What changes because time passes and nothing happens: verdicts that have become too old, and readiness."""
-        stale: set[str] = set()
-        while True:
-            self.recorder.ready(ready=self.ready)
-            self.recorder.sweep(time.time())
-            now_stale = self._memory.state.stale(time.time())
-            for name in now_stale - stale:
-                self.recorder.drop_verdict(name)
-            stale = now_stale
-            await asyncio.sleep(SWEEP_SECONDS)
 
 
 def _of_shard(config: Config, shard: Shard | None) -> Config:

@@ -21,6 +21,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from exporter.runtime import process
+from exporter.runtime.logging import fields, place_of
 from exporter.runtime.server_header import SERVER, hide_versions
 from exporter.web.access import LOCK
 from exporter.web.protocol import HttpProtocol
@@ -129,7 +130,11 @@ class WebServer:
                     _log.error("no connection accepted: out of system resources")
                     await asyncio.sleep(_SHORTAGE_SECONDS)
                 continue
-            self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "")
+            try:
+                self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "")
+            except Exception as error:  # noqa: BLE001 - one client's bug, or a lack of memory, must not shut the others out
+                client.close()
+                _log.error("connection not accepted", extra=fields(**place_of(error)))
             await asyncio.sleep(0)  # a flood of clients is taken in between the probes, never before them
 
     def _take_in(self, client: socket.socket, address: str) -> None:

@@ -262,3 +262,18 @@ async def test_address_that_has_shown_a_password_keeps_its_place_in_a_storm():
 def test_most_of_the_files_stay_with_the_probes(monkeypatch, files, clients):
     monkeypatch.setattr("exporter.runtime.process.file_limit", lambda: files)
     assert _most_clients() == clients
+
+
+async def test_an_error_with_one_client_shuts_no_other_out(served, monkeypatch):
+    port, places, _ = await served()
+    take, errors = ConnectionLimiter.take, [MemoryError()]
+    monkeypatch.setattr(ConnectionLimiter, "take", lambda *taken: take(*taken) if not errors else throw(errors.pop()))
+    async with client(port) as (reader, _):
+        assert await rest(reader) in (b"", b"(cut)")
+    async with client(port, GET) as (reader, _):
+        assert (await rest(reader)).endswith(b"hello")
+    assert len(places) == 0
+
+
+def throw(error):
+    raise error

@@ -1,0 +1,49 @@
+"""What goes on changing by time alone, also after an error."""
+
+import pytest
+
+from exporter.app import sweeper
+from exporter.app.sweeper import Sweeper
+from tests.support.web_server import until
+
+
+class Recorder:
+    """Fails at the first sweep, and at each try to drop the verdict of `broken`."""
+
+    def __init__(self):
+        self.sweeps, self.dropped = 0, []
+
+    def ready(self, *, ready):
+        assert ready
+
+    def sweep(self, _now):
+        self.sweeps += 1
+        if self.sweeps == 1:
+            raise MemoryError
+
+    def drop_verdict(self, name):
+        if name == "broken":
+            raise KeyError(name)
+        self.dropped.append(name)
+
+
+class Records:
+    def stale(self, _now):
+        return {"a", "broken", "z"}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
+    recorder, bugs = Recorder(), []
+    made = Sweeper(recorder, Records(), ready=lambda: True, on_bug=bugs.append)
+    yield made, recorder, bugs
+    made.stop()
+
+
+async def test_an_error_ends_no_sweep_and_holds_up_no_other_target(run):
+    made, recorder, bugs = run
+    made.start()
+    await until(lambda: recorder.sweeps >= 3)
+    assert sorted(recorder.dropped) == ["a", "z"]
+    assert {type(bug) for bug in bugs} == {MemoryError, KeyError}
