@@ -46,7 +46,7 @@ def test_each_line_follows_from_the_costs(row):
     assert exporters == math.ceil(targets / PER_EXPORTER)
     assert cores == pytest.approx(probes * cost("a probe, with") / 1000, rel=0.1)
     most = exporters * cost("an exporter without targets") * MB + targets * cost("a target") * KB
-    remembered = exporters * cost("what is remembered") * MB * min(1, targets / PER_EXPORTER / exporters)
+    remembered = exporters * cost("the history of all targets") * MB * min(1, targets / PER_EXPORTER / exporters)
     assert memory == pytest.approx(most + remembered, rel=0.1, abs=0.05)
     assert series == targets * of_one
     assert samples == pytest.approx(series / EVERY, rel=0.01)
