@@ -79,13 +79,22 @@ class Reloader:
     async def _reload(self) -> list[str]:
         async with self._one_at_a_time:
             self._waiting = None
-            loaded, self._seen = await self._pool.run(self._load)
-            problems = self._refused_for = _texts(loaded)
-            if loaded.config is not None:
-                problems = await self._put_in_force(loaded.config)
-            self._reloaded(successful=not problems, at=time.time())
-            self._tell(loaded, problems)
-            return problems
+            try:
+                return await self._read_and_apply()
+            except Exception as error:  # noqa: BLE001 - after a signal nobody waits for it
+                self._reloaded(successful=False, at=time.time())
+                _log.error("configuration not reloaded", extra=fields(**place_of(error)))
+                self._refused_for = [f"internal error: {type(error).__name__} (the log has a line about it)"]
+                return self._refused_for
+
+    async def _read_and_apply(self) -> list[str]:
+        loaded, self._seen = await self._pool.run(self._load)
+        problems = self._refused_for = _texts(loaded)
+        if loaded.config is not None:
+            problems = await self._put_in_force(loaded.config)
+        self._reloaded(successful=not problems, at=time.time())
+        self._tell(loaded, problems)
+        return problems
 
     def watch(self) -> None:
         """From now on a change of the files is a reason to reload."""

@@ -140,10 +140,28 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
         scene.reloader.watch()
     else:
         scene.write("second")
-    await until(lambda: any(record.message == "cannot read configuration" for record in caplog.records))
+    message = "cannot read configuration" if at_first else "configuration not reloaded"
+    await until(lambda: any(record.message == message for record in caplog.records))
     monkeypatch.setattr(reload, "load_config", load)
     if at_first:
         await until(lambda: scene.reloader._seen is not None)
         scene.write("second")
-    await scene.until([True])
+    await until(lambda: scene.heard[-1:] == [True])
     assert list(scene.applied[-1].targets) == ["second"]
+
+
+async def test_an_error_while_it_is_applied_is_told_and_tried_again(scene, monkeypatch, caplog):
+    errors, apply = [MemoryError(), MemoryError()], scene.reloader._apply
+
+    async def fail_at_first(config):
+        if errors:
+            raise errors.pop()
+        await apply(config)
+
+    monkeypatch.setattr(scene.reloader, "_apply", fail_at_first)
+    scene.reloader.reload_soon()
+    await scene.until([False])
+    assert [record.message for record in caplog.records] == ["configuration not reloaded"]
+    assert await scene.reloader.reload() == ["internal error: MemoryError (the log has a line about it)"]
+    scene.reloader.watch()
+    await scene.until([False, False, True])
