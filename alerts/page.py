@@ -1,7 +1,7 @@
-"""The tables of docs/alerts.md: every alert, and the arithmetic of the least number of failures.
+"""The generated half of docs/alerts.md: every alert, and the arithmetic of the least number of failures.
 
-For: reading the rule file's own comments (`# When:`, `# After:`), so that they stand once.
-Not for: the prose of the page, which people write above the marker.
+For: the rule file's own comments (`# When:`, `# After:`, `# Why:`, `# First:`) as tables, so that they stand once.
+Not for: the prose of the page, above the marker.
 """
 
 from __future__ import annotations
@@ -16,31 +16,49 @@ from alerts.values import duration
 MARKER = "<!-- below: written by python -m alerts.build -->"
 SEVERITIES = {"critical": "Pages", "warning": "Tickets", "info": "Not routed"}
 
-_ALERT = re.compile(r"((?: +# .*\n)+) +- alert: (\w+)\n(?:.*\n)*?        labels: \{severity: (\w+)")
+_ALERT = re.compile(
+    r"((?: +# .*\n)+) +- alert: (\w+)\n((?:.*\n)*?)        labels: \{severity: (\w+)(?:, scope: (\w+))?\}",
+)
+_COMMENT = re.compile(r"When: (.+) After: (.+) Why: (.+) First: (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert, as its comments tell of it."""
+    """One alert, as its comments describe it."""
 
     name: str
     severity: str
     when: str
     after: str
+    why: str
+    first: str
+    recipient: str
 
 
 def alerts(text: str) -> list[Alert]:
-    """The alerts of a rule file, in its order. Raises ValueError where a comment lacks When or After."""
-    return [_alert(comment, name, severity) for comment, name, severity in _ALERT.findall(text)]
+    """The alerts of a rule file, in its order. Raises ValueError if a comment lacks one of its parts."""
+    return [_alert(*parts) for parts in _ALERT.findall(text)]
 
 
-def _alert(comment: str, name: str, severity: str) -> Alert:
-    said = " ".join(line.strip().removeprefix("# ") for line in comment.splitlines())
-    told = re.fullmatch(r"When: (.+) After: (.+)", said)
-    if told is None:
-        raise ValueError(f"the comment above {name} does not say When and After")
-    when, after = told.groups()
-    return Alert(name, severity, when, after)
+def _alert(comment: str, name: str, body: str, severity: str, scope: str) -> Alert:
+    text = " ".join(line.strip().removeprefix("# ") for line in comment.splitlines())
+    parts = _COMMENT.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"the comment above {name} needs When, After, Why and First")
+    return Alert(
+        name,
+        severity,
+        *parts.groups(),
+        _recipient(severity, scope, owned="team" in body or "credential:ekm_credential_left_seconds" in body),
+    )
+
+
+def _recipient(severity: str, scope: str, *, owned: bool) -> str:
+    """Who gets it with the shipped alertmanager.yml."""
+    if severity == "info":
+        return "not routed"
+    who = "the team of the target" if owned and scope not in ("exporter", "region") else "the exporter's operators"
+    return f"on call: {who}" if severity == "critical" else f"ticket: {who}"
 
 
 def written(text: str) -> str:
@@ -53,11 +71,14 @@ def written(text: str) -> str:
     return "\n\n".join([*parts, *_arithmetic()])
 
 
-_HEAD = "| alert | fires when | after how long |\n| --- | --- | --- |"
+_HEAD = (
+    "| alert | fires when | after how long | why it exists | who gets it | first action |\n| --- | --- | --- | --- | --- | --- |"
+)
 
 
 def _row(alert: Alert) -> str:
-    return f"| [`{alert.name}`](../alerts/runbooks/{alert.name}.md) | {alert.when} | {alert.after} |"
+    name = f"[`{alert.name}`](../alerts/runbooks/{alert.name}.md)"
+    return f"| {name} | {alert.when} | {alert.after} | {alert.why} | {alert.recipient} | {alert.first} |"
 
 
 def _arithmetic() -> Iterator[str]:

@@ -44,8 +44,7 @@ class Burn:
         return self.rate * self.long / (PERIOD_DAYS * DAY)
 
 
-FAST: Final = (Burn(14.4, HOUR, 5 * MINUTE), Burn(6, 6 * HOUR, 30 * MINUTE))
-SLOW: Final = (Burn(3, DAY, 2 * HOUR), Burn(1, 3 * DAY, 6 * HOUR))
+BURNS: Final = (Burn(6, 6 * HOUR, 30 * MINUTE), Burn(3, DAY, 2 * HOUR), Burn(1, 3 * DAY, 6 * HOUR))
 
 
 def needed(probes: int, ratio: float, least: int) -> int:
@@ -107,6 +106,6 @@ def rows(intervals: Iterable[int] = (15, 60, 300)) -> list[tuple[Burn, int, int,
             false_per_year(interval, burn.long, failures),
             seconds_to_fire(interval, burn.long, burn.bad_ratio),
         )
-        for burn in (*FAST, *SLOW)
+        for burn in BURNS
         for interval in intervals
     ]

@@ -1,7 +1,7 @@
-"""Pieces that the annotations of several alerts share: Go templates, which ask Prometheus when an alert is evaluated.
+"""Pieces that the annotations of several alerts share: Go templates with queries that run when an alert is evaluated.
 
-For: who is concerned, what failed and what to do first, and which SQL Servers depend on it, worded alike in every alert.
-Not for: what one alert alone says (that stands in the template), or numbers (see `values`).
+For: the target, its failure, the first action with real names, and the SQL Servers that depend on it.
+Not for: the text of one alert (see the template), or numbers (see `values`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 _TARGET: Final = "job=%q,instance=%q,target=%q"
 _CREDENTIAL: Final = "target:ekm_target_info:labels{job=%q,instance=%q,credential=%q}"
+_CREDENTIAL_AGAIN: Final = "target:ekm_target_info:labels{job=%[1]q,instance=%[2]q,credential=%[3]q}"
 _REGION: Final = "target:ekm_target_info:labels{job=%q,instance=%q,region=%q}"
 _EXPLAINED: Final = "target:ekm_last_failure_info:explained"
 _SQL: Final = "max by (sql_instance, host, ag)"
@@ -24,9 +25,27 @@ _NUMBERS: Final = (
     '.Labels.symbol) | sortByLabel "code" }}'
     "{{ if $place }} ({{ $twin.Labels.code }} on connector 1.0.5.0){{ else }}{{ $twin.Labels.code }}{{ end }}{{ end }}"
 )
+# `VAULT`, `KEY` and the like in an action become the names of the alert's target. Order matters: the host name before its first part.
+_VAULT_NAME: Final = '(reReplaceAll "[.].*" "" $labels.vault)'
+
+
+def _filled(text: str, *replacements: tuple[str, str]) -> str:
+    """A template expression: `text` with each word replaced, the first one first."""
+    for word, value in replacements:
+        text = f'reReplaceAll "{word}" {value} ({text})'
+    return text
+
+
+_OF_TARGET: Final = (
+    ("VAULT[.]vault[.]azure[.]net", "$labels.vault"),
+    (r"\\bVAULT\\b", _VAULT_NAME),
+    (r"\\bKEY\\b", '(reReplaceAll "/.*" "" $key)'),
+    (r"\\bVERSION\\b", '(reReplaceAll "^.*/" "" $key)'),
+    (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $labels.target)'),
+)
 _FAILURE: Final = (
     " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. "
-    "{{ .Labels.summary }} First: {{ .Labels.action }}"
+    "{{ .Labels.summary }} First: {{ @ACTION }}"
 )
 _INSTANCE: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
@@ -45,9 +64,29 @@ def _listed(query: str, labels: str, by: str, each: str, none: str = "") -> str:
     return begin + "{{ if $place }}, {{ end }}" + each + otherwise + "{{ end }}"
 
 
-def _failures(query: str, labels: str) -> str:
-    """Each failure of the last minutes, begun with a space."""
-    return "{{ range " + _asked(query, labels) + ' | sortByLabel "code" }}' + _FAILURE + "{{ end }}"
+def _failures(query: str, labels: str, *replacements: tuple[str, str]) -> str:
+    """Each failure of the last minutes with its first action, begun with a space."""
+    failure = _FAILURE.replace("@ACTION", _filled(".Labels.action", *replacements))
+    return "{{ range " + _asked(query, labels) + ' | sortByLabel "code" }}' + failure + "{{ end }}"
+
+
+_KEY: Final = (
+    '{{ $key := "KEY/VERSION" }}{{ range '
+    + _asked("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
+    + " }}{{ $key = .Labels.key }}{{ end }}"
+)
+_STORE: Final = (
+    '{{ if match "[.]managedhsm[.]" $labels.vault }}--hsm-name{{ else }}--vault-name{{ end }} '
+    f'{{{{ {_VAULT_NAME.strip("()")} }}}} --name {{{{ reReplaceAll "/.*" "" $key }}}}'
+)
+_VERSION: Final = '--version {{ reReplaceAll "^.*/" "" $key }}'
+
+
+def _held(succeeds: str, failed: str, labels: str) -> str:
+    """While an alert is held: since when probes succeed again."""
+    query = f"max(max_over_time(timestamp({failed})[@{{LONG}}:@{{EVERY_TICKET}}])) and on () min({succeeds}) == 1"
+    clock = '{{ (. | first | value | toTime).Format "15:04" }}'
+    return "{{ with " + _asked(query, labels) + " }} Probes succeed again since " + clock + " UTC.{{ end }}"
 
 
 def _instances(query: str, labels: str) -> str:
@@ -61,7 +100,58 @@ def _instances_of(targets: str, labels: str) -> str:
 
 TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
-    "FAILURES": _failures("last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])", "job instance target"),
+    "FAILURES": _KEY
+    + _failures("last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])", "job instance target", *_OF_TARGET),
+    "HELD": _held(
+        "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
+        "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q} == 0",
+        "job instance target",
+    ),
+    "CREDENTIAL_HELD": _held(
+        "ekm_probe_success and on (job, instance, target) " + _CREDENTIAL_AGAIN,
+        "ekm_probe_success == 0 and on (job, instance, target) " + _CREDENTIAL_AGAIN,
+        "job instance credential",
+    ),
+    "ENABLE_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --enabled true",
+    "EXTEND_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --expires 2030-01-01T00:00:00Z",
+    "START_KEY": _KEY + "az keyvault key set-attributes " + _STORE + " " + _VERSION + " --not-before 2020-01-01T00:00:00Z",
+    "RECOVER_KEY": _KEY + "az keyvault key recover " + _STORE,
+    "BACKUP_KEY": _KEY + "az keyvault key backup " + _STORE + " --file FILE",
+    "PURGE": (
+        "{{ range "
+        + _asked("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
+        + " }} It will be purged at {{ .Value | humanizeTimestamp }}; after that only a backup brings it back.{{ end }}"
+    ),
+    "KEY_KIND": (
+        "{{ range "
+        + _asked("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
+        + " }} {{ .Labels.kty }} with {{ .Labels.size_bits }} bits.{{ else }} of another kind.{{ end }}"
+    ),
+    "STATE": (
+        "{{ with "
+        + _asked("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
+        + " }}the last probe {{ if eq (. | first | value) 1.0 }}succeeded{{ else }}failed{{ end }}{{ else }}no probe yet{{ end }}"
+    ),
+    "ABOVE_5S": (
+        "{{ with "
+        + _asked(
+            'clamp_min(1 - sum(increase(ekm_step_duration_seconds_bucket{le=~"5(\\\\.0)?",job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}]))'
+            " / sum(increase(ekm_step_duration_seconds_count{job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}])), 0)",
+            "job instance target",
+        )
+        + " }}{{ . | first | value | humanizePercentage }}{{ else }}none{{ end }}"
+    ),
+    "TOKEN_REFUSALS": (
+        "{{ range "
+        + _asked(
+            'max by (code) (last_over_time(ekm_last_failure_info{step="token",code=~"3011|3109|3077|3113"}[@{HOLD}])'
+            " and on (job, instance, target) " + _CREDENTIAL + ")",
+            "job instance credential",
+        )
+        + ' }}{{ if match "3011|3109" .Labels.code }} Status 429: the application signs in too often. First: find its other clients in'
+        " Entra ID's sign-in log and stop the one that loops.{{ else }} Status 403: something on the route refuses the sign-in. First:"
+        " check the proxy and the network policy between this host and Entra ID.{{ end }}{{ end }}"
+    ),
     "INSTANCES": _instances("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
     "UNWRAPS": (
         "{{ with "
@@ -78,7 +168,7 @@ TEXTS: Final[Mapping[str, str]] = {
         "job instance target",
         "check",
         "{{ $one.Labels.check }}",
-        none="not known just now",
+        none="unknown after a restart",
     ),
     "CREDENTIAL_FAILURES": _failures(
         "max by (step, code, symbol, reason, summary, action) (last_over_time("
@@ -87,6 +177,7 @@ TEXTS: Final[Mapping[str, str]] = {
         + _CREDENTIAL
         + ")",
         "job instance credential",
+        (r"\\bTARGET\\b", '"TARGET --config.file FILE"'),
     ),
     "CREDENTIAL_TARGETS": _listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"
@@ -100,19 +191,21 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "CREDENTIAL_INSTANCES": _instances_of(_CREDENTIAL, "job instance credential"),
     "WAY_OUT_SEEN": _listed(
-        "count by (step, reason) (ekm_last_failure_info{job=%q,instance=%q})",
+        "count by (step, reason) (max by (target, step, reason) (ekm_last_failure_info{job=%q,instance=%q}))",
         "job instance",
         "reason",
         "{{ $one.Labels.reason }} at {{ $one.Labels.step }} {{ $one.Value }}",
     ),
     "TOKEN_SEEN": _listed(
-        'count by (code, reason) (ekm_last_failure_info{step="token",job=%q,instance=%q})',
+        'count by (code, reason) (max by (target, code, reason) (ekm_last_failure_info{step="token",job=%q,instance=%q}))',
         "job instance",
         "reason",
         "{{ $one.Labels.code }} {{ $one.Labels.reason }} {{ $one.Value }}",
     ),
     "FORBIDDEN_SEEN": _listed(
-        'count by (reason) (ekm_last_failure_info{code=~"3077|3113"} and on (job, instance, target) ' + _CREDENTIAL + ")",
+        'count by (reason) (max by (target, reason) (ekm_last_failure_info{code=~"3077|3113"} and on (job, instance, target) '
+        + _CREDENTIAL
+        + "))",
         "job instance credential",
         "reason",
         "{{ $one.Labels.reason }} {{ $one.Value }}",

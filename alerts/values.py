@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from string import Template
 from typing import Final
 
-from alerts import slo
+from alerts import signals, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
 from exporter.core.codes import both_numbers
+from exporter.core.codes.actions import BY_REASON
 from exporter.core.readiness import NOT_TESTED
 
 # The scrape job of the exporters, as the README names it.
@@ -25,20 +26,27 @@ DASHBOARDS: Final = "https://grafana.example.com/d"
 
 # Seconds. Written as Prometheus writes durations: in ranges, in `for`, in `keep_firing_for`, in a group's `interval`.
 DURATIONS: Final[Mapping[str, int]] = {
-    "EVERY_PAGE": 15,  # how often pages are evaluated
+    "EVERY_PAGE": 15,  # evaluation interval of pages
     "EVERY_TICKET": MINUTE,
-    "EVERY_SLOW": 2 * MINUTE,  # windows of days; shorter than the five minutes for which a query finds the last result
-    "LONG": HOUR,  # in which failures that come and go are counted
-    "RECENT": 10 * MINUTE,  # in which one of them must lie, so that the alert ends when they end
-    "THROTTLING": 10 * MINUTE,  # in which half of the probes must have been throttled
-    "HOLD": 15 * MINUTE,  # an alert goes on through a restart of the exporter, a lost scrape and a moment of health
-    "SCRAPES_LOST": 3 * MINUTE,  # without one good scrape, the exporter is taken to be down
-    "SURE": 2 * MINUTE,  # and stays so
-    "SETTLED": 5 * MINUTE,  # what a ticket is about must last
+    "EVERY_SLOW": 2 * MINUTE,  # windows of hours and days; below the five minutes for which a query finds the last result
+    "LONG": HOUR,  # window in which intermittent failures count
+    "RECENT": 10 * MINUTE,  # one of them must be this recent, so that the alert ends with them
+    "RARE": 6 * HOUR,  # the window for targets that are probed rarely
+    # How long an alert fires on after its cause: through a restart, a lost scrape, a moment of health. What inhibits outlives what it
+    # inhibits, so that nothing new is sent after the mend.
+    "HOLD_TICKET": 10 * MINUTE,
+    "HOLD": 15 * MINUTE,  # pages that state a consequence
+    "HOLD_NAMED": 17 * MINUTE,  # pages that name the fault of one target or credential
+    "HOLD_COMMON": 20 * MINUTE,  # pages that name a common cause
+    "SCRAPES_LOST": 3 * MINUTE,  # without one successful scrape the exporter counts as down
+    "SURE": 2 * MINUTE,
+    "CRASH_LOOP": 30 * MINUTE,  # in which restarts are counted
+    "SETTLED": 5 * MINUTE,  # how long the condition of a ticket must last
     "LASTING": 15 * MINUTE,
-    "CHECKED": 90 * MINUTE,  # within which the doctor's checks are made again after a restart
-    "KEPT": DAY,  # for which the last answer about what is looked at beside the probe counts, while none comes
-    "GONE": HOUR,  # for which an exporter that is no longer scraped is missed
+    "CHECKED": 90 * MINUTE,  # preflight checks run again within this time after a restart
+    "PREFLIGHT": 6 * HOUR + 30 * MINUTE,  # the next preflight run comes within this time
+    "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart
+    "GONE": HOUR,  # how long an exporter that left the scrape targets is missed
 }
 # Seconds, written as a number: in comparisons.
 THRESHOLDS: Final[Mapping[str, int]] = {
@@ -46,25 +54,28 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "SEVEN_DAYS": 7 * DAY,
     "FOURTEEN_DAYS": 14 * DAY,
     "THIRTY_DAYS": 30 * DAY,
-    "RECOVERY_OLD": DAY,  # the recovery vault is looked at every few minutes
+    "RECOVERY_OLD": DAY,  # the recovery vault is probed every few minutes
+    "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
+    "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
+    "RECOLLECTED": 90 * MINUTE,  # after a start, auxiliary probes have run by then
+    "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }
 # Neither durations nor points in time: the same at every scale.
 RATIOS: Final[Mapping[str, float]] = {
-    "SPIKE_RATIO": 0.1,  # of the probes of an hour, more than
-    "THROTTLED_RATIO": 0.5,  # of the probes, at least
+    "SPIKE_RATIO": 0.1,  # of the probes of a window, more than
     "MANY_RATIO": 0.5,  # of what has a cause in common, at least
     "NEARLY_ALL_RATIO": 0.9,  # of an exporter's targets, at least
     "SLOW_RATIO": 0.1,  # of the steps of an hour, more than
-    "BUDGET_RATIO": 0.01,  # of what a vault takes in ten seconds, as `check` has it
+    "BUDGET_RATIO": 0.01,  # of a vault's request limit, as `check` has it
     "SKIPPED_RATIO": 0.01,  # of the planned probes of an hour, more than
     "TAINTED_RATIO": 0.05,  # of the probes, more than
-    "SKEW": 120,  # seconds that a clock may be wrong: beyond 300 Entra refuses what is signed here
-    "STALE_INTERVALS": 6,  # backing off from a vault that throttles leaves up to 5.5 intervals between two probes
+    "SKEW": 120,  # seconds of clock skew: beyond 300 Entra ID refuses what is signed here
+    "STALE_INTERVALS": 6,  # backoff from a vault that throttles leaves up to 5.5 intervals between two probes
     "RUN": 3,  # failed probes in a row
-    "CYCLES": 2,  # failed probes in a row, where many targets fail at once
-    "RESTARTS": 3,  # of an exporter, within the hold
-    "INTERNAL_ERRORS": 3,  # of an exporter, within an hour
+    "CYCLES": 2,  # failed probes in a row, if many targets fail at once
+    "RESTARTS": 4,  # of an exporter, for a crash loop
     "MANY": 3,  # of what has a cause in common, at least
+    "INTERNAL_ERRORS": 2.5,  # in an hour, more than
 }
 
 # Reasons, as regular expressions.
@@ -77,6 +88,14 @@ REASONS: Final[Mapping[str, str]] = {
     "FIREWALL": "forbidden_firewall|forbidden_connection",
     "REFUSED_CALLER": "forbidden|forbidden_policy|forbidden_rbac|forbidden_firewall|forbidden_connection",
     "ENDED": "secret_expired|certificate_expired",
+}
+
+# Selectors that several rules share.
+PATTERNS: Final[Mapping[str, str]] = {
+    "WAY_OUT_FAILURES": (
+        'ekm_last_failure_info{reason=~"@{NO_WAY_OUT}"} or ekm_last_failure_info{step="challenge",reason=~"@{NO_VAULT_ANSWER}"} '
+        'or ekm_last_failure_info{step="token",reason="dns_not_found"}'
+    ),
 }
 
 _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
@@ -118,32 +137,42 @@ def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str 
         "DASHBOARDS": dashboards,
         "NOT_TESTED": NOT_TESTED,
     }
-    return words | {name: Words(text).substitute(words) for name, text in TEXTS.items()}
+    for texts in (PATTERNS, TEXTS, _rules(scale)):
+        words |= {name: Words(text).substitute(words) for name, text in texts.items()}
+    return words
+
+
+def _rules(scale: float) -> dict[str, str]:
+    """Groups of recording rules that follow from a table."""
+    windows = sorted({window for burn in slo.BURNS for window in (burn.short, burn.long)})
+    return {
+        "ADVICE_RULES": signals.advice({reason.value: actions[0] for reason, actions in BY_REASON.items()}),
+        "COUNT_RULES": signals.counts(),
+        "RARE_RULES": signals.rare_counts(),
+        "INTERMITTENT_RULES": signals.intermittents(),
+        "SLO_RULES": signals.service_level(duration(window / scale) for window in windows),
+    }
 
 
 def _counts() -> dict[str, str]:
     """The least numbers of failures, less a half: `increase` extrapolates, so it seldom gives a whole number."""
     spike = slo.least_failures(DURATIONS["LONG"], RATIOS["SPIKE_RATIO"])
-    throttled = slo.least_failures(DURATIONS["THROTTLING"], RATIOS["THROTTLED_RATIO"])
     return {
         "SPIKE_COUNT": str(spike),
-        "THROTTLED_COUNT": str(throttled),
         "SPIKE_FAILURES": number(spike - 0.5),
-        "THROTTLED_FAILURES": number(throttled - 0.5),
     }
 
 
 def _service_level(scale: float) -> dict[str, str]:
-    words = {"OBJECTIVE": f"{slo.OBJECTIVE:.1%}", "PERIOD": f"{slo.PERIOD_DAYS} days"}
-    for kind, burns in (("FAST", slo.FAST), ("SLOW", slo.SLOW)):
-        for place, burn in enumerate(burns, 1):
-            name = f"{kind}_{place}"
-            words |= {
-                f"{name}_LONG": duration(burn.long / scale),
-                f"{name}_SHORT": duration(burn.short / scale),
-                f"{name}_RATIO": number(burn.bad_ratio),
-                f"{name}_FAILURES": number(slo.least_failures(burn.long, burn.bad_ratio) - 0.5),
-            }
+    words = {"OBJECTIVE": f"{slo.OBJECTIVE:.1%}", "BUDGET_SHARE": f"{1 - slo.OBJECTIVE:.1%}", "PERIOD": f"{slo.PERIOD_DAYS} days"}
+    for place, burn in enumerate(slo.BURNS, 1):
+        name = f"BURN_{place}"
+        words |= {
+            f"{name}_LONG": duration(burn.long / scale),
+            f"{name}_SHORT": duration(burn.short / scale),
+            f"{name}_RATIO": number(burn.bad_ratio),
+            f"{name}_FAILURES": number(slo.least_failures(burn.long, burn.bad_ratio) - 0.5),
+        }
     return words
 
 

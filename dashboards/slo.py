@@ -11,7 +11,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as building
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
-from alerts.slo import FAST, OBJECTIVE, SLOW
+from alerts.slo import BURNS, OBJECTIVE
 from alerts.values import duration
 from dashboards import frame, panels, promql, sheets
 from dashboards.panels import over_time, rows
@@ -101,17 +101,16 @@ def _numbers() -> list[panels.Panel]:
 
 
 def _burning() -> list[panels.Panel]:
-    pairs = [*FAST, *SLOW]
-    windows = sorted({burn.short for burn in FAST} | {burn.long for burn in pairs})
+    windows = sorted({BURNS[0].short} | {burn.long for burn in BURNS})
     queries = [
         over_time(_spent(_all_bad(duration(window))), duration(window), chr(65 + place)) for place, window in enumerate(windows)
     ]
-    rates = ", ".join(f"{burn.rate:g} over {duration(burn.long)} and {duration(burn.short)}" for burn in pairs)
+    rates = ", ".join(f"{burn.rate:g} over {duration(burn.long)} and {duration(burn.short)}" for burn in BURNS)
     worst = f"topk(5, {_spent(_bad('target', '1h'))} > 0)"
     return [
         panels.lines(
             "Burn rate of all targets",
-            f"How many times as fast as it lasts the budget is spent, by window. For a single target, alerts begin at {rates}.",
+            f"How many times as fast as it lasts the budget is spent, by window. For a single target, the ticket begins at {rates}.",
             *queries,
             unit="short",
         ),

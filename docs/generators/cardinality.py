@@ -38,7 +38,6 @@ SEVERAL: Final[Mapping[str, tuple[int, str]]] = {
 # Only while something is wrong, each one series.
 OF_FAILURES: Final[Mapping[str, str]] = {
     "ekm_last_failure_info": "while the last probe failed",
-    "ekm_consecutive_blocking_failures": "while a step other than wrap_key failed in it",
     "ekm_retry_after_seconds": "where its answer asks for a wait; two should wrap and unwrap of one probe both be told to",
     "ekm_key_scheduled_purge_timestamp_seconds": "while the key is deleted; wrap and unwrap are then not reached, which takes more away",
 }
@@ -48,6 +47,7 @@ OF_DECLARATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "each key version in `retained_versions`": ("ekm_retained_version_usable",),
     "`next_credential`": ("ekm_credential_usable",),
     "`recovery_vault`": ("ekm_recovery_usable", "ekm_recovery_last_success_timestamp_seconds"),
+    "`maintenance`, here or in `global`": ("ekm_maintenance",),
     "`backup_on`": ("ekm_key_backup_timestamp_seconds",),
     "`expect_path` of the module": ("ekm_path_as_expected",),
 }

@@ -76,6 +76,7 @@ def build_globals(section: Section | None, main: Location) -> Globals:
     location = section.location_of("timeout")
     if timeout is not None and timeout > interval / 2:
         location.error(_above_half(timeout, interval))
+    written["maintenance"] = tuple(section.get("maintenance") or ())
     settings = Settings(**written, timeout=timeout if timeout is not None else default_timeout(interval))
     return Globals(settings, timeout, location, section.written("connector_generation"))
 
@@ -116,6 +117,7 @@ def build_target(written: RawTarget, globals_: Globals) -> Target | None:
         recovery_credential=_recovery_credential(written),
         modules=tuple(name for name in written.get("modules") or () if name != module),
         backup_on=written.get("backup_on"),
+        maintenance=tuple(written.get("maintenance") or ()),
         labels=written.labels,
         instances=written.get("instances") or (),
     )

@@ -67,6 +67,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "concurrency": settings.concurrency,
         "connector_generation": str(settings.generation),
         "vantage": str(settings.vantage),
+        **_written({"maintenance": [str(window) for window in settings.maintenance]}),
     }
 
 
@@ -138,6 +139,7 @@ def _target(target: Target) -> dict[str, Any]:
             "recovery_vault": target.recovery_vault,
             "recovery_credential": target.recovery_credential,
             "backup_on": target.backup_on,
+            "maintenance": [str(window) for window in target.maintenance],
             "module": target.module,
             "modules": list(target.modules),
             "interval": durations.write(target.interval),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +117,21 @@ class Module:
         return self.proxy, self.ca_file, self.authority_host, tuple(sorted(elsewhere.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class MaintenanceWindow:
+    """Planned work from `start` up to, not including, `end`; both with a time zone."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()}/{self.end.isoformat()}"
+
+    def contains(self, at: float) -> bool:
+        """Whether this Unix time lies in it."""
+        return self.start.timestamp() <= at < self.end.timestamp()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retained:
     """A key version that old backups need."""
@@ -148,6 +163,7 @@ class Target:
     recovery_credential: str | None = None
     modules: tuple[str, ...] = ()  # others than `module` that a request of /probe may name
     backup_on: date | None = None
+    maintenance: tuple[MaintenanceWindow, ...] = ()  # its own; those of all targets are in Settings
     labels: Mapping[str, str] = field(default_factory=dict)
     instances: tuple[Mapping[str, str], ...] = ()
 
@@ -172,6 +188,7 @@ class Settings:
     concurrency: int = 64
     generation: Generation = Generation.CLASSIC
     vantage: Vantage = Vantage.CENTRAL
+    maintenance: tuple[MaintenanceWindow, ...] = ()  # of all targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,12 @@ GLOBAL: tuple[Field, ...] = (
         default="central",
         doc="Where this exporter stands: on a SQL Server's host, or elsewhere. It is part of every verdict.",
     ),
+    Field(
+        name="maintenance",
+        kind=types.list_of(types.WINDOW),
+        default="[]",
+        doc="Windows of planned work for all targets: failures inside neither page nor count for the service level.",
+    ),
 )
 
 CREDENTIAL: tuple[Field, ...] = (
@@ -170,6 +176,12 @@ TARGET: tuple[Field, ...] = (
         doc="The credential for the recovery vault.",
     ),
     Field(name="backup_on", kind=types.DATE, doc="The day of the key's last backup, as you know it."),
+    Field(
+        name="maintenance",
+        kind=types.list_of(types.WINDOW),
+        default="[]",
+        doc="Windows of planned work for this target, besides those of `global.maintenance`.",
+    ),
     Field(name="module", kind=types.NAME, default="default", doc="How to probe."),
     Field(
         name="modules", kind=types.list_of(types.NAME), default="[]", doc="Other modules that `/probe?module=` may use for it."

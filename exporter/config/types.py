@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from collections.abc import Sequence as Items
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from exporter.config.fields import Field, FieldType, nearest, read_section, report_wrong_type, unique_keys
+from exporter.config.model import MaintenanceWindow
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
@@ -117,7 +118,22 @@ def _date(value: str) -> date:
         raise ValueError(message) from None
 
 
+def _window(value: str) -> MaintenanceWindow:
+    message = "expected START/END with a time zone, such as 2026-12-05T20:00Z/2026-12-06T02:00Z"
+    start, _, end = value.partition("/")
+    try:
+        window = MaintenanceWindow(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    except ValueError:
+        raise ValueError(message) from None
+    if None in (window.start.tzinfo, window.end.tzinfo):
+        raise ValueError(message)
+    if window.start >= window.end:
+        raise ValueError("the window must end after its start")
+    return window
+
+
 TEXT = text("text")
+WINDOW = text("START/END", _window)
 NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
 GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
 ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")

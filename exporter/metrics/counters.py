@@ -40,6 +40,7 @@ class TargetCounters:
     """The counters of one target. `expect` creates those that must exist at 0 before anything happens."""
 
     def __init__(self) -> None:
+        self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
         self.probes = 0
         self.failures = 0
         self.verdicts = {"ready": 0, "not_ready": 0}
@@ -50,6 +51,7 @@ class TargetCounters:
 
     def expect(self, target: Target, module: Module) -> None:
         """Adds what is not counted yet; what has been counted stays, though the configuration may have changed."""
+        self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
             self.durations.setdefault(step, Durations())
@@ -57,8 +59,8 @@ class TargetCounters:
                 if step in steps:
                     self.errors.setdefault((step, in_generation(code, target.generation)), 0)
 
-    def add(self, report: ProbeReport) -> None:
-        """Counts one report. Of a tainted one only the 429 answers, which are the vault's whoever was slow."""
+    def add(self, report: ProbeReport, *, maintenance: bool = False) -> None:
+        """Counts one report: of a tainted one only the 429 responses, in a maintenance window everything but the verdict."""
         for result in report.steps:
             if is_throttled(result):
                 self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
@@ -66,7 +68,7 @@ class TargetCounters:
             return
         self.probes += 1
         self.failures += not report.success
-        if report.readiness.ready is not None:
+        if report.readiness.ready is not None and self.both_verdicts and not maintenance:
             self.verdicts["ready" if report.readiness.ready else "not_ready"] += 1
         for result in report.steps:
             self._add_step(result)

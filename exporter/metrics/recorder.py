@@ -120,7 +120,10 @@ class Recorder(Instruments):
         if kept is None:
             return
         kept.standing = standing
-        kept.tally.add(report)
+        windows = (*self._config.settings.maintenance, *kept.target.maintenance)
+        maintenance = any(window.contains(report.started_at) for window in windows)
+        kept.tally.add(report, maintenance=maintenance)
+        self._show_target(kept, {"ekm_maintenance": [((), float(maintenance))] if windows else []})
         ended = report.started_at + report.duration
         self._show_budgets(self._budgets.add(kept.target.vault, report.started_at, report.steps, report.key, now=ended))
         if report.tainted:

@@ -12,6 +12,7 @@ from exporter.config.model import Config, Credential, ExpectPath, Module, Target
 from exporter.core.auxiliary import CREDENTIAL_REFUSED
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.codes import BY_CODE, ConnectorError
+from exporter.core.codes.actions import first_action
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
@@ -70,7 +71,7 @@ def run_samples(standing: Standing) -> Values:
     """How many probes in a row failed."""
     return {
         "ekm_consecutive_failures": _one(standing.consecutive_failures),
-        "ekm_consecutive_blocking_failures": _one(standing.consecutive_blocking or None),
+        "ekm_consecutive_blocking_failures": _one(standing.consecutive_blocking),
         "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
     }
 
@@ -166,7 +167,7 @@ def error_samples(error: ConnectorError) -> Values:
         ("category", error.category),
         ("owner", error.owner),
         ("summary", error.summary),
-        ("action", error.actions[0] if error.actions else ""),
+        ("action", first_action(error.code)),
     )
     return {"ekm_error_info": [(info, 1.0)]}
 

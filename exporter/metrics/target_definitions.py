@@ -15,13 +15,11 @@ from exporter.metrics.spec import MetricSpec, MetricType, Retention, Scope
 STEP_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 # The (code, step) pairs that alerts count, in classic numbers: born at 0 with the target, so that `increase` sees the first
-# one. Any other pair appears when it first happens. A refusal by the vault's limits is counted from the first request that
-# carries a token on: that is where the limits are known to act; every step's 429 answers have their own counter besides.
+# one. Any other pair appears when it first happens. Every step's 429 responses have their own counter besides.
 ALERTED: Final[tuple[tuple[int, tuple[Step, ...]], ...]] = (
     (3011, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
     (3077, (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)),
     (3303, (Step.TOKEN,)),
-    (3900, (Step.CHALLENGE,)),
 )
 
 # What may change on the way to a vault, the label `what` of ekm_path_changes_total.
@@ -50,6 +48,9 @@ OF_TARGETS: Final = (
     ),
     of_target(Retention.PROBE, "ekm_probe_duration_seconds", "How long all steps took together."),
     of_target(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
+    of_target(
+        Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, 0 if outside of all."
+    ),
     of_target(Retention.NOW, "ekm_next_probe_timestamp_seconds", "When the next probe is due."),
     of_target(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "When it started."),
     of_target(Retention.KNOWN, "ekm_last_success_timestamp_seconds", "When the last wholly successful probe started."),
@@ -64,7 +65,7 @@ OF_TARGETS: Final = (
     of_target(
         Retention.PROBE,
         "ekm_consecutive_blocking_failures",
-        "Probes in a row in which a step other than wrap_key failed; no series when none did in the last one.",
+        "Probes in a row in which a step other than wrap_key failed, 0 after a good one.",
     ),
     of_target(
         Retention.PROBE, "ekm_consecutive_unready_probes", "Probes in a row with the verdict not ready, 0 after a good one."

@@ -100,11 +100,19 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
 
     With the verdict ready, nothing warns of a restart. Raises KeyError where no such code exists.
     """
-    general = BY_CODE[code].actions
-    if len(general) > 1 and general[0].endswith(_ASKED):
-        general = general[1:]
+    general = _without_probe(BY_CODE[code].actions)
     chosen = general if reason is None else BY_REASON.get(reason, general)
     return tuple(filled(each, names) for each in chosen if each != DO_NOT_RESTART or not ready)
+
+
+def first_action(code: int) -> str:
+    """The first action that adds to a probe's outcome; empty if the code has none. Raises KeyError for an unknown code."""
+    return next(iter(_without_probe(BY_CODE[code].actions)), "")
+
+
+def _without_probe(general: tuple[str, ...]) -> tuple[str, ...]:
+    """The actions without a first one that only asks for the probe whose outcome is known."""
+    return general[1:] if len(general) > 1 and general[0].endswith(_ASKED) else general
 
 
 def filled(text: str, names: Names) -> str:

@@ -1,16 +1,18 @@
 """A scene: what exporters lived through, and which alerts Prometheus must have had when, with every label and annotation.
 
 For: the vocabulary of the tables of scenes, and turning a scene into a file for `promtool test rules`.
-Not for: the scenes themselves, or the words of alerts (see `wording`).
+Not for: the scenes themselves, or the texts of alerts (see `texts`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import yaml
+
+from alerts.build import RULES
 from exporter.core.codes import BY_CODE, both_numbers, in_generation
 from exporter.core.model import Generation
 from tests.system.alerts.timeline import SCRAPE, Exporter, Failed, Target, series
-from tests.system.alerts.wording import WORDING
 
 NO_INSTANCE = "none is declared"
 INSTANCES = "SQLPRD01 on n1 (AG7), SQLPRD02"
@@ -84,41 +86,44 @@ def explained(failure: Failed | None) -> str:
 
 
 def document(scene: Scene, rules: str) -> dict[str, object]:
-    """The file for promtool."""
+    """The file for promtool: which alerts fire, with all their labels. Their texts are compared once each (see `texts`)."""
     quiet = [(second, alert, ()) for alert in scene.absent for second in range(0, scene.length + 1, scene.scrape * 4)]
-    return {
-        "rule_files": [rules],
-        "evaluation_interval": f"{scene.scrape}s",
-        "group_eval_order": GROUPS,
+    return _file(scene, rules) | {
         "tests": [
-            {
-                "interval": f"{scene.scrape}s",
-                "input_series": series(scene.exporters, scene.length, scene.scrape),
-                "alert_rule_test": [
-                    {"eval_time": f"{second}s", "alertname": alert, "exp_alerts": [_expected(alert, one) for one in fired]}
+            _inputs(scene)
+            | {
+                "promql_expr_test": [
+                    {
+                        "expr": f'ALERTS{{alertstate="firing",alertname="{alert}"}}',
+                        "eval_time": f"{second}s",
+                        "exp_samples": [{"labels": _firing(alert, one), "value": 1} for one in fired],
+                    }
                     for second, alert, fired in (*scene.checks, *quiet)
-                ],
+                ]
             }
-        ],
+        ]
     }
 
 
-GROUPS = [
-    "ekm-recorded", "ekm-service-level", "ekm-service-level-slow", "ekm-pages-common", "ekm-pages-target",
-    "ekm-tickets-credential", "ekm-tickets-target", "ekm-tickets-exporter",
-]  # fmt: skip
+def text_document(scene: Scene, rules: str, checks: Sequence[tuple[int, str]]) -> dict[str, object]:
+    """A file for promtool that expects nothing, so that promtool prints these alerts with their texts."""
+    tests = [{"eval_time": f"{second}s", "alertname": alert, "exp_alerts": []} for second, alert in checks]
+    return _file(scene, rules) | {"tests": [_inputs(scene) | {"alert_rule_test": tests}]}
 
 
-def _expected(alert: str, fired: Fired) -> dict[str, object]:
-    wording = WORDING[alert]
-    words = {**fired.labels, **fired.words}
-    scope = {"scope": wording.scope} if wording.scope else {}
-    return {
-        "exp_labels": {**fired.labels, **scope, "severity": wording.severity},
-        "exp_annotations": {
-            "summary": wording.summary,
-            "description": wording.description.format_map(words),
-            "runbook_url": f"https://runbooks.example.com/ekm/{alert}.md",
-            "dashboard_url": f"https://grafana.example.com/d/{wording.dashboard.format_map(words)}".replace("mon1:", "mon1%3A"),
-        },
-    }
+def _file(scene: Scene, rules: str) -> dict[str, object]:
+    return {"rule_files": [rules], "evaluation_interval": f"{scene.scrape}s", "group_eval_order": GROUPS}
+
+
+def _inputs(scene: Scene) -> dict[str, object]:
+    return {"interval": f"{scene.scrape}s", "input_series": series(scene.exporters, scene.length, scene.scrape)}
+
+
+_RULES = yaml.safe_load(RULES.read_text())["groups"]
+GROUPS = [group["name"] for group in _RULES]
+_LABELS = {rule["alert"]: rule["labels"] for group in _RULES for rule in group["rules"] if "alert" in rule}
+
+
+def _firing(alert: str, fired: Fired) -> str:
+    labels = {"__name__": "ALERTS", "alertname": alert, "alertstate": "firing", **_LABELS[alert], **fired.labels}
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -30,7 +30,7 @@ def asked(rule: Mapping[str, Any]) -> Iterator[str]:
     yield rule["expr"]
     for text in rule.get("annotations", {}).values():
         for raw, quoted in _ASKED.findall(text):
-            yield (raw or quoted).replace("%q", '"?"')
+            yield re.sub(r"%(\[\d\])?q", '"?"', raw or quoted)
 
 
 def referred(rule: Mapping[str, Any]) -> set[str]:

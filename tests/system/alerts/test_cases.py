@@ -11,7 +11,7 @@ from exporter.metrics.definitions import BY_NAME
 from tests.system.alerts.case import GROUPS, document
 from tests.system.alerts.cases import common, ends, keys, pages, spikes, tickets
 from tests.system.alerts.promtool import results
-from tests.system.alerts.wording import WORDING
+from tests.system.alerts.texts import rendered, reviewed
 
 SCENES = {scene.name: scene for table in (spikes, pages, common, tickets, keys, ends) for scene in table.SCENES}
 FILES = {name: f"scene{number:02}" for number, name in enumerate(SCENES)}
@@ -42,7 +42,7 @@ def test_what_fires_and_what_does_not_is_as_written(said, name):
 def test_promtool_is_awake(tmp_path):
     """The same scene with one letter changed in what is expected must fail."""
     scene = next(scene for scene in SCENES.values() if scene.name == "a target without labels")
-    text = yaml.safe_dump(document(scene, str(RULES)), width=10**6).replace("A vault refuses", "A vault refuse")
+    text = yaml.safe_dump(document(scene, str(RULES)), width=10**6).replace("EkmForbiddenSpike", "EkmForbiddenSpikes")
     (tmp_path / "wrong.yml").write_text(text)
 
     assert "FAILED" in results([tmp_path / "wrong.yml"])["wrong"]
@@ -95,8 +95,13 @@ def test_every_alert_has_a_series_beside_it_that_must_not_make_it_fire():
     assert (never | beside) - ALWAYS == ALERTS - ALWAYS
 
 
-def test_the_words_of_every_alert_are_written_out():
-    assert set(WORDING) == ALERTS
+@pytest.mark.real
+def test_texts_of_every_alert_are_those_that_were_reviewed(tmp_path):
+    texts = rendered(list(SCENES.values()), tmp_path)
+
+    assert set(texts) == set(reviewed()) == ALERTS
+    for alert, text in texts.items():
+        assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and read the difference"
 
 
 def test_groups_are_evaluated_in_the_order_of_the_file():

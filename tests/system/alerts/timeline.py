@@ -168,8 +168,7 @@ def _gauges(target: Target, made: Sequence[Outcome]) -> Iterator[tuple[tuple[str
     yield ("ekm_probe_success", ()), str(int(not failed))
     yield ("ekm_consecutive_failures", ()), str(_run(made, [isinstance(probe, Failed) for probe in made]))
     blocking = _run(made, [isinstance(probe, Failed) and {probe.step, *probe.failed} != {"wrap_key"} for probe in made])
-    if blocking:
-        yield ("ekm_consecutive_blocking_failures", ()), str(blocking)
+    yield ("ekm_consecutive_blocking_failures", ()), str(blocking)
     unready = [isinstance(probe, Failed) and probe.ready is False for probe in made]
     yield ("ekm_consecutive_unready_probes", ()), str(_run(made, unready))
     if not isinstance(last, Failed):

@@ -46,14 +46,25 @@ class Reference(Collector):
         for row in CODES:
             if row.observable:
                 labels = {"code": row.code, "symbol": row.symbol, "category": row.category, "owner": row.owner}
-                self._gauge("ekm_error_info", row.code, labels | {"summary": row.summary, "action": row.actions[0]}, 1)
+                self._gauge(
+                    "ekm_error_info",
+                    row.code,
+                    labels
+                    | {
+                        "summary": row.summary,
+                        "action": row.actions[1]
+                        if len(row.actions) > 1 and row.actions[0].endswith(": `ekm-exporter probe TARGET`.")
+                        else row.actions[0],
+                    },
+                    1,
+                )
 
     def add(self, target):
         steps = ["challenge", "token", "get_key"]
         if self.config.modules[target.module].mode != "read_only":
             steps += ["wrap_key", "unwrap_key"]
         alerted = {
-            "challenge": [3900],
+            "challenge": [],
             "token": [3303],
             **{step: [NO[target.generation][3011], NO[target.generation][3077]] for step in steps[2:]},
         }
@@ -107,7 +118,8 @@ class Reference(Collector):
         counted["ekm_probes_total"][()] += 1
         good = any(step.outcome == "ok" for step in report.steps) and not any(step.outcome == "failed" for step in report.steps)
         counted["ekm_probe_failures_total"][()] += not good
-        for verdict, ready in (("ready", True), ("not_ready", False)):
+        both = self.config.modules[target.module].mode != "read_only"
+        for verdict, ready in (("ready", True), ("not_ready", False)) if both else ():
             counted["ekm_probe_verdicts_total"][(("verdict", verdict),)] += report.readiness.ready is ready
         made = [step for step in report.steps if step.outcome is not Outcome.SKIPPED]
         for step in made:
@@ -126,7 +138,7 @@ class Reference(Collector):
         self._budget(target, report)
         for name, value in {
             "ekm_consecutive_failures": standing.consecutive_failures,
-            "ekm_consecutive_blocking_failures": standing.consecutive_blocking or None,
+            "ekm_consecutive_blocking_failures": standing.consecutive_blocking,
             "ekm_consecutive_unready_probes": standing.consecutive_unready,
             "ekm_last_success_timestamp_seconds": standing.last_success_at,
             "ekm_next_probe_timestamp_seconds": standing.next_probe_at,

@@ -81,12 +81,6 @@ def test_a_failing_probe_adds_its_failure_and_the_wait_that_it_was_asked_for():
     assert of_the_fullest(refusal) - of_the_fullest() == Counter(["ekm_last_failure_info", "ekm_retry_after_seconds"])
 
 
-def test_a_failure_that_blocks_adds_the_length_of_its_run():
-    assert of_the_fullest(standing={"consecutive_blocking": 1}) - of_the_fullest() == Counter(
-        ["ekm_consecutive_blocking_failures"]
-    )
-
-
 def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
     gone = failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)
     found = of_the_fullest(gone, standing={"purge_at": START})

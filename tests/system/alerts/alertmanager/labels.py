@@ -31,29 +31,31 @@ def _alerts(severity: str, always: tuple[str, ...], maybe: tuple[str, ...], name
 
 
 TARGET_PAGES = """EkmThrottledSpike EkmForbiddenSpike EkmVaultSideNotReady EkmVaultHostNameGone EkmKeySoftDeleted
-    EkmErrorBudgetBurnsFast EkmProbeFails EkmKeyDisabledUntested"""
-TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmKeyExpires EkmKeyExpired EkmKeyDisabled EkmKeyUnsupported
-    EkmRetainedVersionUnusable EkmRecoveryUnusable EkmRecoverySuccessStale EkmKeyRotationPending EkmLatencyAbove1s EkmLatencyAbove5s
-    EkmErrorBudgetBurnsSlowly EkmPathChanged EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
+    EkmProbeFails EkmKeyDisabledUntested"""
+TARGET_TICKETS = """EkmNextCredentialRefused EkmVerdictUnknown EkmTargetNotProbed EkmWrapFails EkmKeyExpires EkmKeyStateInvalid
+    EkmKeyUnsupported EkmKeyBackupOld EkmRetainedVersionUnusable EkmRecoveryUnusable EkmKeyRotationPending EkmLatencyHigh
+    EkmErrorBudgetBurns EkmPathNotAsExpected EkmFirewallRefusesMonitoring EkmPreflightFailed"""
 
 ALERTS: Mapping[str, Alert] = {
     alert.name: alert
     for alert in (
         *_alerts("critical", _TARGET, _MAYBE, TARGET_PAGES),
-        *_alerts("critical", (*_CREDENTIAL, "scope"), _OWNED, "EkmCredentialRefused EkmCredentialExpired"),
+        *_alerts("critical", (*_CREDENTIAL, "scope"), _OWNED, "EkmCredentialRefused EkmCredentialExpired EkmEntraTurnsAway"),
         *_alerts("critical", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn1Day"),
         *_alerts("critical", (*_CREDENTIAL, "scope"), (), "EkmCredentialForbidden"),
         *_alerts("critical", (*_EXPORTER, "scope"), (), "EkmEntraUnavailable EkmEgressDown EkmEveryProbeStale"),
         *_alerts("critical", ("region", *_EXPORTER, "scope"), (), "EkmRegionDown"),
         *_alerts("critical", ("job", "scope"), ("instance",), "EkmExporterDown"),
         *_alerts("warning", _TARGET, _MAYBE, TARGET_TICKETS),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn14Days"),
-        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialDateStale EkmCredentialExpiryUnknown EkmOtherCredentialExpires"),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn7Days EkmCredentialExpiresIn30Days"),
+        *_alerts("warning", _CREDENTIAL, _OWNED, "EkmCredentialExpiryUnknown EkmOtherCredentialExpires"),
+        *_alerts("warning", (*_CREDENTIAL, "problem"), (), "EkmCredentialExpiryDoubtful"),
         *_alerts("warning", ("endpoint", *_EXPORTER), (), "EkmTlsCertificateExpires"),
         *_alerts("warning", ("vault",), (), "EkmVaultRequestBudgetExceeded"),
-        *_alerts("warning", _EXPORTER, (), "EkmProbesSkipped EkmEventLoopLags EkmExporterNotReady EkmNoTargets"),
-        *_alerts("warning", _EXPORTER, (), "EkmClockSkew EkmReloadFailed EkmExporterInternalErrors"),
-        *_alerts("info", _CREDENTIAL, _OWNED, "EkmCredentialExpiresIn30Days"),
+        *_alerts(
+            "warning", _EXPORTER, (), "EkmExporterOverloaded EkmExporterInternalErrors EkmNoTargets EkmClockSkew EkmReloadFailed"
+        ),
+        *_alerts("info", _TARGET, _MAYBE, "EkmPathChanged"),
         *_alerts("info", (), (), "EkmWatchdog"),
     )
 }

@@ -156,7 +156,7 @@ class Alertmanager:
     async def settled(self, job: str) -> list[tuple[dict[str, str], str]]:
         """The same, once all that was posted before is taken in: alerts are, one after another, and a pair that came later is."""
         last = {"job": f"last {time.monotonic_ns()}", "instance": "i", "target": "t", "severity": "info"}
-        await self.post({"alertname": "EkmLatencyAbove5s", **last}, {"alertname": "EkmLatencyAbove1s", **last})
+        await self.post({"alertname": "EkmThrottledSpike", **last}, {"alertname": "EkmVaultSideNotReady", **last})
         async with asyncio.timeout(20):
             while "suppressed" not in [state for _, state in await self.states(last["job"])]:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
@@ -166,7 +166,7 @@ class Alertmanager:
         """All that was posted before is sent by now, if it is sent at all: two pages, one after the other, were posted later and
         have waited as long."""
         for _ in range(2):
-            name = f"Fence{time.monotonic_ns()}"
+            name = f"EkmFence{time.monotonic_ns()}"
             await self.post({"alertname": name, "severity": "critical"})
             fence = await self.told.first(lambda each, name=name: name in str(each.body))
             self.told.arrived.remove(fence)

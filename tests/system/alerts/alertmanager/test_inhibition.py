@@ -9,45 +9,43 @@ from tests.system.alerts.alertmanager.labels import ALERTS, TARGET_PAGES, TARGET
 from tests.system.alerts.alertmanager.rendering import EXAMPLE
 
 ALL = " ".join(name for name in ALERTS if name not in ("EkmExporterDown", "EkmWatchdog", "EkmVaultRequestBudgetExceeded"))
-BURNS = "EkmErrorBudgetBurnsFast EkmErrorBudgetBurnsSlowly"
-INDEPENDENT = (
-    "EkmRecoveryUnusable EkmRecoverySuccessStale EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending"
-)
+BURNS = "EkmErrorBudgetBurns"
+INDEPENDENT = "EkmRecoveryUnusable EkmRetainedVersionUnusable EkmNextCredentialRefused EkmKeyRotationPending EkmKeyBackupOld"
 NOT_DELETED = TARGET_PAGES.replace("EkmKeySoftDeleted", "")
 NOT_REFUSED = NOT_DELETED.replace("EkmForbiddenSpike", "")
 DEPENDENT_TICKETS = " ".join(name for name in TARGET_TICKETS.split() if name not in INDEPENDENT)
-FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}"
+FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails {DEPENDENT_TICKETS}"
+FROM_THE_CREDENTIAL = f"EkmVaultSideNotReady EkmProbeFails {BURNS}"
 OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential", "job instance target"
 
 # What keeps back what, if they agree in these labels. All other pairs do not touch each other.
 TABLE = {
     "EkmExporterDown": [(ALL, OF_EXPORTER)],
-    "EkmEveryProbeStale": [(f"{TARGET_PAGES} {TARGET_TICKETS} EkmExporterNotReady", OF_EXPORTER)],
+    "EkmEveryProbeStale": [(f"{TARGET_PAGES} {TARGET_TICKETS} EkmPathChanged", OF_EXPORTER)],
     "EkmEgressDown": [
-        (f"{NOT_DELETED} EkmEntraUnavailable EkmRegionDown EkmCredentialForbidden", OF_EXPORTER),
-        ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
+        (f"{NOT_DELETED} EkmEntraUnavailable EkmEntraTurnsAway EkmRegionDown EkmCredentialForbidden", OF_EXPORTER),
+        (f"EkmVerdictUnknown {BURNS}", OF_EXPORTER),
     ],
     "EkmEntraUnavailable": [
         (NOT_REFUSED.replace("EkmVaultHostNameGone", ""), OF_EXPORTER),
-        ("EkmVerdictUnknown EkmErrorBudgetBurnsSlowly", OF_EXPORTER),
+        (f"EkmEntraTurnsAway EkmVerdictUnknown {BURNS}", OF_EXPORTER),
     ],
-    "EkmRegionDown": [(f"{NOT_REFUSED} EkmErrorBudgetBurnsSlowly", "job instance region")],
+    "EkmRegionDown": [(f"{NOT_REFUSED} {BURNS}", "job instance region")],
     "EkmCredentialExpired": [
         ("EkmCredentialRefused EkmCredentialExpiresIn1Day EkmCredentialExpiresIn7Days", OF_CREDENTIAL),
-        ("EkmCredentialExpiresIn14Days EkmCredentialExpiresIn30Days EkmCredentialDateStale", OF_CREDENTIAL),
-        (f"EkmVaultSideNotReady {BURNS}", OF_CREDENTIAL),
+        ("EkmCredentialExpiresIn30Days EkmCredentialExpiryDoubtful", OF_CREDENTIAL),
+        (FROM_THE_CREDENTIAL, OF_CREDENTIAL),
     ],
-    "EkmCredentialRefused": [(f"EkmVaultSideNotReady {BURNS}", OF_CREDENTIAL)],
+    "EkmCredentialRefused": [(FROM_THE_CREDENTIAL, OF_CREDENTIAL)],
+    "EkmEntraTurnsAway": [(FROM_THE_CREDENTIAL, OF_CREDENTIAL)],
     "EkmCredentialForbidden": [("EkmForbiddenSpike", OF_CREDENTIAL)],
     "EkmThrottledSpike": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmForbiddenSpike": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmVaultHostNameGone": [(FROM_THE_FAULT, OF_TARGET)],
     "EkmKeySoftDeleted": [(FROM_THE_FAULT, OF_TARGET)],
-    "EkmVaultSideNotReady": [(f"EkmErrorBudgetBurnsFast {DEPENDENT_TICKETS}", OF_TARGET)],
+    "EkmVaultSideNotReady": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmProbeFails": [(DEPENDENT_TICKETS, OF_TARGET)],
     "EkmKeyDisabledUntested": [(DEPENDENT_TICKETS, OF_TARGET)],
-    "EkmErrorBudgetBurnsFast": [(DEPENDENT_TICKETS, OF_TARGET)],
-    "EkmLatencyAbove5s": [("EkmLatencyAbove1s", OF_TARGET)],
 }
 
 

@@ -35,7 +35,7 @@ async def test_thirty_vaults_that_fail_alike_are_one_page_that_names_each(alertm
     "cause", ["EkmEntraUnavailable", "EkmEgressDown", "EkmRegionDown", "EkmExporterDown", "EkmEveryProbeStale"]
 )
 async def test_thirty_vaults_with_a_common_cause_are_one_page_that_names_the_cause(alertmanager, cause):
-    await alertmanager.post(*pages("EkmVaultSideNotReady"), *pages("EkmErrorBudgetBurnsFast"), ALERTS[cause].sample())
+    await alertmanager.post(*pages("EkmVaultSideNotReady"), *pages("EkmProbeFails"), ALERTS[cause].sample())
     await alertmanager.everything_is_out()
     (page,) = alertmanager.told.arrived
     assert page.to == PLATFORM
@@ -71,8 +71,8 @@ async def test_single_ones_are_told_when_their_cause_is_over_and_they_are_not(al
 async def test_a_ticket_waits_for_the_page_of_its_target_and_not_for_that_of_another(alertmanager):
     await alertmanager.post(
         ALERTS["EkmForbiddenSpike"].sample(target="one", **OF_DBA),
-        ALERTS["EkmKeyDisabled"].sample(target="one", **OF_DBA),
-        ALERTS["EkmKeyDisabled"].sample(target="other", **OF_DBA),
+        ALERTS["EkmKeyStateInvalid"].sample(target="one", **OF_DBA),
+        ALERTS["EkmKeyStateInvalid"].sample(target="other", **OF_DBA),
     )
     await alertmanager.everything_is_out()
     assert [page.body["payload"]["summary"] for page in alertmanager.told.at(DBA)] == [
@@ -90,9 +90,7 @@ async def test_the_watchdog_comes_again_and_again_and_to_the_switch_alone(alertm
 
 
 async def test_info_goes_to_nobody(alertmanager):
-    await alertmanager.post(
-        ALERTS["EkmCredentialExpiresIn30Days"].sample(**OF_DBA), ALERTS["EkmCredentialExpiresIn30Days"].sample()
-    )
+    await alertmanager.post(ALERTS["EkmPathChanged"].sample(**OF_DBA), ALERTS["EkmPathChanged"].sample())
     assert [state for _, state in await alertmanager.settled("a-job")] == ["active", "active"]
     await alertmanager.everything_is_out()
     assert alertmanager.told.arrived == []
@@ -107,7 +105,7 @@ async def test_a_page_is_taken_back_when_all_is_well(alertmanager):
 
 
 async def test_a_ticket_says_which_targets_are_well_again(alertmanager):
-    one, other = (ALERTS["EkmLatencyAbove1s"].sample(target=name, **OF_DBA) for name in ("one", "other"))
+    one, other = (ALERTS["EkmLatencyHigh"].sample(target=name, **OF_DBA) for name in ("one", "other"))
     await alertmanager.post(one, other)
     opened = await alertmanager.told.first(lambda each: each.to == "ticket-dba")
     assert {alert["status"] for alert in opened.alerts} == {"firing"}
@@ -118,14 +116,14 @@ async def test_a_ticket_says_which_targets_are_well_again(alertmanager):
 
 
 async def test_a_mail_is_signed_in_with_the_password_of_the_file_and_can_be_read(alertmanager):
-    await alertmanager.post(alert := ALERTS["EkmEventLoopLags"].sample(instance="exporter-1"), description="It lags by 2 s.")
+    await alertmanager.post(alert := ALERTS["EkmExporterOverloaded"].sample(instance="exporter-1"), description="It lags by 2 s.")
     opened = await alertmanager.told.first(lambda each: each.to == "platform@example.com")
-    assert opened.body["Subject"] == "EkmEventLoopLags: Something is wrong."
+    assert opened.body["Subject"] == "EkmExporterOverloaded: Something is wrong."
     assert "UTC: It lags by 2 s." in words(opened.body)
     assert "Runbook:   https://example.com/runbook" in words(opened.body)
     await alertmanager.post(alert, firing=False)
     closed = await alertmanager.told.first(lambda each: "Resolved" in str(each.body))
-    assert closed.body["Subject"] == "Resolved: EkmEventLoopLags: Something is wrong."
+    assert closed.body["Subject"] == "Resolved: EkmExporterOverloaded: Something is wrong."
     assert "Resolved: exporter-1 at 20" in words(closed.body)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.system.alerts.alertmanager.labels import ALERTS
+from tests.system.alerts.alertmanager.labels import ALERTS, matches
 from tests.system.alerts.alertmanager.rendering import EXAMPLE, SECRETS
 
 RULES = EXAMPLE.with_name("ekm.rules.yml")
@@ -26,10 +26,12 @@ TABLE = [
     ("alertname=EkmKeyExpires severity=warning team=dba env=prod", "ticket-dba"),
     ("alertname=EkmKeyExpires severity=warning team=payments", "mail-platform"),
     ("alertname=EkmNoTargets severity=warning", "mail-platform"),
-    ("alertname=EkmCredentialExpiresIn30Days severity=info team=dba", "blackhole"),
+    ("alertname=EkmCredentialExpiresIn30Days severity=warning team=dba", "ticket-dba"),
+    ("alertname=EkmPathChanged severity=info team=dba", "blackhole"),
     ("alertname=EkmWatchdog severity=info", "dead-mans-switch"),
     ("alertname=EkmForbiddenSpike severity=urgent team=dba", "mail-platform"),
-    ("alertname=SomethingElse", "mail-platform"),
+    ("alertname=SomethingElse", "default"),
+    ("alertname=SomethingElse severity=critical team=dba", "default"),
 ]
 
 
@@ -98,4 +100,14 @@ def test_a_page_waits_for_two_evaluations_of_its_common_cause():
     pages = [group for group in yaml.safe_load(RULES.read_text())["groups"] if "page" in group["name"]]
     assert pages
     assert {group["interval"] for group in pages} == {"15s"}
-    assert configuration()["route"]["group_wait"] == "30s"
+    [route] = configuration()["route"]["routes"]
+    assert route["group_wait"] == "30s"
+
+
+def test_only_alerts_of_the_product_match_an_inhibition_rule():
+    """The rules can be pasted into a configuration with other alerts."""
+    other = dict.fromkeys(("job", "instance", "target", "credential", "region", "vault"), "x") | {"severity": "critical"}
+    for rule in configuration()["inhibit_rules"]:
+        for severity in ("critical", "warning"):
+            assert not matches(rule["target_matchers"], other | {"alertname": "OtherAlert", "severity": severity})
+            assert not matches(rule["source_matchers"], other | {"alertname": "OtherAlert", "severity": severity})

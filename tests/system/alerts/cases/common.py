@@ -18,7 +18,7 @@ FIREWALL = Failed("get_key", 3077, "forbidden_firewall")
 CAUSES = ("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown", "EkmCredentialForbidden")
 
 
-def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 20, **more: object) -> list[Target]:
+def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: object) -> list[Target]:
     """One target of a vault of its own for each failure; all begin to fail after five good probes."""
     return [
         Target(
@@ -43,11 +43,11 @@ def _egress() -> Scene:
         (5 * MINUTE + 45, "EkmEgressDown", []),
         (6 * MINUTE, "EkmEgressDown", [on]),
         (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (25 * MINUTE, "EkmEgressDown", [on]),
-        (26 * MINUTE, "EkmEgressDown", []),
+        (30 * MINUTE, "EkmEgressDown", [on]),
+        (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return Scene(name="no way out", exporters=[here, there, some, few], length=26 * MINUTE, checks=checks, absent=absent)
+    return Scene(name="no way out", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _entra() -> Scene:
@@ -60,10 +60,10 @@ def _entra() -> Scene:
         (5 * MINUTE + 45, "EkmEntraUnavailable", []),
         (6 * MINUTE, "EkmEntraUnavailable", [on]),
         (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (26 * MINUTE, "EkmEntraUnavailable", []),
+        (32 * MINUTE, "EkmEntraUnavailable", []),
     ]
     absent = ["EkmEgressDown", "EkmRegionDown", "EkmCredentialForbidden"]
-    return Scene(name="Entra ID is down", exporters=[here, refused], length=26 * MINUTE, checks=checks, absent=absent)
+    return Scene(name="Entra ID is down", exporters=[here, refused], length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _region() -> Scene:
@@ -79,10 +79,10 @@ def _region() -> Scene:
         (5 * MINUTE + 45, "EkmRegionDown", []),
         (6 * MINUTE, "EkmRegionDown", [on]),
         (6 * MINUTE, "EkmVaultSideNotReady", []),
-        (26 * MINUTE, "EkmRegionDown", []),
+        (32 * MINUTE, "EkmRegionDown", []),
     ]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return Scene(name="a region is down", exporters=[exporter], length=26 * MINUTE, checks=checks, absent=absent)
+    return Scene(name="a region is down", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _credential() -> Scene:
@@ -101,10 +101,10 @@ def _credential() -> Scene:
         (5 * MINUTE + 45, "EkmCredentialForbidden", []),
         (6 * MINUTE, "EkmCredentialForbidden", [on]),
         (6 * MINUTE, "EkmForbiddenSpike", []),
-        (26 * MINUTE, "EkmCredentialForbidden", []),
+        (32 * MINUTE, "EkmCredentialForbidden", []),
     ]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"]
-    return Scene(name="a credential is refused by many", exporters=[exporter], length=26 * MINUTE, checks=checks, absent=absent)
+    return Scene(name="a credential is refused by many", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
 
 
 def _once() -> Scene:

@@ -7,7 +7,6 @@ from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 MINUTE, HOUR, DAY = 60, 3600, 86400
 STEPS = (
     "EkmCredentialExpiresIn30Days",
-    "EkmCredentialExpiresIn14Days",
     "EkmCredentialExpiresIn7Days",
     "EkmCredentialExpiresIn1Day",
 )
@@ -33,7 +32,7 @@ def _steps() -> Scene:
     }
     exporter = Exporter(targets=[target, stale], more=more)
     on = of_credential(exporter, target, dates="declared 1970-02-01 00:00:00 +0000 UTC")
-    turns = dict(zip((30, 14, 7, 1), STEPS, strict=True))
+    turns = dict(zip((30, 7, 1), STEPS, strict=True))
     checks = []
     for left in (31, 29, 15, 13, 8, 6, 2):
         current = next((step for days, step in sorted(turns.items()) if left < days), None)
@@ -110,14 +109,14 @@ def _stale_and_unknown() -> Scene:
         KNOWN % "staged": minutes((1, 10), (0, 30), (1, 30)),
     }
     exporter = Exporter(targets=[stale, refused, unknown, managed], more=more)
-    dated = of_credential(exporter, stale, dates="declared 1970-01-01 00:10:00 +0000 UTC")
+    dated = Fired({"credential": "stale", "job": "ekm", "instance": exporter.instance, "problem": "date_passed"})
     staged = Fired({"credential": "staged", "job": "ekm", "instance": exporter.instance}, {"targets": "none"})
     checks = [
-        (9 * MINUTE, "EkmCredentialDateStale", []),
+        (9 * MINUTE, "EkmCredentialExpiryDoubtful", []),
         (9 * MINUTE, "EkmCredentialExpiryUnknown", []),
-        (26 * MINUTE, "EkmCredentialDateStale", [dated]),
+        (26 * MINUTE, "EkmCredentialExpiryDoubtful", [dated]),
         (26 * MINUTE, "EkmCredentialExpiryUnknown", [of_credential(exporter, unknown), staged]),
-        (57 * MINUTE, "EkmCredentialDateStale", []),
+        (57 * MINUTE, "EkmCredentialExpiryDoubtful", []),
         (57 * MINUTE, "EkmCredentialExpiryUnknown", []),
     ]
     return Scene(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
@@ -166,10 +165,9 @@ def _of_exporters() -> Scene:
     lasting = {
         "EkmTlsCertificateExpires": Fired({**labels, "endpoint": "contoso.vault.azure.net:443"}),
         "EkmVaultRequestBudgetExceeded": Fired({"vault": "contoso.vault.azure.net"}, {"value": "1.05%"}),
-        "EkmProbesSkipped": Fired({**labels, "reason": "overlap"}, {"value": "160"}),
-        "EkmEventLoopLags": Fired(labels, {"value": "66.67%"}),
+        "EkmExporterOverloaded": Fired(labels),
         "EkmExporterInternalErrors": Fired(labels, {"value": "40"}),
-        "EkmExporterNotReady": Fired(labels, {"value": "3"}),
+        "EkmExporterDown": Fired(labels),
         "EkmNoTargets": Fired(labels),
         "EkmClockSkew": Fired(labels, {"value": "2m 10s"}),
         "EkmReloadFailed": Fired(labels),

@@ -5,7 +5,6 @@ from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, READ, Exporter, Target
 
 MINUTE = 60
-UNTESTED = "Whether the vault still unwraps with it is not tested by this target"
 
 
 def _disabled() -> Scene:
@@ -15,15 +14,15 @@ def _disabled() -> Scene:
     seldom = Target(name="seldom", probes=[OK, *[READ] * 60], more=off)
     well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
     exporter = Exporter(targets=[untested, seldom, well])
-    page, ticket = [of_target(exporter, untested)], [of_target(exporter, seldom)]
+    page, ticket = [of_target(exporter, untested)], [of_target(exporter, seldom, label_state="disabled")]
     checks = [
         (9 * MINUTE, "EkmKeyDisabledUntested", []),
         (11 * MINUTE, "EkmKeyDisabledUntested", page),
-        (16 * MINUTE, "EkmKeyDisabled", ticket),
+        (16 * MINUTE, "EkmKeyStateInvalid", ticket),
         (29 * MINUTE, "EkmKeyDisabledUntested", page),
-        (29 * MINUTE, "EkmKeyDisabled", ticket),
+        (29 * MINUTE, "EkmKeyStateInvalid", ticket),
         (46 * MINUTE, "EkmKeyDisabledUntested", []),
-        (46 * MINUTE, "EkmKeyDisabled", []),
+        (46 * MINUTE, "EkmKeyStateInvalid", []),
     ]
     return Scene(name="a disabled key that nobody tries", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
 
@@ -33,8 +32,8 @@ def _expired() -> Scene:
     untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
     exporter = Exporter(targets=[untested])
     checks = [
-        (9 * MINUTE, "EkmKeyExpired", []),
-        (16 * MINUTE, "EkmKeyExpired", [of_target(exporter, untested, unwraps=UNTESTED)]),
+        (9 * MINUTE, "EkmKeyStateInvalid", []),
+        (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, untested, label_state="expired")]),
     ]
     return Scene(name="an expired key that nobody tries", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 

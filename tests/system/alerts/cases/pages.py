@@ -51,10 +51,10 @@ def _names_and_keys() -> Scene:
         (6 * MINUTE, "EkmKeySoftDeleted", [told_at_once]),
         (8 * MINUTE, "EkmVaultHostNameGone", [of_target(exporter, gone, GONE)]),
         (8 * MINUTE, "EkmKeySoftDeleted", [of_target(exporter, deleted, DELETED, purge=""), told_at_once]),
-        (31 * MINUTE, "EkmVaultHostNameGone", []),
-        (31 * MINUTE, "EkmKeySoftDeleted", []),
+        (33 * MINUTE, "EkmVaultHostNameGone", []),
+        (33 * MINUTE, "EkmKeySoftDeleted", []),
     ]
-    return Scene(name="names and keys that are gone", exporters=[exporter], length=31 * MINUTE, checks=checks)
+    return Scene(name="names and keys that are gone", exporters=[exporter], length=33 * MINUTE, checks=checks)
 
 
 def _credentials() -> Scene:
@@ -82,6 +82,33 @@ def _credentials() -> Scene:
         (41 * MINUTE, "EkmCredentialExpired", []),
     ]
     return Scene(name="credentials refused and ended", exporters=[exporter], length=41 * MINUTE, checks=checks, scrape=60)
+
+
+def _turned_away() -> Scene:
+    """Entra ID responds 429 or 403 at the token step: its own page, and none about the vault."""
+    rest = [OK] * 30
+    busy = Target(name="busy", credential="busy", probes=[*[OK] * 5, *[Failed("token", 3011, "throttled")] * 10, *rest])
+    blocked = Target(
+        name="blocked", credential="blocked", probes=[*[OK] * 5, *[Failed("token", 3077, "proxy_status")] * 10, *rest]
+    )
+    well = Target(name="well", credential="well", probes=[OK] * 45)
+    exporter = Exporter(targets=[busy, blocked, well])
+    on = [of_credential(exporter, target) for target in (busy, blocked)]
+    alert = "EkmEntraTurnsAway"
+    checks = [(6 * MINUTE, alert, []), (8 * MINUTE, alert, on), (33 * MINUTE, alert, [])]
+    absent = ["EkmThrottledSpike", "EkmForbiddenSpike"]
+    return Scene(name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent, scrape=60)
+
+
+def _crash_loop() -> Scene:
+    """Ten restarts an hour, with scrapes lost in between: one page that goes on, and a restart or two that people make: none."""
+    loop = " ".join(f"{100 + 360 * number}x3 stale _x1" for number in range(20))
+    crashing = Exporter(more={"process_start_time_seconds": loop})
+    calm = Exporter(instance="mon2:10377", more={"process_start_time_seconds": "100x40 2500x40 4900x80"})
+    on = of_exporter(crashing)
+    alert = "EkmExporterDown"
+    checks = [(10 * MINUTE, alert, []), *((minute * MINUTE, alert, [on]) for minute in range(40, 100, 5))]
+    return Scene(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks, scrape=60)
 
 
 def _one_credential_for_many() -> Scene:
@@ -134,26 +161,12 @@ def _not_judged() -> Scene:
     return Scene(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
-def _budget_fast() -> Scene:
-    """Six of an hour's probes, never three in a row; five do not do."""
-    wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
-    fast = Target(name="fast", probes=[*[OK] * 60, *[NOT_FOUND, OK] * 6, *[OK] * 60])
-    few = Target(name="few", probes=[*[OK] * 60, *[NOT_FOUND, OK] * 5, *[OK] * 62])
-    only_wrap = Target(name="wrap", probes=[*[OK] * 60, *[wrap] * 60])
-    unknown = Target(name="unknown", probes=[*[OK] * 60, *[Failed("token", 3001, "internal", ready=None)] * 60])
-    exporter = Exporter(targets=[fast, few, only_wrap, unknown])
-    on = of_target(exporter, fast, NOT_FOUND, value="10%")
-    alert = "EkmErrorBudgetBurnsFast"
-    checks = [(60 * MINUTE, alert, []), (69 * MINUTE, alert, []), (72 * MINUTE, alert, [on]), (95 * MINUTE, alert, [])]
-    return Scene(name="an error budget that burns fast", exporters=[exporter], length=95 * MINUTE, checks=checks, scrape=60)
-
-
 def _budget_slow() -> Scene:
     """One failed probe an hour, of twelve."""
     hourly = [NOT_FOUND, *[OK] * 11] * 14
     target = Target(interval=300, probes=[*[OK] * (24 * 12), *hourly, *[OK] * (12 * 12)])
     exporter = Exporter(targets=[target])
-    alert = "EkmErrorBudgetBurnsSlowly"
+    alert = "EkmErrorBudgetBurns"
     checks = [
         (DAY, alert, []),
         (DAY + 7 * HOUR, alert, []),  # eight failures
@@ -178,9 +191,9 @@ def _exporter_down() -> Scene:
         (600 + 4 * MINUTE, alert, []),
         (600 + 5 * MINUTE + 15, alert, [one, two]),
         (28 * MINUTE, alert, [one, two]),
-        (33 * MINUTE, alert, [two]),
+        (51 * MINUTE, alert, [two]),
     ]
-    return Scene(name="exporters that are down", exporters=[down, moment, gone, other], length=34 * MINUTE, checks=checks)
+    return Scene(name="exporters that are down", exporters=[down, moment, gone, other], length=52 * MINUTE, checks=checks)
 
 
 def _another_pod() -> Scene:
@@ -194,16 +207,16 @@ def _another_pod() -> Scene:
 def _no_exporter() -> Scene:
     exporter = Exporter(targets=[Target(probes=[OK] * 60)], gaps=((0, 600),), listed=False)
     nobody = Fired({"job": "ekm"}, {"who": "Prometheus has no scrape target", "instances": ""})
-    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [nobody]), (13 * MINUTE, "EkmExporterDown", [])]
-    return Scene(name="no exporter at all", exporters=[exporter], length=13 * MINUTE, checks=checks)
+    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [nobody]), (31 * MINUTE, "EkmExporterDown", [])]
+    return Scene(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
 def _stale() -> Scene:
     """All of one exporter's, one of another's, and one that never probed."""
-    stops = [OK] * 5 + [NOT_PROBED] * 20 + [OK] * 10
+    stops = [OK] * 5 + [NOT_PROBED] * 20 + [OK] * 40
     all_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=stops)])
-    one_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=[OK] * 40)], instance="mon2:10377")
-    never = Exporter(targets=[Target(probes=[*[NOT_PROBED] * 25, *[OK] * 10])], instance="mon3:10377")
+    one_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=[OK] * 65)], instance="mon2:10377")
+    never = Exporter(targets=[Target(probes=[*[NOT_PROBED] * 25, *[OK] * 40])], instance="mon3:10377")
     on, none = of_exporter(all_stale, value="2"), of_exporter(never, value="1")
     alert = "EkmEveryProbeStale"
     checks = [
@@ -212,9 +225,9 @@ def _stale() -> Scene:
         (15 * MINUTE, alert, [none]),
         (16 * MINUTE, alert, [on, none]),
         (24 * MINUTE, alert, [on, none]),
-        (28 * MINUTE, alert, []),
+        (46 * MINUTE, alert, []),
     ]
-    return Scene(name="probes that stand still", exporters=[all_stale, one_stale, never], length=28 * MINUTE, checks=checks)
+    return Scene(name="probes that stand still", exporters=[all_stale, one_stale, never], length=46 * MINUTE, checks=checks)
 
 
 def _moved_to_another_vault() -> Scene:
@@ -230,22 +243,23 @@ def _moved_to_another_vault() -> Scene:
 def _asked_by_nobody() -> Scene:
     """Exporters without a scheduler have counters alone on /metrics: of one nobody asks any more, the other is asked."""
     asked = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
-    silent = Exporter(more={asked: "0+1x40 40x160 41+1x80"})
-    busy = Exporter(instance="mon2:10377", more={asked: "0+1x280"})
+    silent = Exporter(more={asked: "0+1x40 40x160 41+1x160"})
+    busy = Exporter(instance="mon2:10377", more={asked: "0+1x300"})
     on = of_exporter(silent, value="1")
     alert = "EkmEveryProbeStale"
-    checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (53 * MINUTE, alert, [])]
-    return Scene(name="nobody asks", exporters=[silent, busy], length=53 * MINUTE, checks=checks)
+    checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]
+    return Scene(name="nobody asks", exporters=[silent, busy], length=72 * MINUTE, checks=checks)
 
 
 SCENES = [
     *(_not_ready(interval) for interval in (15, 60, 300)),
     _names_and_keys(),
     _credentials(),
+    _turned_away(),
+    _crash_loop(),
     _one_credential_for_many(),
     _coming_and_going_refusals(),
     _not_judged(),
-    _budget_fast(),
     _budget_slow(),
     _exporter_down(),
     _another_pod(),

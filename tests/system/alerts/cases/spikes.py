@@ -74,10 +74,11 @@ def _half_throttled() -> Scene:
     slow = Target(name="slow", interval=300, probes=[OK, OK, OK, *[THROTTLED, OK] * 5, *[OK] * 10])
     exporter = Exporter(targets=[half, third, slow])
     checks = [
-        (16 * MINUTE, "EkmThrottledSpike", []),
-        (20 * MINUTE, "EkmThrottledSpike", [of_target(exporter, half, THROTTLED)]),
-        (45 * MINUTE, "EkmThrottledSpike", []),
-        (58 * MINUTE, "EkmThrottledSpike", []),
+        (17 * MINUTE, "EkmThrottledSpike", []),
+        (21 * MINUTE, "EkmThrottledSpike", [of_target(exporter, half)]),
+        (30 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (half, third)]),
+        (45 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (half, third)]),
+        (58 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (third, slow)]),
     ]
     return Scene(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
 
@@ -88,7 +89,7 @@ def _refused_at_both_steps() -> Scene:
     forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
     throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
     seldom_refused = Target(name="seldom", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
-    third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 6, *[OK] * 40])
+    third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 4, *[OK] * 46])
     mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
     often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 2, *[OK] * 35])
     exporter = Exporter(targets=[seldom_refused, third, often])
@@ -167,7 +168,7 @@ def _only_the_key() -> Scene:
         exporters=[Exporter(targets=[target])],
         length=30 * MINUTE,
         scrape=60,
-        absent=["EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurnsFast", "EkmErrorBudgetBurnsSlowly"],
+        absent=["EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurns"],
     )
 
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 from tests.system.alerts.case import Fired, Scene, of_target
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import THROTTLED
-from tests.system.alerts.timeline import OK, Exporter, Failed, Target
+from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-UNWRAPS = "Databases still open, since the vault unwraps with it"
 
 
 def minutes(*parts: tuple[object, int]) -> str:
@@ -70,16 +69,17 @@ def _expiry() -> Scene:
     far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 110))})
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
-    on, other = of_target(exporter, target, unwraps=UNWRAPS), of_target(exporter, unready)
+    on, other = of_target(exporter, target), of_target(exporter, unready)
+    expired = of_target(exporter, target, label_state="expired")
     checks = [
         (4 * MINUTE, "EkmKeyExpires", []),
         (6 * MINUTE, "EkmKeyExpires", [on, other]),
         (59 * MINUTE, "EkmKeyExpires", [on, other]),
-        (59 * MINUTE, "EkmKeyExpired", []),
-        (66 * MINUTE, "EkmKeyExpired", [on]),
+        (59 * MINUTE, "EkmKeyStateInvalid", []),
+        (66 * MINUTE, "EkmKeyStateInvalid", [expired]),
         (76 * MINUTE, "EkmKeyExpires", []),
-        (79 * MINUTE, "EkmKeyExpired", [on]),
-        (96 * MINUTE, "EkmKeyExpired", []),
+        (79 * MINUTE, "EkmKeyStateInvalid", [expired]),
+        (96 * MINUTE, "EkmKeyStateInvalid", []),
     ]
     return Scene(name="a key that expires", exporters=[exporter], length=96 * MINUTE, checks=checks, scrape=60)
 
@@ -94,9 +94,9 @@ def _disabled() -> Scene:
     )
     exporter = Exporter(targets=[target, closed])
     checks = [
-        (14 * MINUTE, "EkmKeyDisabled", []),
-        (16 * MINUTE, "EkmKeyDisabled", [of_target(exporter, target, works)]),
-        (46 * MINUTE, "EkmKeyDisabled", []),
+        (14 * MINUTE, "EkmKeyStateInvalid", []),
+        (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, target, label_state="disabled")]),
+        (46 * MINUTE, "EkmKeyStateInvalid", []),
     ]
     return Scene(name="a disabled key that unwraps", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
 
@@ -132,7 +132,7 @@ def _next() -> Scene:
     soon = Target(name="soon", credential="soon", probes=[OK] * 60, more=staged)
     late = Target(name="late", credential="late", probes=[OK] * 60, more=staged)
     name = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="declared"}'
-    ends = {name % "soon": minutes((13 * DAY, 60)), name % "late": minutes((15 * DAY, 60))}
+    ends = {name % "soon": minutes((29 * DAY, 60)), name % "late": minutes((31 * DAY, 60))}
     exporter = Exporter(targets=[soon, late], more=ends)
     on = of_target(exporter, soon, label_next_credential="sql-2027")
     checks = [(20 * MINUTE, "EkmNextCredentialRefused", []), (26 * MINUTE, "EkmNextCredentialRefused", [on])]
@@ -146,11 +146,11 @@ def _proof() -> Scene:
     target = Target(interval=300, probes=[OK] * 360, more={old: values})
     refused = Target(name="refused", interval=300, probes=[OK] * 360, more={old: values, new: "0x400"})
     exporter = Exporter(targets=[target, refused])
-    alert = "EkmRecoverySuccessStale"
+    alert = "EkmRecoveryUnusable"
     checks = [
-        (DAY, alert, []),
-        (DAY + 15 * MINUTE, alert, [of_target(exporter, target, value="1d 0h 15m 0s")]),
-        (DAY + 100 * MINUTE, alert, []),
+        (DAY, alert, [of_target(exporter, refused)]),
+        (DAY + 30 * MINUTE, alert, [of_target(exporter, target), of_target(exporter, refused)]),
+        (DAY + 100 * MINUTE, alert, [of_target(exporter, refused)]),
     ]
     return Scene(name="an old proof of recovery", exporters=[exporter], length=DAY + 100 * MINUTE, checks=checks, scrape=300)
 
@@ -176,12 +176,9 @@ def _slow() -> Scene:
     one, five, few = histogram("one", 5, 0), histogram("five", 5, 5), histogram("few", 1, 1)
     exporter = Exporter(targets=[one, five, few])
     checks = [
-        (60 * MINUTE, "EkmLatencyAbove1s", []),
-        (60 * MINUTE, "EkmLatencyAbove5s", []),
-        (110 * MINUTE, "EkmLatencyAbove1s", [of_target(exporter, target, value="20.83%") for target in (one, five)]),
-        (110 * MINUTE, "EkmLatencyAbove5s", [of_target(exporter, five, value="20.83%")]),
-        (190 * MINUTE, "EkmLatencyAbove1s", []),
-        (190 * MINUTE, "EkmLatencyAbove5s", []),
+        (60 * MINUTE, "EkmLatencyHigh", []),
+        (110 * MINUTE, "EkmLatencyHigh", [of_target(exporter, target) for target in (one, five)]),
+        (190 * MINUTE, "EkmLatencyHigh", []),
     ]
     return Scene(name="slow answers", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
 
@@ -239,7 +236,7 @@ def _firewall_and_a_bad_moment() -> Scene:
     checks = [
         (second, alert, [])
         for second in range(0, 65 * MINUTE, 15)
-        for alert in ("EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurnsFast")
+        for alert in ("EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurns")
     ]
     return Scene(name="a bad moment behind a firewall", exporters=[here, there], length=65 * MINUTE, checks=checks)
 
@@ -276,7 +273,56 @@ def _both_firings_keep_their_labels() -> Scene:
     return Scene(name="a ticket and a restart", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
 
 
+def _never_probed() -> Scene:
+    """One target of two is no longer probed, then is again; the exporter as a whole is not stale."""
+    stops = [*[OK] * 5, *[NOT_PROBED] * 40, *[OK] * 30]
+    stopped, well = Target(name="stopped", probes=stops), Target(name="well", probes=[OK] * 75)
+    exporter = Exporter(targets=[stopped, well])
+    alert = "EkmTargetNotProbed"
+    checks = [(20 * MINUTE, alert, []), (30 * MINUTE, alert, [of_target(exporter, stopped)]), (60 * MINUTE, alert, [])]
+    absent = ["EkmEveryProbeStale"]
+    return Scene(
+        name="a target is no longer probed", exporters=[exporter], length=60 * MINUTE, checks=checks, absent=absent, scrape=60
+    )
+
+
+def _wrap() -> Scene:
+    """Wrap fails with a server error, for long, while the unwrap succeeds; and once more for a moment only."""
+    wrap = Failed("wrap_key", 3013, "server_error", ready=True, unwraps=True)
+    target = Target(probes=[*[OK] * 10, *[wrap] * 20, *[OK] * 30])
+    moment = Target(name="moment", probes=[*[OK] * 10, *[wrap] * 2, *[OK] * 48])
+    exporter = Exporter(targets=[target, moment])
+    alert = "EkmWrapFails"
+    checks = [(14 * MINUTE, alert, []), (20 * MINUTE, alert, [of_target(exporter, target)]), (42 * MINUTE, alert, [])]
+    return Scene(name="wrap alone fails", exporters=[exporter], length=42 * MINUTE, checks=checks, scrape=60)
+
+
+def _backup() -> Scene:
+    """A declared backup that becomes 180 days old, and a new one."""
+    old = Target(probes=[], interval=DAY, more={"ekm_key_backup_timestamp_seconds": f"0x190 {185 * DAY}x20"})
+    never = Target(name="never", probes=[], interval=DAY)
+    exporter = Exporter(targets=[old, never])
+    alert = "EkmKeyBackupOld"
+    checks = [(179 * DAY, alert, []), (184 * DAY, alert, [of_target(exporter, old)]), (200 * DAY, alert, [])]
+    return Scene(name="an old backup", exporters=[exporter], length=200 * DAY, checks=checks, scrape=DAY)
+
+
+def _removed() -> Scene:
+    """A reload removes a retained version, and another one removes a target in the middle of its failures: nothing new fires."""
+    version = 'ekm_retained_version_usable{key="tde",version="2023"}'
+    target = Target(probes=[OK] * 200, more={version: "1x9 0x50 stale _x140"})
+    exporter = Exporter(targets=[target], more={"process_start_time_seconds": "-7200x200"})
+    on = of_target(exporter, target, label_key="tde", label_version="2023")
+    alert = "EkmRetainedVersionUnusable"
+    checks = [(50 * MINUTE, alert, [on]), (75 * MINUTE, alert, []), (190 * MINUTE, alert, [])]
+    return Scene(name="a retained version that is removed", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
+
+
 SCENES = [
+    _never_probed(),
+    _wrap(),
+    _backup(),
+    _removed(),
     _plain(),
     _expiry(),
     _disabled(),
