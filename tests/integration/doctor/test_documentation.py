@@ -50,4 +50,4 @@ async def test_it_asks_as_often_as_the_page_says(clinic):
     assert sum(count for (host, _, _), count in asked.items() if host == VAULT) == 8 + 3 * len(clinic.target.retained_versions)
     assert asked[ENTRA, "token", 200] == 1
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    assert "Eight requests to the vault, three more for each retained version, and one sign-in" in page
+    assert "eight requests to the vault, three more for each retained version, and one sign-in" in page
