@@ -81,7 +81,7 @@ class Reloader:
             self._waiting = None
             try:
                 return await self._read_and_apply()
-            except Exception as error:  # noqa: BLE001 - after a signal nobody waits for it
+            except Exception as error:  # noqa: BLE001 - after a signal no request waits for it
                 self._reloaded(successful=False, at=time.time())
                 _log.error("configuration not reloaded", extra=fields(**place_of(error)))
                 self._refused_for = [f"internal error: {type(error).__name__} (the log has a line about it)"]

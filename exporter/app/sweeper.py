@@ -1,6 +1,6 @@
 """What changes because time passes and nothing happens: verdicts that have become too old, budgets, readiness.
 
-For: one task that goes on for ever. An error is counted, and neither ends the task nor holds up other targets.
+For: one task that goes on for ever. An error is counted. It does not end the task or hold up other targets.
 Not for: when a verdict is too old (see `state.records`).
 """
 

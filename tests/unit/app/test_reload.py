@@ -150,7 +150,7 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
     assert list(scene.applied[-1].targets) == ["second"]
 
 
-async def test_an_error_while_it_is_applied_is_told_and_tried_again(scene, monkeypatch, caplog):
+async def test_an_error_while_it_is_applied_is_logged_and_tried_again(scene, monkeypatch, caplog):
     errors, apply = [MemoryError(), MemoryError()], scene.reloader._apply
 
     async def fail_at_first(config):
