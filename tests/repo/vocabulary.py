@@ -99,7 +99,7 @@ HELP_BEGINNINGS: Final = ("It ", "When it", "Those", "Of the")
 def paths(wanted: Iterable[str] = ()) -> list[str]:
     """The tracked text files below the given paths, or all of them."""
     listed = subprocess.run(  # noqa: S603 - nothing from outside the tests
-        ["git", "ls-files", "--", *wanted],  # noqa: S607
+        ["git", "ls-files", "--", *wanted],  # noqa: S607 - the git of whoever runs it
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     return [path for path in listed if (ROOT / path).is_file() and not any(fnmatch(path, glob) for glob in SKIPPED)]
