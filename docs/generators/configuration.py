@@ -9,17 +9,16 @@ import sys
 from collections.abc import Sequence
 
 from docs.generators.pages import GeneratedPart
-from exporter.config import schema, schema_module
+from exporter.config import schema
 from exporter.config.fields import Field
-from exporter.config.schema_root import TOP
 
 SECTIONS: tuple[tuple[str, Sequence[Field]], ...] = (
-    ("The file", TOP),
+    ("The file", schema.TOP),
     ("`global`", schema.GLOBAL),
     ("`credentials.NAME`", schema.CREDENTIAL),
-    ("`modules.NAME`", schema_module.MODULE),
-    ("`modules.NAME.proxy`", schema_module.PROXY),
-    ("`modules.NAME.tls`", schema_module.TLS),
+    ("`modules.NAME`", schema.MODULE),
+    ("`modules.NAME.proxy`", schema.PROXY),
+    ("`modules.NAME.tls`", schema.TLS),
     ("`targets[]`", schema.TARGET),
     ("`targets[].retained_versions[]`", schema.RETAINED),
 )

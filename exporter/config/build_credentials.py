@@ -6,11 +6,11 @@ Not for: how fields are written (`schema`), references (`references`), signing i
 
 from __future__ import annotations
 
+from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential, CredentialKind, SecretSource
 from exporter.config.fields import Section
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole, world_readable
-from exporter.config.model import Credential, CredentialKind, SecretSource
+from exporter.config.metadata import plain_values
 from exporter.config.problems import Location
-from exporter.config.schema import NEEDS_CLIENT_ID, SOURCES
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.connector_secret import connector_secret_findings
 
@@ -28,20 +28,8 @@ def build_credential(name: str, section: Section) -> Credential | None:
         _look_at_secret(source, section.location_of(_written(section, stem)), kind)
     if section.get("certificate_file") is not None:
         _look_at_certificate(section)
-    is_password = kind is CredentialKind.CLIENT_CERTIFICATE
-    return Credential(
-        name=name,
-        kind=kind,
-        tenant_id=section.get("tenant_id"),
-        client_id=section.get("client_id"),
-        secret=None if is_password else source,
-        certificate_file=section.get("certificate_file"),
-        password=source if is_password else None,
-        expires_on=section.get("expires_on"),
-        graph_credential=section.get("graph_credential"),
-        key_vault_secret=section.get("key_vault_secret"),
-        key_vault_credential=section.get("key_vault_credential"),
-    )
+    attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
+    return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
 
 def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:

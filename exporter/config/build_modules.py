@@ -12,24 +12,11 @@ from pathlib import Path
 from exporter.config.build_credentials import look_at_secret, secret_source
 from exporter.config.fields import Section
 from exporter.config.files import FileUnreadableError, read_whole
+from exporter.config.metadata import plain_values
 from exporter.config.model import Module, Proxy
 from exporter.config.problems import Location
 
 CA_LIMIT = 4 * 1024 * 1024
-
-# Fields that are taken as they are; a field that is not written keeps the default of `Module`.
-_PLAIN = (
-    "mode",
-    "algorithm",
-    "api_version",
-    "token_max_age",
-    "round_trip_interval",
-    "auxiliary_interval",
-    "authority_host",
-    "connect_to",
-    "expect_path",
-    "crl_check",
-)
 
 
 def build_module(name: str, section: Section) -> Module:
@@ -39,8 +26,8 @@ def build_module(name: str, section: Section) -> Module:
     ca_file: Path | None = tls.get("ca_file") if tls is not None else None
     if tls is not None and ca_file is not None:
         _look_at_ca(ca_file, tls.location_of("ca_file"))
-    written = {field: section.get(field) for field in _PLAIN if section.get(field) is not None}
-    return Module(name=name, ca_file=ca_file, proxy=_proxy(proxy) if proxy is not None else None, **written)
+    built = {"ca_file": ca_file, "proxy": _proxy(proxy) if proxy is not None else None}
+    return Module(name=name, **(plain_values(Module, section) | built))
 
 
 def _proxy(section: Section) -> Proxy | None:
@@ -51,8 +38,8 @@ def _proxy(section: Section) -> Proxy | None:
             section.location.child("username").error("is required with a password")
     if section.get("url") is None:
         return None
-    no_proxy = tuple(host.lower() for host in section.get("no_proxy") or ())
-    return Proxy(url=section.get("url"), no_proxy=no_proxy, username=section.get("username"), password=password)
+    built = {"no_proxy": tuple(host.lower() for host in section.get("no_proxy") or ()), "password": password}
+    return Proxy(**(plain_values(Proxy, section) | built))
 
 
 def _look_at_ca(file: Path, location: Location) -> None:

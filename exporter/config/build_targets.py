@@ -10,25 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.config.fields import Section
+from exporter.config.metadata import plain_values
 from exporter.config.model import Retained, Settings, Target
 from exporter.config.problems import Location
 from exporter.config.schema import TARGET
 from exporter.core import durations
-from exporter.core.model import Generation
 
 DEFAULT_TIMEOUT = 10.0
 REQUIRED_BY_RETAINED = "key"
-
-# From the keys of `global` to the names of `Settings`.
-_SETTINGS = {
-    "interval": "interval",
-    "timeout": "timeout",
-    "min_interval": "min_interval",
-    "preflight_interval": "preflight_interval",
-    "concurrency": "concurrency",
-    "connector_generation": "generation",
-    "vantage": "vantage",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +59,12 @@ class Globals:
 def build_globals(section: Section | None, main: Location) -> Globals:
     """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `build`)."""
     section = section or Section(main.child("global"))
-    written = {setting: section.get(field) for field, setting in _SETTINGS.items() if section.get(field) is not None}
+    written = plain_values(Settings, section)
     interval = written.get("interval", Settings().interval)
     timeout = written.pop("timeout", None)
     location = section.location_of("timeout")
     if timeout is not None and timeout > interval / 2:
         location.error(_above_half(timeout, interval))
-    written["maintenance"] = tuple(section.get("maintenance") or ())
     settings = Settings(**written, timeout=timeout if timeout is not None else default_timeout(interval))
     return Globals(settings, timeout, location, section.written("connector_generation"))
 
@@ -98,29 +86,23 @@ def build_target(written: RawTarget, globals_: Globals) -> Target | None:
     if not usable:
         return None
     key_name, key_version = written.get("key")
-    module = written.get("module") or "default"
-    generation: Generation | None = written.get("connector_generation")
-    return Target(
-        name=written.get("name"),
-        vault=written.get("vault"),
-        key_name=key_name,
-        key_version=key_version,
-        credential=written.get("credential"),
-        module=module,
-        interval=interval,
-        timeout=timeout,
-        generation=generation or globals_.settings.generation,
-        generation_declared=generation is not None or globals_.generation_declared,
-        next_credential=_next_credential(written),
-        retained_versions=retained,
-        recovery_vault=written.get("recovery_vault"),
-        recovery_credential=_recovery_credential(written),
-        modules=tuple(name for name in written.get("modules") or () if name != module),
-        backup_on=written.get("backup_on"),
-        maintenance=tuple(written.get("maintenance") or ()),
-        labels=written.labels,
-        instances=written.get("instances") or (),
-    )
+    values = plain_values(Target, written)
+    module = values.setdefault("module", "default")
+    declared = "generation" in values or globals_.generation_declared
+    built = {
+        "key_name": key_name,
+        "key_version": key_version,
+        "interval": interval,
+        "timeout": timeout,
+        "generation": values.get("generation", globals_.settings.generation),
+        "generation_declared": declared,
+        "next_credential": _next_credential(written),
+        "retained_versions": retained,
+        "recovery_credential": _recovery_credential(written),
+        "modules": tuple(name for name in values.get("modules", ()) if name != module),
+        "labels": written.labels,
+    }
+    return Target(**(values | built))
 
 
 def _has_all(written: RawTarget) -> bool:

@@ -1,8 +1,4 @@
-"""Reading one mapping by its table of fields: unknown keys, keys written twice, nearest names, secrets that stand there.
-
-For: the mechanism; the tables themselves are in `schema`, the values in `kinds`.
-Not for: anything that concerns two sections.
-"""
+"""Reads one mapping by its table of fields; reports unknown keys, repeated keys and secrets in plain text."""
 
 from __future__ import annotations
 
@@ -12,29 +8,34 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from exporter.config.model import CredentialKind
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Type
 
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """How a value is written. `read` returns None after it has reported why the value cannot be used."""
+    """The type of a value. `read` returns None after it has reported why the value is unusable."""
 
     type_name: str  # in the reference table
     read: Callable[[Node, Location], Any]
+    refers_to: str = ""  # the section in which the value is a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One key: a row of the reference in docs/configuration.md. `default` is what the table shows, as YAML."""
+    """One key: a row of the reference in docs/configuration.md. `default` is the text in that row, as YAML."""
 
     name: str
     kind: FieldType
     doc: str
     required: bool = False
     default: str = ""
-    types: tuple[CredentialKind, ...] = ()  # only in credentials of these types; empty: in all
+    types: tuple[str, ...] = ()  # only in credentials of these types; empty: in all
+    dumped: Callable[[Any], Any] | None = None  # the key's value in the effective configuration, from its object
+
+    def belongs_to(self, kind: str | None) -> bool:
+        """Whether a credential of this type may have the key."""
+        return kind is None or not self.types or kind in self.types
 
 
 @dataclass(slots=True)
@@ -91,9 +92,7 @@ def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, L
     return entries
 
 
-def read_section(
-    node: Node, location: Location, fields: Sequence[Field], *, kind: CredentialKind | None = None
-) -> Section | None:
+def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
     """The section, without its unusable values; None where there is no mapping at all."""
     if not isinstance(node, Mapping):
         report_wrong_type(node, location, "a mapping")
@@ -102,7 +101,7 @@ def read_section(
     known = {field_.name: field_ for field_ in fields}
     for key, value, at in unique_keys(node, location):
         field_ = known.get(key.text)
-        if field_ is None or not _belongs(field_, kind):
+        if field_ is None or not field_.belongs_to(kind):
             at.at(key.line, key.column).error(_why_not(key.text, fields, kind))
             section.holds_secret |= _is_secret(key.text)
             continue
@@ -112,10 +111,10 @@ def read_section(
     return section
 
 
-def require(section: Section, fields: Sequence[Field], *, kind: CredentialKind | None = None) -> None:
+def require(section: Section, fields: Sequence[Field], *, kind: str | None = None) -> None:
     """Report each required field that is not written."""
     for field_ in fields:
-        if field_.required and _belongs(field_, kind) and not section.written(field_.name):
+        if field_.required and field_.belongs_to(kind) and not section.written(field_.name):
             section.location.child(field_.name).error("is required")
 
 
@@ -125,17 +124,13 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def _belongs(field_: Field, kind: CredentialKind | None) -> bool:
-    return kind is None or not field_.types or kind in field_.types
-
-
 def _shown(key: str) -> str:
     # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
     return key if _PLAIN_KEY.fullmatch(key) else "(key)"
 
 
-def _why_not(key: str, fields: Sequence[Field], kind: CredentialKind | None) -> str:
-    usable = [field_.name for field_ in fields if _belongs(field_, kind)]
+def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
+    usable = [field_.name for field_ in fields if field_.belongs_to(kind)]
     if key == "<<":
         return "merge keys are not supported: write target_defaults, or an alias for the whole value"
     if any(field_.name == key for field_ in fields):

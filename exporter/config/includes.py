@@ -14,7 +14,7 @@ from pathlib import Path
 from exporter.config.fields import Section, read_section
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.problems import Location, ProblemList
-from exporter.config.schema_root import TOP
+from exporter.config.schema import TOP
 from exporter.config.yaml_tree import SIZE_LIMIT, DocumentError, Node, read_document
 
 FILE_LIMIT = 10_000

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from collections.abc import Sequence as Items
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from exporter.config.fields import Field, FieldType, nearest, read_section, report_wrong_type, unique_keys
-from exporter.config.model import MaintenanceWindow
+from exporter.config.maintenance import parse_window
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
+
+DAY = 86400.0
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -118,26 +121,16 @@ def _date(value: str) -> date:
         raise ValueError(message) from None
 
 
-def _window(value: str) -> MaintenanceWindow:
-    message = "expected START/END with a time zone, such as 2026-12-05T20:00Z/2026-12-06T02:00Z"
-    start, _, end = value.partition("/")
-    try:
-        window = MaintenanceWindow(datetime.fromisoformat(start), datetime.fromisoformat(end))
-    except ValueError:
-        raise ValueError(message) from None
-    if None in (window.start.tzinfo, window.end.tzinfo):
-        raise ValueError(message)
-    if window.start >= window.end:
-        raise ValueError("the window must end after its start")
-    return window
-
-
 TEXT = text("text")
-WINDOW = text("START/END", _window)
+WINDOW = text("START/END", parse_window)
 NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
+CREDENTIAL_NAME = replace(NAME, refers_to="credentials")
+MODULE_NAME = replace(NAME, refers_to="modules")
 GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
 ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")
 BOOL = scalar("`true` \\| `false`", "true or false", (Type.BOOL,), lambda word: word.lower() in ("true", "yes", "on", "y"))
+INTERVAL = duration(0.1, DAY)
+TIMEOUT = duration(0.01, DAY / 2)
 DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date)
 
 
@@ -162,7 +155,7 @@ def list_of(kind: FieldType) -> FieldType:
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
-    return FieldType(f"list of: {kind.type_name}", read)
+    return FieldType(f"list of: {kind.type_name}", read, kind.refers_to)
 
 
 def map_of(kind: FieldType, type_name: str) -> FieldType:

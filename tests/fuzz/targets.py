@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.schema import CREDENTIAL, GLOBAL, RETAINED, TARGET
-from exporter.config.schema_module import MODULE, PROXY, TLS
-from exporter.config.schema_root import TOP
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.core.model import Step
 from tests.fuzz import seeds
 from tests.fuzz.exchanges import Told

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.dump import without_user
+from exporter.config.metadata import without_user
 from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
-from exporter.config.schema import GLOBAL
-from exporter.config.schema_module import MODULE
+from exporter.config.schema import GLOBAL, MODULE
 from exporter.core import durations
 from exporter.core.model import Generation, Mode
 

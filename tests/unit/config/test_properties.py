@@ -9,9 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.schema import CREDENTIAL, GLOBAL, RETAINED, TARGET
-from exporter.config.schema_module import MODULE, PROXY, TLS
-from exporter.config.schema_root import TOP
+from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.config.types import FieldType
 
 BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
