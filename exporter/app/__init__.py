@@ -1,1 +1,4 @@
-"""The running process: wiring, reload, shards. Must not contain rules of the parts."""
+"""The running process: wiring, reload, shards.
+
+For: connecting the parts. Not for: rules of the parts.
+"""

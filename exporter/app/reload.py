@@ -1,8 +1,7 @@
-"""Reading the configuration again while the exporter runs: when told to, and when its files have changed.
+"""Reloads the configuration on request and after a change of its files.
 
-For: loading off the event loop, one reload at a time, saying every problem, noticing a change by content (a Kubernetes volume
-swaps a symbolic link, an editor may write twice within a tick of the clock).
-Not for: what a new configuration does to the running parts (see `service`), which targets it changes (see `config.diff`), rules of configurations (see `config`).
+Files are read on a thread, one reload at a time. A change is detected by content: a Kubernetes volume swaps a symbolic link, and
+an editor may write twice within a tick of the clock.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from exporter.config.model import Config
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.thread_pool import DaemonThreadPool
 
-LOOK_AGAIN_SECONDS = 5.0
-TRY_AGAIN_SECONDS = 30.0  # what a configuration was refused for may be a file beside it, such as a secret that comes later
-_READINGS = 2  # of the files; a second one where the first says which files belong to it
-_LIMIT = 64 * 1024 * 1024  # bytes of one file; far above what a configuration may have
+CHECK_SECONDS = 5.0
+TRY_AGAIN_SECONDS = 30.0  # the cause of a refusal may be in another file, such as a secret that is created later
+_READINGS = 2  # the second one if the first has found more files
+_LIMIT = 64 * 1024 * 1024  # bytes of one file; far above the limit of a configuration
 
 T = TypeVar("T")
 
@@ -34,44 +33,44 @@ _log = logging.getLogger(__name__)
 
 class Apply(Protocol):
     async def __call__(self, config: Config) -> None:
-        """Puts a configuration in force. Raises ValueError, with a text for people, where that cannot be done: then the old one stays."""
+        """Apply a configuration. Raises ValueError with a text for the operator if the old one stays."""
         ...
 
 
-class Heard(Protocol):
+class OnReload(Protocol):
     def __call__(self, *, successful: bool, at: float) -> None:
-        """Of each attempt; `at` is a Unix time."""
+        """Record one attempt; `at` is a Unix time."""
         ...
 
 
 class Reloader:
-    """To be used from one event loop."""
+    """Reloads a configuration file. To be used from one event loop."""
 
-    def __init__(self, path: Path, apply: Apply, *, reloaded: Heard) -> None:
-        self._path, self._apply, self._reloaded = path, apply, reloaded
+    def __init__(self, path: Path, apply: Apply, *, on_reload: OnReload) -> None:
+        self._path, self._apply, self._on_reload = path, apply, on_reload
         self._pool = DaemonThreadPool(1, name="ekm-reload")
         self._files: tuple[Path, ...] = (path,)
         self._patterns: tuple[str, ...] = ()
         self._one_at_a_time = asyncio.Lock()
-        self._seen: str | None = None  # what the files held when they were last read, well or badly
-        self._refused_for: list[str] = []  # what the files were found to have wrong, when they were last read for good
+        self._last_content: str | None = None  # digest of the files at the last read
+        self._last_problems: list[str] = []  # of the last reload
         self._try_again_at = 0.0  # by the monotonic clock
         self._waiting: asyncio.Task[list[str]] | None = None  # a reload that has not begun
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def reload(self) -> list[str]:
-        """Every problem for which the configuration was not taken over, one line each; none if it was.
+        """Reload and return the problems, one line each; empty if the configuration was applied.
 
-        Whoever asks while a reload waits for its turn gets the answer of that one, however many they are.
+        All calls while a reload waits for its turn share that reload.
         """
         return await asyncio.shield(self._next())
 
     def reload_soon(self) -> None:
-        """For a signal: nobody waits for the answer, the log has it."""
+        """Start a reload without waiting, for a signal; the log has the result."""
         self._next()
 
     def _next(self) -> asyncio.Task[list[str]]:
-        """The reload that has not begun yet: what is in the files now, it will see."""
+        """Return the reload that has not begun yet; it will read the current files."""
         if self._waiting is None:
             self._waiting = self._start(self._reload())
         return self._waiting
@@ -81,24 +80,24 @@ class Reloader:
             self._waiting = None
             try:
                 return await self._read_and_apply()
-            except Exception as error:  # noqa: BLE001 - after a signal no request waits for it
-                self._reloaded(successful=False, at=time.time())
+            except Exception as error:  # noqa: BLE001 - after a signal no caller would receive it
+                self._on_reload(successful=False, at=time.time())
                 _log.error("configuration not reloaded", extra=fields(**place_of(error)))
-                self._refused_for = [f"internal error: {type(error).__name__} (the log has a line about it)"]
-                return self._refused_for
+                self._last_problems = [f"internal error: {type(error).__name__} (see the log)"]
+                return self._last_problems
 
     async def _read_and_apply(self) -> list[str]:
-        loaded, self._seen = await self._pool.run(self._load)
-        problems = self._refused_for = _texts(loaded)
+        loaded, self._last_content = await self._pool.run(self._load)
+        problems = self._last_problems = _texts(loaded)
         if loaded.config is not None:
-            problems = await self._put_in_force(loaded.config)
-        self._reloaded(successful=not problems, at=time.time())
-        self._tell(loaded, problems)
+            problems = await self._try_apply(loaded.config)
+        self._on_reload(successful=not problems, at=time.time())
+        _log_result(loaded, problems)
         return problems
 
     def watch(self) -> None:
-        """From now on a change of the files is a reason to reload."""
-        self._start(self._follow())
+        """Reload after each later change of the files."""
+        self._start(self._watch())
 
     async def aclose(self) -> None:
         for task in self._tasks:
@@ -112,27 +111,27 @@ class Reloader:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _follow(self) -> None:
+    async def _watch(self) -> None:
         while True:
             try:
-                if self._seen is None:
-                    _, self._seen = await self._pool.run(self._load)
+                if self._last_content is None:
+                    _, self._last_content = await self._pool.run(self._load)
                 elif await self._is_due():
                     await self.reload()
-            except Exception as error:  # noqa: BLE001 - the configuration stays as it is, and the watch goes on
+            except Exception as error:  # noqa: BLE001 - the configuration stays, and the watch continues
                 _log.error("cannot read configuration", extra=fields(**place_of(error)))
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
 
     async def _is_due(self) -> bool:
-        if await self._pool.run(self._content) != self._seen:
+        if await self._pool.run(self._content) != self._last_content:
             return True
-        if not self._refused_for or time.monotonic() < self._try_again_at:
+        if not self._last_problems or time.monotonic() < self._try_again_at:
             return False
         self._try_again_at = time.monotonic() + TRY_AGAIN_SECONDS
         loaded, _ = await self._pool.run(self._load)
-        return _texts(loaded) != self._refused_for
+        return _texts(loaded) != self._last_problems
 
-    async def _put_in_force(self, config: Config) -> list[str]:
+    async def _try_apply(self, config: Config) -> list[str]:
         try:
             await self._apply(config)
         except ValueError as error:
@@ -140,7 +139,7 @@ class Reloader:
         return []
 
     def _load(self) -> tuple[Loaded, str]:
-        """Blocks. The content is taken first: what changes while it is read is seen as a change the next time."""
+        """Load the files. Blocks. The digest is taken first, so a change during the read is detected later."""
         for _ in range(_READINGS):
             before = self._content()
             loaded = load_config(self._path)
@@ -150,18 +149,19 @@ class Reloader:
         return loaded, before if before == self._content() else ""
 
     def _content(self) -> str:
-        """Blocks. Differs when a file does, or when a pattern finds another set of them."""
+        """Return a digest of all files, including those that a pattern matches. Blocks."""
         digest = hashlib.sha256()
         for name in sorted({str(path) for path in self._files}.union(*map(glob.glob, self._patterns))):
             digest.update(name.encode(errors="surrogateescape") + b"\0" + _bytes_of(Path(name)) + b"\0")
         return digest.hexdigest()
 
-    def _tell(self, loaded: Loaded, problems: list[str]) -> None:
-        for problem in problems:
-            _log.error("configuration not reloaded", extra=fields(problem=problem))
-        if not problems:
-            for warning in loaded.warnings:
-                _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
+
+def _log_result(loaded: Loaded, problems: list[str]) -> None:
+    for problem in problems:
+        _log.error("configuration not reloaded", extra=fields(problem=problem))
+    if not problems:
+        for warning in loaded.warnings:
+            _log.warning("configuration", extra=fields(where=warning.where, warning=warning.what))
 
 
 def _texts(loaded: Loaded) -> list[str]:
@@ -169,7 +169,7 @@ def _texts(loaded: Loaded) -> list[str]:
 
 
 def _watched(loaded: Loaded, path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """What a configuration is read from: its files, those it looks for, and the authorities it trusts."""
+    """Return the files of a configuration, its certificate authorities included, and its include patterns."""
     authorities: Iterable[Path | None] = () if loaded.config is None else (one.ca_file for one in loaded.config.modules.values())
     return (path, *loaded.files, *(file for file in authorities if file is not None)), loaded.patterns
 

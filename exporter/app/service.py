@@ -1,8 +1,4 @@
-"""The running exporter: schedule, memory, metrics and web endpoint put together for one configuration.
-
-For: starting and stopping the parts in order, and passing each report on to those that want it.
-Not for: flags and exit codes (see `cli`), or any rule of the parts themselves.
-"""
+"""The running exporter: starts, connects, reloads and stops schedule, state, metrics and web server."""
 
 from __future__ import annotations
 
@@ -40,10 +36,10 @@ from exporter.web import ListenAddress, WebOptions, WebServer, create_app
 
 _log = logging.getLogger(__name__)
 
-DEMO = "demo"  # the mode of a command that belongs to a terminal, and ends with it
+DEMO = "demo"  # the mode of a command that ends with its terminal
 DEFAULT_HISTORY = 100
-READY_AFTER_SECONDS = 120.0  # ready even if some first probe has not finished by then
-_FEWEST_LOOKS = 8  # places for looks beside the probes, at least
+READY_AFTER_SECONDS = 120.0  # ready after this time, even if a first probe has not finished
+_FEWEST_AUXILIARY = 8  # the least number of concurrent auxiliary probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +50,16 @@ class RunOptions:
     state_dir: Path | None = None
     shard: Shard | None = None
     scheduler: bool = True
-    config_file: Path | None = None  # where the configuration came from; without it nothing can be read again
+    config_file: Path | None = None  # to reload from; None: no reload
     auto_reload: bool = False
     mode: str = "run"
 
 
 async def serve(config: Config, options: RunOptions) -> None:
-    """Runs the exporter until it is told to stop. Raises ListenError, NetworkError, StateDirError before anything is probed."""
+    """Run the exporter until a stop signal.
+
+    Raises ListenError, NetworkError and StateDirError before the first probe.
+    """
     stop = asyncio.Event()
     process.on_stop(stop.set, hangup=options.mode == DEMO)
     process.raise_file_limit()
@@ -76,10 +75,13 @@ async def serve(config: Config, options: RunOptions) -> None:
 
 
 class Service:
-    """The parts and how they are wired. Used from one event loop; what the web endpoint needs of it is `web.interfaces.Service`."""
+    """All parts of a running exporter. To be used from one event loop.
+
+    The web server uses it through `web.interfaces.Service`.
+    """
 
     def __init__(self, config: Config, options: RunOptions) -> None:
-        """Raises NetworkError where a module's authorities cannot be loaded."""
+        """Raises NetworkError if a module's authorities cannot be loaded."""
         self._options = options
         self.config = _of_shard(config, options.shard)
         self.version = __version__
@@ -93,7 +95,7 @@ class Service:
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
             probe=self._prober.probe_scheduled,
-            on_report=self._take_in,
+            on_report=self._add_report,
             on_skip=lambda _target, reason, count: self.recorder.skipped(reason, count),
             on_lag=self.recorder.schedule_lag,
             on_crash=lambda _target, error: self._bug(error),
@@ -101,15 +103,15 @@ class Service:
         )
         self._auxiliary_runner = AuxiliaryRunner(
             self._prober.auxiliary,
-            on_look=self._reports.add_look,
+            on_result=self._reports.add_auxiliary,
             on_bug=self._bug,
-            concurrency=max(_FEWEST_LOOKS, concurrency // 4),
+            concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self._preflights = PreflightMonitor(self._examine, on_results=self._examined, on_bug=self._bug)
+        self._preflights = PreflightMonitor(self._run_preflight, on_results=self._record_preflight, on_bug=self._bug)
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
-            None if options.config_file is None else Reloader(options.config_file, self.apply, reloaded=self.recorder.reloaded)
+            None if options.config_file is None else Reloader(options.config_file, self.apply, on_reload=self.recorder.reloaded)
         )
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
@@ -125,17 +127,17 @@ class Service:
         )
 
     def _expiry_monitor(self) -> ExpiryMonitor:
-        ports = ExpiryCallbacks(
+        callbacks = ExpiryCallbacks(
             looked_up=self.recorder.credential_looked_up,
             bug=self._bug,
             recall=self._memory.recall_credential,
             keep=self._memory.keep_credential,
             forgotten=self.recorder.credential_forgotten,
         )
-        return ExpiryMonitor(self.config, self._asker(self.config), ports)
+        return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
     async def start(self) -> None:
-        """Listens first, so that a taken port costs no probe. Raises ListenError and StateDirError."""
+        """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
         await self._memory.open(self.config.targets, self.config.credentials)
         await self._web.start()
         self._started = asyncio.get_running_loop().time()
@@ -161,7 +163,7 @@ class Service:
             _log.info("listening", extra=fields(url=url, targets=len(self.config.targets), version=__version__))
 
     async def stop(self) -> None:
-        """Ends every probe and every answer; takes a second or two at most."""
+        """Stop all parts; takes at most two seconds."""
         self._sweeper.stop()
         if self._reloader is not None:
             await self._reloader.aclose()
@@ -176,7 +178,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether the first probes have finished, or have had two minutes to."""
+        """Whether the first probes have finished, or two minutes have passed."""
         waited = asyncio.get_running_loop().time() - self._started
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
 
@@ -184,20 +186,20 @@ class Service:
         return self._memory.state.get(target)
 
     def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
-        """What each source says of when a credential of the configuration ends."""
-        return self._expiry.ends_of(name)
+        """Return the expiry of a credential by each source."""
+        return self._expiry.expiry_of(name)
 
     def last_checks(self, target: str) -> CheckRun | None:
         return self._preflights.last_of(target)
 
     async def apply(self, config: Config) -> None:
-        """Puts another configuration in force: what it leaves as it is goes on undisturbed, counters included.
+        """Apply another configuration. Unchanged targets continue, and keep their counters.
 
-        Raises NetworkError, a ValueError, where a module's authorities cannot be loaded; then nothing has changed.
+        Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded.
         """
         config = _of_shard(config, self._options.shard)
         await self._memory.preload(config.targets)
-        asker = self._asker(config)
+        lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
         before, self.config = self.config, config
         self.recorder.configure(config)
@@ -209,17 +211,17 @@ class Service:
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
         for name in sorted(changed):
-            await self._put_in_place(config.targets[name])
+            await self._replace_target(config.targets[name])
         self._requests = asyncio.Semaphore(config.settings.concurrency)
         if self._options.scheduler:
             self._scheduler.reconcile(config.targets.values(), concurrency=config.settings.concurrency)
-        await self._expiry.reconfigure(config, asker)
-        del before  # so that it is garbage now
+        await self._expiry.reconfigure(config, lookup)
+        del before  # so that the next line can collect it
         process.collect_rarely()
         _log.info("configuration applied", extra=fields(targets=len(config.targets)))
 
-    async def _put_in_place(self, target: Target) -> None:
-        """A target that is new, or another one than before; others have their turn after each."""
+    async def _replace_target(self, target: Target) -> None:
+        """Set up a new or changed target, then yield to other tasks."""
         self._auxiliary_runner.forget(target.name)
         self.recorder.add_target(target, self.config.modules[target.module])
         self.recorder.recall(target.name, self._memory.recall(target))
@@ -229,37 +231,40 @@ class Service:
         for part in (self.recorder, self._memory, self._log, self._prober, self._auxiliary_runner):
             part.forget(name)
 
-    def _asker(self, config: Config) -> ExpiryLookup:
+    def _expiry_lookup(self, config: Config) -> ExpiryLookup:
         return ExpiryLookup(config, requested=self.recorder.requested, tenant_of=self._tenant_of)
 
     def _tenant_of(self, target: str) -> str | None:
         record = self.record_of(target)
         return None if record is None else record.tenant
 
-    async def probe(self, target: str, module: str, *, timeout: float | None) -> ProbeReport | None:  # noqa: ASYNC109 - handed on
-        """A probe on demand. Without a schedule it counts, unless another module made it or a scrape's timeout cut it short."""
+    async def probe(self, target: str, module: str, *, timeout: float | None) -> ProbeReport | None:  # noqa: ASYNC109 - passed on
+        """Make a probe on demand.
+
+        Without a schedule its report is recorded, unless it used another module or the scrape's timeout cut it short.
+        """
         async with self._requests:
-            asked, by = self.config.targets.get(target), self.config.modules.get(module)
-            if asked is None or by is None or not asked.allows(module):  # a reload came while others had their turn
+            found, using = self.config.targets.get(target), self.config.modules.get(module)
+            if found is None or using is None or not found.allows(module):  # after a reload during the wait
                 return None
-            report = await self._prober.probe_on_demand(asked, module=by, patience=timeout)
-        if report is not None and not (self._options.scheduler or module != asked.module or report.cut_by_scrape):
-            self._take_in(asked, report)
+            report = await self._prober.probe_on_demand(found, module=using, patience=timeout)
+        if report is not None and not (self._options.scheduler or module != found.module or report.cut_by_scrape):
+            self._add_report(found, report)
         return report
 
-    def _take_in(self, target: Target, report: ProbeReport) -> None:
+    def _add_report(self, target: Target, report: ProbeReport) -> None:
         if self.config.targets.get(target.name) != target:
-            return  # it began under a configuration that is no longer in force: its target is gone, or another one now
+            return  # a reload has removed or replaced the target during the probe
         next_probe_at = self._scheduler.next_probe_at(target.name)
-        self._reports.add(self.config, target, report, looker=self._auxiliary_runner, next_probe_at=next_probe_at)
+        self._reports.add(self.config, target, report, runner=self._auxiliary_runner, next_probe_at=next_probe_at)
 
-    async def _examine(self, target: Target) -> tuple[CheckResult, ...]:
-        return await run_preflight(self.config, target, look_up=self._ends_known, on_bug=self._bug)
+    async def _run_preflight(self, target: Target) -> tuple[CheckResult, ...]:
+        return await run_preflight(self.config, target, look_up=self._known_expiry, on_bug=self._bug)
 
-    async def _ends_known(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
+    async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
         return self.credential_ends(credential)
 
-    def _examined(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
+    def _record_preflight(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
         self.recorder.checked(target.name, results)
 
     def _bug(self, error: BaseException) -> None:
@@ -267,10 +272,10 @@ class Service:
         _log.error("internal error", extra=fields(**place_of(error)))
 
     def _unexplained(self, facts: Facts) -> None:
-        """An exception in an exchange that the adapter does not know: an internal error, of which the facts are all that is left."""
+        """Record an exception that the adapter cannot classify: an internal error, known by its facts only."""
         self.recorder.internal_error()
-        seen = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
-        _log.error("internal error", extra=seen)
+        extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
+        _log.error("internal error", extra=extra)
 
 
 def _of_shard(config: Config, shard: Shard | None) -> Config:

@@ -1,8 +1,6 @@
-"""Which of several exporters probes a target, decided by each of them alone from the target's name.
+"""Which of several exporters probes a target, computed from the target's name (`--shard I/N`).
 
-For: `--shard I/N`, by rendezvous hashing: adding an exporter takes about 1/N of the targets from the others, evenly, and
-moves nothing between them.
-Not for: noticing that an exporter is gone (Prometheus' `up` does), or clustering of any kind.
+Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ class Shard:
     count: int
 
     def holds(self, name: str) -> bool:
-        """Whether the target of this name is probed here; of all shards with the same count exactly one says so."""
+        """Return whether this shard probes the target; exactly one of `count` shards does."""
         return _owner(name, self.count) == self.index
 
     def __str__(self) -> str:
@@ -30,15 +28,15 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """`I/N` with 0 <= I < N; raises ValueError with a sentence for the user."""
+    """Parse `I/N` with 0 <= I < N. Raises ValueError with a text for the user."""
     match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
     if match is None:
         raise ValueError(f"{text!r} is not of the form I/N, for example 0/3")
     index, count = int(match[1]), int(match[2])
     if not 0 < count <= MOST_SHARDS:
-        raise ValueError(f"the number of shards in {text!r} must lie between 1 and {MOST_SHARDS}")
+        raise ValueError(f"the number of shards in {text!r} must be between 1 and {MOST_SHARDS}")
     if index >= count:
-        raise ValueError(f"shards are counted from 0: {text!r} must name one from 0 to {count - 1}")
+        raise ValueError(f"shards are counted from 0: {text!r} needs an index from 0 to {count - 1}")
     return Shard(index, count)
 
 

@@ -1,7 +1,6 @@
-"""What changes because time passes and nothing happens: verdicts that have become too old, budgets, readiness.
+"""Updates what changes with time alone: stale verdicts, budgets, readiness.
 
-For: one task that goes on for ever. An error is counted. It does not end the task or hold up other targets.
-Not for: when a verdict is too old (see `state.records`).
+An error is counted; it ends no sweep and delays no other target.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from collections.abc import Callable, Iterator
 from exporter.metrics.recorder import Recorder
 from exporter.state.records import TargetRecords
 
-SWEEP_SECONDS = 2.0  # how late a stale verdict may go
+SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
 
 
 class Sweeper:
-    """Used from one event loop. `on_bug` is called with what one of the parts raises."""
+    """Sweeps periodically. To be used from one event loop. `on_bug` receives internal errors."""
 
     def __init__(
         self, recorder: Recorder, records: TargetRecords, *, ready: Callable[[], bool], on_bug: Callable[[Exception], None]
@@ -56,5 +55,5 @@ class Sweeper:
     def _counted(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the next sweep comes all the same
+        except Exception as error:  # noqa: BLE001 - the next sweep follows
             self._on_bug(error)

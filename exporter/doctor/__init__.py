@@ -1,7 +1,6 @@
-"""The doctor: everything that can be seen of one target from here, check by check, with what would fix it.
+"""The preflight checks of one target, with a fix for each failure.
 
-For: `run_checks`, for the command line and for whoever repeats it at a slow pace.
-Not for: the checks' names and texts (see `exporter.core.checks`).
+For: the command `doctor` and the periodic runs. Not for: names and texts of the checks (see `exporter.core.checks`).
 """
 
 from exporter.doctor.run import run_checks

@@ -1,7 +1,6 @@
-"""A target without a configuration file: a vault, a key and the string that SQL Server was given.
+"""A target without a configuration file: a vault, a key and SQL Server's credential string.
 
-For: the DBA who has these three and a code from the error log.
-Not for: anything that needs a module: without a file there is no proxy, no private authority and no other cloud's settings.
+A DBA has these three, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 def split_key(text: str) -> tuple[str, str | None]:
-    """Name and version of NAME[/VERSION]; whether the connector likes the name is a check. Raises ValueError."""
+    """Split NAME[/VERSION]; a preflight check tests the name. Raises ValueError."""
     name, slash, version = text.partition("/")
     if not name.strip() or not name.isprintable() or (slash and not _VERSION.fullmatch(version)):
         raise ValueError("expected NAME/VERSION, the version in letters and digits; not the URL of the key")
@@ -27,7 +26,7 @@ def split_key(text: str) -> tuple[str, str | None]:
 
 
 def bare_config(vault: str, key: str, secret_file: Path, tenant: str | None) -> Config:
-    """A configuration of one target. Raises ValueError, with a text for people, for what cannot be meant."""
+    """Return a configuration of one target. Raises ValueError with a text for the user."""
     host, (name, version) = vault_host(vault), split_key(key)
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise ValueError("expected a tenant: its GUID or one of its domain names")

@@ -1,7 +1,6 @@
-"""A certificate that a host showed, taken apart: whose it is, who issued it, until when, and whom to ask about revocation.
+"""Reads a server certificate: subject, issuer, validity, revocation URLs.
 
-For: reading DER that came from anybody. Never raises for its content.
-Not for: trusting it; that was TLS' part.
+The DER may come from an untrusted host; its content raises no exception.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ _URL = re.compile(r"http://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[!-~]{0,500})
 
 
 def read_certificate(der: bytes) -> Certificate | None:
-    """None for what is no certificate that can be read."""
+    """Parse a certificate; None if that is not possible."""
     try:
         found = x509.load_der_x509_certificate(der)
         return Certificate(
             subject=_name(found.subject),
             issuer=_name(found.issuer),
             organization=_part(found.issuer, NameOID.ORGANIZATION_NAME),
-            starts=found.not_valid_before_utc.timestamp(),
-            ends=found.not_valid_after_utc.timestamp(),
+            not_before=found.not_valid_before_utc.timestamp(),
+            not_after=found.not_valid_after_utc.timestamp(),
             revocation=tuple(dict.fromkeys(_urls(found)))[:MOST_URLS],
         )
     except ValueError:
@@ -37,7 +36,7 @@ def read_certificate(der: bytes) -> Certificate | None:
 
 
 def _name(name: x509.Name) -> str:
-    return _part(name, NameOID.COMMON_NAME) or mask(name.rfc4514_string()) or "nobody named"
+    return _part(name, NameOID.COMMON_NAME) or mask(name.rfc4514_string()) or "no name"
 
 
 def _part(name: x509.Name, oid: x509.ObjectIdentifier) -> str:

@@ -1,7 +1,6 @@
-"""Checks of the sign-in: challenge, tenant, secret, credential string, token, audience, and what the vault says to the caller.
+"""Checks of the sign-in: challenge, tenant, secret, token, audience, firewall, expiry.
 
-For: one small function per check, from what was observed to what it means.
-Not for: looking anything up; no text made here holds a part of a secret or of a token.
+One function per check turns evidence into a finding. No text has a part of a secret or token.
 """
 
 from __future__ import annotations
@@ -17,121 +16,123 @@ from exporter.core.model import Outcome, Step
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, day, failed, of_step, owned, passed, skipped, unknown, warned
 
-EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an end
+EXPIRY_WARN: Final = 30 * 86400.0  # seconds before an expiry
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _WITHOUT_SECRET: Final = frozenset(
     {CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT, CredentialKind.CLIENT_CERTIFICATE}
 )
 
 
-def challenge(seen: Evidence) -> Finding:
-    found = of_step(seen, Step.CHALLENGE, "challenge")
+def challenge(evidence: Evidence) -> Finding:
+    found = of_step(evidence, Step.CHALLENGE, "challenge")
     return found or passed("read as the connector reads it")
 
 
-def tenant(seen: Evidence) -> Finding:
-    if seen.challenge is None:
-        return of_step(seen, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
-    named, own = seen.challenge.tenant.lower(), (seen.credential.tenant_id or "").lower()
+def tenant(evidence: Evidence) -> Finding:
+    if evidence.challenge is None:
+        return of_step(evidence, Step.CHALLENGE, "tenant") or unknown("no challenge was read")
+    named, own = evidence.challenge.tenant.lower(), (evidence.credential.tenant_id or "").lower()
     if not own:
-        return passed("the credential names none: the vault's is taken")
+        return passed("the credential has none: that of the vault is used")
     if named == own:
         return passed("the vault and the credential name the same")
     if _GUID.fullmatch(named) and _GUID.fullmatch(own):
-        return failed(f"the vault is in {named}, the credential is of {own}")
-    return unknown("one is named by its id, the other by a domain")
+        return failed(f"the vault is in {named}, the credential in {own}")
+    return unknown("one is an id, the other a domain: they cannot be compared")
 
 
-def secret(seen: Evidence) -> Finding:
-    if seen.secret.failure:
-        return failed(seen.secret.failure, codeless=True)
-    unreadable = owned(seen, "secret")
+def secret(evidence: Evidence) -> Finding:
+    if evidence.secret.failure:
+        return failed(evidence.secret.failure, codeless=True)
+    unreadable = owned(evidence, "secret")
     if unreadable is not None:
         return failed(unreadable.detail, codeless=True)
-    if seen.credential.kind in _WITHOUT_SECRET and seen.credential.password is None:
-        return skipped(f"a {seen.credential.kind.value.replace('_', ' ')} has none")
+    if evidence.credential.kind in _WITHOUT_SECRET and evidence.credential.password is None:
+        return skipped(f"a {evidence.credential.kind.value.replace('_', ' ')} has none")
     return passed("can be read")
 
 
-def credential_string(seen: Evidence) -> Finding:
-    findings = seen.secret.findings
+def credential_string(evidence: Evidence) -> Finding:
+    findings = evidence.secret.findings
     if findings is None:
-        return skipped("the credential is no client id and secret")
+        return skipped("the credential is not a client id and secret")
     if not findings:
-        return owned(seen, "credential_string") or passed("follows the rules")
+        return owned(evidence, "credential_string") or passed("follows the rules")
     code = next((finding.code for finding in findings if finding.code is not None), None)
-    said = "; ".join(finding.text for finding in findings)
-    return failed(said, code=code or _code_in(said), codeless=code is None and _code_in(said) is None)
+    text = "; ".join(finding.text for finding in findings)
+    return failed(text, code=code or _code_in(text), codeless=code is None and _code_in(text) is None)
 
 
 def _code_in(text: str) -> int | None:
-    """Client ids with hyphens are sent to Entra as they are, which answers 400."""
+    """Return 3128 for a client id with hyphens: the connector sends it to Entra, which answers 400."""
     return 3128 if "3128" in text else None
 
 
-def token(seen: Evidence) -> Finding:
-    return of_step(seen, Step.TOKEN, "token") or passed("given by Entra")
+def token(evidence: Evidence) -> Finding:
+    return of_step(evidence, Step.TOKEN, "token") or passed("issued by Entra")
 
 
-def audience(seen: Evidence) -> Finding:
-    refused, wrong = owned(seen, "audience"), _wrong_claim(seen)
+def audience(evidence: Evidence) -> Finding:
+    refused, wrong = owned(evidence, "audience"), _wrong_claim(evidence)
     if refused is not None:
         return replace(refused, detail=f"{refused.detail}: {wrong}") if wrong else refused
     if wrong:
         return failed(wrong)
-    if seen.claims is None:
-        return unknown("the token cannot be read here" if seen.granted else "there is no token")
-    return passed(f"{seen.claims.audience}")
+    if evidence.claims is None:
+        return unknown("the token cannot be read here" if evidence.granted else "there is no token")
+    return passed(f"{evidence.claims.audience}")
 
 
-def _wrong_claim(seen: Evidence) -> str:
-    claims, challenge = seen.claims, seen.challenge
+def _wrong_claim(evidence: Evidence) -> str:
+    claims, challenge = evidence.claims, evidence.challenge
     if claims is None or challenge is None:
         return ""
     named = (claims.audience or "").rstrip("/").lower()
-    # An audience may also be given as the service's application id: then the vault's own answer has to do.
+    # An audience may also be the service's application id: then only the vault's response shows whether it is right.
     if named != challenge.resource.rstrip("/").lower() and not _GUID.fullmatch(named):
-        return f"it is for {claims.audience}, the vault wants {challenge.resource}"
-    of = (claims.tenant or "").lower()
-    if of and _GUID.fullmatch(challenge.tenant.lower()) and of != challenge.tenant.lower():
-        return "it is of another tenant than the vault's"
-    own = (seen.secret.client_id or "").lower()
+        return f"the token is for {claims.audience}, the vault requires {challenge.resource}"
+    issuing = (claims.tenant or "").lower()
+    if issuing and _GUID.fullmatch(challenge.tenant.lower()) and issuing != challenge.tenant.lower():
+        return "the token is from another tenant than the vault's"
+    own = (evidence.secret.client_id or "").lower()
     if claims.application is not None and own and claims.application.lower() != own:
-        return "it is another application's"
+        return "the token is for another application"
     return ""
 
 
-def firewall(seen: Evidence) -> Finding:
-    return _of_the_vault(seen, "firewall", "lets this network in")
+def firewall(evidence: Evidence) -> Finding:
+    return _vault_finding(evidence, "firewall", "allows this network")
 
 
-def vault_answers(seen: Evidence) -> Finding:
-    return _of_the_vault(seen, "vault_answers", "whole and readable")
+def vault_answers(evidence: Evidence) -> Finding:
+    return _vault_finding(evidence, "vault_answers", "complete and readable")
 
 
-def _of_the_vault(seen: Evidence, check: str, fine: str) -> Finding:
-    get = seen.report.step(Step.GET_KEY)
-    asked = get is not None and get.outcome is not Outcome.SKIPPED
-    return owned(seen, check) or (passed(fine) if asked else of_step(seen, Step.GET_KEY, check) or unknown("it was not asked"))
+def _vault_finding(evidence: Evidence, check: str, success: str) -> Finding:
+    get = evidence.report.step(Step.GET_KEY)
+    requested = get is not None and get.outcome is not Outcome.SKIPPED
+    if not requested:
+        return owned(evidence, check) or of_step(evidence, Step.GET_KEY, check) or unknown("no request was sent")
+    return owned(evidence, check) or passed(success)
 
 
-def _contradicted(end: float, source: Source) -> Finding:
-    """Entra has just taken what this source says has ended."""
+def _contradicted(expiry: float, source: Source) -> Finding:
+    """Warn that Entra accepts a credential that is expired by this source."""
     if source is Source.DECLARED:
-        said = f"declared as ended on {day(end)}, yet Entra gives tokens: correct expires_on"
+        text = f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on"
     else:
-        said = f"ended on {day(end)} ({source}), yet Entra gives tokens: correct that source"
-    return replace(warned(said), advice=STILL_TAKEN)
+        text = f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source"
+    return replace(warned(text), advice=STILL_TAKEN)
 
 
-def credential_expiry(seen: Evidence) -> Finding:
-    known = [(end.expires_at, end.source) for end in seen.ends if end.expires_at is not None]
+def credential_expiry(evidence: Evidence) -> Finding:
+    known = [(one.expires_at, one.source) for one in evidence.expiry if one.expires_at is not None]
     if not known:
-        reasons = "; ".join(f"{end.source}: {end.failure}" for end in seen.ends if end.failure)
-        return unknown(reasons or "no source knows it: declare expires_on, or name a graph_credential")
-    # As the alert rules have it: what was looked up counts for more than what somebody once wrote down.
-    end, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
-    said = f"{day(end)} ({source})"
-    if end <= seen.now:
-        return _contradicted(end, source) if seen.granted else failed(f"ended on {said}")
-    return warned(f"ends on {said}", code=3303) if end - seen.now < EXPIRY_WARN else passed(f"ends on {said}")
+        reasons = "; ".join(f"{one.source}: {one.failure}" for one in evidence.expiry if one.failure)
+        return unknown(reasons or "no source has it: set expires_on or graph_credential")
+    # As in the alert rules, a date that was looked up takes precedence over a declared one.
+    expiry, source = min([one for one in known if one[1] is not Source.DECLARED] or known)
+    when = f"{day(expiry)} ({source})"
+    if expiry <= evidence.now:
+        return _contradicted(expiry, source) if evidence.granted else failed(f"expired on {when}")
+    return warned(f"expires on {when}", code=3303) if expiry - evidence.now < EXPIRY_WARN else passed(f"expires on {when}")

@@ -1,8 +1,7 @@
-"""Finding out: every request, look-up and file that the checks need, made once, each until its own deadline.
+"""Collects the evidence for the checks: requests, lookups and files, each until its deadline.
 
-For: the probe itself (as the exporter makes it, with a fresh token), and beside it greetings of both hosts, a listing, looks at
-other key versions, revocation hosts and expiry dates.
-Not for: judging any of it. A failure is a value in `Observed`.
+The evidence is a probe with a fresh token, an endpoint check of both hosts, a listing of keys, auxiliary probes, revocation hosts
+and expiry dates. A failure is a value in `Evidence`.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvide
 from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
-from exporter.probing.round_trip import ProbeDependencies as ProbePorts
-from exporter.probing.round_trip import ProbeRequest, run_probe
+from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
@@ -41,8 +39,8 @@ from exporter.tokens.secret_cache import SecretCache
 T = TypeVar("T")
 
 _THREADS: Final = 24
-_LOOKED_AT: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
-# Who signs in at no Entra host that could be greeted: the host's own identity service is asked.
+_AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
+# Signs in at the host's identity service, so there is no Entra host to check.
 _OF_ITS_HOST: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
 LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
@@ -50,7 +48,7 @@ LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
 @dataclass(slots=True)
 class _Clock:
-    """Unix time as the caller has it, and the loop's own time."""
+    """The caller's Unix time, and loop time."""
 
     now: Callable[[], float]
 
@@ -63,17 +61,17 @@ class _Clock:
 
 @dataclass(slots=True)
 class _SignInTrace:
-    """What passed by while a probe signed in. The token is used once more and then forgotten."""
+    """The challenge and token of a probe. The token is used for one more request, then dropped."""
 
     challenge: Challenge | None = None
     token: str | None = None
 
 
 class EvidenceCollector:
-    """One target, looked at from all sides. To be used once, from one event loop; `aclose` ends it.
+    """Collects the evidence of one target, once. To be used from one event loop.
 
-    Raises NetworkError where a module's authorities cannot be loaded. `look_up` knows the ends of a credential by its name and
-    that of a target; where it is None they are asked for anew.
+    Raises NetworkError if a module's authorities cannot be loaded. `look_up` returns the expiry of a credential by its name and that
+    of a target; if it is None, the sources are looked up now.
     """
 
     def __init__(
@@ -88,30 +86,33 @@ class EvidenceCollector:
         self._config, self._target, self._on_bug = config, target, on_bug
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
-        self._clock, self._look_up = _Clock(clock), look_up or self._ask_sources
+        self._clock, self._look_up = _Clock(clock), look_up or self._look_up_expiry
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
-        self._keeper = SecretCache(self._pool)
-        self._desk = TokenCache(self._fetch, self._keeper, cycle=TokenReusePolicy(config))
+        self._secrets = SecretCache(self._pool)
+        self._tokens = TokenCache(self._fetch, self._secrets, window=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
-        await self._desk.aclose()
+        await self._tokens.aclose()
         self._pool.close()
 
-    async def observe(self) -> Evidence:
-        """Everything, in at most some three of the target's timeouts. Raises PoolExhausted for a shortage of our own."""
-        target, heard = self._target, _SignInTrace()
-        probe = _started(self._probe(self._order(target, self._credential), heard))
-        vault = _started(self._visit(target.vault, "/healthstatus"))
-        secret = _started(self._secret())
-        await _all(probe, vault, secret)
-        entra = _started(self._entra(heard.challenge))
-        listing = _started(self._list(heard.token))
-        looks = _started(self._looks(probe.result()))
-        ends = _started(self._look_up(self._credential.name, target.name))
-        await _all(entra, listing, looks, ends)
-        claims = read_claims(heard.token) if heard.token is not None else None
+    async def collect(self) -> Evidence:
+        """Return all evidence within about three timeouts of the target.
+
+        Raises PoolExhausted if this process lacks a resource.
+        """
+        target, trace = self._target, _SignInTrace()
+        probe = _start(self._probe(self._request(target, self._credential), trace))
+        vault = _start(self._endpoint(target.vault, "/healthstatus"))
+        secret = _start(self._secret())
+        await _wait_all(probe, vault, secret)
+        entra = _start(self._entra(trace.challenge))
+        listing = _start(self._list(trace.token))
+        auxiliary = _start(self._auxiliary(probe.result()))
+        expiry = _start(self._look_up(self._credential.name, target.name))
+        await _wait_all(entra, listing, auxiliary, expiry)
+        claims = read_claims(trace.token) if trace.token is not None else None
         return Evidence(
             target=target,
             credential=self._credential,
@@ -121,35 +122,37 @@ class EvidenceCollector:
             entra=entra.result(),
             report=probe.result(),
             secret=secret.result(),
-            challenge=heard.challenge,
-            granted=heard.token is not None,
+            challenge=trace.challenge,
+            granted=trace.token is not None,
             claims=claims,
             listing=listing.result(),
-            looks=looks.result(),
-            ends=ends.result(),
+            auxiliary=auxiliary.result(),
+            expiry=expiry.result(),
             revocation=await self._revocation(vault.result(), entra.result()),
         )
 
-    def _order(self, target: Target, credential: Credential) -> ProbeRequest:
+    def _request(self, target: Target, credential: Credential) -> ProbeRequest:
         vantage = self._config.settings.vantage
         return ProbeRequest(target=target, module=self._module, credential=credential, vantage=vantage, timeout=target.timeout)
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._target.timeout
 
-    async def _probe(self, order: ProbeRequest, heard: _SignInTrace | None = None) -> ProbeReport:
+    async def _probe(self, request: ProbeRequest, trace: _SignInTrace | None = None) -> ProbeReport:
         started = self._clock.monotonic()
-        heard = heard or _SignInTrace()
+        trace = trace or _SignInTrace()
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
-            heard.challenge = challenge
-            grant = await self._desk.token(order.credential, order.module, challenge, started=started, deadline=deadline)
-            heard.token = grant.token if grant.facts.fault is Fault.NONE else None
-            return grant
+            trace.challenge = challenge
+            result = await self._tokens.token(request.credential, request.module, challenge, started=started, deadline=deadline)
+            trace.token = result.token if result.facts.fault is Fault.NONE else None
+            return result
 
-        async with VaultSession(self._networks.of(order.module), order.target.vault, order.module.api_version) as vault:
-            ports = ProbePorts(vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._on_bug)
-            return await run_probe(order, ports)
+        async with VaultSession(self._networks.of(request.module), request.target.vault, request.module.api_version) as vault:
+            dependencies = ProbeDependencies(
+                vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._on_bug
+            )
+            return await run_probe(request, dependencies)
 
     async def _fetch(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
@@ -162,29 +165,29 @@ class EvidenceCollector:
         known = graph_of(self._target.vault, self._module.authority_host).authority
         authority = self._module.authority_host or (known if challenge is None else challenge.authority)
         tenant = self._credential.tenant_id or (None if challenge is None else challenge.tenant) or "common"
-        return await self._visit(authority.removeprefix("https://"), f"/{tenant}/v2.0/.well-known/openid-configuration")
+        return await self._endpoint(authority.removeprefix("https://"), f"/{tenant}/v2.0/.well-known/openid-configuration")
 
-    async def _visit(self, host: str, path: str) -> Endpoint:
+    async def _endpoint(self, host: str, path: str) -> Endpoint:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
-        greeting, addresses = await asyncio.gather(
+        checked, addresses = await asyncio.gather(
             check_endpoint(self._network, host, path, deadline=self._deadline()),
             _addresses(resolver, name, port, deadline=self._deadline()),
         )
-        sent = greeting.facts.server_time
+        sent = checked.facts.server_time
         return Endpoint(
             host=host,
-            facts=greeting.facts,
+            facts=checked.facts,
             proxy=None if proxy is None else proxy.url,
             redirected=self._module.connect_to.get(f"{name}:{port}"),
             addresses=addresses if proxy is None else (),
-            certificate=None if greeting.certificate is None else read_certificate(greeting.certificate),
+            certificate=None if checked.certificate is None else read_certificate(checked.certificate),
             skew=None if sent is None else self._clock.time() - sent,
         )
 
     async def _secret(self) -> SecretEvidence:
         credential = self._credential
-        secret = await self._keeper.current(credential)
+        secret = await self._secrets.current(credential)
         if secret.failure:
             return SecretEvidence(failure=secret.failure)
         if credential.kind is CredentialKind.CONNECTOR_SECRET:
@@ -194,7 +197,7 @@ class EvidenceCollector:
             )
         if credential.kind is not CredentialKind.CLIENT_SECRET:
             return SecretEvidence(client_id=credential.client_id)
-        # What SQL Server is given is made of the two.
+        # The string in SQL Server consists of both.
         digits = (credential.client_id or "").replace("-", "")[:CLIENT_ID_DIGITS]
         return SecretEvidence(findings=connector_secret_findings(digits + (secret.text or "")), client_id=credential.client_id)
 
@@ -206,36 +209,38 @@ class EvidenceCollector:
             facts, _ = await reading.get(path, token, _read_listing, deadline=self._deadline())
         return facts
 
-    async def _looks(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
-        """One after the other; none at a vault that did not even answer the probe."""
+    async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
+        """Make the auxiliary probes one after the other, except at a vault that did not answer."""
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         answered = report.steps[0].outcome is Outcome.OK
-        wanted = [plan for plan in auxiliary_probes(self._config, self._target, report.key, today) if plan.what in _LOOKED_AT]
-        return tuple([await self._look(plan) for plan in wanted if answered or plan.order.target.vault != self._target.vault])
+        wanted = [plan for plan in auxiliary_probes(self._config, self._target, report.key, today) if plan.what in _AUXILIARY]
+        return tuple(
+            [await self._auxiliary_result(plan) for plan in wanted if answered or plan.request.target.vault != self._target.vault]
+        )
 
-    async def _look(self, plan: AuxiliaryProbe) -> AuxiliaryResult:
-        report = await self._probe(plan.order)
+    async def _auxiliary_result(self, plan: AuxiliaryProbe) -> AuxiliaryResult:
+        report = await self._probe(plan.request)
         return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
-            vault=plan.order.target.vault,
-            credential=plan.order.target.credential,
+            vault=plan.request.target.vault,
+            credential=plan.request.target.credential,
             at=report.started_at,
             usable=assess(plan.what, report.steps),
             steps=report.steps,
             key=report.key,
         )
 
-    async def _ask_sources(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
-        asker = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-        desk = ExpiryMonitor(self._config, asker, ExpiryCallbacks(bug=self._on_bug))
+    async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
+        lookup = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
+        monitor = ExpiryMonitor(self._config, lookup, ExpiryCallbacks(bug=self._on_bug))
         try:
-            return await desk.look_up(credential, target)
+            return await monitor.look_up(credential, target)
         finally:
-            await desk.aclose()
+            await monitor.aclose()
 
     async def _revocation(self, *endpoints: Endpoint | None) -> tuple[Revocation, ...]:
-        """Only of certificates that were trusted: nobody else may send us to hosts of their choice."""
+        """Check the revocation hosts of trusted certificates; an untrusted one must not choose a host to connect to."""
         if not self._module.crl_check:
             return ()
         shown = [one.certificate for one in endpoints if one is not None and one.certificate is not None and _trusted(one.facts)]
@@ -244,12 +249,12 @@ class EvidenceCollector:
         return tuple(Revocation(host=host, problem=problem) for host, problem in zip(urls, problems, strict=True))
 
 
-def _started(work: Awaitable[T]) -> asyncio.Future[T]:
+def _start(work: Awaitable[T]) -> asyncio.Future[T]:
     return asyncio.ensure_future(work)
 
 
-async def _all(*tasks: asyncio.Future[Any]) -> None:
-    """Waits for all; where one raises, the others are ended before that goes on."""
+async def _wait_all(*tasks: asyncio.Future[Any]) -> None:
+    """Wait for all; if one raises, cancel the others before raising."""
     try:
         await asyncio.gather(*tasks)
     except BaseException:
@@ -268,7 +273,7 @@ def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
 
 
 async def _addresses(resolver: Resolver, host: str, port: int, *, deadline: float) -> tuple[str, ...]:
-    """The addresses of a host; none where it is one itself, or where the look-up fails, which the greeting tells better."""
+    """Return the addresses of a host; none if resolution fails, which the endpoint check reports."""
     if is_address(host):
         return (host,)
     try:

@@ -1,7 +1,6 @@
-"""What was seen for one target: the values that the checks judge.
+"""The evidence about one target: frozen facts, each from one exchange or one file.
 
-For: frozen facts, each from one real exchange or one file. None means that it was not looked at, or not found out.
-Not for: saying good or bad (see the `judge_` modules), nor secrets: neither a token nor a secret is kept here.
+None means that a fact was not collected or could not be found. No token and no secret is kept here.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ from exporter.core.parsing.token_claims import Claims
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What a host showed of itself. Dates are Unix times; texts are masked. `revocation` are http URLs."""
+    """A host's certificate. Dates are Unix times; texts are masked. `revocation` are http URLs."""
 
     subject: str
     issuer: str
     organization: str  # of the issuer
-    starts: float
-    ends: float
+    not_before: float
+    not_after: float
     revocation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One host and the road to it. `skew` in seconds: how far the clock here is ahead of the host's."""
+    """One host and the route to it. `skew`: seconds that this host's clock is ahead of the endpoint's."""
 
-    host: str  # with its port where that is not 443
+    host: str  # with its port unless that is 443
     facts: Facts
-    proxy: str | None = None  # URL of the one in force
-    redirected: str | None = None  # where `connect_to` sends it, as host:port
+    proxy: str | None = None  # URL of the active proxy
+    redirected: str | None = None  # the destination by `connect_to`, as host:port
     addresses: tuple[str, ...] = ()
     certificate: Certificate | None = None
     skew: float | None = None
@@ -43,7 +42,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """A host that a certificate names for revocation; `problem` is empty where it answers on port 80."""
+    """A revocation host of a certificate; `problem` is empty if it answers on port 80."""
 
     host: str
     problem: str = ""
@@ -51,7 +50,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretEvidence:
-    """What the secret file was worth. `findings` are those of the connector's string, None where no string can be made."""
+    """The state of the secret file. `findings` are of the connector's string; None if there is no such string."""
 
     failure: str = ""
     findings: tuple[FormatProblem, ...] | None = None
@@ -60,7 +59,7 @@ class SecretEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All of it. `now` is a Unix time. `entra` is None for an identity that does not sign in over the network."""
+    """All evidence. `now` is a Unix time. `entra` is None for an identity that does not sign in at Entra."""
 
     target: Target
     credential: Credential
@@ -74,6 +73,6 @@ class Evidence:
     granted: bool = False
     claims: Claims | None = None
     listing: Facts | None = None
-    looks: tuple[AuxiliaryResult, ...] = ()
-    ends: tuple[CredentialExpiry, ...] = ()
+    auxiliary: tuple[AuxiliaryResult, ...] = ()
+    expiry: tuple[CredentialExpiry, ...] = ()
     revocation: tuple[Revocation, ...] = ()

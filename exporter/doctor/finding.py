@@ -1,7 +1,6 @@
-"""What a judgement says before it becomes a result: an outcome with words, or the other check that has the last word.
+"""The finding of a check: an outcome with a text, or the check whose failure blocks this one.
 
-For: short constructors that the judgements share, and the one rule that reads a step of the probe for a check.
-Not for: any single check.
+Checks share the constructors here, and the rule that turns a step of the probe into a finding.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.evidence import Evidence
 
-_NOT_ASKED = "the module's mode does not ask for it"
+_NOT_IN_MODE = "the module's mode leaves it out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`code` in any generation; None for the table's own where the outcome is fail. `because`: the check that stood in the way."""
+    """`code` in any generation; a failure without one has the code of the table. `blocked_by`: the failed check."""
 
     outcome: CheckOutcome
     detail: str
     code: int | None = None
     reason: Reason | None = None
-    because: str | None = None
-    moment: FailureMoment | None = None  # None for the table's own
-    advice: Lines = ()  # instead of the tables' own
-    codeless: bool = False  # SQL Server shows no code for this, whatever the table says
+    blocked_by: str | None = None
+    moment: FailureMoment | None = None  # None: that of the table
+    advice: Lines = ()  # replaces that of the tables
+    codeless: bool = False  # SQL Server shows no code for this, also if the table has one
 
 
 def passed(detail: str) -> Finding:
@@ -54,39 +53,39 @@ def unknown(detail: str) -> Finding:
 
 
 def blocked(check: str) -> Finding:
-    """Another check has told it already."""
-    return Finding(outcome=CheckOutcome.SKIPPED, detail="", because=check)
+    """Return the finding of a check whose cause another check reports."""
+    return Finding(outcome=CheckOutcome.SKIPPED, detail="", blocked_by=check)
 
 
-def of_step(seen: Evidence, step: Step, check: str) -> Finding | None:
-    """What a step of the probe means for a check that it may belong to; None where the step succeeded."""
-    result = seen.report.step(step)
+def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
+    """Return the finding of a check by a step of the probe; None if the step succeeded."""
+    result = evidence.report.step(step)
     if result is not None and result.outcome is Outcome.OK:
         return None
     if result is not None and result.outcome is Outcome.FAILED:
         owner = owner_of(step, result.reason)
         return failed(in_words(result), code=result.code, reason=result.reason) if owner == check else blocked(owner)
-    first = seen.report.first_failure
-    return skipped(_NOT_ASKED) if first is None else blocked(owner_of(first.step, first.reason))
+    first = evidence.report.first_failure
+    return skipped(_NOT_IN_MODE) if first is None else blocked(owner_of(first.step, first.reason))
 
 
-def owned(seen: Evidence, check: str) -> Finding | None:
-    """The first failed step that belongs to a check, as its failure."""
-    for result in seen.report.steps:
+def owned(evidence: Evidence, check: str) -> Finding | None:
+    """Return the failure of a check by the first failed step that belongs to it."""
+    for result in evidence.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
             found = failed(in_words(result), code=result.code, reason=result.reason)
-            return replace(found, moment=FailureMoment.WRAP) if _is_of_wrapping_alone(seen, result) else found
+            return replace(found, moment=FailureMoment.WRAP) if _affects_wrap_only(evidence, result) else found
     return None
 
 
-def _is_of_wrapping_alone(seen: Evidence, failure: StepResult) -> bool:
-    """Whether what was wrapped elsewhere still comes back, which is all that opening a database takes."""
-    unwrapped = seen.report.step(Step.UNWRAP_KEY)
+def _affects_wrap_only(evidence: Evidence, failure: StepResult) -> bool:
+    """Return whether wrap failed and unwrap succeeded: databases still open."""
+    unwrapped = evidence.report.step(Step.UNWRAP_KEY)
     return failure.step is Step.WRAP_KEY and unwrapped is not None and unwrapped.outcome is Outcome.OK
 
 
 def day(moment: float) -> str:
-    """The day of a Unix time, in UTC."""
+    """Return the day of a Unix time, in UTC."""
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
@@ -96,11 +95,11 @@ def in_words(result: StepResult) -> str:
     words = (result.reason or Reason.INTERNAL).value.replace("_", " ")
     if facts is None:
         return words
-    said = (
+    parts = (
         None if facts.status is None else f"HTTP {facts.status}",
         None if facts.aadsts is None else f"AADSTS{facts.aadsts}",
         None if facts.akv is None else f"AKV{facts.akv}",
         facts.inner_code,
     )
-    codes = ", ".join(one for one in said if one is not None)
+    codes = ", ".join(one for one in parts if one is not None)
     return f"{words} ({codes})" if codes else words

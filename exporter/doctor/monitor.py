@@ -1,7 +1,6 @@
-"""Makes the doctor's checks of every target again and again, slowly, beside the probes and never in their way.
+"""Runs the preflight checks of every target periodically, a few targets at once.
 
-For: when which target's turn is, a few at once at most; keeping what was found; saying it once when it changes.
-Not for: the checks (see `doctor`), their metrics (see `metrics`), or the probes' own schedule (see `probing.scheduler`).
+Probes do not wait for them. A change of the failed checks is logged once.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ Results = tuple[CheckResult, ...]
 MakeChecks = Callable[[Target], Awaitable[Sequence[CheckResult]]]
 
 AT_ONCE: Final = 2
-_SPREAD_SECONDS: Final = 3600.0  # over which first runs are spread
-_SETTLING_SECONDS: Final = 120.0  # the first round of probes comes first
+_SPREAD_SECONDS: Final = 3600.0  # for the first runs of all targets
+_SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
 
 async def run_preflight(config: Config, target: Target, *, look_up: LookUp, on_bug: Callable[[Exception], None]) -> Results:
-    """The doctor's checks of one target. Raises NetworkError and PoolExhausted as `run_checks` does."""
+    """Run the preflight checks of one target. Raises NetworkError and PoolExhausted as `run_checks` does."""
     module = config.modules[target.module]
-    own = replace(config, targets={target.name: target}, modules={module.name: module})  # no work for what is not asked
-    return await run_checks(own, target, look_up=look_up, on_bug=on_bug)
+    reduced = replace(config, targets={target.name: target}, modules={module.name: module})  # other modules need no setup
+    return await run_checks(reduced, target, look_up=look_up, on_bug=on_bug)
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """One target. `due` is in the loop's time."""
+    """One target. `due` is a loop time."""
 
     target: Target
     due: float
@@ -51,8 +50,10 @@ class _Entry:
 
 
 class PreflightMonitor:
-    """To be used from one event loop. `on_results` hears of each run, and gets None for what says nothing any more of a target;
-    `on_bug` of our own mistakes. `draw` gives a number in [0, 1], `clock` Unix time.
+    """Runs preflight checks periodically. To be used from one event loop.
+
+    `on_results` receives the results of each run, or None if the last ones no longer apply. `on_bug` receives internal errors.
+    `draw` gives a number in [0, 1], `clock` Unix time.
     """
 
     def __init__(
@@ -66,66 +67,66 @@ class PreflightMonitor:
     ) -> None:
         self._make, self._on_results, self._on_bug, self._draw, self._clock = make, on_results, on_bug, draw, clock
         self._interval = 0.0
-        self._files: dict[str, _Entry] = {}
+        self._entries: dict[str, _Entry] = {}
         self._changed = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
-        self._ended: set[asyncio.Task[None]] = set()  # told to end, and not yet done
+        self._ended: set[asyncio.Task[None]] = set()  # cancelled, not yet done
 
     def reconcile(self, config: Config, changed: Collection[str] = ()) -> None:
-        """From now on these targets are checked, every `preflight_interval`; runs begin with the first call.
+        """Check these targets at every `preflight_interval`; the first call starts the runs.
 
-        `changed` are the names of targets that are not what they were: what was found of them is forgotten.
+        `changed` are the names of changed targets: their results are forgotten.
         """
         slower, self._interval = self._interval, config.settings.preflight_interval
         kept = config.targets.keys() - set(changed) if self._interval else set()
-        for name in self._files.keys() - kept:
-            self._forget(self._files.pop(name))
+        for name in self._entries.keys() - kept:
+            self._forget(self._entries.pop(name))
         for name, target in config.targets.items() if self._interval else ():
-            file = self._files.setdefault(name, _Entry(target, self._first()))
+            entry = self._entries.setdefault(name, _Entry(target, self._first()))
             if self._interval < slower:
-                file.due = min(file.due, self._first())
+                entry.due = min(entry.due, self._first())
         self._changed.set()
         if not self._workers:
             self._workers = [asyncio.create_task(self._work(), name=f"preflight {place}") for place in range(AT_ONCE)]
 
     def last_of(self, name: str) -> CheckRun | None:
-        """The last run for a target; None before there was one."""
-        file = self._files.get(name)
-        return None if file is None else file.run
+        """Return the last run of a target; None before the first one."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.run
 
     async def aclose(self) -> None:
-        """Ends what is under way."""
-        tasks = [*self._workers, *self._ended, *(file.task for file in self._files.values() if file.task is not None)]
+        """Cancel all runs."""
+        tasks = [*self._workers, *self._ended, *(entry.task for entry in self._entries.values() if entry.task is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._workers.clear()
 
     def _first(self) -> float:
-        """When a target's first run is due."""
+        """Return when a target's first run is due."""
         longest = min(_SPREAD_SECONDS, self._interval)
         settling = min(_SETTLING_SECONDS, longest / 2)
         return _now() + settling + self._draw() * (longest - settling)
 
-    def _forget(self, file: _Entry) -> None:
-        if file.task is not None:
-            self._ended.add(file.task)
-            file.task.add_done_callback(self._ended.discard)
-            file.task.cancel()
-        if file.run is not None:
-            self._on_results(file.target, None)
+    def _forget(self, entry: _Entry) -> None:
+        if entry.task is not None:
+            self._ended.add(entry.task)
+            entry.task.add_done_callback(self._ended.discard)
+            entry.task.cancel()
+        if entry.run is not None:
+            self._on_results(entry.target, None)
 
     async def _work(self) -> None:
         while True:
-            file = min((one for one in self._files.values() if one.task is None), key=lambda one: one.due, default=None)
-            if file is None or file.due > _now():
-                await self._wait(None if file is None else file.due)
+            entry = min((one for one in self._entries.values() if one.task is None), key=lambda one: one.due, default=None)
+            if entry is None or entry.due > _now():
+                await self._wait(None if entry is None else entry.due)
                 continue
-            file.task = asyncio.create_task(self._run(file), name=f"preflight of {file.target.name}")
-            await asyncio.wait({file.task})
+            entry.task = asyncio.create_task(self._run(entry), name=f"preflight of {entry.target.name}")
+            await asyncio.wait({entry.task})
 
     async def _wait(self, until: float | None) -> None:
-        """Until then, or until the configuration changes."""
+        """Wait until that time, or until the configuration changes."""
         self._changed.clear()
         try:
             async with asyncio.timeout_at(until):
@@ -133,22 +134,22 @@ class PreflightMonitor:
         except TimeoutError:
             pass
 
-    async def _run(self, file: _Entry) -> None:
+    async def _run(self, entry: _Entry) -> None:
         try:
-            results = tuple(await self._make(file.target))
-            before, file.run = file.run, CheckRun(self._clock(), results)
-            _say(file.target, before, file.run)
-            self._on_results(file.target, results)
+            results = tuple(await self._make(entry.target))
+            before, entry.run = entry.run, CheckRun(self._clock(), results)
+            _log_change(entry.target, before, entry.run)
+            self._on_results(entry.target, results)
         except (NetworkError, PoolExhausted) as error:
-            _log.warning("preflight run failed", extra=fields(target=file.target.name, problem=str(error)))
-        except Exception as error:  # noqa: BLE001 - one target's bug must not reach the others
+            _log.warning("preflight run failed", extra=fields(target=entry.target.name, problem=str(error)))
+        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             self._on_bug(error)
         finally:
-            file.task, file.due = None, _now() + self._interval
+            entry.task, entry.due = None, _now() + self._interval
 
 
-def _say(target: Target, before: CheckRun | None, now: CheckRun) -> None:
-    """One line when other checks fail than in the run before."""
+def _log_change(target: Target, before: CheckRun | None, now: CheckRun) -> None:
+    """Log one line if other checks fail than in the previous run."""
     names = [result.check for result in now.failed]
     if names == [result.check for result in (() if before is None else before.failed)]:
         return

@@ -1,7 +1,6 @@
-"""The results as text for a terminal and as JSON data.
+"""The results as text of 80 columns for a terminal, and as JSON data.
 
-For: lines of 80 columns, one for each check, with what to do below those that did not pass; commands are never broken.
-Not for: deciding anything, printing.
+Commands are never wrapped.
 """
 
 from __future__ import annotations
@@ -23,41 +22,41 @@ _COUNTED = (
     (CheckOutcome.WARN, "warned"),
     (CheckOutcome.PASS, "passed"),
     (CheckOutcome.SKIPPED, "skipped"),
-    (CheckOutcome.UNKNOWN, "not to be seen from here"),
+    (CheckOutcome.UNKNOWN, "not visible from this host"),
 )
-_ADVICE = "Until this is mended, do not restart or fail over SQL Server: its encrypted databases might not open."
+_ADVICE = "Until this is fixed, do not restart or fail over SQL Server: its encrypted databases might not open."
 _STOPS_OPENING = (
     FailureMoment.SESSION,
     FailureMoment.KEY,
     FailureMoment.UNWRAP,
-)  # with a code: without one, SQL Server is not stopped
-# What is true of the other failures: by the check where SQL Server would show no code, else by the moment.
+)  # with a code: a failure without one does not stop SQL Server
+# The effect of other failures: by check if SQL Server would show no code, else by moment.
 _OF_A_CHECK: Mapping[str, str] = MappingProxyType(
     {
-        "path": "The vault was reached all the same, over another path than the module expects.",
-        "clock": "Entra takes a client secret whatever the clock says; a certificate or another signed assertion it would refuse.",
-        "secret": "This is the exporter's own copy of the secret. SQL Server holds another one, of which nothing was learned.",
-        "credential_string": "SQL Server cannot sign in with such a string. Mend it before it is written into a credential.",
+        "path": "The vault was reached, but over another network path than the module expects.",
+        "clock": "Entra accepts a client secret even if the clock is wrong. It would refuse a certificate or another signed assertion.",
+        "secret": "This is the exporter's copy of the secret. SQL Server has another copy, which was not tested.",
+        "credential_string": "SQL Server cannot sign in with such a string. Correct it before you write it into a credential.",
     }
 )
 _OF_A_MOMENT: Mapping[FailureMoment, str] = MappingProxyType(
     {
         FailureMoment.WRAP: (
-            "Databases that are encrypted still open. Until this is mended, none can be encrypted anew, nor its encryption key be changed."
+            "Encrypted databases still open. Until this is fixed, no other database can be encrypted, and no encryption key can be changed."
         ),
-        FailureMoment.RESTORE: "Until this is mended, backups that need that version of the key cannot be restored. Databases in use do not need it.",
-        FailureMoment.SETUP: "This shows only when a credential or a key is created: SQL Server takes no such key, so no database depends on it.",
+        FailureMoment.RESTORE: "Until this is fixed, backups that need that key version cannot be restored. Databases in use do not need it.",
+        FailureMoment.SETUP: "This fails only when a credential or a key is created: SQL Server rejects such a key, so no database depends on it.",
     }
 )
 
 
 def is_ok(results: Sequence[CheckResult]) -> bool:
-    """Whether no check failed."""
+    """Return whether no check failed."""
     return all(result.outcome is not CheckOutcome.FAIL for result in results)
 
 
 def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
-    """The shape of `doctor --json`. Fields may be added; none may go."""
+    """Return the document of `doctor --json`. Fields may be added; none may be removed."""
     return {
         "target": target.name,
         "vault": target.vault,
@@ -79,7 +78,7 @@ def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
 
 
 def as_text(target: Target, results: Sequence[CheckResult]) -> str:
-    """The whole list, ending with a line break."""
+    """Return the whole list, with a final line break."""
     head = (("target", target.name), ("vault", target.vault), ("key", target.key), ("as", target.credential))
     lines = [f"{label:<{_OUTCOME}}{value}" for label, value in head]
     for result in results:
@@ -106,7 +105,7 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
     yield ", ".join(f"{number} {word}" for number, word in numbers if number) + "."
     failures = [result for result in results if result.outcome is CheckOutcome.FAIL]
     if not failures:
-        yield wrap("Nothing that can be seen from here would stop SQL Server.", WIDTH)
+        yield wrap("Nothing visible from this host would stop SQL Server.", WIDTH)
         return
     shown = next((result for result in failures if result.code is not None), None)
     if shown is None or shown.code is None:
@@ -119,11 +118,11 @@ def _summary(results: Sequence[CheckResult]) -> Iterator[str]:
 
 
 def _advice(failures: Sequence[CheckResult]) -> Iterable[str]:
-    """What to keep from doing meanwhile, or else what each kind of failure does not touch."""
+    """Return the warning against a restart, or else the effect of each failure."""
     if any(one.code is not None and _moment(one) in _STOPS_OPENING for one in failures):
         return (_ADVICE,)
-    said = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else _OF_A_CHECK.get(one.check) for one in failures)
-    return dict.fromkeys(each for each in said if each is not None)
+    effects = (_OF_A_MOMENT.get(_moment(one)) if one.code is not None else _OF_A_CHECK.get(one.check) for one in failures)
+    return dict.fromkeys(each for each in effects if each is not None)
 
 
 def _moment(result: CheckResult) -> FailureMoment:

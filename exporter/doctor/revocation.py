@@ -1,7 +1,6 @@
-"""Whether a host that a certificate names for revocation answers on port 80, directly or through the proxy in force.
+"""Tests whether the revocation host of a certificate answers on port 80, directly or by proxy.
 
-For: one HEAD request over plain HTTP, as Windows would ask. Any answer of the host will do.
-Not for: reading revocation lists.
+It sends one HEAD request over plain HTTP, as Windows does. Any response is a success; revocation lists are not read.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _PROXY_REFUSES = frozenset({401, 403, 407})
 
 
 async def problem_with(network: Network, url: str, *, deadline: float) -> str:
-    """Empty where the host answered until `deadline` (loop time), else what stood in the way, in a few words.
+    """Return what is wrong with the host, or an empty text if it answered until `deadline` (loop time).
 
     Raises PoolExhausted if this process lacks a descriptor, a thread or memory.
     """
@@ -37,7 +36,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
         async with asyncio.timeout_at(deadline):
             status = await (_direct(network, host, port, url) if proxy is None else _through(network, proxy, url))
     except TimeoutError:
-        return "no answer in time"
+        return "no response in time"
     except socket.gaierror:
         return "the name does not resolve"
     except SecretUnreadableError:
@@ -49,7 +48,7 @@ async def problem_with(network: Network, url: str, *, deadline: float) -> str:
             raise PoolExhausted(f"the system grants no {lacking}", lacking) from None
         return (os.strerror(error.errno) if error.errno else type(error).__name__).lower()
     if status is None:
-        return "the answer is no HTTP"
+        return "the response is not HTTP"
     refused = proxy is not None and (status in _PROXY_REFUSES or status >= 500)
     return f"the proxy answers HTTP {status}" if refused else ""
 

@@ -1,8 +1,4 @@
-"""From what was observed to the list of results: every check in the table's order, and those skipped that would say nothing.
-
-For: `run_checks`, and the rule by which one failure silences what depends on it.
-Not for: single checks (see the `judge_` modules), finding out (see `collect`).
-"""
+"""Runs all checks in the order of the table; a failure skips the checks that depend on it."""
 
 from __future__ import annotations
 
@@ -20,19 +16,19 @@ from exporter.core.codes import in_generation
 from exporter.core.codes.actions import Names, actions
 from exporter.core.model import Step
 from exporter.doctor import check_identity, check_key, check_network
-from exporter.doctor.check_network import Judge
+from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
 
-_ON_HOST: Final = "only the SQL Server host can show it"
+_ON_HOST: Final = "visible only on the SQL Server host"
 
 
-def _on_host(_seen: Evidence) -> Finding:
+def _on_host(_evidence: Evidence) -> Finding:
     return unknown(_ON_HOST)
 
 
-JUDGES: Mapping[str, Judge] = MappingProxyType(
+CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
     {
         **{f"proxy_{host}": check_network.proxy(host) for host in ("vault", "entra")},
         **{f"dns_{host}": check_network.dns(host) for host in ("vault", "entra")},
@@ -86,84 +82,84 @@ async def run_checks(
     look_up: LookUp | None = None,
     on_bug: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
-    """Every check of one target, in the table's order, with requests of its own and a fresh token.
+    """Run every check of one target, in the order of the table, with new requests and a fresh token.
 
-    `target` may be one of the configuration with another credential or key in it. `again` is the command that repeats the check,
-    `clock` gives Unix time, `look_up` the ends of a credential (asked for anew where it is None). Takes at most some three of the
-    target's timeouts. Raises NetworkError where the module's authorities cannot be loaded, and PoolExhausted for a shortage of our own.
+    `target` may be one of the configuration with another credential or key. `again` is the command that repeats the checks, `clock` gives
+    Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. Takes about three timeouts of the
+    target. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a resource.
     """
-    examination = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
+    collector = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
     try:
-        seen = await examination.observe()
+        evidence = await collector.collect()
     finally:
-        await examination.aclose()
-    return assess_all(seen, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
+        await collector.aclose()
+    return assess_all(evidence, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
 
 
-def assess_all(seen: Evidence, *, again: str) -> tuple[CheckResult, ...]:
-    """The results for what was observed."""
-    roots: dict[str, str] = {}  # a check that said nothing, and the failed one that is the cause
+def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
+    """Return the results of all checks."""
+    roots: dict[str, str] = {}  # the failed check that is the cause, by skipped check
     results = []
     for check in CHECKS:
-        result, root = _assess(check, seen, roots, again)
+        result, root = _assess(check, evidence, roots, again)
         results.append(result)
         if root is not None:
             roots[check.name] = root
     return tuple(results)
 
 
-def _assess(check: Check, seen: Evidence, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
-    """The result, and the check that is to blame for those that need this one."""
-    # A check that an earlier one has already blamed tells its failure itself.
+def _assess(check: Check, evidence: Evidence, roots: Mapping[str, str], again: str) -> tuple[CheckResult, str | None]:
+    """Return the result, and the failed check that blocks those that need this one."""
+    # A check that another one is blocked by reports its failure itself.
     before = next((roots[name] for name in check.needs if roots.get(name, check.name) != check.name), None)
-    found = JUDGES[check.name](seen) if before is None else None
-    if found is None or found.because is not None:
-        blamed = before or (found.because if found is not None else None) or check.name
-        root = roots.get(blamed, blamed)
-        told = CheckResult(check=check.name, outcome=CheckOutcome.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
-        return told, root
+    found = CHECK_FUNCTIONS[check.name](evidence) if before is None else None
+    if found is None or found.blocked_by is not None:
+        blocker = before or (found.blocked_by if found is not None else None) or check.name
+        root = roots.get(blocker, blocker)
+        result = CheckResult(check=check.name, outcome=CheckOutcome.SKIPPED, detail=f"because of: {BY_NAME[root].title}")
+        return result, root
     failed = found.outcome is CheckOutcome.FAIL
     code = found.code if found.code is not None or not failed or found.codeless else check.code
     result = CheckResult(
         check=check.name,
         outcome=found.outcome,
-        code=None if code is None else in_generation(code, seen.target.generation),
+        code=None if code is None else in_generation(code, evidence.target.generation),
         detail=found.detail,
         moment=found.moment,
-        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, seen, again),
+        fix=() if found.outcome in (CheckOutcome.PASS, CheckOutcome.SKIPPED) else _fix(check, found, evidence, again),
     )
     return result, check.name if failed else None
 
 
-def _fix(check: Check, found: Finding, seen: Evidence, again: str) -> Lines:
-    target = seen.target
+def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
+    target = evidence.target
     words = Words(
         vault=target.vault,
-        entra="login.microsoftonline.com" if seen.entra is None else seen.entra.host,
+        entra="login.microsoftonline.com" if evidence.entra is None else evidence.entra.host,
         key=target.key_name,
-        version=target.key_version or (None if seen.report.key is None else seen.report.key.version),
+        version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
-        client=seen.credential.client_id,
+        client=evidence.credential.client_id,
     )
     own = filled(found.advice, words)
-    lines = own or remedy(check.name, found.outcome, found.reason, words) or _from_catalogue(found, seen, again)
-    return (*lines, *_request_ids(seen)) if any("request id" in line for line in lines) else lines
+    lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, evidence, again)
+    return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
 
 
-def _request_ids(seen: Evidence) -> Iterator[str]:
-    """What the lines before ask for: the ids under which the services know the requests of this very run."""
-    steps = [(result.step, result.facts.request_id) for result in seen.report.steps if result.facts is not None]
+def _request_ids(evidence: Evidence) -> Iterator[str]:
+    """Return the request ids of this run, which the lines before refer to."""
+    steps = [(result.step, result.facts.request_id) for result in evidence.report.steps if result.facts is not None]
     named = [f"  {step.value:<10} {request_id}" for step, request_id in steps if request_id]
     if named:
         yield "The request ids of this run:"
         yield from named
 
 
-def _from_catalogue(found: Finding, seen: Evidence, again: str) -> Lines:
-    """Where the check stands for many causes, the catalogue knows what to do about each."""
+def _actions_of_code(found: Finding, evidence: Evidence, again: str) -> Lines:
+    """Return the actions for the code, if the check has many causes."""
     if found.code is None:
         return ()
-    target = seen.target
+    target = evidence.target
     names = Names(target="TARGET", vault=target.vault, key=target.key_name, version=target.key_version)
     texts = actions(found.code, found.reason, ready=True, names=names)
     given = (text.replace(_PRINTED_BY_PROBE, "the request id below") for text in texts)

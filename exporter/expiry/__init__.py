@@ -1,7 +1,6 @@
-"""When credentials end: asks certificate files, Microsoft Graph and Key Vault at a pace of its own and remembers what they said.
+"""Credential expiry: looks it up in certificate files, Microsoft Graph and Key Vault, and keeps the results.
 
-For: what `service` and the command line need of it.
-Not for: the choice among several secrets (see `core.credential_expiry`), requests (see `clients`), showing dates.
+For: the service and the command line. Not for: choosing among several secrets (see `core.credential_expiry`), or showing dates.
 """
 
 from exporter.expiry.lookup import ExpiryLookup

@@ -1,8 +1,7 @@
-"""Asking the sources: certificate files, Microsoft Graph, Key Vault. One look-up is one finding.
+"""Lookups in one source: certificate file, Microsoft Graph or Key Vault.
 
-Threads, handshakes and tokens are its own, few, and apart from the probes', so that no look-up delays one. Within five minutes
-look-ups with the same identity share a token.
-Not for: when to ask (see `monitor`), what an answer means (see `core.credential_expiry`).
+Lookups have their own few threads, handshakes and tokens, so that none delays a probe. Within five minutes, lookups with the
+same identity share a token.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from exporter.core.model import Challenge, TokenResponse
 from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
 from exporter.expiry.sources import (
     AT_ONCE,
-    LOOK_SECONDS,
-    OVER_THE_NETWORK,
+    LOOKUP_SECONDS,
+    NETWORK_SOURCES,
     TOKEN_SECONDS,
     MonitoredCredential,
     monitored_credentials,
@@ -44,53 +43,54 @@ from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret, SecretCache
 
-_THREADS = 16  # a dead name keeps its thread for as long as the system likes
+_THREADS = 16  # only the system ends the resolution of a dead name
 _NOT_FOUND = 404
-_OF_ITS_HOST = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # asked without naming a tenant
+_OF_ITS_HOST = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
 
 
 class _NothingError(Exception):
-    """The look-up ends here."""
+    """Ends a lookup with this result."""
 
-    def __init__(self, finding: LookupResult) -> None:
-        super().__init__(finding.note)
-        self.finding = finding
+    def __init__(self, result: LookupResult) -> None:
+        super().__init__(result.note)
+        self.result = result
 
 
 class ExpiryLookup:
-    """To be used from one event loop. `requested` hears of requests by endpoint; `tenant_of` knows the tenant of a target's vault.
+    """Looks up expiry dates. To be used from one event loop.
 
-    Raises NetworkError at once where a module's authorities cannot be loaded and somebody is to be asked over the network.
+    `requested` counts requests by endpoint; `tenant_of` returns the tenant of a target's vault. Raises NetworkError at once if a
+    source needs the network and a module's authorities cannot be loaded.
     """
 
     def __init__(self, config: Config, *, requested: Callable[[str, int], None], tenant_of: Callable[[str], str | None]) -> None:
         self._config, self._requested, self._tenant_of = config, requested, tenant_of
         self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
-        self._keeper = SecretCache(self._pool)
-        cycle = ReuseWindow(TOKEN_SECONDS, LOOK_SECONDS)
-        self._tokens = TokenCache(self._fetch, self._keeper, cycle=lambda _credential, _module: cycle)
-        # Loading the authorities costs milliseconds and memory: only where somebody will be asked.
-        asked = any(not OVER_THE_NETWORK.isdisjoint(one.sources) for one in monitored_credentials(config).values())
-        self._networks = self._load() if asked else None
+        self._secrets = SecretCache(self._pool)
+        window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
+        self._tokens = TokenCache(self._fetch, self._secrets, window=lambda _credential, _module: window)
+        # Loading the authorities takes milliseconds and memory: only if a source needs the network.
+        remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())
+        self._networks = self._load() if remote else None
         self._parts: dict[str, tuple[str, PublicPart]] = {}
 
     async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]:
-        """Differs when the secret has changed, or that of an identity that asks."""
-        asked = (watch.credential, *watch.lookup_credentials.values())
+        """Return a value that changes with the credential's secret and those of its lookup credentials."""
+        credentials = (watch.credential, *watch.lookup_credentials.values())
         try:
-            return tuple([(await self._keeper.current(credential)).fingerprint for credential in asked])
+            return tuple([(await self._secrets.current(credential)).fingerprint for credential in credentials])
         except PoolExhausted:
             return ()
 
-    async def look(self, watch: MonitoredCredential, source: Source) -> LookupResult:
-        """Asks one source. Raises nothing but CancelledError, and what would be a bug."""
-        ask = {Source.CERTIFICATE: self._certificate, Source.GRAPH: self._graph, Source.KEY_VAULT: self._key_vault}[source]
+    async def look_up(self, watch: MonitoredCredential, source: Source) -> LookupResult:
+        """Look up one source. Raises only CancelledError and internal errors."""
+        lookup = {Source.CERTIFICATE: self._certificate, Source.GRAPH: self._graph, Source.KEY_VAULT: self._key_vault}[source]
         try:
-            return await ask(watch)
+            return await lookup(watch)
         except _NothingError as nothing:
-            return nothing.finding
+            return nothing.result
         except PoolExhausted as busy:
             return failed(str(busy))
 
@@ -103,23 +103,23 @@ class ExpiryLookup:
         return LookupResult(answered=True, expires_at=part.not_after)
 
     async def _graph(self, watch: MonitoredCredential) -> LookupResult:
-        client_id, choose = await self._ours(watch.credential)
-        asker, module = watch.lookup_credentials[Source.GRAPH], watch.module
+        client_id, choose = await self._choice(watch.credential)
+        identity, module = watch.lookup_credentials[Source.GRAPH], watch.module
         cloud = graph_of(watch.vault, module.authority_host)
-        tenant = asker.tenant_id or watch.credential.tenant_id or self._tenant_of(watch.target)
-        if tenant is None and asker.kind not in _OF_ITS_HOST:
-            return failed("the tenant is not known: write tenant_id, or wait until a probe has reached the vault")
-        deadline = _now() + LOOK_SECONDS
+        tenant = identity.tenant_id or watch.credential.tenant_id or self._tenant_of(watch.target)
+        if tenant is None and identity.kind not in _OF_ITS_HOST:
+            return failed("the tenant is not known: set tenant_id, or wait until a probe has reached the vault")
+        deadline = _now() + LOOKUP_SECONDS
         challenge = Challenge(authority=cloud.authority, tenant=tenant or "", resource=f"https://{cloud.graph}")
-        token = await self._token(asker, module, challenge, deadline)
+        token = await self._token(identity, module, challenge, deadline)
         async with GraphSession(self._network(module), cloud.graph) as graph:
             try:
-                return await _listed_by(graph, token, client_id, choose, deadline)
+                return await _find_in(graph, token, client_id, choose, deadline)
             finally:
                 self._requested("graph", graph.sent)
 
-    async def _ours(self, credential: Credential) -> tuple[str, Choose]:
-        """The client id to ask for, and how ours is told among what is listed."""
+    async def _choice(self, credential: Credential) -> tuple[str, Choose]:
+        """Return the client id to look up, and a function that finds this credential in the list."""
         if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
             part = await self._public_part(credential)
             return credential.client_id or "", lambda listed: choose_certificate(
@@ -136,14 +136,14 @@ class ExpiryLookup:
 
     async def _key_vault(self, watch: MonitoredCredential) -> LookupResult:
         wanted = split_secret_url(watch.credential.key_vault_secret or "")
-        asker, module = watch.lookup_credentials[Source.KEY_VAULT], watch.module
-        network, deadline = self._network(module), _now() + LOOK_SECONDS
+        identity, module = watch.lookup_credentials[Source.KEY_VAULT], watch.module
+        network, deadline = self._network(module), _now() + LOOKUP_SECONDS
         async with VaultSession(network, wanted.vault, module.api_version) as vault:
             facts, challenge = await vault.challenge(deadline=deadline)
             self._requested("vault", vault.sent)
         if challenge is None:
             return failure_of(f"the vault {wanted.vault}", facts)
-        token = await self._token(asker, module, challenge, deadline)
+        token = await self._token(identity, module, challenge, deadline)
         async with SecretDates(network, wanted.vault, module.api_version) as dates:
             facts, versions = await dates.versions(token, wanted.name, deadline=deadline)
             self._requested("vault", dates.sent)
@@ -152,7 +152,7 @@ class ExpiryLookup:
         return choose_version(versions, wanted.version)
 
     async def _public_part(self, credential: Credential) -> PublicPart:
-        """Of the certificate as it stands in the file now; taken apart only when the file has changed."""
+        """Return the public part of the current certificate file, parsed again only after a change."""
         secret = await self._secret(credential)
         fingerprint, part = self._parts.get(credential.name, ("", None))
         if part is None or fingerprint != secret.fingerprint:
@@ -163,16 +163,16 @@ class ExpiryLookup:
         return part
 
     async def _secret(self, credential: Credential) -> Secret:
-        secret = await self._keeper.current(credential)
+        secret = await self._secrets.current(credential)
         if secret.failure:
             raise _NothingError(failed(f"the secret cannot be read: {secret.failure}"))
         return secret
 
-    async def _token(self, asker: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
-        grant = await self._tokens.token(asker, module, challenge, started=_now(), deadline=deadline)
-        if grant.token is None or grant.facts.fault is not Fault.NONE:
-            raise _NothingError(failure_of(f"no token for {asker.name}: Entra", grant.facts))
-        return grant.token
+    async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
+        result = await self._tokens.token(identity, module, challenge, started=_now(), deadline=deadline)
+        if result.token is None or result.facts.fault is not Fault.NONE:
+            raise _NothingError(failure_of(f"no token for {identity.name}: Entra", result.facts))
+        return result.token
 
     async def _fetch(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
@@ -189,9 +189,9 @@ class ExpiryLookup:
         return Networks(self._config, pool=self._pool, gate=asyncio.Semaphore(AT_ONCE))
 
 
-async def _listed_by(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
-    """The application is asked first; its service principal where the application is not known, or does not list ours."""
-    finding: LookupResult | None = None
+async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
+    """Look up the application, then its service principal if the credential was not found."""
+    result: LookupResult | None = None
     for holder in Holder:
         facts, listed = await graph.listed(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != _NOT_FOUND:
@@ -199,13 +199,13 @@ async def _listed_by(graph: GraphSession, token: str, client_id: str, choose: Ch
         found = failure_of("Microsoft Graph", facts, GRAPH_ADVICE) if listed is None else choose(listed)
         if not found.note:
             return found
-        finding = found if finding is None or found.answered else finding
-    return finding or failed("Microsoft Graph was not asked")
+        result = found if result is None or found.answered else result
+    return result or failed("no request was sent to Microsoft Graph")
 
 
 def _read_certificate(credential: Credential, password: str | None) -> tuple[Fault, PublicPart | None]:
-    """Blocks."""
-    assert credential.certificate_file is not None  # noqa: S101 - the configuration demands one of this kind
+    """Read a certificate file. Blocks."""
+    assert credential.certificate_file is not None  # noqa: S101 - the configuration requires it for this kind
     try:
         data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
     except FileUnreadableError as error:

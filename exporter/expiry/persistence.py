@@ -1,8 +1,7 @@
-"""What is known of a credential's end as a document for the state directory, and back.
+"""Converts the known expiry of a credential to a document for the state directory, and back.
 
-For: dates, and what each of them is about, since a configuration may change while the exporter is down. Nothing of a secret is
-in it: no hint, no fingerprint.
-Not for: files (see `state.records.files`), failures: they are looked up anew.
+A document has dates and the subject of each, since a configuration may change while the exporter is down. It has nothing of a
+secret, also no fingerprint. Failures are not kept.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from exporter.core.parsing.key_vault import unix_time
 from exporter.expiry.sources import subject
 
 
-class Kept(NamedTuple):
-    """What a source said, and when. Unix times."""
+class Answer(NamedTuple):
+    """An answer of a source. Unix times."""
 
     expires_at: float | None
     looked_up_at: float
 
 
-def document_of(credential: Credential, ends: tuple[CredentialExpiry, ...]) -> dict[str, Any]:
-    """A document of plain JSON with every source that has ever answered."""
+def document_of(credential: Credential, answers: tuple[CredentialExpiry, ...]) -> dict[str, Any]:
+    """Return a JSON document with every source that has answered."""
     return {
         "sources": {
-            str(end.source): {
-                "subject": list(subject(credential, end.source)),
-                "expires_at": end.expires_at,
-                "looked_up_at": end.looked_up_at,
+            str(answer.source): {
+                "subject": list(subject(credential, answer.source)),
+                "expires_at": answer.expires_at,
+                "looked_up_at": answer.looked_up_at,
             }
-            for end in ends
-            if end.looked_up_at is not None
+            for answer in answers
+            if answer.looked_up_at is not None
         }
     }
 
 
-def kept_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, Kept]:
-    """What a document says of this very credential. Raises ValueError for one that `document_of` did not make."""
+def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, Answer]:
+    """Return the answers about this credential. Raises ValueError for a damaged document."""
     try:
         sources = {Source(name): dict(entry) for name, entry in document["sources"].items()}
         return {
-            source: Kept(_time(entry["expires_at"]), _known_time(entry["looked_up_at"]))
+            source: Answer(_time(entry["expires_at"]), _known_time(entry["looked_up_at"]))
             for source, entry in sources.items()
             if entry["subject"] == list(subject(credential, source))
         }

@@ -15,8 +15,8 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Ta
 from exporter.core.credential_expiry import Source
 from exporter.core.timing import JITTER
 
-# Who can be asked about a credential of each kind. What is declared needs no asking; the identities of a host and of a pod have
-# nothing that ends, and what the default chain will find is not known.
+# The sources for each kind of credential. A declared date needs no lookup; the identities of a host and of a pod do not expire;
+# what the default chain finds is unknown.
 _SOURCES: Final[Mapping[CredentialKind, tuple[Source, ...]]] = {
     CredentialKind.CLIENT_SECRET: (Source.GRAPH, Source.KEY_VAULT),
     CredentialKind.CONNECTOR_SECRET: (Source.GRAPH, Source.KEY_VAULT),
@@ -25,12 +25,15 @@ _SOURCES: Final[Mapping[CredentialKind, tuple[Source, ...]]] = {
     CredentialKind.WORKLOAD_IDENTITY: (),
     CredentialKind.DEFAULT: (),
 }
-OVER_THE_NETWORK: Final = frozenset({Source.GRAPH, Source.KEY_VAULT})
+NETWORK_SOURCES: Final = frozenset({Source.GRAPH, Source.KEY_VAULT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredCredential:
-    """One credential, the sources to ask about it, who asks them, and the first target that uses it: its module is the way."""
+    """One credential, its sources, their lookup credentials, and the first target that uses it.
+
+    Lookups use the route of that target's module.
+    """
 
     credential: Credential
     sources: tuple[Source, ...]
@@ -41,7 +44,7 @@ class MonitoredCredential:
 
 
 def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
-    """Every credential that a target uses, directly or to have another one looked up, by name."""
+    """Return every credential that a target uses, also as a lookup credential, by name."""
     found: dict[str, MonitoredCredential] = {}
     for target in config.targets.values():
         waiting = list(probing_credentials(target))
@@ -54,17 +57,17 @@ def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
 
 
 def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
-    """One credential, as it is used by that target."""
+    """Return one credential as that target uses it."""
     credential = config.credentials[name]
     names = {Source.GRAPH: credential.graph_credential}
     if credential.key_vault_secret is not None:
         names[Source.KEY_VAULT] = credential.key_vault_lookup_credential
-    askers = {source: config.credentials[asker] for source, asker in names.items() if asker is not None}
+    lookup_credentials = {source: config.credentials[one] for source, one in names.items() if one is not None}
     possible = _SOURCES[credential.kind]
     return MonitoredCredential(
         credential=credential,
-        sources=tuple(source for source in possible if source is Source.CERTIFICATE or source in askers),
-        lookup_credentials=askers,
+        sources=tuple(source for source in possible if source is Source.CERTIFICATE or source in lookup_credentials),
+        lookup_credentials=lookup_credentials,
         target=target.name,
         vault=target.vault,
         module=config.modules[target.module],
@@ -72,50 +75,56 @@ def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
 
 
 def subject(credential: Credential, source: Source) -> tuple[str, ...]:
-    """What an answer of that source is about: what is known of one subject says nothing about another."""
-    told = {
+    """Return what an answer of that source is about; an answer applies to no other subject."""
+    parts = {
         Source.DECLARED: (),
         Source.CERTIFICATE: (credential.certificate_file,),
         Source.GRAPH: (credential.tenant_id, credential.client_id, credential.secret, credential.certificate_file),
         Source.KEY_VAULT: (credential.key_vault_secret,),
     }
-    return (str(credential.kind), *("" if part is None else str(part) for part in told[source]))
+    return (str(credential.kind), *("" if part is None else str(part) for part in parts[source]))
 
 
-SECRET_SECONDS: Final = 10.0  # how often it is seen whether a secret has changed
-AT_ONCE: Final = 4  # look-ups under way
-LOOK_SECONDS: Final = 30.0  # for one look-up, its token included
-TOKEN_SECONDS: Final = 300.0  # within which look-ups share one token
+SECRET_SECONDS: Final = 10.0  # between two checks whether a secret has changed
+AT_ONCE: Final = 4  # concurrent lookups
+LOOKUP_SECONDS: Final = 30.0  # for one lookup, its token included
+TOKEN_SECONDS: Final = 300.0  # for which lookups share one token
 _FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds until a source is asked again: after an answer, and after the first failure; that doubles up to the former."""
+    """Seconds until the next lookup: after an answer, and after the first failure.
+
+    The latter doubles with each failure, up to the former.
+    """
 
     answered: float
     failed: float
 
 
 PACES: Final[Mapping[Source, Pace]] = {
-    Source.CERTIFICATE: Pace(60.0, 60.0),  # a file: it costs next to nothing
+    Source.CERTIFICATE: Pace(60.0, 60.0),  # a small local file
     Source.GRAPH: Pace(3600.0, 300.0),
     Source.KEY_VAULT: Pace(3600.0, 300.0),
 }
 
 
 def pause(source: Source, failures: int, draw: float) -> float:
-    """Seconds to the next look-up after so many failures in a row; `draw` is uniform in [0, 1]."""
+    """Return the seconds to the next lookup after so many failures in a row.
+
+    `draw` is uniform in [0, 1].
+    """
     pace = PACES[source]
     doubled = pace.failed * 2.0 ** min(failures - 1, 16)
     return (min(doubled, pace.answered) if failures else pace.answered) * (1 - JITTER + 2 * JITTER * draw)
 
 
 def first_pause(source: Source, credentials: int, draw: float) -> float:
-    """Seconds from the start to the first look-up, with so many credentials to look up.
+    """Return the seconds from the start to the first lookup, for so many credentials.
 
-    A file is read at once. The network is asked a little later: a first probe has then told the tenant, and the probes of the
-    start have made their handshakes.
+    A file is read at once. Network lookups wait: by then a first probe has found the tenant, and the first probes have
+    made their handshakes.
     """
     if source is Source.CERTIFICATE:
         return 0.0

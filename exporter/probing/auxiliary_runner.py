@@ -1,7 +1,7 @@
-"""Looks beside the main probes: after each probe of a target those that are due, one after the other, on a task of their own.
+"""Makes the auxiliary probes that are due after each probe of a target.
 
-For: when looks are made and how many at once; a slow recovery vault delays no probe, and no target has two rounds under way.
-Not for: what a look is (see `auxiliary_plan`), how it is made (see `prober`), keeping it (see `state.records.records`).
+Those of one target run one after the other, on their own task: a slow recovery vault delays no probe, and no target has two
+rounds at once.
 """
 
 from __future__ import annotations
@@ -16,37 +16,40 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import ProbeReport
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, is_due
 
-MakeLook = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
+MakeAuxiliary = Callable[[AuxiliaryProbe], Awaitable[AuxiliaryResult | None]]
 
 
 @dataclass(slots=True)
 class _Round:
-    """What is under way, and what was last seen, for one target."""
+    """The current round of one target, and its last results."""
 
     task: asyncio.Task[None] | None = None
     last: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
 
 
 class AuxiliaryRunner:
-    """To be used from one event loop. `on_look` hears of each look, `on_bug` of our own mistakes."""
+    """Runs auxiliary probes, at most `concurrency` at once.
+
+    To be used from one event loop. `on_result` receives each result, `on_bug` each internal error.
+    """
 
     def __init__(
         self,
-        make: MakeLook,
+        make: MakeAuxiliary,
         *,
-        on_look: Callable[[Target, AuxiliaryResult], None],
+        on_result: Callable[[Target, AuxiliaryResult], None],
         on_bug: Callable[[Exception], None],
         concurrency: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_look, self._on_bug, self._clock = make, on_look, on_bug, clock
+        self._make, self._on_result, self._on_bug, self._clock = make, on_result, on_bug, clock
         self._slots = asyncio.Semaphore(concurrency)
         self._rounds: dict[str, _Round] = {}
 
-    def after_probe(self, target: Target, report: ProbeReport, plans: Iterable[AuxiliaryProbe], *, interval: float) -> None:
-        """A probe of the target has ended: look at what is due, unless the vault asks for fewer requests.
+    def after_probe(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
+        """Start those `probes` that are due, unless the vault throttles or a round is running.
 
-        `interval` in seconds: how often what is in order is looked at again.
+        `interval`: seconds until a successful one is repeated.
         """
         if report.inconclusive or report.throttled_facts:
             return
@@ -54,12 +57,12 @@ class AuxiliaryRunner:
         if this.task is not None and not this.task.done():
             return
         now = self._clock()
-        wanted = [plan for plan in plans if is_due(this.last.get(plan.identity), interval, now)]
+        wanted = [probe for probe in probes if is_due(this.last.get(probe.identity), interval, now)]
         if wanted:
-            this.task = asyncio.create_task(self._look(target, this, wanted), name=f"looks of {target.name}")
+            this.task = asyncio.create_task(self._run(target, this, wanted), name=f"auxiliary probes of {target.name}")
 
     def forget(self, name: str) -> None:
-        """The target is gone, or another one has its name."""
+        """Cancel the round of a target that was removed or replaced, and forget its results."""
         this = self._rounds.pop(name, None)
         if this is not None and this.task is not None:
             this.task.cancel()
@@ -70,17 +73,17 @@ class AuxiliaryRunner:
             self.forget(name)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def settled(self) -> None:
-        """Waits until no look is under way."""
+    async def wait_idle(self) -> None:
+        """Wait until no auxiliary probe is running."""
         await asyncio.gather(*(this.task for this in self._rounds.values() if this.task is not None), return_exceptions=True)
 
-    async def _look(self, target: Target, this: _Round, plans: list[AuxiliaryProbe]) -> None:
-        for plan in plans:
+    async def _run(self, target: Target, this: _Round, probes: list[AuxiliaryProbe]) -> None:
+        for probe in probes:
             try:
                 async with self._slots:
-                    look = await self._make(plan)
-                if look is not None:
-                    this.last[plan.identity] = look
-                    self._on_look(target, look)
-            except Exception as error:  # noqa: BLE001 - one look's bug must not reach the others
+                    result = await self._make(probe)
+                if result is not None:
+                    this.last[probe.identity] = result
+                    self._on_result(target, result)
+            except Exception as error:  # noqa: BLE001 - an internal error of one must not stop the others
                 self._on_bug(error)

@@ -1,7 +1,6 @@
-"""Makes probes for the configuration in force: puts a vault's session, the shared tokens and the clock together.
+"""Makes probes with the active configuration: combines vault session, token cache and clock.
 
-For: the one way in which a probe comes about, whether the schedule, `/probe` or the command line asks for it.
-Not for: the steps themselves (see `round_trip`), when to probe (see `scheduler`), what becomes of a report (see `app.service`).
+The schedule, `/probe` and the command line all make their probes here.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 
 
 class LoopClock:
-    """Unix time, and the running event loop's own time, in which deadlines are written."""
+    """Unix time, and the time of the running event loop, the unit of deadlines."""
 
     def time(self) -> float:
         return time.time()
@@ -45,20 +44,20 @@ class LoopClock:
 
 @dataclass(slots=True)
 class _RoundTrip:
-    """The last wrap and unwrap of one target: when (loop time), whether both went well, whether the bytes came back."""
+    """The last round trip of one target: its loop time, and whether it passed."""
 
-    about: tuple[object, ...]  # what it proves something of; see `_about`
+    subject: tuple[object, ...]  # what it tested; see `_subject`
     at: float
     passed: bool
     unwrapped: bool
-    enabled: bool | None  # as the vault called the key version then
+    enabled: bool | None  # of the key version, at that time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProberCallbacks:
-    """Callbacks for what is no report: internal errors, probes without a thread, requests sent to Entra and to vaults.
+    """Callbacks for events that are no report: internal errors, shortages, requests to Entra and to vaults.
 
-    `bug` is called with an exception, `unexplained` with the facts of one that the adapter does not know.
+    `bug` receives an exception, `unexplained` the facts of an exception that the adapter cannot classify.
     """
 
     bug: Callable[[BaseException], None]
@@ -69,61 +68,63 @@ class ProberCallbacks:
 
 
 class Prober:
-    """Used from one event loop. Raises NetworkError at once where a module's authorities cannot be loaded."""
+    """Makes probes. To be used from one event loop.
+
+    Raises NetworkError at once if a module's authorities cannot be loaded.
+    """
 
     def __init__(self, config: Config, *, lag: LoopLag, callbacks: ProberCallbacks) -> None:
         self._config, self._lag, self._callbacks = config, lag, callbacks
-        # A thread for each probe in flight, as many on request as by the schedule: a dead name keeps its thread for as long as
-        # the system likes.
+        # A thread for each running probe, as many on demand as by the schedule: only the system ends the resolution of a dead
+        # name.
         self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
         self._gate = asyncio.Semaphore(HANDSHAKES)
         self._networks = Networks(config, pool=self._pool, gate=self._gate)
-        self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # of probes under way, by the id of their module
-        self._keeper = SecretCache(self._pool)
-        self._desk = TokenCache(self._fetch, self._keeper, cycle=TokenReusePolicy(config), glimpse=self._glimpse)
+        self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
+        self._secrets = SecretCache(self._pool)
+        self._tokens = TokenCache(self._fetch, self._secrets, window=TokenReusePolicy(config), pending_facts=self._pending_facts)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
     def reconfigure(self, config: Config) -> None:
-        """From now on probes are made for this configuration; those under way end as they began.
+        """Make later probes with this configuration; running probes keep theirs.
 
-        Raises NetworkError where a module's authorities cannot be loaded, and then changes nothing.
+        Raises NetworkError and changes nothing if a module's authorities cannot be loaded.
         """
         self._networks = Networks(config, pool=self._pool, gate=self._gate)
         self._config = config
         self._pool.allow(2 * config.settings.concurrency)
-        self._desk.cycle = TokenReusePolicy(config)
-        self._keeper.keep_only(config.credentials.values())
+        self._tokens.window = TokenReusePolicy(config)
+        self._secrets.keep_only(config.credentials.values())
 
     async def aclose(self) -> None:
-        """Ends token requests under way and lets go of the threads; probes have to be ended before."""
-        await self._desk.aclose()
-        await self._keeper.aclose()
+        """Cancel token requests and release the threads; end all probes before."""
+        await self._tokens.aclose()
+        await self._secrets.aclose()
         self._pool.close()
 
     async def probe_scheduled(self, target: Target) -> ProbeReport | None:
-        """One probe as the schedule makes it: within `round_trip_interval` only token and key are asked for.
+        """Make one scheduled probe; within `round_trip_interval` it only gets token and key.
 
-        None where the probe could not be made for a reason of our own, which says nothing about the vault; so it is for a target
-        that a reload has just taken away or made another one, and whose loop is about to end.
+        Return None if an exporter-side shortage prevented the probe, or a reload has removed or replaced the target.
         """
         if self._config.targets.get(target.name) != target:
             return None
-        return await self._defended(target, self._scheduled(target))
+        return await self._guarded(target, self._scheduled(target))
 
     async def _scheduled(self, target: Target) -> ProbeReport | None:
         module = self._config.modules[target.module]
-        order = self._order(target, module, self._credential(target))
-        last = self._last_round_trip(order)
+        request = self._request(target, module, self._credential(target))
+        last = self._last_round_trip(request)
         due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
-        order = replace(order, round_trip=due, last_unwrapped=last.unwrapped if last else None)
-        report = await self._make(order)
+        request = replace(request, round_trip=due, last_unwrapped=last.unwrapped if last else None)
+        report = await self._make(request)
         changed = not due and last is not None and report is not None and _differs(report, last)
         if changed and self._is_active(module):
-            # The key is not as it was when it last unwrapped: what was shown then need not be so now.
-            due, report = True, await self._make(replace(order, round_trip=True))
+            # The state of the key has changed since the last unwrap, so that result may no longer hold.
+            due, report = True, await self._make(replace(request, round_trip=True))
         if due and report is not None:
-            self._remember_round_trip(order, report)
+            self._remember_round_trip(request, report)
         return report
 
     async def probe_on_demand(
@@ -135,54 +136,55 @@ class Prober:
         patience: float | None = None,
         fresh: bool = False,
     ) -> ProbeReport | None:
-        """One whole probe because somebody asks. `patience` in seconds is Prometheus', where it is shorter than the target's.
+        """Make one whole probe on demand.
 
-        `fresh` fetches a token even if one is shared at the moment. None as for `scheduled`.
+        `patience` is the timeout of the scrape in seconds; it applies if it is shorter than the target's. `fresh` fetches a token even
+        if a shared one exists. Return None if an exporter-side shortage prevented the probe.
         """
-        return await self._defended(target, self._requested(target, module, credential, patience, fresh=fresh))
+        return await self._guarded(target, self._on_demand(target, module, credential, patience, fresh=fresh))
 
-    async def _requested(
+    async def _on_demand(
         self, target: Target, module: Module | None, credential: Credential | None, patience: float | None, *, fresh: bool
     ) -> ProbeReport | None:
-        order = self._order(target, module or self._config.modules[target.module], credential or self._credential(target))
-        if patience is not None and patience < order.timeout:
-            order = replace(order, timeout=patience, cut_by_scrape=True)
-        return await self._make(order, fresh=fresh)
+        request = self._request(target, module or self._config.modules[target.module], credential or self._credential(target))
+        if patience is not None and patience < request.timeout:
+            request = replace(request, timeout=patience, cut_by_scrape=True)
+        return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
-        """One look beside a main probe; None as for `scheduled`, and where time ran out while the exporter itself was slow."""
-        if not self._is_active(plan.order.module):
+        """Make one auxiliary probe; None if it could not be made, or if a timeout may be the exporter's fault."""
+        if not self._is_active(plan.request.module):
             return None
-        report = await self._defended(plan.order.target, self._make(plan.order, fresh=fresh))
+        report = await self._guarded(plan.request.target, self._make(plan.request, fresh=fresh))
         if report is None or report.inconclusive:
             return None
-        target = plan.order.target
+        target = plan.request.target
         return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
             vault=target.vault,
             credential=target.credential,
             at=report.started_at,
-            usable=None if plan.of_another_host else assess(plan.what, report.steps),
+            usable=None if plan.is_of_another_host else assess(plan.what, report.steps),
             steps=report.steps,
             key=report.key,
         )
 
     def forget(self, name: str) -> None:
-        """A target is gone."""
+        """Forget the last round trip of a removed target."""
         self._round_trips.pop(name, None)
 
     def _credential(self, target: Target) -> Credential:
         return self._config.credentials[target.credential]
 
-    def _order(self, target: Target, module: Module, credential: Credential) -> ProbeRequest:
+    def _request(self, target: Target, module: Module, credential: Credential) -> ProbeRequest:
         vantage = self._config.settings.vantage
         return ProbeRequest(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
 
-    async def _defended(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
-        """The last line of defence: whatever escapes from a probe becomes a report of a failure, and an internal error.
+    async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
+        """Await a probe; an exception that escapes becomes a failure report and an internal error.
 
-        A cancellation that nobody asked of this task is such an escape, too.
+        So does a CancelledError if this task was not cancelled.
         """
         started_at, started = self._clock.time(), self._clock.monotonic()
         try:
@@ -204,21 +206,21 @@ class Prober:
         )
         return replace(report, tainted=tainted)
 
-    async def _make(self, order: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
+    async def _make(self, request: ProbeRequest, *, fresh: bool = False) -> ProbeReport | None:
         started = self._clock.monotonic()
 
         async def tokens(challenge: Challenge, *, deadline: float) -> TokenResult:
-            return await self._desk.token(
-                order.credential, order.module, challenge, started=started, deadline=deadline, fresh=fresh
+            return await self._tokens.token(
+                request.credential, request.module, challenge, started=started, deadline=deadline, fresh=fresh
             )
 
-        network = self._in_use[id(order.module)] = self._network(order.module)
-        async with VaultSession(network, order.target.vault, order.module.api_version) as vault:
-            ports = ProbeDependencies(
+        network = self._in_use[id(request.module)] = self._network(request.module)
+        async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
+            dependencies = ProbeDependencies(
                 vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._callbacks.bug
             )
             try:
-                report = await run_probe(order, ports)
+                report = await run_probe(request, dependencies)
             except PoolExhausted as busy:
                 self._callbacks.starved(busy.shortage)
                 return None
@@ -232,7 +234,7 @@ class Prober:
             for result in report.steps
             if result.step in _WITH_TOKEN
         ):
-            self._desk.invalidate(order.credential)
+            self._tokens.invalidate(request.credential)
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report
@@ -243,35 +245,35 @@ class Prober:
         self._callbacks.token_requested()
         return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
-    def _glimpse(self, context: Context, module: Module, challenge: Challenge) -> Facts:
+    def _pending_facts(self, context: Context, module: Module, challenge: Challenge) -> Facts:
         return pending_facts(context, self._network(module), challenge.authority)
 
     def _is_active(self, module: Module) -> bool:
         return self._config.modules.get(module.name) == module
 
     def _network(self, module: Module) -> Network:
-        """That of the probe under way, also after a reload: a secret goes only where it was to go when its probe began."""
+        """Return the network of the running probe, also after a reload: a secret must not go to a new route."""
         return self._in_use.get(id(module)) or self._networks.of(module)
 
-    def _last_round_trip(self, order: ProbeRequest) -> _RoundTrip | None:
-        """None, too, where a reload has since named another key, credential or way."""
-        last = self._round_trips.get(order.target.name)
-        return last if last is not None and last.about == _about(order) else None
+    def _last_round_trip(self, request: ProbeRequest) -> _RoundTrip | None:
+        """Return None also if a reload has changed the key, the credential or the route."""
+        last = self._round_trips.get(request.target.name)
+        return last if last is not None and last.subject == _subject(request) else None
 
-    def _remember_round_trip(self, order: ProbeRequest, report: ProbeReport) -> None:
+    def _remember_round_trip(self, request: ProbeRequest, report: ProbeReport) -> None:
         outcomes = {result.step: result.outcome for result in report.steps}
         if outcomes[Step.UNWRAP_KEY] is not Outcome.SKIPPED:
             unwrapped = outcomes[Step.UNWRAP_KEY] is Outcome.OK
             passed = unwrapped and outcomes[Step.WRAP_KEY] is Outcome.OK
             enabled = None if report.key is None else report.key.enabled
-            self._round_trips[report.target] = _RoundTrip(_about(order), self._clock.monotonic(), passed, unwrapped, enabled)
+            self._round_trips[report.target] = _RoundTrip(_subject(request), self._clock.monotonic(), passed, unwrapped, enabled)
 
 
-def _about(order: ProbeRequest) -> tuple[object, ...]:
-    """That an unwrap went well says nothing of another key version, identity or way."""
-    return order.target.vault, order.target.key, order.credential, order.module
+def _subject(request: ProbeRequest) -> tuple[object, ...]:
+    """Return what a round trip tests: it proves nothing for another key version, identity or route."""
+    return request.target.vault, request.target.key, request.credential, request.module
 
 
 def _differs(report: ProbeReport, last: _RoundTrip) -> bool:
-    """Whether a key that was read without a round trip has been enabled or disabled since the last one."""
+    """Return whether the key was enabled or disabled since the last round trip."""
     return report.key is not None and report.key.enabled != last.enabled

@@ -1,8 +1,6 @@
-"""One probe: challenge, token, get key, wrap, unwrap, in the connector's order, each judged by itself.
+"""One probe: challenge, token, get key, wrap, unwrap, in the connector's order.
 
-For: the sequence and its deadlines. It asks through two ports and gets values back, so it runs without a network in tests.
-Not for: HTTP, the SDK and its exceptions (see `clients`), sharing tokens (see `tokens.cache.cache`), when to probe (see `scheduler`),
-or remembering what a probe found (see `state.records.records`).
+Each step is classified by itself. Network access is passed in, so a probe runs without a network in tests.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ from exporter.runtime.thread_pool import PoolExhausted
 
 T = TypeVar("T")
 
-# As many bytes as a database encryption key of AES-256 has.
+# The size of a database encryption key of AES-256.
 ROUND_TRIP_BYTES = 32
 _NOT_FOUND = 404
 
 
 class Vault(Protocol):
-    """One vault as one probe sees it. Deadlines are times of the clock's `monotonic`; nothing is raised for a failure."""
+    """Requests to one vault. Deadlines are times of `Clock.monotonic`; a failure is a value."""
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
 
@@ -44,7 +42,7 @@ class Vault(Protocol):
     ) -> tuple[Facts, bytes | None]: ...
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
-        """Facts without a fault where the key stands among the deleted ones, and the Unix time of its end there."""
+        """Return facts without a fault and the Unix time of the purge if the key is soft-deleted."""
         ...
 
 
@@ -60,7 +58,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRequest:
-    """What to probe and how. `timeout` in seconds for the whole probe."""
+    """What to probe and how. `timeout`: seconds for the whole probe."""
 
     target: Target
     module: Module
@@ -68,15 +66,15 @@ class ProbeRequest:
     vantage: Vantage
     timeout: float
     round_trip: bool = True  # False between two round trips of `round_trip_interval`
-    last_unwrapped: bool | None = None  # what the last round trip showed; matters where `round_trip` is False
-    cut_by_scrape: bool = False  # the timeout is Prometheus', shorter than the target's own
-    wrap: bool = True  # False: the bytes to unwrap are encrypted here, and the service is not asked to wrap
-    under: KeyFacts | None = None  # whose public half encrypts them then; None for the key that was read
+    last_unwrapped: bool | None = None  # of the last round trip; used if `round_trip` is False
+    cut_by_scrape: bool = False  # the timeout is that of the scrape, shorter than the target's
+    wrap: bool = True  # False: the bytes to unwrap are encrypted locally, without a wrap request
+    under: KeyFacts | None = None  # the public key for that; None for the key that was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeDependencies:
-    """What a probe needs of the world. `encrypt` encrypts under a key's public half; `on_bug` hears of our own mistakes."""
+    """What a probe uses. `encrypt` encrypts with a public key; `on_bug` receives internal errors."""
 
     vault: Vault
     tokens: Tokens
@@ -85,25 +83,25 @@ class ProbeDependencies:
     on_bug: Callable[[Exception], None]
 
 
-async def run_probe(order: ProbeRequest, ports: ProbeDependencies) -> ProbeReport:
-    """Makes one probe. A step that could not run is `skipped`; a bug is a failed step and reported to `on_bug`.
+async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> ProbeReport:
+    """Make one probe. A step that could not run is `skipped`; an internal error is a failed step.
 
-    The time to the deadline starts now. Raises nothing but CancelledError, and PoolExhausted where the probe is to be discarded.
+    The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
     """
-    started_at, started = ports.clock.time(), ports.clock.monotonic()
-    run = _Run(order, ports, deadline=started + order.timeout)
+    started_at, started = dependencies.clock.time(), dependencies.clock.monotonic()
+    run = _Run(request, dependencies, deadline=started + request.timeout)
     await run.all_steps()
-    return run.report(started_at=started_at, duration=ports.clock.monotonic() - started)
+    return run.report(started_at=started_at, duration=dependencies.clock.monotonic() - started)
 
 
 class _Run:
     """The state of one probe while it runs."""
 
-    def __init__(self, order: ProbeRequest, ports: ProbeDependencies, *, deadline: float) -> None:
-        self._order, self._ports, self._deadline = order, ports, deadline
-        self._vault, self._clock = ports.vault, ports.clock
+    def __init__(self, request: ProbeRequest, dependencies: ProbeDependencies, *, deadline: float) -> None:
+        self._request, self._dependencies, self._deadline = request, dependencies, deadline
+        self._vault, self._clock = dependencies.vault, dependencies.clock
         self._results: dict[Step, StepResult] = {}
-        self._spent: dict[Step, float] = {}  # seconds of this probe; a shared token may have taken others longer
+        self._spent: dict[Step, float] = {}  # seconds of this probe; the fetch of a shared token may have taken longer
         self._key: KeyFacts | None = None
         self._tenant: str | None = None
         self._unwrapped: bool | None = None
@@ -111,7 +109,7 @@ class _Run:
         self._purged = False
 
     async def all_steps(self) -> None:
-        """A bug between two steps fails the one that would have been next."""
+        """Run all steps; an internal error between two steps fails the next one."""
         try:
             await self._in_order()
         except PoolExhausted:
@@ -129,31 +127,31 @@ class _Run:
         if token is None:
             return
         key = await self._get_key(token)
-        if key is not None and self._order.round_trip and self._order.module.mode is not Mode.READ_ONLY:
+        if key is not None and self._request.round_trip and self._request.module.mode is not Mode.READ_ONLY:
             await self._round_trip(token, key)
 
     async def _token(self, challenge: Challenge) -> str | None:
-        grant: TokenResult | None = None
+        result: TokenResult | None = None
 
         async def fetch() -> tuple[Facts, str | None]:
-            nonlocal grant
-            grant = await self._ports.tokens(challenge, deadline=self._deadline)
-            return grant.facts, grant.token
+            nonlocal result
+            result = await self._dependencies.tokens(challenge, deadline=self._deadline)
+            return result.facts, result.token
 
         token = await self._step(Step.TOKEN, fetch)
-        if grant is not None and Step.TOKEN in self._results:
-            measured = replace(self._results[Step.TOKEN], duration=grant.duration, shared=grant.shared)
+        if result is not None and Step.TOKEN in self._results:
+            measured = replace(self._results[Step.TOKEN], duration=result.duration, shared=result.shared)
             self._results[Step.TOKEN] = measured
         return token
 
     async def _get_key(self, token: str) -> KeyFacts | None:
-        target = self._order.target
+        target = self._request.target
 
         async def get() -> tuple[Facts, KeyFacts | None]:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
             if key is not None and target.key_version not in (None, key.version):
-                # Whatever was done with it would prove nothing of the version that was asked for.
-                return replace(facts, fault=Fault.KID_UNUSABLE, detail="the answer is about another key version"), None
+                # A round trip with it would prove nothing about the requested version.
+                return replace(facts, fault=Fault.KID_UNUSABLE, detail="the response is about another key version"), None
             self._key = key
             if key is None or key.supported:
                 return facts, key
@@ -161,20 +159,20 @@ class _Run:
 
         key = await self._step(Step.GET_KEY, get)
         if key is None:
-            await self._among_the_deleted(token)
+            await self._check_deleted(token)
         return key
 
-    async def _among_the_deleted(self, token: str) -> None:
-        """A key that is not found may be recoverable. Where the caller may not look, or no time is left, nothing is learned."""
+    async def _check_deleted(self, token: str) -> None:
+        """Check whether a missing key is soft-deleted; unknown without permission or time."""
         missing = self._results.get(Step.GET_KEY)
         if missing is None or missing.reason is not Reason.KEY_NOT_FOUND or missing.facts is None:
             return
         try:
-            facts, purge_at = await self._vault.deleted_key(token, self._order.target.key_name, deadline=self._deadline)
+            facts, purge_at = await self._vault.deleted_key(token, self._request.target.key_name, deadline=self._deadline)
         except PoolExhausted:
             return
-        except Exception as error:  # noqa: BLE001 - a bug ends here
-            self._ports.on_bug(error)
+        except Exception as error:  # noqa: BLE001 - an internal error ends here
+            self._dependencies.on_bug(error)
             return
         self._purged = facts.status == _NOT_FOUND
         if facts.fault is Fault.NONE:
@@ -182,18 +180,18 @@ class _Run:
             self._keep(Step.GET_KEY, replace(missing.facts, key_state="soft_deleted"), missing.duration)
 
     async def _round_trip(self, token: str, key: KeyFacts) -> None:
-        algorithm, data = self._order.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
+        algorithm, data = self._request.module.algorithm, os.urandom(ROUND_TRIP_BYTES)
         state = key_state(key, self._clock.time())
 
         async def wrap() -> tuple[Facts, bytes | None]:
-            # Half of what is left: a wrap that hangs must not keep unwrap, on which the verdict stands, from being tried.
+            # Half of the remaining time: a hanging wrap must not prevent unwrap, which decides the verdict.
             half = (self._clock.monotonic() + self._deadline) / 2
             facts, wrapped = await self._vault.wrap_key(token, key, algorithm, data, deadline=half)
             return replace(facts, key_state=state), wrapped
 
         allotted = (self._deadline - self._clock.monotonic()) / 2
-        wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._order.wrap else None
-        wrapped = wrapped or self._ports.encrypt(self._order.under or key, algorithm, data)
+        wrapped = await self._step(Step.WRAP_KEY, wrap, allotted) if self._request.wrap else None
+        wrapped = wrapped or self._dependencies.encrypt(self._request.under or key, algorithm, data)
         if wrapped is None:
             return
 
@@ -207,20 +205,20 @@ class _Run:
     async def _step(
         self, step: Step, exchange: Callable[[], Awaitable[tuple[Facts, T | None]]], allotted: float | None = None
     ) -> T | None:
-        """Makes one exchange, times it, keeps its result; the value only where nothing was at fault.
+        """Make one exchange, time it and keep its result. Return the value unless there was a fault.
 
-        `allotted` in seconds, all that is left if None. A time-out for want of time fails the step that used it up instead.
+        `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
         """
         before = self._clock.monotonic()
         left = self._deadline - before if allotted is None else allotted
-        culprit = slowest(self._spent, left=left, timeout=self._order.timeout)
+        culprit = slowest(self._spent, left=left, timeout=self._request.timeout)
         try:
             facts, value = await exchange()
         except PoolExhausted:
             if culprit is None:
                 raise
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
-        except Exception as error:  # noqa: BLE001 - a bug ends here, as a value
+        except Exception as error:  # noqa: BLE001 - an internal error ends here, as a value
             facts, value = self._bug(error), None
         self._spent[step] = self._clock.monotonic() - before
         if culprit is not None and facts.fault in OUT_OF_TIME:
@@ -239,43 +237,43 @@ class _Run:
         if facts.fault is Fault.NONE:
             self._results[step] = StepResult(step=step, outcome=Outcome.OK, duration=duration, facts=facts, shared=shared)
             return
-        if self._order.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
+        if self._request.cut_by_scrape and (facts.fault in TIMEOUTS or self._out_of_time(facts)):
             facts = replace(facts, cut_by_scrape=True)
         classification = classify(step, facts)
         self._results[step] = StepResult(
             step=step,
             outcome=Outcome.FAILED,
             duration=duration,
-            code=in_generation(classification.code, self._order.target.generation),
+            code=in_generation(classification.code, self._request.target.generation),
             reason=classification.reason,
             facts=facts,
             shared=shared,
         )
 
     def _out_of_time(self, facts: Facts) -> bool:
-        """Whether a failure that is not a server's refusal came when the time was up."""
+        """Return whether a failure without an HTTP status came after the deadline."""
         return facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
 
     def _bug(self, error: Exception) -> Facts:
-        self._ports.on_bug(error)
+        self._dependencies.on_bug(error)
         return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:
-        order = self._order
+        request = self._request
         steps = tuple(self._results.get(step) or StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step)
         return ProbeReport(
-            target=order.target.name,
+            target=request.target.name,
             started_at=started_at,
             duration=duration,
             steps=steps,
             readiness=assess(
                 steps,
-                pinned=order.target.key_version is not None,
-                mode=order.module.mode,
-                managed_identity=order.credential.kind is CredentialKind.MANAGED_IDENTITY,
-                vantage=order.vantage,
-                unwrapped=self._unwrapped if order.round_trip else order.last_unwrapped,
-                own_module=order.module.name == order.target.module,
+                pinned=request.target.key_version is not None,
+                mode=request.module.mode,
+                managed_identity=request.credential.kind is CredentialKind.MANAGED_IDENTITY,
+                vantage=request.vantage,
+                unwrapped=self._unwrapped if request.round_trip else request.last_unwrapped,
+                own_module=request.module.name == request.target.module,
             ),
             key=self._key,
             tenant=self._tenant,
@@ -285,7 +283,7 @@ class _Run:
 
 
 def key_state(key: KeyFacts, now: float) -> str | None:
-    """`disabled`, `expired` or `not_yet_valid` where the key's own facts say so; None for a key in good order."""
+    """Return `disabled`, `expired` or `not_yet_valid` by the key's facts; None for a usable key."""
     if key.enabled is False:
         return "disabled"
     if key.expires is not None and key.expires <= now:

@@ -1,8 +1,6 @@
-"""Probes every target at its interval: one supervised loop per target, evenly spread, never two probes of one at once.
+"""Probes every target at its interval, with one supervised loop per target.
 
-For: starting, pacing, stopping and exchanging the loops when the configuration changes; reporting what the schedule itself
-suffered (lag, skipped starts, crashes) through callbacks.
-Not for: the arithmetic of the pace (see `backoff`), what a probe does (see `round_trip`), metrics or state: those listen.
+Starts are spread evenly, and a target never has two scheduled probes at once. Callbacks report lag, skipped starts and crashes.
 """
 
 from __future__ import annotations
@@ -20,16 +18,16 @@ from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
 
 
 class Skip(StrEnum):
-    """Why a planned start was left out."""
+    """Why a planned start was skipped."""
 
-    OVERLAP = "overlap"  # the probe before it was still running
-    BACKOFF = "backoff"  # the vault throttles us
-    STALL = "stall"  # the process stood still
+    OVERLAP = "overlap"  # the previous probe was still running
+    BACKOFF = "backoff"  # the vault throttles requests
+    STALL = "stall"  # the process was stalled
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a reconciliation did, by target name."""
+    """The changes of a reconciliation, by target name."""
 
     started: tuple[str, ...]
     changed: tuple[str, ...]
@@ -38,7 +36,7 @@ class Changes:
 
 @dataclass(slots=True, eq=False)
 class _TargetLoop:
-    """The loop of one target. `planned` is the loop time of its next start, or of the present one while it runs."""
+    """The loop of one target. `planned` is the loop time of its next or current start."""
 
     target: Target
     planned: float
@@ -47,12 +45,12 @@ class _TargetLoop:
 
 
 class Scheduler:
-    """Runs `probe(target)` for every target, at most `concurrency` at once; the call is made when the slot is held.
+    """Runs `probe(target)` for every target, at most `concurrency` at once.
 
-    `on_report(target, report)` is called once per finished probe, never for a target that was removed meanwhile; `probe` may
-    return None for a probe that could not be made. `on_skip(target, reason, count)` counts starts left out, `on_lag(seconds)`
-    how late a probe got its slot, `on_crash(target, error)` an exception in a probe or a listener, or the death of a loop:
-    the loop goes on after it. All callbacks are plain functions called on the event loop. `clock` gives Unix time.
+    `probe` may return None for a probe that could not be made. `on_report(target, report)` is called once per finished probe, unless
+    the target was removed. `on_skip(target, reason, count)` counts skipped starts. `on_lag(seconds)` is how late a probe got its slot.
+    `on_crash(target, error)` is called for an exception in a probe or callback, or if a loop ended; the loop then continues.
+    All callbacks are plain functions called on the event loop. `clock` gives Unix time.
     """
 
     def __init__(
@@ -75,60 +73,60 @@ class Scheduler:
         self._slots = asyncio.Semaphore(concurrency)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._clock = clock
-        self._lanes: dict[str, _TargetLoop] = {}
+        self._loops: dict[str, _TargetLoop] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._not_yet_probed: set[str] = set()
         self._closed = False
         self.first_round_done = asyncio.Event()
-        """Set for good once every target has been tried: a later reconciliation does not clear it."""
+        """Set once every target has been probed; a later reconciliation does not clear it."""
 
     def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
-        """Make the running loops match `targets`, at once and without waiting. To be called from the event loop.
+        """Make the running loops match `targets`, without waiting. To be called from the event loop.
 
-        A target equal to the one running is left alone. A changed one keeps its turn, or gets a new one like a first if it is
-        being probed just now. A new `concurrency` holds for probes that ask for their slot from now on.
+        An equal target is not touched. A changed one keeps its next start, or gets a new first delay if its probe is running.
+        A new `concurrency` applies to probes that have no slot yet.
         """
         if self._closed:
             raise RuntimeError("the scheduler has been closed")
         if concurrency is not None:
             self._slots = asyncio.Semaphore(concurrency)
         wanted = {target.name: target for target in targets}
-        removed = tuple(name for name in self._lanes if name not in wanted)
-        started = tuple(name for name in wanted if name not in self._lanes)
-        changed = tuple(name for name, lane in self._lanes.items() if name in wanted and wanted[name] != lane.target)
+        removed = tuple(name for name in self._loops if name not in wanted)
+        started = tuple(name for name in wanted if name not in self._loops)
+        changed = tuple(name for name, loop in self._loops.items() if name in wanted and wanted[name] != loop.target)
         for name in removed:
-            self._stop(self._lanes.pop(name))
+            self._stop(self._loops.pop(name))
             self._not_yet_probed.discard(name)
         for name in changed:
-            self._exchange(wanted[name], restarting=len(started) + len(changed))
+            self._replace(wanted[name], restarting=len(started) + len(changed))
         for name in started:
             self._begin(wanted[name], starting=len(started) + len(changed))
         self._note_first_round()
         return Changes(started, changed, removed)
 
     def next_probe_at(self, name: str) -> float | None:
-        """Unix time of the next planned start; None for a target that is not scheduled."""
-        lane = self._lanes.get(name)
-        return None if lane is None else self._clock() + lane.planned - self._now()
+        """Return the Unix time of the next planned start; None if the target is not scheduled."""
+        loop = self._loops.get(name)
+        return None if loop is None else self._clock() + loop.planned - self._now()
 
     async def aclose(self) -> None:
-        """Cancel every loop and wait until the probes in flight have let go. Nothing is reported any more."""
+        """Cancel every loop and wait until the running probes have ended. No callback follows."""
         self._closed = True
-        for lane in self._lanes.values():
-            self._stop(lane)
-        self._lanes.clear()
+        for loop in self._loops.values():
+            self._stop(loop)
+        self._loops.clear()
         if self._leaving:
             await asyncio.wait(list(self._leaving.values()))
 
     def _begin(self, target: Target, *, starting: int) -> None:
-        lane = _TargetLoop(target, self._now() + first_delay(target.interval, starting, self._rng.random()))
-        self._lanes[target.name] = lane
+        loop = _TargetLoop(target, self._now() + first_delay(target.interval, starting, self._rng.random()))
+        self._loops[target.name] = loop
         if not self.first_round_done.is_set():
             self._not_yet_probed.add(target.name)
-        self._launch(lane)
+        self._launch(loop)
 
-    def _exchange(self, target: Target, *, restarting: int) -> None:
-        old = self._lanes[target.name]
+    def _replace(self, target: Target, *, restarting: int) -> None:
+        old = self._loops[target.name]
         now = self._now()
         if old.planned > now:
             planned = min(old.planned, now + target.interval)
@@ -136,81 +134,81 @@ class Scheduler:
             planned = now + first_delay(target.interval, restarting, self._rng.random())
         backoff = old.backoff if old.target.vault == target.vault else Backoff()
         self._stop(old)
-        lane = self._lanes[target.name] = _TargetLoop(target, planned, backoff)
-        self._launch(lane)
+        loop = self._loops[target.name] = _TargetLoop(target, planned, backoff)
+        self._launch(loop)
 
-    def _launch(self, lane: _TargetLoop) -> None:
-        name = lane.target.name
-        lane.task = asyncio.create_task(self._run(lane, self._leaving.get(name)), name=f"target {name}")
-        lane.task.add_done_callback(lambda task: self._ended(lane, task))
+    def _launch(self, loop: _TargetLoop) -> None:
+        name = loop.target.name
+        loop.task = asyncio.create_task(self._run(loop, self._leaving.get(name)), name=f"target {name}")
+        loop.task.add_done_callback(lambda task: self._ended(loop, task))
 
-    def _stop(self, lane: _TargetLoop) -> None:
-        if lane.task is not None and lane.task.cancel():
-            self._leaving[lane.target.name] = lane.task
+    def _stop(self, loop: _TargetLoop) -> None:
+        if loop.task is not None and loop.task.cancel():
+            self._leaving[loop.target.name] = loop.task
 
-    async def _run(self, lane: _TargetLoop, predecessor: asyncio.Task[None] | None) -> None:
-        if predecessor is not None:  # a cancelled probe still closes its connections
+    async def _run(self, loop: _TargetLoop, predecessor: asyncio.Task[None] | None) -> None:
+        if predecessor is not None:  # a cancelled probe first closes its connections
             await asyncio.wait([predecessor])
-        while self._is_current(lane):  # a probe may swallow the cancellation meant for its loop
-            await asyncio.sleep(lane.planned - self._now())
-            if self._now() - lane.planned < lane.target.interval:
-                await self._take_turn(lane)
-            else:  # every target wakes now: each waits for its own next turn, so that they stay spread
-                self._make_up(lane, Skip.STALL)
+        while self._is_current(loop):  # a probe may swallow the cancellation of its loop
+            await asyncio.sleep(loop.planned - self._now())
+            if self._now() - loop.planned < loop.target.interval:
+                await self._take_turn(loop)
+            else:  # all targets wake at once: each waits for its next start, so that they stay spread
+                self._skip_missed(loop, Skip.STALL)
 
-    async def _take_turn(self, lane: _TargetLoop) -> None:
+    async def _take_turn(self, loop: _TargetLoop) -> None:
         report = None
         try:
             async with self._slots:
-                self._on_lag(max(0.0, self._now() - lane.planned))
-                report = await self._probe(lane.target)
-        except Exception as error:  # noqa: BLE001 - one target's bug must not reach the others
-            self._on_crash(lane.target, error)
-        if not self._is_current(lane):
+                self._on_lag(max(0.0, self._now() - loop.planned))
+                report = await self._probe(loop.target)
+        except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
+            self._on_crash(loop.target, error)
+        if not self._is_current(loop):
             return
-        self._plan_next(lane, report)
-        self._report(lane, report)
+        self._plan_next(loop, report)
+        self._report(loop, report)
 
-    def _plan_next(self, lane: _TargetLoop, report: ProbeReport | None) -> None:
-        target, backoff = lane.target, lane.backoff
+    def _plan_next(self, loop: _TargetLoop, report: ProbeReport | None) -> None:
+        target, backoff = loop.target, loop.backoff
         if report is not None:
-            backoff = lane.backoff = backoff.after(report, target.interval)
-        lane.planned += gap(target.interval, self._rng.random())
-        self._make_up(lane, Skip.OVERLAP)
-        self._skip(lane, Skip.BACKOFF, backoff.skips)
+            backoff = loop.backoff = backoff.after(report, target.interval)
+        loop.planned += gap(target.interval, self._rng.random())
+        self._skip_missed(loop, Skip.OVERLAP)
+        self._skip(loop, Skip.BACKOFF, backoff.skips)
 
-    def _make_up(self, lane: _TargetLoop, reason: Skip) -> None:
-        """Leave out the starts that lie in the past."""
-        self._skip(lane, reason, missed_starts(lane.planned, self._now(), lane.target.interval))
+    def _skip_missed(self, loop: _TargetLoop, reason: Skip) -> None:
+        """Skip the starts that lie in the past."""
+        self._skip(loop, reason, missed_starts(loop.planned, self._now(), loop.target.interval))
 
-    def _skip(self, lane: _TargetLoop, reason: Skip, starts: int) -> None:
+    def _skip(self, loop: _TargetLoop, reason: Skip, starts: int) -> None:
         if starts:
-            lane.planned += starts * lane.target.interval
-            self._on_skip(lane.target, reason, starts)
+            loop.planned += starts * loop.target.interval
+            self._on_skip(loop.target, reason, starts)
 
-    def _report(self, lane: _TargetLoop, report: ProbeReport | None) -> None:
+    def _report(self, loop: _TargetLoop, report: ProbeReport | None) -> None:
         try:
             if report is not None:
-                self._on_report(lane.target, report)
+                self._on_report(loop.target, report)
         except Exception as error:  # noqa: BLE001 - see above
-            self._on_crash(lane.target, error)
-        self._not_yet_probed.discard(lane.target.name)
+            self._on_crash(loop.target, error)
+        self._not_yet_probed.discard(loop.target.name)
         self._note_first_round()
 
-    def _ended(self, lane: _TargetLoop, task: asyncio.Task[None]) -> None:
-        """A loop ends only when it is stopped; any other end is a bug somewhere, and the target must not fall silent."""
-        name = lane.target.name
+    def _ended(self, loop: _TargetLoop, task: asyncio.Task[None]) -> None:
+        """Restart a loop that ended without being stopped: its target must still be probed."""
+        name = loop.target.name
         error = asyncio.CancelledError("cancelled from inside") if task.cancelled() else task.exception()
         if self._leaving.get(name) is task:
             del self._leaving[name]
-        if not self._is_current(lane):
+        if not self._is_current(loop):
             return
-        lane.planned = self._now() + lane.target.interval
-        self._launch(lane)
-        self._on_crash(lane.target, error or RuntimeError("the loop ended"))
+        loop.planned = self._now() + loop.target.interval
+        self._launch(loop)
+        self._on_crash(loop.target, error or RuntimeError("the loop ended"))
 
-    def _is_current(self, lane: _TargetLoop) -> bool:
-        return self._lanes.get(lane.target.name) is lane
+    def _is_current(self, loop: _TargetLoop) -> bool:
+        return self._loops.get(loop.target.name) is loop
 
     def _note_first_round(self) -> None:
         if not self._not_yet_probed:

@@ -1,1 +1,4 @@
-"""The process itself: thread pool, loop lag, limits and log formats. Must not contain anything about vaults."""
+"""The process itself: thread pool, loop lag, limits and log formats.
+
+For: what any asyncio service needs. Not for: anything about vaults.
+"""

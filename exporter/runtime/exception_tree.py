@@ -1,7 +1,6 @@
-"""An exception together with all others that it holds: cause, context, members, arguments, attributes.
+"""An exception and all others that it holds: causes, members, arguments, attributes.
 
-For: libraries that wrap what they catch, each in its own way, and that keep tracebacks.
-Not for: what an exception means (see `shortage` and `clients.http.faults`).
+Libraries wrap what they catch, each in its own way, and keep tracebacks.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from types import TracebackType
 
 
 def every_exception(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception itself first, then each one that it holds, once."""
+    """Yield the exception, then each one that it holds, once."""
     seen: set[int] = set()
     pending = [error]
     while pending:
@@ -26,10 +25,10 @@ def every_exception(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def drop_tracebacks(error: BaseException | None) -> None:
-    """Let go of the frames that the exceptions passed through.
+    """Release the frames that the exceptions passed through.
 
-    A traceback keeps each frame alive with its local variables. A frame that holds the exception makes a cycle, which lives until a
-    full collection, and those are rare (see `process`). A probe that timed out has 50 KiB in such frames.
+    A traceback keeps each frame and its local variables alive. A frame that holds the exception makes a cycle. The cycle lives until a
+    full collection, and full collections are rare (see `process`). A probe that timed out has 50 KiB in such frames.
     """
     for one in every_exception(error):
         one.__traceback__ = None

@@ -1,8 +1,4 @@
-"""How late the event loop runs, so that the exporter's own slowness is never reported as a vault's.
-
-For: the largest lag of the last minute, and whether a given span of time was disturbed.
-Not for: deciding what a disturbed measurement is left out of (see `probing.round_trip` and `metrics`).
-"""
+"""How late the event loop runs: the exporter's slowness must not count as a vault's."""
 
 from __future__ import annotations
 
@@ -11,34 +7,37 @@ from collections import deque
 
 TICK = 0.05
 WINDOW = 60.0
-# A healthy step takes some tens of milliseconds, and the buckets around it lie at 25 ms, 100 ms and 250 ms: a pause this long
-# moves it into another bucket and counts against the vault. Shorter pauses are the noise of one busy core.
+# A healthy step takes some tens of milliseconds; the buckets around it are 25 ms, 100 ms and 250 ms. A pause this long
+# moves a step into another bucket and counts against the vault. Shorter pauses are the noise of one busy core.
 THRESHOLD = 0.1
-REMEMBERED_STALLS = 4096  # a minute of nothing but stalls holds fewer than 600
+MOST_STALLS = 4096  # a minute of continuous stalls has fewer than 600
 
 
 class LoopLag:
-    """Wakes every `TICK` seconds and notes how late it was. All times are loop times; `start` needs a running loop."""
+    """Wakes every `TICK` seconds and records the delay.
+
+    All times are loop times; `start` needs a running loop.
+    """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expected = 0.0
         self._worst: deque[tuple[float, float]] = deque()  # (when, lag), falling lags: a sliding maximum
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_STALLS)  # (from, until)
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=MOST_STALLS)  # (from, until)
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._expect(self._loop)
 
     def stop(self) -> None:
-        """What was seen stays readable."""
+        """Stop recording; earlier records stay readable."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop = None
 
     def worst(self) -> float:
-        """Seconds: the largest lag of the last minute, a stall that is still going on included."""
+        """Return the largest lag of the last minute in seconds, including a current stall."""
         if self._loop is None:
             return self._worst[0][1] if self._worst else 0.0
         now = self._loop.time()
@@ -46,9 +45,9 @@ class LoopLag:
         return max(self._worst[0][1] if self._worst else 0.0, now - self._expected, 0.0)
 
     def lagged_between(self, start: float, end: float) -> bool:
-        """Whether a stall of at least `THRESHOLD` touched this span, be it one whose late wake-up is yet to come.
+        """Return whether a stall of at least `THRESHOLD`, past or current, touched this span.
 
-        Only the last minute is remembered, which is longer than any probe.
+        Records cover the last minute, which is longer than any probe.
         """
         if self._loop is not None and self._loop.time() - self._expected >= THRESHOLD and self._expected - TICK < end:
             return True
@@ -65,7 +64,7 @@ class LoopLag:
             self._worst.pop()
         self._worst.append((now, lag))
         if lag >= THRESHOLD:
-            # It may have begun right after the wake-up before.
+            # The stall may have begun right after the previous wake-up.
             self._stalls.append((self._expected - TICK, now))
         self._forget_before(now - WINDOW)
         self._expect(loop)

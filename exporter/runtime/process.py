@@ -1,7 +1,6 @@
 """The process: signals, limits, locks and garbage collection.
 
-For: what differs between operating systems, so that the exporter also runs on Windows, and the settings of the collector.
-Not for: anything that Python already makes the same everywhere.
+Here is what differs between operating systems, so that the exporter also runs on Windows.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ else:
     import resource
 
 
-_early: set[int] = set()  # signals that came before a loop could obey them
+_early: set[int] = set()  # signals that arrived before a loop could handle them
 
 
 def hold_signals(end: Callable[[int], object]) -> None:
-    """From now on SIGHUP waits for a callback, and SIGTERM calls `end` with exit code 0.
+    """Keep SIGHUP for a later callback, and call `end` with exit code 0 at SIGTERM.
 
-    For the first moments of a process: without it, both signals kill until the loop runs.
+    Without this, both signals kill the process until its loop runs.
     """
     if sys.platform != "win32":
 
         def leave(number: int, _frame: FrameType | None) -> None:
-            _early.add(number)  # in case that a library swallows an exception of `end`
+            _early.add(number)  # a library may swallow an exception of `end`
             end(0)
 
         signal.signal(signal.SIGTERM, leave)
@@ -47,9 +46,9 @@ def hold_signals(end: Callable[[int], object]) -> None:
 
 
 def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
-    """Calls `callback` on the running loop at SIGTERM and Ctrl-C (on Windows also at Ctrl-Break).
+    """Call `callback` on the running loop at SIGTERM and Ctrl-C (on Windows also at Ctrl-Break).
 
-    With `hangup` also at SIGHUP, unless the process was started to ignore it, as `nohup` does.
+    With `hangup` also at SIGHUP, unless the process was started to ignore that signal, as `nohup` does.
     """
     _on(signal.SIGINT, callback)
     _on(signal.SIGTERM, callback)
@@ -60,56 +59,56 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
 
 
 def on_reload(callback: Callable[[], None]) -> None:
-    """Calls `callback` on the running loop at SIGHUP, also for one that was held; Windows has no such signal."""
+    """Call `callback` on the running loop at SIGHUP, also for a held one; not on Windows."""
     if sys.platform != "win32":
         _on(signal.SIGHUP, callback)
 
 
 def ignore_signals() -> None:
-    """Nothing that comes from now on changes how the process ends. For its last moments, after the loop."""
+    """Ignore later signals, after the end of the loop: they must not change the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _on(number: int, callback: Callable[[], None]) -> None:
-    """Unlike a handler of the loop, this one stays when the loop is closed, so a late signal does not kill."""
+    """Install a handler that outlives the loop: a late signal must not kill the process."""
     loop = _loop()
 
-    def obey(_number: int, _frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(callback)
 
-    signal.signal(number, obey)
+    signal.signal(number, handle)
     if number in _early:
         _early.discard(number)
         loop.call_soon(callback)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    import asyncio  # noqa: PLC0415 - takes longer than the rest of this module, which a signal must not overtake
+    import asyncio  # noqa: PLC0415 - this import is slow, and signals must be held before it
 
     return asyncio.get_running_loop()
 
 
 def forbid_core_dumps() -> None:
-    """Makes a crash leave no copy of the memory, which holds secrets, on disk."""
+    """Prevent core dumps: the memory holds secrets."""
     if sys.platform != "win32":
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def raise_file_limit() -> None:
-    """As many open files as the system allows: each probe in flight holds a socket or two, each scrape one."""
+    """Raise the limit of open files to the hard limit: probes and scrapes hold sockets."""
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard:
-            # Some systems name a hard limit that they do not grant.
+            # Some systems report a hard limit that they do not grant.
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def file_limit() -> int | None:
-    """How many files this process may have open; None where the system names no number."""
+    """Return how many files this process may open; None if the system has no limit."""
     if sys.platform == "win32":
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -117,22 +116,22 @@ def file_limit() -> int | None:
 
 
 def open_directory(path: Path) -> int | None:
-    """A descriptor to which names can be relative; None on Windows, where they cannot. Raises OSError."""
+    """Return a descriptor for relative names; None on Windows. Raises OSError."""
     return None if sys.platform == "win32" else os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def other_writers(seen: os.stat_result) -> str:
-    """Why others than this process and root may change a file, as a clause; empty if none may.
+    """Return why others than this process and root may change a file; empty if they may not.
 
-    Write access for the process's own group is no reason: Kubernetes gives it to volumes with `fsGroup`. Windows has access
-    lists instead of these bits, and nothing is checked there.
+    Write access for the group of the process is allowed: Kubernetes gives it to volumes with `fsGroup`. Windows has access
+    lists instead of these bits; they are not checked.
     """
     if sys.platform == "win32":
         return ""
     if seen.st_uid not in (0, os.geteuid()):
         return f"user {seen.st_uid} owns it"
     if stat.S_ISLNK(seen.st_mode):
-        return ""  # the bits of a link mean nothing
+        return ""  # the bits of a link have no effect
     if seen.st_mode & stat.S_IWOTH:
         return "every user may write to it"
     if seen.st_mode & stat.S_IWGRP and seen.st_gid != os.getegid():
@@ -141,25 +140,25 @@ def other_writers(seen: os.stat_result) -> str:
 
 
 def lock(descriptor: int) -> None:
-    """Lock a file until its descriptor is closed, also by the end of the process. Raises BlockingIOError if it is locked."""
+    """Lock a file until its descriptor is closed. Raises BlockingIOError if it is locked."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except PermissionError:  # what Windows says
+    except PermissionError:  # on Windows
         raise BlockingIOError from None
 
 
-# A full collection of what is known of 5,000 targets stops everything for a quarter of a second. By default there is one after ten
-# younger ones, which is once a minute with as many targets; what it then finds is less than a megabyte.
+# With 5,000 targets, a full collection blocks the process for a quarter of a second and frees less than a megabyte. By default
+# Python makes one after ten younger collections, which would be once a minute.
 YOUNGER_COLLECTIONS = 200
 
 
 def collect_rarely() -> None:
-    """The configuration and the catalogue, which are there now, stay until the next reload: no collection looks at them until then.
+    """Collect garbage now, exclude all other current objects from collections, and make full collections rare.
 
-    Full collections of the rest become rare; the younger generations are collected as ever. What a reload has thrown away goes now.
+    The configuration and the codes are such objects: they live until the next reload. Younger generations are collected as usual.
     Blocks for up to half a second with 5,000 targets.
     """
     gc.unfreeze()

@@ -1,9 +1,6 @@
-"""The `Server` header of every answer: a name without versions.
+"""The `Server` header of every response: a name without versions.
 
-aiohttp has no setting for this header. Its answers to malformed requests pass no signal handler that could change the header.
-
-For: every HTTP server of this process, the simulator's too.
-Not for: any other header.
+aiohttp has no setting for this header. Its responses to malformed requests pass no signal handler that could change the header.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What this process can lack by itself: descriptors, threads, memory. A shortage is never a vault's fault.
+"""Resources that this process can lack: descriptors, threads, memory.
 
-For: the one table of the system's error numbers for it, and finding one in an exception, however deep a library wrapped it.
-Not for: what becomes of a probe that met a shortage (see `probing.prober`).
+A shortage is never a vault's fault. It is found in an exception, however deep a library wrapped it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from exporter.runtime.exception_tree import every_exception
 
 
 class Shortage(StrEnum):
-    """What was lacking: a value of the label `reason` of `ekm_exporter_probes_skipped_total`."""
+    """The missing resource: a value of the label `reason` of `ekm_exporter_probes_skipped_total`."""
 
-    RESOLVER = "resolver"  # every thread, or every place among the handshakes, was taken
+    RESOLVER = "resolver"  # every thread, or every handshake slot, was in use
     DESCRIPTORS = "descriptors"
     THREADS = "threads"
     MEMORY = "memory"
@@ -33,24 +32,24 @@ _ERRNO_TEXT = re.compile(r"\[Errno (-?\d+)\]")
 
 
 def shortage_of(error: BaseException | None) -> Shortage | None:
-    """What this process lacked if that is why the exception was raised, else None."""
-    return next((lacking for one in every_exception(error) if (lacking := _named_by(one)) is not None), None)
+    """Return the resource that this process lacked, if that caused the exception, else None."""
+    return next((lacking for one in every_exception(error) if (lacking := _shortage_in(one)) is not None), None)
 
 
-def _named_by(error: BaseException) -> Shortage | None:
-    told = getattr(error, "shortage", None)
-    if isinstance(told, Shortage):
-        return told
+def _shortage_in(error: BaseException) -> Shortage | None:
+    shortage = getattr(error, "shortage", None)
+    if isinstance(shortage, Shortage):
+        return shortage
     if isinstance(error, MemoryError):
         return Shortage.MEMORY
-    if isinstance(error, socket.gaierror):  # its numbers are of another kind
+    if isinstance(error, socket.gaierror):  # its error numbers have another meaning
         return Shortage.MEMORY if error.errno == socket.EAI_MEMORY else None
     numbers = error_numbers(error) if isinstance(error, OSError) else ()
     return next((_ERRNOS[number] for number in numbers if number in _ERRNOS), None)
 
 
 def error_numbers(error: OSError) -> set[int]:
-    """Its error number, or those in its text: asyncio joins the errors of several addresses to one text."""
+    """Return the error number, or those in the text: asyncio joins the errors of several addresses."""
     if error.errno is not None:
         return {error.errno}
     return {int(number) for number in _ERRNO_TEXT.findall(str(error))}

@@ -1,9 +1,8 @@
-"""A few daemon threads for calls that block, above all the operating system's name resolution.
+"""A few daemon threads for calls that block, above all for name resolution.
 
-asyncio's own executor has a handful of threads, so a few dead names starve a healthy one, and it joins them at exit, so a
-resolver that hangs delays the end of the process. Here every probe in flight may hold a thread, the threads die with the
-process, and a call that never got one says so: that wait is ours and must not be reported as the network's.
-Not for: anything that computes (use the loop or a process), knowledge of what is called.
+The executor of asyncio has few threads, so a few dead names would block healthy ones. It joins its threads at exit, so a
+hanging resolver would delay the end of the process. Here each running probe may hold a thread, and threads end with the
+process. A call that got no thread raises `PoolExhausted`: that wait is not the network's fault.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from exporter.runtime.shortage import Shortage, shortage_of
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
-IDLE_SECONDS = 30.0  # a thread without work for that long ends
+IDLE_SECONDS = 30.0  # a thread that was idle for this long ends
 
 
-class PoolExhausted(Exception):  # noqa: N818 - a state of ours, not somebody's error
-    """Raised if the process lacked something, a free thread above all, so that nothing can be said of anybody else."""
+class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an error of a service
+    """Raised if this process lacked a resource, such as a thread: nothing else was tested."""
 
     def __init__(self, text: str, shortage: Shortage = Shortage.RESOLVER) -> None:
         super().__init__(text)
@@ -53,15 +52,18 @@ class _Call:
 
     def _deliver(self, setter: Callable[[Any], None], outcome: Any) -> None:
         def settle() -> None:
-            if not self.result.done():  # given up meanwhile
+            if not self.result.done():  # else the caller has given up
                 setter(outcome)
 
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits
             self._loop.call_soon_threadsafe(settle)
 
 
 class DaemonThreadPool:
-    """At most `size` daemon threads, started when needed, reused, ended when idle. To be used from one event loop."""
+    """At most `size` daemon threads, started on demand, ended when idle.
+
+    To be used from one event loop.
+    """
 
     def __init__(self, size: int, *, name: str = "ekm") -> None:
         if size < 1:
@@ -73,25 +75,25 @@ class DaemonThreadPool:
         self._threads = 0
         self._idle = 0
         self._started = 0
-        self._refused = False  # the system granted no thread when the last one was asked for
+        self._refused = False  # the system did not grant the last thread
         self._closed = False
 
     @property
     def threads(self) -> int:
-        """How many threads exist now."""
+        """The number of threads that exist now."""
         return self._threads
 
     def allow(self, size: int) -> None:
-        """From now on at least so many threads; those that were allowed before stay so."""
+        """Raise the limit to at least `size` threads; the limit never falls."""
         with self._changed:
             self._size = max(self._size, size)
 
     async def run(self, function: Callable[[*_Args], _T], *args: *_Args) -> _T:
-        """`function(*args)` on a thread; its exception is raised here.
+        """Run `function(*args)` on a thread and return its result or raise its exception.
 
-        Cancelled before a thread took the call: it is withdrawn, and the `CancelledError` has a `PoolExhausted` as its cause (so has
-        the `TimeoutError` that `asyncio.timeout` makes of it: see `shortage_of`). Cancelled later: the thread finishes on its own.
-        Raises `PoolExhausted` itself if the pool is closed, the system grants no thread, or the call failed for want of a descriptor or memory.
+        If cancelled before a thread took the call, the call is withdrawn, and `PoolExhausted` is the cause of the `CancelledError`. The
+        `TimeoutError` of `asyncio.timeout` has that cause too (see `shortage_of`). If cancelled later, the thread still finishes.
+        Raises `PoolExhausted` if the pool is closed, the system grants no thread, or the call lacked a descriptor or memory.
         """
         call = _Call(lambda: function(*args))
         self._submit(call)
@@ -110,7 +112,7 @@ class DaemonThreadPool:
             del call  # for the same reason as in `execute`
 
     def close(self) -> None:
-        """Take no more calls, cancel those that wait, let the threads end. Those inside a call are not waited for."""
+        """Reject new calls, cancel waiting ones and end idle threads, without waiting for busy ones."""
         with self._changed:
             self._closed = True
             waiting, self._waiting = list(self._waiting), OrderedDict()
@@ -155,7 +157,7 @@ class DaemonThreadPool:
     def _work(self) -> None:
         while (call := self._next()) is not None:
             call.execute()
-            del call  # an idle thread must not keep the last result alive
+            del call  # otherwise an idle thread keeps the last result alive
 
     def _next(self) -> _Call | None:
         with self._changed:
@@ -166,7 +168,7 @@ class DaemonThreadPool:
             return self._waiting.popitem(last=False)[0]
 
     def _rest(self) -> bool:
-        """Wait for work; False when the thread should end instead."""
+        """Wait for work. Return False if the thread should end instead."""
         self._idle += 1
         try:
             return self._changed.wait(IDLE_SECONDS) or bool(self._waiting)

@@ -1,8 +1,4 @@
-"""How long a shared token answer serves: the pace of the targets that share a credential and a way to Entra.
-
-For: reading that pace off a configuration.
-Not for: tokens themselves (see `cache`).
-"""
+"""How long a token response is reused by targets with the same credential and route to Entra."""
 
 from __future__ import annotations
 
@@ -21,31 +17,34 @@ class ReuseWindow:
     timeout: float
 
     def reusable_for(self, module: Module, *, granted: bool) -> float:
-        """Seconds from the start of the probe that fetched an answer, within which it serves probes that start.
+        """Return how many seconds after the start of the fetching probe other probes may reuse the response.
 
-        The shortest gap that jitter leaves between two probes of one target: so none gets the same answer twice, unless the
-        module lets tokens grow older. A refusal never does: it is asked about again in each cycle.
+        This is the shortest gap that jitter leaves between two probes of one target. So no target gets the same response twice,
+        unless the module allows a greater token age. A refusal is never kept for longer than that gap.
         """
         gap = self.interval * (1 - JITTER)
         return max(gap, module.token_max_age) if granted else gap
 
 
 class TokenReusePolicy:
-    """The cycle of each credential on each way to Entra; call it with a credential and a module."""
+    """The reuse window of each credential on each route to Entra.
+
+    Call it with a credential and a module.
+    """
 
     def __init__(self, config: Config) -> None:
         self._default = ReuseWindow(config.settings.interval, config.settings.timeout)
-        self._cycles: dict[Hashable, ReuseWindow] = {}
+        self._windows: dict[Hashable, ReuseWindow] = {}
         for target in config.targets.values():
-            way = config.modules[target.module].way_to_entra
+            route = config.modules[target.module].way_to_entra
             for credential in _credentials_of(target):
-                known = self._cycles.get((credential, way), ReuseWindow(target.interval, target.timeout))
+                known = self._windows.get((credential, route), ReuseWindow(target.interval, target.timeout))
                 shared = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
-                self._cycles[credential, way] = shared
+                self._windows[credential, route] = shared
 
     def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
-        """That of `global` for a pair no target uses, as when a person asks with another credential."""
-        return self._cycles.get((credential.name, module.way_to_entra), self._default)
+        """Return the pair's window, or that of `global` for a pair that no target uses, such as a credential on request."""
+        return self._windows.get((credential.name, module.way_to_entra), self._default)
 
 
 def _credentials_of(target: Target) -> set[str]:

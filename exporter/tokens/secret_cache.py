@@ -1,8 +1,7 @@
-"""The current secret of each credential, while the files under them change.
+"""The current secret of each credential, also after its file changed.
 
-For: reading on a thread, at most once a second and credential, and a fingerprint that changes when the secret does.
-Not for: signing in; deciding what an unreadable secret means. A file is read again rather than compared by its dates: a
-Kubernetes volume swaps a symbolic link, an editor may write within one tick of the clock, and the file is tiny.
+A file is read again, not compared by its dates: a Kubernetes volume swaps a symbolic link, an editor may write twice within
+one tick of the clock, and the file is small.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _NO_THREAD = "no thread was free to read the secret"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A credential's secret as it stands now. `text` is None where there is none; `failure` then says why, unless the kind has none.
+    """A credential's current secret. `text` is None if the kind has none, or if reading failed; `failure` is the reason.
 
-    `fingerprint` differs whenever the secret, the certificate or the failure does. It is keyed with a value that only this
-    process knows, so it tells nothing about the secret and means nothing elsewhere.
+    `fingerprint` changes with the secret, the certificate and the failure. Its key is random and stays in this process, so a
+    fingerprint reveals nothing about the secret.
     """
 
     text: str | None = field(default=None, repr=False)
@@ -40,12 +39,15 @@ class Secret:
 class _Kept:
     secret: Secret | None = None
     read_at: float = 0.0
-    begun: bool = False  # a thread has taken the read that is under way
+    begun: bool = False  # a thread has started the current read
     reading: asyncio.Task[Secret] | None = None
 
 
 class SecretCache:
-    """Gives the current secret of a credential. To be used from one event loop, which it never blocks."""
+    """Reads secrets on threads, at most once per second and credential.
+
+    To be used from one event loop.
+    """
 
     def __init__(self, pool: DaemonThreadPool, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
@@ -54,12 +56,12 @@ class SecretCache:
         self._kept: dict[Credential, _Kept] = {}
 
     async def current(self, credential: Credential) -> Secret:
-        """The secret, at most a second old, or older while this process lacks threads or descriptors. What went wrong is in `failure`.
+        """Return the secret, at most a second old; a failed read is a value in `failure`.
 
-        Raises CancelledError, and PoolExhausted for such a shortage if the secret was never read.
+        While this process lacks threads or descriptors, the last secret is returned; without one, PoolExhausted is raised.
 
-        Cancelled before a thread took the read, the error has a PoolExhausted as its cause, as `DaemonThreadPool.run` has it. A read goes on
-        when its callers give up, and later callers join it: a file that hangs holds one thread, however many probes need it.
+        If a call is cancelled before a thread took the read, PoolExhausted is the cause of the CancelledError, as in `DaemonThreadPool.run`.
+        A read continues when its callers give up, and later callers join it: a hanging file holds one thread for all probes.
         """
         kept = self._kept.setdefault(credential, _Kept())
         if kept.secret is not None and self._clock() - kept.read_at < READ_AGAIN_SECONDS:
@@ -67,7 +69,7 @@ class SecretCache:
         if kept.reading is None or kept.reading.done():
             kept.begun = False
             kept.reading = asyncio.create_task(self._read(credential, kept), name=f"secret of {credential.name}")
-            kept.reading.add_done_callback(_was_met)
+            kept.reading.add_done_callback(_retrieve_exception)
         try:
             return await asyncio.shield(kept.reading)
         except asyncio.CancelledError as cancelled:
@@ -76,14 +78,14 @@ class SecretCache:
             raise cancelled from PoolExhausted(_NO_THREAD)
 
     async def aclose(self) -> None:
-        """Give up the reads under way; their threads end with the process."""
+        """Cancel current reads; their threads end with the process."""
         reading = [kept.reading for kept in self._kept.values() if kept.reading is not None]
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
 
     def keep_only(self, credentials: Iterable[Credential]) -> None:
-        """Forget every other credential's secret; for a reload."""
+        """Forget the secrets of all other credentials, after a reload."""
         wanted = set(credentials)
         self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
 
@@ -99,7 +101,7 @@ class SecretCache:
 
         try:
             text, certificate = await self._pool.run(read)
-        except PoolExhausted:  # a shortage of this process says nothing about the file
+        except PoolExhausted:  # a shortage of this process is no failure of the file
             if kept.secret is None:
                 raise
             return kept.secret
@@ -117,14 +119,14 @@ class SecretCache:
         return digest.hexdigest()
 
 
-def _was_met(reading: asyncio.Task[Secret]) -> None:
-    """A read that failed after its callers gave up is no unhandled error."""
+def _retrieve_exception(reading: asyncio.Task[Secret]) -> None:
+    """Mark the error of a read without waiting callers as handled."""
     if not reading.cancelled():
         reading.exception()
 
 
 def _material(credential: Credential) -> tuple[str | None, bytes]:
-    """The secret and the certificate file of a credential; blocks."""
+    """Read the secret and the certificate file of a credential. Blocks."""
     source = credential.secret or credential.password
     text = None if source is None else read_secret(source)
     if credential.certificate_file is None:

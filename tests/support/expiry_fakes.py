@@ -47,18 +47,18 @@ class Sources:
     """Answers look-ups as a test wants: `answers` by (credential, source), each used up in turn but for the last."""
 
     def __init__(self):
-        self.answers, self.stamps = {}, {}
-        self.looks, self.under_way, self.most, self.takes = [], 0, 0, 0.5
+        self.answers, self.fingerprints = {}, {}
+        self.lookups, self.under_way, self.most, self.takes = [], 0, 0, 0.5
         self.closed = False
 
     async def fingerprint(self, watch):
-        fingerprint = self.stamps.get(watch.credential.name, "first")
+        fingerprint = self.fingerprints.get(watch.credential.name, "first")
         if isinstance(fingerprint, Exception):
             raise fingerprint
         return (fingerprint,)
 
-    async def look(self, watch, source):
-        self.looks.append((now(), watch.credential.name, source))
+    async def look_up(self, watch, source):
+        self.lookups.append((now(), watch.credential.name, source))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
@@ -72,27 +72,27 @@ class Sources:
         return answer
 
     def times(self, name="sql", source=Source.GRAPH):
-        return [at for at, credential, asked in self.looks if (credential, asked) == (name, source)]
+        return [at for at, credential, asked in self.lookups if (credential, asked) == (name, source)]
 
     async def aclose(self):
         self.closed = True
 
 
-class Ears:
+class Recorded:
     """Hears what the desk tells, and is its state directory."""
 
     def __init__(self):
-        self.told, self.bugs, self.documents, self.writes, self.forgotten = [], [], {}, 0, []
+        self.reported, self.bugs, self.documents, self.writes, self.forgotten = [], [], {}, 0, []
 
     def looked_up(self, name, source, expires_at, at):
-        self.told.append((name, source, expires_at, at))
+        self.reported.append((name, source, expires_at, at))
 
     def keep(self, name, document):
         self.documents[name] = document
         self.writes += 1
 
     @property
-    def ports(self):
+    def callbacks(self):
         return ExpiryCallbacks(
             looked_up=self.looked_up,
             bug=self.bugs.append,
@@ -102,5 +102,5 @@ class Ears:
         )
 
 
-def a_desk(config, sources, ears, **more):
-    return ExpiryMonitor(config, sources, ears.ports, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})
+def a_monitor(config, sources, recorded, **more):
+    return ExpiryMonitor(config, sources, recorded.callbacks, **{"clock": lambda: WALL + now(), "draw": lambda: 0.5, **more})

@@ -6,7 +6,7 @@ from exporter.config import load_config
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from exporter.simulator import Simulator
 from exporter.simulator.configuration import estate_of, pointed_at
-from tests.support.expiry_fakes import Ears
+from tests.support.expiry_fakes import Recorded
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
@@ -51,7 +51,7 @@ class Scene:
         assert loaded.config is not None, loaded.problems
         self.written = loaded.config
         self.simulator = Simulator(estate_of(self.written), **({} if clock is None else {"clock": clock}))
-        self.desks, self.counted, self.ears = [], [], Ears()
+        self.monitors, self.counted, self.recorded = [], [], Recorded()
         self.tenants = {}
 
     def write(self, name, content):
@@ -68,16 +68,16 @@ class Scene:
         """As it is written, but everything leads to the simulator."""
         return pointed_at(self.simulator, self.written, self.folder / "ca.pem")
 
-    def desk(self, config=None):
+    def monitor(self, config=None):
         config = config or self.config
-        asker = ExpiryLookup(config, requested=lambda *what: self.counted.append(what), tenant_of=self.tenants.get)
-        desk = ExpiryMonitor(config, asker, self.ears.ports)
-        self.desks.append(desk)
-        return desk
+        lookup = ExpiryLookup(config, requested=lambda *what: self.counted.append(what), tenant_of=self.tenants.get)
+        monitor = ExpiryMonitor(config, lookup, self.recorded.callbacks)
+        self.monitors.append(monitor)
+        return monitor
 
     async def stop(self):
-        for desk in self.desks:
-            await desk.aclose()
+        for monitor in self.monitors:
+            await monitor.aclose()
         await self.simulator.stop()
 
     def secrets_of(self, client, *secrets):

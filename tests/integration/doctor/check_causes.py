@@ -21,13 +21,13 @@ _DIGITS = CLIENT.replace("-", "")
 
 @dataclass(frozen=True)
 class Cause:
-    """`code` is the classic one. `says` is a part of the detail or of the fix."""
+    """`code` is the classic one. `text` is a part of the detail or of the fix."""
 
     check: str
     how: str
     cause: object
     code: int | None
-    says: str = ""
+    text: str = ""
     outcome: CheckOutcome = CheckOutcome.FAIL
 
 
@@ -153,12 +153,12 @@ CAUSES = (
     Cause("tcp_entra", "the port is closed", fault("refused", authority=ENTRA), 3008, "Test-NetConnection login.microsoftonline.com"),
     Cause("issuer_vault", "TLS is inspected", inspected(VAULT), 3008, "'Contoso Inspection CA' of 'Contoso Security'"),
     Cause("issuer_entra", "TLS is inspected", inspected(ENTRA), 3008, "'Contoso Inspection CA' of 'Contoso Security'"),
-    Cause("tls_vault", "the certificate has ended", fault("tls_expired"), 3008, "it ended on"),
-    Cause("tls_vault", "the certificate has not begun", fault("tls_not_yet_valid"), 3008, "it begins on"),
+    Cause("tls_vault", "the certificate has ended", fault("tls_expired"), 3008, "it expired on"),
+    Cause("tls_vault", "the certificate has not begun", fault("tls_not_yet_valid"), 3008, "it is valid from"),
     Cause("tls_vault", "the certificate is another host's", fault("tls_wrong_name"), 3008, "it is for"),
     Cause("tls_vault", "no TLS is spoken", fault("plain_http"), 3008, "tls not tls"),
     Cause("tls_vault", "the handshake is cut", fault("tls_reset"), 3008, "tls reset"),
-    Cause("tls_entra", "the certificate has ended", fault("tls_expired", authority=ENTRA), 3008, "it ended on"),
+    Cause("tls_entra", "the certificate has ended", fault("tls_expired", authority=ENTRA), 3008, "it expired on"),
     Cause("tls_entra", "no TLS is spoken", fault("plain_http", authority=ENTRA), 3008, "tls not tls"),
     Cause(
         "revocation", "port 80 is closed", inspected(VAULT, ENTRA, trusted=True, revocation=closed_port), None, CRL, outcome=_WARN
@@ -209,7 +209,7 @@ CAUSES = (
     Cause("key_ops", "it may not wrap", fault("key_operation_removed", operation="wrapKey", version=PINNED), 3077, "wrapKey missing"),
     Cause("permission_wrap", "the role is gone", fault("role_removed", operation="wrapKey"), 3077, "az role assignment create"),
     Cause("permission_unwrap", "the role is gone", fault("role_removed", operation="unwrapKey"), 3077, "az role assignment create"),
-    Cause("permission_list", "it is not given", fault("permission_removed", operation="list"), None, "does without", outcome=_WARN),
+    Cause("permission_list", "it is not given", fault("permission_removed", operation="list"), None, "does not need it", outcome=_WARN),
     Cause("round_trip", "other bytes come back", fault("other_bytes"), 1, "bytes differ"),
     Cause("round_trip", "nothing comes back", fault("cannot_unwrap"), 3012),
     Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}"),

@@ -69,10 +69,10 @@ async def test_an_authority_of_azure_that_nobody_trusts_is_a_matter_of_the_chain
 
 
 @contextlib.asynccontextmanager
-async def answering(said):
+async def answering(sent):
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
+        writer.write(sent)
         await writer.drain()
         writer.close()
 
@@ -95,18 +95,18 @@ def at(port):
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("sent", "expected"),
     [
         (b"HTTP/1.1 404 Not Found\r\n\r\n", ""),
         (b"HTTP/1.0 503 Busy\r\n\r\n", ""),
-        (b"SSH-2.0-x\r\n", "the answer is no HTTP"),
-        (b"", "the answer is no HTTP"),
-        (b"x" * 100_000, "the answer is no HTTP"),
+        (b"SSH-2.0-x\r\n", "the response is not HTTP"),
+        (b"", "the response is not HTTP"),
+        (b"x" * 100_000, "the response is not HTTP"),
     ],
     ids=["404", "503", "ssh", "nothing", "endless"],
 )
-async def test_any_answer_of_the_host_is_one_as_long_as_it_is_http(said, expected):
-    async with answering(said) as port:
+async def test_any_answer_of_the_host_is_one_as_long_as_it_is_http(sent, expected):
+    async with answering(sent) as port:
         assert await problem(**at(port)) == expected
 
 
@@ -123,20 +123,20 @@ async def test_a_host_that_says_nothing_does_not_hold_the_doctor_up():
         writer.close()
 
     async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
-        assert await problem(0.2, **at(server.sockets[0].getsockname()[1])) == "no answer in time"
+        assert await problem(0.2, **at(server.sockets[0].getsockname()[1])) == "no response in time"
         over.set()
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("sent", "expected"),
     [
         (b"HTTP/1.1 407 No\r\n\r\n", "the proxy answers HTTP 407"),
         (b"HTTP/1.1 502 No\r\n\r\n", "the proxy answers HTTP 502"),
         (b"HTTP/1.1 404 No\r\n\r\n", ""),
     ],
 )
-async def test_a_proxy_that_refuses_is_not_the_host(said, expected):
-    async with answering(said) as port:
+async def test_a_proxy_that_refuses_is_not_the_host(sent, expected):
+    async with answering(sent) as port:
         assert await problem(proxy=Proxy(url=f"http://127.0.0.1:{port}")) == expected
 
 

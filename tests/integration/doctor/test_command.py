@@ -88,7 +88,7 @@ async def test_a_key_that_the_connector_cannot_take_is_a_failed_check_not_bad_us
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "--vault, --key and --connector-secret-file"),
         (["--vault", "contoso"], "--vault, --key and --connector-secret-file"),
@@ -107,14 +107,14 @@ async def test_a_key_that_the_connector_cannot_take_is_a_failed_check_not_bad_us
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--credential", "c"], "--credential"),
     ],
 )
-def test_bad_usage_is_2_with_one_line_that_says_why(config, capsys, arguments, said):
+def test_bad_usage_is_2_with_one_line_that_says_why(config, capsys, arguments, expected):
     typed = config.parent / "typed"
     typed.write_text(TYPED)
     filled = [{"CONFIG": str(config), "TYPED": str(typed)}.get(word, word) for word in arguments]
     assert main(["doctor", *filled]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert said in err
+    assert expected in err
     assert "MARKED" not in err
 
 
@@ -122,7 +122,7 @@ def test_a_secret_is_never_an_argument(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert "--connector-secret-file" in told
-    assert "--connector-secret " not in told
-    assert "example" in told
+    result = capsys.readouterr().out
+    assert "--connector-secret-file" in result
+    assert "--connector-secret " not in result
+    assert "example" in result

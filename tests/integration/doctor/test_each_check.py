@@ -9,7 +9,7 @@ import pytest
 from exporter.core.checks import BY_NAME, CHECKS, CheckOutcome
 from exporter.core.codes import in_generation
 from exporter.core.model import Generation
-from exporter.doctor.run import JUDGES
+from exporter.doctor.run import CHECK_FUNCTIONS
 from tests.integration.doctor.check_causes import CAUSES, inspected
 from tests.support.doctor_simulated import ALWAYS, ENTRA, SECRET, VAULT
 from tests.support.inspecting_proxy import CRL, OCSP
@@ -30,15 +30,15 @@ async def test_a_check_fails_for_its_own_cause_and_nothing_else_does(clinic, cau
         await cause.cause(clinic, stack)
         results = await clinic.results()
     loud = {name: result.outcome for name, result in results.items() if result.outcome in LOUD and name not in ALWAYS}
-    told = results[cause.check]
+    result = results[cause.check]
     if cause.check not in ALWAYS:
-        assert loud == {cause.check: cause.outcome}, told.detail
+        assert loud == {cause.check: cause.outcome}, result.detail
     else:
-        assert told.outcome is cause.outcome
+        assert result.outcome is cause.outcome
         assert loud == {}
-    assert told.code == cause.code
-    assert cause.says in "\n".join((told.detail, *told.fix))
-    assert told.fix
+    assert result.code == cause.code
+    assert cause.text in "\n".join((result.detail, *result.fix))
+    assert result.fix
     assert SECRET not in repr(results)
 
 
@@ -56,7 +56,7 @@ async def test_a_target_of_the_current_generation_gets_the_twin(clinic, cause):
 def test_every_check_that_can_fail_is_made_to_fail():
     seen_from_here = {check.name for check in CHECKS if not check.on_host}
     assert {cause.check for cause in CAUSES} == seen_from_here
-    assert set(JUDGES) == set(BY_NAME)
+    assert set(CHECK_FUNCTIONS) == set(BY_NAME)
 
 
 async def test_a_dead_entra_hides_nothing_of_the_vaults_own(clinic):

@@ -58,7 +58,7 @@ def test_a_key_without_a_configuration_needs_a_name_and_a_plain_version():
 @contextlib.asynccontextmanager
 async def connecting(to):
     """A proxy that connects everybody to one host and port, answers HEAD with 200, and knows what it was asked for."""
-    asked = []
+    requests = []
 
     async def pump(reader, writer):
         with contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ async def connecting(to):
 
     async def serve(reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        asked.append(head.split("\r\n")[0])
+        requests.append(head.split("\r\n")[0])
         if head.startswith("HEAD "):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             writer.close()
@@ -79,7 +79,7 @@ async def connecting(to):
         await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
 
 
 async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_asked_through_it(clinic):
@@ -87,14 +87,14 @@ async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_aske
     name, port = clinic.simulator.address.split(":")
     async with (
         inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT) as inspector,
-        connecting(("127.0.0.1", inspector)) as (url, asked),
+        connecting(("127.0.0.1", inspector)) as (url, requests),
     ):
         clinic.module = {"connect_to": {}, "ca_file": clinic.folder / "inspector-ca.pem", "proxy": Proxy(url=url)}
         results = await clinic.results()
     assert results["proxy_vault"].detail == results["proxy_entra"].detail == f"through {url}"
     assert results["dns_vault"].outcome is results["dns_entra"].outcome is CheckOutcome.SKIPPED
     assert results["round_trip"].outcome is results["revocation"].outcome is CheckOutcome.PASS
-    assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in asked
+    assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in requests
 
 
 async def test_a_private_path_as_expected_is_fine(clinic):
@@ -119,7 +119,7 @@ async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clin
     clinic.module["mode"] = Mode.READ_ONLY
     results = await clinic.results()
     for name in ("permission_wrap", "permission_unwrap", "round_trip"):
-        assert (results[name].outcome, results[name].detail) == (CheckOutcome.SKIPPED, "the module's mode does not ask for it")
+        assert (results[name].outcome, results[name].detail) == (CheckOutcome.SKIPPED, "the module's mode leaves it out")
     assert results["key_version"].outcome is CheckOutcome.PASS
 
 
@@ -128,9 +128,9 @@ async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clin
 async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, mode, fault, flag):
     clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
     clinic.module["mode"] = mode
-    told = (await clinic.results())["key_dates"]
-    assert told.outcome is CheckOutcome.WARN
-    flags = {word for line in told.fix for word in line.split() if word in ("--not-before", "--expires")}
+    result = (await clinic.results())["key_dates"]
+    assert result.outcome is CheckOutcome.WARN
+    flags = {word for line in result.fix for word in line.split() if word in ("--not-before", "--expires")}
     assert flags == {flag}
 
 

@@ -36,24 +36,24 @@ class Scene:
     """Checks that find what `answers` says, a list of which the last stays; all is well by default."""
 
     def __init__(self, *, draw=0.0):
-        self.answers, self.told, self.bugs, self.made, self.ended = {}, [], [], [], []
+        self.answers, self.reported, self.bugs, self.made, self.ended = {}, [], [], [], []
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once = self.most_at_once = 0
-        self.heard = asyncio.Event()
-        self.preflights = PreflightMonitor(self._make, on_results=self._tell, on_bug=self._bug, draw=lambda: draw)
+        self.changed = asyncio.Event()
+        self.preflights = PreflightMonitor(self._make, on_results=self._record, on_bug=self._bug, draw=lambda: draw)
 
-    def _tell(self, target, results):
-        self.told.append((target.name, results))
-        self.heard.set()
+    def _record(self, target, results):
+        self.reported.append((target.name, results))
+        self.changed.set()
 
     def _bug(self, error):
         self.bugs.append(error)
-        self.heard.set()
+        self.changed.set()
 
     async def _make(self, target):
         self.made.append(target)
-        self.heard.set()
+        self.changed.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -70,8 +70,8 @@ class Scene:
     async def until(self, condition):
         async with asyncio.timeout(5):
             while not condition():
-                self.heard.clear()
-                await self.heard.wait()
+                self.changed.clear()
+                await self.changed.wait()
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def scene():
 
 async def test_every_target_is_checked_again_and_again(scene):
     scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: scene.told.count(("a", GOOD)) > 1 and scene.told.count(("b", GOOD)) > 1)
+    await scene.until(lambda: scene.reported.count(("a", GOOD)) > 1 and scene.reported.count(("b", GOOD)) > 1)
 
     assert scene.preflights.last_of("a").results == GOOD
     assert scene.preflights.last_of("nobody") is None
@@ -96,7 +96,7 @@ async def test_few_are_checked_at_once(scene):
     await asyncio.sleep(5 * SOON)  # others have long been due
     assert len(scene.made) == AT_ONCE
     scene.gate.set()
-    await scene.until(lambda: {name for name, _ in scene.told} == {"a", "b", "c", "d"})
+    await scene.until(lambda: {name for name, _ in scene.reported} == {"a", "b", "c", "d"})
 
     assert scene.most_at_once == AT_ONCE
 
@@ -123,47 +123,47 @@ async def test_with_an_interval_of_0_nothing_is_checked(scene):
 async def test_a_bug_of_one_target_is_told_and_stops_nobody(scene):
     scene.answers["a"] = [ZeroDivisionError("ours")]
     scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: len(scene.bugs) > 1 and ("b", GOOD) in scene.told)
+    await scene.until(lambda: len(scene.bugs) > 1 and ("b", GOOD) in scene.reported)
 
     assert {type(bug) for bug in scene.bugs} == {ZeroDivisionError}
-    assert "a" not in dict(scene.told)
+    assert "a" not in dict(scene.reported)
 
 
 async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_found(scene, caplog):
     caplog.set_level(logging.INFO)
     scene.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
     scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", GOOD) in scene.told)
+    await scene.until(lambda: ("a", GOOD) in scene.reported)
 
-    assert scene.told[:2] == [("a", BAD), ("a", GOOD)]
+    assert scene.reported[:2] == [("a", BAD), ("a", GOOD)]
     assert scene.bugs == []
     assert "preflight run failed" in caplog.text
 
 
 async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(scene):
     scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: {"a", "b"} <= dict(scene.told).keys())
+    await scene.until(lambda: {"a", "b"} <= dict(scene.reported).keys())
     scene.gate.clear()
     await scene.until(lambda: scene.at_once == AT_ONCE)
     scene.preflights.reconcile(a_config("b"))
-    assert scene.told[-1] == ("a", None)
-    told = len(scene.told)
+    assert scene.reported[-1] == ("a", None)
+    reported = len(scene.reported)
     scene.gate.set()
-    await scene.until(lambda: len(scene.told) > told + 1)
+    await scene.until(lambda: len(scene.reported) > reported + 1)
 
-    assert {name for name, _ in scene.told[told:]} == {"b"}
+    assert {name for name, _ in scene.reported[reported:]} == {"b"}
     assert scene.preflights.last_of("a") is None
 
 
 async def test_a_target_that_is_another_one_now_begins_anew(scene):
     scene.answers["a"] = [BAD]
     scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", BAD) in scene.told)
+    await scene.until(lambda: ("a", BAD) in scene.reported)
     scene.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
 
     assert scene.preflights.last_of("a") is None
-    assert scene.told[-1] == ("a", None)
-    await scene.until(lambda: scene.told[-1] == ("a", BAD))
+    assert scene.reported[-1] == ("a", None)
+    await scene.until(lambda: scene.reported[-1] == ("a", BAD))
     assert scene.made[-1].key_version == "c" * 32
 
 
@@ -171,9 +171,9 @@ async def test_a_shorter_interval_holds_at_once_and_0_takes_back_what_was_found(
     scene.preflights.reconcile(a_config("a", interval=6 * LATE))
     await asyncio.sleep(0)
     scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", GOOD) in scene.told)
+    await scene.until(lambda: ("a", GOOD) in scene.reported)
     scene.preflights.reconcile(a_config("a", interval=0.0))
-    assert scene.told[-1] == ("a", None)
+    assert scene.reported[-1] == ("a", None)
     made = len(scene.made)
     await asyncio.sleep(5 * SOON)
 
@@ -195,7 +195,7 @@ async def test_the_log_has_a_line_when_other_checks_fail_and_none_otherwise(scen
     caplog.set_level(logging.INFO)
     scene.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
     scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: len(scene.told) > 5)
+    await scene.until(lambda: len(scene.reported) > 5)
 
     assert [record.getMessage() for record in caplog.records] == ["preflight failed", "preflight passes again"]
 
@@ -222,7 +222,7 @@ async def test_an_exporter_shows_what_fails_while_its_probes_succeed(clinic):
     clinic.target = replace(TARGET, retained_versions=(replace(TARGET.retained_versions[0], key_version="d" * 32),))
     config = clinic.configuration()
     broken = replace(config, settings=replace(config.settings, preflight_interval=0.2))
-    mended = replace(broken, targets={TARGET.name: TARGET})
+    fixed = replace(broken, targets={TARGET.name: TARGET})
     # The interval is far below what anybody would choose, so that the test need not wait.
     service = Service(broken, RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options()))
     await service.start()
@@ -230,9 +230,9 @@ async def test_an_exporter_shows_what_fails_while_its_probes_succeed(clinic):
         text = await scraped(service, lambda count, _: count is not None)
         await scraped(service, lambda _count, failing: failing == {"retained_versions"})
         assert re.search(r"^ekm_probe_success\{.*\} 1(\.0)?$", text, re.MULTILINE)
-        await service.apply(mended)
+        await service.apply(fixed)
         await scraped(service, lambda count, failing: (count, failing) == (0, set()))
-        await service.apply(replace(mended, settings=replace(mended.settings, preflight_interval=0.0)))
+        await service.apply(replace(fixed, settings=replace(fixed.settings, preflight_interval=0.0)))
         text = await scraped(service, lambda count, _: count is None)
     finally:
         await service.stop()

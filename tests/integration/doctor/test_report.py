@@ -64,7 +64,7 @@ async def test_a_twin_is_told_with_both_numbers(clinic):
 
 async def test_where_nothing_fails_it_says_so(clinic):
     text = as_text(clinic.target, list((await clinic.results()).values()))
-    assert text.endswith("Nothing that can be seen from here would stop SQL Server.\n")
+    assert text.endswith("Nothing visible from this host would stop SQL Server.\n")
     assert "restart or fail over" not in text
 
 
@@ -75,25 +75,25 @@ async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_sta
     assert "when it opens an encrypted database" not in text
     assert text.count("when a database encryption key is made or encrypted anew") == 2
     assert "do not restart" not in text
-    assert "Databases that are encrypted still open" in text
+    assert "Encrypted databases still open" in text
 
 
 # How the list ends for each cause that leaves databases open; every other failure warns of a restart.
 NO_DANGER = {
-    ("path", "public where private is expected"): "over another path than the module expects.",
-    ("clock", "six minutes ahead"): "Entra takes a client secret whatever the clock says",
-    ("clock", "six minutes behind"): "Entra takes a client secret whatever the clock says",
-    ("secret", "the file is gone"): "This is the exporter's own copy of the secret.",
+    ("path", "public where private is expected"): "over another network path than the module expects.",
+    ("clock", "six minutes ahead"): "Entra accepts a client secret even if the clock is wrong",
+    ("clock", "six minutes behind"): "Entra accepts a client secret even if the clock is wrong",
+    ("secret", "the file is gone"): "This is the exporter's copy of the secret.",
     ("credential_string", "121 characters"): "SQL Server cannot sign in with such a string.",
     ("credential_string", "no secret behind the client id"): "SQL Server cannot sign in with such a string.",
-    ("vault_answers", "a wrap without a value"): "Databases that are encrypted still open.",
+    ("vault_answers", "a wrap without a value"): "Encrypted databases still open.",
     ("key_name", "27 characters"): "only when a credential or a key is created",
     ("key_name", "an underscore"): "only when a credential or a key is created",
     ("key_type", "4096 bits"): "only when a credential or a key is created",
     ("key_type", "an elliptic curve"): "only when a credential or a key is created",
-    ("key_ops", "it may not wrap"): "Databases that are encrypted still open.",
-    ("permission_wrap", "the role is gone"): "Databases that are encrypted still open.",
-    ("retained_versions", "an old one is disabled"): "backups that need that version of the key cannot be restored",
+    ("key_ops", "it may not wrap"): "Encrypted databases still open.",
+    ("permission_wrap", "the role is gone"): "Encrypted databases still open.",
+    ("retained_versions", "an old one is disabled"): "backups that need that key version cannot be restored",
 }
 
 
@@ -103,9 +103,9 @@ async def test_a_restart_is_warned_of_where_databases_would_stay_shut_and_nowher
         await cause.cause(clinic, stack)
         results = list((await clinic.results()).values())
     end = " ".join(as_text(clinic.target, results).split("\n\n")[-1].split())
-    said = NO_DANGER.get((cause.check, cause.how))
-    assert ("do not restart" in end) is (cause.outcome is CheckOutcome.FAIL and said is None), end
-    assert said is None or said in end
+    expected = NO_DANGER.get((cause.check, cause.how))
+    assert ("do not restart" in end) is (cause.outcome is CheckOutcome.FAIL and expected is None), end
+    assert expected is None or expected in end
 
 
 def failure(check, code):
@@ -116,8 +116,8 @@ def test_of_several_failures_one_that_stops_databases_has_the_last_word():
     harmless = [failure("retained_versions", 3077), failure("path", None), failure("permission_wrap", 3077)]
     end = " ".join(as_text(TARGET, harmless).split("\n\n")[-1].split())
     assert "do not restart" not in end
-    for said in ("cannot be restored", "than the module expects", "still open"):
-        assert end.count(said) == 1
+    for expected in ("cannot be restored", "than the module expects", "still open"):
+        assert end.count(expected) == 1
     worse = " ".join(as_text(TARGET, [*harmless, failure("token", 3303)]).split("\n\n")[-1].split())
     assert "do not restart" in worse
     assert "still open" not in worse
@@ -138,16 +138,16 @@ async def test_where_the_key_may_neither_wrap_nor_unwrap_databases_are_in_danger
 
 async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
     clinic.simulator.apply("key_missing", vault=VAULT)
-    told = (await clinic.results())["vault_answers"]
-    assert "prints" not in "\n".join(told.fix)
-    position = told.fix.index("The request ids of this run:")
-    steps = [line.split()[0] for line in told.fix[position + 1 :]]
+    result = (await clinic.results())["vault_answers"]
+    assert "prints" not in "\n".join(result.fix)
+    position = result.fix.index("The request ids of this run:")
+    steps = [line.split()[0] for line in result.fix[position + 1 :]]
     assert steps[-1] == "get_key"
-    assert all(len(line.split()[1]) == 36 for line in told.fix[position + 1 :])
+    assert all(len(line.split()[1]) == 36 for line in result.fix[position + 1 :])
 
 
 @pytest.mark.parametrize(
-    ("scenario", "said"),
+    ("scenario", "expected"),
     [
         ("application_disabled", "accountEnabled=true"),
         ("conditional_access", "Conditional Access policy"),
@@ -158,10 +158,10 @@ async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
         ("sign_in_throttled", "too many sign-ins"),
     ],
 )
-async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, said):
+async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, expected):
     clinic.simulator.apply(scenario, vault=VAULT)
     fix = "\n".join((await clinic.results())["token"].fix)
-    assert said in fix
+    assert expected in fix
     assert "ALTER CREDENTIAL" not in fix
 
 
@@ -182,8 +182,8 @@ async def test_the_client_id_is_filled_in_where_the_configuration_has_it(clinic)
 async def test_a_certificate_that_was_never_seen_names_nobody_for_revocation(clinic):
     clinic.simulator.apply("vault_deleted", vault=VAULT)
     clinic.module = {"connect_to": {}}
-    told = (await clinic.results())["revocation"]
-    assert told.detail == "no certificate was seen"
+    result = (await clinic.results())["revocation"]
+    assert result.detail == "no certificate was seen"
 
 
 async def test_the_json_has_the_contracts_shape(clinic):

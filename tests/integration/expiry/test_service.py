@@ -136,20 +136,20 @@ async def test_nothing_of_a_secret_is_in_metrics_log_state_or_what_pages_are_giv
     await look_up(service, "sql", "typed", "cert")
     scene.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
     scene.simulator.set_fault("secret_wrong", application="monitor")
-    service._expiry._asking._tokens._entries.clear()  # the shared token would still serve
+    service._expiry._lookup._tokens._entries.clear()  # the shared token would still serve
     await look_up(service, "sql", "typed", "cert")
-    told = [await text_of(service)]
-    told += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
-    told += [repr(service.credential_ends(name)) for name in scene.config.credentials]
+    reported = [await text_of(service)]
+    reported += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
+    reported += [repr(service.credential_ends(name)) for name in scene.config.credentials]
     await service.stop()
     files = sorted((tmp_path / "state").glob("*.json"))
-    told += [path.read_text() for path in files]
-    assert any("AADSTS" in text for text in told)
+    reported += [path.read_text() for path in files]
+    assert any("AADSTS" in text for text in reported)
     assert sum("credential" in path.name for path in files) == 3
     for secret in (SECRET, TYPED_SECRET, MONITOR_SECRET, "Q~1another-secret"):
         for mark in (secret, secret[:3]):
-            assert not [text for text in told if mark in text]
-    assert not [text for text in told if PASSWORD in text]
+            assert not [text for text in reported if mark in text]
+    assert not [text for text in reported if PASSWORD in text]
 
 
 async def test_the_state_of_a_credential_holds_dates_and_what_they_are_about(scene, run, tmp_path):

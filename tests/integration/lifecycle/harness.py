@@ -52,7 +52,7 @@ class Scene:
         config.write_text(dump_yaml(self._configuration(**changes)))
         flags = ("--state.dir", self._folder / "state", "--web.listen-address", "127.0.0.1:0")
         self.running = await self._command("run", "--config.file", config, *flags, **self.kind.environment(self.simulator))
-        self._url = (await self.running.said(r"url=(http://\S+)"))[1]
+        self._url = (await self.running.scrape(r"url=(http://\S+)"))[1]
         self._changes = changes
 
     async def kill(self):
@@ -91,18 +91,18 @@ class Scene:
 
     async def probes(self, count):
         """What is said once so many more probes have ended; the first may have begun before this was asked for."""
-        wanted = Said(await self.metrics()).value("ekm_probes_total") + count
-        return await self._when(lambda said: said.value("ekm_probes_total") >= wanted)
+        wanted = Scrape(await self.metrics()).value("ekm_probes_total") + count
+        return await self._when(lambda scrape: scrape.value("ekm_probes_total") >= wanted)
 
     async def until(self, name, value, **labels):
         """What is said as soon as this is; for looks, which follow probes."""
-        return await self._when(lambda said: said.value(name, **labels) == value)
+        return await self._when(lambda scrape: scrape.value(name, **labels) == value)
 
     async def _when(self, good):
         async with asyncio.timeout(PATIENCE):
             while True:
-                if good(said := Said(await self.metrics())):
-                    return said
+                if good(scrape := Scrape(await self.metrics())):
+                    return scrape
                 await asyncio.sleep(0.05)
 
     async def _written(self):
@@ -164,7 +164,7 @@ MOVING = {
 }
 
 
-class Said:
+class Scrape:
     """One scrape."""
 
     def __init__(self, metrics):

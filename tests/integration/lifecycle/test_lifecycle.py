@@ -16,9 +16,9 @@ async def test_the_life_of_a_key_and_its_credential(scene):
 
 async def all_is_well(scene):
     await scene.until("ekm_key_rotation_pending", 0)
-    said = await scene.until("ekm_recovery_usable", 1)
-    assert said.ready == 1
-    assert said.value("ekm_credential_usable", role="current") == 1
+    scrape = await scene.until("ekm_recovery_usable", 1)
+    assert scrape.ready == 1
+    assert scrape.value("ekm_credential_usable", role="current") == 1
     kept = await scene.survive()
     assert len(kept) >= 6
 
@@ -26,10 +26,10 @@ async def all_is_well(scene):
 async def the_key_expires(scene):
     """It wraps no more and still unwraps: databases open, a rotation would fail."""
     fault = scene.simulator.set_fault("key_expired", vault=VAULT)
-    said = await scene.probes(2)
-    assert said.failure() == ("wrap_key", 3077, "key_expired")
-    assert (said.ready, said.value("ekm_probe_success"), said.value("ekm_consecutive_unready_probes")) == (1, 0, 0)
-    assert said.value("ekm_key_expiry_timestamp_seconds") < said.value("ekm_last_probe_timestamp_seconds")
+    scrape = await scene.probes(2)
+    assert scrape.failure() == ("wrap_key", 3077, "key_expired")
+    assert (scrape.ready, scrape.value("ekm_probe_success"), scrape.value("ekm_consecutive_unready_probes")) == (1, 0, 0)
+    assert scrape.value("ekm_key_expiry_timestamp_seconds") < scrape.value("ekm_last_probe_timestamp_seconds")
     await scene.survive()
     assert (await scene.probes(2)).ready == 1
     scene.simulator.clear(number=fault.number)
@@ -37,9 +37,9 @@ async def the_key_expires(scene):
 
 async def its_version_is_disabled(scene):
     fault = scene.simulator.set_fault("key_disabled", vault=VAULT)
-    said = await scene.probes(2)
-    assert (said.ready, said.value("ekm_key_enabled")) == (0, 0)
-    assert said.value("ekm_errors_total", step="unwrap_key", code="3077") >= 1
+    scrape = await scene.probes(2)
+    assert (scrape.ready, scrape.value("ekm_key_enabled")) == (0, 0)
+    assert scrape.value("ekm_errors_total", step="unwrap_key", code="3077") >= 1
     await scene.survive()
     assert (await scene.probes(2)).ready == 0
     scene.simulator.clear(number=fault.number)
@@ -49,43 +49,43 @@ async def its_version_is_disabled(scene):
 async def the_credential_ends_and_is_renewed(scene):
     """Seen in the next cycle, both times, and without a restart: no token that was granted before hides it."""
     scene.kind.refuse(scene.simulator)
-    said = await scene.probes(2)
-    assert said.failure() == ("token", *scene.kind.refusal)
-    assert said.ready == 0
-    before = said.value("ekm_last_success_timestamp_seconds")
+    scrape = await scene.probes(2)
+    assert scrape.failure() == ("token", *scene.kind.refusal)
+    assert scrape.ready == 0
+    before = scrape.value("ekm_last_success_timestamp_seconds")
     await scene.survive()
-    said = await scene.probes(2)
-    assert said.value("ekm_last_success_timestamp_seconds") == before
+    scrape = await scene.probes(2)
+    assert scrape.value("ekm_last_success_timestamp_seconds") == before
     scene.kind.renew(scene.simulator)
-    said = await scene.probes(2)
-    assert (said.failure(), said.ready) == (None, 1)
+    scrape = await scene.probes(2)
+    assert (scrape.failure(), scrape.ready) == (None, 1)
 
 
 async def the_next_one_is_staged_and_promoted(scene):
     await scene.survive(next_credential="staged")
-    said = await scene.until("ekm_credential_usable", 1, role="next")
-    assert said.value("ekm_credential_usable", credential="staged", role="next") == 1
-    said = await scene.probes(1)
-    assert said.ready == 1
+    scrape = await scene.until("ekm_credential_usable", 1, role="next")
+    assert scrape.value("ekm_credential_usable", credential="staged", role="next") == 1
+    scrape = await scene.probes(1)
+    assert scrape.ready == 1
     await scene.survive(retired="now", credential="staged", recovery_credential="staged")
-    said = await scene.probes(2)
-    assert (said.ready, said.value("ekm_credential_usable", role="next")) == (1, None)
-    assert said.value("ekm_credential_usable", role="current", credential="staged") == 1
+    scrape = await scene.probes(2)
+    assert (scrape.ready, scrape.value("ekm_credential_usable", role="next")) == (1, None)
+    assert scrape.value("ekm_credential_usable", role="current", credential="staged") == 1
 
 
 async def the_key_is_deleted_and_recovered(scene):
     fault = scene.simulator.set_fault("key_soft_deleted", vault=VAULT)
-    said = await scene.probes(2)
-    assert said.failure() == ("get_key", 3076, "key_soft_deleted")
-    assert said.ready == 0
-    purge = said.value("ekm_key_scheduled_purge_timestamp_seconds")
-    assert purge > said.value("ekm_last_probe_timestamp_seconds")
+    scrape = await scene.probes(2)
+    assert scrape.failure() == ("get_key", 3076, "key_soft_deleted")
+    assert scrape.ready == 0
+    purge = scrape.value("ekm_key_scheduled_purge_timestamp_seconds")
+    assert purge > scrape.value("ekm_last_probe_timestamp_seconds")
     kept = await scene.survive()
     assert purge in kept.values()
     # what is known of the key is enough to prove that the recovery vault still has it
     proof = (await scene.probes(1)).value("ekm_recovery_last_success_timestamp_seconds")
-    said = await scene.until("ekm_recovery_usable", 1)
+    scrape = await scene.until("ekm_recovery_usable", 1)
     scene.simulator.clear(number=fault.number)
-    said = await scene.probes(2)
-    assert (said.ready, said.value("ekm_key_scheduled_purge_timestamp_seconds")) == (1, None)
-    assert said.value("ekm_recovery_last_success_timestamp_seconds") >= proof
+    scrape = await scene.probes(2)
+    assert (scrape.ready, scrape.value("ekm_key_scheduled_purge_timestamp_seconds")) == (1, None)
+    assert scrape.value("ekm_recovery_last_success_timestamp_seconds") >= proof

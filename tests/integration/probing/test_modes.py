@@ -28,10 +28,10 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     """
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
-    tell = ProberCallbacks(
+    callbacks = ProberCallbacks(
         bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
     )
-    prober = Prober(config, lag=LoopLag(), callbacks=tell)
+    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     simulator.requests.clear()
     try:
         reports = []
@@ -40,55 +40,55 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
             between()
     finally:
         await prober.aclose()
-    asked = {}
+    requests = {}
     for (host, operation, _), count in simulator.requests.items():
         if host == auxiliary_simulated.PRIMARY:
-            asked[operation] = asked.get(operation, 0) + count
-    return reports, asked
+            requests[operation] = requests.get(operation, 0) + count
+    return reports, requests
 
 
 async def test_mode_full_makes_the_whole_round_trip_and_gives_a_verdict(simulator, tmp_path):
-    (report,), asked = await scheduled(simulator, tmp_path)
-    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    (report,), requests = await scheduled(simulator, tmp_path)
+    assert requests == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
     assert report.readiness.ready is True
 
 
 async def test_mode_read_only_never_touches_the_key_and_never_says_ready(simulator, tmp_path):
-    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
-    assert asked == {"challenge": 1, "get": 1}
+    (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    assert requests == {"challenge": 1, "get": 1}
     assert (report.readiness.ready, report.readiness.why) == (None, "read_only")
 
 
 async def test_mode_read_only_can_say_not_ready(simulator, tmp_path):
     simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
-    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
+    (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
     assert report.readiness.ready is False
-    assert set(asked) == {"challenge", "get", "get_deleted"}
+    assert set(requests) == {"challenge", "get", "get_deleted"}
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["well", "broken"])
 async def test_mode_canary_makes_the_round_trip_and_gives_no_verdict_about_sql_server(simulator, tmp_path, broken):
     if broken:
         simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
-    (report,), asked = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
-    assert asked == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
+    (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
+    assert requests == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
     assert (report.readiness.ready, report.readiness.why) == (None, "canary")
     assert report.success is not broken
 
 
 async def test_between_two_round_trips_the_key_is_only_read_and_the_last_verdict_stands(simulator, tmp_path):
-    reports, asked = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
-    assert asked == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
+    reports, requests = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
+    assert requests == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
     assert [report.readiness.ready for report in reports] == [True, True, True]
 
 
 async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_once(simulator, tmp_path):
-    reports, asked = await scheduled(
+    reports, requests = await scheduled(
         simulator, tmp_path, probes=2, between=lambda: simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY),
         round_trip_interval=3600.0,
     )  # fmt: skip
     assert [report.readiness.ready for report in reports] == [True, False]
-    assert (asked["challenge"], asked["unwrapKey"]) == (3, 2)
+    assert (requests["challenge"], requests["unwrapKey"]) == (3, 2)
 
 
 @pytest.mark.parametrize("changed", [{"key_version": OLD}, {"credential": "staged"}], ids=["version", "credential"])
@@ -96,10 +96,10 @@ async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version
     target = plain()
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
-    tell = ProberCallbacks(
+    callbacks = ProberCallbacks(
         bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
     )
-    prober = Prober(config, lag=LoopLag(), callbacks=tell)
+    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
         before = await prober.probe_scheduled(target)
         simulator.apply("unwrap_forbidden", vault=auxiliary_simulated.PRIMARY)
@@ -112,18 +112,18 @@ async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version
 
 async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):
     simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
-    reports, asked = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
-    assert (asked["wrapKey"], asked["unwrapKey"]) == (2, 2)
+    reports, requests = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
+    assert (requests["wrapKey"], requests["unwrapKey"]) == (2, 2)
     assert [report.readiness.ready for report in reports] == [False, False]
 
 
 async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
-    tell = ProberCallbacks(
+    callbacks = ProberCallbacks(
         bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
     )
-    prober = Prober(config, lag=LoopLag(), callbacks=tell)
+    prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
         assert (await prober.probe_scheduled(target)).success
         fault = simulator.set_fault("vault_token_unknown", vault=auxiliary_simulated.PRIMARY)

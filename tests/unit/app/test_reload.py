@@ -29,12 +29,12 @@ class Scene:
     def __init__(self, folder):
         self.secret, self.file = folder / "secret", folder / "ekm.yml"
         self.write("first")
-        self.applied, self.heard = Applied(), []
-        self.reloader = Reloader(self.file, self.applied, reloaded=self.hear)
+        self.applied, self.attempts = Applied(), []
+        self.reloader = Reloader(self.file, self.applied, on_reload=self.on_reload)
 
-    def hear(self, *, successful, at):
+    def on_reload(self, *, successful, at):
         assert at > 0
-        self.heard.append(successful)
+        self.attempts.append(successful)
 
     def write(self, name, file="secret"):
         credential = {"type": "client_secret", "client_id": "66666666-7777-8888-9999-000000000000", "client_secret_file": file}
@@ -45,13 +45,13 @@ class Scene:
         path.write_text("x" * 30)
         path.chmod(0o600)
 
-    async def until(self, heard):
-        await until(lambda: self.heard == heard)
+    async def until(self, attempts):
+        await until(lambda: self.attempts == attempts)
 
 
 @pytest.fixture
 async def scene(tmp_path, monkeypatch):
-    monkeypatch.setattr(reload, "LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(reload, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(reload, "TRY_AGAIN_SECONDS", 0.05)
     made = Scene(tmp_path)
     made.put(made.secret)
@@ -80,7 +80,7 @@ async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(
     free.set()
     await scene.until([True, True])
     await asyncio.sleep(0.1)
-    assert scene.heard == [True, True]
+    assert scene.attempts == [True, True]
     scene.reloader.reload_soon()
     await scene.until([True, True, True])
 
@@ -95,7 +95,7 @@ async def test_requests_that_wait_share_one_reload_and_its_answer(scene, free):
     impatient.cancel()
     free.set()
     answers = await asyncio.gather(first, *others)
-    assert len(scene.heard) == 2
+    assert len(scene.attempts) == 2
     assert {tuple(answer) for answer in answers[1:]} == {tuple(answers[-1])}
     assert "no such file" in answers[-1][0]
 
@@ -107,18 +107,18 @@ async def test_files_that_an_edit_brings_are_no_reason_to_read_again(scene):
     (scene.file.parent / "more" / "a.yml").write_text(yaml.safe_dump({"targets": written.pop("targets")}))
     scene.file.write_text(yaml.safe_dump({**written, "include": ["more/*.yml"]}))
     scene.reloader.watch()
-    await until(lambda: scene.reloader._seen is not None)
+    await until(lambda: scene.reloader._last_content is not None)
     await asyncio.sleep(0.2)  # ten looks
-    assert scene.heard == []
+    assert scene.attempts == []
 
 
 async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, caplog):
     scene.reloader.watch()
-    await until(lambda: scene.reloader._seen is not None)
+    await until(lambda: scene.reloader._last_content is not None)
     scene.write("second", file="later")
     await scene.until([False])
     await asyncio.sleep(0.3)  # it is tried again and again, and told once
-    assert scene.heard == [False]
+    assert scene.attempts == [False]
     assert len([record for record in caplog.records if record.message == "configuration not reloaded"]) == 1
     scene.put(scene.file.parent / "later")
     await scene.until([False, True])
@@ -130,7 +130,7 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
     load = reload.load_config
     if not at_first:
         scene.reloader.watch()
-        await until(lambda: scene.reloader._seen is not None)
+        await until(lambda: scene.reloader._last_content is not None)
 
     def faulty(_path):
         raise RuntimeError("a mistake")
@@ -144,9 +144,9 @@ async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, c
     await until(lambda: any(record.message == message for record in caplog.records))
     monkeypatch.setattr(reload, "load_config", load)
     if at_first:
-        await until(lambda: scene.reloader._seen is not None)
+        await until(lambda: scene.reloader._last_content is not None)
         scene.write("second")
-    await until(lambda: scene.heard[-1:] == [True])
+    await until(lambda: scene.attempts[-1:] == [True])
     assert list(scene.applied[-1].targets) == ["second"]
 
 
@@ -162,6 +162,6 @@ async def test_an_error_while_it_is_applied_is_logged_and_tried_again(scene, mon
     scene.reloader.reload_soon()
     await scene.until([False])
     assert [record.message for record in caplog.records] == ["configuration not reloaded"]
-    assert await scene.reloader.reload() == ["internal error: MemoryError (the log has a line about it)"]
+    assert await scene.reloader.reload() == ["internal error: MemoryError (see the log)"]
     scene.reloader.watch()
     await scene.until([False, False, True])

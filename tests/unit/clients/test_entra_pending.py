@@ -38,7 +38,7 @@ async def ask():
         def glimpse(context, _module, challenge):
             return pending_facts(context, network, challenge.authority)
 
-        desk = TokenCache(fetch, Secrets(), cycle=lambda *_: ReuseWindow(60.0, 5.0), glimpse=glimpse)
+        desk = TokenCache(fetch, Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0), pending_facts=glimpse)
         desks.append(desk)
         started = asyncio.get_running_loop().time()
         return await desk.token(CREDENTIAL, network.module, CHALLENGE, started=started, deadline=started + patience)

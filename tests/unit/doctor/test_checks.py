@@ -20,7 +20,7 @@ RESOURCE = "https://vault.azure.net"
 TENANT, OTHER = "11111111-2222-3333-4444-555555555555", "0d9e7c5b-3a1f-4e8d-9c6b-7a5f3e1d0b2c"
 
 
-def seen(**changes):
+def evidence(**changes):
     """A probe that got as far as the wrap."""
     whole = replace(observed(Step.WRAP_KEY, Reason.THROTTLED, 3011), granted=True)
     challenge = Challenge(authority="https://login.microsoftonline.com", tenant=TENANT, resource=RESOURCE)
@@ -28,7 +28,7 @@ def seen(**changes):
 
 
 def check(name, **changes):
-    results = {result.check: result for result in assess_all(seen(**changes), again="again")}
+    results = {result.check: result for result in assess_all(evidence(**changes), again="again")}
     return results[name]
 
 
@@ -52,7 +52,7 @@ def vault_at(*addresses, facts=None):
     ],
 )
 def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, outcome):
-    path = check("path", vault=vault_at(*addresses), module=replace(seen().module, expect_path=expected))
+    path = check("path", vault=vault_at(*addresses), module=replace(evidence().module, expect_path=expected))
     assert (path.outcome, path.code) == (outcome, None)
 
 
@@ -69,7 +69,7 @@ def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, out
 )
 def test_tenants_are_compared_where_they_can_be(named, own, outcome):
     challenge = Challenge(authority="a", tenant=named, resource=RESOURCE)
-    result = check("tenant", challenge=challenge, credential=replace(seen().credential, tenant_id=own))
+    result = check("tenant", challenge=challenge, credential=replace(evidence().credential, tenant_id=own))
     assert result.outcome is outcome
 
 
@@ -85,7 +85,7 @@ def test_tenants_are_compared_where_they_can_be(named, own, outcome):
     ],
 )
 def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome):
-    result = check("audience", claims=claims, secret=replace(seen().secret, client_id="A"))
+    result = check("audience", claims=claims, secret=replace(evidence().secret, client_id="A"))
     assert result.outcome is outcome
     assert result.code == (3305 if outcome is CheckOutcome.FAIL else None)
 
@@ -102,7 +102,7 @@ def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome
     ],
 )
 def test_a_clock_of_ours_is_off_against_everybody(skews, outcome):
-    vault, entra = (replace(one, skew=skew) for one, skew in zip((seen().vault, seen().entra), skews, strict=True))
+    vault, entra = (replace(one, skew=skew) for one, skew in zip((evidence().vault, evidence().entra), skews, strict=True))
     result = check("clock", vault=vault, entra=entra)
     assert (result.outcome, result.code) == (outcome, None)
 
@@ -115,31 +115,31 @@ def test_a_certificate_near_its_end_is_a_warning():
     assert check("tls_vault", vault=vault_at("20.1.2.3")).outcome is CheckOutcome.UNKNOWN
 
 
-def look(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
+def a_result(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNWRAP_KEY):
     steps = (StepResult(step=step, outcome=Outcome.FAILED, code=3077, reason=reason, facts=Facts(status=403)),)
     name = f"{KEY}/{OLD}"
     return AuxiliaryResult(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
 
 
 def test_an_old_version_that_nobody_answered_for_is_unknown():
-    unsure = look(AuxiliaryKind.RETAINED, Reason.READ_TIMEOUT, usable=None)
-    assert check("retained_versions", looks=(unsure,)).outcome is CheckOutcome.UNKNOWN
-    broken = look(AuxiliaryKind.RETAINED, Reason.KEY_DISABLED, usable=False)
-    result = check("retained_versions", looks=(unsure, broken))
+    unsure = a_result(AuxiliaryKind.RETAINED, Reason.READ_TIMEOUT, usable=None)
+    assert check("retained_versions", auxiliary=(unsure,)).outcome is CheckOutcome.UNKNOWN
+    broken = a_result(AuxiliaryKind.RETAINED, Reason.KEY_DISABLED, usable=False)
+    result = check("retained_versions", auxiliary=(unsure, broken))
     assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3077)
 
 
 def test_what_stopped_the_probe_is_told_once_for_old_versions_of_that_vault():
-    same = look(AuxiliaryKind.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
+    same = a_result(AuxiliaryKind.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
     elsewhere = replace(same, vault="old.vault.azure.net")
     stopped = observed(Step.GET_KEY, Reason.THROTTLED, 3011).report
-    assert check("retained_versions", looks=(same,), report=stopped).outcome is CheckOutcome.SKIPPED
-    assert check("retained_versions", looks=(elsewhere,), report=stopped).outcome is CheckOutcome.UNKNOWN
+    assert check("retained_versions", auxiliary=(same,), report=stopped).outcome is CheckOutcome.SKIPPED
+    assert check("retained_versions", auxiliary=(elsewhere,), report=stopped).outcome is CheckOutcome.UNKNOWN
 
 
 def test_a_source_that_failed_is_named_where_no_other_knows_the_end():
     failed = CredentialExpiry(credential="sql-prod", source=Source.GRAPH, failure="Microsoft Graph answered HTTP 403")
-    assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", ends=(failed,)).detail
+    assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", expiry=(failed,)).detail
 
 
 NOW, DAY = 1.8e9, 86400.0
@@ -153,16 +153,16 @@ def ends(**days):
 
 
 @pytest.mark.parametrize(
-    ("known", "granted", "outcome", "code", "says"),
+    ("known", "granted", "outcome", "code", "text"),
     [
         (
             ends(declared=-100),
             True,
             CheckOutcome.WARN,
             None,
-            "declared as ended on 2026-10-07, yet Entra gives tokens: correct expires_on",
+            "declared as expired on 2026-10-07, yet Entra issues tokens: correct expires_on",
         ),
-        (ends(declared=-100), False, CheckOutcome.FAIL, 3303, "ended on 2026-10-07 (declared)"),
+        (ends(declared=-100), False, CheckOutcome.FAIL, 3303, "expired on 2026-10-07 (declared)"),
         (ends(declared=-100, graph=200), True, CheckOutcome.PASS, None, "(graph)"),
         (ends(declared=-100, graph=200), False, CheckOutcome.PASS, None, "(graph)"),
         (ends(declared=200, graph=9), True, CheckOutcome.WARN, 3303, "(graph)"),
@@ -172,19 +172,19 @@ def ends(**days):
             True,
             CheckOutcome.WARN,
             None,
-            "(key_vault), yet Entra gives tokens: correct that source",
+            "(key_vault), yet Entra issues tokens: correct that source",
         ),
         (ends(key_vault=-1, graph=200), False, CheckOutcome.FAIL, 3303, "(key_vault)"),
     ],
 )
-def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, says):
-    result = check("credential_expiry", ends=known, granted=granted)
+def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, text):
+    result = check("credential_expiry", expiry=known, granted=granted)
     assert (result.outcome, result.code) == (outcome, code)
-    assert says in result.detail
+    assert text in result.detail
 
 
 def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
-    result = check("credential_expiry", ends=ends(declared=-1), granted=True)
+    result = check("credential_expiry", expiry=ends(declared=-1), granted=True)
     assert any("az ad app credential list" in line for line in result.fix)
     assert not any("--append" in line or "ALTER" in line for line in result.fix)
 

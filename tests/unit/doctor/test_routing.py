@@ -55,10 +55,10 @@ def test_every_fault_that_a_step_can_have_has_something_to_do_about_it(step):
     for fault in Fault:
         if fault is Fault.NONE:
             continue
-        judged = classify(step, Facts(fault=fault, status=418))
-        results = assess_all(observed(step, judged.reason, judged.code), again="again")
-        told = next(result for result in results if result.check == owner_of(step, judged.reason))
-        assert told.fix, fault
+        cause = classify(step, Facts(fault=fault, status=418))
+        results = assess_all(observed(step, cause.reason, cause.code), again="again")
+        result = next(result for result in results if result.check == owner_of(step, cause.reason))
+        assert result.fix, fault
 
 
 def test_owners_are_checks():

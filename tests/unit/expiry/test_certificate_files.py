@@ -19,9 +19,9 @@ def not_after(principal):
     return float(int(principal.certificate.not_valid_after_utc.timestamp()))
 
 
-def forget_what_was_read(desk):
+def forget_what_was_read(monitor):
     """For a second the keeper goes by what it has read."""
-    desk._asking._keeper.keep_only(())
+    monitor._lookup._secrets.keep_only(())
 
 
 def renewed(authority, principal, days):
@@ -70,11 +70,11 @@ def test_a_file_without_a_readable_certificate_says_why(principal, make, passwor
 
 
 async def test_a_wrong_password_leaves_the_last_known_end_standing(scene, not_after):
-    desk = scene.desk()
-    await desk.look_up("cert")
+    monitor = scene.monitor()
+    await monitor.look_up("cert")
     scene.write("password", "another-password")
-    forget_what_was_read(desk)
-    end = by_source(await desk.look_up("cert"))["certificate"]
+    forget_what_was_read(monitor)
+    end = by_source(await monitor.look_up("cert"))["certificate"]
     assert (end.expires_at, end.failure) == (not_after, "the certificate file: pfx unreadable")
     assert PASSWORD not in end.failure
 
@@ -82,27 +82,27 @@ async def test_a_wrong_password_leaves_the_last_known_end_standing(scene, not_af
 async def test_with_a_wrong_password_from_the_start_nothing_is_known(set_up):
     scene = await set_up()
     scene.write("password", "another-password")
-    ends = by_source(await scene.desk().look_up("cert"))
+    ends = by_source(await scene.monitor().look_up("cert"))
     assert {(end.expires_at, end.looked_up_at) for end in ends.values()} == {(None, None)}
     assert not scene.simulator.requests
 
 
 async def test_a_file_that_is_gone_leaves_the_last_known_end_standing(scene, not_after):
-    desk = scene.desk()
-    await desk.look_up("cert")
+    monitor = scene.monitor()
+    await monitor.look_up("cert")
     (scene.folder / "sp.pfx").unlink()
-    forget_what_was_read(desk)
-    end = by_source(await desk.look_up("cert"))["certificate"]
+    forget_what_was_read(monitor)
+    end = by_source(await monitor.look_up("cert"))["certificate"]
     assert end.expires_at == not_after
     assert "the secret cannot be read" in end.failure
 
 
 async def test_a_renewed_certificate_is_seen_by_the_next_look(scene, principal, authority, not_after):
-    desk = scene.desk()
-    assert by_source(await desk.look_up("cert"))["certificate"].expires_at == not_after
+    monitor = scene.monitor()
+    assert by_source(await monitor.look_up("cert"))["certificate"].expires_at == not_after
     content, later = renewed(authority, principal, days=300)
     scene.write("sp.pfx", content)
-    forget_what_was_read(desk)
-    ends = by_source(await desk.look_up("cert"))
+    forget_what_was_read(monitor)
+    ends = by_source(await monitor.look_up("cert"))
     assert ends["certificate"].expires_at == later
     assert "does not list the configured certificate" in ends["graph"].failure

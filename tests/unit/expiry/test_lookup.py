@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
-from tests.support.expiry_fakes import Ears
+from tests.support.expiry_fakes import Recorded
 from tests.support.expiry_simulated import by_source
 from tests.support.factories import a_target
 from tests.support.tls_server import CHALLENGE, ENTRA, TOKEN, Wire, response
@@ -75,18 +75,18 @@ async def site(authority, secret_files):
         modules={"default": Module(name="default", ca_file=authority.file, connect_to=connect_to)},
         targets={"one": a_target("one", credential="sql", vault=VAULT)},
     )
-    wire.ears = Ears()
-    asker = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-    desk = ExpiryMonitor(config, asker, wire.ears.ports)
-    wire.look_up = desk.look_up
+    wire.recorded = Recorded()
+    identity = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
+    monitor = ExpiryMonitor(config, identity, wire.recorded.callbacks)
+    wire.look_up = monitor.look_up
     yield wire
-    await desk.aclose()
+    await monitor.aclose()
     await wire.stop()
 
 
 async def found(site, source):
     end = by_source(await site.look_up("sql"))[source]
-    assert site.ears.bugs == []
+    assert site.recorded.bugs == []
     return end
 
 
@@ -185,27 +185,31 @@ async def test_whatever_a_service_answers_is_a_failed_look_up(site, body):
     for end in await site.look_up("sql"):
         assert (end.expires_at, end.looked_up_at) == (None, None)
         assert end.failure
-    assert site.ears.bugs == []
+    assert site.recorded.bugs == []
 
 
 async def test_what_a_service_says_is_quoted_by_its_codes_alone(site):
     message = f"Caller appid=66666666-7777-8888-9999-000000000000;token={TOKEN} of {SECRET}"
     body = {"error": {"code": "Authorization_RequestDenied", "message": message, "innerError": {"code": "x", "request-id": "1"}}}
     site.own = lambda _request: response(403, body)
-    told = " ".join(end.failure for end in await site.look_up("sql"))
-    assert "HTTP 403 (Authorization_RequestDenied, x)" in told
+    reported = " ".join(end.failure for end in await site.look_up("sql"))
+    assert "HTTP 403 (Authorization_RequestDenied, x)" in reported
     for mark in ("66666666", TOKEN, SECRET, "Caller"):
-        assert mark not in told
+        assert mark not in reported
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("status", [200, 302, 403])
 async def test_look_up_tells_no_secret_that_came_back(site, encoding, status):
-    said = ENCODINGS[encoding](SECRET)
-    hint = {"endDateTime": said, "hint": said}
-    body = {"error": {"code": said, "message": said, "innerError": {"code": said}}, "passwordCredentials": [hint], said: said}
+    expected = ENCODINGS[encoding](SECRET)
+    hint = {"endDateTime": expected, "hint": expected}
+    body = {
+        "error": {"code": expected, "message": expected, "innerError": {"code": expected}},
+        "passwordCredentials": [hint],
+        expected: expected,
+    }
     site.own = lambda _request: response(
-        status, body | {"keyCredentials": [], "value": [{"id": said}]}, Location=f"/{quote(said)}"
+        status, body | {"keyCredentials": [], "value": [{"id": expected}]}, Location=f"/{quote(expected)}"
     )
     ends = await site.look_up("sql")
     assert all(end.failure for end in ends)

@@ -51,16 +51,16 @@ def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
 
 
 @pytest.mark.parametrize(
-    ("more", "asker"),
+    ("more", "identity"),
     [
         ({}, "sql"),
         ({"graph_credential": "monitor"}, "monitor"),
         ({"graph_credential": "monitor", "key_vault_credential": "ops"}, "ops"),
     ],
 )
-def test_a_key_vault_secret_is_asked_about_by_the_first_identity_that_is_given_for_it(more, asker):
+def test_a_key_vault_secret_is_asked_about_by_the_first_identity_that_is_given_for_it(more, identity):
     config = a_config(a_credential(key_vault_secret=SECRET_URL, **more), a_credential("ops"))
-    assert monitored_credentials(config)["sql"].lookup_credentials[KEY_VAULT].name == asker
+    assert monitored_credentials(config)["sql"].lookup_credentials[KEY_VAULT].name == identity
 
 
 @given(st.sampled_from(list(PACES)), st.integers(0, 10_000), st.floats(0, 1))

@@ -34,10 +34,10 @@ class Harness:
             interval=60.0, timeout=5.0, generation=Generation.CLASSIC, generation_declared=True,
         )  # fmt: skip
         self.config = self._config()
-        tell = ProberCallbacks(
+        callbacks = ProberCallbacks(
             bug=self.bugs.append, starved=self._starved, token_requested=lambda: None, unexplained=self.unexplained.append
         )
-        self.prober = Prober(self.config, lag=self.lag, callbacks=tell)
+        self.prober = Prober(self.config, lag=self.lag, callbacks=callbacks)
         self.lag.start()
         return self
 
@@ -64,24 +64,24 @@ class Harness:
 
     def forget(self):
         """The next probe reads the secret and fetches a token, as in another cycle."""
-        self.prober._desk._entries.clear()
-        self.prober._keeper._kept.clear()
+        self.prober._tokens._entries.clear()
+        self.prober._secrets._kept.clear()
 
     async def probe(self):
         return await self.prober.probe_scheduled(self.target)
 
     def plan(self):
         """The staged credential, as an auxiliary probe."""
-        order = ProbeRequest(
+        request = ProbeRequest(
             target=self.target, module=self.config.modules["default"], credential=self.config.credentials["c"],
             vantage=Vantage.CENTRAL, timeout=self.target.timeout,
         )  # fmt: skip
-        return AuxiliaryProbe(what=AuxiliaryKind.NEXT, name="c", order=order)
+        return AuxiliaryProbe(what=AuxiliaryKind.NEXT, name="c", request=request)
 
     async def nothing_open(self):
         """Returns once the server has no connection and no token request is under way."""
         async with asyncio.timeout(5):
-            while self.wire.open or self.prober._desk._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
+            while self.wire.open or self.prober._tokens._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
                 await asyncio.sleep(0.001)
 
     def _answer(self, request):

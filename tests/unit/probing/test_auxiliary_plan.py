@@ -36,28 +36,28 @@ def test_without_a_pin_there_is_no_rotation_to_wait_for():
 
 
 def test_the_staged_credential_makes_the_whole_round_trip_with_the_pinned_version():
-    order = planned()["staged"].order
-    assert (order.credential.name, order.target.key, order.target.vault) == ("staged", TARGET.key, TARGET.vault)
-    assert order.wrap
-    assert order.module.mode is Mode.FULL
+    request = planned()["staged"].request
+    assert (request.credential.name, request.target.key, request.target.vault) == ("staged", TARGET.key, TARGET.vault)
+    assert request.wrap
+    assert request.module.mode is Mode.FULL
 
 
 @pytest.mark.parametrize(
-    ("kind", "vantage", "of_another"),
+    ("kind", "vantage", "expected"),
     [
         (CredentialKind.MANAGED_IDENTITY, Vantage.CENTRAL, True),
         (CredentialKind.MANAGED_IDENTITY, Vantage.SQL_HOST, False),
         (CredentialKind.CLIENT_SECRET, Vantage.CENTRAL, False),
     ],
 )
-def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhere(kind, vantage, of_another):
+def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhere(kind, vantage, expected):
     config = a_config()
     staged = replace(config.credentials["staged"], kind=kind)
     config = replace(
         config, settings=replace(config.settings, vantage=vantage), credentials=config.credentials | {"staged": staged}
     )
-    assert [plan.of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)] == [
-        of_another,
+    assert [plan.is_of_another_host for plan in auxiliary_probes(config, TARGET, KEY, TODAY)] == [
+        expected,
         False,
         False,
         False,
@@ -66,10 +66,14 @@ def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhe
 
 
 def test_a_retained_version_is_asked_of_its_own_vault_with_its_own_credential_and_never_to_wrap():
-    order = planned()[f"Archive/{OLDER}"].order
-    assert (order.credential.name, order.target.vault, order.target.key) == ("old", "old.vault.azure.net", f"Archive/{OLDER}")
-    assert not order.wrap
-    assert order.under is None
+    request = planned()[f"Archive/{OLDER}"].request
+    assert (request.credential.name, request.target.vault, request.target.key) == (
+        "old",
+        "old.vault.azure.net",
+        f"Archive/{OLDER}",
+    )
+    assert not request.wrap
+    assert request.under is None
 
 
 def test_a_retained_version_is_left_alone_after_its_last_day():
@@ -78,20 +82,20 @@ def test_a_retained_version_is_left_alone_after_its_last_day():
 
 
 def test_the_recovery_vault_gets_what_was_encrypted_under_the_primarys_key():
-    order = planned()["contoso-dr.vault.azure.net"].order
-    assert (order.credential.name, order.target.vault, order.target.key) == ("dr", "contoso-dr.vault.azure.net", TARGET.key)
-    assert not order.wrap
-    assert order.under is KEY
+    request = planned()["contoso-dr.vault.azure.net"].request
+    assert (request.credential.name, request.target.vault, request.target.key) == ("dr", "contoso-dr.vault.azure.net", TARGET.key)
+    assert not request.wrap
+    assert request.under is KEY
 
 
 def test_without_a_recovery_credential_the_targets_own_asks():
-    order = planned(replace(TARGET, recovery_credential=None))["contoso-dr.vault.azure.net"].order
-    assert order.credential.name == "now"
+    request = planned(replace(TARGET, recovery_credential=None))["contoso-dr.vault.azure.net"].request
+    assert request.credential.name == "now"
 
 
 def test_without_a_pin_the_version_that_was_read_is_to_be_recovered():
     target = plain(key_version=None, recovery_vault="contoso-dr.vault.azure.net")
-    assert planned(target)["contoso-dr.vault.azure.net"].order.target.key_version == PINNED
+    assert planned(target)["contoso-dr.vault.azure.net"].request.target.key_version == PINNED
 
 
 def test_a_key_that_was_never_read_proves_nothing_of_its_recovery():
@@ -99,17 +103,18 @@ def test_a_key_that_was_never_read_proves_nothing_of_its_recovery():
 
 
 def test_the_newest_version_is_only_read():
-    order = planned()["Key0"].order
-    assert order.target.key_version is None
-    assert order.module.mode is Mode.READ_ONLY
+    request = planned()["Key0"].request
+    assert request.target.key_version is None
+    assert not request.round_trip
+    assert request.module == a_config(TARGET).modules["default"]  # else the prober has no network for it
 
 
 def test_where_the_mode_is_read_only_no_look_does_more():
-    orders = [plan.order for plan in planned(module=Module(name="default", mode=Mode.READ_ONLY)).values()]
-    assert {order.module.mode for order in orders} == {Mode.READ_ONLY}
+    requests = [plan.request for plan in planned(module=Module(name="default", mode=Mode.READ_ONLY)).values()]
+    assert {request.module.mode for request in requests} == {Mode.READ_ONLY}
 
 
-def a_look(at=1000.0, **failure):
+def a_result(at=1000.0, **failure):
     result = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED if failure else Outcome.OK, **failure)
     return AuxiliaryResult(
         what=AuxiliaryKind.NEXT, name="staged", vault="v", credential="c", at=at, usable=not failure, steps=(result,)
@@ -120,11 +125,11 @@ def a_look(at=1000.0, **failure):
     ("last", "now", "expected"),
     [
         (None, 1000.0, True),
-        (a_look(), 1299.0, False),
-        (a_look(), 1300.0, True),
-        (a_look(reason=Reason.SECRET_WRONG), 1001.0, True),
-        (a_look(reason=Reason.CONNECT_TIMEOUT), 1001.0, True),
-        (a_look(), 900.0, True),
+        (a_result(), 1299.0, False),
+        (a_result(), 1300.0, True),
+        (a_result(reason=Reason.SECRET_WRONG), 1001.0, True),
+        (a_result(reason=Reason.CONNECT_TIMEOUT), 1001.0, True),
+        (a_result(), 900.0, True),
     ],
     ids=["never looked", "in order and fresh", "in order and old", "refused", "not answered", "the clock was set back"],
 )

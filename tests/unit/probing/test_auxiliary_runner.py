@@ -28,15 +28,15 @@ class Scene:
     """A looker whose looks come from `answers`; by default each says yes at once."""
 
     def __init__(self):
-        self.made, self.told, self.bugs, self.now, self.answers = [], [], [], 1000.0, {}
+        self.made, self.reported, self.bugs, self.now, self.answers = [], [], [], 1000.0, {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once = self.most_at_once = 0
 
-    def looker(self, concurrency=4):
+    def runner(self, concurrency=4):
         return AuxiliaryRunner(
             self._make,
-            on_look=lambda target, look: self.told.append((target.name, look.name)),
+            on_result=lambda target, result: self.reported.append((target.name, result.name)),
             on_bug=self.bugs.append,
             concurrency=concurrency,
             clock=lambda: self.now,
@@ -56,7 +56,7 @@ class Scene:
         step = StepResult(
             step=Step.TOKEN, outcome=Outcome.OK if answer else Outcome.FAILED, reason=None if answer else Reason.SECRET_WRONG
         )
-        target = plan.order.target
+        target = plan.request.target
         return AuxiliaryResult(
             what=plan.what,
             name=plan.name,
@@ -73,105 +73,105 @@ def scene():
     return Scene()
 
 
-async def follow(looker, report=None, *, wanted=ALL):
-    looker.after_probe(TARGET, report or a_report(), wanted, interval=300.0)
-    await looker.settled()
+async def follow(runner, report=None, *, wanted=ALL):
+    runner.after_probe(TARGET, report or a_report(), wanted, interval=300.0)
+    await runner.wait_idle()
 
 
 async def test_after_the_first_probe_everything_is_looked_at_in_order(scene):
-    await follow(scene.looker())
+    await follow(scene.runner())
     assert scene.made == NAMES
-    assert scene.told == [("t", name) for name in NAMES]
+    assert scene.reported == [("t", name) for name in NAMES]
 
 
 async def test_what_was_in_order_is_left_alone_until_its_interval_has_passed(scene):
-    looker = scene.looker()
-    await follow(looker)
+    runner = scene.runner()
+    await follow(runner)
     scene.now += 299
-    await follow(looker)
+    await follow(runner)
     assert scene.made == NAMES
     scene.now += 1
-    await follow(looker)
+    await follow(runner)
     assert scene.made == NAMES * 2
 
 
 async def test_what_was_refused_is_looked_at_after_each_probe(scene):
-    looker = scene.looker()
+    runner = scene.runner()
     scene.answers["staged"] = False
-    await follow(looker)
-    await follow(looker)
+    await follow(runner)
+    await follow(runner)
     assert scene.made == [*NAMES, "staged"]
 
 
 async def test_a_look_that_was_not_made_is_made_after_the_next_probe(scene):
-    looker = scene.looker()
+    runner = scene.runner()
     scene.answers["staged"] = None
-    await follow(looker, wanted=STAGED)
+    await follow(runner, wanted=STAGED)
     scene.answers.clear()
-    await follow(looker, wanted=STAGED)
+    await follow(runner, wanted=STAGED)
     assert scene.made == ["staged", "staged"]
-    assert scene.told == [("t", "staged")]
+    assert scene.reported == [("t", "staged")]
 
 
 async def test_a_bug_in_one_look_does_not_stop_the_others(scene):
     scene.answers["staged"] = ZeroDivisionError()
-    await follow(scene.looker())
+    await follow(scene.runner())
     assert scene.made == NAMES
     assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
 
 
 async def test_a_throttled_vault_is_asked_nothing_more(scene):
     facts = Facts(fault=Fault.HTTP_STATUS, status=429)
-    await follow(scene.looker(), a_report(reason=Reason.THROTTLED, facts=facts))
+    await follow(scene.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
     assert scene.made == []
 
 
 async def test_a_probe_that_showed_only_our_own_slowness_is_not_followed(scene):
     facts = Facts(fault=Fault.READ_TIMEOUT)
-    await follow(scene.looker(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
+    await follow(scene.runner(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
     assert scene.made == []
 
 
 async def test_a_round_under_way_is_not_joined_by_a_second_one(scene):
-    looker = scene.looker()
+    runner = scene.runner()
     scene.gate.clear()
-    looker.after_probe(TARGET, a_report(), STAGED, interval=0.0)
+    runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
     await asyncio.sleep(0)
-    looker.after_probe(TARGET, a_report(), STAGED, interval=0.0)
+    runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
     scene.gate.set()
-    await looker.settled()
+    await runner.wait_idle()
     assert scene.made == ["staged"]
 
 
 async def test_no_more_looks_are_made_at_once_than_there_are_places(scene):
-    looker = scene.looker(concurrency=2)
+    runner = scene.runner(concurrency=2)
     scene.gate.clear()
     for number in range(6):
         target = type("T", (), {"name": f"t{number}"})()
-        looker.after_probe(target, a_report(), STAGED, interval=0.0)
+        runner.after_probe(target, a_report(), STAGED, interval=0.0)
     for _ in range(20):
         await asyncio.sleep(0)
     scene.gate.set()
-    await looker.settled()
+    await runner.wait_idle()
     assert len(scene.made) == 6
     assert scene.most_at_once == 2
 
 
 async def test_a_target_that_is_gone_tells_nothing_more(scene):
-    looker = scene.looker()
+    runner = scene.runner()
     scene.gate.clear()
-    looker.after_probe(TARGET, a_report(), ALL, interval=0.0)
+    runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
-    looker.forget("t")
+    runner.forget("t")
     scene.gate.set()
-    await looker.aclose()
-    assert scene.told == []
+    await runner.aclose()
+    assert scene.reported == []
 
 
 async def test_closing_ends_what_is_under_way(scene):
-    looker = scene.looker()
+    runner = scene.runner()
     scene.gate.clear()
-    looker.after_probe(TARGET, a_report(), ALL, interval=0.0)
+    runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
-    await looker.aclose()
-    assert scene.told == []
+    await runner.aclose()
+    assert scene.reported == []

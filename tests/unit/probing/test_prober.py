@@ -50,8 +50,8 @@ def dead_resolver(monkeypatch):
 @pytest.mark.usefixtures("dead_resolver")
 async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
     starved = []
-    tell = ProberCallbacks(bug=starved.append, starved=starved.append, token_requested=lambda: None)
-    prober = Prober(CONFIG, lag=LoopLag(), callbacks=tell)
+    callbacks = ProberCallbacks(bug=starved.append, starved=starved.append, token_requested=lambda: None)
+    prober = Prober(CONFIG, lag=LoopLag(), callbacks=callbacks)
     requested = asyncio.create_task(prober.probe_on_demand(TARGET))
     await asyncio.sleep(0.05)
     reports = await asyncio.gather(requested, prober.probe_scheduled(TARGET))

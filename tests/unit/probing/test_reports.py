@@ -44,7 +44,7 @@ async def test_a_receiver_that_fails_takes_the_report_from_no_other(service, mon
 
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(getattr(service, part), method, fails)
-    service._take_in(TARGET, REPORT)
+    service._add_report(TARGET, REPORT)
     text = await scraped(service)
     assert ('ekm_probe_success{target="a",vault="contoso.vault.azure.net"} 0' in text) is (part != "recorder")
     record = service.record_of("a")

@@ -28,7 +28,7 @@ TARGET = Target(
     generation=Generation.CLASSIC,
     generation_declared=True,
 )
-ORDER = ProbeRequest(
+REQUEST = ProbeRequest(
     target=TARGET,
     module=Module(name="default"),
     credential=Credential(name="c", kind=CredentialKind.CLIENT_SECRET),
@@ -58,19 +58,19 @@ class FakeVault:
     key: KeyFacts = KEY
     seconds: float = 0.1
     spoil: Callable[[bytes], bytes] = bytes
-    asked: list[tuple[Step, float]] = field(default_factory=list)
+    requests: list[tuple[Step, float]] = field(default_factory=list)
     deleted: tuple[Facts, float | None] | Exception = (Facts(fault=Fault.HTTP_STATUS, status=404), None)
-    looked_up: list[str] = field(default_factory=list)
+    deleted_lookups: list[str] = field(default_factory=list)
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
-        assert (token, deadline) == ("t0ken", self.asked[0][1])
-        self.looked_up.append(name)
+        assert (token, deadline) == ("t0ken", self.requests[0][1])
+        self.deleted_lookups.append(name)
         if isinstance(self.deleted, Exception):
             raise self.deleted
         return self.deleted
 
     def _answer(self, step: Step, deadline: float) -> Facts:
-        self.asked.append((step, deadline))
+        self.requests.append((step, deadline))
         self.clock.now += self.seconds
         fault = self.faults.get(step, Facts(status=200))
         if isinstance(fault, Exception):
@@ -107,18 +107,18 @@ class FakeVault:
 
 
 async def probed(
-    order: ProbeRequest = ORDER, bugs: list[Exception] | None = None, **changes: object
+    request: ProbeRequest = REQUEST, bugs: list[Exception] | None = None, **changes: object
 ) -> tuple[ProbeReport, FakeVault]:
     clock = Clock()
     vault = FakeVault(clock, **changes)  # type: ignore[arg-type]
-    ports = ProbeDependencies(
+    dependencies = ProbeDependencies(
         vault=vault,
         tokens=vault.token,
         clock=clock,
         encrypt=lambda _key, _algorithm, data: data[::-1],
         on_bug=(bugs if bugs is not None else []).append,
     )
-    return await run_probe(order, ports), vault
+    return await run_probe(request, dependencies), vault
 
 
 def outcomes(report: ProbeReport) -> str:
@@ -128,7 +128,7 @@ def outcomes(report: ProbeReport) -> str:
 
 async def test_a_good_probe_makes_five_steps_in_the_connectors_order():
     report, vault = await probed()
-    assert [step for step, _ in vault.asked] == list(Step)
+    assert [step for step, _ in vault.requests] == list(Step)
     assert (outcomes(report), report.success, report.readiness.ready) == ("ooooo", True, True)
     assert report.duration == pytest.approx(0.5)
     assert [result.duration for result in report.steps] == [pytest.approx(0.1)] * 5
@@ -157,7 +157,7 @@ async def test_wrap_refused_still_tries_unwrap_on_bytes_encrypted_locally():
 
 async def test_a_hanging_wrap_leaves_half_of_the_time_to_unwrap():
     _, vault = await probed()
-    deadlines = dict(vault.asked)
+    deadlines = dict(vault.requests)
     assert deadlines[Step.UNWRAP_KEY] == 1010.0
     assert deadlines[Step.WRAP_KEY] == pytest.approx((1000.3 + 1010.0) / 2)
 
@@ -175,7 +175,7 @@ async def test_a_key_that_the_connector_does_not_take_is_code_3_and_its_facts_ar
     assert (outcomes(report), report.key) == ("oofss", big)
     assert report.first_failure is not None
     assert report.first_failure.code == 3
-    assert len(vault.asked) == 3
+    assert len(vault.requests) == 3
 
 
 async def test_an_answer_about_another_version_proves_nothing_of_the_pinned_one():
@@ -192,22 +192,22 @@ async def test_a_refused_wrap_with_an_expired_key_says_expired():
 
 
 async def test_the_generation_moves_the_twins():
-    order = replace(ORDER, target=replace(TARGET, generation=Generation.CURRENT))
-    report, _ = await probed(order, faults={Step.GET_KEY: REFUSED})
+    request = replace(REQUEST, target=replace(TARGET, generation=Generation.CURRENT))
+    report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.code == 3113
 
 
 async def test_read_only_asks_for_nothing_more_than_the_key():
-    report, vault = await probed(replace(ORDER, module=Module(name="default", mode=Mode.READ_ONLY)))
+    report, vault = await probed(replace(REQUEST, module=Module(name="default", mode=Mode.READ_ONLY)))
     assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, None)
-    assert len(vault.asked) == 3
+    assert len(vault.requests) == 3
 
 
 async def test_between_round_trips_wrap_and_unwrap_are_left_out_and_the_last_verdict_stands():
-    report, _ = await probed(replace(ORDER, round_trip=False, last_unwrapped=True))
+    report, _ = await probed(replace(REQUEST, round_trip=False, last_unwrapped=True))
     assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, True)
-    report, _ = await probed(replace(ORDER, round_trip=False, last_unwrapped=False))
+    report, _ = await probed(replace(REQUEST, round_trip=False, last_unwrapped=False))
     assert report.readiness.ready is False
 
 
@@ -237,8 +237,8 @@ async def test_a_probe_can_be_cancelled():
 
     clock = Clock()
     vault = Hanging(clock)
-    ports = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
-    task = asyncio.create_task(run_probe(ORDER, ports))
+    dependencies = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
+    task = asyncio.create_task(run_probe(REQUEST, dependencies))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -246,11 +246,11 @@ async def test_a_probe_can_be_cancelled():
 
 
 async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden_by_it():
-    order = replace(ORDER, cut_by_scrape=True)
-    report, _ = await probed(order, faults={Step.GET_KEY: Facts(fault=Fault.READ_TIMEOUT)})
+    request = replace(REQUEST, cut_by_scrape=True)
+    report, _ = await probed(request, faults={Step.GET_KEY: Facts(fault=Fault.READ_TIMEOUT)})
     assert report.first_failure is not None
     assert (report.first_failure.code, report.first_failure.reason) == (3008, Reason.SCRAPE_TIMEOUT)
-    report, _ = await probed(order, faults={Step.GET_KEY: REFUSED})
+    report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.reason is Reason.FORBIDDEN_POLICY
     assert not report.cut_by_scrape
@@ -266,14 +266,14 @@ async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden
     ],
 )
 async def test_what_ends_with_the_time_of_the_scrape_is_cut_by_it(fault: Fault, seconds: float, cut: bool):
-    order = replace(ORDER, cut_by_scrape=True)
-    report, _ = await probed(order, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
+    request = replace(REQUEST, cut_by_scrape=True)
+    report, _ = await probed(request, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
     assert report.cut_by_scrape is cut
     assert report.readiness.why == ("scrape_timeout" if cut else "not_ready")
 
 
 async def test_a_module_that_is_not_the_targets_own_gives_no_verdict():
-    report, _ = await probed(replace(ORDER, module=Module(name="lab")))
+    report, _ = await probed(replace(REQUEST, module=Module(name="lab")))
     assert report.success
     assert (report.readiness.ready, report.readiness.why) == (None, "other_module")
 
@@ -295,7 +295,7 @@ FOUND = (Facts(status=200), 1_900_000_000.0)
 
 async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
     report, vault = await probed(faults={Step.GET_KEY: MISSING}, deleted=FOUND)
-    assert vault.looked_up == ["k"]
+    assert vault.deleted_lookups == ["k"]
     assert report.first_failure is not None
     assert (report.first_failure.code, report.first_failure.reason) == (3076, Reason.KEY_SOFT_DELETED)
     assert report.purge_at == 1_900_000_000.0
@@ -330,12 +330,12 @@ async def test_a_bug_in_the_look_up_is_told_and_changes_nothing():
 @pytest.mark.parametrize("facts", [REFUSED, Facts(fault=Fault.READ_TIMEOUT), Facts(fault=Fault.HTTP_STATUS, status=404)])
 async def test_no_other_failure_asks_for_deleted_keys(facts):
     _, vault = await probed(faults={Step.GET_KEY: facts}, deleted=FOUND)
-    assert vault.looked_up == []
+    assert vault.deleted_lookups == []
 
 
 async def test_without_wrap_the_bytes_are_encrypted_here_and_unwrapped_there():
-    report, vault = await probed(replace(ORDER, wrap=False))
-    assert [step for step, _ in vault.asked] == [Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY]
+    report, vault = await probed(replace(REQUEST, wrap=False))
+    assert [step for step, _ in vault.requests] == [Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY]
     assert outcomes(report) == "oooso"
     assert report.success
 
@@ -350,6 +350,6 @@ async def test_without_wrap_the_bytes_can_be_encrypted_under_another_key():
         under.append(key)
         return data[::-1]
 
-    ports = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
-    await run_probe(replace(ORDER, wrap=False, under=other), ports)
+    dependencies = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
+    await run_probe(replace(REQUEST, wrap=False, under=other), dependencies)
     assert under == [other]

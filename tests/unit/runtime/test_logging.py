@@ -87,18 +87,18 @@ def test_any_text_is_one_line(fmt):
 
 
 @pytest.mark.usefixtures("restored_logging")
-@pytest.mark.parametrize(("level", "said"), [("debug", "diwe"), ("info", "iwe"), ("warn", "we"), ("error", "e")])
-def test_levels_go_by_the_names_that_exporters_use(level, said):
+@pytest.mark.parametrize(("level", "expected"), [("debug", "diwe"), ("info", "iwe"), ("warn", "we"), ("error", "e")])
+def test_levels_go_by_the_names_that_exporters_use(level, expected):
     stream = io.StringIO()
     configure(level, LogFormat.LOGFMT, stream=stream)
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger("exporter.test").log(number, "x")
-    assert "".join(line.split("level=")[1][0] for line in stream.getvalue().splitlines()) == said
+    assert "".join(line.split("level=")[1][0] for line in stream.getvalue().splitlines()) == expected
 
 
 @pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize(
-    ("level", "probes", "said"),
+    ("level", "probes", "expected"),
     [
         ("info", None, ["exporter.app.service", "exporter.presentation.probe_log"]),
         ("info", "error", ["exporter.app.service"]),
@@ -106,12 +106,12 @@ def test_levels_go_by_the_names_that_exporters_use(level, said):
         ("error", None, []),
     ],
 )
-def test_probes_have_a_level_of_their_own(level, probes, said):
+def test_probes_have_a_level_of_their_own(level, probes, expected):
     stream = io.StringIO()
     configure(level, LogFormat.LOGFMT, probes=probes, stream=stream)
     for name in ("exporter.app.service", "exporter.presentation.probe_log"):
         logging.getLogger(name).info(name)
-    assert re.findall("msg=(\\S+)", stream.getvalue()) == said
+    assert re.findall("msg=(\\S+)", stream.getvalue()) == expected
     with pytest.raises(ValueError, match="unknown log level 'loud'"):
         configure("info", LogFormat.LOGFMT, probes="loud")
 
@@ -135,10 +135,10 @@ def test_libraries_that_write_what_was_sent_are_kept_out(name):
 def test_an_exception_is_its_class_a_masked_message_and_a_place():
     with pytest.raises(ValueError, match="refused") as caught:
         fail(ValueError(f"client_secret={SECRET} refused"))
-    said = place_of(caught.value)
-    assert said["exception"] == "ValueError"
-    assert SECRET not in str(said)
-    assert str(said["at"]).startswith("test_logging.py:")
+    expected = place_of(caught.value)
+    assert expected["exception"] == "ValueError"
+    assert SECRET not in str(expected)
+    assert str(expected["at"]).startswith("test_logging.py:")
 
 
 def test_an_exception_logged_by_anybody_stays_on_its_line_and_masked():

@@ -22,7 +22,7 @@ WALL = 1_700_000_000.0
 
 
 @dataclass
-class TokenAnswer:
+class Response:
     facts: Facts = GRANTED
     token: str | None = None
     expires_at: float | None = None
@@ -35,7 +35,7 @@ class Entra:
         self.requests = []
         self.cancelled = 0
         self.takes = 0.2
-        self.answers = [GRANTED]
+        self.replies = [GRANTED]
         self.lives = None
 
     async def __call__(self, _module, credential, secret, challenge, *, deadline):
@@ -46,12 +46,12 @@ class Entra:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        facts = self.answers[min(number, len(self.answers) - 1)]
+        facts = self.replies[min(number, len(self.replies) - 1)]
         if isinstance(facts, Exception):
             raise facts
         token = f"token-{number}" if facts.fault is Fault.NONE else None
         expires_at = None if self.lives is None else WALL + now() + self.lives
-        return TokenAnswer(facts, token, expires_at)
+        return Response(facts, token, expires_at)
 
 
 class Secrets:
@@ -80,61 +80,61 @@ def secrets():
 
 
 @pytest.fixture
-async def desk(entra, secrets):
-    desk = TokenCache(entra, secrets, cycle=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now())
-    yield desk
-    await desk.aclose()
+async def cache(entra, secrets):
+    cache = TokenCache(entra, secrets, window=lambda _credential, _module: ReuseWindow(60.0, 10.0), clock=lambda: WALL + now())
+    yield cache
+    await cache.aclose()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("token ")]
 
 
-def ask(desk, credential=CREDENTIAL, module=MODULE, challenge=CHALLENGE, *, patience=10.0, fresh=False, started=None):
+def token_for(cache, credential=CREDENTIAL, module=MODULE, challenge=CHALLENGE, *, patience=10.0, fresh=False, started=None):
     started = now() if started is None else started
-    return desk.token(credential, module, challenge, started=started, deadline=now() + patience, fresh=fresh)
+    return cache.token(credential, module, challenge, started=started, deadline=now() + patience, fresh=fresh)
 
 
-async def test_twenty_targets_of_one_credential_make_one_request(desk, entra):
-    grants = await asyncio.gather(*(ask(desk) for _ in range(20)))
+async def test_twenty_targets_of_one_credential_make_one_request(cache, entra):
+    results = await asyncio.gather(*(token_for(cache) for _ in range(20)))
     assert len(entra.requests) == 1
-    assert {grant.token for grant in grants} == {"token-0"}
-    assert [grant.shared for grant in grants].count(False) == 1
-    assert [grant.duration for grant in grants] == pytest.approx([0.2] * 20)
+    assert {result.token for result in results} == {"token-0"}
+    assert [result.shared for result in results].count(False) == 1
+    assert [result.duration for result in results] == pytest.approx([0.2] * 20)
 
 
-async def test_five_thousand_probes_in_one_cycle_make_one_request(desk, entra):
+async def test_five_thousand_probes_in_one_cycle_make_one_request(cache, entra):
     begin = now()
 
     async def probe(number):
         await asyncio.sleep(number * 0.0107)
-        return await ask(desk)
+        return await token_for(cache)
 
-    grants = await asyncio.gather(*(probe(number) for number in range(5000)))
+    results = await asyncio.gather(*(probe(number) for number in range(5000)))
     assert 53.0 < now() - begin < 54.0
     assert len(entra.requests) == 1
-    assert [grant.shared for grant in grants].count(False) == 1
+    assert [result.shared for result in results].count(False) == 1
 
 
-async def test_the_next_probe_of_the_same_target_gets_a_new_token_however_jitter_falls(desk, entra):
+async def test_the_next_probe_of_the_same_target_gets_a_new_token_however_jitter_falls(cache, entra):
     for gap in (54.0, 66.0, 54.0):
-        await ask(desk)
+        await token_for(cache)
         await asyncio.sleep(gap - entra.takes)
     assert len(entra.requests) == 3
 
 
-async def test_a_slow_challenge_does_not_shift_the_cycle(desk, entra):
-    await ask(desk, started=now() - 5.0)
+async def test_a_slow_challenge_does_not_shift_the_cycle(cache, entra):
+    await token_for(cache, started=now() - 5.0)
     await asyncio.sleep(49.0)
-    await ask(desk)
+    await token_for(cache)
     assert len(entra.requests) == 2
 
 
-async def test_a_refusal_serves_the_whole_cycle_as_facts(desk, entra):
-    entra.answers = [REFUSED]
-    first, second = await ask(desk), await ask(desk)
+async def test_a_refusal_serves_the_whole_cycle_as_facts(cache, entra):
+    entra.replies = [REFUSED]
+    first, second = await token_for(cache), await token_for(cache)
     await asyncio.sleep(50.0)
-    third = await ask(desk)
+    third = await token_for(cache)
     assert len(entra.requests) == 1
-    assert [grant.facts for grant in (first, second, third)] == [REFUSED] * 3
-    assert [grant.shared for grant in (first, second, third)] == [False, True, True]
+    assert [result.facts for result in (first, second, third)] == [REFUSED] * 3
+    assert [result.shared for result in (first, second, third)] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -147,99 +147,99 @@ async def test_a_refusal_serves_the_whole_cycle_as_facts(desk, entra):
     ],
     ids=lambda facts: facts.fault.value,
 )
-async def test_what_the_network_prevented_is_shared_by_those_waiting_and_not_kept(desk, entra, facts):
-    entra.answers = [facts, GRANTED]
-    grants = await asyncio.gather(*(ask(desk) for _ in range(5)))
-    assert [grant.facts for grant in grants] == [facts] * 5
-    assert (await ask(desk)).token == "token-1"
+async def test_what_the_network_prevented_is_shared_by_those_waiting_and_not_kept(cache, entra, facts):
+    entra.replies = [facts, GRANTED]
+    results = await asyncio.gather(*(token_for(cache) for _ in range(5)))
+    assert [result.facts for result in results] == [facts] * 5
+    assert (await token_for(cache)).token == "token-1"
     assert len(entra.requests) == 2
 
 
-async def test_an_answer_that_cannot_be_used_is_kept_like_a_refusal(desk, entra):
-    entra.answers = [Facts(fault=Fault.ANSWER_NOT_JSON, status=200)]
-    await ask(desk)
-    await ask(desk)
+async def test_an_answer_that_cannot_be_used_is_kept_like_a_refusal(cache, entra):
+    entra.replies = [Facts(fault=Fault.ANSWER_NOT_JSON, status=200)]
+    await token_for(cache)
+    await token_for(cache)
     assert len(entra.requests) == 1
 
 
-async def test_a_waiter_that_gives_up_does_not_cancel_the_request(desk, entra):
+async def test_a_waiter_that_gives_up_does_not_cancel_the_request(cache, entra):
     entra.takes = 3.0
-    patient = asyncio.create_task(ask(desk))
+    patient = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
-    hasty = await ask(desk, patience=1.0)
+    hasty = await token_for(cache, patience=1.0)
     assert (hasty.token, hasty.facts.fault, hasty.shared) == (None, Fault.READ_TIMEOUT, True)
     assert hasty.duration == pytest.approx(1.0)
     assert (await patient).token == "token-0"
     assert entra.cancelled == 0
 
 
-async def test_a_cancelled_probe_does_not_cancel_the_request_for_the_others(desk, entra):
+async def test_a_cancelled_probe_does_not_cancel_the_request_for_the_others(cache, entra):
     entra.takes = 3.0
-    first = asyncio.create_task(ask(desk))
+    first = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
-    second = asyncio.create_task(ask(desk))
+    second = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
     first.cancel()
-    grant = await second
-    assert (grant.token, grant.shared) == ("token-0", False)
+    result = await second
+    assert (result.token, result.shared) == ("token-0", False)
     assert first.cancelled()
     assert entra.cancelled == 0
 
 
-async def test_an_answer_that_comes_after_its_probe_gave_up_is_kept_and_counted_once(desk, entra):
+async def test_an_answer_that_comes_after_its_probe_gave_up_is_kept_and_counted_once(cache, entra):
     entra.takes = 3.0
-    entra.answers = [REFUSED]
-    gave_up = await ask(desk, patience=1.0)
+    entra.replies = [REFUSED]
+    gave_up = await token_for(cache, patience=1.0)
     assert (gave_up.facts.fault, gave_up.shared) == (Fault.READ_TIMEOUT, False)
-    later = [await ask(desk), await ask(desk)]
-    assert [(grant.facts, grant.shared) for grant in later] == [(REFUSED, False), (REFUSED, True)]
+    later = [await token_for(cache), await token_for(cache)]
+    assert [(result.facts, result.shared) for result in later] == [(REFUSED, False), (REFUSED, True)]
     assert later[0].duration == pytest.approx(3.0)
     assert len(entra.requests) == 1
 
 
-async def test_the_request_has_the_longest_timeout_of_its_targets_and_not_that_of_the_probe_that_began_it(desk, entra):
+async def test_the_request_has_the_longest_timeout_of_its_targets_and_not_that_of_the_probe_that_began_it(cache, entra):
     begin = now()
-    await ask(desk, patience=0.1)
+    await token_for(cache, patience=0.1)
     assert entra.requests[0][3] == pytest.approx(begin + 10.0)
 
 
 async def test_the_facts_of_giving_up_say_how_far_the_request_had_come(entra, secrets):
-    asked = []
+    calls = []
 
-    def glimpse(context, module, challenge):
-        asked.append((context, module, challenge))
+    def pending_facts(context, module, challenge):
+        calls.append((context, module, challenge))
         return Facts(fault=Fault.DNS_TIMEOUT)
 
-    desk = TokenCache(entra, secrets, cycle=lambda *_: ReuseWindow(60.0, 10.0), glimpse=glimpse)
+    cache = TokenCache(entra, secrets, window=lambda *_: ReuseWindow(60.0, 10.0), pending_facts=pending_facts)
     entra.takes = 5.0
-    assert (await ask(desk, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
-    assert asked[0][1:] == (MODULE, CHALLENGE)
-    await desk.aclose()
+    assert (await token_for(cache, patience=1.0)).facts.fault is Fault.DNS_TIMEOUT
+    assert calls[0][1:] == (MODULE, CHALLENGE)
+    await cache.aclose()
 
 
-async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_gone(desk, entra, secrets):
-    entra.answers = [REFUSED, GRANTED]
-    assert (await ask(desk)).token is None
+async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_gone(cache, entra, secrets):
+    entra.replies = [REFUSED, GRANTED]
+    assert (await token_for(cache)).token is None
     secrets.text = "n3w"
-    assert (await ask(desk)).token == "token-1"
+    assert (await token_for(cache)).token == "token-1"
     assert [secret for _, secret, *_ in entra.requests] == ["s3cret", "n3w"]
-    assert [entry.secret.text for entry in desk._entries.values()] == ["n3w"]
+    assert [entry.secret.text for entry in cache._entries.values()] == ["n3w"]
 
 
-async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_only(desk, entra, secrets):
-    entra.answers = [REFUSED, GRANTED]
-    old = asyncio.create_task(ask(desk))
+async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_only(cache, entra, secrets):
+    entra.replies = [REFUSED, GRANTED]
+    old = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
     secrets.text = "n3w"
-    new = await ask(desk)
+    new = await token_for(cache)
     assert ((await old).token, new.token) == (None, "token-1")
-    assert (await ask(desk)).token == "token-1"
+    assert (await token_for(cache)).token == "token-1"
     assert len(entra.requests) == 2
 
 
-async def test_a_credential_changed_by_a_reload_is_another_one(desk, entra):
-    await ask(desk)
-    await ask(desk, credential=replace(CREDENTIAL, client_id="d"))
+async def test_a_credential_changed_by_a_reload_is_another_one(cache, entra):
+    await token_for(cache)
+    await token_for(cache, credential=replace(CREDENTIAL, client_id="d"))
     assert len(entra.requests) == 2
 
 
@@ -256,106 +256,106 @@ async def test_a_credential_changed_by_a_reload_is_another_one(desk, entra):
     ],
     ids=["tenant", "resource", "authority", "credential", "proxy", "trust", "connect_to"],
 )
-async def test_what_makes_another_token_is_not_shared(desk, other):
-    grants = await asyncio.gather(ask(desk), ask(desk, **other))
-    assert {grant.token for grant in grants} == {"token-0", "token-1"}
+async def test_what_makes_another_token_is_not_shared(cache, other):
+    results = await asyncio.gather(token_for(cache), token_for(cache, **other))
+    assert {result.token for result in results} == {"token-0", "token-1"}
 
 
-async def test_modules_that_reach_entra_alike_share(desk, entra):
-    await asyncio.gather(ask(desk), ask(desk, module=Module(name="other", algorithm="RSA-OAEP-256")))
+async def test_modules_that_reach_entra_alike_share(cache, entra):
+    await asyncio.gather(token_for(cache), token_for(cache, module=Module(name="other", algorithm="RSA-OAEP-256")))
     assert len(entra.requests) == 1
 
 
-async def test_a_credential_with_its_own_tenant_is_asked_there_whatever_the_challenge_says(desk, entra):
+async def test_a_credential_with_its_own_tenant_is_asked_there_whatever_the_challenge_says(cache, entra):
     homed = replace(CREDENTIAL, tenant_id="home")
-    await ask(desk, credential=homed)
-    await ask(desk, credential=homed, challenge=replace(CHALLENGE, tenant="t2"))
+    await token_for(cache, credential=homed)
+    await token_for(cache, credential=homed, challenge=replace(CHALLENGE, tenant="t2"))
     assert len(entra.requests) == 1
 
 
-async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may_not(desk, entra):
+async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may_not(cache, entra):
     module = replace(MODULE, token_max_age=600.0)
-    await ask(desk, module=module)
+    await token_for(cache, module=module)
     await asyncio.sleep(590.0)
-    assert (await ask(desk, module=module)).token == "token-0"
+    assert (await token_for(cache, module=module)).token == "token-0"
     await asyncio.sleep(20.0)
-    entra.answers = [REFUSED]
-    assert (await ask(desk, module=module)).token is None
+    entra.replies = [REFUSED]
+    assert (await token_for(cache, module=module)).token is None
     await asyncio.sleep(60.0)
-    await ask(desk, module=module)
+    await token_for(cache, module=module)
     assert len(entra.requests) == 3
 
 
-async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(desk):
+async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(cache):
     module = replace(MODULE, token_max_age=600.0)
-    await ask(desk, module=module)
+    await token_for(cache, module=module)
     await asyncio.sleep(120.0)
-    desk.invalidate(CREDENTIAL)
-    assert (await ask(desk, module=module)).token == "token-1"
+    cache.invalidate(CREDENTIAL)
+    assert (await token_for(cache, module=module)).token == "token-1"
 
 
-async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(desk, entra):
+async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(cache, entra):
     """Else each target of a fleet whose tokens are refused would fetch one of its own."""
     module = replace(MODULE, token_max_age=600.0)
-    await ask(desk, module=module)
-    desk.invalidate(CREDENTIAL)
-    assert (await ask(desk, module=module)).token == "token-0"
+    await token_for(cache, module=module)
+    cache.invalidate(CREDENTIAL)
+    assert (await token_for(cache, module=module)).token == "token-0"
     assert len(entra.requests) == 1
 
 
-async def test_a_doubt_about_a_credential_without_tokens_is_nothing(desk, entra):
-    desk.invalidate(CREDENTIAL)
+async def test_a_doubt_about_a_credential_without_tokens_is_nothing(cache, entra):
+    cache.invalidate(CREDENTIAL)
     assert entra.requests == []
 
 
-async def test_a_token_is_never_handed_out_in_its_last_minute(desk, entra):
+async def test_a_token_is_never_handed_out_in_its_last_minute(cache, entra):
     module = replace(MODULE, token_max_age=86_400.0)
     entra.lives = 600.0
-    await ask(desk, module=module)
+    await token_for(cache, module=module)
     await asyncio.sleep(530.0)
-    assert (await ask(desk, module=module)).token == "token-0"
+    assert (await token_for(cache, module=module)).token == "token-0"
     await asyncio.sleep(15.0)
-    assert (await ask(desk, module=module)).token == "token-1"
+    assert (await token_for(cache, module=module)).token == "token-1"
 
 
-async def test_a_token_that_lives_for_seconds_serves_those_who_waited_and_nobody_else(desk, entra):
+async def test_a_token_that_lives_for_seconds_serves_those_who_waited_and_nobody_else(cache, entra):
     entra.lives = 5.0
-    grants = await asyncio.gather(ask(desk), ask(desk))
-    assert {grant.token for grant in grants} == {"token-0"}
-    assert (await ask(desk)).token == "token-1"
+    results = await asyncio.gather(token_for(cache), token_for(cache))
+    assert {result.token for result in results} == {"token-0"}
+    assert (await token_for(cache)).token == "token-1"
 
 
-async def test_a_fresh_token_is_fetched_although_one_is_kept(desk):
-    await ask(desk)
-    assert (await ask(desk, fresh=True)).token == "token-1"
-    assert (await ask(desk)).token == "token-1"
+async def test_a_fresh_token_is_fetched_although_one_is_kept(cache):
+    await token_for(cache)
+    assert (await token_for(cache, fresh=True)).token == "token-1"
+    assert (await token_for(cache)).token == "token-1"
 
 
-async def test_several_who_want_a_fresh_token_at_once_share_one_request(desk):
-    await ask(desk)
-    grants = await asyncio.gather(*(ask(desk, fresh=True) for _ in range(5)))
-    assert {grant.token for grant in grants} == {"token-1"}
+async def test_several_who_want_a_fresh_token_at_once_share_one_request(cache):
+    await token_for(cache)
+    results = await asyncio.gather(*(token_for(cache, fresh=True) for _ in range(5)))
+    assert {result.token for result in results} == {"token-1"}
 
 
-async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(desk, entra, secrets):
+async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(cache, entra, secrets):
     secrets.failure = "file secrets/sql: no such file"
-    grant = await ask(desk)
-    assert (grant.facts.fault, grant.token) == (Fault.SECRET_UNREADABLE, None)
-    assert "no such file" in grant.facts.detail
+    result = await token_for(cache)
+    assert (result.facts.fault, result.token) == (Fault.SECRET_UNREADABLE, None)
+    assert "no such file" in result.facts.detail
     assert not entra.requests
 
 
-async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(desk, entra, secrets):
+async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(cache, entra, secrets):
     secrets.takes = 30.0
     begin = now()
-    grant = await ask(desk, patience=2.0)
-    assert (grant.facts.fault, grant.duration) == (Fault.SECRET_TIMEOUT, pytest.approx(2.0))
-    assert grant.facts.detail == "reading the secret file took too long"
+    result = await token_for(cache, patience=2.0)
+    assert (result.facts.fault, result.duration) == (Fault.SECRET_TIMEOUT, pytest.approx(2.0))
+    assert result.facts.detail == "reading the secret file took too long"
     assert now() - begin == pytest.approx(2.0)
     assert not entra.requests
 
 
-async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_credential(desk, entra, secrets):
+async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_credential(cache, entra, secrets):
     async def starving(_credential):
         try:
             await asyncio.sleep(30.0)
@@ -364,42 +364,42 @@ async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_cre
 
     secrets.current = starving
     with pytest.raises(PoolExhausted):
-        await ask(desk, patience=1.0)
+        await token_for(cache, patience=1.0)
     assert not entra.requests
 
 
-async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(desk, entra):
-    entra.answers = [PoolExhausted("no thread"), GRANTED]
-    outcomes = await asyncio.gather(ask(desk), ask(desk), return_exceptions=True)
+async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(cache, entra):
+    entra.replies = [PoolExhausted("no thread"), GRANTED]
+    outcomes = await asyncio.gather(token_for(cache), token_for(cache), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [PoolExhausted, PoolExhausted]
-    assert (await ask(desk)).token == "token-1"
+    assert (await token_for(cache)).token == "token-1"
 
 
-async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential_for_ever(desk, entra):
+async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential_for_ever(cache, entra):
     entra.takes = 3600.0
     with pytest.raises(TimeoutError):
-        await ask(desk, patience=100.0)
+        await token_for(cache, patience=100.0)
     entra.takes = 0.1
-    assert (await ask(desk)).token == "token-1"
+    assert (await token_for(cache)).token == "token-1"
 
 
-async def test_nothing_is_kept_longer_than_it_can_serve(desk):
+async def test_nothing_is_kept_longer_than_it_can_serve(cache):
     for number in range(2000):
-        await ask(desk, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
-        assert sum(len(entry.flights) for entry in desk._entries.values()) < 330
+        await token_for(cache, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
+        assert sum(len(entry.flights) for entry in cache._entries.values()) < 330
     await asyncio.sleep(120.0)
-    assert not desk._entries
-    assert not desk._tasks
+    assert not cache._entries
+    assert not cache._tasks
 
 
-async def test_closing_ends_requests_and_tells_those_who_wait(desk, entra):
+async def test_closing_ends_requests_and_tells_those_who_wait(cache, entra):
     entra.takes = 5.0
-    waiting = asyncio.create_task(ask(desk))
+    waiting = asyncio.create_task(token_for(cache))
     await asyncio.sleep(1.0)
-    await desk.aclose()
+    await cache.aclose()
     assert (await waiting).facts.fault is Fault.INTERNAL
     assert entra.cancelled == 1
-    assert (await ask(desk)).facts.fault is Fault.INTERNAL
+    assert (await token_for(cache)).facts.fault is Fault.INTERNAL
     assert len(entra.requests) == 1
 
 
@@ -419,14 +419,14 @@ def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_s
         modules={"default": MODULE, "proxied": proxied},
         targets={target.name: target for target in targets},
     )
-    cycles = TokenReusePolicy(config)
+    policy = TokenReusePolicy(config)
 
-    def cycle(name, module=MODULE):
-        return cycles(replace(CREDENTIAL, name=name), module)
+    def window(name, module=MODULE):
+        return policy(replace(CREDENTIAL, name=name), module)
 
-    assert cycle("sql") == ReuseWindow(30.0, 5.0)
-    assert cycle("sql", proxied) == ReuseWindow(10.0, 1.0)
-    assert cycle("other") == ReuseWindow(300.0, 20.0)
-    assert cycle("staged") == ReuseWindow(300.0, 20.0)
-    assert cycle("old") == ReuseWindow(600.0, 3.0)
-    assert cycle("asked by hand") == ReuseWindow(45.0, 7.0)
+    assert window("sql") == ReuseWindow(30.0, 5.0)
+    assert window("sql", proxied) == ReuseWindow(10.0, 1.0)
+    assert window("other") == ReuseWindow(300.0, 20.0)
+    assert window("staged") == ReuseWindow(300.0, 20.0)
+    assert window("old") == ReuseWindow(600.0, 3.0)
+    assert window("asked by hand") == ReuseWindow(45.0, 7.0)

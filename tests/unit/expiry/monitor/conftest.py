@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.expiry_fakes import Ears, Sources, a_config, a_desk
+from tests.support.expiry_fakes import Recorded, Sources, a_config, a_monitor
 from tests.support.leaping_loop import pytest_asyncio_loop_factories
 
 __all__ = ["pytest_asyncio_loop_factories"]
@@ -14,22 +14,22 @@ def sources():
 
 
 @pytest.fixture
-def ears():
-    return Ears()
+def recorded():
+    return Recorded()
 
 
 @pytest.fixture
-async def start(sources, ears):
+async def start(sources, recorded):
     """Starts desks and stops them after the test."""
     started = []
 
     def begin(*credentials, **more):
-        desk = a_desk(a_config(*credentials), sources, ears, **more)
-        desk.recall()
-        desk.start()
-        started.append(desk)
-        return desk
+        monitor = a_monitor(a_config(*credentials), sources, recorded, **more)
+        monitor.recall()
+        monitor.start()
+        started.append(monitor)
+        return monitor
 
     yield begin
-    for desk in started:
-        await desk.aclose()
+    for monitor in started:
+        await monitor.aclose()

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source
 from exporter.expiry.sources import AT_ONCE
-from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_desk, by_certificate, by_graph, now
+from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_monitor, by_certificate, by_graph, now
 
 NO_END = LookupResult(answered=True)
 NOT_OURS = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
@@ -18,7 +18,7 @@ def gaps(times):
     return [round(later - earlier) for earlier, later in pairwise(times)]
 
 
-async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, sources, ears):
+async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, sources, recorded):
     start(by_graph())
     began = now()
     await asyncio.sleep(3 * 3600)
@@ -26,7 +26,7 @@ async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, so
     assert 5 <= first - began <= 65
     assert gaps(times) == [3600] * (len(times) - 1)
     assert len(times) == 3
-    assert ears.told[0][:3] == ("sql", Source.GRAPH, END)
+    assert recorded.reported[0][:3] == ("sql", Source.GRAPH, END)
 
 
 async def test_the_hours_are_not_all_of_one_length(start, sources):
@@ -57,19 +57,19 @@ async def test_after_a_failure_the_pause_is_five_minutes_and_doubles_to_an_hour(
 
 async def test_an_answer_that_does_not_list_ours_is_asked_for_again_soon(start, sources):
     sources.answers["sql", Source.GRAPH] = [NOT_OURS, LookupResult(answered=True, expires_at=END)]
-    desk = start(by_graph())
+    monitor = start(by_graph())
     await asyncio.sleep(200)
-    (end,) = desk.ends_of("sql")
+    (end,) = monitor.expiry_of("sql")
     assert (end.expires_at, end.failure) == (None, NOT_OURS.note)
     await asyncio.sleep(300)
-    assert desk.ends_of("sql")[0].expires_at == END
+    assert monitor.expiry_of("sql")[0].expires_at == END
 
 
 async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
     start(by_graph())
     await asyncio.sleep(1000)
     assert len(sources.times()) == 1
-    sources.stamps["sql"] = "second"
+    sources.fingerprints["sql"] = "second"
     changed = now()
     await asyncio.sleep(60)
     assert 0 <= sources.times()[1] - changed <= 10.5
@@ -77,26 +77,26 @@ async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
     assert len(sources.times()) == 2
 
 
-async def test_a_failed_look_up_keeps_what_was_known(start, sources, ears):
+async def test_a_failed_look_up_keeps_what_was_known(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), FAILED]
-    desk = start(by_graph())
+    monitor = start(by_graph())
     await asyncio.sleep(120)
-    before = desk.ends_of("sql")
+    before = monitor.expiry_of("sql")
     await asyncio.sleep(4 * 3600)
-    (end,) = desk.ends_of("sql")
+    (end,) = monitor.expiry_of("sql")
     assert (end.expires_at, end.looked_up_at) == (before[0].expires_at, before[0].looked_up_at)
     assert (before[0].failure, end.failure) == ("", FAILED.note)
-    assert len(ears.told) == 1
+    assert len(recorded.reported) == 1
 
 
-async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_none(start, sources, ears):
+async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_none(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), NO_END]
-    desk = start(by_graph())
+    monitor = start(by_graph())
     await asyncio.sleep(2 * 3600)
-    (end,) = desk.ends_of("sql")
+    (end,) = monitor.expiry_of("sql")
     assert end.expires_at is None
     assert end.looked_up_at > WALL
-    assert ears.told[-1][:3] == ("sql", Source.GRAPH, None)
+    assert recorded.reported[-1][:3] == ("sql", Source.GRAPH, None)
 
 
 async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
@@ -105,8 +105,8 @@ async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
     caplog.set_level(logging.INFO, "exporter")
     start(by_graph())
     await asyncio.sleep(24 * 3600)
-    said = [(record.levelname, record.fields.get("problem")) for record in caplog.records]
-    assert said == [("WARNING", FAILED.note), ("WARNING", other.note), ("INFO", None)]
+    expected = [(record.levelname, record.fields.get("problem")) for record in caplog.records]
+    assert expected == [("WARNING", FAILED.note), ("WARNING", other.note), ("INFO", None)]
 
 
 async def test_not_many_are_asked_at_once_and_the_first_look_ups_are_spread(start, sources):
@@ -114,7 +114,7 @@ async def test_not_many_are_asked_at_once_and_the_first_look_ups_are_spread(star
     start(*(by_graph(f"sql-{number}") for number in range(40)), draw=random.Random(3).random)  # noqa: S311 - a spread
     await asyncio.sleep(3000)
     assert sources.most == AT_ONCE
-    assert len({round(at) for at, _, _ in sources.looks}) > 5
+    assert len({round(at) for at, _, _ in sources.lookups}) > 5
 
 
 async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start, sources):
@@ -122,68 +122,68 @@ async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start,
     names = [f"sql-{number}" for number in range(40)]
     start(*(by_graph(name) for name in names))
     await asyncio.sleep(1000)
-    assert {name for _, name, _ in sources.looks} == set(names)
+    assert {name for _, name, _ in sources.lookups} == set(names)
 
 
-async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, ears):
+async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), LookupResult(answered=True, expires_at=END)]
-    desk = start(by_graph())
+    monitor = start(by_graph())
     await asyncio.sleep(200)
-    assert [type(error) for error in ears.bugs] == [ZeroDivisionError]
+    assert [type(error) for error in recorded.bugs] == [ZeroDivisionError]
     await asyncio.sleep(300)
-    assert desk.ends_of("sql")[0].expires_at == END
+    assert monitor.expiry_of("sql")[0].expires_at == END
 
 
-async def test_a_secret_that_cannot_be_watched_stops_nothing(start, sources, ears):
-    sources.stamps["sql"] = ZeroDivisionError("bug")
+async def test_a_secret_that_cannot_be_watched_stops_nothing(start, sources, recorded):
+    sources.fingerprints["sql"] = ZeroDivisionError("bug")
     start(by_graph())
     await asyncio.sleep(100)
-    sources.stamps["sql"] = "first"
-    assert {type(error) for error in ears.bugs} == {ZeroDivisionError}
+    sources.fingerprints["sql"] = "first"
+    assert {type(error) for error in recorded.bugs} == {ZeroDivisionError}
     await asyncio.sleep(100)
     assert sources.times()
 
 
-async def test_it_stops_at_once_in_the_middle_of_look_ups(sources, ears):
+async def test_it_stops_at_once_in_the_middle_of_look_ups(sources, recorded):
     sources.takes = 10_000.0
-    desk = a_desk(a_config(*(by_graph(f"sql-{number}") for number in range(9))), sources, ears)
-    desk.start()
+    monitor = a_monitor(a_config(*(by_graph(f"sql-{number}") for number in range(9))), sources, recorded)
+    monitor.start()
     await asyncio.sleep(100)
     began = now()
-    await desk.aclose()
+    await monitor.aclose()
     assert now() == began
     assert (sources.under_way, sources.closed) == (0, True)
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
 async def test_nothing_is_asked_about_a_credential_without_sources(start, sources):
-    desk = start(a_credential(expires_on=date(2027, 3, 1)))
+    monitor = start(a_credential(expires_on=date(2027, 3, 1)))
     await asyncio.sleep(3600)
-    assert not sources.looks
-    assert desk.ends_of("sql") == (CredentialExpiry(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
+    assert not sources.lookups
+    assert monitor.expiry_of("sql") == (CredentialExpiry(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
 
 
 async def test_a_source_that_has_not_answered_yet_is_named(start):
-    desk = start(by_certificate(graph_credential="monitor", key_vault_secret="https://ops.vault.azure.net/secrets/c"))
-    ends = desk.ends_of("cert")
+    monitor = start(by_certificate(graph_credential="monitor", key_vault_secret="https://ops.vault.azure.net/secrets/c"))
+    ends = monitor.expiry_of("cert")
     assert [end.source for end in ends] == [Source.CERTIFICATE, Source.GRAPH, Source.KEY_VAULT]
     assert {(end.expires_at, end.looked_up_at, end.failure) for end in ends} == {(None, None, "")}
 
 
-async def test_one_look_up_on_request_asks_all_sources_now(sources, ears):
-    desk = a_desk(a_config(by_certificate(graph_credential="monitor")), sources, ears)
+async def test_one_look_up_on_request_asks_all_sources_now(sources, recorded):
+    monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), sources, recorded)
     began = now()
-    ends = await desk.look_up("cert")
+    ends = await monitor.look_up("cert")
     assert [(end.source, end.expires_at) for end in ends] == [(Source.CERTIFICATE, END), (Source.GRAPH, END)]
     assert now() - began < 1
-    await desk.aclose()
+    await monitor.aclose()
 
 
-async def test_a_credential_that_no_target_uses_can_be_asked_about_on_request(sources, ears):
+async def test_a_credential_that_no_target_uses_can_be_asked_about_on_request(sources, recorded):
     config = a_config(by_graph())
     config.credentials["spare"] = by_graph("spare")
-    desk = a_desk(config, sources, ears)
-    assert desk.ends_of("spare") == ()
-    (end,) = await desk.look_up("spare", "of-sql")
+    monitor = a_monitor(config, sources, recorded)
+    assert monitor.expiry_of("spare") == ()
+    (end,) = await monitor.look_up("spare", "of-sql")
     assert end.expires_at == END
-    await desk.aclose()
+    await monitor.aclose()

@@ -7,34 +7,37 @@ import pytest
 
 from exporter.core.credential_expiry import Source
 from exporter.expiry.sources import subject
-from tests.support.expiry_fakes import END, FAILED, WALL, Ears, Sources, a_config, a_desk, by_certificate, by_graph
+from tests.support.expiry_fakes import END, FAILED, WALL, Recorded, Sources, a_config, a_monitor, by_certificate, by_graph
 
 
-async def test_what_was_known_is_told_again_after_a_restart_before_anything_is_asked(start, ears):
+async def test_what_was_known_is_told_again_after_a_restart_before_anything_is_asked(start, recorded):
     start(by_certificate(graph_credential="monitor"))
     await asyncio.sleep(300)
-    ears.documents = json.loads(json.dumps(ears.documents))
-    later = Ears()
-    later.documents = ears.documents
-    desk = a_desk(a_config(by_certificate(graph_credential="monitor")), Sources(), later)
-    desk.recall()
-    assert {(source, expires_at) for _, source, expires_at, _ in later.told} == {(Source.CERTIFICATE, END), (Source.GRAPH, END)}
-    assert all(WALL < at < WALL + 2000 for *_, at in later.told)
+    recorded.documents = json.loads(json.dumps(recorded.documents))
+    later = Recorded()
+    later.documents = recorded.documents
+    monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), Sources(), later)
+    monitor.recall()
+    assert {(source, expires_at) for _, source, expires_at, _ in later.reported} == {
+        (Source.CERTIFICATE, END),
+        (Source.GRAPH, END),
+    }
+    assert all(WALL < at < WALL + 2000 for *_, at in later.reported)
 
 
-async def test_a_failure_right_after_a_restart_keeps_what_was_known_before(start, ears):
+async def test_a_failure_right_after_a_restart_keeps_what_was_known_before(start, recorded):
     start(by_graph())
     await asyncio.sleep(100)
-    again, failing = Ears(), Sources()
-    again.documents, failing.answers = ears.documents, {("sql", Source.GRAPH): [FAILED]}
-    desk = a_desk(a_config(by_graph()), failing, again)
-    desk.recall()
-    desk.start()
+    again, failing = Recorded(), Sources()
+    again.documents, failing.answers = recorded.documents, {("sql", Source.GRAPH): [FAILED]}
+    monitor = a_monitor(a_config(by_graph()), failing, again)
+    monitor.recall()
+    monitor.start()
     await asyncio.sleep(100)
-    (end,) = desk.ends_of("sql")
+    (end,) = monitor.expiry_of("sql")
     assert (end.expires_at, end.failure) == (END, FAILED.note)
     assert again.documents["sql"]["sources"]["graph"]["expires_at"] == END
-    await desk.aclose()
+    await monitor.aclose()
 
 
 @pytest.mark.parametrize(
@@ -50,22 +53,22 @@ async def test_a_failure_right_after_a_restart_keeps_what_was_known_before(start
         ),
     ],
 )
-async def test_another_credential_of_the_same_name_inherits_nothing(start, ears, before, after):
+async def test_another_credential_of_the_same_name_inherits_nothing(start, recorded, before, after):
     start(before)
     await asyncio.sleep(100)
-    again = Ears()
-    again.documents = ears.documents
-    a_desk(a_config(after), Sources(), again).recall()
-    assert again.told == []
+    again = Recorded()
+    again.documents = recorded.documents
+    a_monitor(a_config(after), Sources(), again).recall()
+    assert again.reported == []
 
 
-async def test_another_identity_that_asks_changes_nothing_of_what_is_known(start, ears):
+async def test_another_identity_that_asks_changes_nothing_of_what_is_known(start, recorded):
     start(by_graph())
     await asyncio.sleep(100)
-    again = Ears()
-    again.documents = ears.documents
-    a_desk(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).recall()
-    assert [(source, end) for _, source, end, _ in again.told] == [(Source.GRAPH, END)]
+    again = Recorded()
+    again.documents = recorded.documents
+    a_monitor(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).recall()
+    assert [(source, end) for _, source, end, _ in again.reported] == [(Source.GRAPH, END)]
 
 
 SUBJECT = list(subject(by_graph(), Source.GRAPH))
@@ -85,17 +88,17 @@ SUBJECT = list(subject(by_graph(), Source.GRAPH))
         {"sources": {"graph": {"subject": SUBJECT, "expires_at": True, "looked_up_at": WALL}}},
     ],
 )
-async def test_a_damaged_document_is_said_and_ignored(sources, ears, caplog, document):
-    ears.documents["sql"] = document
-    desk = a_desk(a_config(by_graph()), sources, ears)
-    desk.recall()
-    assert ears.told == []
-    assert desk.ends_of("sql")[0].looked_up_at is None
+async def test_a_damaged_document_is_said_and_ignored(sources, recorded, caplog, document):
+    recorded.documents["sql"] = document
+    monitor = a_monitor(a_config(by_graph()), sources, recorded)
+    monitor.recall()
+    assert recorded.reported == []
+    assert monitor.expiry_of("sql")[0].looked_up_at is None
     (record,) = caplog.records
     assert "sql is damaged" in record.fields["problem"]
 
 
-async def test_the_state_of_a_certificate_is_not_written_every_minute(start, ears):
+async def test_the_state_of_a_certificate_is_not_written_every_minute(start, recorded):
     start(by_certificate())
     await asyncio.sleep(3 * 3600)
-    assert 3 <= ears.writes <= 5
+    assert 3 <= recorded.writes <= 5

@@ -27,7 +27,7 @@ class Prober:
         self.lags = []
         self.crashes = []
         self.cancelled = 0
-        self.deaf = False
+        self.failing = False
 
     async def probe(self, target):
         self.starts[target.name].append(now())
@@ -48,7 +48,7 @@ class Prober:
         return answer
 
     def on_report(self, target, report):
-        if self.deaf:
+        if self.failing:
             raise BUG
         self.reports.append((now(), target, report))
 
@@ -191,7 +191,7 @@ async def test_a_crash_is_told_and_neither_ends_the_loop_nor_touches_another_tar
 
 
 async def test_a_listener_that_fails_is_told_and_the_loop_goes_on(scheduler, prober):
-    prober.deaf = True
+    prober.failing = True
     scheduler.reconcile([a_target()])
     await asyncio.sleep(HOUR)
     assert len(prober.crashes) == len(prober.starts["payroll"]) > 50
@@ -220,9 +220,9 @@ async def test_a_probe_that_could_not_be_made_is_not_reported(scheduler, prober)
 async def test_an_unchanged_target_is_not_disturbed_by_a_reload(scheduler):
     scheduler.reconcile([a_target("kept"), a_target("other")])
     await asyncio.sleep(10.0)
-    task, planned = scheduler._lanes["kept"].task, scheduler.next_probe_at("kept")
+    task, planned = scheduler._loops["kept"].task, scheduler.next_probe_at("kept")
     changes = scheduler.reconcile([a_target("kept"), a_target("new")])
-    assert scheduler._lanes["kept"].task is task
+    assert scheduler._loops["kept"].task is task
     assert scheduler.next_probe_at("kept") == planned
     assert (changes.started, changes.changed, changes.removed) == (("new",), (), ("other",))
 
@@ -255,11 +255,11 @@ async def test_a_changed_target_keeps_backing_off_only_from_the_same_vault(sched
     prober.answers["payroll"] = a_throttled_report()
     scheduler.reconcile([a_target()])
     await asyncio.sleep(170.0)
-    assert scheduler._lanes["payroll"].backoff.throttled == 3
+    assert scheduler._loops["payroll"].backoff.throttled == 3
     scheduler.reconcile([a_target(labels={"team": "dba"})])
-    assert scheduler._lanes["payroll"].backoff.throttled == 3
+    assert scheduler._loops["payroll"].backoff.throttled == 3
     scheduler.reconcile([a_target(vault="other.vault.azure.net")])
-    assert scheduler._lanes["payroll"].backoff.throttled == 0
+    assert scheduler._loops["payroll"].backoff.throttled == 0
 
 
 async def test_a_removed_target_is_cancelled_and_never_reported_again(scheduler, prober):
