@@ -85,8 +85,8 @@ REASONS: Final[Mapping[str, str]] = {
     "NO_VAULT_ANSWER": "dns_not_found|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect",
     "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
-    "FIREWALL": "forbidden_firewall|forbidden_connection",
-    "REFUSED_CALLER": "forbidden|forbidden_policy|forbidden_rbac|forbidden_firewall|forbidden_connection",
+    "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
+    "REFUSED_CALLER": "forbidden|forbidden_policy|forbidden_rbac|forbidden_firewall|forbidden_connection|forbidden_nsp",
     "ENDED": "secret_expired|certificate_expired",
 }
 

@@ -1,9 +1,7 @@
-"""From facts to the connector's code and a reason: three literal tables and one function over them.
+"""Classify facts: the connector's code and a reason, from literal tables. The first match wins.
 
-For: the promise that the number is the one SQL Server would show. The rules are written in the classic generation; the
-catalogue moves the twins. First match wins; `tests/unit/core` proves that every input gets a code and no row is dead.
-Not for: finding facts (see the adapter), texts for people (see the catalogue), or whether databases would open (see
-`verdict`).
+The code is the one that SQL Server would show, in the classic generation; `codes` maps it to its counterpart. `tests/unit/core`
+proves that every input gets a code and that no row is dead.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ UNKNOWN = 3001
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """`code` is of the classic generation."""
+    """The code, in the classic generation, and the reason of a failed step."""
 
     code: int
     reason: Reason
@@ -27,7 +25,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class StatusRule:
-    """An answer with a status from `first` to `last`, at one of `steps` (any where None), saying one of `markers`."""
+    """A response with a status from `first` to `last`, at one of `steps` (None: any), with one of `markers`."""
 
     first: int
     last: int
@@ -40,7 +38,7 @@ class StatusRule:
 _TOKEN = (Step.TOKEN,)
 _WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 
-# What an HTTP answer means, whoever gave it: the vault, Entra, or a proxy to CONNECT.
+# The meaning of an HTTP status from the vault, from Entra, or from a proxy in response to CONNECT.
 STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule(401, 401, 3303, Reason.CREDENTIALS_REFUSED, steps=_TOKEN),
     StatusRule(401, 401, 3305, Reason.TOKEN_WRONG_AUDIENCE, steps=_WITH_TOKEN, markers=("akv10022",)),
@@ -57,17 +55,17 @@ STATUS_RULES: tuple[StatusRule, ...] = (
     StatusRule(500, 599, 3013, Reason.SERVER_ERROR),
 )
 
-# Who is asking: 407 is the standard's number, 401 is what tinyproxy says to a wrong password.
-_PROXY_WANTS_TO_KNOW = (401, 407)
+# A proxy that requires credentials: 407 is the standard's status, 401 is tinyproxy's for a wrong password.
+_PROXY_AUTH_STATUSES = (401, 407)
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonRule:
-    """A word in an error body that says more than the status does; it never moves the code."""
+    """A marker in an error body that is more specific than the status; it never changes the code."""
 
     markers: tuple[str, ...]
     reason: Reason
-    statuses: tuple[int, ...] = ()  # any where empty
+    statuses: tuple[int, ...] = ()  # empty: any
 
 
 ENTRA_REASONS: tuple[ReasonRule, ...] = (
@@ -77,10 +75,13 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ReasonRule(("aadsts700027", "aadsts700030", "aadsts50012"), Reason.CERTIFICATE_UNKNOWN),
     ReasonRule(("aadsts1000502",), Reason.CERTIFICATE_EXPIRED),
     ReasonRule(("aadsts700211", "aadsts700212", "aadsts700213", "aadsts70021"), Reason.FEDERATION_UNMATCHED),
+    ReasonRule(("aadsts7000229",), Reason.APPLICATION_NOT_IN_TENANT),
+    ReasonRule(("aadsts700038",), Reason.APPLICATION_ID_INVALID),
     ReasonRule(("aadsts700016",), Reason.APPLICATION_UNKNOWN),
     ReasonRule(("aadsts7000112", "aadsts70001"), Reason.APPLICATION_DISABLED),
     ReasonRule(("aadsts90002", "aadsts900023"), Reason.TENANT_UNKNOWN),
     ReasonRule(("aadsts90038", "aadsts900382"), Reason.WRONG_CLOUD),
+    ReasonRule(("aadsts500014",), Reason.RESOURCE_PRINCIPAL_DISABLED),
     ReasonRule(("aadsts500011",), Reason.RESOURCE_PRINCIPAL_MISSING),
     ReasonRule(("aadsts53003",), Reason.CONDITIONAL_ACCESS),
     ReasonRule(("aadsts90055",), Reason.THROTTLED),
@@ -91,12 +92,16 @@ ENTRA_REASONS: tuple[ReasonRule, ...] = (
     ),
 )
 VAULT_REASONS: tuple[ReasonRule, ...] = (
+    ReasonRule(("tokenexpired",), Reason.TOKEN_EXPIRED, (401,)),
+    ReasonRule(("insufficient_claims", "akv10094"), Reason.TOKEN_REVOKED, (401,)),
+    ReasonRule(("akv10046",), Reason.TOKEN_UNVERIFIABLE, (401,)),
     ReasonRule(("forbiddenbyfirewall",), Reason.FORBIDDEN_FIREWALL, (403,)),
     ReasonRule(("forbiddenbyconnection",), Reason.FORBIDDEN_CONNECTION, (403,)),
+    ReasonRule(("forbiddenbynsp",), Reason.FORBIDDEN_NSP, (403,)),
     ReasonRule(("keydisabled", "secretdisabled"), Reason.KEY_DISABLED, (403,)),
     ReasonRule(("keyexpired",), Reason.KEY_EXPIRED, (403,)),
     ReasonRule(("keynotyetvalid",), Reason.KEY_NOT_YET_VALID, (403,)),
-    # These two are also what a vault may say of a key outside its dates: then the key's own facts say more.
+    # A vault may also report a missing permission for a key outside its dates: the facts of the key are more specific.
     ReasonRule(("key:expired",), Reason.KEY_EXPIRED, (403,)),
     ReasonRule(("key:not_yet_valid",), Reason.KEY_NOT_YET_VALID, (403,)),
     ReasonRule(("key:disabled",), Reason.KEY_DISABLED, (403,)),
@@ -107,9 +112,15 @@ VAULT_REASONS: tuple[ReasonRule, ...] = (
 )
 
 
+# The AADSTS numbers that decide a reason.
+KNOWN_AADSTS: frozenset[int] = frozenset(
+    int(marker.removeprefix("aadsts")) for rule in ENTRA_REASONS for marker in rule.markers if marker.startswith("aadsts")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """A fault that is no HTTP status."""
+    """A fault other than an HTTP status."""
 
     fault: Fault
     code: int
@@ -120,7 +131,7 @@ class FaultRule:
 _GET, _WRAP, _UNWRAP = (Step.GET_KEY,), (Step.WRAP_KEY,), (Step.UNWRAP_KEY,)
 
 FAULT_RULES: tuple[FaultRule, ...] = (
-    # names: one API error, whichever host it was and for whatever reason
+    # names: one API error for every host and cause
     FaultRule(Fault.DNS_NOT_FOUND, 3900, Reason.DNS_NOT_FOUND),
     FaultRule(Fault.DNS_TEMPORARY, 3900, Reason.DNS_TEMPORARY),
     FaultRule(Fault.DNS_TIMEOUT, 3900, Reason.DNS_TIMEOUT),
@@ -142,7 +153,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     FaultRule(Fault.PROXY_UNRESOLVED, 3008, Reason.PROXY_UNRESOLVED),
     FaultRule(Fault.PROXY_UNREACHABLE, 3008, Reason.PROXY_UNREACHABLE),
     FaultRule(Fault.PROXY_TIMEOUT, 3008, Reason.PROXY_TIMEOUT),
-    # the exchange: sending and waiting for headers is one API call, reading the body another
+    # the exchange: sending and waiting for headers is one API call, reading the body is another
     FaultRule(Fault.CONNECTION_RESET, 3008, Reason.CONNECTION_RESET),
     FaultRule(Fault.CONNECTION_CLOSED, 3008, Reason.CONNECTION_CLOSED),
     FaultRule(Fault.READ_TIMEOUT, 3008, Reason.READ_TIMEOUT),
@@ -161,7 +172,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     FaultRule(Fault.CHALLENGE_OPEN_RESOURCE, 3207, Reason.CHALLENGE_MALFORMED),
     FaultRule(Fault.AUTHORITY_UNTRUSTED, UNKNOWN, Reason.AUTHORITY_UNTRUSTED),
     FaultRule(Fault.RESOURCE_MISMATCH, UNKNOWN, Reason.RESOURCE_MISMATCH),
-    # answers that cannot be read
+    # unreadable responses
     FaultRule(Fault.ANSWER_NOT_JSON, 3307, Reason.ANSWER_NOT_JSON, steps=_TOKEN),
     FaultRule(Fault.TOKEN_MISSING, 3306, Reason.ANSWER_INCOMPLETE),
     FaultRule(Fault.TOKEN_UNUSABLE, 3308, Reason.ANSWER_MALFORMED),
@@ -209,7 +220,7 @@ _BY_FAULT: Mapping[Fault, tuple[FaultRule, ...]] = {
 
 
 def classify(step: Step, facts: Facts) -> Classification:
-    """The classic code and the reason of a failed step. Total: what no rule knows is 3001."""
+    """Classify a failed step. Total: a failure without a rule is 3001."""
     if facts.fault in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
         classification = _by_status(step, facts)
     else:
@@ -218,7 +229,7 @@ def classify(step: Step, facts: Facts) -> Classification:
 
 
 def markers(facts: Facts) -> frozenset[str]:
-    """The words of an error body, in lower case, as the tables write them."""
+    """Return the markers of an error body, in lower case, as the tables have them."""
     words = (
         facts.service_code,
         facts.inner_code,
@@ -237,28 +248,28 @@ def _by_fault(step: Step, fault: Fault) -> Classification:
 
 
 def _by_status(step: Step, facts: Facts) -> Classification:
-    said = markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
-    rule = _status_rule(step, facts.status or 0, said)
+    found = markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
+    rule = _status_rule(step, facts.status or 0, found)
     if rule is None:
         return Classification(UNKNOWN, Reason.UNEXPECTED_STATUS)
     if facts.fault is Fault.PROXY_STATUS:
-        return Classification(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_WANTS_TO_KNOW else Reason.PROXY_STATUS)
-    return Classification(rule.code, _reason(step, facts.status or 0, said) or rule.reason)
+        return Classification(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_AUTH_STATUSES else Reason.PROXY_STATUS)
+    return Classification(rule.code, _reason(step, facts.status or 0, found) or rule.reason)
 
 
-def _status_rule(step: Step, status: int, said: frozenset[str]) -> StatusRule | None:
+def _status_rule(step: Step, status: int, found: frozenset[str]) -> StatusRule | None:
     for rule in STATUS_RULES:
         if (
             rule.first <= status <= rule.last
             and (rule.steps is None or step in rule.steps)
-            and (not rule.markers or not said.isdisjoint(rule.markers))
+            and (not rule.markers or not found.isdisjoint(rule.markers))
         ):
             return rule
     return None
 
 
-def _reason(step: Step, status: int, said: frozenset[str]) -> Reason | None:
+def _reason(step: Step, status: int, found: frozenset[str]) -> Reason | None:
     for rule in ENTRA_REASONS if step is Step.TOKEN else VAULT_REASONS:
-        if (not rule.statuses or status in rule.statuses) and not said.isdisjoint(rule.markers):
+        if (not rule.statuses or status in rule.statuses) and not found.isdisjoint(rule.markers):
             return rule.reason
     return None

@@ -1,8 +1,7 @@
-"""Two closed lists: what can go wrong in an exchange, and what people are told of it.
+"""Two closed lists: the faults of an exchange, and the reasons that reports and metrics name.
 
-`Fault` is what the adapter saw; `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
-apart because one fault (an HTTP status) has many reasons, and because a reason, once shipped, is public.
-Not for: codes (see `classify`), texts for people (see `codes`).
+`Fault` is what the adapter observed. `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
+separate because one fault (an HTTP status) has many reasons, and because a reason, once released, is public.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ class Fault(StrEnum):
     TLS_TIMEOUT = "tls_timeout"
     TLS_FAILED = "tls_failed"
 
-    # the proxy between
+    # the proxy
     PROXY_UNRESOLVED = "proxy_unresolved"
     PROXY_UNREACHABLE = "proxy_unreachable"
     PROXY_TIMEOUT = "proxy_timeout"
-    PROXY_STATUS = "proxy_status"  # with the status it answered to CONNECT
+    PROXY_STATUS = "proxy_status"  # with the status of its response to CONNECT
 
     # the exchange
     CONNECTION_RESET = "connection_reset"
@@ -49,10 +48,10 @@ class Fault(StrEnum):
     BODY_TIMEOUT = "body_timeout"
     BODY_TOO_LARGE = "body_too_large"
     REDIRECT = "redirect"
-    HTTP_STATUS = "http_status"  # any answer from 400 up, with its status
+    HTTP_STATUS = "http_status"  # any response from 400 up, with its status
 
     # the challenge
-    NO_CHALLENGE = "no_challenge"  # answered 2xx without asking for a token
+    NO_CHALLENGE = "no_challenge"  # 2xx without a request for a token
     CHALLENGE_ABSENT = "challenge_absent"
     CHALLENGE_NO_AUTHORIZATION = "challenge_no_authorization"
     CHALLENGE_OPEN_AUTHORIZATION = "challenge_open_authorization"
@@ -62,7 +61,7 @@ class Fault(StrEnum):
     AUTHORITY_UNTRUSTED = "authority_untrusted"
     RESOURCE_MISMATCH = "resource_mismatch"
 
-    # answers that cannot be used
+    # unusable responses
     ANSWER_EMPTY = "answer_empty"
     ANSWER_NOT_JSON = "answer_not_json"
     TOKEN_MISSING = "token_missing"  # noqa: S105 - the name of a fault
@@ -98,11 +97,11 @@ class Fault(StrEnum):
     PEM_KEY_UNUSABLE = "pem_key_unusable"
     PEM_REQUEST = "pem_request"
 
-    # ourselves
+    # the exporter itself
     INTERNAL = "internal"
 
 
-# Nobody answered in time: what a deadline, ours or Prometheus', turns into.
+# No response in time: the result of a deadline, the target's or that of the scrape.
 TIMEOUTS: frozenset[Fault] = frozenset(
     {
         Fault.DNS_TIMEOUT,
@@ -114,7 +113,7 @@ TIMEOUTS: frozenset[Fault] = frozenset(
     }
 )
 
-# Read from what a vault, Entra ID or a proxy answered: true, however slow the exporter was meanwhile.
+# Read from a response of a vault, Entra ID or a proxy: valid even if the exporter was slow meanwhile.
 ANSWERS: frozenset[Fault] = frozenset(
     {
         Fault.NOT_HTTP,
@@ -152,7 +151,7 @@ ANSWERS: frozenset[Fault] = frozenset(
 
 
 class Reason(StrEnum):
-    """Why a step failed, in one word: a closed list and a public label value. Adding is welcome, renaming breaks users."""
+    """Why a step failed: a closed list and a public label. Adding is safe, renaming breaks users."""
 
     DNS_NOT_FOUND = "dns_not_found"
     DNS_TEMPORARY = "dns_temporary"
@@ -200,10 +199,13 @@ class Reason(StrEnum):
     FEDERATION_UNMATCHED = "federation_unmatched"
     CLOCK_SKEW = "clock_skew"
     APPLICATION_UNKNOWN = "application_unknown"
+    APPLICATION_NOT_IN_TENANT = "application_not_in_tenant"
+    APPLICATION_ID_INVALID = "application_id_invalid"
     APPLICATION_DISABLED = "application_disabled"
     TENANT_UNKNOWN = "tenant_unknown"
     WRONG_CLOUD = "wrong_cloud"
     RESOURCE_PRINCIPAL_MISSING = "resource_principal_missing"
+    RESOURCE_PRINCIPAL_DISABLED = "resource_principal_disabled"
     CONDITIONAL_ACCESS = "conditional_access"
     ENTRA_UNAVAILABLE = "entra_unavailable"
     BAD_REQUEST = "bad_request"
@@ -211,10 +213,14 @@ class Reason(StrEnum):
     TOKEN_REJECTED = "token_rejected"  # noqa: S105 - the name of a reason
     TOKEN_WRONG_AUDIENCE = "token_wrong_audience"  # noqa: S105 - the name of a reason
     TOKEN_WRONG_ISSUER = "token_wrong_issuer"  # noqa: S105 - the name of a reason
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of a reason
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of a reason
+    TOKEN_UNVERIFIABLE = "token_unverifiable"  # noqa: S105 - the name of a reason
     FORBIDDEN_POLICY = "forbidden_policy"
     FORBIDDEN_RBAC = "forbidden_rbac"
     FORBIDDEN_FIREWALL = "forbidden_firewall"
     FORBIDDEN_CONNECTION = "forbidden_connection"
+    FORBIDDEN_NSP = "forbidden_nsp"
     KEY_DISABLED = "key_disabled"
     KEY_EXPIRED = "key_expired"
     KEY_NOT_YET_VALID = "key_not_yet_valid"

@@ -33,6 +33,8 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "token_unknown": VaultError(401, "Unauthorized", "The token is expired, or was not issued for this service."),
     "token_audience": VaultError(401, "Unauthorized", "AKV10022: The audience does not fit. Found: {found}"),
     "token_issuer": VaultError(401, "Unauthorized", "AKV10032: The issuer does not fit. Found: https://sts.windows.net/{found}/"),
+    "token_expired": VaultError(401, "Unauthorized", "[TokenExpired] The token has expired."),
+    "token_revoked": VaultError(401, "Unauthorized", "AKV10094: The token does not meet the required claims."),
     "token_signature": VaultError(401, "Unauthorized", "AKV10046: No key to check the token's signature with was found."),
     "forbidden_policy": VaultError(
         403, "Forbidden", "The caller '{caller}' lacks the {permission} permission on key vault '{vault}'.", "ForbiddenByPolicy"
@@ -50,6 +52,8 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
         403, "Forbidden", "The vault takes requests from private links and trusted services alone.\r\nCaller: {caller}\r\nVault: {vault}",
         "ForbiddenByConnection",
     ),
+    "forbidden_nsp": VaultError(403, "Forbidden", "The request was forbidden by NSP policy. Caller: {caller}", "ForbiddenByNsp"),
+    "hsm_access_denied": VaultError(403, "AccessDenied", "The caller is not allowed to perform the operation {operation}."),
     "forbidden": VaultError(403, "Forbidden", "The operation was refused.\r\nCaller: {caller}\r\nVault: {vault}"),
     "key_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is a disabled key.", "KeyDisabled"),
     # Status documented; message and inner code of the next two are guesses.
@@ -104,10 +108,13 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "federation_audience": EntraError(401, "invalid_client", 700212, "No federated credential is for the assertion's audience."),
     "federation_unmatched": EntraError(400, "invalid_request", 70021, "No federated credential is for the assertion."),
     "application_unknown": EntraError(400, "unauthorized_client", 700016, "The directory has no such application."),
+    "application_not_in_tenant": EntraError(401, "invalid_client", 7000229, "The client application has no service principal in the tenant."),
+    "application_id_invalid": EntraError(400, "unauthorized_client", 700038, "The value is not a valid application identifier."),
     "application_disabled": EntraError(400, "unauthorized_client", 7000112, "The application is disabled."),
     "tenant_unknown": EntraError(400, "invalid_request", 90002, "There is no such tenant."),
     "tenant_malformed": EntraError(400, "invalid_request", 900023, "The tenant is neither an id nor a domain name."),
     "resource_principal_missing": EntraError(400, "invalid_resource", 500011, "The tenant has no service principal of that resource."),
+    "resource_principal_disabled": EntraError(400, "invalid_resource", 500014, "The service principal of the resource is disabled."),
     "conditional_access": EntraError(400, "access_denied", 53003, "A Conditional Access policy refused the token."),
     "wrong_cloud": EntraError(400, "invalid_request", 900382, "The request belongs to another cloud."),
     "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "Only client credentials are granted here."),

@@ -219,7 +219,7 @@ def _facts_of_answer(seen: HttpExchange, answer: RecordedResponse) -> Facts:
         fault=fault,
         status=answer.status,
         service_code=said.service_code,
-        inner_code=said.inner_code,
+        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else said.inner_code,
         aadsts=said.aadsts,
         akv=said.akv,
         retry_after_seconds=headers.retry_after(answer.headers),

@@ -48,6 +48,11 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return _matching(_ID, headers.get("x-ms-request-id"))
 
 
+def claims_required(headers: Mapping[str, str]) -> bool:
+    """Whether a 401 requests another token because continuous access evaluation revoked this one."""
+    return 'error="insufficient_claims"' in (headers.get("WWW-Authenticate") or "")
+
+
 def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
     """The vault's diagnostic headers, None where it sent none (Entra and Managed HSM do not)."""
     region = _matching(_WORD, headers.get("x-ms-keyvault-region"))

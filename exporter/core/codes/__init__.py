@@ -1,7 +1,7 @@
-"""The 146 codes of the SQL Server Connector: one literal table, split by layer, and ways to look into it.
+"""The 146 codes of the SQL Server Connector: one table, split by layer, and its look-ups.
 
-For: `CODES`, in code order, and finding rows. Codes and symbols are the connector's; every text is this product's.
-Not for: deciding which code a failure gets (see `classify`), or printing rows (see `render`).
+For: `CODES`, in code order, and finding rows. Codes and symbols are the connector's; the texts are this product's.
+Not for: choosing the code of a failure (see `classify`), or printing rows (see `render`).
 """
 
 from __future__ import annotations
@@ -58,10 +58,9 @@ BY_CODE: Mapping[int, ConnectorError] = MappingProxyType({row.code: row for row 
 
 
 def in_generation(code: int, generation: Generation) -> int:
-    """The number under which a target of `generation` reports `code`, given in either numbering.
+    """Return the number that a target of `generation` reports for `code`.
 
-    Only the 20 twins move; a row without a twin keeps its number under both settings. Raises KeyError where no such code
-    exists.
+    Only the 20 codes with a counterpart change; `code` may be either number of a pair. Raises KeyError for an unknown code.
     """
     row = BY_CODE[code]
     if row.counterpart is None or row.generation.value == generation.value:
@@ -70,10 +69,9 @@ def in_generation(code: int, generation: Generation) -> int:
 
 
 def both_numbers(code: int) -> str:
-    """The number for people, with its twin: "3077 (3113 on connector 1.0.5.0)", or just "3900" where there is none.
+    """Return the number with its counterpart: "3077 (3113 on connector 1.0.5.0)", or just "3900".
 
-    The number asked for comes first, since it is the one the reader has before them: 3113 gives "3113 (3077 before
-    connector 1.0.5.0)". Raises KeyError where no such code exists.
+    The given number comes first: 3113 gives "3113 (3077 before connector 1.0.5.0)". Raises KeyError for an unknown code.
     """
     row = BY_CODE[code]
     if row.counterpart is None:
@@ -83,9 +81,9 @@ def both_numbers(code: int) -> str:
 
 
 def find(text: str) -> tuple[ConnectorError, ...]:
-    """The rows with this number or this symbol, case and blanks around it ignored; empty where there is none.
+    """Return the rows with this number or symbol, ignoring case and surrounding blanks.
 
-    A number finds one row. A symbol that twins share finds both, the classic one first.
+    A number finds one row. A symbol of two counterparts finds both, the classic one first.
     """
     wanted = text.strip().casefold()
     return tuple(row for row in CODES if wanted in (str(row.code), row.symbol.casefold()))

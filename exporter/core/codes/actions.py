@@ -1,8 +1,6 @@
-"""What to do about one failure of one target: the catalogue's actions, narrowed to the reason and with real names in them.
+"""What to do about one failure of one target: advice by reason, with the target's own names.
 
-For: places that have a probe's outcome before them, where "see which step failed" is answered already and a command can be
-copied as it stands.
-Not for: what a code means in general (its row says that), metric labels, or judging a failure (see `classify`).
+Pages and the output of `probe` use it. A reason without a row gets the actions of its code.
 """
 
 from __future__ import annotations
@@ -18,76 +16,150 @@ from exporter.core.faults import Reason
 
 _PROBE = "`ekm-exporter probe TARGET`"
 _REPEAT = f"Then repeat the probe: {_PROBE}."
-_ASKED = f": {_PROBE}."  # ends an action that only asks for the probe whose outcome the reader has
+_ONLY_PROBE = f": {_PROBE}."  # the end of an action that only requests the probe just made
 _HSM_DOMAIN = ".managedhsm."
 _SPAN = re.compile(r"`[^`]+`")
 _ATTRIBUTES = "az keyvault key set-attributes --vault-name VAULT --name KEY --version VERSION"
+_KEY_VAULT_APPLICATION = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
+_SERVICE_ROLE = "Managed HSM Crypto Service Encryption User"
+_CLOCK = "Synchronise the clock of this host: `w32tm /resync` on Windows, `chronyc makestep` on Linux."
+_SIGN_IN_AGAIN = (_REPEAT, DO_NOT_RESTART)
+_SHOW_TENANT = "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`."
 
-# Where one code has several causes with different remedies and the reason tells which it is.
+# For a code with several causes, the reason selects the actions.
 BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
         Reason.FORBIDDEN_RBAC: (
             (
-                "Give the application its role on the vault again: `Key Vault Crypto Service Encryption User` (on a Managed HSM: "
-                "`Managed HSM Crypto Service Encryption User`). It takes minutes to work."
+                "Assign the role to the application on the vault: `Key Vault Crypto Service Encryption User`. It takes minutes to "
+                "become active."
             ),
             _REPEAT,
             DO_NOT_RESTART,
         ),
         Reason.FORBIDDEN_POLICY: (
             (
-                "Give the application its key permissions again, with any others it had, since this replaces them all: "
+                "Set the key permissions of the application, and include its other ones, because this replaces them all: "
                 "`az keyvault set-policy -n VAULT --spn CLIENT_ID --key-permissions get wrapKey unwrapKey`."
             ),
             _REPEAT,
             DO_NOT_RESTART,
         ),
         Reason.FORBIDDEN_FIREWALL: (
-            f"Run {_PROBE} on the SQL Server host: only if that is refused too is SQL Server in danger.",
-            "Let the address in: `az keyvault network-rule add --name VAULT --ip-address IP`.",
+            f"Run {_PROBE} on the SQL Server host. SQL Server is only in danger if that is refused too.",
+            "Allow the address: `az keyvault network-rule add --name VAULT --ip-address IP`.",
             DO_NOT_RESTART,
         ),
         Reason.FORBIDDEN_CONNECTION: (
             (
-                "The vault takes private endpoints only. On the SQL Server host, see that its name leads to a private address: "
-                "`Resolve-DnsName VAULT.vault.azure.net`."
+                "The vault only accepts private endpoints. On the SQL Server host, check that its name resolves to a private "
+                "address: `Resolve-DnsName VAULT.vault.azure.net`."
             ),
-            "If it does not, check the endpoint's DNS record and that its zone is linked to this network.",
+            "If it is public, link the private DNS zone of the endpoint to this network.",
+            DO_NOT_RESTART,
+        ),
+        Reason.FORBIDDEN_NSP: (
+            "Add this network to an inbound access rule of the network security perimeter, or use a private endpoint.",
+            "Trusted Azure services are blocked too: the perimeter overrides that exception.",
+            _REPEAT,
             DO_NOT_RESTART,
         ),
         Reason.KEY_DISABLED: (
-            f"Enable the key version again: `{_ATTRIBUTES} --enabled true`.",
+            f"Enable the key version: `{_ATTRIBUTES} --enabled true`.",
             _REPEAT,
-            "Find out who disabled it, before it happens again: the vault's audit log names the caller.",
+            "Find out who disabled it: the vault's audit log names the caller.",
             DO_NOT_RESTART,
         ),
         Reason.KEY_EXPIRED: (
-            f"Move its date: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps, but no longer wraps.",
+            f"Extend its expiry: `{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z`. An expired key still unwraps but does not wrap.",
             _REPEAT,
-            "Then plan the rotation to a new key version; until the date is moved, none can succeed.",
+            "Then plan the rotation to a new key version. Rotation fails until the expiry is extended.",
             DO_NOT_RESTART,
         ),
         Reason.KEY_NOT_YET_VALID: (
-            f"Move its date: `{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z`. Before it the key unwraps, but does not wrap.",
+            f"Set an earlier start: `{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z`. Until then the key unwraps but does not wrap.",
             _REPEAT,
             DO_NOT_RESTART,
         ),
         Reason.FEDERATION_UNMATCHED: (
             (
-                "See which issuer, subject and audience the application expects, and compare them with the pod's service account: "
+                "Compare issuer, subject and audience with the pod's service account: "
                 "`az ad app federated-credential list --id CLIENT_ID`."
             ),
             _REPEAT,
             DO_NOT_RESTART,
         ),
         Reason.SECRET_EXPIRED: BY_CODE[3303].actions[1:],
+        Reason.APPLICATION_NOT_IN_TENANT: (
+            "Create the application's service principal in the vault's tenant: `az ad sp create --id CLIENT_ID`.",
+            "Do not create a new secret: the secret is not the cause.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.APPLICATION_ID_INVALID: (
+            "Check that the application exists: `az ad app show --id CLIENT_ID --query appId`.",
+            "If it was deleted, list the deleted ones: `az ad app list --all --query [].appId`. An owner can restore it for 30 days.",
+            "If the client id is wrong, correct it in the configuration and in the SQL credential.",
+            *_SIGN_IN_AGAIN,
+        ),
+        Reason.RESOURCE_PRINCIPAL_DISABLED: (
+            f"Enable the Key Vault service principal: `az ad sp update --id {_KEY_VAULT_APPLICATION} --set accountEnabled=true`.",
+            "Do not create a new secret: the secret is not the cause.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.RESOURCE_PRINCIPAL_MISSING: (
+            f"Create the Key Vault service principal in the tenant: `az ad sp create --id {_KEY_VAULT_APPLICATION}`.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_EXPIRED: (_CLOCK, _REPEAT, DO_NOT_RESTART),
+        Reason.TOKEN_REVOKED: (
+            "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
+            "Check the Conditional Access policies for workload identities: continuous access evaluation revoked the token.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_UNVERIFIABLE: (
+            "Wait some minutes: the vault could not fetch the keys that verify tokens.",
+            "Check Azure's status page: https://azure.status.microsoft.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_WRONG_AUDIENCE: (
+            "Check that the vault's host name belongs to this cloud, and that no proxy rewrites the vault's 401.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.SECRET_UNREADABLE: (
+            "Check that the secret file exists at the path in the exporter's log, and that it is not empty.",
+            "Give the exporter's service account read permission on the file: `icacls FILE` shows it, on Linux `ls -l FILE`.",
+            _REPEAT,
+        ),
+        Reason.SECRET_TIMEOUT: (
+            "Check the disk or share with the secret file: reading it took longer than the timeout of the target.",
+            _REPEAT,
+        ),
+    }
+)
+# The actions that differ on a Managed HSM, which has neither access policies nor the roles of Key Vault.
+ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
+    {
+        Reason.FORBIDDEN_RBAC: (
+            (
+                f"Assign the role `{_SERVICE_ROLE}` to the application: "
+                "`az keyvault role assignment create --hsm-name VAULT --assignee CLIENT_ID --scope /keys --role ROLE`."
+            ),
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
     }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What stands in place of the capital words. `vault` is the host name, perhaps with a port."""
+    """The values of the capital words. `vault` is the host name, with an optional port."""
 
     target: str
     vault: str
@@ -96,38 +168,43 @@ class Names:
 
 
 def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names) -> tuple[str, ...]:
-    """In the order to take them, as texts with `code` spans; empty only where the code's row has none.
+    """Return the actions in order, as texts with `code` spans; empty only for a code without actions.
 
-    With the verdict ready, nothing warns of a restart. Raises KeyError where no such code exists.
+    With the verdict ready, the restart warning is left out. Raises KeyError for an unknown code.
     """
     general = _without_probe(BY_CODE[code].actions)
-    chosen = general if reason is None else BY_REASON.get(reason, general)
+    chosen = general if reason is None else _advice(reason, names) or general
     return tuple(filled(each, names) for each in chosen if each != DO_NOT_RESTART or not ready)
 
 
 def first_action(code: int) -> str:
-    """The first action that adds to a probe's outcome; empty if the code has none. Raises KeyError for an unknown code."""
+    """Return the first action that adds to a probe's outcome; empty if the code has none. Raises KeyError for an unknown code."""
     return next(iter(_without_probe(BY_CODE[code].actions)), "")
 
 
 def _without_probe(general: tuple[str, ...]) -> tuple[str, ...]:
-    """The actions without a first one that only asks for the probe whose outcome is known."""
-    return general[1:] if len(general) > 1 and general[0].endswith(_ASKED) else general
+    """Return the actions without a first one that only requests the probe just made."""
+    return general[1:] if len(general) > 1 and general[0].endswith(_ONLY_PROBE) else general
+
+
+def _advice(reason: Reason, names: Names) -> tuple[str, ...] | None:
+    on_hsm = ON_HSM.get(reason) if _HSM_DOMAIN in names.vault else None
+    return on_hsm or BY_REASON.get(reason)
 
 
 def filled(text: str, names: Names) -> str:
-    """`text` with the target's own names inside its `code` spans; what is not known stays a capital word."""
+    """Return `text` with the target's names in its `code` spans; unknown names stay capital words."""
     return _SPAN.sub(lambda span: _command(span[0], names), text)
 
 
 def _command(span: str, names: Names) -> str:
     host = names.vault.partition(":")[0]
     name = host.partition(".")[0]
-    of_hsm = {"--vault-name VAULT": f"--hsm-name {name}", "--name VAULT": f"--hsm-name {name}", "'VAULT'": f"'{host}'"}
+    hsm_words = {"--vault-name VAULT": f"--hsm-name {name}", "--name VAULT": f"--hsm-name {name}", "'VAULT'": f"'{host}'"}
     words = {
         "TARGET": f"{names.target} --config.file FILE",
         "VAULT.vault.azure.net": host,
-        **(of_hsm if _HSM_DOMAIN in host else {}),
+        **(hsm_words if _HSM_DOMAIN in host else {}),
         "VAULT": name,
         "KEY": names.key,
         "VERSION": names.version or "VERSION",

@@ -1,4 +1,4 @@
-"""Codes 3500 to 3506: backing up a key, which no part of SQL Server is known to ask for."""
+"""Codes 3500 to 3506: key backup, which no part of SQL Server is known to use."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ def _failed(code: int, symbol: str, summary: str) -> ConnectorError:
         layer=Layer.BACKUP,
         category=Category.PROTOCOL,
         owner=Owner.VAULT,
-        summary=f"{summary} No backup was made; databases and their keys are not affected.",
+        summary=f"{summary} The backup failed. Databases and their keys are not affected.",
         causes=(
-            "A proxy, gateway or security appliance on the way emptied, cut or replaced the answer.",
+            "A proxy, gateway or security appliance emptied, cut or replaced the response.",
             SERVICE_DEFECT,
         ),
         actions=(
-            "Back the key up directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.",
+            "Back up the key directly: `az keyvault key backup --vault-name VAULT --name KEY --file F`.",
             EVENT_LOG,
         ),
         unobservable_because=(
-            "No connector build is known to back keys up, and it takes the right `backup`, which a least-privilege identity lacks; "
-            "so no probe tries it."
+            "No connector build is known to back up keys. The request needs the `backup` permission, which a least-privilege "
+            "identity lacks."
         ),
     )
 
 
 BACKUP: tuple[ConnectorError, ...] = (
     out_of_memory(3500, "ErrorBackupKeyOutOfMemoryConvertResponseString", Layer.BACKUP, "converting a key backup to text"),
-    out_of_memory(3501, "ErrorBackupKeyOutOfMemoryConcatPath", Layer.BACKUP, "building the address of a backup request"),
+    out_of_memory(3501, "ErrorBackupKeyOutOfMemoryConcatPath", Layer.BACKUP, "building the URL of a backup request"),
     out_of_memory(3502, "ErrorBackupKeyOutOfMemoryConcatHeader", Layer.BACKUP, "building the header of a backup request"),
-    _failed(3503, "ErrorBackupKeyNoResponse", "Asked to back a key up, the vault sent an empty answer."),
-    _failed(3504, "ErrorBackupKeyJsonParser", "Asked to back a key up, the vault's side sent something that is no JSON."),
-    _failed(3505, "ErrorBackupKeyExtractValue", "The answer to a key backup has no `value`, where the backup should be."),
-    _failed(3506, "ErrorBackupKeyBase64DecodeValue", "The answer to a key backup has a `value` that is no valid Base64."),
+    _failed(3503, "ErrorBackupKeyNoResponse", "The vault returned an empty response to a key backup."),
+    _failed(3504, "ErrorBackupKeyJsonParser", "The response to a key backup is not JSON."),
+    _failed(3505, "ErrorBackupKeyExtractValue", "The response to a key backup has no `value`."),
+    _failed(3506, "ErrorBackupKeyBase64DecodeValue", "The `value` in the response to a key backup is not valid Base64."),
 )

@@ -1,4 +1,4 @@
-"""Code 3900, a host name that does not resolve, and 4000, the retry logic around all operations."""
+"""Code 3900, an unresolved host name, and 4000, the retry logic around all operations."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ NAME_AND_RETRY: tuple[ConnectorError, ...] = (
         layer=Layer.NAME,
         category=Category.NETWORK,
         owner=Owner.NETWORK,
-        alias=3008,
+        fallback=3008,
         summary=(
-            "A host name got no address: the vault's or, at the token step, that of Entra ID. The symbol claims the vault does not "
-            "exist, but DNS trouble looks the same. SQL Server reaches no key until the name resolves."
+            "The host name of the vault (or of Entra ID, at the token step) does not resolve. The symbol suggests a missing vault, "
+            "but most causes are DNS. SQL Server reaches no key until the name resolves."
         ),
         causes=(
-            "`dns_not_found`: the record is missing, often in the private DNS zone `privatelink.vaultcore.azure.net`.",
-            "`dns_not_found`: the vault was deleted.",
-            "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or out of reach; other names fail too.",
-            "IDENTITY of the SQL credential, or `vault` in the configuration, is misspelt.",
+            "`dns_not_found`: a linked private zone `privatelink.vaultcore.azure.net` lacks the vault's record.",
+            "`dns_not_found`: IDENTITY of the SQL credential, or `vault` in the configuration, is misspelt.",
+            "`dns_not_found`: the vault was purged. A soft-deleted vault keeps its DNS record until it is purged.",
+            "`dns_temporary`, `dns_timeout`: the DNS server is down, overloaded or unreachable. Other names fail too.",
         ),
         actions=(
-            "Ask on the SQL Server host: `Resolve-DnsName VAULT.vault.azure.net`; then another name, to see if DNS works.",
-            "Was the vault deleted? `az keyvault list-deleted`; if so, `az keyvault recover --name VAULT`.",
-            "With a private endpoint, check its record and that the zone is linked to this network.",
+            "On the SQL Server host, run `Resolve-DnsName VAULT.vault.azure.net`. Then resolve another name to test DNS itself.",
+            "With a private endpoint, add the vault's record to the private zone that is linked to this network.",
+            "Check whether the vault was deleted: `az keyvault list-deleted`. Recover it: `az keyvault recover --name VAULT`.",
             DO_NOT_RESTART,
         ),
     ),

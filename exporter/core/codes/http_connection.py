@@ -1,7 +1,6 @@
-"""The HTTP layer up to a complete answer: starting, connecting, sending, reading. Each row is a call into WinINet.
+"""The HTTP layer up to a complete response: start, connect, send, read. Each row is a WinINet call.
 
-The classic number stands here; its twin is the first argument of `twins`. Not for: what an answer's status means (see
-`http_status`).
+Rows have the classic number; the first argument of `both_generations` is the counterpart. `http_status` has the statuses.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, LOOK_AT_THE_AN
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
-    """A call that Windows answers without sending or receiving anything."""
+    """Build the rows of a local Windows call that sends and receives nothing."""
     return both_generations(
         current,
         ConnectorError(
@@ -23,15 +22,15 @@ def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_
             summary=summary,
             causes=(
                 *more_causes,
-                "The SQL Server process is short of handles or memory.",
-                "WinINet does not work in the profile of the service account, or software hooks into it.",
+                "The SQL Server process has too few handles or too little memory.",
+                "WinINet fails in the profile of the service account, or other software intercepts it.",
             ),
             actions=(
                 EVENT_LOG,
-                f"Look up `info` of the event line: it is the Windows error of `{call}`.",
-                "Retry the statement. If only a restart helps, first make sure that `ekm-exporter probe TARGET` succeeds.",
+                f"Look up the `info` number of the event line: it is the Windows error of `{call}`.",
+                "Retry the statement. If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
             ),
-            unobservable_because=f"`{call}` works inside Windows on the SQL Server host; no request from outside can make it fail.",
+            unobservable_because=f"`{call}` runs inside Windows on the SQL Server host. No request from outside can observe it.",
         ),
     )
 
@@ -46,15 +45,15 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         3101,
         "ErrorHttpOpenSession",
         "InternetOpen",
-        "Windows would not start an Internet session for the connector. Nothing was sent, so vault and network are not to blame.",
+        "Windows could not start an Internet session for the connector. Nothing was sent; the vault and the network are not the cause.",
     ),
     *_local(
         3004,
         3102,
         "ErrorHttpConnectSession",
         "InternetConnect",
-        "Windows would not prepare a session for the vault's host name. Nothing was sent yet: for HTTP this step is local.",
-        "IDENTITY of the SQL credential is no plain vault or host name (`https://`, a path or a blank in it).",
+        "Windows could not prepare a session for the vault's host name. Nothing was sent; this step is local.",
+        "IDENTITY of the SQL credential is not a plain vault or host name: it has `https://`, a path or a blank.",
     ),
     *both_generations(
         3103,
@@ -65,19 +64,19 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
-                "The host has no network it could use: interface down or no route. SQL Server reaches neither Entra ID nor the "
-                "vault; encrypted databases stay open only as long as nothing needs the key."
+                "The host has no usable network: its interface is down or it has no route. SQL Server cannot reach Entra ID or the "
+                "vault. Encrypted databases stay open until something needs the key."
             ),
             causes=(
                 "The network interface is down, or lost its address or default route.",
-                "Right after boot: the service started before the network was there.",
-                "If only the exporter says so: its own host or container has no route, and SQL Server may be fine.",
+                "After boot: the service started before the network was available.",
+                "If only the exporter reports it: its own host or container has no route. SQL Server may be unaffected.",
             ),
             actions=(
-                "On the host that reports it, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
+                "On the affected host, check addresses and routes: `Get-NetIPConfiguration` or `ip route`.",
                 "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`.",
                 DO_NOT_RESTART,
-                "If it happens at boot, set the SQL Server service to delayed start.",
+                "If it only occurs at boot, set the SQL Server service to delayed start.",
             ),
         ),
     ),
@@ -86,14 +85,14 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         3104,
         "ErrorHttpOpenRequest",
         "HttpOpenRequest",
-        "Windows would not prepare the request. Nothing was sent, so the vault has not even seen it.",
+        "Windows could not prepare the request. Nothing was sent, so the vault received no request.",
     ),
     *_local(
         3007,
         3105,
         "ErrorHttpAddRequestHeader",
         "HttpAddRequestHeaders",
-        "Windows would not take a header (the one with the token, usually) into the request. Nothing was sent.",
+        "Windows could not add a header to the request, usually the one with the token. Nothing was sent.",
     ),
     *both_generations(
         3106,
@@ -104,21 +103,21 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
-                "No answer began: the connection to the vault or to Entra ID failed in TCP, in TLS, at the proxy, or in silence. "
-                "Open databases go on; a restart, failover or restore would leave them closed."
+                "No response from the vault or Entra ID: the connection failed (TCP, TLS, proxy) or timed out. Open databases keep "
+                "working, but a restart, failover or restore would leave them closed."
             ),
             causes=(
                 "A firewall, security group or proxy blocks port 443 to the vault or to `login.microsoftonline.com`.",
-                "The proxy is wrong or changed. SQL Server takes it from its service account and keeps it until restarted.",
-                "TLS fails: an intercepting proxy with an unknown CA, an expired certificate, TLS 1.2 switched off.",
-                "A private endpoint was removed or replaced, and its name still leads to the old address.",
-                "Service or network too slow: connected, but nothing came within the time allowed.",
+                "The proxy is wrong or has changed. SQL Server reads it from its service account and keeps it until a restart.",
+                "TLS fails: a proxy that inspects TLS with an untrusted CA, an expired certificate, or TLS 1.2 disabled.",
+                "A private endpoint was removed or replaced, and DNS still returns the old address.",
+                "The service or network is slow: the connection succeeded, but no response arrived in time.",
             ),
             actions=(
-                "Find out which part fails (connect, TLS, proxy, silence): `ekm-exporter probe TARGET`.",
-                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`; the same for Entra ID's host.",
+                "Find out which part fails (connect, TLS, proxy, timeout): `ekm-exporter probe TARGET`.",
+                "From the SQL Server host: `Test-NetConnection VAULT.vault.azure.net -Port 443`. Repeat for Entra ID's host.",
                 DO_NOT_RESTART,
-                "In the event line, `info` narrows it down: 12029 connect, 12002 time-out, 12045 or 12175 TLS.",
+                "Read `info` in the event line: 12029 is connect, 12002 timeout, 12045 or 12175 TLS.",
             ),
         ),
     ),
@@ -127,22 +126,22 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         3107,
         "ErrorHttpGetResponseCode",
         "HttpQueryInfo",
-        "An answer came, but Windows could not tell the connector its status. What the vault decided is unknown.",
+        "A response arrived, but Windows could not pass its status to the connector. The result is unknown.",
     ),
     *_local(
         3014,
         3114,
         "ErrorHttpQueryHeader",
         "HttpQueryInfo",
-        "An answer came, but Windows failed to hand one of its headers to the connector.",
+        "A response arrived, but Windows could not pass one of its headers to the connector.",
     ),
     *both_generations(
         3115,
-        out_of_memory(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a header of an answer"),
+        out_of_memory(3015, "ErrorHttpQueryHeaderOutOfMemoryCopyHeader", Layer.HTTP, "copying a response header"),
     ),
     *both_generations(
         3116,
-        out_of_memory(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "making room for a long header"),
+        out_of_memory(3016, "ErrorHttpQueryHeaderOutOfMemoryReallocBuffer", Layer.HTTP, "allocating space for a long header"),
     ),
     *both_generations(
         3117,
@@ -153,16 +152,16 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.PROTOCOL,
             owner=Owner.NETWORK,
             summary=(
-                "The vault's 401 lacks the `WWW-Authenticate` header, which says where to sign in. Without it the connector "
-                "asks for no token, and SQL Server gets no key."
+                "The vault's 401 lacks the `WWW-Authenticate` header, which names the sign-in host. The connector cannot request a "
+                "token, so SQL Server gets no key."
             ),
             causes=(
-                "A proxy or gateway strips the header or sends a 401 of its own.",
+                "A proxy or gateway removes the header or sends its own 401.",
                 NOT_A_VAULT,
             ),
             actions=(
                 LOOK_AT_THE_ANSWER,
-                "Compare with a vault that works, from the same host; the difference lies on the way.",
+                "Compare with a working vault from the same host. A different response points to the network path.",
                 DO_NOT_RESTART,
             ),
         ),
@@ -172,7 +171,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
         3118,
         "ErrorHttpQueryHeaderUpdateBufferLength",
         "HttpQueryInfo",
-        "An answer came, but Windows and the connector did not agree on how long one of its headers is.",
+        "A response arrived, but Windows and the connector disagree on the length of one of its headers.",
     ),
     *both_generations(
         3119,
@@ -183,22 +182,22 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
             category=Category.NETWORK,
             owner=Owner.NETWORK,
             summary=(
-                "An answer began and did not end: cut off, too slow, or far too long. To SQL Server it counts as no answer; "
-                "if it stays, databases will not open after a restart."
+                "A response started but did not finish: truncated, too slow, or far too large. SQL Server treats it as no response. "
+                "If it persists, databases will not open after a restart."
             ),
             causes=(
-                "A firewall, proxy or scanner drops the connection in the middle of an answer.",
-                "A slow or lossy line; the rest did not come within the time allowed.",
-                "Something other than the vault answers, with a page instead of a few hundred bytes.",
+                "A firewall, proxy or scanner drops the connection during the response.",
+                "The network is slow or loses packets, so the rest did not arrive in time.",
+                "Another server responds with a web page instead of a few hundred bytes.",
             ),
             actions=(
-                "Repeat it a few times: `ekm-exporter probe TARGET`; note after how long it breaks.",
-                "Exempt the vault's host from inspection on firewall and proxy, and check the path for loss and MTU.",
+                "Repeat `ekm-exporter probe TARGET` a few times, and note how long each one takes to fail.",
+                "Exempt the vault's host from inspection on firewall and proxy. Check the network path for loss and MTU.",
                 DO_NOT_RESTART,
             ),
         ),
     ),
-    out_of_memory(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving room to receive an answer"),
-    out_of_memory(3121, "ErrorHttpGetResponseOutOfMemoryGetResultString", Layer.HTTP, "turning a received answer into text"),
-    out_of_memory(3122, "ErrorHttpGetResponseOutOfMemoryAppendResponse", Layer.HTTP, "joining the parts of an answer"),
+    out_of_memory(3120, "ErrorHttpGetResponseOutOfMemoryCreateTempBuffer", Layer.HTTP, "reserving a buffer for a response"),
+    out_of_memory(3121, "ErrorHttpGetResponseOutOfMemoryGetResultString", Layer.HTTP, "converting a response to text"),
+    out_of_memory(3122, "ErrorHttpGetResponseOutOfMemoryAppendResponse", Layer.HTTP, "joining the parts of a response"),
 )

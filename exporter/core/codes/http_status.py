@@ -1,7 +1,7 @@
-"""The HTTP layer once there is an answer: what its status means. Also 3000 and 3001, which are for every operation.
+"""The HTTP layer after a response: the meaning of its status. Also 3000 and 3001, for every operation.
 
-The classic number stands here; its twin is the first argument of `twins`. Not for: answers that never came or broke off
-(see `http_connection`), or that cannot be read (one module per operation).
+Rows have the classic number; the first argument of `both_generations` is the counterpart. `http_connection` has the rows of
+missing or truncated responses; the modules of the operations have the unreadable ones.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         layer=Layer.HTTP,
         category=Category.SUCCESS,
         owner=Owner.VAULT,
-        summary="The exchange with Key Vault went well. Nothing to repair.",
+        summary="The exchange with Key Vault succeeded. No action is needed.",
         causes=(),
         actions=(),
-        unobservable_because="It is no failure: a good step shows as `ekm_step_success 1`, and no code is counted.",
+        unobservable_because="It is a success. A successful step shows `ekm_step_success 1`, and no code is counted.",
     ),
     ConnectorError(
         code=3001,
@@ -28,21 +28,21 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         category=Category.UNKNOWN,
         owner=Owner.NETWORK,
         summary=(
-            "It failed in a way no other code covers. From a probe, `reason` says how: mostly an answer that neither a vault nor "
-            "Entra ID gives. SQL Server could not use such an answer either."
+            "A failure that no other code covers. From a probe, `reason` names it. Usually another server responded instead of the "
+            "vault or Entra ID, and SQL Server cannot use that response either."
         ),
         causes=(
-            "`redirect` or `no_challenge`: a portal, proxy or gateway answers instead of the vault.",
-            "`authority_untrusted`: the vault's answer sends the sign-in to a host unknown as Entra ID. The secret was kept back.",
-            "`resource_mismatch`: the answer wants a token for a service other than this vault. None was requested.",
-            "`unexpected_status`: an answer with a status that makes no sense here.",
-            "`secret_unreadable`, `secret_timeout` or `internal`: the exporter's own host or code is at fault; its log has more.",
+            "`redirect` or `no_challenge`: a portal, proxy or gateway responds instead of the vault.",
+            "`authority_untrusted`: the vault names a sign-in host that is not a known Entra ID host. No secret was sent.",
+            "`resource_mismatch`: the response requests a token for another service than this vault. None was requested.",
+            "`unexpected_status`: the status of the response is not valid here.",
+            "`secret_unreadable`, `secret_timeout`, `internal`: the exporter's own host or code failed. Its log has details.",
         ),
         actions=(
             "Read `reason` and the failed step: `ekm-exporter probe TARGET`.",
             FIND_INTERCEPTION,
-            "For `authority_untrusted` in a private cloud, set `authority_host` in the module, once sure who runs that host.",
-            "If SQL Server itself shows it, read the connector's event log for the operation and its `info` number.",
+            "For `authority_untrusted` in a private cloud, verify who operates that host. Then set `authority_host` in the module.",
+            "If SQL Server shows it, read the operation and its `info` number in the connector's event log.",
         ),
     ),
     *both_generations(
@@ -54,18 +54,19 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.IDENTITY,
             owner=Owner.IDENTITY,
             summary=(
-                "Status 401. From a probe: Entra ID gave a token and the vault would not have it. In the connector's event log: "
-                "most often a refused sign-in, for which SQL Server itself shows 3303."
+                "Status 401. From a probe: the vault rejected a token that Entra ID issued. In the connector's event log: usually a "
+                "refused sign-in, for which SQL Server shows 3303."
             ),
             causes=(
-                "In the event log, beside 3303: the client secret is expired or wrong.",
-                "The vault cannot verify tokens for the moment (AKV10046): a fault on Azure's side that passes.",
+                "In the event log, next to 3303: the client secret has expired or is wrong.",
+                "`token_unverifiable`: the vault cannot verify tokens at the moment (AKV10046), a temporary fault in Azure.",
+                "`token_expired`: the vault received the token after it expired, usually because a clock is wrong.",
+                "`token_revoked`: continuous access evaluation revoked the token, for example for a disabled application.",
                 "A proxy removes or changes the `Authorization` header.",
-                "The application was disabled or deleted just after its token was issued.",
             ),
             actions=(
-                "See which step gets the 401: `ekm-exporter probe TARGET`. At the token step, follow `ekm-exporter explain 3303`.",
-                "At any other step, try again in ten minutes and look at Azure's status page.",
+                "Show which step gets the 401: `ekm-exporter probe TARGET`. At the token step, follow `ekm-exporter explain 3303`.",
+                "At any other step, retry in ten minutes and check Azure's status page.",
                 DO_NOT_RESTART,
                 SUPPORT,
             ),
@@ -80,22 +81,22 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.THROTTLED,
             owner=Owner.VAULT,
             summary=(
-                "Status 429: more requests arrive than the service allows. While it lasts, any of SQL Server's key operations may "
-                "be turned away, and a restart may leave databases closed."
+                "Status 429: the service receives more requests than it allows. Meanwhile any key operation of SQL Server may be "
+                "rejected, and a restart may leave databases closed."
             ),
             causes=(
-                "Another application uses the same vault heavily; reading secrets in a loop is the usual one.",
-                "Many SQL Servers open databases at once: patch night, failover, mass restore.",
-                "The subscription is at its limit, five times that of one vault, because of other vaults.",
-                "Slow key types: a 3072-bit HSM key is allowed 500 operations in 10 s, a 2048-bit one 2,000.",
-                "At the token step: the tenant is throttled, by too many sign-ins.",
+                "Another application uses the same vault heavily, usually by reading secrets in a loop.",
+                "Many SQL Servers open databases at once: patch night, failover or mass restore.",
+                "Other vaults exhaust the limit of the subscription, which is five times that of one vault.",
+                "The key type has a low limit: 500 operations in 10 s for a 3072-bit HSM key, 2,000 for 2048 bits.",
+                "At the token step: the tenant is throttled because of too many sign-ins.",
             ),
             actions=(
-                "See who calls: the vault's metric `ServiceApiHit`, and its audit log by caller address.",
-                "Stop or slow that caller. Spread planned restarts and restores of SQL Servers over time.",
+                "Find the caller: read the vault's metric `ServiceApiHit`, and its audit log by caller address.",
+                "Stop or slow that caller. Spread planned restarts and restores of SQL Server over time.",
                 DO_NOT_RESTART,
-                "See the exporter's own share in `ekm_request_budget_ratio`; above 0.1, lengthen `interval`.",
-                "For good: give SQL Server's keys a vault of their own.",
+                "Check the exporter's own share in `ekm_request_budget_ratio`. Above 0.1, increase `interval`.",
+                "As a permanent fix, move SQL Server's keys to a separate vault.",
             ),
         ),
     ),
@@ -108,21 +109,21 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.INPUT,
             owner=Owner.DBA,
             summary=(
-                "The request was turned down with a status from 400 to 499 that has no code of its own. The same request will fail "
-                "again until what it asks for is corrected."
+                "The request was rejected with a status from 400 to 499 that has no specific code. The same request fails again until "
+                "it is corrected."
             ),
             causes=(
-                "Key name or version in SQL Server or the configuration is malformed: only letters, digits and hyphens are.",
-                "Builds of 2018 to 2020: Entra ID answered 400, mostly for hyphens left in the client id (newer builds: 3128).",
+                "The key name or version is malformed: only letters, digits and hyphens are allowed.",
+                "Builds of 2018 to 2020: Entra ID returned 400, usually for hyphens in the client id (newer builds: 3128).",
                 "The key does not allow the operation or the algorithm (`key_ops`, key type).",
-                "The proxy wants a user name and password (407).",
-                "Another change to the same key was under way (409); that passes.",
+                "The proxy requires a user name and password (407).",
+                "Another change to the same key is in progress (409). This is temporary.",
             ),
             actions=(
                 "Read status, service code and `reason`: `ekm-exporter probe TARGET`.",
                 "Compare the name letter by letter with `az keyvault key list --vault-name VAULT`.",
-                "For 407, let the vault and Entra ID pass the proxy without a password: the connector sends none.",
-                "Check the credential string: client id without hyphens, then the secret.",
+                "For 407, allow the vault and Entra ID on the proxy without a password. The connector sends none.",
+                "Check the credential string: the client id without hyphens, followed by the secret.",
             ),
         ),
     ),
@@ -135,17 +136,17 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.SERVER,
             owner=Owner.VAULT,
             summary=(
-                "The service, or a proxy before it, failed with a status of 500 or above. Nothing is wrong with key or credential; "
-                "SQL Server's databases stay open as long as they need no key."
+                "The service, or a proxy in front of it, failed with a status of 500 or above. The key and the credential are not the "
+                "cause. Open databases keep working until they need the key."
             ),
             causes=(
-                "An incident of Key Vault or, at the token step, of Entra ID.",
+                "Key Vault has an incident. At the token step, Entra ID has one.",
                 "A proxy or gateway cannot reach the service (502, 503, 504).",
-                "A failover of the vault's region: for some minutes no answers, then none to requests that change something.",
+                "The vault's region fails over: no responses for some minutes, then only reads, wrap and unwrap work.",
             ),
             actions=(
-                "Look at Azure's status page, https://azure.status.microsoft, for Key Vault and Entra ID in this region.",
-                "See which step fails and who answers: `ekm-exporter probe TARGET` (`proxy_status` means the proxy).",
+                "Check Azure's status page, https://azure.status.microsoft, for Key Vault and Entra ID in this region.",
+                "Show the failed step and its reason: `ekm-exporter probe TARGET`. `proxy_status` means the proxy failed.",
                 DO_NOT_RESTART,
                 SUPPORT,
             ),
@@ -160,20 +161,20 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.MISSING,
             owner=Owner.VAULT,
             summary=(
-                "Status 404: this vault has no key, or no key version, of that name. SQL Server cannot open what is protected by it "
-                "after the next restart; recover the key first, ask why later."
+                "Status 404: this vault has no key or key version with that name. After the next restart, SQL Server cannot open the "
+                "databases it protects. Recover the key first; investigate afterwards."
             ),
             causes=(
-                "The key was deleted. With soft-delete it can be recovered; a purged one only comes back from a backup.",
-                "A name or version with a typing error, in SQL Server or in the exporter's configuration.",
-                "IDENTITY of the SQL credential names another vault than the one with the key.",
+                "The key was deleted. A soft-deleted key can be recovered. A purged key needs a restore from backup.",
+                "The key name or version is misspelt in SQL Server or in the exporter's configuration.",
+                "IDENTITY of the SQL credential names a vault that does not hold the key.",
             ),
             actions=(
-                "Look among the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
-                "Recover it, with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
+                "List the deleted keys: `az keyvault key list-deleted --vault-name VAULT`.",
+                "Recover the key with all versions: `az keyvault key recover --vault-name VAULT --name KEY`.",
                 DO_NOT_RESTART,
-                "If purged: `az keyvault key restore --vault-name VAULT --file BACKUP`; it returns under its old name.",
-                "If never deleted, compare: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
+                "If it was purged: `az keyvault key restore --vault-name VAULT --file BACKUP`. The key keeps its old name.",
+                "If it was never deleted, compare versions: `az keyvault key list-versions --vault-name VAULT --name KEY`.",
             ),
         ),
     ),
@@ -186,22 +187,22 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
             category=Category.PERMISSION,
             owner=Owner.VAULT,
             summary=(
-                "Status 403: the vault knows the caller and refuses the operation. If reading or unwrapping is refused, databases "
-                "will not open after a restart; if only wrapping is, they open but no key can be rotated."
+                "Status 403: the vault identifies the caller and refuses the operation. If get or unwrap is refused, databases will "
+                "not open after a restart. If only wrap is refused, no key can be rotated."
             ),
             causes=(
-                "`forbidden_rbac`, `forbidden_policy`: role or access policy was removed, or never given on this vault.",
-                "`forbidden_firewall`, `forbidden_connection`: the vault lets in only listed addresses or a private endpoint.",
+                "`forbidden_rbac`, `forbidden_policy`: the role or access policy on this vault is missing or was removed.",
+                "`forbidden_firewall`, `forbidden_connection`, `forbidden_nsp`: the vault blocks this network or address.",
                 "`key_disabled`: the key version was disabled.",
-                "`key_expired`, `key_not_yet_valid`: outside its dates a key still unwraps, but no longer wraps.",
-                "A role given a moment ago: it takes minutes to work.",
+                "`key_expired`, `key_not_yet_valid`: a key outside its dates still unwraps but does not wrap.",
+                "The role was assigned only minutes ago and is not active yet.",
             ),
             actions=(
-                "See which step is refused and `reason`: `ekm-exporter probe TARGET`.",
-                "RBAC: give the application `Key Vault Crypto Service Encryption User` on the vault.",
-                "Policy: `az keyvault set-policy -n VAULT --spn APP --key-permissions P`, where P is `get wrapKey unwrapKey`.",
-                "Firewall: add the caller, `az keyvault network-rule add --name VAULT --ip-address IP`, or use the private endpoint.",
-                "Disabled: `az keyvault key set-attributes --id KEY_ID --enabled true`; expired: move `--expires`, then rotate.",
+                "Show the refused step and `reason`: `ekm-exporter probe TARGET`.",
+                "RBAC: assign the role `Key Vault Crypto Service Encryption User` on the vault to the application.",
+                "Policy: `az keyvault set-policy -n VAULT --spn APP --key-permissions P`. P is `get wrapKey unwrapKey`.",
+                "Firewall: allow the caller with `az keyvault network-rule add --name VAULT --ip-address IP`.",
+                "Disabled: `az keyvault key set-attributes --id KEY_ID --enabled true`. Expired: extend `--expires`, then rotate.",
                 DO_NOT_RESTART,
             ),
         ),
@@ -212,21 +213,21 @@ HTTP_STATUS: tuple[ConnectorError, ...] = (
         layer=Layer.HTTP,
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
-        alias=3012,
+        fallback=3012,
         summary=(
-            "Entra ID answered the sign-in with 400: it did not get as far as checking the secret. Usually application or tenant "
-            "is unknown, or the client id is garbled. SQL Server gets no token and opens no session."
+            "Entra ID rejected the sign-in with 400 before it checked the secret. Usually the application or tenant is unknown, or "
+            "the client id is malformed. SQL Server gets no token and opens no session."
         ),
         causes=(
-            "The client id is not known in the vault's tenant (AADSTS700016): wrong id, wrong tenant, or application deleted.",
-            "The credential string is garbled: hyphens left in the client id, or the secret put first.",
+            "The vault's tenant has no application with this client id (AADSTS700016): wrong id or tenant, or deleted.",
+            "The credential string is malformed: hyphens in the client id, or the secret comes first.",
             "The tenant does not exist or is in another cloud (AADSTS90002, 900023, 90038).",
-            "The application is disabled (AADSTS7000112), or Conditional Access forbids the sign-in (AADSTS53003).",
+            "The application is disabled (AADSTS7000112), or Conditional Access blocks the sign-in (AADSTS53003).",
         ),
         actions=(
             "Read the AADSTS number: `ekm-exporter probe TARGET`.",
-            "Does the application exist here? `az ad sp show --id CLIENT_ID --query accountEnabled`.",
-            "Which tenant does the vault trust? `az keyvault show --name VAULT --query properties.tenantId`.",
+            "Check that the application exists: `az ad sp show --id CLIENT_ID --query accountEnabled`.",
+            "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`.",
             "Correct the string: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
             DO_NOT_RESTART,
         ),

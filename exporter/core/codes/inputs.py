@@ -1,11 +1,11 @@
-"""Codes 2049 to 2058: names and secrets that do not fit, thumbprints, and the Windows registry."""
+"""Codes 2049 to 2058: key names, secrets, thumbprints and the Windows registry."""
 
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import EVENT_LOG, out_of_memory
 
-_LOCAL = "Thumbprints and registry live on the SQL Server host; no request shows them."
+_LOCAL = "Thumbprints and registry are on the SQL Server host. No request can read them."
 _SHOW_REGISTRY = r'Show the entries: `reg query "HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider" /s`.'
 
 INPUTS: tuple[ConnectorError, ...] = (
@@ -16,13 +16,13 @@ INPUTS: tuple[ConnectorError, ...] = (
         category=Category.INPUT,
         owner=Owner.DBA,
         summary=(
-            "The key is called by more than the 26 characters that a thumbprint in SQL Server has room for. "
-            "Under this name SQL Server cannot use it; the vault was not even asked."
+            "The key name is longer than 26 characters, the limit of a thumbprint in SQL Server. "
+            "SQL Server cannot use this key. No request was sent to the vault."
         ),
-        causes=("The naming scheme (environment, region, purpose in one name) grew past 26 characters.",),
+        causes=("The naming scheme (environment, region, purpose) produces names of more than 26 characters.",),
         actions=(
-            "Make a key with a name of at most 26 letters, digits and hyphens, and use that one.",
-            "Do not plan on renaming: neither the vault nor a restore from backup can change a key's name.",
+            "Create a key with a name of at most 26 letters, digits and hyphens, and use it.",
+            "Do not try to rename the key: neither the vault nor a restore can change its name.",
             "If the exporter reports it, correct `key` of the target in the configuration.",
         ),
     ),
@@ -33,34 +33,34 @@ INPUTS: tuple[ConnectorError, ...] = (
         category=Category.INPUT,
         owner=Owner.DBA,
         summary=(
-            "SECRET of the SQL credential has fewer than 32 characters, too few for the client id alone. "
-            "No sign-in was tried; SQL Server cannot open a session with the provider."
+            "SECRET of the SQL credential has fewer than 32 characters, the length of the client id alone. "
+            "No sign-in was attempted. SQL Server cannot open a session with the provider."
         ),
         causes=(
-            "Only the client secret was entered, without the client id in front.",
-            "A script ran with an empty variable, or the string was cut when it was copied.",
+            "SECRET contains only the client secret, without the client id in front.",
+            "A script used an empty variable, or the string was truncated when copied.",
         ),
         actions=(
-            "Write client id (32 hex digits, hyphens removed) and client secret as one string, at most 120 characters in all.",
-            "Set it: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
-            "Try it: `ekm-exporter probe TARGET`; then restart the SQL Server service, on every node.",
-            "If the exporter reports it, look at the file that `secret_file` of the credential names.",
+            "Join client id (32 hex digits, no hyphens) and client secret into one string of at most 120 characters.",
+            "Set the string: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
+            "Test it: `ekm-exporter probe TARGET`. Then restart the SQL Server service on every node.",
+            "If the exporter reports it, correct the file that `secret_file` of the credential names.",
         ),
     ),
-    out_of_memory(2051, "scp_err_OutOfMemory", Layer.INPUT, "being given its working memory by the engine"),
+    out_of_memory(2051, "scp_err_OutOfMemory", Layer.INPUT, "requesting working memory from the engine"),
     ConnectorError(
         code=2052,
         symbol="scp_err_ConvertKeyNameToThumbprint",
         layer=Layer.INPUT,
         category=Category.HOST,
         owner=Owner.DBA,
-        summary="The connector could not compute the thumbprint by which SQL Server remembers the key. No key was created.",
+        summary="The connector could not compute the thumbprint that identifies the key in SQL Server. No key was created.",
         causes=(
             "The key name has characters other than letters, digits and hyphens.",
             "A Windows policy on the host forbids the SHA-1 hash that connector 1.0.5.0 uses for thumbprints.",
         ),
         actions=(
-            "Check the name given as `PROVIDER_KEY_NAME` letter by letter, blanks at the end included.",
+            "Check `PROVIDER_KEY_NAME` letter by letter, including trailing blanks.",
             EVENT_LOG,
         ),
         unobservable_because=_LOCAL,
@@ -72,17 +72,17 @@ INPUTS: tuple[ConnectorError, ...] = (
         category=Category.HOST,
         owner=Owner.DBA,
         summary=(
-            "SQL Server named a key by its thumbprint, and the connector could not find out which key that is. "
-            "Databases behind that key do not open on this host."
+            "The connector could not find the key that belongs to a thumbprint from SQL Server. "
+            "Databases protected by that key do not open on this host."
         ),
         causes=(
-            "The registry entry that maps thumbprint to key is missing on this node (new host, failover, rebuilt cluster).",
-            "The key was set up with connector 1.0.4.0, whose thumbprints are built otherwise than those of 1.0.5.0.",
+            "This node lacks the registry entry that maps the thumbprint to the key (new host, failover, rebuilt cluster).",
+            "The key was created with connector 1.0.4.0, which computes thumbprints differently from 1.0.5.0.",
         ),
         actions=(
             _SHOW_REGISTRY,
             "Compare with `SELECT name, thumbprint FROM sys.asymmetric_keys;` in master.",
-            "Copy the missing entry from a node that works; on a failover cluster add a registry checkpoint.",
+            "Copy the missing entry from a working node. On a failover cluster, add a registry checkpoint.",
         ),
         unobservable_because=_LOCAL,
     ),
@@ -93,16 +93,16 @@ INPUTS: tuple[ConnectorError, ...] = (
         category=Category.HOST,
         owner=Owner.DBA,
         summary=(
-            "On this host the thumbprint is already recorded for a key at another address, and the connector does not overwrite it. "
-            "The new asymmetric key was not created."
+            "The registry of this host already maps this thumbprint to a key with another URL, and the connector does not overwrite "
+            "it. The new asymmetric key was not created."
         ),
         causes=(
-            "The same key was restored or imported into another vault: same thumbprint, new address.",
-            "An entry left from an earlier set-up; nothing ever removes old ones.",
+            "The same key was restored or imported into another vault: same thumbprint, new URL.",
+            "An entry remains from an earlier setup. Old entries are never removed.",
         ),
         actions=(
             _SHOW_REGISTRY,
-            "Decide which `KeyUri` is the right one for the databases on this host.",
+            "Decide which `KeyUri` is correct for the databases on this host.",
             "Save the stale entry with `reg export`, delete it, and repeat CREATE ASYMMETRIC KEY.",
         ),
         unobservable_because=_LOCAL,
@@ -114,19 +114,19 @@ INPUTS: tuple[ConnectorError, ...] = (
         category=Category.HOST,
         owner=Owner.DBA,
         summary=(
-            "The connector could not read or write its part of the Windows registry. CREATE ASYMMETRIC KEY then ends in "
-            "message 33049, which wrongly hints at the vault."
+            "The connector could not read or write its Windows registry key. CREATE ASYMMETRIC KEY then fails with message 33049, "
+            "which wrongly points to the vault."
         ),
         causes=(
-            "The registry key does not exist, or the service account lacks Full Control of it (needed since build 15.0.300.96).",
-            "The service runs under a new account that was never given the right.",
-            "After a failover the other node has no copy: the cluster lacks a registry checkpoint.",
+            "The registry key is missing, or the service account lacks Full Control of it (needed since build 15.0.300.96).",
+            "The service runs under a new account without that permission.",
+            "After a failover the other node has no copy, because the cluster lacks a registry checkpoint.",
         ),
         actions=(
-            "Find the account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
+            "Find the service account: `SELECT servicename, service_account FROM sys.dm_server_services;`.",
             r"Create `HKLM\SOFTWARE\Microsoft\SQL Server Cryptographic Provider` if missing; give that account Full Control.",
-            "On a failover cluster add a checkpoint for it: `Add-ClusterCheckpoint -RegistryCheckpoint`.",
-            "Repeat the statement; no restart is needed.",
+            "On a failover cluster, add a checkpoint for it: `Add-ClusterCheckpoint -RegistryCheckpoint`.",
+            "Repeat the statement. No restart is needed.",
         ),
         unobservable_because=_LOCAL,
     ),

@@ -1,7 +1,6 @@
-"""The shape of one row of the catalogue, and its closed lists.
+"""`ConnectorError`, one row of the table of codes, and the closed lists of its fields.
 
-For: `ConnectorError` and the lists its fields are taken from. The values are public: they stand in JSON and metric labels.
-Not for: the rows themselves (one module per layer), how a row is printed (see `render`).
+The values of these lists are public: JSON and metric labels contain them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class Family(StrEnum):
-    """Which setting of `connector_generation` reports the number. Only the 20 twins differ; all else is `both`."""
+    """The `connector_generation` that reports the number; `both` for all but the 20 pairs."""
 
     CLASSIC = "classic"
     CURRENT = "current"
@@ -19,7 +18,7 @@ class Family(StrEnum):
 
 
 class Layer(StrEnum):
-    """Where in the connector, or around it, the failure arises."""
+    """The part of the connector in which the failure occurs."""
 
     ENGINE = "engine"
     EVENT_LINE = "event_line"
@@ -37,7 +36,7 @@ class Layer(StrEnum):
 
 
 class Category(StrEnum):
-    """What kind of failure it is. Adding is welcome, renaming breaks users."""
+    """The kind of failure. Values may be added; renaming one breaks users."""
 
     SUCCESS = "success"
     NETWORK = "network"
@@ -54,7 +53,7 @@ class Category(StrEnum):
 
 
 class Owner(StrEnum):
-    """Who can repair it."""
+    """The team that can fix the failure."""
 
     DBA = "dba"
     IDENTITY = "identity"
@@ -65,10 +64,10 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorError:
-    """One code. `causes` come most likely first, `actions` in the order to take them; texts are ASCII with `code` spans.
+    """One code. `causes` start with the most likely, `actions` with the first to take.
 
-    `counterpart` is the twin's number. `alias` is the classic number of the HTTP-layer row under which the same failure
-    goes where the connector has no code as specific as this one.
+    Texts are ASCII with `code` spans. `counterpart` is the number in the other generation. `fallback` is the classic number of
+    the HTTP layer that connectors without this code report.
     """
 
     code: int
@@ -82,9 +81,9 @@ class ConnectorError:
     causes: tuple[str, ...]
     actions: tuple[str, ...]
     unobservable_because: str = ""
-    alias: int | None = None
+    fallback: int | None = None
 
     @property
     def observable(self) -> bool:
-        """Whether a probe or a check of the configuration can give this code."""
+        """Whether a probe or a check of the configuration can report this code."""
         return not self.unobservable_because

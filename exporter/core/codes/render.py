@@ -1,7 +1,6 @@
-"""A row of the catalogue as text for a terminal, as Markdown and as JSON data; all rows as a table and as the docs page.
+"""Render a code as terminal text, Markdown or JSON data, and all codes as a table or docs page.
 
-For: every place that shows a code, so that all say the same. Pure: strings and plain data come out.
-Not for: printing, HTML, and wording about a single code (that stands in its row).
+Every view of a code uses these functions. They return strings and plain data.
 """
 
 from __future__ import annotations
@@ -18,37 +17,37 @@ PAGE = "docs/codes.md"
 WIDTH = 80
 
 OWNERS = {
-    Owner.DBA: "whoever runs the SQL Server",
-    Owner.IDENTITY: "whoever manages the application in Entra ID",
-    Owner.NETWORK: "whoever runs network, firewall, proxy and DNS",
-    Owner.VAULT: "whoever manages the key vault",
-    Owner.EXPORTER: "whoever runs this exporter",
+    Owner.DBA: "the DBA of the SQL Server",
+    Owner.IDENTITY: "the administrator of the application in Entra ID",
+    Owner.NETWORK: "the team for network, firewall, proxy and DNS",
+    Owner.VAULT: "the administrator of the key vault",
+    Owner.EXPORTER: "the operator of this exporter",
 }
 _SPAN = re.compile(r"`[^`]*`")
 
 
 def link(row: ConnectorError) -> str:
-    """Where the documentation describes the code: `docs/codes.md#3303`."""
+    """Return the place of the code in the documentation, for example `docs/codes.md#3303`."""
     return f"{PAGE}#{row.code}"
 
 
 def visibility(row: ConnectorError) -> str:
-    """Whether a probe can see the code, and if not, why: whole sentences."""
+    """Describe in sentences whether a probe can see the code, and if not, why."""
     return "A probe can see it." if row.observable else f"A probe cannot see it. {row.unobservable_because}"
 
 
 def elsewhere(row: ConnectorError) -> str:
-    """The number by which others may call the same failure, where a less specific one is known; else empty."""
-    if row.alias is None:
+    """Describe the less specific code of the same failure; empty if there is none."""
+    if row.fallback is None:
         return ""
     return (
-        f"The HTTP layer's number for the same failure is {both_numbers(row.alias)}. "
-        "Connectors that lack this code show that one, and event logs may."
+        f"The HTTP layer's code for the same failure is {both_numbers(row.fallback)}. "
+        "Connectors without this code report that one, and event logs may show it."
     )
 
 
 def as_data(row: ConnectorError) -> dict[str, object]:
-    """The row as JSON has it; names are public, adding is welcome."""
+    """Return the row as JSON data. The names are public; fields may be added."""
     return {
         "code": row.code,
         "symbol": row.symbol,
@@ -59,7 +58,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
         "owner": row.owner.value,
         "observable": row.observable,
         "unobservable_because": row.unobservable_because or None,
-        "alias": row.alias,
+        "fallback": row.fallback,
         "summary": row.summary,
         "causes": list(row.causes),
         "actions": list(row.actions),
@@ -68,7 +67,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
 
 
 def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
-    """The row for a terminal, no line longer than `width` columns as long as no `code` span is; ends without a newline."""
+    """Return the row as terminal text in `width` columns; a longer `code` span stays whole."""
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
         wrap(row.summary, width),
@@ -90,8 +89,8 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
 
 
 def as_table(rows: Iterable[ConnectorError]) -> str:
-    """One line a code, 80 columns: number, twin, symbol, owner, whether a probe can see it; ends without a newline."""
-    lines = [f"{'CODE':<6}{'TWIN':<6}{'SYMBOL':<50}{'OWNER':<10}PROBE"]
+    """Return one line per code: number, counterpart, symbol, owner, visible to a probe."""
+    lines = [f"{'CODE':<6}{'ALSO':<6}{'SYMBOL':<50}{'OWNER':<10}PROBE"]
     lines += [
         f"{row.code:<6}{row.counterpart or '-':<6}{row.symbol:<50}{row.owner.value:<10}{'yes' if row.observable else 'no'}"
         for row in rows
@@ -100,7 +99,7 @@ def as_table(rows: Iterable[ConnectorError]) -> str:
 
 
 def as_markdown(rows: Iterable[ConnectorError]) -> str:
-    """The documentation page: an introduction, then the rows by layer, each under an anchor of its number."""
+    """Return the documentation page: introduction, then the rows by layer, each with an anchor."""
     rows = tuple(rows)
     parts = [INTRODUCTION]
     for layer in Layer:
@@ -112,11 +111,11 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
 
 
 def as_markdown_section(row: ConnectorError) -> str:
-    """One code as Markdown. The current twin refers to the classic one for causes and actions: they are the same."""
+    """Return one code as Markdown. A current number links to its classic counterpart for the details."""
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,
-        f"{_twin_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
+        f"{_counterpart_note(row)}Kind: {row.category.value}. Owner: {row.owner.value}. {visibility(row)}",
         elsewhere(row),
     ]
     if row.generation is Family.CURRENT:
@@ -126,7 +125,7 @@ def as_markdown_section(row: ConnectorError) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _twin_note(row: ConnectorError) -> str:
+def _counterpart_note(row: ConnectorError) -> str:
     if row.counterpart is None:
         return ""
     when = "On connector 1.0.5.0" if row.generation is Family.CLASSIC else "Before connector 1.0.5.0"
@@ -143,7 +142,7 @@ def _numbered(title: str, items: tuple[str, ...], width: int) -> str:
 
 
 def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
-    """Wrapped between words, but never inside a `code` span: a command must survive being copied."""
+    """Wrap between words but never inside a `code` span, so that commands can be copied."""
     kept = _SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(
         kept, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False

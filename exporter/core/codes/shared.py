@@ -1,7 +1,4 @@
-"""What several rows have in common: twins, rows about memory, and advice that many rows repeat.
-
-Not for: a text that only one row needs.
-"""
+"""Builders and texts that several rows share: pairs of counterparts, memory rows, common advice."""
 
 from __future__ import annotations
 
@@ -9,21 +6,23 @@ from dataclasses import replace
 
 from exporter.core.codes.model import Category, ConnectorError, Family, Layer, Owner
 
-DO_NOT_RESTART = "Until a probe succeeds, do not restart or fail over SQL Server: its encrypted databases would not open."
+DO_NOT_RESTART = "Do not restart or fail over SQL Server until a probe succeeds: its encrypted databases would not open."
 EVENT_LOG = (
-    "On the SQL Server host, read the Application log, source `SQL Server Connector for Microsoft Azure Key Vault`: "
-    "the lines just before carry the detail."
+    "On the SQL Server host, read the preceding lines in the Application log, source "
+    "`SQL Server Connector for Microsoft Azure Key Vault`."
 )
-SUPPORT = "If it stays, open a support request with the request id that `ekm-exporter probe TARGET` prints."
-LOOK_AT_THE_ANSWER = "See what really answers: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
-FIND_INTERCEPTION = "Check who signs the TLS certificate on the way: `ekm-exporter probe TARGET` shows what the handshake met."
-REWRITTEN = "A proxy, gateway or security appliance on the way answers in the service's place or rewrites its answers."
-NOT_A_VAULT = "The name leads to something that is no Key Vault: a wrong private endpoint, a gateway, a test double."
-SERVICE_DEFECT = "A defect of the service, usually in one region and short."
+SUPPORT = "If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`."
+LOOK_AT_THE_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
+FIND_INTERCEPTION = (
+    "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
+)
+REWRITTEN = "A proxy, gateway or security appliance responds instead of the service or rewrites its responses."
+NOT_A_VAULT = "The name resolves to a server that is not Key Vault: a wrong private endpoint, a gateway or a test server."
+SERVICE_DEFECT = "The service has a defect, usually brief and in one region."
 
 
 def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError, ConnectorError]:
-    """The classic row as given, and the same under its `current` number: one text, two codes."""
+    """Return the classic row and the same row under its `current` number."""
     return (
         replace(row, generation=Family.CLASSIC, counterpart=current),
         replace(row, code=current, generation=Family.CURRENT, counterpart=row.code),
@@ -31,23 +30,23 @@ def both_generations(current: int, row: ConnectorError) -> tuple[ConnectorError,
 
 
 def out_of_memory(code: int, symbol: str, layer: Layer, doing: str) -> ConnectorError:
-    """A row about memory; `doing` completes "memory ran out while the connector was ..."."""
+    """Build a row about memory; `doing` completes "while the connector was ..."."""
     return ConnectorError(
         code=code,
         symbol=symbol,
         layer=layer,
         category=Category.RESOURCE,
         owner=Owner.DBA,
-        summary=f"Memory ran out in the SQL Server process while the connector was {doing}. The vault is not at fault.",
+        summary=f"The SQL Server process ran out of memory while the connector was {doing}. The vault is not the cause.",
         causes=(
-            "`max server memory (MB)` leaves too little for code outside the buffer pool, where the connector allocates.",
+            "`max server memory (MB)` leaves too little memory outside the buffer pool, which the connector uses.",
             "Other programs on the host use up the memory.",
-            "A leak in the process, building up over a long uptime.",
+            "A memory leak in the process grew over a long uptime.",
         ),
         actions=(
-            "Look at the process: `SELECT * FROM sys.dm_os_process_memory;`.",
+            "Show the memory of the process: `SELECT * FROM sys.dm_os_process_memory;`.",
             "Lower `max server memory (MB)` or free memory on the host, then repeat the statement.",
-            "If only a restart helps, first make sure that `ekm-exporter probe TARGET` succeeds.",
+            "If a restart is needed, first make sure that `ekm-exporter probe TARGET` succeeds.",
         ),
-        unobservable_because="The memory is that of the SQL Server process; nothing outside the host can see it run short.",
+        unobservable_because="It concerns the memory of the SQL Server process, which no request from outside can read.",
     )

@@ -1,4 +1,4 @@
-"""Codes 3300 to 3308: signing in at Entra ID and reading the token."""
+"""Codes 3300 to 3308: the sign-in at Entra ID and its token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
         layer=Layer.TOKEN,
         category=Category.PROTOCOL,
         owner=Owner.NETWORK,
-        summary=f"{summary} The secret may be fine, but SQL Server cannot open a session with the vault.",
+        summary=f"{summary} The secret may be valid, but SQL Server cannot open a session with the vault.",
         causes=(*causes, SERVICE_DEFECT),
         actions=(
-            "See what came back: `ekm-exporter probe TARGET`.",
+            "Show the response: `ekm-exporter probe TARGET`.",
             FIND_INTERCEPTION,
             DO_NOT_RESTART,
             SUPPORT,
@@ -25,34 +25,34 @@ def _unreadable(code: int, symbol: str, summary: str, *causes: str) -> Connector
 
 
 TOKEN_STEP: tuple[ConnectorError, ...] = (
-    out_of_memory(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the address of the sign-in request"),
+    out_of_memory(3300, "ErrorGetTokenOutOfMemoryConcatPath", Layer.TOKEN, "building the URL of the sign-in request"),
     out_of_memory(3301, "ErrorGetTokenOutOfMemoryConcatBody", Layer.TOKEN, "building the body of the sign-in request"),
-    out_of_memory(3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's answer to text"),
+    out_of_memory(3302, "ErrorGetTokenOutOfMemoryConvertResponseString", Layer.TOKEN, "converting Entra ID's response to text"),
     ConnectorError(
         code=3303,
         symbol="ErrorGetTokenBadCredentials",
         layer=Layer.TOKEN,
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
-        alias=3010,
+        fallback=3010,
         summary=(
-            "Entra ID refused the credential (401), so SQL Server gets no token and no key. Databases that are open go on; after "
+            "Entra ID refused the credential (401), so SQL Server gets no token and no key. Open databases keep working. After "
             "the next restart they stay in RECOVERY PENDING."
         ),
         causes=(
-            "The client secret has expired (AADSTS7000222). This is the usual one.",
-            "The secret was renewed in Entra ID, but SQL Server still has the old one: no ALTER CREDENTIAL, or no restart since.",
-            "The string is wrong (AADSTS7000215): the secret's id instead of its value, or hyphens left in the client id.",
-            "The certificate is not registered with the application, or has expired (AADSTS700027).",
-            "The clock is minutes off, which spoils certificate sign-in (AADSTS700024).",
+            "The client secret has expired (AADSTS7000222). This is the usual cause.",
+            "SQL Server still uses an old secret: no ALTER CREDENTIAL after the renewal, or no restart since.",
+            "The string is wrong (AADSTS7000215): the secret's id instead of its value, or hyphens in the client id.",
+            "The certificate has expired or is not registered with the application (AADSTS700027).",
+            "The clock is wrong by minutes, which invalidates certificate sign-in (AADSTS700024).",
         ),
         actions=(
-            "See which secrets have ended: `az ad app credential list --id CLIENT_ID`.",
-            "Make a new secret beside the old one: `az ad app credential reset --id CLIENT_ID --append`.",
-            "Try it before SQL Server does: put it into the exporter's secret file, then `ekm-exporter probe TARGET`.",
+            "List the secrets and their expiry: `az ad app credential list --id CLIENT_ID`.",
+            "Create a new secret and keep the old one: `az ad app credential reset --id CLIENT_ID --append`.",
+            "Test it first: put it into the exporter's secret file, then run `ekm-exporter probe TARGET`.",
             "On every replica: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
-            "The string is the client id without hyphens followed by the secret's value, at most 120 characters.",
-            "Only when the probe succeeds, restart the SQL Server service; databases then leave RECOVERY PENDING by themselves.",
+            "STRING is the client id without hyphens, followed by the secret's value, at most 120 characters.",
+            "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
         ),
     ),
     ConnectorError(
@@ -62,20 +62,20 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
         summary=(
-            "No token came, although nobody refused one: the identity could not be asked. From a probe this concerns managed and "
-            "workload identities; SQL Server without a token cannot reach its keys."
+            "No token was issued or refused: the identity endpoint of the host did not provide one. A probe reports this for "
+            "managed and workload identities. Without a token, SQL Server cannot reach its keys."
         ),
         causes=(
-            "No managed identity is assigned to the machine, or in SQL Server none is set as the primary one.",
-            "The probing host is not the one that owns the identity: it can only be asked there.",
-            "Firewall or proxy settings keep the identity endpoint (169.254.169.254) from answering.",
+            "The machine has no managed identity, or SQL Server has no primary managed identity.",
+            "The probe runs on another host. Only the host that owns the identity can use it.",
+            "A firewall, proxy or pod network policy blocks the identity endpoint (169.254.169.254).",
             "Workload identity: the projected token file or its environment variables are missing in the pod.",
             "SQL Server: managed identity needs 2022 CU17 and the connector of November 2024.",
         ),
         actions=(
-            "Is one assigned? `az vm identity show --resource-group GROUP --name VM`.",
-            "Ask from that host itself: run `ekm-exporter probe TARGET` there.",
-            "Exempt 169.254.169.254 from every proxy.",
+            "Check that one is assigned: `az vm identity show --resource-group GROUP --name VM`.",
+            "Run `ekm-exporter probe TARGET` on the host that owns the identity.",
+            "Exempt 169.254.169.254 from every proxy and network policy.",
             DO_NOT_RESTART,
         ),
     ),
@@ -85,41 +85,41 @@ TOKEN_STEP: tuple[ConnectorError, ...] = (
         layer=Layer.TOKEN,
         category=Category.IDENTITY,
         owner=Owner.IDENTITY,
-        alias=3010,
+        fallback=3010,
         summary=(
-            "Entra ID issued a token, and the vault rejects it as made for someone else: wrong tenant or wrong audience. The secret "
-            "is good; SQL Server still gets no key."
+            "Entra ID issued a token, but the vault rejects its tenant or audience. The secret is valid, but SQL Server gets no "
+            "key."
         ),
         causes=(
-            "Vault and application are in different tenants (AKV10032), often since the subscription was moved.",
-            "The token is for another service (AKV10022): a Managed HSM and a vault need different ones, as do national clouds.",
+            "Vault and application are in different tenants (AKV10032), often after a subscription move.",
+            "The token is for another service (AKV10022). A vault, a Managed HSM and each national cloud need different ones.",
         ),
         actions=(
-            "Which tenant does the vault trust? `az keyvault show --name VAULT --query properties.tenantId`.",
-            "Compare with `tenant_id` of the credential; take an application from the vault's tenant.",
-            "After a move of the subscription, set the vault's tenant anew and give the permissions again.",
+            "Show the vault's tenant: `az keyvault show --name VAULT --query properties.tenantId`.",
+            "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+            "After a subscription move, update the vault's tenant and assign the permissions again.",
             DO_NOT_RESTART,
         ),
     ),
     _unreadable(
         3306,
         "ErrorGetTokenNotFound",
-        "Entra ID's answer is JSON but has no `access_token` in it.",
+        "Entra ID's response is JSON but contains no `access_token`.",
         REWRITTEN,
-        "The sign-in host is not Entra ID but a stand-in: look at `authority_host` of the module.",
+        "The sign-in host is not Entra ID: check `authority_host` of the module.",
     ),
     _unreadable(
         3307,
         "ErrorGetTokenJsonParser",
-        "The sign-in host said success, but what it sent is no JSON.",
-        "A proxy's login or block page came back with status 200.",
+        "The sign-in host reported success, but its response is not JSON.",
+        "A proxy returned its login or block page with status 200.",
         REWRITTEN,
     ),
     _unreadable(
         3308,
         "ErrorGetTokenExtractToken",
-        "Entra ID's answer has an `access_token`, but not one that could be sent on: empty or with forbidden characters.",
-        "The answer was altered on the way, for instance by a filter that blanks out secrets.",
-        "The sign-in host is a stand-in that returns a dummy value.",
+        "The `access_token` in Entra ID's response is unusable: empty or with invalid characters.",
+        "The response was altered in transit, for example by a filter that removes secrets.",
+        "The sign-in host is a test server that returns a dummy value.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Codes 3600 to 3609 (wrap) and 3700 to 3709 (unwrap): the same exchange in two directions, with very different stakes."""
+"""Codes 3600 to 3609 (wrap) and 3700 to 3709 (unwrap): the same exchange in two directions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from exporter.core.codes.shared import (
 )
 
 _STAKES = {
-    Layer.WRAP_KEY: "SQL Server cannot protect a new key with it (encrypt, rotate); databases still open.",
-    Layer.UNWRAP_KEY: "SQL Server cannot get its database keys back: after a restart, databases stay closed.",
+    Layer.WRAP_KEY: "SQL Server cannot encrypt or rotate with this key, but databases still open.",
+    Layer.UNWRAP_KEY: "SQL Server cannot decrypt its database keys: after a restart, databases stay closed.",
 }
 _CAREFUL = {
-    Layer.WRAP_KEY: "Put off rotation and new encrypted databases until a probe succeeds.",
+    Layer.WRAP_KEY: "Postpone rotation and new encrypted databases until a probe succeeds.",
     Layer.UNWRAP_KEY: DO_NOT_RESTART,
 }
 
@@ -33,7 +33,7 @@ def _unusable(code: int, symbol: str, layer: Layer, owner: Owner, summary: str, 
         owner=owner,
         summary=f"{summary} {_STAKES[layer]}",
         causes=(*causes, SERVICE_DEFECT),
-        actions=("See what came back: `ekm-exporter probe TARGET`.", _CAREFUL[layer], FIND_INTERCEPTION, SUPPORT),
+        actions=("Show the response: `ekm-exporter probe TARGET`.", _CAREFUL[layer], FIND_INTERCEPTION, SUPPORT),
     )
 
 
@@ -44,21 +44,21 @@ def _not_encoded(code: int, symbol: str, layer: Layer, what: str) -> ConnectorEr
         layer=layer,
         category=Category.HOST,
         owner=Owner.DBA,
-        summary=f"The connector could not encode {what} for sending; the vault was not asked. {_STAKES[layer]}",
+        summary=f"The connector could not encode {what}. No request was sent to the vault. {_STAKES[layer]}",
         causes=(
-            "The SQL Server process is short of memory, or Windows' cryptographic functions fail on this host.",
-            "SQL Server handed over an empty or damaged key.",
+            "The SQL Server process is low on memory, or Windows cryptographic functions fail on this host.",
+            "SQL Server passed an empty or damaged key.",
         ),
-        actions=(EVENT_LOG, "Repeat the statement; if it fails on this host only, compare builds with a host that works."),
-        unobservable_because="Encoding happens in the connector before anything is sent; the exporter encodes with code of its own.",
+        actions=(EVENT_LOG, "Repeat the statement. If it fails on this host only, compare builds with a working host."),
+        unobservable_because="The connector encodes before anything is sent. The exporter uses its own encoder.",
     )
 
 
-_GATEWAY = "A gateway filters fields out of the answer, or gives an answer of its own shape."
+_GATEWAY = "A gateway removes fields from the response, or sends its own format."
 
 WRAP_UNWRAP: tuple[ConnectorError, ...] = (
-    out_of_memory(3600, "ErrorWrapKeyOutOfMemoryConvertResponseString", Layer.WRAP_KEY, "converting a wrap answer to text"),
-    out_of_memory(3601, "ErrorWrapKeyOutOfMemoryConcatPath", Layer.WRAP_KEY, "building the address of a wrap request"),
+    out_of_memory(3600, "ErrorWrapKeyOutOfMemoryConvertResponseString", Layer.WRAP_KEY, "converting a wrap response to text"),
+    out_of_memory(3601, "ErrorWrapKeyOutOfMemoryConcatPath", Layer.WRAP_KEY, "building the URL of a wrap request"),
     out_of_memory(3602, "ErrorWrapKeyOutOfMemoryConcatHeader", Layer.WRAP_KEY, "building the header of a wrap request"),
     out_of_memory(3603, "ErrorWrapKeyOutOfMemoryConcatBody", Layer.WRAP_KEY, "building the body of a wrap request"),
     out_of_memory(3604, "ErrorWrapKeyOutOfMemoryConvertEncodedBody", Layer.WRAP_KEY, "converting an encoded wrap request"),
@@ -68,16 +68,16 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorWrapKeyBase64DecodeValue",
         Layer.WRAP_KEY,
         Owner.VAULT,
-        "The vault's wrap answer has a `value` that is no valid Base64.",
-        "The answer was altered or cut on the way.",
+        "The `value` in the vault's wrap response is not valid Base64.",
+        "The response was altered or truncated in transit.",
     ),
     _unusable(
         3607,
         "ErrorWrapKeyJsonParser",
         Layer.WRAP_KEY,
         Owner.NETWORK,
-        "The answer to wrap says success but is no JSON.",
-        "A proxy's login or block page came back with status 200.",
+        "The wrap response reports success but is not JSON.",
+        "A proxy returned its login or block page with status 200.",
         REWRITTEN,
     ),
     _unusable(
@@ -85,7 +85,7 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorWrapKeyExtractValue",
         Layer.WRAP_KEY,
         Owner.VAULT,
-        "The vault's wrap answer has no `value`, where the wrapped key should be.",
+        "The vault's wrap response has no `value`, the wrapped key.",
         _GATEWAY,
         NOT_A_VAULT,
     ),
@@ -94,14 +94,14 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorWrapKeyNoResponse",
         Layer.WRAP_KEY,
         Owner.NETWORK,
-        "The answer to wrap says success and is empty.",
-        "A proxy, scanner or filter emptied the answer.",
+        "The wrap response reports success but is empty.",
+        "A proxy, scanner or filter emptied the response.",
         NOT_A_VAULT,
     ),
     out_of_memory(
-        3700, "ErrorUnwrapKeyOutOfMemoryConvertResponseString", Layer.UNWRAP_KEY, "converting an unwrap answer to text"
+        3700, "ErrorUnwrapKeyOutOfMemoryConvertResponseString", Layer.UNWRAP_KEY, "converting an unwrap response to text"
     ),
-    out_of_memory(3701, "ErrorUnwrapKeyOutOfMemoryConcatPath", Layer.UNWRAP_KEY, "building the address of an unwrap request"),
+    out_of_memory(3701, "ErrorUnwrapKeyOutOfMemoryConcatPath", Layer.UNWRAP_KEY, "building the URL of an unwrap request"),
     out_of_memory(3702, "ErrorUnwrapKeyOutOfMemoryConcatHeader", Layer.UNWRAP_KEY, "building the header of an unwrap request"),
     out_of_memory(3703, "ErrorUnwrapKeyOutOfMemoryConcatBody", Layer.UNWRAP_KEY, "building the body of an unwrap request"),
     out_of_memory(3704, "ErrorUnwrapKeyOutOfMemoryConvertEncodedBody", Layer.UNWRAP_KEY, "converting an encoded unwrap request"),
@@ -111,16 +111,16 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorUnwrapKeyBase64DecodeValue",
         Layer.UNWRAP_KEY,
         Owner.VAULT,
-        "The vault's unwrap answer has a `value` that is no valid Base64.",
-        "The answer was altered or cut on the way.",
+        "The `value` in the vault's unwrap response is not valid Base64.",
+        "The response was altered or truncated in transit.",
     ),
     _unusable(
         3707,
         "ErrorUnwrapKeyJsonParser",
         Layer.UNWRAP_KEY,
         Owner.NETWORK,
-        "The answer to unwrap says success but is no JSON.",
-        "A proxy's login or block page came back with status 200.",
+        "The unwrap response reports success but is not JSON.",
+        "A proxy returned its login or block page with status 200.",
         REWRITTEN,
     ),
     _unusable(
@@ -128,7 +128,7 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorUnwrapKeyExtractValue",
         Layer.UNWRAP_KEY,
         Owner.VAULT,
-        "The vault's unwrap answer has no `value`, where the key in clear should be.",
+        "The vault's unwrap response has no `value`, the unwrapped key.",
         _GATEWAY,
         NOT_A_VAULT,
     ),
@@ -137,8 +137,8 @@ WRAP_UNWRAP: tuple[ConnectorError, ...] = (
         "ErrorUnwrapKeyNoResponse",
         Layer.UNWRAP_KEY,
         Owner.NETWORK,
-        "The answer to unwrap says success and is empty.",
-        "A proxy, scanner or filter emptied the answer.",
+        "The unwrap response reports success but is empty.",
+        "A proxy, scanner or filter emptied the response.",
         NOT_A_VAULT,
     ),
 )

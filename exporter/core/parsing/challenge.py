@@ -1,9 +1,7 @@
-"""Reading the vault's 401 as literally as the connector does.
+"""Read the `WWW-Authenticate` header of the vault's 401 as literally as the connector does.
 
-For: the header `WWW-Authenticate` of an answer to a request without a token. The connector searches for two literals and
-the quotes that close them; a header that a lenient parser would understand (`authorization_uri=`, other order) is one
-that SQL Server cannot read, so this parser must not understand it either.
-Not for: deciding whether the authority may be trusted (see `endpoints`), nor sending anything.
+The connector searches for two literals and their closing quotes. A header in another form (`authorization_uri=`, another
+order) is unreadable for SQL Server, so this parser rejects it too. `endpoints` decides whether the authority is trusted.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ _TENANT = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
 def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
-    """The authority, tenant and resource that the header names, or the fault that the connector would stop at."""
+    """Return authority, tenant and resource of the header, or the fault at which the connector stops."""
     if not header:
         return Fault.CHALLENGE_ABSENT, None
     if not header.startswith(_AUTHORIZATION):

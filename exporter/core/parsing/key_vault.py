@@ -1,7 +1,6 @@
-"""Reading the bodies of answers: bytes of any kind in, a value or a fault out, never an exception.
+"""Read the JSON bodies of Key Vault and Entra: any bytes in, a value or a fault out.
 
-For: the JSON of Key Vault and Entra. A wrong JSON type counts as missing; a top level that is no object, as not JSON.
-Not for: status codes and headers (see the adapter), nor codes (see `classify`).
+No function here raises. A wrong JSON type counts as missing. A top level other than an object counts as not JSON.
 """
 
 from __future__ import annotations
@@ -13,22 +12,43 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.core.classify import KNOWN_AADSTS
 from exporter.core.faults import Fault
 from exporter.core.known_secrets import reveals, stands_in_bytes
 from exporter.core.model import KeyFacts
 
 _KID = re.compile(r"https://[A-Za-z0-9.:-]{1,260}/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
-_LONGEST_NUMBER = 4096  # bytes; eight times what the largest keys of a vault have. Kept with each key, so bounded
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, b64token: what may stand behind "Bearer"
+_LONGEST_NUMBER = 4096  # bytes; eight times the largest key of a vault. Stored with each key, so bounded
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, b64token: the characters allowed after "Bearer"
 _AKV = re.compile(r"\bAKV([0-9]{5})\b")
 _AADSTS = re.compile(r"\bAADSTS([0-9]{4,8})\b")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_NUMBERS = 16  # of Entra's error_codes
+# The inner code that a vault's sentence implies; a Managed HSM and older services send no specific one.
+_IMPLIED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (code, re.compile(pattern, re.IGNORECASE))
+    for code, pattern in (
+        ("ForbiddenByNsp", "forbidden by nsp policy"),
+        ("ForbiddenByConnection", "public network access is disabled|not an approved private link"),
+        ("ForbiddenByFirewall", "client address is not authorized"),
+        ("KeyDisabled", "disabled key"),
+        ("KeyExpired", "expired key"),
+        ("KeyNotYetValid", "key is not yet valid|not allowed on a key that is not yet valid"),
+        ("ForbiddenByPolicy", r"does not have \w+ [\w ]*permission"),
+        ("ForbiddenByRbac", "not authorized to perform action"),
+        ("TokenExpired", r"\[TokenExpired\]"),
+    )
+)
+_UNSPECIFIC = ("AccessDenied", "Forbidden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """What an error answer says of itself. `message` is as sent: mask it before it goes anywhere."""
+    """The codes and the message of an error body. `message` is as sent: mask it before use.
+
+    `inner_code` is the one that the message implies if the service sends none.
+    """
 
     service_code: str | None = None
     inner_code: str | None = None
@@ -39,16 +59,16 @@ class ErrorBody:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object of a body, None for anything else: other types, not UTF-8, too deep, numbers beyond reason."""
+    """Return the JSON object of a body; None for other types, not UTF-8, too deep, too long numbers."""
     try:
-        value = json.loads(body.decode("utf-8-sig"))  # given bytes, it would take UTF-16 and halves of surrogate pairs too
+        value = json.loads(body.decode("utf-8-sig"))  # json.loads(bytes) would accept UTF-16 and lone surrogates too
     except (ValueError, RecursionError):  # ValueError covers JSONDecodeError, UnicodeDecodeError and int's digit limit
         return None
     return value if isinstance(value, dict) else None
 
 
 def read_token(body: bytes) -> tuple[Fault, str | None]:
-    """The access token of Entra's answer."""
+    """Return the access token of Entra's response."""
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, None
@@ -59,7 +79,7 @@ def read_token(body: bytes) -> tuple[Fault, str | None]:
 
 
 def read_value(body: bytes) -> tuple[Fault, bytes | None]:
-    """The bytes of a wrap or unwrap answer."""
+    """Return the bytes of a wrap or unwrap response."""
     if not body.strip():
         return Fault.ANSWER_EMPTY, None
     answer = read_object(body)
@@ -73,7 +93,7 @@ def read_value(body: bytes) -> tuple[Fault, bytes | None]:
 
 
 def read_key(body: bytes) -> tuple[Fault, KeyFacts | None]:
-    """The key version of a get answer, checked in the order in which the connector takes it apart."""
+    """Return the key version of a get response, checked in the connector's order."""
     if not body.strip():
         return Fault.ANSWER_EMPTY, None
     answer = read_object(body)
@@ -87,7 +107,7 @@ def read_key(body: bytes) -> tuple[Fault, KeyFacts | None]:
 
 
 def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
-    """When a deleted key is gone for good (Unix time); None where the vault does not say."""
+    """Return the Unix time at which a deleted key is purged; None if the vault does not name it."""
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, None
@@ -99,7 +119,7 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
     if kid is None:
         return Fault.KID_MISSING, None
     parts = _KID.fullmatch(kid)
-    if parts is None or reveals(kid):  # its name and version would stand in URLs, metrics and logs
+    if parts is None or reveals(kid):  # its name and version appear in URLs, metrics and logs
         return Fault.KID_UNUSABLE, None
     if kty is None:
         return Fault.KTY_MISSING, None
@@ -122,7 +142,7 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
 
 
 def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
-    """The modulus and exponent of an RSA key; other types have none and are unsupported, not malformed."""
+    """Return the modulus and exponent of an RSA key; other types are unsupported, not malformed."""
     n, e = _text(key, "n"), _text(key, "e")
     if n is None:
         return Fault.MODULUS_MISSING, b"", b""
@@ -138,18 +158,19 @@ def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
 
 
 def read_error(body: bytes) -> ErrorBody:
-    """The codes in an error body of the vault (`error` is an object) or of Entra (`error` is a word)."""
+    """Return the codes in an error body of the vault (`error` is an object) or of Entra (a word)."""
     answer = read_object(body)
     if answer is None:
         return ErrorBody()
     error = answer.get("error")
     if isinstance(error, dict):
-        folded = {name.lower(): value for name, value in error.items()}  # innererror is written in two ways
+        folded = {name.lower(): value for name, value in error.items()}  # services spell innererror in two ways
         inner = folded.get("innererror")
         message = _text(folded, "message") or ""
+        service_code = _word(folded.get("code"))
         return ErrorBody(
-            service_code=_word(folded.get("code")),
-            inner_code=_word(inner.get("code")) if isinstance(inner, dict) else None,
+            service_code=service_code,
+            inner_code=_inner_code(service_code, _word(inner.get("code")) if isinstance(inner, dict) else None, message),
             akv=_number(_AKV, message),
             message=message,
         )
@@ -160,7 +181,7 @@ def read_error(body: bytes) -> ErrorBody:
 
 
 def decode(text: str) -> bytes | None:
-    """The bytes of a base64url text with or without padding, None if it is none."""
+    """Return the bytes of a base64url text, with or without padding; None if it is invalid."""
     if not _BASE64URL.fullmatch(text):
         return None
     bare = text.rstrip("=")
@@ -171,7 +192,7 @@ def decode(text: str) -> bytes | None:
 
 
 def encode(data: bytes) -> str:
-    """base64url without padding, as Key Vault wants it."""
+    """Return base64url without padding, as Key Vault requires."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -181,7 +202,7 @@ def _text(holder: dict[str, Any], name: str) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """A code that a server sends, if it looks like one: never a sentence, and never a secret of this process."""
+    """Return a code that a server sends; None for a sentence or a secret of this process."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) and not reveals(value) else None
 
 
@@ -196,17 +217,26 @@ def _number(pattern: re.Pattern[str], message: str) -> int | None:
 
 
 def _aadsts(answer: dict[str, Any], message: str) -> int | None:
+    """Return the number that decides the reason, or the first: of `error_codes`, then of the description."""
     codes = answer.get("error_codes")
-    first = codes[0] if isinstance(codes, list) and codes else None
-    if isinstance(first, int) and not isinstance(first, bool) and 0 < first < 10**8:
-        number: int | None = first
-    else:
-        number = _number(_AADSTS, message)
-    return None if number is None or reveals(str(number)) else number
+    listed = [one for one in codes if isinstance(one, int) and 0 < one < 10**8] if isinstance(codes, list) else []
+    described = [int(number) for number in _AADSTS.findall(message)]
+    numbers = [one for one in (*listed, *described)[:_MOST_NUMBERS] if one is not True and not reveals(str(one))]
+    return next((one for one in numbers if one in KNOWN_AADSTS), numbers[0] if numbers else None)
+
+
+def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:
+    """Return the inner code, or the one that the message or a Managed HSM's `AccessDenied` implies."""
+    if inner_code is not None and inner_code not in _UNSPECIFIC:
+        return inner_code
+    implied = next((code for code, pattern in _IMPLIED if pattern.search(message)), None)
+    if implied is None and inner_code is None and service_code == "AccessDenied":
+        implied = "ForbiddenByRbac"
+    return implied or inner_code
 
 
 def unix_time(value: object) -> float | None:
-    """Unix seconds between 1970 and the year 9999, None for anything else: not a date, or one that no calendar here can show."""
+    """Return Unix seconds from 1970 to the year 9999; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 253402300800:
         return None
     return float(value)

@@ -17,7 +17,11 @@ _R = Reason
 REFUSALS: tuple[Scenario, ...] = (
     # the vault refuses
     Scenario("token_rejected", "vault_token_unknown", _V, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault does not take the token."),
-    Scenario("token_signature", "vault_token_signature", _V, _GET, 3010, 3108, _R.TOKEN_REJECTED, "The vault cannot check tokens for the moment."),
+    Scenario("token_signature", "vault_token_signature", _V, _GET, 3010, 3108, _R.TOKEN_UNVERIFIABLE, "The vault cannot verify tokens at the moment."),
+    Scenario("token_expired", "vault_token_expired", _V, _GET, 3010, 3108, _R.TOKEN_EXPIRED, "The clock of the vault's host or of this one is wrong."),
+    Scenario("token_revoked", "vault_token_revoked", _V, _GET, 3010, 3108, _R.TOKEN_REVOKED, "Continuous access evaluation revokes the token."),
+    Scenario("nsp_forbidden", "vault_forbidden_nsp", _V, _GET, 3077, 3113, _R.FORBIDDEN_NSP, "The vault joined a network security perimeter without a rule for this network."),
+    Scenario("hsm_role_missing", "vault_hsm_access_denied", _V, _GET, 3077, 3113, _R.FORBIDDEN_RBAC, "The Managed HSM has no role assignment for the application."),
     Scenario("token_wrong_audience", "vault_token_audience", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "The token is for another service."),
     Scenario("token_wrong_issuer", "vault_token_issuer", _V, _GET, 3305, 3305, _R.TOKEN_WRONG_ISSUER, "The token is of another tenant than the vault."),
     Scenario("token_for_other_service", "token_for_other_service", _A, _GET, 3305, 3305, _R.TOKEN_WRONG_AUDIENCE, "Entra gives a token for another service than it was asked for."),

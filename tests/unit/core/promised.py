@@ -67,7 +67,22 @@ STATUSES = (
     Promise(WITH_TOKEN, status(401, akv=10022), 3305, Reason.TOKEN_WRONG_AUDIENCE),
     Promise(WITH_TOKEN, status(401, akv=10032), 3305, Reason.TOKEN_WRONG_ISSUER),
     Promise(VAULT, status(401, akv=10000), 3010, Reason.TOKEN_REJECTED),
-    Promise(VAULT, status(401, akv=10046), 3010, Reason.TOKEN_REJECTED),
+    Promise(VAULT, status(401, akv=10046), 3010, Reason.TOKEN_UNVERIFIABLE),
+    Promise(VAULT, status(401, akv=10094), 3010, Reason.TOKEN_REVOKED),
+    Promise(VAULT, status(401, inner_code="insufficient_claims"), 3010, Reason.TOKEN_REVOKED),
+    Promise(VAULT, status(401, inner_code="TokenExpired"), 3010, Reason.TOKEN_EXPIRED),
+    *(
+        Promise(VAULT, status(number, **found), code, plain)
+        for found in ({"akv": 10046}, {"akv": 10094}, {"inner_code": "insufficient_claims"}, {"inner_code": "TokenExpired"})
+        for number, code, plain in (
+            (400, 3012, Reason.BAD_REQUEST),
+            (403, 3077, Reason.FORBIDDEN),
+            (404, 3076, Reason.NOT_FOUND),
+            (429, 3011, Reason.THROTTLED),
+            (500, 3013, Reason.SERVER_ERROR),
+            (503, 3013, Reason.SERVER_ERROR),
+        )
+    ),
     Promise(CHALLENGE, status(401, akv=10022), 3010, Reason.TOKEN_REJECTED),
     Promise(CHALLENGE, status(401, akv=10032), 3010, Reason.TOKEN_REJECTED),
     Promise(TOKEN, status(401, akv=10022), 3303, Reason.CREDENTIALS_REFUSED),
@@ -125,6 +140,8 @@ ENTRA_NUMBERS = {
     700213: Reason.FEDERATION_UNMATCHED,
     70021: Reason.FEDERATION_UNMATCHED,
     700016: Reason.APPLICATION_UNKNOWN,
+    7000229: Reason.APPLICATION_NOT_IN_TENANT,
+    700038: Reason.APPLICATION_ID_INVALID,
     7000112: Reason.APPLICATION_DISABLED,
     70001: Reason.APPLICATION_DISABLED,
     90002: Reason.TENANT_UNKNOWN,
@@ -132,6 +149,7 @@ ENTRA_NUMBERS = {
     90038: Reason.WRONG_CLOUD,
     900382: Reason.WRONG_CLOUD,
     500011: Reason.RESOURCE_PRINCIPAL_MISSING,
+    500014: Reason.RESOURCE_PRINCIPAL_DISABLED,
     53003: Reason.CONDITIONAL_ACCESS,
     90055: Reason.THROTTLED,
     90033: Reason.ENTRA_UNAVAILABLE,
@@ -167,6 +185,7 @@ ENTRA = (
 WORDS_OF_403 = {
     "ForbiddenByFirewall": Reason.FORBIDDEN_FIREWALL,
     "ForbiddenByConnection": Reason.FORBIDDEN_CONNECTION,
+    "ForbiddenByNsp": Reason.FORBIDDEN_NSP,
     "ForbiddenByPolicy": Reason.FORBIDDEN_POLICY,
     "ForbiddenByRbac": Reason.FORBIDDEN_RBAC,
     "KeyDisabled": Reason.KEY_DISABLED,

@@ -14,28 +14,30 @@ HSM = Names(target="t2", vault="contoso.managedhsm.azure.net:8443", key="K1", ve
 
 
 @pytest.mark.parametrize("code", [3077, 3113])
-def test_a_disabled_key_is_first_of_all_enabled_by_a_command_that_names_it(code):
+def test_disabled_key_is_enabled_first_by_name(code):
     first, *_, last = actions(code, Reason.KEY_DISABLED, ready=False, names=VAULT)
     assert "`az keyvault key set-attributes --vault-name contoso-prod --name K0 --version v1 --enabled true`" in first
     assert last == DO_NOT_RESTART
 
 
-def test_nobody_is_told_not_to_restart_while_the_verdict_is_ready():
-    for ready, told in ((True, False), (False, True), (None, True)):
-        assert (DO_NOT_RESTART in actions(3077, Reason.KEY_EXPIRED, ready=ready, names=VAULT)) is told
+def test_restart_warning_is_absent_with_verdict_ready():
+    for ready, warned in ((True, False), (False, True), (None, True)):
+        assert (DO_NOT_RESTART in actions(3077, Reason.KEY_EXPIRED, ready=ready, names=VAULT)) is warned
 
 
-def test_a_reason_without_actions_of_its_own_gets_those_of_the_code():
+def test_reason_without_advice_gets_the_actions_of_the_code():
     assert actions(3303, Reason.SECRET_WRONG, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3303, None, ready=None, names=VAULT)[0] == BY_CODE[3303].actions[0]
     assert actions(3000, None, ready=None, names=VAULT) == ()
 
 
-def test_an_expired_secret_is_replaced_without_looking_whether_it_has_expired():
-    assert actions(3303, Reason.SECRET_EXPIRED, ready=False, names=VAULT)[0].startswith("Make a new secret beside the old one")
+def test_expired_secret_advice_starts_with_a_new_secret():
+    assert actions(3303, Reason.SECRET_EXPIRED, ready=False, names=VAULT)[0].startswith(
+        "Create a new secret and keep the old one"
+    )
 
 
-def test_the_probe_that_was_just_made_is_not_asked_for_again():
+def test_actions_leave_out_the_probe_just_made():
     for code in (3001, 3008, 3012, 3077, 3128):
         assert BY_CODE[code].actions[0].endswith("`ekm-exporter probe TARGET`.")
         assert actions(code, Reason.FORBIDDEN, ready=False, names=VAULT)[0] == filled(BY_CODE[code].actions[1], VAULT)
@@ -56,18 +58,41 @@ def test_the_probe_that_was_just_made_is_not_asked_for_again():
         ("KEY and `PROVIDER_KEY_NAME` and `KEY_ID`", VAULT, "KEY and `PROVIDER_KEY_NAME` and `KEY_ID`"),
     ],
 )  # fmt: skip
-def test_the_targets_own_names_stand_inside_commands_only(text, names, expected):
+def test_names_are_filled_in_inside_commands_only(text, names, expected):
     assert filled(text, names) == expected
 
 
-def test_no_target_name_can_change_a_command_around_it():
+def test_target_name_cannot_change_the_command():
     odd = Names(target=r"\1VAULT", vault="a.vault.azure.net", key="k", version=None)
     assert filled("`ekm-exporter probe TARGET`", odd) == r"`ekm-exporter probe \1VAULT --config.file FILE`"
 
 
-def test_the_texts_keep_the_rules_of_the_catalogue():
+def test_advice_follows_the_rules_of_the_codes():
     for text in (each for chosen in BY_REASON.values() for each in chosen):
         assert text.isascii()
         assert text.endswith((".", ";`."))
         assert text.count("`") % 2 == 0
         assert not re.search(r"\s{2}", text)
+
+
+def test_managed_hsm_role_advice_uses_hsm_commands_only():
+    advice = " ".join(actions(3077, Reason.FORBIDDEN_RBAC, ready=False, names=HSM))
+    assert "az keyvault role assignment create --hsm-name contoso " in advice
+    assert "Managed HSM Crypto Service Encryption User" in advice
+    assert "set-policy" not in advice
+    assert "`Key Vault Crypto" not in advice
+
+
+@pytest.mark.parametrize("reason", [Reason.APPLICATION_NOT_IN_TENANT, Reason.RESOURCE_PRINCIPAL_DISABLED])
+def test_service_principal_advice_requests_no_new_secret(reason):
+    advice = " ".join(actions(3303, reason, ready=False, names=VAULT))
+    assert "az ad sp" in advice
+    assert "ALTER CREDENTIAL" not in advice
+    assert "credential reset" not in advice
+
+
+def test_unreadable_secret_file_advice_names_file_and_rights():
+    advice = " ".join(actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=VAULT))
+    assert "service account" in advice
+    assert "permission on the file" in advice
+    assert "TLS" not in advice

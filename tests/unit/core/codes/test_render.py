@@ -1,4 +1,4 @@
-"""`explain`, `codes` and the documentation page: what people and scripts get to read."""
+"""`explain`, `codes` and the documentation page."""
 
 import argparse
 import json
@@ -28,8 +28,8 @@ CONTRACT_FIELDS = {
 
 
 @pytest.fixture
-def ask(capsys):
-    def run(*arguments):
+def run(capsys):
+    def call(*arguments):
         parser = argparse.ArgumentParser()
         explain.add_parsers(parser.add_subparsers(required=True))
         args = parser.parse_args(arguments)
@@ -37,49 +37,49 @@ def ask(capsys):
         out, err = capsys.readouterr()
         return status, out, err
 
-    return run
+    return call
 
 
-def test_explain_tells_everything_about_a_code(ask):
-    status, out, err = ask("explain", "3303")
+def test_explain_prints_all_texts_of_a_code(run):
+    status, out, err = run("explain", "3303")
     row = BY_CODE[3303]
     flat = " ".join(out.split())
     assert (status, err) == (0, "")
     assert "3303" in out.splitlines()[0]
     assert "ErrorGetTokenBadCredentials" in out
     assert all(text in flat for text in (row.summary, *row.causes, *row.actions))
-    assert "identity: whoever manages the application in Entra ID" in flat
+    assert "identity: the administrator of the application in Entra ID" in flat
     assert "A probe can see it." in flat
     assert "3010 (3108 on connector 1.0.5.0)" in flat
     assert "docs/codes.md#3303" in out
 
 
-def test_explain_lists_causes_and_actions_in_order(ask):
-    _, out, _ = ask("explain", "3011")
+def test_explain_lists_causes_and_actions_in_order(run):
+    _, out, _ = run("explain", "3011")
     flat = " ".join(out.split())
     for items in (BY_CODE[3011].causes, BY_CODE[3011].actions):
         places = [flat.index(f"{number}. {item}") for number, item in enumerate(items, 1)]
         assert places == sorted(places)
 
 
-def test_explain_names_both_twins_whichever_was_asked_for(ask):
-    assert "3077 (3113 on connector 1.0.5.0)" in ask("explain", "3077")[1]
-    assert "3113 (3077 before connector 1.0.5.0)" in ask("explain", "3113")[1]
+def test_explain_names_both_numbers_of_a_pair(run):
+    assert "3077 (3113 on connector 1.0.5.0)" in run("explain", "3077")[1]
+    assert "3113 (3077 before connector 1.0.5.0)" in run("explain", "3113")[1]
 
 
-def test_a_symbol_of_twins_explains_the_classic_one(ask):
-    assert ask("explain", "errorhttpoperationforbidden") == ask("explain", "3077")
-    assert json.loads(ask("explain", "ErrorHttpOperationForbidden", "--json")[1])["code"] == 3077
+def test_symbol_of_a_pair_explains_the_classic_code(run):
+    assert run("explain", "errorhttpoperationforbidden") == run("explain", "3077")
+    assert json.loads(run("explain", "ErrorHttpOperationForbidden", "--json")[1])["code"] == 3077
 
 
-def test_explain_says_why_a_probe_cannot_see_a_code(ask):
-    flat = " ".join(ask("explain", "2058")[1].split())
+def test_explain_names_why_a_probe_cannot_see_a_code(run):
+    flat = " ".join(run("explain", "2058")[1].split())
     assert f"A probe cannot see it. {BY_CODE[2058].unobservable_because}" in flat
 
 
 @pytest.mark.parametrize(("number", "real"), [("401", "3303"), ("404", "3076 (3112 on connector 1.0.5.0)")])
-def test_explain_says_that_a_status_of_the_event_line_is_no_code(ask, number, real):
-    flat = " ".join(ask("explain", number)[1].split())
+def test_explain_marks_a_status_of_the_event_line(run, number, real):
+    flat = " ".join(run("explain", number)[1].split())
     assert "HTTP status of an event line" in flat
     assert real in flat
 
@@ -93,7 +93,7 @@ def test_an_explanation_fits_eighty_columns_and_keeps_commands_whole(row):
 
 
 @pytest.mark.parametrize(
-    ("asked", "suggested"),
+    ("given", "suggested"),
     [
         ("3020", "3019"),
         ("3033", "3303"),
@@ -102,30 +102,30 @@ def test_an_explanation_fits_eighty_columns_and_keeps_commands_whole(row):
         ("33033", "3303"),
     ],
 )
-def test_an_unknown_code_is_one_line_on_stderr_with_near_misses(ask, asked, suggested):
-    status, out, err = ask("explain", asked)
+def test_an_unknown_code_is_one_line_on_stderr_with_near_misses(run, given, suggested):
+    status, out, err = run("explain", given)
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
-    assert asked in err
+    assert given in err
     assert suggested in err
 
 
-@pytest.mark.parametrize("asked", ["", "-1", "zz", "9" * 5000, "a\nb\x1b[31m", "\u0663\u0663\u0660\u0663"])
-def test_nonsense_is_one_plain_line_on_stderr(ask, asked):
-    status, out, err = ask("explain", asked)
+@pytest.mark.parametrize("given", ["", "-1", "zz", "9" * 5000, "a\nb\x1b[31m", "\u0663\u0663\u0660\u0663"])
+def test_nonsense_is_one_plain_line_on_stderr(run, given):
+    status, out, err = run("explain", given)
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert "\x1b" not in err
     assert len(err) < 300
 
 
-def test_explain_gives_the_same_json_as_the_list(ask):
-    listed = {entry["code"]: entry for entry in json.loads(ask("codes", "--format", "json")[1])}
-    assert json.loads(ask("explain", "3900", "--json")[1]) == listed[3900]
+def test_explain_gives_the_same_json_as_the_list(run):
+    listed = {entry["code"]: entry for entry in json.loads(run("codes", "--format", "json")[1])}
+    assert json.loads(run("explain", "3900", "--json")[1]) == listed[3900]
 
 
-def test_the_json_list_has_every_code_with_the_promised_fields(ask):
-    status, out, _ = ask("codes", "--format", "json")
+def test_the_json_list_has_every_code_with_the_promised_fields(run):
+    status, out, _ = run("codes", "--format", "json")
     entries = json.loads(out)
     assert status == 0
     assert [entry["code"] for entry in entries] == [row.code for row in CODES]
@@ -138,8 +138,8 @@ def test_the_json_list_has_every_code_with_the_promised_fields(ask):
         assert entry["counterpart"] == row.counterpart
 
 
-def test_the_table_has_a_line_a_code_within_eighty_columns(ask):
-    status, out, _ = ask("codes")
+def test_the_table_has_a_line_a_code_within_eighty_columns(run):
+    status, out, _ = run("codes")
     lines = out.splitlines()
     assert status == 0
     assert [line.split()[0] for line in lines] == ["CODE", *(str(row.code) for row in CODES)]
@@ -147,8 +147,8 @@ def test_the_table_has_a_line_a_code_within_eighty_columns(ask):
     assert "3077  3113  ErrorHttpOperationForbidden" in out
 
 
-def test_the_committed_page_is_what_the_command_prints(ask):
-    status, out, _ = ask("codes", "--format", "md")
+def test_the_committed_page_is_what_the_command_prints(run):
+    status, out, _ = run("codes", "--format", "md")
     assert status == 0
     assert PAGE.read_text("utf-8") == out, "run: ekm-exporter codes --format md > docs/codes.md"
 
@@ -160,7 +160,7 @@ def test_the_page_has_one_anchor_a_code_and_no_dead_link():
     assert {int(number) for number in re.findall(r"\]\(#(\d+)\)", page)} <= set(BY_CODE)
 
 
-def test_the_page_tells_the_text_of_twins_once():
+def test_page_has_the_texts_of_a_pair_once():
     page = as_markdown(CODES)
     assert page.count(BY_CODE[3012].causes[0]) == 1
     assert "see [3012](#3012)" in page
@@ -168,7 +168,7 @@ def test_the_page_tells_the_text_of_twins_once():
 
 def test_a_page_of_some_rows_has_only_their_layers():
     page = as_markdown([BY_CODE[3303]])
-    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Signing in (3300 to 3308)"]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE)[2:] == ["Sign-in (3300 to 3308)"]
 
 
 @pytest.mark.parametrize(
@@ -179,21 +179,21 @@ def test_a_page_of_some_rows_has_only_their_layers():
         "Msg 33028, Level 16, State 1, Line 1 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303.",
     ],
 )
-def test_a_line_of_the_error_log_is_understood(ask, line):
-    status, out, _ = ask("explain", line)
+def test_a_line_of_the_error_log_is_understood(run, line):
+    status, out, _ = run("explain", line)
     assert (status, out.splitlines()[0]) == (0, "3303")
 
 
 @pytest.mark.parametrize("number", ["33028", "33049", "Msg 33028", "Error: 33028, Severity: 16, State: 66."])
-def test_a_message_of_sql_servers_own_says_where_the_code_stands(ask, number):
-    status, _, said = ask("explain", number)
+def test_sql_server_message_names_the_place_of_the_code(run, number):
+    status, _, err = run("explain", number)
     assert status == 2
-    assert "a message of SQL Server's own" in said
-    assert "Provider error code" in said
-    assert "Did you mean" not in said
+    assert "a message of SQL Server's own" in err
+    assert "Provider error code" in err
+    assert "Did you mean" not in err
 
 
-def test_an_unknown_code_of_a_line_is_named(ask):
-    status, _, said = ask("explain", "Provider error code: 9999.")
+def test_an_unknown_code_of_a_line_is_named(run):
+    status, _, err = run("explain", "Provider error code: 9999.")
     assert status == 2
-    assert "no such code: '9999'" in said
+    assert "no such code: '9999'" in err

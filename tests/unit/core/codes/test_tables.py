@@ -36,7 +36,7 @@ BLOCKS = {
     (3900, 3900): 1,
     (4000, 4000): 1,
 }
-TWINS = {
+COUNTERPARTS = {
     **{code: code + 98 for code in range(3002, 3014)},
     **{code: code + 100 for code in range(3014, 3020)},
     3076: 3112,
@@ -68,12 +68,12 @@ def spans(row: ConnectorError) -> list[str]:
 every_row = pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
 
 
-def test_every_code_of_the_connector_is_there_once_in_order_under_its_symbol():
+def test_every_code_is_listed_once_in_order_with_its_symbol():
     assert [(row.code, row.symbol) for row in CODES] == PAIRS
     assert len(BY_CODE) == len(CODES) == 146
 
 
-def test_the_blocks_add_up():
+def test_blocks_add_up_to_146_codes():
     counted = {block: sum(block[0] <= row.code <= block[1] for row in CODES) for block in BLOCKS}
     assert counted == BLOCKS
     assert sum(counted.values()) == 146
@@ -92,15 +92,15 @@ def test_a_symbol_is_unique_within_a_generation():
         assert seen.most_common(1)[0][1] == 1
 
 
-def test_the_twins_are_these_twenty_and_point_at_each_other():
-    assert {row.code: row.counterpart for row in CODES if row.generation is Family.CLASSIC} == TWINS
-    assert {row.counterpart: row.code for row in CODES if row.generation is Family.CURRENT} == TWINS
+def test_twenty_codes_have_a_counterpart_that_points_back():
+    assert {row.code: row.counterpart for row in CODES if row.generation is Family.CLASSIC} == COUNTERPARTS
+    assert {row.counterpart: row.code for row in CODES if row.generation is Family.CURRENT} == COUNTERPARTS
     assert all(row.counterpart is None for row in CODES if row.generation is Family.BOTH)
-    assert len(TWINS) == 20
+    assert len(COUNTERPARTS) == 20
 
 
-@pytest.mark.parametrize(("classic", "current"), TWINS.items())
-def test_twins_say_the_same(classic, current):
+@pytest.mark.parametrize(("classic", "current"), COUNTERPARTS.items())
+def test_counterparts_have_the_same_texts(classic, current):
     one, other = BY_CODE[classic], BY_CODE[current]
     assert (one.symbol, one.layer, one.category, one.owner, texts(one)) == (
         other.symbol,
@@ -111,7 +111,7 @@ def test_twins_say_the_same(classic, current):
     )
 
 
-def test_a_probe_can_see_exactly_what_the_classification_can_give():
+def test_observable_codes_equal_the_codes_of_the_classification():
     given_codes = {rule.code for rule in (*classify.STATUS_RULES, *classify.FAULT_RULES)} | {classify.UNKNOWN}
     seen = {row.code for row in CODES if row.observable and row.generation is not Family.CURRENT}
     assert seen == given_codes
@@ -121,7 +121,7 @@ def test_a_probe_can_see_exactly_what_the_classification_can_give():
 
 
 @every_row
-def test_a_row_tells_what_may_be_the_cause_and_what_to_do(row):
+def test_row_has_causes_and_actions(row):
     if row.code in SUCCESSES:
         assert (row.category, row.causes, row.actions) == (Category.SUCCESS, (), ())
     else:
@@ -131,7 +131,7 @@ def test_a_row_tells_what_may_be_the_cause_and_what_to_do(row):
 
 
 @every_row
-def test_a_text_is_a_whole_sentence_that_any_terminal_can_show(row):
+def test_text_is_a_whole_ascii_sentence(row):
     for text in texts(row):
         assert text.isascii()
         assert text == " ".join(text.split())
@@ -143,7 +143,7 @@ def test_a_text_is_a_whole_sentence_that_any_terminal_can_show(row):
 
 
 @every_row
-def test_a_text_is_short_enough_for_a_label_and_a_command_for_a_line(row):
+def test_text_fits_a_label_and_command_fits_a_line(row):
     assert 40 <= len(row.summary) <= 260
     assert all(len(text) <= 150 for text in (*row.causes, *row.actions))
     assert all(len(span) <= 74 for span in spans(row))
@@ -152,17 +152,24 @@ def test_a_text_is_short_enough_for_a_label_and_a_command_for_a_line(row):
 
 
 @every_row
-def test_no_advice_is_given_twice_in_one_row(row):
+def test_sentence_has_at_most_25_words(row):
+    for text in texts(row):
+        for sentence in re.split(r"(?<=[.?!;])\s+", re.sub(r"`[^`]*`", "CODE", text)):
+            assert len(sentence.split()) <= 25
+
+
+@every_row
+def test_row_repeats_no_text(row):
     assert len(set(texts(row))) == len(texts(row))
 
 
-def test_no_two_codes_mean_the_same_but_twins():
+def test_only_counterparts_share_a_summary():
     meanings = Counter(row.summary for row in CODES if row.generation is not Family.CURRENT)
     assert meanings.most_common(1)[0][1] == 1
 
 
 @every_row
-def test_a_row_names_only_codes_commands_and_reasons_that_exist(row):
+def test_row_names_only_existing_codes_commands_and_reasons(row):
     for text in texts(row):
         assert {int(number) for number in re.findall(r"\b3\d{3}\b", text)} - {3072} <= set(BY_CODE)
     for span in spans(row):
@@ -172,46 +179,46 @@ def test_a_row_names_only_codes_commands_and_reasons_that_exist(row):
             assert span in {reason.value for reason in Reason} | CONFIGURATION_WORDS
 
 
-def test_an_alias_is_a_classic_number_of_the_http_layer():
-    aliases = {row.code: row.alias for row in CODES if row.alias is not None}
-    assert aliases == {3128: 3012, 3303: 3010, 3305: 3010, 3900: 3008}
-    assert all(BY_CODE[alias].layer is Layer.HTTP and alias in TWINS for alias in aliases.values())
+def test_fallback_code_is_a_classic_http_code():
+    fallbacks = {row.code: row.fallback for row in CODES if row.fallback is not None}
+    assert fallbacks == {3128: 3012, 3303: 3010, 3305: 3010, 3900: 3008}
+    assert all(BY_CODE[one].layer is Layer.HTTP and one in COUNTERPARTS for one in fallbacks.values())
 
 
-def test_only_twins_move_with_the_generation():
+def test_only_counterparts_change_with_the_generation():
     for row in CODES:
         classic, current = (in_generation(row.code, generation) for generation in Generation)
-        if row.code in TWINS or row.code in TWINS.values():
-            assert TWINS[classic] == current
+        if row.code in COUNTERPARTS or row.code in COUNTERPARTS.values():
+            assert COUNTERPARTS[classic] == current
         else:
             assert classic == current == row.code
 
 
-def test_an_unknown_code_is_in_no_generation():
+def test_unknown_code_raises_key_error():
     with pytest.raises(KeyError):
         in_generation(3020, Generation.CLASSIC)
     with pytest.raises(KeyError):
         both_numbers(3020)
 
 
-def test_people_read_both_numbers_the_one_they_asked_for_first():
+def test_both_numbers_start_with_the_given_one():
     assert both_numbers(3077) == "3077 (3113 on connector 1.0.5.0)"
     assert both_numbers(3113) == "3113 (3077 before connector 1.0.5.0)"
     assert both_numbers(3900) == "3900"
 
 
-def test_a_row_is_found_by_number_and_by_symbol_in_any_case():
+def test_find_accepts_number_and_symbol_in_any_case():
     assert find("3303") == find(" errorgettokenbadcredentials\n") == (BY_CODE[3303],)
     assert find("ErrorHttpOperationForbidden") == (BY_CODE[3077], BY_CODE[3113])
     assert find("throttled") == find("") == find("03303") == ()
 
 
 @given(st.text())
-def test_looking_for_anything_at_all_does_no_harm(text):
+def test_find_accepts_any_text(text):
     assert all(text.strip().casefold() in (str(row.code), row.symbol.casefold()) for row in find(text))
 
 
-def test_a_twin_made_from_a_row_differs_in_its_number_alone():
+def test_counterpart_differs_in_its_number_only():
     row = out_of_memory(3002, "Symbol", Layer.HTTP, "testing")
     classic, current = both_generations(3100, row)
     assert (classic.code, classic.generation, classic.counterpart) == (3002, Family.CLASSIC, 3100)
