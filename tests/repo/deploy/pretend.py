@@ -1,6 +1,6 @@
-"""A SQL Server made of SQLite: the system views are tables, and T-SQL is translated, as far as deploy/sql uses it.
+"""A SQL Server made of SQLite: system views are tables, and T-SQL is translated.
 
-For: what the queries say of given credentials, providers and databases. Not for: whether SQL Server itself accepts them, which needs one.
+It shows what the queries of deploy/sql return for given rows. Only a real SQL Server shows whether it accepts them.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class PretendServer:
     def close(self) -> None:
         self._base.close()
 
-    def ask(self, query: str | exp.Expression) -> list[dict[str, object]]:
-        """The rows of the one SELECT in `query`."""
-        select = query.copy() if isinstance(query, exp.Expression) else sqlglot.parse_one(query, dialect="tsql")
+    def query(self, statement: str | exp.Expression) -> list[dict[str, object]]:
+        """The rows of the one SELECT in `statement`."""
+        select = statement.copy() if isinstance(statement, exp.Expression) else sqlglot.parse_one(statement, dialect="tsql")
         for node in reversed(list(select.walk())):  # from the leaves to the root
             if (other := translated(node)) is not node:
                 node.replace(other)

@@ -1,4 +1,4 @@
-"""The columns of SQL Server's system views that deploy/sql may ask for, and the right that each view needs.
+"""The columns of SQL Server's system views for deploy/sql, and the right that each view needs.
 
 From Microsoft's reference of each view, for SQL Server 2016 to 2022; columns that came after 2016 are left out on purpose.
 """
@@ -9,7 +9,7 @@ DATABASES = "VIEW ANY DATABASE"
 PERFORMANCE = "VIEW SERVER PERFORMANCE STATE"  # VIEW SERVER STATE before 2022
 SECURITY = "VIEW SERVER SECURITY STATE"  # VIEW SERVER STATE before 2022
 
-# view: (right, its columns, those of them that are of type bit)
+# view: (right, its columns, its columns of type bit)
 VIEWS: dict[str, tuple[str, str, str]] = {
     "credentials": (DEFINITION, "credential_id name credential_identity create_date modify_date target_type target_id", ""),
     "cryptographic_providers": (ANYBODY, "provider_id name guid version dll_path is_enabled", "is_enabled"),

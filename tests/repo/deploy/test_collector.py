@@ -1,4 +1,4 @@
-"""The collector for sql_exporter: the form that program reads, columns that exist, rights that are given, and what its queries say."""
+"""The collector for sql_exporter: its form, its columns, its rights, and what its queries return."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def columns_of(name: str) -> set[str]:
     return {column for metric in using for column in [*metric["key_labels"], *metric.get("values", [])]}
 
 
-def test_the_file_has_the_form_that_sql_exporter_reads():
+def test_collector_has_the_form_of_sql_exporter():
     assert set(COLLECTOR) <= KEYS["file"]
     assert all(set(query) <= KEYS["query"] for query in COLLECTOR["queries"])
     for metric in METRICS.values():
@@ -74,7 +74,7 @@ def test_the_file_has_the_form_that_sql_exporter_reads():
         assert metric.get("query_ref", next(iter(NAMED))) in NAMED
 
 
-def test_metrics_are_named_as_prometheus_wants_and_no_label_is_anothers():
+def test_metric_names_and_labels_are_valid():
     assert len(METRICS) == len(COLLECTOR["metrics"])
     for name, metric in METRICS.items():
         assert re.fullmatch(r"mssql_ekm_[a-z_]+", name)
@@ -83,29 +83,29 @@ def test_metrics_are_named_as_prometheus_wants_and_no_label_is_anothers():
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_query_yields_each_column_that_its_metrics_take_and_no_other(name):
+def test_query_yields_exactly_the_columns_of_its_metrics(name):
     assert {column.alias_or_name for column in parsed(QUERIES[name]).selects} == columns_of(name)
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_query_names_only_views_and_columns_that_sql_server_has(name):
+def test_query_uses_views_and_columns_of_sql_server(name):
     qualify(without_database(parsed(QUERIES[name])), schema=schema(), dialect="tsql", validate_qualify_columns=True)
 
 
-def test_a_column_that_no_view_has_is_noticed():
+def test_unknown_column_is_detected():
     with pytest.raises(sqlglot.errors.OptimizeError):
         qualify(parsed("SELECT c.modified FROM sys.credentials AS c"), schema=schema(), dialect="tsql")
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_no_bare_bit_is_a_value_since_sql_exporter_cannot_read_one_as_a_number(name):
+def test_value_column_is_no_bare_bit(name):
     bits = {column for _, _, those in VIEWS.values() for column in those.split()}
     assert not [
         one for one in parsed(QUERIES[name]).selects if isinstance(one.unalias(), exp.Column) and one.unalias().name in bits
     ]
 
 
-def test_the_login_is_given_the_rights_that_the_views_need_and_no_more():
+def test_login_gets_the_rights_of_its_views_only():
     text = "".join(batches("login.sql"))
     newer, older = text.split("ELSE N'")[0], text.split("ELSE N'")[1]
     needed = {VIEWS[view][0] for name in QUERIES for view in views(parsed(QUERIES[name]))} - {ANYBODY}
@@ -115,22 +115,22 @@ def test_the_login_is_given_the_rights_that_the_views_need_and_no_more():
     assert not re.search(r"GRANT (?!VIEW )", text)
 
 
-def ask(query: str, **rows):
+def rows_of(query: str, **rows):
     with closing(PretendServer(**rows)) as server:
-        return server.ask(query)
+        return server.query(query)
 
 
 PROVIDER = {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "is_enabled": 1}
-OURS = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
+PROVIDER_CREDENTIAL = {"target_type": "CRYPTOGRAPHIC PROVIDER", "target_id": 65536, "credential_identity": "contoso-prod"}
 STARTED = {"sqlserver_start_time": "2026-11-20 10:00:00"}  # local time: 08:00 UTC
 
 
 def credential(name: str, created: str, altered: str, **more: object) -> dict[str, object]:
-    return {"name": name, "create_date": created, "modify_date": altered, **OURS, **more}
+    return {"name": name, "create_date": created, "modify_date": altered, **PROVIDER_CREDENTIAL, **more}
 
 
-def test_a_credential_that_was_altered_after_the_start_is_told_apart():
-    rows = ask(
+def test_credential_altered_after_the_start_is_marked():
+    rows = rows_of(
         QUERIES["mssql_ekm_credential_modified_after_start"],
         cryptographic_providers=[PROVIDER],
         dm_os_sys_info=[STARTED],
@@ -144,8 +144,8 @@ def test_a_credential_that_was_altered_after_the_start_is_told_apart():
     assert {row["credential"]: row["modified_after_start"] for row in rows} == {"before": 0, "after": 1}
 
 
-def test_times_are_unix_times_and_a_credential_that_was_only_created_was_not_altered():
-    rows = ask(
+def test_created_credential_has_a_unix_time_and_no_alteration():
+    rows = rows_of(
         QUERIES["credentials"],
         cryptographic_providers=[PROVIDER],
         credentials=[
@@ -161,8 +161,8 @@ def test_times_are_unix_times_and_a_credential_that_was_only_created_was_not_alt
     ]
 
 
-def test_a_node_in_two_groups_shows_its_credentials_under_both_and_not_under_a_distributed_one():
-    rows = ask(
+def test_credential_is_listed_under_each_local_group():
+    rows = rows_of(
         QUERIES["credentials"],
         cryptographic_providers=[PROVIDER],
         credentials=[credential("c", "2025-01-01 09:00:00", "2025-01-01 09:00:00")],
@@ -173,8 +173,8 @@ def test_a_node_in_two_groups_shows_its_credentials_under_both_and_not_under_a_d
 
 
 @pytest.mark.parametrize(("provider", "option", "enabled"), [(1, 1, 1), (0, 1, 0), (1, 0, 0), (1, None, 1)])
-def test_a_provider_is_enabled_when_it_and_the_option_are(provider, option, enabled):
-    rows = ask(
+def test_provider_is_enabled_if_it_and_the_option_are(provider, option, enabled):
+    rows = rows_of(
         QUERIES["mssql_ekm_provider_enabled"],
         cryptographic_providers=[PROVIDER | {"is_enabled": provider}],
         configurations=[{"name": "EKM provider enabled", "value_in_use": option}] if option is not None else [],
@@ -185,7 +185,7 @@ def test_a_provider_is_enabled_when_it_and_the_option_are(provider, option, enab
 
 def test_loaded_dll_is_shown_with_the_file_version_of_its_path():
     dll = "C:\\EKM\\ekm.dll"
-    rows = ask(
+    rows = rows_of(
         QUERIES["mssql_ekm_provider_dll_info"],
         cryptographic_providers=[PROVIDER | {"dll_path": dll}, PROVIDER | {"name": "unused", "dll_path": "C:\\old.dll"}],
         dm_os_loaded_modules=[{"name": dll, "file_version": "15.0:2000.440"}, {"name": "other.dll", "file_version": "1.0:0.0"}],
@@ -194,9 +194,9 @@ def test_loaded_dll_is_shown_with_the_file_version_of_its_path():
     assert rows == [{"ag": "", "provider": "AzureKV", "file_version": "15.0.2000.440", "dll_path": dll}]
 
 
-def test_databases_show_the_thumbprint_as_the_keys_do():
+def test_database_and_key_thumbprints_have_one_form():
     thumbprint = bytes.fromhex("00ff" * 10)
-    keys = ask(
+    keys = rows_of(
         QUERIES["mssql_ekm_asymmetric_key_info"],
         cryptographic_providers=[PROVIDER],
         asymmetric_keys=[
@@ -209,7 +209,7 @@ def test_databases_show_the_thumbprint_as_the_keys_do():
             {"name": "of a certificate", "thumbprint": thumbprint},
         ],
     )
-    states = ask(
+    states = rows_of(
         QUERIES["encryption"],
         databases=[{"name": "tempdb", "database_id": 2}, {"name": "sales", "database_id": 5}],
         dm_database_encryption_keys=[
@@ -224,13 +224,13 @@ def test_databases_show_the_thumbprint_as_the_keys_do():
     ]
 
 
-def test_the_server_says_which_computer_it_runs_on_and_since_when():
-    (row,) = ask(QUERIES["mssql_ekm_start_timestamp_seconds"], dm_os_sys_info=[STARTED])
+def test_start_metric_names_computer_and_time():
+    (row,) = rows_of(QUERIES["mssql_ekm_start_timestamp_seconds"], dm_os_sys_info=[STARTED])
 
     assert (row["server_name"], row["node"], row["started"]) == ("N1\\SQLPRD01", "N1", 1795161600)
 
 
-def test_the_example_for_sql_exporter_loads_this_collector():
+def test_sql_exporter_example_loads_the_collector():
     example = yaml.safe_load((SQL / "sql_exporter.yml").read_text())
 
     assert set(example) == {"global", "target", "collector_files"}

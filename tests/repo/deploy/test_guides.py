@@ -1,4 +1,4 @@
-"""The pages in docs/ can be followed: links lead somewhere, and commands, configurations, queries and T-SQL are what they claim to be."""
+"""The pages in docs/ can be followed: links, commands, configurations, queries and T-SQL are valid."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
+def test_page_links_and_anchors_exist(page):
     prose = re.sub(r"```.*?```", "", text(page), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", prose):
         if re.match(r"[a-z]+:", link):
@@ -62,7 +62,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", GUIDES)
-def test_a_guide_uses_commands_that_exist(page):
+def test_guide_commands_parse(page):
     used = re.findall(r"ekm-exporter ([a-z]+ [^`\n]*--config\.file [^`\n]+)", text(page))
 
     assert used
@@ -71,7 +71,7 @@ def test_a_guide_uses_commands_that_exist(page):
 
 
 @pytest.mark.parametrize("page", GUIDES)
-def test_a_guide_names_metrics_that_exist(page):
+def test_guide_metrics_exist(page):
     named = set(re.findall(r"\b(?:mssql_)?ekm_[a-z_]+", re.sub(r"\w+_ekm_cred|EKM_Prov", "", text(page))))
 
     assert named
@@ -79,7 +79,7 @@ def test_a_guide_names_metrics_that_exist(page):
 
 
 @pytest.mark.parametrize("page", GUIDES)
-def test_every_configuration_of_a_guide_is_one(page, tmp_path):
+def test_guide_configurations_load(page, tmp_path):
     (tmp_path / "secrets").mkdir()
     for name in ("ekm-credential", "ekm-credential-2027"):
         (tmp_path / "secrets" / name).write_text("0" * 32 + "planted")
@@ -99,32 +99,32 @@ def test_sql_block_of_a_page_is_t_sql(page):
 
 
 @pytest.mark.parametrize("page", GUIDES)
-def test_the_queries_of_a_guide_are_promql(page):
+def test_promql_block_of_a_guide_parses(page):
     for code in blocks(page, "promql"):
         promql_parser.parse(code)
 
 
 def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
-    """What the script that asks for the secret's value ends with, and all that its terminal shows."""
+    """Exit code and terminal output of the script that reads the secret's value."""
     [script] = [code for code in blocks("docs/rollover.md", "sh") if "read -r" in code]
     (folder / "secrets").mkdir()
-    ours, its = pty.openpty()
+    own, other = pty.openpty()
     try:
-        with subprocess.Popen(["sh", "-c", script], cwd=folder, stdin=its, stdout=its, stderr=its) as shell:  # noqa: S603, S607 - the page's
-            os.close(its)
+        with subprocess.Popen(["sh", "-c", script], cwd=folder, stdin=other, stdout=other, stderr=other) as shell:  # noqa: S603, S607 - the page's
+            os.close(other)
             shown = ""
             while "value: " not in shown:
-                shown += os.read(ours, 1024).decode()
-            os.write(ours, f"{value}\n".encode())
+                shown += os.read(own, 1024).decode()
+            os.write(own, f"{value}\n".encode())
             with contextlib.suppress(OSError):  # the terminal's end, when the shell has gone
-                while more := os.read(ours, 1024):
+                while more := os.read(own, 1024):
                     shown += more.decode()
         return shell.returncode, shown
     finally:
-        os.close(ours)
+        os.close(own)
 
 
-def test_the_script_of_the_roll_over_writes_the_connector_secret_and_shows_nothing(tmp_path):
+def test_rollover_script_writes_the_secret_and_shows_nothing(tmp_path):
     code, shown = typed_into_the_script(tmp_path, "a~b-c \\d")
     written = tmp_path / "secrets" / "ekm-credential-2027"
     assert code == 0, shown
@@ -133,7 +133,7 @@ def test_the_script_of_the_roll_over_writes_the_connector_secret_and_shows_nothi
     assert "a~b" not in shown
 
 
-def test_the_script_of_the_roll_over_writes_nothing_where_nothing_was_typed(tmp_path):
+def test_rollover_script_without_input_writes_nothing(tmp_path):
     code, shown = typed_into_the_script(tmp_path, "")
     assert code == 1
     assert "nothing was typed" in shown

@@ -1,4 +1,4 @@
-"""The scripts beside the collector: they parse, name what exists, and no secret is in what they write."""
+"""The scripts of deploy/sql parse, use existing columns, and write no secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlglot.optimizer.qualify import qualify
 
 from tests.repo.deploy.pretend import OLD_THUMBPRINT, SQL, PretendServer, batches
 from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
-from tests.repo.deploy.test_collector import OURS, schema, without_database
+from tests.repo.deploy.test_collector import PROVIDER_CREDENTIAL, schema, without_database
 
 SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
 # What sqlglot does not know of T-SQL: it hands these statements on as they are.
@@ -24,7 +24,7 @@ def statements(name: str) -> list[exp.Expression]:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_is_t_sql(name):
+def test_script_is_t_sql(name):
     unknown = [one for one in statements(name) if isinstance(one, exp.Command)]
 
     assert statements(name)
@@ -32,15 +32,15 @@ def test_a_script_is_t_sql(name):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_asks_only_for_columns_that_sql_server_has(name):
-    asked = [one for one in statements(name) if isinstance(one, exp.Select) and one.find(exp.Table)]
+def test_script_uses_columns_of_sql_server(name):
+    selects = [one for one in statements(name) if isinstance(one, exp.Select) and one.find(exp.Table)]
 
-    assert asked
-    for one in asked:
+    assert selects
+    for one in selects:
         qualify(without_database(one), schema=schema(), dialect="tsql", validate_qualify_columns=True)
 
 
-def test_what_is_granted_at_run_time_is_t_sql_too():
+def test_dynamic_grants_are_t_sql():
     texts = [text.name for one in statements("login.sql") for text in one.find_all(exp.National) if text.name.startswith("GRANT")]
 
     assert len(texts) == 2
@@ -50,7 +50,7 @@ def test_what_is_granted_at_run_time_is_t_sql_too():
         )
 
 
-def test_only_verify_and_login_change_nothing_but_rights():
+def test_scripts_change_nothing_but_rights():
     changing = (exp.Insert, exp.Update, exp.Delete, exp.Drop, exp.Create, exp.Alter)
     assert not [one for name in SCRIPTS for one in statements(name) if one.find(*changing)]
 
@@ -61,11 +61,13 @@ PROVIDERS = [{"provider_id": 65536, "name": "AzureKV"}]
 def written(*credentials: dict[str, object]) -> str:
     """What alter-credential.sql writes on a server with these credentials."""
     query = next(one for one in statements("alter-credential.sql") if isinstance(one, exp.Select))
-    with closing(PretendServer(cryptographic_providers=PROVIDERS, credentials=[OURS | one for one in credentials])) as server:
-        return "\r\n".join(str(row["statement_to_run"]) for row in server.ask(query))
+    with closing(
+        PretendServer(cryptographic_providers=PROVIDERS, credentials=[PROVIDER_CREDENTIAL | one for one in credentials])
+    ) as server:
+        return "\r\n".join(str(row["statement_to_run"]) for row in server.query(query))
 
 
-def test_every_credential_of_a_provider_is_altered_by_a_batch_of_its_own():
+def test_each_credential_gets_a_batch_of_its_own():
     assert written({"name": "for sysadmin"}, {"name": "for TDE"}).splitlines() == [
         "ALTER CREDENTIAL [for TDE] WITH IDENTITY = N'contoso-prod', SECRET = N'$(EKM_SECRET)';",
         "GO",
@@ -74,26 +76,26 @@ def test_every_credential_of_a_provider_is_altered_by_a_batch_of_its_own():
     ]
 
 
-def test_names_that_are_meant_to_break_out_do_not():
+def test_hostile_names_stay_quoted():
     text = written({"name": "a]; DROP LOGIN x --", "credential_identity": "o'brien"})
 
     assert text.startswith("ALTER CREDENTIAL [a]]; DROP LOGIN x --] WITH IDENTITY = N'o''brien', ")
 
 
-def test_managed_identities_and_credentials_of_other_purposes_are_left_alone():
+def test_managed_identity_and_other_credentials_are_skipped():
     assert (
         written({"name": "mi", "credential_identity": "Managed Identity"}, {"name": "share", "target_type": None, "target_id": 0})
         == ""
     )
 
 
-def test_sqlcmd_finds_no_variable_to_fill_in_while_the_statements_are_written():
+def test_alter_script_has_no_sqlcmd_variable():
     code = re.sub(r"(?m)^\s*--.*$", "", (SQL / "alter-credential.sql").read_text())
 
     assert "$(" not in code
 
 
-def test_verify_says_what_is_not_proven():
+def test_verify_marks_unproven_databases():
     rows = {
         "cryptographic_providers": PROVIDERS,
         "dm_os_sys_info": [{"sqlserver_start_time": "2026-11-24 10:00:00"}],  # 08:00 UTC
@@ -108,9 +110,9 @@ def test_verify_says_what_is_not_proven():
     }
     query = next(one for one in statements("verify.sql") if one.find(exp.Table) and "proven" in one.named_selects)
     with closing(PretendServer(**rows)) as server:
-        said = {row["database_name"]: row["proven"] for row in server.ask(query)}
+        proven = {row["database_name"]: row["proven"] for row in server.query(query)}
 
-    assert said == {"opened": "yes", "opened before": "NO: not opened since the start", "pending": "NO: not online"}
+    assert proven == {"opened": "yes", "opened before": "NO: not opened since the start", "pending": "NO: not online"}
 
 
 def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -118,7 +120,7 @@ def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str,
     selects = [one for one in statements("retire-version.sql") if isinstance(one, exp.Select)]
     query = next(one for one in selects if column in one.named_selects)
     with closing(PretendServer(**rows)) as server:
-        return server.ask(without_database(query))
+        return server.query(without_database(query))
 
 
 def test_retire_version_lists_databases_under_the_old_version_and_closed_ones():
@@ -178,7 +180,7 @@ def test_retire_version_names_the_login_and_credential_of_the_old_key():
 DATABASES = [("opened", 5, 0), ("opened before", 6, 0), ("pending", 7, 3)]
 
 
-def test_the_sign_in_query_names_only_columns_of_its_table_or_its_own():
+def test_sign_in_query_uses_known_columns():
     text = re.sub(r"//.*", "", (SQL / "signins.kql").read_text())
     (table,) = re.findall(r"^\w+$", text, re.MULTILINE)
     own = set(re.findall(r"(?:let|extend)\s+(\w+) =|^\s+(\w+) = ", text, re.MULTILINE))
@@ -190,13 +192,13 @@ def test_the_sign_in_query_names_only_columns_of_its_table_or_its_own():
     assert {"ServicePrincipalCredentialKeyId", "IPAddress", "AppId"} <= words
 
 
-def test_every_bracket_of_the_sign_in_query_is_closed():
+def test_sign_in_query_brackets_are_balanced():
     text = re.sub(r"//.*", "", re.sub(r'"[^"]*"', '""', (SQL / "signins.kql").read_text()))
     assert text.count("(") == text.count(")")
     assert not re.search(r",\s*\)", text)
 
 
-def test_the_page_of_permissions_names_the_rights_of_the_collectors_login():
+def test_permissions_page_lists_the_rights_of_the_login():
     page = (SQL.parents[1] / "docs" / "permissions.md").read_text(encoding="utf-8")
     granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
     assert granted

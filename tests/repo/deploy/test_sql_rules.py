@@ -1,4 +1,4 @@
-"""The alerts on SQL Server's own series: they name only what the collector yields, and promtool sees each of them silent, firing, resolved."""
+"""Alerts on SQL Server's series: they use the collector's series, and promtool sees each silent, firing, resolved."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def inner_queries(rule: dict) -> list[str]:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_an_alert_is_as_the_others_are(name):
+def test_alert_has_the_common_form(name):
     rule = RULES[name]
 
     assert re.fullmatch(r"EkmSql([A-Z][a-z]+)+", name)
@@ -58,14 +58,14 @@ def test_an_alert_is_as_the_others_are(name):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_an_alert_names_only_series_and_labels_that_the_collector_yields(name):
+def test_alert_uses_series_and_labels_of_the_collector(name):
     for selector in selectors(promql_parser.parse(RULES[name]["expr"])):
         assert selector.name in METRICS or selector.name == "up"
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_an_alert_groups_by_and_shows_only_labels_that_its_series_have(name):
+def test_alert_groups_by_labels_of_its_series(name):
     rule = RULES[name]
     series = [selector.name for selector in selectors(promql_parser.parse(rule["expr"]))]
     grouped = {one.strip() for text in re.findall(r"(?:by|on) \(([^)]+)\)", rule["expr"]) for one in text.split(",")}
@@ -76,13 +76,13 @@ def test_an_alert_groups_by_and_shows_only_labels_that_its_series_have(name):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_what_a_text_asks_of_the_exporter_is_what_the_exporter_yields(name):
+def test_alert_text_queries_use_exporter_labels(name):
     for query in inner_queries(RULES[name]):
         for selector in selectors(promql_parser.parse(query)):
             assert {matcher.name for matcher in selector.matchers.matchers} <= set(BY_NAME[selector.name].own)
 
 
-def test_one_text_asks_for_the_verdict():
+def test_one_alert_text_queries_the_verdict():
     assert [name for name in RULES if inner_queries(RULES[name])] == ["EkmSqlDatabaseNotOpened"]
 
 
@@ -146,12 +146,12 @@ STORIES = {
 
 
 def promtool(*arguments: str) -> str:
-    """Its exit code and all it says. A promtool that is missing is an error."""
+    """Exit code and output. A missing promtool is an error."""
     done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, timeout=120, text=True)  # noqa: S603, S607 - nothing from outside the tests
     return f"{done.returncode} {done.stdout}{done.stderr}"
 
 
-def judged(tmp_path, *tests: dict) -> str:
+def checked(tmp_path, *tests: dict) -> str:
     path = tmp_path / "tests.yml"
     path.write_text(yaml.safe_dump({"rule_files": [str(FILE)], "evaluation_interval": "1m", "tests": list(tests)}))
     return promtool("test", "rules", str(path))
@@ -170,26 +170,26 @@ def count(at: int, alert: str, number: int) -> dict:
 
 
 @pytest.mark.real
-def test_promtool_finds_nothing_to_say():
+def test_promtool_accepts_rules_and_example():
     assert promtool("check", "rules", str(FILE)).startswith("0 ")
     assert promtool("check", "config", str(SQL / "prometheus.example.yml")).startswith("0 ")
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", RULES)
-def test_an_alert_is_silent_fires_and_is_resolved(name, tmp_path):
+def test_alert_is_silent_then_fires_then_resolves(name, tmp_path):
     given, (before, during, after) = STORIES[name]
     checks = [count(before, name, 0), count(during, name, 1), count(after, name, 0)]
 
-    assert judged(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
 
 
 @pytest.mark.real
-def test_the_judge_is_awake(tmp_path):
+def test_promtool_detects_a_wrong_expectation(tmp_path):
     given, (_, during, _) = STORIES["EkmSqlProviderDisabled"]
     checks = [count(during, "EkmSqlProviderDisabled", 0)]
 
-    assert judged(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("1 ")
+    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("1 ")
 
 
 def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> list[dict[str, str]]:
@@ -205,9 +205,9 @@ def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> li
 def described(tmp_path, *given: dict[str, str]) -> str:
     """The description of the alert that fires at minute 10, as Prometheus writes it; a wrong expectation makes promtool print it."""
     state = series("mssql_ekm_database_state", f'{N1},database="sales"', "3x20")
-    wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "nobody"}})
-    said = judged(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
-    return re.sub(r"\s+", " ", said)
+    wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "none"}})
+    output = checked(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
+    return re.sub(r"\s+", " ", output)
 
 
 @pytest.mark.real
@@ -224,13 +224,13 @@ def described(tmp_path, *given: dict[str, str]) -> str:
         ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 ready, seen from a central host. "),
         ([], "as ekm-exporter sees it: not known for this instance."),
     ],
-    ids=["ready", "not ready", "of two the worse", "on the host", "beside it centrally", "not known"],
+    ids=["ready", "not ready", "of two the worse", "on the host", "on the host and centrally", "not known"],
 )
-def test_a_database_that_did_not_open_is_told_with_the_verdict_on_the_vaults_side(tmp_path, given, text):
-    said = described(tmp_path, *given)
+def test_closed_database_alert_shows_the_verdict(tmp_path, given, text):
+    output = described(tmp_path, *given)
 
-    assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in said
-    assert text in said
+    assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in output
+    assert text in output
 
 
 # What must not fire: credentials that were created at different times, a roll-over that took some days, stand-alone servers.
@@ -261,16 +261,16 @@ QUIET = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("case", QUIET)
-def test_what_is_in_order_stays_silent(case, tmp_path):
+def test_healthy_series_fire_no_alert(case, tmp_path):
     checks = [count(at, ".*", 0) | {"expr": "count(ALERTS) or vector(0)"} for at in (5, 1500, 2900)]
 
-    assert judged(tmp_path, {"interval": "1m", "input_series": QUIET[case], "promql_expr_test": checks}).startswith("0 ")
+    assert checked(tmp_path, {"interval": "1m", "input_series": QUIET[case], "promql_expr_test": checks}).startswith("0 ")
 
 
 @pytest.mark.real
-def test_an_answer_without_our_series_is_noticed(tmp_path):
+def test_missing_series_fire_not_collected(tmp_path):
     checks = [count(10, "EkmSqlNotCollected", 0), count(20, "EkmSqlNotCollected", 1)]
 
-    assert judged(
+    assert checked(
         tmp_path, {"interval": "1m", "input_series": [series("up", N1, "1x30")], "promql_expr_test": checks}
     ).startswith("0 ")

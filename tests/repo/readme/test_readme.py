@@ -1,4 +1,4 @@
-"""The README does what it says: every command in it is run, and what it shows of the output is there."""
+"""The README is true: each command runs and prints the output that is shown."""
 
 import asyncio
 import contextlib
@@ -96,7 +96,7 @@ class Terminal:
         async def read() -> None:
             assert process.stdout is not None
             async for line in process.stdout:
-                lines.append(line.decode())  # noqa: PERF401 - what has come so far is looked at meanwhile
+                lines.append(line.decode())  # noqa: PERF401 - the caller reads the lines meanwhile
 
         self.lasting.append((process, lines, asyncio.create_task(read())))
         async with asyncio.timeout(60):
@@ -127,27 +127,27 @@ async def terminal(tmp_path):
     await terminal.stop_everything()
 
 
-def test_the_two_first_commands_stand_at_the_top():
+def test_readme_starts_with_demo_and_test():
     assert [command for command, _ in COMMANDS if command.startswith("./dev")] == ["./dev demo", "./dev test"]
     assert COMMANDS[0][0] == "./dev demo"
     assert "./dev test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_what_is_shown_of_the_test_run_is_what_it_prints():
+def test_readme_shows_the_last_line_of_the_test_run():
     """Its own last words; the run itself is the one that this test belongs to."""
     shown_lines = next(lines for command, lines in COMMANDS if command == LEFT_TO_CI)
     assert [line for line in shown_lines if line != "..."] == ["dev: every check passed"]
     assert 'say "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
 
 
-async def test_the_demo_shows_what_the_readme_shows(terminal):
+async def test_readme_demo_prints_what_is_shown(terminal):
     """`./dev demo` itself, from the checkout, on its usual port; then the command beneath it until all lines are there."""
     terminal.folder = ROOT
-    (command, first), _, (ask, lines) = COMMANDS[:3]
+    (command, first), _, (scrape, lines) = COMMANDS[:3]
     missing = matches(first, await terminal.run(command))
     assert missing == []
     async with asyncio.timeout(60):
-        while still := matches(lines, seen := await terminal.run(ask)):
+        while still := matches(lines, seen := await terminal.run(scrape)):
             lines = still  # what has been seen once need not stay: the vaults' troubles come and go
             await asyncio.sleep(0.5)
     assert "ekm_last_failure_info" in seen
@@ -158,14 +158,14 @@ async def test_the_demo_shows_what_the_readme_shows(terminal):
     assert await terminal.stop_everything() == [0]
 
 
-async def test_every_other_command_prints_what_the_readme_shows(terminal):
+async def test_readme_command_prints_what_is_shown(terminal):
     for command, lines in COMMANDS[3:]:
         if command != LEFT_TO_CI:
             output = await terminal.run(command)
             assert matches(lines, output) == [], f"{command}\n{output}"
 
 
-def test_the_configuration_shown_is_one(tmp_path):
+def test_readme_configuration_loads(tmp_path):
     block = re.search(r"```yaml\n(global:.*?)```", README, re.DOTALL)
     assert block is not None
     (tmp_path / "secrets").mkdir()
@@ -174,14 +174,14 @@ def test_the_configuration_shown_is_one(tmp_path):
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-def test_the_metrics_shown_are_those_of_the_table():
+def test_readme_metrics_match_the_table():
     rows = re.findall(r"^\| `(ekm_\w+)` \| (.*?) ?\| (.*) \|$", README, re.MULTILINE)
     assert len(rows) >= 10
     table = {spec.name: (", ".join(f"`{name}`" for name in spec.own), spec.help) for spec in METRICS}
-    assert {name: (labels, says) for name, labels, says in rows} == {name: table[name] for name, _, _ in rows}
+    assert {name: (labels, help_text) for name, labels, help_text in rows} == {name: table[name] for name, _, _ in rows}
 
 
-def test_every_link_leads_somewhere():
+def test_readme_link_exists():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []

@@ -1,4 +1,4 @@
-"""Every package that a user installs has a licence that goes with Apache-2.0: a literal list, looked up in what is installed."""
+"""Every package that a user installs has a licence compatible with Apache-2.0."""
 
 import re
 from importlib.metadata import metadata
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# As packages declare them, in the three ways that there are. MPL-2.0 (certifi) asks for nothing of those who do not change its files.
+# As packages declare them, in three forms. MPL-2.0 (certifi) has no condition for users who do not change its files.
 ALLOWED = {
     "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0",
     "Apache 2.0", "MIT License",
@@ -26,7 +26,7 @@ def declared(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", LOCKED)
-def test_the_licence_of_a_dependency_is_on_the_list(name):
+def test_dependency_licence_is_on_the_list(name):
     licences = declared(name)
     assert licences, f"{name} declares none"
     assert licences <= ALLOWED

@@ -1,4 +1,4 @@
-"""The pages for operators can be followed: commands parse, configurations load, queries and T-SQL are what they claim to be."""
+"""The pages for operators can be followed: commands parse, configurations load, queries are PromQL."""
 
 import re
 import shlex
@@ -36,7 +36,7 @@ def commands(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_exist(page):
+def test_page_commands_parse(page):
     for command in commands(page):
         assert build_parser().parse_args(command.split()).handler
 
@@ -55,12 +55,12 @@ def test_first_vault_secret_file_is_the_same_everywhere():
     assert {name.removeprefix("base/") for name in files} == {"secrets/ekm-credential"}
 
 
-def test_nearly_every_page_has_commands():
+def test_each_page_has_commands():
     assert [page for page in PAGES if not commands(page)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_configurations_of_a_page_are_accepted(page, tmp_path):
+def test_page_configurations_load(page, tmp_path):
     (tmp_path / "secrets").mkdir()
     shutil.copy(certifi.where(), tmp_path / "corp-ca.pem")
     for name in ("ekm-credential", "sql-prod", "probe-only"):
@@ -76,31 +76,31 @@ def test_the_configurations_of_a_page_are_accepted(page, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_queries_of_a_page_are_promql(page):
+def test_page_promql_parses(page):
     for code in blocks(page, "promql"):
         for query in code.strip().splitlines():
             promql_parser.parse(query)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_names_metrics_that_exist(page):
+def test_page_metrics_exist(page):
     named = set(re.findall(r"\bekm_[a-z_]+", re.sub(r"ekm_exporter-|ekm_\.\+", "", RECORDED.sub("", text(page)))))
     assert {re.sub(r"_bucket$", "", name) for name in named} <= set(BY_NAME)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_names_alerts_that_exist(page):
+def test_page_alerts_exist(page):
     known = {path.stem for path in (ROOT / "alerts" / "runbooks").iterdir()} | {"EkmWatchdog"}
     assert set(re.findall(r"\bEkm[A-Z]\w+", text(page))) <= known
 
 
-def test_a_page_names_both_numbers_of_a_pair():
+def test_page_shows_both_numbers_of_a_pair():
     for page in PAGES:
-        for number, twin in (("3077", "3113"), ("3008", "3106"), ("3011", "3109")):
+        for number, counterpart in (("3077", "3113"), ("3008", "3106"), ("3011", "3109")):
             for line in text(page).splitlines():
-                assert not re.search(rf"\b{number}\b", line) or twin in line, line
+                assert not re.search(rf"\b{number}\b", line) or counterpart in line, line
 
 
-def test_the_readme_leads_to_every_page():
+def test_readme_links_every_page():
     section = (ROOT / "README.md").read_text().split("## Documentation\n")[1].split("\n## ")[0]
     assert set(re.findall(r"\(docs/([\w-]+)\.md\)", section)) == {path.stem for path in (ROOT / "docs").glob("*.md")}

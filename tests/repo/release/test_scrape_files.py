@@ -1,4 +1,4 @@
-"""The scrape configurations in deploy/prometheus: those that the page shows, and ones that Prometheus takes."""
+"""The scrape configurations of deploy/prometheus match the page and are valid."""
 
 import re
 import subprocess
@@ -19,13 +19,13 @@ def checked(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Debian's, and the project's file
 
 
-def test_the_page_shows_what_the_files_hold():
+def test_scrape_files_match_the_page():
     assert [name for _, name in SHOWN] == FILES
     for code, name in SHOWN:
         assert yaml.safe_load(code) == yaml.safe_load((FOLDER / name).read_text())
 
 
-def test_every_file_is_said_to_be_there():
+def test_every_file_is_output_to_be_there():
     assert {path.name for path in FOLDER.iterdir()} == {*FILES, "prometheus.yml"}
     readme = (ROOT / "README.md").read_text()
     assert [name for name in FILES if f"(deploy/prometheus/{name})" not in readme] == []
@@ -33,14 +33,14 @@ def test_every_file_is_said_to_be_there():
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", FILES)
-def test_promtool_accepts_a_file_by_itself(name):
+def test_promtool_accepts_a_single_file(name):
     done = checked(FOLDER / name)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", FILES)
-def test_promtool_accepts_a_prometheus_that_names_a_file(name, tmp_path):
+def test_promtool_accepts_prometheus_with_the_file(name, tmp_path):
     path = tmp_path / "prometheus.yml"
     path.write_text(f"scrape_config_files: ['{FOLDER / name}']\n")
     done = checked(path)
@@ -48,7 +48,7 @@ def test_promtool_accepts_a_prometheus_that_names_a_file(name, tmp_path):
 
 
 @pytest.mark.real
-def test_promtool_would_say_what_is_wrong(tmp_path):
+def test_promtool_detects_a_mistake(tmp_path):
     path = tmp_path / "ekm-probe.yml"
     path.write_text((FOLDER / "ekm-probe.yml").read_text().replace("modulus: 2", "modulus: 0"))
     assert checked(path).returncode != 0

@@ -1,4 +1,4 @@
-"""The arithmetic of docs/sizing.md: from its own costs, which are those that were measured."""
+"""The arithmetic of docs/sizing.md follows from measured costs."""
 
 import math
 import re
@@ -34,12 +34,12 @@ def rows():
     return [(number(targets), *map(number, rest.split(" | "))) for targets, rest in lines]
 
 
-def test_the_page_goes_up_to_a_hundred_thousand():
+def test_sizing_table_ends_at_a_hundred_thousand():
     assert [row[0] for row in rows()] == [100, 1000, 5000, 20_000, 100_000]
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row[0]:.0f}")
-def test_each_line_follows_from_the_costs(row):
+def test_sizing_row_follows_from_the_costs(row):
     targets, probes, exporters, cores, memory, series, samples, prometheus = row
     of_one = float(re.search(r"^\| a target \| (\d+) series", PAGE, re.MULTILINE)[1])
     assert probes == pytest.approx(targets / EVERY, rel=0.03)
@@ -63,17 +63,17 @@ def test_each_line_follows_from_the_costs(row):
         (r"its processor time for a scrape \|.*\| ([\d.]+) µs a sample", "a sample"),
     ],
 )
-def test_the_costs_are_those_that_were_measured(line, what):
+def test_sizing_costs_match_the_measurements(line, what):
     measured = re.search(line, MEASURED)
     assert measured is not None, "a whole run is published"
     assert float(measured[1]) == pytest.approx(cost(what), rel=0.2)
 
 
-def test_each_way_to_fail_has_its_memory():
+def test_sizing_page_has_memory_for_each_failure():
     assert [way for way, *_ in FAILING] == [way.words for way in WAYS]
 
 
-def test_fleet_whose_every_probe_fails_fits_in_the_limit_of_the_chart():
+def test_failing_fleet_fits_the_chart_limit():
     limit, targets = re.search(r"limits: \{memory: (\d+)Mi\} +# for up to ([\d,]+) targets", CHART).groups()
     assert int(limit) == LIMIT
     assert int(targets.replace(",", "")) == max(FULL.failing_fleets)
@@ -81,7 +81,7 @@ def test_fleet_whose_every_probe_fails_fits_in_the_limit_of_the_chart():
 
 
 @pytest.mark.parametrize(("way", "few", "many"), FAILING)
-def test_memory_of_a_failing_fleet_is_what_was_measured(way, few, many):
+def test_failing_fleet_memory_matches_the_measurement(way, few, many):
     for targets, stated in zip(FULL.failing_fleets, (few, many), strict=True):
         measured = re.search(rf"^\| {targets:,} targets, {way}: resident memory \| ([\d.]+) MB", SOAK, re.MULTILINE)
         assert measured is not None or UNMEASURED.replace("bench", "soak") in SOAK

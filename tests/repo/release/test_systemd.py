@@ -1,4 +1,4 @@
-"""The systemd unit: what systemd itself says of it, and that it starts a command that exists. No test here boots systemd."""
+"""The systemd unit is valid for systemd and starts an existing command. No test boots systemd."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ def settings(name: str) -> list[str]:
 
 
 @pytest.mark.real
-def test_systemd_rates_the_exposure_of_the_unit_below_two():
+def test_unit_exposure_is_rated_below_two():
     rated = re.search(r"exposure level for \S+: ([\d.]+)", analyze("security", "--offline=true", UNIT))
     assert rated is not None
     assert float(rated[1]) < 2.0
@@ -44,42 +44,42 @@ def placed(folder: Path) -> Path:
 
 
 @pytest.mark.real
-def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
+def test_systemd_accepts_the_unit(tmp_path):
     assert analyze("verify", placed(tmp_path)) == ""
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(("added", "complaint"), [("", ""), ("LoadCredentialEncrypted=sql-prod:../up\n", "../up")])
-def test_systemd_finds_no_mistake_in_what_is_added_for_encrypted_secrets(added, complaint, tmp_path):
+def test_systemd_accepts_the_unit_with_encrypted_secrets(added, complaint, tmp_path):
     unit = placed(tmp_path)
     folder = unit.with_name(f"{unit.name}.d")
     folder.mkdir()
     (folder / "override.conf").write_text(DROP_IN + added)
-    said = analyze("verify", unit)
-    assert complaint in said
-    assert bool(said) == bool(complaint)
+    output = analyze("verify", unit)
+    assert complaint in output
+    assert bool(output) == bool(complaint)
 
 
-def test_encrypted_secrets_take_the_place_of_the_clear_ones():
+def test_encrypted_secrets_replace_the_clear_ones():
     _, reset, *encrypted = DROP_IN.splitlines()
     assert reset == "LoadCredential="
     names = {line.removeprefix("LoadCredentialEncrypted=").partition(":")[0] for line in encrypted}
     assert names == {value.partition(":")[0] for value in settings("LoadCredential")}
 
 
-def test_the_configuration_is_checked_once_the_service_runs():
+def test_unit_steps_check_the_configuration_after_the_start():
     steps = INSTALL.read_text().split("## systemd\n")[1].split("```sh\n")[1]
     assert steps.index("systemctl enable --now") < steps.index("ekm-exporter check")
 
 
-def test_the_unit_starts_a_command_that_exists():
+def test_unit_command_parses():
     program, *arguments = shlex.split(settings("ExecStart")[0])
     assert program == "/opt/ekm-exporter/bin/ekm-exporter"
     assert build_parser().parse_args(arguments).handler
     assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
 
 
-def test_it_is_started_again_whatever_ended_it_and_however_often():
+def test_unit_restarts_after_any_exit_without_limit():
     # A busy port and a late mount are exit code 2 like a bad configuration, and get better by themselves.
     # SIGHUP and SIGTERM are no failures for systemd, and leave an exporter with `on-failure` stopped.
     assert settings("Restart") == ["always"]
@@ -88,16 +88,16 @@ def test_it_is_started_again_whatever_ended_it_and_however_often():
     assert float(settings("RestartSec")[0]) >= 10
 
 
-def test_the_service_leaves_no_core_dump():
+def test_unit_sets_no_core_dump():
     assert settings("LimitCORE") == ["0"]
 
 
-def test_the_exporter_may_ask_for_its_limit_of_open_files():
+def test_unit_allows_the_file_limit_calls():
     # getrlimit and setrlimit are of systemd's group @resources; refused, the exporter would not start.
     assert settings("SystemCallFilter") == ["@system-service", "~@privileged"]
 
 
-def test_the_configuration_that_is_shown_finds_the_secret_where_the_unit_puts_it():
+def test_unit_configuration_names_the_path_of_the_credential():
     names = [value.partition(":")[0] for value in settings("LoadCredential")]
     shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", INSTALL.read_text(), re.DOTALL)]
     files = {

@@ -1,4 +1,4 @@
-"""Two exporters that share the targets, by a hash of Prometheus as docs/high-availability.md has it and by shard; a real Prometheus."""
+"""Two exporters share the targets, by Prometheus' hash or by shard, with a real Prometheus."""
 
 import re
 import sys
@@ -43,19 +43,19 @@ async def prometheus(exporters: list[str], tmp_path_factory: pytest.TempPathFact
         yield Prometheus(f"http://{address}")
 
 
-async def test_each_target_is_probed_by_exactly_one_of_the_two(prometheus, exporters):
+async def test_each_target_is_probed_by_one_exporter(prometheus, exporters):
     shown = await prometheus.eventually('ekm_probe_success{job="ekm"}', lambda result: len(result) == ALL)
     assert len({series["metric"]["target"] for series in shown}) == ALL
     assert {series["metric"]["instance"] for series in shown} == set(exporters)
 
 
-async def test_counters_of_a_target_move_on_the_exporter_that_has_it_and_stand_on_the_other(prometheus):
+async def test_target_counters_move_on_its_exporter_only(prometheus):
     await prometheus.eventually("count(ekm_probes_total > 0)", lambda result: result and result[0]["value"][1] == str(ALL))
     joined = "(ekm_probes_total > 0) and on (instance, target) ekm_probe_success"
     assert len(await prometheus.query(joined)) == ALL
 
 
-async def test_shards_divide_the_targets_without_prometheus(tmp_path_factory):
+async def test_shards_divide_the_targets(tmp_path_factory):
     async with AsyncExitStack() as stack:
         texts = []
         for number in range(2):

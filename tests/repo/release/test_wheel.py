@@ -1,4 +1,4 @@
-"""Wheel and source distribution: the same bytes wherever and whenever they are built, complete, and good to run without a network."""
+"""Wheel and source distribution are reproducible, complete, and run without a network."""
 
 import os
 import re
@@ -26,14 +26,14 @@ STARTS = 60.0  # seconds
 def build(tree: Path, out: Path, mask: int) -> dict[str, bytes]:
     # The builder of this environment: nothing is fetched.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree]
-    subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - our own commands
+    subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - no outside input commands
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 - our own commands
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 - no outside input commands
     return [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -56,7 +56,7 @@ def builds(tmp_path_factory, tracked):
     return made
 
 
-def test_two_builds_of_the_same_source_are_the_same_bytes(builds):
+def test_two_builds_have_the_same_bytes(builds):
     first, second = builds
     assert set(first) == set(second) == {WHEEL, SOURCE}
     assert {name for name in first if first[name] != second[name]} == set()
@@ -69,13 +69,13 @@ def wheel(builds, tmp_path_factory) -> Path:
     return path
 
 
-def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel, tracked):
+def test_wheel_holds_the_package_only(wheel, tracked):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == {name for name in tracked if name.startswith("exporter/")}
     assert {"exporter/py.typed", "exporter/web/static/style.css"} <= names
 
 
-def test_the_source_distribution_can_be_tested_and_built_again(builds, tmp_path):
+def test_source_distribution_builds_and_tests(builds, tmp_path):
     (tmp_path / SOURCE).write_bytes(builds[0][SOURCE])
     with tarfile.open(tmp_path / SOURCE) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -108,19 +108,19 @@ def installed(wheel, tmp_path_factory) -> Path:
         "--no-index",
         wheel,
     ]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own commands
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no outside input commands
     packages = next((place / "lib").glob("python*")) / "site-packages"
     # One path, without the links to the checkout that an editable install has in there.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "bin"
 
 
-def test_the_command_of_the_wheel_tells_the_one_version(installed, tmp_path):
+def test_wheel_command_prints_the_one_version(installed, tmp_path):
     command = [installed / "ekm-exporter", "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout  # noqa: S603 - our own commands
-    assert __version__ in said
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout  # noqa: S603 - no outside input commands
+    assert __version__ in output
     where = [installed / "python", "-c", "import exporter; print(exporter.__file__)"]
-    file = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.strip()  # noqa: S603 - our own commands
+    file = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout.strip()  # noqa: S603 - no outside input commands
     assert Path(file).is_relative_to(installed.parent)
 
 
@@ -141,18 +141,18 @@ def eventually(url: str, what: str) -> str:
 
 def listening(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + STARTS
-    while (said := re.search(r"msg=listening url=(http://\S+)", log.read_text())) is None:
+    while (output := re.search(r"msg=listening url=(http://\S+)", log.read_text())) is None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.1)
-    return said[1]
+    return output[1]
 
 
-def test_the_installed_exporter_answers_with_metrics_and_pages(installed, tmp_path):
+def test_installed_exporter_serves_metrics_and_pages(installed, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as lines:
         command = [installed / "ekm-exporter", "demo", "--web.listen-address", "127.0.0.1:0"]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603 - our own commands
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=lines, stderr=lines)  # noqa: S603 - no outside input commands
         try:
             url = listening(process, log)
             eventually(f"{url}/metrics", "# TYPE ekm_probe_success gauge")

@@ -1,4 +1,4 @@
-"""What of a Windows service can be tested without Windows: the wrapper's file, the branch of `hostos`, the locked list."""
+"""Parts of the Windows service, tested on Linux: wrapper, process functions, locked list."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ def handlers():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.usefixtures("windows", "handlers")
-async def test_ctrl_c_and_ctrl_break_stop_it_on_windows(number):
+async def test_windows_stop_signals_stop_the_exporter(number):
     stopped = asyncio.Event()
     process.on_stop(stopped.set)
     signal.raise_signal(number)
@@ -49,20 +49,20 @@ async def test_ctrl_c_and_ctrl_break_stop_it_on_windows(number):
 
 
 @pytest.mark.usefixtures("windows")
-async def test_no_signal_reloads_it_on_windows(handlers):
+async def test_windows_has_no_reload_signal(handlers):
     process.on_reload(lambda: None)
     assert signal.getsignal(signal.SIGHUP) == handlers[signal.SIGHUP]
 
 
 @pytest.mark.usefixtures("windows")
-def test_windows_names_no_limit_of_open_files():
+def test_windows_has_no_file_limit():
     process.raise_file_limit()
     assert process.file_limit() is None
 
 
-def test_the_wrapper_starts_a_command_that_exists_and_reloads_without_a_signal():
+def test_windows_wrapper_starts_run_with_auto_reload():
     # The project's own file.
-    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - our own file
+    service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
     arguments = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
     parsed = build_parser().parse_args(arguments)
     assert parsed.handler
@@ -71,7 +71,7 @@ def test_the_wrapper_starts_a_command_that_exists_and_reloads_without_a_signal()
     assert service.findtext("executable") == r"%BASE%\venv\Scripts\ekm-exporter.exe"
 
 
-def test_the_steps_use_flags_that_exist():
+def test_windows_step_flags_exist():
     commands = re.findall(r'ekm-exporter\.exe" (check [^\n]+)', STEPS.read_text())
     assert commands
     for command in commands:
@@ -109,11 +109,11 @@ def test_offline_download_names_the_platform():
         )
 
 
-def test_no_step_names_a_group_in_one_language():
+def test_windows_step_names_no_localised_group():
     assert re.findall(r"BUILTIN|NT AUTHORITY|Administrators:", STEPS.read_text()) == []
 
 
-def test_the_locked_list_holds_what_is_needed_on_windows():
+def test_locked_list_is_complete_for_windows():
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
     for name in locked:
         for line in requires(name) or []:

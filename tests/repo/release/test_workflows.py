@@ -1,4 +1,4 @@
-"""Workflows, image and bill of materials, as the tools see them that exist for each."""
+"""Workflows, image and bill of materials pass their linters."""
 
 import io
 import json
@@ -21,7 +21,7 @@ GITHUB = ROOT / ".github"
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     # Programs of the locked list, files of this project.
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - no outside input commands
 
 
 def workflow(name: str) -> dict[str, object]:
@@ -35,14 +35,14 @@ def actionlint(one: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.tools
 @pytest.mark.parametrize("name", ["audit.yml", "ci.yml", "release.yml"])
-def test_actionlint_finds_nothing_in_a_workflow(name):
+def test_actionlint_accepts_the_workflow(name):
     done = actionlint(GITHUB / "workflows" / name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Checking 1 workflow" in done.stdout
 
 
 @pytest.mark.tools
-def test_actionlint_would_find_a_mistake(tmp_path):
+def test_actionlint_detects_a_mistake(tmp_path):
     steps = "      - run: echo ${{ github.misspelt }}\n"
     (tmp_path / "bad.yml").write_text(f"on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n{steps}")
     done = actionlint(tmp_path / "bad.yml")
@@ -51,21 +51,21 @@ def test_actionlint_would_find_a_mistake(tmp_path):
 
 
 @pytest.mark.tools
-def test_zizmor_finds_no_weakness_in_the_workflows():
+def test_zizmor_accepts_the_workflows():
     done = run(TOOLS / "bin" / "zizmor", "--offline", "--quiet", "--persona", "pedantic", "--format", "json", GITHUB)
     found = [(one["ident"], one["determinations"]["severity"]) for one in json.loads(done.stdout)]
-    # Jobs have no names beside their own: they are told apart by those.
+    # Jobs have no display names; their ids identify them.
     assert [one for one in found if one[0] != "anonymous-definition"] == []
 
 
 @pytest.mark.tools
-def test_hadolint_finds_nothing_in_the_dockerfile():
+def test_hadolint_accepts_the_dockerfile():
     done = run(TOOLS / "bin" / "hadolint", ROOT / "Dockerfile")
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.tools
-def test_the_bill_of_materials_names_every_locked_package_with_its_hashes(tmp_path):
+def test_bill_of_materials_lists_locked_packages_and_hashes(tmp_path):
     component = tmp_path / "component.toml"
     component.write_text(f'[project]\nname = "ekm-exporter"\nversion = "{__version__}"\nlicense = {{text = "Apache-2.0"}}\n')
     made = []
@@ -83,7 +83,7 @@ def test_the_bill_of_materials_names_every_locked_package_with_its_hashes(tmp_pa
     assert bill["metadata"]["component"]["version"] == __version__
 
 
-def test_each_supported_python_and_the_oldest_dependencies_are_tested():
+def test_ci_tests_each_python_and_the_oldest_dependencies():
     jobs = (GITHUB / "workflows" / "ci.yml").read_text()
     declared = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
     matrix = re.search(r"python: (\[.*\])", jobs)
@@ -92,7 +92,7 @@ def test_each_supported_python_and_the_oldest_dependencies_are_tested():
     assert "./dev oldest" in jobs
 
 
-def test_audit_compares_every_list_that_is_installed_each_day_and_for_each_proposal():
+def test_audit_covers_every_list_daily_and_per_pull_request():
     on = workflow("audit.yml")[True]  # YAML 1.1 reads `on` as a boolean
     assert isinstance(on, dict)
     assert {"pull_request", "schedule"} <= set(on)
@@ -104,7 +104,7 @@ def test_audit_compares_every_list_that_is_installed_each_day_and_for_each_propo
     assert set(audited[1].split()) == lists - {"tests/repo/release/oldest.lock"}
 
 
-def test_the_oldest_list_holds_exactly_the_lower_bounds():
+def test_oldest_list_holds_exactly_the_lower_bounds():
     bounds = re.findall(
         r'^  "([\w-]+)>=([\w.]+)"', (ROOT / "pyproject.toml").read_text().split("[project.scripts]")[0], re.MULTILINE
     )
@@ -114,7 +114,7 @@ def test_the_oldest_list_holds_exactly_the_lower_bounds():
         assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name]), name
 
 
-def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret():
+def test_publishing_needs_approval_and_no_stored_secret():
     text = (GITHUB / "workflows" / "release.yml").read_text()
     assert "secrets." not in text
     jobs = workflow("release.yml")["jobs"]
@@ -122,7 +122,7 @@ def test_nothing_is_published_without_a_persons_approval_or_from_a_stored_secret
     assert [name for name, job in jobs.items() if job.get("environment") != "release"] == ["test", "build", "attest"]
 
 
-def test_what_runs_the_repositorys_programs_can_sign_nothing_and_what_signs_them_runs_none():
+def test_signing_job_runs_no_program_of_the_repository():
     jobs = workflow("release.yml")["jobs"]
     assert isinstance(jobs, dict)
     assert [jobs[name]["permissions"] for name in ("test", "build")] == [{"contents": "read"}] * 2
@@ -150,7 +150,7 @@ def copied(place: Path, born: int) -> Path:
 
 
 @pytest.mark.tools
-def test_a_release_has_the_chart_and_what_an_installation_needs_and_the_same_bytes_each_time(tmp_path):
+def test_release_assets_are_complete_and_reproducible(tmp_path):
     made = []
     for number, born in enumerate((1_700_000_000, 1_750_000_000)):
         tree, out = copied(tmp_path / f"tree{number}", born), tmp_path / f"out{number}"
@@ -172,7 +172,7 @@ def test_a_release_has_the_chart_and_what_an_installation_needs_and_the_same_byt
     assert "$tools/bin/python deploy/assets.py dist\n  (cd dist && sha256sum" in (ROOT / "dev").read_text()
 
 
-def test_updates_wait_for_a_week():
+def test_dependency_updates_wait_seven_days():
     updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
     assert {one["package-ecosystem"] for one in updates} == {"github-actions", "docker-compose", "npm"}
     places = {place for one in updates for place in one.get("directories", [one.get("directory")]) if place != "/"}
