@@ -1,8 +1,4 @@
-"""docs/metrics.md, written from the table: `./dev docs`.
-
-For: the reference of every metric for people.
-Not for: what a metric says (that stands in the table, once), counting series (see `cardinality`), or alert rules.
-"""
+"""Write docs/metrics.md from the table of metrics: `./dev docs`."""
 
 from __future__ import annotations
 
@@ -24,10 +20,10 @@ from exporter.core.credential_expiry import Source
 from exporter.core.faults import Reason
 from exporter.core.model import Phase, Step
 from exporter.metrics.definitions import BY_NAME, METRICS, OF_PROBE, PATH_PARTS, ROLES
-from exporter.metrics.self_metrics import ASKED, SKIP_REASONS
+from exporter.metrics.self_metrics import REQUESTED, SKIP_REASONS
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
 
-# PromQL to start from.
+# An example query for each metric that has one.
 EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_consecutive_failures": "ekm_consecutive_failures >= 3",
     "ekm_consecutive_blocking_failures": "ekm_consecutive_blocking_failures >= 3",
@@ -75,40 +71,41 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ekm_exporter_probes_skipped_total": "sum by (reason) (increase(ekm_exporter_probes_skipped_total[1h]))",
 }
 
-# Those that only the SQL Server host can show never fail here.
+# Checks that run on the SQL Server host only have no result in the exporter.
 CHECKED: Final = tuple(check.name for check in CHECKS if not check.on_host)
 
 _HOW_MANY = f"""\
-A healthy target has at most {MOST_SERIES} series: everything known of its key and its vault, and all five steps made. Mode `read_only`, a
-key version that is not pinned and a key without dates have fewer. Besides, one `ekm_errors_total` for each pair of step and code
-that no alert names and that has happened since the exporter started.
-Credentials, vaults and endpoints have series of their own, one to eight each, however many targets share them; the table of codes
-has about a hundred, the exporter itself about seventy."""
+A healthy target has at most {MOST_SERIES} series: all facts about key and vault are known, and all five steps run. A target has fewer
+series in mode `read_only`, without a pinned key version, or if the key has no dates. Each pair of step and code that no alert
+names adds one `ekm_errors_total` when it first occurs.
+A credential, vault or endpoint adds one to eight series, independent of the number of targets that share it. The table of codes
+adds about a hundred series, the exporter itself about seventy."""
 
 _INTRODUCTION = """\
 # Metrics
 
-Written from the exporter's own table of metrics; a test fails when the two differ.
+The exporter's table of metrics generates this page; a test fails if the two differ.
 
-- Times are in seconds, points in time are Unix timestamps, shares are ratios from 0 to 1.
-- **What is not known has no series; it is never 0.** A key that never expires has no expiry, a step that was not reached has
-  no result, a verdict that cannot be given is absent.
-- Series of a target carry `target` (its name in the configuration) and `vault` (its full host name in lower case) besides the
-  labels listed.
-- How long a value lasts ends its HELP text. *Of the last probe*: replaced by every probe. *Last known*: kept while probes fail.
-  *Updated by each auxiliary probe*: replaced by every look; what is in order is looked at again after the module's
-  `auxiliary_interval`, what is not after every probe. *Updated by each preflight run*: replaced every
-  `preflight_interval`. *Counted*: never falls, but for a restart, and exists at 0 before anything happens.
-- A probe during which the exporter's own event loop lagged is *tainted*: counters and histograms leave it out (but for answers
-  with status 429), and if a step failed without an answer the gauges keep the earlier picture too.
+- Durations are in seconds, times are Unix timestamps, ratios are between 0 and 1.
+- **An unknown value has no series; it is never 0.** A key without an expiry date has no expiry, a step that was not reached has
+  no result, an unknown verdict is absent.
+- Each series of a target has the labels `target` (its name in the configuration) and `vault` (its full host name in lower case),
+  and the labels in the table below.
+- The end of each HELP text states how long the value is kept. *Of the last probe*: replaced by every probe. *Last known*: kept
+  while probes fail. *Updated by each auxiliary probe*: a successful auxiliary probe is repeated after the module's
+  `auxiliary_interval`, a failed one after every probe. *Updated by each preflight run*: replaced every
+  `preflight_interval`. *Counted*: starts at 0 and falls only if the exporter restarts.
+- A probe is *tainted* if the exporter's event loop lagged meanwhile. Counters and histograms exclude tainted probes, except
+  responses with status 429. If a step of a tainted probe failed without a response, the gauges keep their previous values.
 - `code` is the number that SQL Server would show, in the generation configured for the target. Queries should accept both
-  numbers of a twin, as in `code=~"3011|3109"`; [codes.md](codes.md) has them all.
-- `/metrics` has all of this but the last section. `/probe` answers with one target's gauges and infos and the last section: what
-  this probe showed, and what is last known of the target besides, the looks beside its probe included, the doctor's checks
-  not. With `--no-scheduler` that is all there is of a target's gauges, and `/probe` also has the number of failed probes in a
-  row. A requested probe counts only there, and only if the target's own module made it and the scrape's timeout did not cut it
-  short. Another module, or a probe that was cut short while it failed, gives no `ekm_vault_side_ready` either.
-- Besides, `process_*` and `python_*` are what the Prometheus client library for Python gives.
+  numbers of a code, as in `code=~"3011|3109"`; [codes.md](codes.md) lists all codes.
+- `/metrics` has all families except those of the last section.
+- `/probe` returns the gauges and infos of one target and the last section: the results of this probe and the last known
+  values, including auxiliary probes, without preflight checks.
+- With `--no-scheduler`, only `/probe` has gauges of targets, and it adds the number of failed probes in a row. A requested
+  probe is counted only in this mode, with the target's own module, and if the scrape's timeout did not interrupt it.
+- With another module, or if the scrape's timeout interrupted a failed probe, `/probe` has no `ekm_vault_side_ready`.
+- `process_*` and `python_*` come from the Prometheus client library for Python.
 """
 
 
@@ -121,9 +118,9 @@ def document() -> str:
 
 def _glance() -> str:
     rows = [f"| [`{spec.name}`](#{spec.name}) | {spec.type} | {_labels(spec.own)} | {spec.help} |" for spec in METRICS]
-    shared = "Labels beyond `target` and `vault`, where the metric is a target's."
+    shared = "The label column omits `target` and `vault`, which every metric of a target has."
     return "\n".join(
-        ["## At a glance", "", shared, "", "| metric | type | labels | says |", "| --- | --- | --- | --- |", *rows, ""]
+        ["## At a glance", "", shared, "", "| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *rows, ""]
     )
 
 
@@ -135,7 +132,7 @@ def _values() -> str:
         "what": PATH_PARTS,
         "role": ROLES,
         "source": Source,
-        "endpoint` of `ekm_exporter_requests_total": ASKED,
+        "endpoint` of `ekm_exporter_requests_total": REQUESTED,
         "reason` of `ekm_exporter_probes_skipped_total": SKIP_REASONS,
         "reason` of `ekm_last_failure_info": Reason,
     }
@@ -162,10 +159,10 @@ def _cardinality() -> str:
         [
             "## How many series", "", _HOW_MANY, "",
             "| family | series | |", "| --- | --- | --- |", *rows, together, "",
-            "A failing probe has besides:", "", "| one | when |", "| --- | --- |", *failures, "",
-            "What the configuration declares beside the probe has series of its own:", "",
-            "| declared | series | |", "| --- | --- | --- |", *declared, "",
-            "The doctor's checks (`preflight_interval`) have besides:", "", "| one | when |", "| --- | --- |", *checks, "",
+            "A failing probe adds:", "", "| family | condition |", "| --- | --- |", *failures, "",
+            "Optional settings of a target add:", "",
+            "| setting | series | families |", "| --- | --- | --- |", *declared, "",
+            "Preflight checks (`preflight_interval`) add:", "", "| family | condition |", "| --- | --- |", *checks, "",
         ]
     )  # fmt: skip
 
@@ -178,7 +175,7 @@ def _sections() -> Iterator[tuple[str, Iterable[MetricSpec]]]:
     }
     for title, scopes in titles.items():
         yield title, [spec for spec in METRICS if spec.scope in scopes]
-    yield "Only in the answer of /probe", OF_PROBE
+    yield "Only in the response of /probe", OF_PROBE
 
 
 def _section(title: str, specs: Iterable[MetricSpec]) -> str:

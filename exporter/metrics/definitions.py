@@ -1,7 +1,6 @@
-"""Every metric, once: name, kind, labels, whose it is, how long it lasts, what it says.
+"""The table of all metric families: name, type, labels, scope, retention, HELP text.
 
-For: the one table from which the exposition, the exporter's own instruments, docs/metrics.md and the tests are made.
-Not for: the rows of a target (see `target_definitions`), values, nor how they are found (see `samples`, `counters`, `self_metrics`).
+The exposition, the exporter's own metrics, docs/metrics.md and the tests are made from this table.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ __all__ = [
     "STEP_BUCKETS",
 ]
 
-# A start is late by milliseconds on an idle host; 1 s is what 5,000 targets may cost; from one interval on probes are missing.
+# A probe on an idle host starts late by milliseconds, with 5,000 targets by up to 1 s. A lag above an interval skips probes.
 LAG_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 
 
@@ -45,45 +44,45 @@ OF_OTHERS: Final = (
         Scope.CREDENTIAL,
         Retention.KNOWN,
         "ekm_credential_expiry_timestamp_seconds",
-        "When the credential ends, one series per source that knows it.",
+        "Time at which the credential expires; one series for each source with a date.",
         "source",
     ),
     _shared(
         Scope.CREDENTIAL,
         Retention.NOW,
         "ekm_credential_expiry_known",
-        "1 if any source knows when the credential ends, 0 if none does; no series for one that has no secret that ends.",
+        "1 if any source has an expiry date for the credential, else 0. Absent for credentials without an expiring secret.",
     ),
     _shared(
         Scope.CREDENTIAL,
         Retention.KNOWN,
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds",
-        "When this source was last asked with success, whether or not it knew of an end.",
+        "Time of the last successful expiry lookup in the source, with or without a date as its result.",
         "source",
     ),
     _shared(
         Scope.VAULT,
         Retention.PROBE,
         "ekm_request_budget_ratio",
-        "Share of the vault's published limit that this exporter's requests used in the busiest 10 s of the last 60 s.",
+        "Share of the vault's published request limit that this exporter used in the busiest 10 s of the last 60 s.",
     ),
     _shared(
         Scope.ENDPOINT,
         Retention.KNOWN,
         "ekm_tls_certificate_expiry_timestamp_seconds",
-        "When the first certificate of the chain that the endpoint showed ends.",
+        "Time at which the TLS certificate of the endpoint expires.",
     ),
     _shared(
         Scope.ENDPOINT,
         Retention.KNOWN,
         "ekm_clock_skew_seconds",
-        "Endpoint's clock minus this host's, from the answer's Date header, which tells whole seconds.",
+        "Clock of the endpoint minus clock of this host, from the Date header, which has a resolution of 1 s.",
     ),
     _shared(
         Scope.CODE,
         Retention.STATIC,
         "ekm_error_info",
-        "What a code that a probe can see means, whose it is and what to do first.",
+        "Meaning, owner and first action of an error code that a probe can report.",
         "symbol",
         "category",
         "owner",
@@ -94,50 +93,66 @@ OF_OTHERS: Final = (
 )
 
 OF_EXPORTER: Final = (
-    _exporter(MetricType.INFO, "ekm_exporter_build_info", "This exporter.", "version", "python", "mode", memory=Retention.STATIC),
+    _exporter(
+        MetricType.INFO,
+        "ekm_exporter_build_info",
+        "Version, Python version and mode of this exporter.",
+        "version",
+        "python",
+        "mode",
+        memory=Retention.STATIC,
+    ),
     _exporter(
         MetricType.GAUGE,
         "ekm_exporter_config_last_reload_successful",
-        "1 if the configuration was last read without a problem, else 0.",
+        "1 if the last reload of the configuration succeeded, else 0.",
     ),
     _exporter(
-        MetricType.GAUGE, "ekm_exporter_config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
+        MetricType.GAUGE,
+        "ekm_exporter_config_last_reload_success_timestamp_seconds",
+        "Time of the last successful reload of the configuration.",
     ),
     _exporter(
         MetricType.GAUGE,
         "ekm_exporter_ready",
-        "1 once the first probes have finished or their time is over, as /-/ready says it.",
+        "1 if the first probes have finished or have exceeded their time limit, as in /-/ready; else 0.",
     ),
-    _exporter(MetricType.GAUGE, "ekm_exporter_targets", "Targets that this exporter probes, those of other shards not counted."),
+    _exporter(
+        MetricType.GAUGE,
+        "ekm_exporter_targets",
+        "Number of targets that this exporter probes; targets of other shards are not counted.",
+    ),
     MetricSpec(
         name="ekm_exporter_schedule_lag_seconds",
         kind=MetricType.HISTOGRAM,
         scope=Scope.EXPORTER,
         memory=Retention.COUNTED,
-        help="How much later than planned probes started.",
+        help="Delay between the scheduled and the actual start of a probe.",
         buckets=LAG_BUCKETS,
     ),
-    _exporter(MetricType.COUNTER, "ekm_exporter_probes_skipped_total", "Planned probes that were not made.", "reason"),
+    _exporter(
+        MetricType.COUNTER, "ekm_exporter_probes_skipped_total", "Scheduled probes that were not started, by reason.", "reason"
+    ),
     _exporter(
         MetricType.COUNTER,
         "ekm_exporter_probes_tainted_total",
-        "Probes during which the event loop lagged: their times are this exporter's, so counters and histograms leave them out.",
+        "Tainted probes: the event loop lagged meanwhile, so counters and histograms do not include them.",
     ),
-    _exporter(MetricType.COUNTER, "ekm_exporter_requests_total", "Requests sent, by who was asked.", "endpoint"),
-    _exporter(MetricType.COUNTER, "ekm_exporter_internal_errors_total", "Mistakes of the exporter itself; the log has each one."),
+    _exporter(MetricType.COUNTER, "ekm_exporter_requests_total", "Requests sent, by endpoint.", "endpoint"),
+    _exporter(MetricType.COUNTER, "ekm_exporter_internal_errors_total", "Internal errors of the exporter; each is logged."),
     _exporter(
         MetricType.GAUGE,
         "ekm_exporter_event_loop_lag_seconds",
-        "Longest that the event loop kept others waiting in the last 60 s.",
+        "Longest delay of the event loop in the last 60 s.",
     ),
 )
 
-# Only in the answer of /probe, beside the target's gauges and infos.
+# Families that only /probe has, with the gauges and infos of the target.
 OF_PROBE: Final = (
     of_target(
         Retention.PROBE,
         "ekm_probe_step_duration_seconds",
-        "Duration of this step; a shared token's is that of the fetch.",
+        "Duration of the step; for a shared token, the duration of its fetch.",
         "step",
     ),
     MetricSpec(
@@ -145,14 +160,14 @@ OF_PROBE: Final = (
         kind=MetricType.GAUGE,
         scope=Scope.EXPORTER,
         memory=Retention.PROBE,
-        help="The same as ekm_probe_success under the name that blackbox probes use.",
+        help="Value of ekm_probe_success, under the name that blackbox_exporter uses.",
     ),
     MetricSpec(
         name="probe_duration_seconds",
         kind=MetricType.GAUGE,
         scope=Scope.EXPORTER,
         memory=Retention.PROBE,
-        help="The same as ekm_probe_duration_seconds under the name that blackbox probes use.",
+        help="Value of ekm_probe_duration_seconds, under the name that blackbox_exporter uses.",
     ),
 )
 

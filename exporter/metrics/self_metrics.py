@@ -1,8 +1,4 @@
-"""The exporter's own metrics, kept by prometheus_client in a registry of their own, and those of the process and of Python.
-
-For: small verbs that others call when something happened to the exporter itself.
-Not for: anything about a target (see `recorder`).
-"""
+"""The exporter's own metrics and those of the process and of Python, in a prometheus_client registry."""
 
 from __future__ import annotations
 
@@ -27,11 +23,11 @@ from exporter.metrics.definitions import BY_NAME
 from exporter.runtime.shortage import Shortage
 
 SKIP_REASONS: Final = ("overlap", "stall", "backoff", *Shortage)
-ASKED: Final = ("vault", "entra", "graph")
+REQUESTED: Final = ("vault", "entra", "graph")
 
 
 class Instruments:
-    """What the exporter tells of itself. `version` and `mode` are labels of its build info."""
+    """Metrics about the exporter itself. `version` and `mode` are labels of the build info."""
 
     def __init__(self, *, version: str, mode: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
@@ -46,7 +42,7 @@ class Instruments:
         self._lag = Histogram(lag.name, lag.help_text, buckets=lag.buckets, registry=self._registry)
         self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
-        self._requests = self._counter("ekm_exporter_requests_total", *ASKED)
+        self._requests = self._counter("ekm_exporter_requests_total", *REQUESTED)
         self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
         self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
         ProcessCollector(registry=self._registry)
@@ -66,7 +62,7 @@ class Instruments:
         return counter
 
     def reloaded(self, *, successful: bool, at: float) -> None:
-        """The configuration was read, at a Unix time, with or without a problem."""
+        """Record a reload of the configuration at a Unix time."""
         self._reload_successful.set(successful)
         if successful:
             self._reload_at.set(at)
@@ -78,29 +74,29 @@ class Instruments:
         self._targets.set(count)
 
     def schedule_lag(self, seconds: float) -> None:
-        """A probe started so much later than planned."""
+        """Record the delay with which a probe started."""
         self._lag.observe(seconds)
 
     def skipped(self, reason: str, count: int = 1) -> None:
-        """Planned probes were not made. Raises ValueError for a reason that is not one of SKIP_REASONS."""
+        """Count scheduled probes that were not started. Raises ValueError for a reason outside SKIP_REASONS."""
         self._skipped.labels(_one_of(SKIP_REASONS, reason)).inc(count)
 
     def _count_tainted(self) -> None:
         self._tainted.inc()
 
     def requested(self, endpoint: str, count: int = 1) -> None:
-        """Requests were sent. Raises ValueError for an endpoint that is not one of ASKED."""
-        self._requests.labels(_one_of(ASKED, endpoint)).inc(count)
+        """Count requests that were sent. Raises ValueError for an endpoint outside REQUESTED."""
+        self._requests.labels(_one_of(REQUESTED, endpoint)).inc(count)
 
     def internal_error(self) -> None:
         self._internal_errors.inc()
 
     def watch_event_loop(self, worst: Callable[[], float]) -> None:
-        """From now on a scrape asks `worst` for the largest lag of the last minute, in seconds."""
+        """Set the callback that returns the largest lag of the last minute, in seconds, for each scrape."""
         self._loop_lag.set_function(worst)
 
     def render_own(self, *, openmetrics: bool) -> bytes:
-        """All of it, in OpenMetrics with the end mark."""
+        """Return all own metrics as text; OpenMetrics includes the end mark."""
         if openmetrics:
             own: bytes = generate_openmetrics(self._registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
             return own

@@ -1,8 +1,4 @@
-"""The shape of a metric: its kind, whose it is, how long its values last, and so its labels and HELP text.
-
-For: `MetricSpec` and the closed lists of its fields.
-Not for: the metrics themselves (see `definitions`).
-"""
+"""MetricSpec: the type, scope, retention, labels and HELP text of one metric family."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ class MetricType(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose a series is: the labels that all series of one owner share, and what makes them go away."""
+    """Owner of a series: sets the shared labels, and when the series is removed."""
 
     TARGET = "target"
     CREDENTIAL = "credential"
@@ -41,7 +37,7 @@ BASE_LABELS: Final[Mapping[Scope, tuple[str, ...]]] = {
 
 
 class Retention(StrEnum):
-    """How long a value lasts; the words end every HELP text."""
+    """How long a value is kept. The text ends the HELP of the family."""
 
     PROBE = "Of the last probe."
     KNOWN = "Last known: kept while probes fail."
@@ -55,7 +51,7 @@ class Retention(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """One family. `name` is the name in queries; `own` are the labels beyond those its scope shares."""
+    """One metric family. `name` is the name in queries; `own` are the labels in addition to those of the scope."""
 
     name: str
     kind: MetricType
@@ -75,5 +71,5 @@ class MetricSpec:
 
     @property
     def type(self) -> str:
-        """As the TYPE line names it."""
+        """Return the type for the TYPE line."""
         return MetricType.GAUGE if self.kind is MetricType.INFO else self.kind

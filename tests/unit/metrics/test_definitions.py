@@ -28,32 +28,33 @@ def test_names_follow_the_conventions(spec):
     assert set(spec.own).isdisjoint({"job", "instance", "le", "type", *BASE_LABELS[spec.scope]})
 
 
-def test_no_name_stands_twice():
+def test_metric_names_are_unique():
     assert len(BY_NAME) == len(EVERY)
 
 
 @pytest.mark.parametrize("spec", EVERY, ids=lambda spec: spec.name)
-def test_help_says_where_the_value_comes_from_and_how_long_it_lasts(spec):
+def test_help_stands_alone_and_ends_with_the_retention(spec):
+    assert not re.match(r"(It|When it|Those|Of the)\b", spec.help)
     assert spec.help_text.endswith(spec.memory.value)
     assert len(spec.help) > 10
     assert spec.help.endswith(".")
     assert not set(spec.help_text) & set('"\\\n')
 
 
-def test_a_histograms_labels_come_before_those_all_its_series_share():
+def test_histogram_own_labels_sort_before_the_shared_ones():
     for spec in METRICS:
         if spec.kind is MetricType.HISTOGRAM and spec.scope is not Scope.EXPORTER:
             assert max(("le", *spec.own)) < min(BASE_LABELS[spec.scope])
 
 
-def test_the_codes_that_alerts_name_are_classic_ones_that_a_probe_can_see():
+def test_alerted_codes_are_classic_and_observable():
     for code, steps in ALERTED:
         assert BY_CODE[code].observable
         assert BY_CODE[code].generation in ("classic", "both")
         assert len(set(steps)) == len(steps) > 0
 
 
-def test_a_scrape_has_the_exporters_families_with_type_and_help_of_the_table():
+def test_scrape_has_help_and_type_of_each_exporter_family():
     text = scrape(a_recorder(a_target())).decode()
 
     for spec in METRICS:
@@ -61,11 +62,11 @@ def test_a_scrape_has_the_exporters_families_with_type_and_help_of_the_table():
             assert f"# HELP {spec.name} {spec.help_text}\n# TYPE {spec.name} {spec.type}\n" in text
 
 
-def test_the_documentation_is_up_to_date():
+def test_metrics_page_is_up_to_date():
     assert DOCUMENT.read_text(encoding="utf-8") == document(), "run: python -m docs.generators.metrics > docs/metrics.md"
 
 
-def test_the_documentation_describes_every_metric_once():
+def test_metrics_page_describes_every_metric_once():
     text = document()
 
     for spec in EVERY:
@@ -73,7 +74,7 @@ def test_the_documentation_describes_every_metric_once():
         assert spec.help in text
 
 
-def test_an_example_names_a_metric_of_the_table_and_only_its_labels():
+def test_example_queries_use_known_metrics_and_labels():
     names = {spec.name for spec in EVERY}
     for name, example in EXAMPLES.items():
         assert name in names
