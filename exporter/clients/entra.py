@@ -166,7 +166,7 @@ def _assess(seen: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenRe
     facts = facts_from(seen)
     if kind.ambient and (_no_word_of(entra, facts) or isinstance(seen.error, CredentialUnavailableError)):
         detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
-        return TokenResponse(replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail))
+        return TokenResponse(_identity_unavailable(replace(facts, endpoint=seen.recorder.endpoint, detail=detail)))
     if facts.fault is not Fault.NONE or seen.answer is None:
         return TokenResponse(facts)
     fault, token = read_token(seen.answer.body)
@@ -174,8 +174,14 @@ def _assess(seen: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenRe
     return TokenResponse(replace(facts, fault=fault), token, expires_at)
 
 
+def _identity_unavailable(facts: Facts) -> Facts:
+    """Return the facts of an identity endpoint that provided no token. The masked detail gets the name of that endpoint."""
+    detail = facts.detail if facts.endpoint is None else f"{facts.endpoint}: {facts.detail}"
+    return replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail[:256])
+
+
 def _no_word_of(entra: str, facts: Facts) -> bool:
-    """Whether this is no refusal by Entra: the host's identity service refuses for reasons of its own. That it throttles is told."""
+    """Whether Entra refused nothing: the host's identity endpoint failed. Its throttling counts as an answer."""
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
@@ -222,9 +228,9 @@ def quiet_sdk_loggers() -> None:
 
 
 def pending_facts(context: Context, network: Network, authority: str) -> Facts:
-    """The facts of the exchange with `authority` that the task with this context is making.
+    """Return the facts of the token request under way in this context: to `authority` or to an identity endpoint.
 
-    Raises PoolExhausted where that exchange still waits for a place or a thread of our own.
+    Raises PoolExhausted if the request still waits for a thread or a place among the handshakes.
     """
     recorder = context.get(CURRENT)
     if recorder is None:
@@ -234,6 +240,9 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
     if recorder.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
     host, port = split_url(network.module.authority_host or authority)
-    via_proxy = network.proxy_for(host, port) is not None
-    seen = HttpExchange(endpoint=f"{host}:{port}", recorder=recorder, via_proxy=via_proxy, timed_out=True)
-    return replace(facts_from(seen), certificate=None)
+    entra = f"{host}:{port}"
+    endpoint = recorder.endpoint or entra
+    via_proxy = endpoint == entra and network.proxy_for(host, port) is not None
+    seen = HttpExchange(endpoint=endpoint, recorder=recorder, via_proxy=via_proxy, timed_out=True)
+    facts = replace(facts_from(seen), certificate=None)
+    return facts if endpoint == entra else _identity_unavailable(facts)

@@ -116,6 +116,7 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
             raise RuntimeError("a request outside of an exchange")
         seen.answer, seen.via_proxy = None, proxy is not None
         seen.endpoint, seen.recorder.hop_is_address = _way(scheme, authority, proxy)
+        seen.recorder.endpoint = seen.endpoint
         return seen
 
     async def open(self) -> None:

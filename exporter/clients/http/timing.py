@@ -78,6 +78,7 @@ class ExchangeTimer:
         "dns_end",
         "dns_start",
         "ended",
+        "endpoint",
         "hop_is_address",
         "line",
         "received",
@@ -91,6 +92,7 @@ class ExchangeTimer:
         self._gate = gate
         self.line = line
         self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
+        self.endpoint: str | None = None  # host:port of the last request
         self.hop_is_address = False  # then aiohttp never asks the resolver
         self._queued = False  # waits for a place among the handshakes
         self.certificate: PeerCertificate | None = None

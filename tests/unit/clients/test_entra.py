@@ -294,6 +294,19 @@ async def test_a_managed_identity_that_is_not_there_is_unavailable(ask, monkeypa
     assert (await ask(free_port, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
 
+async def test_swallowed_imds_request_is_unavailable_and_names_it(serve, network_to, monkeypatch, free_port):
+    async def swallow(wire, _reader, _writer):
+        await wire.release.wait()
+        return True
+
+    imds = await serve(tls=False, on_connect=swallow)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
+    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
+    facts = (await fetch_token(network_to(entra=free_port), identity, None, CHALLENGE, deadline=until(0.5))).facts
+    assert (facts.fault, facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
+    assert facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
+
+
 async def test_identity_service_that_echoes_its_header_shows_no_secret(serve, ask, monkeypatch, free_port):
     secret = "Marked-header.8Q9w"
     said = {"error": "invalid_request", "error_description": f"not {secret}"}

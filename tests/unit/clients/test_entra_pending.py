@@ -31,7 +31,7 @@ async def ask():
     """Asks a desk for a token over a network, with less patience than the request itself has."""
     desks = []
 
-    async def asking(network, patience):
+    async def asking(network, patience, credential=CREDENTIAL):
         async def fetch(_module, credential, secret, challenge, *, deadline):
             return await fetch_token(network, credential, secret, challenge, deadline=deadline)
 
@@ -41,7 +41,7 @@ async def ask():
         desk = TokenCache(fetch, Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0), pending_facts=glimpse)
         desks.append(desk)
         started = asyncio.get_running_loop().time()
-        return await desk.token(CREDENTIAL, network.module, CHALLENGE, started=started, deadline=started + patience)
+        return await desk.token(credential, network.module, CHALLENGE, started=started, deadline=started + patience)
 
     yield asking
     for desk in desks:
@@ -74,6 +74,17 @@ async def test_giving_up_names_the_phase_that_the_request_was_in(serve, network_
     assert grant.token is None
     assert (grant.facts.fault, grant.facts.phase_reached) == expected
     assert grant.facts.endpoint == f"{ENTRA}:443"
+
+
+async def test_swallowed_imds_request_names_the_identity_endpoint(serve, network_to, ask, monkeypatch, free_port):
+    imds = await serve(tls=False, on_connect=says_nothing)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
+    identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
+    grant = await ask(network_to(entra=free_port), 0.6, identity)
+    assert grant.token is None
+    assert (grant.facts.fault, grant.facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
+    assert grant.facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
+    assert ENTRA not in grant.facts.detail
 
 
 async def test_waiting_for_a_place_of_our_own_is_never_the_networks_fault(serve, network_to, ask):

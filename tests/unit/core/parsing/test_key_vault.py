@@ -152,6 +152,44 @@ def test_an_error_of_the_vault_is_read_in_either_spelling():
         assert (error.service_code, error.inner_code, error.akv) == ("Forbidden", "ForbiddenByPolicy", 10022)
 
 
+@pytest.mark.parametrize(
+    ("codes", "text", "expected"),
+    [
+        ([50131, 53003], "", 53003),
+        ([53003, 50131], "", 53003),
+        ([50131], "AADSTS50131: Blocked. AADSTS53003: Access has been blocked.", 53003),
+        ([], "AADSTS7000229: The client application is missing service principal.", 7000229),
+        ([50131, 50132], "", 50131),
+        ([True, 700038], "", 700038),
+        (["53003", None], "", None),
+    ],
+)
+def test_entra_number_that_decides_the_reason_is_chosen(codes, text, expected):
+    body = {"error": "invalid_client", "error_codes": codes, "error_description": text}
+    assert read_error(json.dumps(body).encode()).aadsts == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "inner", "message", "expected"),
+    [
+        ("Forbidden", None, "Client address is not authorized and caller is not a trusted service.", "ForbiddenByFirewall"),
+        ("Forbidden", None, "Public network access is disabled and request is not from a trusted service nor via an approved private link.", "ForbiddenByConnection"),
+        ("Forbidden", None, "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and PublicNetworkAccess is set to 'Disabled'.", "ForbiddenByConnection"),
+        ("Forbidden", None, "The request was forbidden by NSP policy. Caller: name=x", "ForbiddenByNsp"),
+        ("Forbidden", None, "Operation unwrap is not allowed on a disabled key.", "KeyDisabled"),
+        ("Forbidden", "AccessDenied", "The user, group or application 'appid=x' does not have keys get permission on key vault 'y'.", "ForbiddenByPolicy"),
+        ("Forbidden", "ForbiddenByRbac", "Operation is not allowed on a disabled key.", "ForbiddenByRbac"),
+        ("AccessDenied", None, "Not allowed to perform keys/read/action on /keys/k.", "ForbiddenByRbac"),
+        ("Unauthorized", None, "[TokenExpired] Error validating token: 'S2S12086'.", "TokenExpired"),
+        ("Forbidden", None, "No.", None),
+        ("Forbidden", "AccessDenied", "No.", "AccessDenied"),
+    ],
+)  # fmt: skip
+def test_inner_code_is_read_or_implied_by_the_message(code, inner, message, expected):
+    error = {"code": code, "message": message} | ({} if inner is None else {"innererror": {"code": inner}})
+    assert read_error(json.dumps({"error": error}).encode()).inner_code == expected
+
+
 def test_an_error_of_entra_is_read_from_its_codes_or_else_its_text():
     body = {"error": "invalid_client", "error_description": "AADSTS7000222: gone", "error_codes": [7000222], "trace_id": "ab-1"}
     error = read_error(json.dumps(body).encode())
