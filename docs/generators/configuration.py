@@ -32,21 +32,14 @@ def reference() -> str:
 def table(fields: Sequence[Field]) -> str:
     """One row for each field, in Markdown."""
     rows = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{field.name}` | {field.kind.type_name} | {_default(field)} | {_meaning(field)} |" for field in fields]
+    rows += [f"| `{field.name}` | {field.kind.type_name} | {_default(field)} | {field.meaning} |" for field in fields]
     return "\n".join(rows)
 
 
 def _default(field: Field) -> str:
     if field.required:
         return "**required**"
-    # A default with spaces is a sentence, any other a value as it would be written.
-    return field.default if " " in field.default or "`" in field.default or not field.default else f"`{field.default}`"
-
-
-def _meaning(field: Field) -> str:
-    if not field.types:
-        return field.doc
-    return f"{field.doc} Only with {', '.join(f'`{kind}`' for kind in field.types)}."
+    return f"`{field.default}`" if field.has_literal_default else field.default
 
 
 PART = GeneratedPart("reference", reference)

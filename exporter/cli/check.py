@@ -1,7 +1,6 @@
-"""`ekm-exporter check`: is this configuration good, what does it come to, what would it cost?
+"""`ekm-exporter check`: validate a configuration, print its effective form, its cost or its schema.
 
-For: printing what `exporter.config` has found. Starts nothing and asks nobody.
-Not for: rules.
+It starts nothing and sends no request.
 """
 
 from __future__ import annotations
@@ -10,31 +9,40 @@ import argparse
 import sys
 from pathlib import Path
 
-from exporter.config import Loaded, dump_yaml, load_config, monthly_cost
+from exporter.config import Loaded, dump_yaml, load_config, monthly_cost, schema_text
 from exporter.web import webconfig
 
 FINE, BAD_CONFIGURATION = 0, 2
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The command and its flags."""
+    """Add the command and its flags."""
     parser = subparsers.add_parser(
         "check",
         help="validate a configuration",
-        description="Validates a configuration: prints every problem and every warning, and starts nothing.",
-        epilog="example: ekm-exporter check --config.file ekm.yml --print-effective",
+        description="Prints every problem and every warning of a configuration. Exit code 2 if there is a problem.",
+        epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument(
         "--web.config.file", dest="web_config_file", metavar="FILE", type=Path, help="validate this web configuration as well"
     )
-    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it holds no secrets")
+    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it contains no secrets")
     parser.add_argument("--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins a month")
+    parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
 
 
+class _PrintSchema(argparse.Action):
+    """Print the schema and exit, as --help does: no other flag is required."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(schema_text(), end="")
+        parser.exit(FINE)
+
+
 def run(args: argparse.Namespace) -> int:
-    """0 where there is no problem, 2 where there is one."""
+    """Check the configuration; 0 without a problem, 2 with one."""
     loaded = load_config(args.config_file)
     print_findings(loaded)
     web_file: Path | None = getattr(args, "web_config_file", None)
@@ -43,15 +51,15 @@ def run(args: argparse.Namespace) -> int:
     if config is None or (web is not None and web.config is None):
         print(summary(args.config_file, loaded), file=sys.stderr)
         return BAD_CONFIGURATION
-    # What was asked for goes to standard output alone, so that it can be kept in a file.
-    asked = [text for wanted, text in ((args.print_effective, dump_yaml), (args.cost, monthly_cost)) if wanted]
-    print(summary(args.config_file, loaded), file=sys.stderr if asked else sys.stdout)
-    print("\n".join(text(config).rstrip("\n") for text in asked), end="\n" if asked else "")
+    # A requested text has standard output for itself, so that it can be redirected to a file.
+    texts = [text for wanted, text in ((args.print_effective, dump_yaml), (args.cost, monthly_cost)) if wanted]
+    print(summary(args.config_file, loaded), file=sys.stderr if texts else sys.stdout)
+    print("\n".join(text(config).rstrip("\n") for text in texts), end="\n" if texts else "")
     return FINE
 
 
 def web_config(path: Path) -> webconfig.WebLoaded:
-    """A web configuration, its findings printed, and their number where there is one."""
+    """Read a web configuration and print its findings, and their number if there are any."""
     loaded = webconfig.load(path)
     print_findings(loaded)
     if loaded.problems or loaded.warnings:
@@ -60,7 +68,7 @@ def web_config(path: Path) -> webconfig.WebLoaded:
 
 
 def print_findings(loaded: Loaded | webconfig.WebLoaded) -> None:
-    """Every problem and every warning on standard error, one line each."""
+    """Print every problem and every warning to standard error, one line each."""
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     for warning in loaded.warnings:

@@ -1,14 +1,16 @@
-"""The configuration file: reading it, all that is wrong with it, and what it comes to.
+"""The configuration: files to a checked `Config`, or to every problem in them.
 
-`load` is the way in. Bytes become a tree (`document`), the tree becomes sections (`sections`, by the tables of `schema` and
-the values of `kinds` and `addresses`), files are put side by side (`gather`), and the parts become one `Config` (`assemble`,
-with `credentials`, `modules`, `targets`). Beside it: `advice`, `cost`, `effective`, `secrets`, `keeper`, `reference`.
-Not for: anything that asks the network.
+`load_config` reads the bytes into a tree (`yaml_tree`), the tree into sections (`schema`, `fields`, `types`), includes (`includes`)
+and builds one `Config` (`build`). Every setting is an attribute with metadata in `model`, `credential`, `module` or `target`; the
+tables of keys, the effective configuration (`dump`), the reference and the JSON Schema derive from it.
+For: reading and checking the configuration, and what follows from it: cost, coverage, differences.
+Not for: network requests.
 """
 
 from exporter.config.cost import monthly_cost
 from exporter.config.dump import dump_yaml
+from exporter.config.json_schema import schema_text
 from exporter.config.load import Loaded, load_config
 from exporter.config.problems import Problem
 
-__all__ = ["Loaded", "Problem", "dump_yaml", "load_config", "monthly_cost"]
+__all__ = ["Loaded", "Problem", "dump_yaml", "load_config", "monthly_cost", "schema_text"]

@@ -13,14 +13,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from exporter.config.fields import FieldType, report_wrong_type, unique_keys
 from exporter.config.problems import Location
-from exporter.config.types import TEXT, matching, text
+from exporter.config.types import TEXT, anchored, matching, text
 from exporter.config.yaml_tree import Mapping, Node, Sequence
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
-_HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})")
+_HOST_PORT = re.compile(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?")
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
 _API_VERSION = re.compile(r"[0-9]\.[0-9]{1,2}|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview(?:\.[0-9]+)?)?")
@@ -45,7 +45,7 @@ def _key(value: str) -> tuple[str, str | None]:
 
 def _host_port(value: str) -> str:
     match = _HOST_PORT.fullmatch(value)
-    if match is None or not 0 < int(match["port"]) < 65536:
+    if match is None or not 0 < int(match[2]) < 65536:
         raise ValueError("expected HOST:PORT, an IPv6 address in brackets")
     return value.lower()
 
@@ -88,12 +88,12 @@ def _secret_url(value: str) -> str:
 
 
 VAULT = text("vault name, host name or https URL", vault_host)
-KEY = text("`NAME/VERSION` or `NAME`", _key)
+KEY = text("`NAME/VERSION` or `NAME`", _key, pattern="^[^/:]+(?:/[A-Za-z0-9]{1,64})?$")
 TENANT = matching("GUID or domain", _TENANT, "expected a tenant: its GUID or one of its domain names")
 API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
-AUTHORITY = text("`https://HOST[:PORT]`", _authority)
-PROXY_URL = text("`http[s]://HOST:PORT`", _proxy)
-SECRET_URL = text("URL of a Key Vault secret", _secret_url)
+AUTHORITY = text("`https://HOST[:PORT]`", _authority, pattern="^https://[^/@]+/?$")
+PROXY_URL = text("`http[s]://HOST:PORT`", _proxy, pattern="^https?://[^/@]+/?$")
+SECRET_URL = text("URL of a Key Vault secret", _secret_url, pattern=f"^https://[^/@]+{_SECRET_PATH.pattern}$")
 NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domain that starts with a dot, or *")
 
 
@@ -112,7 +112,8 @@ def labels(reserved: Collection[str]) -> FieldType:
                 found[key.text] = usable
         return found
 
-    return FieldType("labels", read)
+    names = {"pattern": anchored(_LABEL_NAME), "not": {"enum": sorted(reserved)}}
+    return FieldType("labels", read, {"type": "object", "propertyNames": names, "additionalProperties": TEXT.json})
 
 
 _INSTANCE = labels(RESERVED_LABELS)
@@ -135,7 +136,11 @@ def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | N
     return tuple(found.values())
 
 
-INSTANCES = FieldType("list of: labels, `sql_instance` among them", _instances)
+INSTANCES = FieldType(
+    "list of: labels, `sql_instance` among them",
+    _instances,
+    {"type": "array", "items": {**_INSTANCE.json, "required": ["sql_instance"]}, "uniqueItems": True},
+)
 
 
 def _label_name(name: str, reserved: Collection[str]) -> str:
@@ -162,5 +167,9 @@ def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
     return found
 
 
-_HOST_PORT_KIND: Any = text("HOST:PORT", _host_port)
-CONNECT_TO = FieldType('`"HOST:PORT": "HOST:PORT"`', _connect_to)
+_HOST_PORT_KIND: Any = text("HOST:PORT", _host_port, pattern=anchored(_HOST_PORT))
+CONNECT_TO = FieldType(
+    '`"HOST:PORT": "HOST:PORT"`',
+    _connect_to,
+    {"type": "object", "propertyNames": {"pattern": anchored(_HOST_PORT)}, "additionalProperties": _HOST_PORT_KIND.json},
+)

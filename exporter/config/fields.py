@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -18,6 +19,7 @@ class FieldType:
 
     type_name: str  # in the reference table
     read: Callable[[Node, Location], Any]
+    json: Mapping_[str, Any] = field(default_factory=dict)  # JSON Schema of the value
     refers_to: str = ""  # the section in which the value is a name
 
 
@@ -32,6 +34,16 @@ class Field:
     default: str = ""
     types: tuple[str, ...] = ()  # only in credentials of these types; empty: in all
     dumped: Callable[[Any], Any] | None = None  # the key's value in the effective configuration, from its object
+
+    @property
+    def meaning(self) -> str:
+        """The documentation, with the credential types that have the key."""
+        return self.doc if not self.types else f"{self.doc} Only with {', '.join(f'`{kind}`' for kind in self.types)}."
+
+    @property
+    def has_literal_default(self) -> bool:
+        """Whether `default` is a value as it would be written; otherwise it is a sentence or absent."""
+        return bool(self.default) and " " not in self.default and "`" not in self.default
 
     def belongs_to(self, kind: str | None) -> bool:
         """Whether a credential of this type may have the key."""

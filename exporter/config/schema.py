@@ -6,13 +6,14 @@ The settings themselves are in `model`, `credential`, `module` and `target`.
 from __future__ import annotations
 
 from exporter.config import types
-from exporter.config.credential import Credential, CredentialKind
+from exporter.config.credential import NEEDS_CLIENT_ID, SOURCES, Credential, CredentialKind
 from exporter.config.fields import Field, FieldType, Section, read_section, require
 from exporter.config.metadata import fields_of
 from exporter.config.model import Settings
 from exporter.config.module import Module, Proxy, Tls
 from exporter.config.problems import Location
 from exporter.config.target import Retained, Target
+from exporter.config.types import Json
 from exporter.config.yaml_tree import Mapping, Node, Scalar
 
 GLOBAL, CREDENTIAL, MODULE, PROXY, TLS, TARGET, RETAINED = (
@@ -36,6 +37,26 @@ def _credential(node: Node, location: Location) -> Section | None:
     return section
 
 
+def _credential_json() -> Json:
+    """All keys, and for each type the keys that belong to it."""
+    kinds = [
+        {"if": {"properties": {"type": {"const": str(kind)}}, "required": ["type"]}, "then": _keys_json(kind)}
+        for kind in CredentialKind
+    ]
+    return {**types.object_json(CREDENTIAL, ["type"]), "allOf": kinds}
+
+
+def _keys_json(kind: CredentialKind) -> Json:
+    fitting = [field for field in CREDENTIAL if field.belongs_to(kind)]
+    required = [field.name for field in fitting if field.required] + ["client_id"] * (kind in NEEDS_CLIENT_ID)
+    json: Json = {"propertyNames": {"enum": [field.name for field in fitting]}, "required": required}
+    if kind in SOURCES:
+        stem, needed = SOURCES[kind]
+        both = [f"{stem}_file", f"{stem}_env"]
+        json |= {"oneOf": [{"required": [name]} for name in both]} if needed else {"not": {"required": both}}
+    return json
+
+
 def _module(node: Node, location: Location) -> Section | None:
     section = read_section(node, location, MODULE)
     if section is not None and (proxy := section.get("proxy")) is not None:
@@ -52,24 +73,28 @@ TOP: tuple[Field, ...] = (
     Field(name="global", kind=types.section(GLOBAL), doc="Settings of the whole exporter; only in the main file."),
     Field(
         name="include",
-        kind=types.list_of(FieldType("path or pattern", _placed)),
+        kind=types.list_of(FieldType("path or pattern", _placed, types.TEXT.json)),
         default="[]",
         doc="More files, by name or by a pattern with `*`, `?` and `[…]`, relative to the file that includes them.",
     ),
     Field(
         name="target_defaults",
-        kind=types.section(TARGET_DEFAULTS),
+        kind=types.section(TARGET_DEFAULTS, required=()),
         doc="Any key of a target except its name, as a default for the targets of the same file. Labels are merged one by one.",
     ),
     Field(
         name="credentials",
-        kind=types.map_of(FieldType("credential", _credential), "credentials by name"),
+        kind=types.map_of(FieldType("credential", _credential, _credential_json()), "credentials by name"),
         doc="Identities, by name.",
     ),
     Field(
         name="modules",
-        kind=types.map_of(FieldType("module", _module), "modules by name"),
+        kind=types.map_of(FieldType("module", _module, types.object_json(MODULE)), "modules by name"),
         doc="Sets of probe settings, by name; `default` always exists.",
     ),
-    Field(name="targets", kind=types.list_of(types.section(TARGET)), doc="What is probed. At least one over all files."),
+    Field(
+        name="targets",
+        kind=types.list_of(types.section(TARGET, required=("name",))),
+        doc="What is probed. At least one over all files.",
+    ),
 )

@@ -15,11 +15,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from exporter.config.fields import Field, FieldType, nearest, read_section, report_wrong_type, unique_keys
 from exporter.config.maintenance import parse_window
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
+
+Json = dict[str, Any]
 
 DAY = 86400.0
 
@@ -31,8 +35,14 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def scalar(type_name: str, expected: str, types: tuple[Type, ...], convert: Callable[[str], Any]) -> FieldType:
-    """A kind made of one word. `convert` raises ValueError with a text for people, which must not hold the word."""
+def scalar(
+    type_name: str,
+    expected: str,
+    types: tuple[Type, ...],
+    convert: Callable[[str], Any],
+    json: Json | None = None,
+) -> FieldType:
+    """The type of a single value. `convert` raises ValueError with a message that must not contain the value."""
 
     def read(node: Node, location: Location) -> Any:
         if not isinstance(node, Scalar) or node.type not in types:
@@ -44,11 +54,11 @@ def scalar(type_name: str, expected: str, types: tuple[Type, ...], convert: Call
             location.error(str(error))
             return None
 
-    return FieldType(type_name, read)
+    return FieldType(type_name, read, json or {})
 
 
-def text(type_name: str, convert: Callable[[str], Any] = str) -> FieldType:
-    """A text; a number or a date must stand in quotes, so that 7.10 stays 7.10."""
+def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> FieldType:
+    """A text. Numbers and dates need quotes, so that 7.10 stays 7.10. `json`: keywords of JSON Schema."""
 
     def checked(value: str) -> Any:
         if not value.strip():
@@ -65,7 +75,7 @@ def text(type_name: str, convert: Callable[[str], Any] = str) -> FieldType:
             return None
         return quoted.read(node, location)
 
-    return FieldType(type_name, read)
+    return FieldType(type_name, read, {"type": "string", "minLength": 1, **json})
 
 
 def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:
@@ -74,7 +84,12 @@ def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldTyp
             raise ValueError(message)
         return value
 
-    return text(type_name, convert)
+    return text(type_name, convert, pattern=anchored(pattern))
+
+
+def anchored(pattern: re.Pattern[str]) -> str:
+    """The pattern for JSON Schema, which matches a whole value."""
+    return f"^(?:{pattern.pattern})$"
 
 
 def whole(minimum: int, maximum: int) -> FieldType:
@@ -83,7 +98,8 @@ def whole(minimum: int, maximum: int) -> FieldType:
             raise ValueError(f"expected a whole number from {minimum} to {maximum}")
         return int(value)
 
-    return scalar(f"whole number, {minimum} to {maximum}", "a whole number", (Type.NUMBER,), convert)
+    json = {"type": "integer", "minimum": minimum, "maximum": maximum}
+    return scalar(f"whole number, {minimum} to {maximum}", "a whole number", (Type.NUMBER,), convert, json)
 
 
 def duration(minimum: float, maximum: float) -> FieldType:
@@ -97,7 +113,14 @@ def duration(minimum: float, maximum: float) -> FieldType:
             raise ValueError(f"expected {durations.write(minimum)} to {durations.write(maximum)}")
         return seconds
 
-    return scalar("duration", "a duration such as 30s", (Type.TEXT, Type.NUMBER), convert)
+    json = {"type": "string", "pattern": f"^(?!$){durations.PATTERN}$"}
+    return scalar(
+        "duration",
+        "a duration such as 30s",
+        (Type.TEXT, Type.NUMBER),
+        convert,
+        json if minimum else {"anyOf": [{"const": 0}, json]},
+    )
 
 
 def choice(values: type[StrEnum] | Items[str]) -> FieldType:
@@ -108,7 +131,7 @@ def choice(values: type[StrEnum] | Items[str]) -> FieldType:
             raise ValueError(f"expected one of {', '.join(names)}{nearest(value, names)}")
         return values(value) if isinstance(values, type) else value
 
-    return text(" \\| ".join(f"`{name}`" for name in names), convert)
+    return text(" \\| ".join(f"`{name}`" for name in names), convert, enum=list(names))
 
 
 def _date(value: str) -> date:
@@ -122,16 +145,23 @@ def _date(value: str) -> date:
 
 
 TEXT = text("text")
-WINDOW = text("START/END", parse_window)
+WINDOW = text("START/END", parse_window, pattern="^[0-9][^/]+/[0-9][^/]+$")
 NAME = matching("name", _NAME, "expected a name: a letter or digit, then at most 127 letters, digits, dots, underscores, hyphens")
 CREDENTIAL_NAME = replace(NAME, refers_to="credentials")
 MODULE_NAME = replace(NAME, refers_to="modules")
 GUID = matching("GUID", _GUID, "expected a GUID such as 66666666-7777-8888-9999-000000000000")
 ENVIRONMENT = matching("name of an environment variable", _ENVIRONMENT, "expected the name of an environment variable")
-BOOL = scalar("`true` \\| `false`", "true or false", (Type.BOOL,), lambda word: word.lower() in ("true", "yes", "on", "y"))
+BOOL = scalar(
+    "`true` \\| `false`",
+    "true or false",
+    (Type.BOOL,),
+    lambda word: word.lower() in ("true", "yes", "on", "y"),
+    {"type": "boolean"},
+)
 INTERVAL = duration(0.1, DAY)
 TIMEOUT = duration(0.01, DAY / 2)
-DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date)
+_DAY = {"type": "string", "format": "date", "pattern": anchored(_DATE)}
+DATE = scalar("date", "a date such as 2027-03-01", (Type.DATE, Type.TEXT), _date, _DAY)
 
 
 def _path(node: Node, location: Location) -> Path | None:
@@ -139,11 +169,23 @@ def _path(node: Node, location: Location) -> Path | None:
     return None if written is None else location.base / written
 
 
-PATH = FieldType("path", _path)
+PATH = FieldType("path", _path, TEXT.json)
 
 
-def section(fields: Items[Field]) -> FieldType:
-    return FieldType("section", lambda node, location: read_section(node, location, fields))
+def section(fields: Items[Field], required: Items[str] | None = None) -> FieldType:
+    """A mapping with these keys. `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere."""
+    return FieldType("section", lambda node, location: read_section(node, location, fields), object_json(fields, required))
+
+
+def object_json(fields: Items[Field], required: Items[str] | None = None) -> Json:
+    """The JSON Schema of a mapping with these keys."""
+    needed = [field.name for field in fields if field.required] if required is None else list(required)
+    properties = {field.name: {**field.kind.json, "description": field.meaning, **_default_json(field)} for field in fields}
+    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+
+
+def _default_json(field: Field) -> Json:
+    return {"default": yaml.safe_load(field.default)} if field.has_literal_default else {}
 
 
 def list_of(kind: FieldType) -> FieldType:
@@ -155,7 +197,7 @@ def list_of(kind: FieldType) -> FieldType:
         usable = (kind.read(item, at) for item, at in places)
         return [item for item in usable if item is not None]
 
-    return FieldType(f"list of: {kind.type_name}", read, kind.refers_to)
+    return FieldType(f"list of: {kind.type_name}", read, {"type": "array", "items": kind.json}, kind.refers_to)
 
 
 def map_of(kind: FieldType, type_name: str) -> FieldType:
@@ -173,4 +215,5 @@ def map_of(kind: FieldType, type_name: str) -> FieldType:
                 found[key.text] = kind.read(value, at)
         return found
 
-    return FieldType(type_name, read)
+    json = {"type": "object", "propertyNames": {"pattern": anchored(_NAME)}, "additionalProperties": kind.json}
+    return FieldType(type_name, read, json)

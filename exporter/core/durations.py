@@ -19,7 +19,8 @@ _UNITS: tuple[tuple[str, int], ...] = (
     ("s", 1000),
     ("ms", 1),
 )
-_PATTERN = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit, _ in _UNITS))
+PATTERN = "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit, _ in _UNITS)
+_PATTERN = re.compile(PATTERN)
 
 
 def parse(text: str) -> float:

@@ -163,7 +163,7 @@ def test_contributing_names_every_file_that_a_verb_writes(root):
     table = (root / "CONTRIBUTING.md").read_text().partition("## Generated files")[2].partition("\n## ")[0]
     verbs = re.search(r"^docs\(\) \{\n(.*?)^\}", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
     assert verbs is not None
-    written = set(re.findall(r"docs/\w+\.md", verbs[1])) | {
+    written = set(re.findall(r"docs/[\w.]+\.(?:md|json)", verbs[1])) | {
         "docs/performance.md",
         "docs/soak.md",
         "docs/paging.md",

@@ -139,11 +139,12 @@ def test_signing_job_runs_no_program_of_the_repository():
 
 def copied(place: Path, born: int) -> Path:
     """What deploy/assets.py reads, as a checkout of another time."""
-    for name in (".", "alerts", "dashboards", "deploy"):
+    for name in (".", "alerts", "dashboards", "deploy", "docs"):
         (place / name).mkdir(parents=True, exist_ok=True)
     for name in ("alerts", "dashboards", "deploy"):
         shutil.copytree(ROOT / name, place / name, symlinks=True, dirs_exist_ok=True)
     shutil.copy(ROOT / "requirements.lock", place)
+    shutil.copy(ROOT / "docs" / "ekm.schema.json", place / "docs")
     for path in place.rglob("*"):
         os.utime(path, (born, born), follow_symlinks=False)
     return place
@@ -159,7 +160,14 @@ def test_release_assets_are_complete_and_reproducible(tmp_path):
         assert done.returncode == 0, done.stderr
         made.append({path.name: path.read_bytes() for path in out.iterdir()})
     chart = f"ekm-exporter-{__version__}.tgz"
-    assert set(made[0]) == {"requirements.lock", "ekm-exporter.service", "ekm-exporter.xml", "ekm.rules.yml", chart}
+    assert set(made[0]) == {
+        "requirements.lock",
+        "ekm-exporter.service",
+        "ekm-exporter.xml",
+        "ekm.rules.yml",
+        "ekm.schema.json",
+        chart,
+    }
     assert made[0] == made[1]
     with tarfile.open(fileobj=io.BytesIO(made[0][chart])) as archive:
         packed = {name: archive.getmember(name) for name in archive.getnames()}

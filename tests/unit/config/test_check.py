@@ -81,7 +81,7 @@ def test_the_reference_is_written_anew_between_its_marks(tmp_path):
 
 
 def test_the_example_on_the_page_is_a_good_configuration(tmp_path):
-    [example] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    [example] = re.findall(r"```yaml\n(global:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "targets.d").mkdir()
     secrets = tmp_path / "secrets"
     secrets.mkdir()

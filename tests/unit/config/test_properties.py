@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exporter.config import dump_yaml, load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.config.types import FieldType
+from tests.support.editor import VALIDATOR, read
 
 BOUNDED = settings(deadline=timedelta(seconds=2), max_examples=150)
 
@@ -69,6 +70,7 @@ def judged(data):
         assert all(line.line >= 1 and line.column >= 1 for line in (*loaded.problems, *loaded.warnings))
         if loaded.config is not None:
             path.write_text(dump_yaml(loaded.config), encoding="utf-8")
+            VALIDATOR.validate(read(dump_yaml(loaded.config)))
             assert load_config(path).problems == ()
 
 
