@@ -1,4 +1,4 @@
-"""The `az` commands that the documents use, with their arguments, from the help of azure-cli 2.91.0.
+"""The `az` commands of the documents and runbooks, with their arguments, from the help of azure-cli 2.91.0.
 
 The package is too large to install for one test. Add a command that is missing here from the help of a current release.
 """
@@ -13,12 +13,21 @@ EVERYWHERE: Final = frozenset(
 AZ: Final = {
     command: frozenset(arguments.split())
     for command, arguments in {
+        "account show": "--name --subscription -n -s",
         "ad app credential delete": "--cert --id --key-id",
         "ad app credential list": "--cert --id",
         "ad app credential reset": "--append --cert --create-cert --display-name --end-date --id --keyvault --years",
+        "ad app federated-credential list": "--id",
+        "ad app list": "--all --app-id --display-name --filter --identifier-uri --show-mine",
+        "ad app owner list": "--id",
         "ad app permission add": "--api --api-permissions --id",
         "ad app permission admin-consent": "--id",
+        "ad app show": "--id",
+        "ad sp create": "--id",
+        "ad sp list": "--all --display-name --filter --show-mine --spn",
         "ad sp show": "--id",
+        "ad sp update": "--add --force-string --id --remove --set",
+        "cloud show": "--name -n",
         "keyvault create": (
             "--administrators --bypass --default-action --enable-purge-protection --enable-rbac-authorization "
             "--enabled-for-deployment --enabled-for-disk-encryption --enabled-for-template-deployment --hsm-name --location "
@@ -40,6 +49,7 @@ AZ: Final = {
             "--storage-container-SAS-token --storage-resource-uri --vault-name -f -n -t -u"
         ),
         "keyvault key rotation-policy show": "--hsm-name --id --name --vault-name -n",
+        "keyvault key rotation-policy update": "--hsm-name --id --name --value --vault-name -n",
         "keyvault key set-attributes": (
             "--enabled --expires --hsm-name --id --immutable --name --not-before --ops --policy --tags --vault-name "
             "--version -n -v"
@@ -47,22 +57,42 @@ AZ: Final = {
         "keyvault key show": "--hsm-name --id --name --vault-name --version -n -v",
         "keyvault list-deleted": "--resource-type",
         "keyvault network-rule add": "--hsm-name --ip-address --name --no-wait --resource-group --subnet --vnet-name -g -n",
+        "keyvault network-rule list": "--hsm-name --name --resource-group -g -n",
+        "keyvault private-endpoint-connection list": "--hsm-name --resource-group -g",
         "keyvault recover": "--hsm-name --location --name --no-wait --resource-group -g -l -n",
         "keyvault role assignment create": (
             "--assignee --assignee-object-id --assignee-principal-type --hsm-name --id --name --role --scope -n -t"
         ),
+        "keyvault role assignment list": "--assignee --assignee-object-id --hsm-name --id --role --scope",
         "keyvault set-policy": (
             "--application-id --certificate-permissions --key-permissions --name --no-wait --object-id --resource-group "
             "--secret-permissions --spn --storage-permissions --upn -g -n"
         ),
         "keyvault show": "--hsm-name --name --resource-group -g -n",
+        "keyvault update": (
+            "--add --bypass --default-action --enable-purge-protection --enable-rbac-authorization --enabled-for-deployment "
+            "--enabled-for-disk-encryption --enabled-for-template-deployment --force-string --name --no-wait "
+            "--public-network-access --remove --resource-group --retention-days --set -g -n"
+        ),
         "monitor activity-log list": (
             "--caller --correlation-id --end-time --max-events --namespace --offset --resource-group --resource-id --select "
             "--start-time --status -g"
         ),
+        "network private-dns link vnet create": (
+            "--name --no-wait --registration-enabled --resolution-policy --resource-group --tags --virtual-network "
+            "--zone-name -e -g -n -v -z"
+        ),
+        "network private-dns record-set a add-record": (
+            "--ipv4-address --record-set-name --resource-group --zone-name -a -g -n -z"
+        ),
+        "network private-dns zone list": "--max-items --next-token --resource-group -g",
         "role assignment create": (
             "--assignee --assignee-object-id --assignee-principal-type --condition --condition-version --description --name "
             "--role --scope -n"
+        ),
+        "role assignment list": (
+            "--all --assignee --assignee-object-id --fill-principal-name --fill-role-definition-name --include-groups "
+            "--include-inherited --resource-group --role --scope -g"
         ),
         "role definition create": "--role-definition",
         "role definition list": "--custom-role-only --name --resource-group --scope -g -n",
