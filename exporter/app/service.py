@@ -28,6 +28,7 @@ from exporter.probing.auxiliary_runner import AuxiliaryRunner
 from exporter.probing.prober import Prober, ProberCallbacks
 from exporter.probing.scheduler import Scheduler
 from exporter.runtime import buffers, process
+from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.loop_lag import LoopLag
 from exporter.state.records import TargetRecord, TargetRecords
@@ -140,7 +141,7 @@ class Service:
         """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
         await self._memory.open(self.config.targets, self.config.credentials)
         await self._web.start()
-        self._started = asyncio.get_running_loop().time()
+        self._started = loop_time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
         self.recorder.reloaded(successful=True, at=time.time())
@@ -179,7 +180,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether the first probes have finished, or two minutes have passed."""
-        waited = asyncio.get_running_loop().time() - self._started
+        waited = loop_time() - self._started
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
 
     def record_of(self, target: str) -> TargetRecord | None:

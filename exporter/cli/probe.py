@@ -12,7 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from exporter.cli.probe_once import ProbeOnceResult, probe_once
 from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.config.model import Config
+from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
 from exporter.presentation.target_text import beside_text
 from exporter.presentation.text import transcript
@@ -109,8 +109,7 @@ def named(things: Mapping[str, T], name: str, what: str) -> T | None:
     """The thing of that name; where there is none, None and a line that names the nearest or the first few."""
     if name in things:
         return things[name]
-    near = get_close_matches(name, things, n=1)
     known = ", ".join(list(things)[:_NAMED]) + (", ..." if len(things) > _NAMED else "")
-    hint = f" (did you mean {near[0]!r}?)" if near else f"; it has: {known}"
+    hint = nearest(name, things) or f"; it has: {known}"
     print(f"ekm-exporter: the configuration has no {what} {name!r}{hint}", file=sys.stderr)
     return None

@@ -13,11 +13,12 @@ from exporter.config.build_credentials import build_credential
 from exporter.config.build_modules import build_module
 from exporter.config.build_targets import RawTarget, build_globals, build_target
 from exporter.config.contradictions import check_askers, check_target
-from exporter.config.fields import Section, nearest
+from exporter.config.fields import Section
 from exporter.config.includes import LoadedFiles
 from exporter.config.model import Config, Module, Target
 from exporter.config.problems import Location, ProblemList
 from exporter.config.schema import REFERENCES
+from exporter.core.suggestions import nearest
 from exporter.core.timing import slots_for
 
 DEFAULT_MODULE = "default"

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Type
+from exporter.core.suggestions import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,6 @@ def require(section: Section, fields: Sequence[Field], *, kind: str | None = Non
     for field_ in fields:
         if field_.required and field_.belongs_to(kind) and not section.written(field_.name):
             section.location.child(field_.name).error("is required")
-
-
-def nearest(word: str, words: Sequence[str]) -> str:
-    """` (did you mean "…"?)`, or nothing."""
-    close = get_close_matches(word.lower(), words, n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""
 
 
 def _shown(key: str) -> str:

@@ -17,11 +17,12 @@ from typing import Any
 
 import yaml
 
-from exporter.config.fields import Field, FieldType, nearest, read_section, report_wrong_type, unique_keys
+from exporter.config.fields import Field, FieldType, read_section, report_wrong_type, unique_keys
 from exporter.config.maintenance import parse_window
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Scalar, Sequence, Type
 from exporter.core import durations
+from exporter.core.suggestions import nearest
 
 Json = dict[str, Any]
 

@@ -31,6 +31,7 @@ from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
 from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
+from exporter.runtime.clock import loop_time
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
@@ -56,7 +57,7 @@ class _Clock:
         return self.now()
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return loop_time()
 
 
 @dataclass(slots=True)

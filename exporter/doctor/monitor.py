@@ -19,6 +19,7 @@ from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
 from exporter.doctor import run_checks
 from exporter.doctor.collect import LookUp
+from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields
 from exporter.runtime.thread_pool import PoolExhausted
 
@@ -106,7 +107,7 @@ class PreflightMonitor:
         """Return when a target's first run is due."""
         longest = min(_SPREAD_SECONDS, self._interval)
         settling = min(_SETTLING_SECONDS, longest / 2)
-        return _now() + settling + self._draw() * (longest - settling)
+        return loop_time() + settling + self._draw() * (longest - settling)
 
     def _forget(self, entry: _Entry) -> None:
         if entry.task is not None:
@@ -119,7 +120,7 @@ class PreflightMonitor:
     async def _work(self) -> None:
         while True:
             entry = min((one for one in self._entries.values() if one.task is None), key=lambda one: one.due, default=None)
-            if entry is None or entry.due > _now():
+            if entry is None or entry.due > loop_time():
                 await self._wait(None if entry is None else entry.due)
                 continue
             entry.task = asyncio.create_task(self._run(entry), name=f"preflight of {entry.target.name}")
@@ -145,7 +146,7 @@ class PreflightMonitor:
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             self._on_bug(error)
         finally:
-            entry.task, entry.due = None, _now() + self._interval
+            entry.task, entry.due = None, loop_time() + self._interval
 
 
 def _log_change(target: Target, before: CheckRun | None, now: CheckRun) -> None:
@@ -157,7 +158,3 @@ def _log_change(target: Target, before: CheckRun | None, now: CheckRun) -> None:
         _log.warning("preflight failed", extra=fields(target=target.name, checks=",".join(names)))
     else:
         _log.info("preflight passes again", extra=fields(target=target.name))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

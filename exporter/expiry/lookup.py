@@ -37,6 +37,7 @@ from exporter.expiry.sources import (
     MonitoredCredential,
     monitored_credentials,
 )
+from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from exporter.tokens.cache import TokenCache
@@ -109,7 +110,7 @@ class ExpiryLookup:
         tenant = identity.tenant_id or watch.credential.tenant_id or self._tenant_of(watch.target)
         if tenant is None and identity.kind not in _OF_ITS_HOST:
             return failed("the tenant is not known: set tenant_id, or wait until a probe has reached the vault")
-        deadline = _now() + LOOKUP_SECONDS
+        deadline = loop_time() + LOOKUP_SECONDS
         challenge = Challenge(authority=cloud.authority, tenant=tenant or "", resource=f"https://{cloud.graph}")
         token = await self._token(identity, module, challenge, deadline)
         async with GraphSession(self._network(module), cloud.graph) as graph:
@@ -137,7 +138,7 @@ class ExpiryLookup:
     async def _key_vault(self, watch: MonitoredCredential) -> LookupResult:
         wanted = split_secret_url(watch.credential.key_vault_secret or "")
         identity, module = watch.lookup_credentials[Source.KEY_VAULT], watch.module
-        network, deadline = self._network(module), _now() + LOOKUP_SECONDS
+        network, deadline = self._network(module), loop_time() + LOOKUP_SECONDS
         async with VaultSession(network, wanted.vault, module.api_version) as vault:
             facts, challenge = await vault.challenge(deadline=deadline)
             self._requested("vault", vault.sent)
@@ -169,7 +170,7 @@ class ExpiryLookup:
         return secret
 
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
-        result = await self._tokens.token(identity, module, challenge, started=_now(), deadline=deadline)
+        result = await self._tokens.token(identity, module, challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
             raise _NothingError(failure_of(f"no token for {identity.name}: Entra", result.facts))
         return result.token
@@ -213,7 +214,3 @@ def _read_certificate(credential: Credential, password: str | None) -> tuple[Fau
             raise
         return Fault.SECRET_UNREADABLE, None
     return read_public_part(data, password)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

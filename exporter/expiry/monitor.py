@@ -27,6 +27,7 @@ from exporter.expiry.sources import (
     subject,
     watch,
 )
+from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class ExpiryMonitor:
     def _plan(self, entry: _Entry) -> None:
         """Set when the first lookups are due."""
         for source, known in entry.known.items():
-            known.due = _now() + first_pause(source, len(self._entries), self._draw())
+            known.due = loop_time() + first_pause(source, len(self._entries), self._draw())
 
     def _follow_all(self) -> None:
         for name, entry in self._entries.items():
@@ -188,7 +189,7 @@ class ExpiryMonitor:
             rest = SECRET_SECONDS
             try:
                 await self._look_up_due(entry)
-                rest = min(rest, max(0.0, min(known.due for known in entry.known.values()) - _now()))
+                rest = min(rest, max(0.0, min(known.due for known in entry.known.values()) - loop_time()))
             except Exception as error:  # noqa: BLE001 - an internal error must not end the loop
                 self._callbacks.bug(error)
             await asyncio.sleep(rest)
@@ -197,10 +198,10 @@ class ExpiryMonitor:
         fingerprint = await self._lookup.fingerprint(entry.watch)
         if entry.fingerprint not in (None, fingerprint):
             for known in entry.known.values():
-                known.due, known.failures = _now(), 0
+                known.due, known.failures = loop_time(), 0
         entry.fingerprint = fingerprint
         for source, known in entry.known.items():
-            if known.due <= _now():
+            if known.due <= loop_time():
                 await self._look_up(entry, source)
 
     async def _look_up(self, entry: _Entry, source: Source) -> None:
@@ -214,7 +215,7 @@ class ExpiryMonitor:
         self._add(entry, source, result)
         # If the answer does not list the credential, the lookup is repeated soon: a new secret is listed with a delay.
         known.failures = known.failures + 1 if result.note else 0
-        known.due = _now() + pause(source, known.failures, self._draw())
+        known.due = loop_time() + pause(source, known.failures, self._draw())
 
     def _add(self, entry: _Entry, source: Source, result: LookupResult) -> None:
         known, name = entry.known[source], entry.watch.credential.name
@@ -271,7 +272,3 @@ def _log_change(name: str, source: Source, known: _Known) -> None:
         _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=known.failure))
     else:
         _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

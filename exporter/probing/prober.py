@@ -21,6 +21,7 @@ from exporter.core.broken import broken_report
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResponse, TokenResult
 from exporter.probing.auxiliary_plan import AuxiliaryProbe
 from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
+from exporter.runtime.clock import loop_time
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -39,7 +40,7 @@ class LoopClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return loop_time()
 
 
 @dataclass(slots=True)

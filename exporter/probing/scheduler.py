@@ -15,6 +15,7 @@ from enum import StrEnum
 from exporter.config.model import Target
 from exporter.core.model import ProbeReport
 from exporter.probing.backoff import Backoff, first_delay, gap, missed_starts
+from exporter.runtime.clock import loop_time
 
 
 class Skip(StrEnum):
@@ -107,7 +108,7 @@ class Scheduler:
     def next_probe_at(self, name: str) -> float | None:
         """Return the Unix time of the next planned start; None if the target is not scheduled."""
         loop = self._loops.get(name)
-        return None if loop is None else self._clock() + loop.planned - self._now()
+        return None if loop is None else self._clock() + loop.planned - loop_time()
 
     async def aclose(self) -> None:
         """Cancel every loop and wait until the running probes have ended. No callback follows."""
@@ -119,7 +120,7 @@ class Scheduler:
             await asyncio.wait(list(self._leaving.values()))
 
     def _begin(self, target: Target, *, starting: int) -> None:
-        loop = _TargetLoop(target, self._now() + first_delay(target.interval, starting, self._rng.random()))
+        loop = _TargetLoop(target, loop_time() + first_delay(target.interval, starting, self._rng.random()))
         self._loops[target.name] = loop
         if not self.first_round_done.is_set():
             self._not_yet_probed.add(target.name)
@@ -127,7 +128,7 @@ class Scheduler:
 
     def _replace(self, target: Target, *, restarting: int) -> None:
         old = self._loops[target.name]
-        now = self._now()
+        now = loop_time()
         if old.planned > now:
             planned = min(old.planned, now + target.interval)
         else:
@@ -150,8 +151,8 @@ class Scheduler:
         if predecessor is not None:  # a cancelled probe first closes its connections
             await asyncio.wait([predecessor])
         while self._is_current(loop):  # a probe may swallow the cancellation of its loop
-            await asyncio.sleep(loop.planned - self._now())
-            if self._now() - loop.planned < loop.target.interval:
+            await asyncio.sleep(loop.planned - loop_time())
+            if loop_time() - loop.planned < loop.target.interval:
                 await self._take_turn(loop)
             else:  # all targets wake at once: each waits for its next start, so that they stay spread
                 self._skip_missed(loop, Skip.STALL)
@@ -160,7 +161,7 @@ class Scheduler:
         report = None
         try:
             async with self._slots:
-                self._on_lag(max(0.0, self._now() - loop.planned))
+                self._on_lag(max(0.0, loop_time() - loop.planned))
                 report = await self._probe(loop.target)
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
             self._on_crash(loop.target, error)
@@ -179,7 +180,7 @@ class Scheduler:
 
     def _skip_missed(self, loop: _TargetLoop, reason: Skip) -> None:
         """Skip the starts that lie in the past."""
-        self._skip(loop, reason, missed_starts(loop.planned, self._now(), loop.target.interval))
+        self._skip(loop, reason, missed_starts(loop.planned, loop_time(), loop.target.interval))
 
     def _skip(self, loop: _TargetLoop, reason: Skip, starts: int) -> None:
         if starts:
@@ -203,7 +204,7 @@ class Scheduler:
             del self._leaving[name]
         if not self._is_current(loop):
             return
-        loop.planned = self._now() + loop.target.interval
+        loop.planned = loop_time() + loop.target.interval
         self._launch(loop)
         self._on_crash(loop.target, error or RuntimeError("the loop ended"))
 
@@ -213,7 +214,3 @@ class Scheduler:
     def _note_first_round(self) -> None:
         if not self._not_yet_probed:
             self.first_round_done.set()
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from exporter.core.suggestions import nearest
 from exporter.runtime.server_header import hide_versions
 from exporter.simulator.certificates import Certificates
 from exporter.simulator.control_api import ControlApi
@@ -25,7 +26,7 @@ from exporter.simulator.model import GRAPH_HOSTS, Application, Environment, Vaul
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
-from exporter.simulator.state import Active, SimulatorState, near
+from exporter.simulator.state import Active, SimulatorState
 from exporter.simulator.tls_frontend import TlsFrontend
 
 _GRACE = 0.1  # seconds that a request under way is given when the simulator stops
@@ -154,7 +155,7 @@ class Simulator:
         """
         row = BY_NAME.get(scenario)
         if row is None:
-            raise UnknownNameError(f"there is no scenario {scenario!r}{near(scenario, BY_NAME)}")
+            raise UnknownNameError(f"there is no scenario {scenario!r}{nearest(scenario, BY_NAME)}")
         if isinstance(row.place, Outside):
             raise UnknownNameError(
                 f"the scenario {scenario!r} is nothing to simulate: its cause is the {row.place}: {row.broken}"

@@ -7,13 +7,13 @@ Not for: protocols, the wire, or which faults exist (see `fault_table`).
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from exporter.core.endpoints import vault_host
+from exporter.core.suggestions import nearest
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Connection, Fault, Options, Route, Scope, UnknownNameError
 from exporter.simulator.model import Application, Environment, Tenant, Vault
@@ -60,7 +60,7 @@ class SimulatorState:
         """Sets a fault from now on. Raises UnknownNameError for a fault, or a thing to break, that does not exist."""
         fault = FAULTS.get(fault_name)
         if fault is None:
-            raise UnknownNameError(f"there is no fault {fault_name!r}{near(fault_name, FAULTS)}")
+            raise UnknownNameError(f"there is no fault {fault_name!r}{nearest(fault_name, FAULTS)}")
         if scope not in fault.scopes:
             allowed = ", ".join(sorted(fault.scopes))
             raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
@@ -79,11 +79,11 @@ class SimulatorState:
             raise UnknownNameError(f"only a fault of a vault can be kept to a key or a version, not one of: {scope}")
         keys = self.estate.vaults[host].keys
         if options.key is not None and options.key.lower() not in keys:
-            raise UnknownNameError(f"there is no key {options.key!r} in {host}{near(options.key.lower(), keys)}")
+            raise UnknownNameError(f"there is no key {options.key!r} in {host}{nearest(options.key.lower(), keys)}")
         chosen = [key for name, key in keys.items() if options.key is None or name == options.key.lower()]
         versions = [version.version for key in chosen for version in key.versions]
         if options.version is not None and options.version not in versions:
-            raise UnknownNameError(f"there is no version {options.version!r}{near(options.version, versions)}")
+            raise UnknownNameError(f"there is no version {options.version!r}{nearest(options.version, versions)}")
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
         """Clears every fault that fits all that is given (a number, a fault's name, what it is set on); how many."""
@@ -109,7 +109,7 @@ class SimulatorState:
             except ValueError:
                 found = None
         if found is None:
-            raise UnknownNameError(f"there is no {scope} {name!r}{near(name.lower(), known)}")
+            raise UnknownNameError(f"there is no {scope} {name!r}{nearest(name.lower(), known)}")
         return found
 
     def _known(self, scope: Scope) -> dict[str, str]:
@@ -202,9 +202,3 @@ class SimulatorState:
     def _forget_views(self) -> None:
         self._vaults.clear()
         self._tenants.clear()
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """A suggestion for a misspelt name, empty where none is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""

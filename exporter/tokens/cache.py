@@ -17,6 +17,7 @@ from exporter.config.model import Credential, Module
 from exporter.core.faults import Fault
 from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, TokenResponse, TokenResult
+from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import PoolExhausted
 from exporter.tokens.reuse import ReuseWindow
@@ -134,13 +135,13 @@ class TokenCache:
         a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked a resource; the network was
         not tested.
         """
-        before = _now()
+        before = loop_time()
         secret = await self._secret(credential, deadline)
         if self._closed:
             return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
         if secret is None:
             late = Facts(fault=Fault.SECRET_TIMEOUT, detail="reading the secret file took too long")
-            return _without_request(late, duration=_now() - before)
+            return _without_request(late, duration=loop_time() - before)
         if secret.failure:
             return _without_request(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
         entry = self._entry(credential, secret)
@@ -151,7 +152,7 @@ class TokenCache:
         if flight is not None:
             flight.forget()
         return await self._wait_for(
-            self._start(_InFlightFetch(entry, key, module, challenge, started, _now())), deadline, leading=True
+            self._start(_InFlightFetch(entry, key, module, challenge, started, loop_time())), deadline, leading=True
         )
 
     def invalidate(self, credential: Credential) -> None:
@@ -162,7 +163,7 @@ class TokenCache:
         entry = self._entries.get(credential.name)
         for flight in [] if entry is None else list(entry.flights.values()):
             window = self.window(credential, flight.module)
-            if flight.task.done() and _now() >= flight.window_start + window.reusable_for(flight.module, granted=False):
+            if flight.task.done() and loop_time() >= flight.window_start + window.reusable_for(flight.module, granted=False):
                 self._drop(flight)
 
     async def aclose(self) -> None:
@@ -201,7 +202,7 @@ class TokenCache:
             return True
         granted = _granted(flight)
         age_limit = self.window(flight.entry.credential, module).reusable_for(module, granted=granted)
-        return not fresh and started < flight.window_start + age_limit and _now() < flight.unusable_from
+        return not fresh and started < flight.window_start + age_limit and loop_time() < flight.unusable_from
 
     def _start(self, flight: _InFlightFetch) -> _InFlightFetch:
         name = f"token {flight.entry.credential.name}"
@@ -224,7 +225,7 @@ class TokenCache:
         else:
             return response
         finally:
-            flight.duration = _now() - flight.began
+            flight.duration = loop_time() - flight.began
             if response is not None and _is_worth_keeping(response) and flight.current:
                 self._keep(flight, response)
             else:
@@ -239,7 +240,7 @@ class TokenCache:
         """Keep the response for as long as a probe can reuse it, and no longer."""
         granted = response.token is not None
         if granted and response.expires_at is not None:
-            flight.unusable_from = _now() + response.expires_at - self._clock() - LAST_SECONDS
+            flight.unusable_from = loop_time() + response.expires_at - self._clock() - LAST_SECONDS
         window = self.window(flight.entry.credential, flight.module)
         last_start = flight.window_start + window.reusable_for(flight.module, granted=granted)
         last_request = min(last_start + window.timeout, flight.unusable_from)
@@ -252,7 +253,7 @@ class TokenCache:
             del self._entries[entry.credential.name]
 
     async def _wait_for(self, flight: _InFlightFetch, deadline: float, *, leading: bool) -> TokenResult:
-        before = _now()
+        before = loop_time()
         if not flight.task.done():
             # A timeout or a cancellation here does not reach the fetch: others wait for it, and its response is kept.
             await asyncio.wait([flight.task], timeout=max(0.0, deadline - before))
@@ -260,7 +261,7 @@ class TokenCache:
             return _without_request(Facts(fault=Fault.INTERNAL, detail="the exporter is stopping"))
         if not flight.task.done():
             facts = self._pending_facts(flight.context, flight.module, flight.challenge)
-            return TokenResult(facts=facts, token=None, duration=_now() - before, shared=not leading)
+            return TokenResult(facts=facts, token=None, duration=loop_time() - before, shared=not leading)
         response = flight.task.result()
         if isinstance(response, PoolExhausted):
             raise PoolExhausted(str(response), response.shortage)
@@ -286,7 +287,3 @@ def _is_worth_keeping(response: TokenResponse) -> bool:
 def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:
     """Return the result of a probe that sent no request."""
     return TokenResult(facts=facts, token=None, duration=duration, shared=False)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -25,6 +25,7 @@ from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
 from exporter.clients.http.timing import CURRENT, ExchangeTimer, HandshakeLimiter, Line, current
 from exporter.core.known_secrets import remember
+from exporter.runtime.clock import loop_time
 from exporter.runtime.exception_tree import drop_tracebacks
 from exporter.runtime.logging import fields, frames_of, place_of
 from exporter.runtime.shortage import Shortage, shortage_of
@@ -196,7 +197,7 @@ class HostConnection:
         """
         recorder = self._line.recorder = ExchangeTimer(self._gate, self._line)
         seen = self.transport.seen = HttpExchange(endpoint=self._endpoint, recorder=recorder)
-        if deadline <= asyncio.get_running_loop().time():  # it would still connect before it noticed
+        if deadline <= loop_time():  # it would still connect before it noticed
             seen.timed_out = True
             return seen
         named = CURRENT.set(recorder)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from aiohttp import hdrs, web
 
 from exporter.config.dump import effective_module
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
+from exporter.core.suggestions import nearest
 from exporter.presentation.text import seconds, transcript
 from exporter.web.access import wants_transcript
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, RetryLater, Wish, limit_of
@@ -107,5 +107,4 @@ def _quoted(name: str) -> str:
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:
-    near = get_close_matches(name[:_SHOWN], known, n=1) if len(known) <= _MOST_COMPARED else []
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return nearest(name, known) if len(known) <= _MOST_COMPARED else ""

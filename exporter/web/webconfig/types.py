@@ -13,9 +13,10 @@ from ssl import TLSVersion
 from typing import Any
 
 from exporter.config import types
-from exporter.config.fields import FieldType, nearest, report_wrong_type, unique_keys
+from exporter.config.fields import FieldType, report_wrong_type, unique_keys
 from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Type
+from exporter.core.suggestions import nearest
 
 # Go's names for the suites of TLS 1.2 that it calls secure, and OpenSSL's.
 SUITES = {

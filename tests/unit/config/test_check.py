@@ -46,7 +46,7 @@ def test_every_problem_is_a_line_and_the_exit_code_is_two(run):
     assert (code, out) == (2, "")
     assert err.splitlines() == [
         "ekm.yml:3:11: targets[0].key: is required, here or in target_defaults",
-        'ekm.yml:3:37: targets[0].keyy: unknown key (did you mean "key"?)',
+        "ekm.yml:3:37: targets[0].keyy: unknown key (did you mean 'key'?)",
         "ekm.yml:3:58: targets[0].interval: a duration needs a unit: 60s?",
         "ekm.yml: 3 problems, no warning",
     ]

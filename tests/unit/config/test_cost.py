@@ -181,9 +181,9 @@ def test_what_is_counted_is_what_is_looked_at():
     made, counted = Counter(), Counter()
     for target in config.targets.values():
         for plan in auxiliary_probes(config, target, key, TODAY):
-            steps = {operation.step for operation in operations_of(plan.order.module.mode)}
-            steps -= set() if plan.order.wrap else {Step.WRAP_KEY}
-            made[target.name, plan.order.credential.name, plan.order.target.vault, frozenset(steps)] += 1
+            steps = {operation.step for operation in operations_of(plan.request.module.mode)}
+            steps -= set() if plan.request.wrap else {Step.WRAP_KEY}
+            made[target.name, plan.request.credential.name, plan.request.target.vault, frozenset(steps)] += 1
     for stream in streams(config, TODAY):
         steps = frozenset(operation.step for operation in stream.operations)
         counted[stream.target.name, stream.credential, stream.vault, steps] += stream.look
