@@ -32,6 +32,13 @@ def _at_step(step: str) -> str:
     return f'sum by ({_TARGET}) (max by ({_TARGET}, code) (increase(ekm_errors_total{{step="{step}"}}[$window])))'
 
 
+def _born_late(codes: str) -> str:
+    """The same for counters that do not exist at 0: one that was absent before the window counts from 0."""
+    errors = f'ekm_errors_total{{step="token",code=~"{codes}"}}'
+    absent = f"{errors} unless on ({_TARGET}, step, code) {errors} offset $window"
+    return f"max by ({_TARGET}) (({absent}) or increase({errors}[$window]))"
+
+
 _PROBES: Final = f"max by ({_TARGET}) (increase(ekm_probes_total[$window]))"
 _FAILED: Final = f"max by ({_TARGET}) (increase(ekm_probe_failures_total[$window]))"
 
@@ -39,7 +46,7 @@ _FAILED: Final = f"max by ({_TARGET}) (increase(ekm_probe_failures_total[$window
 SIGNALS: Final[Mapping[str, str]] = {
     "throttled": _at_the_vault(THROTTLED),
     "forbidden": _at_the_vault(FORBIDDEN),
-    "turned_away": _at_sign_in(f"{THROTTLED}|{FORBIDDEN}"),
+    "turned_away": _born_late(f"{THROTTLED}|{FORBIDDEN}"),
     "refused": _at_sign_in("3303"),
     "not_ready": f'max by ({_TARGET}) (increase(ekm_probe_verdicts_total{{verdict="not_ready"}}[$window]))',
     # Without the probes in which wrap alone failed: databases open by unwrapping.

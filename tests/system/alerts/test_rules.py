@@ -97,7 +97,7 @@ def test_a_code_is_accepted_in_both_generations(where, query):
 
 
 def test_what_is_counted_by_code_exists_before_it_happens():
-    """A counter born at 1 is invisible to `increase`, which misses the first failure. Accepted for 429 and 403 at sign-in, which are rare."""
+    """A counter born at 1 is invisible to `increase`, which misses the first failure. The rule for sign-in counts such counters from 0."""
     born = {
         (step.value, str(in_generation(code, generation)))
         for code, steps in ALERTED

@@ -1,0 +1,101 @@
+"""What Alertmanager sends for alerts that fire from when to when: routes, groups and inhibition of alerts/alertmanager.yml.
+
+For: hours of notifications in milliseconds. The rules of inhibition are compared with a real Alertmanager elsewhere.
+Not for: repeats, hours of rest, texts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from tests.system.alerts.alertmanager.labels import matches
+from tests.system.alerts.alertmanager.rendering import EXAMPLE, milliseconds
+from tests.system.alerts.matrix.firing import Spans
+
+TICK = 15
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One message to a receiver about an alert; `new` are the labels of what was not in the message before."""
+
+    at: int
+    receiver: str
+    alertname: str
+    new: tuple[Mapping[str, str], ...]
+
+
+@cache
+def _configuration() -> dict[str, Any]:
+    return yaml.safe_load(EXAMPLE.read_text())
+
+
+def sent(spans: Spans) -> list[Sent]:
+    """Every message that names an alert for the first time."""
+    alerts = [(dict(alert), periods) for alert, periods in spans.items()]
+    end = max((end for _, periods in alerts for _, end in periods), default=0)
+    waiting: dict[tuple[str, ...], int] = {}
+    told: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    found = []
+    for now in range(0, end + 1, TICK):
+        firing = {number for number, (_, periods) in enumerate(alerts) if any(begin <= now < end for begin, end in periods)}
+        shown = {
+            number for number in firing if not _inhibited(alerts[number][0], [alerts[other][0] for other in firing - {number}])
+        }
+        for key, members in _groups(alerts, firing).items():
+            wait, interval = _waits(key[0])
+            due = waiting.setdefault(key, now + wait)
+            if now < due:
+                continue
+            waiting[key] = now + interval
+            new = (members & shown) - told[key]
+            if new:
+                labels = tuple(alerts[number][0] for number in sorted(new))
+                found.append(Sent(now, key[0], labels[0]["alertname"], labels))
+            told[key] = (told[key] & members) | new
+        for key in [key for key in waiting if key not in _groups(alerts, firing)]:
+            del waiting[key]
+            told.pop(key, None)
+    return found
+
+
+def _groups(alerts: Sequence[tuple[Mapping[str, str], Any]], firing: set[int]) -> dict[tuple[str, ...], set[int]]:
+    groups: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for number in firing:
+        labels = alerts[number][0]
+        receiver, by = _route(labels)
+        groups[receiver, *(labels.get(label, "") for label in by)].add(number)
+    return groups
+
+
+def _route(labels: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The receiver and the labels to group by."""
+    node, by = _configuration()["route"], ["alertname"]
+    while True:
+        by = node.get("group_by", by)
+        inner = next((route for route in node.get("routes", ()) if matches(route["matchers"], labels)), None)
+        if inner is None:
+            return node["receiver"], by
+        node = {"receiver": node["receiver"], **inner}
+
+
+def _waits(receiver: str) -> tuple[int, int]:
+    [route] = _configuration()["route"]["routes"]
+    own = next((one for one in route["routes"] if one["receiver"] == receiver), {})
+    return tuple(milliseconds(own.get(name, route[name])) // 1000 for name in ("group_wait", "group_interval"))  # type: ignore[return-value]
+
+
+def _inhibited(labels: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> bool:
+    return any(
+        matches(rule["source_matchers"], other) and all(labels.get(name) == other.get(name) for name in rule["equal"])
+        for rule in _rules_for(labels)
+        for other in others
+    )
+
+
+def _rules_for(labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    return (rule for rule in _configuration()["inhibit_rules"] if matches(rule["target_matchers"], labels))

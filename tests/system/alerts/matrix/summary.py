@@ -1,0 +1,89 @@
+"""The matrix as a table for people, in docs/alerts.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
+
+For: which page comes after how long, and how long after the mend it ends, by fault, pattern and interval.
+Not for: asserting that it is right (see `test_matrix`).
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from alerts.build import PAGE
+from tests.system.alerts.matrix.firing import Batch, Spans, spans
+from tests.system.alerts.matrix.notified import sent
+from tests.system.alerts.matrix.table import AFTER, KINDS, LASTS, LEAD, MINUTE, PATTERNS, SCRAPE, Scenario, scenarios
+
+BEGIN, END = "<!-- matrix: begin, written by python -m tests.system.alerts.matrix.summary -->", "<!-- matrix: end -->"
+PAGERS = {"page-dba", "page-platform"}
+
+
+def evaluated(place: Path) -> Mapping[str, Spans]:
+    """The firing spans of every scenario, by the instance of its exporters."""
+    batches = [
+        Batch(
+            f"every{interval}",
+            [target for one in scenarios() if one.interval == interval for target in one.targets()],
+            LEAD + lasts + AFTER,
+            SCRAPE[interval],
+        )
+        for interval, lasts in LASTS.items()
+    ]
+    found: dict[str, Spans] = defaultdict(dict)
+    for alert, periods in spans(place, batches).items():
+        found[dict(alert).get("instance", "")][alert] = periods
+    return found
+
+
+def of(scenario: Scenario, by_instance: Mapping[str, Spans]) -> Spans:
+    return {alert: periods for target in scenario.targets() for alert, periods in by_instance.get(target.instance, {}).items()}
+
+
+def table(by_instance: Mapping[str, Spans]) -> str:
+    """Minutes; a cell covers all modes, with one exporter and with two."""
+    head = "| fault | probes that fail | every 15 s | every 60 s | every 5 minutes |\n| --- | --- | --- | --- | --- |"
+    rows = [
+        f"| {kind.name} | {pattern} | "
+        + " | ".join(_cell(_chosen(kind.name, pattern, interval), by_instance) for interval in LASTS)
+        + " |"
+        for kind in KINDS
+        for pattern in PATTERNS
+    ]
+    return "\n".join([head, *rows])
+
+
+def _chosen(kind: str, pattern: str, interval: int) -> list[Scenario]:
+    return [one for one in scenarios() if (one.kind.name, one.pattern, one.interval) == (kind, pattern, interval)]
+
+
+def _cell(chosen: Sequence[Scenario], by_instance: Mapping[str, Spans]) -> str:
+    first: dict[str, list[int]] = defaultdict(list)
+    last: dict[str, list[int]] = defaultdict(list)
+    for scenario in chosen:
+        found = of(scenario, by_instance)
+        for message in sent(found):
+            if message.receiver in PAGERS:
+                ends = [period[-1][1] for alert, period in found.items() if dict(alert)["alertname"] == message.alertname]
+                first[message.alertname].append(round((message.at - scenario.begin) / MINUTE))
+                last[message.alertname].append(round((max(ends) - scenario.mend) / MINUTE))
+    pages = [f"`{name}` after {_range(first[name])}, ends {_range(last[name])} after the mend" for name in sorted(first)]
+    return "; ".join(pages) or "no page"
+
+
+def _range(minutes: Sequence[int]) -> str:
+    low, high = min(minutes), max(minutes)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def refreshed(page: str, text: str) -> str:
+    """The page with the table between its markers. Raises ValueError without them."""
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page needs the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        PAGE.write_text(refreshed(PAGE.read_text(), table(evaluated(Path(folder)))))

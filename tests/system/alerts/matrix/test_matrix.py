@@ -1,0 +1,41 @@
+"""Each fault in each pattern, interval and mode pages once, by its name, and is silent for an hour after its mend."""
+
+import pytest
+
+from alerts.build import PAGE
+from tests.system.alerts.matrix.notified import sent
+from tests.system.alerts.matrix.summary import PAGERS, evaluated, of, refreshed, table
+from tests.system.alerts.matrix.table import MINUTE, SCRAPE, Scenario, scenarios
+
+pytestmark = pytest.mark.real
+ALL = scenarios()
+
+
+@pytest.fixture(scope="session")
+def by_instance(tmp_path_factory):
+    return evaluated(tmp_path_factory.mktemp("matrix"))
+
+
+def described(one: Scenario) -> str:
+    return one.name
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=described)
+def test_fault_pages_once_by_its_name_and_is_silent_after_the_mend(scenario, by_instance):
+    messages = sent(of(scenario, by_instance))
+    pages = [message for message in messages if message.receiver in PAGERS]
+
+    assert {message.alertname for message in pages} == ({scenario.expected} if scenario.expected else set())
+    assert len({message.at for message in pages}) <= scenario.exporters
+    after = [message for message in messages if message.at > scenario.mend + 2 * SCRAPE[scenario.interval] + 45]
+    assert after == [], after
+
+
+@pytest.mark.parametrize("scenario", [one for one in ALL if one.pattern == "sustained"], ids=described)
+def test_sustained_fault_pages_within_four_intervals(scenario, by_instance):
+    [first, *_] = [message for message in sent(of(scenario, by_instance)) if message.receiver in PAGERS]
+    assert first.at <= scenario.begin + 4 * scenario.interval + 2 * MINUTE
+
+
+def test_matrix_in_the_page_is_what_was_evaluated(by_instance):
+    assert refreshed(PAGE.read_text(), table(by_instance)) == PAGE.read_text(), "run python -m tests.system.alerts.matrix.summary"
