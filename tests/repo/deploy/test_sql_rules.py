@@ -274,3 +274,20 @@ def test_missing_series_fire_not_collected(tmp_path):
     assert checked(
         tmp_path, {"interval": "1m", "input_series": [series("up", N1, "1x30")], "promql_expr_test": checks}
     ).startswith("0 ")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("version", "path", "number"),
+    [("15.0.2000.440", "C:\\\\ekm.dll", 0), ("15.0.300.96", "C:\\\\ekm.dll", 1), ("15.0.2000.440", "D:\\\\ekm.dll", 1)],
+    ids=["equal", "other build", "other path"],
+)
+def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, tmp_path):
+    dll = 'ag="AG7",provider="AzureKV"'
+    given = [
+        series("mssql_ekm_provider_dll_info", f'{N1},{dll},file_version="15.0.2000.440",dll_path="C:\\\\ekm.dll"', "1x2000"),
+        series("mssql_ekm_provider_dll_info", f'{N2},{dll},file_version="{version}",dll_path="{path}"', "1x2000"),
+    ]
+    checks = [count(25 * HOURS, "EkmSqlProviderVersionsDiffer", number)]
+
+    assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
