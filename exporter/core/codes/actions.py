@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.codes.shared import DO_NOT_RESTART, FIND_INTERCEPTION
 from exporter.core.faults import Reason
 
 _PROBE = "`ekm-exporter probe TARGET`"
@@ -135,6 +135,29 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             "Check that the secret file exists at the path in the exporter's log, and that it is not empty.",
             "Give the exporter's service account read permission on the file: `icacls FILE` shows it, on Linux `ls -l FILE`.",
             _REPEAT,
+        ),
+        Reason.PROXY_AUTH: (
+            "Allow the vault and Entra ID on the proxy without a password: the connector sends none.",
+            "For the exporter only, set `username` and `password_file` of `proxy` in the module.",
+            DO_NOT_RESTART,
+        ),
+        Reason.PROXY_STATUS: (
+            "Allow CONNECT to port 443 of the vault and of Entra ID on the proxy. The proxy refused, not the vault.",
+            "Compare with the proxy of SQL Server's service account, which may be another one.",
+            DO_NOT_RESTART,
+        ),
+        Reason.UNEXPECTED_STATUS: (
+            FIND_INTERCEPTION,
+            "Compare the response from another network: Key Vault and Entra ID do not send this status.",
+            DO_NOT_RESTART,
+        ),
+        Reason.SCRAPE_TIMEOUT: (
+            "Increase `scrape_timeout` of the Prometheus job above the timeout of the target.",
+            _REPEAT,
+        ),
+        Reason.INTERNAL: (
+            "Report the error with the exporter's log and the support bundle: `ekm-exporter bundle TARGET`.",
+            "The exporter failed. Check SQL Server's own access with its error log.",
         ),
         Reason.SECRET_TIMEOUT: (
             "Check the disk or share with the secret file: reading it took longer than the timeout of the target.",

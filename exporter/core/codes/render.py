@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable
 
 from exporter.core.codes import both_numbers
+from exporter.core.codes.explain import Explanation
 from exporter.core.codes.model import ConnectorError, Family, Layer, Owner
 from exporter.core.codes.page import INTRODUCTION, LAYER_TITLES
 
@@ -86,6 +87,33 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
         ),
     ]
     return "\n\n".join(block for block in blocks if block)
+
+
+def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
+    """Return an explanation as terminal text: the code, or the title with causes, actions and related codes."""
+    if found.is_code:
+        return as_text(found.rows[0], width=width)
+    blocks = [
+        found.title,
+        wrap(found.summary, width),
+        _numbered("Likely causes, most likely first", found.causes, width),
+        _numbered("What to do, in this order", found.actions, width),
+        "\n".join(f"More: ekm-exporter explain {row.code}" for row in found.rows),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def explanation_data(found: Explanation) -> dict[str, object]:
+    """Return an explanation as JSON data: the code, or title, summary, causes, actions and related codes."""
+    if found.is_code:
+        return as_data(found.rows[0])
+    return {
+        "title": found.title,
+        "summary": found.summary,
+        "causes": list(found.causes),
+        "actions": list(found.actions),
+        "codes": [row.code for row in found.rows],
+    }
 
 
 def as_table(rows: Iterable[ConnectorError]) -> str:

@@ -15,12 +15,13 @@ from aiohttp import web
 
 from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
+from exporter.core.codes.explain import LONGEST, explain
 from exporter.core.durations import moment
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import stream
-from exporter.web.ui.codes import codes_page, explain_page
+from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import Page, overview
@@ -33,7 +34,6 @@ _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "im
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
-_LONGEST_CODE = 80
 
 
 class PageHandlers:
@@ -82,11 +82,11 @@ class PageHandlers:
         return await stream(request, _encoded(effective_pieces(self._service.config)), headers=headers)
 
     async def codes(self, request: web.Request) -> web.Response:
-        asked = request.query.get("code", "").strip()[:_LONGEST_CODE]
-        rows = find(asked)
-        if rows:
-            raise web.HTTPFound(self._site.code(rows[0].code))
-        return _page(codes_page(self._site, asked))
+        text = request.query.get("code", "").strip()[:LONGEST]
+        found = explain(text)
+        if found is not None and found.is_code:
+            raise web.HTTPFound(self._site.code(found.rows[0].code))
+        return _page(codes_page(self._site, text) if found is None else explanation_page(self._site, found))
 
     async def asset(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

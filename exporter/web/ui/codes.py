@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
+from exporter.core.codes.explain import KINDS, Explanation
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
@@ -20,13 +21,33 @@ def explain_page(site: Urls, rows: Sequence[ConnectorError]) -> Html:
     return page(site, title, [_code(row) for row in rows], at="/explain")
 
 
+def explanation_page(site: Urls, found: Explanation) -> Html:
+    """Render the explanation of a message, number or reason, with links to its codes."""
+    return page(
+        site,
+        found.title,
+        element("p", prose(found.summary)),
+        *_list("Likely causes, most likely first", found.causes),
+        *_list("What to do, in this order", found.actions),
+        element("h2", "Codes") if found.rows else None,
+        element("ul", [element("li", link(site.code(row.code), f"{row.code} {row.symbol}")) for row in found.rows])
+        if found.rows
+        else None,
+        at="/explain",
+    )
+
+
+def _list(title: str, items: tuple[str, ...]) -> tuple[Html, ...]:
+    return (element("h2", title), element("ol", [element("li", prose(item)) for item in items])) if items else ()
+
+
 def codes_page(site: Urls, asked: str) -> Html:
     """All codes, and a field for one; `asked` is what no code is called."""
-    unknown = element("p", f"No code of the connector has the number or symbol {asked}.", class_="notice", role="alert")
+    unknown = element("p", f"No explanation found for {asked}. Understood are: {KINDS}.", class_="notice", role="alert")
     return page(
         site,
         "Codes of the connector",
-        element("p", "A number from SQL Server's error log, or a symbol, leads to its meaning and to what to do."),
+        element("p", f"Explains {KINDS}."),
         _form(site, asked),
         unknown if asked else None,
         table(("Code", "Twin", "Symbol", "Who can repair it"), [_listed(site, row) for row in CODES], caption="All codes."),
@@ -38,7 +59,7 @@ def _form(site: Urls, asked: str) -> Html:
     field = element("input", id="code", name="code", value=asked, size=20, autocomplete="off", spellcheck="false")
     return element(
         "form",
-        element("div", element("label", "Number or symbol", for_="code"), field),
+        element("div", element("label", "Code, message or log line", for_="code"), field),
         element("button", "Explain", type="submit"),
         action=site.to("/explain"), method="get", class_="filters", role="search", aria_label="Find a code",
     )  # fmt: skip

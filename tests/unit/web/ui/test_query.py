@@ -155,11 +155,13 @@ async def test_pages_keep_the_choice():
     assert "target-150" not in html
 
 
-async def test_a_code_is_found_from_the_list_of_codes():
+async def test_explain_page_finds_codes_and_messages():
     async with serving(fleet()) as session:
         status, headers, _ = await get(session, "/explain?code=ErrorGetTokenBadCredentials")
         _, _, unknown = await get(session, "/explain?code=12345678")
+        _, _, message = await get(session, "/explain?code=Msg%2033111")
         _, _, listed = await get(session, "/explain")
     assert (status, headers["Location"]) == (302, "/explain/3303")
-    assert "No code of the connector has the number or symbol 12345678." in words(unknown)
+    assert "No explanation found for 12345678." in words(unknown)
+    assert "Cannot find server asymmetric key with thumbprint" in words(message)
     assert len(re.findall(r'<th scope="row"><a href="/explain/\d+">', listed)) == 146

@@ -1,0 +1,100 @@
+"""`explain`: any text that a DBA can paste."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.core.codes.explain import KINDS, explain, unknown
+from exporter.core.codes.messages import MESSAGES
+from exporter.core.codes.reasons import REASON_TEXTS
+from exporter.core.faults import Reason
+
+LOADING = "Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information."
+SESSION = "2026-11-25 14:00:00.00 spid51 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error)"
+THUMBPRINT = "Msg 33111, Level 16, State 4. Cannot find server asymmetric key with thumbprint '0x2C5677D76F76D77F80'."
+EVENT = "Vault Name: contoso, Operation: acquireToken, Message: [error:3108, info:401, state:16] refused"
+
+
+@pytest.mark.parametrize("number", [33027, 33028, 33032, 33049, 33067, 33085, 33111, 37563, 37576])
+@pytest.mark.parametrize("form", ["{}", "Msg {}", "Error: {}, Severity: 16, State: 2."])
+def test_server_message_has_causes_and_actions(number, form):
+    found = explain(form.format(number))
+    assert not found.is_code
+    assert found.title.startswith(f"Message {number} of SQL Server: ")
+    assert found.causes
+    assert found.actions
+
+
+@pytest.mark.parametrize(("text", "number"), [(LOADING, 33027), ("Cannot load library 'x'", 33027), (THUMBPRINT, 33111)])
+def test_log_line_without_provider_code_explains_its_message(text, number):
+    assert str(number) in explain(text).title
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (SESSION, 3303),
+        (EVENT, 3303),
+        ("E3303", 3303),
+        ("error 3077", 3077),
+        ("code=3113", 3113),
+        ("404 getKeyByName", 3076),
+        ("HTTP 403 unwrapKey", 3077),
+        ("429 wrap_key", 3011),
+        ("ErrorHttpSendRequest", 3008),
+        ("the log shows ErrorHttpSendRequest today", 3008),
+        ("401", 401),
+    ],
+)
+def test_text_explains_one_code(text, code):
+    found = explain(text)
+    assert found.is_code
+    assert found.rows[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "code"),
+    [
+        ("AADSTS7000222", Reason.SECRET_EXPIRED, 3303),
+        ("AADSTS50131: x. AADSTS53003: Access has been blocked.", Reason.CONDITIONAL_ACCESS, 3128),
+        ("7000229", Reason.APPLICATION_NOT_IN_TENANT, 3303),
+        ("AKV10032: Invalid issuer.", Reason.TOKEN_WRONG_ISSUER, 3305),
+        ("AKV10046", Reason.TOKEN_UNVERIFIABLE, 3010),
+        ("forbidden_nsp", Reason.FORBIDDEN_NSP, 3077),
+    ],
+)
+def test_number_or_reason_explains_the_reason(text, reason, code):
+    found = explain(text)
+    assert str(reason) in found.title
+    assert REASON_TEXTS[reason][1:] in found.summary
+    assert code in [row.code for row in found.rows]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_explained_with_an_action(reason):
+    assert explain(reason.value).actions
+
+
+@pytest.mark.parametrize("text", ["33033", "Msg 33050", "12345"])
+def test_five_digit_message_suggests_no_connector_code(text):
+    assert explain(text) is None
+    assert "Did you mean" not in unknown(text)
+    assert "a message of SQL Server" in unknown(text)
+
+
+def test_unknown_text_names_what_is_understood():
+    assert explain("zz") is None
+    assert KINDS in unknown("zz")
+
+
+@given(st.text())
+def test_explain_accepts_any_text(text):
+    assert explain(text) is None or explain(text).rows or explain(text).title
+
+
+def test_message_texts_follow_the_rules_of_the_codes():
+    for message in MESSAGES.values():
+        for text in (message.summary, *message.causes, *message.actions):
+            assert text.isascii()
+            assert text[-1] in ".?"
+            assert text.count("`") % 2 == 0
