@@ -1,6 +1,6 @@
-"""Writes what people read and copy from the template of the rules: `python -m alerts.build` writes it all again.
+"""Write the alert rules and their page from the template: `python -m alerts.build`.
 
-For: ekm.rules.yml, the same for Kubernetes, and docs/alerts.md; `--scale 60` prints the rules with all times divided, for tests.
+For: ekm.rules.yml, the same for Kubernetes and Azure, and docs/alerts.md; `--scale 60` prints the rules with all times divided, for tests.
 Not for: the rules (see `ekm.rules.template.yml`), numbers and texts (see `values`), the page (see `page`).
 """
 
@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from alerts import page
+from alerts import azure, page
 from alerts.values import DASHBOARDS, RUNBOOKS, Words, placeholders
 
 HERE: Final = Path(__file__).parent
 TEMPLATE: Final = HERE / "ekm.rules.template.yml"
 RULES: Final = HERE / "ekm.rules.yml"
 KUBERNETES: Final = HERE / "prometheus-rule.yaml"
+AZURE: Final = HERE / "azure-rule-groups.json"
 PAGE: Final = HERE.parent / "docs" / "alerts.md"
 
 _WRITTEN: Final = "# Written by alerts/build.py from alerts/ekm.rules.template.yml: change it there.\n"
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     RULES.write_text(text, encoding="utf-8")
     KUBERNETES.write_text(prometheus_rule(text), encoding="utf-8")
+    AZURE.write_text(azure.template(text), encoding="utf-8")
     PAGE.write_text(page.refreshed(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
     return 0
 

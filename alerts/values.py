@@ -109,6 +109,11 @@ def duration(seconds: float) -> str:
     return f"{max(seconds * 1000, 1):.0f}ms"
 
 
+def seconds_of(text: str) -> float:
+    """The reverse of `duration` for whole units."""
+    return float(text[:-1]) * dict(_UNITS)[text[-1]]
+
+
 def number(value: float) -> str:
     return f"{value:.10g}"
 

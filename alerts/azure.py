@@ -1,0 +1,90 @@
+"""The rules as an ARM template for Azure Managed Prometheus: rule groups of type Microsoft.AlertsManagement/prometheusRuleGroups.
+
+For: the same expressions within Azure's limits: groups of at most 20 rules, evaluated each minute or more slowly, no
+`keep_firing_for` (`timeToResolve`, at most 15 minutes), no queries in annotations.
+Not for: routes and inhibition, which Azure does with action groups and processing rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import yaml
+
+from alerts import page
+from alerts.values import seconds_of
+
+MOST_RULES: Final = 20  # of one group
+SEVERITIES: Final = {"critical": 1, "warning": 3, "info": 4}
+_SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+_PARAMETERS: Final = {
+    "azureMonitorWorkspace": {"type": "string", "metadata": {"description": "Resource id of the Azure Monitor workspace."}},
+    "actionGroup": {"type": "string", "metadata": {"description": "Resource id of the action group for pages and tickets."}},
+    "location": {"type": "string", "defaultValue": "[resourceGroup().location]"},
+}
+
+
+def template(rules: str) -> str:
+    """The ARM template as JSON, from the text of the rule file."""
+    described = {alert.name: alert for alert in page.alerts(rules)}
+    groups = [part for group in yaml.safe_load(rules)["groups"] for part in _parts(group)]
+    document = {
+        "$schema": _SCHEMA,
+        "contentVersion": "1.0.0.0",
+        "parameters": _PARAMETERS,
+        "resources": [_group(name, interval, rules_of, described) for name, interval, rules_of in groups],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _parts(group: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
+    """The group in pieces of at most 20 rules, numbered from 1 if there are several."""
+    rules = group["rules"]
+    for place, start in enumerate(range(0, len(rules), MOST_RULES), 1):
+        name = group["name"] if len(rules) <= MOST_RULES else f"{group['name']}-{place}"
+        yield name, group["interval"], rules[start : start + MOST_RULES]
+
+
+def _group(name: str, interval: str, rules: Sequence[Mapping[str, Any]], described: Mapping[str, page.Alert]) -> dict[str, Any]:
+    return {
+        "type": "Microsoft.AlertsManagement/prometheusRuleGroups",
+        "apiVersion": "2023-03-01",
+        "name": name,
+        "location": "[parameters('location')]",
+        "properties": {
+            "enabled": True,
+            "scopes": ["[parameters('azureMonitorWorkspace')]"],
+            "interval": _minutes(interval),
+            "rules": [_alert(rule, described[rule["alert"]]) if "alert" in rule else _record(rule) for rule in rules],
+        },
+    }
+
+
+def _record(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {"record": rule["record"], "expression": rule["expr"]} | ({"labels": rule["labels"]} if "labels" in rule else {})
+
+
+def _alert(rule: Mapping[str, Any], described: page.Alert) -> dict[str, Any]:
+    notes = rule["annotations"]
+    return {
+        "alert": rule["alert"],
+        "expression": rule["expr"],
+        **({"for": _minutes(rule["for"])} if "for" in rule else {}),
+        "severity": SEVERITIES[rule["labels"]["severity"]],
+        "labels": rule["labels"],
+        "annotations": {
+            "summary": notes["summary"],
+            "description": f"{described.when} First: {described.first}",
+            "runbook_url": notes["runbook_url"],
+        },
+        "enabled": True,
+        "resolveConfiguration": {"autoResolved": True, "timeToResolve": _minutes(rule.get("keep_firing_for", "1m"))},
+        "actions": [{"actionGroupId": "[parameters('actionGroup')]"}],
+    }
+
+
+def _minutes(duration: str) -> str:
+    """ISO 8601, between Azure's 1 and 15 minutes."""
+    return f"PT{min(max(round(seconds_of(duration) / 60), 1), 15)}M"

@@ -1,0 +1,71 @@
+"""The rules in front of other engines: VictoriaMetrics' vmalert, and the resource type of Azure Managed Prometheus."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from alerts import azure, build
+
+TEXT = build.RULES.read_text()
+GROUPS = json.loads(build.AZURE.read_text())["resources"]
+RULES = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
+# The properties of Microsoft.AlertsManagement/prometheusRuleGroups, API version 2023-03-01, as published.
+OF_GROUP = {"clusterName", "description", "enabled", "interval", "rules", "scopes"}
+OF_RULE = {
+    "actions", "alert", "annotations", "enabled", "expression", "for", "labels", "record", "resolveConfiguration", "severity",
+}  # fmt: skip
+
+
+def dry_run(path):
+    return subprocess.run(["vmalert", "-dryRun", f"-rule={path}"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607 - our own files
+
+
+@pytest.mark.real
+def test_vmalert_accepts_the_rules(tmp_path):
+    done = dry_run(build.RULES)
+    assert done.returncode == 0, done.stderr
+
+    (tmp_path / "bad.yml").write_text(TEXT.replace("reReplaceAll", "noSuchFunction"))
+    assert dry_run(tmp_path / "bad.yml").returncode != 0
+
+
+def test_azure_template_is_what_the_rules_make():
+    assert azure.template(TEXT) == build.AZURE.read_text(), "run ./dev docs"
+
+
+def test_azure_groups_hold_every_rule_in_order():
+    found = [
+        (rule.get("alert") or rule["record"], rule["expression"]) for group in GROUPS for rule in group["properties"]["rules"]
+    ]
+    assert found == [(rule.get("alert") or rule["record"], rule["expr"]) for rule in RULES]
+
+
+def test_azure_groups_have_the_published_properties_within_their_limits():
+    for group in GROUPS:
+        assert (group["type"], group["apiVersion"]) == ("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01")
+        assert re.fullmatch(r"[^:@/#{}%&+*<>?]+", group["name"])
+        properties = group["properties"]
+        assert set(properties) <= OF_GROUP
+        assert {"scopes", "rules"} <= set(properties)
+        assert 1 <= minutes(properties["interval"]) <= 15
+        assert 1 <= len(properties["rules"]) <= azure.MOST_RULES
+        for rule in properties["rules"]:
+            assert set(rule) <= OF_RULE
+            assert ("alert" in rule) != ("record" in rule)
+            if "alert" in rule:
+                assert 0 <= rule["severity"] <= 4
+                assert 1 <= minutes(rule["resolveConfiguration"]["timeToResolve"]) <= 15
+                assert "query" not in rule["annotations"]["summary"]
+
+
+def test_azure_texts_hold_no_template_that_azure_cannot_render():
+    for group in GROUPS:
+        for rule in group["properties"]["rules"]:
+            assert "{{" not in json.dumps(rule.get("annotations", {}))
+
+
+def minutes(text):
+    return int(re.fullmatch(r"PT(\d+)M", text)[1])
