@@ -14,7 +14,7 @@ from exporter.app.reports import Reports
 from exporter.app.sharding import Shard
 from exporter.app.sweeper import Sweeper
 from exporter.clients import quiet_sdk_loggers
-from exporter.config.diff import changes, judged_otherwise
+from exporter.config.diff import changes, with_other_verdict
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
@@ -206,7 +206,7 @@ class Service:
         self.recorder.configure(config)
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
-        for name in judged_otherwise(before, config):
+        for name in with_other_verdict(before, config):
             self._memory.state.invalidate_verdict(name)
         changed = changes(before, config)
         if self._options.scheduler:

@@ -21,7 +21,7 @@ def changes(before: Config, after: Config) -> set[str]:
     return {name for name in after.targets if _differs(before, after, name, _said_of)}
 
 
-def judged_otherwise(before: Config, after: Config) -> set[str]:
+def with_other_verdict(before: Config, after: Config) -> set[str]:
     """Names of the targets that are new, or of which a verdict would now be about something else."""
     return {name for name in after.targets if _differs(before, after, name, _judged_of)}
 

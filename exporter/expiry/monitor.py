@@ -1,4 +1,4 @@
-"""Keeps the last known expiry of every credential by source, and looks it up again when due.
+"""Keeps the last known expiry of every credential by source, and repeats lookups when due.
 
 A failed lookup keeps the last known date. A failure is logged once.
 """

@@ -1,4 +1,4 @@
-"""Which sources a credential has, which credential looks them up, and at which intervals.
+"""The sources of each credential, their lookup credentials, and the intervals of lookups.
 
 For: reading the plan off a configuration; the pauses between lookups as a literal table and plain arithmetic.
 Not for: lookups (see `lookup`), clocks and waiting (see `monitor`); a caller passes the random draw.

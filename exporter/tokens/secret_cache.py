@@ -36,7 +36,7 @@ class Secret:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedSecret:
     secret: Secret | None = None
     read_at: float = 0.0
     begun: bool = False  # a thread has started the current read
@@ -53,7 +53,7 @@ class SecretCache:
         self._pool = pool
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._kept: dict[Credential, _Kept] = {}
+        self._kept: dict[Credential, _CachedSecret] = {}
 
     async def current(self, credential: Credential) -> Secret:
         """Return the secret, at most a second old; a failed read is a value in `failure`.
@@ -63,7 +63,7 @@ class SecretCache:
         If a call is cancelled before a thread took the read, PoolExhausted is the cause of the CancelledError, as in `DaemonThreadPool.run`.
         A read continues when its callers give up, and later callers join it: a hanging file holds one thread for all probes.
         """
-        kept = self._kept.setdefault(credential, _Kept())
+        kept = self._kept.setdefault(credential, _CachedSecret())
         if kept.secret is not None and self._clock() - kept.read_at < READ_AGAIN_SECONDS:
             return kept.secret
         if kept.reading is None or kept.reading.done():
@@ -89,12 +89,12 @@ class SecretCache:
         wanted = set(credentials)
         self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
 
-    async def _read(self, credential: Credential, kept: _Kept) -> Secret:
+    async def _read(self, credential: Credential, kept: _CachedSecret) -> Secret:
         kept.secret = await self._secret(credential, kept)
         kept.read_at = self._clock()
         return kept.secret
 
-    async def _secret(self, credential: Credential, kept: _Kept) -> Secret:
+    async def _secret(self, credential: Credential, kept: _CachedSecret) -> Secret:
         def read() -> tuple[str | None, bytes]:
             kept.begun = True
             return _material(credential)

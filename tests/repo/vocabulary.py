@@ -56,8 +56,8 @@ def _name(*names: str) -> str:
 ROWS: Final = (
     # Concepts.
     Row(_word("beside", "besides"), "auxiliary; next to; as well as"),
-    Row(_word("lookers?", "looks? (?:at|beside|for itself)", "looked", "look beside"), "auxiliary probe; read, check"),
-    Row(_name("looks", "Look", "Looks"), "auxiliary results"),
+    Row(_word("lookers?", "looks? (?:at|beside|for itself)", "looked(?![_ ]up)", "look beside"), "auxiliary probe; read, check"),
+    Row(_name("looks(?! up)", "Look(?! up)", "Looks(?! up)"), "auxiliary results"),
     Row(_word("doctor's checks?", "checks? of the doctor", "check-?lists?"), "preflight checks"),
     Row(_word("askers?", "asks?", "asked", "asking"), "request; look up; query; read"),
     Row(_word("tells?", "told", "telling"), "report, show, name, record"),
@@ -81,7 +81,7 @@ ROWS: Final = (
     # Names that classes, functions and modules had.
     Row(_name("TokenDesk", "_Drawer", "_Flight", "Grant", "TokenAnswer", "Cycles", "serves_for"), "TokenCache, TokenResult, TokenReusePolicy"),
     Row(_name("Glimpse", "cut_short", "Greeting", "SecretKeeper"), "PendingResult, EndpointResult, SecretCache"),
-    Row(_name("Ports", "Listeners", "_Lane", "Preflights", "Examination", "SecretLook", "_Heard", "Found"), "see the layers of CONTRIBUTING.md"),
+    Row(_name("Ports", "Listeners", "_Lane", "Preflights", "Examination", "SecretLook", "_Heard", "(?<!Not )Found"), "see the layers of CONTRIBUTING.md"),
     Row(_name("ExpiryDesk", "Asker", "Watched", "CredentialEnd", "asks_key_vault_as"), "ExpiryMonitor, ExpiryLookup, CredentialExpiry"),
     Row(_name("NotingTransport", "NotingSocket", "ObservedTls", "PoolBusy", "DaemonPool"), "RecordingTransport, PoolExhausted, DaemonThreadPool"),
     Row(_name("Tally", "Ties", "Standing", "_Kept"), "TargetCounters, SeriesOwners, TargetRecord"),

@@ -1,4 +1,4 @@
-"""Configurations, and a stand-in for the sources, for the tests of the desk."""
+"""Configurations and fake sources for the tests of the expiry monitor."""
 
 import asyncio
 from pathlib import Path
@@ -44,7 +44,7 @@ def a_config(*credentials, targets=None):
 
 
 class Sources:
-    """Answers look-ups as a test wants: `answers` by (credential, source), each used up in turn but for the last."""
+    """Fake lookups. `answers` by (credential, source) are used in turn; the last one repeats."""
 
     def __init__(self):
         self.answers, self.fingerprints = {}, {}
@@ -72,14 +72,14 @@ class Sources:
         return answer
 
     def times(self, name="sql", source=Source.GRAPH):
-        return [at for at, credential, asked in self.lookups if (credential, asked) == (name, source)]
+        return [at for at, credential, found in self.lookups if (credential, found) == (name, source)]
 
     async def aclose(self):
         self.closed = True
 
 
 class Recorded:
-    """Hears what the desk tells, and is its state directory."""
+    """Records the monitor's callbacks, and is its state directory."""
 
     def __init__(self):
         self.reported, self.bugs, self.documents, self.writes, self.forgotten = [], [], {}, 0, []

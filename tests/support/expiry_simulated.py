@@ -1,4 +1,4 @@
-"""A configuration on disk and the simulator behind it: every kind of credential that has an end, and an identity that asks."""
+"""A configuration with every kind of credential that expires, a lookup credential, and the simulator."""
 
 from dataclasses import replace
 
@@ -83,8 +83,8 @@ class Scene:
     def secrets_of(self, client, *secrets):
         self.simulator.change_application(client, lambda application: replace(application, secrets=secrets))
 
-    def asked(self, host):
-        """How often each operation was asked for at a host."""
+    def requests_to(self, host):
+        """The number of requests to a host by operation and status."""
         return {(operation, status): count for (at, operation, status), count in self.simulator.requests.items() if at == host}
 
     def requested(self, endpoint):

@@ -1,7 +1,6 @@
-"""One row for each way in which a check is made to fail: the check, how it is caused, and what comes of it.
+"""The table of causes that make a check fail.
 
-For: a literal table. A cause is a real fault at the simulator, in a file, in a clock or on the road; it gets the clinic and an
-exit stack for what has to go on meanwhile.
+A cause is a real fault at the simulator, in a file, in a clock or in the network.
 """
 
 import asyncio
@@ -94,7 +93,7 @@ async def key_ends_soon(clinic, _stack):
 
 
 def _behind_a_proxy(clinic, host, url):
-    """Only that host is looked for through the proxy: `connect_to` goes past it."""
+    """Use the proxy for that host alone: `connect_to` bypasses it for the others."""
     past = {name: where for name, where in clinic.simulator.connect_to.items() if name != f"{host}:443"}
     clinic.module |= {"connect_to": past, "proxy": Proxy(url=url)}
 
@@ -121,7 +120,7 @@ def proxy_wants_a_password(host):
 
 
 def inspected(*hosts, trusted=False, revocation=None):
-    """TLS to these hosts is looked into. `revocation`: the port where what the certificate names is to be found."""
+    """Inspect TLS to these hosts. `revocation` returns the port of the revocation hosts."""
 
     async def cause(clinic, stack):
         write_certificates(clinic.folder, [VAULT, ENTRA])
@@ -142,10 +141,10 @@ _WARN = CheckOutcome.WARN
 _TODAY = datetime.now(UTC).date()
 
 CAUSES = (
-    # the road
-    Cause("proxy_vault", "nobody listens there", proxy_gone(VAULT), 3008, "proxy unreachable"),
+    # Network.
+    Cause("proxy_vault", "the port is closed", proxy_gone(VAULT), 3008, "proxy unreachable"),
     Cause("proxy_vault", "it wants a password", proxy_wants_a_password(VAULT), 3012, "HTTP 407"),
-    Cause("proxy_entra", "nobody listens there", proxy_gone(ENTRA), 3008, "proxy unreachable"),
+    Cause("proxy_entra", "the port is closed", proxy_gone(ENTRA), 3008, "proxy unreachable"),
     Cause("proxy_entra", "it wants a password", proxy_wants_a_password(ENTRA), 3012, "HTTP 407"),
     Cause("dns_vault", "no such name", fault("unresolvable"), 3900, "Resolve-DnsName contoso-prod.vault.azure.net"),
     Cause("dns_entra", "no such name", fault("unresolvable", authority=ENTRA), 3900, "Resolve-DnsName login.microsoftonline.com"),
@@ -167,8 +166,8 @@ CAUSES = (
     Cause("clock", "six minutes ahead", clock(360), None, "s ahead of"),
     Cause("clock", "six minutes behind", clock(-360), None, "s behind"),
     Cause("clock", "three minutes ahead", clock(180), None, "w32tm /resync", outcome=_WARN),
-    Cause("clock", "Entra says so", fault("assertion_outside_validity", application=CLIENT), 3303, "AADSTS700024"),
-    # the sign-in
+    Cause("clock", "Entra rejects the time", fault("assertion_outside_validity", application=CLIENT), 3303, "AADSTS700024"),
+    # Sign-in.
     Cause("challenge", "none comes", fault("challenge_absent"), 3017),
     Cause("challenge", "it has another parameter", fault("challenge_other_parameter"), 3201),
     Cause("challenge", "its first quote stays open", fault("challenge_open_authorization"), 3202),
@@ -184,7 +183,7 @@ CAUSES = (
     Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "the client secret is missing"),
     Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = '<client id without hyphens><secret>'"),
     Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
-    Cause("token", "nobody knows the application", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
+    Cause("token", "the application is unknown", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),
     Cause("token", "the answer holds none", fault("token_missing", application=CLIENT), 3306),
     Cause("audience", "it is for another service", fault("token_for_other_service", application=CLIENT), 3305, "graph.microsoft.com"),
     Cause("audience", "it is of another tenant", fault("token_of_other_tenant", application=CLIENT), 3305, "another tenant"),
@@ -194,7 +193,7 @@ CAUSES = (
     Cause("vault_answers", "too many requests", fault("throttled"), 3011),
     Cause("vault_answers", "a failing service", fault("html_unavailable", at="get"), 3013),
     Cause("vault_answers", "a wrap without a value", fault("value_missing", at="wrapKey"), 3608),
-    # the key
+    # Key.
     Cause("key_name", "27 characters", target(key_name="K" * 27), 2049, "at most 26"),
     Cause("key_name", "an underscore", target(key_name="Contoso_Key"), 2049, "letters, digits and hyphens"),
     Cause("permission_get", "the permission is gone", fault("permission_removed", operation="get"), 3077, "set-policy --name contoso-prod"),

@@ -1,4 +1,4 @@
-"""What is made of certificates that anybody may show, and of hosts that may answer anything on port 80."""
+"""Certificates and revocation hosts with hostile content."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ def der_of(file):
     )
 
 
-def test_a_certificate_says_who_issued_it_and_whom_to_ask(tmp_path):
+def test_certificate_has_issuer_and_revocation_hosts(tmp_path):
     write_certificates(tmp_path, [VAULT], issuer="An\nIssuer\x1b[31m", company="C" * 60)
     found = read_certificate(der_of(tmp_path / "inspector.pem"))
     assert found.issuer.isprintable()
@@ -38,7 +38,7 @@ def test_a_certificate_says_who_issued_it_and_whom_to_ask(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"0", b"\x30\x82\x01\x00" + bytes(256)])
-def test_what_is_no_certificate_is_none(data):
+def test_malformed_certificate_is_none(data):
     assert read_certificate(data) is None
 
 
@@ -54,13 +54,13 @@ async def inspector_named(clinic, company, *, trusted):
         yield
 
 
-async def test_an_authority_of_azure_that_is_trusted_is_no_warning(clinic):
+async def test_trusted_azure_authority_is_no_warning(clinic):
     async with inspector_named(clinic, "Microsoft Corporation", trusted=True):
         results = await clinic.results()
     assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is CheckOutcome.PASS
 
 
-async def test_an_authority_of_azure_that_nobody_trusts_is_a_matter_of_the_chain(clinic):
+async def test_untrusted_azure_authority_fails_tls(clinic):
     async with inspector_named(clinic, "DigiCert Inc", trusted=False):
         results = await clinic.results()
     failed = {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL}
@@ -105,17 +105,17 @@ def at(port):
     ],
     ids=["404", "503", "ssh", "nothing", "endless"],
 )
-async def test_any_answer_of_the_host_is_one_as_long_as_it_is_http(sent, expected):
+async def test_any_http_response_of_the_host_is_a_success(sent, expected):
     async with answering(sent) as port:
         assert await problem(**at(port)) == expected
 
 
-async def test_what_stands_in_the_way_is_told_in_a_few_words():
+async def test_connection_failure_has_a_short_text():
     assert "refused" in await problem(**at(closed_port()))
     assert await problem(connect_to={f"{CRL}:80": "nowhere.invalid:80"}) == "the name does not resolve"
 
 
-async def test_a_host_that_says_nothing_does_not_hold_the_doctor_up():
+async def test_silent_host_ends_at_the_deadline():
     over = asyncio.Event()
 
     async def wait(_reader, writer):
@@ -135,12 +135,12 @@ async def test_a_host_that_says_nothing_does_not_hold_the_doctor_up():
         (b"HTTP/1.1 404 No\r\n\r\n", ""),
     ],
 )
-async def test_a_proxy_that_refuses_is_not_the_host(sent, expected):
+async def test_refusal_of_the_proxy_is_a_problem(sent, expected):
     async with answering(sent) as port:
         assert await problem(proxy=Proxy(url=f"http://127.0.0.1:{port}")) == expected
 
 
-async def test_a_proxys_password_that_cannot_be_read_is_told(tmp_path):
+async def test_unreadable_proxy_password_is_a_problem(tmp_path):
     gone = Proxy(url="http://127.0.0.1:1", username="u", password=SecretSource(file=tmp_path / "gone"))
     async with answering(b"") as port:
         gone = Proxy(url=f"http://127.0.0.1:{port}", username="u", password=gone.password)
@@ -157,7 +157,7 @@ async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch
     assert caught.value.shortage is Shortage.DESCRIPTORS
 
 
-async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypatch):
+async def test_shortage_raises_pool_exhausted(clinic, monkeypatch):
     async def busy(*_arguments, **_options):
         raise PoolExhausted("no thread")
 
@@ -166,7 +166,7 @@ async def test_a_shortage_of_our_own_is_no_word_about_the_vault(clinic, monkeypa
         await run_checks(clinic.configuration(), clinic.target)
 
 
-def test_a_shortage_of_our_own_is_an_internal_error_of_the_command(tmp_path, monkeypatch, capsys):
+def test_shortage_ends_the_command_with_code_3(tmp_path, monkeypatch, capsys):
     async def busy(*_arguments, **_options):
         raise PoolExhausted("no thread")
 

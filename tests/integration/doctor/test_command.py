@@ -1,4 +1,4 @@
-"""`ekm-exporter doctor` as a person starts it: exit codes, what it prints where, and arguments that are wrong."""
+"""`ekm-exporter doctor` as a process: exit codes, output, wrong arguments."""
 
 import asyncio
 import json
@@ -50,14 +50,14 @@ async def run(*arguments):
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_target_in_order_is_0_and_told_line_by_line(config):
+async def test_healthy_target_exits_0_with_one_line_per_check(config):
     code, out, err = await run("contoso-key0", "--config.file", config)
     assert (code, err) == (0, "")
     assert out.startswith("target  contoso-key0\nvault   contoso-prod.vault.azure.net\n")
     assert "\npass    Round trip                  the bytes came back equal\n" in out
 
 
-async def test_a_failed_check_is_1_with_the_code_and_the_fix(config, clinic):
+async def test_failed_check_exits_1_with_code_and_fix(config, clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
     code, out, err = await run("contoso-key0", "--config.file", config)
     assert (code, err) == (1, "")
@@ -65,14 +65,14 @@ async def test_a_failed_check_is_1_with_the_code_and_the_fix(config, clinic):
     assert "ALTER CREDENTIAL [CREDENTIAL_NAME]" in out
 
 
-async def test_json_is_one_document_with_every_check(config):
+async def test_json_has_every_check(config):
     code, out, _ = await run("contoso-key0", "--config.file", config, "--json")
     shape = json.loads(out)
     assert (code, shape["ok"], shape["target"]) == (0, True, "contoso-key0")
     assert len(shape["checks"]) == len(CHECKS)
 
 
-async def test_another_credential_and_another_key_are_checked_on_request(config):
+async def test_other_credential_and_key_are_checked_on_request(config):
     code, out, _ = await run("contoso-key0", "--config.file", config, "--credential", "sql-next", "--json")
     token = next(check for check in json.loads(out)["checks"] if check["check"] == "token")
     assert (code, token["code"], json.loads(out)["credential"]) == (1, 3303, "sql-next")
@@ -81,7 +81,7 @@ async def test_another_credential_and_another_key_are_checked_on_request(config)
     assert (code, outcomes["key_version"], outcomes["newest_version"]) == (0, "pass", "warn")
 
 
-async def test_a_key_that_the_connector_cannot_take_is_a_failed_check_not_bad_usage(config):
+async def test_unusable_key_name_is_a_failed_check(config):
     code, out, _ = await run("contoso-key0", "--config.file", config, "--key", "K" * 27, "--json")
     name = next(check for check in json.loads(out)["checks"] if check["check"] == "key_name")
     assert (code, name["outcome"], name["code"]) == (1, "fail", 2049)
@@ -107,7 +107,7 @@ async def test_a_key_that_the_connector_cannot_take_is_a_failed_check_not_bad_us
         (["--vault", "contoso", "--key", "K", "--connector-secret-file", "TYPED", "--credential", "c"], "--credential"),
     ],
 )
-def test_bad_usage_is_2_with_one_line_that_says_why(config, capsys, arguments, expected):
+def test_bad_usage_exits_2_with_the_reason(config, capsys, arguments, expected):
     typed = config.parent / "typed"
     typed.write_text(TYPED)
     filled = [{"CONFIG": str(config), "TYPED": str(typed)}.get(word, word) for word in arguments]
@@ -118,7 +118,7 @@ def test_bad_usage_is_2_with_one_line_that_says_why(config, capsys, arguments, e
     assert "MARKED" not in err
 
 
-def test_a_secret_is_never_an_argument(capsys):
+def test_help_has_no_secret_argument(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--help"])
     assert ended.value.code == 0

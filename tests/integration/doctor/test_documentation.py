@@ -1,4 +1,4 @@
-"""docs/doctor.md says what the doctor does: its table is the checks', and its transcript can be had again."""
+"""docs/doctor.md: its table, its transcript and its number of requests are those of the program."""
 
 import re
 from pathlib import Path
@@ -12,17 +12,17 @@ from tests.support.doctor_simulated import ENTRA, VAULT
 PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"
 
 
-def test_the_page_shows_the_checks_as_they_are():
+def test_page_shows_the_current_checks():
     page = PAGE.read_text(encoding="utf-8")
     assert PART.refreshed(page) == page, "run: ./dev docs"
 
 
-def test_a_page_without_a_place_for_them_is_an_error():
+def test_page_without_a_marker_is_an_error():
     with pytest.raises(ValueError, match="needs a line"):
         PART.refreshed("# nothing")
 
 
-def test_the_program_writes_the_page_anew(tmp_path):
+def test_program_rewrites_the_page(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{PART.begin}\nold\n{PART.end}\nafter\n")
     PART.main([str(page)])
@@ -30,7 +30,7 @@ def test_the_program_writes_the_page_anew(tmp_path):
     assert page.read_text().endswith(f"{PART.end}\nafter\n")
 
 
-async def test_the_transcript_is_what_an_expired_secret_gives(clinic):
+async def test_transcript_equals_the_report_of_an_expired_secret(clinic):
     block = re.search(
         r"```console\n\$ ekm-exporter doctor contoso-key0.*?\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
@@ -44,10 +44,11 @@ async def test_the_transcript_is_what_an_expired_secret_gives(clinic):
     assert output.endswith(block[1].split("...\n")[-1])
 
 
-async def test_it_asks_as_often_as_the_page_says(clinic):
+async def test_doctor_sends_the_documented_requests(clinic):
     await clinic.results()
-    asked = clinic.simulator.requests
-    assert sum(count for (host, _, _), count in asked.items() if host == VAULT) == 8 + 3 * len(clinic.target.retained_versions)
-    assert asked[ENTRA, "token", 200] == 1
+    requests = clinic.simulator.requests
+    to_vault = sum(count for (host, _, _), count in requests.items() if host == VAULT)
+    assert to_vault == 8 + 3 * len(clinic.target.retained_versions)
+    assert requests[ENTRA, "token", 200] == 1
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
     assert "eight requests to the vault, three more for each retained version, and one sign-in" in page

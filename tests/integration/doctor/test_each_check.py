@@ -1,4 +1,4 @@
-"""Each check fails for its own cause, with the code that SQL Server would show, and no other check does."""
+"""Each cause fails one check, with the code that SQL Server would show."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from tests.support.inspecting_proxy import CRL, OCSP
 LOUD = (CheckOutcome.WARN, CheckOutcome.FAIL)
 
 
-async def test_where_all_is_well_every_check_passes_that_can_be_seen_from_here(clinic):
+async def test_healthy_target_passes_every_visible_check(clinic):
     results = await clinic.results()
     expected = {check.name: CheckOutcome.UNKNOWN if check.on_host else CheckOutcome.PASS for check in CHECKS} | ALWAYS
     assert {name: result.outcome for name, result in results.items()} == expected
@@ -25,7 +25,7 @@ async def test_where_all_is_well_every_check_passes_that_can_be_seen_from_here(c
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
-async def test_a_check_fails_for_its_own_cause_and_nothing_else_does(clinic, cause):
+async def test_each_cause_fails_its_check_only(clinic, cause):
     async with contextlib.AsyncExitStack() as stack:
         await cause.cause(clinic, stack)
         results = await clinic.results()
@@ -45,7 +45,7 @@ async def test_a_check_fails_for_its_own_cause_and_nothing_else_does(clinic, cau
 @pytest.mark.parametrize(
     "cause", [one for one in CAUSES if one.code in (3008, 3011, 3077)], ids=lambda one: f"{one.check}: {one.how}"
 )
-async def test_a_target_of_the_current_generation_gets_the_twin(clinic, cause):
+async def test_current_generation_gets_the_counterpart_code(clinic, cause):
     clinic.target = replace(clinic.target, generation=Generation.CURRENT)
     async with contextlib.AsyncExitStack() as stack:
         await cause.cause(clinic, stack)
@@ -53,13 +53,13 @@ async def test_a_target_of_the_current_generation_gets_the_twin(clinic, cause):
     assert results[cause.check].code == in_generation(cause.code, Generation.CURRENT)
 
 
-def test_every_check_that_can_fail_is_made_to_fail():
+def test_each_visible_check_has_a_cause():
     seen_from_here = {check.name for check in CHECKS if not check.on_host}
     assert {cause.check for cause in CAUSES} == seen_from_here
     assert set(CHECK_FUNCTIONS) == set(BY_NAME)
 
 
-async def test_a_dead_entra_hides_nothing_of_the_vaults_own(clinic):
+async def test_unreachable_entra_hides_no_vault_check(clinic):
     clinic.simulator.set_fault("unresolvable", authority=ENTRA)
     results = await clinic.results()
     fine = ("dns_vault", "tcp_vault", "tls_vault", "path", "challenge", "tenant", "secret", "key_name")
@@ -68,21 +68,21 @@ async def test_a_dead_entra_hides_nothing_of_the_vaults_own(clinic):
     assert BY_NAME["dns_entra"].title in results["permission_get"].detail
 
 
-async def test_a_dead_vault_hides_nothing_of_entra(clinic):
+async def test_unreachable_vault_hides_no_entra_check(clinic):
     clinic.simulator.set_fault("refused", vault=VAULT)
     results = await clinic.results()
     assert all(results[name].outcome is CheckOutcome.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
     assert BY_NAME["tcp_vault"].title in results["token"].detail
 
 
-async def test_two_causes_are_both_told(clinic):
+async def test_two_causes_are_both_reported(clinic):
     clinic.simulator.set_fault("tls_expired", vault=VAULT)
     clinic.simulator.set_fault("refused", authority=ENTRA)
     results = await clinic.results()
     assert {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL} == {"tls_vault", "tcp_entra"}
 
 
-async def test_an_inspector_that_is_trusted_is_named_and_warned_of(clinic):
+async def test_trusted_inspector_is_a_warning_with_its_name(clinic):
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -101,7 +101,7 @@ async def test_an_inspector_that_is_trusted_is_named_and_warned_of(clinic):
     assert (results["revocation"].outcome, results["revocation"].detail) == (CheckOutcome.PASS, f"{CRL}, {OCSP}")
 
 
-async def test_revocation_hosts_are_not_asked_where_the_module_says_so(clinic):
+async def test_crl_check_false_skips_revocation(clinic):
     async with contextlib.AsyncExitStack() as stack:
         await inspected(VAULT, trusted=True)(clinic, stack)
         clinic.module["crl_check"] = False

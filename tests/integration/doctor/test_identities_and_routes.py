@@ -1,4 +1,4 @@
-"""What is different without a configuration, behind a proxy, for a host's own identity, in modes that ask for less, and over time."""
+"""Checks without a configuration, behind a proxy, for a managed identity, and in read-only mode."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ def outcomes(results):
 
 
 async def bare(clinic, text, **changes):
-    """The results without a configuration, but for the way to the simulator."""
+    """The results without a configuration, except for the route to the simulator."""
     clinic.secret_file.write_text(text)
     config = bare_config("contoso-prod", f"{KEY}/{PINNED}", clinic.secret_file, changes.pop("tenant", None))
     module = replace(config.modules["default"], ca_file=clinic.folder / "ca.pem", connect_to=clinic.simulator.connect_to)
@@ -33,7 +33,7 @@ async def bare(clinic, text, **changes):
     return {result.check: result for result in await run_checks(config, config.targets[VAULT])}
 
 
-async def test_vault_key_and_the_string_of_sql_server_are_enough(clinic):
+async def test_vault_key_and_connector_string_are_enough(clinic):
     results = await bare(clinic, CLIENT.replace("-", "") + SECRET)
     assert results["round_trip"].outcome is results["tenant"].outcome is CheckOutcome.PASS
     assert CheckOutcome.FAIL not in outcomes(results).values()
@@ -41,14 +41,14 @@ async def test_vault_key_and_the_string_of_sql_server_are_enough(clinic):
     assert results["tenant"].detail == "the vault and the credential name the same"
 
 
-async def test_a_string_with_hyphens_is_found_out_before_entra_is_asked(clinic):
+async def test_string_with_hyphens_fails_before_the_sign_in(clinic):
     results = await bare(clinic, CLIENT + SECRET)
     assert (results["credential_string"].outcome, results["credential_string"].code) == (CheckOutcome.FAIL, 3128)
     assert results["token"].outcome is CheckOutcome.SKIPPED
     assert SECRET not in repr(results)
 
 
-def test_a_key_without_a_configuration_needs_a_name_and_a_plain_version():
+def test_split_key_needs_a_name_and_a_plain_version():
     assert split_key("Key0") == ("Key0", None)
     for wrong in ("", "/v", "Key0/", "Key0/a/b", "https://contoso/keys/Key0/v"):
         with pytest.raises(ValueError, match="NAME/VERSION"):
@@ -57,7 +57,7 @@ def test_a_key_without_a_configuration_needs_a_name_and_a_plain_version():
 
 @contextlib.asynccontextmanager
 async def connecting(to):
-    """A proxy that connects everybody to one host and port, answers HEAD with 200, and knows what it was asked for."""
+    """A proxy that connects all clients to one host and port, answers HEAD with 200, and records requests."""
     requests = []
 
     async def pump(reader, writer):
@@ -82,7 +82,7 @@ async def connecting(to):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
 
 
-async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_asked_through_it(clinic):
+async def test_proxy_resolves_names_and_serves_revocation_hosts(clinic):
     write_certificates(clinic.folder, [VAULT, "login.microsoftonline.com"])
     name, port = clinic.simulator.address.split(":")
     async with (
@@ -97,13 +97,13 @@ async def test_behind_a_proxy_names_are_its_affair_and_revocation_hosts_are_aske
     assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in requests
 
 
-async def test_a_private_path_as_expected_is_fine(clinic):
+async def test_expected_private_path_passes(clinic):
     clinic.simulator.set_fault("private_only", vault=VAULT)
     clinic.module["expect_path"] = ExpectPath.PRIVATE
     assert (await clinic.results())["path"].outcome is CheckOutcome.PASS
 
 
-async def test_a_managed_identity_needs_no_entra_from_here(clinic, monkeypatch):
+async def test_managed_identity_skips_the_entra_checks(clinic, monkeypatch):
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     monkeypatch.setenv("IDENTITY_ENDPOINT", clinic.simulator.identity_url)
     clinic.credential = replace(
@@ -115,7 +115,7 @@ async def test_a_managed_identity_needs_no_entra_from_here(clinic, monkeypatch):
     assert results["round_trip"].outcome is CheckOutcome.PASS
 
 
-async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clinic):
+async def test_read_only_module_skips_the_round_trip_checks(clinic):
     clinic.module["mode"] = Mode.READ_ONLY
     results = await clinic.results()
     for name in ("permission_wrap", "permission_unwrap", "round_trip"):
@@ -125,7 +125,7 @@ async def test_a_module_that_only_reads_leaves_out_what_it_does_not_ask_for(clin
 
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
 @pytest.mark.parametrize(("fault", "flag"), [("key_not_yet_valid", "--not-before"), ("key_expired", "--expires")])
-async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, mode, fault, flag):
+async def test_fix_moves_only_the_wrong_date(clinic, mode, fault, flag):
     clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
     clinic.module["mode"] = mode
     result = (await clinic.results())["key_dates"]
@@ -134,14 +134,14 @@ async def test_the_date_that_is_wrong_is_the_one_to_move_in_every_mode(clinic, m
     assert flags == {flag}
 
 
-async def test_a_target_without_a_pin_has_no_newer_version_to_wait_for(clinic):
+async def test_target_without_pin_skips_version_checks(clinic):
     clinic.target = replace(clinic.target, key_version=None, retained_versions=())
     results = await clinic.results()
     assert results["newest_version"].outcome is results["retained_versions"].outcome is CheckOutcome.SKIPPED
     assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"
 
 
-async def test_what_others_know_of_the_credentials_end_counts(clinic):
+async def test_given_lookup_provides_the_expiry(clinic):
     async def look_up(credential, target):
         assert (credential, target) == ("sql-prod", "contoso-key0")
         soon = CredentialExpiry(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
@@ -153,19 +153,19 @@ async def test_what_others_know_of_the_credentials_end_counts(clinic):
     assert "(graph)" in result.detail
 
 
-async def test_an_end_that_nobody_knows_is_unknown_with_the_command_that_shows_it(clinic):
+async def test_unknown_expiry_has_the_command_that_shows_it(clinic):
     clinic.credential = replace(clinic.credential, expires_on=None)
     result = (await clinic.results())["credential_expiry"]
     assert result.outcome is CheckOutcome.UNKNOWN
     assert any(f"az ad app credential list --id {clinic.credential.client_id} " in line for line in result.fix)
 
 
-async def test_an_old_version_whose_secret_is_the_refused_one_is_not_told_twice(clinic):
+async def test_refused_secret_is_reported_once(clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
     assert (await clinic.results())["retained_versions"].outcome is CheckOutcome.SKIPPED
 
 
-async def test_a_slow_vault_is_told_within_the_targets_patience(clinic):
+async def test_silent_vault_fails_within_the_timeout(clinic):
     clinic.simulator.set_fault("silent", vault=VAULT)
     clinic.target = replace(clinic.target, timeout=0.5)
     began = time.monotonic()
@@ -174,12 +174,12 @@ async def test_a_slow_vault_is_told_within_the_targets_patience(clinic):
     assert (results["challenge"].outcome, results["challenge"].code) == (CheckOutcome.FAIL, 3008)
 
 
-def test_an_opaque_token_says_nothing_of_itself():
+def test_opaque_token_has_no_claims():
     for opaque in ("abc", "a.b.c", "a.b", "eyJhbGciOiJub25lIn0.W10.c2ln", "eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ0In0.c2ln"):
         assert read_claims(opaque) is None
 
 
-def test_of_a_token_only_three_words_are_kept():
+def test_token_claims_keep_three_values_only():
     token = Seal().put({"aud": "https://vault.azure.net", "tid": "t", "azp": "a", "secret": SECRET, "roles": ["x"]})
     claims = read_claims(token)
     assert claims == Claims(audience="https://vault.azure.net", tenant="t", application="a")

@@ -1,4 +1,4 @@
-"""The doctor's checks of every target, again and again: in turn, few at once, each target for itself."""
+"""Periodic preflight checks: due times, concurrency, reloads, errors, log lines."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def a_config(*names, interval=SOON, **changes):
 
 
 class Scene:
-    """Checks that find what `answers` says, a list of which the last stays; all is well by default."""
+    """Checks with the results in `answers`, a list by target whose last entry repeats; by default all pass."""
 
     def __init__(self, *, draw=0.0):
         self.answers, self.reported, self.bugs, self.made, self.ended = {}, [], [], [], []
@@ -81,19 +81,19 @@ async def scene():
     await made.preflights.aclose()
 
 
-async def test_every_target_is_checked_again_and_again(scene):
+async def test_every_target_is_checked_periodically(scene):
     scene.preflights.reconcile(a_config("a", "b"))
     await scene.until(lambda: scene.reported.count(("a", GOOD)) > 1 and scene.reported.count(("b", GOOD)) > 1)
 
     assert scene.preflights.last_of("a").results == GOOD
-    assert scene.preflights.last_of("nobody") is None
+    assert scene.preflights.last_of("unknown") is None
 
 
-async def test_few_are_checked_at_once(scene):
+async def test_concurrent_runs_are_limited(scene):
     scene.gate.clear()
     scene.preflights.reconcile(a_config("a", "b", "c", "d"))
     await scene.until(lambda: len(scene.made) == AT_ONCE)
-    await asyncio.sleep(5 * SOON)  # others have long been due
+    await asyncio.sleep(5 * SOON)  # the others are due
     assert len(scene.made) == AT_ONCE
     scene.gate.set()
     await scene.until(lambda: {name for name, _ in scene.reported} == {"a", "b", "c", "d"})
@@ -101,7 +101,7 @@ async def test_few_are_checked_at_once(scene):
     assert scene.most_at_once == AT_ONCE
 
 
-async def test_first_runs_come_after_the_first_probes_and_are_spread_over_an_hour():
+async def test_first_runs_are_spread_over_an_hour():
     first, last = Scene(draw=0.0).preflights, Scene(draw=1.0).preflights
     now = asyncio.get_running_loop().time()
 
@@ -113,15 +113,15 @@ async def test_first_runs_come_after_the_first_probes_and_are_spread_over_an_hou
     assert last._first() - now == pytest.approx(600, abs=1)
 
 
-async def test_with_an_interval_of_0_nothing_is_checked(scene):
+async def test_interval_0_runs_no_checks(scene):
     scene.preflights.reconcile(a_config("a", interval=0.0))
     await asyncio.sleep(5 * SOON)
 
     assert scene.made == []
 
 
-async def test_a_bug_of_one_target_is_told_and_stops_nobody(scene):
-    scene.answers["a"] = [ZeroDivisionError("ours")]
+async def test_error_of_one_target_is_reported_and_stops_no_other(scene):
+    scene.answers["a"] = [ZeroDivisionError("a bug")]
     scene.preflights.reconcile(a_config("a", "b"))
     await scene.until(lambda: len(scene.bugs) > 1 and ("b", GOOD) in scene.reported)
 
@@ -129,7 +129,7 @@ async def test_a_bug_of_one_target_is_told_and_stops_nobody(scene):
     assert "a" not in dict(scene.reported)
 
 
-async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_found(scene, caplog):
+async def test_unloadable_authorities_keep_the_last_run(scene, caplog):
     caplog.set_level(logging.INFO)
     scene.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
     scene.preflights.reconcile(a_config("a"))
@@ -140,7 +140,7 @@ async def test_authorities_that_cannot_be_loaded_are_no_bug_and_leave_what_was_f
     assert "preflight run failed" in caplog.text
 
 
-async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(scene):
+async def test_removed_target_is_cancelled_and_forgotten(scene):
     scene.preflights.reconcile(a_config("a", "b"))
     await scene.until(lambda: {"a", "b"} <= dict(scene.reported).keys())
     scene.gate.clear()
@@ -155,7 +155,7 @@ async def test_a_target_that_is_gone_is_forgotten_and_its_checks_under_way_end(s
     assert scene.preflights.last_of("a") is None
 
 
-async def test_a_target_that_is_another_one_now_begins_anew(scene):
+async def test_changed_target_starts_again(scene):
     scene.answers["a"] = [BAD]
     scene.preflights.reconcile(a_config("a"))
     await scene.until(lambda: ("a", BAD) in scene.reported)
@@ -167,7 +167,7 @@ async def test_a_target_that_is_another_one_now_begins_anew(scene):
     assert scene.made[-1].key_version == "c" * 32
 
 
-async def test_a_shorter_interval_holds_at_once_and_0_takes_back_what_was_found(scene):
+async def test_shorter_interval_applies_at_once(scene):
     scene.preflights.reconcile(a_config("a", interval=6 * LATE))
     await asyncio.sleep(0)
     scene.preflights.reconcile(a_config("a"))
@@ -180,7 +180,7 @@ async def test_a_shorter_interval_holds_at_once_and_0_takes_back_what_was_found(
     assert len(scene.made) == made
 
 
-async def test_at_the_end_nothing_goes_on(scene):
+async def test_close_cancels_all_runs(scene):
     before = asyncio.all_tasks()
     scene.gate.clear()
     scene.preflights.reconcile(a_config("a", "b", "c"))
@@ -191,7 +191,7 @@ async def test_at_the_end_nothing_goes_on(scene):
     assert len(scene.ended) == AT_ONCE
 
 
-async def test_the_log_has_a_line_when_other_checks_fail_and_none_otherwise(scene, caplog):
+async def test_change_of_failed_checks_is_logged_once(scene, caplog):
     caplog.set_level(logging.INFO)
     scene.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
     scene.preflights.reconcile(a_config("a"))
@@ -201,7 +201,7 @@ async def test_the_log_has_a_line_when_other_checks_fail_and_none_otherwise(scen
 
 
 def checks_in(text):
-    """From a scrape: how many checks failed, None before it is known, and which."""
+    """The number of failed checks in a scrape, None while unknown, and their names."""
     count = re.search(r"^ekm_preflight_failed_checks\{.*\} (\S+)$", text, re.MULTILINE)
     return None if count is None else float(count[1]), set(
         re.findall(r'^ekm_preflight_failed\{check="(\w+)"', text, re.MULTILINE)
@@ -209,7 +209,7 @@ def checks_in(text):
 
 
 async def scraped(service, wanted):
-    """The first scrape of which `wanted` is true."""
+    """The first scrape that satisfies `wanted`."""
     async with asyncio.timeout(30):
         while True:
             text = b"".join([chunk async for chunk in service.recorder.scrape(openmetrics=False)]).decode()
@@ -218,12 +218,12 @@ async def scraped(service, wanted):
             await asyncio.sleep(0.05)
 
 
-async def test_an_exporter_shows_what_fails_while_its_probes_succeed(clinic):
+async def test_exporter_shows_failed_checks_of_good_targets(clinic):
     clinic.target = replace(TARGET, retained_versions=(replace(TARGET.retained_versions[0], key_version="d" * 32),))
     config = clinic.configuration()
     broken = replace(config, settings=replace(config.settings, preflight_interval=0.2))
     fixed = replace(broken, targets={TARGET.name: TARGET})
-    # The interval is far below what anybody would choose, so that the test need not wait.
+    # A very short interval, so that the test does not wait.
     service = Service(broken, RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options()))
     await service.start()
     try:

@@ -1,4 +1,4 @@
-"""What a person reads and a script gets: the columns, the shape, statements that are T-SQL, commands that name the right things."""
+"""The doctor's report: columns, JSON, T-SQL statements and commands."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
 
 
 def statements():
-    """Every statement of the tables, over as many lines as it has."""
+    """Every statement of the tables, with all its lines."""
     for lines in FIXES.values():
         found = ""
         for line in filled(lines, WORDS):
@@ -36,7 +36,7 @@ def statements():
         assert found == ""
 
 
-async def test_each_check_is_one_line_of_at_most_80_columns_and_only_commands_are_longer(clinic):
+async def test_lines_have_80_columns_except_commands(clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
     text = as_text(clinic.target, list((await clinic.results()).values()))
     for line in text.splitlines():
@@ -46,7 +46,7 @@ async def test_each_check_is_one_line_of_at_most_80_columns_and_only_commands_ar
     assert len(starts) == len(CHECKS)
 
 
-async def test_the_summary_names_what_sql_server_would_show(clinic):
+async def test_summary_has_the_code_of_sql_server(clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
     text = as_text(clinic.target, list((await clinic.results()).values()))
     end = " ".join(text.split("\n\n")[-1].split())
@@ -56,20 +56,20 @@ async def test_the_summary_names_what_sql_server_would_show(clinic):
     assert "do not restart" in end
 
 
-async def test_a_twin_is_told_with_both_numbers(clinic):
+async def test_counterpart_code_is_shown_with_both_numbers(clinic):
     clinic.simulator.set_fault("throttled", vault=VAULT)
     text = as_text(clinic.target, list((await clinic.results()).values()))
     assert text.count("3011 (3109 on connector 1.0.5.0)") == 2
 
 
-async def test_where_nothing_fails_it_says_so(clinic):
+async def test_success_has_a_summary(clinic):
     text = as_text(clinic.target, list((await clinic.results()).values()))
     assert text.endswith("Nothing visible from this host would stop SQL Server.\n")
     assert "restart or fail over" not in text
 
 
 @pytest.mark.parametrize("scenario", ["wrap_forbidden", "wrap_not_in_key_ops"])
-async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_stay_shut(clinic, scenario):
+async def test_wrap_failure_reports_that_databases_open(clinic, scenario):
     clinic.simulator.apply(scenario, vault=VAULT)
     text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
     assert "when it opens an encrypted database" not in text
@@ -78,7 +78,7 @@ async def test_where_only_wrapping_fails_nobody_is_told_that_databases_would_sta
     assert "Encrypted databases still open" in text
 
 
-# How the list ends for each cause that leaves databases open; every other failure warns of a restart.
+# The last text for each cause that leaves databases open; every other failure warns of a restart.
 NO_DANGER = {
     ("path", "public where private is expected"): "over another network path than the module expects.",
     ("clock", "six minutes ahead"): "Entra accepts a client secret even if the clock is wrong",
@@ -98,7 +98,7 @@ NO_DANGER = {
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
-async def test_a_restart_is_warned_of_where_databases_would_stay_shut_and_nowhere_else(clinic, cause):
+async def test_restart_warning_only_if_databases_stay_closed(clinic, cause):
     async with contextlib.AsyncExitStack() as stack:
         await cause.cause(clinic, stack)
         results = list((await clinic.results()).values())
@@ -112,7 +112,7 @@ def failure(check, code):
     return CheckResult(check=check, outcome=CheckOutcome.FAIL, code=code, detail="d")
 
 
-def test_of_several_failures_one_that_stops_databases_has_the_last_word():
+def test_failure_that_stops_databases_takes_precedence():
     harmless = [failure("retained_versions", 3077), failure("path", None), failure("permission_wrap", 3077)]
     end = " ".join(as_text(TARGET, harmless).split("\n\n")[-1].split())
     assert "do not restart" not in end
@@ -123,20 +123,20 @@ def test_of_several_failures_one_that_stops_databases_has_the_last_word():
     assert "still open" not in worse
 
 
-def test_every_check_that_can_fail_ends_with_something_to_say():
+def test_every_failure_has_an_effect_text():
     for check in CHECKS:
         if not check.on_host and check.code is not None:
             assert not as_text(TARGET, [failure(check.name, check.code)]).rstrip().endswith(f"explain {check.code}"), check.name
 
 
-async def test_where_the_key_may_neither_wrap_nor_unwrap_databases_are_in_danger(clinic):
+async def test_key_without_operations_warns_of_a_restart(clinic):
     clinic.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
     text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
     assert "when it opens an encrypted database" in text
     assert "do not restart" in text
 
 
-async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
+async def test_fix_with_support_has_the_request_ids(clinic):
     clinic.simulator.apply("key_missing", vault=VAULT)
     result = (await clinic.results())["vault_answers"]
     assert "prints" not in "\n".join(result.fix)
@@ -158,35 +158,35 @@ async def test_who_is_sent_to_support_has_the_request_ids_before_them(clinic):
         ("sign_in_throttled", "too many sign-ins"),
     ],
 )
-async def test_a_right_string_is_not_to_be_written_anew(clinic, scenario, expected):
+async def test_correct_string_needs_no_new_credential(clinic, scenario, expected):
     clinic.simulator.apply(scenario, vault=VAULT)
     fix = "\n".join((await clinic.results())["token"].fix)
     assert expected in fix
     assert "ALTER CREDENTIAL" not in fix
 
 
-async def test_a_string_with_a_digit_wrong_is_to_be_written_anew(clinic):
+async def test_wrong_client_id_needs_a_new_credential(clinic):
     clinic.simulator.apply("application_unknown", vault=VAULT)
     fix = "\n".join((await clinic.results())["token"].fix)
     assert "ALTER CREDENTIAL" in fix
     assert f"--id {CLIENT} " in fix
 
 
-async def test_the_client_id_is_filled_in_where_the_configuration_has_it(clinic):
+async def test_client_id_is_filled_in_from_the_configuration(clinic):
     clinic.simulator.apply("secret_expired", vault=VAULT)
     assert f"--id {CLIENT} --append" in "\n".join((await clinic.results())["token"].fix)
     clinic.typed(CLIENT.replace("-", "") + SECRET)
     assert "--id CLIENT_ID --append" in "\n".join((await clinic.results())["token"].fix)
 
 
-async def test_a_certificate_that_was_never_seen_names_nobody_for_revocation(clinic):
+async def test_missing_certificate_skips_revocation(clinic):
     clinic.simulator.apply("vault_deleted", vault=VAULT)
     clinic.module = {"connect_to": {}}
     result = (await clinic.results())["revocation"]
     assert result.detail == "no certificate was seen"
 
 
-async def test_the_json_has_the_contracts_shape(clinic):
+async def test_json_follows_the_contract(clinic):
     clinic.simulator.apply("role_removed", vault=VAULT)
     shape = json.loads(json.dumps(as_data(clinic.target, list((await clinic.results()).values()))))
     assert {"target", "ok", "checks"} <= set(shape)
@@ -202,14 +202,14 @@ async def test_the_json_has_the_contracts_shape(clinic):
     assert "az role assignment create --role" in refused["fix"]
 
 
-def test_a_warning_and_what_is_unknown_leave_it_ok():
+def test_warnings_and_unknown_checks_are_ok():
     results = [CheckResult(check="path", outcome=outcome) for outcome in CheckOutcome if outcome is not CheckOutcome.FAIL]
     assert as_data(TARGET, results)["ok"] is True
     assert as_data(TARGET, [*results, CheckResult(check="path", outcome=CheckOutcome.FAIL)])["ok"] is False
 
 
 @pytest.mark.parametrize("statement", list(statements()))
-def test_statements_are_t_sql_over_columns_that_exist(statement):
+def test_statements_are_valid_t_sql(statement):
     (parsed,) = sqlglot.parse(statement.replace("; RECONFIGURE", ""), dialect="tsql")
     assert parsed is not None
     for table in parsed.find_all(sqlglot.exp.Table):
@@ -219,13 +219,13 @@ def test_statements_are_t_sql_over_columns_that_exist(statement):
 
 
 @pytest.mark.parametrize("command", ["set-policy", "--ops"])
-def test_who_replaces_all_permissions_or_operations_is_told_so_before(command):
+def test_fix_that_replaces_all_permissions_warns_before(command):
     places = [(lines, place) for lines in EVERY_FIX for place, line in enumerate(lines) if command in line]
     assert places
     assert [lines for lines, place in places if "replaces them all" not in lines[place - 1]] == []
 
 
-def test_the_newest_version_is_moved_to_with_a_login_and_leaves_the_old_one_for_backups():
+def test_newest_version_fix_keeps_the_old_key_for_backups():
     fix = "\n".join(remedy("newest_version", CheckOutcome.WARN, None, WORDS))
     order = ("CREATE ASYMMETRIC KEY", "CREATE LOGIN", "DROP CREDENTIAL", "ADD CREDENTIAL", "ALTER DATABASE", "Keep the old key")
     positions = [fix.index(step) for step in order]
@@ -233,11 +233,11 @@ def test_the_newest_version_is_moved_to_with_a_login_and_leaves_the_old_one_for_
     assert "backups" in fix[positions[-1] :]
 
 
-def test_there_are_statements_for_what_only_sql_server_knows():
+def test_host_checks_have_sql_statements():
     assert len(list(statements())) > 8
 
 
-def test_a_managed_hsm_has_its_own_role_and_flags():
+def test_managed_hsm_fix_has_its_role_and_flags():
     words = Words(vault="contoso.managedhsm.azure.net", entra="e", key="K", version=PINNED, again="again")
     lines = "\n".join(remedy("permission_wrap", CheckOutcome.FAIL, Reason.FORBIDDEN_RBAC, words))
     assert "--hsm-name contoso" in lines
@@ -255,16 +255,16 @@ def test_a_managed_hsm_has_its_own_role_and_flags():
         ("contoso.vault.azure.cn:8443", "contoso.vault.azure.cn"),
     ],
 )
-def test_the_identity_is_what_sql_server_wants_in_that_cloud(vault, identity):
+def test_fix_has_the_credential_identity_of_each_cloud(vault, identity):
     assert identity_of(vault) == identity
 
 
-def test_no_text_has_room_for_a_secret_but_as_a_template():
+def test_texts_mention_secrets_only_as_templates():
     with_secret = [line for line in EVERY_LINE if "SECRET =" in line]
     assert set(with_secret) == {"    SECRET = '<client id without hyphens><secret>';"}
 
 
-async def test_neither_secret_nor_token_comes_out(clinic):
+async def test_report_has_no_secret_and_no_token(clinic):
     for fault in ("secret_wrong", "token_unusable", "token_ended", "html"):
         clinic.simulator.set_fault(fault, application="sql-prod")
         results = list((await clinic.results()).values())

@@ -1,4 +1,4 @@
-"""Look-ups through the real SDK: Entra, Microsoft Graph and Key Vault as the simulator imitates them."""
+"""Lookups through the real SDK against the simulator's Entra, Microsoft Graph and Key Vault."""
 
 import time
 from dataclasses import replace
@@ -35,7 +35,7 @@ def version(digit, **more):
     return SecretVersion(version=digit * 32, value="marked-value", **more)
 
 
-async def test_graph_says_when_the_configured_secret_ends(scene):
+async def test_graph_returns_the_expiry_of_the_secret(scene):
     scene.secrets_of(
         CLIENT, ClientSecret(value="another-secret", expires=NOW + 1), ClientSecret(value=SECRET, expires=NOW + 3 * MONTH)
     )
@@ -48,26 +48,26 @@ async def test_graph_says_when_the_configured_secret_ends(scene):
     ]
 
 
-async def test_of_the_credential_string_the_part_behind_the_client_id_is_compared(scene):
+async def test_connector_string_compares_its_secret_part(scene):
     scene.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
     assert by_source(await scene.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
 
 
-async def test_a_certificate_is_found_at_graph_by_its_thumbprint_and_in_its_file(scene, principal):
+async def test_certificate_is_found_in_file_and_graph(scene, principal):
     not_after = float(int(principal.certificate.not_valid_after_utc.timestamp()))
     ends = by_source(await scene.monitor().look_up("cert"))
     assert {name: end.expires_at for name, end in ends.items()} == {"certificate": not_after, "graph": not_after}
 
 
-async def test_a_secret_that_the_service_principal_keeps_is_found_there(scene):
+async def test_secret_of_a_service_principal_is_found(scene):
     scene.secrets_of(
         CLIENT, ClientSecret(value="another-secret"), ClientSecret(value=SECRET, expires=NOW + MONTH, of_principal=True)
     )
     assert by_source(await scene.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert scene.asked(GRAPH) == {("graph", 200): 2}
+    assert scene.requests_to(GRAPH) == {("graph", 200): 2}
 
 
-async def test_the_asking_identity_alone_signs_in(scene):
+async def test_only_the_lookup_credential_signs_in(scene):
     await scene.monitor().look_up("sql")
     assert scene.requested("entra") == 2  # for Graph and for the vault, both as monitor
     scene.simulator.change_application(MONITOR, lambda application: replace(application, secrets=()))
@@ -77,19 +77,19 @@ async def test_the_asking_identity_alone_signs_in(scene):
     assert "no token for monitor" in ends["key_vault"].failure
 
 
-async def test_look_ups_share_a_token_and_ask_once_each(scene):
+async def test_lookups_share_a_token(scene):
     monitor = scene.monitor()
     for name in ("sql", "typed", "cert"):
         await monitor.look_up(name)
     assert scene.requested("graph") == 3
     assert scene.requested("entra") == 2
     assert scene.requested("vault") == 2
-    assert scene.asked(GRAPH) == {("graph", 200): 3}
-    assert sum(scene.asked(OPS).values()) == 2
-    assert not scene.asked(VAULT)
+    assert scene.requests_to(GRAPH) == {("graph", 200): 3}
+    assert sum(scene.requests_to(OPS).values()) == 2
+    assert not scene.requests_to(VAULT)
 
 
-async def test_the_newest_enabled_version_counts(scene):
+async def test_newest_enabled_version_counts(scene):
     keep(
         scene,
         version("1", created=NOW - 9, exp=NOW + 9 * MONTH),
@@ -99,27 +99,27 @@ async def test_the_newest_enabled_version_counts(scene):
     assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 5 * MONTH
 
 
-async def test_a_version_that_the_configuration_names_counts(set_up):
+async def test_configured_version_counts(set_up):
     scene = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
     keep(scene, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
     assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
 
 
-async def test_versions_on_every_page_are_seen(scene):
+async def test_versions_on_every_page_are_read(scene):
     keep(scene, *(SecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
     assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
-    assert scene.asked(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
+    assert scene.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
 
 
-async def test_a_list_without_end_is_given_up(scene):
+async def test_endless_list_is_abandoned(scene):
     keep(scene, *(SecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
     end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "body too large" in end.failure
-    assert scene.asked(OPS)["secret_versions", 200] == 10
+    assert scene.requests_to(OPS)["secret_versions", 200] == 10
 
 
-async def test_no_request_ever_goes_to_the_secret_itself(scene, set_up):
+async def test_lookup_never_reads_the_secret_value(scene, set_up):
     await scene.monitor().look_up("sql")
     for digit in "12":
         keep(scene, version(digit, created=NOW, exp=NOW + MONTH))
@@ -130,7 +130,7 @@ async def test_no_request_ever_goes_to_the_secret_itself(scene, set_up):
         assert {operation for _, operation, _ in one.simulator.requests} == {"challenge", "token", "graph", "secret_versions"}
 
 
-async def test_a_key_vault_secret_can_be_read_with_an_identity_of_its_own(set_up):
+async def test_key_vault_secret_can_have_its_own_credential(set_up):
     scene = await set_up(
         ("graph_credential: monitor, key_vault_secret", "key_vault_credential: typed, key_vault_secret"),
     )
@@ -142,16 +142,16 @@ async def test_a_key_vault_secret_can_be_read_with_an_identity_of_its_own(set_up
     assert "no token for typed" in by_source(await scene.monitor().look_up("sql"))["key_vault"].failure
 
 
-async def test_a_credential_without_another_identity_reads_the_dates_of_its_secret_by_itself(set_up):
+async def test_credential_can_look_up_its_own_secret(set_up):
     scene = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
     assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at > NOW
 
 
-async def test_without_a_tenant_in_the_configuration_the_one_of_the_vault_is_asked(set_up):
+async def test_missing_tenant_is_that_of_the_vault(set_up):
     scene = await set_up((f"tenant_id: {TENANT}, ", ""))
     monitor = scene.monitor()
     assert "tenant is not known" in by_source(await monitor.look_up("sql"))["graph"].failure
-    assert not scene.asked(GRAPH)
+    assert not scene.requests_to(GRAPH)
     tenant = next(iter(scene.simulator.world.estate.tenants))
     scene.tenants["one"] = tenant
     assert by_source(await monitor.look_up("sql"))["graph"].failure == ""
@@ -164,18 +164,18 @@ async def test_without_a_tenant_in_the_configuration_the_one_of_the_vault_is_ask
         ("contoso.vault.azure.cn", "microsoftgraph.chinacloudapi.cn", "login.partner.microsoftonline.cn"),
     ],
 )
-async def test_another_cloud_has_its_own_graph_and_sign_in(set_up, vault, graph, entra):
+async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph, entra):
     scene = await set_up(
         ("vault: contoso-one, key: TdeKey", f"vault: {vault}, key: TdeKey"),
         (f', key_vault_secret: "https://{OPS}/secrets/sql-prod"', ""),
     )
     scene.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
     assert by_source(await scene.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert set(scene.asked(graph)) == {("graph", 200)}
-    assert set(scene.asked(entra)) == {("token", 200)}
+    assert set(scene.requests_to(graph)) == {("graph", 200)}
+    assert set(scene.requests_to(entra)) == {("token", 200)}
 
 
-# what stands in the way
+# Failures.
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_another_cloud_has_its_own_graph_and_sign_in(set_up, vault, graph,
         ("secret_wrong", {"application": MONITOR}, "graph", "AADSTS7000215"),
     ],
 )
-async def test_a_failed_look_up_says_why_and_keeps_what_was_known(scene, fault, on, source, expected):
+async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(scene, fault, on, source, expected):
     monitor = scene.monitor()
     before = by_source(await monitor.look_up("sql"))[source]
     scene.simulator.set_fault(fault, **on)
@@ -198,28 +198,28 @@ async def test_a_failed_look_up_says_why_and_keeps_what_was_known(scene, fault, 
     assert (after.expires_at, after.looked_up_at, before.failure) == (before.expires_at, before.looked_up_at, "")
 
 
-async def test_a_vault_that_forbids_the_list_says_which_permission_is_missing(scene):
+async def test_forbidden_list_names_the_missing_permission(scene):
     scene.simulator.change_vault(OPS, lambda vault: replace(vault, permissions={}))
     end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
     assert "HTTP 403 (Forbidden, ForbiddenByPolicy)" in end.failure
     assert "secrets/readMetadata" in end.failure
 
 
-async def test_a_secret_that_is_not_kept_there_says_so(scene):
+async def test_missing_secret_has_a_reason(scene):
     scene.simulator.change_vault(OPS, lambda vault: replace(vault, secrets={}))
     end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at is None) == (None, False)
     assert "no version" in end.failure
 
 
-async def test_an_application_that_lists_no_such_secret_says_so_and_nothing_is_known(scene):
+async def test_unlisted_secret_has_a_reason_and_no_expiry(scene):
     scene.secrets_of(CLIENT, ClientSecret(value="another-secret", expires=NOW + MONTH))
     end = by_source(await scene.monitor().look_up("sql"))["graph"]
     assert (end.expires_at, end.looked_up_at is None) == (None, False)
     assert "no secret that begins like" in end.failure
 
 
-async def test_a_client_id_that_the_tenant_does_not_know_is_no_answer(set_up):
+async def test_unknown_client_id_is_no_answer(set_up):
     scene = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
     tenant = scene.simulator.world.estate.tenants[TENANT]
     others = {name: one for name, one in tenant.applications.items() if not name.endswith("dead")}
@@ -228,10 +228,10 @@ async def test_a_client_id_that_the_tenant_does_not_know_is_no_answer(set_up):
     end = by_source(await scene.monitor().look_up("cert"))["graph"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "no application and no service principal" in end.failure
-    assert scene.asked(GRAPH) == {("graph", 404): 2}
+    assert scene.requests_to(GRAPH) == {("graph", 404): 2}
 
 
-async def test_a_vault_that_cannot_be_reached_is_named(scene):
+async def test_unreachable_vault_is_named(scene):
     modules = {name: replace(module, connect_to={}) for name, module in scene.config.modules.items()}
     dead = {f"{host}:443": "127.0.0.1:1" for host in (OPS, GRAPH, "login.microsoftonline.com")}
     modules = {name: replace(module, connect_to=dead) for name, module in modules.items()}
@@ -240,7 +240,7 @@ async def test_a_vault_that_cannot_be_reached_is_named(scene):
     assert ends["graph"].failure == "no token for monitor: Entra: connect refused"
 
 
-async def test_a_secret_of_the_monitor_that_cannot_be_read_is_said(scene):
+async def test_unreadable_lookup_secret_has_a_reason(scene):
     (scene.folder / "monitor").unlink()
     end = by_source(await scene.monitor().look_up("sql"))["graph"]
     assert end.failure == "no token for monitor: Entra: secret unreadable"

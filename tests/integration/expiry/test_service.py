@@ -1,4 +1,4 @@
-"""The exporter as a whole: its metrics tell what was looked up, over restarts too, and nothing of a secret gets anywhere."""
+"""Expiry in a whole exporter: metrics, restarts, and no secret in any output."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ LOOKED_UP = "ekm_credential_expiry_lookup_last_success_timestamp_seconds"
 
 @pytest.fixture
 async def run(tmp_path):
-    """Starts an exporter on a scene's configuration, on the same state directory each time; ends it after the test."""
+    """Start exporters with a scene's configuration and one state directory; stop them after the test."""
     services = []
 
     async def begin(scene, **more):
@@ -44,7 +44,7 @@ async def text_of(service):
 
 
 async def shown(service, name):
-    """The values of a family by the values of its labels."""
+    """The values of a family by its label values."""
     families = text_string_to_metric_families(await text_of(service))
     samples = [sample for family in families for sample in family.samples if sample.name == name]
     return {tuple(sample.labels.values()): sample.value for sample in samples}
@@ -55,7 +55,7 @@ async def look_up(service, *names):
         await service._expiry.look_up(name)
 
 
-async def test_each_source_has_a_series_of_its_own_and_the_time_of_its_answer(set_up, run):
+async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     scene = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
     scene.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
     service = await run(scene)
@@ -75,22 +75,22 @@ async def test_each_source_has_a_series_of_its_own_and_the_time_of_its_answer(se
     assert (await shown(service, "ekm_exporter_requests_total"))["graph",] == 3
 
 
-async def test_a_certificate_is_known_soon_after_the_start(scene, run):
+async def test_certificate_is_known_soon_after_the_start(scene, run):
     service = await run(scene)
     await until(lambda: by_source(service.credential_ends("cert"))["certificate"].looked_up_at is not None)
     assert (await shown(service, KNOWN))["cert",] == 1
 
 
-async def test_after_a_restart_all_is_shown_before_anything_is_asked_and_failures_take_nothing_away(scene, run):
+async def test_restart_shows_expiry_before_any_lookup(scene, run):
     first = await run(scene)
     await look_up(first, "sql", "typed", "cert")
     before = await shown(first, EXPIRY), await shown(first, LOOKED_UP)
     await first.stop()
     scene.simulator.set_fault("graph_throttled", graph=GRAPH)
-    asked = sum(scene.asked(GRAPH).values())
+    requests = sum(scene.requests_to(GRAPH).values())
     second = await run(scene)
     after = await shown(second, EXPIRY), await shown(second, LOOKED_UP)
-    assert sum(scene.asked(GRAPH).values()) == asked
+    assert sum(scene.requests_to(GRAPH).values()) == requests
     assert after[0] == before[0]
     assert {one: at for one, at in after[1].items() if one[1] != "certificate"} == {
         one: at for one, at in before[1].items() if one[1] != "certificate"
@@ -100,7 +100,7 @@ async def test_after_a_restart_all_is_shown_before_anything_is_asked_and_failure
     assert "HTTP 429" in by_source(second.credential_ends("sql"))["graph"].failure
 
 
-async def test_a_secret_that_is_no_longer_listed_loses_its_date_but_was_looked_up(scene, run):
+async def test_unlisted_secret_loses_its_expiry(scene, run):
     service = await run(scene)
     await look_up(service, "typed")
     scene.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
@@ -119,7 +119,7 @@ async def test_a_secret_that_is_no_longer_listed_loses_its_date_but_was_looked_u
         ("type: default, expires_on: 2031-05-01", 1.0),
     ],
 )
-async def test_an_identity_without_a_secret_that_ends_is_not_said_to_be_unknown(set_up, run, kind, known):
+async def test_identity_without_expiry_has_no_known_series(set_up, run, kind, known):
     written = (
         "type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed, graph_credential: monitor"
     )
@@ -130,7 +130,7 @@ async def test_an_identity_without_a_secret_that_ends_is_not_said_to_be_unknown(
     assert [end.source for end in service.credential_ends("typed")] == (["declared"] if known else [])
 
 
-async def test_nothing_of_a_secret_is_in_metrics_log_state_or_what_pages_are_given(scene, run, tmp_path, caplog):
+async def test_secrets_are_in_no_metric_log_state_or_page(scene, run, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     service = await run(scene)
     await look_up(service, "sql", "typed", "cert")
@@ -152,7 +152,7 @@ async def test_nothing_of_a_secret_is_in_metrics_log_state_or_what_pages_are_giv
     assert not [text for text in reported if PASSWORD in text]
 
 
-async def test_the_state_of_a_credential_holds_dates_and_what_they_are_about(scene, run, tmp_path):
+async def test_state_document_has_dates_and_subjects_only(scene, run, tmp_path):
     service = await run(scene)
     await look_up(service, "sql")
     await service.stop()

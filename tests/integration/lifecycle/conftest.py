@@ -1,4 +1,4 @@
-"""Whole exporters, killed and started again, in a company whose vaults and Entra this very test changes."""
+"""Exporters that are killed and restarted while the test changes vaults and Entra."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""What the story does with each kind of credential: a secret, a certificate in a PFX, a managed identity.
+"""The credential kinds of the lifecycle test: a secret, a certificate in a PFX, a managed identity.
 
-Each is an application, or an identity of the host, that can be refused and taken back, and a staged successor.
+Each can be refused and renewed, and has a staged successor.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ LONG_AGO = 1_000_000_000.0
 
 
 class Secret:
-    """A client secret that expires in Entra, and a new one that is put into its file."""
+    """A client secret that expires in Entra, and a new one in the same file."""
 
     kind = CredentialKind.CLIENT_SECRET
     refusal = (3303, "secret_expired")
@@ -46,24 +46,24 @@ class Secret:
         )
 
     def refuse(self, simulator):
-        """What was good until now is no more."""
+        """Expire the current secret."""
         simulator.change_application(NOW, lambda one: replace(one, secrets=(replace(one.secrets[0], expires=LONG_AGO),)))
 
     def renew(self, simulator):
-        """A new one is made, and put where the exporter reads it."""
+        """Add a new secret and write it to the file."""
         fresh = ClientSecret(value="MARKED~now.two")
         simulator.change_application(NOW, lambda one: replace(one, secrets=(*one.secrets, fresh)))
         self._swap("now", b"MARKED~now.two\n")
 
     def _swap(self, name, content):
-        """In one step, as a Kubernetes volume does it: no reader sees half a file."""
+        """Replace a file atomically, as a Kubernetes volume does."""
         fresh = self._folder / f"{name}.new"
         fresh.write_bytes(content)
         fresh.replace(self._folder / name)
 
 
 class Pfx(Secret):
-    """A certificate in a PFX with a password, taken out of the application's registration and replaced by another one."""
+    """A certificate in a PFX with a password, removed from the application and replaced by another one."""
 
     kind = CredentialKind.CLIENT_CERTIFICATE
     refusal = (3303, "certificate_unknown")
@@ -107,7 +107,7 @@ class Pfx(Secret):
 
 
 class ManagedIdentity:
-    """A user-assigned identity that is taken from the host and given back to it."""
+    """A user-assigned identity, removed from the host and assigned again."""
 
     kind = CredentialKind.MANAGED_IDENTITY
     refusal = (3304, "identity_unavailable")

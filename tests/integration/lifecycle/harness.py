@@ -1,4 +1,4 @@
-"""One exporter with a state directory, the simulator it asks, and what its metrics say after so many probes."""
+"""One exporter with a state directory, its simulator, and scrapes after a number of probes."""
 
 import asyncio
 import signal
@@ -20,8 +20,8 @@ from tests.integration.process.conftest import fetch
 VAULT, RECOVERY = "contoso.vault.azure.net", "contoso-dr.vault.azure.net"
 VERSION = "0123456789abcdef0123456789abcdef"
 PERMISSIONS = frozenset({"get", "wrapKey", "unwrapKey"})
-PATIENCE = 60.0  # seconds that so many probes, or a start, may take
-# What must not be forgotten; the difference of two clocks is a thing of the moment.
+PATIENCE = 60.0  # seconds for a number of probes, or for a start
+# Must survive a restart; a clock skew need not.
 KEPT = {spec.name for spec in METRICS if spec.memory is Retention.KNOWN} - {"ekm_clock_skew_seconds"}
 
 
@@ -47,7 +47,7 @@ class Scene:
         await self.simulator.stop()
 
     async def start(self, **changes):
-        """Starts the exporter, with these changes of its target's configuration, and waits until it listens."""
+        """Start the exporter with these changes of its target, and wait until it listens."""
         config = self._folder / "ekm.yml"
         config.write_text(dump_yaml(self._configuration(**changes)))
         flags = ("--state.dir", self._folder / "state", "--web.listen-address", "127.0.0.1:0")
@@ -56,14 +56,14 @@ class Scene:
         self._changes = changes
 
     async def kill(self):
-        """As the power fails."""
+        """Kill the exporter, as a power failure does."""
         self.running.process.send_signal(signal.SIGKILL)
         await self.running.end()
 
     async def survive(self, *, retired="", **changes):
-        """Killed and started again while nobody answers it: what was known is known still. Then they answer again.
+        """Kill and restart the exporter while no vault answers, and compare what it knows. Then let vaults answer.
 
-        Of a `retired` credential nothing more is to be said.
+        A `retired` credential is not compared.
         """
         await self._written()
         before = self._kept(await self.metrics())
@@ -90,12 +90,12 @@ class Scene:
         }
 
     async def probes(self, count):
-        """What is said once so many more probes have ended; the first may have begun before this was asked for."""
+        """The scrape after `count` more probes have ended; the first may be running already."""
         wanted = Scrape(await self.metrics()).value("ekm_probes_total") + count
         return await self._when(lambda scrape: scrape.value("ekm_probes_total") >= wanted)
 
     async def until(self, name, value, **labels):
-        """What is said as soon as this is; for looks, which follow probes."""
+        """The first scrape with this value, for auxiliary probes, which follow probes."""
         return await self._when(lambda scrape: scrape.value(name, **labels) == value)
 
     async def _when(self, good):
@@ -106,7 +106,7 @@ class Scene:
                 await asyncio.sleep(0.05)
 
     async def _written(self):
-        """The writer of the state directory works behind the probes: after one more of them it has all that is asked for."""
+        """Wait until the state is written: the writer runs after the probes, so one more probe must end first."""
         await self.probes(1)
         before = self._last_written()
         async with asyncio.timeout(PATIENCE):
@@ -156,7 +156,7 @@ class Scene:
         )
 
 
-# These move with each good probe or look; that they are kept is asked of them one by one. A certificate file is read at the start.
+# These change with each good probe or lookup, so tests compare them one by one. A certificate file is read at the start.
 MOVING = {
     "ekm_last_success_timestamp_seconds",
     "ekm_recovery_last_success_timestamp_seconds",
@@ -171,7 +171,7 @@ class Scrape:
         self._metrics = metrics
 
     def value(self, name, **labels):
-        """The value of the one series with these labels; None where there is none."""
+        """The value of the one series with these labels; None if there is none."""
         found = [
             value for (metric, *has), value in self._metrics.items() if metric == name and labels.items() <= dict(has).items()
         ]
@@ -179,7 +179,7 @@ class Scrape:
         return found[0] if found else None
 
     def failure(self):
-        """(step, code, reason) of the last failure; None where there was none."""
+        """(step, code, reason) of the last failure; None if there was none."""
         found = [dict(has) for (metric, *has) in self._metrics if metric == "ekm_last_failure_info"]
         return (found[0]["step"], int(found[0]["code"]), found[0]["reason"]) if found else None
 

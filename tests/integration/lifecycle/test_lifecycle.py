@@ -1,9 +1,9 @@
-"""The life of a key and its credential, from one misfortune to the next, and an exporter that is killed after each."""
+"""The failures in the life of a key and its credential, with a killed and restarted exporter after each."""
 
 from tests.integration.lifecycle.harness import VAULT
 
 
-async def test_the_life_of_a_key_and_its_credential(scene):
+async def test_exporter_survives_the_life_of_a_key_and_credential(scene):
     await scene.start()
     await all_is_well(scene)
     await the_key_expires(scene)
@@ -24,7 +24,7 @@ async def all_is_well(scene):
 
 
 async def the_key_expires(scene):
-    """It wraps no more and still unwraps: databases open, a rotation would fail."""
+    """An expired key does not wrap but still unwraps: databases open, a rotation would fail."""
     fault = scene.simulator.set_fault("key_expired", vault=VAULT)
     scrape = await scene.probes(2)
     assert scrape.failure() == ("wrap_key", 3077, "key_expired")
@@ -47,7 +47,7 @@ async def its_version_is_disabled(scene):
 
 
 async def the_credential_ends_and_is_renewed(scene):
-    """Seen in the next cycle, both times, and without a restart: no token that was granted before hides it."""
+    """Expiry and renewal show in the next probe without a restart: no earlier token hides them."""
     scene.kind.refuse(scene.simulator)
     scrape = await scene.probes(2)
     assert scrape.failure() == ("token", *scene.kind.refusal)
@@ -82,7 +82,7 @@ async def the_key_is_deleted_and_recovered(scene):
     assert purge > scrape.value("ekm_last_probe_timestamp_seconds")
     kept = await scene.survive()
     assert purge in kept.values()
-    # what is known of the key is enough to prove that the recovery vault still has it
+    # The stored facts of the key suffice to probe the recovery vault.
     proof = (await scene.probes(1)).value("ekm_recovery_last_success_timestamp_seconds")
     scrape = await scene.until("ekm_recovery_usable", 1)
     scene.simulator.clear(number=fault.number)

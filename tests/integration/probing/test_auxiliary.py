@@ -1,4 +1,4 @@
-"""Looks through the real SDK against the simulator: what each says of what is broken, and what each asks for."""
+"""Auxiliary probes through the real SDK against the simulator: results and requests."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class Scene:
         self.bugs, self.requests_to_vaults = [], 0
 
     async def probe(self, target=TARGET, **module):
-        """The main probe's report, and the looks by kind (the last of each), made from nothing."""
+        """The report of a probe, and the last auxiliary result of each kind, with a new prober."""
         config = auxiliary_simulated.configuration(self.simulator, self.folder, target=target, **module)
         callbacks = ProberCallbacks(
             bug=self.bugs.append, starved=lambda _shortage: None, token_requested=lambda: None, vault_requested=self._count
@@ -39,7 +39,7 @@ class Scene:
         self.requests_to_vaults += requests
 
     def requests(self, host):
-        """What was asked of a vault, how often, without the statuses."""
+        """The number of requests to a vault by operation."""
         found = {}
         for (requests, operation, _), count in self.simulator.requests.items():
             if requests == host:
@@ -61,12 +61,12 @@ def usable(results):
     return {what: result.usable for what, result in results.items()}
 
 
-async def test_where_all_is_well_every_look_says_yes_and_the_vaults_are_asked_just_what_they_must_be(scene):
+async def test_healthy_vaults_get_exactly_these_requests(scene):
     report, results = await scene.probe()
     assert report.success
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
     assert results[AuxiliaryKind.NEWEST].key.version == PINNED
-    # the main probe, the staged credential, a retained version of the same vault, and the newest version
+    # The probe, the staged credential, a retained version of the same vault, and the newest version.
     assert scene.requests(auxiliary_simulated.PRIMARY) == {
         "challenge": 4,
         "get": 3,
@@ -79,7 +79,7 @@ async def test_where_all_is_well_every_look_says_yes_and_the_vaults_are_asked_ju
     assert scene.requests_to_vaults == 13 + 3 + 3
 
 
-async def test_in_mode_read_only_nothing_wraps_or_unwraps_and_no_look_says_yes_to_a_key(scene):
+async def test_read_only_mode_proves_no_key(scene):
     _, results = await scene.probe(mode=Mode.READ_ONLY)
     assert usable(results) == {
         AuxiliaryKind.NEXT: None,
@@ -92,7 +92,7 @@ async def test_in_mode_read_only_nothing_wraps_or_unwraps_and_no_look_says_yes_t
         assert set(scene.requests(host)) == {"challenge", "get"}
 
 
-async def test_a_staged_credential_with_a_wrong_secret_is_refused(scene):
+async def test_staged_credential_with_wrong_secret_is_refused(scene):
     (scene.folder / "staged").write_text("wrong")
     report, results = await scene.probe()
     assert report.success
@@ -100,13 +100,13 @@ async def test_a_staged_credential_with_a_wrong_secret_is_refused(scene):
     assert (results[AuxiliaryKind.NEXT].failure.step, results[AuxiliaryKind.NEXT].failure.code) == (Step.TOKEN, 3303)
 
 
-async def test_of_another_hosts_identity_nothing_is_said_though_this_hosts_own_was_taken(scene, monkeypatch):
+async def test_identity_of_another_host_is_unknown(scene, monkeypatch):
     monkeypatch.setattr(AuxiliaryProbe, "is_of_another_host", property(lambda plan: plan.what is AuxiliaryKind.NEXT))
     _, results = await scene.probe()
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
 
 
-async def test_a_staged_credential_without_a_permission_is_refused_by_the_vault(scene):
+async def test_staged_credential_without_permission_is_refused(scene):
     config_client = auxiliary_simulated.CLIENTS["staged"]
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.PRIMARY]
     vault.permissions[config_client] = frozenset({"get", "unwrapKey"})
@@ -116,7 +116,7 @@ async def test_a_staged_credential_without_a_permission_is_refused_by_the_vault(
     assert (failure.step, failure.code, failure.reason) == (Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
 
 
-async def test_an_expired_key_still_opens_databases_for_the_staged_credential_too(scene):
+async def test_staged_credential_with_expired_key_is_usable(scene):
     scene.simulator.apply("key_expired", vault=auxiliary_simulated.PRIMARY)
     report, results = await scene.probe()
     assert report.readiness.ready
@@ -124,7 +124,7 @@ async def test_an_expired_key_still_opens_databases_for_the_staged_credential_to
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
 
 
-async def test_a_disabled_key_is_no_fault_of_the_staged_credential_and_one_of_the_retained_version(scene):
+async def test_disabled_key_fails_the_retained_version_only(scene):
     scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.ARCHIVE)
     scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
     _, results = await scene.probe()
@@ -134,14 +134,14 @@ async def test_a_disabled_key_is_no_fault_of_the_staged_credential_and_one_of_th
     assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_DISABLED
 
 
-async def test_a_retained_key_that_was_deleted_is_found_among_the_deleted_ones(scene):
+async def test_deleted_retained_key_is_soft_deleted(scene):
     scene.simulator.set_fault("key_soft_deleted", vault=auxiliary_simulated.ARCHIVE)
     _, results = await scene.probe()
     assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
     assert results[AuxiliaryKind.RETAINED].usable is False
 
 
-async def test_a_recovery_vault_with_another_key_of_the_same_name_recovers_nothing(scene):
+async def test_other_key_in_the_recovery_vault_fails(scene):
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", (PINNED, 9)))
     _, results = await scene.probe()
@@ -149,7 +149,7 @@ async def test_a_recovery_vault_with_another_key_of_the_same_name_recovers_nothi
     assert results[AuxiliaryKind.RECOVERY].failure.step is Step.UNWRAP_KEY
 
 
-async def test_a_recovery_vault_without_the_pinned_version_recovers_nothing(scene):
+async def test_recovery_vault_without_the_version_fails(scene):
     vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", ("e" * 32, 2)))
     _, results = await scene.probe()
@@ -159,20 +159,20 @@ async def test_a_recovery_vault_without_the_pinned_version_recovers_nothing(scen
     )
 
 
-async def test_a_recovery_vault_that_cannot_be_reached_says_nothing(scene):
+async def test_unreachable_recovery_vault_is_unknown(scene):
     scene.simulator.set_fault("vault_forbidden_firewall", vault=auxiliary_simulated.RECOVERY)
     _, results = await scene.probe()
     assert results[AuxiliaryKind.RECOVERY].usable is None
 
 
-async def test_a_newer_version_is_seen_by_whoever_may_only_read(scene):
+async def test_newer_version_is_found_by_reading_alone(scene):
     scene.simulator.set_fault("key_rotated", vault=auxiliary_simulated.PRIMARY)
     report, results = await scene.probe(plain())
     assert report.success
     assert results[AuxiliaryKind.NEWEST].key.version not in (None, PINNED)
 
 
-async def test_a_soft_deleted_key_is_told_with_the_day_of_its_end(scene):
+async def test_soft_deleted_key_has_its_purge_time(scene):
     scene.simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
     report, _ = await scene.probe(plain())
     assert report.first_failure.reason is Reason.KEY_SOFT_DELETED
@@ -180,7 +180,7 @@ async def test_a_soft_deleted_key_is_told_with_the_day_of_its_end(scene):
     assert scene.requests(auxiliary_simulated.PRIMARY)["get_deleted"] >= 1
 
 
-async def test_no_look_ever_sends_a_secret_or_a_token_of_one_identity_as_another(scene):
+async def test_auxiliary_results_have_no_secret(scene):
     report, results = await scene.probe()
     seen = repr([report, results])
     assert not [name for name in NAMES if auxiliary_simulated.SECRET.format(name) in seen]

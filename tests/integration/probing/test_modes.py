@@ -1,4 +1,4 @@
-"""What each mode asks of a vault, counted there, and what it can say."""
+"""The requests of each mode, counted at the vault, and its verdicts."""
 
 import asyncio
 from dataclasses import replace
@@ -22,10 +22,7 @@ async def simulator():
 
 
 async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **module):
-    """The reports of so many probes in a row, as the schedule makes them, and what the vault was asked meanwhile.
-
-    `between` is what happens after each probe.
-    """
+    """The reports of scheduled probes, and the requests to the vault. `between` is called after each probe."""
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
     callbacks = ProberCallbacks(
@@ -47,19 +44,19 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     return reports, requests
 
 
-async def test_mode_full_makes_the_whole_round_trip_and_gives_a_verdict(simulator, tmp_path):
+async def test_mode_full_makes_the_round_trip_and_a_verdict(simulator, tmp_path):
     (report,), requests = await scheduled(simulator, tmp_path)
     assert requests == {"challenge": 1, "get": 1, "wrapKey": 1, "unwrapKey": 1}
     assert report.readiness.ready is True
 
 
-async def test_mode_read_only_never_touches_the_key_and_never_says_ready(simulator, tmp_path):
+async def test_mode_read_only_only_reads_and_is_never_ready(simulator, tmp_path):
     (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
     assert requests == {"challenge": 1, "get": 1}
     assert (report.readiness.ready, report.readiness.why) == (None, "read_only")
 
 
-async def test_mode_read_only_can_say_not_ready(simulator, tmp_path):
+async def test_mode_read_only_can_be_not_ready(simulator, tmp_path):
     simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
     (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.READ_ONLY)
     assert report.readiness.ready is False
@@ -67,7 +64,7 @@ async def test_mode_read_only_can_say_not_ready(simulator, tmp_path):
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["well", "broken"])
-async def test_mode_canary_makes_the_round_trip_and_gives_no_verdict_about_sql_server(simulator, tmp_path, broken):
+async def test_mode_canary_makes_the_round_trip_without_verdict(simulator, tmp_path, broken):
     if broken:
         simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
     (report,), requests = await scheduled(simulator, tmp_path, mode=Mode.CANARY)
@@ -76,13 +73,13 @@ async def test_mode_canary_makes_the_round_trip_and_gives_no_verdict_about_sql_s
     assert report.success is not broken
 
 
-async def test_between_two_round_trips_the_key_is_only_read_and_the_last_verdict_stands(simulator, tmp_path):
+async def test_between_round_trips_the_last_verdict_is_kept(simulator, tmp_path):
     reports, requests = await scheduled(simulator, tmp_path, probes=3, round_trip_interval=3600.0)
     assert requests == {"challenge": 3, "get": 3, "wrapKey": 1, "unwrapKey": 1}
     assert [report.readiness.ready for report in reports] == [True, True, True]
 
 
-async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_once(simulator, tmp_path):
+async def test_disabled_key_starts_a_round_trip_at_once(simulator, tmp_path):
     reports, requests = await scheduled(
         simulator, tmp_path, probes=2, between=lambda: simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY),
         round_trip_interval=3600.0,
@@ -92,7 +89,7 @@ async def test_a_key_that_was_disabled_since_the_last_round_trip_is_tried_at_onc
 
 
 @pytest.mark.parametrize("changed", [{"key_version": OLD}, {"credential": "staged"}], ids=["version", "credential"])
-async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version_or_credential(simulator, tmp_path, changed):
+async def test_changed_subject_needs_a_new_round_trip(simulator, tmp_path, changed):
     target = plain()
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
@@ -110,14 +107,14 @@ async def test_what_was_unwrapped_before_a_reload_is_no_proof_of_another_version
     assert (before.readiness.ready, report.readiness.ready) == (True, False)
 
 
-async def test_a_round_trip_that_failed_is_made_again_with_the_next_probe(simulator, tmp_path):
+async def test_failed_round_trip_is_repeated_by_the_next_probe(simulator, tmp_path):
     simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
     reports, requests = await scheduled(simulator, tmp_path, probes=2, round_trip_interval=3600.0)
     assert (requests["wrapKey"], requests["unwrapKey"]) == (2, 2)
     assert [report.readiness.ready for report in reports] == [False, False]
 
 
-async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simulator, tmp_path):
+async def test_refused_token_is_not_reused_beyond_its_window(simulator, tmp_path):
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
     callbacks = ProberCallbacks(
@@ -127,7 +124,7 @@ async def test_a_token_that_the_vault_refuses_is_not_used_beyond_its_cycle(simul
     try:
         assert (await prober.probe_scheduled(target)).success
         fault = simulator.set_fault("vault_token_unknown", vault=auxiliary_simulated.PRIMARY)
-        await asyncio.sleep(0.1)  # a cycle
+        await asyncio.sleep(0.1)  # a reuse window
         assert (await prober.probe_scheduled(target)).first_failure.code == 3108
         simulator.clear(number=fault.number)
         before = _signed_in(simulator)

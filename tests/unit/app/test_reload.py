@@ -1,4 +1,4 @@
-"""When the files are read again: many signals, a secret that comes after the configuration, a mistake of our own."""
+"""Reloads: many signals, a secret that is created later, internal errors."""
 
 import asyncio
 import threading
@@ -61,7 +61,7 @@ async def scene(tmp_path, monkeypatch):
 
 @pytest.fixture
 def free(monkeypatch):
-    """Every reading of the files waits until this is set."""
+    """Each load waits until this event is set."""
     event, load = threading.Event(), reload.load_config
 
     def slow(path):
@@ -72,7 +72,7 @@ def free(monkeypatch):
     return event
 
 
-async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(scene, free):
+async def test_signals_during_a_reload_cause_one_more(scene, free):
     scene.reloader.reload_soon()
     await asyncio.sleep(0.05)
     for _ in range(300):
@@ -85,7 +85,7 @@ async def test_signals_that_come_while_one_reload_is_under_way_ask_for_one_more(
     await scene.until([True, True, True])
 
 
-async def test_requests_that_wait_share_one_reload_and_its_answer(scene, free):
+async def test_waiting_requests_share_one_reload(scene, free):
     first = asyncio.create_task(scene.reloader.reload())
     await until(scene.reloader._one_at_a_time.locked)
     scene.write("second", file="missing")
@@ -100,24 +100,24 @@ async def test_requests_that_wait_share_one_reload_and_its_answer(scene, free):
     assert "no such file" in answers[-1][0]
 
 
-async def test_files_that_an_edit_brings_are_no_reason_to_read_again(scene):
-    """What belongs to a configuration is known only when it has been read."""
+async def test_included_files_at_the_start_cause_no_reload(scene):
+    """The files of a configuration are known only after it was loaded."""
     (scene.file.parent / "more").mkdir()
     written = yaml.safe_load(scene.file.read_text())
     (scene.file.parent / "more" / "a.yml").write_text(yaml.safe_dump({"targets": written.pop("targets")}))
     scene.file.write_text(yaml.safe_dump({**written, "include": ["more/*.yml"]}))
     scene.reloader.watch()
     await until(lambda: scene.reloader._last_content is not None)
-    await asyncio.sleep(0.2)  # ten looks
+    await asyncio.sleep(0.2)  # ten checks
     assert scene.attempts == []
 
 
-async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, caplog):
+async def test_missing_secret_is_retried_until_it_exists(scene, caplog):
     scene.reloader.watch()
     await until(lambda: scene.reloader._last_content is not None)
     scene.write("second", file="later")
     await scene.until([False])
-    await asyncio.sleep(0.3)  # it is tried again and again, and told once
+    await asyncio.sleep(0.3)  # several attempts, one log line
     assert scene.attempts == [False]
     assert len([record for record in caplog.records if record.message == "configuration not reloaded"]) == 1
     scene.put(scene.file.parent / "later")
@@ -126,7 +126,7 @@ async def test_a_secret_that_comes_after_the_configuration_is_waited_for(scene, 
 
 
 @pytest.mark.parametrize("at_first", [True, False])
-async def test_a_mistake_of_our_own_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
+async def test_internal_error_does_not_end_the_watch(scene, monkeypatch, caplog, at_first):
     load = reload.load_config
     if not at_first:
         scene.reloader.watch()

@@ -1,4 +1,4 @@
-"""What another configuration does to probes that are under way, and to the verdict of those before."""
+"""The effect of a reload on running probes and on verdicts."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ async def service(tmp_path):
 
 @pytest.fixture
 def held(service, monkeypatch):
-    """Holds each requested probe until the event is set."""
+    """Hold each probe on demand until the event is set."""
     free, requested = asyncio.Event(), service._prober.probe_on_demand
 
     async def hold(*arguments, **options):
@@ -75,7 +75,7 @@ async def under_way(service):
 
 
 @pytest.mark.parametrize("after", [WITHOUT, OTHER])
-async def test_a_probe_of_a_target_that_is_gone_or_another_one_now_is_kept_nowhere(service, held, after):
+async def test_report_of_a_removed_or_changed_target_is_dropped(service, held, after):
     task = await under_way(service)
     await service.apply(after)
     held.set()
@@ -85,7 +85,7 @@ async def test_a_probe_of_a_target_that_is_gone_or_another_one_now_is_kept_nowhe
     assert 'ekm_probes_total{target="a",vault="contoso.vault.azure.net"} 1' not in await scraped(service)
 
 
-async def test_a_probe_of_a_target_that_stayed_as_it_was_counts(service, held):
+async def test_report_of_an_unchanged_target_counts(service, held):
     task = await under_way(service)
     await service.apply(replace(CONFIG, targets={"a": replace(TARGET)}))
     held.set()
@@ -94,7 +94,7 @@ async def test_a_probe_of_a_target_that_stayed_as_it_was_counts(service, held):
     assert 'ekm_probes_total{target="a",vault="contoso.vault.azure.net"} 1' in await scraped(service)
 
 
-async def test_a_target_that_went_while_its_probe_waited_for_its_turn_is_not_probed(service, held):
+async def test_removed_target_in_the_queue_is_not_probed(service, held):
     waiting = [asyncio.create_task(service.probe(name, "default", timeout=None)) for name in ("b", "b", "b", "b", "a")]
     await asyncio.sleep(0.1)
     await service.apply(WITHOUT)
@@ -103,13 +103,13 @@ async def test_a_target_that_went_while_its_probe_waited_for_its_turn_is_not_pro
 
 
 @pytest.mark.parametrize("after", [WITHOUT, OTHER])
-async def test_a_loop_that_has_not_heard_of_the_reload_yet_makes_no_probe(service, after):
+async def test_loop_of_the_old_configuration_makes_no_probe(service, after):
     await service.apply(after)
     assert await service._prober.probe_scheduled(TARGET) is None
     assert "ekm_exporter_internal_errors_total 0.0" in await scraped(service)
 
 
-async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_others(service):
+async def test_renamed_module_stops_no_probe(service):
     modules = {"new": replace(CONFIG.modules["default"], name="new")}
     targets = {name: replace(target, module="new") for name, target in CONFIG.targets.items()}
     await service.apply(replace(CONFIG, modules=modules, targets=targets))
@@ -117,7 +117,7 @@ async def test_a_module_that_was_renamed_under_the_loops_costs_no_probe_of_the_o
     assert await service._prober.probe_scheduled(targets["b"]) is not None
 
 
-async def test_a_remembered_probe_is_told_as_it_was_asked(service):
+async def test_history_entry_keeps_the_context_of_its_probe(service):
     await service.probe("a", "default", timeout=None)
     other = replace(CONFIG.credentials["c"], client_id="66666666-7777-8888-9999-000000000000")
     await service.apply(replace(OTHER, credentials={"c": other}))
@@ -128,7 +128,7 @@ async def test_a_remembered_probe_is_told_as_it_was_asked(service):
     assert [entry_payload(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
 
 
-async def test_probes_share_what_they_were_asked_over_reloads_that_leave_it_alone(service):
+async def test_equal_reloads_share_one_probe_context(service):
     for _ in range(2):
         await service.probe("a", "default", timeout=None)
         await service.apply(replace(CONFIG, targets={name: replace(one) for name, one in CONFIG.targets.items()}))
@@ -136,7 +136,7 @@ async def test_probes_share_what_they_were_asked_over_reloads_that_leave_it_alon
     assert after.asked is before.asked
 
 
-async def test_a_configuration_is_forgotten_with_the_next_reload(service):
+async def test_old_configuration_is_released_by_the_next_reload(service):
 
     def another():
         return replace(CONFIG, modules={"default": replace(CONFIG.modules["default"])})
@@ -150,7 +150,7 @@ async def test_a_configuration_is_forgotten_with_the_next_reload(service):
     assert gone() is None
 
 
-async def test_a_credential_that_nobody_knows_yet_has_no_end(service):
+async def test_unknown_credential_has_no_expiry(service):
     assert service.credential_ends("comes later") == ()
 
 
@@ -168,7 +168,7 @@ LABELLED = replace(CONFIG, targets={**CONFIG.targets, "a": replace(TARGET, label
     ("after", "ready"),
     [(ROTATED, None), (ELSEWHERE, None), (OTHER, None), (LABELLED, True), (LISTED, True), (replace(CONFIG), True)],
 )
-async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, monkeypatch, after, ready):
+async def test_reload_drops_verdicts_of_changed_subjects_only(service, monkeypatch, after, ready):
     async def fine(*_arguments, **_options):
         return a_report("a", at=time.time())
 
@@ -181,14 +181,14 @@ async def test_a_verdict_goes_with_what_it_was_about_whatever_its_name(service, 
     assert (record.verdict is not None) is (ready is True)
 
 
-async def test_a_module_is_for_a_target_from_the_reload_that_lists_it_to_the_one_that_does_not(service):
+async def test_reload_changes_the_modules_of_a_target(service):
     lab = replace(LISTED, targets=CONFIG.targets)
     for after, allowed in ((lab, False), (LISTED, True), (lab, False)):
         await service.apply(after)
         assert (await service.probe("a", "lab", timeout=None) is not None) is allowed
 
 
-async def test_a_module_that_a_reload_took_from_a_target_while_its_probe_waited_is_not_used(service, held):
+async def test_removed_module_in_the_queue_is_not_used(service, held):
     await service.apply(LISTED)
     waiting = [asyncio.create_task(service.probe("b", "default", timeout=None)) for _ in range(LISTED.settings.concurrency)]
     waiting.append(asyncio.create_task(service.probe("a", "lab", timeout=None)))

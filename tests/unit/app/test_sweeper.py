@@ -1,4 +1,4 @@
-"""What goes on changing by time alone, also after an error."""
+"""The sweeper continues after errors."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def run(monkeypatch):
     made.stop()
 
 
-async def test_an_error_ends_no_sweep_and_holds_up_no_other_target(run):
+async def test_error_ends_no_sweep_and_delays_no_other_target(run):
     made, recorder, bugs = run
     made.start()
     await until(lambda: recorder.sweeps >= 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.diff import changes, judged_otherwise
+from exporter.config.diff import changes, with_other_verdict
 from exporter.config.model import Module, Settings
 from exporter.core.model import Vantage
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
@@ -49,7 +49,7 @@ def test_an_identity_that_asks_for_another_one_changes_the_targets_of_that_one()
     ],
 )
 def test_a_verdict_is_about_a_key_and_what_opens_it_from_where(after, names):
-    assert judged_otherwise(BEFORE, after) == names
+    assert with_other_verdict(BEFORE, after) == names
     assert names <= changes(BEFORE, after)
 
 
@@ -62,4 +62,4 @@ def test_a_verdict_is_about_a_key_and_what_opens_it_from_where(after, names):
     ],
 )
 def test_a_verdict_outlives_a_change_of_what_it_is_not_about(after):
-    assert judged_otherwise(BEFORE, after) == set()
+    assert with_other_verdict(BEFORE, after) == set()

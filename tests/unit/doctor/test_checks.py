@@ -1,4 +1,4 @@
-"""What no simulator shows: addresses without a word from the vault, tenants by domain, certificates that cannot be read."""
+"""Checks with evidence that the simulator cannot produce, such as tenants by domain."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ TENANT, OTHER = "11111111-2222-3333-4444-555555555555", "0d9e7c5b-3a1f-4e8d-9c6b
 
 
 def evidence(**changes):
-    """A probe that got as far as the wrap."""
+    """Evidence of a probe that failed at wrap."""
     whole = replace(observed(Step.WRAP_KEY, Reason.THROTTLED, 3011), granted=True)
     challenge = Challenge(authority="https://login.microsoftonline.com", tenant=TENANT, resource=RESOURCE)
     return replace(whole, **({"challenge": challenge} | changes))
@@ -51,7 +51,7 @@ def vault_at(*addresses, facts=None):
         (("fe80::1%eth0",), ExpectPath.ANY, CheckOutcome.PASS),
     ],
 )
-def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, outcome):
+def test_path_without_header_follows_the_addresses(addresses, expected, outcome):
     path = check("path", vault=vault_at(*addresses), module=replace(evidence().module, expect_path=expected))
     assert (path.outcome, path.code) == (outcome, None)
 
@@ -67,7 +67,7 @@ def test_where_the_vault_does_not_tell_the_addresses_do(addresses, expected, out
         ("contoso.com", TENANT, CheckOutcome.UNKNOWN),
     ],
 )
-def test_tenants_are_compared_where_they_can_be(named, own, outcome):
+def test_tenants_are_compared_if_of_the_same_kind(named, own, outcome):
     challenge = Challenge(authority="a", tenant=named, resource=RESOURCE)
     result = check("tenant", challenge=challenge, credential=replace(evidence().credential, tenant_id=own))
     assert result.outcome is outcome
@@ -80,11 +80,11 @@ def test_tenants_are_compared_where_they_can_be(named, own, outcome):
         (Claims(audience="cfa8b339-82a2-471a-a3c9-0fc0be7a4093", tenant=TENANT), CheckOutcome.PASS),
         (Claims(audience="https://graph.microsoft.com"), CheckOutcome.FAIL),
         (Claims(audience=RESOURCE, tenant=OTHER), CheckOutcome.FAIL),
-        (Claims(audience=RESOURCE, application="somebody else"), CheckOutcome.FAIL),
+        (Claims(audience=RESOURCE, application="another"), CheckOutcome.FAIL),
         (None, CheckOutcome.UNKNOWN),
     ],
 )
-def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome):
+def test_audience_checks_resource_tenant_and_application(claims, outcome):
     result = check("audience", claims=claims, secret=replace(evidence().secret, client_id="A"))
     assert result.outcome is outcome
     assert result.code == (3305 if outcome is CheckOutcome.FAIL else None)
@@ -96,18 +96,18 @@ def test_a_token_is_for_the_vault_its_tenant_and_the_application(claims, outcome
         ((119.0, 119.0), CheckOutcome.PASS),
         ((121.0, 125.0), CheckOutcome.WARN),
         ((-301.0, -310.0), CheckOutcome.FAIL),
-        ((900.0, 3.0), CheckOutcome.PASS),  # one service's clock is off, not ours
+        ((900.0, 3.0), CheckOutcome.PASS),  # one service's clock is wrong, not this host's
         ((None, None), CheckOutcome.UNKNOWN),
         ((None, 400.0), CheckOutcome.FAIL),
     ],
 )
-def test_a_clock_of_ours_is_off_against_everybody(skews, outcome):
+def test_clock_uses_the_smallest_difference(skews, outcome):
     vault, entra = (replace(one, skew=skew) for one, skew in zip((evidence().vault, evidence().entra), skews, strict=True))
     result = check("clock", vault=vault, entra=entra)
     assert (result.outcome, result.code) == (outcome, None)
 
 
-def test_a_certificate_near_its_end_is_a_warning():
+def test_certificate_near_its_expiry_is_a_warning():
     soon = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 3600, issuer="i"))
     late = replace(FINE, certificate=PeerCertificate(not_after=1.8e9 + 30 * 86400, issuer="i"))
     assert check("tls_vault", vault=vault_at("20.1.2.3", facts=soon)).outcome is CheckOutcome.WARN
@@ -121,7 +121,7 @@ def a_result(what, reason, *, usable, vault="old.vault.azure.net", step=Step.UNW
     return AuxiliaryResult(what=what, name=name, vault=vault, credential="other", at=1.8e9, usable=usable, steps=steps)
 
 
-def test_an_old_version_that_nobody_answered_for_is_unknown():
+def test_retained_version_without_an_answer_is_unknown():
     unsure = a_result(AuxiliaryKind.RETAINED, Reason.READ_TIMEOUT, usable=None)
     assert check("retained_versions", auxiliary=(unsure,)).outcome is CheckOutcome.UNKNOWN
     broken = a_result(AuxiliaryKind.RETAINED, Reason.KEY_DISABLED, usable=False)
@@ -129,7 +129,7 @@ def test_an_old_version_that_nobody_answered_for_is_unknown():
     assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3077)
 
 
-def test_what_stopped_the_probe_is_told_once_for_old_versions_of_that_vault():
+def test_failure_of_the_probe_blocks_retained_versions():
     same = a_result(AuxiliaryKind.RETAINED, Reason.THROTTLED, usable=None, vault=VAULT, step=Step.GET_KEY)
     elsewhere = replace(same, vault="old.vault.azure.net")
     stopped = observed(Step.GET_KEY, Reason.THROTTLED, 3011).report
@@ -137,7 +137,7 @@ def test_what_stopped_the_probe_is_told_once_for_old_versions_of_that_vault():
     assert check("retained_versions", auxiliary=(elsewhere,), report=stopped).outcome is CheckOutcome.UNKNOWN
 
 
-def test_a_source_that_failed_is_named_where_no_other_knows_the_end():
+def test_failed_source_is_named_without_another_expiry():
     failed = CredentialExpiry(credential="sql-prod", source=Source.GRAPH, failure="Microsoft Graph answered HTTP 403")
     assert "graph: Microsoft Graph answered HTTP 403" in check("credential_expiry", expiry=(failed,)).detail
 
@@ -146,7 +146,7 @@ NOW, DAY = 1.8e9, 86400.0
 
 
 def ends(**days):
-    """One end per source, so many days from now."""
+    """One expiry per source, in days from now."""
     return tuple(
         CredentialExpiry(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
     )
@@ -177,13 +177,13 @@ def ends(**days):
         (ends(key_vault=-1, graph=200), False, CheckOutcome.FAIL, 3303, "(key_vault)"),
     ],
 )
-def test_an_end_that_was_looked_up_counts_for_more_and_a_token_for_most(known, granted, outcome, code, text):
+def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
     result = check("credential_expiry", expiry=known, granted=granted)
     assert (result.outcome, result.code) == (outcome, code)
     assert text in result.detail
 
 
-def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
+def test_accepted_secret_needs_no_new_one():
     result = check("credential_expiry", expiry=ends(declared=-1), granted=True)
     assert any("az ad app credential list" in line for line in result.fix)
     assert not any("--append" in line or "ALTER" in line for line in result.fix)
@@ -199,5 +199,5 @@ def test_whose_secret_is_still_taken_is_not_told_to_make_a_new_one():
         (None, CheckOutcome.UNKNOWN),
     ],
 )
-def test_listing_is_never_more_than_a_warning(facts, outcome):
+def test_permission_list_never_fails(facts, outcome):
     assert check("permission_list", listing=facts).outcome is outcome

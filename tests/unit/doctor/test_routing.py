@@ -1,4 +1,4 @@
-"""Whatever a step of the probe fails with, one check tells it, and the rest says that it waits for that one."""
+"""Each failure of a step is reported by one check, and the dependent checks name it."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ FINE = Facts(status=404, fault=Fault.HTTP_STATUS, server_time=1.8e9, vault=Vault
 
 
 def observed(step, reason, code):
-    """A probe that failed at one step; the steps after it were not made."""
+    """Evidence of a probe that failed at one step; later steps were skipped."""
     steps = [
         StepResult(step=one, outcome=Outcome.OK, facts=Facts())
         if place < list(Step).index(step)
@@ -43,7 +43,7 @@ def observed(step, reason, code):
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_every_failure_of_a_step_is_told_by_the_check_that_owns_it(step):
+def test_each_failure_is_reported_by_its_owner(step):
     for reason in Reason:
         results = {result.check: result for result in assess_all(observed(step, reason, 3001), again="again")}
         loud = {name for name, result in results.items() if result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN)}
@@ -51,7 +51,7 @@ def test_every_failure_of_a_step_is_told_by_the_check_that_owns_it(step):
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_every_fault_that_a_step_can_have_has_something_to_do_about_it(step):
+def test_each_fault_of_a_step_has_a_fix(step):
     for fault in Fault:
         if fault is Fault.NONE:
             continue
@@ -66,7 +66,7 @@ def test_owners_are_checks():
         assert {*named.values(), otherwise} <= set(BY_NAME)
 
 
-def test_what_a_check_needs_comes_before_it():
+def test_checks_follow_those_that_they_need():
     before = set()
     for check in CHECKS:
         assert set(check.needs) <= before, check.name

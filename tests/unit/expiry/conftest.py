@@ -18,7 +18,7 @@ def principal(authority):
 
 @pytest.fixture
 async def set_up(tmp_path, principal):
-    """Starts a scene; arguments are edits of its configuration."""
+    """Start a scene; arguments are edits of its configuration."""
     started = []
 
     async def begin(*changes, **more):

@@ -1,4 +1,4 @@
-"""The end of a certificate, read from the file with which a service principal signs in, in each shape a file may have."""
+"""Certificate expiry from each kind of certificate file."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -20,12 +20,12 @@ def not_after(principal):
 
 
 def forget_what_was_read(monitor):
-    """For a second the keeper goes by what it has read."""
+    """Empty the secret cache, which keeps a secret for one second."""
     monitor._lookup._secrets.keep_only(())
 
 
 def renewed(authority, principal, days):
-    """The same key in a newer certificate, as PFX under the scene's password."""
+    """The same key in a newer certificate, as PFX with the scene's password."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "principal")])
     start = datetime.now(UTC)
     certificate = authority._sign(name, principal.key.public_key(), start, start + timedelta(days=days))
@@ -34,21 +34,21 @@ def renewed(authority, principal, days):
     return content, float(int(certificate.not_valid_after_utc.timestamp()))
 
 
-def test_each_file_that_works_tells_its_end_and_thumbprint(principal, not_after):
+def test_readable_files_have_expiry_and_thumbprint(principal, not_after):
     thumbprint = principal.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - how Entra names it
     for name, content, password in principal.good():
         fault, part = read_public_part(content, password)
         assert (fault, part.not_after, part.thumbprint) == (Fault.NONE, not_after, thumbprint), name
 
 
-def test_a_pem_tells_its_end_even_where_its_key_stays_locked_or_is_another_kind(principal, not_after):
+def test_pem_expiry_needs_no_readable_key(principal, not_after):
     locked = principal.certificate_pem() + principal.key_pem(b"right")
     assert read_public_part(locked, "wrong")[1].not_after == not_after
     assert read_public_part(principal.certificate_pem(), None)[1].not_after == not_after
     assert read_public_part(principal.elliptic_pfx(), None)[0] is Fault.NONE
 
 
-def test_the_first_certificate_of_a_pem_counts_as_it_does_for_signing_in(principal, authority, not_after):
+def test_first_certificate_of_a_pem_counts(principal, authority, not_after):
     chain = principal.pem() + authority.certificate.public_bytes(serialization.Encoding.PEM)
     assert read_public_part(chain, None)[1].not_after == not_after
 
@@ -65,11 +65,11 @@ def test_the_first_certificate_of_a_pem_counts_as_it_does_for_signing_in(princip
         (lambda _principal: os.urandom(64), None, Fault.PFX_UNREADABLE),
     ],
 )
-def test_a_file_without_a_readable_certificate_says_why(principal, make, password, fault):
+def test_unreadable_certificate_has_a_fault(principal, make, password, fault):
     assert read_public_part(make(principal), password) == (fault, None)
 
 
-async def test_a_wrong_password_leaves_the_last_known_end_standing(scene, not_after):
+async def test_wrong_password_keeps_the_last_expiry(scene, not_after):
     monitor = scene.monitor()
     await monitor.look_up("cert")
     scene.write("password", "another-password")
@@ -79,7 +79,7 @@ async def test_a_wrong_password_leaves_the_last_known_end_standing(scene, not_af
     assert PASSWORD not in end.failure
 
 
-async def test_with_a_wrong_password_from_the_start_nothing_is_known(set_up):
+async def test_wrong_password_from_the_start_gives_no_expiry(set_up):
     scene = await set_up()
     scene.write("password", "another-password")
     ends = by_source(await scene.monitor().look_up("cert"))
@@ -87,7 +87,7 @@ async def test_with_a_wrong_password_from_the_start_nothing_is_known(set_up):
     assert not scene.simulator.requests
 
 
-async def test_a_file_that_is_gone_leaves_the_last_known_end_standing(scene, not_after):
+async def test_missing_file_keeps_the_last_expiry(scene, not_after):
     monitor = scene.monitor()
     await monitor.look_up("cert")
     (scene.folder / "sp.pfx").unlink()
@@ -97,7 +97,7 @@ async def test_a_file_that_is_gone_leaves_the_last_known_end_standing(scene, not
     assert "the secret cannot be read" in end.failure
 
 
-async def test_a_renewed_certificate_is_seen_by_the_next_look(scene, principal, authority, not_after):
+async def test_renewed_certificate_is_found_by_the_next_lookup(scene, principal, authority, not_after):
     monitor = scene.monitor()
     assert by_source(await monitor.look_up("cert"))["certificate"].expires_at == not_after
     content, later = renewed(authority, principal, days=300)

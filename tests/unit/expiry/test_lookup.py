@@ -1,4 +1,4 @@
-"""Services that answer what no service should: a token goes nowhere else, a value is never fetched, nothing is raised."""
+"""Lookups in hostile services: no token leaves its host, no secret value is read, nothing is raised."""
 
 import json
 from urllib.parse import quote
@@ -41,7 +41,7 @@ def secret_files(tmp_path):
 
 @pytest.fixture
 async def site(authority, secret_files):
-    """One server for all hosts; `answer(request)` is a test's own, for what is neither the challenge nor a token."""
+    """One server for all hosts; `own(request)` of a test answers all requests but challenge and token."""
     wire = Wire(context=authority.server(*HOSTS))
     wire.own = lambda _request: response(404)
 
@@ -94,7 +94,7 @@ def with_token(site):
     return [(request.headers["host"], request.target) for request in site.requests if "authorization" in request.headers]
 
 
-async def test_the_requests_are_these_and_no_more(site):
+async def test_lookup_sends_exactly_these_requests(site):
     site.own = lambda request: response(
         200, versions(7) if request.path == LIST else {"passwordCredentials": [], "keyCredentials": []}
     )
@@ -114,7 +114,7 @@ async def test_the_requests_are_these_and_no_more(site):
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("source", ["graph", "key_vault"])
-async def test_no_redirect_is_followed(site, status, source):
+async def test_redirect_is_not_followed(site, status, source):
     site.own = lambda _request: response(status, b"", Location=f"https://{ELSEWHERE}/")
     end = await found(site, source)
     assert end.failure.endswith("redirect")
@@ -140,14 +140,14 @@ async def test_no_redirect_is_followed(site, status, source):
         "/secrets/sql/versions?$skiptoken=x",
     ],
 )
-async def test_a_list_that_goes_on_elsewhere_is_not_followed(site, link):
+async def test_next_link_to_another_place_is_not_followed(site, link):
     site.own = lambda _request: response(200, versions(7, link=link))
     end = await found(site, "key_vault")
     assert (end.expires_at, end.failure.endswith("redirect")) == (None, True)
     assert [target for host, target in with_token(site) if host != GRAPH] == [f"{LIST}?api-version=7.4"]
 
 
-async def test_a_list_that_names_its_port_or_writes_its_name_otherwise_is_followed(site):
+async def test_next_link_with_port_or_other_case_is_followed(site):
     following = f"https://{VAULT.upper()}:443/secrets/SQL/versions?api-version=7.4&$skiptoken=eyJ&maxresults=25"
     site.own = lambda request: response(200, versions(7, link=None if "$skiptoken" in request.target else following))
     await found(site, "key_vault")
@@ -157,7 +157,7 @@ async def test_a_list_that_names_its_port_or_writes_its_name_otherwise_is_follow
     ]
 
 
-async def test_a_challenge_that_names_another_sign_in_gets_no_secret_and_no_token(site):
+async def test_foreign_authority_gets_no_secret_and_no_token(site):
     foreign = CHALLENGE.replace(ENTRA, ELSEWHERE)
     answer = site.answer
     site.answer = lambda request: response(401, WWW_Authenticate=foreign) if request.path == "/keys" else answer(request)
@@ -167,7 +167,7 @@ async def test_a_challenge_that_names_another_sign_in_gets_no_secret_and_no_toke
     assert ELSEWHERE not in {request.headers["host"] for request in site.requests}
 
 
-async def test_a_challenge_for_another_resource_gets_no_token(site):
+async def test_challenge_for_another_resource_gets_no_token(site):
     answer = site.answer
     other = CHALLENGE.replace("https://vault.azure.net", f"https://{GRAPH}")
     site.answer = lambda request: response(401, WWW_Authenticate=other) if request.path == "/keys" else answer(request)
@@ -180,7 +180,7 @@ async def test_a_challenge_for_another_resource_gets_no_token(site):
     [b"", b"{", b"<html>", b"[]", b'{"value": 1, "passwordCredentials": 1}', b"\xff\xfe", b"x" * (1024 * 1024 + 1)],
     ids=["empty", "cut", "html", "list", "numbers", "not text", "endless"],
 )
-async def test_whatever_a_service_answers_is_a_failed_look_up(site, body):
+async def test_malformed_response_is_a_failed_lookup(site, body):
     site.own = lambda _request: response(200, body)
     for end in await site.look_up("sql"):
         assert (end.expires_at, end.looked_up_at) == (None, None)
@@ -188,7 +188,7 @@ async def test_whatever_a_service_answers_is_a_failed_look_up(site, body):
     assert site.recorded.bugs == []
 
 
-async def test_what_a_service_says_is_quoted_by_its_codes_alone(site):
+async def test_failure_quotes_only_codes_of_the_response(site):
     message = f"Caller appid=66666666-7777-8888-9999-000000000000;token={TOKEN} of {SECRET}"
     body = {"error": {"code": "Authorization_RequestDenied", "message": message, "innerError": {"code": "x", "request-id": "1"}}}
     site.own = lambda _request: response(403, body)
@@ -200,7 +200,7 @@ async def test_what_a_service_says_is_quoted_by_its_codes_alone(site):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("status", [200, 302, 403])
-async def test_look_up_tells_no_secret_that_came_back(site, encoding, status):
+async def test_failure_has_no_secret_from_the_response(site, encoding, status):
     expected = ENCODINGS[encoding](SECRET)
     hint = {"endDateTime": expected, "hint": expected}
     body = {
@@ -216,12 +216,12 @@ async def test_look_up_tells_no_secret_that_came_back(site, encoding, status):
     assert leaks(repr(ends), SECRET) == []
 
 
-async def test_an_error_code_that_is_an_id_is_masked(site):
+async def test_error_code_that_is_an_id_is_masked(site):
     site.own = lambda _request: response(400, {"error": {"code": "66666666-7777-8888-9999-000000000000"}})
     assert "HTTP 400 (<id>)" in (await found(site, "graph")).failure
 
 
-async def test_the_answers_of_graph_may_lack_hints(site):
+async def test_graph_response_without_hints_is_accepted(site):
     entry = {"endDateTime": "2027-03-01T00:00:00Z", "hint": None}
     site.own = lambda _request: response(200, json.loads(json.dumps({"passwordCredentials": [entry], "keyCredentials": []})))
     assert (await found(site, "graph")).expires_at == 1803859200.0

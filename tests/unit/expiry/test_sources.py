@@ -1,4 +1,4 @@
-"""Which credentials are watched, who is asked about each, and how often."""
+"""Which credentials are monitored, with which sources and pauses."""
 
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def test_each_kind_of_credential_has_its_sources(kind, sources):
     assert monitored_credentials(a_config(full))["sql"].sources == sources
 
 
-def test_nobody_is_asked_whom_the_configuration_does_not_name():
+def test_sources_need_a_configured_lookup_credential():
     assert monitored_credentials(a_config(a_credential()))["sql"].sources == ()
     certificate = a_credential(kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=Path("sp.pem"), client_id="c")
     assert monitored_credentials(a_config(certificate))["sql"].sources == (CERTIFICATE,)
 
 
-def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
+def test_monitored_are_credentials_and_lookup_credentials():
     names = ("current", "next", "recovery", "old", "unused")
     retained = Retained(key_name="K", key_version="1", vault="old.vault.azure.net", credential="old")
     target = a_target(
@@ -58,23 +58,23 @@ def test_every_credential_of_a_target_is_watched_and_those_that_ask_for_it():
         ({"graph_credential": "monitor", "key_vault_credential": "ops"}, "ops"),
     ],
 )
-def test_a_key_vault_secret_is_asked_about_by_the_first_identity_that_is_given_for_it(more, identity):
+def test_key_vault_lookup_credential_has_a_precedence(more, identity):
     config = a_config(a_credential(key_vault_secret=SECRET_URL, **more), a_credential("ops"))
     assert monitored_credentials(config)["sql"].lookup_credentials[KEY_VAULT].name == identity
 
 
 @given(st.sampled_from(list(PACES)), st.integers(0, 10_000), st.floats(0, 1))
-def test_a_pause_is_never_longer_than_the_hour_nor_shorter_than_the_pace_of_failures(source, failures, draw):
+def test_pause_stays_within_the_bounds_of_its_source(source, failures, draw):
     seconds = pause(source, failures, draw)
     assert 0.9 * PACES[source].failed <= seconds <= 1.1 * PACES[source].answered
 
 
 @given(st.integers(0, 20), st.floats(0, 1))
-def test_one_failure_more_never_shortens_the_pause(failures, draw):
+def test_another_failure_never_shortens_the_pause(failures, draw):
     assert pause(GRAPH, failures + 2, draw) >= pause(GRAPH, failures + 1, draw)
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_the_first_look_ups_over_the_network_are_within_a_minute_or_so_and_files_are_read_at_once(credentials, draw):
+def test_first_pause_is_a_minute_and_none_for_files(credentials, draw):
     assert 5 <= first_pause(GRAPH, credentials, draw) <= 65
     assert first_pause(CERTIFICATE, credentials, draw) == 0

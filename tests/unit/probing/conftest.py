@@ -1,4 +1,4 @@
-"""A harness that is stopped after the test."""
+"""The harness fixture."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A prober that reaches a vault and Entra on loopback, and what it reports besides its probes."""
+"""A prober with a vault and Entra on loopback, and recorded callbacks."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
 
 
 class Harness:
-    """One server is the vault and Entra; `instead(request)` answers in place of both where it returns something."""
+    """One server is the vault and Entra; `instead(request)` may return another response."""
 
     def __init__(self, authority, fake_vault, folder):
         self.wire = Wire(context=authority.server(VAULT, ENTRA), answer=self._answer)
@@ -63,7 +63,7 @@ class Harness:
         self.prober.reconfigure(self.config)
 
     def forget(self):
-        """The next probe reads the secret and fetches a token, as in another cycle."""
+        """Empty the caches: the next probe reads the secret and fetches a token."""
         self.prober._tokens._entries.clear()
         self.prober._secrets._kept.clear()
 
@@ -79,7 +79,7 @@ class Harness:
         return AuxiliaryProbe(what=AuxiliaryKind.NEXT, name="c", request=request)
 
     async def nothing_open(self):
-        """Returns once the server has no connection and no token request is under way."""
+        """Wait until the server has no connection and no token request is running."""
         async with asyncio.timeout(5):
             while self.wire.open or self.prober._tokens._tasks:  # noqa: ASYNC110 - the peer's end of a socket has no event
                 await asyncio.sleep(0.001)
@@ -99,7 +99,7 @@ class Harness:
 
 
 def stalls_after_headers(status, **headers):
-    """An answer whose body never ends; the vault's or Entra's clock, not the exporter's."""
+    """A response with a body that never ends."""
 
     async def stall(wire, _reader, writer):
         head = response(status, b"{", **headers).replace(b"Content-Length: 1", b"Content-Length: 99")

@@ -1,4 +1,4 @@
-"""Which looks a target has, whom they ask and what they may do, and when they are due."""
+"""The auxiliary probes of a target, their requests, and when they are due."""
 
 from dataclasses import replace
 from datetime import date
@@ -17,7 +17,7 @@ def planned(target=TARGET, *, key=KEY, today=TODAY, module=None):
     return {plan.name: plan for plan in auxiliary_probes(a_config(target, module=module), target, key, today)}
 
 
-def test_everything_declared_is_looked_at_and_the_newest_version_besides():
+def test_plan_has_everything_declared_and_the_newest_version():
     assert [(plan.what, plan.name) for plan in planned().values()] == [
         (AuxiliaryKind.NEXT, "staged"),
         (AuxiliaryKind.RETAINED, f"Key0/{OLD}"),
@@ -27,15 +27,15 @@ def test_everything_declared_is_looked_at_and_the_newest_version_besides():
     ]
 
 
-def test_a_target_with_nothing_beside_it_asks_for_the_newest_version_alone():
+def test_plain_target_probes_the_newest_version_only():
     assert list(planned(plain())) == ["Key0"]
 
 
-def test_without_a_pin_there_is_no_rotation_to_wait_for():
+def test_target_without_pin_has_no_newest_probe():
     assert planned(plain(key_version=None)) == {}
 
 
-def test_the_staged_credential_makes_the_whole_round_trip_with_the_pinned_version():
+def test_staged_credential_makes_the_whole_round_trip():
     request = planned()["staged"].request
     assert (request.credential.name, request.target.key, request.target.vault) == ("staged", TARGET.key, TARGET.vault)
     assert request.wrap
@@ -50,7 +50,7 @@ def test_the_staged_credential_makes_the_whole_round_trip_with_the_pinned_versio
         (CredentialKind.CLIENT_SECRET, Vantage.CENTRAL, False),
     ],
 )
-def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhere(kind, vantage, expected):
+def test_staged_identity_of_a_central_exporter_is_another_host(kind, vantage, expected):
     config = a_config()
     staged = replace(config.credentials["staged"], kind=kind)
     config = replace(
@@ -65,7 +65,7 @@ def test_a_staged_managed_identity_is_anothers_where_the_exporter_stands_elsewhe
     ]
 
 
-def test_a_retained_version_is_asked_of_its_own_vault_with_its_own_credential_and_never_to_wrap():
+def test_retained_version_has_own_vault_and_no_wrap():
     request = planned()[f"Archive/{OLDER}"].request
     assert (request.credential.name, request.target.vault, request.target.key) == (
         "old",
@@ -76,40 +76,40 @@ def test_a_retained_version_is_asked_of_its_own_vault_with_its_own_credential_an
     assert request.under is None
 
 
-def test_a_retained_version_is_left_alone_after_its_last_day():
+def test_retained_version_is_not_probed_after_its_last_day():
     assert f"Archive/{OLDER}" in planned(today=date(2033, 1, 1))
     assert f"Archive/{OLDER}" not in planned(today=date(2033, 1, 2))
 
 
-def test_the_recovery_vault_gets_what_was_encrypted_under_the_primarys_key():
+def test_recovery_probe_encrypts_with_the_primary_key():
     request = planned()["contoso-dr.vault.azure.net"].request
     assert (request.credential.name, request.target.vault, request.target.key) == ("dr", "contoso-dr.vault.azure.net", TARGET.key)
     assert not request.wrap
     assert request.under is KEY
 
 
-def test_without_a_recovery_credential_the_targets_own_asks():
+def test_recovery_probe_defaults_to_the_target_credential():
     request = planned(replace(TARGET, recovery_credential=None))["contoso-dr.vault.azure.net"].request
     assert request.credential.name == "now"
 
 
-def test_without_a_pin_the_version_that_was_read_is_to_be_recovered():
+def test_recovery_probe_without_pin_uses_the_last_read_version():
     target = plain(key_version=None, recovery_vault="contoso-dr.vault.azure.net")
     assert planned(target)["contoso-dr.vault.azure.net"].request.target.key_version == PINNED
 
 
-def test_a_key_that_was_never_read_proves_nothing_of_its_recovery():
+def test_recovery_is_not_probed_without_a_key():
     assert "contoso-dr.vault.azure.net" not in planned(key=None)
 
 
-def test_the_newest_version_is_only_read():
+def test_newest_version_is_only_read():
     request = planned()["Key0"].request
     assert request.target.key_version is None
     assert not request.round_trip
     assert request.module == a_config(TARGET).modules["default"]  # else the prober has no network for it
 
 
-def test_where_the_mode_is_read_only_no_look_does_more():
+def test_read_only_mode_applies_to_auxiliary_probes():
     requests = [plan.request for plan in planned(module=Module(name="default", mode=Mode.READ_ONLY)).values()]
     assert {request.module.mode for request in requests} == {Mode.READ_ONLY}
 
@@ -131,7 +131,7 @@ def a_result(at=1000.0, **failure):
         (a_result(reason=Reason.CONNECT_TIMEOUT), 1001.0, True),
         (a_result(), 900.0, True),
     ],
-    ids=["never looked", "in order and fresh", "in order and old", "refused", "not answered", "the clock was set back"],
+    ids=["no result", "fresh success", "old success", "refused", "no answer", "clock set back"],
 )
-def test_what_is_in_order_is_looked_at_now_and_then_and_all_else_after_each_probe(last, now, expected):
+def test_auxiliary_probe_is_due_after_interval_or_failure(last, now, expected):
     assert is_due(last, 300.0, now) is expected

@@ -1,4 +1,4 @@
-"""Looks follow probes: what is due, one after the other, on a task of their own."""
+"""Auxiliary probes follow probes: those that are due, one after the other, on their own task."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ def a_report(*, tainted=False, **failure):
 
 
 class Scene:
-    """A looker whose looks come from `answers`; by default each says yes at once."""
+    """A runner whose results come from `answers`; by default each succeeds at once."""
 
     def __init__(self):
         self.made, self.reported, self.bugs, self.now, self.answers = [], [], [], 1000.0, {}
@@ -78,13 +78,13 @@ async def follow(runner, report=None, *, wanted=ALL):
     await runner.wait_idle()
 
 
-async def test_after_the_first_probe_everything_is_looked_at_in_order(scene):
+async def test_first_probe_starts_all_auxiliary_probes_in_order(scene):
     await follow(scene.runner())
     assert scene.made == NAMES
     assert scene.reported == [("t", name) for name in NAMES]
 
 
-async def test_what_was_in_order_is_left_alone_until_its_interval_has_passed(scene):
+async def test_successful_auxiliary_probe_waits_for_its_interval(scene):
     runner = scene.runner()
     await follow(runner)
     scene.now += 299
@@ -95,7 +95,7 @@ async def test_what_was_in_order_is_left_alone_until_its_interval_has_passed(sce
     assert scene.made == NAMES * 2
 
 
-async def test_what_was_refused_is_looked_at_after_each_probe(scene):
+async def test_failed_auxiliary_probe_repeats_after_each_probe(scene):
     runner = scene.runner()
     scene.answers["staged"] = False
     await follow(runner)
@@ -103,7 +103,7 @@ async def test_what_was_refused_is_looked_at_after_each_probe(scene):
     assert scene.made == [*NAMES, "staged"]
 
 
-async def test_a_look_that_was_not_made_is_made_after_the_next_probe(scene):
+async def test_auxiliary_probe_without_result_is_repeated(scene):
     runner = scene.runner()
     scene.answers["staged"] = None
     await follow(runner, wanted=STAGED)
@@ -113,26 +113,26 @@ async def test_a_look_that_was_not_made_is_made_after_the_next_probe(scene):
     assert scene.reported == [("t", "staged")]
 
 
-async def test_a_bug_in_one_look_does_not_stop_the_others(scene):
+async def test_error_in_one_auxiliary_probe_stops_no_other(scene):
     scene.answers["staged"] = ZeroDivisionError()
     await follow(scene.runner())
     assert scene.made == NAMES
     assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
 
 
-async def test_a_throttled_vault_is_asked_nothing_more(scene):
+async def test_throttled_probe_starts_no_auxiliary_probe(scene):
     facts = Facts(fault=Fault.HTTP_STATUS, status=429)
     await follow(scene.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
     assert scene.made == []
 
 
-async def test_a_probe_that_showed_only_our_own_slowness_is_not_followed(scene):
+async def test_inconclusive_probe_starts_no_auxiliary_probe(scene):
     facts = Facts(fault=Fault.READ_TIMEOUT)
     await follow(scene.runner(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
     assert scene.made == []
 
 
-async def test_a_round_under_way_is_not_joined_by_a_second_one(scene):
+async def test_running_round_prevents_a_second_one(scene):
     runner = scene.runner()
     scene.gate.clear()
     runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
@@ -143,7 +143,7 @@ async def test_a_round_under_way_is_not_joined_by_a_second_one(scene):
     assert scene.made == ["staged"]
 
 
-async def test_no_more_looks_are_made_at_once_than_there_are_places(scene):
+async def test_concurrent_auxiliary_probes_never_exceed_the_slots(scene):
     runner = scene.runner(concurrency=2)
     scene.gate.clear()
     for number in range(6):
@@ -157,7 +157,7 @@ async def test_no_more_looks_are_made_at_once_than_there_are_places(scene):
     assert scene.most_at_once == 2
 
 
-async def test_a_target_that_is_gone_tells_nothing_more(scene):
+async def test_removed_target_reports_no_auxiliary_result(scene):
     runner = scene.runner()
     scene.gate.clear()
     runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
@@ -168,7 +168,7 @@ async def test_a_target_that_is_gone_tells_nothing_more(scene):
     assert scene.reported == []
 
 
-async def test_closing_ends_what_is_under_way(scene):
+async def test_close_cancels_running_auxiliary_probes(scene):
     runner = scene.runner()
     scene.gate.clear()
     runner.after_probe(TARGET, a_report(), ALL, interval=0.0)

@@ -20,37 +20,37 @@ def skips_after(*reports):
 
 
 @pytest.mark.parametrize(("targets", "last"), [(1, 0.012), (100, 1.2), (5000, 60.0), (100_000, 60.0)])
-def test_first_probes_are_spread_over_the_interval_or_less_for_few_targets(targets, last):
+def test_first_probes_spread_over_at_most_the_interval(targets, last):
     assert backoff.first_delay(INTERVAL, targets, 0.0) == 0.0
     assert backoff.first_delay(INTERVAL, targets, 1.0) == pytest.approx(last)
 
 
 @given(st.floats(0, 1))
-def test_a_gap_differs_from_the_interval_by_a_tenth_at_most(draw):
+def test_gap_differs_from_the_interval_by_at_most_a_tenth(draw):
     assert 54.0 - 1e-9 <= backoff.gap(INTERVAL, draw) <= 66.0 + 1e-9
 
 
-def test_gaps_use_the_whole_tenth_either_way():
+def test_gaps_use_the_whole_tenth():
     assert [backoff.gap(INTERVAL, draw) for draw in (0.0, 0.5, 1.0)] == pytest.approx([54.0, 60.0, 66.0])
 
 
 @pytest.mark.parametrize(("late", "missed"), [(-5.0, 0), (0.0, 0), (0.1, 1), (60.0, 1), (60.1, 2), (3600.0, 60)])
-def test_starts_in_the_past_are_missed(late, missed):
+def test_past_starts_are_missed(late, missed):
     assert backoff.missed_starts(1000.0, 1000.0 + late, INTERVAL) == missed
 
 
 @given(st.floats(0, 1e6), st.floats(0.1, 1e4))
-def test_after_the_missed_starts_the_next_one_is_not_in_the_past_nor_further_than_an_interval(late, interval):
+def test_start_after_missed_ones_is_within_an_interval(late, interval):
     following = 1000.0 + backoff.missed_starts(1000.0, 1000.0 + late, interval) * interval
     assert 1000.0 + late - 1e-6 <= following <= 1000.0 + late + interval + 1e-6
 
 
-def test_backing_off_begins_with_the_third_throttled_probe_in_a_row_and_ends_at_four_intervals():
+def test_backoff_starts_at_the_third_throttled_probe():
     assert skips_after(*[a_throttled_report()] * 7) == [0, 0, 1, 2, 4, 4, 4]
 
 
 @pytest.mark.parametrize("between", [a_report(), a_failure()], ids=["success", "another failure"])
-def test_a_probe_that_was_not_throttled_resets_the_backing_off(between):
+def test_unthrottled_probe_resets_the_backoff(between):
     throttled = a_throttled_report()
     assert skips_after(throttled, throttled, throttled, between, throttled, throttled, throttled) == [0, 0, 1, 0, 0, 0, 1]
 
@@ -59,19 +59,19 @@ def test_a_probe_that_was_not_throttled_resets_the_backing_off(between):
     ("retry_after", "skipped"),
     [(None, 1), (5.0, 1), (60.0, 1), (120.0, 1), (120.5, 2), (300.0, 4), (86_400.0, 4), (math.inf, 4)],
 )
-def test_a_retry_after_lengthens_the_pause_up_to_four_intervals(retry_after, skipped):
+def test_retry_after_lengthens_backoff_up_to_four_intervals(retry_after, skipped):
     assert skips_after(*[a_throttled_report(retry_after=retry_after)] * 3) == [0, 0, skipped]
 
 
-def test_every_target_may_time_out_at_once_without_waiting_for_a_slot():
+def test_slots_suffice_if_every_target_times_out():
     slots = slots_for([(60.0, 10.0)] * 5000)
     assert slots >= 5000 * 10 / 60
 
 
-def test_the_first_round_may_time_out_at_once_too():
+def test_slots_suffice_if_the_first_round_times_out():
     assert slots_for([(60.0, 10.0)] * 400) == 400
 
 
-def test_few_targets_get_a_floor_of_slots():
+def test_few_targets_get_the_minimum_of_slots():
     assert slots_for([(60.0, 10.0)]) == 64
     assert slots_for([]) == 64

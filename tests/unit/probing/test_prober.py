@@ -1,4 +1,4 @@
-"""Probes made for a configuration: those of the schedule and those that somebody asks for do not take each other's place."""
+"""Scheduled probes and probes on demand do not take each other's threads."""
 
 import asyncio
 import socket
@@ -48,7 +48,7 @@ def dead_resolver(monkeypatch):
 
 
 @pytest.mark.usefixtures("dead_resolver")
-async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
+async def test_probe_on_demand_leaves_a_thread_for_scheduled_ones():
     starved = []
     callbacks = ProberCallbacks(bug=starved.append, starved=starved.append, token_requested=lambda: None)
     prober = Prober(CONFIG, lag=LoopLag(), callbacks=callbacks)
@@ -60,5 +60,5 @@ async def test_a_requested_probe_does_not_take_the_thread_of_a_scheduled_one():
     assert starved == []
 
 
-async def test_an_exporter_that_has_not_started_is_not_ready():
+async def test_exporter_before_its_start_is_not_ready():
     assert not Service(CONFIG, RunOptions(listen=(), web=web_options())).ready

@@ -1,4 +1,4 @@
-"""A receiver of reports that fails takes none from the others, and its error is counted."""
+"""A failing receiver of reports is counted and does not affect others."""
 
 import logging
 
@@ -38,7 +38,7 @@ async def scraped(service):
     ("part", "method"),
     [("_memory", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "after_probe")],
 )
-async def test_a_receiver_that_fails_takes_the_report_from_no_other(service, monkeypatch, caplog, *, part, method):
+async def test_failing_receiver_keeps_no_report_from_others(service, monkeypatch, caplog, *, part, method):
     def fails(*_args, **_kwargs):
         raise KeyError("S3CRET-MARK")
 

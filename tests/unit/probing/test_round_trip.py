@@ -1,4 +1,4 @@
-"""The sequence of a probe: order, stopping, judging wrap and unwrap apart, deadlines, bugs."""
+"""The steps of a probe: order, failures, wrap and unwrap, deadlines, internal errors."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Clock:
 
 @dataclass
 class FakeVault:
-    """Wraps by reversing. `faults` names what a step answers instead; each step takes `seconds`."""
+    """Wraps by reversing. `faults` are the failures of steps; each step takes `seconds`."""
 
     clock: Clock
     faults: dict[Step, Facts | Exception] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def outcomes(report: ProbeReport) -> str:
     return "".join(result.outcome.value[0] for result in report.steps)
 
 
-async def test_a_good_probe_makes_five_steps_in_the_connectors_order():
+async def test_good_probe_makes_five_steps_in_the_connectors_order():
     report, vault = await probed()
     assert [step for step, _ in vault.requests] == list(Step)
     assert (outcomes(report), report.success, report.readiness.ready) == ("ooooo", True, True)
@@ -138,7 +138,7 @@ async def test_a_good_probe_makes_five_steps_in_the_connectors_order():
 @pytest.mark.parametrize(
     ("step", "expected"), [(Step.CHALLENGE, "fssss"), (Step.TOKEN, "ofsss"), (Step.GET_KEY, "oofss"), (Step.UNWRAP_KEY, "oooof")]
 )
-async def test_a_failed_step_ends_the_probe_and_the_verdict(step: Step, expected: str):
+async def test_failed_step_ends_the_probe_as_not_ready(step: Step, expected: str):
     report, _ = await probed(faults={step: REFUSED})
     assert outcomes(report) == expected
     assert report.first_failure is not None
@@ -155,21 +155,21 @@ async def test_wrap_refused_still_tries_unwrap_on_bytes_encrypted_locally():
     assert (report.success, report.readiness.ready) == (False, True)
 
 
-async def test_a_hanging_wrap_leaves_half_of_the_time_to_unwrap():
+async def test_wrap_gets_half_of_the_remaining_time():
     _, vault = await probed()
     deadlines = dict(vault.requests)
     assert deadlines[Step.UNWRAP_KEY] == 1010.0
     assert deadlines[Step.WRAP_KEY] == pytest.approx((1000.3 + 1010.0) / 2)
 
 
-async def test_bytes_that_come_back_changed_are_code_1():
+async def test_changed_bytes_are_code_1():
     report, _ = await probed(spoil=lambda data: data[:-1])
     assert report.first_failure is not None
     assert (report.first_failure.step, report.first_failure.code) == (Step.UNWRAP_KEY, 1)
     assert report.readiness.ready is False
 
 
-async def test_a_key_that_the_connector_does_not_take_is_code_3_and_its_facts_are_kept():
+async def test_unsupported_key_is_code_3_and_its_facts_are_kept():
     big = replace(KEY, size_bits=4096)
     report, vault = await probed(key=big)
     assert (outcomes(report), report.key) == ("oofss", big)
@@ -178,40 +178,40 @@ async def test_a_key_that_the_connector_does_not_take_is_code_3_and_its_facts_ar
     assert len(vault.requests) == 3
 
 
-async def test_an_answer_about_another_version_proves_nothing_of_the_pinned_one():
+async def test_response_about_another_version_fails_get_key():
     report, _ = await probed(key=replace(KEY, version="v2"))
     assert (outcomes(report), report.key, report.readiness.ready) == ("oofss", None, False)
     assert report.first_failure is not None
     assert report.first_failure.code == 3412
 
 
-async def test_a_refused_wrap_with_an_expired_key_says_expired():
+async def test_refused_wrap_of_an_expired_key_has_reason_expired():
     report, _ = await probed(key=replace(KEY, expires=1.0), faults={Step.WRAP_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.reason is Reason.KEY_EXPIRED
 
 
-async def test_the_generation_moves_the_twins():
+async def test_current_generation_changes_the_code():
     request = replace(REQUEST, target=replace(TARGET, generation=Generation.CURRENT))
     report, _ = await probed(request, faults={Step.GET_KEY: REFUSED})
     assert report.first_failure is not None
     assert report.first_failure.code == 3113
 
 
-async def test_read_only_asks_for_nothing_more_than_the_key():
+async def test_read_only_requests_only_the_key():
     report, vault = await probed(replace(REQUEST, module=Module(name="default", mode=Mode.READ_ONLY)))
     assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, None)
     assert len(vault.requests) == 3
 
 
-async def test_between_round_trips_wrap_and_unwrap_are_left_out_and_the_last_verdict_stands():
+async def test_probe_without_round_trip_keeps_the_last_verdict():
     report, _ = await probed(replace(REQUEST, round_trip=False, last_unwrapped=True))
     assert (outcomes(report), report.success, report.readiness.ready) == ("oooss", True, True)
     report, _ = await probed(replace(REQUEST, round_trip=False, last_unwrapped=False))
     assert report.readiness.ready is False
 
 
-async def test_a_bug_in_a_step_is_a_failed_step_and_is_told():
+async def test_error_in_a_step_is_a_failed_step_and_reported():
     bugs: list[Exception] = []
     for step in Step:
         report, _ = await probed(bugs=bugs, faults={step: ZeroDivisionError("x")})
@@ -224,7 +224,7 @@ async def test_a_bug_in_a_step_is_a_failed_step_and_is_told():
 
 
 @pytest.mark.parametrize("step", [Step.CHALLENGE, Step.TOKEN])
-async def test_a_probe_that_got_no_resolver_thread_is_discarded(step: Step):
+async def test_probe_without_a_resolver_thread_is_discarded(step: Step):
     with pytest.raises(PoolExhausted):
         await probed(faults={step: PoolExhausted("busy")})
 
@@ -245,7 +245,7 @@ async def test_a_probe_can_be_cancelled():
         await task
 
 
-async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden_by_it():
+async def test_scrape_timeout_hides_no_other_fault():
     request = replace(REQUEST, cut_by_scrape=True)
     report, _ = await probed(request, faults={Step.GET_KEY: Facts(fault=Fault.READ_TIMEOUT)})
     assert report.first_failure is not None
@@ -265,27 +265,27 @@ async def test_a_deadline_of_prometheus_is_named_and_other_faults_are_not_hidden
         (Fault.HTTP_STATUS, 20.0, False),
     ],
 )
-async def test_what_ends_with_the_time_of_the_scrape_is_cut_by_it(fault: Fault, seconds: float, cut: bool):
+async def test_failure_at_the_scrape_deadline_is_cut_by_scrape(fault: Fault, seconds: float, cut: bool):
     request = replace(REQUEST, cut_by_scrape=True)
     report, _ = await probed(request, faults={Step.CHALLENGE: Facts(fault=fault, status=403)}, seconds=seconds)
     assert report.cut_by_scrape is cut
     assert report.readiness.why == ("scrape_timeout" if cut else "not_ready")
 
 
-async def test_a_module_that_is_not_the_targets_own_gives_no_verdict():
+async def test_other_module_gives_no_verdict():
     report, _ = await probed(replace(REQUEST, module=Module(name="lab")))
     assert report.success
     assert (report.readiness.ready, report.readiness.why) == (None, "other_module")
 
 
-def test_the_state_of_a_key_is_what_its_facts_say():
+def test_key_state_follows_the_facts():
     assert key_state(KEY, 10.0) is None
     assert key_state(replace(KEY, enabled=False, expires=1.0), 10.0) == "disabled"
     assert key_state(replace(KEY, expires=10.0), 10.0) == "expired"
     assert key_state(replace(KEY, not_before=10.5), 10.0) == "not_yet_valid"
 
 
-def test_a_token_does_not_show_where_its_grant_is_printed():
+def test_token_result_repr_has_no_token():
     assert "MARKED" not in repr(TokenResult(facts=Facts(), token="MARKED", duration=0.1, shared=False))
 
 
@@ -293,7 +293,7 @@ MISSING = Facts(fault=Fault.HTTP_STATUS, status=404, service_code="KeyNotFound")
 FOUND = (Facts(status=200), 1_900_000_000.0)
 
 
-async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
+async def test_missing_key_is_looked_up_among_deleted_keys():
     report, vault = await probed(faults={Step.GET_KEY: MISSING}, deleted=FOUND)
     assert vault.deleted_lookups == ["k"]
     assert report.first_failure is not None
@@ -310,16 +310,16 @@ async def test_a_key_that_is_not_found_is_looked_up_among_the_deleted_ones():
         ((Facts(fault=Fault.READ_TIMEOUT), None), False),
         (PoolExhausted("no thread"), False),
     ],
-    ids=["may not look", "gone for good", "no answer", "no thread"],
+    ids=["forbidden", "purged", "no answer", "no thread"],
 )
-async def test_where_the_deleted_keys_tell_nothing_the_key_is_not_found(answer, purged):
+async def test_unknown_deleted_state_leaves_key_not_found(answer, purged):
     report, _ = await probed(faults={Step.GET_KEY: MISSING}, deleted=answer)
     assert report.first_failure is not None
     assert report.first_failure.reason is Reason.KEY_NOT_FOUND
     assert (report.purge_at, report.purged) == (None, purged)
 
 
-async def test_a_bug_in_the_look_up_is_told_and_changes_nothing():
+async def test_error_in_deleted_lookup_is_reported_only():
     bugs: list[Exception] = []
     report, _ = await probed(bugs=bugs, faults={Step.GET_KEY: MISSING}, deleted=ZeroDivisionError())
     assert [type(bug) for bug in bugs] == [ZeroDivisionError]
@@ -328,19 +328,19 @@ async def test_a_bug_in_the_look_up_is_told_and_changes_nothing():
 
 
 @pytest.mark.parametrize("facts", [REFUSED, Facts(fault=Fault.READ_TIMEOUT), Facts(fault=Fault.HTTP_STATUS, status=404)])
-async def test_no_other_failure_asks_for_deleted_keys(facts):
+async def test_other_failures_do_not_look_up_deleted_keys(facts):
     _, vault = await probed(faults={Step.GET_KEY: facts}, deleted=FOUND)
     assert vault.deleted_lookups == []
 
 
-async def test_without_wrap_the_bytes_are_encrypted_here_and_unwrapped_there():
+async def test_request_without_wrap_encrypts_locally():
     report, vault = await probed(replace(REQUEST, wrap=False))
     assert [step for step, _ in vault.requests] == [Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY]
     assert outcomes(report) == "oooso"
     assert report.success
 
 
-async def test_without_wrap_the_bytes_can_be_encrypted_under_another_key():
+async def test_request_without_wrap_can_use_another_key():
     other = replace(KEY, version="primary")
     under: list[KeyFacts] = []
     clock = Clock()

@@ -1,4 +1,4 @@
-"""An exception of any kind, wherever a probe waits, ends as a report of a failure and leaves nothing behind."""
+"""An exception at any await of a probe becomes a failure report and leaves nothing open."""
 
 import asyncio
 import gc
@@ -12,11 +12,11 @@ from tests.unit.probing.harness import SECRET
 from tests.unit.probing.throwing import Plan, thrown_into
 
 KINDS = (RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, aiohttp.ClientError)
-FEWEST_SUSPENSIONS = 15  # five exchanges over two connections wait at least so often
+FEWEST_SUSPENSIONS = 15  # five exchanges over two connections have at least so many
 
 
 async def each_suspension(harness, kind, start):
-    """Throws at the first place where the probe waits, at the second, and so on to the end; gives the plan and what came."""
+    """Throw at each await of the probe in turn; yield the plan and the result."""
     at = 0
     while True:
         harness.forget()
@@ -33,7 +33,7 @@ async def each_suspension(harness, kind, start):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_exception_at_any_await_is_a_report_of_a_failure(harness, kind):
+async def test_exception_at_any_await_is_a_failure_report(harness, kind):
     assert (await harness.probe()).success
     async for plan, report in each_suspension(harness, kind, harness.probe):
         assert report is not None, plan.thrown_in
@@ -42,11 +42,11 @@ async def test_an_exception_at_any_await_is_a_report_of_a_failure(harness, kind)
         assert len(report.steps) == 5
         again = await harness.probe()
         assert again.success, (plan.thrown_in, again.first_failure)
-    gc.collect()  # what was left open would warn here
+    gc.collect()  # an open connection would warn here
     assert not harness.starved
 
 
-async def test_an_internal_error_at_any_await_is_counted_once(harness):
+async def test_internal_error_at_any_await_is_counted_once(harness):
     async for plan, report in each_suspension(harness, RuntimeError, harness.probe):
         internal = [step for step in report.steps if step.reason is Reason.INTERNAL]
         assert len(internal) == len(harness.bugs) + len(harness.unexplained) == (not plan.harmless), plan.thrown_in
@@ -55,10 +55,11 @@ async def test_an_internal_error_at_any_await_is_counted_once(harness):
         harness.unexplained.clear()
 
 
-async def test_a_requested_probe_and_a_look_lose_no_report_either(harness):
+async def test_demand_and_auxiliary_probes_lose_no_report(harness):
+    harness.lag.stop()  # a slow machine would make results inconclusive
     async for plan, report in each_suspension(harness, KeyError, lambda: harness.prober.probe_on_demand(harness.target)):
         assert report.success is plan.harmless, plan.thrown_in
     async for plan, look in each_suspension(harness, KeyError, lambda: harness.prober.auxiliary(harness.plan())):
         failed = any(step.outcome is Outcome.FAILED for step in look.steps)
         assert failed is not plan.harmless, plan.thrown_in
-        assert look.usable is not False, plan.thrown_in  # the exporter's error says nothing of the credential
+        assert look.usable is not False, plan.thrown_in  # an internal error is not the credential's fault

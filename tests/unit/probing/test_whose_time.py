@@ -1,4 +1,4 @@
-"""Whose time was it: stalled bodies, secrets that hang, an event loop that stands still, reloads that never end."""
+"""Timeouts and their causes: stalled bodies, hanging secrets, a stalled event loop, endless reloads."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ async def failure_of(harness):
     return failure.step, failure.code, failure.reason, report
 
 
-async def test_a_stalled_challenge_body_fails_the_challenge(harness):
+async def test_stalled_challenge_body_fails_the_challenge(harness):
     harness.within(1.0)
     harness.instead = stalling(at_challenge, 401, WWW_Authenticate=CHALLENGE)
     step, code, reason, report = await failure_of(harness)
@@ -42,7 +42,7 @@ async def test_a_stalled_challenge_body_fails_the_challenge(harness):
     assert not report.inconclusive
 
 
-async def test_a_stalled_token_body_fails_the_token(harness):
+async def test_stalled_token_body_fails_the_token(harness):
     harness.within(1.0)
     harness.instead = stalling(at_token, 200, Content_Type="application/json")
     step, code, reason, report = await failure_of(harness)
@@ -52,7 +52,7 @@ async def test_a_stalled_token_body_fails_the_token(harness):
 
 @pytest.fixture
 def hanging_secret(monkeypatch):
-    """Reading any secret hangs until the test ends, as on a dead network share; `reads` are the threads that it took."""
+    """Reading a secret hangs until the test ends, as on a dead network share; returns the threads."""
     over, reads = threading.Event(), []
 
     def read(_source):
@@ -65,7 +65,7 @@ def hanging_secret(monkeypatch):
     over.set()
 
 
-async def test_a_secret_that_hangs_is_the_exporters_and_takes_one_thread(harness, hanging_secret):
+async def test_hanging_secret_is_exporter_side_and_holds_one_thread(harness, hanging_secret):
     harness.within(0.3)
     reports = await asyncio.gather(*(harness.prober.probe_on_demand(harness.target) for _ in range(5)))
     for report in reports:
@@ -77,8 +77,8 @@ async def test_a_secret_that_hangs_is_the_exporters_and_takes_one_thread(harness
 
 
 @pytest.mark.parametrize("where", [at_challenge, at_token])
-async def test_what_fails_while_the_event_loop_stands_still_is_inconclusive(harness, where):
-    """The answer comes in time, and is read too late."""
+async def test_failure_during_a_loop_stall_is_inconclusive(harness, where):
+    """The response arrives in time and is read too late."""
     harness.within(0.3)
 
     def stand_still(request):
@@ -92,8 +92,8 @@ async def test_what_fails_while_the_event_loop_stands_still_is_inconclusive(harn
     assert report.first_failure is None or report.first_failure.reason is not Reason.SECRET_UNREADABLE
 
 
-async def test_a_storm_of_reloads_blames_no_secret_and_no_vault(harness):
-    """Each reload is another credential, so that each probe reads the secret and signs in anew."""
+async def test_continuous_reloads_fail_no_probe(harness):
+    """Each reload changes the credential, so that each probe reads the secret and signs in."""
     over = asyncio.Event()
 
     async def reload_without_end():
@@ -124,16 +124,16 @@ async def test_a_storm_of_reloads_blames_no_secret_and_no_vault(harness):
         ({Step.CHALLENGE: 0.01}, 0.02, None),
     ],
 )
-def test_the_step_that_used_the_time_is_the_culprit(spent, left, culprit):
+def test_slowest_is_the_step_that_used_the_time(spent, left, culprit):
     assert slowest(spent, left=left, timeout=10.0) is culprit
 
 
-def test_a_slow_step_is_slow_in_its_longest_phase():
+def test_slow_step_fails_in_its_longest_phase():
     assert slow_in({Phase.DNS: 0.1, Phase.TLS: 3.0, Phase.WAIT: 0.2}) is Fault.TLS_TIMEOUT
     assert slow_in({}) is Fault.READ_TIMEOUT
 
 
-async def test_a_challenge_that_leaves_no_time_is_the_step_that_fails(harness):
+async def test_challenge_that_uses_all_time_is_the_failed_step(harness):
     harness.within(1.0)
 
     async def late(_wire, _reader, writer):

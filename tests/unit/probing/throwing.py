@@ -1,4 +1,4 @@
-"""Drives a probe by hand and throws an exception where it waits for the n-th time, in the tasks that it starts included."""
+"""Drives a probe and throws an exception at its n-th suspension, also in the tasks that it starts."""
 
 import asyncio
 import types
@@ -10,7 +10,7 @@ _PLAN = ContextVar("plan", default=None)
 
 
 class Plan:
-    """Throws `error` at suspension number `at`, counted over all tasks of the probe; `thrown_in` are the functions that waited."""
+    """Throws `error` at suspension number `at` of all tasks of a probe; `thrown_in` are the waiting functions."""
 
     def __init__(self, at, error):
         self.at, self.error = at, error
@@ -30,12 +30,12 @@ class Plan:
 
     @property
     def harmless(self):
-        """All answers are in by then."""
+        """Whether all responses have arrived."""
         return "HostConnection.close" in self.thrown_in
 
     @property
     def may_be_harmless(self):
-        """A network that breaks in the body of the challenge breaks nothing: its headers say all."""
+        """A broken body of the challenge is harmless: only its headers are used."""
         return "VaultSession.challenge" in self.thrown_in and isinstance(self.error, (OSError, aiohttp.ClientError))
 
 
@@ -52,7 +52,7 @@ class _Driven:
             except StopIteration as end:
                 return end.value
             if self._plan.due(self._coroutine):
-                if waits_for is not None:  # nobody waits for this future any more: whoever would have fulfilled it may stop
+                if waits_for is not None:  # this future has no waiter: cancel it
                     waits_for._asyncio_future_blocking = False
                     waits_for.cancel()
                 step, value = self._coroutine.throw, self._plan.error
@@ -60,7 +60,7 @@ class _Driven:
             try:
                 yield waits_for
                 step, value = self._coroutine.send, None
-            except BaseException as error:  # noqa: BLE001 - what the loop throws, a cancellation above all, is the probe's
+            except BaseException as error:  # noqa: BLE001 - what the loop throws belongs to the probe
                 step, value = self._coroutine.throw, error
 
 
@@ -83,7 +83,7 @@ def _factory(loop, coroutine, **options):
 
 
 async def thrown_into(probe, plan):
-    """The result of the coroutine `probe`, and what is still pending of the tasks that it started once it is over."""
+    """The result of the coroutine `probe`, and the tasks that it started and that are still pending."""
     loop = asyncio.get_running_loop()
     before = asyncio.all_tasks()
     loop.set_task_factory(_factory)

@@ -1,18 +1,18 @@
-"""Python's collector as the exporter sets it. Not for: how long a collection takes."""
+"""The settings of Python's garbage collector."""
 
 import gc
 
 from exporter.runtime import process
 
 
-def test_full_collections_become_rare_and_the_younger_stay_as_they_were():
+def test_collect_rarely_changes_full_collections_only():
     before = gc.get_threshold()
     process.collect_rarely()
     assert gc.get_threshold() == (*before[:2], process.YOUNGER_COLLECTIONS)
     assert gc.isenabled()
 
 
-def test_what_is_there_is_not_looked_at_again():
+def test_collect_rarely_freezes_current_objects():
     there = []
     process.collect_rarely()
     assert gc.get_freeze_count() > 0

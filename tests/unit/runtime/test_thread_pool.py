@@ -1,4 +1,4 @@
-"""The pool of daemon threads: who waits, who starves, and what is left behind."""
+"""The pool of daemon threads: waiting calls, shortages, and what stays alive."""
 
 import asyncio
 import gc
@@ -33,7 +33,7 @@ async def settle(condition):
             await asyncio.sleep(0.001)
 
 
-async def test_a_call_runs_on_a_daemon_thread_and_returns_its_value(pool):
+async def test_call_runs_on_a_daemon_thread_and_returns_its_value(pool):
     def where(a, b):
         return a + b, threading.current_thread()
 
@@ -43,12 +43,12 @@ async def test_a_call_runs_on_a_daemon_thread_and_returns_its_value(pool):
     assert thread is not threading.main_thread()
 
 
-async def test_an_exception_reaches_the_caller(pool):
+async def test_exception_reaches_the_caller(pool):
     with pytest.raises(ZeroDivisionError):
         await pool.run(lambda: 1 // 0)
 
 
-async def test_threads_are_reused_and_never_more_than_the_size(pool, blocker):
+async def test_threads_are_reused_and_limited_to_the_size(pool, blocker):
     assert pool.threads == 0
     seen = {await pool.run(threading.get_ident) for _ in range(20)}
     assert len(seen) == pool.threads <= 2
@@ -60,7 +60,7 @@ async def test_threads_are_reused_and_never_more_than_the_size(pool, blocker):
     assert pool.threads == 2
 
 
-async def test_a_call_that_never_got_a_thread_is_starved_when_it_times_out(pool, blocker):
+async def test_timeout_without_a_thread_is_a_shortage(pool, blocker):
     held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
     await asyncio.sleep(0)
     ran = []
@@ -71,10 +71,10 @@ async def test_a_call_that_never_got_a_thread_is_starved_when_it_times_out(pool,
     blocker.set()
     await asyncio.gather(*held)
     await pool.run(int)
-    assert ran == []  # withdrawn, not merely ignored
+    assert ran == []  # the call was withdrawn
 
 
-async def test_a_call_that_is_cancelled_before_a_thread_took_it_stays_cancelled(pool, blocker):
+async def test_cancelled_call_without_a_thread_stays_cancelled(pool, blocker):
     held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
     late = asyncio.create_task(pool.run(int))
     await asyncio.sleep(0)
@@ -86,7 +86,7 @@ async def test_a_call_that_is_cancelled_before_a_thread_took_it_stays_cancelled(
     await asyncio.gather(*held)
 
 
-async def test_a_call_that_had_its_thread_is_not_starved_when_it_times_out(pool, blocker):
+async def test_timeout_on_a_thread_is_no_shortage(pool, blocker):
     entered = threading.Event()
 
     def slow():
@@ -103,7 +103,7 @@ async def test_a_call_that_had_its_thread_is_not_starved_when_it_times_out(pool,
     assert await pool.run(lambda: 7) == 7
 
 
-async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
+async def test_closed_pool_rejects_calls_and_cancels_waiting_ones(blocker):
     pool = DaemonThreadPool(1)
     entered = threading.Event()
     held = asyncio.create_task(pool.run(lambda: entered.set() or blocker.wait()))
@@ -121,7 +121,7 @@ async def test_a_closed_pool_takes_nothing_and_cancels_what_waits(blocker):
     await settle(lambda: pool.threads == 0)
 
 
-async def test_an_idle_thread_ends(monkeypatch):
+async def test_idle_thread_ends(monkeypatch):
     monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.01)
     pool = DaemonThreadPool(3)
     await asyncio.gather(*(pool.run(time.sleep, 0.005) for _ in range(3)))
@@ -130,7 +130,7 @@ async def test_an_idle_thread_ends(monkeypatch):
     pool.close()
 
 
-async def test_a_system_that_grants_no_thread_is_a_busy_pool(monkeypatch):
+async def test_refused_thread_raises_pool_exhausted(monkeypatch):
     def refuse(_self):
         raise RuntimeError("can't start new thread")
 
@@ -141,7 +141,7 @@ async def test_a_system_that_grants_no_thread_is_a_busy_pool(monkeypatch):
     pool.close()
 
 
-async def test_an_idle_thread_keeps_nothing_alive(pool):
+async def test_idle_thread_keeps_no_result_alive(pool):
     class Big:
         pass
 
@@ -152,7 +152,7 @@ async def test_an_idle_thread_keeps_nothing_alive(pool):
     await settle(lambda: gone() is None)
 
 
-def test_a_result_that_comes_after_the_loop_was_closed_disturbs_nobody(recwarn):
+def test_result_after_the_loop_closed_is_ignored(recwarn):
     event, done = threading.Event(), threading.Event()
     pool = DaemonThreadPool(1)
 
@@ -177,6 +177,6 @@ def test_a_result_that_comes_after_the_loop_was_closed_disturbs_nobody(recwarn):
     assert not recwarn.list
 
 
-def test_a_pool_without_threads_is_refused():
+def test_pool_without_threads_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         DaemonThreadPool(0)

@@ -29,7 +29,7 @@ class Response:
 
 
 class Entra:
-    """Stands for the token request. `answers` gives the facts of each request in turn, and the last one from then on."""
+    """A fake token request. `replies` are the facts of each request in turn; the last one repeats."""
 
     def __init__(self):
         self.requests = []
@@ -92,7 +92,7 @@ def token_for(cache, credential=CREDENTIAL, module=MODULE, challenge=CHALLENGE, 
     return cache.token(credential, module, challenge, started=started, deadline=now() + patience, fresh=fresh)
 
 
-async def test_twenty_targets_of_one_credential_make_one_request(cache, entra):
+async def test_twenty_targets_of_one_credential_send_one_request(cache, entra):
     results = await asyncio.gather(*(token_for(cache) for _ in range(20)))
     assert len(entra.requests) == 1
     assert {result.token for result in results} == {"token-0"}
@@ -100,7 +100,7 @@ async def test_twenty_targets_of_one_credential_make_one_request(cache, entra):
     assert [result.duration for result in results] == pytest.approx([0.2] * 20)
 
 
-async def test_five_thousand_probes_in_one_cycle_make_one_request(cache, entra):
+async def test_five_thousand_probes_in_one_window_send_one_request(cache, entra):
     begin = now()
 
     async def probe(number):
@@ -113,21 +113,21 @@ async def test_five_thousand_probes_in_one_cycle_make_one_request(cache, entra):
     assert [result.shared for result in results].count(False) == 1
 
 
-async def test_the_next_probe_of_the_same_target_gets_a_new_token_however_jitter_falls(cache, entra):
+async def test_next_probe_of_a_target_gets_a_new_token_despite_jitter(cache, entra):
     for gap in (54.0, 66.0, 54.0):
         await token_for(cache)
         await asyncio.sleep(gap - entra.takes)
     assert len(entra.requests) == 3
 
 
-async def test_a_slow_challenge_does_not_shift_the_cycle(cache, entra):
+async def test_slow_challenge_does_not_shift_the_window(cache, entra):
     await token_for(cache, started=now() - 5.0)
     await asyncio.sleep(49.0)
     await token_for(cache)
     assert len(entra.requests) == 2
 
 
-async def test_a_refusal_serves_the_whole_cycle_as_facts(cache, entra):
+async def test_refusal_is_shared_for_the_whole_window(cache, entra):
     entra.replies = [REFUSED]
     first, second = await token_for(cache), await token_for(cache)
     await asyncio.sleep(50.0)
@@ -147,7 +147,7 @@ async def test_a_refusal_serves_the_whole_cycle_as_facts(cache, entra):
     ],
     ids=lambda facts: facts.fault.value,
 )
-async def test_what_the_network_prevented_is_shared_by_those_waiting_and_not_kept(cache, entra, facts):
+async def test_network_failure_is_shared_by_waiters_and_not_kept(cache, entra, facts):
     entra.replies = [facts, GRANTED]
     results = await asyncio.gather(*(token_for(cache) for _ in range(5)))
     assert [result.facts for result in results] == [facts] * 5
@@ -155,14 +155,14 @@ async def test_what_the_network_prevented_is_shared_by_those_waiting_and_not_kep
     assert len(entra.requests) == 2
 
 
-async def test_an_answer_that_cannot_be_used_is_kept_like_a_refusal(cache, entra):
+async def test_unusable_response_is_kept_like_a_refusal(cache, entra):
     entra.replies = [Facts(fault=Fault.ANSWER_NOT_JSON, status=200)]
     await token_for(cache)
     await token_for(cache)
     assert len(entra.requests) == 1
 
 
-async def test_a_waiter_that_gives_up_does_not_cancel_the_request(cache, entra):
+async def test_waiter_that_gives_up_does_not_cancel_the_request(cache, entra):
     entra.takes = 3.0
     patient = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
@@ -173,7 +173,7 @@ async def test_a_waiter_that_gives_up_does_not_cancel_the_request(cache, entra):
     assert entra.cancelled == 0
 
 
-async def test_a_cancelled_probe_does_not_cancel_the_request_for_the_others(cache, entra):
+async def test_cancelled_probe_does_not_cancel_the_shared_request(cache, entra):
     entra.takes = 3.0
     first = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
@@ -186,7 +186,7 @@ async def test_a_cancelled_probe_does_not_cancel_the_request_for_the_others(cach
     assert entra.cancelled == 0
 
 
-async def test_an_answer_that_comes_after_its_probe_gave_up_is_kept_and_counted_once(cache, entra):
+async def test_late_response_is_kept_and_counted_once(cache, entra):
     entra.takes = 3.0
     entra.replies = [REFUSED]
     gave_up = await token_for(cache, patience=1.0)
@@ -197,13 +197,13 @@ async def test_an_answer_that_comes_after_its_probe_gave_up_is_kept_and_counted_
     assert len(entra.requests) == 1
 
 
-async def test_the_request_has_the_longest_timeout_of_its_targets_and_not_that_of_the_probe_that_began_it(cache, entra):
+async def test_request_has_the_longest_timeout_of_its_targets(cache, entra):
     begin = now()
     await token_for(cache, patience=0.1)
     assert entra.requests[0][3] == pytest.approx(begin + 10.0)
 
 
-async def test_the_facts_of_giving_up_say_how_far_the_request_had_come(entra, secrets):
+async def test_timeout_facts_show_the_progress_of_the_request(entra, secrets):
     calls = []
 
     def pending_facts(context, module, challenge):
@@ -217,7 +217,7 @@ async def test_the_facts_of_giving_up_say_how_far_the_request_had_come(entra, se
     await cache.aclose()
 
 
-async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_gone(cache, entra, secrets):
+async def test_changed_secret_replaces_the_old_response(cache, entra, secrets):
     entra.replies = [REFUSED, GRANTED]
     assert (await token_for(cache)).token is None
     secrets.text = "n3w"
@@ -226,7 +226,7 @@ async def test_a_changed_secret_is_used_by_the_next_probe_and_the_old_answer_is_
     assert [entry.secret.text for entry in cache._entries.values()] == ["n3w"]
 
 
-async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_only(cache, entra, secrets):
+async def test_request_with_old_secret_serves_only_its_waiters(cache, entra, secrets):
     entra.replies = [REFUSED, GRANTED]
     old = asyncio.create_task(token_for(cache))
     await asyncio.sleep(0.1)
@@ -237,7 +237,7 @@ async def test_a_request_with_the_old_secret_answers_those_who_waited_for_it_onl
     assert len(entra.requests) == 2
 
 
-async def test_a_credential_changed_by_a_reload_is_another_one(cache, entra):
+async def test_changed_credential_gets_its_own_token(cache, entra):
     await token_for(cache)
     await token_for(cache, credential=replace(CREDENTIAL, client_id="d"))
     assert len(entra.requests) == 2
@@ -256,24 +256,24 @@ async def test_a_credential_changed_by_a_reload_is_another_one(cache, entra):
     ],
     ids=["tenant", "resource", "authority", "credential", "proxy", "trust", "connect_to"],
 )
-async def test_what_makes_another_token_is_not_shared(cache, other):
+async def test_different_token_inputs_are_not_shared(cache, other):
     results = await asyncio.gather(token_for(cache), token_for(cache, **other))
     assert {result.token for result in results} == {"token-0", "token-1"}
 
 
-async def test_modules_that_reach_entra_alike_share(cache, entra):
+async def test_modules_with_the_same_route_share_a_token(cache, entra):
     await asyncio.gather(token_for(cache), token_for(cache, module=Module(name="other", algorithm="RSA-OAEP-256")))
     assert len(entra.requests) == 1
 
 
-async def test_a_credential_with_its_own_tenant_is_asked_there_whatever_the_challenge_says(cache, entra):
+async def test_own_tenant_takes_precedence_over_the_challenge(cache, entra):
     homed = replace(CREDENTIAL, tenant_id="home")
     await token_for(cache, credential=homed)
     await token_for(cache, credential=homed, challenge=replace(CHALLENGE, tenant="t2"))
     assert len(entra.requests) == 1
 
 
-async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may_not(cache, entra):
+async def test_token_max_age_applies_to_tokens_not_refusals(cache, entra):
     module = replace(MODULE, token_max_age=600.0)
     await token_for(cache, module=module)
     await asyncio.sleep(590.0)
@@ -286,7 +286,7 @@ async def test_a_token_may_grow_older_where_the_module_says_so_and_a_refusal_may
     assert len(entra.requests) == 3
 
 
-async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(cache):
+async def test_invalidate_drops_tokens_older_than_the_window(cache):
     module = replace(MODULE, token_max_age=600.0)
     await token_for(cache, module=module)
     await asyncio.sleep(120.0)
@@ -294,8 +294,8 @@ async def test_a_token_used_beyond_its_cycle_is_dropped_once_a_vault_refused_it(
     assert (await token_for(cache, module=module)).token == "token-1"
 
 
-async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(cache, entra):
-    """Else each target of a fleet whose tokens are refused would fetch one of its own."""
+async def test_invalidate_keeps_tokens_of_the_window(cache, entra):
+    """Otherwise each target with refused tokens would fetch its own."""
     module = replace(MODULE, token_max_age=600.0)
     await token_for(cache, module=module)
     cache.invalidate(CREDENTIAL)
@@ -303,12 +303,12 @@ async def test_a_token_of_this_cycle_stays_though_a_vault_refused_it(cache, entr
     assert len(entra.requests) == 1
 
 
-async def test_a_doubt_about_a_credential_without_tokens_is_nothing(cache, entra):
+async def test_invalidate_without_tokens_does_nothing(cache, entra):
     cache.invalidate(CREDENTIAL)
     assert entra.requests == []
 
 
-async def test_a_token_is_never_handed_out_in_its_last_minute(cache, entra):
+async def test_token_is_not_reused_in_its_last_minute(cache, entra):
     module = replace(MODULE, token_max_age=86_400.0)
     entra.lives = 600.0
     await token_for(cache, module=module)
@@ -318,26 +318,26 @@ async def test_a_token_is_never_handed_out_in_its_last_minute(cache, entra):
     assert (await token_for(cache, module=module)).token == "token-1"
 
 
-async def test_a_token_that_lives_for_seconds_serves_those_who_waited_and_nobody_else(cache, entra):
+async def test_short_lived_token_serves_waiters_only(cache, entra):
     entra.lives = 5.0
     results = await asyncio.gather(token_for(cache), token_for(cache))
     assert {result.token for result in results} == {"token-0"}
     assert (await token_for(cache)).token == "token-1"
 
 
-async def test_a_fresh_token_is_fetched_although_one_is_kept(cache):
+async def test_fresh_ignores_a_kept_token(cache):
     await token_for(cache)
     assert (await token_for(cache, fresh=True)).token == "token-1"
     assert (await token_for(cache)).token == "token-1"
 
 
-async def test_several_who_want_a_fresh_token_at_once_share_one_request(cache):
+async def test_concurrent_fresh_calls_share_one_request(cache):
     await token_for(cache)
     results = await asyncio.gather(*(token_for(cache, fresh=True) for _ in range(5)))
     assert {result.token for result in results} == {"token-1"}
 
 
-async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(cache, entra, secrets):
+async def test_unreadable_secret_is_a_fact_without_a_request(cache, entra, secrets):
     secrets.failure = "file secrets/sql: no such file"
     result = await token_for(cache)
     assert (result.facts.fault, result.token) == (Fault.SECRET_UNREADABLE, None)
@@ -345,7 +345,7 @@ async def test_a_secret_that_cannot_be_read_is_a_fact_and_asks_nobody(cache, ent
     assert not entra.requests
 
 
-async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(cache, entra, secrets):
+async def test_slow_secret_at_the_deadline_is_a_timeout(cache, entra, secrets):
     secrets.takes = 30.0
     begin = now()
     result = await token_for(cache, patience=2.0)
@@ -355,7 +355,7 @@ async def test_a_secret_still_being_read_at_the_deadline_is_not_unreadable(cache
     assert not entra.requests
 
 
-async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_credential(cache, entra, secrets):
+async def test_secret_without_a_thread_raises_pool_exhausted(cache, entra, secrets):
     async def starving(_credential):
         try:
             await asyncio.sleep(30.0)
@@ -368,14 +368,14 @@ async def test_a_secret_that_waited_for_a_thread_of_ours_says_nothing_of_the_cre
     assert not entra.requests
 
 
-async def test_a_shortage_of_threads_is_raised_to_all_who_wait_and_not_kept(cache, entra):
+async def test_thread_shortage_is_raised_to_waiters_and_not_kept(cache, entra):
     entra.replies = [PoolExhausted("no thread"), GRANTED]
     outcomes = await asyncio.gather(token_for(cache), token_for(cache), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [PoolExhausted, PoolExhausted]
     assert (await token_for(cache)).token == "token-1"
 
 
-async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential_for_ever(cache, entra):
+async def test_request_beyond_its_deadline_is_abandoned(cache, entra):
     entra.takes = 3600.0
     with pytest.raises(TimeoutError):
         await token_for(cache, patience=100.0)
@@ -383,7 +383,7 @@ async def test_a_request_that_ignores_its_deadline_does_not_block_its_credential
     assert (await token_for(cache)).token == "token-1"
 
 
-async def test_nothing_is_kept_longer_than_it_can_serve(cache):
+async def test_responses_are_dropped_when_unusable(cache):
     for number in range(2000):
         await token_for(cache, challenge=replace(CHALLENGE, tenant=f"tenant-{number}"))
         assert sum(len(entry.flights) for entry in cache._entries.values()) < 330
@@ -392,7 +392,7 @@ async def test_nothing_is_kept_longer_than_it_can_serve(cache):
     assert not cache._tasks
 
 
-async def test_closing_ends_requests_and_tells_those_who_wait(cache, entra):
+async def test_close_cancels_requests_and_answers_waiters(cache, entra):
     entra.takes = 5.0
     waiting = asyncio.create_task(token_for(cache))
     await asyncio.sleep(1.0)
@@ -403,7 +403,7 @@ async def test_closing_ends_requests_and_tells_those_who_wait(cache, entra):
     assert len(entra.requests) == 1
 
 
-def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_share():
+def test_window_is_the_shortest_interval_and_longest_timeout():
     proxied = Module(name="proxied", proxy=Proxy(url="http://proxy:3128"))
     targets = [
         a_target("a", interval=60.0, timeout=5.0),
@@ -429,4 +429,4 @@ def test_a_cycle_is_the_shortest_interval_and_the_longest_timeout_of_those_who_s
     assert window("other") == ReuseWindow(300.0, 20.0)
     assert window("staged") == ReuseWindow(300.0, 20.0)
     assert window("old") == ReuseWindow(600.0, 3.0)
-    assert window("asked by hand") == ReuseWindow(45.0, 7.0)
+    assert window("on demand") == ReuseWindow(45.0, 7.0)

@@ -1,4 +1,4 @@
-"""The desk's hours pass in virtual time, as the schedule's do: nothing here may wait for a thread or a socket."""
+"""These tests run in virtual time, so they must not wait for a thread or a socket."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def recorded():
 
 @pytest.fixture
 async def start(sources, recorded):
-    """Starts desks and stops them after the test."""
+    """Start monitors and stop them after the test."""
     started = []
 
     def begin(*credentials, **more):

@@ -1,4 +1,4 @@
-"""When the sources are asked, what a failure leaves standing, what is said and what is kept."""
+"""The times of lookups, the effect of failures, log lines and kept answers."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from exporter.expiry.sources import AT_ONCE
 from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_monitor, by_certificate, by_graph, now
 
 NO_END = LookupResult(answered=True)
-NOT_OURS = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
+NOT_LISTED = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
 
 
 def gaps(times):
     return [round(later - earlier) for earlier, later in pairwise(times)]
 
 
-async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, sources, recorded):
+async def test_graph_is_looked_up_after_the_start_and_hourly(start, sources, recorded):
     start(by_graph())
     began = now()
     await asyncio.sleep(3 * 3600)
@@ -29,7 +29,7 @@ async def test_graph_is_asked_soon_after_the_start_and_then_every_hour(start, so
     assert recorded.reported[0][:3] == ("sql", Source.GRAPH, END)
 
 
-async def test_the_hours_are_not_all_of_one_length(start, sources):
+async def test_hourly_lookups_have_jitter(start, sources):
     rng = random.Random(7)  # noqa: S311 - a spread
     start(by_graph(), draw=rng.random)
     await asyncio.sleep(50 * 3600)
@@ -39,7 +39,7 @@ async def test_the_hours_are_not_all_of_one_length(start, sources):
     assert len(set(found)) > 10
 
 
-async def test_a_certificate_file_is_read_at_once_and_every_minute(start, sources):
+async def test_certificate_file_is_read_at_once_and_every_minute(start, sources):
     start(by_certificate())
     began = now()
     await asyncio.sleep(600)
@@ -48,24 +48,24 @@ async def test_a_certificate_file_is_read_at_once_and_every_minute(start, source
     assert set(gaps(times)) == {60}
 
 
-async def test_after_a_failure_the_pause_is_five_minutes_and_doubles_to_an_hour(start, sources):
+async def test_failures_double_the_pause_up_to_an_hour(start, sources):
     sources.answers["sql", Source.GRAPH] = [FAILED] * 7 + [NO_END]
     start(by_graph())
     await asyncio.sleep(6 * 3600)
     assert gaps(sources.times())[:8] == [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
 
 
-async def test_an_answer_that_does_not_list_ours_is_asked_for_again_soon(start, sources):
-    sources.answers["sql", Source.GRAPH] = [NOT_OURS, LookupResult(answered=True, expires_at=END)]
+async def test_answer_without_the_credential_is_repeated_soon(start, sources):
+    sources.answers["sql", Source.GRAPH] = [NOT_LISTED, LookupResult(answered=True, expires_at=END)]
     monitor = start(by_graph())
     await asyncio.sleep(200)
     (end,) = monitor.expiry_of("sql")
-    assert (end.expires_at, end.failure) == (None, NOT_OURS.note)
+    assert (end.expires_at, end.failure) == (None, NOT_LISTED.note)
     await asyncio.sleep(300)
     assert monitor.expiry_of("sql")[0].expires_at == END
 
 
-async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
+async def test_changed_secret_is_looked_up_within_seconds(start, sources):
     start(by_graph())
     await asyncio.sleep(1000)
     assert len(sources.times()) == 1
@@ -77,7 +77,7 @@ async def test_a_changed_secret_is_looked_up_within_seconds(start, sources):
     assert len(sources.times()) == 2
 
 
-async def test_a_failed_look_up_keeps_what_was_known(start, sources, recorded):
+async def test_failed_lookup_keeps_the_last_expiry(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), FAILED]
     monitor = start(by_graph())
     await asyncio.sleep(120)
@@ -89,7 +89,7 @@ async def test_a_failed_look_up_keeps_what_was_known(start, sources, recorded):
     assert len(recorded.reported) == 1
 
 
-async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_none(start, sources, recorded):
+async def test_answer_without_expiry_removes_the_last_one(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), NO_END]
     monitor = start(by_graph())
     await asyncio.sleep(2 * 3600)
@@ -99,7 +99,7 @@ async def test_an_end_that_was_taken_away_is_forgotten_by_an_answer_that_knows_n
     assert recorded.reported[-1][:3] == ("sql", Source.GRAPH, None)
 
 
-async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
+async def test_failure_and_recovery_are_logged_once(start, sources, caplog):
     other = LookupResult(answered=False, note="graph.microsoft.com: dns not found")
     sources.answers["sql", Source.GRAPH] = [FAILED, FAILED, FAILED, other, other, LookupResult(answered=True, expires_at=END)]
     caplog.set_level(logging.INFO, "exporter")
@@ -109,7 +109,7 @@ async def test_a_failure_is_said_once_and_its_end_too(start, sources, caplog):
     assert expected == [("WARNING", FAILED.note), ("WARNING", other.note), ("INFO", None)]
 
 
-async def test_not_many_are_asked_at_once_and_the_first_look_ups_are_spread(start, sources):
+async def test_first_lookups_are_spread_and_limited(start, sources):
     sources.takes = 20.0
     start(*(by_graph(f"sql-{number}") for number in range(40)), draw=random.Random(3).random)  # noqa: S311 - a spread
     await asyncio.sleep(3000)
@@ -117,7 +117,7 @@ async def test_not_many_are_asked_at_once_and_the_first_look_ups_are_spread(star
     assert len({round(at) for at, _, _ in sources.lookups}) > 5
 
 
-async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start, sources):
+async def test_slow_lookups_reach_every_credential(start, sources):
     sources.takes = 29.0
     names = [f"sql-{number}" for number in range(40)]
     start(*(by_graph(name) for name in names))
@@ -125,7 +125,7 @@ async def test_every_credential_is_looked_up_even_where_look_ups_are_slow(start,
     assert {name for _, name, _ in sources.lookups} == set(names)
 
 
-async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, recorded):
+async def test_internal_error_is_reported_and_lookups_continue(start, sources, recorded):
     sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), LookupResult(answered=True, expires_at=END)]
     monitor = start(by_graph())
     await asyncio.sleep(200)
@@ -134,7 +134,7 @@ async def test_a_bug_is_told_and_the_next_look_up_made(start, sources, recorded)
     assert monitor.expiry_of("sql")[0].expires_at == END
 
 
-async def test_a_secret_that_cannot_be_watched_stops_nothing(start, sources, recorded):
+async def test_failing_fingerprint_does_not_end_the_loop(start, sources, recorded):
     sources.fingerprints["sql"] = ZeroDivisionError("bug")
     start(by_graph())
     await asyncio.sleep(100)
@@ -144,7 +144,7 @@ async def test_a_secret_that_cannot_be_watched_stops_nothing(start, sources, rec
     assert sources.times()
 
 
-async def test_it_stops_at_once_in_the_middle_of_look_ups(sources, recorded):
+async def test_close_cancels_running_lookups_at_once(sources, recorded):
     sources.takes = 10_000.0
     monitor = a_monitor(a_config(*(by_graph(f"sql-{number}") for number in range(9))), sources, recorded)
     monitor.start()
@@ -156,21 +156,21 @@ async def test_it_stops_at_once_in_the_middle_of_look_ups(sources, recorded):
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
-async def test_nothing_is_asked_about_a_credential_without_sources(start, sources):
+async def test_credential_without_sources_is_not_looked_up(start, sources):
     monitor = start(a_credential(expires_on=date(2027, 3, 1)))
     await asyncio.sleep(3600)
     assert not sources.lookups
     assert monitor.expiry_of("sql") == (CredentialExpiry(credential="sql", source=Source.DECLARED, expires_at=1803859200.0),)
 
 
-async def test_a_source_that_has_not_answered_yet_is_named(start):
+async def test_source_without_an_answer_is_listed(start):
     monitor = start(by_certificate(graph_credential="monitor", key_vault_secret="https://ops.vault.azure.net/secrets/c"))
     ends = monitor.expiry_of("cert")
     assert [end.source for end in ends] == [Source.CERTIFICATE, Source.GRAPH, Source.KEY_VAULT]
     assert {(end.expires_at, end.looked_up_at, end.failure) for end in ends} == {(None, None, "")}
 
 
-async def test_one_look_up_on_request_asks_all_sources_now(sources, recorded):
+async def test_lookup_on_request_covers_all_sources(sources, recorded):
     monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), sources, recorded)
     began = now()
     ends = await monitor.look_up("cert")
@@ -179,7 +179,7 @@ async def test_one_look_up_on_request_asks_all_sources_now(sources, recorded):
     await monitor.aclose()
 
 
-async def test_a_credential_that_no_target_uses_can_be_asked_about_on_request(sources, recorded):
+async def test_unused_credential_can_be_looked_up_on_request(sources, recorded):
     config = a_config(by_graph())
     config.credentials["spare"] = by_graph("spare")
     monitor = a_monitor(config, sources, recorded)

@@ -1,4 +1,4 @@
-"""What of the ends of credentials outlives a restart, and what of a changed configuration does not inherit it."""
+"""Which answers survive a restart, also with a changed configuration."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from exporter.expiry.sources import subject
 from tests.support.expiry_fakes import END, FAILED, WALL, Recorded, Sources, a_config, a_monitor, by_certificate, by_graph
 
 
-async def test_what_was_known_is_told_again_after_a_restart_before_anything_is_asked(start, recorded):
+async def test_restart_restores_expiry_before_any_lookup(start, recorded):
     start(by_certificate(graph_credential="monitor"))
     await asyncio.sleep(300)
     recorded.documents = json.loads(json.dumps(recorded.documents))
@@ -25,7 +25,7 @@ async def test_what_was_known_is_told_again_after_a_restart_before_anything_is_a
     assert all(WALL < at < WALL + 2000 for *_, at in later.reported)
 
 
-async def test_a_failure_right_after_a_restart_keeps_what_was_known_before(start, recorded):
+async def test_failure_after_a_restart_keeps_the_restored_expiry(start, recorded):
     start(by_graph())
     await asyncio.sleep(100)
     again, failing = Recorded(), Sources()
@@ -53,7 +53,7 @@ async def test_a_failure_right_after_a_restart_keeps_what_was_known_before(start
         ),
     ],
 )
-async def test_another_credential_of_the_same_name_inherits_nothing(start, recorded, before, after):
+async def test_changed_subject_restores_nothing(start, recorded, before, after):
     start(before)
     await asyncio.sleep(100)
     again = Recorded()
@@ -62,7 +62,7 @@ async def test_another_credential_of_the_same_name_inherits_nothing(start, recor
     assert again.reported == []
 
 
-async def test_another_identity_that_asks_changes_nothing_of_what_is_known(start, recorded):
+async def test_another_lookup_credential_keeps_the_expiry(start, recorded):
     start(by_graph())
     await asyncio.sleep(100)
     again = Recorded()
@@ -88,7 +88,7 @@ SUBJECT = list(subject(by_graph(), Source.GRAPH))
         {"sources": {"graph": {"subject": SUBJECT, "expires_at": True, "looked_up_at": WALL}}},
     ],
 )
-async def test_a_damaged_document_is_said_and_ignored(sources, recorded, caplog, document):
+async def test_damaged_document_is_logged_and_ignored(sources, recorded, caplog, document):
     recorded.documents["sql"] = document
     monitor = a_monitor(a_config(by_graph()), sources, recorded)
     monitor.recall()
@@ -98,7 +98,7 @@ async def test_a_damaged_document_is_said_and_ignored(sources, recorded, caplog,
     assert "sql is damaged" in record.fields["problem"]
 
 
-async def test_the_state_of_a_certificate_is_not_written_every_minute(start, recorded):
+async def test_unchanged_certificate_is_written_rarely(start, recorded):
     start(by_certificate())
     await asyncio.sleep(3 * 3600)
     assert 3 <= recorded.writes <= 5

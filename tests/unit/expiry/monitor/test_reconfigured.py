@@ -1,4 +1,4 @@
-"""A new configuration: what is known of the same subject stays, what meant something else goes, and look-ups keep their time."""
+"""Reconfiguration: answers about the same subject and their due times stay, others are forgotten."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def monitor(sources, recorded):
     await made.aclose()
 
 
-async def test_a_credential_that_stays_as_it_is_keeps_its_dates_and_its_next_look_up(monitor, sources):
+async def test_unchanged_credential_keeps_expiry_and_due_time(monitor, sources):
     after = Sources()
     await monitor.reconfigure(a_config(by_graph()), after)
     assert monitor.expiry_of("sql")[0].expires_at == END
@@ -27,7 +27,7 @@ async def test_a_credential_that_stays_as_it_is_keeps_its_dates_and_its_next_loo
     assert after.times()[0] - sources.times()[0] == pytest.approx(3600, abs=2)
 
 
-async def test_a_credential_of_the_same_application_keeps_its_dates_and_is_looked_up_soon(monitor):
+async def test_same_subject_keeps_expiry_and_is_looked_up_soon(monitor):
     after = Sources()
     await monitor.reconfigure(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/s")), after)
     began = now()
@@ -36,25 +36,25 @@ async def test_a_credential_of_the_same_application_keeps_its_dates_and_is_looke
     assert after.times()[0] - began <= 65
 
 
-async def test_what_was_known_of_another_application_is_forgotten(monitor, recorded):
+async def test_changed_application_forgets_the_expiry(monitor, recorded):
     await monitor.reconfigure(a_config(by_graph(client_id=OTHER)), Sources())
     assert monitor.expiry_of("sql")[0].expires_at is None
     assert recorded.forgotten == [("sql", Source.GRAPH)]
 
 
-async def test_what_a_source_said_that_is_no_longer_asked_is_forgotten(monitor, recorded):
+async def test_removed_source_forgets_its_answer(monitor, recorded):
     await monitor.reconfigure(a_config(a_credential("sql")), Sources())
     assert monitor.expiry_of("sql") == ()
     assert recorded.forgotten == [("sql", Source.GRAPH)]
 
 
-async def test_a_credential_that_is_used_no_more_is_asked_about_no_more(monitor):
+async def test_unused_credential_is_not_looked_up(monitor):
     after = Sources()
     await monitor.reconfigure(a_config(by_graph("other")), after)
     await asyncio.sleep(100)
     assert {name for _, name, _ in after.lookups} == {"other"}
 
 
-async def test_whoever_was_asked_before_is_let_go(monitor, sources):
+async def test_reconfigure_closes_the_old_lookup(monitor, sources):
     await monitor.reconfigure(a_config(by_graph()), Sources())
     assert sources.closed

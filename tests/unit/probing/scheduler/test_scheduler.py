@@ -90,7 +90,7 @@ async def scheduler(prober, rng):
     await scheduler.aclose()
 
 
-async def test_a_target_is_probed_at_its_interval_give_or_take_a_tenth(scheduler, prober):
+async def test_target_is_probed_at_its_interval_within_a_tenth(scheduler, prober):
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(HOUR)
     gaps = prober.gaps("payroll")
@@ -99,7 +99,7 @@ async def test_a_target_is_probed_at_its_interval_give_or_take_a_tenth(scheduler
     assert 57 <= len(gaps) <= 63
 
 
-async def test_a_slow_probe_does_not_shift_the_schedule(scheduler, prober):
+async def test_slow_probe_does_not_shift_the_schedule(scheduler, prober):
     prober.takes = 25.0
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(10 * HOUR)
@@ -114,7 +114,7 @@ async def test_each_target_has_its_own_interval(scheduler, prober):
     assert len(prober.starts["slow"]) == pytest.approx(6, abs=1)
 
 
-async def test_first_probes_are_spread_and_the_first_comes_soon(scheduler, prober):
+async def test_first_probes_are_spread_and_the_first_starts_soon(scheduler, prober):
     begin = now()
     scheduler.reconcile(a_fleet(2000, interval=60.0))
     await asyncio.sleep(60.0)
@@ -125,7 +125,7 @@ async def test_first_probes_are_spread_and_the_first_comes_soon(scheduler, probe
     assert all(Counter(int(offset) for offset in offsets)[second] < 150 for second in range(24))
 
 
-async def test_a_probe_that_overruns_its_next_start_is_never_doubled_but_counted(scheduler, prober):
+async def test_probe_longer_than_interval_skips_starts_and_counts_them(scheduler, prober):
     prober.takes = 100.0
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(HOUR)
@@ -134,14 +134,14 @@ async def test_a_probe_that_overruns_its_next_start_is_never_doubled_but_counted
     assert len(prober.starts["payroll"]) + skipped == pytest.approx(60, abs=4)
 
 
-async def test_no_more_probes_run_at_once_than_there_are_slots(scheduler, prober):
+async def test_concurrent_probes_never_exceed_the_slots(scheduler, prober):
     prober.takes = 20.0
     scheduler.reconcile(a_fleet(200, interval=60.0), concurrency=10)
     await asyncio.sleep(HOUR)
     assert prober.most_at_once == 10
 
 
-async def test_waiting_for_a_slot_is_lag_and_not_part_of_the_probe(scheduler, prober):
+async def test_wait_for_a_slot_counts_as_lag(scheduler, prober):
     prober.takes = 10.0
     scheduler.reconcile(a_fleet(2, interval=60.0), concurrency=1)
     await asyncio.sleep(30.0)
@@ -150,7 +150,7 @@ async def test_waiting_for_a_slot_is_lag_and_not_part_of_the_probe(scheduler, pr
     assert prober.lags[1] == pytest.approx(10.0, abs=0.05)
 
 
-async def test_dead_targets_do_not_delay_the_healthy_ones(scheduler, prober):
+async def test_dead_targets_do_not_delay_healthy_ones(scheduler, prober):
     dead, healthy = a_fleet(385, interval=60.0, timeout=10.0), [a_target("healthy", interval=60.0)]
 
     async def probe(target):
@@ -163,7 +163,7 @@ async def test_dead_targets_do_not_delay_the_healthy_ones(scheduler, prober):
     assert max(prober.lags) < 0.01
 
 
-async def test_a_throttled_vault_is_left_alone_for_one_then_two_then_four_intervals(scheduler, prober):
+async def test_throttled_vault_skips_one_two_then_four_intervals(scheduler, prober):
     prober.answers["payroll"] = a_throttled_report()
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(30 * 60.0)
@@ -173,7 +173,7 @@ async def test_a_throttled_vault_is_left_alone_for_one_then_two_then_four_interv
     assert not prober.skips["payroll", Skip.OVERLAP]
 
 
-async def test_after_a_good_probe_the_interval_is_whole_again(scheduler, prober):
+async def test_good_probe_ends_the_backoff(scheduler, prober):
     answers = iter([*[a_throttled_report()] * 4, *[a_report()] * 100])
     prober.answers["payroll"] = lambda: next(answers)
     scheduler.reconcile([a_target(interval=60.0)])
@@ -181,7 +181,7 @@ async def test_after_a_good_probe_the_interval_is_whole_again(scheduler, prober)
     assert [round(gap / 60.0) for gap in prober.gaps("payroll")][:6] == [1, 1, 2, 3, 1, 1]
 
 
-async def test_a_crash_is_told_and_neither_ends_the_loop_nor_touches_another_target(scheduler, prober):
+async def test_crash_is_reported_and_affects_no_other_probe(scheduler, prober):
     prober.answers["broken"] = BUG
     scheduler.reconcile([a_target("broken"), a_target("sound")])
     await asyncio.sleep(HOUR)
@@ -190,14 +190,14 @@ async def test_a_crash_is_told_and_neither_ends_the_loop_nor_touches_another_tar
     assert len([1 for _, target, _ in prober.reports if target.name == "sound"]) > 50
 
 
-async def test_a_listener_that_fails_is_told_and_the_loop_goes_on(scheduler, prober):
+async def test_failing_callback_is_reported_and_loop_continues(scheduler, prober):
     prober.failing = True
     scheduler.reconcile([a_target()])
     await asyncio.sleep(HOUR)
     assert len(prober.crashes) == len(prober.starts["payroll"]) > 50
 
 
-async def test_a_loop_that_dies_is_told_and_begins_again_after_an_interval(scheduler, prober):
+async def test_dead_loop_is_reported_and_restarts_after_an_interval(scheduler, prober):
     answers = iter([asyncio.CancelledError(), *[a_report()] * 100])
     prober.answers["payroll"] = lambda: next(answers)
     scheduler.reconcile([a_target(interval=60.0)])
@@ -208,7 +208,7 @@ async def test_a_loop_that_dies_is_told_and_begins_again_after_an_interval(sched
     assert len(prober.starts["payroll"]) >= 9
 
 
-async def test_a_probe_that_could_not_be_made_is_not_reported(scheduler, prober):
+async def test_discarded_probe_is_not_reported(scheduler, prober):
     prober.answers["payroll"] = lambda: None
     scheduler.reconcile([a_target()])
     await asyncio.sleep(600.0)
@@ -217,7 +217,7 @@ async def test_a_probe_that_could_not_be_made_is_not_reported(scheduler, prober)
     assert len(prober.starts["payroll"]) >= 9
 
 
-async def test_an_unchanged_target_is_not_disturbed_by_a_reload(scheduler):
+async def test_reload_keeps_the_loop_of_an_unchanged_target(scheduler):
     scheduler.reconcile([a_target("kept"), a_target("other")])
     await asyncio.sleep(10.0)
     task, planned = scheduler._loops["kept"].task, scheduler.next_probe_at("kept")
@@ -227,7 +227,7 @@ async def test_an_unchanged_target_is_not_disturbed_by_a_reload(scheduler):
     assert (changes.started, changes.changed, changes.removed) == (("new",), (), ("other",))
 
 
-async def test_reloading_every_few_seconds_probes_nobody_more_often(scheduler, prober):
+async def test_frequent_reloads_do_not_add_probes(scheduler, prober):
     for label in range(720):
         scheduler.reconcile([a_target(interval=60.0, labels={"edition": str(label)}), a_target("kept", interval=60.0)])
         await asyncio.sleep(5.0)
@@ -235,7 +235,7 @@ async def test_reloading_every_few_seconds_probes_nobody_more_often(scheduler, p
     assert len(prober.starts["payroll"]) == pytest.approx(60, abs=4)
 
 
-async def test_a_target_that_changes_often_is_still_probed(scheduler, prober):
+async def test_target_that_changes_often_is_still_probed(scheduler, prober):
     prober.takes = 8.0
     for label in range(720):
         scheduler.reconcile([a_target(interval=60.0, labels={"edition": str(label)})])
@@ -243,7 +243,7 @@ async def test_a_target_that_changes_often_is_still_probed(scheduler, prober):
     assert len(prober.starts["payroll"]) > 55
 
 
-async def test_a_shorter_interval_takes_effect_at_once(scheduler, prober):
+async def test_shorter_interval_applies_at_once(scheduler, prober):
     scheduler.reconcile([a_target(interval=3600.0)])
     await asyncio.sleep(10.0)
     scheduler.reconcile([a_target(interval=10.0)])
@@ -251,7 +251,7 @@ async def test_a_shorter_interval_takes_effect_at_once(scheduler, prober):
     assert len(prober.starts["payroll"]) >= 6
 
 
-async def test_a_changed_target_keeps_backing_off_only_from_the_same_vault(scheduler, prober):
+async def test_changed_target_keeps_backoff_of_the_same_vault_only(scheduler, prober):
     prober.answers["payroll"] = a_throttled_report()
     scheduler.reconcile([a_target()])
     await asyncio.sleep(170.0)
@@ -262,7 +262,7 @@ async def test_a_changed_target_keeps_backing_off_only_from_the_same_vault(sched
     assert scheduler._loops["payroll"].backoff.throttled == 0
 
 
-async def test_a_removed_target_is_cancelled_and_never_reported_again(scheduler, prober):
+async def test_removed_target_is_cancelled_and_never_reported(scheduler, prober):
     prober.takes = 10.0
     scheduler.reconcile([a_target("gone"), a_target("kept")])
     await asyncio.sleep(1.0)
@@ -273,7 +273,7 @@ async def test_a_removed_target_is_cancelled_and_never_reported_again(scheduler,
     assert scheduler.next_probe_at("gone") is None
 
 
-async def test_a_probe_that_outlives_its_removal_is_not_reported_and_not_doubled(scheduler, prober):
+async def test_probe_that_outlives_its_removal_is_not_reported(scheduler, prober):
     async def stubborn(target):
         prober.starts[target.name].append(now())
         assert target.name not in prober.running
@@ -299,23 +299,23 @@ async def test_a_probe_that_outlives_its_removal_is_not_reported_and_not_doubled
     assert not prober.crashes
 
 
-async def test_the_next_start_is_known_when_the_report_comes(scheduler):
-    told = []
-    scheduler._on_report = lambda target, _: told.append((now(), scheduler.next_probe_at(target.name)))
+async def test_report_callback_sees_the_next_start(scheduler):
+    reported = []
+    scheduler._on_report = lambda target, _: reported.append((now(), scheduler.next_probe_at(target.name)))
     scheduler.reconcile([a_target(interval=60.0)])
     await asyncio.sleep(90.0)
-    reported_at, following = told[0]
+    reported_at, following = reported[0]
     assert 50.0 < following - 1_700_000_000 - reported_at <= 66.0
 
 
-async def test_the_first_round_is_done_when_every_target_has_been_tried_whatever_came_of_it(scheduler, prober):
+async def test_first_round_ends_when_each_target_was_probed(scheduler, prober):
     prober.answers |= {"refused": a_failure("refused"), "broken": BUG, "unmade": lambda: None}
     scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken"), a_target("unmade")])
     assert not scheduler.first_round_done.is_set()
     await asyncio.wait_for(scheduler.first_round_done.wait(), 1.0)
 
 
-async def test_the_first_round_waits_for_the_slowest_but_not_for_a_removed_one(scheduler, prober):
+async def test_first_round_waits_for_slow_but_not_removed_targets(scheduler, prober):
     prober.takes = 20.0
     scheduler.reconcile([a_target("kept"), a_target("removed"), a_target("changed")])
     await asyncio.sleep(19.0)
@@ -326,14 +326,14 @@ async def test_the_first_round_waits_for_the_slowest_but_not_for_a_removed_one(s
     assert scheduler.first_round_done.is_set()
 
 
-async def test_a_reload_does_not_undo_the_first_round(scheduler):
+async def test_reload_does_not_reset_the_first_round(scheduler):
     scheduler.reconcile([a_target()])
     await scheduler.first_round_done.wait()
     scheduler.reconcile([a_target(), a_target("new")])
     assert scheduler.first_round_done.is_set()
 
 
-async def test_stopping_during_probes_takes_no_time_and_reports_nothing(scheduler, prober):
+async def test_close_during_probes_is_immediate_and_reports_nothing(scheduler, prober):
     prober.takes = 30.0
     scheduler.reconcile(a_fleet(50, interval=60.0))
     await asyncio.sleep(5.0)
@@ -345,14 +345,14 @@ async def test_stopping_during_probes_takes_no_time_and_reports_nothing(schedule
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("target")]
 
 
-async def test_closing_twice_is_fine_and_a_closed_scheduler_starts_nothing(scheduler):
+async def test_closed_scheduler_starts_nothing(scheduler):
     await scheduler.aclose()
     await scheduler.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         scheduler.reconcile([a_target()])
 
 
-async def test_after_the_process_was_stopped_for_an_hour_there_is_no_burst(scheduler, prober):
+async def test_stall_of_an_hour_causes_no_burst(scheduler, prober):
     scheduler.reconcile(a_fleet(5000, interval=60.0))
     await asyncio.sleep(120.0)
     asyncio.get_running_loop().stall(HOUR)

@@ -21,14 +21,14 @@ async def lag():
     lag.stop()
 
 
-async def test_an_undisturbed_loop_has_no_lag(lag):
+async def test_undisturbed_loop_has_no_lag(lag):
     begin = now()
     await asyncio.sleep(30.0)
     assert lag.worst() == pytest.approx(0.0, abs=1e-6)
     assert not lag.lagged_between(begin, now())
 
 
-async def test_the_largest_lag_of_the_last_minute_is_told_and_then_forgotten(lag):
+async def test_worst_lag_expires_after_a_minute(lag):
     for seconds in (0.3, 0.9, 0.2):
         stall(seconds)
         await asyncio.sleep(10.0)
@@ -39,7 +39,7 @@ async def test_the_largest_lag_of_the_last_minute_is_told_and_then_forgotten(lag
     assert lag.worst() == pytest.approx(0.0, abs=1e-6)
 
 
-async def test_a_span_that_a_stall_touched_is_disturbed_and_its_neighbours_are_not(lag):
+async def test_lagged_between_covers_only_stalled_spans(lag):
     await asyncio.sleep(1.0)
     before = now()
     await asyncio.sleep(1.0)
@@ -53,7 +53,7 @@ async def test_a_span_that_a_stall_touched_is_disturbed_and_its_neighbours_are_n
     assert not lag.lagged_between(stalled_until + 0.1, now())
 
 
-async def test_a_stall_counts_before_the_late_tick_has_run(lag):
+async def test_stall_counts_before_the_late_tick(lag):
     begin = now()
     await asyncio.sleep(1.0)
     stall(0.5)
@@ -61,7 +61,7 @@ async def test_a_stall_counts_before_the_late_tick_has_run(lag):
     assert lag.worst() == pytest.approx(0.5, abs=0.06)
 
 
-async def test_a_short_pause_is_noise(lag):
+async def test_short_pause_is_no_stall(lag):
     begin = now()
     for _ in range(20):
         stall(0.04)
@@ -70,7 +70,7 @@ async def test_a_short_pause_is_noise(lag):
     assert 0.0 < lag.worst() < 0.1
 
 
-async def test_stalls_are_not_remembered_for_ever(lag):
+async def test_stalls_are_forgotten_after_a_minute(lag):
     for _ in range(1000):
         stall(0.2)
         await asyncio.sleep(0.2)
@@ -78,7 +78,7 @@ async def test_stalls_are_not_remembered_for_ever(lag):
     assert len(lag._worst) < 400
 
 
-async def test_after_stopping_nothing_ticks_and_the_worst_stays_readable(lag):
+async def test_stopped_lag_keeps_its_worst_value(lag):
     stall(0.4)
     await asyncio.sleep(1.0)
     lag.stop()
