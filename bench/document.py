@@ -24,40 +24,40 @@ _PACKAGES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "
 BEFORE = """\
 # Performance
 
-Written by `./dev bench`, which measures everything in one run on two cores in about forty-five minutes. `./dev bench PART` measures one
-part alone (`start`, `probes`, `steps`, `fleet`, `scrapes`, `storm`, `failing`, `day`, `storing`, `spread`), `./dev bench --quick` takes less of
-everything; both print their tables and do not change this page, and the quick figures are for a look only. It needs Linux and
-Debian's `prometheus` and `prometheus-blackbox-exporter`, which it installs where it may. Nothing else should run meanwhile.
+`./dev bench` writes this page. It measures everything in one run on two cores in about forty-five minutes. `./dev bench PART` measures one part (`start`,
+`probes`, `steps`, `fleet`, `scrapes`, `storm`, `failing`, `day`, `storing`, `spread`); `./dev bench --quick` measures less of everything. Both print their
+tables and do not change this page; quick figures are only indicative. The benchmark needs Linux and Debian's `prometheus` and
+`prometheus-blackbox-exporter`, which it installs if it has the rights. Run nothing else meanwhile.
 
 ## How it is measured
 
-- **Everybody asks the same server**: canned answers over TLS 1.3, in a process of its own, no real cryptography of keys. *Server
-  busy* is the most of one core that it had in a run; from 85 % on the table says that the server was the limit, not the client.
-- **Processor time** is user and system of the measured process alone, as the kernel's scheduler counts it.
-- **A probe** is challenge, token (where it is not shared), get key, wrap and unwrap on one fresh connection. `blackbox_exporter` is asked
-  for five URLs per target, which are five handshakes: it cannot do them on one, nor hand a token on. The bare script makes the
-  same requests on the same connections as ours, with a token that it fetched once, and keeps nothing.
-- **All at the same pace**: a process that has nothing to do between two probes finds its caches cold and pays up to twice as much for
-  each as one that hurries. So the targets of every program are spread over the same seconds; how little the others need in a
-  hurry stands beside it. Our probes are made by the scheduler and are not scraped meanwhile; those of `blackbox_exporter` are made
-  by asking it, as Prometheus has to. That it answers five requests over HTTP belongs to its cost.
-- **Auxiliary probes** (the newest version of the key) are made every five minutes. A slice of a fleet is shorter than that, so one
-  target in five is looked at with every probe instead, which is as many. The comparisons of single probes have none. The doctor's
-  checks are off everywhere: they would ask for names beyond this machine.
-- **A slice** of the large fleet is far shorter than a day: it shows the pace, not what a day leaves behind.
-- **p99 of a probe** is over the last probe of each target that was probed in that slice. Those left out as tainted are in it.
-- **The error of a step** is the distance between our `wait` phase, or the `processing` phase, and the median time that the server itself
-  waited. Targets are spread over the interval, so few requests are in flight at once: a probe of 100 ms would have to be made two
-  thousand times a second for 200 of them, which is more than one core can do, theirs or ours.
-- **A pause** is the slowest answer of `/-/healthy`, asked over and over on another connection: so long would a probe in flight have
-  waited for the worst piece of a scrape.
-- **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row: after the third in a row a target is
-  asked less often for a while, on purpose, and is found well again that much later. `connect_to` leads to an address, so no name is
-  looked up; what names that do not resolve cost is bounded by threads of their own, see the tests.
-- **A day** is as many probes of each target as there are minutes in one, at a fifth of a second instead of a minute, with a reload in
-  each: what only passes with time itself is not in it.
-- Each figure is a median with its lowest and highest; a ratio is made run by run. Bold lines have a bound: *commit* must hold, *aim* is
-  what we would like.
+- **All programs use the same server**: canned responses over TLS 1.3, in a separate process, without real key operations. *Server busy* is the
+  server's highest use of one core in a run. From 85 % on, the table marks the server as the limit, not the client.
+- **Processor time** is the user and system time of the measured process, as counted by the kernel's scheduler.
+- **A probe** is challenge, token (unless it is shared), get key, wrap and unwrap on one fresh connection. `blackbox_exporter` probes five URLs
+  per target, which are five handshakes: it can neither share one connection nor pass on a token. The bare script makes the exporter's requests on
+  the same connections, with a token that it fetched once, and stores nothing.
+- **All programs run at the same rate.** A process that idles between two probes finds cold caches and pays up to twice as much per probe as a busy
+  one. So the targets of every program are spread over the same seconds; the table also has the cost of the others without pauses. The
+  scheduler makes the exporter's probes, and no scrape runs meanwhile. `blackbox_exporter` probes on request, as with Prometheus, so its cost
+  includes five HTTP responses.
+- **Auxiliary probes** (the newest version of the key) run every five minutes. A slice of a fleet is shorter, so one target in five has an auxiliary probe
+  with every probe, which is the same number. The comparisons of single probes have none. Preflight checks are off: they would resolve names
+  outside this machine.
+- **A slice** of the large fleet is far shorter than a day: it shows the rate, not the growth over a day.
+- **p99 of a probe** covers the last probe of each target in that slice, tainted ones included.
+- **The error of a step** is the difference between the exporter's `wait` phase, or the `processing` phase, and the server's own median wait. Targets are
+  spread over the interval, so few requests are in flight at once. For 200 in flight, probes of 100 ms would have to start two thousand times a
+  second, which is more than one core can do in either program.
+- **A pause** is the slowest response of `/-/healthy`, requested repeatedly on another connection. A probe in flight waits at most this long for a piece of a
+  scrape.
+- **A storm** lasts a little longer than an interval, so no vault answers 429 three times in a row. After the third, the exporter probes a target less often for
+  a while, and notices its recovery later. `connect_to` names an address, so no name is resolved. Separate threads limit the cost of names that do not
+  resolve; see the tests.
+- **A day** is as many probes of each target as a day has minutes, every fifth of a second instead of every minute, each with a reload. Effects of elapsed
+  time are not included.
+- Each figure is a median with the lowest and highest value; ratios are calculated per run. Bold lines have a bound: *commit* must hold, *aim* is
+  the target.
 
 ## Results
 """

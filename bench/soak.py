@@ -31,18 +31,18 @@ WHOLE = 60.0  # minutes of failing in a run that is published
 BEFORE = """\
 # Soak
 
-Written by `./dev soak`, which attacks the exporter for an hour and a quarter and fails if a bound is broken. `./dev soak --minutes 6` takes a
-tenth of everything and writes nothing. It needs Linux. Nothing else should run meanwhile.
+`./dev soak` writes this page. It attacks the exporter for an hour and a quarter and fails if a bound is broken. `./dev soak --minutes 6` runs a
+tenth of everything and writes nothing. It needs Linux. Run nothing else meanwhile.
 
-## What is done to it
+## The attacks
 
 - **Failing**: every probe of 1,000 and of 2,500 targets fails for ten minutes, by silent name servers, by silence after TLS and by refusal. A
-  process beyond 512 MB, which is the chart's memory limit, is killed. Each run ends by SIGTERM in the middle of it.
-- **Reloads**: a fleet of 500 is reloaded without a pause for five minutes. With each reload one target goes and one comes.
-- **Slow readers**: 400 clients request `/metrics` of 2,500 targets for five minutes and do not read. Another client scrapes meanwhile; 503
-  with a sentence is an answer, silence is none.
-- **Fuzz**: the fuzzer of `./dev fuzz` reads hostile answers and configurations with three seeds, five minutes in all.
-- **Silent name servers** are a resolver call that waits ten seconds without a packet, as the C library does.
+  process beyond 512 MB, the chart's memory limit, is killed. Each run ends with SIGTERM during the failures.
+- **Reloads**: a fleet of 500 is reloaded without a pause for five minutes. Each reload removes one target and adds one.
+- **Slow readers**: 400 clients request `/metrics` of 2,500 targets for five minutes and do not read. Another client scrapes meanwhile; a 503
+  with a message counts as a response, silence does not.
+- **Fuzz**: the fuzzer of `./dev fuzz` parses hostile responses and configurations with three seeds, five minutes in all.
+- **Silent name servers** are simulated by a resolver call that waits ten seconds without a packet, as the C library does.
 
 ## Results
 """
