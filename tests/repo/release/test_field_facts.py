@@ -67,7 +67,7 @@ STATED = {
     "docs/doctor.md": ("SQL Server 2022 CU12 and later on Linux has EKM with Key Vault built in",),
     "docs/modes.md": ("| SaturationShoebox | used share of the vault's capacity, in percent, averaged over one minute |",),
     "docs/first-vault.md": (
-        "every connector downloaded since 2018 is 1.0.5.0, so a new installation is `current`",
+        "Every connector downloaded since 2018 is 1.0.5.0, so a new installation is `current`",
         "One for each key version in each vault",
         "`ALTER CREDENTIAL` and a restart of the service, on every node",
     ),

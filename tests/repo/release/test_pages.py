@@ -12,6 +12,7 @@ import yaml
 
 from exporter.cli.main import build_parser
 from exporter.config import load_config
+from exporter.core.faults import Reason
 from exporter.metrics.definitions import BY_NAME
 
 ROOT = Path(__file__).parents[3]
@@ -92,6 +93,11 @@ def test_page_metrics_exist(page):
 def test_page_alerts_exist(page):
     known = {path.stem for path in (ROOT / "alerts" / "runbooks").iterdir()} | {"EkmWatchdog"}
     assert set(re.findall(r"\bEkm[A-Z]\w+", text(page))) <= known
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
+def test_page_reasons_exist(page):
+    assert set(re.findall(r"reason `(\w+)`", text(page))) <= {str(reason) for reason in Reason}
 
 
 def test_page_shows_both_numbers_of_a_pair():
