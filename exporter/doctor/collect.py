@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from exporter.clients import Networks, VaultSession, encrypt_locally, fetch_token
+from exporter.clients import Networks
 from exporter.clients.api_session import ReadingSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
-from exporter.config.model import Config, Credential, CredentialKind, Module, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, assess
+from exporter.config.model import Config, CredentialKind, Target
+from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, TokenResponse, TokenResult
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
 from exporter.doctor.revocation import host_of, problem_with
 from exporter.expiry import ExpiryCallbacks, ExpiryLookup, ExpiryMonitor
-from exporter.probing.auxiliary_plan import AuxiliaryProbe, auxiliary_probes
-from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
-from exporter.runtime.clock import loop_time
+from exporter.probing.auxiliary_plan import auxiliary_probes, probe_request
+from exporter.probing.round_trip import ProbeRequest
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_fetch
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import TokenReusePolicy
@@ -45,19 +45,6 @@ _AUXILIARY: Final = (AuxiliaryKind.RETAINED, AuxiliaryKind.NEWEST)
 _OF_ITS_HOST: Final = frozenset({CredentialKind.MANAGED_IDENTITY})
 
 LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
-
-
-@dataclass(slots=True)
-class _Clock:
-    """The caller's Unix time, and loop time."""
-
-    now: Callable[[], float]
-
-    def time(self) -> float:
-        return self.now()
-
-    def monotonic(self) -> float:
-        return loop_time()
 
 
 @dataclass(slots=True)
@@ -87,12 +74,12 @@ class EvidenceCollector:
         self._config, self._target, self._on_bug = config, target, on_bug
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
-        self._clock, self._look_up = _Clock(clock), look_up or self._look_up_expiry
+        self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
         self._pool = DaemonThreadPool(_THREADS, name="ekm-doctor")
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._fetch, self._secrets, window=TokenReusePolicy(config))
+        self._tokens = TokenCache(token_fetch(self._networks.of), self._secrets, window=TokenReusePolicy(config))
 
     async def aclose(self) -> None:
         await self._tokens.aclose()
@@ -104,7 +91,7 @@ class EvidenceCollector:
         Raises PoolExhausted if this process lacks a resource.
         """
         target, trace = self._target, _SignInTrace()
-        probe = _start(self._probe(self._request(target, self._credential), trace))
+        probe = _start(self._probe(probe_request(self._config, target), trace))
         vault = _start(self._endpoint(target.vault, "/healthstatus"))
         secret = _start(self._secret())
         await _wait_all(probe, vault, secret)
@@ -132,10 +119,6 @@ class EvidenceCollector:
             revocation=await self._revocation(vault.result(), entra.result()),
         )
 
-    def _request(self, target: Target, credential: Credential) -> ProbeRequest:
-        vantage = self._config.settings.vantage
-        return ProbeRequest(target=target, module=self._module, credential=credential, vantage=vantage, timeout=target.timeout)
-
     def _deadline(self) -> float:
         return self._clock.monotonic() + self._target.timeout
 
@@ -149,16 +132,7 @@ class EvidenceCollector:
             trace.token = result.token if result.facts.fault is Fault.NONE else None
             return result
 
-        async with VaultSession(self._networks.of(request.module), request.target.vault, request.module.api_version) as vault:
-            dependencies = ProbeDependencies(
-                vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._on_bug
-            )
-            return await run_probe(request, dependencies)
-
-    async def _fetch(
-        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenResponse:
-        return await fetch_token(self._networks.of(module), credential, secret, challenge, deadline=deadline)
+        return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_bug)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
         if self._credential.kind in _OF_ITS_HOST:
@@ -214,23 +188,11 @@ class EvidenceCollector:
         """Make the auxiliary probes one after the other, except at a vault that did not answer."""
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         answered = report.steps[0].outcome is Outcome.OK
-        wanted = [plan for plan in auxiliary_probes(self._config, self._target, report.key, today) if plan.what in _AUXILIARY]
-        return tuple(
-            [await self._auxiliary_result(plan) for plan in wanted if answered or plan.request.target.vault != self._target.vault]
-        )
-
-    async def _auxiliary_result(self, plan: AuxiliaryProbe) -> AuxiliaryResult:
-        report = await self._probe(plan.request)
-        return AuxiliaryResult(
-            what=plan.what,
-            name=plan.name,
-            vault=plan.request.target.vault,
-            credential=plan.request.target.credential,
-            at=report.started_at,
-            usable=assess(plan.what, report.steps),
-            steps=report.steps,
-            key=report.key,
-        )
+        plans = auxiliary_probes(self._config, self._target, report.key, today)
+        wanted = [
+            plan for plan in plans if plan.what in _AUXILIARY and (answered or plan.request.target.vault != self._target.vault)
+        ]
+        return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
         lookup = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from exporter.clients import Network, Networks, VaultSession, fetch_token
+from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretDates, split_secret_url
@@ -27,7 +27,7 @@ from exporter.core.credential_expiry import (
     graph_of,
 )
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, TokenResponse
+from exporter.core.model import Challenge
 from exporter.expiry.messages import GRAPH_ADVICE, KEY_VAULT_ADVICE, failed, failure_of
 from exporter.expiry.sources import (
     AT_ONCE,
@@ -37,6 +37,7 @@ from exporter.expiry.sources import (
     MonitoredCredential,
     monitored_credentials,
 )
+from exporter.probing.vault_probe import token_fetch
 from exporter.runtime.clock import loop_time
 from exporter.runtime.shortage import shortage_of
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -71,7 +72,9 @@ class ExpiryLookup:
         self._pool = DaemonThreadPool(_THREADS, name="ekm-expiry")
         self._secrets = SecretCache(self._pool)
         window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
-        self._tokens = TokenCache(self._fetch, self._secrets, window=lambda _credential, _module: window)
+        self._tokens = TokenCache(
+            token_fetch(self._network, lambda: requested("entra", 1)), self._secrets, window=lambda _credential, _module: window
+        )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
         remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())
         self._networks = self._load() if remote else None
@@ -174,12 +177,6 @@ class ExpiryLookup:
         if result.token is None or result.facts.fault is not Fault.NONE:
             raise _NothingError(failure_of(f"no token for {identity.name}: Entra", result.facts))
         return result.token
-
-    async def _fetch(
-        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenResponse:
-        self._requested("entra", 1)
-        return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
     def _network(self, module: Module) -> Network:
         if self._networks is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from exporter.config.auxiliary import is_needed
-from exporter.config.model import Config, CredentialKind, Module, Target
+from exporter.config.model import Config, Credential, CredentialKind, Module, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.model import KeyFacts, Vantage
 from exporter.probing.round_trip import ProbeRequest
@@ -40,8 +40,7 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
 
     `key` are the last facts of the primary's key; without them there is no probe of the recovery vault.
     """
-    module = config.modules[target.module]
-    return (*_next(config, target, module), *_retained(config, target, module, today), *_of_key(config, target, module, key))
+    return (*_next(config, target), *_retained(config, target, today), *_of_key(config, target, key))
 
 
 def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
@@ -52,27 +51,25 @@ def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
     return last is None or last.failure is not None or not 0 <= now - last.at < interval
 
 
-def _next(config: Config, target: Target, module: Module) -> Iterator[AuxiliaryProbe]:
+def _next(config: Config, target: Target) -> Iterator[AuxiliaryProbe]:
     """Make the whole round trip, including wrap: SQL Server will need it too."""
     if target.next_credential is not None:
         staged = replace(target, credential=target.next_credential)
-        yield AuxiliaryProbe(what=AuxiliaryKind.NEXT, name=target.next_credential, request=_request(config, staged, module))
+        yield AuxiliaryProbe(what=AuxiliaryKind.NEXT, name=target.next_credential, request=probe_request(config, staged))
 
 
-def _retained(config: Config, target: Target, module: Module, today: date) -> Iterator[AuxiliaryProbe]:
+def _retained(config: Config, target: Target, today: date) -> Iterator[AuxiliaryProbe]:
     for old in target.retained_versions:
         if not is_needed(old, today):
             continue
         kept = replace(target, vault=old.vault, key_name=old.key_name, key_version=old.key_version, credential=old.credential)
-        yield AuxiliaryProbe(
-            what=AuxiliaryKind.RETAINED, name=kept.key, request=replace(_request(config, kept, module), wrap=False)
-        )
+        yield AuxiliaryProbe(what=AuxiliaryKind.RETAINED, name=kept.key, request=replace(probe_request(config, kept), wrap=False))
 
 
-def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
+def _of_key(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
     if target.key_version is not None:
         newest = replace(target, key_version=None)
-        request = replace(_request(config, newest, module), round_trip=False)
+        request = replace(probe_request(config, newest), round_trip=False)
         yield AuxiliaryProbe(what=AuxiliaryKind.NEWEST, name=target.key_name, request=request)
     if target.recovery_vault is not None and key is not None:
         restored = replace(
@@ -81,12 +78,18 @@ def _of_key(config: Config, target: Target, module: Module, key: KeyFacts | None
             key_version=target.key_version or key.version,
             credential=target.recovery_credential or target.credential,
         )
-        request = replace(_request(config, restored, module), wrap=False, under=key)
+        request = replace(probe_request(config, restored), wrap=False, under=key)
         yield AuxiliaryProbe(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, request=request)
 
 
-def _request(config: Config, target: Target, module: Module) -> ProbeRequest:
-    credential = config.credentials[target.credential]
+def probe_request(
+    config: Config, target: Target, module: Module | None = None, credential: Credential | None = None
+) -> ProbeRequest:
+    """Return the request for one whole probe; module and credential are those of the target by default."""
     return ProbeRequest(
-        target=target, module=module, credential=credential, vantage=config.settings.vantage, timeout=target.timeout
+        target=target,
+        module=module or config.modules[target.module],
+        credential=credential or config.credentials[target.credential],
+        vantage=config.settings.vantage,
+        timeout=target.timeout,
     )

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
-from exporter.clients import HANDSHAKES, Network, Networks, VaultSession, encrypt_locally, fetch_token
+from exporter.clients import HANDSHAKES, Network, Networks
 from exporter.clients.entra import pending_facts
 from exporter.config.model import Config, Credential, Module, Target
-from exporter.core.auxiliary import AuxiliaryResult, assess
+from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.broken import broken_report
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResponse, TokenResult
-from exporter.probing.auxiliary_plan import AuxiliaryProbe
-from exporter.probing.round_trip import ProbeDependencies, ProbeRequest, run_probe
-from exporter.runtime.clock import loop_time
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
+from exporter.probing.auxiliary_plan import AuxiliaryProbe, probe_request
+from exporter.probing.round_trip import ProbeRequest
+from exporter.probing.vault_probe import LoopClock, auxiliary_result, probe_vault, token_fetch
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.shortage import Shortage
 from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
@@ -31,16 +30,6 @@ from exporter.tokens.secret_cache import SecretCache
 
 _UNAUTHORIZED = 401
 _WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
-
-
-class LoopClock:
-    """Unix time, and the time of the running event loop, the unit of deadlines."""
-
-    def time(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return loop_time()
 
 
 @dataclass(slots=True)
@@ -83,7 +72,8 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, gate=self._gate)
         self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(self._fetch, self._secrets, window=TokenReusePolicy(config), pending_facts=self._pending_facts)
+        fetch = token_fetch(self._network, callbacks.token_requested)
+        self._tokens = TokenCache(fetch, self._secrets, window=TokenReusePolicy(config), pending_facts=self._pending_facts)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
 
@@ -115,7 +105,7 @@ class Prober:
 
     async def _scheduled(self, target: Target) -> ProbeReport | None:
         module = self._config.modules[target.module]
-        request = self._request(target, module, self._credential(target))
+        request = probe_request(self._config, target)
         last = self._last_round_trip(request)
         due = last is None or not last.passed or self._clock.monotonic() - last.at >= module.round_trip_interval
         request = replace(request, round_trip=due, last_unwrapped=last.unwrapped if last else None)
@@ -147,7 +137,7 @@ class Prober:
     async def _on_demand(
         self, target: Target, module: Module | None, credential: Credential | None, patience: float | None, *, fresh: bool
     ) -> ProbeReport | None:
-        request = self._request(target, module or self._config.modules[target.module], credential or self._credential(target))
+        request = probe_request(self._config, target, module, credential)
         if patience is not None and patience < request.timeout:
             request = replace(request, timeout=patience, cut_by_scrape=True)
         return await self._make(request, fresh=fresh)
@@ -159,28 +149,11 @@ class Prober:
         report = await self._guarded(plan.request.target, self._make(plan.request, fresh=fresh))
         if report is None or report.inconclusive:
             return None
-        target = plan.request.target
-        return AuxiliaryResult(
-            what=plan.what,
-            name=plan.name,
-            vault=target.vault,
-            credential=target.credential,
-            at=report.started_at,
-            usable=None if plan.is_of_another_host else assess(plan.what, report.steps),
-            steps=report.steps,
-            key=report.key,
-        )
+        return auxiliary_result(plan, report)
 
     def forget(self, name: str) -> None:
         """Forget the last round trip of a removed target."""
         self._round_trips.pop(name, None)
-
-    def _credential(self, target: Target) -> Credential:
-        return self._config.credentials[target.credential]
-
-    def _request(self, target: Target, module: Module, credential: Credential) -> ProbeRequest:
-        vantage = self._config.settings.vantage
-        return ProbeRequest(target=target, module=module, credential=credential, vantage=vantage, timeout=target.timeout)
 
     async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
         """Await a probe; an exception that escapes becomes a failure report and an internal error.
@@ -216,17 +189,12 @@ class Prober:
             )
 
         network = self._in_use[id(request.module)] = self._network(request.module)
-        async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
-            dependencies = ProbeDependencies(
-                vault=vault, tokens=tokens, clock=self._clock, encrypt=encrypt_locally, on_bug=self._callbacks.bug
-            )
-            try:
-                report = await run_probe(request, dependencies)
-            except PoolExhausted as busy:
-                self._callbacks.starved(busy.shortage)
-                return None
-            finally:
-                self._callbacks.vault_requested(vault.sent)
+        on_bug, on_requests = self._callbacks.bug, self._callbacks.vault_requested
+        try:
+            report = await probe_vault(request, network, tokens, self._clock, on_bug, on_requests=on_requests)
+        except PoolExhausted as busy:
+            self._callbacks.starved(busy.shortage)
+            return None
         for result in report.steps:
             if result.facts is not None and result.facts.raised_at is not None:
                 self._callbacks.unexplained(result.facts)
@@ -239,12 +207,6 @@ class Prober:
         if self._lag.lagged_between(started, self._clock.monotonic()):
             return replace(report, tainted=True)
         return report
-
-    async def _fetch(
-        self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
-    ) -> TokenResponse:
-        self._callbacks.token_requested()
-        return await fetch_token(self._network(module), credential, secret, challenge, deadline=deadline)
 
     def _pending_facts(self, context: Context, module: Module, challenge: Challenge) -> Facts:
         return pending_facts(context, self._network(module), challenge.authority)
