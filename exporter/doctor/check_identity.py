@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.config.model import CredentialKind
-from exporter.core.checks.fixes import STILL_TAKEN
+from exporter.core.checks.fixes import REAL_EXPIRY
 from exporter.core.credential_expiry import Source
 from exporter.core.model import Outcome, Step
 from exporter.doctor.evidence import Evidence
@@ -122,7 +122,7 @@ def _contradicted(expiry: float, source: Source) -> Finding:
         text = f"declared as expired on {day(expiry)}, yet Entra issues tokens: correct expires_on"
     else:
         text = f"expired on {day(expiry)} ({source}), yet Entra issues tokens: correct that source"
-    return replace(warned(text), advice=STILL_TAKEN)
+    return replace(warned(text), advice=REAL_EXPIRY)
 
 
 def credential_expiry(evidence: Evidence) -> Finding:

@@ -1,7 +1,7 @@
-"""The doctor's check-list: literal tables of what is checked, which check owns a failure, and what to do about it.
+"""The preflight checks: tables of the checks, of the check that owns a failure, and of its fix.
 
-For: the checks' names, which are public (JSON, metric labels), and the pure rules about them.
-Not for: finding out anything (see `exporter.doctor`).
+For: the names of the checks, which are public (JSON, metric labels), and the pure rules about them.
+Not for: running a check (see `exporter.doctor`).
 """
 
 from exporter.core.checks.model import Check, CheckOutcome, CheckResult, FailureMoment

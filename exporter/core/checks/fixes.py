@@ -1,8 +1,7 @@
-"""What to do about a check that did not pass: T-SQL, role assignments and commands, as literal tables.
+"""What to do about a check that did not pass: T-SQL, role assignments and commands.
 
-For: lines for people. One that starts with two blanks is a command to be copied; the others are sentences. Words in capitals with
-an underscore are filled in where they are known (see `select_fix`); CLIENT_ID, CREDENTIAL_NAME and others stay for the reader.
-Not for: what a code means (see `core.codes`). No text here can hold a secret: where one belongs, the text says which.
+A line that starts with two blanks is a command; the others are sentences. `select_fix` fills in the known words in capitals
+with an underscore; the reader fills in the others. No text contains a secret.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from exporter.core.faults import Reason
 Lines = tuple[str, ...]
 
 ALTER: Lines = (
-    "Give SQL Server the secret that Entra takes, on every replica:",
+    "Give SQL Server the secret that Entra accepts, on every replica:",
     "  ALTER CREDENTIAL [CREDENTIAL_NAME]",
     "    WITH IDENTITY = 'VAULT_IDENTITY',",
     "    SECRET = '<client id without hyphens><secret>';",
-    "It takes effect with the next start of the service; check again before you restart it.",
+    "The new secret is used after the next start of the service. Run the check again before the restart.",
 )
 _NEW_SECRET: Lines = (
-    "Make a new secret beside the old one, and put it into the exporter's secret file first:",
+    "Create a new secret, keep the old one, and put the new one into the exporter's secret file first:",
     "  az ad app credential reset --id CLIENT_ID --append",
 )
-_ENDS = "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
-STILL_TAKEN: Lines = ("See when the secret that Entra takes really ends, and correct what says otherwise:", _ENDS)
+_EXPIRY = "  az ad app credential list --id CLIENT_ID --query [].endDateTime --output tsv"
+REAL_EXPIRY: Lines = ("List the real expiry of the secret, and correct the configured one:", _EXPIRY)
 ROLE: Lines = (
-    "Assign the role to the application; it takes minutes to work:",
+    "Assign the role to the application. It takes minutes to become active:",
     "  az keyvault show --name VAULT_NAME --query id --output tsv",
     '  az role assignment create --role "Key Vault Crypto Service Encryption User" --assignee CLIENT_ID --scope VAULT_ID',
-    "VAULT_ID is what the first command prints.",
+    "VAULT_ID is the output of the first command.",
 )
 HSM_ROLE: Lines = (
     "Assign the role to the application:",
@@ -41,44 +40,44 @@ HSM_ROLE: Lines = (
         " --assignee CLIENT_ID --scope /keys"
     ),
 )
-_REPLACES = "Name every {}, for this replaces them all:"
+_REPLACES = "Name every {}, because this replaces them all:"
 POLICY: Lines = (
     "The vault uses access policies.",
     _REPLACES.format("permission that the application needs"),
     "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get wrapKey unwrapKey",
-    "A vault that uses roles takes this instead:",
+    "For a vault that uses roles:",
     *ROLE[1:],
 )
 _ATTRIBUTES = "  az keyvault key set-attributes --vault-name VAULT_NAME --name KEY_NAME --version KEY_VERSION"
-_INSPECTED = "Somebody on the way ends TLS and begins it anew. Exempt {} from that inspection."
+_INSPECTED = "A proxy on the network path inspects TLS. Exempt {} from the inspection."
 _TRUST: Lines = (
-    "Or put the inspecting authority among the trusted roots of the SQL Server host:",
+    "Or add the inspecting authority to the trusted roots of the SQL Server host:",
     "  certutil -addstore Root AUTHORITY.cer",
 )
-_SEE_CERTIFICATE = "See what is shown: the date, name or chain is wrong for everybody, or for this network alone?"
-_RESOLVE = "Ask the resolver of the SQL Server host, too:"
+_SEE_CERTIFICATE = "Show the certificate here and on another network. Compare its dates, name and chain:"
+_RESOLVE = "Resolve the name on the SQL Server host too:"
 _PROXY: Lines = (
-    "SQL Server uses the proxy of its own service account, cached at its first connection: see service_proxy.",
+    "SQL Server uses the proxy of its service account from its first connection on: see service_proxy.",
     "Check `proxy` in the module: URL, no_proxy, user and password.",
 )
 
 FIXES: Mapping[str, Lines] = MappingProxyType(
     {
-        "proxy_vault": (*_PROXY, "A private endpoint is reached past the proxy: add the vault to no_proxy."),
+        "proxy_vault": (*_PROXY, "A private endpoint is reached without the proxy: add the vault to no_proxy."),
         "proxy_entra": _PROXY,
         "dns_vault": (
             _RESOLVE,
             "  Resolve-DnsName VAULT_HOST",
-            "If nobody knows the name, the vault may be deleted, or a private DNS zone lacks its record:",
+            "If the name does not exist there either, a private DNS zone lacks the record, or the vault was purged:",
             "  az keyvault list-deleted --query \"[?name=='VAULT_NAME']\"",
         ),
         "dns_entra": (_RESOLVE, "  Resolve-DnsName ENTRA_HOST"),
         "tcp_vault": (
-            "Open port 443 to the vault in every firewall on the way; from the SQL Server host:",
+            "Open port 443 to the vault in every firewall. Test from the SQL Server host:",
             "  Test-NetConnection VAULT_HOST -Port 443",
         ),
         "tcp_entra": (
-            "Open port 443 to Entra in every firewall on the way; from the SQL Server host:",
+            "Open port 443 to Entra in every firewall. Test from the SQL Server host:",
             "  Test-NetConnection ENTRA_HOST -Port 443",
         ),
         "issuer_vault": (_INSPECTED.format("VAULT_HOST"), *_TRUST),
@@ -86,60 +85,62 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "tls_vault": (_SEE_CERTIFICATE, "  openssl s_client -connect VAULT_HOST:443 -servername VAULT_HOST -showcerts"),
         "tls_entra": (_SEE_CERTIFICATE, "  openssl s_client -connect ENTRA_HOST:443 -servername ENTRA_HOST -showcerts"),
         "revocation": (
-            "Let port 80 to these hosts out. Windows asks them before it trusts a certificate; unanswered, each connection waits.",
+            "Allow outbound port 80 to these hosts. Windows queries them for each certificate, and connections wait for the response.",
         ),
         "path": (
-            "On the SQL Server host, see which address the name leads to, and compare with the private endpoint's:",
+            "On the SQL Server host, resolve the name and compare the address with that of the private endpoint:",
             "  Resolve-DnsName VAULT_HOST",
-            "A private address needs the zone privatelink.vaultcore.azure.net linked to this network.",
+            "A private address requires that the zone privatelink.vaultcore.azure.net is linked to this network.",
         ),
-        "clock": ("Set the clock by the domain's time service:", "  w32tm /resync", "  w32tm /query /status"),
+        "clock": ("Synchronise the clock with the domain's time service:", "  w32tm /resync", "  w32tm /query /status"),
         "challenge": (
-            "Something else than a vault may answer. See what it is:",
+            "Another server may respond instead of the vault. Show its response:",
             '  curl -i "https://VAULT_HOST/keys?api-version=7.4"',
         ),
         "tenant": (
-            "SQL Server signs in where the vault says. Make the application in the vault's tenant, or correct tenant_id:",
+            "SQL Server signs in at the tenant that the vault names. Create the application there, or correct tenant_id:",
             "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
             "  az ad app show --id CLIENT_ID --query appId --output tsv",
         ),
-        "secret": ("Put the secret where the configuration says that it is, readable for the exporter alone.",),
+        "secret": (
+            "Check the secret file: its path in the configuration, its content, and read permission for the exporter's service account.",
+        ),
         "credential_string": (
-            "Write the credential anew, the client id without its hyphens directly before the secret's value:",
+            "Write the credential again: the client id without hyphens, followed by the secret's value:",
             *ALTER[1:],
         ),
         "audience": (
-            "The application, or something on the way to Entra, gives tokens for another service or tenant.",
+            "The token is for another service or tenant. Check the application, and that no proxy changes responses of Entra or the vault:",
             "  az ad app show --id CLIENT_ID --query appId --output tsv",
         ),
         "firewall": (
-            "Run this on the SQL Server host: only if the vault refuses there too is SQL Server in danger. Then let its address in:",
+            "Run this check on the SQL Server host. SQL Server is only in danger if the vault refuses there too. Then allow its address:",
             "  az keyvault network-rule add --name VAULT_NAME --ip-address ADDRESS",
         ),
         "key_name": (
-            "Make a key with a shorter, plain name and move to it:",
+            "Create a key with at most 26 letters, digits and hyphens in its name, and move to it:",
             "  az keyvault key create --vault-name VAULT_NAME --name NEW_KEY --kty RSA --size 2048",
             "  CREATE ASYMMETRIC KEY [EKM_KEY] FROM PROVIDER [PROVIDER_NAME]",
             "    WITH PROVIDER_KEY_NAME = 'NEW_KEY', CREATION_DISPOSITION = OPEN_EXISTING;",
         ),
         "key_version": (
-            "See which versions there are, and which one SQL Server uses:",
+            "List the versions, and the one that SQL Server uses:",
             "  az keyvault key list-versions --vault-name VAULT_NAME --name KEY_NAME --query [].kid --output tsv",
             "  SELECT DB_NAME(database_id) AS name, encryptor_thumbprint FROM sys.dm_database_encryption_keys;",
-            "If the key is gone, restore it under its own name:",
+            "If the key was purged, restore it with its own name:",
             "  az keyvault key restore --vault-name VAULT_NAME --file BACKUP_FILE",
         ),
         "key_type": (
-            "Make an RSA key of 2048 or 3072 bits and move to it; RSA-HSM needs the connector of November 2020 or later:",
+            "Create an RSA key of 2048 or 3072 bits and move to it. RSA-HSM requires the connector of November 2020 or later:",
             "  az keyvault key create --vault-name VAULT_NAME --name NEW_KEY --kty RSA --size 2048",
         ),
-        "key_enabled": ("Enable the version again:", f"{_ATTRIBUTES} --enabled true"),
+        "key_enabled": ("Enable the key version:", f"{_ATTRIBUTES} --enabled true"),
         "key_dates": (
-            "Move the dates, or rotate. An expired key still unwraps, so databases open; whether every connector does is not known.",
+            "Extend the dates, or rotate. An expired key still unwraps, so databases open. Not every connector build was tested.",
             f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z",
         ),
         "key_ops": (
-            "Allow both operations.",
+            "Allow both operations on the key.",
             _REPLACES.format("operation that the key is used for"),
             f"{_ATTRIBUTES} --ops wrapKey unwrapKey",
         ),
@@ -147,32 +148,32 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
         "permission_wrap": ROLE,
         "permission_unwrap": ROLE,
         "permission_list": (
-            "Nothing needs to be done for the connector. Under access policies, `list` can be added.",
+            "The connector does not need `list`. Under access policies, it can be added.",
             _REPLACES.format("permission that the application needs"),
             "  az keyvault set-policy --name VAULT_NAME --spn CLIENT_ID --key-permissions get list wrapKey unwrapKey",
         ),
         "round_trip": (
-            "Do not encrypt anything under this key before support has seen it; keep the request ids:",
+            "Do not encrypt anything with this key until support has examined it. Keep the request ids:",
             "  PROBE_AGAIN",
         ),
         "retained_versions": (
-            "Old backups cannot be restored without these versions. Enable or restore them, and keep the role on their vault:",
+            "Old backups need these versions. Enable or restore them, and keep the role on their vault:",
             "  az keyvault key list-versions --vault-name VAULT_NAME --name KEY_NAME --output table",
         ),
         "newest_version": (
-            "SQL Server stays with the version that its key was made from. To move to the newest, make a credential for its login.",
-            "Then on every replica, while that credential is your own login's:",
+            "SQL Server keeps the version of its asymmetric key. To move to the newest, create a credential for the login of the new key.",
+            "Then on every replica, while that credential is assigned to your own login:",
             "  CREATE ASYMMETRIC KEY [NEW_EKM_KEY] FROM PROVIDER [PROVIDER_NAME]",
             "    WITH PROVIDER_KEY_NAME = 'KEY_NAME/NEWEST_VERSION', CREATION_DISPOSITION = OPEN_EXISTING;",
             "  CREATE LOGIN [NEW_EKM_LOGIN] FROM ASYMMETRIC KEY [NEW_EKM_KEY];",
             "  ALTER LOGIN [YOUR_LOGIN] DROP CREDENTIAL [NEW_CREDENTIAL];",
             "  ALTER LOGIN [NEW_EKM_LOGIN] ADD CREDENTIAL [NEW_CREDENTIAL];",
-            "When no replica is missing, on the primary, in each database:",
+            "When every replica is done, on the primary, in each database:",
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
-            "Keep the old key and its login in SQL Server, and the old version enabled in the vault: backups made until now need them.",
+            "Keep the old key and its login in SQL Server, and the old version enabled in the vault. Existing backups need them.",
         ),
         "credential_expiry": (*_NEW_SECRET, *ALTER),
-        "key_expiry": ("Rotate before that day, or move it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
+        "key_expiry": ("Rotate before that date, or extend it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
         "connector_version": (
             "In SQL Server:",
             "  SELECT name, version, dll_path, is_enabled FROM sys.cryptographic_providers;",
@@ -194,16 +195,16 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  EXEC sp_configure 'EKM provider enabled', 1; RECONFIGURE;",
         ),
         "registry_rights": (
-            "In PowerShell; the account of the service must have FullControl:",
+            "In PowerShell. The service account must have FullControl:",
             r'  (Get-Acl "HKLM:\SOFTWARE\Microsoft\SQL Server Cryptographic Provider\Azure Key Vault").Access',
         ),
         "cluster_checkpoint": ("In PowerShell, on a node of a failover cluster:", "  Get-ClusterCheckpoint -RegistryCheckpoint"),
         "windows_tls": (
-            "In PowerShell; no key, or Enabled other than 0, means that TLS 1.2 is on:",
+            "In PowerShell. TLS 1.2 is enabled if the key is missing or Enabled is not 0:",
             (r"  Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client'"),
         ),
         "service_proxy": (
-            "In PowerShell; SQL_SERVICE is such as NT SERVICE\\MSSQLSERVER:",
+            "In PowerShell. SQL_SERVICE is for example NT SERVICE\\MSSQLSERVER:",
             ("  $sid = ([Security.Principal.NTAccount]'SQL_SERVICE').Translate([Security.Principal.SecurityIdentifier]).Value"),
             (
                 r'  Get-ItemProperty "Registry::HKEY_USERS\$sid\Software\Microsoft\Windows\CurrentVersion\Internet Settings" |'
@@ -211,7 +212,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             ),
         ),
         "sql_credential": (
-            "In SQL Server; the identity must be VAULT_IDENTITY:",
+            "In SQL Server. The identity must be VAULT_IDENTITY:",
             (
                 "  SELECT name, credential_identity, modify_date FROM sys.credentials"
                 " WHERE target_type = 'CRYPTOGRAPHIC PROVIDER';"
@@ -227,52 +228,52 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
     }
 )
 
-# Where the reason says more than the check does.
+# Fixes for reasons that are more specific than the check.
 BY_REASON: Mapping[Reason, Lines] = MappingProxyType(
     {
         Reason.FORBIDDEN_POLICY: POLICY,
         Reason.SECRET_EXPIRED: (*_NEW_SECRET, *ALTER),
         Reason.SECRET_WRONG: (
-            "The secret's value is wanted, not its id. If it is lost, make a new one:",
+            "The secret file must contain the secret's value, not its id. If the value is lost, create a new secret:",
             _NEW_SECRET[1],
             *ALTER,
         ),
         Reason.CREDENTIALS_REFUSED: (*_NEW_SECRET, *ALTER),
         Reason.FORBIDDEN_CONNECTION: (
-            "The vault takes private endpoints alone. From the SQL Server host its name must lead to a private address:",
+            "The vault only accepts private endpoints. On the SQL Server host, its name must resolve to a private address:",
             "  Resolve-DnsName VAULT_HOST",
         ),
         Reason.KEY_SOFT_DELETED: (
-            "The key is deleted and can be recovered:",
+            "The key was deleted. Recover it:",
             "  az keyvault key recover --vault-name VAULT_NAME --name KEY_NAME",
         ),
-        Reason.KEY_NOT_YET_VALID: ("Move the date:", f"{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z"),
+        Reason.KEY_NOT_YET_VALID: ("Set an earlier start:", f"{_ATTRIBUTES} --not-before 2020-01-01T00:00:00Z"),
     }
 )
-# A warning of these checks asks for less than a failure does.
+# A warning of these checks needs less than a failure.
 WARNED: Mapping[str, Lines] = MappingProxyType(
     {
         **{
             f"issuer_{host}": (
-                "If TLS is inspected on the way, have the host exempted. SQL Server gets through only if Windows trusts that authority:",
+                "If a proxy inspects TLS, exempt the host. SQL Server connects only if Windows trusts that authority:",
                 "  certutil -store Root",
             )
             for host in ("vault", "entra")
         },
         **{
             f"tls_{host}": (
-                "Azure renews its certificates weeks before they end. This one may be somebody else's: see its issuer.",
+                "Azure renews its certificates weeks before expiry. This one may belong to a proxy: check its issuer.",
             )
             for host in ("vault", "entra")
         },
     }
 )
-# What is not known from here is looked up elsewhere; other checks have nothing to look up.
+# Commands for results that are unknown here.
 UNKNOWN: Mapping[str, Lines] = MappingProxyType(
     {
         "credential_expiry": (
-            "Look it up, then declare it:",
-            _ENDS,
+            "Read the expiry, then set `expires_on` in the configuration:",
+            _EXPIRY,
         ),
         **{check.name: FIXES[check.name] for check in CHECKS if check.on_host},
     }

@@ -1,7 +1,6 @@
-"""What to do about a sign-in that Entra refuses, by its reason: most of these strings are right, and writing them anew mends nothing.
+"""What to do about a sign-in that Entra refuses, by reason. The format is that of `fixes`.
 
-For: the lines of the check `token` where the reason says more than the check does; written as those of `fixes`.
-Not for: secrets that have expired or are wrong, of which other checks speak too (see `fixes`).
+For most of these reasons the credential string is correct, so ALTER CREDENTIAL does not help.
 """
 
 from __future__ import annotations
@@ -17,48 +16,48 @@ _REGISTER = "  az ad app credential reset --id CLIENT_ID --append --cert @CERTIF
 SIGN_IN: Mapping[Reason, Lines] = MappingProxyType(
     {
         Reason.APPLICATION_UNKNOWN: (
-            "Entra knows no such application in this tenant. Look for it by its id; a string with a wrong digit names nobody:",
+            "The tenant has no application with this client id. Check the id, which may have a wrong digit:",
             "  az ad sp show --id CLIENT_ID --query displayName --output tsv",
             "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
-            "If the string is wrong, write it anew, on every replica:",
+            "If the string is wrong, write it again on every replica:",
             *ALTER[1:],
         ),
         Reason.APPLICATION_DISABLED: (
-            "Somebody has disabled the application; its string is right. Ask why, then enable it:",
+            "The application is disabled. The string is correct. Find out why, then enable the application:",
             "  az ad sp update --id CLIENT_ID --set accountEnabled=true",
         ),
         Reason.TENANT_UNKNOWN: (
-            "Entra knows no such tenant. See which one the vault names, and correct tenant_id where it is set:",
+            "The tenant does not exist. Show the vault's tenant, and correct tenant_id if it is set:",
             "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
-            "A vault that was moved to another subscription may still name its old tenant.",
+            "After a subscription move, a vault may still name its old tenant.",
         ),
         Reason.CONDITIONAL_ACCESS: (
             (
-                "A Conditional Access policy for workload identities refuses this sign-in, often for the address it comes from;"
-                " the string is right."
+                "A Conditional Access policy for workload identities blocks this sign-in, often because of its address."
+                " The string is correct."
             ),
-            "Its administrator finds the policy in the sign-in log, and can let the SQL Server hosts' addresses in.",
+            "The Entra administrator finds the policy in the sign-in log, and can allow the addresses of the SQL Server hosts.",
         ),
         Reason.WRONG_CLOUD: (
-            "The application is of another cloud than the vault. Make it in the tenant of the vault; first see which cloud `az` speaks to:",
+            "The application belongs to another cloud than the vault. Create it in the vault's tenant. First show the cloud of `az`:",
             "  az cloud show --query name --output tsv",
             "  az keyvault show --name VAULT_NAME --query properties.tenantId --output tsv",
         ),
         Reason.RESOURCE_PRINCIPAL_MISSING: (
-            "The tenant does not know Key Vault as a service; no string mends that. Its administrator makes it known:",
+            "The tenant has no service principal for Key Vault. The string is correct. The administrator creates the principal:",
             "  az ad sp create --id cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
         ),
         Reason.CERTIFICATE_UNKNOWN: (
-            "Entra does not know this certificate. Register it with the application, beside the others:",
+            "The certificate is not registered with the application. Register it and keep the others:",
             _REGISTER,
         ),
         Reason.CERTIFICATE_EXPIRED: (
-            "The certificate has ended. Make a new one, and register it before it is used:",
+            "The certificate has expired. Create a new one, and register it before it is used:",
             _REGISTER,
         ),
         Reason.THROTTLED: (
-            "Entra has had too many sign-ins. The sign-in log of the application names the addresses that they come from.",
-            "Where the exporter is the cause, lengthen `interval`, or let a token be used again: `token_max_age`.",
+            "Entra throttles the sign-ins. The sign-in log of the application names the calling addresses.",
+            "If the exporter is the cause, increase `interval`, or reuse tokens: `token_max_age`.",
         ),
     }
 )

@@ -1,8 +1,4 @@
-"""What a preflight check is, what came of one, and one run of all checks for a target.
-
-For: the closed lists and the values that everything about the checks passes around. Outcomes are public.
-Not for: the checks themselves (see `table`), running them (see `exporter.doctor`).
-"""
+"""A preflight check, its result, and one run of all checks for a target. Outcomes are public."""
 
 from __future__ import annotations
 
@@ -11,21 +7,21 @@ from enum import StrEnum
 
 
 class CheckOutcome(StrEnum):
-    """What came of a check. Only `fail` means that something is wrong for sure."""
+    """The outcome of a check. Only `fail` means a certain problem."""
 
     PASS = "pass"  # noqa: S105 - an outcome
     WARN = "warn"
     FAIL = "fail"
-    SKIPPED = "skipped"  # it would say nothing
-    UNKNOWN = "unknown"  # it cannot be seen from here
+    SKIPPED = "skipped"  # a check before it failed
+    UNKNOWN = "unknown"  # not visible from here
 
 
 class FailureMoment(StrEnum):
-    """When SQL Server would show the code, completing "SQL Server would show 3303"."""
+    """When SQL Server would show a code; completes "SQL Server would show 3303"."""
 
     SESSION = "when it opens its session with the provider (message 33028)"
-    KEY = "when it asks for its key (message 33049)"
-    WRAP = "when a database encryption key is made or encrypted anew"
+    KEY = "when it reads its key (message 33049)"
+    WRAP = "when a database encryption key is created or re-encrypted"
     UNWRAP = "when it opens an encrypted database or restores its backup"
     RESTORE = "when it restores a backup that needs that version"
     SETUP = "when its credential or key is created"
@@ -34,10 +30,9 @@ class FailureMoment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line of the list. `code` is the one SQL Server shows in the usual case, in the classic generation; None: none.
+    """One check. `code` is the classic code that SQL Server usually shows, None if it shows none.
 
-    `needs` are checks that come before it: where one of them failed, this one would say nothing and is skipped.
-    `on_host`: only the SQL Server host can show it.
+    `needs` are earlier checks: if one of them fails, this check is skipped. `on_host`: only visible on the SQL Server host.
     """
 
     name: str
@@ -51,10 +46,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What came of one check. `code` is in the target's generation, None where SQL Server would show none.
+    """The result of one check. `code` is in the target's generation, None if SQL Server shows none.
 
-    `detail` is one masked line. `fix` are lines for people; one that starts with two blanks is a command to copy.
-    `moment` is when SQL Server would show the code, None for the check's usual one.
+    `detail` is one masked line. Lines of `fix` that start with two blanks are commands. `moment` is when SQL Server would show
+    the code, None for the usual moment of the check.
     """
 
     check: str
@@ -67,12 +62,12 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """`at` is the Unix time at which it ended."""
+    """One run of all checks; `at` is the Unix time of its end."""
 
     at: float
     results: tuple[CheckResult, ...]
 
     @property
     def failed(self) -> tuple[CheckResult, ...]:
-        """What is skipped, not to be seen from here or worth a look did not fail."""
+        """The failed checks, without skipped, unknown and warning ones."""
         return tuple(result for result in self.results if result.outcome is CheckOutcome.FAIL)

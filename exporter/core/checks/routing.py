@@ -1,8 +1,4 @@
-"""Which check a failed step of the round trip belongs to: exactly one, so that one cause is told once and none is lost.
-
-For: the literal table behind it.
-Not for: which code and reason a failure has (see `classify`).
-"""
+"""The check that reports a failed step of the round trip: exactly one, so that each cause appears once."""
 
 from __future__ import annotations
 
@@ -55,7 +51,7 @@ _STATE = {
 }
 
 
-def _road(host: str) -> dict[Reason, str]:
+def _route(host: str) -> dict[Reason, str]:
     return {
         **dict.fromkeys(_NAMES, f"dns_{host}"),
         **dict.fromkeys(_CONNECTIONS, f"tcp_{host}"),
@@ -65,18 +61,18 @@ def _road(host: str) -> dict[Reason, str]:
 
 
 _WITH_TOKEN = {
-    **_road("vault"),
+    **_route("vault"),
     **dict.fromkeys(_NOT_TAKEN, "audience"),
     **dict.fromkeys(_NOT_LET_IN, "firewall"),
     **_STATE,
 }
-# What no row names goes to the last column's check.
+# A reason without a row belongs to the check of the last column.
 OWNERS: Mapping[Step, tuple[Mapping[Reason, str], str]] = MappingProxyType(
     {
-        Step.CHALLENGE: (_road("vault"), "challenge"),
+        Step.CHALLENGE: (_route("vault"), "challenge"),
         Step.TOKEN: (
             {
-                **_road("entra"),
+                **_route("entra"),
                 Reason.CLOCK_SKEW: "clock",
                 Reason.SECRET_UNREADABLE: "secret",
                 Reason.SECRET_TIMEOUT: "secret",
@@ -111,6 +107,6 @@ OWNERS: Mapping[Step, tuple[Mapping[Reason, str], str]] = MappingProxyType(
 
 
 def owner_of(step: Step, reason: Reason | None) -> str:
-    """The name of the check that tells this failure."""
+    """Return the name of the check that reports this failure."""
     named, otherwise = OWNERS[step]
     return otherwise if reason is None else named.get(reason, otherwise)

@@ -1,7 +1,6 @@
-"""What to do about one check of one target: the tables' lines, chosen by outcome and reason, with the target's names in them.
+"""Select the fix of one check of one target by outcome and reason, and fill in the target's names.
 
-For: what the doctor prints below a check that did not pass.
-Not for: the lines themselves (see `fixes`).
+A reason without a fix of its own gets the shared advice of `codes.actions`.
 """
 
 from __future__ import annotations
@@ -12,33 +11,53 @@ from dataclasses import dataclass
 from exporter.core.checks.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
 from exporter.core.checks.fixes_sign_in import SIGN_IN
 from exporter.core.checks.model import CheckOutcome
+from exporter.core.codes.actions import BY_REASON as ADVICE
+from exporter.core.codes.shared import DO_NOT_RESTART
 from exporter.core.endpoints import cloud_of
 from exporter.core.faults import Reason
+
+_SHARED = (
+    Reason.APPLICATION_NOT_IN_TENANT,
+    Reason.APPLICATION_ID_INVALID,
+    Reason.RESOURCE_PRINCIPAL_DISABLED,
+    Reason.TOKEN_EXPIRED,
+    Reason.TOKEN_REVOKED,
+    Reason.TOKEN_UNVERIFIABLE,
+    Reason.FORBIDDEN_NSP,
+)
+_COMMAND_AT_END = re.compile(r": `([^`]+)`\.$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """What stands for the words in capitals. `vault` and `entra` are hosts, perhaps with a port; `again` repeats the check."""
+    """The values of the words in capitals. `vault` and `entra` are hosts, with an optional port; `again` repeats the check."""
 
     vault: str
     entra: str
     key: str
     version: str | None
     again: str
-    client: str | None = None  # the client id, where the configuration has it
+    client: str | None = None  # the client id, if the configuration has it
 
 
 def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Words) -> Lines:
-    """The lines for a check that did not pass; empty where the tables have none."""
+    """Return the lines for a check that did not pass; empty if the tables have none."""
     if outcome is CheckOutcome.UNKNOWN:
         return filled(UNKNOWN.get(check, ()), words)
     by_reason = None if reason is None else (SIGN_IN if check == "token" else {}).get(reason) or BY_REASON.get(reason)
     by_outcome = WARNED.get(check) if outcome is CheckOutcome.WARN else None
-    return filled(by_reason or by_outcome or FIXES.get(check, ()), words)
+    return filled(by_reason or by_outcome or _shared(reason) or FIXES.get(check, ()), words)
+
+
+def _shared(reason: Reason | None) -> Lines:
+    """Return the advice that pages have for `reason`, with each command on its own line."""
+    advice = ADVICE[reason] if reason in _SHARED else ()
+    texts = (text for text in advice if text != DO_NOT_RESTART and "`ekm-exporter probe" not in text)
+    return tuple(line for text in texts for line in _COMMAND_AT_END.sub(r":\n  \1", text).split("\n"))
 
 
 def filled(lines: Lines, words: Words) -> Lines:
-    """The lines with the target's names in them; on a Managed HSM with its own role and flags."""
+    """Fill in the target's names; for a Managed HSM, use its own role and flags."""
     cloud = cloud_of(words.vault)
     if cloud is not None and cloud.managed_hsm:
         lines = HSM_ROLE if lines in (ROLE, POLICY) else lines
@@ -60,7 +79,7 @@ def filled(lines: Lines, words: Words) -> Lines:
 
 
 def identity_of(vault: str) -> str:
-    """What stands in IDENTITY of the SQL credential: the vault's name in the public cloud, its host name anywhere else."""
+    """Return IDENTITY of the SQL credential: the vault's name in the public cloud, else its host name."""
     host, cloud = vault.partition(":")[0], cloud_of(vault)
     plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
     return host.partition(".")[0] if plain else host

@@ -8,7 +8,7 @@ import pytest
 import sqlglot
 
 from exporter.core.checks import CHECKS, CheckOutcome, CheckResult
-from exporter.core.checks.fixes import BY_REASON, FIXES, STILL_TAKEN, UNKNOWN, WARNED
+from exporter.core.checks.fixes import BY_REASON, FIXES, REAL_EXPIRY, UNKNOWN, WARNED
 from exporter.core.checks.fixes_sign_in import SIGN_IN
 from exporter.core.checks.select_fix import Words, filled, identity_of, remedy
 from exporter.core.faults import Reason
@@ -17,7 +17,7 @@ from tests.integration.doctor.check_causes import CAUSES
 from tests.repo.deploy.system_views import VIEWS
 from tests.support.doctor_simulated import CLIENT, PINNED, SECRET, TARGET, VAULT
 
-EVERY_FIX = [*(lines for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values()), STILL_TAKEN]
+EVERY_FIX = [*(lines for table in (FIXES, BY_REASON, SIGN_IN, WARNED, UNKNOWN) for lines in table.values()), REAL_EXPIRY]
 EVERY_LINE = [line for lines in EVERY_FIX for line in lines]
 WORDS = Words(vault=VAULT, entra="login.microsoftonline.com", key="K", version="v1", again="again")
 IS_SQL = re.compile(r"  (SELECT|EXEC|ALTER|CREATE) ")
@@ -73,7 +73,7 @@ async def test_wrap_failure_reports_that_databases_open(clinic, scenario):
     clinic.simulator.apply(scenario, vault=VAULT)
     text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
     assert "when it opens an encrypted database" not in text
-    assert text.count("when a database encryption key is made or encrypted anew") == 2
+    assert text.count("when a database encryption key is created or re-encrypted") == 2
     assert "do not restart" not in text
     assert "Encrypted databases still open" in text
 
@@ -155,7 +155,7 @@ async def test_fix_with_support_has_the_request_ids(clinic):
         ("wrong_cloud", "az cloud show"),
         ("resource_principal_missing", "az ad sp create"),
         ("certificate_refused", "--cert @CERTIFICATE.pem"),
-        ("sign_in_throttled", "too many sign-ins"),
+        ("sign_in_throttled", "throttles the sign-ins"),
     ],
 )
 async def test_correct_string_needs_no_new_credential(clinic, scenario, expected):

@@ -34,7 +34,7 @@ async def test_the_failing_vault_its_cause_and_its_repair_are_found(visit):
     assert "the client secret has expired" in await row.inner_text()
     await row.get_by_role("link", name="payroll-runs").click()
     advice = page.get_by_role("region", name="What to do")
-    assert "Make a new secret beside the old one" in await advice.inner_text()
+    assert "Create a new secret and keep the old one" in await advice.inner_text()
     await page.locator("#history tbody a").first.click()
     said = await visitor.text()
     assert "Requests and answers, masked" in said
