@@ -1,7 +1,4 @@
-"""Which auxiliary probes a configuration asks for.
-
-Not for: the probes themselves (see `exporter.probing`).
-"""
+"""Which auxiliary probes a configuration defines for a target."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from exporter.core.auxiliary import AuxiliaryKind, Identity
 
 
 def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
-    """What is to be looked at beside a target, by the identity of the looks; one that was made and is not among them is history."""
+    """Return the identities of a target's auxiliary probes. Results of other identities are obsolete."""
     found: list[Identity] = []
     if target.next_credential is not None:
         found.append((AuxiliaryKind.NEXT, target.next_credential, target.vault))
@@ -29,5 +26,5 @@ def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
 
 
 def is_needed(old: Retained, today: date) -> bool:
-    """Whether this retained key version is to be tested on this day."""
+    """Whether backups still need this key version on this day."""
     return old.key_version is not None and (old.until is None or old.until >= today)

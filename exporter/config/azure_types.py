@@ -1,8 +1,4 @@
-"""How vaults, keys, hosts, proxies and labels are written.
-
-For: the kinds with a rule of Azure, of the connector, of curl or of Prometheus behind them.
-Not for: asking whether any of them exists.
-"""
+"""Types of values with a rule of Azure, the connector, curl or Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ _API_VERSION = re.compile(r"[0-9]\.[0-9]{1,2}|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-prev
 _SECRET_PATH = re.compile(r"/secrets/[A-Za-z0-9-]{1,127}(?:/[A-Za-z0-9]{1,64})?")
 _NO_PROXY = re.compile(r"\*|\.?[A-Za-z0-9\[\]:*._-]+")
 
-# Labels of the per-target series or of Prometheus itself, and those that ekm_target_info has anyway.
+# Labels of the per-target series or of Prometheus itself, and the other labels of ekm_target_info.
 RESERVED_LABELS = frozenset({"target", "vault", "key", "credential", "module", "job", "instance", "le"})
 INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage"})
 
@@ -51,14 +47,14 @@ def _host_port(value: str) -> str:
 
 
 def _split(value: str, schemes: Collection[str], expected: str) -> SplitResult:
-    """The parts of a URL. The message must not hold the URL: a password may stand in it."""
+    """Split a URL. No message contains the URL: it may contain a password."""
     try:
         parts = urlsplit(value)
         port = parts.port
-    except ValueError:  # its text may quote the password
+    except ValueError:  # its text may contain the password
         raise ValueError(expected) from None
     if "@" in parts.netloc:
-        raise ValueError(f"{expected} without user and password: a secret never stands in the configuration")
+        raise ValueError(f"{expected} without user and password: the configuration must not contain secrets")
     if parts.scheme not in schemes or not parts.hostname or port == 0 or parts.query or parts.fragment or "\\" in value:
         raise ValueError(expected)
     if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
@@ -98,7 +94,7 @@ NO_PROXY = matching("host or .domain", _NO_PROXY, "expected a host name, a domai
 
 
 def labels(reserved: Collection[str]) -> FieldType:
-    """Label names to values, as text."""
+    """Mapping of label names to texts, without the reserved names."""
 
     def read(node: Node, location: Location) -> dict[str, str] | None:
         if not isinstance(node, Mapping):
@@ -132,7 +128,7 @@ def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | N
         if all(key.text != "sql_instance" for key, _ in item.entries):
             at.child("sql_instance").error("is required")
         if found.setdefault(frozenset(instance.items()), instance) is not instance:
-            at.error("the same SQL Server twice")
+            at.error("the same SQL Server twice: remove one")
     return tuple(found.values())
 
 
@@ -145,11 +141,11 @@ INSTANCES = FieldType(
 
 def _label_name(name: str, reserved: Collection[str]) -> str:
     if not _LABEL_NAME.fullmatch(name):
-        return "not a label name: letters, digits and underscores, no digit first"
+        return "not a label name: use letters, digits and underscores, no digit first"
     if name.startswith("__"):
-        return "label names that start with __ belong to Prometheus"
+        return "label names that start with __ are reserved for Prometheus"
     if name in reserved:
-        return "reserved: the exporter or Prometheus sets this label itself"
+        return "reserved: the exporter or Prometheus sets this label; choose another name"
     return ""
 
 
@@ -161,7 +157,7 @@ def _connect_to(node: Node, location: Location) -> dict[str, str] | None:
     for key, value, at in unique_keys(node, location):
         source, target = _HOST_PORT_KIND.read(key, at.at(key.line, key.column)), _HOST_PORT_KIND.read(value, at)
         if source in found:
-            at.at(key.line, key.column).error("the same host and port twice")
+            at.at(key.line, key.column).error("the same host and port twice: remove one")
         elif source is not None and target is not None:
             found[source] = target
     return found

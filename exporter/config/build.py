@@ -1,8 +1,4 @@
-"""From the gathered sections to a `Config`: what must be unique, what must exist, how the parts become one.
-
-For: the rules between sections and between files.
-Not for: reading files (`gather`), the rules of one credential, module or target (in the modules of those names).
-"""
+"""Build a `Config` from the sections of all files; check names and references."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from exporter.config.build_credentials import build_credential
 from exporter.config.build_modules import build_module
 from exporter.config.build_targets import RawTarget, build_globals, build_target
-from exporter.config.contradictions import check_askers, check_target
+from exporter.config.contradictions import check_lookup_credentials, check_target
 from exporter.config.fields import Section
 from exporter.config.includes import LoadedFiles
 from exporter.config.model import Config, Module, Target
@@ -26,7 +22,7 @@ DEFAULT_MODULE = "default"
 
 @dataclass(slots=True)
 class Declarations:
-    """What was written under which name, for complaints that come later."""
+    """The sections by name, for later problems and warnings."""
 
     main: Location
     credentials: dict[str, Section | None] = field(default_factory=dict)
@@ -37,7 +33,7 @@ class Declarations:
 
 
 def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config | None, Declarations | None]:
-    """The configuration, None where there is any problem; it is reported either way."""
+    """Build the configuration; None if there is any problem. Problems are reported."""
     if not gathered.parts:
         return None, None
     parts = gathered.parts
@@ -46,7 +42,7 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
     targets = [build_target(written, globals_) for written in _declare_targets(parts, declared)]
-    check_askers(declared.credentials, declared.targets)
+    check_lookup_credentials(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
     modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
     if problems.errors:
@@ -80,7 +76,7 @@ def _declare_names(parts: list[Section], declared: Declarations) -> None:
             for name, section in (part.get(kind) or {}).items():
                 first = known.setdefault(name, section)
                 if first is not section and first is not None and section is not None:
-                    section.location.error(f"declared twice, first at {first.location.where}")
+                    section.location.error(f"declared twice, first at {first.location.where}: rename or remove one")
 
 
 def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[RawTarget]:
@@ -92,12 +88,12 @@ def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[R
             name = section.get("name")
             if name is not None and declared.targets.setdefault(name, written) is not written:
                 first = declared.targets[name].own.location_of("name")
-                section.location_of("name").error(f"another target has this name, at {first.where}")
+                section.location_of("name").error(f"another target has this name, at {first.where}: rename one")
             check_target(written)
             yield written
     unreadable = any(part.written("targets") and part.get("targets") != [] for part in parts)
     if not count and not unreadable and declared.complete:
-        declared.main.child("targets").error("at least one target is needed")
+        declared.main.child("targets").error("at least one target is required")
 
 
 def _check_references(parts: list[Section], declared: Declarations) -> None:
@@ -111,7 +107,7 @@ def _check_references(parts: list[Section], declared: Declarations) -> None:
 
 
 def _references(section: Section, name: str) -> Iterator[tuple[str, Location]]:
-    """Each name that a field holds, one or a list of them, and its place."""
+    """Each name in a field, single or in a list, and its location."""
     value, location = section.get(name), section.location_of(name)
     if isinstance(value, str):
         yield value, location
@@ -129,29 +125,29 @@ def _referring(parts: list[Section]) -> Iterator[Section]:
 
 
 def credentials_in_use(config: Config) -> set[str]:
-    """The names of every credential that some target, directly or through another credential, asks with."""
-    waiting = {name for target in config.targets.values() for name in probing_credentials(target)}
+    """Names of the credentials that targets use, directly or to look up the expiry of another credential."""
+    pending = {name for target in config.targets.values() for name in probing_credentials(target)}
     used: set[str] = set()
-    while waiting:
-        name = waiting.pop()
+    while pending:
+        name = pending.pop()
         used.add(name)
-        waiting |= set(config.credentials[name].lookup_credentials) - used
+        pending |= set(config.credentials[name].lookup_credentials) - used
     return used
 
 
 def probing_credentials(target: Target) -> tuple[str, ...]:
-    """The names of the credentials that a target's probe and the looks beside it use."""
+    """Names of the credentials that a target's probe and auxiliary probes use."""
     single = (target.credential, target.next_credential, target.recovery_credential)
     return *(name for name in single if name is not None), *(retained.credential for retained in target.retained_versions)
 
 
 def probed_vaults(target: Target) -> set[str]:
-    """The hosts that a target's probe and the looks beside it go to."""
+    """Hosts that a target's probe and auxiliary probes send requests to."""
     return {vault for vault in (target.vault, target.recovery_vault) if vault is not None} | {
         old.vault for old in target.retained_versions
     }
 
 
 def same_probe(target: Target) -> tuple[str, str, str, str]:
-    """Two targets with an equal answer ask the same vault the same thing."""
+    """What a probe requests; targets with equal values duplicate each other's probes."""
     return target.vault, target.key.lower(), target.credential, target.module

@@ -1,8 +1,4 @@
-"""From the written credentials to checked ones, with a look at the secrets themselves.
-
-For: what one credential needs, the connector's rules for its string, files that must be there.
-Not for: how fields are written (`schema`), references (`references`), signing in.
-"""
+"""Build a credential from its section; check its secret and its files."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from exporter.core.connector_secret import connector_secret_findings
 
 
 def build_credential(name: str, section: Section) -> Credential | None:
-    """The credential; None where it has no usable type. Whatever else is wrong has been reported."""
+    """Build the credential; None without a usable type. Problems are reported."""
     kind: CredentialKind | None = section.get("type")
     if kind is None:
         return None
@@ -25,18 +21,18 @@ def build_credential(name: str, section: Section) -> Credential | None:
     stem, needed = SOURCES.get(kind, ("", False))
     source = secret_source(section, stem, needed=needed) if stem else None
     if source is not None:
-        _look_at_secret(source, section.location_of(_written(section, stem)), kind)
+        _check_secret_of(source, section.location_of(_written(section, stem)), kind)
     if section.get("certificate_file") is not None:
-        _look_at_certificate(section)
+        _check_certificate(section)
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
     return Credential(name=name, **(plain_values(Credential, section) | {attribute: source}))
 
 
 def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
-    """Where a secret is, from the fields STEM_file and STEM_env, of which at most one may be written."""
+    """Return the place of a secret from the keys STEM_file and STEM_env; at most one of the two is allowed."""
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
     if section.written(in_file) and section.written(in_environment):
-        section.location_of(in_environment).error(f"the secret has two places: write this or {in_file}")
+        section.location_of(in_environment).error(f"the secret has two places: keep this or {in_file}")
         return None
     if needed and not (section.written(in_file) or section.written(in_environment) or section.holds_secret):
         section.location.child(in_file).error(f"is required, or {in_environment}")
@@ -47,10 +43,10 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     return None
 
 
-def look_at_secret(source: SecretSource, location: Location) -> str | None:
-    """Read the secret once and report why it cannot be used. The complaint names no path: somebody may have pasted a secret there."""
+def check_secret(source: SecretSource, location: Location) -> str | None:
+    """Read the secret once and report why it is unusable. No message contains the path: it may be a pasted secret."""
     if source.file is not None and world_readable(source.file):
-        location.warn("every user of this host may read the file")
+        location.warn("every user of this host can read the file: restrict its permissions")
     try:
         return read_secret(source)
     except SecretUnreadableError as error:
@@ -58,18 +54,18 @@ def look_at_secret(source: SecretSource, location: Location) -> str | None:
         return None
 
 
-def _look_at_secret(source: SecretSource, location: Location, kind: CredentialKind) -> None:
-    text = look_at_secret(source, location)
+def _check_secret_of(source: SecretSource, location: Location, kind: CredentialKind) -> None:
+    text = check_secret(source, location)
     if text is not None and kind is CredentialKind.CONNECTOR_SECRET:
         for finding in connector_secret_findings(text):
             location.error(finding.text)
 
 
-def _look_at_certificate(section: Section) -> None:
+def _check_certificate(section: Section) -> None:
     location = section.location_of("certificate_file")
     file = section.get("certificate_file")
     if world_readable(file):
-        location.warn("every user of this host may read the file")
+        location.warn("every user of this host can read the file: restrict its permissions")
     try:
         if not read_whole(file, limit=CERTIFICATE_LIMIT):
             location.error("is empty")

@@ -1,15 +1,11 @@
-"""From the written modules to checked ones.
-
-For: what one module needs beyond its fields: a proxy's user and password, a CA file that holds certificates.
-Not for: using any of it.
-"""
+"""Build a module from its section; check its proxy and its CA file."""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
 
-from exporter.config.build_credentials import look_at_secret, secret_source
+from exporter.config.build_credentials import check_secret, secret_source
 from exporter.config.fields import Section
 from exporter.config.files import FileUnreadableError, read_whole
 from exporter.config.metadata import plain_values
@@ -20,12 +16,12 @@ CA_LIMIT = 4 * 1024 * 1024
 
 
 def build_module(name: str, section: Section) -> Module:
-    """The module. Whatever is wrong has been reported."""
+    """Build the module. Problems are reported."""
     tls: Section | None = section.get("tls")
     proxy: Section | None = section.get("proxy")
     ca_file: Path | None = tls.get("ca_file") if tls is not None else None
     if tls is not None and ca_file is not None:
-        _look_at_ca(ca_file, tls.location_of("ca_file"))
+        _check_ca(ca_file, tls.location_of("ca_file"))
     built = {"ca_file": ca_file, "proxy": _proxy(proxy) if proxy is not None else None}
     return Module(name=name, **(plain_values(Module, section) | built))
 
@@ -33,7 +29,7 @@ def build_module(name: str, section: Section) -> Module:
 def _proxy(section: Section) -> Proxy | None:
     password = secret_source(section, "password", needed=section.written("username"))
     if password is not None:
-        look_at_secret(password, section.location_of("password_file" if password.file else "password_env"))
+        check_secret(password, section.location_of("password_file" if password.file else "password_env"))
         if not section.written("username"):
             section.location.child("username").error("is required with a password")
     if section.get("url") is None:
@@ -42,11 +38,11 @@ def _proxy(section: Section) -> Proxy | None:
     return Proxy(**(plain_values(Proxy, section) | built))
 
 
-def _look_at_ca(file: Path, location: Location) -> None:
+def _check_ca(file: Path, location: Location) -> None:
     try:
         text = read_whole(file, limit=CA_LIMIT).decode("ascii", "replace")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except FileUnreadableError as error:
         location.error(str(error))
     except (ssl.SSLError, ValueError):
-        location.error("holds no certificate in PEM")
+        location.error("contains no certificate in PEM")

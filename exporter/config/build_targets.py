@@ -1,8 +1,4 @@
-"""From the written targets to checked ones: defaults of their file, times, references of a single target.
-
-For: what `target_defaults` and `global` lend to a target, and the rules between a target's own keys.
-Not for: how fields are written (`schema`), rules between two targets (`assemble`).
-"""
+"""Build targets and `global` from their sections, with defaults and times."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ REQUIRED_BY_RETAINED = "key"
 
 @dataclass(frozen=True, slots=True)
 class RawTarget:
-    """A target and what its file lends it."""
+    """A target and the defaults of its file."""
 
     own: Section
     defaults: Section | None
@@ -37,27 +33,27 @@ class RawTarget:
         return self._holder(name).location_of(name)
 
     def _holder(self, name: str) -> Section:
-        lent = self.defaults is not None and self.defaults.written(name) and not self.own.written(name)
-        return self.defaults if lent and self.defaults is not None else self.own
+        inherited = self.defaults is not None and self.defaults.written(name) and not self.own.written(name)
+        return self.defaults if inherited and self.defaults is not None else self.own
 
     @property
     def labels(self) -> dict[str, str]:
-        lent = self.defaults.get("labels") if self.defaults is not None else None
-        return {**(lent or {}), **(self.own.get("labels") or {})}
+        inherited = self.defaults.get("labels") if self.defaults is not None else None
+        return {**(inherited or {}), **(self.own.get("labels") or {})}
 
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The section `global`, and which of its times were written."""
+    """The section `global`, and which of its keys are in the file."""
 
     settings: Settings
     timeout: float | None
-    timeout_spot: Location
+    timeout_location: Location
     generation_declared: bool
 
 
 def build_globals(section: Section | None, main: Location) -> Globals:
-    """The section `global`, which may be absent. Concurrency is left at its least: the targets decide (see `build`)."""
+    """Build the section `global`, which may be absent. `build` raises the concurrency to what the targets need."""
     section = section or Section(main.child("global"))
     written = plain_values(Settings, section)
     interval = written.get("interval", Settings().interval)
@@ -74,11 +70,11 @@ def default_timeout(interval: float) -> float:
 
 
 def _above_half(timeout: float, interval: float) -> str:
-    return f"a timeout of {durations.write(timeout)} is above half of the interval of {durations.write(interval)}"
+    return f"a timeout of {durations.write(timeout)} exceeds half of the interval of {durations.write(interval)}: shorten it, or probe less often"
 
 
 def build_target(written: RawTarget, globals_: Globals) -> Target | None:
-    """The target; None where something it needs is missing or unusable. Everything has been reported."""
+    """Build the target; None if a required key is missing or unusable. Problems are reported."""
     usable = _has_all(written)
     interval = written.get("interval") or globals_.settings.interval
     timeout = _timeout(written, globals_, interval)
@@ -123,20 +119,20 @@ def _timeout(written: RawTarget, globals_: Globals, interval: float) -> float:
     if timeout is None or (written.written("interval") and written.get("interval") is None):
         return default_timeout(interval)
     if timeout > interval / 2:
-        _timeout_spot(written, globals_).error(_above_half(timeout, interval))
+        _timeout_location(written, globals_).error(_above_half(timeout, interval))
     return timeout
 
 
-def _timeout_spot(written: RawTarget, globals_: Globals) -> Location:
-    """Where the disproportion comes from: the nearest of the keys that make it."""
+def _timeout_location(written: RawTarget, globals_: Globals) -> Location:
+    """The location of the key that causes the disproportion, nearest to the target."""
     for name in ("timeout", "interval"):
         if written.written(name):
             return written.location_of(name)
-    return globals_.timeout_spot
+    return globals_.timeout_location
 
 
 def _next_credential(written: RawTarget) -> str | None:
-    """None where a default stages what this target uses already: in a roll-over some have taken the step before others."""
+    """The staged credential; None if it is a default that this target already uses, as in a rollover with several steps."""
     staged: str | None = written.get("next_credential")
     return None if staged == written.get("credential") else staged
 
@@ -158,6 +154,6 @@ def _retained(written: RawTarget) -> tuple[Retained, ...]:
             continue
         name, version = section.get("key")
         if version is None:
-            section.location_of("key").error("a retained key needs its version: NAME/VERSION")
+            section.location_of("key").error("a retained key needs a version: write NAME/VERSION")
         found.append(Retained(key_name=name, key_version=version, vault=vault, credential=credential, until=section.get("until")))
     return tuple(found)

@@ -1,8 +1,4 @@
-"""What contradicts itself: a staged credential that is the current one, a copy of the key in the vault it is a copy of.
-
-For: problems that two fields make together, each with a sentence that says what to do.
-Not for: names that nobody declared and names declared twice (`assemble`), what is allowed and yet worth a word (`advice`).
-"""
+"""Report settings that contradict each other."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from exporter.config.build_targets import RawTarget
 from exporter.config.fields import Section
 from exporter.config.problems import Location
 
-# From a field of a target that names a credential to what that credential is there.
+# Keys of a target that name a credential, and its role.
 _PROBING = {
     "credential": "the credential",
     "next_credential": "the staged credential",
@@ -21,11 +17,11 @@ _PROBING = {
 
 
 def check_target(written: RawTarget) -> None:
-    """Reports at the field that would have to change."""
+    """Report contradictions within a target, at the key to change."""
     if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
-        written.location_of("next_credential").error("is the credential itself: name its successor, or take it out")
+        written.location_of("next_credential").error("is the credential itself: name its successor, or remove it")
     if _same(written, "recovery_vault", "vault"):
-        written.location_of("recovery_vault").error("is the target's own vault: name the one that holds the restored key")
+        written.location_of("recovery_vault").error("is the target's own vault: name the vault that holds the restored key")
     if written.own.written("modules"):
         _each_once(written.own.get("modules") or [], written.own.location_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
@@ -36,29 +32,29 @@ def check_target(written: RawTarget) -> None:
         name, version = section.get("key")
         other = first.setdefault((name.lower(), (version or "").lower(), vault), section)
         if other is not section:
-            section.location.error(f"the same key version in the same vault as {other.location.path}: take one of them out")
+            section.location.error(f"the same key version in the same vault as {other.location.path}: remove one")
 
 
-def check_askers(credentials: Mapping[str, Section | None], targets: Mapping[str, RawTarget]) -> None:
-    """Who asks when a credential ends must not be able to do more than that."""
+def check_lookup_credentials(credentials: Mapping[str, Section | None], targets: Mapping[str, RawTarget]) -> None:
+    """Report credentials for expiry lookups that can do more than look up."""
     users = dict(_users(targets))
     for name, section in credentials.items():
         if section is None:
             continue
         graph = section.get("graph_credential")
         if graph == name:
-            section.location_of("graph_credential").error("a credential cannot ask for itself: name another one")
+            section.location_of("graph_credential").error("a credential cannot look up its own expiry: name another one")
         elif graph in users:
-            told = f"is {users[graph]}: give Graph an identity of its own that cannot read keys"
-            section.location_of("graph_credential").error(told)
+            problem = f"is {users[graph]}: use a separate identity for Graph that cannot read keys"
+            section.location_of("graph_credential").error(problem)
         if section.written("key_vault_credential") and not section.written("key_vault_secret"):
-            section.location_of("key_vault_credential").error("has nothing to read: write key_vault_secret, or take it out")
+            section.location_of("key_vault_credential").error("has no effect: write key_vault_secret, or remove it")
 
 
 def _each_once(names: list[str], location: Location) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
-            location.item(index).error("named twice: take one of them out")
+            location.item(index).error("named twice: remove one")
 
 
 def _same(written: RawTarget, one: str, other: str) -> bool:
@@ -66,7 +62,7 @@ def _same(written: RawTarget, one: str, other: str) -> bool:
 
 
 def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
-    """(credential, what it is for one of the targets), the first target last, so that it is the one that is named."""
+    """Pairs of a credential and its role for a target; the first target last, because the last pair wins."""
     for target, written in reversed(list(targets.items())):
         for section in written.get("retained_versions") or ():
             if section.get("credential") is not None:

@@ -26,7 +26,7 @@ SECRET, CONNECTOR, CERTIFICATE = (
     CredentialKind.CLIENT_CERTIFICATE,
 )
 MANAGED, WORKLOAD, CHAIN = CredentialKind.MANAGED_IDENTITY, CredentialKind.WORKLOAD_IDENTITY, CredentialKind.DEFAULT
-# Kinds whose expiry can be looked up.
+# Kinds with an expiry that a lookup can find.
 _EXPIRING = (SECRET, CONNECTOR, CERTIFICATE)
 NEEDS_CLIENT_ID = (SECRET, CERTIFICATE)
 # The stem of the keys STEM_file and STEM_env, and whether one of the two is required.
@@ -75,7 +75,7 @@ class Credential:
     # Midnight UTC at the beginning of the day.
     expires_on: date | None = setting(types.DATE, "Day on which the secret expires.", types=(*_EXPIRING, CHAIN))
     graph_credential: str | None = setting(
-        types.CREDENTIAL_NAME, "Another credential, which looks up this one's expiry in Microsoft Graph.", types=_EXPIRING
+        types.CREDENTIAL_NAME, "Another credential, for the lookup of this one's expiry in Microsoft Graph.", types=_EXPIRING
     )
     key_vault_secret: str | None = setting(
         azure_types.SECRET_URL, "Key Vault secret whose expiry attribute is this credential's expiry.", types=_EXPIRING

@@ -52,22 +52,22 @@ class Field:
 
 @dataclass(slots=True)
 class Section:
-    """A mapping that has been read: the usable values, and where each key stands, usable or not."""
+    """A mapping that has been read: its usable values, and the location of every key."""
 
     location: Location
     values: dict[str, Any] = field(default_factory=dict)
-    spots: dict[str, Location] = field(default_factory=dict)
-    holds_secret: bool = False  # a secret itself was written and refused: its place need not be asked for again
+    locations: dict[str, Location] = field(default_factory=dict)
+    holds_secret: bool = False  # a secret was refused here: do not also require its place
 
     def get(self, name: str) -> Any:
         return self.values.get(name)
 
     def written(self, name: str) -> bool:
-        return name in self.spots
+        return name in self.locations
 
     def location_of(self, name: str) -> Location:
-        """The place of the value, or of the section where the key is not written."""
-        return self.spots.get(name) or self.location.child(name)
+        """The location of the value; of the section if the key is absent."""
+        return self.locations.get(name) or self.location.child(name)
 
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,128}|<<")
@@ -76,7 +76,7 @@ _SOURCE = re.compile(r"(?P<what>.*)_(?:file|env)")
 
 
 def describe(node: Node) -> str:
-    """What stands there, without its content."""
+    """Describe a node without its content."""
     if isinstance(node, Scalar):
         return node.type.value
     return "a mapping" if isinstance(node, Mapping) else "a list"
@@ -90,13 +90,13 @@ def report_wrong_type(node: Node, location: Location, expected: str) -> None:
 
 
 def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, Location]]:
-    """The entries, each key the first time it is written, with the place of its value; reports the others."""
+    """The entries with the locations of their values. Repeated keys are reported and left out."""
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
         at_key = location.child(_shown(key.text)).at(key.line, key.column)
         if key.text in first:
-            at_key.error(f"written twice, first in line {first[key.text]}")
+            at_key.error(f"written twice, first in line {first[key.text]}: remove one")
             continue
         first[key.text] = key.line
         empty = isinstance(value, Scalar) and value.type is Type.NOTHING
@@ -105,7 +105,7 @@ def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, L
 
 
 def read_section(node: Node, location: Location, fields: Sequence[Field], *, kind: str | None = None) -> Section | None:
-    """The section, without its unusable values; None where there is no mapping at all."""
+    """Read a section without its unusable values; None if the node is no mapping."""
     if not isinstance(node, Mapping):
         report_wrong_type(node, location, "a mapping")
         return None
@@ -117,14 +117,14 @@ def read_section(node: Node, location: Location, fields: Sequence[Field], *, kin
             at.at(key.line, key.column).error(_why_not(key.text, fields, kind))
             section.holds_secret |= _is_secret(key.text)
             continue
-        section.spots[key.text] = at
+        section.locations[key.text] = at
         if (usable := field_.kind.read(value, at)) is not None:
             section.values[key.text] = usable
     return section
 
 
 def require(section: Section, fields: Sequence[Field], *, kind: str | None = None) -> None:
-    """Report each required field that is not written."""
+    """Report each required key that is absent."""
     for field_ in fields:
         if field_.required and field_.belongs_to(kind) and not section.written(field_.name):
             section.location.child(field_.name).error("is required")
@@ -142,7 +142,7 @@ def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
     if any(field_.name == key for field_ in fields):
         return f"does not belong to a credential of type {kind}{nearest(key, usable)}"
     if _is_secret(key):
-        return f"a secret never stands in the configuration: use {_sources(key, usable)}"
+        return f"the configuration must not contain secrets: use {_sources(key, usable)}"
     if not _PLAIN_KEY.fullmatch(key):
         return "unknown key (is there no space after a colon?)"
     return f"unknown key{nearest(key, usable)}"
@@ -155,7 +155,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _sources(key: str, usable: Sequence[str]) -> str:
-    """The fields that say where a secret is; the password's for a password, the secret's for anything else."""
+    """The keys for the place of a secret: of the password for a password, else of the secret."""
     sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
     fitting = [name for name in sources if name.startswith(key)] or sources
     return " or ".join(fitting) or "a file or an environment variable"

@@ -1,8 +1,4 @@
-"""Reading a small regular file whole, without ever waiting for a pipe or swallowing a disk.
-
-For: configuration, secrets, certificates.
-Not for: what a file means; writing.
-"""
+"""Read a small regular file; never wait for a pipe or read without a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-# A FIFO opened for reading would wait for a writer; Windows has neither the flag nor the fault.
+# A FIFO opened for reading would wait for a writer; Windows has no such flag and needs none.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 CERTIFICATE_LIMIT = 1024 * 1024  # bytes
@@ -20,7 +16,7 @@ _REFUSALS = {errno.ELOOP: "a symbolic link that is not followed", errno.ENXIO: "
 
 
 class FileUnreadableError(Exception):
-    """Why a file gave no bytes; the text names neither the file nor its content."""
+    """The reason why a file is unreadable, without its name or content."""
 
 
 class FileMissingError(FileUnreadableError):
@@ -28,7 +24,7 @@ class FileMissingError(FileUnreadableError):
 
 
 def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | None = None) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError, nothing else.
+    """Read a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError only.
 
     Without `follow` a symbolic link is refused. A relative path is relative to the descriptor `folder` if there is one.
     """
@@ -39,7 +35,7 @@ def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | Non
         finally:
             os.close(descriptor)
     except ValueError:
-        raise FileUnreadableError("no path of a file") from None
+        raise FileUnreadableError("not a valid path") from None
     except FileNotFoundError:
         raise FileMissingError("no such file") from None
     except OSError as error:
@@ -60,7 +56,7 @@ def _read(descriptor: int, amount: int) -> bytes:
 
 
 def world_readable(path: Path) -> bool:
-    """Whether anybody on this host may read the file; False where the system has no such bit or the file is gone."""
+    """Whether every user of this host can read the file; False if unknown."""
     try:
         mode = path.stat().st_mode
         return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

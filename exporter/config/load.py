@@ -1,7 +1,6 @@
-"""From a file's name to a checked configuration, or to everything that is wrong with it.
+"""Load a configuration file: the checked configuration, or all problems.
 
-For: the one way in. Blocks: files, secrets and certificates are read.
-Not for: rules; each stands in the module that its package's docstring names.
+Blocks: reads files, secrets and certificates.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from exporter.config.warnings import advise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """`config` is None exactly when there are problems. `files`: every file that was read or missed; `patterns`: those by which
-    more were looked for. Both for seeing a change.
+    """A result of `load_config`. `config` is None if and only if there are problems.
+
+    `files` (read or missing) and `patterns` (of includes) are what to watch for changes.
     """
 
     config: Config | None
@@ -31,7 +31,7 @@ class Loaded:
 
 
 def load_config(path: Path, *, today: date | None = None) -> Loaded:
-    """Read, check and merge the configuration. Never raises for what stands in a file."""
+    """Read, check and merge the configuration. No content of a file makes it raise."""
     problems = ProblemList()
     gathered = read_with_includes(Path(path), problems)
     config, declared = build_config(gathered, problems)

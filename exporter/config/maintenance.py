@@ -17,7 +17,7 @@ class MaintenanceWindow:
         return f"{self.start.isoformat()}/{self.end.isoformat()}"
 
     def contains(self, at: float) -> bool:
-        """Whether this Unix time lies in it."""
+        """Whether the window contains this Unix time."""
         return self.start.timestamp() <= at < self.end.timestamp()
 
 

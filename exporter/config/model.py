@@ -74,7 +74,7 @@ class Settings:
     )
     maintenance: tuple[MaintenanceWindow, ...] = setting(
         types.list_of(types.WINDOW),
-        "Windows of planned work for all targets. Failures inside a window neither page nor count for the service level.",
+        "Windows of planned work for all targets. Failures inside a window do not page and do not count for the service level.",
         (),
     )
 

@@ -106,7 +106,7 @@ class Module:
     def way_to_entra(self) -> Hashable:
         """The settings that decide how Entra is reached; modules with equal values share tokens.
 
-        Each probe reads this, so it leaves out the connections to vaults, of which there may be thousands.
+        Each probe reads this, so it leaves out the connections to vaults: there may be thousands.
         """
         elsewhere = {host: to for host, to in self.connect_to.items() if cloud_of(host) is None}
         return self.proxy, self.ca_file, self.authority_host, tuple(sorted(elsewhere.items()))

@@ -1,7 +1,6 @@
-"""Where something stands, and what is wrong with it: one line per problem, all of them collected.
+"""Problems and warnings of a configuration, and their locations.
 
-For: every other module of the configuration; none raises towards its caller, all report here.
-Not for: rules. No message may hold a value that could be a secret; the place says enough.
+No message contains a value that could be a secret: the location is enough.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to correct. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
+    """One problem or warning. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
 
     file: str
     line: int
@@ -34,7 +33,7 @@ class Problem:
 
 @dataclass(slots=True)
 class ProblemList:
-    """Collects, without repeating what one line of defaults causes in many targets. `files` is the order to report in."""
+    """Problems and warnings without duplicates, in the order of `files` and lines."""
 
     files: list[str] = field(default_factory=list)
     _errors: dict[Problem, None] = field(default_factory=dict)
@@ -45,20 +44,20 @@ class ProblemList:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        return self._in_reading_order(self._errors)
+        return self._sorted(self._errors)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        return self._in_reading_order(self._warnings)
+        return self._sorted(self._warnings)
 
-    def _in_reading_order(self, problems: dict[Problem, None]) -> tuple[Problem, ...]:
+    def _sorted(self, problems: dict[Problem, None]) -> tuple[Problem, ...]:
         order = {file: position for position, file in enumerate(self.files)}
         return tuple(sorted(problems, key=lambda problem: (order[problem.file], problem.line, problem.column)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """A place in a file, and where to complain about it. `base` is what relative paths start from."""
+    """A place in a file, at which problems are reported. `base` is the folder for relative paths."""
 
     problems: ProblemList
     file: str

@@ -1,7 +1,6 @@
-"""Getting a secret from where the configuration says it is.
+"""Read a secret from its file or environment variable.
 
-For: one blocking read, its rules, and the complaint when there is nothing usable.
-Not for: keeping secrets (see `tokens.cache.secret_cache`), nor what a secret is good for. No text made here holds any part of one.
+No message contains any part of a secret.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class SecretUnreadableError(Exception):
-    """Why there is no secret. `what` says it without the place, the text with it; neither holds the secret."""
+    """The reason why a secret is unusable. `what` is the reason without the place."""
 
     def __init__(self, source: SecretSource, what: str) -> None:
         super().__init__(f"{source}: {what}")
@@ -28,22 +27,22 @@ class SecretUnreadableError(Exception):
 
 
 def read_secret(source: SecretSource) -> str:
-    """The secret, without the one line break (LF or CRLF) that an editor leaves at its end. Blocks on a file.
+    """Read a secret, without one line break (LF or CRLF) at its end. Blocks on a file.
 
-    Raises SecretUnreadableError if it is missing, unreadable, empty, or cannot be meant.
+    Raises SecretUnreadableError if the secret is missing, unreadable, empty or malformed.
     """
     text = _from_file(source) if source.file is not None else _from_environment(source)
     text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():
         raise SecretUnreadableError(source, "is empty")
     if "\n" in text:
-        raise SecretUnreadableError(source, "holds more than one line")
+        raise SecretUnreadableError(source, "contains more than one line: keep one")
     if text.startswith("\ufeff"):
         raise SecretUnreadableError(source, "starts with a byte order mark: save it without one")
     if _CONTROL.search(text):
-        raise SecretUnreadableError(source, "holds a control character")
+        raise SecretUnreadableError(source, "contains a control character: remove it")
     remember(text)
-    remember(text[CLIENT_ID_DIGITS:])  # of the connector's string, the part that is sent
+    remember(text[CLIENT_ID_DIGITS:])  # the part of the connector's string that is sent
     return text
 
 
@@ -53,7 +52,7 @@ def _from_file(source: SecretSource) -> str:
         return read_whole(source.file, limit=SECRET_LIMIT).decode()
     except FileUnreadableError as error:
         raise SecretUnreadableError(source, str(error)) from None
-    except UnicodeDecodeError:  # its text holds the bytes
+    except UnicodeDecodeError:  # its text contains the bytes
         raise SecretUnreadableError(source, "is not UTF-8 text") from None
 
 

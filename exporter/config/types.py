@@ -1,7 +1,6 @@
-"""How single values are written: texts, durations, dates, choices, paths, names, lists.
+"""Types of single values and collections: text, duration, date, choice, path, list.
 
-For: the kinds that the tables of `schema` put together; each is a reader that reports at its place what it cannot use.
-Not for: which field has which kind, nor rules that need a second field. Values of Azure are in `addresses`.
+Each type reads a node and reports at its location why the value is unusable.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> Fi
         if not value.strip():
             raise ValueError("is empty")
         if _UNPRINTABLE.search(value):
-            raise ValueError("holds a line break or a control character")
+            raise ValueError("contains a line break or a control character: remove it")
         return convert(value)
 
     quoted = scalar(type_name, "a text", (Type.TEXT,), checked)
@@ -104,7 +103,7 @@ def whole(minimum: int, maximum: int) -> FieldType:
 
 
 def duration(minimum: float, maximum: float) -> FieldType:
-    """Seconds, written as Prometheus writes them."""
+    """Seconds, in the notation of Prometheus."""
 
     def convert(value: str) -> float:
         if value != "0" and _WHOLE.fullmatch(value):
@@ -202,7 +201,7 @@ def list_of(kind: FieldType) -> FieldType:
 
 
 def map_of(kind: FieldType, type_name: str) -> FieldType:
-    """Names to values; None where a value cannot be used, so that references to the name are not doubted as well."""
+    """Names to values. An unusable value is None, so that references to its name are no problem too."""
 
     def read(node: Node, location: Location) -> dict[str, Any] | None:
         if not isinstance(node, Mapping):

@@ -1,8 +1,6 @@
-"""The bytes of one YAML file as a tree in which every node knows its line and column.
+"""Read a YAML file into a tree whose nodes have a line and a column.
 
-For: what makes a text no YAML that we accept: encoding, control characters, tabs, tags, too much or too deep of anything.
-Not for: what a configuration means. Built from libyaml's events, not its nodes: the limits hold while the tree grows, so an
-alias inside an alias inside an alias costs nothing before it is refused.
+Built from libyaml's events, because the limits must hold while the tree grows: nested aliases are refused before they expand.
 """
 
 from __future__ import annotations
@@ -17,11 +15,11 @@ import yaml
 
 SIZE_LIMIT = 16 * 1024 * 1024
 DEPTH_LIMIT = 32
-NODE_LIMIT = 1_000_000  # of one file, each alias counted as what it stands for
+NODE_LIMIT = 1_000_000  # of one file; an alias counts as its content
 
 
 class Type(Enum):
-    """What YAML takes an unquoted word for; the value reads after "expected …, found"."""
+    """The type of a scalar; the value completes "expected …, found"."""
 
     TEXT = "a text"
     NUMBER = "a number"
@@ -56,7 +54,7 @@ Node = Scalar | Sequence | Mapping
 
 
 class DocumentError(Exception):
-    """Why the text is no document, and where (from 1). The message holds nothing of the text."""
+    """Why the text is no document, and where (from 1). The message contains nothing of the text."""
 
     def __init__(self, line: int, column: int, message: str) -> None:
         super().__init__(message)
@@ -64,7 +62,7 @@ class DocumentError(Exception):
 
 
 def read_document(data: bytes) -> Node:
-    """The only document in `data`. Raises DocumentError."""
+    """Read the only document in `data`. Raises DocumentError."""
     text = _decode(data)
     root = _build(text)
     if root is None or (isinstance(root, Scalar) and root.type is Type.NOTHING):
@@ -83,7 +81,7 @@ _SCALAR_TAGS = {
     "merge": Type.TEXT,
     "value": Type.TEXT,
 }
-# What YAML itself allows, and not a lone surrogate either.
+# Not allowed in YAML, and lone surrogates.
 _REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -107,7 +105,7 @@ def _decode(data: bytes) -> str:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not come yet."""
+    """A collection that is not complete yet."""
 
     line: int
     column: int
@@ -149,13 +147,13 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
     indentation = re.match(r"[ \t]*", lines[line])[0] if line < len(lines) else ""  # type: ignore[index]
     if "\t" in indentation:
         return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: YAML is indented with spaces only")
-    # The parser's own sentences quote at most one character.
-    says = " ".join(part for part in (error.problem, error.context) if part)
-    return DocumentError(line + 1, column + 1, f"not YAML: {says}")
+    # The parser quotes at most one character.
+    reason = " ".join(part for part in (error.problem, error.context) if part)
+    return DocumentError(line + 1, column + 1, f"not YAML: {reason}")
 
 
 class _Builder:
-    """Takes events one by one; the nesting is a list, never Python's stack."""
+    """Builds the tree from events, without recursion."""
 
     def __init__(self) -> None:
         self.root: Node | None = None
@@ -184,13 +182,13 @@ class _Builder:
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, plain)
         type_ = _SCALAR_TAGS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
         if type_ is None:
-            raise _refused(event, "a tag that is not one of YAML's own types")
+            raise _refused(event, "a tag that is not one of YAML's own types: remove it")
         return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
 
     def _start(self, event: Any) -> None:
         mapping = isinstance(event, yaml.MappingStartEvent)
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
-            raise _refused(event, "a tag that is not one of YAML's own types")
+            raise _refused(event, "a tag that is not one of YAML's own types: remove it")
         if len(self._open) >= DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
         mark = event.start_mark
@@ -230,13 +228,13 @@ class _Builder:
         self._nodes += amount
         if self._nodes > NODE_LIMIT:
             line, column = (mark.line + 1, mark.column + 1) if node is None else (node.line, node.column)
-            raise DocumentError(line, column, f"more than {NODE_LIMIT} values, aliases counted as what they stand for")
+            raise DocumentError(line, column, f"more than {NODE_LIMIT} values, counting the content of aliases")
 
 
 def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
     for key, value in zip(nodes[::2], nodes[1::2], strict=True):
         if not isinstance(key, Scalar):
-            raise DocumentError(key.line, key.column, "a key that is not a plain word")
+            raise DocumentError(key.line, key.column, "a key that is not a plain word: write a word")
         yield key, value
 
 

@@ -47,8 +47,8 @@ def test_no_expected_line_holds_a_secret():
         (b"[" * 900, "1:33: nested deeper than 32 levels"),
         (b"- " * 40, "1:65: nested deeper than 32 levels"),
         (b"&a [*a]", "1:5: an alias without an anchor before it"),
-        (b"x: !!binary aGk=", "1:4: a tag that is not one of YAML's own types"),
-        (b"x: !!set {a}", "1:4: a tag that is not one of YAML's own types"),
+        (b"x: !!binary aGk=", "1:4: a tag that is not one of YAML's own types: remove it"),
+        (b"x: !!set {a}", "1:4: a tag that is not one of YAML's own types: remove it"),
     ],
 )
 def test_what_is_no_document_gets_one_line(content, message, tmp_path, monkeypatch):

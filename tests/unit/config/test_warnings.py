@@ -249,13 +249,13 @@ def test_a_secret_that_every_user_may_read(warnings):
     credentials = f"credentials:\n  c: {{{secret} open}}\n  d: {{{secret} closed}}\n"
     targets = f"  - {TARGET}\n  - {{name: b, vault: contoso, key: k/1, credential: d}}\n"
     assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
-        "ekm.yml:3:121: credentials.c.client_secret_file: every user of this host may read the file"
+        "ekm.yml:3:121: credentials.c.client_secret_file: every user of this host can read the file: restrict its permissions"
     ]
 
 
 def test_a_pattern_that_nothing_matches_yet(warnings):
     assert warnings(f"{QUIET}include: [targets.d/*.yml]\n{MANAGED}targets: [{TARGET}]\n") == [
-        "ekm.yml:2:11: include[0]: no file has such a name"
+        "ekm.yml:2:11: include[0]: no file matches this pattern"
     ]
 
 

@@ -96,7 +96,7 @@ def test_certificate_and_key_may_stand_in_the_file(folder):
         ("", "web.yml:1:1: the file is empty"),
         ("- a", "web.yml:1:1: expected a mapping, found a list"),
         ("tls_config: {}", "web.yml:1:1: tls_config: unknown key (did you mean 'tls_server_config'?)"),
-        (f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}", "web.yml:1:89: basic_auth_users.alice: written twice, first in line 1"),
+        (f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}", "web.yml:1:89: basic_auth_users.alice: written twice, first in line 1: remove one"),
         ("basic_auth_users: {alice: hunter2}", "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash of a password, as `htpasswd -nBC 10 NAME` prints it after the name"),
         (f"basic_auth_users: {{alice: {HASH.replace('$2y', '$2x')}}}", "web.yml:1:27: basic_auth_users.alice: a hash of the kind $2x$ comes from a faulty bcrypt: hash the password again"),
         (f"basic_auth_users: {{'a:b': {HASH}}}", "web.yml:1:20: basic_auth_users.(key): expected the name of a user, without a colon"),
@@ -108,7 +108,7 @@ def test_certificate_and_key_may_stand_in_the_file(folder):
         ("http_server_config: {http2: true}", "web.yml:1:29: http_server_config.http2: this exporter speaks HTTP/1.1 alone: write false, or leave it out"),
         ("http_server_config: {headers: {X-Powered-By: x}}", "web.yml:1:32: http_server_config.headers.X-Powered-By: unknown key"),
         ("http_server_config: {headers: {X-Frame-Options: DENY}}", "web.yml:1:49: http_server_config.headers.X-Frame-Options: expected one of deny, sameorigin (did you mean 'deny'?)"),
-        ('http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}', "web.yml:1:50: http_server_config.headers.X-XSS-Protection: holds a line break or a control character"),
+        ('http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}', "web.yml:1:50: http_server_config.headers.X-XSS-Protection: contains a line break or a control character: remove it"),
     ],
 )  # fmt: skip
 def test_a_problem_is_told_with_its_place(folder, text, problem):
