@@ -1,7 +1,7 @@
 # The image: the exporter and its locked packages in one virtual environment, nothing else on top of the official Python image.
-# The base is named by tag here, and nothing renews that line: Dependabot is not told of this file, and a newer Python is a change by hand.
+# The base is named by tag here, and no tool renews that line: Dependabot does not read this file, and a newer Python is a manual change.
 # Releases are built on the tag's digest of the day, which their labels name; where you build for production, do the same:
-# --build-arg BASE=python:3.13-slim-trixie@sha256:... A digest written down here would keep an old base until somebody renews it.
+# --build-arg BASE=python:3.13-slim-trixie@sha256:... A digest written down here would keep an old base until a maintainer renews it.
 
 ARG BASE=python:3.13-slim-trixie
 FROM ${BASE} AS build
@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="ekm-exporter" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/ekm-exporter /opt/ekm-exporter
 # No installer of Python packages: the official image keeps its own in /usr/local, Debian's Python in /usr. And what a new named volume at
-# /state begins as: it takes over owner and mode.
+# /state begins as: it copies owner and mode.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip* \
       /usr/bin/pip* /usr/lib/python3*/ensurepip /usr/lib/python3/dist-packages/pip* /usr/share/python-wheels/pip* \
  && install -d -o 65532 -g 65532 -m 0700 /state

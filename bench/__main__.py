@@ -1,7 +1,7 @@
 """Everything side by side in one run: `./dev bench`, less of everything `./dev bench --quick`, one part alone `./dev bench storm`.
 
 For: the command line, and the document that a whole run ends in.
-Not for: what is measured (see `parts`), nor how (see the modules beside it).
+`parts` lists what is measured; the other modules measure it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
-def said(figure: Figure) -> Figure:
+def output(figure: Figure) -> Figure:
     print(figure.line(), file=sys.stderr, flush=True)
     return figure
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ekm-bench-") as folder:
         found = {
-            part.title: [said(figure) for figure in part.run(Path(folder, name), _SIZES[args.size])]
+            part.title: [output(figure) for figure in part.run(Path(folder, name), _SIZES[args.size])]
             for name, part in PARTS.items()
             if not args.parts or name in args.parts
         }

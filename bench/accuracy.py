@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import aiohttp
 
-from bench.asking import counts, metrics, values
 from bench.programs import Bench, Fleet, Running, blackbox, blackbox_requests, exporter
+from bench.querying import counts, metrics, values
 from bench.sizes import Sizes
 from bench.table import Figure, ratios
 
@@ -55,7 +55,7 @@ def error(found: list[float], waited: float) -> float:
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     """`bench` has a server that waits."""
-    ours, theirs = list[float](), list[float]()
+    exporter_runs, theirs = list[float](), list[float]()
     fleet = Fleet(targets=sizes.step_targets, credentials=max(1, sizes.step_targets // 20), interval=sizes.step_interval)
     with exporter(bench, fleet) as running:
         time.sleep(1.3 * sizes.step_interval)
@@ -63,14 +63,14 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             counts(bench)
             time.sleep(1.1 * sizes.step_interval)
             waited = counts(bench)["waited"]
-            ours.append(error(waits(metrics(running.url)), waited))
+            exporter_runs.append(error(waits(metrics(running.url)), waited))
     with blackbox(bench) as other:
         for _ in range(sizes.runs):
             counts(bench)
             found = asyncio.run(paced(bench, other, sizes))
             theirs.append(error(found, counts(bench)["waited"]))
     pace = f"{sizes.step_targets} targets, one after the other over {sizes.step_interval:g} s; against the server's own clock"
-    yield Figure(what="median error of a step, server waits 20 ms", runs=ours, unit=" ms", aim=0.3, how=pace)
+    yield Figure(what="median error of a step, server waits 20 ms", runs=exporter_runs, unit=" ms", aim=0.3, how=pace)
     yield Figure(what="the same, `processing` of blackbox_exporter", runs=theirs, unit=" ms", how=pace)
     what = "**error of a step, against blackbox_exporter**"
-    yield Figure(what=what, runs=ratios(ours, theirs), unit=" times", commit=1.0, how="from the lines above")
+    yield Figure(what=what, runs=ratios(exporter_runs, theirs), unit=" times", commit=1.0, how="from the lines above")

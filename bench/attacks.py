@@ -20,11 +20,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bench.asking import metrics, total
 from bench.day import reload
 from bench.failing import LIMIT
 from bench.processes import peak
 from bench.programs import Bench, Fleet, configuration, exporter
+from bench.querying import metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -75,14 +75,14 @@ def _scrape(url: str) -> tuple[str, float]:
     """The status, or what went wrong, and how long that took in seconds."""
     begun = time.monotonic()
     try:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=SLOWEST) as answer:  # noqa: S310 - ours, on loopback
+        with urllib.request.urlopen(f"{url}/metrics", timeout=SLOWEST) as answer:  # noqa: S310 - a loopback address
             answer.read()
-            told = str(answer.status)
+            reported = str(answer.status)
     except urllib.error.HTTPError as error:
-        told = f"{error.code}" if error.read().strip() else f"{error.code} without a sentence"
+        reported = f"{error.code}" if error.read().strip() else f"{error.code} without a sentence"
     except OSError as error:
-        told = type(error).__name__
-    return told, time.monotonic() - begun
+        reported = type(error).__name__
+    return reported, time.monotonic() - begun
 
 
 def slow_readers(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]:
@@ -101,16 +101,16 @@ def slow_readers(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]
                     held.append(clients.enter_context(_stuck(running.url)))
                 except OSError:  # refused: that is an answer
                     break
-            told, lasted = _scrape(running.url)
-            answers[told] += 1
+            reported, lasted = _scrape(running.url)
+            answers[reported] += 1
             took.append(lasted)
             time.sleep(_SCRAPE_EVERY)
         most = peak(running.pid)
     name = f"{READERS} clients that do not read"
     how = f"at its peak; {fleet.targets:,} targets, {seconds:.0f} s"
     yield Figure(what=f"{name}: resident memory", runs=[most], unit=" MB", commit=LIMIT, how=how)
-    bad = sum(count for told, count in answers.items() if told not in ("200", "503"))
-    how = ", ".join(f"{count} times {told}" for told, count in sorted(answers.items()))
+    bad = sum(count for reported, count in answers.items() if reported not in ("200", "503"))
+    how = ", ".join(f"{count} times {reported}" for reported, count in sorted(answers.items()))
     yield Figure(what=f"{name}: scrapes without an answer", runs=[bad], unit="", commit=0, how=how)
     yield Figure(what=f"{name}: a scrape meanwhile", runs=took or [math.inf], unit=" s", commit=SLOWEST, how="to the last byte")
 
@@ -125,7 +125,7 @@ def fuzz(seconds: float) -> Iterator[Figure]:
     each = max(4, round(seconds / len(SEEDS)))
     for seed in SEEDS:
         command = (sys.executable, "-m", "tests.fuzz.fuzz", str(each), f"--seed={seed}")
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=each + 300, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=each + 300, check=False)  # noqa: S603 - fixed commands
         made = sum(int(count) for count in re.findall(r": (\d+) executions", done.stdout))
         if done.returncode:
             print(done.stdout[-3000:], done.stderr[-3000:], file=sys.stderr)

@@ -1,8 +1,8 @@
 """The same exchanges with nothing around them: what a script of a few lines on aiohttp would cost.
 
 For: the floor that the exporter is compared with. One connection a probe, made anew; the token is fetched once.
-It reads on standard input how many probes to make over how many seconds, and says on standard output when they are made.
-Not for: telling why something failed: an answer that is not expected ends it.
+It reads from standard input how many probes to make in how many seconds, and prints a line when they are made.
+An unexpected response ends it.
 """
 
 from __future__ import annotations

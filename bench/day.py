@@ -2,7 +2,7 @@
 
 For: whether memory, threads and descriptors end where they began, while at each reload a target goes and another comes, and half
 of the vaults fail again and again in each way.
-Not for: what only passes with time itself (a token's life, looks every five minutes), nor the cost of a probe (see `probes`).
+It does not cover what depends on time itself: the life of a token, auxiliary probes every five minutes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.asking import fail, metrics, total
 from bench.processes import descriptors, resident, threads
 from bench.programs import Bench, Fleet, Running, configuration, exporter
+from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -34,13 +34,13 @@ class Held:
 
 
 def reload(running: Running) -> None:
-    request = urllib.request.Request(f"{running.url}/-/reload", method="POST")  # noqa: S310 - ours, on loopback
+    request = urllib.request.Request(f"{running.url}/-/reload", method="POST")  # noqa: S310 - a loopback address
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
         answer.read()
 
 
 def hour(bench: Bench, running: Running, config: Path, fleet: Fleet, probes: int) -> Fleet:
-    """The fleet at its end: `probes` reloads on, each of which has let the first target go and a new one come."""
+    """The fleet at its end: `probes` reloads on, each reload removes the first target and adds a new one."""
     for number in range(probes):
         begun = time.monotonic()
         fleet = replace(fleet, first=fleet.first + 1)
@@ -63,7 +63,7 @@ def rest(pid: int) -> Held:
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    fleet = Fleet(targets=_TARGETS, credentials=4, interval=_INTERVAL, looks=True)
+    fleet = Fleet(targets=_TARGETS, credentials=4, interval=_INTERVAL, auxiliary=True)
     with exporter(bench, fleet) as running:
         config, found = bench.newest("ekm.yml"), list[Held]()
         for _ in range(sizes.day_hours):

@@ -1,7 +1,7 @@
 """Scrapes of every kind while nothing else goes on: how long they take, and for how long they keep a probe in flight waiting.
 
 For: plain and gzip, classic and OpenMetrics, one scraper and several, at two sizes of fleet. The longest pause is seen from outside:
-another connection asks `/-/healthy` over and over, and its slowest answer waited for the worst piece of a scrape.
+another connection requests `/-/healthy` repeatedly, and its slowest response waited for the worst piece of a scrape.
 Not for: what prometheus_client would take (see `scrapes`), or probes that really run meanwhile (see `steady`).
 """
 
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bench.asking import Watch, drained
 from bench.processes import PATIENCE, forget_peak, peak, resident
 from bench.programs import Bench, Fleet, Running, exporter
+from bench.querying import Watch, drained
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -33,7 +33,7 @@ KINDS = {
 
 
 class Pinging(threading.Thread):
-    """Asks for next to nothing, over and over; `slowest` is the longest answer in seconds since `begin`."""
+    """Request a tiny page repeatedly; `slowest` is the longest answer in seconds since `begin`."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -46,10 +46,10 @@ class Pinging(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            asked = time.monotonic()
+            requested = time.monotonic()
             self._connection.request("GET", "/-/healthy")
             self._connection.getresponse().read()
-            self.slowest = max(self.slowest, time.monotonic() - asked)
+            self.slowest = max(self.slowest, time.monotonic() - requested)
             time.sleep(0.0005)
         self._connection.close()
 
@@ -59,7 +59,7 @@ class Pinging(threading.Thread):
 
 
 @dataclass(slots=True)
-class Found:
+class FoundSlowest:
     """A value a run. Seconds; megabytes beyond what was resident before; processor time in seconds."""
 
     took: list[float] = field(default_factory=list)
@@ -74,14 +74,14 @@ def several(url: str, headers: dict[str, str]) -> int:
         return sum(threads.map(lambda _: drained(url, headers), range(_AT_ONCE)))
 
 
-def observe(bench: Bench, running: Running, ping: Pinging, runs: int, ask: Callable[[], int]) -> Found:
-    found = Found()
+def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> FoundSlowest:
+    found = FoundSlowest()
     for _ in range(runs):
         before = resident(running.pid)
         forget_peak(running.pid)
         watch = Watch(bench, running.pid)
         ping.begin()
-        found.megabytes = ask() / 2**20
+        found.megabytes = query() / 2**20
         spent = watch.stop()
         found.took.append(spent.wall)
         found.cpu.append(spent.cpu)
@@ -91,8 +91,8 @@ def observe(bench: Bench, running: Running, ping: Pinging, runs: int, ask: Calla
     return found
 
 
-def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> Found:
-    """What the pinging itself sees where nobody scrapes."""
+def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> FoundSlowest:
+    """The slowest ping while no scrape runs."""
 
     def wait() -> int:
         time.sleep(0.3)
@@ -106,9 +106,9 @@ def settle(running: Running) -> None:
     end = time.monotonic() + 4 * PATIENCE
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"{running.url}/-/ready", timeout=PATIENCE) as answer:  # noqa: S310 - ours, on loopback
+            with urllib.request.urlopen(f"{running.url}/-/ready", timeout=PATIENCE) as answer:  # noqa: S310 - a loopback address
                 answer.read()
-                time.sleep(1)  # the last looks
+                time.sleep(1)  # the last auxiliary probes
                 return
         except OSError:  # 503: not yet
             time.sleep(0.2)
@@ -136,7 +136,7 @@ def of_fleet(bench: Bench, running: Running, ping: Pinging, fleet: str, runs: in
     yield from figures(f"{fleet}, {_AT_ONCE} at once, gzip, text", found)
 
 
-def figures(what: str, found: Found) -> Iterator[Figure]:
+def figures(what: str, found: FoundSlowest) -> Iterator[Figure]:
     how = f"{found.megabytes:.2f} MB sent"
     yield Figure(what=f"{what}: time", runs=[1000 * s for s in found.took], unit=" ms", how=how)
     yield Figure(what=f"{what}: processor time", runs=[1000 * s for s in found.cpu], unit=" ms", how="of the exporter")

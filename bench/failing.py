@@ -13,15 +13,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bench.asking import fail, metrics, total
 from bench.processes import ended, peak, resident
 from bench.programs import Bench, Fleet, Running, exporter
+from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
 LIMIT = 512  # MB, the container's; see the chart's values
 PATIENCE = 5.0  # seconds that SIGTERM may take
-_EVERY = 0.5  # seconds between two looks at the memory
+_EVERY = 0.5  # seconds between two readings of the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +41,13 @@ WAYS = (
 
 
 @dataclass(slots=True)
-class Seen:
+class Observed:
     """Megabytes, seconds, counts. `killed` is after how long the limit was passed, `stopped` how long the end took."""
 
     memory: list[float] = field(default_factory=list)
     most: float = 0.0
     failed: float = 0.0
-    others: float = 0.0  # probes that say nothing, since the exporter itself was slow or lacked a thread
+    others: float = 0.0  # probes without meaning, because the exporter was slow or lacked a thread
     killed: float = math.nan
     stopped: float = math.nan
 
@@ -61,7 +61,7 @@ def fleet_of(targets: int, sizes: Sizes, way: Way) -> Fleet:
     )
 
 
-def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Seen:
+def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Observed:
     """One exporter, from its start to its end."""
     if way.server:
         fail(bench, way.server, first=fleet.targets)
@@ -72,8 +72,8 @@ def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Seen:
         fail(bench, "", first=0)
 
 
-def _watched(running: Running, seconds: float) -> Seen:
-    seen, begun = Seen(), time.monotonic()
+def _watched(running: Running, seconds: float) -> Observed:
+    seen, begun = Observed(), time.monotonic()
     while time.monotonic() < begun + seconds:
         seen.memory.append(resident(running.pid))
         if seen.memory[-1] > LIMIT:
@@ -97,7 +97,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             yield from figures(targets, way, observe(bench, fleet_of(targets, sizes, way), way, sizes.failing), sizes)
 
 
-def figures(targets: int, way: Way, seen: Seen, sizes: Sizes) -> Iterator[Figure]:
+def figures(targets: int, way: Way, seen: Observed, sizes: Sizes) -> Iterator[Figure]:
     what = f"{targets:,} targets, {way.words}"
     if not math.isnan(seen.killed):
         how = f"**killed after {seen.killed:.0f} s**, when it passed the limit"

@@ -1,7 +1,7 @@
-"""The parts of a run, each of which can be run alone: `./dev bench storm`.
+"""The parts of a run, each can run alone: `./dev bench storm`.
 
 For: one literal table of what is measured in which order, and under which heading it stands.
-Not for: how any of it is measured (see the modules beside it).
+The other modules measure them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a whole probe costs the process that makes it, beside blackbox_exporter and a bare script.
+"""What a whole probe costs the process, compared with blackbox_exporter and a bare script.
 
 For: processor time of a probe, all programs in turn, so many rounds.
 Not for: how exact a probe's times are (see `accuracy`), or thousands of targets (see `steady`).
@@ -13,8 +13,8 @@ from contextlib import ExitStack
 
 import aiohttp
 
-from bench.asking import Watch, counts, metrics, total
 from bench.programs import Bare, Bench, Fleet, Running, bare, blackbox, blackbox_requests, exporter
+from bench.querying import Watch, counts, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure, ratios
 
@@ -28,7 +28,7 @@ class Costs:
     def __init__(self) -> None:
         self.runs: dict[str, list[float]] = {}
         self.busy: dict[str, float] = {}
-        self.failed = 0.0  # probes of ours: on a quiet machine none does
+        self.failed = 0.0  # failed probes of the exporter: none on a quiet machine
 
     def keep(self, name: str, watch: Watch, probes: Callable[[], float]) -> None:
         spent = watch.stop()
@@ -36,7 +36,7 @@ class Costs:
         self.busy[name] = max(spent.busy, self.busy.get(name, 0.0))
 
 
-async def ask_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> None:
+async def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> None:
     """Five requests for each target, one after the other, the targets spread over so many seconds. Raises RuntimeError where one fails."""
     places = asyncio.Semaphore(_AT_ONCE)
 
@@ -61,26 +61,26 @@ def fleets(sizes: Sizes) -> dict[str, Fleet]:
 def one_round(bench: Bench, sizes: Sizes, costs: Costs, theirs: Running, script: Bare) -> None:
     for pace, over in (("", sizes.probe_interval), (" hurried", 0.0)):
         watch = Watch(bench, theirs.pid)
-        asyncio.run(ask_blackbox(bench, theirs, sizes.probe_targets, over=over))
+        asyncio.run(query_blackbox(bench, theirs, sizes.probe_targets, over=over))
         costs.keep(f"blackbox{pace}", watch, lambda: sizes.probe_targets)
         watch = Watch(bench, script.process.pid)
         script.make(sizes.probe_targets, over=over)
         costs.keep(f"bare{pace}", watch, lambda: sizes.probe_targets)
     for name, fleet in fleets(sizes).items():
-        with exporter(bench, fleet) as ours:
+        with exporter(bench, fleet) as exporter_runs:
             time.sleep(1.3 * sizes.probe_interval)  # every target was probed, and its first look is over
             counts(bench)
-            watch = Watch(bench, ours.pid)
+            watch = Watch(bench, exporter_runs.pid)
             time.sleep(sizes.probe_window)
             costs.keep(name, watch, lambda: counts(bench).get("unwrapkey", 0.0))
-            costs.failed += total(metrics(ours.url), "ekm_probe_failures_total")
+            costs.failed += total(metrics(exporter_runs.url), "ekm_probe_failures_total")
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     costs = Costs()
     with ExitStack() as stack:
         theirs, script = stack.enter_context(blackbox(bench)), stack.enter_context(bare(bench))
-        asyncio.run(ask_blackbox(bench, theirs, _AT_ONCE, over=0))  # the first of all is dearer
+        asyncio.run(query_blackbox(bench, theirs, _AT_ONCE, over=0))  # the first of all is dearer
         script.make(_AT_ONCE, over=0)
         for _ in range(sizes.runs):
             one_round(bench, sizes, costs, theirs, script)

@@ -1,7 +1,7 @@
 """The processes that are measured: starting them, and what they have spent.
 
-For: processor time (user and system) and memory, as Linux tells them.
-Not for: what they are asked to do (see `programs`).
+Processor time (user and system) and memory, as Linux reports them.
+`programs` decides what they do.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _ENVIRONMENT = {"EKM_BENCH": "not-a-secret", "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
-def started(*command: object, says: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A process and the part of its output that answers the pattern. All it says goes to `log`, which must be new.
+def started(*command: object, description: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A process and the part of its output that matches the pattern. All output goes to `log`, which must be new.
 
-    Raises RuntimeError where it ends, or `PATIENCE` seconds go by, without its having said that.
+    Raises RuntimeError if it ends, or if `PATIENCE` seconds pass, before the pattern appears.
     """
     words = [str(part) for part in command]
     with (
         log.open("wb") as out,
-        subprocess.Popen(  # noqa: S603 - ours, or Debian's
+        subprocess.Popen(  # noqa: S603 - fixed commands
             words, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **_ENVIRONMENT}
         ) as process,
     ):
         try:
-            yield process, heard(process, says, log)
+            yield process, received(process, description, log)
         finally:
             process.terminate()
             try:
@@ -45,15 +45,15 @@ def started(*command: object, says: str, log: Path) -> Iterator[tuple[subprocess
                 process.communicate()
 
 
-def heard(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
-    """Waits until the process has said it so many times. Raises RuntimeError as `started` does."""
+def received(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
+    """Wait until the pattern has appeared that often. Raises RuntimeError as `started` does."""
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and process.poll() is None:
         found = re.findall(pattern, log.read_text(encoding="utf-8"))
         if len(found) >= times:
             return str(found[-1])
         time.sleep(0.02)
-    raise RuntimeError(f"never said {pattern!r}: {log.read_text(encoding='utf-8')[-2000:]}")
+    raise RuntimeError(f"never printed {pattern!r}: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
 def python(module: str, *arguments: object) -> list[object]:

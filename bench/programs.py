@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import heard, python, started
+from bench.processes import python, received, started
 from bench.server import TENANT
 from exporter.core import durations
 
@@ -29,7 +29,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A folder for all files of one run, and the server that everybody asks: on `port`, as all vaults and as Entra."""
+    """A folder for all files of one run, and the server for all programs: on `port`, as all vaults and as Entra."""
 
     folder: Path
     server: Running
@@ -50,7 +50,10 @@ def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
     """The canned server; `wait` in seconds before each answer of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
-    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), says=r"ports=(\S+)", log=log) as (process, ports):
+    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), description=r"ports=(\S+)", log=log) as (
+        process,
+        ports,
+    ):
         port, control = ports.split(",")
         server = Running(pid=process.pid, url=f"http://127.0.0.1:{control}")
         yield Bench(folder=folder, server=server, port=int(port), ca_file=ca_file)
@@ -60,14 +63,14 @@ def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
 class Fleet:
     """Targets, credentials that are dealt out to them, the interval in seconds.
 
-    With `looks`, every fifth target is looked at beside each probe, which comes to as many as looking at all of them beside
-    every fifth. Without, no target is after its first. Targets are numbered from `first` on. `named`: hosts are looked up by name.
+    With `auxiliary`, every fifth target gets an auxiliary probe with each probe, as many as one for all of them with
+    every fifth. Without, no target gets one after its first. Targets are numbered from `first` on. `named`: hosts are resolved by name.
     """
 
     targets: int
     credentials: int
     interval: float
-    looks: bool = False
+    auxiliary: bool = False
     first: int = 0
     named: bool = False
 
@@ -76,7 +79,7 @@ class Fleet:
         return range(self.first, self.first + self.targets)
 
     def module(self, number: int) -> str:
-        return "looking" if self.looks and number % 5 == 0 else "default"
+        return "looking" if self.auxiliary and number % 5 == 0 else "default"
 
 
 def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
@@ -105,11 +108,11 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
 
 @contextmanager
 def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter") -> Iterator[Running]:
-    """Ours, with its scheduler unless the flags say otherwise. `program` is the module that runs it."""
+    """The exporter, with its scheduler unless the flags disable it. `program` is the module that runs it."""
     config = bench.fresh("ekm.yml")
     config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
     command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
-    with started(*command, says=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
+    with started(*command, description=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 
 
@@ -119,7 +122,7 @@ def blackbox(bench: Bench) -> Iterator[Running]:
     config = bench.fresh("blackbox.yml")
     config.write_text(_blackbox_modules(bench.ca_file), encoding="utf-8")
     command = (BLACKBOX, "--config.file", config, "--web.listen-address", "127.0.0.1:0", "--log.prober", "error")
-    with started(*command, says=r"address=(127\.0\.0\.1:\d+)", log=bench.fresh("blackbox.log")) as (process, address):
+    with started(*command, description=r"address=(127\.0\.0\.1:\d+)", log=bench.fresh("blackbox.log")) as (process, address):
         yield Running(pid=process.pid, url=f"http://{address}")
 
 
@@ -141,7 +144,7 @@ def _blackbox_modules(ca_file: Path) -> str:
 
 
 def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
-    """The parameters of the five requests to `/probe` that do for one target what a probe of ours does."""
+    """The parameters of the five requests to `/probe` that do for one target what one probe of the exporter does."""
     vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
     wanted = {
         "challenge": (vault, "/keys"),
@@ -158,7 +161,7 @@ def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """The bare script; it makes probes when it is told to."""
+    """The bare script; it makes probes on request."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -169,12 +172,12 @@ class Bare:
         assert self.process.stdin is not None  # noqa: S101 - it was started with a pipe
         self.process.stdin.write(f"{probes} {over}\n".encode())
         self.process.stdin.flush()
-        heard(self.process, "made=1", self.log, times=already + 1)
+        received(self.process, "made=1", self.log, times=already + 1)
 
 
 @contextmanager
 def bare(bench: Bench) -> Iterator[Bare]:
     log = bench.fresh("bare.log")
     command = python("bench.bare", "--ca", bench.ca_file, "--port", bench.port)
-    with started(*command, says="(ready=1)", log=log) as (process, _):
+    with started(*command, description="(ready=1)", log=log) as (process, _):
         yield Bare(process, log)

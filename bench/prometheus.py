@@ -1,7 +1,7 @@
 """A real Prometheus, and questions to it.
 
 For: starting one on a configuration, single numbers out of it, and waiting until something is so.
-Not for: what is asked (see `spread`, `storing`).
+`spread` and `storing` send the queries.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def prometheus(bench: Bench, config: str) -> Iterator[Running]:
     path = bench.fresh("prometheus.yml")
     path.write_text(config, encoding="utf-8")
     flags = (f"--config.file={path}", f"--storage.tsdb.path={bench.fresh('tsdb')}", f"--web.listen-address={address}")
-    says, log = "(ready to receive web requests)", bench.fresh("prometheus.log")
-    with started("prometheus", *flags, says=says, log=log) as (process, _):
+    description, log = "(ready to receive web requests)", bench.fresh("prometheus.log")
+    with started("prometheus", *flags, description=description, log=log) as (process, _):
         yield Running(pid=process.pid, url=f"http://{address}")
 
 
 def number(url: str, expression: str) -> float:
     """The value of an expression of one sample, 0 where there is none."""
     query = urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+    with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - a loopback address
         result = json.load(answer)["data"]["result"]
     return float(result[0]["value"][1]) if result else 0.0
 

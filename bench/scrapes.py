@@ -1,6 +1,6 @@
 """A scrape, against what prometheus_client would take for the same series and values.
 
-For: rendering in memory beside rendering in memory, and what the scrape then takes over loopback, to the last byte.
+For: rendering in memory compared with rendering in memory, and the duration of that scrape on loopback, to the last byte.
 Not for: the kinds of scrapes (see `exposition`), or what scrapes do to probes (see `steady`).
 """
 
@@ -83,7 +83,7 @@ def theirs(text: str, runs: int) -> list[float]:
     return took
 
 
-def ours(text: str, runs: int) -> list[float]:
+def exporter_runs(text: str, runs: int) -> list[float]:
     """Seconds that the same bytes take out of the exposition. Raises RuntimeError where they are not the same."""
     exposition = filled(text)
     if asyncio.run(whole(exposition)) != text.encode():
@@ -95,7 +95,7 @@ def figures(text: str, scrapes: list[float], sizes: Sizes) -> Iterator[Figure]:
     """`scrapes` in seconds, as they were made of the running exporter."""
     same = kept(text)
     size = f"{sizes.fleet:,} targets, {same.count(chr(10)):,} lines, {len(same) / 2**20:.1f} MB"
-    fast, slow = ours(same, sizes.runs), theirs(same, sizes.runs)
+    fast, slow = exporter_runs(same, sizes.runs), theirs(same, sizes.runs)
     how = "in memory, piece by piece as a scrape takes it"
     yield Figure(what="the exposition of a scrape", runs=[1000 * one for one in fast], unit=" ms", how=f"{size}; {how}")
     how = "the same series and values, in memory"

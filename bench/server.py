@@ -1,8 +1,8 @@
 """Canned answers for every vault and for Entra over TLS, in a process of its own: as little work as a server can do in Python.
 
-For: being asked by all programs that are compared, so that none meets another server than the rest. It wraps by padding, and
-unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited. A port of its own tells
-what was asked, and sets how vaults fail: `refused` (nobody listens), `silent` (no answer), `throttled` (429).
+All compared programs send their requests here, so that none meets a different server. It wraps by padding, and
+unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited. A separate port reports
+the requests, and sets how vaults fail: `refused` (no listener), `silent` (no answer), `throttled` (429).
 Not for: behaving like Azure (see `exporter.simulator`): it knows these failures alone, and checks no token.
 """
 
@@ -36,16 +36,16 @@ _THROTTLED = b'{"error":{"code":"Throttled","message":"too many requests"}}'
 
 
 class Counts:
-    """What was asked since the last reset. `unwrapped` is when the first unwrap was answered, on CLOCK_MONOTONIC."""
+    """Requests since the last reset. `unwrapped` is when the first unwrap was answered, on CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
+        self.requested: Counter[str] = Counter()
         self.waits: list[float] = []
         self.unwrapped = 0.0
 
-    def said(self) -> bytes:
+    def output(self) -> bytes:
         waited = statistics.median(self.waits) if self.waits else 0.0
-        return json.dumps({**self.asked, "waited": waited, "unwrapped_at": self.unwrapped}).encode()
+        return json.dumps({**self.requested, "waited": waited, "unwrapped_at": self.unwrapped}).encode()
 
 
 class Answering(asyncio.Protocol):
@@ -59,7 +59,7 @@ class Answering(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._buffer = b""
-        Answering.counts.asked["connections"] += 1
+        Answering.counts.requested["connections"] += 1
 
     def data_received(self, data: bytes) -> None:
         came = time.monotonic()
@@ -74,7 +74,7 @@ class Answering(asyncio.Protocol):
         self._buffer = body[length:]
         method, path, _ = head.split(b" ", 2)
         operation, status, extra, answer = reply(method, path, fields, body[:length])
-        Answering.counts.asked[operation] += 1
+        Answering.counts.requested[operation] += 1
         if self.failing and operation != "token" and _number(fields) < self.first:
             if self.failing == "silent":
                 return
@@ -84,9 +84,9 @@ class Answering(asyncio.Protocol):
         else:
             self._send(operation, status, extra, answer, None)
 
-    def _send(self, operation: str, status: bytes, extra: bytes, answer: bytes, asked: float | None) -> None:
-        if asked is not None:
-            Answering.counts.waits.append(time.monotonic() - asked)
+    def _send(self, operation: str, status: bytes, extra: bytes, answer: bytes, requested: float | None) -> None:
+        if requested is not None:
+            Answering.counts.waits.append(time.monotonic() - requested)
         if operation == "unwrapkey" and not Answering.counts.unwrapped:
             Answering.counts.unwrapped = time.monotonic()
         kind = b"Content-Type: application/json; charset=utf-8\r\n"
@@ -96,7 +96,7 @@ class Answering(asyncio.Protocol):
 
 
 def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -> tuple[str, bytes, bytes, bytes]:
-    """What was asked, and the status, further headers and body of the answer. Field names and values are in lower case."""
+    """The request, and the status, further headers and body of the response. Field names and values are in lower case."""
     bare = path.partition(b"?")[0]
     if b"/oauth2/" in bare:
         return "token", b"200 OK", b"", _TOKEN
@@ -105,7 +105,7 @@ def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -
     if method == b"POST":
         return _crypt(bare, body)
     host, name = fields[b"host"].decode(), bare.decode()
-    if name.count("/") == 2:  # the newest version is asked for: the only one, which is the vault's number
+    if name.count("/") == 2:  # a request for the newest version: the only one, which is the vault's number
         name += f"/{_number(fields):032x}"
     kid = f"https://{host}{name}"
     key = {"kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": _MODULUS, "e": "AQAB"}
@@ -145,13 +145,13 @@ class Listening:
 
 
 async def control(listening: Listening, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """`GET /reset` tells what was asked since the last time; `GET /fail?how=WORD&first=NUMBER` sets how many vaults fail, and how."""
+    """`GET /reset` reports the requests since the last reset; `GET /fail?how=WORD&first=NUMBER` sets how many vaults fail, and how."""
     path, _, query = (await reader.readline()).split(b" ")[1].decode().partition("?")
     while (await reader.readline()).strip():
         pass
-    said = b"{}"
+    output = b"{}"
     if path == "/reset":
-        said, Answering.counts = Answering.counts.said(), Counts()
+        output, Answering.counts = Answering.counts.output(), Counts()
     else:
         wanted = dict(parse_qsl(query))
         Answering.failing, Answering.first = wanted.get("how", ""), int(wanted["first"])
@@ -159,7 +159,7 @@ async def control(listening: Listening, reader: asyncio.StreamReader, writer: as
             listening.close()
         else:
             await listening.open()
-    writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+    writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(output) + output)
     await writer.drain()
     writer.close()
 
@@ -168,9 +168,9 @@ async def serve(certificates: Certificates, wait: float) -> None:
     Answering.wait = wait
     listening = Listening(certificates.good)
     await listening.open()
-    desk = await asyncio.start_server(partial(control, listening), "127.0.0.1", 0)
-    print(f"ports={listening.port},{desk.sockets[0].getsockname()[1]}", flush=True)
-    await desk.serve_forever()
+    monitor = await asyncio.start_server(partial(control, listening), "127.0.0.1", 0)
+    print(f"ports={listening.port},{monitor.sockets[0].getsockname()[1]}", flush=True)
+    await monitor.serve_forever()
 
 
 def main() -> None:

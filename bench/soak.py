@@ -50,7 +50,7 @@ tenth of everything and writes nothing. It needs Linux. Run nothing else meanwhi
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Yields figures; `share` of the minutes that were asked for."""
+    """Yields figures; `share` of the requested minutes."""
 
     name: str
     share: float

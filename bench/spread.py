@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from os import kill
 from pathlib import Path
 
-from bench.asking import counts
 from bench.programs import Bench, Fleet, Running, exporter
 from bench.prometheus import number, prometheus, until
+from bench.querying import counts
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -45,12 +45,12 @@ def documented(addresses: list[str]) -> str:
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     fleet = Fleet(targets=sizes.spread, credentials=max(1, sizes.spread // 20), interval=sizes.spread_interval)
     with ExitStack() as stack:
-        ours = [stack.enter_context(exporter(bench, fleet, "--no-scheduler")) for _ in range(_EXPORTERS)]
-        addresses = [one.url.removeprefix("http://") for one in ours]
+        exporter_runs = [stack.enter_context(exporter(bench, fleet, "--no-scheduler")) for _ in range(_EXPORTERS)]
+        addresses = [one.url.removeprefix("http://") for one in exporter_runs]
         url = stack.enter_context(prometheus(bench, documented(addresses))).url
         until(lambda: number(url, f"count({_SHOWN})") == fleet.targets, "every target is shown", seconds=4 * fleet.interval + 30)
         yield from each_by_one(bench, url, fleet)
-        yield one_gone(url, ours, addresses, fleet)
+        yield one_gone(url, exporter_runs, addresses, fleet)
 
 
 def each_by_one(bench: Bench, url: str, fleet: Fleet) -> Iterator[Figure]:
@@ -69,14 +69,14 @@ def each_by_one(bench: Bench, url: str, fleet: Fleet) -> Iterator[Figure]:
 
 
 def instances(url: str) -> list[str]:
-    with urllib.request.urlopen(f"{url}/api/v1/label/instance/values?match[]=ekm_probe_success", timeout=60) as answer:  # noqa: S310 - our own Prometheus
+    with urllib.request.urlopen(f"{url}/api/v1/label/instance/values?match[]=ekm_probe_success", timeout=60) as answer:  # noqa: S310 - the started Prometheus
         return [str(value) for value in json.load(answer)["data"]]
 
 
-def one_gone(url: str, ours: list[Running], addresses: list[str], fleet: Fleet) -> Figure:
-    """The first exporter is killed: how long until Prometheus says of each of its targets that it is not watched any more."""
+def one_gone(url: str, exporter_runs: list[Running], addresses: list[str], fleet: Fleet) -> Figure:
+    """The first exporter is killed: how long until Prometheus reports each of its targets as not monitored."""
     lost = number(url, f'count({_SHOWN[:-1]}, instance="{addresses[0]}"}})')
-    kill(ours[0].pid, signal.SIGKILL)
+    kill(exporter_runs[0].pid, signal.SIGKILL)
     missing = 'count(up{job="ekm-probe"} == 0)'
     took = until(lambda: number(url, missing) >= lost, f"{lost:.0f} targets are missing", seconds=4 * fleet.interval + 30)
     return Figure(

@@ -1,7 +1,7 @@
 """From the start of the process to the end of its first probe.
 
 For: one target, as after a restart; the end is when the server answers the first unwrap.
-Not for: how a large fleet is taken up (its starts are spread on purpose).
+A large fleet spreads its starts on purpose; this part does not measure that.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bench.asking import counts, metrics
 from bench.processes import PATIENCE, resident
 from bench.programs import Bench, Fleet, exporter
+from bench.querying import counts, metrics
 from bench.sizes import Sizes
 from bench.table import Figure
 
@@ -23,10 +23,10 @@ def once(bench: Bench) -> tuple[float, float]:
     with exporter(bench, Fleet(targets=1, credentials=1, interval=60)) as running:
         while time.monotonic() - begun < PATIENCE:
             time.sleep(0.5)
-            said = counts(bench)
-            if said["unwrapped_at"]:
+            output = counts(bench)
+            if output["unwrapped_at"]:
                 metrics(running.url)  # as the others are read before their memory is
-                return said["unwrapped_at"] - begun, resident(running.pid)
+                return output["unwrapped_at"] - begun, resident(running.pid)
     raise RuntimeError("no probe was made")
 
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bench.asking import Watch, counts, drained, metrics, total, values
 from bench.processes import resident
 from bench.programs import Bench, Fleet, Running, exporter
+from bench.querying import Watch, counts, drained, metrics, total, values
 from bench.sizes import Sizes
 from bench.table import Figure, percentile, ratios
 
@@ -76,7 +76,7 @@ def small(sizes: Sizes) -> Fleet:
 
 def _fleet(targets: int, interval: float) -> Fleet:
     credentials = max(1, targets // _PER_CREDENTIAL)
-    return Fleet(targets=targets, credentials=credentials, interval=interval, looks=True)
+    return Fleet(targets=targets, credentials=credentials, interval=interval, auxiliary=True)
 
 
 def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
@@ -146,7 +146,11 @@ def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
         what=f"**{name}: processor time**", runs=percent, unit=" % of a core", commit=50, aim=35, busy=quiet.busy, how=how
     )
     yield Figure(
-        what=f"{name}: processor time a probe", runs=quiet.cost, unit=" ms", busy=quiet.busy, how="the same, looks included"
+        what=f"{name}: processor time a probe",
+        runs=quiet.cost,
+        unit=" ms",
+        busy=quiet.busy,
+        how="the same, auxiliary probes included",
     )
     often = f"scraped every {EVERY:g} s, {sizes.slice:g} s a run"
     loaded = [100 * share for share in scraped.cpu]

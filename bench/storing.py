@@ -1,7 +1,7 @@
 """What the series of a large fleet cost the Prometheus that keeps them: memory, processor time, samples.
 
 For: the arithmetic of docs/sizing.md. A real Prometheus with an empty store, which scrapes one exporter.
-Not for: what weeks of samples take on a disk, or what rules and dashboards ask (those depend on who asks).
+It does not measure weeks of samples on a disk, or the queries of rules and dashboards.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bench.asking import metrics, total
 from bench.exposition import QUIET, settle
 from bench.processes import resident, spent
 from bench.programs import Bench, Fleet, exporter
 from bench.prometheus import number, prometheus, until
+from bench.querying import metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 

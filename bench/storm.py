@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.asking import fail, metrics, total, values
 from bench.processes import forget_peak, peak, threads
 from bench.programs import Bench, Fleet, Running, exporter
+from bench.querying import fail, metrics, total, values
 from bench.sizes import Sizes
 from bench.steady import lag_p99
 from bench.table import Figure
@@ -26,7 +26,7 @@ _SCRAPE_EVERY = 15.0  # seconds, or a quarter of the interval where that is less
 
 
 @dataclass(slots=True)
-class Seen:
+class Observed:
     """Megabytes, seconds, counts; `lag` is the p99 of the starts in that time, `back` how long all took to be well again."""
 
     memory: float = 0.0
@@ -46,9 +46,9 @@ class Storm:
         self._bench, self._running, self._log, self._fleet = bench, running, log, fleet
         self._pause = min(_SCRAPE_EVERY, fleet.interval / 4)
 
-    def observe(self, how: str, *, first: int, intervals: float) -> Seen:
+    def observe(self, how: str, *, first: int, intervals: float) -> Observed:
         """So many vaults fail for so many intervals; then all are well again, and that has to show."""
-        seen, before, lines = Seen(), metrics(self._running.url), self._lines()
+        seen, before, lines = Observed(), metrics(self._running.url), self._lines()
         forget_peak(self._running.pid)
         fail(self._bench, how, first=first)
         self._watch(seen, time.monotonic() + intervals * self._fleet.interval)
@@ -62,20 +62,20 @@ class Storm:
         seen.memory = peak(self._running.pid)
         return seen
 
-    def _watch(self, seen: Seen, until: float) -> str:
+    def _watch(self, seen: Observed, until: float) -> str:
         """Scrapes as Prometheus would, and counts threads in between."""
         text = ""
         while time.monotonic() < until:
-            asked = time.monotonic()
+            requested = time.monotonic()
             text = metrics(self._running.url)
-            seen.scrapes.append(time.monotonic() - asked)
-            again = min(until, asked + self._pause)
+            seen.scrapes.append(time.monotonic() - requested)
+            again = min(until, requested + self._pause)
             while time.monotonic() < again:
                 seen.threads = max(seen.threads, threads(self._running.pid))
                 time.sleep(0.05)
         return text
 
-    def _until_well(self, seen: Seen) -> float:
+    def _until_well(self, seen: Observed) -> float:
         """Seconds until the last probe of every target has succeeded. Raises RuntimeError where that takes eight intervals."""
         since = time.monotonic()
         while time.monotonic() < since + 8 * self._fleet.interval:
@@ -104,7 +104,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
             )
 
 
-def of_the_healthy(running: Running, calm: str, seen: Seen, fleet: Fleet, dead: int) -> Iterator[Figure]:
+def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
     """What vaults that are well notice of those that are silent: nothing, it is hoped."""
     what, now = f"{dead:,} of {fleet.targets:,} silent", metrics(running.url)
     yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how="of all, the healthy included")
@@ -119,7 +119,7 @@ def _number(labels: str) -> int:
     return int(labels.partition('target="t')[2].partition('"')[0])
 
 
-def figures(what: str, seen: Seen, fleet: Fleet) -> Iterator[Figure]:
+def figures(what: str, seen: Observed, fleet: Fleet) -> Iterator[Figure]:
     how = f"{seen.failed:,.0f} probes failed; {seen.skipped:,.0f} starts were left out"
     yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how=how)
     yield Figure(what=f"{what}: resident memory", runs=[seen.memory], unit=" MB", how="at its peak")

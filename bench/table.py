@@ -19,7 +19,7 @@ LIMIT = 0.85  # share of one core from which on the server holds everybody up
 class Figure:
     """One line: a value for each run. `commit` and `aim` are bounds in the same unit, None where there is none.
 
-    `busy` is the largest share of one core that the server had, None where it was not asked. `at_least` turns the bounds round.
+    `busy` is the largest share of one core that the server had, None if it received no request. `at_least` makes the bounds lower bounds.
     """
 
     what: str
@@ -76,9 +76,9 @@ def short(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+def ratios(exporter_runs: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Run by run."""
-    return [one / other for one, other in zip(ours, theirs, strict=True)]
+    return [one / other for one, other in zip(exporter_runs, theirs, strict=True)]
 
 
 def percentile(found: Sequence[float], share: float) -> float:

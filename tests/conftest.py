@@ -1,4 +1,4 @@
-"""What every test starts from: an environment that says nothing about proxies, identities or certificates, and a process as it was."""
+"""What every test starts from: an environment without settings of proxies, identities or certificates, and a clean process."""
 
 import gc
 import logging

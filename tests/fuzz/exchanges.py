@@ -1,4 +1,4 @@
-"""An answer as somebody might send it, taken through the code that a probe uses for it, without a network.
+"""A response as any server might send it, taken through a probe's code without a network.
 
 For: the property tests and the fuzzer, which differ only in who makes up the answers.
 Not for: what must hold of the outcome (see `invariants`).
@@ -33,7 +33,7 @@ KEY = KeyFacts(name="k", version="1", kid=f"https://{VAULT}/keys/k/1", kty="RSA"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reported:
     """One answer at one step. `complete`: its body came whole; otherwise it broke off, or was late (`timed_out`)."""
 
     step: Step
@@ -51,19 +51,19 @@ class Outcome:
     expires_at: float | None = None
 
 
-def outcome(told: Told) -> Outcome:
+def outcome(reported: Reported) -> Outcome:
     """What a probe's step makes of the answer: the facts, and the value where nothing was at fault."""
-    seen = _seen(told)
-    if told.step is Step.TOKEN:
+    seen = _seen(reported)
+    if reported.step is Step.TOKEN:
         return _token(seen)
     session, deadline = _Replayed(seen), 0.0
-    ask: dict[Step, Any] = {
+    query: dict[Step, Any] = {
         Step.CHALLENGE: lambda: session.challenge(deadline=deadline),
         Step.GET_KEY: lambda: session.get_key(TOKEN, KEY.name, KEY.version, deadline=deadline),
         Step.WRAP_KEY: lambda: session.wrap_key(TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
         Step.UNWRAP_KEY: lambda: session.unwrap_key(TOKEN, KEY, "RSA-OAEP", b"data", deadline=deadline),
     }
-    return Outcome(*_at_once(ask[told.step]()))
+    return Outcome(*_at_once(query[reported.step]()))
 
 
 class _Replayed(VaultSession):
@@ -74,7 +74,7 @@ class _Replayed(VaultSession):
         self._host = VAULT
         self._network = SimpleNamespace(module=Module(name="default"))
 
-    async def _ask(self, *_: Any, **__: Any) -> HttpExchange:
+    async def _query(self, *_: Any, **__: Any) -> HttpExchange:
         return self._seen
 
 
@@ -123,16 +123,16 @@ quiet_sdk_loggers()  # as the exporter does
 _RECORDER = asyncio.run(_recorder())
 
 
-def _seen(told: Told) -> HttpExchange:
-    headers = CIMultiDict(told.headers)
-    answer = RecordedResponse(status=told.status, headers=headers, body=told.body, complete=told.complete)
-    error = None if told.complete else aiohttp.ClientPayloadError("the body broke off")
-    return HttpExchange(endpoint=f"{VAULT}:443", recorder=_RECORDER, answer=answer, error=error, timed_out=told.timed_out)
+def _seen(reported: Reported) -> HttpExchange:
+    headers = CIMultiDict(reported.headers)
+    answer = RecordedResponse(status=reported.status, headers=headers, body=reported.body, complete=reported.complete)
+    error = None if reported.complete else aiohttp.ClientPayloadError("the body broke off")
+    return HttpExchange(endpoint=f"{VAULT}:443", recorder=_RECORDER, answer=answer, error=error, timed_out=reported.timed_out)
 
 
 def _token(seen: HttpExchange) -> Outcome:
-    told = _at_once(fetch_token(_ReplayedNetwork(seen), CREDENTIAL, SECRET, ENTRA, deadline=0.0))
-    return Outcome(told.facts, told.token, told.expires_at)
+    reported = _at_once(fetch_token(_ReplayedNetwork(seen), CREDENTIAL, SECRET, ENTRA, deadline=0.0))
+    return Outcome(reported.facts, reported.token, reported.expires_at)
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:

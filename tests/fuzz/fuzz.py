@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--inside"]:
         _inside(arguments[1], arguments[2:])
     seeds = [argument for argument in arguments if _SEED.fullmatch(argument)]
-    seconds, names = _asked([argument for argument in arguments if argument not in seeds])
+    seconds, names = _requested([argument for argument in arguments if argument not in seeds])
     options = tuple(f"-seed={seed.partition('=')[2]}" for seed in seeds)
     found = [name for name in names if not _run(name, max(1, seconds // len(names)), *options)]
     if found:
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     return 1 if found else 0
 
 
-def _asked(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
+def _requested(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
     seconds, names = 60, NAMES
     for argument in arguments:
         if argument.isdigit() and int(argument) > 0:
@@ -56,7 +56,7 @@ def _asked(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
         elif argument in NAMES:
             names = (argument,)
         else:
-            sys.exit(f"fuzz: '{argument}' is neither a number of seconds nor one of {', '.join(NAMES)}")
+            sys.exit(f"fuzz: '{argument}' is no number of seconds and none of {', '.join(NAMES)}")
     return seconds, names
 
 
@@ -79,8 +79,8 @@ def _run(name: str, seconds: int, *more: str) -> bool:
     log = (done.stdout + done.stderr).decode(errors="replace")
     totals, progress = _TOTALS.search(log), _PROGRESS.findall(log)
     if done.returncode or totals is None or not progress:
-        telling = [line for line in log.splitlines() if not _CHATTER.match(line)]
-        print(f"{name}: exit code {done.returncode}", *telling[-60:], sep="\n", flush=True)
+        reporting = [line for line in log.splitlines() if not _CHATTER.match(line)]
+        print(f"{name}: exit code {done.returncode}", *reporting[-60:], sep="\n", flush=True)
         return False
     executions, took = int(totals[1]), max(1, int(totals[2]))
     coverage, features, kept_inputs = progress[-1]

@@ -26,7 +26,7 @@ _HEADER_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DATE_LIMIT = 253402300800.0  # the year 10000
 
-# What the other side has been told at each step, and could give back.
+# What the other side received at each step, and could send back.
 SENT = {Step.CHALLENGE: None, Step.TOKEN: SECRET, Step.GET_KEY: TOKEN, Step.WRAP_KEY: TOKEN, Step.UNWRAP_KEY: TOKEN}
 
 
@@ -53,7 +53,7 @@ def check_judgement(step: Step, facts: Facts) -> None:
 
 def check_facts(facts: Facts, *, sent: str | None) -> None:
     assert isinstance(facts.fault, Fault)
-    assert facts.fault is not Fault.INTERNAL, "somebody else's answer is no bug of ours"
+    assert facts.fault is not Fault.INTERNAL, "a response must not become an internal error"
     for word in (facts.service_code, facts.inner_code):
         assert word is None or _CODE_WORD.fullmatch(word)
     assert facts.aadsts is None or 0 < facts.aadsts < 10**8

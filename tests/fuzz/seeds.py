@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporter.core.model import Step
 from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
-from tests.fuzz.exchanges import VAULT, Told
+from tests.fuzz.exchanges import VAULT, Reported
 
 GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "good"
 BAD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "bad"
@@ -46,31 +46,31 @@ GOOD_BODIES = {
 }
 
 
-def good_answers() -> Iterator[Told]:
-    yield Told(Step.CHALLENGE, 401, (*HEADERS, ("WWW-Authenticate", CHALLENGE)), vault_answer("token_missing").body)
+def good_answers() -> Iterator[Reported]:
+    yield Reported(Step.CHALLENGE, 401, (*HEADERS, ("WWW-Authenticate", CHALLENGE)), vault_answer("token_missing").body)
     for step, body in GOOD_BODIES.items():
-        yield Told(step, 200, HEADERS, json.dumps(body).encode())
+        yield Reported(step, 200, HEADERS, json.dumps(body).encode())
 
 
-def refusals() -> Iterator[Told]:
+def refusals() -> Iterator[Reported]:
     for name in ENTRA_ERRORS:
-        yield Told(Step.TOKEN, entra_answer(name).status, (("Retry-After", "7"),), entra_answer(name).body)
+        yield Reported(Step.TOKEN, entra_answer(name).status, (("Retry-After", "7"),), entra_answer(name).body)
     for name in VAULT_ERRORS:
         answer = vault_answer(name, operation="get", vault="contoso", found="https://graph.microsoft.com")
-        yield Told(Step.GET_KEY, answer.status, HEADERS, answer.body)
+        yield Reported(Step.GET_KEY, answer.status, HEADERS, answer.body)
 
 
-def odd_answers() -> Iterator[Told]:
-    yield Told(Step.GET_KEY, 200, HEADERS, json.dumps(KEY_ANSWER).encode("utf-16"))
-    yield Told(Step.GET_KEY, 200, HEADERS, b"\xef\xbb\xbf" + json.dumps(KEY_ANSWER).encode())
-    yield Told(Step.GET_KEY, 200, HEADERS, b'{"key":' * 50 + b"1" + b"}" * 50)
-    yield Told(Step.WRAP_KEY, 200, HEADERS, b'{"value":"AA","value":7}')
-    yield Told(Step.UNWRAP_KEY, 200, HEADERS, b'{"value":"A', complete=False)
-    yield Told(Step.UNWRAP_KEY, 200, HEADERS, b'{"value":"A', complete=False, timed_out=True)
-    yield Told(Step.TOKEN, 200, (), b"<html><title>Sign in to the guest network</title></html>")
-    yield Told(Step.TOKEN, 503, (("Retry-After", "Wed, 21 Oct 2015 07:28:30 GMT"),), b"<html>out</html>")
-    yield Told(Step.CHALLENGE, 302, (("Location", "https://elsewhere.invalid/"),))
-    yield Told(Step.CHALLENGE, 401, (("WWW-Authenticate", 'Bearer authorization="https://'),))
+def odd_answers() -> Iterator[Reported]:
+    yield Reported(Step.GET_KEY, 200, HEADERS, json.dumps(KEY_ANSWER).encode("utf-16"))
+    yield Reported(Step.GET_KEY, 200, HEADERS, b"\xef\xbb\xbf" + json.dumps(KEY_ANSWER).encode())
+    yield Reported(Step.GET_KEY, 200, HEADERS, b'{"key":' * 50 + b"1" + b"}" * 50)
+    yield Reported(Step.WRAP_KEY, 200, HEADERS, b'{"value":"AA","value":7}')
+    yield Reported(Step.UNWRAP_KEY, 200, HEADERS, b'{"value":"A', complete=False)
+    yield Reported(Step.UNWRAP_KEY, 200, HEADERS, b'{"value":"A', complete=False, timed_out=True)
+    yield Reported(Step.TOKEN, 200, (), b"<html><title>Sign in to the guest network</title></html>")
+    yield Reported(Step.TOKEN, 503, (("Retry-After", "Wed, 21 Oct 2015 07:28:30 GMT"),), b"<html>out</html>")
+    yield Reported(Step.CHALLENGE, 302, (("Location", "https://elsewhere.invalid/"),))
+    yield Reported(Step.CHALLENGE, 401, (("WWW-Authenticate", 'Bearer authorization="https://'),))
 
 
 TEXTS = (

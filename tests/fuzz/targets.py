@@ -1,6 +1,6 @@
 """What can be fuzzed: by name, how bytes become an input, what is called with it, and what to start from.
 
-Beside the fuzzer, the tests replay with it what was found once.
+The tests also replay with it what the fuzzer found.
 Not for: the fuzzer itself (see `fuzz`).
 """
 
@@ -14,7 +14,7 @@ from exporter.config import dump_yaml, load_config
 from exporter.config.schema import CREDENTIAL, GLOBAL, MODULE, PROXY, RETAINED, TARGET, TLS, TOP
 from exporter.core.model import Step
 from tests.fuzz import seeds
-from tests.fuzz.exchanges import Told
+from tests.fuzz.exchanges import Reported
 from tests.fuzz.invariants import check_answer, check_text
 
 # A file and a variable that the fuzzed configurations may name; nothing that `load` gives back may hold what is in them.
@@ -24,28 +24,28 @@ SECRET_FILE, SECRET_VARIABLE = "secret", "EKM_FUZZ_SECRET"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`says` is for people. `check` takes any bytes and raises only where something is wrong."""
+    """`description` is for people. `check` takes any bytes and raises only where something is wrong."""
 
-    says: str
+    description: str
     check: Callable[[bytes], object]
     seeds: Callable[[], Iterable[bytes]]
     words: tuple[str, ...] = ()  # worth trying in the middle of an input
 
 
-def written(told: Told) -> bytes:
+def written(reported: Reported) -> bytes:
     """An answer as a text: a line with step, status and flags, the headers, an empty line, the body."""
-    flags = "" if told.complete else " late" if told.timed_out else " cut"
-    lines = (f"{told.step} {told.status}{flags}", *(f"{name}: {value}" for name, value in told.headers), "", "")
-    return "\n".join(lines).encode("latin-1") + told.body
+    flags = "" if reported.complete else " late" if reported.timed_out else " cut"
+    lines = (f"{reported.step} {reported.status}{flags}", *(f"{name}: {value}" for name, value in reported.headers), "", "")
+    return "\n".join(lines).encode("latin-1") + reported.body
 
 
-def read(data: bytes) -> Told:
+def read(data: bytes) -> Reported:
     """The inverse of `written`. Any bytes are some answer."""
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.decode("latin-1").split("\n")
     step, status, *flags = [*first.split(" "), "", ""]
     fields = [line.partition(": ") for line in lines[:64]]
-    return Told(
+    return Reported(
         step=Step(step) if step in list(Step) else tuple(Step)[len(step) % len(Step)],
         status=int(status[:3]) if status[:3].isascii() and status[:3].isdigit() else 200,
         # As aiohttp decodes what came over the wire.
@@ -62,7 +62,7 @@ def _check_answer(data: bytes) -> None:
 
 def _answers(*, of_entra: bool) -> list[bytes]:
     tolds = (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers())
-    return [written(told) for told in tolds if (told.step is Step.TOKEN) == of_entra]
+    return [written(reported) for reported in tolds if (reported.step is Step.TOKEN) == of_entra]
 
 
 def _check_text(data: bytes) -> None:

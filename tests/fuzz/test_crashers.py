@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.core.model import Step
 from tests.fuzz import fuzz, seeds
-from tests.fuzz.exchanges import Told
+from tests.fuzz.exchanges import Reported
 from tests.fuzz.targets import TARGETS, read, written
 
 CRASHERS = sorted(fuzz.CRASHERS.rglob("*.txt"))
@@ -26,13 +26,13 @@ def test_each_target_takes_its_own_seeds(name):
 
 
 def test_an_answer_that_was_written_is_read_again():
-    for told in (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()):
-        assert read(written(told)) == told
+    for reported in (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()):
+        assert read(written(reported)) == reported
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_answer(data):
-    assert isinstance(read(data), Told)
+    assert isinstance(read(data), Reported)
     assert read(data).step in Step
 
 

@@ -22,14 +22,14 @@ def command(*arguments):
 def test_a_short_run_finds_nothing(name):
     done = command(str(SECONDS), name)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = re.match(rf"{name}: (\d+) executions in \d+ s \(\d+/s\), (\d+) edges", done.stdout)
-    assert said is not None, done.stdout
-    assert int(said[1]) > 500
-    assert int(said[2]) > 100  # the product is instrumented: it is led by what it reaches
+    output = re.match(rf"{name}: (\d+) executions in \d+ s \(\d+/s\), (\d+) edges", done.stdout)
+    assert output is not None, done.stdout
+    assert int(output[1]) > 500
+    assert int(output[2]) > 100  # the product is instrumented: it is led by what it reaches
 
 
 @pytest.mark.parametrize("argument", ["0", "-5", "answers", "1.5"])
-def test_an_argument_that_is_neither_a_time_nor_a_target_is_refused(argument):
+def test_argument_that_is_no_time_and_no_target_is_refused(argument):
     done = command(argument)
     assert done.returncode == 1
     assert f"'{argument}'" in done.stderr

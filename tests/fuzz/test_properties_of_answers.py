@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter.clients.http.exchange import MAX_BODY_BYTES
 from exporter.core.model import Step
 from tests.fuzz import seeds
-from tests.fuzz.exchanges import SECRET, TOKEN, Told
+from tests.fuzz.exchanges import SECRET, TOKEN, Reported
 from tests.fuzz.invariants import check_answer, check_text
 
 BOUNDED = settings(deadline=timedelta(seconds=1), max_examples=200)
@@ -81,7 +81,7 @@ odd_values = st.recursive(
 )
 DOCUMENTS = [
     *seeds.GOOD_BODIES.values(),
-    *(json.loads(told.body) for told in seeds.refusals()),
+    *(json.loads(reported.body) for reported in seeds.refusals()),
 ]
 
 
@@ -137,19 +137,19 @@ def changed_bodies(draw):
 @example(Step.TOKEN, 200, (), b'{"access_token":"x","expires_in":1e999}', "whole")
 @example(Step.TOKEN, 200, (), b'{"access_token":"x","expires_on":' + b"9" * 4000 + b"}", "whole")
 def test_any_status_headers_and_bytes_get_a_code(step, status, headers, body, came):
-    check_answer(Told(step, status, headers, body, complete=came == "whole", timed_out=came == "late"))
+    check_answer(Reported(step, status, headers, body, complete=came == "whole", timed_out=came == "late"))
 
 
 @BOUNDED
 @given(steps, statuses, headers, changed_bodies())
-def test_an_answer_that_was_good_before_somebody_changed_it_gets_a_code(step, status, headers, body):
-    check_answer(Told(step, status, headers, body))
+def test_good_answer_that_was_changed_gets_a_code(step, status, headers, body):
+    check_answer(Reported(step, status, headers, body))
 
 
 @BOUNDED
 @given(challenges, headers)
 def test_any_challenge_gets_a_code_or_is_one_to_be_trusted(challenge, headers):
-    check_answer(Told(Step.CHALLENGE, 401, (("WWW-Authenticate", challenge), *headers)))
+    check_answer(Reported(Step.CHALLENGE, 401, (("WWW-Authenticate", challenge), *headers)))
 
 
 @BOUNDED
@@ -163,14 +163,16 @@ def test_every_reader_of_texts_takes_any_text(text):
 def test_what_we_sent_never_comes_back_in_a_text(step, status, echo):
     document = json.dumps({"error": {"code": echo, "message": echo}, "error_description": echo})
     for body in (echo, document):
-        check_answer(Told(step, status, (("x-ms-request-id", echo),), body.encode()))
+        check_answer(Reported(step, status, (("x-ms-request-id", echo),), body.encode()))
 
 
 @pytest.mark.parametrize(
-    "told", [*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()], ids=lambda told: f"{told.step}-{told.status}"
+    "reported",
+    [*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()],
+    ids=lambda reported: f"{reported.step}-{reported.status}",
 )
-def test_the_answers_that_the_others_start_from_hold(told):
-    check_answer(told)
+def test_the_answers_that_the_others_start_from_hold(reported):
+    check_answer(reported)
 
 
 LARGEST = {
@@ -201,7 +203,7 @@ def test_the_largest_answers_take_little_time_and_memory(body, status):
         tracemalloc.start()
         began = time.process_time()
         try:
-            check_answer(Told(step, status, (), body))
+            check_answer(Reported(step, status, (), body))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

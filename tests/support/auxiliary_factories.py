@@ -1,4 +1,4 @@
-"""A configuration in which everything beside the probe is declared, and what is known of its key."""
+"""A configuration with every auxiliary probe, and the facts of its key."""
 
 from dataclasses import replace
 from datetime import date
@@ -41,6 +41,6 @@ def a_config(target=TARGET, *, module=None):
 
 
 def plain(**changes):
-    """The target with nothing beside it but what is given."""
+    """The target with only the given auxiliary probes."""
     bare = {"next_credential": None, "retained_versions": (), "recovery_vault": None, "recovery_credential": None}
     return replace(TARGET, **(bare | changes))

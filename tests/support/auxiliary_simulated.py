@@ -1,4 +1,4 @@
-"""A simulated company for the looks: a primary vault, an old one, a recovery vault, and four identities."""
+"""A simulated company for auxiliary probes: a primary vault, an old one, a recovery vault, and four identities."""
 
 from dataclasses import replace
 

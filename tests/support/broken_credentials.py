@@ -1,4 +1,4 @@
-"""Causes that lie outside of every service: secrets, certificate files and identities, each broken as its scenario says."""
+"""Causes that lie outside of every service: secrets, certificate files and identities, each broken as its scenario defines."""
 
 import asyncio
 import contextlib
@@ -84,7 +84,7 @@ def short_key():
 
 
 def credential_of(scenario, given, folder, certificates):
-    """The credential `given`, changed as a scenario of the configuration or of a certificate file says."""
+    """The credential `given`, changed as a scenario of the configuration or of a certificate file defines."""
     file, digits = folder / scenario.name, given.client_id.replace("-", "")
     if scenario.name in ("credential_cut", "credential_without_secret"):
         file.write_text(digits[:31] if scenario.name == "credential_cut" else digits)
@@ -112,7 +112,7 @@ def by_identity(given, client_id=None):
 
 @contextlib.asynccontextmanager
 async def proxy(scenario):
-    """The address of a proxy that fails as the scenario says. One that answers reads a whole CONNECT first."""
+    """The address of a proxy that fails as the scenario defines. One that answers reads a whole CONNECT first."""
     if scenario.name == "proxy_unresolvable":
         yield "http://proxy.invalid:3128"
         return

@@ -40,7 +40,7 @@ TARGET = Target(
     generation_declared=True,
     retained_versions=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
-# What the simulator cannot be: its authority is not one of Azure's, and its certificates name nobody to ask.
+# What the simulator cannot be: its authority is not one of Azure's, and its certificates name no revocation host.
 ALWAYS = {"issuer_vault": CheckOutcome.WARN, "issuer_entra": CheckOutcome.WARN, "revocation": CheckOutcome.SKIPPED}
 
 

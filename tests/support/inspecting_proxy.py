@@ -1,7 +1,7 @@
-"""A proxy that looks into TLS, as companies have them: it shows its own certificate for every host and passes the rest on.
+"""A proxy that intercepts TLS, as companies have them: it shows its own certificate for every host and passes the rest on.
 
 For: an interception that is real. Its certificates name hosts for revocation, as those of public authorities do.
-Not for: what the doctor says of it.
+The doctor's tests check what the doctor reports.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ async def main(certificate, host):
     """On a computer of its own: inspects what goes to that address, in front of the simulator at 127.0.0.1."""
     behind = inspecting(certificate, ("127.0.0.1", 443), sni="contoso.vault.azure.net", host=host, port=443)
     async with behind:
-        print("inspecting", flush=True)  # noqa: T201 - whoever started it waits for this
+        print("inspecting", flush=True)  # noqa: T201 - the starting process waits for this
         await asyncio.Event().wait()
 
 

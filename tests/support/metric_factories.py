@@ -160,7 +160,7 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
 
 
 def a_look(what, name, *, usable=True, at=START, **changes):
-    """One look beside the probe of target `t`."""
+    """One auxiliary probe of target `t`."""
     written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
     return AuxiliaryResult(what=what, name=name, usable=usable, at=at, **(written | changes))
 

@@ -20,7 +20,7 @@ class Row:
 
 # What takes longest comes first, so that it is not the last to begin. A file that is not named stays together.
 ROWS = (
-    Row("tests/unit/bench/test_run.py"),  # nothing judges what it measures
+    Row("tests/unit/bench/test_run.py"),  # no test checks what it measures
     Row("tests/system/alerts/drill/", PACED, each=True),
     Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/integration/reload/test_reload.py", PACED, each=True),

@@ -103,7 +103,7 @@ class Stage:
 
     @contextlib.contextmanager
     def _identity(self, name):
-        """An environment in which the host's identity service is as the scenario says; yields the client id to ask for."""
+        """An environment in which the host's identity service fails as the scenario defines; yields the client id."""
         closed = f"http://127.0.0.1:{broken_credentials.closed_port()}/identity/token"
         with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
             patch.setenv("IDENTITY_HEADER", "any")

@@ -13,7 +13,7 @@ VAULT, OTHER, HSM = "contoso-one.vault.azure.net", "contoso-two.vault.azure.net"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000000"
 OTHER_CLIENT = "66666666-7777-8888-9999-000000000001"
-MONITOR = "66666666-7777-8888-9999-000000000002"  # reads in Microsoft Graph, and what secrets say of themselves
+MONITOR = "66666666-7777-8888-9999-000000000002"  # reads Microsoft Graph and the dates of secrets
 SECRET = "marked-secret-one"
 MONITOR_SECRET = "marked-secret-of-the-monitor"
 GRAPH = "graph.microsoft.com"
@@ -22,7 +22,7 @@ ENTRA = "login.microsoftonline.com"
 
 
 class Everywhere(AbstractResolver):
-    """Resolves as `connect_to` says."""
+    """Resolve by `connect_to`."""
 
     def __init__(self, simulator):
         self._simulator = simulator

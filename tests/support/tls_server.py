@@ -169,7 +169,7 @@ class Wire:
 
 
 class FakeVault:
-    """The least of a vault: challenge, one RSA key, wrap and unwrap for whoever shows the token."""
+    """The least of a vault: challenge, one RSA key, wrap and unwrap for the bearer of the token."""
 
     def __init__(self):
         self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -85,7 +85,7 @@ STAGED, OLD, DR = "sql-prod-2027", "0123456789abcdef0123456789abcdef", "contoso-
 
 
 def fully_declared(**changes):
-    """A target with everything beside it that a configuration can declare."""
+    """A target with every auxiliary probe that a configuration can declare."""
     kept = Retained(key_name="ContosoRSAKey0", key_version=OLD, vault="contoso-prod.vault.azure.net", credential="sql-prod")
     declared = {"next_credential": STAGED, "retained_versions": (kept,), "recovery_vault": DR}
     return target(**(declared | changes))
@@ -112,7 +112,7 @@ def look(what, *, usable=True, at=STARTED, steps=(), **changes):
 
 
 def refused_look(what, *, usable=False, **failure):
-    """A look at which a step failed; by default the credential is refused."""
+    """An auxiliary probe with a failed step; by default the credential is refused."""
     return look(what, usable=usable, steps=bad(**failure).steps)
 
 

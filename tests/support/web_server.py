@@ -42,7 +42,7 @@ class Service:
         return next(iter(record.history)).id
 
     def look(self, *looks, name="contoso-key0"):
-        """Remembers looks beside a target's probe."""
+        """Record the auxiliary probes of a target."""
         for each in looks:
             self.state.add_auxiliary(self.config.targets[name], each)
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-STARTED = 20.0  # seconds that a process may take to say that it is there
+STARTED = 20.0  # seconds that a process may take to report that it listens
 
 # Marks that must not come back out of any process, each the secret of another kind of credential.
 SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}
@@ -47,9 +47,9 @@ class Running:
 
     async def read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         async for line in stream:
-            lines.append(line.decode())  # noqa: PERF401 - what has come so far is looked at meanwhile
+            lines.append(line.decode())  # noqa: PERF401 - the lines so far are read meanwhile
 
-    async def said(self, pattern: str) -> re.Match[str]:
+    async def output(self, pattern: str) -> re.Match[str]:
         """The first thing printed that matches; fails with the whole output if the process ends or takes too long."""
         async with asyncio.timeout(STARTED):
             while (match := re.search(pattern, self.text)) is None:
@@ -99,7 +99,7 @@ async def command():
 
 
 @dataclass
-class World:
+class SimulatedWorld:
     """A simulator that serves `CONFIG`; `config` is the configuration that reaches it."""
 
     config: Path
@@ -132,8 +132,8 @@ async def world(command, tmp_path):
     source = write_configuration(tmp_path)
     ports = ("--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
-    match = await simulator.said(r"management port: (http://\S+)")
-    return World(tmp_path / "sim" / "ekm.yml", match[1])
+    match = await simulator.output(r"management port: (http://\S+)")
+    return SimulatedWorld(tmp_path / "sim" / "ekm.yml", match[1])
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def exporter(command, world):
 
     async def start(*flags: object, wait: bool = True) -> tuple[Running, str]:
         running = await command("run", "--config.file", world.config, "--web.listen-address", "127.0.0.1:0", *flags)
-        url = (await running.said(r"url=(http://\S+)"))[1]
+        url = (await running.output(r"url=(http://\S+)"))[1]
         async with asyncio.timeout(STARTED):
             while wait and (await fetch(f"{url}/-/ready", status=None))[0] != 200:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
@@ -167,7 +167,7 @@ def get():
 def samples():
     """The values in an exposition of the samples of one name that have these labels."""
 
-    def ask(text: str, name: str, **labels: str) -> list[float]:
+    def query(text: str, name: str, **labels: str) -> list[float]:
         return [
             sample.value
             for family in text_string_to_metric_families(text)
@@ -175,4 +175,4 @@ def samples():
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
 
-    return ask
+    return query

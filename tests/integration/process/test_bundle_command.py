@@ -12,7 +12,7 @@ from tests.integration.process.conftest import SECRETS
 
 @pytest.fixture
 def bundle(command, world, tmp_path):
-    """Makes a bundle of a target: the exit code, what was said, and the texts that are in the file."""
+    """Make a bundle of a target: the exit code, the output, and the texts in the file."""
 
     async def make(target, *, out="case.zip"):
         running = await command("bundle", target, "--config.file", world.config, "--out", tmp_path / out)
@@ -26,11 +26,11 @@ def bundle(command, world, tmp_path):
     return make
 
 
-async def test_a_failed_probe_is_told_with_its_requests_and_their_ids(bundle, world, tmp_path):
+async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, world, tmp_path):
     await world.break_(vault="vault-broken", scenario="unwrap_forbidden")
-    code, said, texts = await bundle("broken")
-    assert code == 1, said
-    assert "a step failed" in said
+    code, output, texts = await bundle("broken")
+    assert code == 1, output
+    assert "a step failed" in output
     report = json.loads(texts["report.json"])
     assert report["code"] == 3077
     failed = report["history"][0]["steps"][-1]
@@ -40,10 +40,10 @@ async def test_a_failed_probe_is_told_with_its_requests_and_their_ids(bundle, wo
 
 
 @pytest.mark.parametrize("target", ["fine", "typed"])
-async def test_no_secret_is_in_it_nor_where_one_stands(bundle, world, target):
-    code, said, texts = await bundle(target)
-    assert code == 0, said
-    everything = said + "".join(texts.values())
+async def test_bundle_has_no_secret_and_no_path_of_one(bundle, world, target):
+    code, output, texts = await bundle(target)
+    assert code == 0, output
+    everything = output + "".join(texts.values())
     assert [secret for secret in SECRETS.values() if secret in everything] == []
     assert "MARKED" not in everything
     assert str(world.config.parent) not in "".join(texts.values())
@@ -59,9 +59,9 @@ async def test_a_secret_that_a_server_repeats_does_not_get_into_it(bundle, world
 
 async def test_a_file_that_is_there_is_kept(bundle, tmp_path):
     (tmp_path / "case.zip").write_text("mine")
-    code, said, _ = await bundle("fine")
+    code, output, _ = await bundle("fine")
     assert (code, (tmp_path / "case.zip").read_text()) == (2, "mine")
-    assert "is there already" in said
+    assert "is there already" in output
     assert (await bundle("fnie", out="other.zip"))[0] == 2
     assert not (tmp_path / "other.zip").exists()
     assert (await bundle("fine", out="no/such/folder.zip"))[0] == 2

@@ -49,7 +49,7 @@ async def test_hangup_while_it_starts_reloads_once_it_is_up(command, arguments, 
     running = await command(*arguments["run"])
     await begun(running, delay)
     running.process.send_signal(signal.SIGHUP)
-    await running.said("listening(.|\n)*configuration applied")
+    await running.output("listening(.|\n)*configuration applied")
     assert await running.stop() == 0
 
 
@@ -74,13 +74,13 @@ async def test_hangup_while_it_starts_ends_what_belongs_to_a_terminal(command, a
 @pytest.mark.parametrize(("name", "up"), [("demo", "listening"), ("simulate", "management port")])
 async def test_hangup_ends_what_belongs_to_a_terminal(command, arguments, name, up):
     running = await command(*arguments[name])
-    await running.said(up)
+    await running.output(up)
     assert await running.stop(signal.SIGHUP) == 0
 
 
 async def test_no_process_leaves_a_core_dump(command, arguments):
     running = await command(*arguments["run"])
-    await running.said("listening")
+    await running.output("listening")
     assert re.search(r"^Max core file size +0 +0 ", proc(running, "limits"), re.MULTILINE)
     assert await running.stop() == 0
 

@@ -26,7 +26,7 @@ FAULTS = [
 async def until(check, seconds=15.0):
     """What `check` gives once it gives something."""
     async with asyncio.timeout(seconds):
-        while not (found := await check()):  # noqa: ASYNC110 - the other process tells nobody
+        while not (found := await check()):  # noqa: ASYNC110 - the other process sends no event
             await asyncio.sleep(0.1)
     return found
 
@@ -57,13 +57,13 @@ async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporte
     assert "Traceback" not in running.text
 
 
-async def test_the_vault_is_really_asked_to_wrap_and_unwrap(exporter, world, get, samples):
+async def test_vault_receives_requests_to_wrap_and_unwrap(exporter, world, get, samples):
     running, url = await exporter()
     _, text = await get(f"{url}/metrics")
     await running.stop()
-    asked = {(row["host"], row["operation"], row["status"]) for row in await world.requests()}
+    requested = {(row["host"], row["operation"], row["status"]) for row in await world.requests()}
     host = "vault-fine.vault.azure.net"
-    assert {(host, "challenge", 401), (host, "get", 200), (host, "wrapKey", 200), (host, "unwrapKey", 200)} <= asked
+    assert {(host, "challenge", 401), (host, "get", 200), (host, "wrapKey", 200), (host, "unwrapKey", 200)} <= requested
     assert samples(text, "ekm_exporter_requests_total", endpoint="vault")[0] >= 12
 
 
@@ -90,9 +90,9 @@ async def test_a_port_in_use_is_one_clear_line(command, world):
     ]
 
 
-async def test_a_bad_configuration_is_told_line_by_line_and_starts_nothing(command, tmp_path):
+async def test_a_bad_configuration_is_reported_line_by_line_and_starts_nothing(command, tmp_path):
     bad = tmp_path / "bad.yml"
-    bad.write_text("global: {interval: 5x}\ntargets:\n  - {name: a, vault: http://x, key: k, credential: nobody}\n")
+    bad.write_text("global: {interval: 5x}\ntargets:\n  - {name: a, vault: http://x, key: k, credential: missing}\n")
     for verb in (["run"], ["run", "--config.check"], ["check"], ["probe", "a"], ["simulate", "--out", tmp_path / "s"]):
         running = await command(*verb, "--config.file", bad)
         assert await running.end() == 2
@@ -109,7 +109,7 @@ async def test_bad_usage_is_exit_code_2(command):
 
 
 async def test_no_secret_and_no_token_leaves_the_process(exporter, command, world, get):
-    """Marked secrets are planted, everything is asked for and broken, and all of it is searched."""
+    """Plant marked secrets, request and break everything, and search all output."""
     running, url = await exporter("--log.level", "debug")
     emitted = []
 
@@ -151,7 +151,7 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
     assert re.search("eyJ[A-Za-z0-9_-]{16}", everything) is None  # how every token of the simulator begins
 
 
-async def test_probe_tells_a_person_what_happened_and_a_script_whether_it_went_well(command, world):
+async def test_probe_prints_for_people_and_exits_for_scripts(command, world):
     good = await command("probe", "fine", "--config.file", world.config)
     assert await good.end() == 0
     assert "vault side ready, seen from the SQL host" in good.text
@@ -160,9 +160,9 @@ async def test_probe_tells_a_person_what_happened_and_a_script_whether_it_went_w
     assert await bad.end() == 1
     for words in ("3303", "ErrorGetTokenBadCredentials", "secret_expired", "AADSTS7000222", "wrap_key", "skipped"):
         assert words in bad.text
-    told = await command("probe", "fine", "--config.file", world.config, "--json")
-    assert await told.end() == 1
-    report = json.loads("".join(told.out))
+    reported = await command("probe", "fine", "--config.file", world.config, "--json")
+    assert await reported.end() == 1
+    report = json.loads("".join(reported.out))
     assert (report["step"], report["code"], report["reason"], report["vault_side_ready"]) == (
         "token",
         3303,
@@ -184,7 +184,7 @@ async def test_probe_names_what_it_does_not_know(command, world):
         assert len(running.err) == 1
 
 
-async def test_without_a_scheduler_it_probes_only_when_asked_and_is_ready_at_once(exporter, get, samples):
+async def test_without_a_scheduler_it_probes_on_request_and_is_ready_at_once(exporter, get, samples):
     running, url = await exporter("--no-scheduler")
     _, text = await get(f"{url}/metrics")
     assert samples(text, "ekm_probes_total", target="fine") == [0]
@@ -196,9 +196,9 @@ async def test_without_a_scheduler_it_probes_only_when_asked_and_is_ready_at_onc
     _, text = await get(f"{url}/metrics")
     assert samples(text, "ekm_probes_total", target="fine") == [1]
     assert samples(text, "ekm_probe_success") == []
-    _, text = await get(f"{url}/probe?target=nobody", status=400)
+    _, text = await get(f"{url}/probe?target=missing", status=400)
     await running.stop()
-    assert "nobody" in text
+    assert "missing" in text
 
 
 async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, samples, world):
@@ -216,7 +216,7 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
 
 def test_ctrl_c_while_it_loads_is_no_traceback(monkeypatch):
     class Interrupting:
-        """Somebody presses Ctrl-C just when this module is looked for."""
+        """Ctrl-C arrives just when this module is imported."""
 
         def find_spec(self, name, *_):
             if name == "exporter.cli.main":

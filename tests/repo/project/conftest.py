@@ -1,4 +1,4 @@
-"""The project as a set of files: what is tracked, and what the tools are told."""
+"""The project as a set of files: the tracked files, and the settings of the tools."""
 
 import subprocess
 import tomllib

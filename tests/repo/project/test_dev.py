@@ -28,7 +28,7 @@ def bare(tmp_path, root):
 
 
 def dev(checkout: Path, *arguments: str, path: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    # Without the interpreter that these tests themselves may have been asked to run with.
+    # Without the interpreter that runs these tests.
     mine = {name: value for name, value in os.environ.items() if name != "PYTHON"}
     environment = {**mine, "PATH": path or os.environ["PATH"], **environment}
     return subprocess.run(  # noqa: S603 - the project's own script
@@ -67,7 +67,7 @@ def test_a_part_that_is_not_known_cannot_be_left_out(root, arguments):
     assert re.search(r"unknown (part|argument)|needs names", answer.stderr)
 
 
-def test_a_missing_python_is_said_in_one_line(bare):
+def test_missing_python_is_reported_in_one_line(bare):
     checkout, programs = bare
     answer = dev(checkout, "demo", path=str(programs))
     assert answer.returncode == 1
@@ -82,7 +82,7 @@ def test_a_python_without_venv_names_the_package_that_brings_it(bare):
     assert "apt-get install python3-venv" in answer.stderr
 
 
-def test_a_python_that_was_asked_for_is_not_replaced_by_another(bare):
+def test_requested_python_is_not_replaced_by_another(bare):
     checkout, programs = bare
     program(programs / "python3", "exit 0")
     old = program(programs / "old", "exit 1")
@@ -126,16 +126,16 @@ def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, p
     (tmp_path / ".ci").mkdir()
     shutil.copy(root / ".ci" / "run", tmp_path / ".ci")
     program(tmp_path / "dev", f"echo '{printed}'; exit {status}")
-    done = subprocess.run(["/bin/bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    done = subprocess.run(["/bin/bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, check=False)  # noqa: S603 - fixed commands
     assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
 
 
 def test_the_sum_counts_every_run_and_an_error_as_a_failure(root, tmp_path):
     shutil.copy(root / "dev", tmp_path)
-    said = tmp_path / ".cache" / "said"
-    said.mkdir(parents=True)
-    (said / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
-    (said / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
+    output = tmp_path / ".cache" / "printed"
+    output.mkdir(parents=True)
+    (output / "tests").write_text("====== 2 failed, 8600 passed, 1 error in 61.20s (0:01:01) ======\n")
+    (output / "tests_paced").write_text("noise\n====== 30 passed, 8600 deselected in 2.00s ======\n")
     command = ["/bin/sh", "-c", '. "$0" >/dev/null; closing_line', tmp_path / "dev", "help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - the project's own script
     assert done.stdout == "8630 passed, 3 failed\n"
@@ -154,8 +154,8 @@ def test_foreign_actions_are_pinned_to_a_commit(root):
 def test_contributing_names_the_debian_packages_of_each_part(root):
     cases = re.findall(r"^    (\w+)\) echo \"(.*?)\"", (root / "dev").read_text(), re.MULTILINE | re.DOTALL)
     wanted = {part: {pair.partition(":")[2] for pair in pairs.replace("\\\n", " ").split()} for part, pairs in cases}
-    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
-    assert {part: set(names.split(", ")) for part, names in told.items()} == wanted
+    reported = dict(re.findall(r"^\| `(\w+)` \| ([a-z0-9, -]+) \|$", (root / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert {part: set(names.split(", ")) for part, names in reported.items()} == wanted
     assert set(wanted) == {"real", "container", "browser", "tools"}
 
 

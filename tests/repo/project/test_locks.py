@@ -1,4 +1,4 @@
-"""The locked lists hold everything that pyproject.toml asks for, on each supported Python, and nothing about where it came from."""
+"""The locked lists hold everything that pyproject.toml requires, on each supported Python, and nothing about where it came from."""
 
 import re
 from collections.abc import Iterator

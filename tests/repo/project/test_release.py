@@ -1,4 +1,4 @@
-"""Version, licence and changelog say the same thing."""
+"""Version, licence and changelog agree."""
 
 import re
 

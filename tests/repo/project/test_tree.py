@@ -73,7 +73,7 @@ def test_every_module_has_a_docstring(modules):
     assert [path.name for path, text in texts(modules) if not ast.get_docstring(ast.parse(text))] == []
 
 
-def test_no_module_is_a_drawer_for_everything(modules):
+def test_no_module_is_a_collection_of_everything(modules):
     assert [path.name for path in modules if path.stem in ("utils", "util", "helpers", "common", "misc")] == []
 
 

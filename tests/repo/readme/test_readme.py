@@ -137,7 +137,7 @@ def test_readme_shows_the_last_line_of_the_test_run():
     """Its own last words; the run itself is the one that this test belongs to."""
     shown_lines = next(lines for command, lines in COMMANDS if command == LEFT_TO_CI)
     assert [line for line in shown_lines if line != "..."] == ["dev: every check passed"]
-    assert 'say "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
+    assert 'log "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
 
 
 async def test_readme_demo_prints_what_is_shown(terminal):

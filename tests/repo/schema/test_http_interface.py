@@ -1,4 +1,4 @@
-"""The HTTP interface is as its OpenAPI document says, for polite and impolite requests: no surprise, no 500, no hang."""
+"""The HTTP interface follows its OpenAPI document for valid and invalid requests: no 500, no hang."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from tests.system.prometheus.servers import answered, fetch, free_port, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# Left out: a page takes what it does not understand as not said, and whether a name is known is no matter of a schema.
-# A server error is what the document says it is: 503 at /probe and /-/ready. Any other is an undocumented status.
+# Left out: a page ignores parameters that it does not understand, and a schema cannot express whether a name exists.
+# The document lists the server errors: 503 at /probe and /-/ready. Any other is an undocumented status.
 LEFT_OUT = "negative_data_rejection,positive_data_acceptance,not_a_server_error"
 NAMES = '[parameters]\nname = "payroll-runs"\ntarget = "billing-invoices"\ncode = "3303"\n'
 TEMPLATE = re.compile(r"\{\w+\}")
@@ -45,10 +45,10 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_know(expo
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(60):
-        said = (await process.communicate())[0].decode()
-    assert process.returncode == 0, said
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
     described = operations(json.loads(await fetch(f"{exporter}/api/v1/openapi.json")))
-    assert f"Tested: {len(described) - 1}\n" in said, said  # the document itself was read to begin with
+    assert f"Tested: {len(described) - 1}\n" in output, output  # the document itself was read to begin with
     assert await fetch(f"{exporter}/-/healthy") == "Healthy\n"
 
 
@@ -68,7 +68,7 @@ async def test_the_document_knows_every_path_and_no_other():
     assert {each for each in served - assets if each[1] != "head"} == set(operations(document))
 
 
-async def test_behind_a_prefix_the_document_says_where_the_paths_are():
+async def test_document_behind_a_prefix_names_the_prefixed_paths():
     async with serving(Service(), external_url="https://prom.example/ekm/") as session:
         document = json.loads((await get(session, "/ekm/api/v1/openapi.json"))[2])
     assert document["servers"] == [{"url": "/ekm"}]

@@ -1,8 +1,8 @@
 """An image built and run without a container engine's service: buildah and podman, with a storage of their own.
 
-The base is Debian's Python, made on the spot and imported under the name that the Dockerfile asks for. It stands in for the
+The base is Debian's Python, made on the spot and imported under the name in the Dockerfile. It stands in for the
 official Python image, which no test here can fetch: the digest and the layout of that image stay untested, and the summary
-of every run says so.
+of every run names that.
 """
 
 import os
@@ -29,7 +29,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "P
 
 def run(*command: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
     # The programs and every argument are this file's own.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)  # noqa: S603 - our own commands
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)  # noqa: S603 - fixed commands
     if check and done.returncode != 0:
         pytest.fail(
             f"{' '.join(map(str, command))}\nexited {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}",

@@ -1,4 +1,4 @@
-"""What a run says at its end about the image: its size, and what of it stays untested.
+"""The summary of the image at the end of a run: its size, and what stays untested.
 
 A conftest above takes this hook: a run side by side reads no conftest of a folder in the process that reports.
 """

@@ -32,9 +32,9 @@ places = os.environ["PATH"].split(":")
 names = {name for place in places if os.path.isdir(place) for name in os.listdir(place)}
 installer = re.compile(r"(pip|pipx|easy_install|uv|poetry|conda|apt|dpkg|apk|rpm|dnf|npm|gem|cargo)[0-9.]*$")
 pythons = {path for place in places for path in glob.glob(place + "/python3*") if re.search(r"/python3[0-9.]*$", path)}
-ask = "import importlib.util as u; print([name for name in ('pip', 'ensurepip', 'uv') if u.find_spec(name)])"
+script = "import importlib.util as u; print([name for name in ('pip', 'ensurepip', 'uv') if u.find_spec(name)])"
 print(json.dumps({"programs": sorted(filter(installer.match, names)), "pythons": len(pythons),
-                  "modules": sorted({subprocess.check_output([path, "-I", "-c", ask], text=True).strip() for path in pythons}),
+                  "modules": sorted({subprocess.check_output([path, "-I", "-c", script], text=True).strip() for path in pythons}),
                   "planted": [path for path in PLANTED if os.path.exists("/usr/local/" + path)]}))
 """
 WHOSE_STATE = """
@@ -124,7 +124,7 @@ def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
     assert "Traceback" not in log.stdout + log.stderr
 
 
-def test_the_image_tells_its_version(engine):
+def test_image_prints_its_version(engine):
     name = engine.start("--version")
     assert engine.podman("wait", name).stdout.strip() == "0"
     assert __version__ in engine.podman("logs", name).stdout
@@ -132,8 +132,8 @@ def test_the_image_tells_its_version(engine):
 
 def test_the_image_adds_little_to_its_base(engine, record_property):
     base, whole = engine.size(BASE), engine.size(IMAGE)
-    record_property("image", f"{whole / 1e6:.0f} MB, of which {(whole - base) / 1e6:.1f} MB are not of the base")
+    record_property("image", f"{whole / 1e6:.0f} MB, {(whole - base) / 1e6:.1f} MB more than the base")
     assert 10e6 < whole - base < MOST_ADDED
-    told = re.search(r"The image adds (\d+) MB to its base", INSTALL.read_text())
-    assert told is not None
-    assert abs((whole - base) / 1e6 - int(told[1])) < 3
+    reported = re.search(r"The image adds (\d+) MB to its base", INSTALL.read_text())
+    assert reported is not None
+    assert abs((whole - base) / 1e6 - int(reported[1])) < 3

@@ -6,7 +6,7 @@ import sys
 import aiohttp
 import pytest
 
-from tests.system.endurance.fleet import said, simulated
+from tests.system.endurance.fleet import output, simulated
 from tests.system.prometheus.servers import running
 
 
@@ -15,7 +15,7 @@ async def simulator(tmp_path):
     """The exporter's configuration, and the address of the simulator's management port."""
     log = tmp_path / "proxies.log"
     async with running(log, sys.executable, "-m", "tests.system.endurance.proxies"):
-        proxies = json.loads(await said(log, r"proxies: (\{.*\})"))
+        proxies = json.loads(await output(log, r"proxies: (\{.*\})"))
         async with simulated(tmp_path, proxies) as found:
             yield found
 

@@ -26,7 +26,7 @@ from tests.system.prometheus.servers import running
 PATIENCE = 20.0  # seconds that anything may take to show
 LANES = tuple(f"lane-{number:02}" for number in range(28))
 HEALTHY = ("healthy-one", "healthy-two", "healthy-three")
-# A sign-in host of its own, so that what befalls it befalls nobody else.
+# A sign-in host of its own, so that its faults affect no other target.
 GOVERNMENT = "lane-government"
 # What cannot change while the exporter runs: the route to a host is written in its configuration. By target.
 STANDING = {
@@ -90,7 +90,7 @@ def _target(name: str) -> dict[str, Any]:
 
 
 def pointed(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration that the simulator wrote, in which the proxies are asked again: `connect_to` goes past them."""
+    """The configuration that the simulator wrote, in which the proxies are used again: `connect_to` bypasses them."""
     modules = {name: dict(module) for name, module in simulated["modules"].items()}
     for name in proxies:
         modules[name]["connect_to"] = {}
@@ -154,7 +154,7 @@ class Fleet:
             raise AssertionError(f"{target}: {scenario and scenario.name} gave {row} and never {expected}") from None
 
     async def _watched(self, waiting: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Runs them all, while the exporter is asked again and again what it knows."""
+        """Run them all while the exporter's endpoints are requested repeatedly."""
         watching = asyncio.create_task(self._watch())
         try:
             async with asyncio.TaskGroup() as group:
@@ -193,7 +193,7 @@ async def simulated(folder: Path, proxies: Mapping[str, str]) -> AsyncIterator[t
     out, log = folder / "sim", folder / "simulator.log"
     flags = ("--config.file", source, "--out", out, "--sim.port", "0", "--sim.management-port", "0")
     async with running(log, sys.executable, "-m", "exporter", "simulate", *flags):
-        management = await said(log, r"management port: (http://\S+)")
+        management = await output(log, r"management port: (http://\S+)")
         async with aiohttp.ClientSession() as client:
             for scenario, on in STANDING.values():
                 async with client.post(f"{management}/sim/fault", json={"fault": BY_NAME[scenario].cause, **on}) as answer:
@@ -204,7 +204,7 @@ async def simulated(folder: Path, proxies: Mapping[str, str]) -> AsyncIterator[t
         yield path, management
 
 
-async def said(log: Path, pattern: str) -> str:
+async def output(log: Path, pattern: str) -> str:
     """The first group of the first match in a log that is being written."""
     written, end = "", time.monotonic() + PATIENCE
     while time.monotonic() < end:

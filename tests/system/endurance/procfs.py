@@ -1,4 +1,4 @@
-"""What a process holds, as Linux tells it.
+"""What a process holds, as Linux reports it.
 
 For: counts that the process itself cannot beautify. Needs /proc.
 """
@@ -24,7 +24,7 @@ def held(pid: int) -> Held:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             links.append(str(entry.readlink()))
-        except FileNotFoundError:  # closed while we looked
+        except FileNotFoundError:  # closed during the reading
             continue
     status = Path(f"/proc/{pid}/status").read_text()
     return Held(

@@ -1,6 +1,6 @@
 """One exporter goes through everything that can go wrong, and is as well as before.
 
-Two views of it: a process of its own, seen from outside by what Linux says of it; and the same parts in this process, where
+Two views of it: a process of its own, seen from outside through Linux; and the same parts in this process, where
 tasks and threads can be counted to the last one. Scenarios that lie in a configuration, a certificate, the host's identity
 or its network are left out: they cannot change while an exporter runs, and tests of their own cause them.
 """
@@ -20,16 +20,16 @@ from exporter.config import load_config
 from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
 from exporter.web import parse_address, web_options
-from tests.system.endurance.fleet import HEALTHY, STANDING, Fleet, said
+from tests.system.endurance.fleet import HEALTHY, STANDING, Fleet, output
 from tests.system.endurance.procfs import at_rest, held
 from tests.system.prometheus.servers import running
 
 pytestmark = pytest.mark.real
 
 MEMORY = 1.04  # times what it held before: from round to round it goes up and down by one or two hundredths
-# Threads of the pool wait 30 s for more work, and how many looked up a name or read a file at once is chance.
+# Threads of the pool wait 30 s for more work, and how many resolved a name or read a file at once is chance.
 THREADS_BY_CHANCE = 2
-ASKING = 1  # connection of this test's own, which is kept for a while or cut as idle
+REQUESTING = 1  # connection of this test's own, which is kept for a while or cut as idle
 REST_SECONDS = 3.0  # every target rests between two probes within that time
 
 
@@ -49,7 +49,7 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
     log = tmp_path / "exporter.log"
     flags = ("--config.file", config, "--web.listen-address", "127.0.0.1:0", "--history.limit", "3")
     async with running(log, sys.executable, "-W", "error", "-m", "exporter", "run", *flags) as process:
-        fleet = Fleet(client, await said(log, r"url=(http://\S+)"), management)
+        fleet = Fleet(client, await output(log, r"url=(http://\S+)"), management)
         await fleet.standing()
         for _ in range(2):  # fills every cache and history
             await fleet.every_scenario()
@@ -60,8 +60,8 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
         after = await at_rest(process.pid, REST_SECONDS)
         every, healthy = sums(await fleet.metrics())
     assert count + len(STANDING) == len(SIMULATED)
-    assert after.sockets <= before.sockets + ASKING
-    assert after.descriptors <= before.descriptors + ASKING
+    assert after.sockets <= before.sockets + REQUESTING
+    assert after.descriptors <= before.descriptors + REQUESTING
     assert after.threads <= before.threads + THREADS_BY_CHANCE
     assert after.memory <= before.memory * MEMORY, (before, after)
     assert healthy["ekm_probes_total"] > 3 * len(HEALTHY)
@@ -75,7 +75,7 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
 
 
 def tasks():
-    """The tasks of this loop by what they run, without the one that asks."""
+    """The tasks of this loop by what they run, without the current one."""
     return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task())
 
 

@@ -1,7 +1,7 @@
 """The chart as Helm renders it: `python -m tests.system.helm.charts` writes the golden files again.
 
 For: one rendering for each file of values, as one text in a fixed order.
-Not for: judging it (see test_chart).
+`test_chart` checks it.
 """
 
 import json
@@ -28,7 +28,7 @@ def values(case: str) -> dict[str, Any]:
 def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
     order = json.dumps({"do": do, "chart": str(chart), "values": given})
     # The tools' own interpreter, and a program of this folder.
-    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - our own commands
+    done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - fixed commands
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

@@ -1,7 +1,7 @@
 """Renders or lints the chart with Helm's own library; runs in the environment of the tools, not in the project's.
 
 For: one JSON order on standard input, one JSON answer on standard output: {"files": {name: text}} or {"refused": text}.
-Not for: judging what comes out (see test_chart).
+`test_chart` checks the output.
 """
 
 import json

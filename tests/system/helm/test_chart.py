@@ -23,7 +23,7 @@ pytestmark = pytest.mark.tools
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 OPERATOR = "monitoring.coreos.com/"
-# What checkov asks for and the chart leaves out, and why.
+# What checkov recommends and the chart leaves out, and why.
 NOT_FOLLOWED = {
     "CKV_K8S_11",  # a limit of CPU time makes pauses, which would be measured as a vault's
     "CKV_K8S_15",  # pulling each time is for tags that move; a digest does not
@@ -38,7 +38,7 @@ WRONG = {
     "a kind of monitor that does not exist": {"monitor": {"kind": "ServiceMonitors"}},
     "a client id that is none": {"workloadIdentity": {"clientId": "me"}},
     "an argument that is no flag": {"extraArgs": ["demo"]},
-    "a way of asking that does not exist": {"livenessProbe": {"httpget": {}}},
+    "a kind of probe that does not exist": {"livenessProbe": {"httpget": {}}},
     "a negative time": {"readinessProbe": {"periodSeconds": -1}},
     "a password that stands in the values": {"monitor": {"basicAuth": {"password": "planted"}}},
     "replicas of a StatefulSet": {"replicas": 2, "shards": 2},
@@ -66,7 +66,7 @@ def pod(objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_rendered_is_what_was_looked_at(case):
+def test_rendered_chart_equals_the_golden_files(case):
     golden = GOLDEN / f"{case}.yaml"
     assert rendered(values(case)) == golden.read_text(), "if it is meant: .venv/bin/python -m tests.system.helm.charts"
 
@@ -170,7 +170,7 @@ def test_every_kind_of_monitor_names_the_job_of_the_rules(kind):
 
 LIVE, READY = {"path": "/-/healthy", "port": "http", "scheme": "HTTP"}, {"path": "/-/ready", "port": "http", "scheme": "HTTP"}
 HEADERS = [{"name": "Authorization", "value": "Basic cGxhbnRlZA=="}]
-ASKED = {  # given: what Kubernetes asks for life, and for readiness
+REQUESTED = {  # given: Kubernetes' requests for liveness and for readiness
     "nothing": ({}, {"httpGet": LIVE, "periodSeconds": 30, "timeoutSeconds": 5}, {"httpGet": READY, "periodSeconds": 5, "timeoutSeconds": 5}),
     "a password": (
         {"httpGet": {"httpHeaders": HEADERS}},
@@ -190,9 +190,9 @@ ASKED = {  # given: what Kubernetes asks for life, and for readiness
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ASKED)
-def test_kubernetes_asks_in_the_way_that_the_values_say(what):
-    given, live, ready = ASKED[what]
+@pytest.mark.parametrize("what", REQUESTED)
+def test_kubernetes_probes_as_the_values_define(what):
+    given, live, ready = REQUESTED[what]
     container = pod(objects_of({**values("minimal"), "livenessProbe": given, "readinessProbe": given}))["containers"][0]
     assert (container["livenessProbe"], container["readinessProbe"]) == (live, ready)
 
@@ -222,9 +222,9 @@ def test_the_values_that_a_page_shows_are_accepted(page):
         yaml.safe_load(one)
         for one in re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
     ]
-    ours = [one for one in shown if set(one) <= set(SCHEMA["properties"])]
-    assert ours
-    for one in ours:
+    exporter_runs = [one for one in shown if set(one) <= set(SCHEMA["properties"])]
+    assert exporter_runs
+    for one in exporter_runs:
         given = json.loads(json.dumps({**values("minimal"), **one}, default=str).replace("sha256:\\u2026", f"sha256:{'0' * 64}"))
         assert "refused" not in helm("render", given)
 

@@ -15,7 +15,7 @@ async def module_site(tmp_path_factory):
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(module_site):
     module_site.machine.knows({VAULT: HERE, ENTRA: HERE})
-    module_site.machine.asks(HERE)
+    module_site.machine.requests(HERE)
     yield module_site
     await module_site.machine.do("nft flush ruleset", "ip route flush root 192.0.2.0/24")
 

@@ -1,7 +1,7 @@
-"""The simulator on a computer of its own, on the real port, and the exporter beside it, which finds it by name.
+"""The simulator on its own computer, on the real port, and the exporter, which finds it by name.
 
 For: causing a failure and reading what the exporter makes of it, in both generations. Nothing here is reached by
-`connect_to`: names are resolved, routes looked up and proxies asked as in production.
+`connect_to`: names, routes and proxies work as in production.
 Not for: the computer itself (see `machine`).
 """
 
@@ -26,13 +26,13 @@ HEALTHY = ("", None, None, "")
 
 
 @dataclass(frozen=True)
-class Site:
-    """`ca_file` is the simulator's; its management is asked with `break_`."""
+class SiteServer:
+    """`ca_file` is the simulator's; `break_` sends requests to its control API."""
 
     machine: Machine
     ca_file: Path
     management: str
-    asker: asyncio.subprocess.Process
+    client: asyncio.subprocess.Process
 
     def config(self, *, timeout: str = "4s", **module: Any) -> Path:
         """A configuration with one target per generation, named by it."""
@@ -49,10 +49,10 @@ class Site:
 
     async def probed(self, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The reports as `probe --json` gives them, classic and current."""
-        self.asker.stdin.write(f"{self.config(**config)}\n".encode())
-        await self.asker.stdin.drain()
-        line = await asyncio.wait_for(self.asker.stdout.readline(), 30)
-        assert line, (self.machine.folder / "asker.log").read_text()
+        self.client.stdin.write(f"{self.config(**config)}\n".encode())
+        await self.client.stdin.drain()
+        line = await asyncio.wait_for(self.client.stdout.readline(), 30)
+        assert line, (self.machine.folder / "prober.log").read_text()
         classic, current = json.loads(line)
         return classic, current
 
@@ -60,8 +60,8 @@ class Site:
         """Puts a firewall before everything that leaves for somewhere; rules in words of nft(8)."""
         await self.machine.do(
             "nft add table inet guard; nft add chain inet guard out '{ type filter hook output priority -150; }'",
-            "nft add table ip way; nft add chain ip way out '{ type nat hook output priority -100; }'",
-            f"nft add rule ip way out ip daddr {GUARDED} dnat to {HERE}",
+            "nft add table ip ekm; nft add chain ip ekm out '{ type nat hook output priority -100; }'",
+            f"nft add rule ip ekm out ip daddr {GUARDED} dnat to {HERE}",
             *(f"nft add rule inet guard out '{rule}'" for rule in rules),
         )
 
@@ -95,7 +95,7 @@ def _config(timeout: str, module: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def site_in(folder: Path) -> AsyncIterator[Site]:
+async def site_in(folder: Path) -> AsyncIterator[SiteServer]:
     """A computer with the simulator on port 443, where all is well."""
     (folder / "sql-prod").write_text("MARKED-secret\n")
     (folder / "sql-prod").chmod(0o600)
@@ -105,14 +105,14 @@ async def site_in(folder: Path) -> AsyncIterator[Site]:
     async with (
         Machine(folder) as machine,
         machine.serving("simulator", *EXPORTER, "simulate", *flags, ready="Ctrl-C"),
-        _asker_on(machine) as asker,
+        _prober_on(machine) as client,
     ):
-        yield Site(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", asker)
+        yield SiteServer(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", client)
 
 
 @contextlib.asynccontextmanager
-async def _asker_on(machine: Machine) -> AsyncIterator[asyncio.subprocess.Process]:
-    with (machine.folder / "asker.log").open("wb") as log:
+async def _prober_on(machine: Machine) -> AsyncIterator[asyncio.subprocess.Process]:
+    with (machine.folder / "prober.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *machine.inside(sys.executable, "-W", "error", "-m", "tests.system.network.prober_process"),
             stdin=asyncio.subprocess.PIPE,

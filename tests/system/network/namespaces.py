@@ -1,6 +1,6 @@
 """A computer of its own, made of namespaces: its own network, its own /etc/hosts and resolver, real programs on it.
 
-For: faults of the network that nobody may cause on the machine that runs the tests. A namespace lives as long as a process
+Network faults that a test must not cause on its own machine. A namespace lives as long as a process
 is in it, and every process here dies with the tests, so nothing can be left behind, whatever happens.
 Not for: what a failure should be called (see the tests).
 """
@@ -55,8 +55,8 @@ class Machine:
             env={**os.environ, "PATH": _PATH},
         )
         if await self._holder.stdout.readline() != b"made\n":
-            said = (await self._holder.communicate())[1].decode()
-            pytest.fail(f"these tests need a network namespace (be root, with CAP_SYS_ADMIN and CAP_NET_ADMIN): {said}")
+            output = (await self._holder.communicate())[1].decode()
+            pytest.fail(f"these tests need a network namespace (be root, with CAP_SYS_ADMIN and CAP_NET_ADMIN): {output}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,7 +112,7 @@ class Machine:
         lines = [f"{address} {name}\n" for name, addresses in found for address in addresses]
         (self.folder / "hosts").write_text(SETTINGS["hosts"] + "".join(lines))
 
-    def asks(self, resolver: str) -> None:
+    def requests(self, resolver: str) -> None:
         """Writes the resolver's address, in place."""
         (self.folder / "resolv.conf").write_text(SETTINGS["resolv.conf"].replace("127.0.0.1", resolver))
 

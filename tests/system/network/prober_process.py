@@ -1,4 +1,4 @@
-"""Runs on the computer under test: makes each probe it is asked for and prints its report, one JSON per line.
+"""Runs on the computer under test: makes each requested probe and prints its report, one JSON per line.
 
 For: the probes that `ekm-exporter probe` makes, from the same parts and with a fresh token, without a new process for each.
 A line of input is the path of a configuration; the answer is a list of the reports of its targets, made at once.

@@ -1,6 +1,6 @@
 """A real resolver, and the ways in which it answers.
 
-For: names that do not resolve for a reason that a test chooses, told by a program that people use.
+Names that do not resolve for a reason that a test chooses, by a widely used program.
 Not for: what a probe makes of it (see the tests).
 """
 
@@ -21,7 +21,7 @@ ANCHOR = "--trust-anchor=.,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BB
 
 @dataclass(frozen=True)
 class Answer:
-    """How dnsmasq is told to answer for a name, the code of its answer (RFC 1035, 4.1.1), and what a probe makes of it."""
+    """How dnsmasq is configured to answer for a name, the code of its answer (RFC 1035, 4.1.1), and what a probe makes of it."""
 
     flags: tuple[str, ...]
     rcode: int | None
@@ -31,12 +31,12 @@ class Answer:
 ANSWERS = {
     "found": Answer(("--address=/{}/127.0.0.1",), 0),
     "nxdomain": Answer(("--address=/{}/",), 3, "dns_not_found"),
-    "no address": Answer(("--local=/{}/", "--txt-record={},said"), 0, "dns_not_found"),
+    "no address": Answer(("--local=/{}/", "--txt-record={},text"), 0, "dns_not_found"),
     "refused": Answer((), 5, "dns_temporary"),  # what it knows nothing of
     "servfail": Answer(("--dnssec", ANCHOR, f"--server={BEHIND}"), 2, "dns_temporary"),  # an answer without a signature
-    "silent": Answer((f"--server=/{{}}/{BEHIND}",), None, "dns_temporary"),  # nobody behind it
+    "silent": Answer((f"--server=/{{}}/{BEHIND}",), None, "dns_temporary"),  # no server behind it
 }
-_ASK = """\
+_QUERY = """\
 import socket, sys
 name = b"".join(bytes([len(part)]) + part.encode() for part in sys.argv[1].split("."))
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -51,7 +51,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
 
 @contextlib.asynccontextmanager
 async def resolving(machine: Machine, *, vault: str = "found", entra: str = "found") -> AsyncIterator[None]:
-    """A resolver that answers for the two names as told, and has been seen to; /etc/hosts has neither."""
+    """A resolver that answers for the two names as configured, checked beforehand; /etc/hosts has neither."""
     machine.knows({})
     wanted = ((VAULT, ANSWERS[vault]), (ENTRA, ANSWERS[entra]))
     flags = [flag.format(name) for name, answer in wanted for flag in answer.flags]
@@ -61,5 +61,5 @@ async def resolving(machine: Machine, *, vault: str = "found", entra: str = "fou
             await stack.enter_async_context(machine.serving("behind", *behind, ready="started"))
         await stack.enter_async_context(machine.serving("dnsmasq", *DNSMASQ, *flags, ready="started"))
         for name, answer in wanted:
-            assert await machine.run(sys.executable, "-c", _ASK, name) == (0, f"{answer.rcode}\n", "")
+            assert await machine.run(sys.executable, "-c", _QUERY, name) == (0, f"{answer.rcode}\n", "")
         yield

@@ -1,4 +1,4 @@
-"""The doctor where names are resolved, proxies asked and firewalls met for real, as a person starts it."""
+"""The doctor with real resolvers, proxies and firewalls, as a person starts it."""
 
 import contextlib
 import json
@@ -29,15 +29,15 @@ async def module_site(tmp_path_factory):
 @pytest_asyncio.fixture(loop_scope="module")
 async def site(module_site):
     module_site.machine.knows({VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION})
-    module_site.machine.asks(HERE)
+    module_site.machine.requests(HERE)
     yield module_site
     await module_site.machine.do("nft flush ruleset")
 
 
 async def examined(site, *arguments, expecting=1, **config):
     """Every check by its name, as `doctor --json` gives it."""
-    asked = arguments or ("classic", "--config.file", site.config(**config))
-    code, out, err = await site.machine.run(*EXPORTER, "doctor", *asked, "--json")
+    requested = arguments or ("classic", "--config.file", site.config(**config))
+    code, out, err = await site.machine.run(*EXPORTER, "doctor", *requested, "--json")
     assert (code, err) == (expecting, "")
     assert "MARKED" not in out
     return {check["check"]: check for check in json.loads(out)["checks"]}
@@ -56,22 +56,22 @@ async def test_all_is_well_there(site):
 async def test_without_a_configuration_the_systems_own_authorities_and_resolver_are_used(site):
     typed = site.machine.folder / "typed"
     typed.write_text("2b8e4d706c1f4a958d239f0e5b7a1c64MARKED-secret\n")
-    asked = ("--vault", "contoso", "--key", KEY, "--connector-secret-file", typed)
-    trusting = ("env", f"SSL_CERT_FILE={site.ca_file}", *EXPORTER, "doctor", *asked)
+    requested = ("--vault", "contoso", "--key", KEY, "--connector-secret-file", typed)
+    trusting = ("env", f"SSL_CERT_FILE={site.ca_file}", *EXPORTER, "doctor", *requested)
     code, out, err = await site.machine.run(*trusting)
     assert (code, err) == (0, "")
     assert "pass    Round trip                  the bytes came back equal" in out
     assert "this host's store" in " ".join(out.split())
     assert "MARKED" not in out
-    # Without it, whoever signed the simulator's certificates is a stranger.
-    checks = await examined(site, *asked)
+    # Without it, the simulator's certificate authority is unknown.
+    checks = await examined(site, *requested)
     assert failing(checks) == {"issuer_vault": 3008, "issuer_entra": 3008}
 
 
 @pytest.mark.parametrize(("who", "check"), [("vault", "dns_vault"), ("entra", "dns_entra")])
-@pytest.mark.parametrize("said", ["nxdomain", "servfail", "refused"])
-async def test_a_resolver_that_does_not_find_the_name(site, who, check, said):
-    async with resolving(site.machine, **{who: said}):
+@pytest.mark.parametrize("output", ["nxdomain", "servfail", "refused"])
+async def test_a_resolver_that_does_not_find_the_name(site, who, check, output):
+    async with resolving(site.machine, **{who: output}):
         checks = await examined(site)
     assert failing(checks) == {check: 3900}
     assert "Resolve-DnsName" in checks[check]["fix"]

@@ -12,18 +12,18 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 PASSWORD = "MARKED-proxy-password"
 PROXY = "proxy.contoso.example"
-NOBODY = "127.0.0.9"
+UNUSED_ADDRESS = "127.0.0.9"
 SOON = "1500ms"
 URL = f"http://{PROXY}:8888"
-# Behind this proxy: the host that is asked through it, the step at which it is asked, and the other one, which goes past it.
-ROADS = pytest.mark.parametrize(
+# Behind this proxy: the host behind it, the step of that request, and the other host, which bypasses it.
+ROUTES = pytest.mark.parametrize(
     ("behind", "step", "past"), [(VAULT, "challenge", ENTRA), (ENTRA, "token", VAULT)], ids=["vault", "entra"]
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Proxied:
-    """`settings` are tinyproxy's, beside the usual ones; `upstream` is where the host behind it is to be found."""
+    """`settings` are tinyproxy's, added to the usual ones; `upstream` is where the host behind it is to be found."""
 
     expected: tuple[int, int, str]
     status: int | None = None
@@ -36,9 +36,11 @@ class Proxied:
 REFUSALS = {
     "wants a password": Proxied((3012, 3110, "proxy_auth"), status=407, settings=f"BasicAuth sql {PASSWORD}"),
     "forbids the port": Proxied((3077, 3113, "proxy_status"), status=403, settings="ConnectPort 563"),
-    "finds nobody behind it": Proxied((3013, 3111, "proxy_status"), status=500, upstream=NOBODY),
+    "finds no server behind it": Proxied((3013, 3111, "proxy_status"), status=500, upstream=UNUSED_ADDRESS),
     "does not know the name": Proxied((3013, 3111, "proxy_status"), status=500, upstream=""),
-    "waits for somebody behind it": Proxied((3008, 3106, "proxy_timeout"), upstream=NOBODY, firewall=f"ip daddr {NOBODY} drop"),
+    "waits for a server behind it": Proxied(
+        (3008, 3106, "proxy_timeout"), upstream=UNUSED_ADDRESS, firewall=f"ip daddr {UNUSED_ADDRESS} drop"
+    ),
     "is not there": Proxied((3008, 3106, "proxy_unreachable"), url=f"http://{PROXY}:8889"),
     "has no name": Proxied((3008, 3106, "proxy_unresolved"), url="http://gone.contoso.example:8888"),
     "is behind a firewall": Proxied((3008, 3106, "proxy_timeout"), firewall="tcp dport 8888 drop"),
@@ -54,7 +56,7 @@ REFUSALS = {
 
 @pytest.fixture
 def proxy(machine):
-    """Starts tinyproxy; gives a function that tells which hosts it was asked for since the last time."""
+    """Starts tinyproxy; gives a function that returns the requested hosts since the last call."""
 
     @contextlib.asynccontextmanager
     async def start(settings=""):
@@ -69,7 +71,7 @@ def proxy(machine):
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "asked"),
+    ("no_proxy", "requested"),
     [
         ([], {VAULT, ENTRA}),
         ([".vault.azure.net"], {ENTRA}),
@@ -78,10 +80,10 @@ def proxy(machine):
     ],
     ids=["both", "vault past it", "sign-in past it", "neither"],
 )
-async def test_what_goes_through_a_proxy_and_what_goes_past_it(site, proxy, no_proxy, asked):
-    async with proxy() as asked_for:
+async def test_what_goes_through_a_proxy_and_what_goes_past_it(site, proxy, no_proxy, requested):
+    async with proxy() as requested_hosts:
         assert await site.shown(proxy={"url": URL, "no_proxy": no_proxy}) == HEALTHY
-        assert asked_for() == asked
+        assert requested_hosts() == requested
 
 
 async def test_behind_a_proxy_the_exporter_looks_up_no_name(site, proxy):
@@ -100,11 +102,11 @@ async def test_a_proxy_with_a_password_lets_those_through_who_know_it(site, prox
     async with proxy(f"BasicAuth sql {PASSWORD}"):
         assert await site.shown(proxy={"url": URL, "username": "sql", "password_file": "right"}) == HEALTHY
         with_wrong = {"url": URL, "username": "sql", "password_file": "wrong"}
-        assert await site.shown(proxy=with_wrong) == ("challenge", 3010, 3108, "proxy_auth")  # tinyproxy says 401 to that
+        assert await site.shown(proxy=with_wrong) == ("challenge", 3010, 3108, "proxy_auth")  # tinyproxy answers 401
         assert await site.shown(proxy={**with_wrong, "no_proxy": [VAULT]}) == ("token", 3303, 3303, "proxy_auth")
 
 
-@ROADS
+@ROUTES
 @pytest.mark.parametrize("what", REFUSALS)
 async def test_a_proxy_that_does_not_help(site, proxy, machine, *, what, behind, step, past):
     case = REFUSALS[what]
@@ -114,6 +116,6 @@ async def test_a_proxy_that_does_not_help(site, proxy, machine, *, what, behind,
     async with proxy(case.settings):
         classic, current = await site.probed(timeout=SOON, proxy={"url": case.url, "no_proxy": [past]})
     assert (classic["step"], classic["code"], current["code"], classic["reason"]) == (step, *case.expected)
-    told = next(one for one in classic["steps"] if one["step"] == step)
-    assert told["http_status"] == case.status
-    assert told["endpoint"] == f"{behind}:443"
+    reported = next(one for one in classic["steps"] if one["step"] == step)
+    assert reported["http_status"] == case.status
+    assert reported["endpoint"] == f"{behind}:443"

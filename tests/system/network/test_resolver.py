@@ -1,4 +1,4 @@
-"""Names asked of a real resolver by the operating system's own means, as a probe does, at the vault and at Entra."""
+"""Names resolved by a real resolver through the operating system, for the vault and for Entra."""
 
 import pytest
 
@@ -15,11 +15,11 @@ async def test_names_that_resolve_are_found(site, machine):
     assert all(report["steps"][number]["phases"]["dns"] > 0 for number in (0, 1))
 
 
-@pytest.mark.parametrize("said", [said for said in ANSWERS if said != "found"])
+@pytest.mark.parametrize("output", [output for output in ANSWERS if output != "found"])
 @pytest.mark.parametrize(("who", "step"), [("vault", "challenge"), ("entra", "token")])
-async def test_what_the_resolver_says_is_told_apart(site, machine, *, who, step, said):
-    async with resolving(machine, **{who: said}):
-        assert await site.shown() == (step, 3900, 3900, ANSWERS[said].reason)
+async def test_answers_of_the_resolver_are_distinguished(site, machine, *, who, step, output):
+    async with resolving(machine, **{who: output}):
+        assert await site.shown() == (step, 3900, 3900, ANSWERS[output].reason)
 
 
 @pytest.mark.parametrize(("who", "step"), [("vault", "challenge"), ("entra", "token")])
@@ -33,7 +33,7 @@ async def test_without_a_resolver_no_name_is_found(site, machine):
     assert await site.shown() == ("challenge", 3900, 3900, "dns_temporary")
 
 
-async def test_a_host_that_may_not_ask_its_resolver_has_a_broken_one(site, machine):
+async def test_host_without_access_to_its_resolver_has_a_broken_one(site, machine):
     machine.knows({})
     await site.guard("udp dport 53 drop")
     assert await site.shown() == ("challenge", 3900, 3900, "dns_temporary")

@@ -1,4 +1,4 @@
-"""Roads that lead nowhere: no network, no route, a cable pulled, a firewall that drops, refuses or cuts."""
+"""Routes that fail: no network, no route, a cable pulled, a firewall that drops, refuses or cuts."""
 
 import pytest
 import pytest_asyncio
@@ -57,16 +57,16 @@ async def test_a_firewall_between(site, machine, *, name, step, how):
     assert await site.shown(timeout=SOON) == (HEALTHY if expected == HEALTHY else (step, *expected))
 
 
-async def test_without_a_network_a_name_that_has_to_be_asked_for_is_a_broken_resolver(site, machine):
-    """The name comes first, and the rule on names knows no exception: the connector might say 3005 (3103)."""
+async def test_unresolved_name_without_a_network_is_a_broken_resolver(site, machine):
+    """The name comes first, and the rule on names knows no exception: the connector might show 3005 (3103)."""
     machine.knows({})
-    machine.asks(AWAY)
+    machine.requests(AWAY)
     assert await site.shown() == ("challenge", 3900, 3900, "dns_temporary")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def cable(machine):
-    """A second interface with a cable, at whose other end there is nobody."""
+    """A second interface with a cable, with no host at the other end."""
     machine.knows({VAULT: AWAY})
     await machine.do(
         "ip link add near type veth peer name far",

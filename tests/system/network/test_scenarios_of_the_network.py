@@ -8,38 +8,38 @@ from functools import partial
 import pytest
 
 from exporter.simulator.scenarios import SCENARIOS, Outside
-from tests.system.network.harness import AWAY, ENTRA, GUARDED, HERE, VAULT, Site
+from tests.system.network.harness import AWAY, ENTRA, GUARDED, HERE, VAULT, SiteServer
 from tests.system.network.resolver import resolving
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-Cause = Callable[[Site], AbstractAsyncContextManager[None]]
+Cause = Callable[[SiteServer], AbstractAsyncContextManager[None]]
 
 
 @contextlib.asynccontextmanager
-async def offline(site: Site) -> AsyncIterator[None]:
+async def offline(site: SiteServer) -> AsyncIterator[None]:
     site.machine.knows({VAULT: AWAY})
     yield
 
 
 @contextlib.asynccontextmanager
-async def walled(verdict: str, site: Site) -> AsyncIterator[None]:
+async def walled(verdict: str, site: SiteServer) -> AsyncIterator[None]:
     site.machine.knows({VAULT: GUARDED, ENTRA: HERE})
     await site.guard(f"ip daddr {GUARDED} {verdict}")
     yield
 
 
 @contextlib.asynccontextmanager
-async def resolver_says(answer: str, site: Site) -> AsyncIterator[None]:
+async def resolver_answer(answer: str, site: SiteServer) -> AsyncIterator[None]:
     async with resolving(site.machine, vault=answer):
         yield
 
 
 CAUSES: Mapping[str, Cause] = {
     "host_offline": offline,
-    "resolver_nxdomain": partial(resolver_says, "nxdomain"),
-    "resolver_servfail": partial(resolver_says, "servfail"),
-    "resolver_silent": partial(resolver_says, "silent"),
+    "resolver_nxdomain": partial(resolver_answer, "nxdomain"),
+    "resolver_servfail": partial(resolver_answer, "servfail"),
+    "resolver_silent": partial(resolver_answer, "silent"),
     "connect_dropped": partial(walled, "drop"),
     "connect_unreachable": partial(walled, "reject with icmp host-unreachable"),
 }

@@ -1,4 +1,4 @@
-"""Processes that the tests beside this file start, and questions to ask them over HTTP."""
+"""Processes that the tests of this folder start, and queries over HTTP."""
 
 import asyncio
 import atexit
@@ -19,7 +19,7 @@ atexit.register(_reserved.close)
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that the system gives to nobody else while this process lives.
+    """A port without a listener, which the system gives to no other process while this one lives.
 
     It stays bound, so no other test gets it; a server that sets SO_REUSEADDR, as servers do, can listen on it all the same.
     """

@@ -1,4 +1,4 @@
-"""What docs/from-blackbox.md tells people to write, done: `--no-scheduler`, service discovery and `/probe` before a real Prometheus."""
+"""The configurations of docs/from-blackbox.md work: `--no-scheduler`, service discovery and `/probe` before a real Prometheus."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def lasting(result: list[dict[str, Any]]) -> dict[str, float]:
     return {series["metric"]["target"]: float(series["value"][1]) for series in result if series["value"][1] != "NaN"}
 
 
-async def test_every_metric_that_the_page_names_is_there_to_be_asked_for(prometheus):
+async def test_every_metric_of_the_page_can_be_queried(prometheus):
     named = set(re.findall(r"`(ekm_\w+)", PAGE))
     assert len(named) >= 13
     assert named <= {spec.name for spec in METRICS}

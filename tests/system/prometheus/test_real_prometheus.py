@@ -1,4 +1,4 @@
-"""What a real Prometheus makes of a running exporter: it scrapes without an error and answers the questions people ask."""
+"""What a real Prometheus makes of a running exporter: it scrapes without an error and answers common queries."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def test_the_scrape_succeeds_and_its_target_reports_no_error(prometheus):
     assert {target["lastError"] for target in targets if target["scrapePool"] == "ekm"} == {""}
 
 
-async def test_healthy_and_failing_vaults_are_told_apart(prometheus):
+async def test_healthy_and_failing_vaults_are_distinguished(prometheus):
     result = await prometheus.eventually(
         "ekm_probe_success", lambda result: {"0", "1"} <= {series["value"][1] for series in result}
     )
@@ -58,7 +58,7 @@ async def test_a_probe_can_be_scraped_as_a_target_of_its_own(prometheus):
     assert await prometheus.query('probe_success{job="ekm-probe"}') != []
 
 
-async def test_promtool_finds_nothing_to_say_about_the_live_metrics(exporter):
+async def test_promtool_accepts_the_live_metrics(exporter):
     text = await answered(f"http://{exporter}/metrics", lambda text: "ekm_last_failure_info{" in text, seconds=30)
     promtool = await asyncio.create_subprocess_exec(
         "promtool",
@@ -68,5 +68,5 @@ async def test_promtool_finds_nothing_to_say_about_the_live_metrics(exporter):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await promtool.communicate(text.encode())
-    assert (promtool.returncode, said.decode()) == (0, "")
+    output, _ = await promtool.communicate(text.encode())
+    assert (promtool.returncode, output.decode()) == (0, "")

@@ -1,4 +1,4 @@
-"""The rules of a soak: which runs are published, that a broken bound or part fails the run, and what is told of a killed process."""
+"""The rules of a soak: which runs are published, that a broken bound or part fails the run, and the row of a killed process."""
 
 import math
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from bench import soak
 from bench.document import UNMEASURED
-from bench.failing import LIMIT, WAYS, Seen, figures
+from bench.failing import LIMIT, WAYS, Observed, figures
 from bench.processes import ended
 from bench.programs import Fleet, configuration
 from bench.sizes import FULL, TINY
@@ -73,14 +73,14 @@ def test_broken_part_is_a_broken_bound_and_the_next_one_goes_on(monkeypatch, tmp
     assert "RuntimeError: no server" in second.how
 
 
-def test_killed_process_breaks_the_bound_and_says_when():
-    found = list(figures(1000, WAYS[0], Seen(most=LIMIT + 1.0, killed=81.4), TINY))
+def test_killed_process_breaks_the_bound_and_names_its_time():
+    found = list(figures(1000, WAYS[0], Observed(most=LIMIT + 1.0, killed=81.4), TINY))
     assert [one.met for one in found] == [False]
     assert "killed after 81 s" in found[0].how
 
 
 def test_growth_is_the_second_half_against_the_first():
-    _, growth, stopped = figures(1000, WAYS[1], Seen(memory=[90, 100, 101, 104], most=104, failed=9, stopped=0.2), TINY)
+    _, growth, stopped = figures(1000, WAYS[1], Observed(memory=[90, 100, 101, 104], most=104, failed=9, stopped=0.2), TINY)
     assert growth.runs == [4]
     assert stopped.met
 
@@ -94,7 +94,7 @@ def test_measured_memory_of_failing_fleets_goes_into_the_sizing_page():
     assert "| not measured | not measured |" in resized(page, [], FULL)
 
 
-def test_vaults_of_named_fleet_are_looked_up():
+def test_vaults_of_named_fleet_are_resolved():
     text = configuration(Fleet(targets=2, credentials=1, interval=60, named=True), 4443, Path("ca.pem"))
     assert "bench-0001.vault.azure.net:443" not in text
     assert "login.microsoftonline.com:443: 127.0.0.1:4443" in text

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from bench.__main__ import DOCUMENT, parsed
-from bench.asking import total, values
 from bench.document import BEFORE, UNMEASURED
+from bench.querying import total, values
 from bench.spread import documented
 from bench.steady import lag_p99, slowest
 from bench.table import HEADER, LIMIT, Figure, percentile, ratios, short, table

@@ -1,7 +1,7 @@
-"""What the programs say of themselves: counts of the server, metrics of an exporter.
+"""Read the server's counts and an exporter's metrics.
 
 For: reading, and picking single numbers out of the text without parsing all of it.
-Not for: starting anything (see `programs`), nor deciding what a number means.
+`programs` starts the processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.programs import Bench
 
 
 def metrics(url: str) -> str:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310 - a loopback address
         return str(answer.read().decode())
 
 
@@ -36,14 +36,14 @@ def drained(url: str, headers: dict[str, str] | None = None) -> int:
 
 
 def counts(bench: Bench) -> dict[str, float]:
-    """What the server was asked since it was last asked this."""
-    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60) as answer:  # noqa: S310 - ours, on loopback
+    """Requests that the server received since the last reset."""
+    with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60) as answer:  # noqa: S310 - a loopback address
         return {str(name): float(value) for name, value in json.load(answer).items()}
 
 
 def fail(bench: Bench, how: str, *, first: int) -> None:
     """From now on so many vaults fail, those with the lowest numbers; with no word they are well again."""
-    with urllib.request.urlopen(f"{bench.server.url}/fail?how={how}&first={first}", timeout=60) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(f"{bench.server.url}/fail?how={how}&first={first}", timeout=60) as answer:  # noqa: S310 - fixed commands
         answer.read()
 
 

@@ -1,4 +1,4 @@
-"""Beside the code, the facts: the same ones on the command line, behind `debug=true` and in the log."""
+"""The facts of a failure are the same on the command line, behind `debug=true` and in the log."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a failure must say of itself; None: that it says nothing."""
+class Reported:
+    """Facts that a failure must show; None: it must show nothing."""
 
     step: str
     code: int
@@ -26,29 +26,29 @@ class Told:
     retry_after: float | None = None
 
 
-TOLD = {
-    "throttled_retry_after": Told(
+REPORTED = {
+    "throttled_retry_after": Reported(
         step="get_key", code=3011, reason="throttled", phase="transfer", status=429, service="Throttled", retry_after=7
     ),
-    "firewall": Told(
+    "firewall": Reported(
         step="get_key", code=3077, reason="forbidden_firewall", phase="transfer", status=403, service="Forbidden",
         inner="ForbiddenByFirewall",
     ),
-    "unwrap_forbidden": Told(
+    "unwrap_forbidden": Reported(
         step="unwrap_key", code=3077, reason="forbidden_policy", phase="transfer", status=403, service="Forbidden",
         inner="ForbiddenByPolicy",
     ),
-    "key_purged": Told(step="get_key", code=3076, reason="key_not_found", phase="transfer", status=404, service="KeyNotFound"),
-    "secret_expired": Told(
+    "key_purged": Reported(step="get_key", code=3076, reason="key_not_found", phase="transfer", status=404, service="KeyNotFound"),
+    "secret_expired": Reported(
         step="token", code=3303, reason="secret_expired", phase="transfer", status=401, service="invalid_client", aadsts=7000222
     ),
-    "secret_wrong": Told(
+    "secret_wrong": Reported(
         step="token", code=3303, reason="secret_wrong", phase="transfer", status=401, service="invalid_client", aadsts=7000215
     ),
-    "key_truncated": Told(step="get_key", code=3019, reason="body_truncated", phase="transfer", status=200),
-    "key_silent": Told(step="get_key", code=3008, reason="read_timeout", phase="wait"),
-    "vault_tls_untrusted": Told(step="challenge", code=3008, reason="tls_untrusted", phase="tls"),
-    "vault_tls_silent": Told(step="challenge", code=3008, reason="tls_timeout", phase="tls"),
+    "key_truncated": Reported(step="get_key", code=3019, reason="body_truncated", phase="transfer", status=200),
+    "key_silent": Reported(step="get_key", code=3008, reason="read_timeout", phase="wait"),
+    "vault_tls_untrusted": Reported(step="challenge", code=3008, reason="tls_untrusted", phase="tls"),
+    "vault_tls_silent": Reported(step="challenge", code=3008, reason="tls_timeout", phase="tls"),
 }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def target_of(scenario):
 
 def source():
     """A target for each scenario, with a vault and a credential of its own, so that all of them are broken at once."""
-    names = [target_of(scenario) for scenario in TOLD]
+    names = [target_of(scenario) for scenario in REPORTED]
     return {
         "global": {"interval": "4s", "timeout": "2s", "min_interval": "1s"},
         "credentials": {
@@ -84,7 +84,7 @@ def source_of_world(tmp_path):
 def of_json(report):
     """The failed step of `probe --json`."""
     step = next(one for one in report["steps"] if one["outcome"] == "failed")
-    return Told(
+    return Reported(
         step=step["step"], code=step["code"], reason=step["reason"], phase=step["phase_reached"], status=step["http_status"],
         service=step["service_code"], inner=step["inner_code"], aadsts=step["aadsts"], retry_after=step["retry_after_seconds"],
     ), step["request_id"]  # fmt: skip
@@ -93,19 +93,19 @@ def of_json(report):
 def of_transcript(text):
     """The first failed step of a transcript."""
     step, block = re.search(r"^(\w+) +failed.*\n((?:  .*\n)+)", text, re.MULTILINE).groups()
-    said = dict(re.findall(r"^  (.{13}) (.*)$", block, re.MULTILINE))
-    said = {label.strip(): value for label, value in said.items()}
-    status, entra, after = said.get("HTTP status"), said.get("Entra error"), said.get("retry after")
-    return Told(
-        step=step, code=int(said["code"].split()[0]), reason=said["reason"], phase=said["phase reached"],
-        status=None if status is None else int(status), service=said.get("service code"), inner=said.get("inner code"),
+    output = dict(re.findall(r"^  (.{13}) (.*)$", block, re.MULTILINE))
+    output = {label.strip(): value for label, value in output.items()}
+    status, entra, after = output.get("HTTP status"), output.get("Entra error"), output.get("retry after")
+    return Reported(
+        step=step, code=int(output["code"].split()[0]), reason=output["reason"], phase=output["phase reached"],
+        status=None if status is None else int(status), service=output.get("service code"), inner=output.get("inner code"),
         aadsts=None if entra is None else int(entra.removeprefix("AADSTS")),
         retry_after=None if after is None else float(after.removesuffix(" s")),
-    ), said.get("request id")  # fmt: skip
+    ), output.get("request id")  # fmt: skip
 
 
 def of_log(line):
-    return Told(
+    return Reported(
         step=line["step"], code=line["code"], reason=line["reason"], phase=line["phase"], status=line.get("status"),
         service=line.get("service_code"), inner=line.get("inner_code"), aadsts=line.get("aadsts"),
         retry_after=line.get("retry_after"),
@@ -113,40 +113,40 @@ def of_log(line):
 
 
 def failure_in(running, target):
-    """The line in the log that tells a target's failure, None where there is none yet."""
+    """The log line of a target's failure, None if there is none yet."""
     lines = [json.loads(line) for line in running.err + running.out if line.startswith("{")]
     return next((line for line in lines if line.get("target") == target and "reason" in line), None)
 
 
-async def test_the_command_the_page_and_the_log_tell_the_same_facts(command, source_of_world, get, tmp_path):
+async def test_command_page_and_log_show_the_same_facts(command, source_of_world, get, tmp_path):
     flags = ("--out", tmp_path / "sim", "--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source_of_world, *flags)
-    management = (await simulator.said(r"management port: (http://\S+)"))[1]
+    management = (await simulator.output(r"management port: (http://\S+)"))[1]
     async with aiohttp.ClientSession(raise_for_status=True) as session:
-        for number, scenario in enumerate(TOLD):
+        for number, scenario in enumerate(REPORTED):
             await session.post(f"{management}/sim/fault", json={"vault": f"vault-{number}", "scenario": scenario})
     config = tmp_path / "sim" / "ekm.yml"
     address = ("--web.listen-address", "127.0.0.1:0", "--log.format", "json")
     running = await command("run", "--config.file", config, *address)
-    url = json.loads((await running.said(r"(\{.*listening.*\})"))[1])["url"]
+    url = json.loads((await running.output(r"(\{.*listening.*\})"))[1])["url"]
     some = asyncio.Semaphore(3)
 
-    async def told_of(scenario):
-        """What the command, the page and the log tell."""
+    async def reported_of(scenario):
+        """What the command, the page and the log show."""
         target = target_of(scenario)
         async with some:
-            asked = await command("probe", target, "--json", "--config.file", config)
-            assert await asked.end() == 1
+            requested = await command("probe", target, "--json", "--config.file", config)
+            assert await requested.end() == 1
             async with asyncio.timeout(20):
                 while (line := failure_in(running, target)) is None:  # noqa: ASYNC110 - another process writes it
                     await asyncio.sleep(0.1)
             _, page = await get(f"{url}/probe?target={target}&debug=true")
-        return [of_json(json.loads("".join(asked.out))), of_transcript(page), of_log(line)]
+        return [of_json(json.loads("".join(requested.out))), of_transcript(page), of_log(line)]
 
-    everything = dict(zip(TOLD, await asyncio.gather(*map(told_of, TOLD)), strict=True))
+    everything = dict(zip(REPORTED, await asyncio.gather(*map(reported_of, REPORTED)), strict=True))
     await running.stop()
-    assert {scenario: [told for told, _ in shown] for scenario, shown in everything.items()} == {
-        scenario: [told] * 3 for scenario, told in TOLD.items()
+    assert {scenario: [reported for reported, _ in shown] for scenario, shown in everything.items()} == {
+        scenario: [reported] * 3 for scenario, reported in REPORTED.items()
     }
     for scenario, shown in everything.items():
-        assert all((request_id is not None) is (TOLD[scenario].status is not None) for _, request_id in shown), scenario
+        assert all((request_id is not None) is (REPORTED[scenario].status is not None) for _, request_id in shown), scenario

@@ -1,4 +1,4 @@
-"""What a person has to tell apart, caused for real: each has a pair of code and reason that no other one has."""
+"""Faults that a person has to distinguish, caused for real: each has a unique pair of code and reason."""
 
 import contextlib
 from dataclasses import dataclass
