@@ -1,8 +1,7 @@
 """The exporter on a host whose name servers never answer: `python -m bench.silent run ...`.
 
 The C library waits five seconds for a response, tries again, and gives up: ten seconds on a thread for each name. Here the thread waits as
-long without a packet, so the measurement needs neither root nor a change of the machine's own name resolution.
-Not for: names that exist.
+long without a packet, so the measurement needs no root and no change of the machine's own name resolution.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class _Replayed(VaultSession):
         self._host = VAULT
         self._network = SimpleNamespace(module=Module(name="default"))
 
-    async def _query(self, *_: Any, **__: Any) -> HttpExchange:
+    async def _ask(self, *_: Any, **__: Any) -> HttpExchange:
         return self._seen
 
 

@@ -19,7 +19,7 @@ from exporter.core.masking import LIMIT, mask
 from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Step, VaultHeaders
 from exporter.core.parsing.challenge import read_challenge
 from exporter.core.parsing.key_vault import decode, encode, read_error
-from tests.fuzz.exchanges import SECRET, TOKEN, Told, outcome
+from tests.fuzz.exchanges import SECRET, TOKEN, Reported, outcome
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
@@ -30,21 +30,21 @@ _DATE_LIMIT = 253402300800.0  # the year 10000
 SENT = {Step.CHALLENGE: None, Step.TOKEN: SECRET, Step.GET_KEY: TOKEN, Step.WRAP_KEY: TOKEN, Step.UNWRAP_KEY: TOKEN}
 
 
-def check_answer(told: Told) -> Fault:
+def check_answer(reported: Reported) -> Fault:
     """The whole way from an answer to what is counted, labelled, written and sent on."""
-    found = outcome(told)
-    check_facts(found.facts, sent=SENT[told.step])
+    found = outcome(reported)
+    check_facts(found.facts, sent=SENT[reported.step])
     if found.facts.fault is Fault.NONE:
-        assert 200 <= told.status < 300 or told.step is Step.CHALLENGE
+        assert 200 <= reported.status < 300 or reported.step is Step.CHALLENGE
         _check_value(found.value)
         assert found.expires_at is None or 0 <= found.expires_at < _DATE_LIMIT
     else:
         assert found.value is None
-        check_judgement(told.step, found.facts)
+        check_classification(reported.step, found.facts)
     return found.facts.fault
 
 
-def check_judgement(step: Step, facts: Facts) -> None:
+def check_classification(step: Step, facts: Facts) -> None:
     classification = classify(step, facts)
     assert isinstance(classification.reason, Reason)
     for generation in Generation:
@@ -158,13 +158,13 @@ def _check_names(text: str) -> None:
 
 
 def _check_headers(text: str) -> None:
-    said = dict.fromkeys(("Date", "Retry-After", "x-ms-request-id", "x-ms-keyvault-region", "x-ms-keyvault-network-info"), text)
-    waiting = headers.retry_after(said)
+    output = dict.fromkeys(("Date", "Retry-After", "x-ms-request-id", "x-ms-keyvault-region", "x-ms-keyvault-network-info"), text)
+    waiting = headers.retry_after(output)
     assert waiting is None or 0 <= waiting <= headers.LONGEST_RETRY_AFTER
-    moment = headers.server_time(said)
+    moment = headers.server_time(output)
     assert moment is None or 0 <= moment < _DATE_LIMIT
-    request = headers.request_id(said)
+    request = headers.request_id(output)
     assert request is None or _REQUEST_ID.fullmatch(request)
-    vault = headers.vault_headers(said)
+    vault = headers.vault_headers(output)
     if vault is not None:
         _check_vault_headers(vault)
