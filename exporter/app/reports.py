@@ -46,7 +46,7 @@ class Reports:
         """Pass on the result of one auxiliary probe."""
         self._pass(self._recorder.spent, target.name, result)
         record = self._pass(self._memory.looked, target, result)
-        self._pass(self._recorder.looked, target.name, record or self._memory.state.expect(target))
+        self._pass(self._recorder.auxiliary_recorded, target.name, record or self._memory.state.expect(target))
         self._pass(self._log.looked, target, result)
 
     def _pass(self, receiver: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:

@@ -146,8 +146,8 @@ class Service:
         self.recorder.watch_event_loop(self._lag.worst)
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
-            self.recorder.add_target(target, self.config.modules[target.module])
-            self.recorder.recall(target.name, self._memory.recall(target))
+            record = self._memory.recall(target)
+            self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
         self._expiry.recall()
         self._expiry.start()
         if self._options.scheduler:
@@ -224,8 +224,8 @@ class Service:
     async def _replace_target(self, target: Target) -> None:
         """Set up a new or changed target, then yield to other tasks."""
         self._auxiliary_runner.forget(target.name)
-        self.recorder.add_target(target, self.config.modules[target.module])
-        self.recorder.recall(target.name, self._memory.recall(target))
+        record = self._memory.recall(target)
+        self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
         await asyncio.sleep(0)
 
     def _forget(self, name: str) -> None:

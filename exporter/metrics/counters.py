@@ -7,7 +7,6 @@ Not for: gauges (see `samples`), rendering, or when a target is forgotten (see `
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -17,6 +16,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Mode, Outcome, ProbeReport, Step, StepResult
 from exporter.metrics.definitions import ALERTED, PATH_PARTS, STEP_BUCKETS
 from exporter.metrics.text_format import Sample
+from exporter.state.records import TargetRecord
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
@@ -48,6 +48,7 @@ class TargetCounters:
         self.throttled: dict[Step, int] = {}
         self.durations: dict[Step, Durations] = {}
         self.path_changes: dict[str, int] = dict.fromkeys(PATH_PARTS, 0)
+        self.path: dict[str, str | None] = {}
 
     def expect(self, target: Target, module: Module) -> None:
         """Adds what is not counted yet; what has been counted stays, though the configuration may have changed."""
@@ -82,9 +83,11 @@ class TargetCounters:
         if not result.shared:
             self.durations.setdefault(result.step, Durations()).observe(result.duration)
 
-    def path_changed(self, parts: Iterable[str]) -> None:
-        for part in parts:
-            self.path_changes[part] += 1
+    def path_after(self, record: TargetRecord) -> None:
+        """Count the parts of the network path that changed since the last report."""
+        before, self.path = self.path, path_of(record)
+        for part, value in self.path.items():
+            self.path_changes[part] += before.get(part) not in (None, value)
 
     def samples(self) -> dict[str, list[Sample]]:
         """Of every counter family, by name."""
@@ -96,6 +99,14 @@ class TargetCounters:
             "ekm_throttled_total": [((("step", step),), count) for step, count in self.throttled.items()],
             "ekm_path_changes_total": [((("what", what),), count) for what, count in self.path_changes.items()],
         }
+
+
+def path_of(record: TargetRecord) -> dict[str, str | None]:
+    """Return the last known network path to the vault, by part."""
+    vault = record.target.vault
+    certificate = record.certificates.get(vault if ":" in vault else f"{vault}:443")
+    issuer = None if certificate is None else certificate.issuer
+    return dict(zip(PATH_PARTS, (record.vault.region, record.vault.connection, issuer), strict=True))
 
 
 def is_throttled(result: StepResult) -> bool:

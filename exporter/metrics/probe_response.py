@@ -7,39 +7,30 @@ Not for: counters and histograms (they stand on /metrics alone), remembering any
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.definitions import BY_NAME, OF_PROBE, OF_TARGETS
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.path_changes import Known
-from exporter.metrics.record_view import Standing
 from exporter.metrics.samples import Values
 from exporter.metrics.spec import MetricType, Scope
 from exporter.metrics.text_format import LabelSet, line
+from exporter.state.records import TargetRecord, headers_after
 
 _NO_LABELS = LabelSet.of()
 
 
-def answer(
-    config: Config, target: Target, module: Module, report: ProbeReport, *, known: Known, before: Standing | None, counted: bool
-) -> Values:
-    """By family. `known` and `before` are what was known of the target when the probe ended; neither is changed. `counted`: as
-    requested probes count, `before` holds this one as well, and its runs of failures are told.
-    """
-    learned = replace(known)
-    learned.learn(report)
+def answer(config: Config, target: Target, module: Module, report: ProbeReport, *, record: TargetRecord, counted: bool) -> Values:
+    """Return the values by family. If requested probes are counted, the record includes this one and its runs of failures."""
     return {
-        **gauges.config_samples(config, target, module, learned.tenant),
+        **gauges.config_samples(config, target, module, report.tenant or record.tenant),
         **gauges.report_samples(report),
-        **gauges.key_samples(report.key or (None if before is None else before.key)),
-        **gauges.vault_samples(learned.vault, module.expect_path),
-        **auxiliary_samples(target, before, report),
-        **gauges.on_demand_samples(report, before),
-        **(gauges.run_samples(before) if counted and before is not None and before.last is not None else {}),
+        **gauges.key_samples(report.key or record.key),
+        **gauges.vault_samples(headers_after(record.vault, report), module.expect_path),
+        **auxiliary_samples(target, record, report),
+        **gauges.on_demand_samples(report, record),
+        **(gauges.run_samples(record) if counted else {}),
     }
 
 

@@ -15,44 +15,34 @@ from exporter.core.auxiliary import AuxiliaryResult
 from exporter.core.checks import CheckResult
 from exporter.core.codes import CODES
 from exporter.core.credential_expiry import Source
-from exporter.core.model import KeyFacts, ProbeReport
+from exporter.core.model import ProbeReport
 from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
-from exporter.metrics.counters import TargetCounters
-from exporter.metrics.definitions import BY_NAME, OF_OTHERS, OF_TARGETS, STEP_BUCKETS
+from exporter.metrics.counters import TargetCounters, path_of
+from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS, STEP_BUCKETS
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.path_changes import Known
-from exporter.metrics.record_view import Standing
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
 from exporter.metrics.series_owners import SeriesOwners
-from exporter.metrics.spec import MetricType, Retention, Scope
+from exporter.metrics.spec import MetricType, Scope
 from exporter.metrics.text_format import LabelSet, histogram, line
+from exporter.state.history import History
+from exporter.state.records import TargetRecord, readiness_at
 
-_KEY_FAMILIES = (
-    "ekm_key_info",
-    "ekm_key_enabled",
-    "ekm_key_supported",
-    "ekm_key_expiry_timestamp_seconds",
-    "ekm_key_not_before_timestamp_seconds",
-    "ekm_key_scheduled_purge_timestamp_seconds",
-    "ekm_key_rotation_pending",
-)
 _TIED = (Scope.CREDENTIAL, Scope.VAULT, Scope.ENDPOINT)
 
 
 @dataclass(slots=True)
-class _Kept:
-    """What is kept of one target."""
+class _Block:
+    """The target whose series are rendered, its record and its counters."""
 
     target: Target
     module: Module
     base: LabelSet
-    tally: TargetCounters = field(default_factory=TargetCounters)
-    known: Known = field(default_factory=Known)
-    standing: Standing | None = None  # as it was last told of
+    record: TargetRecord
+    counters: TargetCounters = field(default_factory=TargetCounters)
     tenant_shown: str | None = None
 
 
@@ -70,8 +60,8 @@ class Recorder(Instruments):
             if per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind)
         )
         self._per_target_gauges = per_target_gauges
-        self._kept: dict[str, _Kept] = {}
-        self._ties = SeriesOwners()
+        self._blocks: dict[str, _Block] = {}
+        self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
         for error in CODES:
@@ -82,84 +72,81 @@ class Recorder(Instruments):
         """A new configuration is in force; `add_target` and `forget` follow for what it changes."""
         self._config = config
 
-    def add_target(self, target: Target, module: Module) -> None:
-        """Starts a target's series: counters at 0, infos and what is declared. One that is known keeps its counters, unless
-        its vault is another one now: then its series have other labels and begin anew.
+    def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
+        """Add a target, or change it after a reload, and render its record at `now` (a Unix time).
+
+        A known target keeps its counters, unless its vault changed: then its series have other labels and start again.
         """
-        kept = self._kept.get(target.name)
-        if kept is not None and kept.target.vault != target.vault:
+        block = self._blocks.get(target.name)
+        if block is not None and block.target.vault != target.vault:
             self.forget(target.name)
-            kept = None
-        if kept is None:
-            kept = self._kept[target.name] = _Kept(target, module, _base_of(target))
-        elif kept.target.key != target.key:
-            self._show_target(kept, {name: [] for name in _KEY_FAMILIES})
-            kept.standing = None
-        elif kept.standing is not None:
-            report = kept.standing.last if kept.target.credential == target.credential else None
-            self._show_target(kept, auxiliary_samples(target, kept.standing, report))
-        kept.target, kept.module = target, module
-        kept.tally.expect(target, module)
-        self._show_counters(kept)
-        self._show_config(kept)
+            block = None
+        if block is None:
+            block = self._blocks[target.name] = _Block(target, module, _base_of(target), record)
+        block.target, block.module, block.record = target, module, record
+        block.counters.expect(target, module)
+        block.counters.path = path_of(record)
+        self._show_counters(block)
+        self._show_config(block)
+        self._show_record(block, now)
         self._tie(target)
-        self._count_targets(len(self._kept))
+        self._count_targets(len(self._blocks))
 
     def forget(self, name: str) -> None:
         """Ends all series of a target, and those of credentials, vaults and endpoints that no other target uses."""
-        if self._kept.pop(name, None) is None:
+        if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(Scope.TARGET, name)
         for scope in _TIED:
-            self._drop(scope, self._ties.replace(name, scope, ()))
-        self._count_targets(len(self._kept))
+            self._drop(scope, self._owners.replace(name, scope, ()))
+        self._count_targets(len(self._blocks))
 
-    def record(self, report: ProbeReport, standing: Standing) -> None:
-        """Takes in one probe of a target; one of a target that was forgotten meanwhile is ignored."""
-        kept = self._kept.get(report.target)
-        if kept is None:
+    def record(self, report: ProbeReport, record: TargetRecord) -> None:
+        """Record one probe, which `record` already includes. A probe of a forgotten target is ignored."""
+        block = self._blocks.get(report.target)
+        if block is None:
             return
-        kept.standing = standing
-        windows = (*self._config.settings.maintenance, *kept.target.maintenance)
+        block.record = record
+        windows = (*self._config.settings.maintenance, *block.target.maintenance)
         maintenance = any(window.contains(report.started_at) for window in windows)
-        kept.tally.add(report, maintenance=maintenance)
-        self._show_target(kept, {"ekm_maintenance": [((), float(maintenance))] if windows else []})
+        block.counters.add(report, maintenance=maintenance)
+        self._show_target(block, {"ekm_maintenance": [((), float(maintenance))] if windows else []})
         ended = report.started_at + report.duration
-        self._show_budgets(self._budgets.add(kept.target.vault, report.started_at, report.steps, report.key, now=ended))
+        self._show_budgets(self._budgets.add(block.target.vault, report.started_at, report.steps, report.key, now=ended))
         if report.tainted:
             self._count_tainted()
         if report.inconclusive:
-            # Perhaps only we were too slow: the picture stays what it was.
-            self._show_counters(kept)
-            next_probe = gauges.record_samples(standing)["ekm_next_probe_timestamp_seconds"]
-            self._show_target(kept, {"ekm_next_probe_timestamp_seconds": next_probe})
+            self._show_counters(block)
+            next_probe = gauges.record_samples(record, block.module.expect_path)["ekm_next_probe_timestamp_seconds"]
+            self._show_target(block, {"ekm_next_probe_timestamp_seconds": next_probe})
             return
-        kept.tally.path_changed(kept.known.learn(report))
-        self._show_counters(kept)
+        block.counters.path_after(record)
+        self._show_counters(block)
         self._show_target(
-            kept,
+            block,
             gauges.report_samples(report)
-            | gauges.record_samples(standing)
-            | auxiliary_samples(kept.target, standing, standing.last),
+            | gauges.record_samples(record, block.module.expect_path)
+            | auxiliary_samples(block.target, record, report),
         )
-        self._show_known(kept, report.key)
+        if record.tenant != block.tenant_shown:
+            self._show_config(block)
         self._show_endpoints(report)
 
-    def looked(self, name: str, standing: Standing) -> None:
-        """Something was looked at beside a target's probe; ignored for a target that was forgotten meanwhile."""
-        kept = self._kept.get(name)
-        if kept is not None:
-            kept.standing = standing
-            self._show_target(kept, auxiliary_samples(kept.target, standing, standing.last))
+    def auxiliary_recorded(self, name: str, record: TargetRecord) -> None:
+        """Render the auxiliary probes of a record; ignored for a forgotten target."""
+        block = self._blocks.get(name)
+        if block is not None:
+            block.record = record
+            self._show_target(block, auxiliary_samples(block.target, record))
 
     def checked(self, name: str, results: Iterable[CheckResult] | None) -> None:
-        """The doctor's checks of a target were made, or, with None, say nothing any more of what it is now."""
-        if name in self._kept:
-            self._show_target(self._kept[name], gauges.check_samples(results))
+        """Render the results of the preflight checks of a target; None removes them."""
+        if name in self._blocks:
+            self._show_target(self._blocks[name], gauges.check_samples(results))
 
     def spent(self, name: str, look: AuxiliaryResult) -> None:
         """The requests of a look beside a target's probe count against the limit of the vault they went to."""
-        if name in self._kept:
+        if name in self._blocks:
             ended = look.at + sum(result.duration for result in look.steps)
             self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
 
@@ -167,25 +154,10 @@ class Recorder(Instruments):
         """What changes because time passes and nothing happens (`now` is a Unix time): call it every few seconds."""
         self._show_budgets(self._budgets.sweep(now))
 
-    def recall(self, name: str, before: Standing) -> None:
-        """What was known of an added target before a restart, or is still known after a reload."""
-        kept = self._kept[name]
-        kept.standing = before
-        kept.known.recall(before.vault, before.tenant, before.certificates.get(endpoint_of(kept.target.vault)))
-        for endpoint, shown in before.certificates.items():
-            self._show_endpoint(name, endpoint, gauges.certificate_samples(shown))
-        self._show_known(kept, before.key)
-        values = gauges.record_samples(before) | auxiliary_samples(kept.target, before, before.last)
-        self._show_target(
-            kept, {family: samples for family, samples in values.items() if BY_NAME[family].memory is Retention.KNOWN}
-        )
-        if before.last is not None and before.last.readiness.ready is None:
-            self.drop_verdict(name)
-
     def drop_verdict(self, name: str) -> None:
-        """The last probe is too old to say anything now."""
-        if name in self._kept:
-            self._show_target(self._kept[name], {"ekm_vault_side_ready": []})
+        """Remove the verdict of a target, because its last probe is too old."""
+        if name in self._blocks:
+            self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
     def credential_looked_up(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
         """A source said at `at` when a credential ends (Unix times), None for one of which it knows no end.
@@ -209,47 +181,52 @@ class Recorder(Instruments):
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
         """The answer to /probe: gauges and infos of this one report, and what else is last known of the target."""
-        kept = self._kept.get(target.name)
-        known, before = (Known(), None) if kept is None else (kept.known, kept.standing)
+        block = self._blocks.get(target.name)
+        record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
-        values = probe_response.answer(self._config, target, module, report, known=known, before=before, counted=counted)
+        values = probe_response.answer(self._config, target, module, report, record=record, counted=counted)
         return probe_response.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:
         for name, samples in values.items():
             self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
 
-    def _show_target(self, kept: _Kept, values: Values) -> None:
+    def _show_target(self, block: _Block, values: Values) -> None:
         """A target's gauges and infos."""
         if self._per_target_gauges:
-            self._show(kept.target.name, kept.base, values)
+            self._show(block.target.name, block.base, values)
 
-    def _show_counters(self, kept: _Kept) -> None:
-        self._show(kept.target.name, kept.base, kept.tally.samples())
+    def _show_counters(self, block: _Block) -> None:
+        self._show(block.target.name, block.base, block.counters.samples())
         text = [
             histogram(
-                "ekm_step_duration_seconds", (("step", step),), kept.base, STEP_BUCKETS, counts=seen.counts, total=seen.total
+                "ekm_step_duration_seconds", (("step", step),), block.base, STEP_BUCKETS, counts=seen.counts, total=seen.total
             )
-            for step, seen in kept.tally.durations.items()
+            for step, seen in block.counters.durations.items()
         ]
-        self._exposition.put("ekm_step_duration_seconds", kept.target.name, "".join(text))
+        self._exposition.put("ekm_step_duration_seconds", block.target.name, "".join(text))
 
-    def _show_known(self, kept: _Kept, key: KeyFacts | None) -> None:
-        """Where `key` is None, what is shown of it stays."""
-        self._show_target(kept, gauges.key_samples(key) | gauges.vault_samples(kept.known.vault, kept.module.expect_path))
-        if kept.known.tenant != kept.tenant_shown:
-            self._show_config(kept)
+    def _show_record(self, block: _Block, now: float) -> None:
+        """Render everything that a record holds, as after a restart or a reload."""
+        target, record = block.target, block.record
+        if record.last is not None:
+            last = replace(record.last, readiness=readiness_at(target, record.last, now))
+            self._show_target(block, gauges.report_samples(last))
+        values = gauges.record_samples(record, block.module.expect_path)
+        self._show_target(block, values | auxiliary_samples(target, record))
+        for endpoint, certificate in record.certificates.items():
+            self._show_endpoint(target.name, endpoint, gauges.certificate_samples(certificate))
 
-    def _show_config(self, kept: _Kept) -> None:
-        kept.tenant_shown = kept.known.tenant
-        self._show_target(kept, gauges.config_samples(self._config, kept.target, kept.module, kept.known.tenant))
+    def _show_config(self, block: _Block) -> None:
+        block.tenant_shown = block.record.tenant
+        self._show_target(block, gauges.config_samples(self._config, block.target, block.module, block.record.tenant))
 
     def _show_endpoints(self, report: ProbeReport) -> None:
         for endpoint, values in gauges.endpoint_samples(report).items():
             self._show_endpoint(report.target, endpoint, values)
 
     def _show_endpoint(self, target: str, endpoint: str, values: Values) -> None:
-        self._ties.add(target, Scope.ENDPOINT, endpoint)
+        self._owners.add(target, Scope.ENDPOINT, endpoint)
         self._show(endpoint, LabelSet.of(("endpoint", endpoint)), values)
 
     def _show_budgets(self, ratios: Mapping[str, float]) -> None:
@@ -263,8 +240,8 @@ class Recorder(Instruments):
     def _tie(self, target: Target) -> None:
         """Shares what this target needs, and lets go of what it alone needed before a reload."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
-        self._drop(Scope.CREDENTIAL, self._ties.replace(target.name, Scope.CREDENTIAL, credentials))
-        self._drop(Scope.VAULT, self._ties.replace(target.name, Scope.VAULT, probed_vaults(target)))
+        self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
+        self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))
         for name in credentials:
             self._show_credential(name)
 
@@ -275,11 +252,6 @@ class Recorder(Instruments):
                 self._budgets.forget(owner)
             if scope is Scope.CREDENTIAL:
                 self._looked_up.pop(owner, None)
-
-
-def endpoint_of(vault: str) -> str:
-    """The endpoint of a vault as probes name it."""
-    return vault if ":" in vault else f"{vault}:443"
 
 
 def _base_of(target: Target) -> LabelSet:

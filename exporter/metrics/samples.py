@@ -16,11 +16,19 @@ from exporter.core.codes.actions import first_action
 from exporter.core.credential_expiry import Source, start_of
 from exporter.core.endpoints import cloud_of
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Step, StepResult, VaultHeaders
-from exporter.metrics.record_view import Standing
 from exporter.metrics.text_format import Sample
+from exporter.state.records import TargetRecord
 
 # By family name.
 Values = dict[str, list[Sample]]
+
+_KEY_FAMILIES = (
+    "ekm_key_info",
+    "ekm_key_enabled",
+    "ekm_key_supported",
+    "ekm_key_expiry_timestamp_seconds",
+    "ekm_key_not_before_timestamp_seconds",
+)
 
 
 def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
@@ -67,29 +75,33 @@ def report_samples(report: ProbeReport) -> Values:
     }
 
 
-def run_samples(standing: Standing) -> Values:
-    """How many probes in a row failed."""
+def run_samples(record: TargetRecord) -> Values:
+    """Return the numbers of failed probes in a row; none before the first probe of this process."""
+    if record.last is None:
+        return {}
     return {
-        "ekm_consecutive_failures": _one(standing.consecutive_failures),
-        "ekm_consecutive_blocking_failures": _one(standing.consecutive_blocking),
-        "ekm_consecutive_unready_probes": _one(standing.consecutive_unready),
+        "ekm_consecutive_failures": _one(record.consecutive_failures),
+        "ekm_consecutive_blocking_failures": _one(record.consecutive_blocking),
+        "ekm_consecutive_unready_probes": _one(record.consecutive_unready),
     }
 
 
-def record_samples(standing: Standing) -> Values:
-    """What is remembered over several probes."""
+def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
+    """Return the last known values of a target, apart from its last report and auxiliary probes."""
     return {
-        **run_samples(standing),
-        "ekm_last_success_timestamp_seconds": _one(standing.last_success_at),
-        "ekm_next_probe_timestamp_seconds": _one(standing.next_probe_at),
-        "ekm_key_scheduled_purge_timestamp_seconds": _one(standing.purge_at),
+        **run_samples(record),
+        **key_samples(record.key),
+        **vault_samples(record.vault, expected),
+        "ekm_last_success_timestamp_seconds": _one(record.last_success_at),
+        "ekm_next_probe_timestamp_seconds": _one(record.next_probe_at),
+        "ekm_key_scheduled_purge_timestamp_seconds": _one(record.purge_at),
     }
 
 
 def key_samples(key: KeyFacts | None) -> Values:
-    """What the vault says of the key version; nothing, rather than no series, where it was not read."""
+    """Return the facts about the key version; no series if it was never read."""
     if key is None:
-        return {}
+        return {family: [] for family in _KEY_FAMILIES}
     info = (("key", key.name), ("version", key.version), ("kty", key.kty), ("size_bits", str(key.size_bits)))
     return {
         "ekm_key_info": [(info, 1.0)],
@@ -172,13 +184,12 @@ def error_samples(error: ConnectorError) -> Values:
     return {"ekm_error_info": [(info, 1.0)]}
 
 
-def on_demand_samples(report: ProbeReport, before: Standing | None) -> Values:
-    """What stands in the answer of /probe alone, or is there partly of this report and partly of `before`."""
+def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
+    """Return the values of /probe that no scrape has, or that combine the report with the record."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
-    last_success, purge_at = (None, None) if before is None else (before.last_success_at, before.purge_at)
     return {
-        "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else last_success),
-        "ekm_key_scheduled_purge_timestamp_seconds": _one(report.purge_after(purge_at)),
+        "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else record.last_success_at),
+        "ekm_key_scheduled_purge_timestamp_seconds": _one(report.purge_after(record.purge_at)),
         "ekm_probe_step_duration_seconds": [(_step(result), result.duration) for result in made],
         "probe_success": _one(report.success),
         "probe_duration_seconds": _one(report.duration),

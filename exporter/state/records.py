@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
-from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
@@ -38,6 +38,7 @@ class TargetRecord:
     target: Target
     history: History
     last: ProbeReport | None = None
+    credential: str | None = None  # of the last probe
     probes: int = 0
     failures: int = 0
     consecutive_failures: int = 0
@@ -62,7 +63,7 @@ class TargetRecord:
         """One that is inconclusive stands in the history alone."""
         if report.inconclusive:
             return
-        self.last, self.last_probe_at = report, report.started_at
+        self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
         self.probes += 1
         if report.success:
@@ -114,15 +115,10 @@ class TargetRecord:
         self.key = report.key or self.key
         self.purge_at = report.purge_after(self.purge_at)
         self.tenant = report.tenant or self.tenant
-        for result in report.steps:
-            if result.facts is not None:
-                self._learn_from(result.step, result.facts)
-
-    def _learn_from(self, step: Step, facts: Facts) -> None:
-        if step is not Step.TOKEN and facts.vault is not None:
-            self.vault = _merged(self.vault, facts.vault)
-        if facts.endpoint is not None and facts.certificate is not None:
-            self.certificates[facts.endpoint] = facts.certificate
+        self.vault = headers_after(self.vault, report)
+        for facts in (result.facts for result in report.steps):
+            if facts is not None and facts.endpoint is not None and facts.certificate is not None:
+                self.certificates[facts.endpoint] = facts.certificate
 
 
 class TargetRecords:
@@ -202,14 +198,17 @@ def _blocks(report: ProbeReport) -> bool:
     return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
-def _merged(known: VaultHeaders, told: VaultHeaders) -> VaultHeaders:
-    """A header that is missing in one answer is not unlearned."""
-    return replace(
-        known,
-        region=told.region or known.region,
-        service_version=told.service_version or known.service_version,
-        connection=told.connection or known.connection,
-    )
+def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
+    """Return the last known vault headers after a report; a missing header keeps its last value."""
+    for result in report.steps:
+        headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
+        if headers is not None:
+            known = VaultHeaders(
+                region=headers.region or known.region,
+                service_version=headers.service_version or known.service_version,
+                connection=headers.connection or known.connection,
+            )
+    return known
 
 
 def _summary(report: ProbeReport) -> FailureSummary:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,31 +24,13 @@ from exporter.core.model import (
     VaultHeaders,
 )
 from exporter.metrics.recorder import Recorder
+from exporter.state.records import TargetRecords
 
 VERSION = "cgacf4f763ar42ffb0a1gca546aygd87"
 CONNECTED = dict.fromkeys(Phase, 0.01)
 REUSED = {Phase.WAIT: 0.02, Phase.TRANSFER: 0.001}
 MODULE = Module(name="default")
 START = 1_800_000_000.0
-
-
-@dataclass
-class Standing:
-    consecutive_failures: int = 0
-    consecutive_blocking: int = 0
-    consecutive_unready: int = 0
-    last_success_at: float | None = None
-    next_probe_at: float | None = None
-    purge_at: float | None = None
-    proof_at: float | None = None
-    rotation_pending: bool | None = None
-    looks: dict = field(default_factory=dict)
-    last: ProbeReport | None = None
-    # what outlives a restart
-    key: KeyFacts | None = None
-    vault: VaultHeaders = field(default_factory=VaultHeaders)
-    tenant: str | None = None
-    certificates: dict = field(default_factory=dict)
 
 
 def a_target(name="t", **changes):
@@ -84,9 +65,37 @@ def a_config(*targets, credentials=None, modules=(MODULE,), settings=None):
 def a_recorder(*targets, config=None, **options):
     config = config or a_config(*targets)
     recorder = Recorder(config, version="1.2.3", mode="scheduler", **options)
+    recorder.records = TargetRecords(history_limit=1)
     for target in config.targets.values():
-        recorder.add_target(target, config.modules[target.module])
+        add(recorder, target, config.modules[target.module])
     return recorder
+
+
+def add(recorder, target, module=MODULE, *, now=START, **known):
+    """Add a target, or change it as a reload does. `known` are facts that its record holds before."""
+    record = recorder.records.expect(target)
+    _know(record, known)
+    recorder.add_target(target, module, record, now=now)
+
+
+def probed(recorder, report, **known):
+    """Add a report to the record and the metrics of its target; `known` are facts that the record holds afterwards."""
+    record = recorder.records.get(report.target)
+    record.add_report(report)
+    _know(record, known)
+    recorder.record(report, record)
+
+
+def looked(recorder, name="t", **known):
+    """Change what the record of a target holds, and render its auxiliary probes."""
+    record = recorder.records.get(name)
+    _know(record, known)
+    recorder.auxiliary_recorded(name, record)
+
+
+def _know(record, known):
+    for name, value in known.items():
+        setattr(record, name, value)
 
 
 def a_key(**changes):

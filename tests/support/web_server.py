@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientSession
 
 from exporter.metrics.recorder import Recorder
-from exporter.state.records import TargetRecords
+from exporter.state.history import History
+from exporter.state.records import TargetRecord, TargetRecords
 from exporter.web import ListenAddress, WebServer, create_app, web_options
 from tests.support.web_factories import config, good
 
@@ -20,9 +21,10 @@ class Service:
     def __init__(self, configuration=None):
         self.config = configuration or config()
         self.recorder = Recorder(self.config, version="1.2.3", mode="run")
-        for target in self.config.targets.values():
-            self.recorder.add_target(target, self.config.modules[target.module])
         self.state = TargetRecords(history_limit=10)
+        for target in self.config.targets.values():
+            record = TargetRecord(target, History(0))
+            self.recorder.add_target(target, self.config.modules[target.module], record, now=0.0)
         self.ready = True
         self.version = "1.2.3"
         self.asked = []

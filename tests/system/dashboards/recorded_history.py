@@ -19,7 +19,6 @@ from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Phase, Step, StepResult, Vantage
 from tests.support.metric_factories import (
-    Standing,
     a_config,
     a_credential,
     a_key,
@@ -30,6 +29,7 @@ from tests.support.metric_factories import (
     failed,
     headers,
     ok,
+    probed,
     refused,
     scrape,
     throttled,
@@ -159,7 +159,6 @@ class Exporter:
         credentials = tuple(a_credential(name, expires_on=day) for name, day in expires.items())
         config = a_config(*self.targets.values(), credentials=credentials, settings=Settings(vantage=vantage))
         self.recorder = a_recorder(config=config)
-        self.standing = {life.name: Standing() for life in lives}
         self.recorder.reloaded(successful=True, at=self.begins)
         if not healthy:
             self.recorder.reloaded(successful=False, at=self.begins)
@@ -185,8 +184,7 @@ class Exporter:
         troubles = life.centrally if central else life.troubles
         trouble = next((each for each in troubles if each.since <= minute < each.until), None)
         steps = [*self._steps(life, minute, at), *([] if trouble is None else [trouble.step()])]
-        target, standing = self.targets[life.name], self.standing[life.name]
-        good = trouble is None
+        target, record = self.targets[life.name], self.recorder.records.get(life.name)
         failing = None if trouble is None else trouble.step().step
         read, opens = failing in (None, Step.WRAP_KEY, Step.UNWRAP_KEY), failing in (None, Step.WRAP_KEY)
         key = a_key(name=target.key_name, expires=None if life.days is None else TROUBLED_ENDS + life.days * DAY)
@@ -199,15 +197,16 @@ class Exporter:
             key=key if read else None,
             tainted=not self.healthy and minute == 30,
         )
-        standing.last = report
-        standing.consecutive_failures = 0 if good else standing.consecutive_failures + 1
-        standing.consecutive_unready = 0 if opens else standing.consecutive_unready + 1
-        standing.last_success_at = at if good else standing.last_success_at
-        standing.next_probe_at = at + 60
-        standing.purge_at = TROUBLED_ENDS + 80 * DAY if not good and steps[-1].reason is Reason.KEY_SOFT_DELETED else None
-        standing.rotation_pending = life.name == "orders-core" and not self.healthy
-        self._look_beside(target, standing, at)
-        self.recorder.record(report, standing)
+        deleted = trouble is not None and steps[-1].reason is Reason.KEY_SOFT_DELETED
+        rotated = life.name == "orders-core" and not self.healthy
+        self._add_auxiliary(target, record, at)
+        probed(
+            self.recorder,
+            report,
+            next_probe_at=at + 60,
+            purge_at=TROUBLED_ENDS + 80 * DAY if deleted else None,
+            newest_version=OLD_VERSION if rotated else target.key_version,
+        )
 
     def _steps(self, life: Life, minute: int, at: float) -> list[StepResult]:
         region = "northeurope" if life.moves is None or minute >= life.moves else "westeurope"
@@ -228,7 +227,7 @@ class Exporter:
             made.append(ok(step, duration=seconds, phases=phases, phase_reached=Phase.TRANSFER, **facts))
         return made
 
-    def _look_beside(self, target, standing: Standing, at: float) -> None:
+    def _add_auxiliary(self, target, record, at: float) -> None:
         looks = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
                       usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
         for old in target.retained_versions:
@@ -240,10 +239,10 @@ class Exporter:
                 )
             )
         if target.recovery_vault:
-            standing.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
+            record.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
             looks.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
                               at=at, usable=self.healthy, steps=()))  # fmt: skip
-        standing.looks = {look.identity: look for look in looks}
+        record.looks = {look.identity: look for look in looks}
 
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")

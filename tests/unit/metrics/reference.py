@@ -194,7 +194,8 @@ class Reference(Collector):
                 for label in ("region", "service_version", "connection"):
                     if getattr(step.facts.vault, label):
                         vault[label] = getattr(step.facts.vault, label)
-            if step.facts.certificate is not None:
+            endpoint = target.vault if ":" in target.vault else f"{target.vault}:443"
+            if step.facts.certificate is not None and step.facts.endpoint == endpoint:
                 vault["tls_issuer"] = step.facts.certificate.issuer
         for what in ("region", "connection", "tls_issuer"):
             if what in before and before[what] != vault[what]:
@@ -205,18 +206,20 @@ class Reference(Collector):
             self._declared(target, report.tenant)
 
     def _endpoints(self, report):
-        now = report.started_at
+        now, shown = report.started_at, {}
         for step in report.steps:
             if step.facts is None or step.shared:
                 continue
             now = min(now + step.duration, report.started_at + report.duration)
             where = step.facts.endpoint
-            if where is not None and step.facts.certificate is not None:
-                name = "ekm_tls_certificate_expiry_timestamp_seconds"
-                self._gauge(name, where, {"endpoint": where}, step.facts.certificate.not_after, only=True)
-            if where is not None and step.facts.server_time is not None:
-                skew = step.facts.server_time + 0.5 - now
-                self._gauge("ekm_clock_skew_seconds", where, {"endpoint": where}, skew, only=True)
+            values = {} if where is None else shown.setdefault(where, {})
+            if step.facts.certificate is not None:
+                values["ekm_tls_certificate_expiry_timestamp_seconds"] = step.facts.certificate.not_after
+            if step.facts.server_time is not None:
+                values["ekm_clock_skew_seconds"] = step.facts.server_time + 0.5 - now
+        for where, values in shown.items():
+            for name, value in values.items():
+                self._gauge(name, where, {"endpoint": where}, value, only=True)
 
     def _budget(self, target, report):
         if not target.vault.endswith(".vault.azure.net"):

@@ -14,7 +14,6 @@ from exporter.core.model import Step
 from tests.support.metric_factories import (
     START,
     VERSION,
-    Standing,
     a_config,
     a_credential,
     a_key,
@@ -22,11 +21,14 @@ from tests.support.metric_factories import (
     a_recorder,
     a_report,
     a_target,
+    add,
     failed,
     headers,
+    looked,
     looks,
     names_in,
     ok,
+    probed,
     refused,
     scrape,
     series,
@@ -34,7 +36,7 @@ from tests.support.metric_factories import (
     silent,
 )
 
-OLD = "0" * 32
+OLD, OTHER = "0" * 32, "1" * 32
 DR = "contoso-dr.vault.azure.net"
 TARGET = a_target(
     next_credential="staged",
@@ -63,9 +65,9 @@ def a_scene(target=TARGET, **module):
     return a_recorder(config=config)
 
 
-def after(*made, target=TARGET, **standing):
+def after(*made, target=TARGET, **known):
     recorder = a_scene(target)
-    recorder.looked("t", Standing(looks=looks(*made), **standing))
+    looked(recorder, looks=looks(*made), **known)
     return recorder
 
 
@@ -75,7 +77,7 @@ def test_a_staged_credential_is_usable_or_refused_or_nobody_knows(usable, value)
 
 
 def test_the_current_and_the_staged_credential_stand_side_by_side():
-    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report())
+    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report(), credential="sql-prod")
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 0}
 
@@ -85,11 +87,11 @@ def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
     made = looks(
         a_look(AuxiliaryKind.NEXT, **STAGED), a_look(AuxiliaryKind.RETAINED, **KEPT), a_look(AuxiliaryKind.RECOVERY, **RESTORED)
     )
-    recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
+    looked(recorder, looks=made, newest_version=OTHER, proof_at=START)
     before = {name: shown(recorder, name) for name in OF_LOOKS}
 
     report = a_report(steps=[refused()])
-    recorder.record(report, Standing(looks=made, rotation_pending=True, proof_at=START, last=report))
+    probed(recorder, report, looks=made, newest_version=OTHER, proof_at=START)
 
     assert {name: shown(recorder, name) for name in OF_LOOKS} == before
     assert all(before.values())
@@ -173,15 +175,15 @@ def test_without_a_recovery_vault_there_is_no_proof():
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_recovery")}
 
 
-@pytest.mark.parametrize(("pending", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
-def test_a_rotation_is_pending_or_not_or_nobody_knows(pending, value):
-    assert shown(after(rotation_pending=pending), "ekm_key_rotation_pending") == value
+@pytest.mark.parametrize(("newest", "value"), [(OTHER, {(): 1}), (VERSION, {(): 0}), (None, {})])
+def test_rotation_is_pending_not_pending_or_unknown(newest, value):
+    assert shown(after(newest_version=newest), "ekm_key_rotation_pending") == value
 
 
 def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
     recorder = a_scene()
     recorder.forget("t")
-    recorder.looked("t", Standing(rotation_pending=True))
+    looked(recorder, newest_version=OTHER)
 
     assert "ekm_key_rotation_pending" not in names_in(scrape(recorder))
 
@@ -189,11 +191,11 @@ def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
 def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
     recorder = a_scene()
     gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
-    recorder.record(gone, Standing(last=gone, purge_at=START + 90 * 86400))
+    probed(recorder, gone, purge_at=START + 90 * 86400)
     assert shown(recorder, "ekm_key_scheduled_purge_timestamp_seconds") == {(): START + 90 * 86400}
 
     back = a_report(key=a_key())
-    recorder.record(back, Standing(last=back))
+    probed(recorder, back)
     assert shown(recorder, "ekm_key_scheduled_purge_timestamp_seconds") == {}
 
 
@@ -213,15 +215,15 @@ def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
 )
 def test_the_path_is_the_expected_one_or_another_or_the_vault_does_not_say(expected, connection, value):
     recorder = a_scene(a_target(), expect_path=expected)
-    recorder.record(a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection=connection))]), Standing())
+    probed(recorder, a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection=connection))]))
 
     assert shown(recorder, "ekm_path_as_expected") == value
 
 
 def test_the_path_stays_known_while_probes_fail():
     recorder = a_scene(a_target(), expect_path=ExpectPath.PRIVATE)
-    recorder.record(a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection="public"))]), Standing())
-    recorder.record(a_report(steps=[silent(Step.CHALLENGE)]), Standing())
+    probed(recorder, a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection="public"))]))
+    probed(recorder, a_report(steps=[silent(Step.CHALLENGE)]))
 
     assert shown(recorder, "ekm_path_as_expected") == {(): 0}
 
@@ -232,7 +234,7 @@ def test_the_path_stays_known_while_probes_fail():
 def counted(name, *reports):
     recorder = a_scene()
     for report in reports:
-        recorder.record(report, Standing(last=report))
+        probed(recorder, report)
     return shown(recorder, name)
 
 
@@ -270,27 +272,16 @@ def test_a_tainted_probe_is_not_counted_as_unready():
 
 def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
     recorder = a_scene(expect_path=ExpectPath.PRIVATE)
-    recorder.recall(
-        "t",
-        Standing(
-            rotation_pending=True,
-            proof_at=START - 60,
-            purge_at=START + 60,
-            last_success_at=START - 90,
-            key=a_key(expires=START, not_before=START),
-            vault=headers(connection="public"),
-            # Of these a record knows nothing after a restart; were they there, they would be of another process.
-            consecutive_failures=3,
-            consecutive_blocking=3,
-            consecutive_unready=3,
-            next_probe_at=START,
-            looks=looks(
-                a_look(AuxiliaryKind.NEXT, **STAGED),
-                a_look(AuxiliaryKind.RETAINED, **KEPT),
-                a_look(AuxiliaryKind.RECOVERY, **RESTORED),
-            ),
-            last=a_report(),
-        ),
+    add(
+        recorder,
+        TARGET,
+        Module(name="default", expect_path=ExpectPath.PRIVATE),
+        newest_version=OTHER,
+        proof_at=START - 60,
+        purge_at=START + 60,
+        last_success_at=START - 90,
+        key=a_key(expires=START, not_before=START),
+        vault=headers(connection="public"),
     )
     text = scrape(recorder)
 
@@ -309,8 +300,8 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
 
 
 def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
-    recorder = after(rotation_pending=True, purge_at=START)
-    recorder.add_target(a_target(key_version=VERSION.replace("c", "d")), Module(name="default"))
+    recorder = after(newest_version=OTHER, purge_at=START)
+    add(recorder, a_target(key_version=VERSION.replace("c", "d")))
 
     assert not {"ekm_key_rotation_pending", "ekm_key_scheduled_purge_timestamp_seconds"} & names_in(scrape(recorder))
 
@@ -322,8 +313,8 @@ def a_reload(**changes):
         a_look(AuxiliaryKind.RETAINED, **KEPT),
         a_look(AuxiliaryKind.RECOVERY, **RESTORED),
     )
-    recorder = after(*made, last=a_report(), proof_at=START)
-    recorder.add_target(replace(TARGET, **changes), Module(name="default"))
+    recorder = after(*made, last=a_report(), credential="sql-prod", proof_at=START)
+    add(recorder, replace(TARGET, **changes))
     return recorder
 
 

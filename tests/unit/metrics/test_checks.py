@@ -6,7 +6,7 @@ from collections import Counter
 
 from docs.generators.cardinality import OF_CHECKS
 from exporter.core.checks import CheckOutcome, CheckResult
-from tests.support.metric_factories import Standing, a_recorder, a_report, a_target, names_in, scrape, series
+from tests.support.metric_factories import a_recorder, a_report, a_target, names_in, probed, scrape, series
 
 RESULTS = (
     CheckResult(check="dns_vault", outcome=CheckOutcome.PASS),
@@ -52,7 +52,7 @@ def test_a_run_without_a_failure_is_0_and_replaces_the_one_before():
 def test_what_is_said_stays_while_probes_go_on():
     recorder = after(RESULTS)
     before = shown(recorder)
-    recorder.record(a_report(), Standing(last=a_report()))
+    probed(recorder, a_report())
 
     assert shown(recorder) == before
 

@@ -7,10 +7,9 @@ import io
 
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 
-from exporter.config.model import Module
 from exporter.core.model import Step
 from exporter.metrics.exposition import CHUNK_BYTES
-from tests.support.metric_factories import Standing, a_key, a_recorder, a_report, a_target, throttled
+from tests.support.metric_factories import a_key, a_recorder, a_report, a_target, add, probed, throttled
 
 MANY = 501
 
@@ -18,14 +17,14 @@ MANY = 501
 async def test_records_and_forgets_between_two_pieces_leave_the_scrape_well_formed():
     recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
     for number in range(MANY):
-        recorder.record(a_report(f"t{number}"), Standing())
+        probed(recorder, a_report(f"t{number}"))
     pieces = []
     async for piece in recorder.scrape(openmetrics=True):
         pieces.append(piece)
         turn = len(pieces)
-        recorder.record(a_report(f"t{turn}", steps=[throttled(Step.GET_KEY, code=3012 + turn % 2)], key=a_key()), Standing())
+        probed(recorder, a_report(f"t{turn}", steps=[throttled(Step.GET_KEY, code=3012 + turn % 2)], key=a_key()))
         recorder.forget(f"t{MANY - turn}")
-        recorder.add_target(a_target(f"new{turn}"), Module(name="default"))
+        add(recorder, a_target(f"new{turn}"))
     text = b"".join(pieces)
 
     families = list(text_fd_to_metric_families(io.StringIO(text.decode())))

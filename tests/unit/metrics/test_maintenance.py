@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.config.model import MaintenanceWindow
-from tests.support.metric_factories import START, a_config, a_recorder, a_report, a_target, scrape, series
+from tests.support.metric_factories import START, a_config, a_recorder, a_report, a_target, probed, scrape, series
 
 
 def window(start, end):
@@ -13,10 +13,8 @@ def window(start, end):
 
 
 def after(windows, *, ready=False):
-    from tests.support.metric_factories import Standing  # noqa: PLC0415
-
     recorder = a_recorder(config=a_config(a_target(maintenance=windows)))
-    recorder.record(a_report(ready=ready), Standing())
+    probed(recorder, a_report(ready=ready))
     return series(scrape(recorder), "ekm_maintenance"), series(scrape(recorder), "ekm_probe_verdicts_total")
 
 

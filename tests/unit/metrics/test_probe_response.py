@@ -14,18 +14,20 @@ from exporter.core.model import Mode, Step
 from exporter.metrics.definitions import BY_NAME
 from tests.support.metric_factories import (
     START,
-    Standing,
     a_config,
     a_key,
     a_look,
     a_recorder,
     a_report,
     a_target,
+    add,
     failed,
     headers,
+    looked,
     looks,
     names_in,
     ok,
+    probed,
     refused,
     scrape,
     series,
@@ -33,6 +35,7 @@ from tests.support.metric_factories import (
 
 TARGET = a_target(instances=({"sql_instance": "SQLPRD01"},))
 MODULE = Module(name="default")
+OTHER = "1" * 32
 
 
 def answer(report, *, module=MODULE, target=TARGET):
@@ -60,12 +63,12 @@ def test_a_failed_probe_answers_with_zero_and_its_failure():
     assert set(series(text, "ekm_probe_step_duration_seconds")) == {("challenge",), ("token",)}
 
 
-def remembering(target, **standing):
+def remembering(target, **known):
     """A recorder without gauges of targets, as with --no-scheduler, that heard of a target what is given."""
     recorder = a_recorder(config=a_config(target, modules=(MODULE,)), per_target_gauges=False)
     good = a_report(key=a_key(expires=START + 60), steps=[ok(Step.CHALLENGE, vault=headers())], tenant="11111111")
-    before = {"last": good, "key": good.key, "last_success_at": START, "rotation_pending": True, "proof_at": START}
-    recorder.record(good, Standing(**(before | standing)))
+    before = {"newest_version": OTHER, "proof_at": START}
+    probed(recorder, good, **(before | known))
     return recorder
 
 
@@ -76,7 +79,7 @@ def test_looks_beside_the_probe_stand_in_the_answer():
         a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault),
     )
     recorder = remembering(target)
-    recorder.looked("t", Standing(looks=made, rotation_pending=True, proof_at=START))
+    looked(recorder, looks=made, newest_version=OTHER, proof_at=START)
     text = recorder.render_probe(target, MODULE, a_report(started_at=START + 60))
 
     assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}
@@ -108,14 +111,14 @@ def test_without_a_schedule_the_answer_tells_how_many_probes_in_a_row_failed():
     assert runs(recorder) == [{(): 0}, {(): 0}]
 
     bad = a_report(steps=[refused()], ready=False)
-    recorder.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    probed(recorder, bad, consecutive_failures=3, consecutive_unready=2)
     assert runs(recorder) == [{(): 3}, {(): 2}]
 
 
 def test_a_probe_that_counts_nowhere_tells_of_no_run():
     scheduled = a_recorder(config=a_config(TARGET, modules=(MODULE,)))
     bad = a_report(steps=[refused()], ready=False)
-    scheduled.record(bad, Standing(last=bad, consecutive_failures=3, consecutive_unready=2))
+    probed(scheduled, bad, consecutive_failures=3, consecutive_unready=2)
     assert runs(scheduled) == [{}, {}]
 
 
@@ -136,7 +139,7 @@ def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again()
 def test_another_key_in_the_configuration_takes_what_was_known_of_the_old_one_from_the_answer():
     recorder = remembering(TARGET)
     changed = a_target(key_version="0" * 32)
-    recorder.add_target(changed, MODULE)
+    add(recorder, changed)
 
     names = names_in(recorder.render_probe(changed, MODULE, a_report(steps=[refused()])))
     assert not {name for name in names if name.startswith("ekm_key_")}
@@ -169,7 +172,7 @@ def test_the_module_asked_for_is_the_one_in_the_info():
 
 def test_a_requested_probe_leaves_the_scrape_as_it_was():
     recorder = a_recorder(TARGET)
-    recorder.record(a_report(), Standing())
+    probed(recorder, a_report())
     before = recorder._exposition.render(openmetrics=False)
 
     recorder.render_probe(TARGET, MODULE, a_report(steps=[refused()], key=a_key()))

@@ -13,7 +13,6 @@ from exporter.core.credential_expiry import Source
 from exporter.core.model import Step
 from tests.support.metric_factories import (
     START,
-    Standing,
     a_key,
     a_recorder,
     a_report,
@@ -21,6 +20,7 @@ from tests.support.metric_factories import (
     certificate,
     headers,
     ok,
+    probed,
     refused,
     scrape,
     throttled,
@@ -43,9 +43,9 @@ def checked(text: bytes) -> str:
 def lived():
     recorder = a_recorder(*(a_target(name, labels={"team": ODD}, instances=({"sql_instance": ODD},)) for name in "abc"))
     seen = {"vault": headers(), "endpoint": "e:443", "server_time": START, "certificate": certificate()}
-    recorder.record(a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)), Standing())
-    recorder.record(a_report("b", steps=[refused()], ready=False), Standing(consecutive_failures=1, next_probe_at=START))
-    recorder.record(a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), Standing(last_success_at=START))
+    probed(recorder, a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)))
+    probed(recorder, a_report("b", steps=[refused()], ready=False), consecutive_failures=1, next_probe_at=START)
+    probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), last_success_at=START)
     recorder.credential_looked_up("sql-prod", Source.CERTIFICATE, START, START)
     return recorder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -13,19 +12,20 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Mode, Phase, Step, Vantage
 from tests.support.metric_factories import (
     START,
-    Standing,
     a_config,
     a_credential,
     a_key,
     a_recorder,
     a_report,
     a_target,
+    add,
     certificate,
     failed,
     headers,
     lines_of,
     names_in,
     ok,
+    probed,
     refused,
     scrape,
     series,
@@ -48,10 +48,10 @@ COUNTERS = {
 }
 
 
-def after(*reports, standing=None, target=None, **options):
+def after(*reports, known=None, target=None, **options):
     recorder = a_recorder(target or a_target(), **options)
     for report in reports:
-        recorder.record(report, replace(standing or Standing(), last=report))
+        probed(recorder, report, **(known or {}))
     return recorder
 
 
@@ -184,7 +184,8 @@ def test_a_stale_verdict_goes_and_the_rest_of_the_picture_stays():
 
 def test_a_verdict_that_a_reload_has_taken_back_goes():
     recorder = after(a_report(ready=True))
-    recorder.recall("t", Standing(last=a_report(ready=None)))
+    recorder.records.invalidate_verdict("t")
+    add(recorder, a_target())
 
     assert shown(recorder, "ekm_vault_side_ready") == {}
     assert shown(recorder, "ekm_probe_success") == {(): 1}
@@ -193,13 +194,13 @@ def test_a_verdict_that_a_reload_has_taken_back_goes():
 def test_what_is_remembered_over_probes_is_shown_as_told():
     recorder = after(
         a_report(),
-        standing=Standing(
-            consecutive_failures=4,
-            consecutive_blocking=3,
-            consecutive_unready=2,
-            last_success_at=START - 9,
-            next_probe_at=START + 60,
-        ),
+        known={
+            "consecutive_failures": 4,
+            "consecutive_blocking": 3,
+            "consecutive_unready": 2,
+            "last_success_at": START - 9,
+            "next_probe_at": START + 60,
+        },
     )
 
     assert shown(recorder, "ekm_consecutive_failures") == {(): 4}
@@ -269,16 +270,18 @@ def test_a_tainted_probe_still_shows_what_it_saw():
 
 
 def test_a_run_of_blocking_failures_has_a_series_only_while_it_lasts():
-    recorder = after(a_report(), standing=Standing(consecutive_failures=3))
+    recorder = after(a_report(), known={"consecutive_failures": 3})
 
     assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 0}
 
 
 def test_a_tainted_timeout_leaves_the_earlier_picture():
     recorder = after(a_report(ready=True))
-    recorder.record(
+    probed(
+        recorder,
         a_report(steps=[silent()], ready=False, tainted=True, started_at=START + 60),
-        Standing(consecutive_failures=1, next_probe_at=START + 120),
+        consecutive_failures=1,
+        next_probe_at=START + 120,
     )
 
     assert shown(recorder, "ekm_probe_success") == {(): 1}
@@ -330,7 +333,11 @@ def test_vault_headers_are_last_known_each_by_itself():
 
 def test_each_part_of_the_path_that_changes_is_counted_once():
     def seen(region, connection, issuer):
-        facts = {"vault": headers(region, "1.9", connection), "certificate": certificate(issuer)}
+        facts = {
+            "vault": headers(region, "1.9", connection),
+            "certificate": certificate(issuer),
+            "endpoint": "contoso.vault.azure.net:443",
+        }
         return a_report(steps=[ok(Step.CHALLENGE, **facts), ok(Step.GET_KEY, **facts)])
 
     recorder = after(
@@ -348,7 +355,7 @@ def test_entras_certificate_is_no_part_of_the_path_to_the_vault():
 
 def test_what_was_known_before_a_restart_can_be_recalled():
     recorder = a_recorder(a_target())
-    recorder.recall("t", Standing(key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60))
+    add(recorder, a_target(), key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60)
 
     assert shown(recorder, "ekm_key_expiry_timestamp_seconds") == {(): START}
     assert shown(recorder, "ekm_last_success_timestamp_seconds") == {(): START - 60}
@@ -363,9 +370,9 @@ def test_what_was_known_before_a_restart_can_be_recalled():
 def test_the_certificate_of_an_endpoint_is_shown_once_for_all_targets_that_ask_it():
     recorder = a_recorder(a_target("a"), a_target("b"))
     for name in "ab":
-        recorder.record(
+        probed(
+            recorder,
             a_report(name, steps=[ok(Step.TOKEN, endpoint="login.microsoftonline.com:443", certificate=certificate())]),
-            Standing(),
         )
 
     assert shown(recorder, "ekm_tls_certificate_expiry_timestamp_seconds") == {("login.microsoftonline.com:443",): START + 86400}
@@ -423,7 +430,7 @@ def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
     recorder = a_recorder(a_target("a"), a_target("b"))
     one = 2 / 4000 + 2 / 1000  # challenge and get; wrap and unwrap with a 3072-bit key in software
     for name, when in (("a", 0), ("b", 3), ("a", 60)):
-        recorder.record(a_report(name, key=a_key(size_bits=3072), started_at=START + when), Standing())
+        probed(recorder, a_report(name, key=a_key(size_bits=3072), started_at=START + when))
         if when == 3:
             assert shown_budget(recorder) == pytest.approx(2 * one)
 
@@ -433,7 +440,7 @@ def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
 def test_a_clock_that_is_set_back_leaves_no_old_budget_behind():
     recorder = a_recorder(a_target("a"))
     for when, size in ((3600, 3072), (0, 2048)):
-        recorder.record(a_report("a", key=a_key(size_bits=size), started_at=START + when), Standing())
+        probed(recorder, a_report("a", key=a_key(size_bits=size), started_at=START + when))
 
     assert shown_budget(recorder) == pytest.approx(4 / 4000)
 
@@ -453,10 +460,10 @@ def test_a_managed_hsm_publishes_no_limit_and_has_no_budget():
 def test_a_vault_that_was_forgotten_comes_back_with_an_empty_budget():
     recorder = after(a_report())
     recorder.forget("t")
-    recorder.add_target(a_target(), Module(name="default"))
+    add(recorder, a_target())
     assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
 
-    recorder.record(a_report(steps=[silent(Step.CHALLENGE)]), Standing())
+    probed(recorder, a_report(steps=[silent(Step.CHALLENGE)]))
 
     assert shown_budget(recorder) == pytest.approx(1 / 4000)
 
@@ -530,7 +537,7 @@ def test_forgetting_a_target_removes_all_its_series_and_those_only_it_needed():
             ok(Step.CHALLENGE, endpoint=vault, certificate=certificate(), server_time=START),
             ok(Step.TOKEN, endpoint="login:443", certificate=certificate()),
         ]
-        recorder.record(a_report(name, steps=steps, key=a_key()), Standing(next_probe_at=START))
+        probed(recorder, a_report(name, steps=steps, key=a_key()), next_probe_at=START)
     assert lines_of(scrape(recorder), "gone")
 
     recorder.forget("gone")
@@ -546,7 +553,7 @@ def test_forgetting_a_target_removes_all_its_series_and_those_only_it_needed():
 def test_a_report_of_a_target_forgotten_meanwhile_is_ignored():
     recorder = a_recorder(a_target())
     recorder.forget("t")
-    recorder.record(a_report(), Standing())
+    probed(recorder, a_report())
 
     assert not lines_of(scrape(recorder), 'target="t"')
 
@@ -555,7 +562,7 @@ def test_counters_of_a_kept_target_go_on_over_a_reload_and_its_infos_are_renewed
     recorder = after(a_report(steps=[throttled()]), a_report(key=a_key(expires=START)))
     changed = a_target(labels={"team": "new"}, generation=Generation.CURRENT, instances=({"sql_instance": "S"},))
     recorder.configure(a_config(changed, credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
-    recorder.add_target(changed, Module(name="default"))
+    add(recorder, changed)
 
     text = scrape(recorder)
     assert series(text, "ekm_probes_total") == {(): 2}
@@ -569,16 +576,16 @@ def test_counters_of_a_kept_target_go_on_over_a_reload_and_its_infos_are_renewed
 
 def test_another_key_makes_what_was_known_of_the_old_one_unknown():
     recorder = after(a_report(key=a_key()))
-    recorder.add_target(a_target(key_version="0" * 32), Module(name="default"))
+    add(recorder, a_target(key_version="0" * 32))
 
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_key_")}
-    recorder.record(a_report(steps=[refused()]), Standing())
+    probed(recorder, a_report(steps=[refused()]))
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_key_")}
 
 
 def test_another_vault_begins_anew():
     recorder = after(a_report())
-    recorder.add_target(a_target(vault="other.vault.azure.net"), Module(name="default"))
+    add(recorder, a_target(vault="other.vault.azure.net"))
 
     text = scrape(recorder)
     assert series(text, "ekm_probes_total") == {(): 0}
@@ -590,7 +597,7 @@ def test_a_credential_that_a_reload_took_from_the_last_target_loses_its_series()
     recorder = a_recorder(config=a_config(old, credentials=(a_credential("old"),)))
     new = a_target(credential="new")
     recorder.configure(a_config(new, credentials=(a_credential("new"),)))
-    recorder.add_target(new, Module(name="default"))
+    add(recorder, new)
 
     assert shown(recorder, "ekm_credential_expiry_known") == {("new",): 0}
 

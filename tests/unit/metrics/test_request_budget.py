@@ -7,16 +7,16 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Phase, Step, StepResult
 from exporter.metrics.request_budget import Budget, Budgets, share_of
 from tests.support.metric_factories import (
-    MODULE,
     START,
-    Standing,
     a_key,
     a_look,
     a_recorder,
     a_report,
     a_target,
+    add,
     failed,
     ok,
+    probed,
     scrape,
     series,
     throttled,
@@ -56,7 +56,7 @@ def test_what_left_this_host_and_was_not_throttled_counts(result, share):
 def test_a_name_that_is_not_resolved_uses_nothing():
     dead = failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND, phase_reached=Phase.DNS)
     recorder = a_recorder(a_target())
-    recorder.record(a_report(steps=[dead]), Standing())
+    probed(recorder, a_report(steps=[dead]))
 
     assert ratio_of(recorder) == 0
 
@@ -100,7 +100,7 @@ def test_a_sweep_tells_each_change_once():
 
 def test_a_scrape_after_a_minute_of_silence_shows_nothing_used():
     recorder = a_recorder(a_target(interval=300.0))
-    recorder.record(a_report(key=a_key()), Standing())
+    probed(recorder, a_report(key=a_key()))
     recorder.sweep(START + 2)
     assert ratio_of(recorder) == pytest.approx(4 * READ)
 
@@ -113,7 +113,7 @@ def test_a_probe_that_came_to_nothing_sent_its_requests_all_the_same():
     late = failed(Step.UNWRAP_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
     report = a_report(steps=[late], key=a_key(), tainted=True)
     assert report.inconclusive
-    recorder.record(report, Standing())
+    probed(recorder, report)
 
     assert ratio_of(recorder) == pytest.approx(4 * READ)
 
@@ -121,7 +121,7 @@ def test_a_probe_that_came_to_nothing_sent_its_requests_all_the_same():
 def test_looks_count_against_the_vault_they_went_to():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
-    recorder.record(a_report(key=a_key()), Standing())
+    probed(recorder, a_report(key=a_key()))
     dr = a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
     recorder.spent("t", dr)
     recorder.spent("t", a_look(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
@@ -147,10 +147,10 @@ def test_a_recovery_vault_that_a_reload_takes_away_goes_too():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     recorder.spent("t", a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT)))
-    recorder.record(a_report(key=a_key()), Standing())
+    probed(recorder, a_report(key=a_key()))
 
     plain = a_target()
-    recorder.add_target(plain, MODULE)
+    add(recorder, plain)
 
     assert ratio_of(recorder, target.recovery_vault) is None
     assert ratio_of(recorder) is not None

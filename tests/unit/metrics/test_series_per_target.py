@@ -16,7 +16,7 @@ from exporter.metrics.definitions import OF_TARGETS
 from tests.support.metric_factories import (
     CONNECTED,
     START,
-    Standing,
+    VERSION,
     a_config,
     a_credential,
     a_key,
@@ -29,6 +29,7 @@ from tests.support.metric_factories import (
     headers,
     looks,
     ok,
+    probed,
     scrape,
     series,
 )
@@ -58,8 +59,8 @@ def of_the_fullest(*failures, standing=None, expect=ExpectPath.ANY, **declared):
         key=a_key(expires=START, not_before=START),
         tenant="11111111-2222-3333-4444-555555555555",
     )
-    known = {"last": report, "last_success_at": START, "next_probe_at": START, "rotation_pending": False}
-    recorder.record(report, Standing(**(known | (standing or {}))))
+    known = {"last_success_at": START, "next_probe_at": START, "newest_version": VERSION}
+    probed(recorder, report, **(known | (standing or {})))
     names = [name for name, *labels in series(scrape(recorder)) if ("target", "t") in labels]
     suffixes = ("_bucket", "_count", "_sum")
     return Counter(

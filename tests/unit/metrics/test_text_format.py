@@ -31,7 +31,7 @@ from exporter.core.model import (
     VaultHeaders,
 )
 from exporter.metrics.text_format import LabelSet, histogram, line
-from tests.support.metric_factories import Standing, a_config, a_credential, a_key, a_recorder, a_target, scrape
+from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_target, probed, scrape
 from tests.unit.metrics.reference import Reference
 
 RESERVED = {"target", "vault", "key", "credential", "module", "mode", "cloud", "tenant", "generation", "pin", "vantage", "le"}
@@ -52,7 +52,7 @@ def facts_of(draw, fault):
         retry_after_seconds=draw(st.none() | st.floats(0, 1e9)),
         phases=draw(st.dictionaries(st.sampled_from(Phase), seconds, max_size=5)),
         server_time=draw(st.none() | unix_times),
-        endpoint=draw(st.none() | name),
+        endpoint=draw(st.sampled_from([None, "contoso.vault.azure.net:443", "elsewhere.test:8443"]) | name),
         vault=draw(
             st.none()
             | st.builds(
@@ -159,11 +159,10 @@ def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, ope
     for target in targets:
         reference.add(target)
     for report in data.draw(st.lists(reports(targets), max_size=4)):
-        times = st.none() | unix_times
-        standing = Standing(*data.draw(st.tuples(st.integers(0, 9), st.integers(0, 9), times, times)))
-        standing.last = report
-        recorder.record(report, standing)
-        reference.take(report, standing)
+        times = ("last_success_at", "next_probe_at")
+        known = data.draw(st.fixed_dictionaries(dict.fromkeys(times, st.none() | unix_times)))
+        probed(recorder, report, **known)
+        reference.take(report, recorder.records.get(report.target))
 
     registry = CollectorRegistry()
     registry.register(reference)

@@ -7,6 +7,8 @@ import pytest
 from exporter.app.service import RunOptions, Service
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
 from exporter.web import web_options
 from tests.unit.probing.test_prober import CONFIG, TARGET
 
@@ -25,7 +27,7 @@ REPORT = ProbeReport(
 @pytest.fixture
 async def service():
     made = Service(CONFIG, RunOptions(listen=(), web=web_options()))
-    made.recorder.add_target(TARGET, CONFIG.modules["default"])
+    made.recorder.add_target(TARGET, CONFIG.modules["default"], TargetRecord(TARGET, History(0)), now=0.0)
     yield made
     await made._prober.aclose()
 
