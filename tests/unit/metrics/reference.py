@@ -25,6 +25,8 @@ REFUSED = {
     "certificate_expired",
     "federation_unmatched",
     "application_unknown",
+    "application_not_in_tenant",
+    "application_id_invalid",
     "application_disabled",
     "conditional_access",
     "tenant_unknown",
@@ -187,16 +189,15 @@ class Reference(Collector):
     def _path(self, target, report):
         vault = self.vaults.setdefault(target.name, {})
         before = dict(vault)
+        endpoint = target.vault if ":" in target.vault else f"{target.vault}:443"
+        for facts in (step.facts for step in report.steps if step.facts is not None):
+            if facts.certificate is not None and facts.endpoint == endpoint:
+                vault["tls_issuer"] = facts.certificate.issuer
         for step in report.steps:
-            if step.facts is None or step.step == "token":
-                continue
-            if step.facts.vault is not None:
+            if step.facts is not None and step.facts.vault is not None and step.step != "token":
                 for label in ("region", "service_version", "connection"):
                     if getattr(step.facts.vault, label):
                         vault[label] = getattr(step.facts.vault, label)
-            endpoint = target.vault if ":" in target.vault else f"{target.vault}:443"
-            if step.facts.certificate is not None and step.facts.endpoint == endpoint:
-                vault["tls_issuer"] = step.facts.certificate.issuer
         for what in ("region", "connection", "tls_issuer"):
             if what in before and before[what] != vault[what]:
                 self.counted[target.name]["ekm_path_changes_total"][("what", what),] += 1
