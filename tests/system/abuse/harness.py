@@ -16,7 +16,7 @@ import bcrypt
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.endurance.fleet import said
+from tests.system.endurance.fleet import output
 from tests.system.prometheus.servers import running
 from tests.unit.web.webconfig.authority import authority
 from tests.unit.web.webconfig.serving import basic
@@ -55,7 +55,7 @@ def write(path, text, mode=0o600):
 
 @dataclass
 class Exporter:
-    """`port` is on loopback, `pid` its process, `log` what it has said so far."""
+    """`port` is on loopback, `pid` its process, `log` what it has output so far."""
 
     port: int
     pid: int
@@ -101,11 +101,11 @@ async def exporter(folder):
         await stack.enter_async_context(
             running(simulator, *us, "simulate", "--config.file", source, "--out", folder / "sim", *ports)
         )
-        await said(simulator, r"management port: (http://\S+)")
+        await output(simulator, r"management port: (http://\S+)")
         log = folder / "exporter.log"
         flags = ("--config.file", folder / "sim" / "ekm.yml", "--web.config.file", web, "--web.listen-address", "127.0.0.1:0")
         process = await stack.enter_async_context(running(log, *us, "run", *flags))
-        port = int(await said(log, r"url=https://127\.0\.0\.1:(\d+)"))
+        port = int(await output(log, r"url=https://127\.0\.0\.1:(\d+)"))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls())))
         found = Exporter(port, process.pid, log, session)
         async with asyncio.timeout(20):

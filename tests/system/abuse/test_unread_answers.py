@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from tests.system.abuse.harness import SECRET, configuration, write
-from tests.system.endurance.fleet import said
+from tests.system.endurance.fleet import output
 from tests.system.endurance.procfs import held
 from tests.system.prometheus.servers import running
 
@@ -31,7 +31,7 @@ async def large_exporter(folder):
     log = folder / "exporter.log"
     flags = ("--no-scheduler", "--config.file", source, "--web.listen-address", "127.0.0.1:0")
     async with running(log, sys.executable, "-m", "exporter", "run", *flags) as process:
-        yield process.pid, int(await said(log, r"url=http://127\.0\.0\.1:(\d+)"))
+        yield process.pid, int(await output(log, r"url=http://127\.0\.0\.1:(\d+)"))
 
 
 async def scraped(port, path, encoding):
