@@ -22,7 +22,7 @@ _ENVIRONMENT = {"EKM_BENCH": "not-a-secret", "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
-def started(*command: object, description: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def started(*command: object, pattern: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A process and the part of its output that matches the pattern. All output goes to `log`, which must be new.
 
     Raises RuntimeError if it ends, or if `PATIENCE` seconds pass, before the pattern appears.
@@ -35,7 +35,7 @@ def started(*command: object, description: str, log: Path) -> Iterator[tuple[sub
         ) as process,
     ):
         try:
-            yield process, received(process, description, log)
+            yield process, received(process, pattern, log)
         finally:
             process.terminate()
             try:

@@ -50,7 +50,7 @@ def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
     """The canned server; `wait` in seconds before each answer of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
-    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), description=r"ports=(\S+)", log=log) as (
+    with started(*python("bench.server", "--ca", ca_file, "--wait", wait), pattern=r"ports=(\S+)", log=log) as (
         process,
         ports,
     ):
@@ -112,7 +112,7 @@ def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter")
     config = bench.fresh("ekm.yml")
     config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
     command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
-    with started(*command, description=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
+    with started(*command, pattern=r"url=(http://\S+)", log=bench.fresh("exporter.log")) as (process, url):
         yield Running(pid=process.pid, url=url.rstrip("/"))
 
 
@@ -122,7 +122,7 @@ def blackbox(bench: Bench) -> Iterator[Running]:
     config = bench.fresh("blackbox.yml")
     config.write_text(_blackbox_modules(bench.ca_file), encoding="utf-8")
     command = (BLACKBOX, "--config.file", config, "--web.listen-address", "127.0.0.1:0", "--log.prober", "error")
-    with started(*command, description=r"address=(127\.0\.0\.1:\d+)", log=bench.fresh("blackbox.log")) as (process, address):
+    with started(*command, pattern=r"address=(127\.0\.0\.1:\d+)", log=bench.fresh("blackbox.log")) as (process, address):
         yield Running(pid=process.pid, url=f"http://{address}")
 
 
@@ -179,5 +179,5 @@ class Bare:
 def bare(bench: Bench) -> Iterator[Bare]:
     log = bench.fresh("bare.log")
     command = python("bench.bare", "--ca", bench.ca_file, "--port", bench.port)
-    with started(*command, description="(ready=1)", log=log) as (process, _):
+    with started(*command, pattern="(ready=1)", log=log) as (process, _):
         yield Bare(process, log)

@@ -26,8 +26,8 @@ def prometheus(bench: Bench, config: str) -> Iterator[Running]:
     path = bench.fresh("prometheus.yml")
     path.write_text(config, encoding="utf-8")
     flags = (f"--config.file={path}", f"--storage.tsdb.path={bench.fresh('tsdb')}", f"--web.listen-address={address}")
-    description, log = "(ready to receive web requests)", bench.fresh("prometheus.log")
-    with started("prometheus", *flags, description=description, log=log) as (process, _):
+    pattern, log = "(ready to receive web requests)", bench.fresh("prometheus.log")
+    with started("prometheus", *flags, pattern=pattern, log=log) as (process, _):
         yield Running(pid=process.pid, url=f"http://{address}")
 
 
