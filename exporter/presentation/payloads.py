@@ -7,7 +7,7 @@ Not for: sending them (see `web`, `cli`), wording (see `wording`), deciding anyt
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from exporter.config.model import ExpectPath, Target
 from exporter.core.auxiliary import AuxiliaryResult
@@ -18,70 +18,11 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, in_words
-from exporter.presentation.wording import Record as DetailsRecord
 from exporter.presentation.wording import looks_of
-from exporter.state.history import ProbeContext
-from exporter.state.records import readiness_at
+from exporter.state.history import HistoryEntry
+from exporter.state.records import FailureSummary, TargetRecord, readiness_at
 
 Payload = dict[str, Any]
-
-
-class Entry(Protocol):
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def report(self) -> ProbeReport: ...
-
-    @property
-    def asked(self) -> ProbeContext | None: ...
-
-
-class Summary(Protocol):
-    """The little that is kept of a failure over a restart. `at` is a Unix time."""
-
-    @property
-    def at(self) -> float: ...
-
-    @property
-    def step(self) -> str: ...
-
-    @property
-    def code(self) -> int | None: ...
-
-    @property
-    def reason(self) -> str | None: ...
-
-    @property
-    def http_status(self) -> int | None: ...
-
-    @property
-    def request_id(self) -> str | None: ...
-
-
-class Record(Protocol):
-    """What has to be remembered of a target to show it. Unix times; None where there is none."""
-
-    @property
-    def last(self) -> ProbeReport | None: ...
-
-    @property
-    def consecutive_failures(self) -> int: ...
-
-    @property
-    def last_success_at(self) -> float | None: ...
-
-    @property
-    def next_probe_at(self) -> float | None: ...
-
-    @property
-    def rotation_pending(self) -> bool | None: ...
-
-    @property
-    def history(self) -> Iterable[Entry]: ...
-
-    @property
-    def last_failures(self) -> Iterable[Summary]: ...
 
 
 def probe_payload(target: Target, report: ProbeReport) -> Payload:
@@ -102,7 +43,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
     }
 
 
-def target_row(target: Target, record: Record | None, *, now: float) -> Payload:
+def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
     """One target in the list of all; its verdict as old as it is at `now` (Unix time)."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
@@ -123,7 +64,7 @@ def target_row(target: Target, record: Record | None, *, now: float) -> Payload:
     }
 
 
-def target_standing(target: Target, record: Record | None, *, now: float) -> Payload:
+def target_standing(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
     """One target without its history, for whoever sends the entries one after the other: unpacking all takes a while."""
     return {
         **target_row(target, record, now=now),
@@ -132,7 +73,7 @@ def target_standing(target: Target, record: Record | None, *, now: float) -> Pay
     }
 
 
-def earlier(record: Record | None, history: Sequence[Entry]) -> list[Summary]:
+def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> list[FailureSummary]:
     """Failures of which only a summary is left, newest first: those before a restart. `history` is the record's, newest first."""
     if record is None:
         return []
@@ -140,7 +81,7 @@ def earlier(record: Record | None, history: Sequence[Entry]) -> list[Summary]:
     return [each for each in reversed(list(record.last_failures)) if each.at < oldest]
 
 
-def earlier_payload(summary: Summary) -> Payload:
+def earlier_payload(summary: FailureSummary) -> Payload:
     """One failure before a restart."""
     entry = None if summary.code is None else BY_CODE.get(summary.code)
     return {
@@ -154,7 +95,7 @@ def earlier_payload(summary: Summary) -> Payload:
     }
 
 
-def entry_payload(target: Target, entry: Entry) -> Payload:
+def entry_payload(target: Target, entry: HistoryEntry) -> Payload:
     """One entry of a target's history, told of what the target was when it was probed."""
     return {"id": entry.id, **probe_payload(target if entry.asked is None else entry.asked.target, entry.report)}
 
@@ -216,7 +157,7 @@ def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
 
 
 def target_details_payload(
-    target: Target, record: DetailsRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
+    target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
     """Everything known of a target that is not of its probes; `now` is a Unix time."""
     looks = () if record is None else looks_of(target, record, now=now)

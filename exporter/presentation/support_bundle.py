@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 from exporter.config.build import credentials_in_use
 from exporter.config.dump import dump_yaml
@@ -26,9 +25,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.masking import mask
 from exporter.core.model import ProbeReport
-from exporter.presentation import payloads, wording
 from exporter.presentation.payloads import (
-    Entry,
     Payload,
     earlier,
     earlier_payload,
@@ -39,8 +36,8 @@ from exporter.presentation.payloads import (
 )
 from exporter.presentation.text import transcript
 from exporter.presentation.wire_log import as_lines, exchanges
-from exporter.state.history import ProbeContext
-from exporter.state.records import readiness_at
+from exporter.state.history import HistoryEntry, ProbeContext
+from exporter.state.records import TargetRecord, readiness_at
 
 MOST_PROBES = 100  # in report.json, and failures beyond them as many again
 MOST_TRANSCRIPTS = 20
@@ -62,10 +59,6 @@ Times are UTC. A request id finds the request in the logs of Azure Key Vault (or
 """
 
 
-class Record(payloads.Record, wording.Record, Protocol):
-    """What is remembered of one target."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupportBundle:
     """What a bundle is made of, fixed at one moment, so that another thread may write it. `made_at` is a Unix time."""
@@ -74,7 +67,7 @@ class SupportBundle:
     target: Target
     version: str
     made_at: float
-    entries: tuple[Entry, ...]  # newest first
+    entries: tuple[HistoryEntry, ...]  # newest first
     standing: Payload
 
     @property
@@ -85,7 +78,7 @@ class SupportBundle:
 
 
 def collect_bundle(
-    config: Config, target: Target, record: Record | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
+    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
 ) -> SupportBundle:
     """Takes what there is now; `now` is a Unix time."""
     shown = _without_labels(target)
@@ -134,7 +127,7 @@ def environment(case: SupportBundle) -> str:
     return "\n".join(lines)
 
 
-def _chosen(history: Iterable[Entry]) -> Iterator[Entry]:
+def _chosen(history: Iterable[HistoryEntry]) -> Iterator[HistoryEntry]:
     """The last probes; behind them, as the history has it, stand the failures that are kept longer."""
     for number, entry in enumerate(history):
         if number == 2 * MOST_PROBES:
@@ -160,7 +153,7 @@ def _transcripts(case: SupportBundle) -> str:
     return f"\n{'=' * 80}\n\n".join(told) or "No probe has finished yet.\n"
 
 
-def _told(case: SupportBundle, entry: Entry, report: ProbeReport) -> str:
+def _told(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
     target, config = case.target, case.config
     asked = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
     wire = [

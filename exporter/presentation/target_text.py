@@ -14,14 +14,14 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.presentation import wording
 from exporter.presentation.text import Line, line, wrapped
-from exporter.presentation.wording import Record
+from exporter.state.records import TargetRecord
 
 _INDENT = "  "
 
 
 def beside_text(
     target: Target,
-    record: Record,
+    record: TargetRecord,
     ends: Mapping[str, Sequence[CredentialExpiry]],
     expected: ExpectPath,
     *,
@@ -46,7 +46,7 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
     return (line(*each, indent=_INDENT) for each in about)
 
 
-def _beside(target: Target, record: Record, looks: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
+def _beside(target: Target, record: TargetRecord, looks: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
     for identity, look in looks:
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(look), indent=_INDENT * 2)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import ExpectPath, Target
@@ -22,6 +21,7 @@ from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
 from exporter.core.readiness import WHY
 from exporter.presentation.text import Line
+from exporter.state.records import TargetRecord
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
@@ -51,32 +51,7 @@ class End:
     note: str
 
 
-class Record(Protocol):
-    """What is remembered of a target besides its probes. Unix times; None where nothing is known."""
-
-    @property
-    def key(self) -> KeyFacts | None: ...
-
-    @property
-    def vault(self) -> VaultHeaders: ...
-
-    @property
-    def newest_version(self) -> str | None: ...
-
-    @property
-    def rotation_pending(self) -> bool | None: ...
-
-    @property
-    def purge_at(self) -> float | None: ...
-
-    @property
-    def proof_at(self) -> float | None: ...
-
-    @property
-    def looks(self) -> Mapping[Identity, AuxiliaryResult]: ...
-
-
-def looks_of(target: Target, record: Record, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
+def looks_of(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
     """What the configuration asks for at `now` (Unix time), in its order, each with the last look at it."""
     today = datetime.fromtimestamp(now, UTC).date()
     return tuple((identity, record.looks.get(identity)) for identity in configured_auxiliary(target, today))
@@ -98,7 +73,7 @@ def answer(look: AuxiliaryResult | None) -> str:
     return ANSWERS[None if look is None else look.usable]
 
 
-def reason_text(record: Record, identity: Identity, look: AuxiliaryResult | None) -> str:
+def reason_text(record: TargetRecord, identity: Identity, look: AuxiliaryResult | None) -> str:
     """Why not, or why nobody knows; empty after a yes."""
     if look is None:
         waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
@@ -146,7 +121,7 @@ def about_key(key: KeyFacts) -> Iterator[Line]:
             yield label, moment(date)
 
 
-def about_versions(target: Target, record: Record) -> Iterator[Line]:
+def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
     """Versions, and what becomes of the key: rotation, deletion, recovery. Nothing for what is not known."""
     if record.newest_version is not None:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
@@ -188,7 +163,7 @@ def _when(end: CredentialExpiry, now: float) -> str:
     return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"ended {span} ago")
 
 
-def target_warnings(target: Target, record: Record | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
+def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
     """What a list of targets marks though the probe may be well, a few words each."""
     if record is None:
         return ()

@@ -6,7 +6,7 @@ Not for: probing, keeping state, or knowing what a metric means.
 
 from exporter.web.answers import MOST_ANSWERS
 from exporter.web.app import create_app
-from exporter.web.interfaces import Record, Reload, Service
+from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions, web_options
 from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
 
@@ -14,7 +14,6 @@ __all__ = [
     "MOST_ANSWERS",
     "ListenAddress",
     "ListenError",
-    "Record",
     "Reload",
     "Service",
     "WebOptions",

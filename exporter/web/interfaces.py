@@ -13,11 +13,7 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.checks.model import CheckRun
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import ProbeReport
-from exporter.presentation import payloads, wording
-
-
-class Record(payloads.Record, wording.Record, Protocol):
-    """What is remembered of one target, for JSON and for pages."""
+from exporter.state.records import TargetRecord
 
 
 class Recorder(Protocol):
@@ -45,7 +41,7 @@ class Service(Protocol):
     @property
     def version(self) -> str: ...
 
-    def record_of(self, target: str) -> Record | None: ...
+    def record_of(self, target: str) -> TargetRecord | None: ...
 
     def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
         """What each source says of when a credential of the configuration ends."""

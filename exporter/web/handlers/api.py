@@ -19,9 +19,9 @@ from exporter.config.model import Target
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
 from exporter.presentation.support_bundle import archive, collect_bundle
-from exporter.state.records import readiness_at
+from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups
-from exporter.web.interfaces import Record, Reload, Service
+from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_gzip, accepts_openmetrics
 from exporter.web.server.streaming import stream
@@ -88,7 +88,7 @@ class ApiHandlers:
         """Where the paths stand behind a prefix, the document says so."""
         return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
 
-    def _known_of(self, target: Target, record: Record | None) -> payloads.Payload:
+    def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
         config, now = self._service.config, time.time()
         readiness = readiness_at(target, None if record is None else record.last, now)
         ends = [end for told in ends_of(self._service, target).values() for end in told]

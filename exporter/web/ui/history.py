@@ -12,7 +12,9 @@ from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.codes.reasons import cause
 from exporter.presentation import text as transcript
-from exporter.presentation.payloads import Entry, Summary, earlier
+from exporter.presentation.payloads import earlier
+from exporter.state.history import HistoryEntry
+from exporter.state.records import FailureSummary
 from exporter.web.ui.charts import Point, sparkline
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.layout import Urls, cell, code_link, link, table, table_foot, table_head
@@ -23,7 +25,7 @@ _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Reques
 _DRAWN = 120  # probes of the sparkline
 
 
-def history_section(site: Urls, view: TargetView, history: Sequence[Entry]) -> Iterator[Html]:
+def history_section(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
     """`history` newest first."""
     drawn = [Point(report.duration, not report.success) for report in (entry.report for entry in history[:_DRAWN])]
     yield text([element("h2", "History"), sparkline(drawn[::-1])])
@@ -33,7 +35,7 @@ def history_section(site: Urls, view: TargetView, history: Sequence[Entry]) -> I
     yield Html(table_foot() + text(_earlier(site, earlier(view.record, history))))
 
 
-def _remembered(site: Urls, target: Target, entry: Entry) -> Html:
+def _remembered(site: Urls, target: Target, entry: HistoryEntry) -> Html:
     report = entry.report
     failure = report.first_failure
     result = element("span", "success" if report.success else "failed", class_="good-ink" if report.success else "bad-ink")
@@ -48,7 +50,7 @@ def _remembered(site: Urls, target: Target, entry: Entry) -> Html:
     )
 
 
-def _earlier(site: Urls, failures: Sequence[Summary]) -> Child:
+def _earlier(site: Urls, failures: Sequence[FailureSummary]) -> Child:
     """What is left of failures before a restart, where the exporter was told to keep something."""
     rows = [
         element(

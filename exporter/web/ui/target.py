@@ -17,9 +17,8 @@ from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.presentation import text
-from exporter.presentation.payloads import Entry
 from exporter.presentation.wire_log import as_lines, exchanges
-from exporter.state.history import ProbeContext
+from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.web.ui.auxiliary import ends_table, failed_checks, known, looks, marks
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
@@ -34,7 +33,7 @@ _STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it sho
 def target_page(
     site: Urls,
     view: TargetView,
-    history: Sequence[Entry],
+    history: Sequence[HistoryEntry],
     *,
     ends: Mapping[str, Sequence[CredentialExpiry]],
     checks: CheckRun | None,
@@ -64,7 +63,7 @@ def _standing(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]
 
 
 def _known(
-    site: Urls, view: TargetView, history: Sequence[Entry], ends: Mapping[str, Sequence[CredentialExpiry]]
+    site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
     yield element("div", section("Target", _about(site, view, history)), known(view), class_="columns")
     yield looks(view)
@@ -150,7 +149,7 @@ def _shown(result: StepResult) -> Child:
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
-def _about(site: Urls, view: TargetView, history: Sequence[Entry]) -> Iterator[tuple[str, Child]]:
+def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[tuple[str, Child]]:
     target, record = view.target, view.record
     yield "vault", target.vault
     yield "key", element("code", target.key)
@@ -169,7 +168,7 @@ def _about(site: Urls, view: TargetView, history: Sequence[Entry]) -> Iterator[t
         yield f"label {name}", link(site.targets([("label", f"{name}={value}")]), value)
 
 
-def _last_failure(site: Urls, view: TargetView, history: Sequence[Entry]) -> Child:
+def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Child:
     for entry in history:
         report = entry.report
         if (failure := report.first_failure) is not None:

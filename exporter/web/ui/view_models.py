@@ -18,8 +18,8 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
 from exporter.core.readiness import NEEDED
-from exporter.state.records import readiness_at
-from exporter.web.interfaces import Record, Service
+from exporter.state.records import TargetRecord, readiness_at
+from exporter.web.interfaces import Service
 
 # Sorting so many targets takes about a millisecond; then the event loop gets its turn.
 _AT_ONCE = 250
@@ -42,7 +42,7 @@ class TargetView:
     target: Target
     module: Module
     now: float
-    record: Record | None
+    record: TargetRecord | None
     report: ProbeReport | None
     readiness: Readiness
     urgency: Urgency
@@ -64,7 +64,7 @@ class TargetView:
         return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
 
 
-def view(config: Config, target: Target, record: Record | None, *, now: float) -> TargetView:
+def view(config: Config, target: Target, record: TargetRecord | None, *, now: float) -> TargetView:
     """`now` is a Unix time."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
