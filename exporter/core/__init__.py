@@ -1,5 +1,5 @@
-"""What is known without asking anybody: the catalogue, the classification, the readers of answers.
+"""The pure core: the table of codes, the classification, the parsers of responses.
 
 For: pure functions and literal tables over the standard library's data types.
-Not for: I/O, clocks, logging, or a type of any library; the import contracts in `pyproject.toml` keep it so.
+Not for: I/O, clocks, logging, or types of other libraries; the import contracts in `pyproject.toml` enforce it.
 """

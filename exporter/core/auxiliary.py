@@ -1,7 +1,6 @@
-"""What is looked at beside the main probe: the staged credential, retained key versions, the recovery vault, the newest version.
+"""Auxiliary probes: the staged credential, retained key versions, the recovery vault, the newest version.
 
-For: the value that one look is, and the rule by which its steps say yes, no, or nothing.
-Not for: making a look (see `exporter.probing.auxiliary_plan`), the verdict about the target (see `readiness`): no look ever changes it.
+This module has the result of one auxiliary probe and the rule for `usable`. No auxiliary probe changes the verdict of the target.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from exporter.core.model import KeyFacts, Outcome, Step, StepResult
 
 
 class AuxiliaryKind(StrEnum):
-    """What a look is about."""
+    """What an auxiliary probe tests."""
 
     NEXT = "next"  # the staged credential, through the whole round trip
     RETAINED = "retained"  # a key version that old backups need
@@ -25,7 +24,7 @@ class AuxiliaryKind(StrEnum):
 
 Identity = tuple[AuxiliaryKind, str, str]  # what, its name, the vault
 
-# Entra, or the connector itself, says no to the credential. Any other failure leaves open whether it would have been taken.
+# Entra or the connector refuses the credential. After any other failure, it may still be valid.
 CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
     {
         Reason.SECRET_EXPIRED,
@@ -45,7 +44,7 @@ CREDENTIAL_REFUSED: frozenset[Reason] = frozenset(
     }
 )
 
-# The vault says no to who asks.
+# The vault refuses the caller.
 CALLER_REFUSED: frozenset[Reason] = frozenset(
     {
         Reason.TOKEN_REJECTED,
@@ -58,7 +57,7 @@ CALLER_REFUSED: frozenset[Reason] = frozenset(
     }
 )
 
-# The vault says no to the key: it is not there, not in use, or not the one that the bytes were encrypted under.
+# The vault refuses the key: missing, not active, or another key than the one that encrypted the bytes.
 KEY_REFUSED: frozenset[Reason] = frozenset(
     {
         Reason.KEY_NOT_FOUND,
@@ -77,10 +76,10 @@ KEY_REFUSED: frozenset[Reason] = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuxiliaryResult:
-    """One look. `at` is a Unix time; `usable` is None where no answer was had, or the mode does not allow the test.
+    """The result of one auxiliary probe. `at` is a Unix time; `usable` is None if unknown or not tested in this mode.
 
-    `name` tells looks of one target apart: the credential's name, the key version as NAME/VERSION, the recovery vault's host,
-    or the key's name. `key` is the key version that was read.
+    `name` is unique among those of one target: the credential's name, the key version as NAME/VERSION, the recovery vault's
+    host, or the key's name. `key` is the key version that was read.
     """
 
     what: AuxiliaryKind
@@ -94,27 +93,26 @@ class AuxiliaryResult:
 
     @property
     def failure(self) -> StepResult | None:
-        """The step that stood in the way."""
+        """The first failed step that counts."""
         return first_failure(self.what, self.steps)
 
     @property
     def identity(self) -> Identity:
-        """The same for every look at the same thing."""
+        """Equal for all auxiliary probes of the same credential, version or vault."""
         return self.what, self.name, self.vault
 
 
 def first_failure(what: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResult | None:
-    """The first failed step that counts for this look.
+    """Return the first failed step that counts for this auxiliary probe.
 
-    A refused wrap counts for a staged credential alone, and only where it is the caller that is refused: an expired key, too,
-    wraps no more.
+    A refused wrap only counts for a staged credential, and only if the caller is refused: an expired key does not wrap either.
     """
     failed = [result for result in steps if result.outcome is Outcome.FAILED]
     return next((result for result in failed if _counts(what, result)), None)
 
 
 def assess(what: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
-    """Whether what was looked at can be used; None where nobody said so."""
+    """Return whether the tested credential, version or vault is usable; None if unknown."""
     failure = first_failure(what, steps)
     if failure is not None:
         refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if what is AuxiliaryKind.NEXT else KEY_REFUSED)

@@ -1,7 +1,4 @@
-"""The report of a probe that an internal error ended.
-
-For: the last line of defence in `prober`. Not for: an internal error inside one step, which fails that step alone (see `probe`).
-"""
+"""The report of a probe that an internal error ended. An internal error inside one step fails that step only."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readine
 
 
 def broken_report(target: str, generation: Generation, *, started_at: float, duration: float, exception: str) -> ProbeReport:
-    """The first step failed with reason `internal`, the others are skipped; the vault gets no verdict."""
+    """Return a report without a verdict: the first step failed with reason `internal`, the others are skipped."""
     facts = Facts(fault=Fault.INTERNAL, exception=exception)
     classification = classify(Step.CHALLENGE, facts)
     first = StepResult(

@@ -1,7 +1,6 @@
-"""Rules of the SQL Server connector that can be checked before anything is asked: key names and the credential string.
+"""Rules of the SQL Server connector for key names and the credential string, checked before any request.
 
-For: the configuration, and the code a probe gives without sending anything.
-Not for: rules of Azure, reading files. No text made here ever holds a part of the secret.
+No text of this module contains a part of the secret.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _HYPHENATED = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class FormatProblem:
-    """A broken rule. `code` is the connector's, None where another part of SQL Server or Entra would say it."""
+    """A broken rule. `code` is the connector's; None if SQL Server or Entra reports it instead."""
 
     code: int | None
     text: str
@@ -31,14 +30,14 @@ class FormatProblem:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSecret:
-    """The two parts of the SECRET of CREATE CREDENTIAL; `client_id` has got its hyphens back."""
+    """The two parts of the SECRET of CREATE CREDENTIAL; `client_id` has hyphens."""
 
     client_id: str
     secret: str = field(repr=False)
 
 
 def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
-    """What the connector does not accept about a key's name."""
+    """Return the rules of the connector that a key name breaks."""
     findings = []
     if len(name) > KEY_NAME_LIMIT:
         text = f"the key name has {len(name)} characters, the connector takes at most {KEY_NAME_LIMIT}"
@@ -50,7 +49,7 @@ def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
 
 
 def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
-    """What is wrong with a credential string: 32 hex digits of the client id, then the client secret, at most 120 characters."""
+    """Return the rules that a credential string breaks: 32 hex digits, then the secret, at most 120 characters."""
     findings = []
     if len(text) < CLIENT_ID_DIGITS:
         rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
@@ -69,7 +68,7 @@ def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
 
 
 def split_connector_secret(text: str) -> ConnectorSecret | None:
-    """Client id and client secret of a credential string, None where `connector_secret_findings` says why it is none."""
+    """Split a credential string into client id and secret; None if `connector_secret_findings` has any."""
     if connector_secret_findings(text):
         return None
     digits = text[:CLIENT_ID_DIGITS].lower()

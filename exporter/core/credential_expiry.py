@@ -1,7 +1,6 @@
-"""When a credential ends: the sources that may know, what each of them answered, and which of several secrets is ours.
+"""Credential expiry: the sources, their results, and the choice among listed secrets and certificates.
 
-For: literal tables and pure choices over what Microsoft Graph and Key Vault list. A secret is compared here and nowhere kept.
-Not for: asking anybody (see `exporter.clients`), when to ask (see `exporter.expiry`), metrics, or the ends of keys.
+Pure choices over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ HINT_LENGTH: Final = 3  # Graph's `hint` is so many of a secret's first characte
 
 
 class Source(StrEnum):
-    """Who may know when a credential ends; the values of the label `source`."""
+    """The sources of a credential's expiry; the values of the label `source`."""
 
     DECLARED = "declared"  # the configuration
     CERTIFICATE = "certificate"  # notAfter of the certificate file
-    GRAPH = "graph"  # what Microsoft Graph lists of the application
-    KEY_VAULT = "key_vault"  # attributes of the Key Vault secret in which the credential is kept
+    GRAPH = "graph"  # the list of Microsoft Graph for the application
+    KEY_VAULT = "key_vault"  # attributes of the Key Vault secret that holds the credential
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialExpiry:
-    """What one source last said about one credential. Unix times.
+    """The last result of one source for one credential. Unix times.
 
-    `expires_at` is None where the source knows of no end, or has not answered yet; `looked_up_at` is when it last answered, None
-    where it never did (what is declared is looked up nowhere). `failure` is why the newest look-up failed, or why its answer
-    says nothing of this credential; masked, empty where all is well. After a failure the last known `expires_at` stands.
+    `expires_at` is None if the source has no expiry or no result yet. `looked_up_at` is the time of the last successful lookup,
+    None without one (a declared expiry needs none). `failure` is why the newest lookup failed or does not list the credential:
+    masked, empty if it succeeded. After a failure, the last known `expires_at` is kept.
     """
 
     credential: str
@@ -45,9 +44,9 @@ class CredentialExpiry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupResult:
-    """What one look-up brought: an answer (which may know of no end), or, where `answered` is False, only a reason in `note`.
+    """The result of one lookup: an expiry (or None for no expiry), or only a reason in `note` if `answered` is False.
 
-    `note` of an answer says why it knows nothing of this credential. It is masked.
+    `note` of a result is why it does not list this credential. It is masked.
     """
 
     answered: bool
@@ -57,9 +56,9 @@ class LookupResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCredential:
-    """One secret or certificate as it is listed. `mark` is its hint, or its thumbprint in lower-case hex; None: not told.
+    """One listed secret or certificate. `mark` is its hint or its thumbprint in lower-case hex, None if absent.
 
-    `expires` is a Unix time, None for one that never ends.
+    `expires` is a Unix time, None without an expiry.
     """
 
     mark: str | None
@@ -68,7 +67,7 @@ class ListedCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
-    """What Graph lists of an application or a service principal."""
+    """The secrets and certificates that Graph lists for an application or a service principal."""
 
     secrets: tuple[ListedCredential, ...] = ()
     certificates: tuple[ListedCredential, ...] = ()
@@ -86,13 +85,13 @@ class SecretVersion:
 
 @dataclass(frozen=True, slots=True)
 class GraphEndpoint:
-    """Where an identity signs in and where Graph is, in one cloud."""
+    """The sign-in host and the Graph host of one cloud."""
 
     authority: str
     graph: str
 
 
-# Microsoft's own pages contradict each other about Graph outside of the public cloud: some give graph.chinacloudapi.cn for
+# Microsoft's pages contradict each other about Graph outside the public cloud: some give graph.chinacloudapi.cn for
 # China and graph.microsoft.com for US Government. These are the hosts of Graph's own page on national clouds.
 _GRAPH: Final[dict[str, GraphEndpoint]] = {
     "public": GraphEndpoint("https://login.microsoftonline.com", "graph.microsoft.com"),
@@ -109,45 +108,45 @@ _CLOUD_OF_ENTRA: Final[dict[str, str]] = {
 
 
 def graph_of(vault: str, authority_host: str | None) -> GraphEndpoint:
-    """Where to sign in and where Graph is, for a credential that is used with this vault; the configured authority decides first."""
+    """Return the hosts for a credential of this vault; the configured authority takes precedence."""
     named = _CLOUD_OF_ENTRA.get((authority_host or "").lower().rstrip("/"))
     cloud = cloud_of(vault)
     return _GRAPH[named or (cloud.name if cloud is not None else "public")]
 
 
 def start_of(day: date) -> float:
-    """Midnight UTC at the day's start, as a Unix time: how a declared day is read."""
+    """Return midnight UTC at the start of a declared day, as a Unix time."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -> LookupResult:
-    """The end of our secret among those of an application, told by their first characters.
+    """Return the expiry of the configured secret among those of an application, found by its first characters.
 
-    A list without hints can only be about ours if there is one secret alone.
+    Without hints, a single listed secret is taken as the configured one.
     """
-    ours = [one for one in listed if one.mark is not None and one.mark == secret[:HINT_LENGTH]]
-    if not ours and len(listed) == 1 and listed[0].mark is None:
-        ours = list(listed)
-    return _soonest(ours, now, "the application lists no secret that begins like the configured one")
+    matching = [one for one in listed if one.mark is not None and one.mark == secret[:HINT_LENGTH]]
+    if not matching and len(listed) == 1 and listed[0].mark is None:
+        matching = list(listed)
+    return _soonest(matching, now, "the application lists no secret that begins like the configured one")
 
 
 def choose_certificate(listed: Sequence[ListedCredential], thumbprint: str, now: float) -> LookupResult:
-    """The end of our certificate among those of an application; `thumbprint` is its SHA-1 in lower-case hex."""
-    ours = [one for one in listed if one.mark == thumbprint]
-    return _soonest(ours, now, "the application does not list the configured certificate")
+    """Return the expiry of the configured certificate; `thumbprint` is its SHA-1 in lower-case hex."""
+    matching = [one for one in listed if one.mark == thumbprint]
+    return _soonest(matching, now, "the application does not list the configured certificate")
 
 
-def _soonest(ours: Iterable[ListedCredential], now: float, nothing: str) -> LookupResult:
-    """Of several the earliest end that is yet to come, else the last that is past: one that never ends comes last of all."""
-    ends = sorted(math.inf if one.expires is None else one.expires for one in ours)
-    if not ends:
+def _soonest(matching: Iterable[ListedCredential], now: float, nothing: str) -> LookupResult:
+    """Return the earliest future expiry, else the latest past one; no expiry sorts last."""
+    expiries = sorted(math.inf if one.expires is None else one.expires for one in matching)
+    if not expiries:
         return LookupResult(answered=True, note=nothing)
-    end = next((end for end in ends if end > now), ends[-1])
+    end = next((one for one in expiries if one > now), expiries[-1])
     return LookupResult(answered=True, expires_at=None if end == math.inf else end)
 
 
 def choose_version(versions: Sequence[SecretVersion], wanted: str | None) -> LookupResult:
-    """The end of the version that is wanted, else of the newest one that is enabled."""
+    """Return the expiry of the wanted version, or of the newest enabled one."""
     if wanted is not None:
         named = next((one for one in versions if one.version == wanted.lower()), None)
         if named is None:

@@ -1,7 +1,6 @@
-"""Tells which requests a browser sends because another site told it to.
+"""Detect requests that a browser sends on behalf of another site, by their headers.
 
-Pure rules on headers: the listener decides which hosts are its own.
-Not for: access of users (see `exporter.web.access`).
+The listener defines its own hosts. `exporter.web.access` controls the access of users.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Final
 
-# A browser sends these to any host without asking that host first; none of them is JSON or what curl sends by default.
+# A browser sends these to any host without a preflight request; none is JSON or curl's default.
 FORM_TYPES: Final = frozenset({"text/plain", "multipart/form-data"})
 
 
 def host_name(host: str) -> str:
-    """The name of a `Host` header, lower case, without port, brackets and final dot."""
+    """Return the name of a `Host` header in lower case, without port, brackets and final dot."""
     name = host.strip().lower()
     if name.startswith("["):
         return name[1:].partition("]")[0]
@@ -23,7 +22,7 @@ def host_name(host: str) -> str:
 
 
 def is_loopback(name: str) -> bool:
-    """True for localhost and loopback addresses: names that no stranger can point at this host."""
+    """Return True for localhost and loopback addresses, which no other site can use for this host."""
     if name == "localhost":
         return True
     try:
@@ -33,7 +32,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_cross_site(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
-    """True if a browser says that another site sent the request. Programs send neither header and pass.
+    """Return True if a browser reports another site as the origin. Programs send neither header.
 
     `headers` is case-insensitive. `hosts` are the listener's own, each with its port if the browser shows one.
     """

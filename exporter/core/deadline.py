@@ -1,8 +1,4 @@
-"""Which step a time-out is charged to: the one that used the time, not the one that found none left.
-
-For: the fault of a step that took too long, and the rule of the fair share.
-Not for: clocks and deadlines themselves (see `probe`), or what the exporter's own slowness makes of a report (see `model`).
-"""
+"""The step to which a timeout is charged: the one that used the time, not the one that had none left."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ from exporter.core.faults import TIMEOUTS, Fault
 from exporter.core.model import Phase, Step
 
 OUT_OF_TIME = TIMEOUTS | {Fault.SECRET_TIMEOUT}
-# A step with less than this share of the probe's timeout had no chance: its time-out says nothing of whom it asked.
+# A step with less than this share of the probe's timeout had too little time: its timeout is not the server's fault.
 FAIR_SHARE = 0.1
 
-# The fault of a time-out, by the phase it cut. None: there was no time even to begin.
+# The fault of a timeout by the phase it ended. None: no time to start.
 TIMEOUT_IN: Mapping[Phase | None, Fault] = {
     None: Fault.READ_TIMEOUT,
     Phase.DNS: Fault.DNS_TIMEOUT,
@@ -27,11 +23,11 @@ TIMEOUT_IN: Mapping[Phase | None, Fault] = {
 
 
 def slow_in(phases: Mapping[Phase, float]) -> Fault:
-    """The fault of a step that ended, but took the time of those after it: the time-out of its longest phase."""
+    """Return the fault of a step that used the time of later steps: the timeout of its longest phase."""
     return TIMEOUT_IN[max(phases, key=phases.__getitem__, default=None)]
 
 
 def slowest(spent: Mapping[Step, float], *, left: float, timeout: float) -> Step | None:
-    """The step that a time-out is charged to, if the step that timed out had `left` seconds; None if that was a fair share."""
+    """Return the step to charge if the timed-out step had `left` seconds; None if that was a fair share."""
     step = max(spent, key=spent.__getitem__, default=None)
     return step if step is not None and left < FAIR_SHARE * timeout and spent[step] > left else None

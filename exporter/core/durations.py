@@ -1,8 +1,4 @@
-"""Durations as Prometheus writes them (`1h30m`, `60s`, `250ms`), and times as RFC 3339.
-
-For: turning the text of a configuration into seconds and back.
-Not for: clocks, or rounding for people.
-"""
+"""Durations in Prometheus' format (`1h30m`, `60s`, `250ms`), and times in RFC 3339."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ _PATTERN = re.compile(PATTERN)
 
 
 def parse(text: str) -> float:
-    """Seconds of a duration such as `1m30s`; `0` needs no unit. Raises ValueError for anything else."""
+    """Return the seconds of a duration such as `1m30s`; `0` needs no unit. Raises ValueError otherwise."""
     if text == "0":
         return 0.0
     match = _PATTERN.fullmatch(text)
@@ -35,13 +31,13 @@ def parse(text: str) -> float:
 
 
 def write(seconds: float) -> str:
-    """The shortest way to write a duration, to the millisecond; the inverse of `parse`."""
+    """Return the shortest text of a duration, to the millisecond; the inverse of `parse`."""
     rest = round(seconds * 1000)
     if rest == 0:
         return "0s"
     parts = []
     for unit, milliseconds in _UNITS:
-        # 90 days read better than 12w6d, so weeks and years only where they are whole.
+        # 90d is easier to read than 12w6d: weeks and years only if the rest is whole.
         if unit in ("y", "w") and rest % milliseconds:
             continue
         amount, rest = divmod(rest, milliseconds)
@@ -51,5 +47,5 @@ def write(seconds: float) -> str:
 
 
 def moment(unix: float) -> str:
-    """RFC 3339 in UTC, to the millisecond."""
+    """Return a Unix time as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,4 @@
-"""Which hosts exist: clouds, their vaults' suffixes and audiences, and the Entra hosts that may be told a secret.
-
-For: literal tables and the pure rules over host names.
-Not for: resolving or asking any of them.
-"""
+"""Clouds, the domains and audiences of their vaults, and the Entra hosts that may receive a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One kind of vault in one cloud: the vaults' domain, which is also the audience of their tokens."""
+    """One kind of vault in one cloud; `domain` is also the audience of its tokens."""
 
     name: str
     domain: str
@@ -32,7 +28,7 @@ CLOUDS: tuple[Cloud, ...] = (
     Cloud("china", "managedhsm.azure.cn", managed_hsm=True),
 )
 
-# The hosts to which a secret may be sent when a challenge names them (besides the configured authority_host).
+# The hosts that may receive a secret if a challenge names them, as well as the configured authority_host.
 ENTRA_HOSTS: frozenset[str] = frozenset(
     {
         "login.microsoftonline.com",
@@ -45,17 +41,17 @@ ENTRA_HOSTS: frozenset[str] = frozenset(
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# Nothing behind the host: the resource becomes a scope, where a blank would begin a second one.
+# Nothing after the host: the resource becomes a scope, and a blank would start a second one.
 _RESOURCE = re.compile(rf"https://({_LABEL}(?:\.{_LABEL})*)(?::[0-9]{{1,5}})?/?", re.ASCII | re.IGNORECASE)
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _VAULT_NAME = re.compile(r"[a-z][a-z0-9-]{1,22}[a-z0-9]")
 
 
 def vault_host(identity: str) -> str:
-    """The host name, in lower case, of what stands in the SQL credential's IDENTITY.
+    """Return the host name, in lower case, for IDENTITY of the SQL credential.
 
-    A bare vault name gets the public cloud's domain, as the connector does; a full host name or an https URL stays what
-    it is, with its port where that is not 443. Raises ValueError with a text for people.
+    A bare vault name gets the public cloud's domain, as in the connector. A full host name or https URL is kept, with its port
+    unless it is 443. Raises ValueError with a message for the user.
     """
     text = identity.strip().lower()
     if text.startswith("http://"):
@@ -74,7 +70,7 @@ def vault_host(identity: str) -> str:
 
 
 def cloud_of(vault: str) -> Cloud | None:
-    """The cloud whose domain the vault's host name lies under, None for an unknown one."""
+    """Return the cloud of the vault's host name, None if unknown."""
     host = vault.partition(":")[0]
     return next((cloud for cloud in CLOUDS if host.endswith("." + cloud.domain)), None)
 

@@ -1,9 +1,7 @@
-"""The secrets that this process has read, and whether a text of somebody else holds one of them in any encoding.
+"""The secrets that this process has read, and the search for them in foreign texts, in any encoding.
 
-For: every text that a server, a proxy or a library wrote, at the place where the exporter takes the text in.
-Not for: secrets that the process never read; `masking` masks those by their shape alone.
-
-`KNOWN` is the one state of the core: a log formatter and a parser must ask the same set, and neither has a place to keep one.
+Every text of a server, a proxy or a library is checked when the exporter receives it. `masking` masks unknown secrets by shape.
+`KNOWN` is the only state of the core: log formatters and parsers share one set.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from urllib.parse import unquote, unquote_plus
 
 SHORTEST = 8  # characters: a shorter secret would mask common words
 MARK = "<secret>"
-_LONGEST = 64  # characters that are compared: enough to tell a secret, and a token has thousands
-_MOST = 32768  # halves of secrets, each in both directions; those that were not used for longest go first
-_SCANNED = 4096  # characters of a text; what follows is left out
-_CACHED = 128  # characters of a text that is worth remembering
+_LONGEST = 64  # characters that are compared: enough to identify a secret; a token has thousands
+_MOST = 32768  # halves of secrets, each in both directions; the least recently used are removed first
+_SCANNED = 4096  # characters of a text; the rest is dropped
+_CACHED = 128  # characters of a text that is cached
 _DEPTH = 3  # encodings inside each other
 _MOST_DECODED = 16 * _SCANNED  # characters of one text in all its decodings; more counts as a secret
 
@@ -113,7 +111,7 @@ class KnownSecrets:
 
 
 def _needles(folded: str) -> Iterator[str]:
-    """What is searched for: each half, so that a part gives the secret away as well; of a token its start; both ways round."""
+    """Yield the search strings: each half of a secret or the start of a token, in both directions."""
     size = len(folded)
     half = size // 2 if 2 * SHORTEST <= size <= 2 * _LONGEST else size
     for part in (folded[:half][:_LONGEST], folded[half:]):
@@ -123,7 +121,7 @@ def _needles(folded: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """Without case, and without what may stand between the characters of a secret that was split."""
+    """Return the text without case and without characters that may split a secret."""
     return _GAPS.sub("", text).casefold()
 
 
@@ -149,7 +147,7 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """The text as each decoder reads it; base64 from each of four offsets, hexadecimal digits from each of two."""
+    """Yield the text of each decoder; base64 from each of four offsets, hexadecimal digits from each of two."""
     for sign, decode in _DECODERS:
         if sign in text:
             yield decode(text)
@@ -169,12 +167,12 @@ def _base64(run: str) -> bytes:
 
 
 def _readable(data: bytes) -> str:
-    """The parts that are text, in UTF-8 or UTF-16; what a decoder made of other bytes is noise."""
+    """Return the parts that are text in UTF-8 or UTF-16; other bytes are dropped."""
     return "\n".join(_CLEAN.findall(data.decode("utf-8", errors="replace").replace("\0", "")))
 
 
 def _ends_within(folded: str, needle: str) -> bool:
-    """Whether the text was cut in the middle of the secret."""
+    """Whether the text was truncated inside the secret."""
     at = folded.rfind(needle[:SHORTEST])
     return at >= 0 and len(folded) - at < len(needle) and needle.startswith(folded[at:])
 

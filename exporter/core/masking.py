@@ -1,7 +1,6 @@
-"""Taking secrets and identities out of a text that somebody else wrote.
+"""Mask secrets and identities in a text of a server or a library before it reaches a report, page or log.
 
-For: every message of a server or a library before it reaches a report, a page or a log.
-Not for: deciding where a text may go (a masked text is still never a label), nor the product's own texts.
+A masked text is still never a label value.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import re
 from exporter.core.known_secrets import hide
 
 LIMIT = 256
-_SCANNED = 8192  # no text is looked at beyond this, so that a hostile one costs a bounded time
+_SCANNED = 8192  # characters that are read, to bound the time for a hostile text
 
-# In this order: a token may hold what looks like a GUID, a URL may hold an address.
+# In this order: a token may contain a GUID, a URL may contain an address.
 _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"), "<token>"),
     (
@@ -37,14 +36,14 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def _printable(text: str) -> str:
-    """Without control characters, halves of surrogate pairs, and signs that turn the direction of what stands beside them."""
+    """Return the text without control characters, lone surrogates and direction marks."""
     if text.isprintable():
         return text
     return " ".join(part for part in "".join(sign if sign.isprintable() else "\n" for sign in text).split("\n") if part)
 
 
 def mask(text: str, *, limit: int = LIMIT) -> str:
-    """One printable line of at most `limit` characters without tokens, secrets, ids, addresses or long opaque words."""
+    """Return one line of at most `limit` characters without tokens, secrets, ids, addresses or long words."""
     line = _printable(hide(text[:_SCANNED])).strip()
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)

@@ -1,8 +1,4 @@
-"""The vocabulary of a probe: steps, facts, results, reports.
-
-For: the frozen values that every other module passes around. A failure is one of these values, never an exception.
-Not for: judgement (see `classify` and `readiness`), I/O, clocks, or any type of a library.
-"""
+"""The values of a probe: steps, facts, results, reports. All are frozen. A failure is a value, never an exception."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ class Step(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of one exchange; `dns`, `connect` and `tls` only where a connection was made for it."""
+    """The parts of one exchange; `dns`, `connect` and `tls` only if it made a connection."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -54,7 +50,7 @@ class Mode(StrEnum):
 
 
 class Vantage(StrEnum):
-    """Where the exporter stands. Part of every verdict: a firewall may treat it unlike the SQL host."""
+    """Where the exporter runs. Part of every verdict: a firewall may treat it unlike the SQL host."""
 
     CENTRAL = "central"
     SQL_HOST = "sql_host"
@@ -62,7 +58,7 @@ class Vantage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What one exchange showed. Facts only: the code and the reason are `classify`'s.
+    """The facts of one exchange. `classify` derives the code and the reason.
 
     `detail` is masked and at most 256 characters. Times in seconds; `server_time` and certificate dates are Unix times.
     """
@@ -70,20 +66,20 @@ class Facts:
     fault: Fault = Fault.NONE
     status: int | None = None
     service_code: str | None = None  # error.code of the vault, `error` of Entra
-    inner_code: str | None = None  # error.innererror.code of the vault
-    aadsts: int | None = None  # first of Entra's error_codes
+    inner_code: str | None = None  # error.innererror.code of the vault, or the one that its message implies
+    aadsts: int | None = None  # the number of Entra's error_codes or description that decides the reason, else the first
     akv: int | None = None  # the number of an AKVnnnnn message
     retry_after_seconds: float | None = None
     request_id: str | None = None
-    exception: str | None = None  # class name of the innermost exception that says something
+    exception: str | None = None  # class name of the innermost exception that explains the fault
     detail: str = ""
     raised_at: str | None = None  # `file:line < file:line` of an exception that no rule explains
     phases: Mapping[Phase, float] = field(default_factory=dict)
     phase_reached: Phase | None = None
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
-    server_time: float | None = None  # the answer's Date header
-    endpoint: str | None = None  # host:port asked
-    # `disabled`, `expired` or `not_yet_valid`, as get_key said of the key being used; `soft_deleted`, as the deleted keys say
+    server_time: float | None = None  # the Date header of the response
+    endpoint: str | None = None  # host:port of the request
+    # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None
     vault: VaultHeaders | None = None
     certificate: PeerCertificate | None = None
@@ -91,16 +87,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultHeaders:
-    """The diagnostic headers of a vault's answer."""
+    """The diagnostic headers of a vault's response."""
 
     region: str | None = None
     service_version: str | None = None
-    connection: str | None = None  # `private` or `public`, None where the header does not tell
+    connection: str | None = None  # `private` or `public`, None if unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerCertificate:
-    """What the endpoint showed in the handshake; `not_after` is a Unix time, the earliest known of the chain."""
+    """The certificate of the endpoint; `not_after` is a Unix time, the earliest known of the chain."""
 
     not_after: float
     issuer: str
@@ -117,7 +113,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenResult:
-    """An answer about a token; `duration` is the fetch's, in seconds, and belongs to the probe that is not `shared`."""
+    """A token for a probe; `duration` is that of the fetch in seconds, and counts for the probe that is not `shared`."""
 
     facts: Facts
     token: str | None = field(repr=False)
@@ -127,7 +123,7 @@ class TokenResult:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """What a token request showed, and the token if there is one; `expires_at` is the Unix time that the answer gives it."""
+    """The result of a token request; `expires_at` is the Unix time from the response."""
 
     facts: Facts
     token: str | None = field(default=None, repr=False)
@@ -136,7 +132,7 @@ class TokenResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFacts:
-    """One key version as the vault describes it. Dates are Unix seconds; None where the vault gives none."""
+    """One key version of the vault. Dates are Unix seconds, None if absent."""
 
     name: str
     version: str
@@ -166,7 +162,7 @@ class StepResult:
     code: int | None = None
     reason: Reason | None = None
     facts: Facts | None = None
-    shared: bool = False  # the token came from another probe's fetch: not a measurement of this one
+    shared: bool = False  # another probe fetched the token: not a measurement of this one
 
     @property
     def sent(self) -> bool:
@@ -176,7 +172,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether the vault's side would let SQL Server open its databases; `ready` is None where that cannot be said."""
+    """Whether SQL Server could open its databases with this vault; `ready` is None if unknown."""
 
     ready: bool | None
     why: str  # one of `verdict.WHY`
@@ -193,9 +189,9 @@ class ProbeReport:
     readiness: Readiness
     key: KeyFacts | None = None
     tenant: str | None = None
-    purge_at: float | None = None  # Unix time at which a key that was found among the deleted ones is gone for good
-    purged: bool = False  # the key stands not even among the deleted ones
-    tainted: bool = False  # the event loop lagged meanwhile: the timings are ours, not the vault's
+    purge_at: float | None = None  # Unix time at which a soft-deleted key is purged
+    purged: bool = False  # the key is not among the deleted ones either
+    tainted: bool = False  # the event loop lagged: the timings are the exporter's, not the vault's
 
     @property
     def success(self) -> bool:
@@ -205,7 +201,7 @@ class ProbeReport:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether a step failed without an answer while the exporter was slow: then the exporter may be the cause."""
+        """Whether a step failed without a response while the exporter was slow, so that it may be the cause."""
         return self.tainted and any(
             result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault not in ANSWERS)
             for result in self.steps
@@ -217,7 +213,7 @@ class ProbeReport:
         return any(result.facts is not None and result.facts.cut_by_scrape for result in self.steps)
 
     def purge_after(self, known: float | None) -> float | None:
-        """When the key is gone for good, `known` being what was known before: never, where it is there, or gone already."""
+        """Return when the key is purged, `known` being the last value; None if the key exists or was purged."""
         return None if self.key is not None or self.purged else self.purge_at or known
 
     @property

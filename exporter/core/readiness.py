@@ -1,7 +1,6 @@
-"""Whether the vault's side would let SQL Server open its databases, as far as one probe can say it.
+"""The rule behind `ekm_vault_side_ready`: whether SQL Server could open its databases, as far as a probe shows.
 
-For: the one rule behind `ekm_vault_side_ready`, and the reasons why there may be no answer.
-Not for: what only the SQL Server host knows (its secret, proxy, registry, DLL), nor how old a verdict may get.
+A probe cannot test the SQL Server host itself: its secret, proxy, registry and DLL.
 """
 
 from __future__ import annotations
@@ -11,24 +10,24 @@ from collections.abc import Mapping, Sequence
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
 
-# `why` of a Readiness, with the words for people.
+# `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
     "ready": "got a token, read the pinned key version and unwrapped with it",
     "not_ready": "a step that SQL Server needs to open its databases failed",
     "version_not_pinned": "the configuration names no key version; write key: NAME/VERSION to get a verdict",
-    "canary": "mode canary uses its own identity and key, which says nothing of SQL Server's",
-    "read_only": "mode read_only never unwraps, so it can say not ready but never ready",
-    "identity_of_another_host": "a managed identity belongs to its host, and this exporter stands elsewhere",
+    "canary": "mode canary uses its own identity and key, not those of SQL Server",
+    "read_only": "mode read_only never unwraps, so its verdict can be not ready but never ready",
+    "identity_of_another_host": "a managed identity belongs to its host, and this exporter runs on another host",
     "not_tested": "the last probe did not get as far as the unwrap",
-    "other_module": "the probe used another module than the target's own, so it says nothing of SQL Server's way",
-    "scrape_timeout": "the scrape's own timeout ended the probe, which says nothing of the vault",
-    "exporter_fault": "the exporter itself failed, or cannot read its copy of the secret, which says nothing of the vault",
+    "other_module": "the probe used another module than the target's own, so SQL Server's network path was not tested",
+    "scrape_timeout": "the scrape timeout ended the probe, so the vault was not tested",
+    "exporter_fault": "the exporter itself failed or cannot read its secret file, so the vault was not tested",
     "stale": "the last probe is older than three intervals",
-    "no_probe_yet": "no probe has finished yet with what is configured now",
+    "no_probe_yet": "no probe has finished yet with the current configuration",
 }
-# What no probe from outside can test; named wherever a verdict is.
+# What no probe can test; shown with every verdict.
 NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL"
-# Reasons that lie in the exporter alone.
+# Reasons whose cause is the exporter.
 EXPORTER_SIDE = (Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT)
 _NOT_THE_VAULTS = (*EXPORTER_SIDE, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
@@ -44,10 +43,10 @@ def assess(
     unwrapped: bool | None,
     own_module: bool = True,
 ) -> Readiness:
-    """The verdict of one probe; wrap failing alone does not clear it, since databases open by unwrapping.
+    """Return the verdict of one probe. A failed wrap alone does not change it: databases open by unwrap.
 
-    `unwrapped` says whether the bytes came back equal from the pinned version, in this probe or, between two round trips,
-    in the last one; None where that was never tried. `own_module`: the probe was made as the target's configuration says.
+    `unwrapped` is whether the pinned version returned the same bytes, in this probe or in the last round trip; None if it was
+    never tried. `own_module`: the probe used the module of the target.
     """
     if not own_module:
         return Readiness(ready=None, why="other_module")
@@ -69,7 +68,7 @@ def assess(
 
 
 def in_words(readiness: Readiness, vantage: Vantage) -> str:
-    """The verdict as every page, command and log has it: `vault side ready, seen from the SQL host`; an unknown says why."""
+    """Return the verdict as text: `vault side ready, seen from the SQL host`; an unknown one with its cause."""
     seen = "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
     if readiness.ready is None:
         return f"vault side unknown, {seen}: {WHY[readiness.why]}"

@@ -1,8 +1,7 @@
-"""How much one vault takes, as Azure publishes it, and what one probe asks of it.
+"""The published limits of one vault, and the operations of one probe.
 
-For: literal tables, for warnings before and for a ratio while running.
-Not for: counting what was sent. Source: "Azure Key Vault service limits", edition of July 2025: transactions in 10 seconds,
-for one vault in one region, weighted and enforced on the sum. A managed HSM has a capacity instead: unwraps a second.
+Source: "Azure Key Vault service limits", July 2025: transactions in 10 seconds, per vault and region, weighted and enforced on
+the sum. A managed HSM has a capacity in unwraps per second instead.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from exporter.core.endpoints import cloud_of
 from exporter.core.model import Mode, Step
 
 WINDOW_SECONDS = 10.0
-OTHER_OPERATIONS = 4000.0  # reading a key, and whatever is no operation with it
+OTHER_OPERATIONS = 4000.0  # reading a key, and other requests that do not use it
 
 # (kept in hardware, size in bits) -> operations with the key in one window
 KEY_OPERATIONS: Mapping[tuple[bool, int], float] = MappingProxyType(
@@ -33,14 +32,14 @@ MANAGED_HSM_OPERATIONS: Mapping[int, float] = MappingProxyType({2048: 11_000.0, 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one step asks of the vault: `with_key` counts against the key's limit, `billable` is on the invoice."""
+    """The request of one step: `with_key` counts against the key's limit, `billable` is invoiced."""
 
     step: Step
     with_key: bool
     billable: bool
 
 
-# The token is asked of Entra. A request without a token is refused before anything is done, so it is not billed.
+# The token request goes to Entra. A request without a token is refused at once, so it is not billed.
 OPERATIONS: tuple[Operation, ...] = (
     Operation(Step.CHALLENGE, with_key=False, billable=False),
     Operation(Step.GET_KEY, with_key=False, billable=True),
@@ -50,12 +49,12 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def operations_of(mode: Mode) -> tuple[Operation, ...]:
-    """What a probe in this mode asks of the vault."""
+    """Return the vault operations of a probe in this mode."""
     return tuple(operation for operation in OPERATIONS if mode is not Mode.READ_ONLY or not operation.with_key)
 
 
 def key_operations_limit(vault: str, *, hardware: bool = True, size_bits: int = 3072) -> float:
-    """Operations with a key in one window; without knowing the key, the least of those the connector supports."""
+    """Return the operations with a key in one window; by default the lowest of the supported keys."""
     cloud = cloud_of(vault)
     if cloud is not None and cloud.managed_hsm:
         return MANAGED_HSM_OPERATIONS[size_bits]

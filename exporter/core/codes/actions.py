@@ -165,7 +165,7 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-# The actions that differ on a Managed HSM, which has neither access policies nor the roles of Key Vault.
+# A Managed HSM has roles of its own and no access policies.
 ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
         Reason.FORBIDDEN_RBAC: (

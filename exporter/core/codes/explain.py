@@ -111,7 +111,7 @@ def _aadsts(text: str) -> Explanation | None:
         return Explanation(
             title=f"AADSTS{number}",
             summary="A number of Entra ID that the exporter does not map to a reason.",
-            actions=(f"Look it up: https://login.microsoftonline.com/error?code={number}.",),
+            actions=(f"Read its description: https://login.microsoftonline.com/error?code={number}.",),
         )
     return _of_reason(reason, title=f"AADSTS{number}: {reason}")
 

@@ -1,8 +1,6 @@
-"""Reading what Microsoft Graph and Key Vault list of secrets and certificates: bytes in, a value or a fault out.
+"""Read the lists of secrets and certificates of Microsoft Graph and Key Vault: bytes in, a value or a fault out.
 
-For: the two answers that tell when a credential ends. A date that cannot be read spoils the whole answer: left out, it would
-pass for a secret that never ends.
-Not for: choosing among what is listed (see `core.credential_expiry`), sending anything.
+An unreadable date makes the whole response unusable: without it, the secret would seem to have no expiry.
 """
 
 from __future__ import annotations
@@ -20,11 +18,11 @@ from exporter.core.parsing.key_vault import read_object, unix_time
 _VERSION_ID = re.compile(r"https://[^/]{1,260}/secrets/[A-Za-z0-9-]{1,127}/([A-Za-z0-9]{1,64})")
 _SHA1_HEX = re.compile(r"[0-9a-fA-F]{40}")
 _SHA1_BYTES = 20
-_MOST = 1000  # entries of a list that are looked at
+_MOST = 1000  # accepted entries of a list
 
 
 def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
-    """What Graph lists of an application or a service principal."""
+    """Read Graph's list for an application or a service principal."""
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, None
@@ -44,7 +42,7 @@ def read_application(body: bytes) -> tuple[Fault, AppCredentials | None]:
 
 
 def read_secret_versions(body: bytes) -> tuple[Fault, tuple[SecretVersion, ...], str | None]:
-    """One page of a secret's versions, and the link to the next page as it was sent."""
+    """Read one page of a secret's versions, and the unchecked link to the next page."""
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, (), None
@@ -59,7 +57,7 @@ def read_secret_versions(body: bytes) -> tuple[Fault, tuple[SecretVersion, ...],
 
 
 def _objects(values: list[Any]) -> list[dict[str, Any]]:
-    """Raises ValueError for a list that nobody would send."""
+    """Return the objects of a list. Raises ValueError for other entries or too many."""
     if len(values) > _MOST or not all(isinstance(one, dict) for one in values):
         raise ValueError("not a list of objects")
     return values
@@ -70,7 +68,7 @@ def _text(value: object) -> str | None:
 
 
 def _version(one: dict[str, Any]) -> SecretVersion:
-    """Raises ValueError."""
+    """Read one version. Raises ValueError."""
     match = _VERSION_ID.fullmatch(one["id"]) if isinstance(one.get("id"), str) else None
     attributes = one.get("attributes")
     if match is None or not isinstance(attributes, dict):
@@ -91,7 +89,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _end(one: dict[str, Any]) -> float | None:
-    """Graph's `endDateTime` as a Unix time; one without a zone is in UTC. Raises ValueError and OverflowError."""
+    """Return Graph's `endDateTime` as a Unix time, UTC by default. Raises ValueError and OverflowError."""
     text = one.get("endDateTime")
     if text is None:
         return None
@@ -102,7 +100,7 @@ def _end(one: dict[str, Any]) -> float | None:
 
 
 def _thumbprint(value: object) -> str | None:
-    """A SHA-1 in lower-case hex. It may be sent as base64 of its bytes, as hex, or as base64 of its hex."""
+    """Return a SHA-1 in lower-case hex, from hex, base64 of its bytes, or base64 of its hex."""
     if not isinstance(value, str) or len(value) > 128:
         return None
     if _SHA1_HEX.fullmatch(value):

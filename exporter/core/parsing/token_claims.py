@@ -1,7 +1,6 @@
-"""What an access token says of itself, as far as a check needs it. Nothing of a token is kept but these three words.
+"""Audience, tenant and application of an access token, for the preflight checks.
 
-For: audience, tenant and application of a token that Entra gave. Its signature is the vault's to check.
-Not for: trusting a token, or showing it to anybody.
+Nothing else of a token is stored. The vault verifies the signature, so these claims must not be trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """None where the token does not say. Printable and short."""
+    """Three claims, printable and short; None if absent."""
 
     audience: str | None = None
     tenant: str | None = None
@@ -25,19 +24,19 @@ class Claims:
 
 
 def read_claims(token: str) -> Claims | None:
-    """The claims of a token of the shape header.payload.signature; None for an opaque one."""
+    """Return the claims of a token header.payload.signature; None for an opaque one."""
     parts = token.split(".")
-    said = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
-    if said is None or _text(said, "aud") is None:
+    payload = read_object(decode(parts[1]) or b"") if len(parts) == 3 else None
+    if payload is None or _text(payload, "aud") is None:
         return None
     return Claims(
-        audience=_text(said, "aud"),
-        tenant=_text(said, "tid"),
-        application=_text(said, "appid") or _text(said, "azp"),
+        audience=_text(payload, "aud"),
+        tenant=_text(payload, "tid"),
+        application=_text(payload, "appid") or _text(payload, "azp"),
     )
 
 
-def _text(said: dict[str, Any], name: str) -> str | None:
-    value = said.get(name)
+def _text(payload: dict[str, Any], name: str) -> str | None:
+    value = payload.get(name)
     shown = isinstance(value, str) and len(value) <= _LONGEST and value.isprintable() and not reveals(value)
     return value if shown else None

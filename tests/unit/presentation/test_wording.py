@@ -93,7 +93,7 @@ def test_a_mode_that_does_not_unwrap_leaves_it_open():
 def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
     record = a_record(look(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
 
-    assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter stands elsewhere")
+    assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter runs on another host")
 
 
 def test_a_version_in_another_vault_names_it():
