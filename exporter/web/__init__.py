@@ -1,7 +1,7 @@
-"""The web endpoint: the exposition, probes on request, pages for people, JSON, health.
+"""The web endpoint: exposition, probes on demand, HTML pages, JSON and health.
 
 For: everything that answers an HTTP request.
-Not for: probing, keeping state, or knowing what a metric means.
+Not for: probing, storing state, the meaning of a metric.
 """
 
 from exporter.web.answers import MOST_ANSWERS

@@ -1,8 +1,7 @@
-"""Who may see what, and under which headers: the same for every path.
+"""Access control of every path: refusals, security headers and internal errors.
 
-For: the order of refusals (see `_refusal`), the restricted set of paths on a listener that is not on loopback, the host names
-under which a listener on loopback answers, the security headers, and the last catch of a fault.
-Not for: rules of a web configuration file (see `webconfig`), nor any page.
+`_refusal` holds the order of refusals. A listener that is not on loopback serves only `OPEN_PATHS` by default. A listener on
+loopback accepts only known host names.
 """
 
 from __future__ import annotations
@@ -17,28 +16,26 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.runtime.logging import fields, place_of
 from exporter.web.answers import UnfinishedAnswers
 from exporter.web.options import WebOptions
-from exporter.web.origin import from_elsewhere, is_ours
+from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connections import connection_of
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
 
-# What Prometheus and an orchestrator need; everything else is for people and names vaults, keys and servers at length.
+# Prometheus and an orchestrator need only these. Every other path shows names of vaults, keys and servers.
 OPEN_PATHS = frozenset({"/metrics", "/probe", "/sd/targets", "/-/healthy", "/-/ready"})
 REFUSAL = (
-    "This listener is not on loopback: it serves /metrics, /probe without debug=true, /sd/targets, /-/healthy and /-/ready only. "
+    "This listener is not on loopback. It serves only /metrics, /probe without debug=true, /sd/targets, /-/healthy and /-/ready. "
     "Pages need --web.enable-pages, or a --web.config.file with basic_auth_users or RequireAndVerifyClientCert.\n"
 )
-FOREIGN_NAME = (
-    "The name in the address is none of this exporter's: use its IP address or localhost, or name it with --web.external-url.\n"
-)
-FOREIGN_SITE = "A page of another site may not do this.\n"
-TOO_MANY_ANSWERS = "{most} answers are unfinished, as many as --web.max-requests allows. Try again later.\n"
-TOO_MANY_OF_ADDRESS = "Too many requests of this address are being answered. Try again later.\n"
+FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
+FOREIGN_SITE = "The request comes from a page of another site. Send it from a page of this exporter or from a program.\n"
+TOO_MANY_ANSWERS = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
+TOO_MANY_OF_ADDRESS = "Too many requests from this address are in work. Try again later.\n"
 RETRY = {"Retry-After": "1"}
-# Requests that hold no place among the unfinished answers: health is always answered, and probes take their time.
+# Paths that --web.max-requests does not limit: health always responds, and probes take seconds.
 UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
-BODY_TOO_LARGE = "No request here has a body that is read.\n"
+BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none.\n"
 # No handler reads a body.
 LARGEST_BODY = 4096
 LOCK = web.AppKey("lock", AccessControl)
@@ -56,7 +53,7 @@ HEADERS = {
 
 
 def on_loopback(sockname: object) -> bool:
-    """True if the local end of a connection is a loopback address or a Unix socket; false where it is not known."""
+    """Whether the local end is a loopback address or a Unix socket; false if unknown."""
     if isinstance(sockname, str | bytes):
         return True
     if not isinstance(sockname, tuple) or not sockname:
@@ -71,32 +68,35 @@ def on_loopback(sockname: object) -> bool:
 
 
 def wants_transcript(query: Mapping[str, str]) -> bool:
-    """Whether a request of /probe is for its transcript: it shows the proxy's user, paths and addresses, as pages do."""
+    """Whether a request of /probe wants the transcript.
+
+    A transcript shows the proxy's user, paths and addresses, as pages do.
+    """
     return query.get("debug") == "true"
 
 
-def refused(path: str, sockname: object, options: WebOptions, *, transcript: bool = False) -> bool:
-    """The rule of the door: `path` is the matched route's, without the route prefix; "" where none matched.
+def is_refused(path: str, sockname: object, options: WebOptions, *, transcript: bool = False) -> bool:
+    """Whether the listener does not serve this path.
 
-    `transcript`: the answer to /probe would be one, which is a page.
+    `path` is the matched route's, without the route prefix, or "" if no route matched. A `transcript` of /probe counts as a page.
     """
     for_programs = path in OPEN_PATHS and not transcript
     return not (options.locked or options.enable_pages or for_programs or on_loopback(sockname))
 
 
-def rebound(sockname: object, host: str, options: WebOptions) -> bool:
-    """Whether loopback is reached under a foreign name, which a stranger may have pointed there (DNS rebinding)."""
-    return on_loopback(sockname) and not (options.locked or is_ours(host, options.external_host))
+def is_rebinding(sockname: object, host: str, options: WebOptions) -> bool:
+    """Whether a request reaches loopback under a foreign name (DNS rebinding)."""
+    return on_loopback(sockname) and not (options.locked or is_own_name(host, options.external_host))
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
-    """The path as the route spells it: what decides is what will be served, however the request was encoded."""
+    """Return the path of the matched route, which the encoding of a request cannot change."""
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical.removeprefix(options.route_prefix)
 
 
 async def _refusal(request: web.Request, options: WebOptions, answers: UnfinishedAnswers) -> Refusal | None:
-    """Why a request is not answered, the first reason of all; None where it is."""
+    """Return the first reason to refuse a request, or None."""
     connection = connection_of(request.transport)
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if options.lock is not None:
@@ -109,12 +109,12 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
     transport = request.transport
     sockname = transport.get_extra_info("sockname") if transport is not None else None
     path = _route_path(request, options)
-    if refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
+    if is_refused(path, sockname, options, transcript=path == "/probe" and wants_transcript(request.query)):
         return Refusal(403, REFUSAL)
-    if rebound(sockname, request.headers.get(hdrs.HOST, ""), options):
+    if is_rebinding(sockname, request.headers.get(hdrs.HOST, ""), options):
         return Refusal(421, FOREIGN_NAME)
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
-    if changes and from_elsewhere(request.headers, options.external_host, known_by_name=options.locked):
+    if changes and is_cross_site_change(request.headers, options.external_host, known_by_name=options.locked):
         return Refusal(403, FOREIGN_SITE)
     if (request.content_length or 0) > LARGEST_BODY:
         return Refusal(413, BODY_TOO_LARGE)
@@ -123,8 +123,8 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
     return Refusal(503, TOO_MANY_ANSWERS.format(most=answers.most), RETRY)
 
 
-def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
-    """The middleware; `on_fault` counts an internal error."""
+def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
+    """Return the middleware that applies every rule of this module; `on_fault` counts an internal error."""
     answers = UnfinishedAnswers(options.max_requests)
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -133,10 +133,10 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
             return await handler(request) if refusal is None else _refused(refusal)
         except (web.HTTPException, ConnectionError):
             raise
-        except Exception as error:  # noqa: BLE001 - a fault of one page is a line and a 500, never the end of a connection's task
+        except Exception as error:  # noqa: BLE001 - an error of one page becomes a log line and a 500; the connection's task continues
             on_fault()
             _log.error("request failed", extra=fields(path=request.path, **place_of(error)))
-            return web.Response(status=500, text="Internal error. The log has a line about it.\n")
+            return web.Response(status=500, text="Internal error. See the exporter's log.\n")
 
     @web.middleware
     async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -146,7 +146,7 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
         try:
             allowed = connection.begin()
             response = await answer(request, handler) if allowed else _refused(Refusal(503, TOO_MANY_OF_ADDRESS, RETRY))
-            # Here, so that the connection is busy until the client has read the answer.
+            # Prepared here, so that the connection is busy until the client has read the response.
             await response.prepare(request)
             await response.write_eof()
             return response
@@ -160,12 +160,12 @@ def keeper(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
 def _refused(refusal: Refusal) -> web.Response:
     response = web.Response(status=refusal.status, text=refusal.text, headers=refusal.headers)
     if refusal.status in (413, 503):
-        response.force_close()  # rather than read what nobody wants, or hold a place
+        response.force_close()  # closing is cheaper than reading a rejected body
     return response
 
 
 def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """A signal handler of `on_response_prepare`; what the lock says of headers goes before everything else."""
+    """Return a handler of `on_response_prepare`; headers of the web configuration take precedence."""
 
     async def add(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():

@@ -1,10 +1,7 @@
-"""The bound on unfinished answers: `--web.max-requests`.
+"""The limit on unfinished responses: `--web.max-requests`.
 
-An unfinished answer is being made or sent. A client that stops reading keeps its place only until another client needs it, and
-an address that has more places than others gives one to a client of another address.
-
-For: who holds a place, who gets one, and who is cut for it.
-Not for: what a refused client receives (see `door`), connections without an answer (see `connections`).
+An unfinished response is being made or sent. A client that stops reading keeps its place only until another client needs it. An
+address that has more places than others gives one to a client of another address.
 """
 
 from __future__ import annotations
@@ -14,12 +11,12 @@ from collections import Counter
 from exporter.web.server.connections import Connection
 
 MOST_ANSWERS = 40  # as node_exporter's --web.max-requests
-# After that time without reading, a client loses its place to any other client.
+# A client that has not read for this time loses its place to any other client.
 STALLED_SECONDS = 5.0
 
 
 class UnfinishedAnswers:
-    """Holds at most `most` places; 0 sets no bound. To be used from one event loop."""
+    """At most `most` places; 0 sets no limit. Use it from one event loop."""
 
     def __init__(self, most: int = MOST_ANSWERS) -> None:
         self.most = most
@@ -29,18 +26,21 @@ class UnfinishedAnswers:
         return len(self._open)
 
     def take(self, connection: Connection) -> bool:
-        """Return False if every place is taken, and none can be given to a client of this address."""
+        """Take a place; return False if every place is taken and none can be freed for this address."""
         if self.most and len(self._open) >= self.most and not self._make_room(connection.address):
             return False
         self._open[connection] = None
         return True
 
     def give_back(self, connection: Connection) -> None:
-        """May be called more than once, and without a place."""
+        """Free the place, if any; a second call has no effect."""
         self._open.pop(connection, None)
 
     def _make_room(self, address: str) -> bool:
-        """Cut a client of the address with most places: the one that has not read for the longest time, else the newest."""
+        """Cut a client of the address with the most places.
+
+        The client that has not read for the longest time goes first, else the newest one.
+        """
         places = Counter(each.address for each in self._open)
 
         def may_be_cut(each: Connection) -> bool:

@@ -1,8 +1,4 @@
-"""The application: every path and its handler in one table, behind the door.
-
-For: the list of what is served, under the route prefix.
-Not for: any handler's work, listening.
-"""
+"""The application: one table of every path and its handler, behind access control."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.access import LARGEST_BODY, LOCK, header_writer, keeper
+from exporter.web.access import LARGEST_BODY, LOCK, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
@@ -21,13 +17,13 @@ from exporter.web.webconfig import AccessControl
 
 
 def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
-    """The web endpoint of a service. `/-/reload` exists where `reload` is given."""
+    """Build the web endpoint of a service; `/-/reload` exists only if `reload` is given."""
     pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
     probing = ProbeHandler(service, options)
-    app = web.Application(middlewares=[keeper(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
+    app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)
     for path, handler in _readable(pages, api).items():
         app.router.add_get(options.route_prefix + path, handler)
-    # Without HEAD, which would make a whole probe for an answer nobody reads.
+    # No HEAD: it would run a whole probe for a response without a body.
     app.router.add_get(f"{options.route_prefix}/probe", probing.handle, allow_head=False)
     if reload is not None:
         app.router.add_post(f"{options.route_prefix}/-/reload", api.reload)

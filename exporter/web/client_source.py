@@ -1,18 +1,17 @@
-"""Which client a network address stands for.
+"""The source that a network address belongs to.
 
-For: limits and counts of one client: connections, answers, wrong passwords.
-Not for: logs, which show the address itself.
+Limits and counts are per source: connections, responses, wrong passwords. Logs show the address.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
 
-_NETWORK_BITS = 64  # one client of IPv6 may use any address of such a network
+_NETWORK_BITS = 64  # an IPv6 client can use any address of its /64 network
 
 
 def source_of(address: str) -> str:
-    """The address itself, or its IPv6 network. IPv4 is the same on every listener."""
+    """Return an IPv4 address unchanged, and the network of an IPv6 address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

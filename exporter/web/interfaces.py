@@ -1,8 +1,4 @@
-"""What the web endpoint needs of the rest of the exporter.
-
-For: the few names behind which everything else is free to change, and which tests fill with small objects.
-Not for: any behaviour.
-"""
+"""The parts of the exporter that the web endpoint needs, as protocols."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ class Recorder(Protocol):
 
 
 class Service(Protocol):
-    """The running exporter. `config` is the one in force: it may be another one at the next look."""
+    """The running exporter. `config` is the active configuration, which a reload replaces."""
 
     @property
     def config(self) -> Config: ...
@@ -44,11 +40,11 @@ class Service(Protocol):
     def record_of(self, target: str) -> TargetRecord | None: ...
 
     def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
-        """What each source says of when a credential of the configuration ends."""
+        """Return the expiry of a configured credential, one item per source."""
         ...
 
     def last_checks(self, target: str) -> CheckRun | None:
-        """The last run of the doctor's checks; None where there was none, or what it found is of something else now."""
+        """Return the last run of the preflight checks; None before the first and after a change of the target."""
         ...
 
     async def probe(
@@ -56,13 +52,16 @@ class Service(Protocol):
         target: str,
         module: str,
         *,
-        timeout: float | None,  # noqa: ASYNC109 - it is the probe's, which turns it into a failure with a code
+        timeout: float | None,  # noqa: ASYNC109 - the probe turns its own timeout into a failure with a code
     ) -> ProbeReport | None:
-        """One probe on demand; `timeout` in seconds, None for the target's own. None where it could not be made."""
+        """Probe a target on demand; None if no probe could be made.
+
+        `timeout` is in seconds, or None for the target's own timeout.
+        """
         ...
 
 
 class Reload(Protocol):
     async def __call__(self) -> Iterable[str]:
-        """Read the configuration again: the problems, one line each, for which it was not taken over; none if it was."""
+        """Reload the configuration; return the problems that prevented it, one line each."""
         ...

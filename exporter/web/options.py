@@ -1,8 +1,4 @@
-"""How the web endpoint was asked to present itself, from the command line.
-
-For: the flags `--web.*` and `--timeout-offset`, checked, and the two prefixes derived from them.
-Not for: what the configuration file says, which may change while the exporter runs.
-"""
+"""Options of the web endpoint: the flags `--web.*` and `--timeout-offset`, checked."""
 
 from __future__ import annotations
 
@@ -15,24 +11,25 @@ from exporter.web.webconfig import AccessControl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebOptions:
-    """`route_prefix` is where the paths are served, `link_prefix` where a browser finds them; both "" or "/a/b".
+    """Checked options of the web endpoint.
 
-    They differ behind a proxy that strips a part of the path. `external_host` is the host (and port) of the external URL, ""
-    where there is none. `timeout_offset` in seconds. `max_requests` bounds unfinished answers; 0 sets no bound.
+    `route_prefix` is the prefix of the served paths, `link_prefix` the prefix in links; both are "" or "/a/b". They differ behind
+    a proxy that strips a part of the path. `external_host` is the host and port of the external URL, or "". `timeout_offset` is in
+    seconds. `max_requests` limits unfinished responses; 0 sets no limit.
     """
 
     external_host: str = ""
     route_prefix: str = ""
     link_prefix: str = ""
     enable_pages: bool = False
-    lock: AccessControl | None = None  # what the web configuration file says
+    lock: AccessControl | None = None  # from the web configuration file
     timeout_offset: float = 0.5
     max_requests: int = MOST_ANSWERS
 
     @property
     def locked(self) -> bool:
-        """Whether nobody comes in who has not shown who they are: by a password or a verified certificate."""
-        return self.lock is not None and self.lock.asks_everybody
+        """Whether every client needs a password or a verified certificate."""
+        return self.lock is not None and self.lock.authenticates_every_client
 
 
 def web_options(
@@ -44,9 +41,9 @@ def web_options(
     timeout_offset: float = 0.5,
     max_requests: int = MOST_ANSWERS,
 ) -> WebOptions:
-    """The options as blackbox_exporter reads them: the route prefix is the external URL's path unless it is given.
+    """Check the flags as blackbox_exporter does: the default route prefix is the external URL's path.
 
-    Raises ValueError with one clear line for an external URL that is none and for a negative offset.
+    Raises ValueError with a one-line message for an invalid external URL or a negative offset.
     """
     host, outside = _external(external_url)
     inside = outside if route_prefix is None else _prefix(route_prefix)
@@ -73,7 +70,7 @@ def _external(url: str) -> tuple[str, str]:
     if parts.scheme not in ("", "http", "https") or bool(parts.scheme) != bool(parts.netloc):
         raise ValueError("--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH")
     if parts.query or parts.fragment:
-        raise ValueError("--web.external-url: neither a query nor a fragment may follow the path")
+        raise ValueError("--web.external-url: remove the query and the fragment")
     return parts.netloc.rpartition("@")[2], _prefix(parts.path)
 
 

@@ -1,8 +1,7 @@
-"""Is it a page of ours that sends this, and does the browser know us under a name of ours?
+"""Checks against other sites: cross-site changes and foreign host names.
 
-For: requests that change something, which a page of another site must not send; and answers on loopback, which a foreign name
-that was made to point at 127.0.0.1 must not show to its owner (DNS rebinding).
-Not for: who may come in (see `access`).
+A page of another site must not change anything here. A foreign name that points at 127.0.0.1 must not show a response on loopback
+to its owner (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from aiohttp import hdrs
 from exporter.core.cross_site import host_name, is_cross_site
 
 
-def is_ours(host: str, external_host: str) -> bool:
-    """True for an address, localhost, this machine's own name and the external URL's: names that no stranger can point at us.
+def is_own_name(host: str, external_host: str) -> bool:
+    """Whether the host is one that no attacker can point at this exporter.
 
-    True as well for no name at all, which no browser sends.
+    These are IP addresses, localhost, this machine's name and the external URL's. An empty host counts too: no browser sends one.
     """
     name = host_name(host)
     if not name or name == "localhost" or name.endswith(".localhost"):
@@ -33,13 +32,13 @@ def is_ours(host: str, external_host: str) -> bool:
     return True
 
 
-def from_elsewhere(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:
-    """True for a browser that was told to send this by another site. Programs send neither header, and are let through.
+def is_cross_site_change(headers: Mapping[str, str], external_host: str, *, known_by_name: bool) -> bool:
+    """Whether a page of another site sent this request.
 
-    `known_by_name`: whoever came in has shown who they are to the name in the address, so that no foreign name gains by it.
+    Programs send no such header and pass. `known_by_name`: every client is authenticated, so a foreign name gains nothing.
     """
     host = headers.get(hdrs.HOST, "")
     if is_cross_site(headers, (host, external_host)):
         return True
     from_a_browser = hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers
-    return from_a_browser and not known_by_name and not is_ours(host, external_host)
+    return from_a_browser and not known_by_name and not is_own_name(host, external_host)

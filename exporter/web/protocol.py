@@ -1,8 +1,4 @@
-"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages.
-
-For: limits of a request, and the answer to a request that is malformed.
-Not for: time and places (see `connections`), any path.
-"""
+"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages."""
 
 from __future__ import annotations
 
@@ -16,12 +12,12 @@ from exporter.web.server.connections import IDLE_SECONDS
 LONGEST_LINE = LONGEST_HEADER = 8190
 _MOST_HEADERS = 64
 _LINGER_SECONDS = 1.0
-_MALFORMED = "The exporter does not understand this request. It answers HTTP/1.1 requests.\n"
+_MALFORMED = "Malformed request. Send a valid HTTP/1.1 request.\n"
 _FAILED = "Internal error.\n"
 
 
 class HttpProtocol(web.RequestHandler):
-    """Answers what reaches no handler with one sentence, where aiohttp quotes the request in Python's notation."""
+    """Answers a malformed request with one sentence; aiohttp would quote the request."""
 
     __slots__ = ()
 
@@ -45,7 +41,7 @@ class HttpProtocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's signature
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
+            raise ConnectionError("a response has already begun")
         response = web.Response(status=status, text=_MALFORMED if status < 500 else _FAILED, headers=HEADERS)
         response.force_close()
         return response

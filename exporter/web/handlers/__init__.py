@@ -1,1 +1,1 @@
-"""From requests to responses."""
+"""Handlers: from requests to responses."""

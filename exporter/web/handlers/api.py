@@ -1,7 +1,6 @@
-"""The paths that programs read: the exposition, service discovery, JSON, health, reload.
+"""Handlers of the API: exposition, service discovery, JSON, health and reload.
 
-For: turning a request into a call of the service and its answer into bytes.
-Not for: `/probe` (see `probe`), pages (see `pages`), the shapes of JSON (see `presentation.payloads`).
+`probe` handles `/probe`; `presentation.payloads` defines the JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class ApiHandlers:
         )
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
-        address = self._options.external_host or _asked_host(request)
+        address = self._options.external_host or _requested_host(request)
         found = groups(self._service.config, address=address, timeout_offset=self._options.timeout_offset)
         return await _send(request, _listed("[", found, "]"))
 
@@ -64,7 +63,7 @@ class ApiHandlers:
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
         record = self._service.record_of(target.name)
-        # A list: a probe that ends while this one is being sent changes the history.
+        # A list, because a probe that ends while this response is sent changes the history.
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
         before = [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)]
@@ -77,7 +76,7 @@ class ApiHandlers:
         target = service.config.targets.get(request.match_info["name"])
         if target is None:
             return web.json_response({"error": "unknown target"}, status=404)
-        ends = [end for told in ends_of(service, target).values() for end in told]
+        ends = [end for of_credential in ends_of(service, target).values() for end in of_credential]
         case = collect_bundle(
             service.config, target, service.record_of(target.name), ends, version=service.version, now=time.time()
         )
@@ -85,13 +84,13 @@ class ApiHandlers:
         return web.Response(body=await asyncio.to_thread(archive, case), content_type="application/zip", headers=headers)
 
     async def openapi(self, _request: web.Request) -> web.Response:
-        """Where the paths stand behind a prefix, the document says so."""
+        """Serve the OpenAPI document, with the link prefix as its server."""
         return web.json_response({**_OPENAPI, "servers": [{"url": self._options.link_prefix or "/"}]})
 
     def _known_of(self, target: Target, record: TargetRecord | None) -> payloads.Payload:
         config, now = self._service.config, time.time()
         readiness = readiness_at(target, None if record is None else record.last, now)
-        ends = [end for told in ends_of(self._service, target).values() for end in told]
+        ends = [end for of_credential in ends_of(self._service, target).values() for end in of_credential]
         return {
             **payloads.target_standing(target, record, now=now),
             **payloads.verdict_payload(readiness, config.settings.vantage),
@@ -105,7 +104,7 @@ class ApiHandlers:
     async def ready(self, _request: web.Request) -> web.Response:
         if self._service.ready:
             return web.Response(text="Ready\n")
-        return web.Response(status=503, text="Not ready: the first probes have not finished yet\n")
+        return web.Response(status=503, text="Not ready: the first probes have not finished yet. Wait for them.\n")
 
     async def reload(self, _request: web.Request) -> web.Response:
         problems = [] if self._reload is None else list(await self._reload())
@@ -115,7 +114,7 @@ class ApiHandlers:
 
 
 async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: str) -> AsyncIterator[bytes]:
-    """A long JSON list between two ends, in pieces of some entries, so that no answer holds the event loop for long."""
+    """Yield a long JSON list in pieces of a few entries, so that the event loop stays free."""
     yield opening.encode()
     separator, pending = "", list[str]()
     for item in items:
@@ -140,7 +139,7 @@ def _wants_gzip(request: web.Request) -> bool:
     return accepts_gzip(_header(request, hdrs.ACCEPT_ENCODING))
 
 
-def _asked_host(request: web.Request) -> str:
-    """The Host header where it is one: the address under which whoever asks has just reached us."""
+def _requested_host(request: web.Request) -> str:
+    """Return the Host header if it is valid: the address that the client used."""
     host = request.headers.get(hdrs.HOST, "")
     return host if _HOST.fullmatch(host) else "localhost"

@@ -1,7 +1,6 @@
-"""The targets as Prometheus' HTTP service discovery wants them, for the multi-target pattern over `/probe`.
+"""Targets for Prometheus' HTTP service discovery, for the multi-target pattern over `/probe`.
 
-For: one group per target whose labels turn into the parameters of `/probe` and into what relabelling may pick from.
-Not for: deciding who may ask, nor for labels of the product's own series.
+Each target is one group. Its labels become the parameters of `/probe` and input for relabelling.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class Group(TypedDict):
 
 
 def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[Group]:
-    """`address` is this exporter as Prometheus reaches it, host:port; relabelling may put others in its place."""
+    """Return one group per target; `address` is this exporter's host:port, as Prometheus reaches it."""
     return (Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
 
 
@@ -29,7 +28,7 @@ def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, 
         "__param_target": target.name,
         "__param_module": target.module,
         "__scrape_interval__": write(target.interval),
-        # Prometheus refuses a timeout above the interval; the offset is what /probe takes off again.
+        # Prometheus refuses a timeout above the interval. /probe subtracts the offset again.
         "__scrape_timeout__": write(min(target.interval, target.timeout + timeout_offset)),
         "__meta_ekm_target": target.name,
         "__meta_ekm_vault": target.vault,
@@ -43,6 +42,6 @@ def _labels(config: Config, target: Target, timeout_offset: float) -> dict[str, 
     labels |= {f"__meta_ekm_label_{name}": value for name, value in target.labels.items()}
     servers = list(dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each))
     if servers:
-        # Comma at both ends, as Prometheus' own discoveries write lists: a rule can match `.*,SQLPRD01,.*`.
+        # A comma at both ends, as in Prometheus' own discoveries: a rule can match `.*,SQLPRD01,.*`.
         labels["__meta_ekm_sql_instances"] = f",{','.join(servers)},"
     return labels

@@ -1,8 +1,4 @@
-"""The paths that people read: status, targets, probes, codes, the configuration.
-
-For: gathering what a page shows and sending it.
-Not for: markup (see `pages`), JSON.
-"""
+"""Handlers of the HTML pages: status, targets, probes, codes and the configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import Page, overview
-from exporter.web.ui.query import key_of, meant, read
+from exporter.web.ui.query import key_of, matcher, read
 from exporter.web.ui.target import probe_page, target_page
 from exporter.web.ui.view_models import ends_of, fleet, view
 
@@ -51,7 +47,7 @@ class PageHandlers:
         service, now = self._service, time.time()
         target = service.config.targets.get(request.match_info["name"])
         if target is None:
-            return _not_found("No target has this name.")
+            return _not_found("No target has this name. /targets lists all targets.")
         record = service.record_of(target.name)
         history = [] if record is None else list(record.history)
         shown, ends = view(service.config, target, record, now=now), ends_of(service, target)
@@ -66,15 +62,19 @@ class PageHandlers:
         wanted = request.match_info["id"]
         entry = next((entry for entry in (record.history if record else ()) if entry.id == wanted), None)
         if target is None or entry is None:
-            return _not_found("This probe is not remembered: only the last ones are, and failures longer.")
+            return _not_found(
+                "This probe is no longer stored. The exporter keeps the last probes of a target, and failures longer."
+            )
         config = service.config
-        asked = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        return _page(probe_page(self._site, asked, entry.report, vantage=config.settings.vantage))
+        context = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+        return _page(probe_page(self._site, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:
         rows = find(request.match_info["code"])
         return (
-            _page(explain_page(self._site, rows)) if rows else _not_found("No code of the connector has this number or symbol.")
+            _page(explain_page(self._site, rows))
+            if rows
+            else _not_found("No connector code has this number or symbol. /explain lists all codes.")
         )
 
     async def config(self, request: web.Request) -> web.StreamResponse:
@@ -104,7 +104,7 @@ class PageHandlers:
         page = Page(
             title=title,
             path=path,
-            fleet=await fleet(views, meant(choice), key_of(choice)),
+            fleet=await fleet(views, matcher(choice), key_of(choice)),
             choice=choice,
             vantage=service.config.settings.vantage,
             ready=service.ready,

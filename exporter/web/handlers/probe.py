@@ -1,7 +1,6 @@
-"""`/probe`: one configured target, now, in the manner of blackbox_exporter.
+"""`/probe`: probes one configured target now, like blackbox_exporter.
 
-For: reading the request, refusing what is not configured before any work starts, and the two forms of the answer.
-Not for: single flight and memory (see `probe_cache`), the metrics' text (see `metrics`), the probe itself.
+The handler refuses an unknown target or module before any work starts. `probe_cache` limits the probes of a target.
 """
 
 from __future__ import annotations
@@ -17,46 +16,48 @@ from exporter.core.model import ProbeReport
 from exporter.core.suggestions import nearest
 from exporter.presentation.text import seconds, transcript
 from exporter.web.access import wants_transcript
-from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, RetryLater, Wish, limit_of
+from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.negotiation import OPENMETRICS, TEXT, accepts_openmetrics
 
 _TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 _NO_REPORT = (
-    "No report: the probe did not end in time, or the exporter was too busy to make one. This says nothing about the vault.\n"
+    "No report: the probe did not end in time, or the exporter was too busy. The vault was not tested. Try again later.\n"
 )
 _NOT_NOW = (
-    "No report: another probe of this target is running, or ended less than min_interval ago. This says nothing about the vault. "
+    "No report: another probe of this target is running, or ended less than min_interval ago. The vault was not tested. "
     "Try again in {} s.\n"
 )
 _SHOWN = 80
-# Comparing a name with thousands of others would hold up the event loop for everybody.
+# A comparison with thousands of names would block the event loop.
 _MOST_COMPARED = 200
 
 
 class UnknownNameError(ValueError):
-    """A request names what is not configured, or not together; its text is one line for the user."""
+    """An unknown target or module, or a pair that is not configured; the message is one line."""
 
 
 class ProbeHandler:
-    """The handler of `/probe` and what it remembers."""
+    """The handler of `/probe` and its cache."""
 
     def __init__(self, service: Service, options: WebOptions) -> None:
         self._service = service
         self._offset = options.timeout_offset
-        self._desk = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
+        self._cache = ProbeCache(self._probe, min_interval=lambda: service.config.settings.min_interval)
 
     async def handle(self, request: web.Request) -> web.Response:
         config = self._service.config
         try:
-            target, module = chosen(config, request.query)
+            target, module = select_probe(config, request.query)
         except UnknownNameError as error:
             return web.Response(status=400, text=f"{error}\n")
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
         about = target, module, config.credentials[target.credential], config.settings.vantage
         own = module.name == target.module and limit.allows_half_of(target.timeout)
-        answer = await self._desk.ask(Wish(target=target.name, module=module.name, limit=limit, about=about, own=own))
+        answer = await self._cache.report_for(
+            ProbeDemand(target=target.name, module=module.name, limit=limit, about=about, own=own)
+        )
         if answer is None:
             return web.Response(status=503, text=_NO_REPORT)
         if isinstance(answer, RetryLater):
@@ -69,24 +70,24 @@ class ProbeHandler:
         return web.Response(body=body, headers={"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept"})
 
     async def close(self, _app: web.Application) -> None:
-        await self._desk.close()
+        await self._cache.close()
 
     async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
         return await self._service.probe(target, module, timeout=limit.seconds)
 
     def _debug(self, target: Target, module: Module, answer: CachedReport) -> str:
         config, recorder = self._service.config, self._service.recorder
-        told = transcript(target, answer.report, vantage=config.settings.vantage)
-        remembered = "" if answer.age is None else f"From memory: this probe ended {seconds(answer.age)} ago.\n\n"
+        text = transcript(target, answer.report, vantage=config.settings.vantage)
+        cached = "" if answer.age is None else f"Cached report: this probe ended {seconds(answer.age)} ago.\n\n"
         metrics = recorder.render_probe(target, module, answer.report).decode()
-        return f"{remembered}{told}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
+        return f"{cached}{text}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
 
 
-def chosen(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
-    """The target and module that a query names. Raises UnknownNameError, and nothing has been started then."""
+def select_probe(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
+    """Return the target and module of a query. Raises UnknownNameError before any work starts."""
     name = query.get("target", "")
     if not name:
-        raise UnknownNameError("the parameter target is missing: write /probe?target=NAME with the name of a configured target")
+        raise UnknownNameError("the parameter target is missing: request /probe?target=NAME with the name of a configured target")
     target = config.targets.get(name)
     if target is None:
         raise UnknownNameError(f"unknown target {_quoted(name)}{_hint(name, config.targets)}")
@@ -96,7 +97,7 @@ def chosen(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
         raise UnknownNameError(f"unknown module {_quoted(wanted)}{_hint(wanted, config.modules)}")
     if not target.allows(module.name):
         raise UnknownNameError(
-            f"module {_quoted(wanted)} is not for target {_quoted(name)}: leave the parameter module out, "
+            f"module {_quoted(wanted)} is not for target {_quoted(name)}: omit the parameter module, "
             "or list the module under the target's modules in the configuration"
         )
     return target, module

@@ -1,7 +1,6 @@
-"""Requested probes: one at a time per target, and no more often than `min_interval` allows, whatever module they use.
+"""Probes on demand: one at a time per target, and at most one per `min_interval`.
 
-For: the rules of `/probe` that protect a vault from its watchers, however many Prometheus replicas and people ask.
-Not for: making a probe, reading requests, or rendering an answer.
+The limits hold for all modules together. They protect a vault, whatever the number of Prometheus replicas and clients.
 """
 
 from __future__ import annotations
@@ -15,15 +14,18 @@ from dataclasses import dataclass, field
 
 from exporter.core.model import ProbeReport
 
-# How much of the offset may pass while waiting for the probe to hand over its report; the rest is for the way back.
+# The part of the offset in which a finished probe may return its report. The rest is for the response.
 _SHARE_OF_OFFSET = 0.5
-# Seconds that a request without a scrape timeout waits for the probes before it and `min_interval` after each.
+# Seconds that a request without a scrape timeout waits for earlier probes and `min_interval` after each.
 _LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How long a probe may take. `seconds` is None where the target's own timeout holds; `patience` is the request's end."""
+    """The time limit of a probe.
+
+    `seconds` is None if the target's own timeout applies. `patience` is the time in seconds until the request has to end.
+    """
 
     seconds: float | None
     patience: float | None
@@ -36,9 +38,9 @@ class Limit:
 
 
 def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Limit:
-    """What `X-Prometheus-Scrape-Timeout-Seconds` leaves for a probe, `offset` seconds being kept for the way back.
+    """Return the limit of `X-Prometheus-Scrape-Timeout-Seconds` minus `offset` seconds for the response.
 
-    A header that is no positive number counts as none. Where it leaves nothing after the offset, half of it is used.
+    A header that is not a positive number is ignored. If the offset leaves nothing, half of the header's value is used.
     """
     scrape = _positive(header)
     if scrape is None:
@@ -61,7 +63,7 @@ Probe = Callable[[str, str, Limit], Awaitable[ProbeReport | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedReport:
-    """A report and its age in seconds; `age` is None for a probe that was made for this request."""
+    """A report and its age in seconds; `age` is None if the probe was made for this request."""
 
     report: ProbeReport
     age: float | None = None
@@ -69,16 +71,17 @@ class CachedReport:
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """The target's turn is another probe's; `seconds` until a new request has a chance."""
+    """Another probe of the target comes first; a new request can succeed after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a request wants. `about` is what the names stand for: a reload may change it.
+class ProbeDemand:
+    """The probe that a request needs.
 
-    `own`: a usual scrape, by the target's own module and with at least half of the target's timeout. No other request holds it up.
+    `about` is the configuration behind the names, which a reload can change. `own` marks a usual scrape: the target's own module
+    with at least half of the target's timeout. Other requests never delay it.
     """
 
     target: str
@@ -87,31 +90,31 @@ class Wish:
     about: object = None
     own: bool = True
 
-    def same_probe(self, other: Wish) -> bool:
+    def same_probe(self, other: ProbeDemand) -> bool:
         return (self.target, self.module, self.about) == (other.target, other.module, other.about)
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    wish: Wish
+class _CachedProbe:
+    demand: ProbeDemand
     report: ProbeReport
     at: float
 
 
 @dataclass(slots=True)
-class _Flight:
-    """One probe that runs or waits for its turn, and the number of requests that wait for its report."""
+class _InFlightProbe:
+    """A probe that runs or waits for its turn, and the number of requests that wait for it."""
 
-    wish: Wish  # of the request that allows it the most time
+    demand: ProbeDemand  # of the request with the most time
     report: asyncio.Future[ProbeReport | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     began: bool = False
     requests: int = 0
 
 
-class _Queue(list[_Flight]):
-    """The flights of a target; `changed` is set if the next one may be another one now."""
+class _Queue(list[_InFlightProbe]):
+    """The probes of a target in work; `changed` is set if the order may have changed."""
 
-    def __init__(self, first: _Flight) -> None:
+    def __init__(self, first: _InFlightProbe) -> None:
         super().__init__([first])
         self.changed = asyncio.Event()
 
@@ -123,7 +126,7 @@ async def _first_of(seconds: float, changed: asyncio.Event) -> None:
 
 
 class ProbeCache:
-    """Single flight and short memory per target. A request for another module waits its turn and gets its own report."""
+    """Single flight and a short-lived cache per target; each module has its own report."""
 
     def __init__(
         self,
@@ -139,44 +142,44 @@ class ProbeCache:
         self._sleep = sleep
         self._queues: dict[str, _Queue] = {}
         self._runners: set[asyncio.Task[None]] = set()
-        self._memory: dict[str, tuple[_Remembered, ...]] = {}  # by target, the newest last
+        self._memory: dict[str, tuple[_CachedProbe, ...]] = {}  # by target, the newest last
 
-    async def ask(self, wish: Wish) -> CachedReport | RetryLater | None:
-        """A report made now, made for another request at this moment, or remembered. None if none came in time.
+    async def report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
+        """Return a new report, the report of a running probe, or a cached one; None if none came in time.
 
-        A report of what the names stood for before a reload is no answer. Nor is that of a probe which a scrape timeout cut short,
-        to a request that would have given it more time.
+        A report from before a reload of the target is never used. A report that a scrape timeout cut is not used for a request
+        with more time.
         """
         try:
-            async with asyncio.timeout(wish.limit.patience):
-                return await self._ask(wish)
+            async with asyncio.timeout(demand.limit.patience):
+                return await self._report_for(demand)
         except TimeoutError:
-            flight = self._flight_of(wish)
+            flight = self._in_flight(demand)
             queued = flight is not None and not flight.began
-            return RetryLater(self._wait(wish)) if queued else None
+            return RetryLater(self._wait(demand)) if queued else None
 
-    async def _ask(self, wish: Wish) -> CachedReport | RetryLater | None:
-        while (flight := self._flight_of(wish)) is not None:
-            report = await self._report_of(flight, wish)
-            if _whole(report) or not wish.limit.allows_more_than(flight.wish.limit):
+    async def _report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
+        while (flight := self._in_flight(demand)) is not None:
+            report = await self._report_of(flight, demand)
+            if _whole(report) or not demand.limit.allows_more_than(flight.demand.limit):
                 return None if report is None else CachedReport(report=report)
-        known = self._remembered(wish)
+        known = self._remembered(demand)
         if known is not None:
             return CachedReport(report=known.report, age=self._clock() - known.at)
-        wait = self._wait(wish)
-        if wait > (_LONGEST_WAIT if wish.limit.patience is None else wish.limit.patience):
+        wait = self._wait(demand)
+        if wait > (_LONGEST_WAIT if demand.limit.patience is None else demand.limit.patience):
             return RetryLater(wait)
-        report = await self._report_of(self._book(wish), wish)
+        report = await self._report_of(self._enqueue(demand), demand)
         return None if report is None else CachedReport(report=report)
 
-    def _flight_of(self, wish: Wish) -> _Flight | None:
-        return next((flight for flight in self._queues.get(wish.target, ()) if flight.wish.same_probe(wish)), None)
+    def _in_flight(self, demand: ProbeDemand) -> _InFlightProbe | None:
+        return next((flight for flight in self._queues.get(demand.target, ()) if flight.demand.same_probe(demand)), None)
 
-    async def _report_of(self, flight: _Flight, wish: Wish) -> ProbeReport | None:
-        """The flight's report; a requester that goes away or loses patience does not take the probe with it."""
-        if not flight.began and wish.limit.allows_more_than(flight.wish.limit):
-            flight.wish = wish
-            self._queues[wish.target].changed.set()
+    async def _report_of(self, flight: _InFlightProbe, demand: ProbeDemand) -> ProbeReport | None:
+        """Wait for the report; a client that disconnects or times out does not end the probe."""
+        if not flight.began and demand.limit.allows_more_than(flight.demand.limit):
+            flight.demand = demand
+            self._queues[demand.target].changed.set()
         flight.requests += 1
         try:
             await asyncio.wait([flight.report])
@@ -184,81 +187,81 @@ class ProbeCache:
             flight.requests -= 1
         return None if flight.report.cancelled() else flight.report.result()
 
-    def _book(self, wish: Wish) -> _Flight:
-        flight = _Flight(wish)
-        queue = self._queues.get(wish.target)
+    def _enqueue(self, demand: ProbeDemand) -> _InFlightProbe:
+        flight = _InFlightProbe(demand)
+        queue = self._queues.get(demand.target)
         if queue is not None:
             queue.append(flight)
             queue.changed.set()
             return flight
-        self._queues[wish.target] = _Queue(flight)
-        runner = asyncio.create_task(self._run(wish.target), name=f"probes on demand {wish.target}")
+        self._queues[demand.target] = _Queue(flight)
+        runner = asyncio.create_task(self._run(demand.target), name=f"probes on demand {demand.target}")
         self._runners.add(runner)
         runner.add_done_callback(self._runners.discard)
         return flight
 
     async def _run(self, target: str) -> None:
-        """Makes the probes that wait for this target, one after the other (see `_pause`)."""
+        """Make the waiting probes of this target one by one (see `_pause`)."""
         queue = self._queues[target]
         try:
             while (flight := _next(queue)) is not None:
                 queue.changed.clear()
-                if (pause := self._pause(flight.wish)) > 0:
+                if (pause := self._pause(flight.demand)) > 0:
                     await self._sleep(pause, queue.changed)
                     continue
                 flight.began = True
-                await self._fly(flight)
+                await self._make_probe(flight)
                 queue.remove(flight)
         finally:
             self._give_up(target)
 
-    async def _fly(self, flight: _Flight) -> None:
-        wish = flight.wish
+    async def _make_probe(self, flight: _InFlightProbe) -> None:
+        demand = flight.demand
         try:
-            report = await self._probe(wish.target, wish.module, wish.limit)
-        except Exception as error:  # noqa: BLE001 - belongs to those who wait for this report, not to the probes after it
+            report = await self._probe(demand.target, demand.module, demand.limit)
+        except Exception as error:  # noqa: BLE001 - the error belongs to the requests that wait for this report
             flight.report.set_exception(error)
-            flight.report.exception()  # perhaps no request waits any more
+            flight.report.exception()  # marks the exception as retrieved: perhaps no request waits any more
             return
         if report is not None:
-            self._remember(_Remembered(wish, report, self._clock()))
+            self._remember(_CachedProbe(demand, report, self._clock()))
         flight.report.set_result(report)
 
-    def _wait(self, wish: Wish) -> float:
-        """Seconds until the turn of this wish at the earliest: probes of other modules go before it, unless it is the target's own."""
-        ahead = 0 if wish.own else sum(flight.wish.module != wish.module for flight in self._queues.get(wish.target, ()))
-        return self._pause(wish) + ahead * self._min_interval()
+    def _wait(self, demand: ProbeDemand) -> float:
+        """Return the least seconds until its turn; probes of other modules go first, unless it is `own`."""
+        ahead = 0 if demand.own else sum(flight.demand.module != demand.module for flight in self._queues.get(demand.target, ()))
+        return self._pause(demand) + ahead * self._min_interval()
 
-    def _pause(self, wish: Wish) -> float:
-        """Seconds until `min_interval` after the last probe that holds this one up. A target's own module waits for itself alone.
+    def _pause(self, demand: ProbeDemand) -> float:
+        """Return the seconds until `min_interval` after the last probe that delays this one.
 
-        None if the same names stood for something else at that probe.
+        An `own` probe is delayed only by `own` probes. A changed configuration behind the names means no delay.
         """
-        last = [known for known in self._memory.get(wish.target, ()) if known.wish.own or not wish.own][-1:]
-        if not last or (last[0].wish.module == wish.module and last[0].wish.about != wish.about):
+        last = [known for known in self._memory.get(demand.target, ()) if known.demand.own or not demand.own][-1:]
+        if not last or (last[0].demand.module == demand.module and last[0].demand.about != demand.about):
             return 0.0
         return max(0.0, last[0].at + self._min_interval() - self._clock())
 
-    def _remembered(self, wish: Wish) -> _Remembered | None:
-        """The newest report that is young enough and answers this request."""
-        for known in reversed(self._memory.get(wish.target, ())):
-            if known.wish.same_probe(wish) and self._clock() - known.at < self._min_interval():
-                return known if _whole(known.report) or not wish.limit.allows_more_than(known.wish.limit) else None
+    def _remembered(self, demand: ProbeDemand) -> _CachedProbe | None:
+        """Return the newest report that is recent enough for this request."""
+        for known in reversed(self._memory.get(demand.target, ())):
+            if known.demand.same_probe(demand) and self._clock() - known.at < self._min_interval():
+                return known if _whole(known.report) or not demand.limit.allows_more_than(known.demand.limit) else None
         return None
 
-    def _remember(self, new: _Remembered) -> None:
+    def _remember(self, new: _CachedProbe) -> None:
         oldest = new.at - self._min_interval()
         young = {target: tuple(one for one in known if one.at > oldest) for target, known in self._memory.items()}
         self._memory = {target: known for target, known in young.items() if known}
-        self._memory[new.wish.target] = (*self._memory.get(new.wish.target, ()), new)
+        self._memory[new.demand.target] = (*self._memory.get(new.demand.target, ()), new)
 
     async def close(self) -> None:
-        """End the probes in flight; requests that wait for one get no report."""
+        """Cancel the running probes; requests that wait for one get no report."""
         runners = list(self._runners)
         for runner in runners:
             runner.cancel()
         await asyncio.gather(*runners, return_exceptions=True)
-        for target in list(self._queues):  # of a runner that was cancelled before it began
+        for target in list(self._queues):  # a runner that was cancelled before its start left its queue
             self._give_up(target)
 
     def _give_up(self, target: str) -> None:
@@ -266,12 +269,12 @@ class ProbeCache:
             flight.report.cancel()
 
 
-def _next(queue: list[_Flight]) -> _Flight | None:
-    """The flight whose turn it is: the target's own module first. Those that no request waits for are dropped."""
+def _next(queue: list[_InFlightProbe]) -> _InFlightProbe | None:
+    """Return the next probe, `own` ones first; drop probes that no request waits for."""
     queue[:] = [flight for flight in queue if flight.requests]
-    return min(queue, key=lambda flight: not flight.wish.own, default=None)
+    return min(queue, key=lambda flight: not flight.demand.own, default=None)
 
 
 def _whole(report: ProbeReport | None) -> bool:
-    """Whether more time would have changed nothing."""
+    """Whether no scrape timeout cut the report."""
     return report is not None and not report.cut_by_scrape

@@ -1,7 +1,6 @@
-"""One client's connection: how long it may wait, how much it may send, how long it may leave an answer lying.
+"""One client's connection: time limits, size limits and the limits on connections.
 
-For: cutting off those who only hold a place, and a limit on places, so that probes keep their sockets and their turn.
-Not for: HTTP, which the protocol behind it speaks, or TLS.
+A client that only holds a connection is cut, so that probes keep their sockets and their share of the event loop.
 """
 
 from __future__ import annotations
@@ -13,25 +12,25 @@ from dataclasses import dataclass, field
 
 from exporter.web.client_source import source_of
 
-# To send the first request, and any later one once it has begun.
+# For the header of a request, from the connection or from its first byte.
 HEADER_SECONDS = 10.0
 # Between two requests: longer than a usual scrape interval.
 IDLE_SECONDS = 75.0
-# For the protocol behind to close an idle connection politely, before it is cut.
+# Time for the HTTP protocol to close an idle connection before it is cut.
 _SLACK_SECONDS = 5.0
-# To read on, once so much of an answer lies unread that no more of it can be sent.
+# For a client that does not read its response.
 WRITE_SECONDS = 30.0
-# Bytes beyond what the system has taken, from which on an answer waits for its client.
-_UNSENT_BYTES = 1  # TLS never stops waiting at 0
+# Bytes above the system's buffer at which a response waits for its client.
+_UNSENT_BYTES = 1  # at 0, TLS would never resume writing
 # Request line, header and body of one request.
 MOST_BYTES = 32 * 1024
-# At once: of all clients, of those that wait for or send a request, and of these from one address. A connection that is being
-# answered counts towards the first and the last: a Prometheus that scrapes `/probe` for thousands of targets may have hundreds.
+# Simultaneous connections: all, those that wait for or send a request, those per address, and busy ones per address. A Prometheus
+# that scrapes `/probe` for thousands of targets can have hundreds of busy ones.
 MOST_CONNECTIONS = 2048
-MOST_WAITING = 128  # half a megabyte each where TLS is spoken
+MOST_WAITING = 128  # half a megabyte each with TLS
 MOST_WAITING_OF_ONE_ADDRESS = 64
 MOST_BUSY_OF_ONE_ADDRESS = 512
-_KNOWN_ADDRESSES = 256  # addresses that have shown a right password or certificate
+_KNOWN_ADDRESSES = 256  # addresses with an accepted password or certificate
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -40,7 +39,7 @@ Vet = Callable[[asyncio.Transport], bool]
 
 
 class Connection(asyncio.Protocol):
-    """Stands between a transport and the protocol that speaks HTTP on it, and keeps the time."""
+    """A layer between a transport and its HTTP protocol that enforces the time limits."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Connection(asyncio.Protocol):
         on_end: Callable[[Connection], None],
         may_begin: Callable[[Connection], bool] = lambda _connection: True,
     ) -> None:
-        """`speak` makes the protocol behind, once `vet` has found nothing against the client."""
+        """`speak` makes the HTTP protocol after `vet` has accepted the client."""
         self._speak = speak
         self._inner: asyncio.Protocol | None = None
         self._vet = vet
@@ -62,16 +61,16 @@ class Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._received = 0
-        self._fresh = True  # nothing of the request that is waited for has come
+        self._fresh = True  # no byte of the next request has arrived
         self.address = source_of(address)
         self.busy = False
         self.served = False
-        self.trusted = False  # the client has shown a right password or certificate
+        self.trusted = False  # the client has presented a valid password or certificate
         self.since = self._loop.time()
-        self.pending: asyncio.Task[None] | None = None  # what brings the connection about: a TLS handshake
+        self.pending: asyncio.Task[None] | None = None  # the task that sets the connection up, with its TLS handshake
 
     def cut(self) -> None:
-        """End it at once, whatever it was doing."""
+        """Abort the connection at once."""
         if self._transport is not None:
             self._transport.abort()
         elif self.pending is not None:
@@ -79,23 +78,23 @@ class Connection(asyncio.Protocol):
 
     @property
     def stalled_seconds(self) -> float:
-        """How long the client has not read its answer; 0 if it reads."""
+        """Seconds since the client stopped reading its response; 0 if it reads."""
         return 0.0 if self._unread is None else WRITE_SECONDS - (self._unread.when() - self._loop.time())
 
     def begin(self) -> bool:
-        """A whole request has come: its handler keeps the time now. False if the address has too many busy connections."""
+        """Mark a complete request as in work; return False if the address has too many of them."""
         self.busy = True
         self._keep_time(None)
         return self._may_begin(self)
 
     def end(self) -> None:
-        """The handler is through."""
+        """Mark the request as done."""
         self.busy, self.served, self._fresh, self._received = False, True, True, 0
         self.since = self._loop.time()
         self._keep_time(IDLE_SECONDS + _SLACK_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams have no other kind
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - stream transports are always of this type
         self._transport = transport
         if not self._vet(transport):
             transport.abort()
@@ -103,13 +102,13 @@ class Connection(asyncio.Protocol):
         self._inner = self._speak()
         self._keep_time(HEADER_SECONDS)
         self._inner.connection_made(transport)
-        transport.set_write_buffer_limits(high=_UNSENT_BYTES, low=0)  # TLS may pause writing at once
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES, low=0)  # last, because TLS may pause writing at once
 
     def connection_lost(self, error: Exception | None) -> None:
         self._keep_time(None)
-        self.resume_writing(tell=False)
+        self._stop_unread_timer()
         self._on_end(self)
-        self._transport = None  # a circle, in which TLS keeps a quarter of a megabyte until somebody collects it
+        self._transport = None  # breaks a reference cycle that holds a quarter of a megabyte of TLS buffers
         if self._inner is not None:
             self._inner.connection_lost(error)
 
@@ -134,12 +133,15 @@ class Connection(asyncio.Protocol):
         if self._inner is not None:
             self._inner.pause_writing()
 
-    def resume_writing(self, *, tell: bool = True) -> None:
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+    def _stop_unread_timer(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        if tell and self._inner is not None:
-            self._inner.resume_writing()
 
     def _refuse(self, transport: asyncio.Transport) -> None:
         if self.busy or transport.get_write_buffer_size():
@@ -155,14 +157,14 @@ class Connection(asyncio.Protocol):
 
 
 def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
-    """The connection that a transport belongs to; None in a server that keeps no time."""
+    """Return the connection of a transport; None in a server without time limits."""
     protocol = transport.get_protocol() if transport is not None else None
     return protocol if isinstance(protocol, Connection) else None
 
 
 @dataclass(slots=True)
 class ConnectionLimiter:
-    """Who is connected. Where no place is left, a newcomer gets that of the client who has waited longest without a request."""
+    """The open connections. At the limit, a new client replaces the one that has waited longest."""
 
     most: int = MOST_CONNECTIONS
     most_waiting: int = MOST_WAITING
@@ -176,7 +178,7 @@ class ConnectionLimiter:
         return self._count
 
     def take(self, connection: Connection) -> bool:
-        """False where every place is taken by somebody who is being answered."""
+        """Add a connection; return False if all others are busy."""
         self._cut_down(_waiting(self._taken.get(connection.address, ())), self.most_waiting_of_one - 1)
         waiting = _waiting(self.all())
         self._cut_down(waiting, min(self.most_waiting, self.most - self._count + len(waiting)) - 1)
@@ -187,12 +189,12 @@ class ConnectionLimiter:
         return True
 
     def may_begin(self, connection: Connection) -> bool:
-        """Whether one more connection of its address may be busy: half of all places are kept for other addresses."""
+        """Whether its address may have one more busy connection; half of all places remain for others."""
         busy = sum(each.busy for each in self._taken.get(connection.address, ()))
         return busy <= max(1, min(self.most_busy_of_one, self.most // 2))
 
     def give_back(self, connection: Connection) -> None:
-        """May be called more than once."""
+        """Remove a connection; a second call has no effect."""
         own = self._taken.get(connection.address, {})
         if connection in own:
             if connection.trusted:
@@ -212,9 +214,9 @@ class ConnectionLimiter:
             self._known.popitem(last=False)
 
     def _cut_down(self, waiting: list[Connection], most: int) -> None:
-        """Cut those that have waited longest until so many are left.
+        """Cut the connections that have waited longest until `most` are left.
 
-        Clients of unknown addresses go first, and among them those that have never asked for anything.
+        Clients of unknown addresses go first, and among them clients that have never sent a request.
         """
         excess = len(waiting) - max(0, most)
         if excess <= 0:

@@ -1,8 +1,4 @@
-"""Listening: one application on any number of addresses, and an end that does not wait for slow clients.
-
-For: `--web.listen-address` in Go's notation, errors that fit on a line, taking connections in, and TLS where the lock has it.
-Not for: what is served (see `app`), how patient one connection is (see `connections`), users, or signals.
-"""
+"""Listening sockets: any number of addresses, TLS, and a stop that does not wait for slow clients."""
 
 from __future__ import annotations
 
@@ -29,18 +25,18 @@ from exporter.web.server.connections import MOST_CONNECTIONS, Connection, Connec
 
 _log = logging.getLogger(__name__)
 
-# aiohttp gives a request that long to finish, then as long again to take its cancellation.
+# aiohttp waits this long for a request to finish, and as long again for its cancellation.
 _GRACE_SECONDS = 0.8
 _HANDSHAKE_SECONDS = 10.0
-_GOODBYE_SECONDS = 2.0  # for TLS' own end of a connection
+_GOODBYE_SECONDS = 2.0  # for the closing handshake of TLS
 _BACKLOG = 256
-# What the system takes of an answer before its client reads it. Linux doubles it.
+# Send buffer of the system. Linux doubles it.
 _UNREAD_BYTES = 128 * 1024
-# Of the files that the process may open, so many are for clients; the rest is for probes.
+# One in so many of the process' open files is for clients; the rest is for probes.
 _SHARE_OF_FILES = 4
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SHORTAGE_SECONDS = 1.0
-_NO_PLACE_TEXT = b"Too many connections are being answered. Try again later.\n"
+_NO_PLACE_TEXT = b"Too many connections are in work. Try again later.\n"
 _NO_PLACE = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: %s\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"
@@ -48,12 +44,12 @@ _NO_PLACE = (
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on; its text is one line for the user."""
+    """An address that the exporter cannot listen on; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """`host` is "" for every interface; `port` 0 lets the system choose."""
+    """An address; `host` is "" for every interface, and the system chooses a port for 0."""
 
     host: str
     port: int
@@ -63,16 +59,16 @@ class ListenAddress:
 
 
 def parse_address(text: str) -> ListenAddress:
-    """`:10377`, `127.0.0.1:10377`, `[::1]:10377`, `localhost:10377`. Raises ValueError with the way to write it."""
+    """Parse `:10377`, `127.0.0.1:10377` or `[::1]:10377`. Raises ValueError with the right form."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or (":" in host and not bracketed):
-        raise ValueError(f"{text!r} is no listen address (write HOST:PORT, :PORT or [IPV6]:PORT)")
+        raise ValueError(f"{text!r} is not a listen address (write HOST:PORT, :PORT or [IPV6]:PORT)")
     return ListenAddress(host[1:-1] if bracketed else host, int(port))
 
 
 class WebServer:
-    """Serves `app` until it is stopped; an async context manager. Stopping takes at most two seconds."""
+    """A server of `app`, as an async context manager. Stopping takes at most two seconds."""
 
     def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
@@ -87,12 +83,12 @@ class WebServer:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where it can be reached, with the real ports; a listener on every interface is shown as localhost."""
+        """URLs of the listeners, with their real ports; every interface appears as localhost."""
         scheme = "https" if self._lock is not None and self._lock.context is not None else "http"
         return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
 
     async def start(self) -> None:
-        """Listen on every address, or on none: raises ListenError for the first that cannot be had."""
+        """Listen on every address, or raise ListenError for the first that fails and listen on none."""
         hide_versions()
         try:
             for address in self._addresses:
@@ -102,11 +98,12 @@ class WebServer:
             await self._runner.cleanup()
             self._close()
             raise
-        # A limit on files that was raised at the start is in force by now.
+        # Read here, because the start of the process raises the limit on open files.
         self._taken = ConnectionLimiter(most=_most_clients()) if self._places is None else self._places
         self._accepting = [asyncio.create_task(self._accept(bound), name="accept") for bound in self._sockets]
         self.listening = tuple(
-            ListenAddress(asked.host, bound.getsockname()[1]) for asked, bound in zip(self._addresses, self._sockets, strict=True)
+            ListenAddress(address.host, bound.getsockname()[1])
+            for address, bound in zip(self._addresses, self._sockets, strict=True)
         )
 
     async def stop(self) -> None:
@@ -115,7 +112,7 @@ class WebServer:
         await asyncio.gather(*self._accepting, *self._arriving, return_exceptions=True)
         self._close()
         await self._runner.cleanup()
-        for connection in self._taken.all():  # whoever does not read the end of an answer
+        for connection in self._taken.all():  # clients that do not read the end of a response
             connection.cut()
         await asyncio.sleep(0)
         self.listening = ()
@@ -127,19 +124,19 @@ class WebServer:
                 client, peer = await loop.sock_accept(bound)
             except OSError as error:
                 if error.errno in _SHORTAGE:
-                    _log.error("no connection accepted: out of system resources")
+                    _log.error("cannot accept connections: out of system resources")
                     await asyncio.sleep(_SHORTAGE_SECONDS)
                 continue
             try:
                 self._take_in(client, str(peer[0]) if isinstance(peer, tuple) else "")
-            except Exception as error:  # noqa: BLE001 - one client's bug, or a lack of memory, must not shut the others out
+            except Exception as error:  # noqa: BLE001 - an error with one client must not stop the others
                 client.close()
                 _log.error("connection not accepted", extra=fields(**place_of(error)))
-            await asyncio.sleep(0)  # a flood of clients is taken in between the probes, never before them
+            await asyncio.sleep(0)  # probes run between the clients of a flood
 
     def _take_in(self, client: socket.socket, address: str) -> None:
         server = self._runner.server
-        assert server is not None  # noqa: S101 - set up before anything is accepted
+        assert server is not None  # noqa: S101 - set before the first accept
         places = self._taken
         connection = Connection(
             lambda: HttpProtocol(server),
@@ -158,14 +155,14 @@ class WebServer:
         task.add_done_callback(self._arriving.discard)
 
     def _send_away(self, client: socket.socket) -> None:
-        """Close a connection for which no place is left; say why, unless the client expects TLS."""
+        """Close a connection above the limit, with a 503 unless the client expects TLS."""
         if self._lock is None or self._lock.context is None:
             with contextlib.suppress(OSError):
                 client.send(_NO_PLACE)
         client.close()
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
-        """Hand a socket over to its protocol, after the handshake where TLS is spoken."""
+        """Connect a socket to its protocol, after the handshake if TLS is on."""
         context = None if self._lock is None else self._lock.context
         patience = (
             {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
@@ -176,9 +173,9 @@ class WebServer:
         except BaseException as error:
             self._taken.give_back(connection)
             client.close()
-            # The waiting for a handshake, its error and what the error remembers of the waiting are a circle, with the buffers of TLS.
+            # The error's traceback is a reference cycle that holds the TLS buffers.
             traceback.clear_frames(error.__traceback__)
-            if not isinstance(error, OSError):  # else a client that speaks no TLS, shows no certificate, or is gone
+            if not isinstance(error, OSError):  # OSError: a client without TLS or without a certificate, or a closed connection
                 raise
         finally:
             connection.pending = None
@@ -223,7 +220,7 @@ async def _bound(address: ListenAddress) -> socket.socket:
         found = await asyncio.get_running_loop().getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        # As Go does: of a name's addresses the first IPv4 one, else the first.
+        # As in Go: the first IPv4 address of a name, else the first address.
         family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
         return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
@@ -235,14 +232,14 @@ def _every_interface(port: int) -> socket.socket:
         try:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
         except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is compiled in and switched off
+            if error.errno != errno.EADDRNOTAVAIL:  # IPv6 is compiled in but disabled
                 raise
     return socket.create_server(("", port), backlog=_BACKLOG)
 
 
 def _why(error: OSError) -> str:
-    """The system's own words without Python's additions, and what to do about a port that is taken."""
+    """Return the system's message, with the action for a port that is in use."""
     if isinstance(error, socket.gaierror):
         return "no such host"
-    told = os.strerror(error.errno).lower() if error.errno else str(error)
-    return f"{told} (choose another with --web.listen-address)" if error.errno == errno.EADDRINUSE else told
+    message = os.strerror(error.errno).lower() if error.errno else str(error)
+    return f"{message} (choose another with --web.listen-address)" if error.errno == errno.EADDRINUSE else message

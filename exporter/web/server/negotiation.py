@@ -1,8 +1,4 @@
-"""What a client accepts: the exposition format and the content coding.
-
-For: reading `Accept` and `Accept-Encoding` as RFC 9110 (12.4, 12.5) has them, with their weights.
-Not for: producing either.
-"""
+"""Content negotiation: reads `Accept` and `Accept-Encoding` with their weights (RFC 9110, 12.4 and 12.5)."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ class _Choice:
 
 
 def accepts_openmetrics(accept: str) -> bool:
-    """True if OpenMetrics 1.0 or later is named and no plain text is preferred; a later version gets 1.0, which it contains."""
+    """Whether OpenMetrics 1.0 or later is listed and text/plain is not preferred."""
     choices = list(_choices(accept))
     wanted = max((c.weight for c in choices if c.value == "application/openmetrics-text" and _since_1_0(c)), default=0.0)
     plain = max((c.weight for c in choices if c.value in ("text/plain", "text/*", "*/*")), default=0.0)
@@ -30,7 +26,7 @@ def accepts_openmetrics(accept: str) -> bool:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """True if gzip is named, or covered by `*`, with a weight above 0."""
+    """Whether gzip is listed, or covered by `*`, with a weight above 0."""
     weights = {choice.value: choice.weight for choice in _choices(accept_encoding)}
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
@@ -44,7 +40,7 @@ def _choices(header: str) -> Iterator[_Choice]:
 
 
 def _weight(text: str) -> float:
-    """0 for a weight that is none: what cannot be read is not wished for."""
+    """Return a weight; an invalid weight counts as 0."""
     try:
         weight = float(text)
     except ValueError:
@@ -54,5 +50,5 @@ def _weight(text: str) -> float:
 
 def _since_1_0(choice: _Choice) -> bool:
     major = choice.parameters.get("version", "1.0.0").partition(".")[0]
-    # Not as a number: a text of thousands of digits is none for Python, and anybody may send one.
+    # No int(): Python rejects a text of thousands of digits, and any client can send one.
     return major.isascii() and major.isdigit() and major.strip("0") != ""

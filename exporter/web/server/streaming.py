@@ -1,8 +1,4 @@
-"""Sending a long answer in pieces, so that nobody else on the event loop has to wait for it.
-
-For: the exposition and the long pages, plain or gzipped.
-Not for: deciding what a client accepts (see `negotiation`) or what is sent.
-"""
+"""Streaming of a long response in pieces, plain or gzipped, so that the event loop stays free."""
 
 from __future__ import annotations
 
@@ -12,21 +8,21 @@ from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
-# A third of the time of zlib's usual level for a sixth more bytes.
+# A third of the time of zlib's default level, for a sixth more bytes.
 _LEVEL = 1
-_GZIP_WINDOW = 31  # zlib's way to say: a gzip header and the largest window
-# Handing a piece to a thread costs about 0.1 ms: so much is worth compressing at once.
+_GZIP_WINDOW = 31  # zlib's value for a gzip header and the largest window
+# A thread switch costs about 0.1 ms, so a piece of this size is compressed at once.
 _BATCH_BYTES = 128 * 1024
-# So much of an answer is written at once, and the rest waits for the client.
+# Bytes written at once; the rest waits for the client.
 SLICE_BYTES = 64 * 1024
-# A client that has not taken the whole answer by then is cut off.
+# A client that has not read the whole response after this time is cut.
 SECONDS_TO_TAKE_IT = 60.0
 
 
 async def stream(
     request: web.Request, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], gzip: bool = False
 ) -> web.StreamResponse:
-    """Send `pieces` as they come, chunked, at most `SLICE_BYTES` at once. A client that stops reading is disconnected after `SECONDS_TO_TAKE_IT`."""
+    """Send `pieces` chunked, at most `SLICE_BYTES` at once, within `SECONDS_TO_TAKE_IT`."""
     response = web.StreamResponse(headers=headers)
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
@@ -45,7 +41,7 @@ async def stream(
     except TimeoutError:
         _cut(request)
     except Exception:
-        # An answer that has begun cannot become another one: the client must see that it is incomplete.
+        # The status line is sent already: only a cut connection shows the client that the response is incomplete.
         _cut(request)
         raise
     return response
@@ -57,7 +53,7 @@ def _cut(request: web.Request) -> None:
 
 
 async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes as one gzip stream, made in a worker thread (zlib lets go of the interpreter's lock)."""
+    """Yield the pieces as one gzip stream, compressed in a worker thread (zlib releases the GIL)."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     batch: list[bytes] = []
     size = 0

@@ -1,5 +1,5 @@
-// Keeps an open page as fresh as the exporter: fetches the page again and takes over what differs in the parts marked `data-live`.
-// Not for: anything that a page needs. Without this script every page works; it only has to be loaded again.
+// Refreshes an open page: fetches it again and updates the parts marked `data-live`.
+// Every page works without this script; the reader then reloads it.
 (() => {
   'use strict';
   const LONGEST_MS = 8000;
@@ -13,15 +13,15 @@
   const button = document.createElement('button');
   let paused = false;
   button.type = 'button';
-  button.addEventListener('click', () => { paused = !paused; tell(); if (!paused) refresh(); });
-  place.removeAttribute('role'); // the words beside the button change too rarely to be read out, and the button is no message
+  button.addEventListener('click', () => { paused = !paused; showState(); if (!paused) refresh(); });
+  place.removeAttribute('role'); // the text changes too rarely to be announced, and the button is not a status
   status.setAttribute('role', 'status');
   place.append(status, ' ', button);
 
-  const say = (words) => { if (status.textContent !== words) status.textContent = words; };
-  const tell = () => {
-    say(paused ? 'Not updating.' : `Updates every ${seconds} s.`);
-    button.textContent = paused ? 'Go on updating' : 'Stop updating';
+  const show = (text) => { if (status.textContent !== text) status.textContent = text; };
+  const showState = () => {
+    show(paused ? 'Not updating.' : `Updates every ${seconds} s.`);
+    button.textContent = paused ? 'Resume updates' : 'Pause updates';
   };
 
   const copyAttributes = (old, fresh) => {
@@ -31,32 +31,32 @@
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   };
 
-  const takeOver = (old, fresh) => {
+  const update = (old, fresh) => {
     if (old.isEqualNode(fresh)) return;
     if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
     if (old.nodeType !== Node.ELEMENT_NODE) { old.data = fresh.data; return; }
     copyAttributes(old, fresh);
-    takeOverChildren(old, fresh);
+    updateChildren(old, fresh);
   };
 
-  // Rows carry a key: one that moves stays the same row, so that neither focus nor an opened detail ends up on another target.
-  const takeOverRows = (old, fresh) => {
+  // Rows have a key. A moved row stays the same element, so that focus and open details stay with their target.
+  const updateRows = (old, fresh) => {
     const known = new Map([...old.children].map((each) => [each.dataset.key, each]));
     let at = old.firstElementChild;
     for (const row of [...fresh.children]) {
       const same = known.get(row.dataset.key);
       if (same && same === at) at = at.nextElementSibling;
       else old.insertBefore(same ?? row, at);
-      if (same) takeOver(same, row);
+      if (same) update(same, row);
     }
     while (at) { const next = at.nextElementSibling; at.remove(); at = next; }
   };
 
-  const takeOverChildren = (old, fresh) => {
-    if (fresh.firstElementChild?.dataset.key) return takeOverRows(old, fresh);
+  const updateChildren = (old, fresh) => {
+    if (fresh.firstElementChild?.dataset.key) return updateRows(old, fresh);
     const olds = [...old.childNodes];
     const news = [...fresh.childNodes];
-    news.forEach((child, at) => (at < olds.length ? takeOver(olds[at], child) : old.append(child)));
+    news.forEach((child, at) => (at < olds.length ? update(olds[at], child) : old.append(child)));
     olds.slice(news.length).forEach((each) => each.remove());
   };
 
@@ -73,17 +73,17 @@
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
       const focused = document.activeElement;
       for (const part of parts()) {
-        const twin = fresh.getElementById(part.id);
-        if (twin) takeOver(part, document.importNode(twin, true));
+        const counterpart = fresh.getElementById(part.id);
+        if (counterpart) update(part, document.importNode(counterpart, true));
       }
       if (focused && focused.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
-      tell();
+      showState();
     } catch {
-      say('The exporter does not answer: what you see is old.');
+      show('The exporter does not respond. This page is out of date.');
     }
   };
 
-  tell();
+  showState();
   setInterval(refresh, seconds * 1000);
   document.addEventListener('visibilitychange', refresh);
 })();

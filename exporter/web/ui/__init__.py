@@ -1,5 +1,5 @@
-"""The pages for people: server-rendered, without a script or an outside asset.
+"""The HTML pages: rendered on the server, complete without a script or an external file.
 
 For: turning values into markup.
-Not for: requests, routes, or gathering the values (see `exporter.web.handlers.pages`).
+Not for: requests, routes, collecting the values (see `exporter.web.handlers.pages`).
 """

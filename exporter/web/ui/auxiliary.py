@@ -1,8 +1,4 @@
-"""What is known of a target besides its probe: looks, key, path, when its credentials end.
-
-For: the sections of `/targets/NAME` below the last probe, and the marks in the list of targets.
-Not for: the wording (see `exporter.presentation.wording`), JSON.
-"""
+"""Sections of the target page below the last probe: auxiliary probes, key, network path, expiry."""
 
 from __future__ import annotations
 
@@ -18,53 +14,54 @@ from exporter.web.ui.labels import ago
 from exporter.web.ui.layout import cell, prose, section, table
 from exporter.web.ui.view_models import TargetView
 
-_LOOKS = ("What", "Usable", "Why, and what to do", "Credential", "Looked at")
-_ENDS = ("Credential", "Source", "Ends", "Looked up", "Note")
+_AUXILIARY_COLUMNS = ("Probe", "Usable", "Cause and action", "Credential", "Last run")
+_EXPIRY_COLUMNS = ("Credential", "Source", "Expires", "Last lookup", "Note")
 _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
 
 
 def marks(view: TargetView) -> Child:
-    """What is amiss though the probe may be well; nothing where all is."""
+    """Return the warnings of a target, which do not depend on the verdict; None without any."""
     words = wording.target_warnings(view.target, view.record, view.module.expect_path, now=view.now)
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None
 
 
-def looks(view: TargetView) -> Iterator[Child]:
-    """What the configuration declares beside the probe, each with the last look at it; nothing where nothing is declared."""
-    seen = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
-    if seen:
+def auxiliary_section(view: TargetView) -> Iterator[Child]:
+    """Yield the configured auxiliary probes with their last results."""
+    results = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
+    if results:
+        rows = [_auxiliary_row(view, identity, result) for identity, result in results]
         yield element("h2", "Auxiliary probes")
-        yield table(_LOOKS, [_look(view, identity, look) for identity, look in seen], caption="They never change the verdict.")
+        yield table(_AUXILIARY_COLUMNS, rows, caption="Auxiliary probes never change the verdict.")
 
 
-def known(view: TargetView) -> Iterator[Child]:
-    """Sections on the key and on the path to the vault, as last seen."""
+def vault_sections(view: TargetView) -> Iterator[Child]:
+    """Yield the last known facts of the key and of the network path."""
     if view.record is not None:
-        yield section("Key as the vault last described it", _key(view))
-        yield section("Path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
+        yield section("Key in the vault", _key(view))
+        yield section("Network path to the vault", wording.about_path(view.record.vault, view.module.expect_path))
 
 
 def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
-    """`ends` by the name of the credential, empty for one of which no source was asked."""
+    """Yield the table of expiry dates; `ends` is by credential, empty if no source was looked up."""
     yield element("h2", "Credential expiry")
-    ended = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
-    yield table(_ENDS, ended, caption="One row for each source that may know; a failed look-up leaves the last answer standing.")
+    rows = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
+    yield table(_EXPIRY_COLUMNS, rows, caption="One row per source. After a failed lookup the previous answer is kept.")
 
 
 def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
-    """What of the doctor's checks failed when they were last made, with what mends it; nothing where nothing did."""
+    """Yield the preflight checks that failed in the last run, each with its fix."""
     failed = () if run is None else run.failed
     if run is None or not failed:
         return
     yield element("h2", "Failed preflight checks")
-    yield element("p", f"Made {ago(max(0.0, view.now - run.at))}; they never change the verdict.", class_="quiet")
+    yield element("p", f"Last run {ago(max(0.0, view.now - run.at))}. Preflight checks never change the verdict.", class_="quiet")
     for result in failed:
         title = BY_NAME[result.check].title
         yield element("h3", title)
         yield element("p", result.detail)
         if result.fix:
             words = "\n".join(result.fix)
-            yield element("pre", words, tabindex=0, role="region", aria_label=f"What mends it: {title}")
+            yield element("pre", words, tabindex=0, role="region", aria_label=f"Fix: {title}")
 
 
 def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
@@ -73,27 +70,27 @@ def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
         yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
 
 
-def _look(view: TargetView, identity: Identity, look: AuxiliaryResult | None) -> Html:
-    answer = wording.answer(look)
-    actions = () if look is None else wording.recommended_actions(view.target, look)
-    why = "" if view.record is None else wording.reason_text(view.record, identity, look)
+def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None) -> Html:
+    answer = wording.answer(result)
+    actions = () if result is None else wording.recommended_actions(view.target, result)
+    why = "" if view.record is None else wording.reason_text(view.record, identity, result)
     return element(
         "tr",
         element("th", wording.title(view.target, identity), scope="row"),
         cell("Usable", element("span", answer, class_=f"state {_COLOURS[answer]}")),
-        cell("Why, and what to do", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
-        cell("Credential", "" if look is None else look.credential),
-        cell("Looked at", ago(None if look is None else max(0.0, view.now - look.at)), class_="number"),
+        cell("Cause and action", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
+        cell("Credential", "" if result is None else result.credential),
+        cell("Last run", ago(None if result is None else max(0.0, view.now - result.at)), class_="number"),
     )
 
 
 def _end(view: TargetView, end: wording.End) -> Html:
-    looked_up = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
+    lookup_age = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
     return element(
         "tr",
         element("th", end.credential, scope="row"),
         cell("Source", end.source),
-        cell("Ends", end.when),
-        cell("Looked up", "" if looked_up is None else ago(looked_up), class_="number"),
+        cell("Expires", end.when),
+        cell("Last lookup", "" if lookup_age is None else ago(lookup_age), class_="number"),
         cell("Note", end.note),
     )

@@ -1,7 +1,6 @@
-"""Two drawings without a script or an image: where the time of a probe went, and how the last probes went.
+"""Two SVG charts: the phases of a probe, and the durations of the last probes.
 
-For: SVG whose sizes stand in attributes, since the pages forbid inline styles. Each drawing repeats what stands beside it in words.
-Not for: numbers and words (see `target`), colours (see the style sheet).
+Sizes are attributes, because the pages forbid inline styles. The page repeats every chart as text.
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ from exporter.presentation.text import seconds
 from exporter.web.ui.html import Child, Html, element
 
 _HEIGHT = 40.0
-_LEAST = 2.0  # what is there must be seen
+_LEAST = 2.0  # a bar is always visible
 _BAR = 4.0
 _STRIP = 5.0
-_FEWEST = 60  # bars for which there is room, however few there are
+_FEWEST = 60  # the least width, in bars
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One probe of a sparkline: seconds, and whether it failed."""
+    """One probe of a sparkline: its seconds, and whether it failed."""
 
     duration: float
     failed: bool
 
 
 def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
-    """One bar per step that ran, all on one axis as long as the probe: the steps follow one another.
+    """Return one bar per step that ran, on one axis as long as the probe.
 
-    None for a token that another probe fetched: its time is not this probe's.
+    A token from the cache has no bar: its time is not this probe's.
     """
     own = [result for result in report.steps if result.duration and not result.shared]
     total = max(report.duration, sum(result.duration for result in own)) or 1.0
@@ -44,12 +43,12 @@ def waterfall(report: ProbeReport) -> Mapping[Step, Html]:
 
 
 def legend() -> Html:
-    """Which colour is which phase; the numbers stand beside each bar."""
+    """Return the legend of the phase colours."""
     return element("ul", [element("li", _swatch(phase), phase.value) for phase in Phase], class_="legend", aria_label="Phases")
 
 
 def sparkline(points: Sequence[Point]) -> Child:
-    """Durations of `points`, oldest first, failures marked by a strip below; nothing for fewer than two."""
+    """Draw the durations, oldest first, with failures marked; None for fewer than two probes."""
     if len(points) < 2:
         return None
     slowest = max(point.duration for point in points) or 1.0
@@ -65,16 +64,16 @@ def sparkline(points: Sequence[Point]) -> Child:
             aria_hidden="true",
             focusable="false",
         ),
-        element("figcaption", _told(points, slowest), class_="quiet"),
+        element("figcaption", _description(points, slowest), class_="quiet"),
     )
 
 
-def _told(points: Sequence[Point], slowest: float) -> str:
+def _description(points: Sequence[Point], slowest: float) -> str:
     failed = sum(point.failed for point in points)
     durations = [point.duration for point in points]
     return (
         f"The last {len(points)} probes, oldest first: {failed or 'none'} failed (marked below the line). "
-        f"They took {seconds(min(durations))} to {seconds(slowest)}, in the middle {seconds(median(durations))}."
+        f"They took {seconds(min(durations))} to {seconds(slowest)}, median {seconds(median(durations))}."
     )
 
 

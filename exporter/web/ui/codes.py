@@ -1,8 +1,4 @@
-"""What a code means, and the list of all codes.
-
-For: `/explain/CODE` and `/explain`.
-Not for: any wording about a code: that stands in the catalogue.
-"""
+"""The pages of codes: `/explain/CODE` and `/explain`."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
 
 
 def explain_page(site: Urls, rows: Sequence[ConnectorError]) -> Html:
-    """One code, or the two that share a symbol; `rows` is not empty."""
+    """Render one code, or the two that share a symbol; `rows` is not empty."""
     title = f"{both_numbers(rows[0].code)} {rows[0].symbol}"
     return page(site, title, [_code(row) for row in rows], at="/explain")
 
@@ -41,22 +37,26 @@ def _list(title: str, items: tuple[str, ...]) -> tuple[Html, ...]:
     return (element("h2", title), element("ol", [element("li", prose(item)) for item in items])) if items else ()
 
 
-def codes_page(site: Urls, asked: str) -> Html:
-    """All codes, and a field for one; `asked` is what no code is called."""
-    unknown = element("p", f"No explanation found for {asked}. Understood are: {KINDS}.", class_="notice", role="alert")
+def codes_page(site: Urls, unknown: str) -> Html:
+    """Render all codes and a search field; `unknown` is a search text without a match."""
+    notice = element("p", f"No explanation found for {unknown}. Enter one of: {KINDS}.", class_="notice", role="alert")
     return page(
         site,
-        "Codes of the connector",
+        "Connector codes",
         element("p", f"Explains {KINDS}."),
-        _form(site, asked),
-        unknown if asked else None,
-        table(("Code", "Twin", "Symbol", "Who can repair it"), [_listed(site, row) for row in CODES], caption="All codes."),
+        _form(site, unknown),
+        notice if unknown else None,
+        table(
+            ("Code", "Counterpart code", "Symbol", "Who can repair it"),
+            [_listed(site, row) for row in CODES],
+            caption="All codes.",
+        ),
         at="/explain",
     )
 
 
-def _form(site: Urls, asked: str) -> Html:
-    field = element("input", id="code", name="code", value=asked, size=20, autocomplete="off", spellcheck="false")
+def _form(site: Urls, text: str) -> Html:
+    field = element("input", id="code", name="code", value=text, size=20, autocomplete="off", spellcheck="false")
     return element(
         "form",
         element("div", element("label", "Code, message or log line", for_="code"), field),
@@ -66,11 +66,11 @@ def _form(site: Urls, asked: str) -> Html:
 
 
 def _listed(site: Urls, row: ConnectorError) -> Html:
-    twin: Child = "none" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
+    counterpart: Child = "none" if row.counterpart is None else link(site.code(row.counterpart), row.counterpart)
     return element(
         "tr",
         element("th", link(site.code(row.code), row.code), scope="row"),
-        cell("Twin", twin),
+        cell("Counterpart code", counterpart),
         cell("Symbol", element("code", row.symbol)),
         cell("Who can repair it", OWNERS[row.owner]),
     )

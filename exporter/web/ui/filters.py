@@ -1,8 +1,4 @@
-"""The form above a list of targets, and what it says of the choice that was made.
-
-For: filtering and sorting without a script: a form that asks for the same page with other parameters.
-Not for: what the parameters mean (see `choice`), the list (see `overview`).
-"""
+"""The filter form above a list of targets, which works without a script."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ _ORDERS = {
 
 
 def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
-    """Each field has its label; what is chosen stays chosen."""
+    """Render the form, filled with the current query."""
     verdicts = [("", "any")] + [(name, in_words(urgency)) for name, urgency in VERDICTS.items()]
     chosen = "" if choice.verdict is None else choice.verdict.name.lower()
     return element(
@@ -48,7 +44,7 @@ def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
 
 
 def found(choice: TargetQuery, fleet: Fleet) -> Child:
-    """How many are left; nothing where everything is shown."""
+    """Return the number of matches; None without a filter."""
     return None if choice.everything else element("p", f"{len(fleet.shown)} of {fleet.total} targets match.")
 
 
@@ -85,7 +81,7 @@ def _select(name: str, options: Iterable[tuple[str, str]], chosen: str) -> Html:
 
 
 def _orders(choice: TargetQuery, fleet: Fleet) -> Iterable[tuple[str, str]]:
-    """The one that is chosen among them, even where there are more labels than are offered."""
+    """Yield the sort orders, always with the current one."""
     yield from ((order.value, words) for order, words in _ORDERS.items())
     names = dict.fromkeys((*fleet.label_names, choice.by_label) if choice.by_label else fleet.label_names)
     yield from ((f"{BY_LABEL}{name}", f"label {name}") for name in names)

@@ -1,7 +1,6 @@
-"""The history of one target: a sparkline, the remembered probes, and what is left of failures before the last start.
+"""The history of one target: a sparkline, the stored probes, and failures before the last restart.
 
-For: the last part of `/targets/NAME`, in pieces, since a history may be long.
-Not for: one probe (see `target`), keeping a history (see `exporter.state.history`).
+The section is sent in pieces, because a history can be long.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from exporter.web.ui.view_models import TargetView
 
 _HISTORY_COLUMNS = ("Started", "Result", "Took", "Code", "Step and cause")
 _EARLIER_COLUMNS = ("Started", "Code", "Step and reason", "HTTP status", "Request id")
-_DRAWN = 120  # probes of the sparkline
+_DRAWN = 120  # probes in the sparkline
 
 
 def history_section(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Iterator[Html]:
@@ -51,7 +50,7 @@ def _remembered(site: Urls, target: Target, entry: HistoryEntry) -> Html:
 
 
 def _earlier(site: Urls, failures: Sequence[FailureSummary]) -> Child:
-    """What is left of failures before a restart, where the exporter was told to keep something."""
+    """Yield failures before the last restart, if --state.dir kept any."""
     rows = [
         element(
             "tr",

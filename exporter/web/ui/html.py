@@ -1,8 +1,4 @@
-"""HTML that cannot be written unescaped.
-
-For: building elements whose children and attributes are escaped unless they are themselves elements.
-Not for: any page, any text, any address: a caller brings those.
-"""
+"""An HTML builder that escapes everything except its own elements."""
 
 from __future__ import annotations
 
@@ -10,13 +6,13 @@ import re
 from collections.abc import Iterable
 from html import escape
 
-# Control characters have no place in a page; a browser may hide them, a terminal that shows the source may obey them.
+# Control characters are removed: a terminal that shows the source could execute them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class Html(str):
-    """Markup that is already escaped. Only this module makes it."""
+    """Escaped markup."""
 
     __slots__ = ()
 
@@ -25,7 +21,7 @@ Child = str | int | float | None | Iterable["Child"]
 
 
 def text(child: Child) -> Html:
-    """A child as markup: nothing for None, escaped unless it is markup already; anything iterable in its order."""
+    """Return a child as markup: "" for None, escaped unless it is markup, an iterable in order."""
     if child is None:
         return Html("")
     if isinstance(child, Html):
@@ -36,7 +32,7 @@ def text(child: Child) -> Html:
 
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
-    """One element. `class_` means class and `aria_label` aria-label; None and False leave an attribute out, True is bare."""
+    """Return one element. `aria_label` becomes aria-label; None and False omit an attribute."""
     written = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
         return Html(f"<{tag}{written}>")

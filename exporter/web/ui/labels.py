@@ -1,8 +1,4 @@
-"""How a page says what a value means.
-
-For: verdicts, ages and outcomes in words, and the colour class that goes with them; never a colour alone.
-Not for: what codes mean (see `core.codes`), layout.
-"""
+"""Verdicts, ages and outcomes as text, with the colour class that goes with each."""
 
 from __future__ import annotations
 
@@ -36,12 +32,12 @@ def outcome(result: StepResult) -> Html:
 
 
 def verdict(view: TargetView, vantage: Vantage) -> str:
-    """The verdict as everybody says it, and the step that failed: what keeps databases closed, else what failed all the same."""
-    said = core_verdict.in_words(view.readiness, vantage)
+    """Return the verdict and the failed step: the one that keeps databases closed, else the first."""
+    text = core_verdict.in_words(view.readiness, vantage)
     if view.readiness.ready is None:
-        return said
+        return text
     failure = view.failure if view.readiness.ready else view.blocking
-    return said if failure is None else f"{said}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
+    return text if failure is None else f"{text}, {'although' if view.readiness.ready else 'because'} {_failed(failure)}"
 
 
 def not_tested() -> str:
@@ -54,7 +50,7 @@ def _failed(failure: StepResult) -> str:
 
 
 def ago(seconds: float | None) -> str:
-    """`12 s ago`, `3 min ago`; `never` for None."""
+    """Return an age such as `12 s ago`, or `never` for None."""
     if seconds is None:
         return "never"
     for span, unit in _SPANS:

@@ -1,8 +1,6 @@
-"""What every page shares: the frame, the links, and the small pieces that several pages show.
+"""Parts that all pages share: the frame, the links and small elements.
 
-For: one place where addresses of pages are spelled, and the frame in which the live script works: it replaces what is marked
-`data-live` by what a fresh copy of the page has there.
-Not for: the content of any page.
+The live script replaces each part marked `data-live` by the same part of a fresh copy of the page.
 """
 
 from __future__ import annotations
@@ -21,14 +19,14 @@ REFRESH_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where the pages stand, as a browser sees it: `prefix` is "" or "/a/b". Every address is spelled here, and quoted."""
+    """URLs of the pages, quoted; `prefix` is "" or "/a/b"."""
 
     prefix: str
     version: str
-    assets: str = ""  # changes when a style sheet or script does, so that no browser keeps an old one
+    assets: str = ""  # changes with the style sheet and the script, so that browsers load the new ones
 
     def to(self, path: str, **query: str | int) -> str:
-        """`path` starts with a slash and is a literal of ours."""
+        """Return the URL of `path`, a literal that starts with a slash."""
         return self.prefix + path + (f"?{urlencode(query)}" if query else "")
 
     def targets(self, query: Sequence[tuple[str, str | int]] = ()) -> str:
@@ -65,9 +63,9 @@ _FOR_PROGRAMS = (
 
 
 def head(site: Urls, title: str, *, at: str = "") -> Html:
-    """Everything before a page's own content, so that a long page can be sent in pieces: `head`, content, `foot`.
+    """Render everything before the content; a long page is sent as `head`, content, `foot`.
 
-    `at` is the path of the entry of the navigation on which the page is.
+    `at` is the path of the current entry of the navigation.
     """
     return Html(
         "<!doctype html>\n"
@@ -108,13 +106,13 @@ def page(site: Urls, title: str, *content: Child, at: str = "") -> Html:
 
 
 def live(identity: str, *content: Child) -> Html:
-    """A part of the page that changes while somebody looks at it; `identity` is unique in the page."""
+    """Return a part that the live script refreshes; `identity` is unique in the page."""
     return element("div", *content, id=identity, data_live=True)
 
 
 def as_of(moment: str) -> Html:
-    """The time of the page, and what a reader without the script has to do for a newer one."""
-    again = element("noscript", " This page changes when you load it again.")
+    """Return the time of the page, and how to refresh it without the script."""
+    again = element("noscript", " Reload this page to refresh it.")
     return element(
         "div",
         element("span", "As of ", element("time", moment, datetime=moment), id="as-of", data_live=True),
@@ -129,12 +127,12 @@ def link(address: str, *children: Child) -> Html:
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Html:
-    """A list of names and values; pairs whose value is None are left out."""
+    """Return a list of names and values, without those whose value is None."""
     return element("dl", [(element("dt", name), element("dd", value)) for name, value in pairs if value is not None])
 
 
 def section(heading: str, pairs: Iterable[tuple[str, Child]]) -> Child:
-    """Names and values under a heading; nothing where there are none."""
+    """Yield names and values under a heading; nothing without values."""
     shown = list(pairs)
     return element("section", element("h2", heading), facts(shown)) if shown else None
 
@@ -144,7 +142,7 @@ def table(columns: Iterable[str], rows: Iterable[Child], *, caption: str) -> Htm
 
 
 def table_head(columns: Iterable[str], *, caption: str) -> Html:
-    """What stands before the rows. The caption is for screen readers as much as for eyes."""
+    """Return the table up to its rows. Screen readers read the caption too."""
     heads = element("thead", element("tr", [element("th", name, scope="col") for name in columns]))
     return Html('<table class="stacked">' + element("caption", caption, class_="quiet") + heads + "<tbody>")
 
@@ -154,17 +152,17 @@ def table_foot() -> Html:
 
 
 def cell(label: str, *children: Child, class_: str | None = None) -> Html:
-    """A cell that carries its column's name, for widths at which the table becomes a list."""
+    """Return a cell with its column's name, for narrow screens that show the table as a list."""
     return element("td", *children, data_label=label, class_=class_)
 
 
 def prose(words: str) -> Html:
-    """A text of the catalogue, its `code` spans set as code."""
+    """Return a text with its `code` spans as code elements."""
     pieces = _TICKED.split(words)
     return text(element("code", piece) if odd else piece for piece, odd in ((p, n % 2) for n, p in enumerate(pieces)))
 
 
 def code_link(site: Urls, code: int) -> Html:
-    """Both numbers and the symbol, linked to what the catalogue says."""
+    """Return both numbers and the symbol, linked to the page of the code."""
     entry = BY_CODE.get(code)
     return Html(link(site.code(code), both_numbers(code)) + (text([" ", element("code", entry.symbol)]) if entry else ""))

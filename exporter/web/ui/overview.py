@@ -1,8 +1,4 @@
-"""The status page and the list of targets: who is in danger, why, and what to do first.
-
-For: `/` and `/targets`, rendered in pieces.
-Not for: one target's details, the form (see `filters`).
-"""
+"""The status page and the list of targets: servers at risk, cause and first action."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _COLUMNS = ("Target", "State", "Cause and first action", "Last probe", "SQL Serv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a list. Pages count from 1; the one that is asked for may be any number. `moment` is the time in words."""
+    """One page of a list. Pages count from 1; any requested number is valid. `moment` is the time as text."""
 
     title: str
     path: str
@@ -52,7 +48,7 @@ class Page:
 
 
 def overview(site: Urls, page: Page) -> Iterator[Html]:
-    """The whole document in pieces of a few rows each."""
+    """Yield the document in pieces of a few rows."""
     yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _standing(site, page)))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(page.choice, page.fleet)))
@@ -77,7 +73,7 @@ def _remark(servers: list[str]) -> Child:
         return None
     named = ", ".join(servers[:_NAMED]) + (f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else "")
     return element(
-        "p", element("strong", "SQL Servers at risk, since their vault side is not ready: "), named, class_="notice bad-edge"
+        "p", element("strong", "SQL Servers at risk, because their vault side is not ready: "), named, class_="notice bad-edge"
     )
 
 

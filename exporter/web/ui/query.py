@@ -1,7 +1,6 @@
-"""Which targets somebody wants to see, and in which order: the query of `/targets`.
+"""The query of `/targets`: which targets to show, and in which order.
 
-For: reading `q`, `verdict`, `code`, `label`, `sort` and `page`, saying whether a target is meant, and ordering.
-Not for: markup (see `filters`), gathering views (see `view_models`). What cannot be understood is left out or matches nothing.
+Parameters are `q`, `verdict`, `code`, `label`, `sort` and `page`. An invalid value is ignored or matches nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from exporter.config.model import Target
 from exporter.core.codes import find
 from exporter.web.ui.view_models import TargetView, Urgency
 
-_LONGEST = 200  # characters of a word or label that are looked at
+_LONGEST = 200  # characters of a word or label that count
 _MOST_LABELS = 10
 
 BY_LABEL = "label:"  # of `sort`, before the label's name
@@ -24,7 +23,7 @@ VERDICTS: Mapping[str, Urgency] = {urgency.name.lower(): urgency for urgency in 
 
 
 class SortOrder(StrEnum):
-    """Values of `sort`, beside `label:NAME`; within each, by name."""
+    """Values of `sort` other than `label:NAME`; equal targets are sorted by name."""
 
     URGENCY = "urgency"
     NAME = "name"
@@ -36,9 +35,10 @@ class SortOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetQuery:
-    """`labels` are `NAME=VALUE` or `NAME`, all of which must be there; `code` is a number or a symbol, either twin.
+    """A filter and an order.
 
-    Where `by_label` names a label, that is the order.
+    `labels` are `NAME=VALUE` or `NAME`; all must match. `code` is a number or a symbol and matches the counterpart code too.
+    A non-empty `by_label` takes precedence over `order`.
     """
 
     words: str = ""
@@ -55,11 +55,11 @@ class TargetQuery:
 
     @property
     def sort(self) -> str:
-        """The order as a query has it."""
+        """The value of the parameter `sort`."""
         return f"{BY_LABEL}{self.by_label}" if self.by_label else self.order.value
 
     def parameters(self) -> list[tuple[str, str]]:
-        """As a query has them, without the page and what is the default."""
+        """Return the query parameters, without the page and the defaults."""
         named = [("q", self.words), ("verdict", "" if self.verdict is None else self.verdict.name.lower()), ("code", self.code)]
         sort = "" if self.sort == SortOrder.URGENCY.value else self.sort
         return [pair for pair in (*named, *(("label", each) for each in self.labels), ("sort", sort)) if pair[1]]
@@ -69,58 +69,58 @@ class TargetQuery:
 
 
 def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQuery:
-    """What a query asks for, as pairs in its order; of what is there twice the first counts, labels apart.
+    """Read a query. The first value of a parameter counts; labels accumulate.
 
-    To sort by a label, one of the targets has to have it.
+    A sort by a label is ignored unless one of the targets has that label.
     """
-    asked: dict[str, str] = {}
+    values: dict[str, str] = {}
     labels: dict[str, None] = {}
     for name, value in query:
         text = value.strip()[:_LONGEST]
         if name == "label" and text and len(labels) < _MOST_LABELS:
             labels[text] = None
-        asked.setdefault(name, text)
+        values.setdefault(name, text)
     orders = {order.value: order for order in SortOrder}
     return TargetQuery(
-        words=asked.get("q", ""),
-        verdict=VERDICTS.get(asked.get("verdict", "")),
-        code=asked.get("code", ""),
+        words=values.get("q", ""),
+        verdict=VERDICTS.get(values.get("verdict", "")),
+        code=values.get("code", ""),
         labels=tuple(labels),
-        order=orders.get(asked.get("sort", ""), SortOrder.URGENCY),
-        by_label=_label_to_sort_by(asked.get("sort", ""), targets),
-        page=_number(asked.get("page", "1")),
+        order=orders.get(values.get("sort", ""), SortOrder.URGENCY),
+        by_label=_label_to_sort_by(values.get("sort", ""), targets),
+        page=_number(values.get("page", "1")),
     )
 
 
-def meant(choice: TargetQuery) -> Callable[[TargetView], bool]:
-    """The test that each view is put to, prepared once."""
+def matcher(choice: TargetQuery) -> Callable[[TargetView], bool]:
+    """Return the filter as a function, prepared once."""
     words, codes, labels = choice.words.casefold().split(), _numbers(choice.code), [_pair(each) for each in choice.labels]
 
-    def is_meant(view: TargetView) -> bool:
+    def matches(view: TargetView) -> bool:
         if choice.verdict is not None and view.urgency is not choice.verdict:
             return False
         if codes is not None and (view.failure is None or view.failure.code not in codes):
             return False
         if not all(_has(view.target, *label) for label in labels):
             return False
-        return not words or _says(view.target, words)
+        return not words or _contains(view.target, words)
 
-    return is_meant
+    return matches
 
 
 def key_of(choice: TargetQuery) -> Callable[[TargetView], tuple[Any, ...]]:
-    """What to sort by; what is not known comes last."""
+    """Return the sort key; unknown values come last."""
     return _by_label(choice.by_label) if choice.by_label else _KEYS[choice.order]
 
 
 def _label_to_sort_by(sort: str, targets: Iterable[Target]) -> str:
-    """Empty where none is asked for, or where nothing in the configuration has it."""
+    """Return the label to sort by; empty if none is requested or no target has it."""
     name = sort.removeprefix(BY_LABEL).strip() if sort.startswith(BY_LABEL) else ""
     return name if name and any(_has(target, name, None) for target in targets) else ""
 
 
 def _by_label(name: str) -> Callable[[TargetView], tuple[Any, ...]]:
-    """By the target's own label, else by the first in order of those of its SQL Servers."""
+    """Sort by the target's own label, else by the first label of its SQL Servers."""
 
     def key(view: TargetView) -> tuple[Any, ...]:
         target = view.target
@@ -157,7 +157,7 @@ _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
 
 
 def _numbers(text: str) -> frozenset[int] | None:
-    """The codes that are meant, each with its twin; None where none was asked for, empty where there is no such code."""
+    """Return the codes and their counterparts; None without a filter, empty for an unknown code."""
     if not text:
         return None
     rows = find(text)
@@ -170,16 +170,16 @@ def _pair(label: str) -> tuple[str, str | None]:
 
 
 def _has(target: Target, name: str, value: str | None) -> bool:
-    """Among its own labels and those of the SQL Servers that depend on it."""
+    """Whether the target or a SQL Server that depends on it has the label."""
     return any(name in labels and value in (None, labels[name]) for labels in (target.labels, *target.instances))
 
 
-def _says(target: Target, words: list[str]) -> bool:
+def _contains(target: Target, words: list[str]) -> bool:
     servers = " ".join(each.get("sql_instance", "") for each in target.instances)
     text = f"{target.name} {target.vault} {target.key} {servers}".casefold()
     return all(word in text for word in words)
 
 
 def _number(text: str) -> int:
-    """1 for anything that is no reasonable number."""
+    """Return the page number; 1 for an invalid one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1

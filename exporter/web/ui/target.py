@@ -1,8 +1,4 @@
-"""One target and one probe: everything that is known, for the person who has to repair it.
-
-For: `/targets/NAME` and `/targets/NAME/probes/ID`.
-Not for: lists of targets, JSON, plain text, drawings (see `charts`).
-"""
+"""The pages of one target and of one stored probe, with cause and actions."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
 from exporter.presentation import text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
-from exporter.web.ui.auxiliary import ends_table, failed_checks, known, looks, marks
+from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
@@ -27,7 +23,7 @@ from exporter.web.ui.labels import ago, badge, not_tested, outcome, verdict
 from exporter.web.ui.layout import Urls, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.view_models import TargetView
 
-_STEP_COLUMNS = ("Step", "Outcome", "Took", "Time line and phases", "What it showed")
+_STEP_COLUMNS = ("Step", "Outcome", "Took", "Timeline and phases", "What it showed")
 
 
 def target_page(
@@ -39,7 +35,7 @@ def target_page(
     checks: CheckRun | None,
     vantage: Vantage,
 ) -> Iterator[Html]:
-    """The whole document in pieces; `history` newest first, `ends` by credential, `checks` the doctor's last run."""
+    """Yield the document; `history` newest first, `ends` by credential, `checks` the last preflight run."""
     yield Html(head(site, view.target.name, at="/targets") + as_of(durations.moment(view.now)))
     yield live("standing", _standing(site, view, vantage))
     yield element(
@@ -65,19 +61,19 @@ def _standing(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]
 def _known(
     site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
-    yield element("div", section("Target", _about(site, view, history)), known(view), class_="columns")
-    yield looks(view)
+    yield element("div", section("Target", _about(site, view, history)), vault_sections(view), class_="columns")
+    yield auxiliary_section(view)
     yield ends_table(view, ends)
 
 
 def _bundle(site: Urls, target: Target) -> Child:
-    return [link(site.support_bundle(target.name), "Support bundle"), ": all of it as a zip file without secrets."]
+    return [link(site.support_bundle(target.name), "Support bundle"), ": the data of this target as a zip file, without secrets."]
 
 
-def probe_page(site: Urls, asked: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
-    """`report` is one of the target's remembered probes."""
-    target, wire = asked.target, exchanges(asked, report)
-    told = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
+def probe_page(site: Urls, context: ProbeContext, report: ProbeReport, *, vantage: Vantage) -> Html:
+    """Render one stored probe of a target."""
+    target, wire = context.target, exchanges(context, report)
+    requests = "\n\n".join("\n".join((exchange.step.value, *as_lines(exchange))) for exchange in wire)
     return page(
         site,
         f"Probe of {target.name}",
@@ -86,14 +82,14 @@ def probe_page(site: Urls, asked: ProbeContext, report: ProbeReport, *, vantage:
         _advice(site, target, report),
         element("h2", "Steps"),
         _steps(report),
-        _preformatted("Requests and answers, masked", told),
+        _preformatted("Requests and responses, masked", requests),
         _preformatted("As text", text.transcript(target, report, vantage=vantage)),
         at="/targets",
     )
 
 
 def _preformatted(heading: str, words: str) -> Child:
-    """Can be scrolled from the keyboard, hence the tab stop."""
+    """Return preformatted text; the tab stop makes it scrollable from the keyboard."""
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
@@ -119,7 +115,7 @@ def _advice(site: Urls, target: Target, report: ProbeReport) -> Child:
 def _steps(report: ProbeReport) -> Html:
     bars = waterfall(report)
     rows = [_step(result, bars.get(result.step)) for result in report.steps]
-    return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one time line.") + legend())
+    return Html(table(_STEP_COLUMNS, rows, caption="Steps in the connector's order, on one timeline.") + legend())
 
 
 def _step(result: StepResult, bar: Child) -> Html:
@@ -131,21 +127,21 @@ def _step(result: StepResult, bar: Child) -> Html:
         element("th", result.step.value, scope="row"),
         cell("Outcome", outcome(result)),
         cell("Took", took, class_="number"),
-        cell("Time line and phases", bar, element("div", spent, class_="quiet") if spent else None, class_="timeline"),
+        cell("Timeline and phases", bar, element("div", spent, class_="quiet") if spent else None, class_="timeline"),
         cell("What it showed", _shown(result)),
         data_key=result.step.value,
     )
 
 
 def _shown(result: StepResult) -> Child:
-    """Everything of a failed step, the rest on demand."""
+    """Return the facts of a step, folded unless it failed."""
     pairs = [(name, value) for name, value in text.facts_of(result) if name != "phases"]
     if not pairs:
         return None
     if result.outcome is Outcome.FAILED:
         return facts(pairs)
-    told = dict(pairs)
-    few = ", ".join(f"{name} {told[name]}" for name in ("HTTP status", "request id") if name in told)
+    values = dict(pairs)
+    few = ", ".join(f"{name} {values[name]}" for name in ("HTTP status", "request id") if name in values)
     return element("details", element("summary", few or "details"), facts(pairs))
 
 
@@ -175,4 +171,4 @@ def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry])
             code = "" if failure.code is None else code_link(site, failure.code)
             when = link(site.probe(view.target.name, entry.id), ago(max(0.0, view.now - report.started_at)))
             return [when, " ", code]
-    return "none remembered"
+    return "none stored"

@@ -1,8 +1,4 @@
-"""One target as a page shows it: the report, its age, and how urgent it is.
-
-For: what the table, the target's page and the summary agree on, worked out once.
-Not for: markup, JSON, or requests.
-"""
+"""One target as a page shows it: report, age, readiness and urgency."""
 
 from __future__ import annotations
 
@@ -21,13 +17,13 @@ from exporter.core.readiness import NEEDED
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.interfaces import Service
 
-# Sorting so many targets takes about a millisecond; then the event loop gets its turn.
+# This number of targets takes about a millisecond; then other tasks run.
 _AT_ONCE = 250
 MOST_LABELS = 200
 
 
 class Urgency(IntEnum):
-    """In the order in which a person should look."""
+    """States in the order of their urgency."""
 
     NOT_READY = 0
     FAILING = 1
@@ -37,7 +33,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """`age` in seconds since the last probe began; `readiness` has aged with it. `now` is a Unix time."""
+    """One target at `now`, a Unix time. `age` is in seconds since the last probe began."""
 
     target: Target
     module: Module
@@ -54,18 +50,18 @@ class TargetView:
 
     @property
     def blocking(self) -> StepResult | None:
-        """The first failed step of those without which databases do not open."""
+        """The first failed step that keeps databases from opening."""
         steps = () if self.report is None else self.report.steps
         return next((each for each in steps if each.step in NEEDED and each.outcome is Outcome.FAILED), None)
 
     @property
     def servers(self) -> list[str]:
-        """The SQL Server instances that depend on it, each once."""
+        """The SQL Server instances that depend on the target, without duplicates."""
         return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
 
 
 def view(config: Config, target: Target, record: TargetRecord | None, *, now: float) -> TargetView:
-    """`now` is a Unix time."""
+    """Build the view of a target at `now`, a Unix time."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
@@ -74,13 +70,13 @@ def view(config: Config, target: Target, record: TargetRecord | None, *, now: fl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What a list shows: the views that are meant, in order, and beside them what is so of all targets."""
+    """The matching views in order, and counts over all targets."""
 
     shown: list[TargetView]
     counts: Mapping[Urgency, int]
-    codes: Mapping[int, int]  # how many targets fail first with each code
+    codes: Mapping[int, int]  # targets by the code of their first failure
     labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
-    label_names: list[str]  # of targets and of the SQL Servers that depend on them, as many at most
+    label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
     at_risk: list[str]  # SQL Servers whose vault side is not ready
 
     @property
@@ -89,9 +85,9 @@ class Fleet:
 
 
 async def fleet(
-    views: Iterable[TargetView], meant: Callable[[TargetView], bool], order: Callable[[TargetView], tuple[Any, ...]]
+    views: Iterable[TargetView], matches: Callable[[TargetView], bool], order: Callable[[TargetView], tuple[Any, ...]]
 ) -> Fleet:
-    """Gathers and sorts; gives way to others meanwhile."""
+    """Filter and sort the views, and let other tasks run in between."""
     counts, codes = Counter[Urgency](), Counter[int]()
     labels, names, at_risk, chosen = set[str](), set[str](), set[str](), list[tuple[tuple[Any, ...], TargetView]]()
     for number, each in enumerate(views, 1):
@@ -102,7 +98,7 @@ async def fleet(
         names.update(each.target.labels, *each.target.instances)
         if each.urgency is Urgency.NOT_READY:
             at_risk.update(each.servers)
-        if meant(each):
+        if matches(each):
             chosen.append((order(each), each))
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -118,7 +114,7 @@ async def fleet(
 
 
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
-    """When the credentials end that this target needs, by name; the identities that look such dates up among them."""
+    """Return the expiry of each credential of the target, including lookup credentials, by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_end}
 

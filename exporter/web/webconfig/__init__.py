@@ -1,10 +1,10 @@
-"""The web configuration file, in the format that Prometheus' exporter-toolkit gave all exporters.
+"""The web configuration file, in the format of Prometheus' exporter-toolkit.
 
-`load` is the way in; `Lock` is what the web endpoint asks: TLS of the next connection, whether a client may come in, which
-headers an answer has. A file becomes sections by the tables of `schema` and the values of `values`, these become a
-`WebConfig` (`load`, `pem`), and that becomes a TLS context (`tls`), a check of passwords (`passwords`), of names in client
-certificates (`names`) and a limit on requests (`limiter`).
-Not for: what is served, nor how patient the server is with a client.
+`load` reads a file by the tables of `schema` and the values of `types` into a `WebConfig`. `AccessControl` applies it: TLS of the
+next connection (`tls`), passwords (`passwords`, `fairness`), the limit on requests (`rate_limit`) and response headers.
+
+For: reading, checking and applying the file.
+Not for: the paths that are served, the time limits of a connection.
 """
 
 from exporter.web.webconfig.access_control import AccessControl, Refusal

@@ -1,7 +1,6 @@
-"""The web configuration in force: asked at each connection and each request, and read again while its files change.
+"""The active web configuration: checks each connection and request, and reloads changed files.
 
-For: keeping the last good version, saying once what is wrong with a newer one, and the refusals.
-Not for: rules of the file (see `load`), or which paths there are.
+A version with problems is logged once and not applied; the last good version stays active.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.runtime.logging import fields, place_of
-from exporter.web.webconfig.load import WebLoaded, load, seen_now
+from exporter.web.webconfig.load import WebLoaded, file_signature, load
 from exporter.web.webconfig.model import WebConfig
 from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
@@ -24,31 +23,31 @@ from exporter.web.webconfig.tls import has_allowed_name
 _log = logging.getLogger(__name__)
 
 READ_AGAIN_SECONDS = 2.0
-# Who is refused waits that long for it: a client that asks again at once cannot keep the event loop busy with its refusals.
+# A refusal is delayed, so that a client that retries at once cannot keep the event loop busy.
 REFUSED_AFTER_SECONDS = 0.05
-_TLS_IS_FIXED = "whether TLS is spoken is decided at the start: restart the exporter to change it"
+_TLS_IS_FIXED = "TLS cannot be switched on or off while the exporter runs: restart the exporter"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a client is told that does not come in."""
+    """The response to a refused request."""
 
     status: int
     text: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration.\n", {"Retry-After": "1"})
-TOO_MANY_GUESSES = Refusal(429, "Too many passwords are being checked.\n", {"Retry-After": "1"})
+TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration. Try again later.\n", {"Retry-After": "1"})
+TOO_MANY_GUESSES = Refusal(429, "Too many passwords are being checked. Try again later.\n", {"Retry-After": "1"})
 WHO_ARE_YOU = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
 
 
 class AccessControl:
-    """`loaded` must be without problems. To be used from one event loop, once it watches."""
+    """Checks clients against a web configuration without problems. Use it from one event loop."""
 
     def __init__(self, path: Path, loaded: WebLoaded) -> None:
         if loaded.config is None:
-            raise ValueError("a web configuration with problems locks nothing")
+            raise ValueError("cannot use a web configuration with problems")
         self._path = path
         self._seen = loaded.seen
         self._passwords: Passwords | None = None
@@ -62,9 +61,9 @@ class AccessControl:
         return self.config.headers
 
     @property
-    def asks_everybody(self) -> bool:
-        """Whether nobody comes in who has not shown who they are."""
-        return self.config.asks_everybody
+    def authenticates_every_client(self) -> bool:
+        """Whether every client needs a password or a verified certificate."""
+        return self.config.authenticates_every_client
 
     def allows_certificate(self, certificate: bytes | None, address: str) -> bool:
         """Whether a client with this certificate (DER; None for none) may stay connected."""
@@ -76,7 +75,7 @@ class AccessControl:
         return False
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
-        """Why a request is not answered, None where it is. `authorization` is that header, `address` who asks."""
+        """Return the refusal of a request, or None; `authorization` is that header, `address` the client's."""
         refusal = await self._refusal(authorization, address)
         if refusal is not None:
             await asyncio.sleep(REFUSED_AFTER_SECONDS)
@@ -96,13 +95,13 @@ class AccessControl:
         if answer is PasswordResult.RIGHT:
             return None
         if answer is PasswordResult.WRONG and (held_back := self._wrong.due()) is not None:
-            # Never the name: people type a password into the wrong field.
+            # Never the user name: it could be a password in the wrong field.
             _log.warning("wrong user or password", extra=fields(client=address, more=held_back or None))
         return WHO_ARE_YOU if answer is PasswordResult.WRONG else TOO_MANY_GUESSES
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Reads the files again while this lasts."""
+        """Reload changed files while the context is open."""
         watch = asyncio.create_task(self._watch(), name="web configuration")
         try:
             yield
@@ -113,22 +112,22 @@ class AccessControl:
                 self._passwords.close()
 
     async def refresh(self) -> None:
-        """Take over what has changed in the files, if it is good."""
+        """Reload the files if they changed, and apply a version without problems."""
         if await asyncio.to_thread(_unchanged, self._seen):
             return
         loaded = await asyncio.to_thread(load, self._path)
         self._seen = loaded.seen
-        self._take_over(loaded)
+        self._apply(loaded)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(READ_AGAIN_SECONDS)
             try:
                 await self.refresh()
-            except Exception as error:  # noqa: BLE001 - the lock stays as it is, and the watch goes on
-                _log.error("web configuration cannot be read again", extra=fields(**place_of(error)))
+            except Exception as error:  # noqa: BLE001 - the active version stays, and the watch continues
+                _log.error("web configuration reload crashed", extra=fields(**place_of(error)))
 
-    def _take_over(self, loaded: WebLoaded) -> None:
+    def _apply(self, loaded: WebLoaded) -> None:
         problems = [str(problem) for problem in loaded.problems]
         if loaded.config is not None and (loaded.config.tls is None) != (self.config.tls is None):
             problems = [f"{self._path}:1:1: tls_server_config: {_TLS_IS_FIXED}"]
@@ -139,7 +138,7 @@ class AccessControl:
         if loaded.config.rate_limit != self.config.rate_limit:
             self._bucket = _bucket(loaded.config)
         self.config, self.context = loaded.config, loaded.context
-        _log.info("web configuration read again", extra=fields(file=str(self._path)))
+        _log.info("web configuration reloaded", extra=fields(file=str(self._path)))
 
 
 def _bucket(config: WebConfig) -> TokenBucket | None:
@@ -147,4 +146,4 @@ def _bucket(config: WebConfig) -> TokenBucket | None:
 
 
 def _unchanged(seen: Mapping[Path, str]) -> bool:
-    return all(seen_now(path) == then for path, then in seen.items())
+    return all(file_signature(path) == then for path, then in seen.items())

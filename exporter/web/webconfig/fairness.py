@@ -1,9 +1,6 @@
-"""The order in which passwords are checked: addresses that have guessed least come first.
+"""The order of password checks: addresses with the fewest wrong guesses first.
 
-A storm of guesses from many addresses then delays a new client by one check of each of them at most, and by none later on.
-
-For: counts of wrong passwords by address, and the queue.
-Not for: checking a password (see `passwords`).
+During a storm of guesses from many addresses, a new client waits for at most one check of each, and later for none.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ HALF_LIFE_SECONDS = 300.0
 _MOST_SOURCES = 4096
 
 T = TypeVar("T")
-_Rank = tuple[float, int]  # the cost, and the number of the item
+_Rank = tuple[float, int]  # cost and number of an item
 
 
 class Guesses:
@@ -26,7 +23,7 @@ class Guesses:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the count, and when it was so
+        self._counts: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the count and its time
 
     def of(self, source: str) -> float:
         count, at = self._counts.get(source, (0.0, 0.0))
@@ -40,7 +37,7 @@ class Guesses:
 
 
 class FairQueue(Generic[T]):
-    """Gives out the item of least cost first, and of equal costs the oldest. Items of one source cost one more each."""
+    """A queue by cost, then by age. Each further item of a source costs one more."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most, self._most_of_one = most, most_of_one
@@ -52,7 +49,7 @@ class FairQueue(Generic[T]):
         return len(self._items)
 
     def put(self, item: T, source: str, cost: float) -> T | None:
-        """Return the item that found no place: this one, or one that costs more. None if each has a place."""
+        """Add an item; return the rejected one, this or a more expensive one, or None."""
         if self._waiting[source] >= self._most_of_one:
             return item
         self._number += 1
@@ -62,7 +59,7 @@ class FairQueue(Generic[T]):
         return self._take(max(self._items))[1] if len(self._items) > self._most else None
 
     def get(self) -> tuple[str, T]:
-        """The next item with its source. Raises ValueError if the queue is empty."""
+        """Return the next item with its source. Raises ValueError if the queue is empty."""
         return self._take(min(self._items))
 
     def _take(self, rank: _Rank) -> tuple[str, T]:

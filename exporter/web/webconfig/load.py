@@ -1,7 +1,6 @@
-"""From a file's name to a checked web configuration, or to everything that is wrong with it.
+"""Loading of a web configuration: a checked configuration, or all of its problems.
 
-For: the one way in, and the rules that need two keys. Blocks: the file, the certificates and the key are read.
-Not for: when to read again (see `access_control`).
+The rules that need two keys are here. `load` blocks: it reads the file, the certificates and the key.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from exporter.web.webconfig.tls import certificates, check_pair, context_of
 from exporter.web.webconfig.types import CURVES, SUITES
 
 SIZE_LIMIT = 1024 * 1024
-_SLOW_COST = 14  # a second or so of one processor
+_SLOW_COST = 14  # about one second of one processor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLoaded:
-    """`config` is None exactly when there are problems; `context` where there is no TLS either.
+    """The result of `load`.
 
-    `seen`: each file that was read or missed, with what stood there (see `seen_now`), for reading again.
+    `config` is None if there are problems, `context` also without TLS. `seen` has the signature of each file, read or missing.
     """
 
     config: WebConfig | None
@@ -39,7 +38,7 @@ class WebLoaded:
 
 
 def load(path: Path) -> WebLoaded:
-    """Read and check a web configuration and the files that it names. Never raises for what stands in a file."""
+    """Read and check a web configuration and its files. Never raises for the content of a file."""
     problems = ProblemList(files=[str(path)])
     reading = _Reading(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
     config, context = reading.run(Path.cwd() / path)
@@ -48,8 +47,8 @@ def load(path: Path) -> WebLoaded:
     return WebLoaded(config=config, context=context, problems=problems.errors, warnings=problems.warnings, seen=reading.seen)
 
 
-def seen_now(path: Path) -> str:
-    """What stands in a file now, as something that differs when it does. Blocks."""
+def file_signature(path: Path) -> str:
+    """Return a text that changes with the file's content. Blocks."""
     try:
         return hashlib.sha256(read_whole(path, limit=SIZE_LIMIT)).hexdigest()
     except FileUnreadableError as error:
@@ -116,7 +115,7 @@ class _Reading:
         return Tls(
             certificate=certificate,
             key=key,
-            client_certificate=_asked_for(section),
+            client_certificate=_client_certificate(section),
             client_ca=client_ca,
             allowed_names=None if names is None else frozenset(names),
             ciphers=_ciphers(section),
@@ -125,10 +124,10 @@ class _Reading:
         )
 
     def _material(self, section: Section, name: str, *, required: bool) -> bytes | None:
-        """The bytes of NAME or NAME_file."""
+        """Return the bytes of NAME or NAME_file."""
         from_file = f"{name}_file"
         if section.written(name) and section.written(from_file):
-            section.location_of(name).error(f"written beside {from_file}: write one of them")
+            section.location_of(name).error(f"conflicts with {from_file}: write one of them")
         elif required and not section.written(name) and not section.written(from_file):
             section.location.child(from_file).error("is required")
         path: Path | None = section.get(from_file)
@@ -136,7 +135,7 @@ class _Reading:
             inline: bytes | None = section.get(name)
             return inline
         if name == "key" and world_readable(path):
-            section.location_of(from_file).warn(f"file {path}: anybody on this host may read it")
+            section.location_of(from_file).warn(f"file {path}: every user of this host can read it: restrict its permissions")
         return self._read(path, section.location_of(from_file), f"file {path}: ")
 
     def _context(self, tls: Tls | None, top: Section) -> ssl.SSLContext | None:
@@ -146,34 +145,34 @@ class _Reading:
             return context_of(tls)
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            top.location_of("tls_server_config").error(f"OpenSSL refuses it: {str(reason).lower().replace('_', ' ')}")
+            top.location_of("tls_server_config").error(f"refused by OpenSSL: {str(reason).lower().replace('_', ' ')}")
             return None
 
     def _advise_on(self, users: dict[str, str], top: Section) -> None:
         costs = {int(hashed[4:6]) for hashed in users.values()}
         location = top.location_of("basic_auth_users")
         if len(costs) > 1:
-            location.warn("hashes of different cost: the time of an answer then tells which users exist")
+            location.warn("hashes of different cost: the time of a response reveals which users exist; use one cost")
         if costs and max(costs) > _SLOW_COST:
-            location.warn(f"a cost above {_SLOW_COST} takes seconds for each password that is checked")
+            location.warn(f"a cost above {_SLOW_COST} takes seconds for each password: use a cost of 10")
 
 
 def _check_clients(section: Section, client_ca: bytes | None) -> None:
-    asked = _asked_for(section)
-    if asked is None and section.get("client_auth_type") is None and section.written("client_auth_type"):
-        return  # what it should have been is not known
+    required = _client_certificate(section)
+    if required is None and section.get("client_auth_type") is None and section.written("client_auth_type"):
+        return  # an invalid value, which has its own message
     has_ca = client_ca is not None or section.written("client_ca") or section.written("client_ca_file")
-    if has_ca and asked is None:
-        _place(section, "client_ca").error("needs client_auth_type: without it no client is asked for a certificate")
-    if asked is not None and not has_ca:
+    if has_ca and required is None:
+        _place(section, "client_ca").error("needs client_auth_type: without it, no certificate is requested")
+    if required is not None and not has_ca:
         section.location_of("client_auth_type").error(
-            "needs client_ca_file: without it any public authority's customers could come in"
+            "needs client_ca_file: without it, certificates of any public authority would be accepted"
         )
-    if section.written("client_allowed_sans") and asked is not True:
+    if section.written("client_allowed_sans") and required is not True:
         section.location_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
 
 
-def _asked_for(section: Section) -> bool | None:
+def _client_certificate(section: Section) -> bool | None:
     found: tuple[bool | None] | None = section.get("client_auth_type")
     return None if found is None else found[0]
 
@@ -196,7 +195,7 @@ def _ciphers(section: Section) -> str:
 def _curve(section: Section) -> str:
     named: list[str] = section.get("curve_preferences") or []
     if len(named) > 1:
-        section.location_of("curve_preferences").error("Python can set one curve and no list: write one, or leave it out")
+        section.location_of("curve_preferences").error("Python can set only one curve: write one, or omit the key")
     return CURVES[named[0]] if named else ""
 
 
@@ -205,5 +204,5 @@ def _rate_limit(section: Section | None) -> RateLimit | None:
         return None
     interval, burst = section.get("interval"), section.get("burst")
     if interval and not section.written("burst"):
-        section.location.child("burst").error("is required: without it no request would be answered")
+        section.location.child("burst").error("is required: without it, every request would be refused")
     return RateLimit(interval=interval, burst=burst) if interval and burst else None

@@ -1,8 +1,4 @@
-"""A web configuration that has been checked.
-
-For: the values that the other modules of this package share.
-Not for: reading or using them.
-"""
+"""A checked web configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +9,10 @@ from ssl import TLSVersion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """`certificate`, `key` and `client_ca` are PEM; `client_certificate` is None (not asked for), False (optional) or True."""
+    """TLS settings.
+
+    `certificate`, `key` and `client_ca` are PEM. `client_certificate` is None (not requested), False (optional) or True (required).
+    """
 
     certificate: bytes
     key: bytes = field(repr=False)
@@ -29,7 +28,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """A token bucket: one request each `interval` seconds, and `burst` of them at once."""
+    """A token bucket: one request per `interval` seconds, at most `burst` at once."""
 
     interval: float
     burst: int
@@ -43,6 +42,6 @@ class WebConfig:
     rate_limit: RateLimit | None = None
 
     @property
-    def asks_everybody(self) -> bool:
-        """Whether nobody comes in who has not shown who they are."""
+    def authenticates_every_client(self) -> bool:
+        """Whether every client needs a password or a verified certificate."""
         return bool(self.users) or (self.tls is not None and self.tls.client_certificate is True)

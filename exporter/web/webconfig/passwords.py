@@ -1,9 +1,7 @@
-"""Is this user's password right? Asked as rarely as possible, of one thread, and in the same time whether the user exists or not.
+"""Verify basic-auth passwords on one worker thread and cache successes.
 
-For: `basic_auth_users`. A bcrypt hash takes tens of milliseconds of a processor by design, and anybody may ask for it: so one is
-computed at a time, a wrong password is followed by a pause as long as its hash took, few may wait, and what was right before
-is known again without computing. The address that has guessed least is checked first.
-Not for: what a refused client is told, or the order of the checks (see `fairness`).
+A bcrypt hash takes tens of milliseconds by design, and any client can request one. So one hash is computed at a time, a pause of
+the same length follows a wrong password, and few requests can wait. Unknown users take as long as known ones.
 """
 
 from __future__ import annotations
@@ -28,17 +26,17 @@ from exporter.web.webconfig.fairness import FairQueue, Guesses
 MOST_WAITING = 256
 MOST_WAITING_OF_ONE_ADDRESS = 4
 REMEMBERED = 100
-_MOST_BYTES = 72  # bcrypt looks at no more, and Go's implementation cuts there without a word
+_MOST_BYTES = 72  # bcrypt ignores further bytes; Go's implementation truncates silently
 
 
 class PasswordResult(Enum):
     RIGHT = "right"
     WRONG = "wrong"
-    BUSY = "busy"  # too many passwords wait: nothing is known about this one
+    BUSY = "busy"  # too many passwords wait: this one was not checked
 
 
 def credentials_of(authorization: str) -> tuple[str, bytes] | None:
-    """User and password of an `Authorization` header; None where it has none of the Basic kind."""
+    """Return user and password of an `Authorization` header; None unless its scheme is Basic."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -51,7 +49,7 @@ def credentials_of(authorization: str) -> tuple[str, bytes] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """A password that waits for its turn; never shown."""
+    """A password that waits for its check; never shown."""
 
     hashed: str = field(repr=False)
     password: bytes = field(repr=False)
@@ -59,7 +57,7 @@ class _Check:
 
 
 class Passwords:
-    """Remembers that a password was right, as a keyed digest; to be used from one event loop."""
+    """Verifies passwords and caches accepted ones as keyed digests. Use it from one event loop."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -71,7 +69,7 @@ class Passwords:
         self._pool = DaemonThreadPool(1, name="password")
 
     async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> PasswordResult:
-        """Whether `password` is that of `user`; `users` are bcrypt hashes by name, `address` is who asks."""
+        """Verify a user's password; `users` are bcrypt hashes by name, `address` is the client's."""
         known = users.get(user)
         hashed = _decoy(users) if known is None else known
         digest = self._digest(user.encode(), hashed.encode(), password)
@@ -93,7 +91,7 @@ class Passwords:
         self._pool.close()
 
     def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[PasswordResult]:
-        """The future answer. It does not depend on one client: other clients may wait for it, too."""
+        """Return the future result, which other clients can share."""
         answer: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
         self._checks[digest] = answer
         answer.add_done_callback(lambda _answer: self._checks.pop(digest, None))
@@ -113,7 +111,7 @@ class Passwords:
                 check.answer.set_result(answer)
             if answer is PasswordResult.WRONG:
                 self._guesses.add(source)
-                # So that guessing leaves half a processor, at the least, to the probes.
+                # Guessing leaves at least half a processor to the probes.
                 await asyncio.sleep(time.monotonic() - began)
 
     async def _compute(self, check: _Check) -> PasswordResult:
@@ -143,6 +141,6 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def _decoy(users: Mapping[str, str]) -> str:
-    """A hash for a user who does not exist, of the users' own cost: so that the answer takes as long."""
+    """Return a hash for unknown users with the cost of known ones, so that both take equally long."""
     cost = max((hashed[4:6] for hashed in users.values()), default="10")
     return f"$2b${cost}${'.' * 53}"

@@ -1,8 +1,4 @@
-"""Two ways to say "not so often".
-
-For: `rate_limit` as exporter-toolkit has it, a token bucket for all clients together; and a log that a flood cannot fill.
-Not for: deciding whom to refuse otherwise.
-"""
+"""Rate limits: the token bucket of `rate_limit`, and a throttle for the log."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from exporter.web.webconfig.model import RateLimit
 
 
 class TokenBucket:
-    """Full at first; `allow` takes one token."""
+    """A token bucket for all clients together, full at first."""
 
     def __init__(self, limit: RateLimit, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -32,7 +28,7 @@ class TokenBucket:
 
 
 class LogThrottle:
-    """Lets the first of many through, and one more each `seconds` with the number of those between."""
+    """Passes the first of many lines, then one per `seconds` with the number of suppressed ones."""
 
     def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -41,7 +37,7 @@ class LogThrottle:
         self._held_back = 0
 
     def due(self) -> int | None:
-        """How many were held back before this one; None where this one is held back too."""
+        """Return the number of suppressed lines before this one; None if this one is suppressed too."""
         now = self._clock()
         if now < self._next:
             self._held_back += 1

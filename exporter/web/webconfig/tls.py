@@ -1,8 +1,4 @@
-"""Certificates, keys and allowed names of `tls_server_config`, and the TLS context of the server.
-
-For: checking certificates at their place in the file; the alternative names of client certificates, compared as exporter-toolkit does.
-Not for: reading files (see `load`).
-"""
+"""Certificates, keys and allowed names of `tls_server_config`, and the server's TLS context."""
 
 from __future__ import annotations
 
@@ -24,18 +20,18 @@ from exporter.web.webconfig.model import Tls
 
 
 def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
-    """The certificates in `data`, in order; none of them after a complaint."""
+    """Parse the certificates in `data`, in order; report an error and return none if one is invalid."""
     try:
         return x509.load_pem_x509_certificates(data)
     except (ValueError, UnsupportedAlgorithm):
-        location.error("holds no certificate in PEM")
+        location.error("does not contain a certificate in PEM")
         return []
 
 
 def check_pair(
     certificate: bytes, key: bytes, certificate_location: Location, key_location: Location, now: datetime | None = None
 ) -> None:
-    """Complain where the two cannot serve together; warn where the certificate's time has not come or has gone."""
+    """Report a certificate and key that do not match; warn outside the certificate's validity."""
     chain = certificates(certificate, certificate_location)
     public = _public_half(key, key_location)
     if not chain:
@@ -48,7 +44,7 @@ def check_pair(
     try:
         its_public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        certificate_location.error("holds a certificate with a key of a kind that is not known")
+        certificate_location.error("contains a certificate with an unsupported type of key")
         return
     if public is not None and public != its_public:
         key_location.error("is not the key of the first certificate")
@@ -58,17 +54,17 @@ def _public_half(key: bytes, location: Location) -> bytes | None:
     try:
         private = load_pem_private_key(key, None)
     except TypeError:
-        location.error("is encrypted: a key has to stand without a password, in a file that only the exporter may read")
+        location.error("is encrypted: store it without a password, in a file that only the exporter can read")
         return None
     except (ValueError, UnsupportedAlgorithm):
-        location.error("holds no private key in PEM")
+        location.error("does not contain a private key in PEM")
         return None
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 @contextlib.contextmanager
 def as_file(data: bytes) -> Iterator[str]:
-    """A path at which OpenSSL finds `data` while this lasts: in memory where the system can, else a file that only we may read."""
+    """Provide `data` as a path for OpenSSL: in memory if possible, else a private temporary file."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
@@ -87,7 +83,7 @@ def as_file(data: bytes) -> Iterator[str]:
 
 
 def names_of(certificate: bytes) -> frozenset[str]:
-    """The alternative names of a DER certificate; none where it has none or cannot be read."""
+    """Return the alternative names of a DER certificate; none if it is invalid."""
     try:
         extension = x509.load_der_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
@@ -102,7 +98,7 @@ def names_of(certificate: bytes) -> frozenset[str]:
 
 
 def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
-    """True where nothing is asked of names; False for no certificate at all."""
+    """Whether a certificate has an allowed name; true without a restriction, false without a certificate."""
     return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
 
 
@@ -110,7 +106,7 @@ _VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRE
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
-    """A context for the server's side. Raises ssl.SSLError where OpenSSL refuses what was configured."""
+    """Return the server's TLS context. Raises ssl.SSLError if OpenSSL refuses a setting."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -122,7 +118,7 @@ def context_of(tls: Tls) -> ssl.SSLContext:
         context.set_ecdh_curve(tls.curve)
     context.set_alpn_protocols(["http/1.1"])
     with as_file(tls.certificate) as certificate, as_file(tls.key) as key:
-        # With an empty password OpenSSL asks nobody; an encrypted key has been refused before.
+        # With an empty password, OpenSSL never prompts. Encrypted keys are refused earlier.
         context.load_cert_chain(certificate, key, password="")
     context.verify_mode = _VERIFY[tls.client_certificate]
     if tls.client_ca is not None:

@@ -1,8 +1,6 @@
-"""How single values of a web configuration are written, and which of them cannot be had in Python.
+"""Values of a web configuration, and which of them Python does not support.
 
-For: the kinds that the tables of `schema` put together. What OpenSSL or Python cannot do is refused here, with what to write
-instead; nothing is read and then left out.
-Not for: rules that need a second field.
+A setting that OpenSSL or Python cannot apply is refused with an alternative; none is ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from exporter.config.problems import Location
 from exporter.config.yaml_tree import Mapping, Node, Type
 from exporter.core.suggestions import nearest
 
-# Go's names for the suites of TLS 1.2 that it calls secure, and OpenSSL's.
+# The secure suites of TLS 1.2: Go's names and OpenSSL's.
 SUITES = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
@@ -31,16 +29,16 @@ SUITES = {
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
 }
-# Always offered where TLS 1.3 is, as Go has it too: naming them chooses nothing.
+# Always offered with TLS 1.3, as in Go: listing them has no effect.
 SUITES_OF_1_3 = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 _VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 _VERIFIED = "RequireAndVerifyClientCert"
-# Whether a client's certificate is asked for: not, where it has one, always.
+# Client certificates: not requested, optional, required.
 _CLIENT_AUTH = {"NoClientCert": None, "VerifyClientCertIfGiven": False, _VERIFIED: True}
 _UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
-# The last character of the salt holds four bits that must be 0.
+# The last character of the salt has four bits that must be 0.
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _GO_PART = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{0,9}})?|\.[0-9]{{1,9}})({'|'.join(sorted(_GO_UNITS, key=len, reverse=True))})")
@@ -57,15 +55,15 @@ def _version(word: str) -> TLSVersion:
 
 def _client_auth(word: str) -> tuple[bool | None]:
     if word in _UNVERIFIED:
-        raise ValueError(f"Python cannot ask for a certificate without verifying it: write {_VERIFIED}")
+        raise ValueError(f"Python cannot request a certificate without verifying it: write {_VERIFIED}")
     if word not in _CLIENT_AUTH:
         raise ValueError(f"expected one of {', '.join(_CLIENT_AUTH)}{nearest(word, list(_CLIENT_AUTH))}")
-    return (_CLIENT_AUTH[word],)  # None stands for what could not be read
+    return (_CLIENT_AUTH[word],)  # a tuple, because a bare None means an invalid value
 
 
 def _http2(word: str) -> bool:
     if word.lower() in ("true", "yes", "on", "y"):
-        raise ValueError("this exporter speaks HTTP/1.1 alone: write false, or leave it out")
+        raise ValueError("only HTTP/1.1 is supported: write false, or omit the key")
     return False
 
 
@@ -76,7 +74,7 @@ def _pem(text: str) -> bytes:
 
 
 def _interval(text: str) -> float:
-    """Seconds of a duration as Go writes it (`1.5s`, `1m30s`); 0 needs no unit."""
+    """Parse a Go duration (`1.5s`, `1m30s`) into seconds; 0 needs no unit."""
     parts = _GO_PART.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
         raise ValueError("expected a duration with a unit, such as 1s or 100ms, or 0")
@@ -88,7 +86,7 @@ def _interval(text: str) -> float:
 
 def _hash(word: str) -> str:
     if word.startswith("$2x$"):
-        raise ValueError("a hash of the kind $2x$ comes from a faulty bcrypt: hash the password again")
+        raise ValueError("a hash of type $2x$ comes from a faulty bcrypt: hash the password again")
     if not _BCRYPT.fullmatch(word):
         raise ValueError("expected the bcrypt hash of a password, as `htpasswd -nBC 10 NAME` prints it after the name")
     return word
@@ -101,7 +99,7 @@ def _users(node: Node, location: Location) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for key, value, at in unique_keys(node, location):
         if not key.text or ":" in key.text or not key.text.isprintable():
-            at.at(key.line, key.column).error("expected the name of a user, without a colon")
+            at.at(key.line, key.column).error("expected a user name without a colon")
         elif (hashed := HASH.read(value, at)) is not None:
             found[key.text] = hashed
     return found
@@ -118,14 +116,14 @@ HASH = types.text("bcrypt hash", _hash)
 USERS: FieldType = FieldType("names and bcrypt hashes", _users)
 
 
-def words(kind: FieldType) -> FieldType:
-    """A list that is not empty."""
+def non_empty_list(kind: FieldType) -> FieldType:
+    """Return the type of a list that must not be empty."""
     several = types.list_of(kind)
 
     def read(node: Node, location: Location) -> Any:
         found = several.read(node, location)
         if found == [] and not getattr(node, "items", ()):
-            location.error("is empty: leave it out, or write what is allowed")
+            location.error("is empty: omit the key, or list the allowed values")
             return None
         return found
 

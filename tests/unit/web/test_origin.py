@@ -4,7 +4,7 @@ import pytest
 
 from exporter.core.cross_site import host_name
 from exporter.web import options
-from exporter.web.origin import from_elsewhere, is_ours
+from exporter.web.origin import is_cross_site_change, is_own_name
 from tests.support.web_server import Service, get, serving
 
 FOREIGN = {"Host": "evil.example:10377"}
@@ -31,12 +31,12 @@ def test_a_host_header_has_a_name(host, name):
 )
 def test_addresses_and_names_that_no_stranger_can_point_here_are_ours(host, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
-    assert is_ours(host, "ekm.corp:8443")
+    assert is_own_name(host, "ekm.corp:8443")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "ekm.corp.evil.example"])
 def test_any_other_name_is_not(host):
-    assert not is_ours(host, "ekm.corp")
+    assert not is_own_name(host, "ekm.corp")
 
 
 EVERY_PATH = [
@@ -84,18 +84,18 @@ async def test_the_name_of_the_external_url_is_ours():
         ({"Host": "127.0.0.1:1", "Origin": "null"}, True),
         ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "cross-site"}, True),
         ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, True),
-        ({**FOREIGN, "Origin": "http://evil.example:10377", "Sec-Fetch-Site": "same-origin"}, True),  # rebound
+        ({**FOREIGN, "Origin": "http://evil.example:10377", "Sec-Fetch-Site": "same-origin"}, True),  # is_rebinding
         ({**FOREIGN, "Sec-Fetch-Site": "none"}, True),
     ],
 )
 def test_what_a_browser_sends_for_another_site_is_told_apart(headers, elsewhere):
-    assert from_elsewhere(headers, "ekm.corp:8443", known_by_name=False) is elsewhere
+    assert is_cross_site_change(headers, "ekm.corp:8443", known_by_name=False) is elsewhere
 
 
 def test_where_everybody_shows_who_they_are_a_foreign_name_gains_nothing():
     headers = {"Host": "ekm", "Origin": "http://ekm"}
-    assert not from_elsewhere(headers, "", known_by_name=True)
-    assert from_elsewhere({**headers, "Origin": "http://other"}, "", known_by_name=True)
+    assert not is_cross_site_change(headers, "", known_by_name=True)
+    assert is_cross_site_change({**headers, "Origin": "http://other"}, "", known_by_name=True)
 
 
 async def test_every_method_that_changes_something_is_refused_to_another_site():

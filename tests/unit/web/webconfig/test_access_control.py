@@ -83,4 +83,4 @@ async def test_a_changed_file_is_noticed_by_itself(folder, monkeypatch):
     monkeypatch.setattr("exporter.web.webconfig.access_control.READ_AGAIN_SECONDS", 0.01)
     async with locked(folder, "{}") as (_, lock):
         folder.write(f"basic_auth_users: {{alice: {HASH}}}")
-        await until(lambda: lock.asks_everybody)
+        await until(lambda: lock.authenticates_every_client)

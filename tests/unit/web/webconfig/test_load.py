@@ -58,7 +58,7 @@ http_server_config:
     assert set(config.users) == {"alice", "bob"}
     assert config.rate_limit == RateLimit(interval=1.5, burst=20)
     assert config.headers["X-Frame-Options"] == "sameorigin"
-    assert config.asks_everybody
+    assert config.authenticates_every_client
     assert {path.name for path in loaded.seen} == {"web.yml", "server.pem", "server.key", "ca.pem"}
 
 
@@ -67,14 +67,14 @@ def test_a_file_may_lock_nothing(folder, text):
     loaded = folder.load(text)
     assert loaded.problems == ()
     assert loaded.context is None
-    assert not loaded.config.asks_everybody
+    assert not loaded.config.authenticates_every_client
     assert loaded.config.rate_limit is None
 
 
 def test_tls_alone_asks_nobody_who_they_are(folder):
     loaded = folder.load(PAIR)
     assert loaded.context is not None
-    assert not loaded.config.asks_everybody
+    assert not loaded.config.authenticates_every_client
 
 
 def test_certificate_and_key_may_stand_in_the_file(folder):
@@ -86,7 +86,7 @@ def test_certificate_and_key_may_stand_in_the_file(folder):
     loaded = folder.load(f"tls_server_config:\n{inline}  client_auth_type: VerifyClientCertIfGiven\n")
     assert loaded.problems == ()
     assert loaded.context.verify_mode is ssl.CERT_OPTIONAL
-    assert not loaded.config.asks_everybody
+    assert not loaded.config.authenticates_every_client
     assert "PRIVATE KEY" not in repr(loaded.config)
 
 

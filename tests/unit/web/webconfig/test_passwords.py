@@ -44,9 +44,9 @@ async def counted(monkeypatch):
     calls = []
     real = passwords._matches
     monkeypatch.setattr(passwords, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
-    desk = Passwords()
-    yield desk, calls
-    desk.close()
+    cache = Passwords()
+    yield cache, calls
+    cache.close()
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ async def counted(monkeypatch):
     ],
 )
 async def test_only_the_right_password_of_a_user_is_right(counted, user, password, answer):
-    desk, _ = counted
-    assert await desk.check(USERS, user, password.encode(), address="a") is answer
+    cache, _ = counted
+    assert await cache.check(USERS, user, password.encode(), address="a") is answer
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
@@ -73,47 +73,47 @@ async def test_each_kind_of_hash_that_tools_make_is_understood(counted, prefix):
 
 
 async def test_a_password_that_was_right_is_not_hashed_again_until_the_hash_changes(counted):
-    desk, calls = counted
+    cache, calls = counted
     for _ in range(5):
-        assert await desk.check(USERS, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
+        assert await cache.check(USERS, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
     assert len(calls) == 1
     changed = {"alice": hashed("another")}
-    assert await desk.check(changed, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
-    assert await desk.check({}, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
+    assert await cache.check(changed, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
+    assert await cache.check({}, "alice", PASSWORD.encode(), address="a") is PasswordResult.WRONG
 
 
 async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
-    desk, calls = counted
+    cache, calls = counted
     users = {"alice": hashed(PASSWORD, 5)}
     for user in ("alice", "nobody", "nobody"):
-        assert await desk.check(users, user, b"wrong", address="a") is PasswordResult.WRONG
+        assert await cache.check(users, user, b"wrong", address="a") is PasswordResult.WRONG
     assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
 
 
 async def test_the_same_question_at_the_same_time_is_asked_once(counted):
-    desk, calls = counted
-    asked = [desk.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
+    cache, calls = counted
+    asked = [cache.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
     assert set(await asyncio.gather(*asked)) == {PasswordResult.RIGHT}
     assert len(calls) == 1
 
 
 async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shut_out_another(counted):
-    desk, calls = counted
-    guesses = [desk.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
+    cache, calls = counted
+    guesses = [cache.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
     tasks = [asyncio.create_task(guess) for guess in guesses]
     await asyncio.sleep(0)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
     assert answers.count(PasswordResult.WRONG) == len(calls) - 1 == passwords.MOST_WAITING_OF_ONE_ADDRESS
     assert answers.count(PasswordResult.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
 
 
 async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_before_still_comes_in(counted):
-    desk, calls = counted
-    await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
-    tasks = [asyncio.create_task(desk.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
+    cache, calls = counted
+    await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
+    tasks = [asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
     await asyncio.sleep(0)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus") is PasswordResult.RIGHT
     answers = await asyncio.gather(*tasks)
     assert answers.count(PasswordResult.WRONG) == passwords.MOST_WAITING
     assert answers.count(PasswordResult.BUSY) == 400 - passwords.MOST_WAITING
@@ -121,25 +121,25 @@ async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_bef
 
 
 async def test_first_login_comes_before_the_next_guess_of_every_address_that_guessed(counted):
-    desk, calls = counted
+    cache, calls = counted
 
     def guesses(number_of_guess):
         wrong = f"guess {number_of_guess}".encode()
-        return [desk.check(USERS, "alice", wrong + b"%d" % source, address=f"127.0.1.{source}") for source in range(100)]
+        return [cache.check(USERS, "alice", wrong + b"%d" % source, address=f"127.0.1.{source}") for source in range(100)]
 
     await asyncio.gather(*guesses(0))
     storm = [asyncio.create_task(each) for number in range(1, 5) for each in guesses(number)]
     await asyncio.sleep(0)
     before = len(calls)
-    assert await desk.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
+    assert await cache.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
     assert len(calls) - before <= 2  # one guess was being checked already
-    desk.close()
+    cache.close()
     await asyncio.gather(*storm, return_exceptions=True)
 
 
 async def test_a_client_that_goes_away_takes_no_answer_from_others(counted):
-    desk, _ = counted
-    gone, stays = (asyncio.create_task(desk.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
+    cache, _ = counted
+    gone, stays = (asyncio.create_task(cache.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     assert await stays is PasswordResult.RIGHT

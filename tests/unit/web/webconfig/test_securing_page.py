@@ -28,7 +28,7 @@ def test_a_page_without_a_place_is_told():
 def test_each_example_is_a_web_configuration_that_asks_everybody(folder, example):
     loaded = folder.load(example)
     assert (loaded.problems, loaded.warnings) == ((), ())
-    assert loaded.config.asks_everybody
+    assert loaded.config.authenticates_every_client
 
 
 @pytest.mark.parametrize("path", sorted(access.OPEN_PATHS))
