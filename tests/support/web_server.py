@@ -27,7 +27,7 @@ class Service:
             self.recorder.add_target(target, self.config.modules[target.module], record, now=0.0)
         self.ready = True
         self.version = "1.2.3"
-        self.asked = []
+        self.probed = []
         self.ends = {}
         self.checks = {}
         self.answer = good
@@ -55,7 +55,7 @@ class Service:
         return self.checks.get(target)
 
     async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the port's
-        self.asked.append((target, module, timeout))
+        self.probed.append((target, module, timeout))
         await self.go.wait()
         return self.answer(target)
 

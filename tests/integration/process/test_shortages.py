@@ -38,7 +38,7 @@ async def test_descriptor_shortage_changes_no_metric_of_a_vault(exporter, sample
 
         async with aiohttp.ClientSession() as late:
             waiting = asyncio.create_task(late.get(f"{url}/-/healthy"))
-            await running.output("no connection accepted: out of system resources")
+            await running.output("cannot accept connections: out of system resources")
             resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
             assert (await waiting).status == 200
 

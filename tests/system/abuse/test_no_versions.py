@@ -86,7 +86,7 @@ async def test_exporter_names_no_version():
     for name in ("no request line", "long header", "bad length", "HTTP/2"):
         assert " 400 " in answers[name].splitlines()[0]
         assert "\r\nX-Content-Type-Options: nosniff\r\n" in answers[name]
-        assert answers[name].endswith("The exporter does not understand this request. It answers HTTP/1.1 requests.\n")
+        assert answers[name].endswith("Malformed request. Send a valid HTTP/1.1 request.\n")
 
 
 async def test_tls_listener_with_passwords_names_no_version(tmp_path):

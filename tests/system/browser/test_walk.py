@@ -37,7 +37,7 @@ async def test_the_failing_vault_its_cause_and_its_repair_are_found(visit):
     assert "Create a new secret and keep the old one" in await advice.inner_text()
     await page.locator("#history tbody a").first.click()
     said = await visitor.text()
-    assert "Requests and answers, masked" in said
+    assert "Requests and responses, masked" in said
     assert re.search(r"> POST https://login\.microsoftonline\.com/\S+/oauth2/v2\.0/token", said)
     assert "< HTTP status: 401" in said
     await page.get_by_role("link", name=re.compile("^3303")).first.click()
@@ -83,12 +83,12 @@ async def test_an_open_page_keeps_itself_fresh_and_leaves_the_reader_in_place(vi
 async def test_updates_can_be_stopped(visit):
     visitor = await visit("/")
     page = visitor.page
-    await page.get_by_role("button", name="Stop updating").click()
+    await page.get_by_role("button", name="Pause updates").click()
     before = await page.locator("#as-of").inner_text()
     await page.evaluate(REFRESH_NOW)
     await page.get_by_text("Not updating.").wait_for()
     assert await page.locator("#as-of").inner_text() == before
-    await page.get_by_role("button", name="Go on updating").click()
+    await page.get_by_role("button", name="Resume updates").click()
     await page.wait_for_function("was => document.querySelector('#as-of').innerText !== was", arg=before)
 
 

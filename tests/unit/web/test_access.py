@@ -3,7 +3,7 @@
 import pytest
 from yarl import URL
 
-from exporter.web.access import OPEN_PATHS, on_loopback, refused
+from exporter.web.access import OPEN_PATHS, is_refused, on_loopback
 from exporter.web.options import web_options
 from tests.support.web_server import Service, get, serving
 
@@ -19,7 +19,7 @@ from tests.support.web_server import Service, get, serving
         (("10.0.0.5", 10377), False),
         (("::ffff:10.0.0.5", 10377, 0, 0), False),
         (("fe80::1%eth0", 10377, 0, 2), False),
-        (("0.0.0.0", 10377), False),  # noqa: S104 - an address to judge, nothing listens on it
+        (("0.0.0.0", 10377), False),  # noqa: S104 - an address to check, nothing listens on it
         (("not an address", 1), False),
         ((), False),
         (None, False),
@@ -35,22 +35,22 @@ PAGES = ("/", "/targets", "/targets/{name}", "/api/v1/targets", "/config", "/exp
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_are_refused_on_other_addresses(path):
-    assert refused(path, OUTSIDE, web_options())
+    assert is_refused(path, OUTSIDE, web_options())
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_are_served_everywhere_where_the_user_said_so(path):
-    assert not refused(path, OUTSIDE, web_options(enable_pages=True))
+def test_pages_are_served_everywhere_if_enabled(path):
+    assert not is_refused(path, OUTSIDE, web_options(enable_pages=True))
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_are_served_on_loopback(path):
-    assert not refused(path, ("127.0.0.1", 10377), web_options())
+    assert not is_refused(path, ("127.0.0.1", 10377), web_options())
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
 def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
-    assert not refused(path, OUTSIDE, web_options())
+    assert not is_refused(path, OUTSIDE, web_options())
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, mon
         query += "&target=contoso-key0"
         config, answer = await get(session, "/config"), await get(session, URL(f"{path}?{query}", encoded=True))
         assert answer[0] == (403 if refusal else 200)
-        assert not refusal or (answer[2], service.asked) == (config[2], [])
+        assert not refusal or (answer[2], service.probed) == (config[2], [])
         assert refusal or path != "/probe" or answer[2].startswith("# HELP")
 
 

@@ -41,7 +41,7 @@ async def test_no_page_answer_or_log_line_carries_a_secret(log, monkeypatch, tmp
             _, headers, text = await get(session, path, headers={"Authorization": f"Bearer {MARKED}"})
             emitted += [str(headers), text]
             todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in seen]
-        emitted.append((await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1))  # told back to who sent it
+        emitted.append((await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1))  # returned to its sender
     assert len(seen) > 10
     ProbeLog().record(target(), bad())
     logging.getLogger("azure.identity").warning("sent %s", MARKED)

@@ -19,7 +19,7 @@ from exporter.web.options import web_options
         ("http://prom.example/out", "/in", "/in", "/out"),
     ],
 )
-def test_the_prefixes_follow_the_external_url_unless_told_otherwise(external_url, route_prefix, served_at, linked_at):
+def test_the_prefixes_follow_the_external_url_by_default(external_url, route_prefix, served_at, linked_at):
     options = web_options(external_url=external_url, route_prefix=route_prefix)
     assert (options.route_prefix, options.link_prefix) == (served_at, linked_at)
 
@@ -30,7 +30,7 @@ def test_the_prefixes_follow_the_external_url_unless_told_otherwise(external_url
         ("ftp://host/", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
         ("//host/path", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
         ("http:/path", "--web.external-url: write http://HOST/PATH, https://HOST/PATH or /PATH"),
-        ("http://host/?a=b", "--web.external-url: neither a query nor a fragment may follow the path"),
+        ("http://host/?a=b", "--web.external-url: remove the query and the fragment"),
         ("http://[::1/", "--web.external-url: Invalid IPv6 URL"),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_host_header_has_a_name(host, name):
     "host",
     ["127.0.0.1:10377", "[::1]:10377", "10.0.0.5", "localhost:1", "a.localhost", "ekm.corp", "EKM.CORP:8443", "thishost", ""],
 )
-def test_addresses_and_names_that_no_stranger_can_point_here_are_ours(host, monkeypatch):
+def test_addresses_and_names_that_no_attacker_controls_are_own(host, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
     assert is_own_name(host, "ekm.corp:8443")
 
@@ -52,7 +52,7 @@ async def test_loopback_answers_nothing_under_a_foreign_name(path):
         status, _, text = await get(session, path, headers=FOREIGN)
     assert (status, text.count("\n")) == (421, 1)
     assert "evil" not in text
-    assert service.asked == []
+    assert service.probed == []
 
 
 async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
@@ -67,7 +67,7 @@ async def test_a_reload_under_a_foreign_name_is_refused_on_loopback():
     assert reloads == []
 
 
-async def test_the_name_of_the_external_url_is_ours():
+async def test_external_url_is_an_own_name():
     async with serving(Service(), external_url="https://ekm.corp/", route_prefix="/") as session:
         assert (await get(session, "/", headers={"Host": "ekm.corp"}))[0] == 200
 
@@ -84,11 +84,11 @@ async def test_the_name_of_the_external_url_is_ours():
         ({"Host": "127.0.0.1:1", "Origin": "null"}, True),
         ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "cross-site"}, True),
         ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, True),
-        ({**FOREIGN, "Origin": "http://evil.example:10377", "Sec-Fetch-Site": "same-origin"}, True),  # is_rebinding
+        ({**FOREIGN, "Origin": "http://evil.example:10377", "Sec-Fetch-Site": "same-origin"}, True),  # DNS rebinding
         ({**FOREIGN, "Sec-Fetch-Site": "none"}, True),
     ],
 )
-def test_what_a_browser_sends_for_another_site_is_told_apart(headers, elsewhere):
+def test_cross_site_request_of_a_browser_is_recognised(headers, elsewhere):
     assert is_cross_site_change(headers, "ekm.corp:8443", known_by_name=False) is elsewhere
 
 
@@ -105,7 +105,7 @@ async def test_every_method_that_changes_something_is_refused_to_another_site():
                 assert answer.status == 403
 
 
-async def test_a_body_that_nobody_reads_is_refused_and_not_waited_for():
+async def test_body_is_refused_without_reading_it():
     async with serving(Service()) as session, session.post("/metrics", data=b"x" * 20_000) as answer:
         assert answer.status == 413
         assert answer.headers["Connection"] == "close"

@@ -1,4 +1,4 @@
-"""The bound on unfinished answers: who gets a place, who loses it, and what a client is told that gets none."""
+"""The limit on unfinished responses: which client gets a place, loses it or is refused."""
 
 import socket
 from contextlib import asynccontextmanager
@@ -101,7 +101,7 @@ async def served(service, *, places=None, **flags):
 
 @asynccontextmanager
 async def deaf(server, path, *, address="127.0.0.3", count=1):
-    """Clients that ask and never read."""
+    """Clients that send a request and never read."""
     held = []
     try:
         for _ in range(count):
@@ -117,7 +117,7 @@ async def deaf(server, path, *, address="127.0.0.3", count=1):
             client.close()
 
 
-async def ask(server, path, address):
+async def request(server, path, address):
     connector = TCPConnector(local_addr=(address, 0))
     async with ClientSession(server.urls[0], connector=connector) as session:
         return await get(session, path)
@@ -135,18 +135,18 @@ async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
     service, places = Endless(), ConnectionLimiter()
     async with served(service, places=places, max_requests=1) as server, deaf(server, b"/metrics"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
-        status, headers, text = await ask(server, path, "127.0.0.4")
+        status, headers, text = await request(server, path, "127.0.0.4")
         assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
-        assert text == "1 answers are unfinished, as many as --web.max-requests allows. Try again later.\n"
+        assert text == "1 responses are unfinished, the limit of --web.max-requests. Try again later.\n"
         for always in ("/-/healthy", "/-/ready", "/probe?target=contoso-key0"):
-            assert (await ask(server, always, "127.0.0.4"))[0] == 200
+            assert (await request(server, always, "127.0.0.4"))[0] == 200
 
 
 async def test_other_address_gets_the_place_of_a_deaf_client():
     service, places = Endless(), ConnectionLimiter()
     async with served(service, places=places, max_requests=2) as server, deaf(server, b"/metrics", count=2):
         await until(lambda: sum(each.stalled_seconds > 0 for each in places.all()) == 2)
-        assert (await ask(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
+        assert (await request(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
 
 
 async def test_one_address_with_too_many_busy_connections_gets_503_and_another_address_200():
@@ -154,10 +154,10 @@ async def test_one_address_with_too_many_busy_connections_gets_503_and_another_a
     service.go.clear()
     async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=3):
         await until(lambda: sum(each.busy for each in places.all()) == 3)
-        status, headers, text = await ask(server, "/-/healthy", "127.0.0.3")
+        status, headers, text = await request(server, "/-/healthy", "127.0.0.3")
         assert (status, headers["Retry-After"]) == (503, "1")
-        assert text == "Too many requests of this address are being answered. Try again later.\n"
-        assert (await ask(server, "/-/healthy", "127.0.0.4"))[0] == 200
+        assert text == "Too many requests from this address are in work. Try again later.\n"
+        assert (await request(server, "/-/healthy", "127.0.0.4"))[0] == 200
         service.go.set()
 
 
@@ -166,8 +166,8 @@ async def test_one_address_leaves_half_of_few_places_to_others():
     service.go.clear()
     async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=2):
         await until(lambda: sum(each.busy for each in places.all()) == 2)
-        assert (await ask(server, "/-/healthy", "127.0.0.3"))[0] == 503
-        assert (await ask(server, "/-/healthy", "127.0.0.4"))[0] == 200
+        assert (await request(server, "/-/healthy", "127.0.0.3"))[0] == 503
+        assert (await request(server, "/-/healthy", "127.0.0.4"))[0] == 200
         service.go.set()
 
 

@@ -20,7 +20,7 @@ from tests.support.web_factories import STARTED, bad, config, good, target
 from tests.support.web_server import Service, get, serving
 
 
-async def test_metrics_are_text_unless_openmetrics_is_asked_for():
+async def test_metrics_are_text_unless_openmetrics_is_requested():
     async with serving(Service()) as session:
         _, plain_headers, plain = await get(session, "/metrics", headers={"Accept": "*/*"})
         accept = {"Accept": "application/openmetrics-text;version=2.0.0,*/*;q=0.1"}
@@ -45,9 +45,9 @@ async def test_gzip_holds_the_same_bytes():
             zipped = await response.read()
             assert response.headers["Content-Encoding"] == "gzip"
             assert response.headers["Vary"] == "Accept, Accept-Encoding"
-    ours = b"\n".join(line for line in plain.splitlines() if b"ekm_t" in line)
-    assert ours
-    assert b"\n".join(line for line in gzip.decompress(zipped).splitlines() if b"ekm_t" in line) == ours
+    own = b"\n".join(line for line in plain.splitlines() if b"ekm_t" in line)
+    assert own
+    assert b"\n".join(line for line in gzip.decompress(zipped).splitlines() if b"ekm_t" in line) == own
     assert len(zipped) < len(plain) / 5
 
 
@@ -117,7 +117,7 @@ async def test_service_discovery_never_promises_a_timeout_above_the_interval():
 async def test_service_discovery_names_the_external_host_and_never_a_forged_one(monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # there a foreign name gets no answer
     async with serving(Service(), external_url="https://ekm.example:8443/x", route_prefix="/") as session:
-        _, _, text = await get(session, "/sd/targets", headers={"Host": "whoever"})
+        _, _, text = await get(session, "/sd/targets", headers={"Host": "client"})
         assert json.loads(text)[0]["targets"] == ["ekm.example:8443"]
     async with serving(Service()) as session:
         _, _, text = await get(session, "/sd/targets", headers={"Host": 'a"b<script>'})
@@ -147,7 +147,7 @@ async def test_a_method_that_a_path_does_not_have_is_refused(path, method):
         assert response.status == 405
 
 
-async def test_a_fault_of_a_handler_is_counted_logged_and_told_without_its_text(caplog):
+async def test_a_fault_of_a_handler_is_counted_and_logged_without_its_text(caplog):
     service = Service()
 
     def broken(_target):
@@ -158,7 +158,7 @@ async def test_a_fault_of_a_handler_is_counted_logged_and_told_without_its_text(
         with caplog.at_level(logging.ERROR):
             status, _, text = await get(session, "/probe?target=contoso-key0")
         _, _, metrics = await get(session, "/metrics")
-    assert (status, text) == (500, "Internal error. The log has a line about it.\n")
+    assert (status, text) == (500, "Internal error. See the exporter's log.\n")
     assert [record.getMessage() for record in caplog.records] == ["request failed"]
     assert "ekm_exporter_internal_errors_total 1.0" in metrics
 
@@ -192,7 +192,7 @@ async def test_another_address_serves_only_what_prometheus_and_an_orchestrator_n
 
 
 @pytest.mark.parametrize("address", ELSEWHERE)
-async def test_another_address_serves_pages_where_the_user_said_so(address):
+async def test_another_address_serves_pages_if_enabled(address):
     async with serving(Service(), address=address, enable_pages=True) as session:
         assert (await get(session, "/"))[0] == 200
 
@@ -233,7 +233,7 @@ async def test_one_target_as_json_has_its_history():
     identity = service.take_in(good(started_at=STARTED - 60), bad())
     async with serving(service) as session:
         _, _, text = await get(session, "/api/v1/targets/contoso-key0")
-        status, _, unknown = await get(session, "/api/v1/targets/nobody")
+        status, _, unknown = await get(session, "/api/v1/targets/unknown")
     detail = json.loads(text)
     assert [entry["success"] for entry in detail["history"]] == [False, True]
     assert detail["history"][0]["id"] == identity

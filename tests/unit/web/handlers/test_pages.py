@@ -1,4 +1,4 @@
-"""Pages for people: what they say, that nothing gets in unescaped, and that a large fleet stays readable."""
+"""Pages: their texts, escaping, and readability with a large fleet."""
 
 import asyncio
 import json
@@ -31,25 +31,25 @@ def fleet():
     return service
 
 
-async def test_the_status_page_says_who_is_in_danger_why_and_what_to_do_first():
+async def test_the_status_page_shows_servers_at_risk_cause_and_action():
     async with serving(fleet()) as session:
         status, headers, html = await get(session, "/")
-    said = words(html)
+    shown = words(html)
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "1 not ready 1 failing 2 unknown 1 ready" in said
-    assert "vault side not ready, seen from a central host, because step token failed with 3303" in said
+    assert "1 not ready 1 failing 2 unknown 1 ready" in shown
+    assert "vault side not ready, seen from a central host, because step token failed with 3303" in shown
     assert (
-        "vault side ready, seen from a central host, although step wrap_key failed with 3077 (3113 on connector 1.0.5.0)" in said
+        "vault side ready, seen from a central host, although step wrap_key failed with 3077 (3113 on connector 1.0.5.0)" in shown
     )
-    assert "vault side unknown, seen from a central host: no probe has finished yet" in said
-    assert "vault side unknown, seen from a central host: the last probe is older than three intervals" in said
-    assert "3303 ErrorGetTokenBadCredentials" in said
-    assert "step token: the client secret has expired" in said
-    assert "First:" in said
-    assert "4 s ago" in said
-    assert "SQLPRD01, SQLPRD02" in said
-    assert "Not tested from here:" in said
+    assert "vault side unknown, seen from a central host: no probe has finished yet" in shown
+    assert "vault side unknown, seen from a central host: the last probe is older than three intervals" in shown
+    assert "3303 ErrorGetTokenBadCredentials" in shown
+    assert "step token: the client secret has expired" in shown
+    assert "First:" in shown
+    assert "4 s ago" in shown
+    assert "SQLPRD01, SQLPRD02" in shown
+    assert "Not tested from here:" in shown
 
 
 async def test_not_ready_names_the_step_that_keeps_databases_closed():
@@ -84,7 +84,7 @@ async def test_every_link_of_every_page_leads_somewhere():
     assert {"/metrics", "/config", "/sd/targets", "/explain/3303", f"/targets/refused/probes/{identity}"} <= set(done)
 
 
-async def test_a_page_says_that_the_first_round_is_not_over():
+async def test_page_shows_that_the_first_round_is_not_over():
     service = fleet()
     service.ready = False
     async with serving(service) as session:
@@ -98,7 +98,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
     last = service.take_in(bad(started_at=NOW - 60), bad())
     async with serving(service) as session:
         status, _, html = await get(session, "/targets/contoso-key0")
-    said = words(html)
+    shown = words(html)
     assert status == 200
     for expected in (
         "Who can repair it:",
@@ -114,7 +114,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
         "expires 2027-01-15T08:00:00.000Z",
         "2026-01-02T03:04:05.678Z failed",
     ):
-        assert expected in said
+        assert expected in shown
     assert html.index(f"/probes/{last}") < html.index(f"/probes/{first}")
 
 
@@ -127,9 +127,9 @@ async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
     service.record_of("contoso-key0").last_failures.appendleft(kept)
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
-        told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
+        payload = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])["earlier_failures"]
     assert "2026-01-01T03:04:10.000Z 3077 (3113 on connector 1.0.5.0)" in words(html).split("Failures before the last restart")[1]
-    assert [(each["started_at"], each["code"], each["request_id"]) for each in told] == [
+    assert [(each["started_at"], each["code"], each["request_id"]) for each in payload] == [
         ("2026-01-01T03:04:10.000Z", 3077, "r-0")
     ]
 
@@ -141,7 +141,7 @@ async def test_a_target_that_was_never_probed_has_a_page():
     assert "No probe has finished yet." in html
 
 
-async def test_a_probe_page_tells_the_whole_probe():
+async def test_probe_page_shows_the_whole_probe():
     service = Service()
     identity = service.take_in(bad(detail="keys for app <id> are expired"))
     async with serving(service) as session:
@@ -152,7 +152,8 @@ async def test_a_probe_page_tells_the_whole_probe():
 
 
 @pytest.mark.parametrize(
-    "path", ["/targets/nobody", "/targets/nobody/probes/1", "/targets/contoso-key0/probes/1", "/explain/9999", "/explain/%3Cb%3E"]
+    "path",
+    ["/targets/unknown", "/targets/unknown/probes/1", "/targets/contoso-key0/probes/1", "/explain/9999", "/explain/%3Cb%3E"],
 )
 async def test_what_is_not_there_is_one_line(path):
     async with serving(Service()) as session:
@@ -186,7 +187,7 @@ async def test_script_in_every_name_and_label_stays_text():
             assert "&lt;script&gt;" in html
 
 
-async def test_pages_ask_for_no_outside_asset_and_hold_neither_script_nor_style_of_their_own():
+async def test_pages_load_no_external_file_and_have_no_inline_script_or_style():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/")
         script = re.search(r'<script src="([^"]+)" defer></script>', html).group(1)
@@ -229,7 +230,7 @@ async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
     assert "5000 not ready" in words(first)
 
 
-async def test_a_verdict_without_an_answer_says_why():
+async def test_a_unknown_verdict_shows_its_cause():
     service = Service(config(target(key_version=None)))
     service.take_in(replace(good(), readiness=Readiness(ready=None, why="version_not_pinned")))
     async with serving(service) as session:

@@ -14,7 +14,7 @@ from tests.support.web_factories import bad, config, target
 from tests.support.web_server import Service, get, serving, until
 
 NOT_FOR_IT = (
-    "module 'lab' is not for target 'contoso-key0': leave the parameter module out, "
+    "module 'lab' is not for target 'contoso-key0': omit the parameter module, "
     "or list the module under the target's modules in the configuration\n"
 )
 HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -23,8 +23,8 @@ HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 @pytest.mark.parametrize(
     ("query", "line"),
     [
-        ("", "the parameter target is missing: write /probe?target=NAME with the name of a configured target\n"),
-        ("?target=", "the parameter target is missing: write /probe?target=NAME with the name of a configured target\n"),
+        ("", "the parameter target is missing: request /probe?target=NAME with the name of a configured target\n"),
+        ("?target=", "the parameter target is missing: request /probe?target=NAME with the name of a configured target\n"),
         ("?target=contoso-key1", "unknown target 'contoso-key1' (did you mean 'contoso-key0'?)\n"),
         ("?target=https://evil.example/", "unknown target 'https://evil.example/'\n"),
         ("?target=contoso-key0&module=deflaut", "unknown module 'deflaut' (did you mean 'default'?)\n"),
@@ -33,13 +33,13 @@ HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
         ("?target=a%0ab", "unknown target 'a\\nb'\n"),
     ],
 )
-async def test_a_name_that_is_not_configured_is_told_and_starts_no_work(query, line):
+async def test_a_name_that_is_not_configured_is_400_and_starts_no_work(query, line):
     service = Service(config(modules={"default": Module(name="default"), "lab": Module(name="lab")}))
     async with serving(service) as session:
         status, _, text = await get(session, f"/probe{query}")
         assert (await get(session, f"/probe?debug=true&{query[1:]}"))[::2] == (status, text)
     assert (status, text) == (400, line)
-    assert service.asked == []
+    assert service.probed == []
 
 
 async def test_a_failed_probe_is_an_answer():
@@ -68,10 +68,10 @@ async def test_a_module_that_the_target_lists_may_be_chosen():
         await get(session, "/probe?target=contoso-key0&module=other")
         await get(session, "/probe?target=contoso-key0")
         await get(session, "/probe?target=contoso-key0&module=default")
-    assert {asked[1] for asked in service.asked} == {"other", "default"}
+    assert {probe[1] for probe in service.probed} == {"other", "default"}
 
 
-async def test_another_module_within_the_minimum_interval_starts_no_probe_and_is_told_when_to_come_again():
+async def test_another_module_within_the_minimum_interval_gets_retry_after():
     service = Service(config(target(modules=("other",)), settings=Settings(min_interval=3600.0)))
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0")
@@ -80,7 +80,7 @@ async def test_another_module_within_the_minimum_interval_starts_no_probe_and_is
             assert (status, answered["Retry-After"]) == (503, "3600")
             assert text.startswith("No report: another probe of this target is running, or ended less than min_interval ago.")
             assert text.endswith("Try again in 3600 s.\n")
-    assert len(service.asked) == 1
+    assert len(service.probed) == 1
 
 
 async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report():
@@ -88,26 +88,26 @@ async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report()
     service.go.clear()
     async with serving(service) as session:
         own = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
-        await until(lambda: service.asked)
+        await until(lambda: service.probed)
         other = asyncio.create_task(get(session, "/probe?target=contoso-key0&module=other"))
         early = await get(session, "/probe?target=contoso-key0&module=other", headers={HEADER: "0.02"})
-        assert (early[0], early[1]["Retry-After"], len(service.asked)) == (503, "1", 1)
+        assert (early[0], early[1]["Retry-After"], len(service.probed)) == (503, "1", 1)
         service.go.set()
         texts = [(await each)[2] for each in (own, other)]
     assert ['module="other"' in text for text in texts] == [False, True]
-    assert [asked[1] for asked in service.asked] == ["default", "other"]
+    assert [probe[1] for probe in service.probed] == ["default", "other"]
 
 
 async def test_two_requests_at_once_are_one_probe():
     service = Service()
     service.go.clear()
     async with serving(service) as session:
-        asking = [asyncio.create_task(get(session, "/probe?target=contoso-key0")) for _ in range(2)]
-        await until(lambda: service.asked)
+        requests = [asyncio.create_task(get(session, "/probe?target=contoso-key0")) for _ in range(2)]
+        await until(lambda: service.probed)
         service.go.set()
-        (_, _, one), (_, _, other) = await asyncio.gather(*asking)
+        (_, _, one), (_, _, other) = await asyncio.gather(*requests)
     assert one == other
-    assert len(service.asked) == 1
+    assert len(service.probed) == 1
 
 
 async def test_a_repeat_is_answered_from_memory_only_within_the_minimum_interval():
@@ -116,8 +116,8 @@ async def test_a_repeat_is_answered_from_memory_only_within_the_minimum_interval
         async with serving(service) as session:
             for _ in range(3):
                 await get(session, "/probe?target=contoso-key0")
-    assert len(remembering.asked) == 1
-    assert len(forgetting.asked) == 3
+    assert len(remembering.probed) == 1
+    assert len(forgetting.probed) == 3
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ async def test_the_scrape_timeout_limits_the_probe(header, seconds):
     service = Service()
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0", headers={} if header is None else {HEADER: header})
-    assert service.asked == [("contoso-key0", "default", seconds)]
+    assert service.probed == [("contoso-key0", "default", seconds)]
 
 
-async def test_a_scrape_that_cannot_wait_for_a_probe_in_flight_is_told_so():
+async def test_a_scrape_that_cannot_wait_for_a_probe_in_flight_gets_503():
     service = Service()
     service.go.clear()
     async with serving(service, timeout_offset=0.01) as session:
@@ -153,10 +153,10 @@ async def test_a_probe_that_could_not_be_made_is_no_failure_of_the_vault():
     async with serving(service) as session:
         status, _, text = await get(session, "/probe?target=contoso-key0")
     assert status == 503
-    assert "says nothing about the vault" in text
+    assert "The vault was not tested" in text
 
 
-async def test_debug_tells_steps_facts_both_numbers_metrics_and_the_masked_module():
+async def test_debug_shows_steps_facts_both_numbers_metrics_and_the_masked_module():
     proxy = Proxy(url="http://user:hunter2@proxy:3128", username="u", password=SecretSource(env="PROXY_PASSWORD"))
     service = Service(config(target(), modules={"default": Module(name="default", proxy=proxy)}))
     service.answer = lambda name: bad(name, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, aadsts=None)
@@ -178,14 +178,14 @@ async def test_debug_tells_steps_facts_both_numbers_metrics_and_the_masked_modul
     ):
         assert expected in text
     assert "hunter2" not in text
-    assert again.startswith("From memory: this probe ended ")
+    assert again.startswith("Cached report: this probe ended ")
 
 
-async def test_a_method_that_would_probe_for_nobody_is_refused():
+async def test_head_request_is_refused_without_a_probe():
     service = Service()
     async with serving(service) as session, session.head("/probe?target=contoso-key0") as response:
         assert response.status == 405
-    assert service.asked == []
+    assert service.probed == []
 
 
 async def test_a_probe_in_flight_does_not_hold_up_the_end():
@@ -194,12 +194,12 @@ async def test_a_probe_in_flight_does_not_hold_up_the_end():
     server = WebServer(create_app(service, web_options()), [ListenAddress("127.0.0.1", 0)])
     await server.start()
     async with ClientSession(server.urls[0]) as session:
-        asking = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
-        await until(lambda: service.asked)
+        requests = asyncio.create_task(get(session, "/probe?target=contoso-key0"))
+        await until(lambda: service.probed)
         before = asyncio.get_running_loop().time()
         await server.stop()
         assert asyncio.get_running_loop().time() - before < 2.0
-        status, _, _ = await asking
+        status, _, _ = await requests
     assert status == 503
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
-from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, RetryLater, ProbeDemand, limit_of
+from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 
 NO_LIMIT = Limit(seconds=None, patience=None)
 CUT = Limit(seconds=1.0, patience=30.0)
@@ -57,19 +57,19 @@ class Vault:
 
     def __init__(self, *, slow: bool = False) -> None:
         self.slow = slow
-        self.asked: list[tuple[str, str, Limit]] = []
+        self.probes: list[tuple[str, str, Limit]] = []
         self.go = asyncio.Event()
         self.now = 0.0
         self.slept: list[float] = []
         self.most = self.running = 0
 
     async def probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
-        self.asked.append((target, module, limit))
+        self.probes.append((target, module, limit))
         self.running += 1
         self.most = max(self.most, self.running)
         await self.go.wait()
         self.running -= 1
-        return report(len(self.asked), cut=self.slow and limit.seconds is not None)
+        return report(len(self.probes), cut=self.slow and limit.seconds is not None)
 
     async def sleep(self, seconds: float, changed: asyncio.Event) -> None:
         """Lets the clock alone pass the time."""
@@ -82,11 +82,13 @@ class Vault:
         return ProbeCache(self.probe, min_interval=lambda: 5.0, clock=lambda: self.now, sleep=self.sleep)
 
 
-def ask(
+def request(
     cache: ProbeCache, target: str, module: str, limit: Limit, *, about: object = None, hasty: bool = False
 ) -> Coroutine[None, None, CachedReport | RetryLater | None]:
     """A target's own module is `default`; a hasty request of it is no usual scrape."""
-    return cache.report_for(ProbeDemand(target=target, module=module, limit=limit, about=about, own=module == "default" and not hasty))
+    return cache.report_for(
+        ProbeDemand(target=target, module=module, limit=limit, about=about, own=module == "default" and not hasty)
+    )
 
 
 async def settle() -> None:
@@ -97,11 +99,11 @@ async def settle() -> None:
 async def test_requests_at_the_same_time_share_one_probe():
     vault = Vault()
     cache = vault.cache()
-    asking = [asyncio.create_task(ask(cache, "a", "default", NO_LIMIT)) for _ in range(5)]
+    requests = [asyncio.create_task(request(cache, "a", "default", NO_LIMIT)) for _ in range(5)]
     await settle()
     vault.go.set()
-    answers = await asyncio.gather(*asking)
-    assert len(vault.asked) == 1
+    answers = await asyncio.gather(*requests)
+    assert len(vault.probes) == 1
     assert answers == [CachedReport(report=report(1))] * 5
 
 
@@ -110,62 +112,62 @@ async def test_another_module_or_target_is_another_probe():
     vault.go.set()
     cache = vault.cache()
     for target, module in (("a", "default"), ("a", "other"), ("b", "default")):
-        await ask(cache, target, module, NO_LIMIT)
-    assert [each[:2] for each in vault.asked] == [("a", "default"), ("a", "other"), ("b", "default")]
+        await request(cache, target, module, NO_LIMIT)
+    assert [each[:2] for each in vault.probes] == [("a", "default"), ("a", "other"), ("b", "default")]
 
 
 async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", NO_LIMIT)
+    await request(cache, "a", "default", NO_LIMIT)
     vault.now = 4.9
-    assert await ask(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=4.9)
+    assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=4.9)
     vault.now = 5.0
-    assert await ask(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
+    assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
 async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", NO_LIMIT, about="old")
-    assert await ask(cache, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2))
-    assert await ask(cache, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2), age=0.0)
+    await request(cache, "a", "default", NO_LIMIT, about="old")
+    assert await request(cache, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2))
+    assert await request(cache, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2), age=0.0)
 
 
-async def test_nobody_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
+async def test_no_request_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
     vault = Vault()
     cache = vault.cache()
-    before = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT, about="old"))
+    before = asyncio.create_task(request(cache, "a", "default", NO_LIMIT, about="old"))
     await settle()
-    after = [asyncio.create_task(ask(cache, "a", "default", NO_LIMIT, about="new")) for _ in range(2)]
+    after = [asyncio.create_task(request(cache, "a", "default", NO_LIMIT, about="new")) for _ in range(2)]
     await settle()
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
     vault.go.set()
     assert await asyncio.gather(before, *after) == [CachedReport(report=report(number)) for number in (1, 2, 2)]
-    assert (len(vault.asked), vault.most, vault.slept) == (2, 1, [])
+    assert (len(vault.probes), vault.most, vault.slept) == (2, 1, [])
 
 
 async def test_closing_ends_every_probe_that_is_still_under_way():
     vault = Vault()
     cache = vault.cache()
-    asking = [asyncio.create_task(ask(cache, "a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
+    requests = [asyncio.create_task(request(cache, "a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
     await settle()
     await cache.close()
-    assert await asyncio.gather(*asking) == [None, None]
+    assert await asyncio.gather(*requests) == [None, None]
 
 
 async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_it_no_more_time():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", CUT_SHORTER)
-    assert await ask(cache, "a", "default", CUT_SHORTER) == CachedReport(report=report(1, cut=True), age=0.0)
-    assert await ask(cache, "a", "default", CUT) == CachedReport(report=report(2, cut=True))
-    assert await ask(cache, "a", "default", CUT_SHORTER) == CachedReport(report=report(2, cut=True), age=0.0)
-    assert await ask(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(3))
-    assert await ask(cache, "a", "default", CUT) == CachedReport(report=report(3), age=0.0)
+    await request(cache, "a", "default", CUT_SHORTER)
+    assert await request(cache, "a", "default", CUT_SHORTER) == CachedReport(report=report(1, cut=True), age=0.0)
+    assert await request(cache, "a", "default", CUT) == CachedReport(report=report(2, cut=True))
+    assert await request(cache, "a", "default", CUT_SHORTER) == CachedReport(report=report(2, cut=True), age=0.0)
+    assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(3))
+    assert await request(cache, "a", "default", CUT) == CachedReport(report=report(3), age=0.0)
     assert vault.slept == [5.0, 5.0]
 
 
@@ -173,18 +175,18 @@ async def test_a_probe_that_ended_within_its_limit_answers_everybody():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", CUT)
-    assert await ask(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=0.0)
+    await request(cache, "a", "default", CUT)
+    assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=0.0)
 
 
 async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
     vault = Vault(slow=True)
     cache = vault.cache()
-    impatient = asyncio.create_task(ask(cache, "a", "default", CUT))
+    impatient = asyncio.create_task(request(cache, "a", "default", CUT))
     await settle()
-    patient = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    patient = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
     vault.go.set()
     assert await impatient == CachedReport(report=report(1, cut=True))
     assert await patient == CachedReport(report=report(2))
@@ -193,19 +195,19 @@ async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
 async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it():
     vault = Vault()
     cache = vault.cache()
-    patient = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    patient = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
-    assert await ask(cache, "a", "default", Limit(seconds=None, patience=0.001)) is None
+    assert await request(cache, "a", "default", Limit(seconds=None, patience=0.001)) is None
     vault.go.set()
     assert await patient == CachedReport(report=report(1))
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
 
 
 async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
     vault = Vault()
     cache = vault.cache()
-    leaving = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
-    staying = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    leaving = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
+    staying = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
     leaving.cancel()
     await settle()
@@ -219,17 +221,17 @@ async def test_memory_holds_no_more_than_the_minimum_interval_needs():
     cache = vault.cache()
     for number in range(100):
         vault.now = float(number)
-        await ask(cache, f"target-{number}", "default", NO_LIMIT)
+        await request(cache, f"target-{number}", "default", NO_LIMIT)
     assert len(cache._memory) <= 6
 
 
 async def test_closing_ends_the_probes_in_flight_and_their_waiters():
     vault = Vault()
     cache = vault.cache()
-    asking = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    requests = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
     await cache.close()
-    assert await asking is None
+    assert await requests is None
 
 
 async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
@@ -243,20 +245,20 @@ async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
 
     cache = ProbeCache(broken_once, min_interval=lambda: 5.0)
     with pytest.raises(RuntimeError, match="broken"):
-        await ask(cache, "a", "default", NO_LIMIT)
-    assert await ask(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
+        await request(cache, "a", "default", NO_LIMIT)
+    assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
 async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
     vault = Vault()
     cache = vault.cache()
     modules = ("default", "lab", "staging", "lab")
-    asking = [asyncio.create_task(ask(cache, "a", module, NO_LIMIT)) for module in modules]
+    requests = [asyncio.create_task(request(cache, "a", module, NO_LIMIT)) for module in modules]
     await settle()
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
     vault.go.set()
-    assert await asyncio.gather(*asking) == [CachedReport(report=report(number)) for number in (1, 2, 3, 2)]
-    assert [each[1] for each in vault.asked] == ["default", "lab", "staging"]
+    assert await asyncio.gather(*requests) == [CachedReport(report=report(number)) for number in (1, 2, 3, 2)]
+    assert [each[1] for each in vault.probes] == ["default", "lab", "staging"]
     assert (vault.most, vault.slept) == (1, [5.0, 5.0])
 
 
@@ -264,40 +266,40 @@ async def test_the_minimum_interval_holds_between_modules():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", NO_LIMIT)
+    await request(cache, "a", "default", NO_LIMIT)
     vault.now = 3.0
-    assert await ask(cache, "a", "lab", NO_LIMIT) == CachedReport(report=report(2))
+    assert await request(cache, "a", "lab", NO_LIMIT) == CachedReport(report=report(2))
     assert vault.slept == [2.0]
     vault.now = 6.0
-    assert await ask(cache, "a", "lab", NO_LIMIT) == CachedReport(report=report(2), age=1.0)
-    assert await ask(cache, "b", "lab", NO_LIMIT) == CachedReport(report=report(3))
+    assert await request(cache, "a", "lab", NO_LIMIT) == CachedReport(report=report(2), age=1.0)
+    assert await request(cache, "b", "lab", NO_LIMIT) == CachedReport(report=report(3))
     assert vault.slept == [2.0]
 
 
 async def test_the_own_module_goes_before_others_that_came_first():
     vault = Vault()
     cache = vault.cache()
-    asking = []
+    requests = []
     for module in ("lab", "staging", "default"):
-        asking.append(asyncio.create_task(ask(cache, "a", module, NO_LIMIT)))
+        requests.append(asyncio.create_task(request(cache, "a", module, NO_LIMIT)))
         await settle()
     vault.go.set()
-    await asyncio.gather(*asking)
-    assert [each[1] for each in vault.asked] == ["lab", "default", "staging"]
+    await asyncio.gather(*requests)
+    assert [each[1] for each in vault.probes] == ["lab", "default", "staging"]
 
 
-async def test_the_own_module_waits_neither_for_others_nor_for_hasty_requests():
+async def test_the_own_module_waits_not_for_others_or_for_hasty_requests():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "lab", NO_LIMIT)
-    assert await ask(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(2, cut=True))
+    await request(cache, "a", "lab", NO_LIMIT)
+    assert await request(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(2, cut=True))
     assert vault.slept == [5.0]
-    assert await ask(cache, "a", "default", Limit(seconds=None, patience=1.0)) == CachedReport(report=report(3))
+    assert await request(cache, "a", "default", Limit(seconds=None, patience=1.0)) == CachedReport(report=report(3))
     assert vault.slept == [5.0]
     vault.now += 1.0
-    assert await ask(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(3), age=1.0)
-    await ask(cache, "a", "lab", NO_LIMIT)
+    assert await request(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(3), age=1.0)
+    await request(cache, "a", "lab", NO_LIMIT)
     assert vault.slept == [5.0, 4.0]
 
 
@@ -305,38 +307,38 @@ async def test_the_own_module_does_not_wait_for_the_pause_of_others():
     vault = Vault()
     vault.go.set()
     cache = ProbeCache(vault.probe, min_interval=lambda: 20.0)
-    await ask(cache, "a", "lab", NO_LIMIT)
-    waiting = asyncio.create_task(ask(cache, "a", "staging", NO_LIMIT))
-    hasty = asyncio.create_task(ask(cache, "a", "default", Limit(seconds=1.0, patience=60.0), hasty=True))
+    await request(cache, "a", "lab", NO_LIMIT)
+    waiting = asyncio.create_task(request(cache, "a", "staging", NO_LIMIT))
+    hasty = asyncio.create_task(request(cache, "a", "default", Limit(seconds=1.0, patience=60.0), hasty=True))
     await settle()
     async with asyncio.timeout(10):
-        assert await ask(cache, "a", "default", NO_LIMIT) == await hasty == CachedReport(report=report(2))
+        assert await request(cache, "a", "default", NO_LIMIT) == await hasty == CachedReport(report=report(2))
     assert not waiting.done()
     await cache.close()
     assert await waiting is None
 
 
 @pytest.mark.parametrize("limit", [Limit(seconds=None, patience=3.9), Limit(seconds=0.1, patience=0.15)])
-async def test_a_request_that_cannot_wait_for_its_turn_is_told_when_to_come_again(limit):
+async def test_a_request_that_cannot_wait_for_its_turn_gets_retry_after(limit):
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
-    await ask(cache, "a", "default", NO_LIMIT)
+    await request(cache, "a", "default", NO_LIMIT)
     vault.now = 1.0
-    assert await ask(cache, "a", "lab", limit) == RetryLater(4.0)
-    assert (len(vault.asked), vault.slept) == (1, [])
+    assert await request(cache, "a", "lab", limit) == RetryLater(4.0)
+    assert (len(vault.probes), vault.slept) == (1, [])
 
 
-async def test_a_request_that_waited_in_vain_is_told_so_and_costs_no_probe():
+async def test_a_request_that_waited_in_vain_gets_retry_after_without_a_probe():
     vault = Vault()
     cache = vault.cache()
-    first = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    first = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
-    assert await ask(cache, "a", "lab", Limit(seconds=None, patience=0.001)) == RetryLater(5.0)
+    assert await request(cache, "a", "lab", Limit(seconds=None, patience=0.001)) == RetryLater(5.0)
     vault.go.set()
     await first
     await settle()
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
 
 
 async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout():
@@ -344,10 +346,10 @@ async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout
     vault.go.set()
     cache = ProbeCache(vault.probe, min_interval=lambda: 3600.0, clock=lambda: vault.now, sleep=vault.sleep)
     vault.go.clear()
-    first = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    first = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
     for _ in range(2):
-        assert await ask(cache, "a", "lab", NO_LIMIT) == RetryLater(3600.0)
+        assert await request(cache, "a", "lab", NO_LIMIT) == RetryLater(3600.0)
         vault.go.set()
         await first
 
@@ -357,28 +359,28 @@ async def test_ever_longer_timeouts_make_no_more_probes_than_the_interval_allows
     vault.go.set()
     cache = vault.cache()
     limits = [Limit(seconds=number / 1000, patience=number / 900) for number in range(1, 50)]
-    answers = [await ask(cache, "a", "default", limit) for limit in limits]
+    answers = [await request(cache, "a", "default", limit) for limit in limits]
     assert answers[1:] == [RetryLater(5.0)] * 48
-    assert len(vault.asked) == 1
+    assert len(vault.probes) == 1
 
 
 async def test_a_probe_that_waits_for_its_turn_gets_the_longest_time_that_a_request_allows():
     vault = Vault(slow=True)
     cache = vault.cache()
-    asking = [asyncio.create_task(ask(cache, "a", "lab", NO_LIMIT))]
+    requests = [asyncio.create_task(request(cache, "a", "lab", NO_LIMIT))]
     await settle()
-    asking += [asyncio.create_task(ask(cache, "a", "default", limit)) for limit in (CUT_SHORTER, NO_LIMIT, CUT)]
+    requests += [asyncio.create_task(request(cache, "a", "default", limit)) for limit in (CUT_SHORTER, NO_LIMIT, CUT)]
     await settle()
     vault.go.set()
-    await asyncio.gather(*asking)
-    assert vault.asked == [("a", "lab", NO_LIMIT), ("a", "default", NO_LIMIT)]
+    await asyncio.gather(*requests)
+    assert vault.probes == [("a", "lab", NO_LIMIT), ("a", "default", NO_LIMIT)]
 
 
 async def test_closing_before_a_probe_begins_ends_it():
     vault = Vault()
     cache = vault.cache()
-    asking = asyncio.create_task(ask(cache, "a", "default", NO_LIMIT))
+    requests = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await asyncio.sleep(0)
     await cache.close()
-    assert await asking is None
-    assert vault.asked == []
+    assert await requests is None
+    assert vault.probes == []

@@ -149,7 +149,7 @@ async def test_more_than_that_while_it_is_answered_ends_the_connection(served):
         assert await rest(reader) in (b"", b"(cut)")
 
 
-async def test_whoever_holds_a_place_without_a_request_loses_it_to_a_newcomer(served, monkeypatch):
+async def test_idle_connection_is_cut_for_a_new_client(served, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
     port, places, _ = await served(most_waiting_of_one=8)
     with contextlib.ExitStack() as held:
@@ -228,7 +228,7 @@ async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_cou
     assert len(places) <= 4
 
 
-async def test_who_has_never_asked_goes_before_who_has_and_who_is_answered_stays():
+async def test_client_without_a_request_is_cut_first_and_busy_one_never():
     places = ConnectionLimiter(most=3)
     regular, talker, answered = await guest("a", served=True), await guest("b", since=5.0), await guest("c", busy=True)
     for one in (regular, talker, answered):

@@ -1,4 +1,4 @@
-"""Addresses, ports in use, and an end that waits for nobody."""
+"""Addresses, ports in use, and a stop that does not wait for clients."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ async def hello(_request):
     return web.Response(text="hello")
 
 
-async def test_it_listens_on_several_addresses_and_tells_the_real_ports():
+async def test_server_listens_on_several_addresses_and_reports_real_ports():
     addresses = [parse_address("127.0.0.1:0"), parse_address("localhost:0"), parse_address(":0")]
     async with WebServer(app_of(hello), addresses) as server, ClientSession() as session:
         assert len(set(server.urls)) == 3
@@ -53,7 +53,7 @@ async def test_it_listens_on_several_addresses_and_tells_the_real_ports():
                 assert await response.text() == "hello"
 
 
-async def test_running_out_of_files_is_said_a_few_times_and_ends_with_the_shortage(caplog):
+async def test_lack_of_files_is_logged_a_few_times_and_recovers(caplog):
     clients = [socket.socket() for _ in range(20)]
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with WebServer(app_of(hello), [parse_address("127.0.0.1:0")]) as server, ClientSession() as session:
@@ -66,8 +66,8 @@ async def test_running_out_of_files_is_said_a_few_times_and_ends_with_the_shorta
             await asyncio.sleep(0.05)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        said = [record for record in caplog.records if "out of system resource" in record.getMessage()]
-        assert 1 <= len(said) <= 3
+        logged = [record for record in caplog.records if "out of system resource" in record.getMessage()]
+        assert 1 <= len(logged) <= 3
         async with session.get(server.urls[0]) as response:
             assert await response.text() == "hello"
     for client in clients:
@@ -95,7 +95,7 @@ async def test_a_port_in_use_is_one_clear_line_and_no_other_address_stays_open()
         socket.create_server(("127.0.0.1", free_port)).close()
 
 
-async def test_a_port_in_use_on_every_interface_is_told_as_it_was_written():
+async def test_a_port_in_use_on_every_interface_is_reported_as_configured():
     async with WebServer(app_of(hello), [parse_address(":0")]) as first:
         port = first.listening[0].port
         with pytest.raises(ListenError, match=f"^cannot listen on :{port}: address already in use "):
@@ -109,7 +109,7 @@ async def test_a_port_in_use_on_every_interface_is_told_as_it_was_written():
         ("no-such-host.invalid:1", "cannot listen on no-such-host.invalid:1: no such host"),
     ],
 )
-async def test_an_address_that_is_not_ours_is_one_clear_line(address, line):
+async def test_address_of_another_host_is_one_clear_line(address, line):
     with pytest.raises(ListenError) as caught:
         await WebServer(app_of(hello), [parse_address(address)]).start()
     assert str(caught.value) == line

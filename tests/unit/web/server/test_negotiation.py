@@ -41,7 +41,7 @@ PROMETHEUS_3_PROTO_FIRST = (
         (",;=,,;;q", False),
     ],
 )
-def test_openmetrics_is_given_to_those_who_ask_for_it(accept, openmetrics):
+def test_openmetrics_is_sent_on_request(accept, openmetrics):
     assert accepts_openmetrics(accept) is openmetrics
 
 

@@ -1,4 +1,4 @@
-"""Long answers: the same bytes however they are sent, and nobody waits for a client that does not read."""
+"""Long responses: identical bytes in every coding, and no wait for a client that does not read."""
 
 import asyncio
 import gzip
@@ -40,7 +40,7 @@ async def test_what_arrives_is_what_was_made(zipped):
 
 async def test_head_has_the_headers_and_no_body():
     async def never():
-        raise AssertionError("rendered for nobody")
+        raise AssertionError("rendered without a client")
         yield b""
 
     async with serving(never, zipped=True) as server, ClientSession() as session, session.head(server.urls[0]) as response:

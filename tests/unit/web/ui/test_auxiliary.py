@@ -1,4 +1,4 @@
-"""What is known beside a probe, on pages and as JSON."""
+"""Auxiliary probes and last known facts, on pages and in JSON."""
 
 import json
 import re
@@ -34,7 +34,7 @@ from tests.support.web_server import Service, get, serving, words
 NOW = STARTED + 60
 HOSTILE = '"><script>alert(1)</script>'
 PRIVATE = Module(name="default", expect_path=ExpectPath.PRIVATE)
-SAID = (
+EXPIRIES = (
     CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW + 90 * 86400),
     CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=NOW - 7200, failure="Graph: HTTP 403"
@@ -59,7 +59,7 @@ def a_service(*reports, module=PRIVATE):
 
 
 def troubled():
-    """Everything that can be amiss beside a probe that is well."""
+    """A service with every warning although the probe succeeds."""
     service = a_service()
     service.record_of("contoso-key0").vault = VaultHeaders(region="westeurope", service_version="1.9", connection="public")
     service.look(
@@ -68,7 +68,7 @@ def troubled():
         refused_look(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
         pending_look(),
     )
-    service.ends["sql-prod"] = SAID
+    service.ends["sql-prod"] = EXPIRIES
     return service
 
 
@@ -94,7 +94,7 @@ async def page_of_json(service, path):
 
 
 async def test_the_page_of_a_target_shows_every_look_with_its_failure_and_what_to_do():
-    said = words(await page(troubled()))
+    shown = words(await page(troubled()))
 
     for expected in (
         "vault side ready, seen from a central host",
@@ -106,11 +106,11 @@ async def test_the_page_of_a_target_shows_every_look_with_its_failure_and_what_t
         "newest version of ContosoRSAKey0 yes",
         "1 min ago",
     ):
-        assert expected in said
+        assert expected in shown
 
 
 async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_credentials():
-    said = words(await page(troubled()))
+    shown = words(await page(troubled()))
 
     for expected in (
         f"version {VERSION}",
@@ -122,7 +122,7 @@ async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_cred
         f"{STAGED} none unknown no source that may know is configured",
         f"Not tested from here: {NOT_TESTED}".replace("'", "&#x27;"),
     ):
-        assert expected in said
+        assert expected in shown
 
 
 async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_end():
@@ -133,20 +133,20 @@ async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_
     assert f"{STAGED} none unknown" not in words(await page(service))
 
 
-async def test_the_page_of_a_deleted_key_says_until_when_it_can_be_recovered_and_how():
-    said = words(await page(a_service(good(started_at=STARTED - 60), gone())))
+async def test_page_of_a_deleted_key_shows_how_to_recover_it():
+    shown = words(await page(a_service(good(started_at=STARTED - 60), gone())))
 
-    assert "gone for good at 2026-04-02T03:04:05.678Z; until then: " in said
-    assert "az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0" in said
-    assert "key deleted" in said
+    assert "gone for good at 2026-04-02T03:04:05.678Z; until then: " in shown
+    assert "az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0" in shown
+    assert "key deleted" in shown
 
 
-async def test_the_list_marks_what_is_amiss_beside_a_probe_that_is_well():
-    said = words(await page(troubled(), "/"))
+async def test_list_marks_warnings_of_a_ready_target():
+    shown = words(await page(troubled(), "/"))
 
-    assert "1 ready" in said
+    assert "1 ready" in shown
     marks = "staged credential refused retained version unusable recovery vault unusable rotation pending unexpected path"
-    assert marks in said
+    assert marks in shown
 
 
 async def test_nothing_is_marked_where_all_is_well():
@@ -157,14 +157,14 @@ async def test_nothing_is_marked_where_all_is_well():
         assert not re.search("refused|unusable|pending|deleted|unexpected", words(await page(service, path)))
 
 
-async def test_a_target_without_anything_beside_it_has_no_table_of_looks():
+async def test_target_without_auxiliary_probes_has_no_table():
     service = Service(config(target(key_version=None)))
     service.take_in(good())
 
     assert "Auxiliary probes" not in await page(service)
 
 
-async def test_script_in_what_was_looked_at_stays_text():
+async def test_script_in_auxiliary_facts_stays_text():
     evil = {"detail": HOSTILE, "service_code": HOSTILE}
     service = Service(fully_declared_config(recovery_vault=HOSTILE))
     service.take_in(good())
@@ -176,7 +176,7 @@ async def test_script_in_what_was_looked_at_stays_text():
         look(AuxiliaryKind.RECOVERY, name=HOSTILE, vault=HOSTILE),
         look(AuxiliaryKind.NEWEST, key=replace(key(), version=HOSTILE)),
     )
-    service.ends["sql-prod"] = (replace(SAID[1], failure=HOSTILE),)
+    service.ends["sql-prod"] = (replace(EXPIRIES[1], failure=HOSTILE),)
     html = await page(service)
 
     assert re.findall("<script[^>]*>", html) == [re.search('<script src="/static/live.js[^"]*" defer>', html)[0]]
@@ -279,7 +279,7 @@ async def test_of_a_target_never_probed_nothing_is_known_in_json():
     assert set(shown["path"].values()) == {None}
 
 
-async def test_the_list_as_json_says_which_targets_wait_for_a_rotation_and_what_is_not_tested():
+async def test_json_list_shows_which_targets_wait_for_a_rotation_and_what_is_not_tested():
     listed = await read(troubled(), "/api/v1/targets")
 
     assert (listed["vantage"], listed["not_tested"]) == ("central", NOT_TESTED)

@@ -1,4 +1,4 @@
-"""The two drawings of a target's page: what they say must be what the report says."""
+"""The two charts of a target page match the report."""
 
 import re
 from dataclasses import replace
@@ -43,7 +43,7 @@ def test_failures_are_marked_by_more_than_a_colour_and_counted_in_words():
     assert drawn.count('class="went"') == 2
     assert drawn.count('class="failed"') == 2  # its bar, and the strip below
     assert "The last 3 probes, oldest first: 1 failed" in drawn
-    assert "100.0 ms to 400.0 ms, in the middle 200.0 ms" in drawn
+    assert "100.0 ms to 400.0 ms, median 200.0 ms" in drawn
 
 
 def test_one_probe_is_no_line():

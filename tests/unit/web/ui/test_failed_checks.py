@@ -1,4 +1,4 @@
-"""What a target's page and JSON say of the doctor's last run."""
+"""The last preflight run on the target page and in JSON."""
 
 import json
 
@@ -31,25 +31,25 @@ async def shown(*results):
         service.checks["contoso-key0"] = CheckRun(MADE, results)
     async with serving(service) as session:
         _, _, html = await get(session, "/targets/contoso-key0")
-        told = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
-    return html, told["preflight"]
+        payload = json.loads((await get(session, "/api/v1/targets/contoso-key0"))[2])
+    return html, payload["preflight"]
 
 
-async def test_failed_checks_stand_on_the_page_with_what_mends_them():
+async def test_failed_checks_are_on_the_page_with_their_fix():
     html, _ = await shown(*QUIET, FAILED, CODED)
-    said = words(html)
+    text = words(html)
 
-    assert "Failed preflight checks" in said
-    assert "Revocation, port 80" in said
-    assert "Test-NetConnection crl.example.com -Port 80" in said
+    assert "Failed preflight checks" in text
+    assert "Revocation, port 80" in text
+    assert "Test-NetConnection crl.example.com -Port 80" in text
     assert "port 80 of &lt;crl&gt; is closed" in html
-    assert "not to be seen" not in said
+    assert "not to be seen" not in text
 
 
 async def test_failed_checks_stand_in_the_json():
-    _, told = await shown(*QUIET, FAILED, CODED)
+    _, payload = await shown(*QUIET, FAILED, CODED)
 
-    assert told == {
+    assert payload == {
         "at": "2026-01-02T03:03:20.000Z",
         "failed": [
             {
@@ -64,15 +64,15 @@ async def test_failed_checks_stand_in_the_json():
     }
 
 
-async def test_where_nothing_failed_the_page_is_silent_and_the_json_says_when():
-    html, told = await shown(*QUIET)
+async def test_successful_run_is_only_in_json():
+    html, payload = await shown(*QUIET)
 
-    assert "Checks of the doctor" not in html
-    assert told == {"at": "2026-01-02T03:03:20.000Z", "failed": []}
+    assert "Failed preflight checks" not in html
+    assert payload == {"at": "2026-01-02T03:03:20.000Z", "failed": []}
 
 
 async def test_before_the_first_run_there_is_nothing():
-    html, told = await shown()
+    html, payload = await shown()
 
-    assert "Checks of the doctor" not in html
-    assert told is None
+    assert "Failed preflight checks" not in html
+    assert payload is None

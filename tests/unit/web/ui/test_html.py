@@ -42,7 +42,7 @@ def test_no_text_can_open_a_tag_or_leave_an_attribute(words):
 
 
 @given(st.text())
-def test_no_text_of_the_catalogue_can_open_a_tag_beyond_its_code_spans(words):
+def test_no_text_of_a_code_can_open_a_tag_beyond_its_code_spans(words):
     written = prose(words)
     assert written.count("<") == written.count("<code>") + written.count("</code>")
 

@@ -55,14 +55,14 @@ async def shown(*query):
         ([("verdict", "unknown")], {"delta"}),
         ([("code", "3303")], {"alpha"}),
         ([("code", "3113")], {"beta"}),
-        ([("code", "3077")], {"beta"}),  # the twin
+        ([("code", "3077")], {"beta"}),  # the counterpart code
         ([("code", "errorhttpoperationforbidden")], {"beta"}),
         ([("code", "9999")], set()),
         ([("label", "team=dba")], {"alpha", "beta"}),
         ([("label", "team=dba"), ("label", "env=test")], {"beta"}),
         ([("label", "team")], {"alpha", "beta", "delta"}),
         ([("label", "ag=AG9")], {"gamma"}),
-        ([("label", "team=nobody")], set()),
+        ([("label", "team=unknown")], set()),
         ([("q", "zebra")], {"beta"}),
         ([("q", "sqlonly")], {"gamma"}),
         ([("q", "contoso alpha")], {"alpha"}),
@@ -93,7 +93,7 @@ async def test_every_order_is_kept_and_what_is_not_known_comes_last(order, expec
     assert await shown(("sort", order)) == expected
 
 
-@pytest.mark.parametrize("sort", ["label:nobody", "label:", "label", "label:dba", "team"])
+@pytest.mark.parametrize("sort", ["label:unknown", "label:", "label", "label:dba", "team"])
 async def test_a_label_that_the_configuration_does_not_have_is_no_order(sort):
     assert await shown(("sort", sort)) == await shown()
     async with serving(fleet()) as session:

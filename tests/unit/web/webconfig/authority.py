@@ -18,7 +18,7 @@ _SIGNS = x509.KeyUsage(
 
 
 class Authority:
-    """Signs what it is asked to; `pem` is its own certificate."""
+    """Signs certificates; `pem` is its own certificate."""
 
     def __init__(self, name):
         self._key = ec.generate_private_key(ec.SECP256R1())

@@ -38,7 +38,7 @@ def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-async def ask(url, path="/metrics", *, tls=None, user=None, password="", headers=None, method="GET"):
+async def request(url, path="/metrics", *, tls=None, user=None, password="", headers=None, method="GET"):
     """Status, headers and text, over a connection of its own."""
     headers = {**(headers or {}), **({} if user is None else {"Authorization": basic(user, password)})}
     async with (

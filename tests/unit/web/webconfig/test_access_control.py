@@ -2,13 +2,13 @@
 
 import pytest
 
-from exporter.web.access import refused
+from exporter.web.access import is_refused
 from exporter.web.options import web_options
 from exporter.web.webconfig import AccessControl
 from exporter.web.webconfig.model import RateLimit
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from tests.support.web_server import until
-from tests.unit.web.webconfig.serving import ask, locked
+from tests.unit.web.webconfig.serving import locked, request
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
@@ -25,16 +25,16 @@ VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
         ("rate_limit: {interval: 1s, burst: 1}", False),
     ],
 )
-def test_pages_are_shown_elsewhere_only_where_the_lock_asks_everybody_who_they_are(folder, text, open_to_pages):
+def test_pages_are_shown_elsewhere_only_if_every_client_is_authenticated(folder, text, open_to_pages):
     lock = AccessControl(folder.path / "web.yml", folder.load(text))
     options = web_options(lock=lock)
     for path in ("/", "/config", "/-/reload"):
-        assert refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
-    assert not refused("/metrics", ("10.0.0.5", 10377), options)
+        assert is_refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
+    assert not is_refused("/metrics", ("10.0.0.5", 10377), options)
 
 
 def test_a_configuration_with_problems_locks_nothing(folder):
-    with pytest.raises(ValueError, match="locks nothing"):
+    with pytest.raises(ValueError, match="cannot use a web configuration with problems"):
         AccessControl(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
 
 
@@ -42,23 +42,23 @@ async def test_configured_headers_go_before_the_exporters_own(folder):
     text = "http_server_config: {headers: {X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=60}}"
     async with locked(folder, text) as (url, lock):
         for path in ("/", "/metrics", "/nowhere"):
-            _, headers, _ = await ask(url, path)
+            _, headers, _ = await request(url, path)
             assert headers.getall("X-Frame-Options") == ["sameorigin"]
             assert headers["Strict-Transport-Security"] == "max-age=60"
             assert headers["X-Content-Type-Options"] == "nosniff"
         folder.write("{}")
         await lock.refresh()
-        assert "Strict-Transport-Security" not in (await ask(url))[1]
+        assert "Strict-Transport-Security" not in (await request(url))[1]
 
 
 async def test_requests_beyond_the_rate_limit_are_refused(folder):
     async with locked(folder, "rate_limit: {interval: 1h, burst: 3}") as (url, lock):
-        answers = [await ask(url, "/-/healthy") for _ in range(5)]
+        answers = [await request(url, "/-/healthy") for _ in range(5)]
         assert [status for status, _, _ in answers] == [200, 200, 200, 429, 429]
         assert answers[-1][1]["Retry-After"] == "1"
         folder.write("rate_limit: {interval: 0}")
         await lock.refresh()
-        assert (await ask(url))[0] == 200
+        assert (await request(url))[0] == 200
 
 
 def test_a_bucket_fills_one_by_one_and_never_over():
@@ -71,12 +71,12 @@ def test_a_bucket_fills_one_by_one_and_never_over():
     assert [bucket.allow() for _ in range(3)] == [True, True, False]
 
 
-def test_what_is_said_seldom_tells_how_much_was_held_back():
+def test_log_throttle_counts_suppressed_lines():
     now = [0.0]
-    seldom = LogThrottle(60.0, clock=lambda: now[0])
-    assert [seldom.due() for _ in range(3)] == [0, None, None]
+    throttle = LogThrottle(60.0, clock=lambda: now[0])
+    assert [throttle.due() for _ in range(3)] == [0, None, None]
     now[0] = 60.0
-    assert seldom.due() == 2
+    assert throttle.due() == 2
 
 
 async def test_a_changed_file_is_noticed_by_itself(folder, monkeypatch):

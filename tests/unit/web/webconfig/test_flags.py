@@ -19,17 +19,17 @@ def arguments(folder, command, text):
 def test_check_reads_the_web_configuration_too(folder, capsys):
     assert main(arguments(folder, "check", GOOD)) == 0
     assert main(arguments(folder, "check", "tls_server_config: {cert: 1}\nbasic: {}\n")) == 2
-    told = capsys.readouterr().err
-    assert "web.yml:2:1: basic: unknown key" in told
-    assert "web.yml: 3 problems, no warning" in told
+    printed = capsys.readouterr().err
+    assert "web.yml:2:1: basic: unknown key" in printed
+    assert "web.yml: 3 problems, no warning" in printed
 
 
 @pytest.mark.parametrize("more", [[], ["--config.check"]])
 def test_run_does_not_start_behind_a_lock_that_is_none(folder, capsys, more):
     assert main([*arguments(folder, "run", "basic_auth_users: {alice: MARKED-password}"), *more]) == 2
-    told = capsys.readouterr().err
-    assert "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash" in told
-    assert "MARKED" not in told
+    printed = capsys.readouterr().err
+    assert "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash" in printed
+    assert "MARKED" not in printed
 
 
 def test_run_does_not_start_without_the_file(folder, capsys):

@@ -71,7 +71,7 @@ def test_a_file_may_lock_nothing(folder, text):
     assert loaded.config.rate_limit is None
 
 
-def test_tls_alone_asks_nobody_who_they_are(folder):
+def test_tls_alone_authenticates_no_client(folder):
     loaded = folder.load(PAIR)
     assert loaded.context is not None
     assert not loaded.config.authenticates_every_client
@@ -98,20 +98,20 @@ def test_certificate_and_key_may_stand_in_the_file(folder):
         ("tls_config: {}", "web.yml:1:1: tls_config: unknown key (did you mean 'tls_server_config'?)"),
         (f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}", "web.yml:1:89: basic_auth_users.alice: written twice, first in line 1: remove one"),
         ("basic_auth_users: {alice: hunter2}", "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash of a password, as `htpasswd -nBC 10 NAME` prints it after the name"),
-        (f"basic_auth_users: {{alice: {HASH.replace('$2y', '$2x')}}}", "web.yml:1:27: basic_auth_users.alice: a hash of the kind $2x$ comes from a faulty bcrypt: hash the password again"),
-        (f"basic_auth_users: {{'a:b': {HASH}}}", "web.yml:1:20: basic_auth_users.(key): expected the name of a user, without a colon"),
+        (f"basic_auth_users: {{alice: {HASH.replace('$2y', '$2x')}}}", "web.yml:1:27: basic_auth_users.alice: a hash of type $2x$ comes from a faulty bcrypt: hash the password again"),
+        (f"basic_auth_users: {{'a:b': {HASH}}}", "web.yml:1:20: basic_auth_users.(key): expected a user name without a colon"),
         ("basic_auth_users: [alice]", "web.yml:1:19: basic_auth_users: expected a mapping, found a list"),
-        ("rate_limit: {interval: 1s}", "web.yml:1:13: rate_limit.burst: is required: without it no request would be answered"),
+        ("rate_limit: {interval: 1s}", "web.yml:1:13: rate_limit.burst: is required: without it, every request would be refused"),
         ("rate_limit: {interval: 5, burst: 1}", "web.yml:1:24: rate_limit.interval: expected a duration with a unit, such as 1s or 100ms, or 0"),
         ("rate_limit: {interval: -1s, burst: 1}", "web.yml:1:24: rate_limit.interval: expected a duration with a unit, such as 1s or 100ms, or 0"),
         ("rate_limit: {interval: 1s, burst: 0}", "web.yml:1:35: rate_limit.burst: expected a whole number from 1 to 1000000"),
-        ("http_server_config: {http2: true}", "web.yml:1:29: http_server_config.http2: this exporter speaks HTTP/1.1 alone: write false, or leave it out"),
+        ("http_server_config: {http2: true}", "web.yml:1:29: http_server_config.http2: only HTTP/1.1 is supported: write false, or omit the key"),
         ("http_server_config: {headers: {X-Powered-By: x}}", "web.yml:1:32: http_server_config.headers.X-Powered-By: unknown key"),
         ("http_server_config: {headers: {X-Frame-Options: DENY}}", "web.yml:1:49: http_server_config.headers.X-Frame-Options: expected one of deny, sameorigin (did you mean 'deny'?)"),
         ('http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}', "web.yml:1:50: http_server_config.headers.X-XSS-Protection: contains a line break or a control character: remove it"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_with_its_place(folder, text, problem):
+def test_problem_has_its_place(folder, text, problem):
     assert folder.problems(text) == [problem]
 
 
@@ -119,44 +119,44 @@ def test_a_problem_is_told_with_its_place(folder, text, problem):
     ("more", "problem"),
     [
         ("  certificate: x\n", "web.yml:4:3: tls_server_config.certificate: unknown key"),
-        ("  cert: '-----BEGIN CERTIFICATE-----'\n", "web.yml:4:9: tls_server_config.cert: written beside cert_file: write one of them"),
+        ("  cert: '-----BEGIN CERTIFICATE-----'\n", "web.yml:4:9: tls_server_config.cert: conflicts with cert_file: write one of them"),
         ("  min_version: TLS10\n", "web.yml:4:16: tls_server_config.min_version: OpenSSL refuses TLS 1.0 and 1.1: write TLS12 or TLS13"),
         ("  max_version: SSL30\n", "web.yml:4:16: tls_server_config.max_version: expected TLS12 or TLS13"),
         ("  min_version: TLS13\n  max_version: TLS12\n", "web.yml:5:16: tls_server_config.max_version: is older than min_version"),
         ("  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n", "web.yml:4:19: tls_server_config.cipher_suites[0]: expected one of"),
         ("  cipher_suites: [TLS_AES_128_GCM_SHA256]\n", "web.yml:4:18: tls_server_config.cipher_suites: names no suite of TLS 1.2: add one, or write min_version: TLS13"),
-        ("  cipher_suites: []\n", "web.yml:4:18: tls_server_config.cipher_suites: is empty: leave it out, or write what is allowed"),
-        ("  curve_preferences: [X25519, CurveP256]\n", "web.yml:4:22: tls_server_config.curve_preferences: Python can set one curve and no list: write one, or leave it out"),
+        ("  cipher_suites: []\n", "web.yml:4:18: tls_server_config.cipher_suites: is empty: omit the key, or list the allowed values"),
+        ("  curve_preferences: [X25519, CurveP256]\n", "web.yml:4:22: tls_server_config.curve_preferences: Python can set only one curve: write one, or omit the key"),
         ("  curve_preferences: [Curve25519]\n", "web.yml:4:23: tls_server_config.curve_preferences[0]: expected one of"),
-        ("  client_auth_type: RequestClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: Python cannot ask for a certificate without verifying it: write RequireAndVerifyClientCert"),
-        ("  client_auth_type: RequireAnyClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: Python cannot ask for a certificate without verifying it: write RequireAndVerifyClientCert"),
+        ("  client_auth_type: RequestClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: Python cannot request a certificate without verifying it: write RequireAndVerifyClientCert"),
+        ("  client_auth_type: RequireAnyClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: Python cannot request a certificate without verifying it: write RequireAndVerifyClientCert"),
         ("  client_auth_type: Require\n", "web.yml:4:21: tls_server_config.client_auth_type: expected one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"),
-        ("  client_auth_type: RequireAndVerifyClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: needs client_ca_file: without it any public authority's customers could come in"),
-        ("  client_ca_file: ca.pem\n", "web.yml:4:19: tls_server_config.client_ca_file: needs client_auth_type: without it no client is asked for a certificate"),
-        ("  client_ca_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n", "web.yml:4:19: tls_server_config.client_ca_file: holds no certificate in PEM"),
+        ("  client_auth_type: RequireAndVerifyClientCert\n", "web.yml:4:21: tls_server_config.client_auth_type: needs client_ca_file: without it, certificates of any public authority would be accepted"),
+        ("  client_ca_file: ca.pem\n", "web.yml:4:19: tls_server_config.client_ca_file: needs client_auth_type: without it, no certificate is requested"),
+        ("  client_ca_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n", "web.yml:4:19: tls_server_config.client_ca_file: does not contain a certificate in PEM"),
         ("  client_ca_file: ca.pem\n  client_auth_type: VerifyClientCertIfGiven\n  client_allowed_sans: [a]\n", "web.yml:6:24: tls_server_config.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert"),
     ],
 )  # fmt: skip
-def test_what_tls_cannot_be_is_told_with_its_place(folder, more, problem):
-    (told,) = folder.problems(PAIR + more)
-    assert told.startswith(problem)
+def test_invalid_tls_has_its_place(folder, more, problem):
+    (problem_text,) = folder.problems(PAIR + more)
+    assert problem_text.startswith(problem)
 
 
-def test_files_that_are_none_are_told_at_the_key_that_names_them(folder):
+def test_missing_file_is_reported_at_its_key(folder):
     folder.place("other", authority().server())
     folder.place("secret", authority().server(password=b"MARKED"))
     text = "tls_server_config: {{cert_file: {}, key_file: {}}}"
     assert folder.problems(text.format("server.pem", "other.key")) == [
         "web.yml:1:54: tls_server_config.key_file: is not the key of the first certificate"
     ]
-    (told,) = folder.problems(text.format("secret.pem", "secret.key"))
-    assert told.startswith("web.yml:1:54: tls_server_config.key_file: is encrypted: a key has to stand without a password")
+    (problem_text,) = folder.problems(text.format("secret.pem", "secret.key"))
+    assert problem_text.startswith("web.yml:1:54: tls_server_config.key_file: is encrypted: store it without a password")
     assert folder.problems(text.format("gone.pem", "server.pem")) == [
         "web.yml:1:32: tls_server_config.cert_file: file gone.pem: no such file",
     ]
     assert folder.problems(text.format("server.key", "server.pem")) == [
-        "web.yml:1:32: tls_server_config.cert_file: holds no certificate in PEM",
-        "web.yml:1:54: tls_server_config.key_file: holds no private key in PEM",
+        "web.yml:1:32: tls_server_config.cert_file: does not contain a certificate in PEM",
+        "web.yml:1:54: tls_server_config.key_file: does not contain a private key in PEM",
     ]
     assert folder.problems("tls_server_config: {}") == [
         "web.yml:1:20: tls_server_config.cert_file: is required",
@@ -167,17 +167,17 @@ def test_files_that_are_none_are_told_at_the_key_that_names_them(folder):
 def test_what_works_and_is_not_wise_is_warned_of(folder):
     folder.place("old", authority().server(ended=True))
     (folder.path / "old.key").chmod(0o644)
-    told = folder.warnings(
+    warnings = folder.warnings(
         "tls_server_config: {cert_file: old.pem, key_file: old.key, cipher_suites: [TLS_AES_128_GCM_SHA256], min_version: TLS13}"
     )
-    assert len(told) == 3
-    assert "expired on " in told[0]
-    assert told[1].endswith("key_file: file old.key: anybody on this host may read it")
-    assert told[2].endswith("cipher_suites: suites of TLS 1.3 cannot be chosen: all three are always offered")
+    assert len(warnings) == 3
+    assert "expired on " in warnings[0]
+    assert warnings[1].endswith("key_file: file old.key: every user of this host can read it: restrict its permissions")
+    assert warnings[2].endswith("cipher_suites: suites of TLS 1.3 cannot be chosen: all three are always offered")
     slow, other = HASH.replace("$10$", "$15$"), HASH
     assert [line.partition("users: ")[2] for line in folder.warnings(f"basic_auth_users: {{a: {slow}, b: {other}}}")] == [
-        "hashes of different cost: the time of an answer then tells which users exist",
-        "a cost above 14 takes seconds for each password that is checked",
+        "hashes of different cost: the time of a response reveals which users exist; use one cost",
+        "a cost above 14 takes seconds for each password: use a cost of 10",
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.web.webconfig import passwords
 from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
-from tests.unit.web.webconfig.serving import ask, basic, locked
+from tests.unit.web.webconfig.serving import basic, locked, request
 
 PASSWORD = "corr:ect hörse"
 
@@ -55,9 +55,9 @@ async def counted(monkeypatch):
         ("alice", PASSWORD, PasswordResult.RIGHT),
         ("alice", "wrong", PasswordResult.WRONG),
         ("alice", "", PasswordResult.WRONG),
-        ("nobody", PASSWORD, PasswordResult.WRONG),
+        ("unknown", PASSWORD, PasswordResult.WRONG),
         ("bob", "b" * 72, PasswordResult.RIGHT),
-        ("bob", "b" * 80, PasswordResult.RIGHT),  # as in Go: bcrypt looks at 72 bytes
+        ("bob", "b" * 80, PasswordResult.RIGHT),  # as in Go: bcrypt reads 72 bytes
         ("alice", "a\0b", PasswordResult.WRONG),
     ],
 )
@@ -85,15 +85,15 @@ async def test_a_password_that_was_right_is_not_hashed_again_until_the_hash_chan
 async def test_an_unknown_user_costs_as_much_as_a_known_one(counted):
     cache, calls = counted
     users = {"alice": hashed(PASSWORD, 5)}
-    for user in ("alice", "nobody", "nobody"):
+    for user in ("alice", "unknown", "unknown"):
         assert await cache.check(users, user, b"wrong", address="a") is PasswordResult.WRONG
     assert [hashed[4:6] for hashed in calls] == [b"05"] * 3
 
 
-async def test_the_same_question_at_the_same_time_is_asked_once(counted):
+async def test_simultaneous_equal_passwords_are_hashed_once(counted):
     cache, calls = counted
-    asked = [cache.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
-    assert set(await asyncio.gather(*asked)) == {PasswordResult.RIGHT}
+    checks = [cache.check(USERS, "alice", PASSWORD.encode(), address="a") for _ in range(50)]
+    assert set(await asyncio.gather(*checks)) == {PasswordResult.RIGHT}
     assert len(calls) == 1
 
 
@@ -152,30 +152,30 @@ def text_of(users):
 async def test_without_a_password_nothing_is_shown_on_any_path(folder):
     async with locked(folder, text_of(USERS)) as (url, _):
         for path in ("/", "/metrics", "/probe?target=contoso-key0", "/-/healthy", "/config", "/nowhere", "/static/style.css"):
-            status, headers, text = await ask(url, path)
+            status, headers, text = await request(url, path)
             assert (status, text) == (401, "Unauthorized\n")
             assert headers["WWW-Authenticate"].startswith("Basic realm=")
-            assert (await ask(url, path, user="alice", password="wrong"))[0] == 401
-        assert (await ask(url, "/", user="alice", password=PASSWORD))[0] == 200
+            assert (await request(url, path, user="alice", password="wrong"))[0] == 401
+        assert (await request(url, "/", user="alice", password=PASSWORD))[0] == 200
 
 
 async def test_users_change_without_a_restart(folder):
     async with locked(folder, text_of(USERS)) as (url, lock):
-        assert (await ask(url, user="alice", password=PASSWORD))[0] == 200
+        assert (await request(url, user="alice", password=PASSWORD))[0] == 200
         folder.write(text_of({"carol": hashed("new")}))
         await lock.refresh()
-        assert (await ask(url, user="alice", password=PASSWORD))[0] == 401
-        assert (await ask(url, user="carol", password="new"))[0] == 200
+        assert (await request(url, user="alice", password=PASSWORD))[0] == 401
+        assert (await request(url, user="carol", password="new"))[0] == 200
         folder.write("")
         await lock.refresh()
-        assert (await ask(url))[0] == 401
+        assert (await request(url))[0] == 401
 
 
 async def test_wrong_passwords_are_one_line_without_user_or_password(folder, caplog):
     caplog.set_level(logging.INFO)
     async with locked(folder, text_of(USERS)) as (url, _):
         for number in range(5):
-            await ask(url, user="MARKED-user", password=f"MARKED-{number}")
+            await request(url, user="MARKED-user", password=f"MARKED-{number}")
     lines = [record for record in caplog.records if record.getMessage() == "wrong user or password"]
     assert [record.fields["client"] for record in lines] == ["127.0.0.1"]
     assert "MARKED" not in caplog.text

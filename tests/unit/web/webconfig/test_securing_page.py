@@ -1,4 +1,4 @@
-"""docs/securing.md: its tables are those of the code, its examples are good, its limits are those in force."""
+"""docs/securing.md: its tables and limits match the code, and its examples are valid."""
 
 import re
 from pathlib import Path
@@ -19,13 +19,13 @@ def test_the_tables_are_current():
     assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
 
 
-def test_a_page_without_a_place_is_told():
+def test_page_without_a_place_is_an_error():
     with pytest.raises(ValueError, match="needs a line"):
         PART.refreshed("no place")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_each_example_is_a_web_configuration_that_asks_everybody(folder, example):
+def test_each_example_is_a_web_configuration_that_authenticates_every_client(folder, example):
     loaded = folder.load(example)
     assert (loaded.problems, loaded.warnings) == ((), ())
     assert loaded.config.authenticates_every_client
@@ -55,5 +55,5 @@ def test_every_open_path_is_named(path):
 )
 def test_a_limit_on_the_page_is_the_one_in_force(row, numbers):
     (line,) = [line for line in TEXT.splitlines() if line.startswith(f"| {row}")]
-    told = [int(number) for number in re.findall(r"\b[0-9]+\b", line.split("|")[2])]
-    assert told == [int(number) for number in numbers]
+    documented = [int(number) for number in re.findall(r"\b[0-9]+\b", line.split("|")[2])]
+    assert documented == [int(number) for number in numbers]

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from exporter.web.webconfig.tls import names_of
 from tests.unit.web.webconfig.authority import Authority, authority
-from tests.unit.web.webconfig.serving import ask, locked, trusting
+from tests.unit.web.webconfig.serving import locked, request, trusting
 
 PAIR = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 VERIFIED = PAIR + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
@@ -27,20 +27,20 @@ async def shaken(url, context):
     host, port = url.removeprefix("https://").split(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=context)
     found = writer.get_extra_info("ssl_object")
-    told = found.version(), found.cipher()[0], found.getpeercert()["serialNumber"]
+    session = found.version(), found.cipher()[0], found.getpeercert()["serialNumber"]
     writer.close()
     await writer.wait_closed()
-    return told
+    return session
 
 
 async def test_it_is_served_over_tls(folder):
     async with locked(folder, PAIR) as (url, _):
         assert url.startswith("https://")
-        status, headers, text = await ask(url, tls=trusting())
+        status, headers, text = await request(url, tls=trusting())
         assert (status, headers["Server"]) == (200, "ekm-exporter")
         assert "ekm_exporter_build_info" in text
         with pytest.raises(aiohttp.ClientError):
-            await ask(url.replace("https:", "http:"))
+            await request(url.replace("https:", "http:"))
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ async def test_versions_and_suites_are_those_that_are_configured(folder, more, m
 async def test_an_older_version_than_the_oldest_is_refused(folder):
     async with locked(folder, PAIR + "  min_version: TLS13\n") as (url, _):
         with pytest.raises(aiohttp.ClientConnectorError):
-            await ask(url, tls=trusting(maximum=ssl.TLSVersion.TLSv1_2))
+            await request(url, tls=trusting(maximum=ssl.TLSVersion.TLSv1_2))
 
 
 async def test_the_order_of_suites_is_the_servers_or_the_clients(folder):
-    ours, theirs = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+    preferred, other = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
     client = trusting(maximum=ssl.TLSVersion.TLSv1_2)
-    client.set_ciphers(f"{theirs}:{ours}")
+    client.set_ciphers(f"{other}:{preferred}")
     suites = "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n"
-    for prefer, expected in (("true", ours), ("false", theirs)):
+    for prefer, expected in (("true", preferred), ("false", other)):
         async with locked(folder, f"{PAIR}{suites}  prefer_server_cipher_suites: {prefer}\n") as (url, _):
             assert (await shaken(url, client))[1] == expected
 
@@ -79,19 +79,19 @@ async def test_a_client_without_a_certificate_of_the_authority_does_not_come_in(
     own, foreign = authority().issue("p", client=True), Authority("Other CA").issue("p", client=True)
     server_side = authority().server()
     async with locked(folder, VERIFIED) as (url, _):
-        assert (await ask(url, tls=trusting(own, folder=folder)))[0] == 200
+        assert (await request(url, tls=trusting(own, folder=folder)))[0] == 200
         for context in (trusting(), trusting(foreign, folder=folder), trusting(server_side, folder=folder)):
             with pytest.raises(aiohttp.ClientError):
-                await ask(url, tls=context)
+                await request(url, tls=context)
 
 
 async def test_a_certificate_is_verified_if_given(folder):
     text = PAIR + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n"
     foreign = Authority("Other CA").issue("p", client=True)
     async with locked(folder, text) as (url, _):
-        assert (await ask(url, tls=trusting()))[0] == 200
+        assert (await request(url, tls=trusting()))[0] == 200
         with pytest.raises(aiohttp.ClientError):
-            await ask(url, tls=trusting(foreign, folder=folder))
+            await request(url, tls=trusting(foreign, folder=folder))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ async def test_a_client_comes_in_by_a_name_in_its_certificate(folder, caplog, na
     async with locked(folder, NAMED) as (url, _):
         context = trusting(certificate, folder=folder)
         if comes_in:
-            assert (await ask(url, tls=context))[0] == 200
+            assert (await request(url, tls=context))[0] == 200
         else:
             for _ in range(3):
                 with pytest.raises(aiohttp.ClientError):
-                    await ask(url, tls=context)
+                    await request(url, tls=context)
     refused = [record for record in caplog.records if "without an allowed name" in record.getMessage()]
     assert len(refused) == (0 if comes_in else 1)
 
@@ -139,13 +139,13 @@ async def test_a_new_authority_counts_without_a_restart(folder):
     other = Authority("Other CA")
     async with locked(folder, VERIFIED) as (url, lock):
         with pytest.raises(aiohttp.ClientError):
-            await ask(url, tls=trusting(other.issue("p", client=True), folder=folder))
+            await request(url, tls=trusting(other.issue("p", client=True), folder=folder))
         (folder.path / "ca.pem").write_bytes(other.pem)
         await lock.refresh()
-        assert (await ask(url, tls=trusting(other.issue("p", client=True), folder=folder)))[0] == 200
+        assert (await request(url, tls=trusting(other.issue("p", client=True), folder=folder)))[0] == 200
 
 
-async def test_a_bad_new_version_keeps_the_old_one_and_is_said_once(folder, caplog):
+async def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(folder, caplog):
     caplog.set_level(logging.INFO)
     async with locked(folder, PAIR) as (url, lock):
         before = (await shaken(url, trusting()))[2]
@@ -153,14 +153,19 @@ async def test_a_bad_new_version_keeps_the_old_one_and_is_said_once(folder, capl
         for _ in range(3):
             await lock.refresh()
         assert (await shaken(url, trusting()))[2] == before
-        said = [record.fields["problem"] for record in caplog.records if record.getMessage() == "web configuration reload failed"]
-        assert [line.rpartition(": ")[2] for line in said] == ["holds no certificate in PEM", "holds no private key in PEM"]
+        logged = [
+            record.fields["problem"] for record in caplog.records if record.getMessage() == "web configuration reload failed"
+        ]
+        assert [line.rpartition(": ")[2] for line in logged] == [
+            "does not contain a certificate in PEM",
+            "does not contain a private key in PEM",
+        ]
         folder.place("server", authority().server())
         await lock.refresh()
         assert (await shaken(url, trusting()))[2] != before
     assert [record.getMessage() for record in caplog.records if record.name.endswith("access_control")][
         -1
-    ] == "web configuration read again"
+    ] == "web configuration reloaded"
 
 
 @pytest.mark.parametrize(("first", "then"), [(PAIR, "{}"), ("{}", PAIR)])
@@ -168,8 +173,8 @@ async def test_tls_itself_comes_and_goes_with_a_restart_only(folder, caplog, fir
     async with locked(folder, first) as (url, lock):
         folder.write(then)
         await lock.refresh()
-        assert (await ask(url, tls=trusting()))[0] == 200
-    assert "restart the exporter to change it" in caplog.records[-1].fields["problem"]
+        assert (await request(url, tls=trusting()))[0] == 200
+    assert "restart the exporter" in caplog.records[-1].fields["problem"]
 
 
 async def test_a_client_that_only_starts_a_handshake_does_not_delay_the_others_or_the_end(folder):
@@ -178,4 +183,4 @@ async def test_a_client_that_only_starts_a_handshake_does_not_delay_the_others_o
         with contextlib.ExitStack() as silent:
             for _ in range(20):
                 silent.enter_context(socket.create_connection((host, int(port))))
-            assert (await ask(url, tls=trusting()))[0] == 200
+            assert (await request(url, tls=trusting()))[0] == 200
