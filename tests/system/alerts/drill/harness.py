@@ -20,6 +20,7 @@ from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
 
 SCALE = 30
+_TITLE = re.compile(r"Ekm\w+")
 SCRAPE_MILLISECONDS = 1000  # 30 s, divided
 _GROUP_WAIT = 30 / SCALE
 
@@ -67,6 +68,11 @@ class Stage:
         async with session.post(f"{self.exporter}/-/reload") as answer:
             assert answer.status == 200, await answer.text()
 
+    def page_times(self, action="trigger"):
+        """(when, alert) of each message to a pager; a message that repeats an open page counts again."""
+        pages = [each for each in self.alertmanager.told.arrived if _page(each, action)]
+        return [(each.at, _TITLE.search(str(each.body.get("payload", {}).get("summary", "")))) for each in pages]
+
     def pages(self, action="trigger"):
         """What PagerDuty has been told."""
         return [each.body for each in self.alertmanager.told.arrived if _page(each, action)]
@@ -110,8 +116,12 @@ async def set_up(folder, command, configuration):
         place = folder / "alertmanager"
         place.mkdir()
         await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, url))
-        # Prometheus takes five real seconds to find what it scrapes: minutes of the drill, in which it misses the exporter.
+        # Prometheus takes five real seconds to find what it scrapes: minutes of the drill, in which the rules would miss the exporter.
         await prometheus.eventually("ekm_probe_success == 1", bool)
+        await asyncio.to_thread((folder / "rules.yml").write_text, build.rules(SCALE))
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            await session.post(f"{prometheus.url}/-/reload")
+        await prometheus.eventually('ALERTS{alertname="EkmWatchdog"}', bool)
         await prometheus.eventually('ALERTS{severity="critical"}', lambda firing: not firing)
         await stack.enter_async_context(_alertmanager(place, alertmanager.url, World(http, smtp)))
         yield Stage(management, url, exporter, prometheus, alertmanager)
@@ -130,7 +140,7 @@ def _alertmanager(place, url, world):
 
 
 def _prometheus(folder, url, alertmanager, exporter):
-    (folder / "rules.yml").write_text(build.rules(SCALE))
+    (folder / "rules.yml").write_text("groups: []\n")
     hosts = {"alertmanager": alertmanager, "exporter": exporter}
     bare = {name: one.removeprefix("http://") for name, one in hosts.items()}
     (folder / "prometheus.yml").write_text(_PROMETHEUS.format(scrape=SCRAPE_MILLISECONDS, **bare))
@@ -141,6 +151,7 @@ def _prometheus(folder, url, alertmanager, exporter):
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address={url.removeprefix('http://')}",
+        "--web.enable-lifecycle",
         # the least that Prometheus allows: an alert that ends is sent again at once
         "--rules.alert.resend-delay=500ms",
     )
