@@ -129,7 +129,7 @@ class Service:
 
     def _expiry_monitor(self) -> ExpiryMonitor:
         callbacks = ExpiryCallbacks(
-            looked_up=self.recorder.credential_looked_up,
+            looked_up=self.recorder.credential_expiry_found,
             bug=self._bug,
             recall=self._memory.recall_credential,
             keep=self._memory.keep_credential,

@@ -1,1 +1,1 @@
-"""What Prometheus reads: the table of metrics, their rendered bytes, and the one object that others tell what happened."""
+"""Metric definitions, samples and exposition. Must not probe, send requests or know HTTP."""

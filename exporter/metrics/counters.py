@@ -1,8 +1,4 @@
-"""What is counted of one target: probes, failures, errors by code, 429 answers, durations, changes of path.
-
-For: adding a report to the counters by the rules of tainted probes and shared tokens. A number never falls.
-Not for: gauges (see `samples`), rendering, or when a target is forgotten (see `recorder`).
-"""
+"""Counters and histograms of one target, with the rules for tainted probes and shared tokens."""
 
 from __future__ import annotations
 
@@ -20,13 +16,13 @@ from exporter.state.records import TargetRecord
 
 
 def steps_of(module: Module) -> tuple[Step, ...]:
-    """The steps that a probe in this mode can make."""
+    """Return the steps that a probe in the mode of the module can run."""
     return (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY) if module.mode is Mode.READ_ONLY else tuple(Step)
 
 
 @dataclass(slots=True)
 class Durations:
-    """A histogram's numbers: a count per bucket, not yet summed up, the last for what exceeds every bound; the sum in seconds."""
+    """One histogram: counts per bucket, not cumulative, the last above all bounds; the sum in seconds."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_BUCKETS) + 1))
     total: float = 0.0
@@ -37,7 +33,7 @@ class Durations:
 
 
 class TargetCounters:
-    """The counters of one target. `expect` creates those that must exist at 0 before anything happens."""
+    """The counters of one target. `expect` creates those that must exist at 0 before the first probe."""
 
     def __init__(self) -> None:
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
@@ -51,7 +47,7 @@ class TargetCounters:
         self.path: dict[str, str | None] = {}
 
     def expect(self, target: Target, module: Module) -> None:
-        """Adds what is not counted yet; what has been counted stays, though the configuration may have changed."""
+        """Add missing counters at 0; existing ones keep their values after a reload."""
         self.both_verdicts = module.mode is not Mode.READ_ONLY
         for step in steps_of(module):
             self.throttled.setdefault(step, 0)
@@ -90,7 +86,7 @@ class TargetCounters:
             self.path_changes[part] += before.get(part) not in (None, value)
 
     def samples(self) -> dict[str, list[Sample]]:
-        """Of every counter family, by name."""
+        """Return the samples of all counter families by name."""
         return {
             "ekm_probes_total": [((), self.probes)],
             "ekm_probe_failures_total": [((), self.failures)],
@@ -110,7 +106,7 @@ def path_of(record: TargetRecord) -> dict[str, str | None]:
 
 
 def is_throttled(result: StepResult) -> bool:
-    """A 429 that the endpoint itself gave, to this probe: not a proxy's, and not the answer to a token fetched by another."""
+    """Return whether the endpoint responded to this probe with 429; a proxy or a shared token does not count."""
     facts = result.facts
     return (
         facts is not None

@@ -1,8 +1,7 @@
-"""The exposition: rendered sample lines, kept per family and owner, and streamed family by family.
+"""Rendered sample lines by family and owner, streamed in chunks.
 
-For: keeping bytes and sending them so that no probe in flight waits for a scrape (it hands the event loop back after
-every `CHUNK_BYTES`). Both formats share the sample lines; only HELP, TYPE and the end mark differ.
-Not for: knowing what a value means, HTTP, compression.
+The stream yields to the event loop after every `CHUNK_BYTES`, so a scrape does not delay probes. Both formats share the sample
+lines; only HELP, TYPE and the end mark differ.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
 from exporter.metrics.text_format import encoded, escaped
 
-CHUNK_BYTES = 64 * 1024  # a client that does not read keeps one chunk in memory
+CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
 
 
 class _Family:
-    """One family: its two headers and the lines of each owner."""
+    """One family: its headers in both formats and the lines of each owner."""
 
     __slots__ = ("blocks", "headers", "scope")
 
@@ -33,13 +32,13 @@ class _Family:
 
 
 class Exposition:
-    """Rendered families in the order of their specs. A family without series is left out, header and all."""
+    """Rendered families in the order of their specs. A family without series has no header."""
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
 
     def put(self, name: str, owner: str, text: str) -> None:
-        """Replace what `owner` has in the family; no text removes it."""
+        """Replace the lines of `owner` in the family; empty text removes them."""
         blocks = self._families[name].blocks
         if text:
             blocks[owner] = encoded(text)
@@ -53,11 +52,11 @@ class Exposition:
                 family.blocks.pop(owner, None)
 
     def render(self, *, openmetrics: bool) -> bytes:
-        """Everything at once, for few owners. No end mark."""
+        """Return everything at once, without the end mark; for few owners."""
         return b"".join(piece for _, pieces in self._portions(openmetrics=openmetrics) for piece in pieces)
 
     async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
-        """Everything in chunks of about `CHUNK_BYTES`. No end mark. What changes meanwhile shows in later families."""
+        """Yield chunks of about `CHUNK_BYTES`, without the end mark. Later families include changes made meanwhile."""
         chunk: list[bytes] = []
         size = 0
         for portion, pieces in self._portions(openmetrics=openmetrics):
@@ -71,10 +70,9 @@ class Exposition:
             yield b"".join(chunk)
 
     def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
-        """The lines of some owners, with the headers where a family begins, and their size in bytes.
+        """Yield lines of some owners, preceded by the headers of a new family, and their size in bytes.
 
-        They are those that the family had when its turn came, so that it stays whole. About `CHUNK_BYTES` or less:
-        the blocks of a family are of one size, or nearly so.
+        Each family is read once, so it is consistent. A portion has about `CHUNK_BYTES`, because blocks have similar sizes.
         """
         for family in self._families.values():
             blocks = list(family.blocks.values())

@@ -1,8 +1,6 @@
-"""The answer to /probe: what one requested probe showed, and what else is last known of its target.
+"""The body of /probe: gauges and infos of one probe, and last known values of its target.
 
-For: gauges and infos of one target, so that an exporter without a schedule, whose /metrics has no gauges of targets, shows a
-staged credential, a key's expiry or a run of failures all the same, and keeps showing them while probes fail.
-Not for: counters and histograms (they stand on /metrics alone), remembering anything (see `recorder`), HTTP.
+Counters and histograms are on /metrics only.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ def answer(config: Config, target: Target, module: Module, report: ProbeReport, 
 
 
 def rendered(target: Target, base: LabelSet, values: Values, *, openmetrics: bool) -> bytes:
-    """The whole answer, with the end mark where the format has one."""
+    """Return the whole body; OpenMetrics includes the end mark."""
     page = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM))
     for name, samples in values.items():
         labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base

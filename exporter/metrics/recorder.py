@@ -1,7 +1,6 @@
-"""The one object that is told what happened and answers scrapes.
+"""Recorder: receives events, renders the series that changed, and streams scrapes.
 
-For: keeping, per target, counters and last known values; rendering them when a probe ends; letting go of what is forgotten.
-Not for: how values are found (see `counters`, `path_changes`, `samples`, `request_budget`), bytes (see `text_format`, `exposition`), HTTP, clocks.
+Samples are pure functions of configuration, target and record (see `samples`); the recorder keeps counters and rendered bytes.
 """
 
 from __future__ import annotations
@@ -47,8 +46,9 @@ class _Block:
 
 
 class Recorder(Instruments):
-    """All metrics. Used from the event loop only. With `per_target_gauges=False` a scrape has a target's counters and
-    histograms alone: then its gauges are what `render_probe` answers.
+    """All metrics of the exporter. Use it from the event loop only.
+
+    With `per_target_gauges=False` a scrape has only counters and histograms of targets; `render_probe` returns the gauges.
     """
 
     def __init__(self, config: Config, *, version: str, mode: str, per_target_gauges: bool = True) -> None:
@@ -63,13 +63,13 @@ class Recorder(Instruments):
         self._blocks: dict[str, _Block] = {}
         self._owners = SeriesOwners()
         self._budgets = Budgets()
-        self._looked_up: dict[str, dict[Source, tuple[float | None, float]]] = {}
+        self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
         for error in CODES:
             if error.observable:
                 self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
 
     def configure(self, config: Config) -> None:
-        """A new configuration is in force; `add_target` and `forget` follow for what it changes."""
+        """Apply a new configuration; the caller then adds changed targets and forgets removed ones."""
         self._config = config
 
     def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
@@ -93,7 +93,7 @@ class Recorder(Instruments):
         self._count_targets(len(self._blocks))
 
     def forget(self, name: str) -> None:
-        """Ends all series of a target, and those of credentials, vaults and endpoints that no other target uses."""
+        """Remove all series of a target, and those of credentials, vaults and endpoints that no other target uses."""
         if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(Scope.TARGET, name)
@@ -145,13 +145,13 @@ class Recorder(Instruments):
             self._show_target(self._blocks[name], gauges.check_samples(results))
 
     def spent(self, name: str, look: AuxiliaryResult) -> None:
-        """The requests of a look beside a target's probe count against the limit of the vault they went to."""
+        """Add the requests of an auxiliary probe to the request budget of their vault."""
         if name in self._blocks:
             ended = look.at + sum(result.duration for result in look.steps)
             self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
 
     def sweep(self, now: float) -> None:
-        """What changes because time passes and nothing happens (`now` is a Unix time): call it every few seconds."""
+        """Update values that change with time; call this every few seconds. `now` is a Unix time."""
         self._show_budgets(self._budgets.sweep(now))
 
     def drop_verdict(self, name: str) -> None:
@@ -159,28 +159,28 @@ class Recorder(Instruments):
         if name in self._blocks:
             self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
-    def credential_looked_up(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
-        """A source said at `at` when a credential ends (Unix times), None for one of which it knows no end.
+    def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
+        """Record a successful expiry lookup at `at` (Unix times); None means that the source has no expiry date.
 
-        Shown until another answer comes: a failed look-up is not told.
+        The result is shown until the next successful lookup.
         """
-        self._looked_up.setdefault(credential, {})[source] = expires_at, at
+        self._lookups.setdefault(credential, {})[source] = expires_at, at
         self._show_credential(credential)
 
     def credential_forgotten(self, credential: str, source: Source) -> None:
-        """What a source said is about another credential than the one that has this name now."""
-        self._looked_up.get(credential, {}).pop(source, None)
+        """Remove the lookup result of a source after the credential changed."""
+        self._lookups.get(credential, {}).pop(source, None)
         if credential in self._config.credentials:
             self._show_credential(credential)
 
     async def scrape(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
-        """The answer to /metrics, in pieces; between two pieces others have their turn."""
+        """Yield the response of /metrics in chunks; other tasks run between two chunks."""
         async for chunk in self._exposition.stream(openmetrics=openmetrics):
             yield chunk
         yield self.render_own(openmetrics=openmetrics)
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """The answer to /probe: gauges and infos of this one report, and what else is last known of the target."""
+        """Return the response of /probe: gauges and infos of the report, and last known values of the target."""
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
@@ -192,7 +192,7 @@ class Recorder(Instruments):
             self._exposition.put(name, owner, "".join([line(name, own, base, value) for own, value in samples]))
 
     def _show_target(self, block: _Block, values: Values) -> None:
-        """A target's gauges and infos."""
+        """Render gauges and infos of a target."""
         if self._per_target_gauges:
             self._show(block.target.name, block.base, values)
 
@@ -234,11 +234,11 @@ class Recorder(Instruments):
             self._show(vault, LabelSet.of(("vault", vault)), {"ekm_request_budget_ratio": [((), ratio)]})
 
     def _show_credential(self, name: str) -> None:
-        values = gauges.credential_samples(self._config.credentials[name], self._looked_up.get(name, {}))
+        values = gauges.credential_samples(self._config.credentials[name], self._lookups.get(name, {}))
         self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
-        """Shares what this target needs, and lets go of what it alone needed before a reload."""
+        """Tie credentials and vaults to the target; remove those that no target uses any more."""
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
         self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))
@@ -251,7 +251,7 @@ class Recorder(Instruments):
             if scope is Scope.VAULT:
                 self._budgets.forget(owner)
             if scope is Scope.CREDENTIAL:
-                self._looked_up.pop(owner, None)
+                self._lookups.pop(owner, None)
 
 
 def _base_of(target: Target) -> LabelSet:

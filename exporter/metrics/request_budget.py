@@ -1,8 +1,6 @@
-"""How much of a vault's published request limit this exporter uses.
+"""Share of each vault's published request limit that this exporter uses.
 
-For: what the requests of probes and looks weigh against the limit, and the busiest ten seconds of the last minute per vault.
-Not for: the limits themselves (see `core.vault_limits`), sending fewer requests (see `probing.scheduler`), nor for what others send to the
-vault: no one outside it can see that.
+The requests of other clients are unknown. The limits are in `core.vault_limits`.
 """
 
 from __future__ import annotations
@@ -21,9 +19,9 @@ _WITH_THE_KEY = frozenset(operation.step for operation in OPERATIONS if operatio
 
 
 def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
-    """The share of a vault's ten-second limit that these steps used: those whose request left this host.
+    """Return the share of a vault's ten-second limit that the sent requests of these steps used.
 
-    Answers with 429 do not count against the limit.
+    Responses with 429 do not count against the limit.
     """
     return sum(
         1 / _limit(result.step, key)
@@ -39,39 +37,39 @@ def _limit(step: Step, key: KeyFacts | None) -> float:
 
 
 class Budget:
-    """The last minute of one vault, in slots of ten seconds. All times are Unix times."""
+    """Usage of one vault in the last minute, in slots of ten seconds. All times are Unix times."""
 
     def __init__(self) -> None:
         self._slots: dict[int, float] = {}
 
     def add(self, report: ProbeReport) -> float:
-        """Counts a probe's requests; returns the ratio at its end."""
+        """Count the requests of a probe; return the ratio at its end."""
         self.add_steps(report.started_at, report.steps, report.key)
         return self.ratio(report.started_at + report.duration)
 
     def add_steps(self, at: float, steps: Iterable[StepResult], key: KeyFacts | None) -> None:
-        """Counts requests in the slot of `at`, when the first of them was made."""
+        """Count requests in the slot of `at`, the time of the first request."""
         slot = _slot(at)
         self._slots[slot] = self._slots.get(slot, 0.0) + share_of(steps, key)
 
     def ratio(self, now: float) -> float:
-        """The largest share of a slot in the last minute before `now`; 0 where nothing was sent in it."""
+        """Return the largest share of a slot in the minute before `now`; 0 without requests."""
         current = _slot(now)
-        # On both sides: a clock that was set back leaves a future behind.
+        # Compare in both directions: after a clock was set back, old slots lie in the future.
         self._slots = {slot: share for slot, share in self._slots.items() if abs(slot - current) < SLOTS}
         return max(self._slots.values(), default=0.0)
 
 
 class Budgets:
-    """Those of all vaults that have published limits. Each method returns what changed: ratios by vault."""
+    """Budgets of all vaults with published limits. Each method returns the changed ratios by vault."""
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
-        self._told: dict[str, float] = {}
+        self._shown: dict[str, float] = {}
         self._swept: int | None = None
 
     def add(self, vault: str, at: float, steps: Iterable[StepResult], key: KeyFacts | None, *, now: float) -> dict[str, float]:
-        """Counts requests that were made from `at` on and have ended by `now` (Unix times)."""
+        """Count requests between `at` and `now` (Unix times)."""
         if not has_limits(vault):
             return {}
         budget = self._budgets.setdefault(vault, Budget())
@@ -79,7 +77,7 @@ class Budgets:
         return self._changed([vault], now)
 
     def sweep(self, now: float) -> dict[str, float]:
-        """Lets time pass. Ratios change from slot to slot only, so that most calls cost nothing."""
+        """Update the ratios for `now`; they change once per slot, so most calls return at once."""
         if self._swept == _slot(now):
             return {}
         self._swept = _slot(now)
@@ -87,17 +85,17 @@ class Budgets:
 
     def forget(self, vault: str) -> None:
         self._budgets.pop(vault, None)
-        self._told.pop(vault, None)
+        self._shown.pop(vault, None)
 
     def _changed(self, vaults: Iterable[str], now: float) -> dict[str, float]:
         ratios = {vault: self._budgets[vault].ratio(now) for vault in vaults}
-        changed = {vault: ratio for vault, ratio in ratios.items() if self._told.get(vault) != ratio}
-        self._told.update(changed)
+        changed = {vault: ratio for vault, ratio in ratios.items() if self._shown.get(vault) != ratio}
+        self._shown.update(changed)
         return changed
 
 
 def has_limits(vault: str) -> bool:
-    """Whether limits are published for this vault: for a managed HSM and for an unknown cloud none are."""
+    """Return whether limits are published: not for a managed HSM or an unknown cloud."""
     cloud = cloud_of(vault)
     return cloud is not None and not cloud.managed_hsm
 

@@ -1,7 +1,6 @@
-"""From a target's configuration, its last report and what is known of its key to the values of its gauges and infos.
+"""Gauge and info samples as pure functions of configuration, record and report.
 
-For: one pure function per source of values; "not known" is an empty list, which is no series, and never 0.
-Not for: counters (see `counters`), keeping values from one probe to the next (see `path_changes`), rendering.
+An unknown value is an empty list, which is no series; it is never 0.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _KEY_FAMILIES = (
 
 
 def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
-    """What the configuration says; `tenant` is the one a challenge named, the configured one comes second."""
+    """Return what the configuration declares; `tenant` from a challenge replaces the configured one."""
     credential = config.credentials[target.credential]
     cloud = cloud_of(target.vault)
     info = {
@@ -56,7 +55,7 @@ def config_samples(config: Config, target: Target, module: Module, tenant: str |
 
 
 def report_samples(report: ProbeReport) -> Values:
-    """What the last probe showed."""
+    """Return the results of one probe."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     return {
         "ekm_probe_success": _one(report.success),
@@ -113,7 +112,7 @@ def key_samples(key: KeyFacts | None) -> Values:
 
 
 def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
-    """What the vault's headers last said; a header never seen leaves its label empty."""
+    """Return the last known vault headers; an unknown header has an empty label."""
     if not (vault.region or vault.service_version or vault.connection):
         return {}
     info = (
@@ -124,22 +123,22 @@ def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
     return {"ekm_vault_info": [(info, 1.0)], "ekm_path_as_expected": _one(expected.met_by(vault.connection))}
 
 
-def credential_samples(credential: Credential, looked_up: Mapping[Source, tuple[float | None, float]]) -> Values:
-    """When a credential ends, as declared and by the sources `looked_up`: the end, if there is one, and when they said so."""
+def credential_samples(credential: Credential, lookups: Mapping[Source, tuple[float | None, float]]) -> Values:
+    """Return the expiry of a credential by source. `lookups` holds the date, if any, and the time of each lookup."""
     declared = {} if credential.expires_on is None else {Source.DECLARED: start_of(credential.expires_on)}
-    told = {source: end for source, (end, _) in looked_up.items() if end is not None}
-    ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **told}.items()]
+    found = {source: end for source, (end, _) in lookups.items() if end is not None}
+    ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **found}.items()]
     return {
         "ekm_credential_expiry_timestamp_seconds": ends,
         "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.may_end else None),
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds": [
-            ((("source", source),), at) for source, (_, at) in looked_up.items()
+            ((("source", source),), at) for source, (_, at) in lookups.items()
         ],
     }
 
 
 def endpoint_samples(report: ProbeReport) -> dict[str, Values]:
-    """What the endpoints (host:port) showed of their certificates and clocks, by endpoint."""
+    """Return certificate expiry and clock skew by endpoint (host:port)."""
     shown: dict[str, Values] = {}
     now = report.started_at
     for result in report.steps:
@@ -153,18 +152,18 @@ def endpoint_samples(report: ProbeReport) -> dict[str, Values]:
         if facts.certificate is not None:
             values.update(certificate_samples(facts.certificate))
         if facts.server_time is not None and not report.tainted:
-            # The header leaves out what is beyond the whole second: on average half a one.
+            # The Date header has whole seconds: add the average of the missing fraction.
             values["ekm_clock_skew_seconds"] = _one(facts.server_time + 0.5 - now)
     return shown
 
 
 def certificate_samples(shown: PeerCertificate) -> Values:
-    """When the certificate that an endpoint showed ends."""
+    """Return the expiry of the certificate of an endpoint."""
     return {"ekm_tls_certificate_expiry_timestamp_seconds": _one(shown.not_after)}
 
 
 def check_samples(results: Iterable[CheckResult] | None) -> Values:
-    """Which of the doctor's checks failed; None where they have not been made. Nothing but `fail` is a failure."""
+    """Return the failed preflight checks; None before the first run. Only the outcome `fail` counts."""
     failed = None if results is None else [result.check for result in results if result.outcome is CheckOutcome.FAIL]
     return {
         "ekm_preflight_failed_checks": _one(None if failed is None else len(failed)),
@@ -173,7 +172,7 @@ def check_samples(results: Iterable[CheckResult] | None) -> Values:
 
 
 def error_samples(error: ConnectorError) -> Values:
-    """What a code means."""
+    """Return the meaning of an error code."""
     info = (
         ("symbol", error.symbol),
         ("category", error.category),
@@ -231,7 +230,7 @@ def _failure(failure: StepResult | None) -> list[Sample]:
 
 
 def current_credential(target: Target, report: ProbeReport) -> list[Sample]:
-    """Whether the credential that SQL Server uses was accepted."""
+    """Return whether the credential that SQL Server uses was accepted."""
     token = report.step(Step.TOKEN)
     if token is None or token.outcome is Outcome.SKIPPED:
         return []

@@ -1,8 +1,4 @@
-"""Which targets an owner of shared series (a credential, a vault, an endpoint) still serves.
-
-For: knowing when the last one is gone, so that the owner's series can go too.
-Not for: the series themselves (see `exposition`).
-"""
+"""Track which targets use a credential, vault or endpoint, to remove its series with the last target."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ class SeriesOwners:
         self._served.setdefault((scope, owner), set()).add(target)
 
     def replace(self, target: str, scope: Scope, owners: Iterable[str]) -> list[str]:
-        """Ties the target to these owners of the scope only; returns the owners that serve no target any more."""
+        """Replace the owners of a target in one scope; return the owners without a target."""
         old = self._owners.pop((target, scope), set())
         new = set(owners)
         for owner in new:

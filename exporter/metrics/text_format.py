@@ -1,8 +1,4 @@
-"""Sample lines, byte for byte as prometheus_client writes them, from label parts that are made once and used often.
-
-For: the text of one owner's series in one family.
-Not for: HELP and TYPE lines or keeping anything (see `exposition`), nor for values (see `samples`, `counters`).
-"""
+"""Sample lines, byte for byte as prometheus_client writes them, with cached label text."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ def _pairs(labels: Iterable[tuple[str, str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """The labels that all series of one owner share, sorted, with their text."""
+    """The shared labels of one owner, sorted, with their text."""
 
     labels: Labels
     text: str
@@ -43,18 +39,18 @@ class LabelSet:
         return self.labels[0][0] if self.labels else ""
 
 
-# The labels of steps, phases, codes and credentials come again with every probe and sort before `target`: their text is
-# found here instead of made anew. Infos of many targets push each other out, which costs no more than making them.
+# Labels of steps, phases, codes and credentials repeat with every probe and sort before `target`, so their text is cached.
+# Info labels of many targets evict each other, at no extra cost.
 @lru_cache(maxsize=8192)
 def _head(name: str, own: Labels, first: str) -> str | None:
-    """Name and own labels, to be followed by the base's; None where the base's do not all come after them."""
+    """Return name and own labels as text; None unless all base labels sort after them."""
     if any(label >= first for label, _ in own):
         return None
     return f"{name}{{{_pairs(sorted(own))},"
 
 
 def line(name: str, own: Labels, base: LabelSet, value: float) -> str:
-    """One sample line. Labels are sorted by name, as prometheus_client sorts them."""
+    """Return one sample line with labels sorted by name."""
     if not own:
         labels = f"{{{base.text}}}" if base.text else ""
         return f"{name}{labels} {number(value)}\n"
@@ -72,9 +68,9 @@ def _histogram_heads(name: str, own: Labels, buckets: tuple[float, ...], first: 
 
 
 def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...], *, counts: Sequence[int], total: float) -> str:
-    """The lines of one histogram: `counts` per bucket, the one above all bounds last, not yet summed up; `total` the sum.
+    """Return the lines of one histogram: `counts` per bucket, not cumulative, the last above all bounds; `total` is the sum.
 
-    For families whose own labels, `le` included, sort before the base's.
+    All own labels, including `le`, must sort before the base labels.
     """
     values, sum_so_far = [], 0
     for count in counts:
@@ -87,7 +83,5 @@ def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...]
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8. Half a surrogate pair, which YAML can write and UTF-8 cannot, becomes a question mark: one odd label in a
-    configuration must not cost the whole scrape.
-    """
+    """Encode as UTF-8 and replace lone surrogates, which YAML allows, so that a label cannot break a scrape."""
     return text.encode("utf-8", "replace")

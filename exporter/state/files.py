@@ -1,8 +1,7 @@
-"""The directory of `--state.dir`: one small JSON file per target or credential, for what should outlive a restart.
+"""The directory of `--state.dir`: one small JSON file per target or credential, kept over a restart.
 
-For: reading at the start, writing off the event loop, one process per directory, and putting up with damage. State is
-disposable: a file that cannot be read or written costs what it held, and is said once.
-Not for: what is in a document (see `snapshots`), secrets: none may get here.
+State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
+thread writes the files. One process uses a directory. Files never contain secrets.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.state.private_directory import PrivateDirectory, UnsafeError
 
 VERSION = 1
-LARGEST = 1024 * 1024  # bytes; anything longer was not written here
-CLOSING_SECONDS = 2.0  # for what is still to be written when the exporter stops
+LARGEST = 1024 * 1024  # bytes; the exporter writes no larger file
+CLOSING_SECONDS = 2.0  # time for pending writes when the exporter stops
 
 Document = Mapping[str, Any]
 
 
 class StateDirError(Exception):
-    """The state directory cannot be used; the text is for people."""
+    """The state directory cannot be used; the text is a message for the operator."""
 
 
 class DocumentKind(StrEnum):
@@ -37,22 +36,22 @@ class DocumentKind(StrEnum):
 
 
 class StateFiles:
-    """Documents by kind and name. `open` and `load` block and are for the start; the rest is used from one event loop.
+    """Documents by kind and name. `open` and `load` block; use the other methods from one event loop.
 
-    `on_problem` gets a sentence for each file that is damaged, and one when writing begins to fail.
+    `on_problem` receives a sentence for each damaged file, and one when writes start to fail.
     """
 
     def __init__(self, folder: Path, *, pool: DaemonThreadPool, on_problem: Callable[[str], None]) -> None:
         self._directory = PrivateDirectory(folder)
         self._pool = pool
         self._on_problem = on_problem
-        self._pending: dict[str, bytes | None] = {}  # None: to be removed
-        self._written: dict[str, bytes] = {}  # digests, so that an unchanged document costs no write
+        self._pending: dict[str, bytes | None] = {}  # None removes the file
+        self._written: dict[str, bytes] = {}  # digests, to skip unchanged documents
         self._writer: asyncio.Task[None] | None = None
         self._failing = False
 
     def open(self) -> None:
-        """Make the directory if need be, and lock it. Raises StateDirError, also if another process uses it."""
+        """Create the directory if missing, and lock it. Raise StateDirError, also if another process uses it."""
         folder = self._directory.path
         try:
             self._directory.open()
@@ -68,7 +67,7 @@ class StateFiles:
         raise StateDirError(problem)
 
     def load(self, kind: DocumentKind, name: str) -> Document | None:
-        """What was kept under this name; None if nothing was, or it is damaged."""
+        """Return the document with this name; None if it is missing or damaged."""
         file = _file(kind, name)
         try:
             return _read(self._directory.read(file, limit=LARGEST), kind, name)
@@ -81,7 +80,7 @@ class StateFiles:
         return None
 
     def put(self, kind: DocumentKind, name: str, document: Document) -> None:
-        """Have this written soon; of several documents for one name the last counts. It must be plain JSON."""
+        """Schedule a write of plain JSON; the last document of a name wins."""
         file = _file(kind, name)
         text = json.dumps({**document, "version": VERSION, "kind": kind, "name": name}, allow_nan=False).encode()
         digest = sha256(text).digest()
@@ -90,13 +89,13 @@ class StateFiles:
             self._schedule(file, text)
 
     def remove(self, kind: DocumentKind, name: str) -> None:
-        """Have this name's file removed soon."""
+        """Schedule the removal of the file with this name."""
         file = _file(kind, name)
         self._written.pop(file, None)
         self._schedule(file, None)
 
     async def aclose(self) -> None:
-        """Write what is pending, for a moment at most, and let the directory go."""
+        """Finish pending writes within CLOSING_SECONDS, and release the directory."""
         if self._writer is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSING_SECONDS):
@@ -109,7 +108,7 @@ class StateFiles:
             self._writer = asyncio.create_task(self._write_pending(), name="state files")
 
     async def _write_pending(self) -> None:
-        """Batches form by themselves: whatever comes while a thread writes is the next one."""
+        """Write in batches: documents that arrive during a write form the next batch."""
         while self._pending:
             batch, self._pending = self._pending, {}
             try:
@@ -118,14 +117,12 @@ class StateFiles:
                 failures = dict.fromkeys(batch, str(error))
             for file in failures:
                 self._written.pop(file, None)
-            self._say(failures)
+            self._report(failures)
 
-    def _say(self, failures: dict[str, str]) -> None:
+    def _report(self, failures: dict[str, str]) -> None:
         if failures and not self._failing:
             file, why = next(iter(failures.items()))
-            self._on_problem(
-                f"{self._directory.path / file}: cannot be written, so a restart will forget what it should hold: {why}"
-            )
+            self._on_problem(f"{self._directory.path / file}: cannot be written and will be missing after a restart: {why}")
         self._failing = bool(failures)
 
 
@@ -134,7 +131,7 @@ def _file(kind: DocumentKind, name: str) -> str:
 
 
 def _read(content: bytes, kind: DocumentKind, name: str) -> Document:
-    """Raises ValueError with what is wrong."""
+    """Return the document. Raise ValueError with the problem."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -149,7 +146,7 @@ def _read(content: bytes, kind: DocumentKind, name: str) -> Document:
 
 
 def _write_all(directory: PrivateDirectory, batch: Mapping[str, bytes | None]) -> dict[str, str]:
-    """Blocks. Returns what went wrong, by file."""
+    """Write all files and return the errors by file. Blocks."""
     failures = {}
     for file, text in batch.items():
         try:

@@ -1,8 +1,4 @@
-"""What is remembered of each target between its probes: the last report, runs of failures, last known facts, a history.
-
-For: taking in reports, and saying how old a verdict may get.
-Not for: metrics (see `metrics`), JSON (see `presentation.payloads`), files (see `snapshots` and `files`).
-"""
+"""Record of each target between probes: last report, runs of failures, last known facts, history."""
 
 from __future__ import annotations
 
@@ -14,14 +10,14 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
 from exporter.state.history import History, ProbeContext
 
-STALE_INTERVALS = 3  # a verdict older than this many intervals says nothing of now
+STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
-SUMMARIES = 10  # failures remembered over a restart
+SUMMARIES = 10  # failures kept over a restart
 
 
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
-    """The little of a failure that is worth keeping over a restart. `at` is a Unix time."""
+    """Summary of a failure that is kept over a restart. `at` is a Unix time."""
 
     at: float
     step: str
@@ -33,7 +29,7 @@ class FailureSummary:
 
 @dataclass(slots=True)
 class TargetRecord:
-    """Of one target. Unix times; None where there is none (yet). Last known facts outlive failures."""
+    """Record of one target. Times are Unix times, unknown is None. Last known facts are kept while probes fail."""
 
     target: Target
     history: History
@@ -52,15 +48,15 @@ class TargetRecord:
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
-    newest_version: str | None = None  # of the key, as the vault last said
-    proof_at: float | None = None  # when the recovery vault last unwrapped what was encrypted under this key
-    purge_at: float | None = None  # when the deleted key is gone for good; None for a key that is not deleted
+    newest_version: str | None = None  # of the key, last known
+    proof_at: float | None = None  # last successful unwrap in the recovery vault
+    purge_at: float | None = None  # time of the permanent deletion of a deleted key
     looks: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
     def add_report(self, report: ProbeReport) -> None:
-        """One that is inconclusive stands in the history alone."""
+        """Add a report. An inconclusive report changes nothing here; only the history has it."""
         if report.inconclusive:
             return
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
@@ -77,7 +73,7 @@ class TargetRecord:
         self._learn(report)
 
     def add_auxiliary(self, look: AuxiliaryResult) -> None:
-        """Takes in one look beside the main probe."""
+        """Add the result of one auxiliary probe."""
         self.looks[look.identity] = look
         if look.what is AuxiliaryKind.NEWEST and look.key is not None:
             self.newest_version = look.key.version
@@ -85,7 +81,7 @@ class TargetRecord:
             self.proof_at = look.at
 
     def update_target(self, target: Target) -> None:
-        """The configuration names something else for the same vault: what was said of what it named before is given up."""
+        """Apply a changed target with the same vault; drop facts about a previous key or recovery vault."""
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
@@ -93,20 +89,20 @@ class TargetRecord:
         self.target = target
 
     def invalidate_verdict(self) -> None:
-        """The last verdict is about something that is configured no longer: the probe stays, what follows from it does not."""
+        """Drop the verdict after the configuration changed; the last probe is kept."""
         self.verdict = self.verdict_at = None
         if self.last is not None:
             self.last = replace(self.last, readiness=Readiness(ready=None, why="no_probe_yet"))
 
     @property
     def rotation_pending(self) -> bool | None:
-        """Whether there is a newer version than the pinned one; None where nothing is pinned or the newest is not known."""
+        """Whether a newer key version than the pinned one exists; None if no version is pinned or the newest is unknown."""
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
 
     def _unready_after(self, report: ProbeReport) -> int:
-        """A probe without a verdict ends no run, unless nothing failed in it."""
+        """Return the run length: a failed probe without a verdict neither extends nor ends a run."""
         if report.readiness.ready is False:
             return self.consecutive_unready + 1
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
@@ -122,10 +118,10 @@ class TargetRecord:
 
 
 class TargetRecords:
-    """The records of all targets. Used from the event loop only."""
+    """Records of all targets. Use from the event loop only."""
 
     def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
-        """`history_limit` probes and as many failures per target, fewer where all targets together exceed `history_bytes`."""
+        """Keep `history_limit` probes and as many failures per target, fewer if all histories exceed `history_bytes`."""
         self._limit = history_limit
         self._bytes = history_bytes
         self._records: dict[str, TargetRecord] = {}
@@ -134,7 +130,7 @@ class TargetRecords:
     def record(
         self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, asked: ProbeContext | None = None
     ) -> TargetRecord:
-        """Take in one finished probe of a target, as the target was when it was probed."""
+        """Add one finished probe of a target as it was configured when the probe started."""
         record = self.expect(target)
         record.add_report(report)
         record.next_probe_at = next_probe_at
@@ -143,7 +139,7 @@ class TargetRecords:
         return record
 
     def expect(self, target: Target) -> TargetRecord:
-        """The record of a target, made if need be. What was known of another vault or key under this name is given up."""
+        """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
         record = self._records.get(target.name)
         if record is None or record.target.vault != target.vault:
             record = self._records[target.name] = TargetRecord(target, History(self._limit))
@@ -152,7 +148,7 @@ class TargetRecords:
         return record
 
     def add_auxiliary(self, target: Target, look: AuxiliaryResult) -> TargetRecord:
-        """Take in one look beside the main probe."""
+        """Add the result of one auxiliary probe."""
         record = self.expect(target)
         record.add_auxiliary(look)
         return record
@@ -161,7 +157,7 @@ class TargetRecords:
         return self._records.get(name)
 
     def invalidate_verdict(self, name: str) -> None:
-        """Gives up the verdict on a target, if there is one."""
+        """Drop the verdict of a target, if there is one."""
         if name in self._records:
             self._records[name].invalidate_verdict()
 
@@ -169,7 +165,7 @@ class TargetRecords:
         self._records.pop(name, None)
 
     def stale(self, now: float) -> set[str]:
-        """Names of the targets whose verdict has become too old by `now` (Unix time)."""
+        """Return the names of targets with a verdict that is too old at `now` (a Unix time)."""
         return {
             name
             for name, record in self._records.items()
@@ -178,7 +174,7 @@ class TargetRecords:
 
     @property
     def history_size(self) -> int:
-        """Bytes of all histories."""
+        """Size of all histories in bytes."""
         return sum(record.history.size for record in self._records.values())
 
 
@@ -187,14 +183,14 @@ def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
 
 
 def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    """The verdict as it stands at `now` (Unix time): the last probe's, unless there is none or it is too old."""
+    """Return the verdict at `now` (a Unix time): unknown without a probe or if the last one is too old."""
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
 
 
 def _blocks(report: ProbeReport) -> bool:
-    """Whether more failed than the wrap, without which databases open all the same."""
+    """Return whether a step other than wrap_key failed; databases open without wrap_key."""
     return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 

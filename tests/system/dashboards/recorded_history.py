@@ -162,7 +162,7 @@ class Exporter:
         self.recorder.reloaded(successful=True, at=self.begins)
         if not healthy:
             self.recorder.reloaded(successful=False, at=self.begins)
-            self.recorder.credential_looked_up("sql-payroll", Source.GRAPH, self.begins + 83 * 60, self.begins)
+            self.recorder.credential_expiry_found("sql-payroll", Source.GRAPH, self.begins + 83 * 60, self.begins)
         self.recorder.ready(ready=True)
         self.recorder.watch_event_loop(lambda: self.dice.uniform(0.001, 0.02))
 

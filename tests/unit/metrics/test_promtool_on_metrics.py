@@ -46,7 +46,7 @@ def lived():
     probed(recorder, a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)))
     probed(recorder, a_report("b", steps=[refused()], ready=False), consecutive_failures=1, next_probe_at=START)
     probed(recorder, a_report("c", steps=[throttled(retry_after_seconds=3.0)], tainted=True), last_success_at=START)
-    recorder.credential_looked_up("sql-prod", Source.CERTIFICATE, START, START)
+    recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
     return recorder
 
 

@@ -418,7 +418,7 @@ def test_a_declared_expiry_is_shown_and_an_undeclared_one_is_known_to_be_unknown
 
 def test_a_source_that_looked_an_expiry_up_adds_its_own_series():
     recorder = a_recorder(config=a_config(a_target(), credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
-    recorder.credential_looked_up("sql-prod", Source.CERTIFICATE, START, START)
+    recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
 
     assert shown(recorder, "ekm_credential_expiry_timestamp_seconds") == {
         ("sql-prod", "declared"): 1803859200,
