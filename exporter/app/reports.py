@@ -45,9 +45,9 @@ class Reports:
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
         """Pass on the result of one auxiliary probe."""
         self._pass(self._recorder.spent, target.name, result)
-        record = self._pass(self._memory.looked, target, result)
+        record = self._pass(self._memory.add_auxiliary, target, result)
         self._pass(self._recorder.auxiliary_recorded, target.name, record or self._memory.state.expect(target))
-        self._pass(self._log.looked, target, result)
+        self._pass(self._log.auxiliary_recorded, target, result)
 
     def _pass(self, receiver: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:

@@ -32,7 +32,7 @@ def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport 
 
 def _conclusive(target: Target, record: TargetRecord, report: ProbeReport | None) -> Iterator[tuple[AuxiliaryResult, bool]]:
     """Yield the configured results that are usable or not usable."""
-    for result in record.looks.values():
+    for result in record.auxiliary.values():
         now = result.at if report is None else max(result.at, report.started_at)
         if result.usable is not None and result.identity in configured_auxiliary(target, datetime.fromtimestamp(now, UTC).date()):
             yield result, result.usable

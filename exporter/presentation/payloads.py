@@ -97,7 +97,7 @@ def earlier_payload(summary: FailureSummary) -> Payload:
 
 def entry_payload(target: Target, entry: HistoryEntry) -> Payload:
     """One entry of a target's history, told of what the target was when it was probed."""
-    return {"id": entry.id, **probe_payload(target if entry.asked is None else entry.asked.target, entry.report)}
+    return {"id": entry.id, **probe_payload(target if entry.context is None else entry.context.target, entry.report)}
 
 
 def step_payload(result: StepResult) -> Payload:

@@ -29,9 +29,9 @@ class _Failing:
 
     what: tuple[object, ...]
     since: float
-    said_at: float
+    logged_at: float
     probes: int = 1
-    unsaid: int = 0
+    unlogged: int = 0
 
 
 class ProbeLog:
@@ -47,7 +47,7 @@ class ProbeLog:
         self._failing.pop(target_name, None)
         self._unusable.pop(target_name, None)
 
-    def looked(self, target: Target, look: AuxiliaryResult) -> None:
+    def auxiliary_recorded(self, target: Target, look: AuxiliaryResult) -> None:
         """Say it when a look beside the probe says no, or yes again; one without an answer changes nothing."""
         unusable = self._unusable.setdefault(target.name, set())
         if look.usable is False and look.identity not in unusable:
@@ -83,25 +83,25 @@ class ProbeLog:
         what = (failure.step, failure.code, failure.reason, report.readiness.ready)
         before = self._failing.get(target.name)
         if before is None:
-            self._failing[target.name] = _Failing(what, since=now, said_at=now)
-            self._say("probe failed", target, report, failure)
+            self._failing[target.name] = _Failing(what, since=now, logged_at=now)
+            self._write("probe failed", target, report, failure)
             return
         before.probes += 1
         if before.what != what:
-            before.what, before.said_at, before.unsaid = what, now, 0
-            self._say("probe failure changed", target, report, failure, failed_probes=before.probes)
-        elif now - before.said_at >= self._summary_every:
-            unsaid, before.said_at, before.unsaid = before.unsaid + 1, now, 0
-            self._say(
+            before.what, before.logged_at, before.unlogged = what, now, 0
+            self._write("probe failure changed", target, report, failure, failed_probes=before.probes)
+        elif now - before.logged_at >= self._summary_every:
+            unlogged, before.logged_at, before.unlogged = before.unlogged + 1, now, 0
+            self._write(
                 "probe still fails", target, report, failure,
-                failed_probes=before.probes, failed_for=round(now - before.since, 3), since_last_line=unsaid,
+                failed_probes=before.probes, failed_for=round(now - before.since, 3), since_last_line=unlogged,
             )  # fmt: skip
         else:
-            before.unsaid += 1
+            before.unlogged += 1
             if self._logger.isEnabledFor(logging.DEBUG):
                 self._logger.debug("probe failed again", extra=fields(**_about(target, report), **of_step(failure)))
 
-    def _say(self, message: str, target: Target, report: ProbeReport, failure: StepResult, **more: Value) -> None:
+    def _write(self, message: str, target: Target, report: ProbeReport, failure: StepResult, **more: Value) -> None:
         level = logging.ERROR if failure.reason is Reason.INTERNAL else logging.WARNING
         self._logger.log(level, message, extra=fields(**_about(target, report), **of_step(failure), **more))
 

@@ -155,12 +155,12 @@ def _transcripts(case: SupportBundle) -> str:
 
 def _told(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
     target, config = case.target, case.config
-    asked = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+    context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
     wire = [
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
-        for exchange in exchanges(asked, report)
+        for exchange in exchanges(context, report)
     ]
-    told = transcript(_without_labels(asked.target), report, vantage=config.settings.vantage)
+    told = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
     return told + "\nRequests and answers, masked\n\n" + "\n".join(wire)
 
 

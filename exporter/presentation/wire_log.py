@@ -36,11 +36,11 @@ class Exchange:
     answer: tuple[str, ...]
 
 
-def exchanges(asked: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
+def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
     """One for each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
-            request = _request(asked, report, result) if result.sent else ()
+            request = _request(context, report, result) if result.sent else ()
             yield Exchange(step=result.step, request=request, answer=tuple(_answer(result)))
 
 
@@ -50,10 +50,10 @@ def as_lines(exchange: Exchange) -> Iterator[str]:
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
 
 
-def _request(asked: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
-    target, module = asked.target, asked.module
+def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> tuple[str, ...]:
+    target, module = context.target, context.module
     if result.step is Step.TOKEN:
-        return _sign_in(asked.credential, report, result)
+        return _sign_in(context.credential, report, result)
     method, path = ("GET", "/keys") if result.step is Step.CHALLENGE else _of_key(target, report, result.step)
     lines = [f"{method} https://{target.vault}{path}?api-version={quote(module.api_version, safe='')}"]
     if result.step is not Step.CHALLENGE:

@@ -54,7 +54,7 @@ class End:
 def looks_of(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
     """What the configuration asks for at `now` (Unix time), in its order, each with the last look at it."""
     today = datetime.fromtimestamp(now, UTC).date()
-    return tuple((identity, record.looks.get(identity)) for identity in configured_auxiliary(target, today))
+    return tuple((identity, record.auxiliary.get(identity)) for identity in configured_auxiliary(target, today))
 
 
 def title(target: Target, identity: Identity) -> str:

@@ -1,9 +1,6 @@
-"""The flight recorder of one target: its last probes and, kept longer, its last failures, within a number of bytes.
+"""History of one target: its last probes and its last failures, within a memory limit.
 
-For: adding reports, each under an id that fits in an address.
-Not for: counters and last known values (see `records`), files (see `files`), showing anything.
-
-Reports are kept packed, in about a tenth of the memory of their objects: thousands of targets have long histories.
+Reports are compressed to about a tenth of the memory of their objects.
 """
 
 from __future__ import annotations
@@ -29,14 +26,14 @@ from exporter.core.model import (
     VaultHeaders,
 )
 
-OVERHEAD = 300  # bytes of an entry beside its packed report: about what sys.getsizeof adds up to
+OVERHEAD = 300  # bytes of an entry without its packed report, about the sum of sys.getsizeof
 LEVEL = 1
-MEMORY_LEVEL = 4  # a larger table of matches takes longer to clear than a report takes to pack
+MEMORY_LEVEL = 4  # a larger match table takes longer to clear than packing a report takes
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeContext:
-    """What a probe was told to ask, and as whom; a reload may have changed it since."""
+    """Target, module and credential of a probe, as they were when the probe started."""
 
     target: Target
     module: Module
@@ -45,15 +42,15 @@ class ProbeContext:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One remembered probe. `id` is unique in this process and not met again after a restart.
+    """One stored probe. `id` is unique, also across restarts.
 
-    `key` and `asked` are mostly the same objects in all entries, so they are not packed.
+    Entries share most `key` and `context` objects, so these are not packed.
     """
 
     id: str
     packed: bytes
     key: KeyFacts | None
-    asked: ProbeContext | None = None  # None where it was not told
+    context: ProbeContext | None = None  # None if unknown
 
     @property
     def report(self) -> ProbeReport:
@@ -65,25 +62,25 @@ class HistoryEntry:
 
 
 class History:
-    """At most `limit` probes and `limit` failures. Iterating gives the entries, each once, the newest first."""
+    """At most `limit` probes and `limit` failures. Iteration yields each entry once, newest first."""
 
-    __slots__ = ("_asked", "_failures", "_key", "_limit", "_recent")
+    __slots__ = ("_context", "_failures", "_key", "_limit", "_recent")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._recent = _Ring()
         self._failures = _Ring()
         self._key: KeyFacts | None = None
-        self._asked: ProbeContext | None = None
+        self._context: ProbeContext | None = None
 
-    def add(self, report: ProbeReport, number: int, *, most_bytes: float, asked: ProbeContext | None = None) -> HistoryEntry:
-        """Remember one more probe; `number` is the how-manieth of this process. The oldest go until `most_bytes` suffice."""
+    def add(self, report: ProbeReport, number: int, *, most_bytes: float, context: ProbeContext | None = None) -> HistoryEntry:
+        """Add a probe and drop the oldest above `most_bytes`. `number` counts the probes of this process, from 1."""
         if report.key is not None and report.key != self._key:
             self._key = report.key
         key = None if report.key is None else self._key
-        if asked != self._asked:
-            self._asked = asked  # else the one that older entries have: a reload makes all objects anew
-        entry = HistoryEntry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key, self._asked)
+        if context != self._context:
+            self._context = context  # reuse the object of older entries: a reload creates equal copies
+        entry = HistoryEntry(f"{int(report.started_at)}-{number}", _pack(replace(report, key=None)), key, self._context)
         self._recent.add(entry)
         if not report.success:
             self._failures.add(entry)
@@ -93,7 +90,7 @@ class History:
 
     @property
     def size(self) -> int:
-        """Bytes, counting what stands in both rings twice."""
+        """Size in bytes; entries in both rings count twice."""
         return self._recent.size + self._failures.size
 
     def __iter__(self) -> Iterator[HistoryEntry]:
@@ -108,7 +105,7 @@ class History:
 
 
 class _Ring:
-    """Entries and their size. The newest always stays."""
+    """Entries and their size. The newest entry is always kept."""
 
     __slots__ = ("entries", "size")
 
@@ -151,7 +148,7 @@ def _typical_report() -> ProbeReport:
     return ProbeReport(target="", started_at=1.8e9, duration=0.1, steps=steps, readiness=readiness)
 
 
-# What nearly every packed report holds (names of classes and fields, above all), so that none has to carry it.
+# Compression dictionary with the content of most reports, above all names of classes and fields.
 _COMMON = pickle.dumps(_typical_report(), pickle.HIGHEST_PROTOCOL)
 
 

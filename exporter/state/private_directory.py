@@ -1,8 +1,7 @@
-"""A directory that one process has for itself: small files in it, and no way out of it.
+"""A directory for one process: small files, protected against links and other users.
 
-The directory is held by a descriptor, so a swapped parent or name changes nothing. Links, pipes, sockets and devices in the
-directory are refused: a read or write neither follows them nor waits for them. Every method blocks; any thread may call.
-Not for: what is in the files (see `files`).
+A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:
+reads and writes do not follow or wait for them. Every method blocks; any thread may call.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _LOCK, _TRIAL = "lock", "probe"
 
 
 class UnsafeError(Exception):
-    """Others may change what is in the directory; the text is for people."""
+    """Other users can change files in the directory; the text is a message for the operator."""
 
 
 class PrivateDirectory:
@@ -29,7 +28,7 @@ class PrivateDirectory:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Make the directory if it is missing, and lock it. Raises UnsafeError, OSError, BlockingIOError if it is locked."""
+        """Create the directory if missing, and lock it. Raise UnsafeError, OSError, or BlockingIOError if locked."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = process.open_directory(self.path)
         self._refuse_other_writers()
@@ -41,7 +40,7 @@ class PrivateDirectory:
         self.remove(_TRIAL)
 
     def close(self) -> None:
-        """Let the lock and the directory go."""
+        """Release the lock and the directory."""
         for descriptor in (self._lock, self._folder):
             if descriptor is not None:
                 os.close(descriptor)
@@ -52,7 +51,7 @@ class PrivateDirectory:
         return read_whole(self._place(name), limit=limit, follow=False, folder=self._folder)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file whole, or leave it as it is. Raises OSError."""
+        """Replace a file completely or not at all. Raise OSError."""
         temporary = Path(name).with_suffix(".tmp").name
         self.remove(temporary)  # of a process that was killed
         descriptor = self._opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

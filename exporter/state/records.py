@@ -51,7 +51,7 @@ class TargetRecord:
     newest_version: str | None = None  # of the key, last known
     proof_at: float | None = None  # last successful unwrap in the recovery vault
     purge_at: float | None = None  # time of the permanent deletion of a deleted key
-    looks: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
+    auxiliary: dict[tuple[AuxiliaryKind, str, str], AuxiliaryResult] = field(default_factory=dict)
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
@@ -72,13 +72,13 @@ class TargetRecord:
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
 
-    def add_auxiliary(self, look: AuxiliaryResult) -> None:
+    def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
-        self.looks[look.identity] = look
-        if look.what is AuxiliaryKind.NEWEST and look.key is not None:
-            self.newest_version = look.key.version
-        if look.what is AuxiliaryKind.RECOVERY and look.usable:
-            self.proof_at = look.at
+        self.auxiliary[result.identity] = result
+        if result.what is AuxiliaryKind.NEWEST and result.key is not None:
+            self.newest_version = result.key.version
+        if result.what is AuxiliaryKind.RECOVERY and result.usable:
+            self.proof_at = result.at
 
     def update_target(self, target: Target) -> None:
         """Apply a changed target with the same vault; drop facts about a previous key or recovery vault."""
@@ -102,7 +102,7 @@ class TargetRecord:
         return self.newest_version != self.target.key_version
 
     def _unready_after(self, report: ProbeReport) -> int:
-        """Return the run length: a failed probe without a verdict neither extends nor ends a run."""
+        """Return the run length: a failed probe without a verdict does not change a run."""
         if report.readiness.ready is False:
             return self.consecutive_unready + 1
         return 0 if report.readiness.ready or report.success else self.consecutive_unready
@@ -128,14 +128,14 @@ class TargetRecords:
         self._probes = 0
 
     def record(
-        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, asked: ProbeContext | None = None
+        self, target: Target, report: ProbeReport, *, next_probe_at: float | None = None, context: ProbeContext | None = None
     ) -> TargetRecord:
         """Add one finished probe of a target as it was configured when the probe started."""
         record = self.expect(target)
         record.add_report(report)
         record.next_probe_at = next_probe_at
         self._probes += 1
-        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), asked=asked)
+        record.history.add(report, self._probes, most_bytes=self._bytes / len(self._records), context=context)
         return record
 
     def expect(self, target: Target) -> TargetRecord:
@@ -147,10 +147,10 @@ class TargetRecords:
             record.update_target(target)
         return record
 
-    def add_auxiliary(self, target: Target, look: AuxiliaryResult) -> TargetRecord:
+    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
         """Add the result of one auxiliary probe."""
         record = self.expect(target)
-        record.add_auxiliary(look)
+        record.add_auxiliary(result)
         return record
 
     def get(self, name: str) -> TargetRecord | None:

@@ -42,7 +42,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
 
 
 def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
-    """Give a record that has seen no probe what a document holds, as far as it is about the same vault and key.
+    """Restore facts about the same vault and key into a record without a probe.
 
     Raises DamagedError, and then changes nothing.
     """
@@ -144,7 +144,7 @@ def _code(value: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
-    value.encode()  # half a surrogate pair would break whoever prints it
+    value.encode()  # a lone surrogate cannot be printed
     return value
 
 

@@ -1,8 +1,4 @@
-"""The state of all targets and credentials, with or without a directory in which it outlives a restart.
-
-For: one place that both takes a report in and keeps what should not be forgotten.
-Not for: what is kept (see `snapshots`), or how files are written (see `files`).
-"""
+"""The state of all targets and credentials, with or without a state directory."""
 
 from __future__ import annotations
 
@@ -22,28 +18,28 @@ from exporter.state.history import ProbeContext
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
 
-OPENING_SECONDS = 5.0  # a directory that has not answered by then is not used
-LOADING_SECONDS = 10.0  # documents that have not been read by then are not used
+OPENING_SECONDS = 5.0  # a slower directory is not used
+LOADING_SECONDS = 10.0  # slower documents are not used
 
 _log = logging.getLogger(__name__)
-_READERS = 4  # a document that hangs keeps one of them
+_READERS = 4  # a read that hangs occupies one of them
 _THREADS = _READERS + 1  # and one writer
 
 _Key = tuple[DocumentKind, str]
 
 
 class StateStore:
-    """Used from one event loop. Without a directory it forgets everything with the process."""
+    """Use from one event loop. Without a directory, nothing is kept over a restart."""
 
     def __init__(self, state: TargetRecords, folder: Path | None) -> None:
         self.state = state
         self._folder = folder
         self._recalled: dict[_Key, Document | None] = {}
         self._pool = DaemonThreadPool(_THREADS, name="ekm-state") if folder is not None else None
-        self._files = StateFiles(folder, pool=self._pool, on_problem=_say) if folder is not None and self._pool else None
+        self._files = StateFiles(folder, pool=self._pool, on_problem=_report) if folder is not None and self._pool else None
 
     async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
-        """Takes hold of the directory and preloads from it, unless it does not answer in time. Raises StateDirError."""
+        """Open the directory and preload from it, within a time limit. Raise StateDirError."""
         if self._files is None or self._pool is None:
             return
         try:
@@ -51,11 +47,13 @@ class StateStore:
                 await self._pool.run(self._files.open)
         except (TimeoutError, PoolExhausted):
             self._files = None
-            _say(f"{self._folder} did not answer within {OPENING_SECONDS:g} s: nothing is kept until a restart; check its mount")
+            _report(
+                f"{self._folder} did not answer within {OPENING_SECONDS:g} s: nothing is kept until a restart; check its mount"
+            )
         await self.preload(targets, credentials)
 
     async def preload(self, targets: Iterable[str], credentials: Iterable[str] = ()) -> None:
-        """Reads what an earlier process kept, for `recall` and `recall_credential`. Takes `LOADING_SECONDS` at most."""
+        """Read the documents of an earlier process for `recall` and `recall_credential`, within `LOADING_SECONDS`."""
         if self._files is None or self._pool is None:
             return
         wanted = [(DocumentKind.TARGET, name) for name in targets if not self._is_seen(name)]
@@ -69,39 +67,41 @@ class StateStore:
         except (TimeoutError, PoolExhausted):
             todo.clear()
             unread = len(wanted) - len(found)
-            _say(f"{unread} of {len(wanted)} files in {self._folder} could not be read in time and are ignored; check its mount")
+            _report(
+                f"{unread} of {len(wanted)} files in {self._folder} could not be read in time and are ignored; check its mount"
+            )
         self._recalled = found.copy()
 
     def recall(self, target: Target) -> TargetRecord:
-        """The target's record, with what an earlier process knew of it, as far as that was preloaded."""
+        """Return the record of a target, with the preloaded facts of an earlier process."""
         record = self.state.expect(target)
         document = self._recalled.pop((DocumentKind.TARGET, target.name), None)
-        if record.last is not None:  # then what this process knows is newer
+        if record.last is not None:  # the facts of this process are newer
             return record
         if document is not None:
             try:
                 restore(record, document)
             except DamagedError as error:
-                _say(f"what was kept of {target.name} {error} and is ignored")
+                _report(f"what was kept of {target.name} {error} and is ignored")
         return record
 
-    def record(self, asked: ProbeContext, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
-        """Takes in one finished probe."""
-        target = asked.target
-        record = self.state.record(target, report, next_probe_at=next_probe_at, asked=asked)
+    def record(self, context: ProbeContext, report: ProbeReport, *, next_probe_at: float | None) -> TargetRecord:
+        """Add one finished probe."""
+        target = context.target
+        record = self.state.record(target, report, next_probe_at=next_probe_at, context=context)
         if self._files is not None:
             self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
         return record
 
-    def looked(self, target: Target, look: AuxiliaryResult) -> TargetRecord:
-        """Takes in one look beside the main probe."""
-        record = self.state.add_auxiliary(target, look)
+    def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> TargetRecord:
+        """Add the result of one auxiliary probe."""
+        record = self.state.add_auxiliary(target, result)
         if self._files is not None:
             self._files.put(DocumentKind.TARGET, target.name, snapshot(record))
         return record
 
     def recall_credential(self, name: str) -> Document | None:
-        """What an earlier process kept of a credential, if that was preloaded."""
+        """Return the preloaded document of a credential."""
         return self._recalled.pop((DocumentKind.CREDENTIAL, name), None)
 
     def keep_credential(self, name: str, document: Document) -> None:
@@ -109,7 +109,7 @@ class StateStore:
             self._files.put(DocumentKind.CREDENTIAL, name, document)
 
     def forget(self, name: str) -> None:
-        """A target is gone, and what was known of it goes with it."""
+        """Remove a target with its record and its file."""
         self.state.forget(name)
         if self._files is not None:
             self._files.remove(DocumentKind.TARGET, name)
@@ -126,7 +126,7 @@ class StateStore:
 
 
 def _load_all(files: StateFiles, todo: deque[_Key], found: dict[_Key, Document | None]) -> None:
-    """Blocks. Several threads share the documents that are still to be read."""
+    """Load documents until none is left. Blocks; several threads share the queue."""
     while True:
         try:
             kind, name = todo.popleft()
@@ -135,5 +135,5 @@ def _load_all(files: StateFiles, todo: deque[_Key], found: dict[_Key, Document |
         found[kind, name] = files.load(kind, name)
 
 
-def _say(problem: str) -> None:
+def _report(problem: str) -> None:
     _log.warning("state", extra=fields(problem=problem))

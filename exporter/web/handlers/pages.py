@@ -66,7 +66,7 @@ class PageHandlers:
                 "This probe is no longer stored. The exporter keeps the last probes of a target, and failures longer."
             )
         config = service.config
-        context = entry.asked or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
+        context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
         return _page(probe_page(self._site, context, entry.report, vantage=config.settings.vantage))
 
     async def explain(self, request: web.Request) -> web.Response:

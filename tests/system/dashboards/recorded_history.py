@@ -242,7 +242,7 @@ class Exporter:
             record.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
             looks.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
                               at=at, usable=self.healthy, steps=()))  # fmt: skip
-        record.looks = {look.identity: look for look in looks}
+        record.auxiliary = {look.identity: look for look in looks}
 
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")

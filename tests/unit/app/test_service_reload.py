@@ -123,8 +123,8 @@ async def test_history_entry_keeps_the_context_of_its_probe(service):
     await service.apply(replace(OTHER, credentials={"c": other}))
     await service.probe("a", "default", timeout=None)
     after, before = service.record_of("a").history
-    assert before.asked == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
-    assert after.asked == ProbeContext(OTHER.targets["a"], OTHER.modules["default"], other)
+    assert before.context == ProbeContext(TARGET, CONFIG.modules["default"], CONFIG.credentials["c"])
+    assert after.context == ProbeContext(OTHER.targets["a"], OTHER.modules["default"], other)
     assert [entry_payload(OTHER.targets["a"], one)["key_version"] for one in (before, after)] == ["0" * 32, "1" * 32]
 
 
@@ -133,7 +133,7 @@ async def test_equal_reloads_share_one_probe_context(service):
         await service.probe("a", "default", timeout=None)
         await service.apply(replace(CONFIG, targets={name: replace(one) for name, one in CONFIG.targets.items()}))
     after, before = service.record_of("a").history
-    assert after.asked is before.asked
+    assert after.context is before.context
 
 
 async def test_old_configuration_is_released_by_the_next_reload(service):

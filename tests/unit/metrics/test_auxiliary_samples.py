@@ -67,7 +67,7 @@ def a_scene(target=TARGET, **module):
 
 def after(*made, target=TARGET, **known):
     recorder = a_scene(target)
-    looked(recorder, looks=looks(*made), **known)
+    looked(recorder, auxiliary=looks(*made), **known)
     return recorder
 
 
@@ -87,11 +87,11 @@ def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
     made = looks(
         a_look(AuxiliaryKind.NEXT, **STAGED), a_look(AuxiliaryKind.RETAINED, **KEPT), a_look(AuxiliaryKind.RECOVERY, **RESTORED)
     )
-    looked(recorder, looks=made, newest_version=OTHER, proof_at=START)
+    looked(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
     before = {name: shown(recorder, name) for name in OF_LOOKS}
 
     report = a_report(steps=[refused()])
-    probed(recorder, report, looks=made, newest_version=OTHER, proof_at=START)
+    probed(recorder, report, auxiliary=made, newest_version=OTHER, proof_at=START)
 
     assert {name: shown(recorder, name) for name in OF_LOOKS} == before
     assert all(before.values())

@@ -79,7 +79,7 @@ def test_looks_beside_the_probe_stand_in_the_answer():
         a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault),
     )
     recorder = remembering(target)
-    looked(recorder, looks=made, newest_version=OTHER, proof_at=START)
+    looked(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
     text = recorder.render_probe(target, MODULE, a_report(started_at=START + 60))
 
     assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}

@@ -91,7 +91,7 @@ def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
 
 
 BOTH = ({"sql_instance": "SQLPRD01"}, {"sql_instance": "SQLPRD02"})
-PROVEN = {"looks": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
+PROVEN = {"auxiliary": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ PROVEN = {"looks": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", va
             {
                 "retained_versions": (retained(OLD), retained(OLDER)),
                 "standing": {
-                    "looks": looks(*(a_look(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))
+                    "auxiliary": looks(*(a_look(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))
                 },
             },
         ),
@@ -113,7 +113,7 @@ PROVEN = {"looks": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", va
             1,
             {
                 "next_credential": "staged",
-                "standing": {"looks": looks(a_look(AuxiliaryKind.NEXT, "staged", credential="staged"))},
+                "standing": {"auxiliary": looks(a_look(AuxiliaryKind.NEXT, "staged", credential="staged"))},
             },
         ),
         ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "standing": PROVEN}),

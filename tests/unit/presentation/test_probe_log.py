@@ -147,7 +147,7 @@ def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_ag
     log, lines = said
     refused = refused_look(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
     for each in (refused, refused, look(AuxiliaryKind.NEXT), look(AuxiliaryKind.NEXT), refused):
-        log.looked(fully_declared(), each)
+        log.auxiliary_recorded(fully_declared(), each)
     assert lines()[0] == (
         'level=warn msg="auxiliary probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
         "name=sql-prod-2027 credential=sql-prod-2027 sql_servers=SQLPRD01,SQLPRD02 step=token code=3303 "
@@ -166,24 +166,24 @@ def test_a_look_without_an_answer_is_no_news(said):
     log, lines = said
     lost = refused_look(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
     for each in (lost, look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.NEXT), lost, refused_look(AuxiliaryKind.NEXT)):
-        log.looked(fully_declared(), each)
+        log.auxiliary_recorded(fully_declared(), each)
     assert messages(lines()) == ["auxiliary probe failed"]
 
 
 def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
     log, lines = said
-    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
-    log.looked(fully_declared(), refused_look(AuxiliaryKind.RECOVERY))
-    log.looked(fully_declared(), look(AuxiliaryKind.RETAINED))
+    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.RECOVERY))
+    log.auxiliary_recorded(fully_declared(), look(AuxiliaryKind.RETAINED))
     log.record(fully_declared(), good())
     assert messages(lines()) == ["auxiliary probe failed"] * 2
 
 
 def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
     log, lines = said
-    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
     log.forget("contoso-key0")
-    log.looked(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
     assert len(lines()) == 2
-    log.looked(fully_declared(), look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), look(AuxiliaryKind.NEXT))
     assert log._unusable == {}
