@@ -1,8 +1,4 @@
-"""The lower half of the dashboard of one target: what stands around its round trip.
-
-For: what happened over time, errors, throttling, changes of the path, and the facts about key, vault and dependants.
-Not for: the verdict and the steps (see `vault`).
-"""
+"""The lower half of the dashboard of one target: history, errors, throttling, network path, key and dependants."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ def histories() -> list[panels.Panel]:
     )
     codes = panels.history(
         "Code over time",
-        "The code of each probe, coloured by the kind of failure. Both numbers of a code stand in the legend.",
+        "The code of each probe, coloured by the category of the failure. The legend has both numbers of a code.",
         over_time(f"max by (target) ({series('ekm_last_error_code')})", "{{target}}"),
         CODES,
         (24, 4),
@@ -43,7 +39,7 @@ def errors() -> list[panels.Panel]:
     meant = promql.first_sentence(promql.with_meaning(over_range, "summary"), "summary")
     listed = sheets.sheet(
         "Errors in the chosen time range",
-        "Failed steps by the code that SQL Server would show, with what it means. Nothing here: nothing failed.",
+        "Failed steps by the code that SQL Server would show, with its meaning. Empty if no step failed.",
         rows(promql.with_page(meant)),
         empty="No step failed.",
     )
@@ -55,7 +51,7 @@ def errors() -> list[panels.Panel]:
     return [
         panels.bars(
             "Errors by code",
-            "Failed steps over time by code and symbol. Nothing here: nothing failed.",
+            "Failed steps over time by code and symbol. Empty if no step failed.",
             over_time(promql.with_meaning(failed, "symbol"), "{{code}} {{symbol}}"),
         ).no_value("No step failed."),
         listed,
@@ -64,15 +60,17 @@ def errors() -> list[panels.Panel]:
 
 def throttling() -> list[panels.Panel]:
     throttled = f"sum by (step) ({increase('ekm_throttled_total', 'target, step')})"
-    asked = f"max by (step) ({series('ekm_retry_after_seconds')})"
+    waits = f"max by (step) ({series('ekm_retry_after_seconds')})"
     return [
-        panels.bars("Throttled answers", "Answers with HTTP status 429, by step.", over_time(throttled, "{{step}}"), size=(8, 7)),
+        panels.bars(
+            "Throttled responses", "Responses with HTTP status 429, by step.", over_time(throttled, "{{step}}"), size=(8, 7)
+        ),
         panels.lines(
-            "Asked to wait",
-            "Seconds that a throttled answer asked for in Retry-After. Nothing here: nobody asked.",
-            over_time(asked, "{{step}}"),
+            "Retry-After",
+            "Wait time in the Retry-After header of throttled responses. Empty without such a header.",
+            over_time(waits, "{{step}}"),
             size=(8, 7),
-        ).no_value("Nobody asked."),
+        ).no_value("No Retry-After received."),
         panels.lines(
             "Own share of the vault's limit",
             "The exporter's own requests over the published limit of the vault, busiest ten seconds of each minute.",
@@ -90,13 +88,13 @@ def _key_facts() -> table.Panel:
         "recovery vault usable": "ekm_recovery_usable",
         "path as expected": "ekm_path_as_expected",
     }
-    told = [label(f"min by (target) ({series(metric)})", "fact", fact) for fact, metric in answers.items()]
+    known = [label(f"min by (target) ({series(metric)})", "fact", fact) for fact, metric in answers.items()]
     newest = label(f"1 - max by (target) ({series('ekm_key_rotation_pending')})", "fact", "newest version in use")
-    said = " or ".join((*told, newest))
+    expression = " or ".join((*known, newest))
     panel = sheets.sheet(
         "Key and path: yes or no",
-        "What the vault last said. A fact that is not known has no line.",
-        rows(said),
+        "Last known facts. An unknown fact has no line.",
+        rows(expression),
         size=(8, 7),
         empty="not known",
     )
@@ -116,7 +114,7 @@ def facts() -> list[panels.Panel]:
     column(key, "Version", width=320)
     target = sheets.sheet(
         "How it is probed",
-        "One line for each exporter: with which credential, in which mode, and seen from where.",
+        "One line for each exporter, with credential, mode and vantage.",
         rows(f"max by (instance, vault, credential, mode, generation, pin, vantage) ({series('ekm_target_info')})"),
         size=(16, 5),
         empty="not configured",
@@ -135,7 +133,7 @@ def facts() -> list[panels.Panel]:
     sheets.columns(servers, {"sql_instance": "SQL Server", "host": "Host", "ag": "AG"})
     where = sheets.sheet(
         "Where the vault answers from",
-        "Region, service version and kind of connection, from the vault's own headers.",
+        "Region, service version and kind of connection, from the headers of the vault's responses.",
         rows(f"max by (region, service_version, connection) ({series('ekm_vault_info')})"),
         size=(8, 4),
         empty="not known",

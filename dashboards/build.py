@@ -1,4 +1,4 @@
-"""Renders the dashboards: `python -m dashboards.build` writes them, with `--check` it says whether the files are up to date.
+"""Renders the dashboards: `python -m dashboards.build` writes them, with `--check` it checks whether the files are up to date.
 
 For: the one list of dashboards, and the JSON as Grafana itself would write it.
 Not for: what is on them (one module each).

@@ -28,12 +28,12 @@ def table_of_servers() -> table.Panel:
     )
     unready = (
         f"{series('ekm_consecutive_unready_probes')} * {series('ekm_probe_interval_seconds')}"
-        f" and on (job, instance, target) {promql.SAYS_NOT_READY}"
+        f" and on (job, instance, target) {promql.NOT_READY_VERDICTS}"
     )
     # How long is not known of every target: no number then, and no line less.
     lasting = f" * on (target) group_left () (max by (target) ({unready}) or on (target) {promql.IS_NOT_READY} * NaN)"
     description = (
-        "Each SQL Server whose vault side is not ready: seen from where, why, for how long, and what to do first. Do not restart it "
+        "Each SQL Server whose vault side is not ready: vantage, reason, duration and first action. Do not restart it "
         f"before. {NOT_CENTRALLY}"
     )
     panel = sheets.sheet(
@@ -48,7 +48,7 @@ def table_of_servers() -> table.Panel:
         "host": "Host",
         "ag": "AG",
         "target": "Target",
-        "vantage": "Seen from",
+        "vantage": "Vantage",
         "Value": "Lasting",
         "code": "Code",
         "reason": "Reason",
@@ -62,7 +62,7 @@ def table_of_servers() -> table.Panel:
     column(panel, "Host", width=50)
     column(panel, "AG", width=50)
     column(panel, "Target", frame.to_vault("Target"), width=130)
-    column(panel, "Seen from", width=78)
+    column(panel, "Vantage", width=78)
     column(panel, "Lasting", ("unit", "s"), ("decimals", 0), mapped(not_known("not known")), width=80)
     frame.code_column(panel)
     column(panel, "Reason", width=135)

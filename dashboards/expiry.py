@@ -19,7 +19,7 @@ from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, OKAY, WARNING
 
 TITLE: Final = "EKM / Expiry and keys"
-SAYS: Final = "Everything that ends: client secrets, certificates, keys, TLS; and what is prepared for the day after."
+DESCRIPTION: Final = "Expiry of client secrets, certificates, keys and TLS certificates, and their staged replacements."
 _DAY: Final = 86400
 
 _CHOSEN: Final = 'credential=~"$credential"'
@@ -58,7 +58,7 @@ def _soon() -> list[panels.Panel]:
 
     unknown = panels.number(
         "Ends not known",
-        "Credentials with a secret that ends, of which no source says when.",
+        "Credentials with an expiring secret and no known expiry date.",
         f"count(max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0) or {promql.NONE}",
         levels=panels.ANY_IS_WORTH_A_LOOK,
         start=GOOD,
@@ -90,7 +90,7 @@ def _soon() -> list[panels.Panel]:
 def _calendar() -> table.Panel:
     panel = sheets.sheet(
         "Everything that ends",
-        "Sorted by days left. The source says who knows the date: declared in the configuration, a certificate, Microsoft Graph, a "
+        "Sorted by days left. Source of the date: declared in the configuration, a certificate, Microsoft Graph, a "
         "Key Vault secret, the vault, or the TLS handshake.",
         rows(f"({_ENDS} - time()) / {_DAY}", "A"),
         rows(f"{_ENDS} * 1000", "B"),
@@ -112,7 +112,7 @@ def _credentials() -> list[panels.Panel]:
     staged = sheets.sheet(
         "Current and staged credentials",
         "Whether each was accepted; the staged one by the whole round trip. Before the current one ends, a staged one must be ok here. "
-        "One about which no answer was had has no line.",
+        "A credential with an unknown state has no line.",
         rows(usable),
         size=(16, 9),
         empty="no answer yet",
@@ -122,14 +122,14 @@ def _credentials() -> list[panels.Panel]:
     column(staged, "Role", width=90)
     column(staged, "Accepted", mapped(OKAY), sheets.FILLED, width=100)
     staged.sort_by([TableSortByFieldState().display_name("Accepted")])
-    nobody = sheets.sheet(
-        "Nobody knows when these end",
-        "Credentials with a secret that ends, of which no source says when: declare expires_on, or let Graph be asked.",
+    unknown = sheets.sheet(
+        "Expiry unknown",
+        "Credentials with an expiring secret and no known expiry date: declare expires_on, or configure a lookup with Graph.",
         rows(f"max by (credential) ({series('ekm_credential_expiry_known', _CHOSEN)}) == 0"),
         size=(8, 9),
         empty="Every end is known.",
     )
-    return [staged, sheets.columns(nobody, {"credential": "Credential"})]
+    return [staged, sheets.columns(unknown, {"credential": "Credential"})]
 
 
 def _keys() -> list[panels.Panel]:
@@ -146,7 +146,7 @@ def _keys() -> list[panels.Panel]:
     column(pending, "Version in use", width=300)
     retained = sheets.sheet(
         "Retained versions, for old backups",
-        "Whether each key version that old backups need still unwraps. One about which no answer was had has no line.",
+        "Whether each key version that old backups need still unwraps. A credential with an unknown state has no line.",
         rows(f"min by (target, key, version) ({series('ekm_retained_version_usable')})"),
         size=(12, 8),
         empty="none configured",
@@ -197,4 +197,4 @@ def dashboard() -> building.Dashboard:
         ("Keys", _keys()),
         ("Recovery", _recovery()),
     ]
-    return frame.framed(frame.EXPIRY, TITLE, SAYS, frame.variables(credentials=True), rows_of_panels)
+    return frame.framed(frame.EXPIRY, TITLE, DESCRIPTION, frame.variables(credentials=True), rows_of_panels)

@@ -18,11 +18,11 @@ from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, STATES, WARNING
 
 TITLE: Final = "EKM / Fleet"
-SAYS: Final = (
+DESCRIPTION: Final = (
     "Whether SQL Server would get its keys if it restarted now, for every target. Not tested: the secret inside SQL Server, the "
     "service account's proxy, Windows' TLS, registry and DLL."
 )
-_LAST_HOUR: Final = f"A target that was there in the last {promql.REMEMBERED} and is no longer heard of counts as unknown."
+_LAST_HOUR: Final = f"A target that was there in the last {promql.REMEMBERED} and has no series now counts as unknown."
 
 
 def _count(state: int) -> str:
@@ -30,18 +30,18 @@ def _count(state: int) -> str:
 
 
 def _at_a_glance() -> list[panels.Panel]:
-    nobody = promql.NONE_IN_DANGER
+    none = promql.NONE_IN_DANGER
     servers = f"count by (sql_instance, host) ({promql.DECLARED_SERVERS} and on (target) {promql.IS_NOT_READY})"
     unnamed = f"{promql.IS_NOT_READY} unless on (target) {promql.DECLARED_SERVERS}"
     description = {
-        "Not ready": "Targets for which a token, the pinned key version or an unwrap with it was refused or not to be had.",
-        "Unknown": f"Targets about which neither can be said: no pinned version, no probe lately. {_LAST_HOUR}",
+        "Not ready": "Targets for which a token, the pinned key version or an unwrap with it failed.",
+        "Unknown": f"Targets without a verdict: no pinned version, or no recent probe. {_LAST_HOUR}",
         "Ready": "Targets whose last probe got a token, read the pinned key version and unwrapped with it.",
         "In danger": "Declared SQL Servers that depend on a target that is not ready: after a restart their databases would not "
         f"open. {danger.NOT_CENTRALLY}",
-        "Unnamed": "Targets that are not ready and for which no SQL Server is declared: who is in danger there, nobody has said.",
-        "Throttled": "Targets whose vault or Entra ID answered 429 within the last 15 minutes.",
-        "Exporters": "Exporters that Prometheus scraped within a day and cannot scrape now: what they watch is unknown.",
+        "Unnamed": "Targets that are not ready and have no declared SQL Server: the endangered servers are unknown.",
+        "Throttled": "Targets whose vault or Entra ID responded with 429 within the last 15 minutes.",
+        "Exporters": "Exporters that Prometheus scraped within a day and cannot scrape now: the state of their targets is unknown.",
     }
     throttled = f"count(sum by (target) ({increase('ekm_throttled_total', 'target, step', '15m')}) > 0) or {promql.NONE}"
     up = promql.of_exporters(series("up"))
@@ -51,17 +51,15 @@ def _at_a_glance() -> list[panels.Panel]:
         number(
             "SQL Servers in danger",
             description["In danger"],
-            f"count({servers}) or {nobody}",
+            f"count({servers}) or {none}",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
         ),
-        number(
-            "No server declared", description["Unnamed"], f"count({unnamed}) or {nobody}", levels=panels.ANY_IS_BAD, start=GOOD
-        ),
+        number("No server declared", description["Unnamed"], f"count({unnamed}) or {none}", levels=panels.ANY_IS_BAD, start=GOOD),
         number(
             "Not ready",
             description["Not ready"],
-            f"count({promql.IS_NOT_READY}) or {nobody}",
+            f"count({promql.IS_NOT_READY}) or {none}",
             levels=panels.ANY_IS_BAD,
             start=GOOD,
             size=(3, 4),
@@ -80,8 +78,8 @@ def _every_target() -> table.Panel:
     count = f"count by (target) (max by (target, sql_instance, host) ({series('ekm_instance_info')}))"
     panel = sheets.sheet(
         "Every target, worst first",
-        f"One line for each vault and key. Success, latency and throttling are of the chosen time range; the latency is that of one "
-        f"step; the next end is that of key or credential. {_LAST_HOUR}",
+        f"One line for each vault and key. Success, latency and throttling cover the chosen time range; latency is per step; "
+        f"the next expiry is that of key or credential. {_LAST_HOUR}",
         panels.rows(promql.STATE, "A"),
         panels.rows(promql.with_page(promql.first_sentence(promql.with_meaning(promql.FAILURE, "summary"), "summary")), "B"),
         panels.rows(successes, "C"),
@@ -94,7 +92,7 @@ def _every_target() -> table.Panel:
         panels.rows(promql.one_of("ekm_vault_info", "region"), "J"),
         panels.over_time(f"max by (target) ({series('ekm_probe_duration_seconds')})", ref="K"),
         size=(24, 15),
-        empty="No exporter tells of any target.",
+        empty="No exporter has any target.",
     )
     panel.with_transformation(sheets.transformation("timeSeriesTable", {"K": {"stat": "lastNotNull"}}, only="K"))
     return _columns_of_targets(panel).sort_by(
@@ -189,4 +187,4 @@ def dashboard() -> building.Dashboard:
         ("", [_over_time()]),
         ("Totals", totals),
     ]
-    return frame.framed(frame.FLEET, TITLE, SAYS, frame.variables(), rows)
+    return frame.framed(frame.FLEET, TITLE, DESCRIPTION, frame.variables(), rows)

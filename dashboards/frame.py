@@ -34,7 +34,7 @@ def to_vault(field: str) -> Property:
 
 
 def code_column(panel: table.Panel, *properties: Property, width: int = 100) -> table.Panel:
-    """The column `Code` as a number with its twin, linked to its page; needs a column `Page`, which it hides."""
+    """The column `Code` as a number with its counterpart code, linked to its page; needs a column `Page`, which it hides."""
     column(panel, "Page", *HIDDEN)
     to_page = link("What the code means, with causes and first actions", '${codes}#${__data.fields["Page"]}')
     return column(panel, "Code", mapped(NUMBERS), to_page, *properties, width=width)

@@ -17,7 +17,7 @@ from dashboards.sheets import column, mapped
 from dashboards.words import BAD, GOOD, NEUTRAL, OKAY, WARNING, YES_NO
 
 TITLE: Final = "EKM / Exporter"
-SAYS: Final = (
+DESCRIPTION: Final = (
     "The exporters themselves: whether they probe in time, and what they use of their host, of Entra ID and of the vaults."
 )
 
@@ -174,7 +174,7 @@ def _clocks() -> list[panels.Panel]:
     skew = f"max by (endpoint) ({series('ekm_clock_skew_seconds')})"
     panel = panels.lines(
         "Clock skew",
-        "Clock of each endpoint minus the exporter's, from the Date header, which tells whole seconds. Beyond minutes, sign-ins fail.",
+        "Clock of each endpoint minus the exporter's, from the Date header with a resolution of 1 s. A skew of minutes makes sign-ins fail.",
         over_time(skew, "{{endpoint}}"),
         size=(24, 8),
         floor=None,
@@ -190,4 +190,4 @@ def dashboard() -> building.Dashboard:
         ("Cost", _cost()),
         ("Clocks", _clocks()),
     ]
-    return frame.framed(frame.EXPORTER, TITLE, SAYS, frame.variables(targets=False), rows_of_panels)
+    return frame.framed(frame.EXPORTER, TITLE, DESCRIPTION, frame.variables(targets=False), rows_of_panels)

@@ -1,7 +1,6 @@
-"""Pieces of PromQL: series with the dashboards' variables in their selectors, and the joins that several dashboards need.
+"""PromQL for the dashboards: series with the dashboards' variables, and joins that several dashboards share.
 
-For: expressions that stay right when two exporters probe the same vault, and when a series is absent because nothing is known.
-Not for: panels, units, colours (see `panels`), nor the words of codes (see `words`).
+The expressions are correct with two exporters for one vault, and if a series is absent because its value is unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from exporter.core.model import Vantage
 from exporter.metrics.definitions import BY_NAME
 from exporter.metrics.spec import Scope
 
-# Series that other programs have as well, with the labels that scraping gives them: to be asked for through `of_exporters`.
+# Series that other programs expose too: query them through `of_exporters`.
 FOREIGN: Final = frozenset(
     {
         "up",
@@ -32,25 +31,23 @@ _SELECTORS: Final = {
     Scope.VAULT: f'{_EXPORTER}, vault=~"$vault"',
 }
 
-# How long a target that is no longer heard of is still listed, as unknown.
+# For how long a target without series is still listed, as unknown.
 REMEMBERED: Final = "1h"
-# How long an exporter that is no longer heard of is still told from other programs, and so counted as down.
-HEARD_OF: Final = "1d"
+# For how long an exporter without series is still recognised, and counted as down.
+EXPORTER_REMEMBERED: Final = "1d"
 # Values of the state of a target, so that sorting puts the worst first.
 NOT_READY, UNKNOWN, READY = 0, 1, 2
 
 
 def series(name: str, more: str = "", over: str = "") -> str:
-    """One metric with its variables, `more` matchers, and a range where `over` gives one. Raises KeyError for a name that is not
-    in the table of metrics.
-    """
+    """Return a selector with the dashboard's variables, `more` matchers and the range `over`. Raise KeyError for an unknown metric."""
     selector = _EXPORTER if name in FOREIGN else _SELECTORS.get(_scope(name), _EXPORTER)
     return f"{name}{{{selector}{', ' + more if more else ''}}}{f'[{over}]' if over else ''}"
 
 
 def of_exporters(expression: str) -> str:
-    """Of series that other programs have as well, those of exporters; one that is down is known by what it told within a day."""
-    return f"({expression} and on (job, instance) last_over_time({series('ekm_exporter_build_info', over=HEARD_OF)}))"
+    """Restrict an expression to exporters, including those that were up within a day."""
+    return f"({expression} and on (job, instance) last_over_time({series('ekm_exporter_build_info', over=EXPORTER_REMEMBERED)}))"
 
 
 def _scope(name: str) -> Scope:
@@ -58,53 +55,51 @@ def _scope(name: str) -> Scope:
 
 
 def increase(name: str, by: str, over: str = "$__rate_interval", more: str = "") -> str:
-    """What a counter gained; of two exporters that count the same, the one that counted more."""
+    """Return the increase of a counter; of two exporters, the larger one."""
     return f"max by ({by}) (increase({series(name, more, over)}))"
 
 
 def quantile(share: float, by: str = "", over: str = "$__rate_interval", more: str = "") -> str:
-    """Seconds within which this share of the steps ended."""
+    """Return the quantile of the step duration in seconds."""
     groups = f"le, {by}" if by else "le"
     return f"histogram_quantile({share}, sum by ({groups}) (rate({series('ekm_step_duration_seconds_bucket', more, over)})))"
 
 
 def one_of(metric: str, labels: str, more: str = "") -> str:
-    """One series for each target, even where two exporters see it differently."""
+    """Return one series for each target, even if two exporters differ."""
     return f"topk by (target) (1, max by (target, {labels}) ({series(metric, more)}))"
 
 
 def newest(metric: str, labels: str) -> str:
-    """1 for each target of the last hour, with the labels that were told of it last: not with those of before a change as well.
-    Without them where nobody tells of any.
-    """
-    told = f"max by (target, {labels}) (max_over_time(timestamp({series(metric)})[{REMEMBERED}:1m]))"
-    return f"(topk by (target) (1, {told}) > bool 0 or on (target) {KNOWN})"
+    """Return 1 for each target of the last hour, with the newest values of `labels`, if there are any."""
+    latest = f"max by (target, {labels}) (max_over_time(timestamp({series(metric)})[{REMEMBERED}:1m]))"
+    return f"(topk by (target) (1, {latest}) > bool 0 or on (target) {KNOWN})"
 
 
-# Two exporters of different versions may have different words for a code: any one's will do.
+# Exporters of different versions can have different texts for a code: use any of them.
 _MEANINGS: Final = (
     f"topk by (code) (1, max by (code, {{labels}}) ({series('ekm_error_info').replace('{', '{{').replace('}', '}}')}))"
 )
 
 
 def with_meaning(expression: str, labels: str) -> str:
-    """The same series, with labels of the meaning of their `code`."""
+    """Add labels with the meaning of `code` to each series."""
     return f"({expression}) * on (code) group_left ({labels}) {_MEANINGS.format(labels=labels)}"
 
 
 def label(expression: str, name: str, value: str) -> str:
-    """The same series with one more label, always of this value."""
+    """Add a label with a constant value to each series."""
     return f'label_replace({expression}, "{name}", "{value}", "", "")'
 
 
 def first_sentence(expression: str, name: str) -> str:
-    """The same series with the label cut to its first sentence, or the first two where that is a very short one."""
+    """Cut a label to its first sentence, or to two if the first is very short."""
     return f'label_replace({expression}, "{name}", "$1", "{name}", "(.{{30,}}?\\\\.)( .*)?")'
 
 
 # Every target of the last hour, 1 each.
 KNOWN: Final = f"max by (target) (last_over_time({series('ekm_target_info', over=REMEMBERED)}))"
-# 0 where a target is known, and no number where none is: what nobody watches is not fine.
+# 0 if any target is known, else no number: without a target the state is unknown.
 NONE: Final = f"0 * count({KNOWN})"
 
 
@@ -112,43 +107,43 @@ def _seen_from(vantage: Vantage) -> str:
     return series("ekm_target_info", f'vantage="{vantage}"')
 
 
-# As the alert rules have it: refused by a vault's firewall from a central host, while an exporter on a SQL Server host gets through
-# to the same vault. That says nothing of SQL Server.
+# As in the alert rules: the vault's firewall blocks a central exporter, while an exporter on a SQL Server host reaches the same
+# vault. SQL Server is not affected.
 _BY_A_FIREWALL: Final = 'reason=~"' + REASONS["FIREWALL"] + '"'
 _ONLY_CENTRALLY: Final = (
     f"({series('ekm_last_failure_info', _BY_A_FIREWALL)}"
     f" and on (job, instance, target) {_seen_from(Vantage.CENTRAL)}"
     f" and on (vault) ({series('ekm_probe_success')} == 1 and on (job, instance, target) {_seen_from(Vantage.SQL_HOST)}))"
 )
-# What each exporter says of each target.
+# The verdict of each exporter on each target.
 _VERDICTS: Final = f"({series('ekm_vault_side_ready')} unless on (job, instance, target) {_ONLY_CENTRALLY})"
-SAYS_NOT_READY: Final = f"({_VERDICTS} == 0)"
+NOT_READY_VERDICTS: Final = f"({_VERDICTS} == 0)"
 _READY: Final = f"min by (target) {_VERDICTS}"
-# 0 not ready, 1 unknown, 2 ready: every target has one. Of two exporters, the one that sees the worse.
+# 0 not ready, 1 unknown, 2 ready, for every target; of two exporters the worse state.
 STATE: Final = f"{READY} * {_READY} or on (target) {KNOWN}"
 IS_NOT_READY: Final = f"({_READY} == 0)"
-# 0 where any verdict is known, and no number where none is: then nobody can say that none is in danger.
+# 0 if any verdict is known, else no number: without a verdict the danger is unknown.
 NONE_IN_DANGER: Final = f"0 * count({_VERDICTS})"
 
 
 def _why_not_ready(vantage: Vantage) -> str:
-    failure = f"({series('ekm_last_failure_info')} and on (job, instance, target) {SAYS_NOT_READY})"
+    failure = f"({series('ekm_last_failure_info')} and on (job, instance, target) {NOT_READY_VERDICTS})"
     seen = f"{failure} * on (job, instance, target) group_left (vantage) {_seen_from(vantage)}"
     return f"topk by (target) (1, max by (target, step, code, symbol, reason, vantage) ({seen}))"
 
 
-# Of an exporter that says not ready; of one on the SQL Server's own host, where there is one.
+# The failure behind the verdict not ready, preferably from an exporter on the SQL Server host.
 WHY_NOT_READY: Final = f"({_why_not_ready(Vantage.SQL_HOST)} or on (target) {_why_not_ready(Vantage.CENTRAL)})"
-# Of a target that is not said to be not ready, any failure that is known.
+# For all other targets, any known failure.
 FAILURE: Final = f"({WHY_NOT_READY} or on (target) {one_of('ekm_last_failure_info', 'step, code, symbol, reason')})"
 DECLARED_SERVERS: Final = f"max by (target, sql_instance, host, ag) ({series('ekm_instance_info')})"
-# Each SQL Server of each target; a target for which none is declared is listed all the same.
+# Each SQL Server of each target, including targets without a declared SQL Server.
 SERVERS: Final = f"({DECLARED_SERVERS} or on (target) {label(KNOWN, 'sql_instance', 'none declared')})"
 
-# Which runbook speaks of a failure, by one of its labels; the last line that fits counts. Of any other the alert about the verdict tells.
+# The runbook of a failure, by one of its labels; the last match wins. The default is the runbook of the verdict alert.
 RUNBOOK_OF: Final = (
     ("EkmVaultHostNameGone", "reason", "dns_not_found"),
-    ("EkmVaultSideNotReady", "step", "token"),  # there the name is Entra's
+    ("EkmVaultSideNotReady", "step", "token"),  # the failed name is a host of Entra ID
     ("EkmThrottledSpike", "code", "3011|3109"),
     ("EkmForbiddenSpike", "code", "3077|3113"),
     ("EkmCredentialRefused", "code", "3303"),
@@ -158,24 +153,23 @@ RUNBOOK_OF: Final = (
 
 
 def with_page(expression: str) -> str:
-    """The same series with their `code` once more, for links: a column with mapped values gives links its mapped text."""
+    """Copy `code` to the label `page` for links: a link in a column with mapped values has the mapped text."""
     return f'label_replace({expression}, "page", "$1", "code", "(.*)")'
 
 
 def with_runbook(expression: str) -> str:
-    """The same series with the labels `page`, which repeats their `code`, and `runbook`, the name of the runbook for it."""
+    """Add the labels `page`, a copy of `code`, and `runbook`, the name of its runbook."""
     named = label(with_page(expression), "runbook", "EkmVaultSideNotReady")
     for runbook, name, values in RUNBOOK_OF:
         named = f'label_replace({named}, "runbook", "{runbook}", "{name}", "{values}")'
     return named
 
 
-# When the first of a target's key and credential ends, and a deleted key is purged.
-# What was looked up counts for more than what somebody once wrote down.
-_LOOKED_UP, _DECLARED = 'source!="declared"', 'source="declared"'
+# The first expiry of key and credential, or the purge of a deleted key. Dates from lookups take precedence over declared ones.
+_FROM_LOOKUPS, _DECLARED = 'source!="declared"', 'source="declared"'
 _CREDENTIAL_ENDS: Final = (
     f"max by (target, credential) ({series('ekm_target_info')}) * on (credential) group_left () ("
-    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _LOOKED_UP)}) or on (credential) "
+    f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _FROM_LOOKUPS)}) or on (credential) "
     f"min by (credential) ({series('ekm_credential_expiry_timestamp_seconds', _DECLARED)}))"
 )
 NEXT_END: Final = " or ".join(

@@ -1,6 +1,6 @@
 """Tables as these dashboards use them: rows of several queries joined by one label, columns named for people.
 
-For: `sheet`, which columns it has, and how a column looks.
+`sheet` creates a table; `column` formats one of its columns.
 Not for: other panels (see `panels`), addresses (see `frame`).
 """
 
@@ -38,7 +38,7 @@ def sheet(
 
 
 def columns(panel: table.Panel, names: Mapping[str, str], by: str = "") -> table.Panel:
-    """Joins the queries' rows by one label, keeps the fields in `names` in that order, and calls them as it says.
+    """Joins the queries' rows by one label, keeps the fields in `names` in that order, and renames them.
 
     Where only the first query has an answer, Grafana calls its value `Value` instead of `Value #A`.
     """
@@ -61,7 +61,7 @@ def transformation(name: str, options: Mapping[str, Any], only: str = "") -> das
 
 
 def column(panel: table.Panel, name: str, *properties: Property, width: int = 0) -> table.Panel:
-    """How a column looks, by the name that people see."""
+    """Format a column, by its displayed name."""
     given = [prop("custom.width", width)] if width else []
     return panel.override_by_name(name, [*given, *(prop(key, value) for key, value in properties)])
 
@@ -94,7 +94,7 @@ def link(title: str, url: str) -> Property:
     return ("links", [{"title": title, "url": url, "targetBlank": False}])
 
 
-# Days left, coloured by how many; what has ended says so.
+# Days left, coloured by number; an expired entry has the text `ended`.
 DAYS: Final[tuple[Property, ...]] = (
     ("unit", "suffix: d"),
     ("decimals", 0),

@@ -20,7 +20,7 @@ from dashboards.sheets import column
 from dashboards.words import BAD, GOOD, WARNING
 
 TITLE: Final = "EKM / Service level"
-SAYS: Final = (
+DESCRIPTION: Final = (
     f"Of the probes with a verdict, {OBJECTIVE:.1%} should find the vault side ready. A probe in which wrap alone fails is ready, since "
     "databases open by unwrapping."
 )
@@ -116,10 +116,10 @@ def _burning() -> list[panels.Panel]:
         ),
         panels.lines(
             "Burn rate over one hour, worst targets",
-            "The five targets that spend their budget fastest at each moment. Nothing here: nobody spends any.",
+            "The five targets that spend their budget fastest at each moment. Empty if no target spends any.",
             over_time(worst, "{{target}}"),
             unit="short",
-        ).no_value("Nobody spends any."),
+        ).no_value("No target spends budget."),
     ]
 
 
@@ -184,6 +184,6 @@ def dashboard() -> building.Dashboard:
         ("", _numbers()),
         ("", _burning()),
         ("", _offenders()),
-        ("Seen from where", _vantages()),
+        ("By vantage", _vantages()),
     ]
-    return frame.framed(frame.SLO, TITLE, SAYS, [*frame.variables(), objective], rows_of_panels, since="now-7d")
+    return frame.framed(frame.SLO, TITLE, DESCRIPTION, [*frame.variables(), objective], rows_of_panels, since="now-7d")

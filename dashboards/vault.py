@@ -21,8 +21,8 @@ from dashboards.sheets import column
 from dashboards.words import BAD, GOOD, NEUTRAL, STATES, WARNING
 
 TITLE: Final = "EKM / Vault"
-SAYS: Final = (
-    "One target: its verdict, the steps of its round trip, its errors with their meaning, its key and its way to the vault."
+DESCRIPTION: Final = (
+    "One target: its verdict, the steps of its round trip, its errors with their meaning, its key and its network path."
 )
 _STEPS: Final = 'step=~"$step"'
 
@@ -31,7 +31,7 @@ def _verdict() -> list[panels.Panel]:
     number = panels.number
     state = number(
         "Vault side",
-        "Whether the last probe got a token, read the pinned key version and unwrapped with it. Unknown: neither can be said.",
+        "Whether the last probe got a token, read the pinned key version and unwrapped with it. Unknown if that cannot be determined.",
         promql.STATE,
         levels=((promql.UNKNOWN, NEUTRAL), (promql.READY, GOOD)),
         start=BAD,
@@ -39,7 +39,7 @@ def _verdict() -> list[panels.Panel]:
     )
     success = number(
         "Success",
-        "Share of the probes in the chosen time range in which every step went well.",
+        "Share of the probes in the chosen time range in which every step succeeded.",
         f"1 - {increase('ekm_probe_failures_total', 'target', '$__range')} / "
         f"{increase('ekm_probes_total', 'target', '$__range')}",
         unit="percentunit",
@@ -48,7 +48,7 @@ def _verdict() -> list[panels.Panel]:
     ).decimals(1)
     since = number(
         "Last success",
-        "How long ago the last wholly successful probe started.",
+        "How long ago the last successful probe started.",
         f"time() - max by (target) ({series('ekm_last_success_timestamp_seconds')})",
         unit="s",
         levels=((300, WARNING), (900, BAD)),
@@ -57,14 +57,14 @@ def _verdict() -> list[panels.Panel]:
     ).decimals(0)
     row = number(
         "Failures in a row",
-        "Probes in a row that failed, 0 after a good one. Pages begin at three.",
+        "Failed probes in a row; 0 after a successful one. Three in a row raise a page.",
         f"max by (target) ({series('ekm_consecutive_failures')})",
         levels=((1, WARNING), (3, BAD)),
         start=GOOD,
     )
     ends = number(
         "First end",
-        "Time until the first of the key, its credential and, where the key is deleted, its purge ends.",
+        "Time until the first expiry of key and credential, or until the purge of a deleted key.",
         f"{promql.NEXT_END} - time()",
         unit="s",
         levels=((7 * 86400, WARNING), (30 * 86400, GOOD)),
@@ -86,8 +86,8 @@ def _verdict() -> list[panels.Panel]:
 def _cause() -> table.Panel:
     panel = sheets.sheet(
         "What is wrong now, and what to do",
-        "The first failed step of the last probe, with the meaning of its code and the runbook. Nothing here: no failure is known; if the "
-        "vault side is unknown as well, nothing was heard of the target.",
+        "The first failed step of the last probe, with the meaning of its code and the runbook. Empty if no failure is known. If the "
+        "vault side is unknown too, no exporter has recent data of the target.",
         rows(promql.with_runbook(promql.with_meaning(promql.FAILURE, "owner, summary, action"))),
         size=(24, 6),
         empty="No failure is known.",
@@ -177,4 +177,4 @@ def dashboard() -> building.Dashboard:
         ("Key, path, dependants", [*around.path(), *around.facts()]),
     ]
     choices = [*frame.variables(one_target=True), step]
-    return frame.framed(frame.VAULT, TITLE, SAYS, choices, whole).annotation(_Moved())
+    return frame.framed(frame.VAULT, TITLE, DESCRIPTION, choices, whole).annotation(_Moved())

@@ -1,8 +1,4 @@
-"""What a value is called on a panel: codes by the catalogue, states, yes and no; and the colours that go with them.
-
-For: value mappings and the palette, which people who do not see red or green can read too.
-Not for: PromQL (see `promql`), the catalogue's texts themselves (see `exporter.core.codes`).
-"""
+"""Value mappings of the panels (codes, states, yes and no) and a palette that is safe for colour blindness."""
 
 from __future__ import annotations
 
@@ -16,12 +12,12 @@ from dashboards.promql import NOT_READY, READY, UNKNOWN
 from exporter.core.codes import CODES as ALL_CODES
 from exporter.core.codes import Category, ConnectorError, both_numbers
 
-# From Okabe and Ito's palette; the words always stand beside the colour.
+# From Okabe and Ito's palette; every colour has a text.
 BAD: Final = "#D55E00"
 WARNING: Final = "#E69F00"
 GOOD: Final = "#0072B2"
 NEUTRAL: Final = "#767676"
-# One colour for each step, phase and so on, the same on every panel.
+# One colour for each step, phase and other series, the same on every panel.
 SERIES: Final[Mapping[str, str]] = {
     "challenge": "#999999",
     "token": "#CC79A7",
@@ -52,7 +48,7 @@ SERIES: Final[Mapping[str, str]] = {
     "3d": "#009E73",
 }
 
-# A code's colour says what kind of failure it is.
+# The colour of a code shows the category of its failure.
 CATEGORIES: Final[Mapping[Category, str]] = {
     Category.NETWORK: "#56B4E9",
     Category.IDENTITY: "#CC79A7",
@@ -62,17 +58,17 @@ CATEGORIES: Final[Mapping[Category, str]] = {
     Category.SERVER: "#009E73",
 }
 
-_LONG_ENOUGH: Final = 30  # characters; "Status 401." alone says too little
+_LONG_ENOUGH: Final = 30  # characters; "Status 401." alone is too short
 
 
 def meaning(row: ConnectorError) -> str:
-    """Both numbers, and what the code means in one breath."""
-    said = ""
+    """Return both numbers and a short meaning of a code."""
+    text = ""
     for sentence in re.split(r"(?<=\.) ", row.summary):
-        said = f"{said} {sentence}".strip()
-        if len(said) >= _LONG_ENOUGH:
+        text = f"{text} {sentence}".strip()
+        if len(text) >= _LONG_ENOUGH:
             break
-    return f"{both_numbers(row.code)}: {said.replace('`', '')}"
+    return f"{both_numbers(row.code)}: {text.replace('`', '')}"
 
 
 def _map(texts: Mapping[str, tuple[str, str | None]]) -> dashboard.ValueMap:
@@ -97,7 +93,7 @@ def _pair(row: ConnectorError) -> str:
     return str(row.code) if row.counterpart is None else f"{row.code} / {row.counterpart}"
 
 
-# For narrow columns: the number, and that of its twin in the other generation of the connector.
+# For narrow columns: the number, and the counterpart code of the other connector generation.
 NUMBERS: Final = _map({str(row.code): (_pair(row), None) for row in ALL_CODES if row.observable})
 # Of days left. No table of dates goes back further than this.
 ENDED: Final = dashboard.RangeMap(
@@ -115,7 +111,7 @@ def codes_by_category() -> Iterator[tuple[str, str]]:
 
 
 def not_known(text: str) -> dashboard.SpecialValueMap:
-    """What stands where there is no number, in no colour that means something."""
+    """Return a neutral text for a missing number."""
     result = dashboard.ValueMappingResult(text=text, color=NEUTRAL, index=0)
     return dashboard.SpecialValueMap(
         options=dashboard.DashboardSpecialValueMapOptions(match=dashboard.SpecialValueMatch.NULL_AND_NAN, result=result)

@@ -18,14 +18,14 @@ CHOICES = list(choices())
 # Queries that have no answer on a good day.
 EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
     {
-        "ekm-expiry: Nobody knows when these end: A",
+        "ekm-expiry: Expiry unknown: A",
         "ekm-expiry: Rotation pending: A",
         "ekm-fleet: Every target, worst first: B",  # the column of codes
         "ekm-fleet: Failures by code: A",
         "ekm-fleet: These SQL Servers would not open their databases after a restart: A",
         "ekm-service-level: Burn rate over one hour, worst targets: A",
         "ekm-service-level: Minutes by vantage: A",
-        "ekm-vault: Asked to wait: A",
+        "ekm-vault: Retry-After: A",
         "ekm-vault: Errors by code: A",
         "ekm-vault: Errors in the chosen time range: A",
         "ekm-vault: Path changed: annotation",
