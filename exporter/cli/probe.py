@@ -22,7 +22,7 @@ from exporter.config import load_config
 from exporter.config.model import Config
 from exporter.core.suggestions import nearest
 from exporter.presentation.payloads import Payload, probe_payload, target_details_payload, verdict_payload
-from exporter.presentation.target_text import beside_text
+from exporter.presentation.target_text import target_text
 from exporter.presentation.text import transcript
 from exporter.runtime import logging
 
@@ -90,7 +90,7 @@ def as_text(config: Config, seen: ProbeOnceResult, *, now: float) -> str:
     first = "" if chosen is None else f"with credential {chosen}, as asked: nothing beside the probe is looked at\n\n"
     told = transcript(target, seen.report, vantage=config.settings.vantage)
     expected = config.modules[target.module].expect_path
-    return first + told + beside_text(target, seen.record, seen.ends, expected, now=now, looked=chosen is None)
+    return first + told + target_text(target, seen.record, seen.ends, expected, now=now, auxiliary=chosen is None)
 
 
 def as_json(config: Config, seen: ProbeOnceResult, *, now: float) -> Payload:

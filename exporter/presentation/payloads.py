@@ -1,7 +1,6 @@
 """The JSON of probes, targets and preflight checks, as plain dictionaries.
 
-For: the payloads of the public contract. Fields may be added; none will be removed. Unknown is None, times are RFC 3339 in UTC.
-Not for: sending them (see `web`, `cli`), wording (see `wording`), deciding anything.
+Fields may be added; none will be removed. Unknown is None; times are RFC 3339 in UTC.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, in_words
-from exporter.presentation.wording import looks_of
+from exporter.presentation.wording import auxiliary_results
 from exporter.state.history import HistoryEntry
 from exporter.state.records import FailureSummary, TargetRecord, readiness_at
 
@@ -65,7 +64,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
 
 
 def target_standing(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
-    """One target without its history, for whoever sends the entries one after the other: unpacking all takes a while."""
+    """Return one target without its history, which the caller streams entry by entry."""
     return {
         **target_row(target, record, now=now),
         "consecutive_failures": 0 if record is None else record.consecutive_failures,
@@ -74,7 +73,7 @@ def target_standing(target: Target, record: TargetRecord | None, *, now: float) 
 
 
 def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> list[FailureSummary]:
-    """Failures of which only a summary is left, newest first: those before a restart. `history` is the record's, newest first."""
+    """Return the summaries of failures before a restart, newest first. `history` is newest first too."""
     if record is None:
         return []
     oldest = history[-1].report.started_at if history else float("inf")
@@ -96,12 +95,12 @@ def earlier_payload(summary: FailureSummary) -> Payload:
 
 
 def entry_payload(target: Target, entry: HistoryEntry) -> Payload:
-    """One entry of a target's history, told of what the target was when it was probed."""
+    """Return one entry of a history, with the target as it was when the probe started."""
     return {"id": entry.id, **probe_payload(target if entry.context is None else entry.context.target, entry.report)}
 
 
 def step_payload(result: StepResult) -> Payload:
-    """One step of a probe or of a look beside it."""
+    """Return one step of a probe or an auxiliary probe."""
     facts = result.facts or Facts()
     return {
         "step": result.step.value,
@@ -148,22 +147,22 @@ def moment_or_none(unix: float | None) -> str | None:
 
 
 def _seconds(value: float) -> float:
-    return round(value, 6)  # clocks tell no more
+    return round(value, 6)  # the resolution of the clock
 
 
 def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
-    """The verdict as people read it, and what it does not speak of."""
+    """Return the verdict in words, and what it does not cover."""
     return {"vantage": vantage.value, "verdict": in_words(readiness, vantage), "not_tested": NOT_TESTED}
 
 
 def target_details_payload(
     target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
-    """Everything known of a target that is not of its probes; `now` is a Unix time."""
-    looks = () if record is None else looks_of(target, record, now=now)
+    """Return auxiliary probes, key facts, network path and expiries of a target; `now` is a Unix time."""
+    auxiliary = () if record is None else auxiliary_results(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
     return {
-        "auxiliary_probes": [_look(look) for _, look in looks if look is not None],
+        "auxiliary_probes": [_auxiliary(result) for _, result in auxiliary if result is not None],
         "key_facts": None if record is None or record.key is None else _key(record.key),
         "rotation_pending": None if record is None else record.rotation_pending,
         "newest_version": None if record is None else record.newest_version,
@@ -175,7 +174,7 @@ def target_details_payload(
 
 
 def checks_payload(run: CheckRun | None) -> Payload | None:
-    """The last run of the doctor's checks: when, and what failed. `fix` is one text of several lines, as of `doctor --json`."""
+    """Return time and failures of the last preflight run. `fix` is a multi-line text, as in `doctor --json`."""
     if run is None:
         return None
     failed = [
@@ -191,7 +190,7 @@ def checks_payload(run: CheckRun | None) -> Payload | None:
     return {"at": moment_or_none(run.at), "failed": failed}
 
 
-def _look(look: AuxiliaryResult) -> Payload:
+def _auxiliary(look: AuxiliaryResult) -> Payload:
     return {
         "what": look.what.value,
         "name": look.name,

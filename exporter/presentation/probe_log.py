@@ -1,9 +1,7 @@
-"""What the log says about probes: each change, and each failure that is news.
+"""Log lines about probes: each change of state, and each new failure.
 
-For: one line when a target starts to fail, fails differently, loses or regains its verdict, or recovers; a repeated
-failure is counted and summed up now and then, so that a night of failing vaults does not fill a disk. One line, too, when a
-look beside the probe changes its answer. With the level debug, every probe is a line.
-Not for: formats (see `runtime.logging`), metrics, or keeping reports.
+Repeated failures are counted and summed up at intervals, so that an outage does not fill a disk. A changed result of an auxiliary
+probe is one line. With the level debug, every probe is a line.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ _NAMED = 10  # SQL Servers named on one line
 
 @dataclass(slots=True)
 class _Failing:
-    """What was last said of a failing target. Times are Unix times of probes."""
+    """The last log line about a failing target. Times are Unix times of probes."""
 
     what: tuple[object, ...]
     since: float
@@ -48,7 +46,7 @@ class ProbeLog:
         self._unusable.pop(target_name, None)
 
     def auxiliary_recorded(self, target: Target, look: AuxiliaryResult) -> None:
-        """Say it when a look beside the probe says no, or yes again; one without an answer changes nothing."""
+        """Log a failed or recovered auxiliary probe; an unknown result changes nothing."""
         unusable = self._unusable.setdefault(target.name, set())
         if look.usable is False and look.identity not in unusable:
             unusable.add(look.identity)
@@ -61,7 +59,7 @@ class ProbeLog:
             del self._unusable[target.name]
 
     def record(self, target: Target, report: ProbeReport) -> None:
-        """Say what is new about `target`, whose probe this is."""
+        """Log what changed with this probe of the target."""
         failure = report.first_failure
         if failure is None:
             self._recovered(target, report)
@@ -71,7 +69,7 @@ class ProbeLog:
     def _recovered(self, target: Target, report: ProbeReport) -> None:
         before = self._failing.pop(target.name, None)
         level, message = (logging.DEBUG, "probe succeeded") if before is None else (logging.INFO, "probe succeeded again")
-        if not self._logger.isEnabledFor(level):  # nearly always: a line that nobody reads need not be written together
+        if not self._logger.isEnabledFor(level):  # the usual case: skip building a line that is not logged
             return
         outage = (
             {} if before is None else {"failed_probes": before.probes, "failed_for": round(report.started_at - before.since, 3)}
@@ -129,7 +127,7 @@ def _what(target: Target, look: AuxiliaryResult) -> dict[str, Value]:
 
 
 def _servers(target: Target) -> str | None:
-    """Who depends on the target, each name once; None where nobody is declared."""
+    """Return the declared SQL Servers of the target, each name once; None without any."""
     names = dict.fromkeys(each["sql_instance"] for each in target.instances if "sql_instance" in each)
     return ",".join(list(names)[:_NAMED]) + (",..." if len(names) > _NAMED else "") or None
 
@@ -138,7 +136,7 @@ def of_step(result: StepResult) -> dict[str, Value]:
     """The facts of a failed step, each masked where it was read; None where there is none."""
     facts = result.facts
     entry = None if result.code is None else BY_CODE.get(result.code)
-    said: dict[str, Value] = {
+    labels: dict[str, Value] = {
         "step": result.step.value,
         "code": result.code,
         "twin": None if entry is None else entry.counterpart,
@@ -146,8 +144,8 @@ def of_step(result: StepResult) -> dict[str, Value]:
         "reason": None if result.reason is None else result.reason.value,
     }
     if facts is None:
-        return said
-    return said | {
+        return labels
+    return labels | {
         "status": facts.status,
         "service_code": facts.service_code,
         "inner_code": facts.inner_code,

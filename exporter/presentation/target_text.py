@@ -1,8 +1,4 @@
-"""What is known of a target besides its probe, as plain text for a terminal.
-
-For: the part of `ekm-exporter probe` that follows the probe's own steps.
-Not for: the wording (see `exporter.presentation.wording`), the probe (see `exporter.presentation.text`), JSON.
-"""
+"""Auxiliary probes, key, network path and expiries of a target as plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -19,35 +15,37 @@ from exporter.state.records import TargetRecord
 _INDENT = "  "
 
 
-def beside_text(
+def target_text(
     target: Target,
     record: TargetRecord,
     ends: Mapping[str, Sequence[CredentialExpiry]],
     expected: ExpectPath,
     *,
     now: float,
-    looked: bool,
+    auxiliary: bool,
 ) -> str:
-    """Sections with a title each, ending with a line break; `now` is a Unix time. Without `looked` nothing is said of looks."""
-    looks = wording.looks_of(target, record, now=now) if looked else ()
+    """Return titled sections, ending with a line break; `now` is a Unix time. `auxiliary` includes auxiliary probes."""
+    results = wording.auxiliary_results(target, record, now=now) if auxiliary else ()
     key = () if record.key is None else wording.about_key(record.key)
     sections: list[tuple[str, Iterable[str]]] = [
-        ("Beside the probe", _beside(target, record, looks)),
+        ("Auxiliary probes", _auxiliary(target, record, results)),
         ("Key", _lines((*key, *wording.about_versions(target, record)))),
         ("Path", _lines(wording.about_path(record.vault, expected))),
         ("Credentials end", _ends(ends, now)),
     ]
     warnings = [line("warning", mark) for mark in wording.target_warnings(target, record, expected, now=now)]
-    told = [f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines]
-    return "".join([*told, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
+    texts = [
+        f"\n{title}\n" + "\n".join(lines) + "\n" for title, lines in ((each, list(made)) for each, made in sections) if lines
+    ]
+    return "".join([*texts, *(f"\n{each}\n" if not number else f"{each}\n" for number, each in enumerate(warnings))])
 
 
 def _lines(about: Iterable[Line]) -> Iterator[str]:
     return (line(*each, indent=_INDENT) for each in about)
 
 
-def _beside(target: Target, record: TargetRecord, looks: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
-    for identity, look in looks:
+def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
+    for identity, look in results:
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(look), indent=_INDENT * 2)
         if why := wording.reason_text(record, identity, look):

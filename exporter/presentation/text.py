@@ -1,7 +1,6 @@
-"""One probe told in plain text, for a person at a terminal or behind `debug=true`.
+"""One probe as plain text, for a terminal or `debug=true`.
 
-For: the order and the wording of the facts of a report. Everything in it has been masked where it was read.
-Not for: HTML, JSON (see `payloads`), colours, or log lines (see `probe_log`).
+The report holds masked values only.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
 
 
 def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
-    """What the catalogue says of the first failure; the numbers and the symbol of both generations. Nothing without a code."""
+    """Yield meaning, actions, causes and owner of the first failure; nothing without a code."""
     failure = report.first_failure
     if failure is None or failure.code is None:
         return

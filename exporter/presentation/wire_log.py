@@ -1,8 +1,6 @@
-"""The requests of a probe and what was answered, masked: as much of the wire as may be shown.
+"""Masked requests and responses of a probe, for its page and the support bundle.
 
-For: the page of a probe and the support bundle. A request is told from what the probe was told to ask, so nothing of it had to
-be kept; an answer from the facts that were read of it, each masked where it was read.
-Not for: sending anything (see `clients`), the order of a transcript (see `text`).
+Requests are rebuilt from the configuration of the probe, responses from the facts of the report.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from exporter.state.history import ProbeContext
 
 BEARER = "Authorization: Bearer <token>"
 _VALUE = "<32 random bytes>"
-# With these Entra ID is asked directly; the others ask their platform, each in its own way.
+# These kinds send a request to Entra ID; the others use their platform.
 _SIGN_IN: Mapping[CredentialKind, str] = {
     CredentialKind.CLIENT_SECRET: "client_secret=<secret>",
     CredentialKind.CONNECTOR_SECRET: "client_secret=<secret>",
@@ -66,7 +64,7 @@ def _request(context: ProbeContext, report: ProbeReport, result: StepResult) -> 
 def _of_key(target: Target, report: ProbeReport, step: Step) -> tuple[str, str]:
     version = target.key_version if report.key is None else report.key.version
     if step is Step.GET_KEY:
-        version = target.key_version  # as it was asked: without one where none is pinned
+        version = target.key_version  # as requested: empty without a pinned version
     path = "/keys/" + "/".join(quote(part, safe="") for part in (target.key_name, version) if part)
     return ("GET", path) if step is Step.GET_KEY else ("POST", f"{path}/{step.value.replace('_', '')}")
 
@@ -86,5 +84,5 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
 
 def _answer(result: StepResult) -> Iterator[str]:
     """What was read of it; what the exporter concluded stands in the transcript."""
-    ours = ("code", "reason", "shared", "phases", "asked")
-    yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in ours)
+    internal = ("code", "reason", "shared", "phases", "asked")
+    yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)

@@ -1,8 +1,6 @@
-"""What is known of a target besides its probe, in words: looks, key versions, the path, when its credentials end.
+"""Sentences that the target page and the command `probe` share: auxiliary probes, key, network path, expiry.
 
-For: the wording that the page of a target and the command `probe` share, and the few words in which a list says what is amiss.
-Everything in it has been masked where it was read.
-Not for: JSON (see `payloads`), HTML, the probe itself (see `text`), judging a look (see `core.auxiliary`).
+The values were masked when they were read.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from exporter.state.records import TargetRecord
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
-# What a no means for whoever relies on it.
+# The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
     AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
     AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
@@ -42,7 +40,7 @@ _MARKS: Mapping[AuxiliaryKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """When a credential ends, as one source says it; `when` in words, `looked_up_at` a Unix time."""
+    """Expiry of a credential from one source; `when` in words, `looked_up_at` a Unix time."""
 
     credential: str
     source: str
@@ -51,14 +49,14 @@ class End:
     note: str
 
 
-def looks_of(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
-    """What the configuration asks for at `now` (Unix time), in its order, each with the last look at it."""
+def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
+    """Return the configured auxiliary probes at `now` (a Unix time), each with its last result."""
     today = datetime.fromtimestamp(now, UTC).date()
     return tuple((identity, record.auxiliary.get(identity)) for identity in configured_auxiliary(target, today))
 
 
 def title(target: Target, identity: Identity) -> str:
-    """What was looked at: `retained version Key0/0123 in old.vault.azure.net`."""
+    """Return the subject of an auxiliary probe: `retained version Key0/0123 in old.vault.azure.net`."""
     what, name, vault = identity
     if what is AuxiliaryKind.RECOVERY:
         return f"recovery vault {name}"
@@ -74,7 +72,7 @@ def answer(look: AuxiliaryResult | None) -> str:
 
 
 def reason_text(record: TargetRecord, identity: Identity, look: AuxiliaryResult | None) -> str:
-    """Why not, or why nobody knows; empty after a yes."""
+    """Return why the result is `no` or `unknown`; empty after `yes`."""
     if look is None:
         waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
         return "the key that it should hold could not be read yet" if waits else "not looked at yet"
@@ -108,7 +106,7 @@ def recommended_actions(target: Target, look: AuxiliaryResult) -> tuple[str, ...
 
 
 def about_key(key: KeyFacts) -> Iterator[Line]:
-    """What the vault last said of the key version. Nothing for what is not known."""
+    """Yield the last known facts about the key version."""
     yield "key", key.name
     yield "version", key.version
     yield "type", f"{key.kty}, {key.size_bits} bits" + ("" if key.supported else ", not supported by the connector")
@@ -133,7 +131,7 @@ def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
 
 
 def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
-    """Where the vault says it is and how it was reached. Nothing for what it does not say."""
+    """Yield region, service version and network path of the vault, if known."""
     named = (("region", vault.region), ("service version", vault.service_version), ("path", vault.connection))
     yield from ((label, value) for label, value in named if value)
     if expected is not ExpectPath.ANY:
@@ -147,11 +145,11 @@ def recover_command(target: Target) -> str:
 
 
 def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[End]:
-    """When credentials end, by what each source says; one of which no source is asked is named, too. `now` is a Unix time."""
-    for name, told in ends.items():
-        for end in told:
+    """Yield expiries by credential and source, and credentials without a source. `now` is a Unix time."""
+    for name, expiries in ends.items():
+        for end in expiries:
             yield End(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
-        if not told:
+        if not expiries:
             yield End(name, "none", "unknown", None, "no source that may know is configured")
 
 
@@ -169,7 +167,7 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
         return ()
     refused = dict.fromkeys(
         _MARKS[what]
-        for (what, _, _), look in looks_of(target, record, now=now)
+        for (what, _, _), look in auxiliary_results(target, record, now=now)
         if what in _MARKS and look is not None and look.usable is False
     )
     others = {
@@ -186,5 +184,5 @@ def _names(target: Target, look: AuxiliaryResult) -> Names:
         key, _, version = look.name.rpartition("/")
     if look.what is AuxiliaryKind.NEWEST:
         version = None
-    asked = f"{target.name} --credential {look.credential}" if look.what is AuxiliaryKind.NEXT else target.name
-    return Names(target=asked, vault=look.vault, key=key, version=version)
+    arguments = f"{target.name} --credential {look.credential}" if look.what is AuxiliaryKind.NEXT else target.name
+    return Names(target=arguments, vault=look.vault, key=key, version=version)

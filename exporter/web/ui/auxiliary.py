@@ -27,7 +27,7 @@ def marks(view: TargetView) -> Child:
 
 def auxiliary_section(view: TargetView) -> Iterator[Child]:
     """Yield the configured auxiliary probes with their last results."""
-    results = () if view.record is None else wording.looks_of(view.target, view.record, now=view.now)
+    results = () if view.record is None else wording.auxiliary_results(view.target, view.record, now=view.now)
     if results:
         rows = [_auxiliary_row(view, identity, result) for identity, result in results]
         yield element("h2", "Auxiliary probes")

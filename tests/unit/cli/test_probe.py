@@ -16,7 +16,7 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Reason
 from exporter.core.model import Step, VaultHeaders
 from exporter.core.readiness import NOT_TESTED
-from exporter.presentation.target_text import beside_text
+from exporter.presentation.target_text import target_text
 from exporter.simulator import Simulator
 from exporter.state.history import History
 from exporter.state.records import TargetRecord
@@ -27,7 +27,7 @@ from tests.support.web_factories import OLD as KEPT
 
 NOW = STARTED + 60
 TOLD = f"""
-Beside the probe
+Auxiliary probes
   staged credential {STAGED}
     usable      no
     because     step token failed with 3303 ErrorGetTokenBadCredentials, reason
@@ -76,7 +76,7 @@ def test_what_is_beside_a_probe_in_text():
         credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=STARTED, failure="Graph: HTTP 403"
     )
 
-    text = beside_text(record.target, record, {"by-vm": (), "sql-prod": (graph,)}, ExpectPath.PRIVATE, now=NOW, looked=True)
+    text = target_text(record.target, record, {"by-vm": (), "sql-prod": (graph,)}, ExpectPath.PRIVATE, now=NOW, auxiliary=True)
 
     assert text.startswith(TOLD)
     assert text.endswith(REST)
@@ -86,7 +86,7 @@ def test_what_is_beside_a_probe_in_text():
 def test_a_deleted_key_is_told_with_the_command_that_recovers_it():
     record = TargetRecord(fully_declared(), History(1), purge_at=STARTED)
 
-    text = beside_text(record.target, record, {}, ExpectPath.ANY, now=NOW, looked=True)
+    text = target_text(record.target, record, {}, ExpectPath.ANY, now=NOW, auxiliary=True)
 
     assert "until then: `az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`" in text
     assert text.endswith("\nwarning         key deleted\n")
@@ -144,7 +144,7 @@ async def test_with_another_credential_that_one_is_probed_and_nothing_beside_it(
     assert seen.report.success
     assert text.startswith("with credential staged, as asked: nothing beside the probe is looked at\n")
     assert "\ncredential      staged\n" in text
-    assert "Beside the probe" not in text
+    assert "Auxiliary probes" not in text
     assert (shape["credential"], shape["auxiliary_probes"]) == ("staged", [])
     assert set(seen.ends) == {"staged"}
     assert {host for host, _, _ in simulator.requests} & {auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY} == set()

@@ -45,7 +45,7 @@ def told(record, *, of=None):
     wanted = of or fully_declared()
     return [
         (wording.title(wanted, identity), wording.answer(each), wording.reason_text(record, identity, each))
-        for identity, each in wording.looks_of(wanted, record, now=NOW)
+        for identity, each in wording.auxiliary_results(wanted, record, now=NOW)
     ]
 
 
