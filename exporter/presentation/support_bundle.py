@@ -1,9 +1,6 @@
-"""The support bundle: all that is known of one target in one zip file that may be sent to somebody else.
+"""The support bundle: known facts of one target in one zip file that is safe to share.
 
-For: what goes in and what stays out; `docs/support.md` says the same to users.
-Not for: gathering (a record or a probe is handed in), serving or writing the file.
-
-Everything in it was masked where it was read. Of the configuration, beyond that: no label, no path, no name of a variable.
+All values were masked when they were read. The configuration part has no labels, paths or names of variables.
 """
 
 from __future__ import annotations
@@ -49,7 +46,7 @@ _OF_AN_INSTANCE = ("sql_instance", "host", "ag")
 _README = """\
 Support bundle of ekm-exporter for the target {target}, made at {made_at}.
 
-report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; what is known beside
+report.json      verdict, last probes and failures with steps, times, codes, HTTP status and request ids; last known facts
 transcript.txt   the last probe and the last failures as text, each with its masked requests and answers
 environment.txt  versions, and the target's part of the configuration, masked
 
@@ -149,28 +146,28 @@ def _transcripts(case: SupportBundle) -> str:
     """The last probe, whatever came of it, then the last failures."""
     reports = [(entry, entry.report) for entry in case.entries]
     chosen = [*reports[:1], *((entry, report) for entry, report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
-    told = (_told(case, entry, report) for entry, report in chosen)
-    return f"\n{'=' * 80}\n\n".join(told) or "No probe has finished yet.\n"
+    texts = (_text_of(case, entry, report) for entry, report in chosen)
+    return f"\n{'=' * 80}\n\n".join(texts) or "No probe has finished yet.\n"
 
 
-def _told(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
+def _text_of(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
     target, config = case.target, case.config
     context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
     wire = [
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
         for exchange in exchanges(context, report)
     ]
-    told = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
-    return told + "\nRequests and answers, masked\n\n" + "\n".join(wire)
+    text = transcript(_without_labels(context.target), report, vantage=config.settings.vantage)
+    return text + "\nRequests and answers, masked\n\n" + "\n".join(wire)
 
 
 def _tenant(case: SupportBundle) -> str | None:
-    told = next((report.tenant for report in (entry.report for entry in case.entries) if report.tenant), None)
-    return told or case.config.credentials[case.target.credential].tenant_id
+    tenant = next((report.tenant for report in (entry.report for entry in case.entries) if report.tenant), None)
+    return tenant or case.config.credentials[case.target.credential].tenant_id
 
 
 def _without_labels(target: Target) -> Target:
-    """Labels may say anything; of a SQL Server its names are enough, where they are no addresses."""
+    """Remove labels, which can hold anything, and keep the masked names of SQL Servers."""
     instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances)
 
