@@ -101,7 +101,7 @@ def test_what_cannot_be_installed_is_named_and_fails(bare):
 
 def test_what_is_there_is_not_installed_again(bare):
     checkout, programs = bare
-    needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter"
+    needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter vmalert"
     for name in needed.split():
         program(programs / name, "exit 0")
     answer = dev(checkout, "packages", "real", path=str(programs))
