@@ -1,7 +1,6 @@
-"""`ekm-exporter`, and `python -m exporter`: the door, thin because loading what is behind it takes half a second.
+"""Start `ekm-exporter` and `python -m exporter`, and handle signals meanwhile.
 
-For: obeying signals that come meanwhile.
-Not for: commands (see `cli`).
+The module imports little, because the command's imports take half a second.
 """
 
 import os
@@ -10,11 +9,11 @@ import sys
 from exporter.runtime import process
 
 INTERRUPTED = 130
-_SERVING = ("run", "demo", "simulate")  # commands that go on until a signal ends them
+_SERVING = ("run", "demo", "simulate")  # commands that run until a signal ends them
 
 
 def main() -> int:
-    """The exit code of the command."""
+    """Run the command and return its exit code; a serving command ends the process itself."""
     process.forbid_core_dumps()
     serving = sys.argv[1:2] and sys.argv[1] in _SERVING
     if serving:
@@ -24,9 +23,13 @@ def main() -> int:
 
         if serving:
             process.hold_signals(sys.exit)
-        return command()
+        code = command()
     except KeyboardInterrupt:
         return INTERRUPTED
+    else:
+        if serving:
+            process.leave(code)
+        return code
     finally:
         if serving:
             process.ignore_signals()

@@ -89,7 +89,7 @@ async def test_no_process_leaves_a_core_dump(command, arguments):
 @pytest.mark.parametrize("name", ["run", "demo", "simulate"])
 async def test_signal_that_repeats_until_the_end_leaves_exit_code_zero(command, arguments, name, number):
     running = await command(*arguments[name])
-    await running.said("listening|management port")
+    await running.output("listening|management port")
     running.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         while running.process.returncode is None:

@@ -1,6 +1,8 @@
-"""The settings of Python's garbage collector."""
+"""The end of the process, and the settings of Python's garbage collector."""
 
 import gc
+import subprocess
+import sys
 
 from exporter.runtime import process
 
@@ -17,3 +19,28 @@ def test_collect_rarely_freezes_current_objects():
     process.collect_rarely()
     assert gc.get_freeze_count() > 0
     assert not any(one is there for one in gc.get_objects())
+
+
+ENDING = """
+import exporter.cli.main, exporter.__main__, sys
+class Freed:
+    def __del__(self): print("freed")
+kept = Freed()
+exporter.cli.main.main = lambda: print("ended") or 5
+sys.argv = ["ekm-exporter", "COMMAND"]
+sys.exit(exporter.__main__.main())
+"""
+
+
+def ended(command):
+    script = ENDING.replace("COMMAND", command)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - a fixed script
+
+
+def test_serving_command_ends_without_freeing_its_objects():
+    done = ended("run")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "ended\n", "")
+
+
+def test_other_command_frees_its_objects():
+    assert ended("check").stdout == "ended\nfreed\n"
