@@ -200,7 +200,7 @@ async def test_exporter_starts_with_a_trap_for_each_target(command, tmp_path, st
         os.mkfifo(state_dir / f"target-{sha256(name.encode()).hexdigest()}.json")
     flags = ("--no-scheduler", "--web.listen-address", "127.0.0.1:0", "--state.dir", state_dir)
     running = await command("run", "--config.file", write_configuration(tmp_path), *flags)
-    await running.said("listening")
+    await running.output("listening")
     assert running.text.count("cannot be read and is ignored: not a regular file") == 3
     assert await running.stop() == 0
 

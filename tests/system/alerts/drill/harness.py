@@ -106,9 +106,9 @@ async def set_up(folder, command, configuration):
     source.write_text(yaml.safe_dump(configuration))
     ports = ("--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source, "--out", folder / "sim", *ports)
-    management = (await simulator.said(r"management port: (http://\S+)"))[1]
+    management = (await simulator.output(r"management port: (http://\S+)"))[1]
     exporter = await command("run", "--config.file", folder / "sim" / "ekm.yml", "--web.listen-address", "127.0.0.1:0")
-    url = (await exporter.said(r"url=(http://\S+?)/?\s"))[1]
+    url = (await exporter.output(r"url=(http://\S+?)/?\s"))[1]
     await answered(f"{url}/-/ready", lambda _: True, seconds=30)
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
