@@ -1,0 +1,48 @@
+"""Incidents of many targets: one page a recipient names what they have in common, and nothing new is sent for an hour after the mend."""
+
+import pytest
+
+from tests.system.alerts.matrix.exposed import Fault, Target
+from tests.system.alerts.matrix.firing import Batch, spans
+from tests.system.alerts.matrix.notified import sent
+
+pytestmark = pytest.mark.real
+MINUTE = 60
+BEGIN, AFTER = 20, 65  # probes, one a minute
+OUT, LONGEST = [True] * 12, 33
+# The fault, which probes fail, how many targets, whether they share a credential, and the page.
+INCIDENTS = {
+    "region": (Fault("get_key", 3013, "server_error"), OUT, 5, False, "EkmRegionDown"),
+    "egress": (Fault("challenge", 3900, "dns_temporary"), OUT, 5, False, "EkmEgressDown"),
+    "entra": (Fault("token", 3013, "entra_unavailable"), OUT, 5, False, "EkmEntraUnavailable"),
+    "credential": (Fault("token", 3303, "secret_wrong"), OUT, 20, True, "EkmCredentialRefused"),
+    "permission": (Fault("unwrap_key", 3077, "forbidden_rbac"), OUT, 1, False, "EkmForbiddenSpike"),
+    "forbidden": (Fault("get_key", 3077, "forbidden_rbac"), OUT, 5, True, "EkmCredentialForbidden"),
+    "waves": (Fault("get_key", 3011, "throttled"), [*[True] * 5, *[False] * 6] * 3, 1, False, "EkmThrottledSpike"),
+    "flapping": (Fault("get_key", 3013, "server_error"), [True, True, False] * 10, 5, False, "EkmRegionDown"),
+}
+
+
+def targets(name):
+    fault, bad, count, shared, _ = INCIDENTS[name]
+    probes = [*[None] * BEGIN, *(fault if one else None for one in bad), *[None] * (AFTER + LONGEST - len(bad))]
+    for number in range(count):
+        own = f"{name}{number}"
+        yield Target(instance=name, name=own, interval=60, probes=probes, credential=name if shared else own)
+
+
+@pytest.fixture(scope="session")
+def fired(tmp_path_factory):
+    length = (BEGIN + max(len(bad) for _, bad, *_ in INCIDENTS.values()) + AFTER) * MINUTE
+    batch = Batch("incidents", [target for name in INCIDENTS for target in targets(name)], length, 30)
+    return spans(tmp_path_factory.mktemp("incidents"), [batch])
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_incident_is_one_page_and_silent_after_the_mend(name, fired):
+    _, bad, _, _, page = INCIDENTS[name]
+    mend = (BEGIN + len(bad) - bad[::-1].index(True)) * MINUTE
+    messages = sent({alert: periods for alert, periods in fired.items() if dict(alert).get("instance") == name})
+
+    assert [one.alertname for one in messages if one.receiver.startswith("page-")] == [page]
+    assert [one for one in messages if one.at > mend + 2 * MINUTE] == []
