@@ -1,3 +1,3 @@
-"""ekm-exporter: does SQL Server's Key Vault round trip before SQL Server has to, and says what it would have said."""
+"""ekm-exporter makes SQL Server's Key Vault round trip before SQL Server has to."""
 
 __version__ = "0.1.0"

@@ -33,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 class Apply(Protocol):
     async def __call__(self, config: Config) -> None:
-        """Apply a configuration. Raises ValueError with a text for the operator if the old one stays."""
+        """Apply a configuration.
+
+        Raises ValueError with a text for the operator if the old one stays.
+        """
         ...
 
 
@@ -59,7 +62,9 @@ class Reloader:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def reload(self) -> list[str]:
-        """Reload and return the problems, one line each; empty if the configuration was applied.
+        """Reload and return the problems, one line each.
+
+        Empty if the configuration was applied.
 
         All calls while a reload waits for its turn share that reload.
         """
@@ -139,7 +144,10 @@ class Reloader:
         return []
 
     def _load(self) -> tuple[Loaded, str]:
-        """Load the files. Blocks. The digest is taken first, so a change during the read is detected later."""
+        """Load the files. Blocks.
+
+        The digest is taken first, so a change during the read is detected later.
+        """
         for _ in range(_READINGS):
             before = self._content()
             loaded = load_config(self._path)
@@ -169,7 +177,7 @@ def _texts(loaded: Loaded) -> list[str]:
 
 
 def _watched(loaded: Loaded, path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Return the files of a configuration, its certificate authorities included, and its include patterns."""
+    """Return the files of a configuration and its include patterns."""
     authorities: Iterable[Path | None] = () if loaded.config is None else (one.ca_file for one in loaded.config.modules.values())
     return (path, *loaded.files, *(file for file in authorities if file is not None)), loaded.patterns
 

@@ -1,4 +1,7 @@
-"""The running exporter: starts, connects, reloads and stops schedule, state, metrics and web server."""
+"""The running exporter.
+
+Starts, connects, reloads and stops schedule, state, metrics and web server.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,10 @@ class Service:
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
     async def start(self) -> None:
-        """Listen, then start all parts. Raises ListenError and StateDirError before any probe."""
+        """Listen, then start all parts.
+
+        Raises ListenError and StateDirError before any probe.
+        """
         await self._memory.open(self.config.targets, self.config.credentials)
         await self._web.start()
         self._started = loop_time()
@@ -194,7 +200,9 @@ class Service:
         return self._preflights.last_of(target)
 
     async def apply(self, config: Config) -> None:
-        """Apply another configuration. Unchanged targets continue, and keep their counters.
+        """Apply another configuration.
+
+        Unchanged targets continue, and keep their counters.
 
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded.
         """
@@ -273,7 +281,10 @@ class Service:
         _log.error("internal error", extra=fields(**place_of(error)))
 
     def _unexplained(self, facts: Facts) -> None:
-        """Record an exception that the adapter cannot classify: an internal error, known by its facts only."""
+        """Record an exception that the adapter cannot classify.
+
+        An internal error, known by its facts only.
+        """
         self.recorder.internal_error()
         extra = fields(exception=facts.exception, detail=facts.detail or None, at=facts.raised_at)
         _log.error("internal error", extra=extra)

@@ -1,4 +1,4 @@
-"""Which of several exporters probes a target, computed from the target's name (`--shard I/N`).
+"""Choose the exporter that probes a target by its name (`--shard I/N`).
 
 Rendezvous hashing: one more exporter takes about 1/N of the targets from the others, evenly, and moves nothing between them.
 """

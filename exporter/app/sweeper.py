@@ -17,7 +17,10 @@ SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
 
 
 class Sweeper:
-    """Sweeps periodically. To be used from one event loop. `on_bug` receives internal errors."""
+    """Sweeps periodically. To be used from one event loop.
+
+    `on_bug` receives internal errors.
+    """
 
     def __init__(
         self, recorder: Recorder, records: TargetRecords, *, ready: Callable[[], bool], on_bug: Callable[[Exception], None]

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def web_config(path: Path) -> webconfig.WebLoaded:
-    """Read a web configuration and print its findings, and their number if there are any."""
+    """Read a web configuration, and print its findings and their number."""
     loaded = webconfig.load(path)
     print_findings(loaded)
     if loaded.problems or loaded.warnings:

@@ -125,7 +125,7 @@ def _referring(parts: list[Section]) -> Iterator[Section]:
 
 
 def credentials_in_use(config: Config) -> set[str]:
-    """Names of the credentials that targets use, directly or to look up the expiry of another credential."""
+    """Names of the credentials that targets use, lookup credentials included."""
     pending = {name for target in config.targets.values() for name in probing_credentials(target)}
     used: set[str] = set()
     while pending:

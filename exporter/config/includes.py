@@ -19,7 +19,7 @@ NESTING_LIMIT = 16
 
 @dataclass(slots=True)
 class LoadedFiles:
-    """The top sections, the main file's first, and the paths of all files, also of missing ones."""
+    """The top sections, the main file's first, and the paths of all files."""
 
     parts: list[Section] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -45,7 +45,7 @@ class _Reading:
         return self._gathered
 
     def _file(self, path: Path, named: Location, location: Location, *, above: tuple[str, ...]) -> None:
-        """Read one file. `named` is where its name is, `location` its beginning, `above` the files that include it."""
+        """Read one file, which the files `above` include."""
         identity = os.path.realpath(path)
         if identity in above:
             named.error(f"{location.file} includes itself")

@@ -41,7 +41,7 @@ def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", 
 
 
 def secret_setting(attribute: str, **stems: tuple[str, tuple[str, ...]]) -> Any:
-    """A `SecretSource` or None, set by one of the keys STEM_file and STEM_env of each stem."""
+    """A `SecretSource` or None, set by one of the keys STEM_file and STEM_env."""
     found: list[rows.Field] = []
     for stem, (what, kinds) in stems.items():
         for ending, kind, place in (("file", types.PATH, "File"), ("env", types.ENVIRONMENT, "Environment variable")):
@@ -70,7 +70,7 @@ def plain_values(model: type, section: Values) -> dict[str, Any]:
 
 
 def dump(value: Any) -> dict[str, Any]:
-    """A dataclass as a mapping from its keys to values that YAML has, without absent values."""
+    """A dataclass as a mapping of YAML values, without absent ones."""
     model: type = type(value)
     kind = getattr(value, "kind", None)
     found = {

@@ -1,4 +1,4 @@
-"""The tables of keys that each section of a configuration file may have, derived from the model.
+"""The keys of each section of a configuration file, derived from the model.
 
 The settings themselves are in `model`, `credential`, `module` and `target`.
 """

@@ -201,7 +201,7 @@ def list_of(kind: FieldType) -> FieldType:
 
 
 def map_of(kind: FieldType, type_name: str) -> FieldType:
-    """Names to values. An unusable value is None, so that references to its name are no problem too."""
+    """Names to values, None for an unusable value."""
 
     def read(node: Node, location: Location) -> dict[str, Any] | None:
         if not isinstance(node, Mapping):

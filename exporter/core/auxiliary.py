@@ -1,4 +1,4 @@
-"""Auxiliary probes: the staged credential, retained key versions, the recovery vault, the newest version.
+"""Auxiliary probes: kinds, results, and the rule usable or not usable.
 
 This module has the result of one auxiliary probe and the rule for `usable`. No auxiliary probe changes the verdict of the target.
 """

@@ -25,7 +25,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class StatusRule:
-    """A response with a status from `first` to `last`, at one of `steps` (None: any), with one of `markers`."""
+    """A response with a status from `first` to `last` at one of `steps`."""
 
     first: int
     last: int

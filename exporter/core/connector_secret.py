@@ -1,4 +1,4 @@
-"""Rules of the SQL Server connector for key names and the credential string, checked before any request.
+"""The connector's rules for key names and the credential string.
 
 No text of this module contains a part of the secret.
 """

@@ -1,4 +1,4 @@
-"""Credential expiry: the sources, their results, and the choice among listed secrets and certificates.
+"""Credential expiry: sources, results, and the choice among listed secrets.
 
 Pure choices over the lists of Microsoft Graph and Key Vault. A secret is compared here and never stored.
 """
@@ -67,7 +67,7 @@ class ListedCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCredentials:
-    """The secrets and certificates that Graph lists for an application or a service principal."""
+    """Secrets and certificates that Graph lists for an application."""
 
     secrets: tuple[ListedCredential, ...] = ()
     certificates: tuple[ListedCredential, ...] = ()
@@ -120,7 +120,7 @@ def start_of(day: date) -> float:
 
 
 def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -> LookupResult:
-    """Return the expiry of the configured secret among those of an application, found by its first characters.
+    """Return the expiry of the configured secret among an application's secrets.
 
     Without hints, a single listed secret is taken as the configured one.
     """

@@ -1,4 +1,4 @@
-"""Detect requests that a browser sends on behalf of another site, by their headers.
+"""Detect requests that a browser sends on behalf of another site.
 
 The listener defines its own hosts. `exporter.web.access` controls the access of users.
 """
@@ -14,7 +14,7 @@ FORM_TYPES: Final = frozenset({"text/plain", "multipart/form-data"})
 
 
 def host_name(host: str) -> str:
-    """Return the name of a `Host` header in lower case, without port, brackets and final dot."""
+    """Return the lower-case name of a `Host` header, without its port."""
     name = host.strip().lower()
     if name.startswith("["):
         return name[1:].partition("]")[0]
@@ -22,7 +22,7 @@ def host_name(host: str) -> str:
 
 
 def is_loopback(name: str) -> bool:
-    """Return True for localhost and loopback addresses, which no other site can use for this host."""
+    """Return True for localhost and loopback addresses."""
     if name == "localhost":
         return True
     try:

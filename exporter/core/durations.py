@@ -1,4 +1,4 @@
-"""Durations in Prometheus' format (`1h30m`, `60s`, `250ms`), and times in RFC 3339."""
+"""Durations in Prometheus' format (`1h30m`), and times in RFC 3339."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clouds, the domains and audiences of their vaults, and the Entra hosts that may receive a secret."""
+"""Clouds, vault domains, audiences, and Entra hosts that may get a secret."""
 
 from __future__ import annotations
 

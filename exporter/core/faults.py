@@ -1,4 +1,4 @@
-"""Two closed lists: the faults of an exchange, and the reasons that reports and metrics name.
+"""The faults of an exchange, and the reasons that reports and metrics name.
 
 `Fault` is what the adapter observed. `Reason` is the label `reason` of `ekm_last_failure_info` and of every report. They are
 separate because one fault (an HTTP status) has many reasons, and because a reason, once released, is public.

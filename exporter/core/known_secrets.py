@@ -1,4 +1,4 @@
-"""The secrets that this process has read, and the search for them in foreign texts, in any encoding.
+"""The secrets that this process has read, and the search for them in texts.
 
 Every text of a server, a proxy or a library is checked when the exporter receives it. `masking` masks unknown secrets by shape.
 `KNOWN` is the only state of the core: log formatters and parsers share one set.
@@ -51,7 +51,7 @@ class KnownSecrets:
             self._forget(needle)
 
     def reveals(self, text: str) -> bool:
-        """Whether the text holds a known secret or a half of one, or ends with the first `SHORTEST` characters of such a half."""
+        """Whether the text holds a known secret, a half of one, or its beginning."""
         if len(text) < SHORTEST or not self._by_start:
             return False
         return self._cached(text) if len(text) <= _CACHED else self._search(text[:_SCANNED])

@@ -1,4 +1,4 @@
-"""Mask secrets and identities in a text of a server or a library before it reaches a report, page or log.
+"""Mask secrets and identities in texts of servers and libraries.
 
 A masked text is still never a label value.
 """
@@ -43,7 +43,7 @@ def _printable(text: str) -> str:
 
 
 def mask(text: str, *, limit: int = LIMIT) -> str:
-    """Return one line of at most `limit` characters without tokens, secrets, ids, addresses or long words."""
+    """Return one masked line of at most `limit` characters."""
     line = _printable(hide(text[:_SCANNED])).strip()
     for pattern, replacement in _MASKS:
         line = pattern.sub(replacement, line)

@@ -201,7 +201,7 @@ class ProbeReport:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether a step failed without a response while the exporter was slow, so that it may be the cause."""
+        """Whether a step failed without a response while the exporter was slow."""
         return self.tainted and any(
             result.outcome is Outcome.FAILED and (result.facts is None or result.facts.fault not in ANSWERS)
             for result in self.steps
@@ -209,7 +209,7 @@ class ProbeReport:
 
     @property
     def cut_by_scrape(self) -> bool:
-        """Whether Prometheus' scrape timeout ended a step before the target's own timeout did."""
+        """Whether the scrape timeout ended a step before the target's timeout."""
         return any(result.facts is not None and result.facts.cut_by_scrape for result in self.steps)
 
     def purge_after(self, known: float | None) -> float | None:

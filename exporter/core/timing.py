@@ -1,4 +1,4 @@
-"""The spacing and jitter of probe starts, and the number of probes in flight that follows from them."""
+"""The spacing and jitter of probe starts, and the probes in flight."""
 
 from __future__ import annotations
 

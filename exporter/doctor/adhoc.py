@@ -1,4 +1,6 @@
-"""A target without a configuration file: a vault, a key and SQL Server's credential string.
+"""A target without a configuration file.
+
+A vault, a key and SQL Server's credential string.
 
 A DBA has these three, and a code from the error log. A proxy or a private certificate authority needs a configuration file.
 """
@@ -26,7 +28,10 @@ def split_key(text: str) -> tuple[str, str | None]:
 
 
 def bare_config(vault: str, key: str, secret_file: Path, tenant: str | None) -> Config:
-    """Return a configuration of one target. Raises ValueError with a text for the user."""
+    """Return a configuration of one target.
+
+    Raises ValueError with a text for the user.
+    """
     host, (name, version) = vault_host(vault), split_key(key)
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise ValueError("expected a tenant: its GUID or one of its domain names")

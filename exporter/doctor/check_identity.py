@@ -1,4 +1,6 @@
-"""Checks of the sign-in: challenge, tenant, secret, token, audience, firewall, expiry.
+"""Checks of the sign-in.
+
+Challenge, tenant, secret, token, audience, firewall, expiry.
 
 One function per check turns evidence into a finding. No text has a part of a secret or token.
 """
@@ -64,7 +66,10 @@ def credential_string(evidence: Evidence) -> Finding:
 
 
 def _code_in(text: str) -> int | None:
-    """Return 3128 for a client id with hyphens: the connector sends it to Entra, which answers 400."""
+    """Return 3128 for a client id with hyphens.
+
+    The connector sends it to Entra, which answers 400.
+    """
     return 3128 if "3128" in text else None
 
 

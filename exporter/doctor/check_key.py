@@ -1,4 +1,4 @@
-"""Checks of the key: name, permissions, version, type, state, dates, operations, round trip.
+"""Checks of the key, its permissions and the round trip.
 
 One function per check turns evidence into a finding.
 """
@@ -63,7 +63,10 @@ def key_enabled(evidence: Evidence) -> Finding:
 
 
 def key_dates(evidence: Evidence) -> Finding:
-    """Warn outside of the key's dates, where it still unwraps; fail if the vault refused more than wrap."""
+    """Warn outside of the key's dates, where it still unwraps.
+
+    Fail if the vault refused more than wrap.
+    """
     key, refused = evidence.report.key, owned(evidence, "key_dates")
     wrap = evidence.report.step(Step.WRAP_KEY)
     if refused is not None and (wrap is None or wrap.outcome is not Outcome.FAILED):

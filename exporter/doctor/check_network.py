@@ -1,4 +1,6 @@
-"""Checks of the network: proxy, names, ports, certificates, revocation hosts, path and clock.
+"""Checks of the network.
+
+Proxy, names, ports, certificates, revocation hosts, path and clock.
 
 One function per check turns evidence into a finding.
 """
@@ -32,7 +34,7 @@ def _of(evidence: Evidence, host: str) -> Endpoint | None:
 
 
 def _failure(evidence: Evidence, host: str, check: str) -> Finding | None:
-    """Return the failure of the endpoint check, or of the probe's step, that belongs to a check."""
+    """Return the failure of the endpoint check or step that belongs to a check."""
     endpoint = _of(evidence, host)
     step = Step.CHALLENGE if host == "vault" else Step.TOKEN
     if endpoint is not None and endpoint.facts.fault not in (Fault.NONE, Fault.HTTP_STATUS):
@@ -159,7 +161,7 @@ def path(evidence: Evidence) -> Finding:
 
 
 def _path_taken(evidence: Evidence) -> tuple[str | None, str]:
-    """Return the network path by the vault's response header, else by the vault's addresses."""
+    """Return the network path by the response header, else by the addresses."""
     for facts in (evidence.vault.facts, *(result.facts for result in evidence.report.steps if result.step is not Step.TOKEN)):
         if facts is not None and facts.vault is not None and facts.vault.connection is not None:
             return facts.vault.connection, "by the vault's header"
@@ -174,7 +176,10 @@ def _kind(address: str) -> str:
 
 
 def clock(evidence: Evidence) -> Finding:
-    """Use the smallest difference: if this host's clock is wrong, it differs from all services."""
+    """Use the smallest difference.
+
+    If this host's clock is wrong, it differs from all services.
+    """
     refused = owned(evidence, "clock")
     known = [one.skew for one in (evidence.vault, evidence.entra) if one is not None and one.skew is not None]
     if not known:

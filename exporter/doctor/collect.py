@@ -1,4 +1,6 @@
-"""Collects the evidence for the checks: requests, lookups and files, each until its deadline.
+"""Collects the evidence for the checks.
+
+Requests, lookups and files, each until its deadline.
 
 The evidence is a probe with a fresh token, an endpoint check of both hosts, a listing of keys, auxiliary probes, revocation hosts
 and expiry dates. A failure is a value in `Evidence`.
@@ -49,7 +51,10 @@ LookUp = Callable[[str, str], Awaitable[tuple[CredentialExpiry, ...]]]
 
 @dataclass(slots=True)
 class _SignInTrace:
-    """The challenge and token of a probe. The token is used for one more request, then dropped."""
+    """The challenge and token of a probe.
+
+    The token is used for one more request, then dropped.
+    """
 
     challenge: Challenge | None = None
     token: str | None = None
@@ -185,7 +190,7 @@ class EvidenceCollector:
         return facts
 
     async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
-        """Make the auxiliary probes one after the other, except at a vault that did not answer."""
+        """Make the auxiliary probes in turn, except at a vault that did not answer."""
         today = datetime.fromtimestamp(report.started_at, UTC).date()
         answered = report.steps[0].outcome is Outcome.OK
         plans = auxiliary_probes(self._config, self._target, report.key, today)
@@ -203,7 +208,10 @@ class EvidenceCollector:
             await monitor.aclose()
 
     async def _revocation(self, *endpoints: Endpoint | None) -> tuple[Revocation, ...]:
-        """Check the revocation hosts of trusted certificates; an untrusted one must not choose a host to connect to."""
+        """Check the revocation hosts of trusted certificates.
+
+        An untrusted one must not choose a host to connect to.
+        """
         if not self._module.crl_check:
             return ()
         shown = [one.certificate for one in endpoints if one is not None and one.certificate is not None and _trusted(one.facts)]
@@ -236,7 +244,10 @@ def _read_listing(body: bytes) -> tuple[Fault, bool | None]:
 
 
 async def _addresses(resolver: Resolver, host: str, port: int, *, deadline: float) -> tuple[str, ...]:
-    """Return the addresses of a host; none if resolution fails, which the endpoint check reports."""
+    """Return the addresses of a host.
+
+    None if resolution fails, which the endpoint check reports.
+    """
     if is_address(host):
         return (host,)
     try:

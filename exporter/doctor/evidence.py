@@ -17,7 +17,10 @@ from exporter.core.parsing.token_claims import Claims
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A host's certificate. Dates are Unix times; texts are masked. `revocation` are http URLs."""
+    """A host's certificate. Dates are Unix times; texts are masked.
+
+    `revocation` are http URLs.
+    """
 
     subject: str
     issuer: str
@@ -29,7 +32,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One host and the route to it. `skew`: seconds that this host's clock is ahead of the endpoint's."""
+    """One host and the route to it.
+
+    `skew`: seconds that this host's clock is ahead of the endpoint's.
+    """
 
     host: str  # with its port unless that is 443
     facts: Facts
@@ -50,7 +56,10 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretEvidence:
-    """The state of the secret file. `findings` are of the connector's string; None if there is no such string."""
+    """The state of the secret file.
+
+    `findings` are of the connector's string; None if there is no such string.
+    """
 
     failure: str = ""
     findings: tuple[FormatProblem, ...] | None = None
@@ -59,7 +68,10 @@ class SecretEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All evidence. `now` is a Unix time. `entra` is None for an identity that does not sign in at Entra."""
+    """All evidence. `now` is a Unix time.
+
+    `entra` is None for an identity that does not sign in at Entra.
+    """
 
     target: Target
     credential: Credential

@@ -1,4 +1,6 @@
-"""The finding of a check: an outcome with a text, or the check whose failure blocks this one.
+"""The finding of a check.
+
+An outcome with a text, or the check whose failure blocks this one.
 
 Checks share the constructors here, and the rule that turns a step of the probe into a finding.
 """
@@ -20,7 +22,10 @@ _NOT_IN_MODE = "the module's mode leaves it out"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`code` in any generation; a failure without one has the code of the table. `blocked_by`: the failed check."""
+    """`code` in any generation; a failure without one has the code of the table.
+
+    `blocked_by`: the failed check.
+    """
 
     outcome: CheckOutcome
     detail: str
@@ -58,7 +63,10 @@ def blocked(check: str) -> Finding:
 
 
 def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
-    """Return the finding of a check by a step of the probe; None if the step succeeded."""
+    """Return the finding of a check by a step of the probe.
+
+    None if the step succeeded.
+    """
     result = evidence.report.step(step)
     if result is not None and result.outcome is Outcome.OK:
         return None

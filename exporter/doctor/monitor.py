@@ -34,7 +34,10 @@ _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
 
 async def run_preflight(config: Config, target: Target, *, look_up: LookUp, on_bug: Callable[[Exception], None]) -> Results:
-    """Run the preflight checks of one target. Raises NetworkError and PoolExhausted as `run_checks` does."""
+    """Run the preflight checks of one target.
+
+    Raises NetworkError and PoolExhausted as `run_checks` does.
+    """
     module = config.modules[target.module]
     reduced = replace(config, targets={target.name: target}, modules={module.name: module})  # other modules need no setup
     return await run_checks(reduced, target, look_up=look_up, on_bug=on_bug)
@@ -74,7 +77,9 @@ class PreflightMonitor:
         self._ended: set[asyncio.Task[None]] = set()  # cancelled, not yet done
 
     def reconcile(self, config: Config, changed: Collection[str] = ()) -> None:
-        """Check these targets at every `preflight_interval`; the first call starts the runs.
+        """Check these targets at every `preflight_interval`.
+
+        The first call starts the runs.
 
         `changed` are the names of changed targets: their results are forgotten.
         """

@@ -56,7 +56,10 @@ def is_ok(results: Sequence[CheckResult]) -> bool:
 
 
 def as_data(target: Target, results: Sequence[CheckResult]) -> dict[str, Any]:
-    """Return the document of `doctor --json`. Fields may be added; none may be removed."""
+    """Return the document of `doctor --json`.
+
+    Fields may be added; none may be removed.
+    """
     return {
         "target": target.name,
         "vault": target.vault,

@@ -1,4 +1,4 @@
-"""Tests whether the revocation host of a certificate answers on port 80, directly or by proxy.
+"""Test whether the revocation host of a certificate answers on port 80.
 
 It sends one HEAD request over plain HTTP, as Windows does. Any response is a success; revocation lists are not read.
 """
@@ -26,7 +26,7 @@ _PROXY_REFUSES = frozenset({401, 403, 407})
 
 
 async def problem_with(network: Network, url: str, *, deadline: float) -> str:
-    """Return what is wrong with the host, or an empty text if it answered until `deadline` (loop time).
+    """Return the host's problem, or an empty text if it answered in time.
 
     Raises PoolExhausted if this process lacks a descriptor, a thread or memory.
     """

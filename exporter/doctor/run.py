@@ -1,4 +1,7 @@
-"""Runs all checks in the order of the table; a failure skips the checks that depend on it."""
+"""Runs all checks in the order of the table.
+
+A failure skips the checks that depend on it.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ async def run_checks(
     look_up: LookUp | None = None,
     on_bug: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
-    """Run every check of one target, in the order of the table, with new requests and a fresh token.
+    """Run every check of one target with new requests and a fresh token.
 
     `target` may be one of the configuration with another credential or key. `again` is the command that repeats the checks, `clock` gives
     Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. Takes about three timeouts of the

@@ -1,4 +1,4 @@
-"""Credential expiry: lookups in certificate files, Microsoft Graph and Key Vault, and their results.
+"""Credential expiry: lookups and their results.
 
 For: the service and the command line. Not for: choosing among several secrets (see `core.credential_expiry`), or showing dates.
 """

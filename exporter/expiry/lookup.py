@@ -81,7 +81,7 @@ class ExpiryLookup:
         self._parts: dict[str, tuple[str, PublicPart]] = {}
 
     async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]:
-        """Return a value that changes with the credential's secret and those of its lookup credentials."""
+        """Return a value that changes with the credential's or a lookup's secret."""
         credentials = (watch.credential, *watch.lookup_credentials.values())
         try:
             return tuple([(await self._secrets.current(credential)).fingerprint for credential in credentials])
@@ -123,7 +123,7 @@ class ExpiryLookup:
                 self._requested("graph", graph.sent)
 
     async def _choice(self, credential: Credential) -> tuple[str, Choose]:
-        """Return the client id to look up, and a function that finds this credential in the list."""
+        """Return the client id to look up, and a function that finds the credential."""
         if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
             part = await self._public_part(credential)
             return credential.client_id or "", lambda listed: choose_certificate(
@@ -156,7 +156,7 @@ class ExpiryLookup:
         return choose_version(versions, wanted.version)
 
     async def _public_part(self, credential: Credential) -> PublicPart:
-        """Return the public part of the current certificate file, parsed again only after a change."""
+        """Return the public part of the certificate file, parsed after each change."""
         secret = await self._secret(credential)
         fingerprint, part = self._parts.get(credential.name, ("", None))
         if part is None or fingerprint != secret.fingerprint:
@@ -188,7 +188,7 @@ class ExpiryLookup:
 
 
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:
-    """Look up the application, then its service principal if the credential was not found."""
+    """Look up the application, then its service principal."""
     result: LookupResult | None = None
     for holder in Holder:
         facts, listed = await graph.listed(token, holder, client_id, deadline=deadline)

@@ -1,4 +1,6 @@
-"""The reasons of failed lookups as text: the same text for the same cause, so that it is logged once.
+"""The reasons of failed lookups as text.
+
+The same text for the same cause, so that it is logged once.
 
 Of a response only the codes are quoted, and masked.
 """

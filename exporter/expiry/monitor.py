@@ -1,4 +1,4 @@
-"""Keeps the last known expiry of every credential by source, and repeats lookups when due.
+"""Keep the last known expiry of every credential, and repeat due lookups.
 
 A failed lookup keeps the last known date. A failure is logged once.
 """
@@ -82,7 +82,10 @@ class _Entry:
 
 
 class ExpiryMonitor:
-    """Looks up the expiry of all credentials periodically. To be used from one event loop."""
+    """Looks up the expiry of all credentials periodically.
+
+    To be used from one event loop.
+    """
 
     def __init__(
         self,
@@ -102,7 +105,10 @@ class ExpiryMonitor:
         self._started = False
 
     def recall(self) -> None:
-        """Restore what was known before a restart; to be called before the start. Blocks on small files."""
+        """Restore what was known before a restart; to be called before the start.
+
+        Blocks on small files.
+        """
         for name, entry in self._entries.items():
             document = self._callbacks.recall(name) if entry.known else None
             if document is not None:
@@ -116,7 +122,10 @@ class ExpiryMonitor:
         self._follow_all()
 
     async def reconfigure(self, config: Config, lookup: LookupClient) -> None:
-        """Apply a configuration. Answers about the same subject are kept, with their due times."""
+        """Apply a configuration.
+
+        Answers about the same subject are kept, with their due times.
+        """
         await self.aclose()
         self._config, self._lookup = config, lookup
         before, self._entries = self._entries, {name: _new_entry(one) for name, one in monitored_credentials(config).items()}
@@ -160,7 +169,10 @@ class ExpiryMonitor:
                 self._callbacks.forgotten(credential.name, source)
 
     def expiry_of(self, credential_name: str) -> tuple[CredentialExpiry, ...]:
-        """Return the expiry by each source, with or without an answer; empty for an unknown credential."""
+        """Return the expiry by each source, with or without an answer.
+
+        Empty for an unknown credential.
+        """
         credential = self._config.credentials.get(credential_name)
         if credential is None:  # a reload that adds it has not reached this monitor yet
             return ()

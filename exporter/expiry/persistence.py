@@ -1,4 +1,4 @@
-"""Converts the known expiry of a credential to a document for the state directory, and back.
+"""Convert the known expiry of a credential to a state document, and back.
 
 A document has dates and the subject of each, since a configuration may change while the exporter is down. It has nothing of a
 secret, also no fingerprint. Failures are not kept.
@@ -38,7 +38,10 @@ def document_of(credential: Credential, answers: tuple[CredentialExpiry, ...]) -
 
 
 def answers_in(document: Mapping[str, Any], credential: Credential) -> dict[Source, Answer]:
-    """Return the answers about this credential. Raises ValueError for a damaged document."""
+    """Return the answers about this credential.
+
+    Raises ValueError for a damaged document.
+    """
     try:
         sources = {Source(name): dict(entry) for name, entry in document["sources"].items()}
         return {

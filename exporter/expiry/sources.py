@@ -1,4 +1,4 @@
-"""The sources of each credential, their lookup credentials, and the intervals of lookups.
+"""The expiry sources of each credential, and the intervals of lookups.
 
 For: reading the plan off a configuration; the pauses between lookups as a literal table and plain arithmetic.
 Not for: lookups (see `lookup`), clocks and waiting (see `monitor`); a caller passes the random draw.
@@ -30,7 +30,7 @@ NETWORK_SOURCES: Final = frozenset({Source.GRAPH, Source.KEY_VAULT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoredCredential:
-    """One credential, its sources, their lookup credentials, and the first target that uses it.
+    """One credential, its sources, and the first target that uses it.
 
     Lookups use the route of that target's module.
     """
@@ -44,7 +44,7 @@ class MonitoredCredential:
 
 
 def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
-    """Return every credential that a target uses, also as a lookup credential, by name."""
+    """Return every used credential by name, lookup credentials included."""
     found: dict[str, MonitoredCredential] = {}
     for target in config.targets.values():
         waiting = list(probing_credentials(target))
@@ -75,7 +75,10 @@ def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
 
 
 def subject(credential: Credential, source: Source) -> tuple[str, ...]:
-    """Return what an answer of that source is about; an answer applies to no other subject."""
+    """Return what an answer of that source is about.
+
+    An answer applies to no other subject.
+    """
     parts = {
         Source.DECLARED: (),
         Source.CERTIFICATE: (credential.certificate_file,),

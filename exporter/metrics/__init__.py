@@ -1,1 +1,4 @@
-"""Metric definitions, samples and exposition. Must not probe, send requests or know HTTP."""
+"""Metric definitions, samples and exposition.
+
+Must not probe, send requests or know HTTP.
+"""

@@ -1,4 +1,7 @@
-"""Samples of auxiliary probes: staged credential, retained versions, recovery and rotation."""
+"""Samples of auxiliary probes.
+
+Staged credential, retained versions, recovery and rotation.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from exporter.state.records import TargetRecord
 
 
 def auxiliary_samples(target: Target, record: TargetRecord, report: ProbeReport | None = None) -> Values:
-    """Return the samples of what the configuration names. `report` replaces the last one of the record."""
+    """Return the samples of what the configuration names.
+
+    `report` replaces the last one of the record.
+    """
     last = report or record.last
     is_current = report is not None or record.credential == target.credential
     current = [] if last is None or not is_current else current_credential(target, last)
@@ -47,7 +53,10 @@ def _staged(results: Iterable[tuple[AuxiliaryResult, bool]]) -> list[Sample]:
 
 
 def _retained(results: Iterable[tuple[AuxiliaryResult, bool]]) -> list[Sample]:
-    """Return one sample for each key version; a version in two vaults must be usable in both."""
+    """Return one sample for each key version.
+
+    A version in two vaults must be usable in both.
+    """
     found: dict[str, bool] = {}
     for result, usable in results:
         if result.what is AuxiliaryKind.RETAINED:

@@ -1,4 +1,4 @@
-"""Counters and histograms of one target, with the rules for tainted probes and shared tokens."""
+"""Counters and histograms of one target."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def steps_of(module: Module) -> tuple[Step, ...]:
 
 @dataclass(slots=True)
 class Durations:
-    """One histogram: counts per bucket, not cumulative, the last above all bounds; the sum in seconds."""
+    """One histogram: counts per bucket, not cumulative, the last above all bounds.
+
+    The sum in seconds.
+    """
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_BUCKETS) + 1))
     total: float = 0.0
@@ -33,7 +36,10 @@ class Durations:
 
 
 class TargetCounters:
-    """The counters of one target. `expect` creates those that must exist at 0 before the first probe."""
+    """The counters of one target.
+
+    `expect` creates those that must exist at 0 before the first probe.
+    """
 
     def __init__(self) -> None:
         self.both_verdicts = True  # whether a probe can be ready as well as not ready: in mode read_only it cannot
@@ -57,7 +63,7 @@ class TargetCounters:
                     self.errors.setdefault((step, in_generation(code, target.generation)), 0)
 
     def add(self, report: ProbeReport, *, maintenance: bool = False) -> None:
-        """Counts one report: of a tainted one only the 429 responses, in a maintenance window everything but the verdict."""
+        """Count one report; a tainted one counts only its 429 responses."""
         for result in report.steps:
             if is_throttled(result):
                 self.throttled[result.step] = self.throttled.get(result.step, 0) + 1
@@ -106,7 +112,10 @@ def path_of(record: TargetRecord) -> dict[str, str | None]:
 
 
 def is_throttled(result: StepResult) -> bool:
-    """Return whether the endpoint responded to this probe with 429; a proxy or a shared token does not count."""
+    """Return whether the endpoint responded to this probe with 429.
+
+    A proxy or a shared token does not count.
+    """
     facts = result.facts
     return (
         facts is not None

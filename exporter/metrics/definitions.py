@@ -1,4 +1,6 @@
-"""The table of all metric families: name, type, labels, scope, retention, HELP text.
+"""The table of all metric families.
+
+Name, type, labels, scope, retention, HELP text.
 
 The exposition, the exporter's own metrics, docs/metrics.md and the tests are made from this table.
 """

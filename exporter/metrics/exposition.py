@@ -32,7 +32,10 @@ class _Family:
 
 
 class Exposition:
-    """Rendered families in the order of their specs. A family without series has no header."""
+    """Rendered families in the order of their specs.
+
+    A family without series has no header.
+    """
 
     def __init__(self, specs: Iterable[MetricSpec]) -> None:
         self._families = {spec.name: _Family(spec) for spec in specs}
@@ -56,7 +59,10 @@ class Exposition:
         return b"".join(piece for _, pieces in self._portions(openmetrics=openmetrics) for piece in pieces)
 
     async def stream(self, *, openmetrics: bool) -> AsyncIterator[bytes]:
-        """Yield chunks of about `CHUNK_BYTES`, without the end mark. Later families include changes made meanwhile."""
+        """Yield chunks of about `CHUNK_BYTES`, without the end mark.
+
+        Later families include changes made meanwhile.
+        """
         chunk: list[bytes] = []
         size = 0
         for portion, pieces in self._portions(openmetrics=openmetrics):
@@ -70,7 +76,7 @@ class Exposition:
             yield b"".join(chunk)
 
     def _portions(self, *, openmetrics: bool) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield lines of some owners, preceded by the headers of a new family, and their size in bytes.
+        """Yield headers and lines of some owners, and their size in bytes.
 
         Each family is read once, so it is consistent. A portion has about `CHUNK_BYTES`, because blocks have similar sizes.
         """

@@ -1,4 +1,6 @@
-"""The body of /probe: gauges and infos of one probe, and last known values of its target.
+"""The body of /probe.
+
+Gauges and infos of one probe, and last known values of its target.
 
 Counters and histograms are on /metrics only.
 """
@@ -20,7 +22,10 @@ _NO_LABELS = LabelSet.of()
 
 
 def answer(config: Config, target: Target, module: Module, report: ProbeReport, *, record: TargetRecord, counted: bool) -> Values:
-    """Return the values by family. If requested probes are counted, the record includes this one and its runs of failures."""
+    """Return the values by family.
+
+    If requested probes are counted, the record includes this one and its runs of failures.
+    """
     return {
         **gauges.config_samples(config, target, module, report.tenant or record.tenant),
         **gauges.report_samples(report),

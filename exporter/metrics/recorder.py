@@ -69,11 +69,14 @@ class Recorder(Instruments):
                 self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
 
     def configure(self, config: Config) -> None:
-        """Apply a new configuration; the caller then adds changed targets and forgets removed ones."""
+        """Apply a new configuration.
+
+        The caller then adds changed targets and forgets removed ones.
+        """
         self._config = config
 
     def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
-        """Add a target, or change it after a reload, and render its record at `now` (a Unix time).
+        """Add or change a target, and render its record at `now` (a Unix time).
 
         A known target keeps its counters, unless its vault changed: then its series have other labels and start again.
         """
@@ -93,7 +96,7 @@ class Recorder(Instruments):
         self._count_targets(len(self._blocks))
 
     def forget(self, name: str) -> None:
-        """Remove all series of a target, and those of credentials, vaults and endpoints that no other target uses."""
+        """Remove all series of a target, and shared ones that no other target uses."""
         if self._blocks.pop(name, None) is None:
             return
         self._exposition.drop(Scope.TARGET, name)
@@ -102,7 +105,10 @@ class Recorder(Instruments):
         self._count_targets(len(self._blocks))
 
     def record(self, report: ProbeReport, record: TargetRecord) -> None:
-        """Record one probe, which `record` already includes. A probe of a forgotten target is ignored."""
+        """Record one probe, which `record` already includes.
+
+        A probe of a forgotten target is ignored.
+        """
         block = self._blocks.get(report.target)
         if block is None:
             return
@@ -151,7 +157,10 @@ class Recorder(Instruments):
             self._show_budgets(self._budgets.add(look.vault, look.at, look.steps, look.key, now=ended))
 
     def sweep(self, now: float) -> None:
-        """Update values that change with time; call this every few seconds. `now` is a Unix time."""
+        """Update values that change with time; call this every few seconds.
+
+        `now` is a Unix time.
+        """
         self._show_budgets(self._budgets.sweep(now))
 
     def drop_verdict(self, name: str) -> None:
@@ -160,7 +169,9 @@ class Recorder(Instruments):
             self._show_target(self._blocks[name], {"ekm_vault_side_ready": []})
 
     def credential_expiry_found(self, credential: str, source: Source, expires_at: float | None, at: float) -> None:
-        """Record a successful expiry lookup at `at` (Unix times); None means that the source has no expiry date.
+        """Record a successful expiry lookup at `at` (Unix times).
+
+        None means that the source has no expiry date.
 
         The result is shown until the next successful lookup.
         """
@@ -180,7 +191,10 @@ class Recorder(Instruments):
         yield self.render_own(openmetrics=openmetrics)
 
     def render_probe(self, target: Target, module: Module, report: ProbeReport, *, openmetrics: bool = False) -> bytes:
-        """Return the response of /probe: gauges and infos of the report, and last known values of the target."""
+        """Return the response of /probe.
+
+        Gauges and infos of the report, and last known values of the target.
+        """
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
@@ -238,7 +252,10 @@ class Recorder(Instruments):
         self._show(name, LabelSet.of(("credential", name)), values)
 
     def _tie(self, target: Target) -> None:
-        """Tie credentials and vaults to the target; remove those that no target uses any more."""
+        """Tie credentials and vaults to the target.
+
+        Remove those that no target uses any more.
+        """
         credentials = sorted(credentials_in_use(replace(self._config, targets={target.name: target})))
         self._drop(Scope.CREDENTIAL, self._owners.replace(target.name, Scope.CREDENTIAL, credentials))
         self._drop(Scope.VAULT, self._owners.replace(target.name, Scope.VAULT, probed_vaults(target)))

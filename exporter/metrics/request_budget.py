@@ -19,7 +19,7 @@ _WITH_THE_KEY = frozenset(operation.step for operation in OPERATIONS if operatio
 
 
 def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
-    """Return the share of a vault's ten-second limit that the sent requests of these steps used.
+    """Return the share of a vault's ten-second limit that these steps used.
 
     Responses with 429 do not count against the limit.
     """
@@ -37,7 +37,10 @@ def _limit(step: Step, key: KeyFacts | None) -> float:
 
 
 class Budget:
-    """Usage of one vault in the last minute, in slots of ten seconds. All times are Unix times."""
+    """Usage of one vault in the last minute, in slots of ten seconds.
+
+    All times are Unix times.
+    """
 
     def __init__(self) -> None:
         self._slots: dict[int, float] = {}
@@ -53,7 +56,10 @@ class Budget:
         self._slots[slot] = self._slots.get(slot, 0.0) + share_of(steps, key)
 
     def ratio(self, now: float) -> float:
-        """Return the largest share of a slot in the minute before `now`; 0 without requests."""
+        """Return the largest share of a slot in the minute before `now`.
+
+        0 without requests.
+        """
         current = _slot(now)
         # Compare in both directions: after a clock was set back, old slots lie in the future.
         self._slots = {slot: share for slot, share in self._slots.items() if abs(slot - current) < SLOTS}
@@ -61,7 +67,10 @@ class Budget:
 
 
 class Budgets:
-    """Budgets of all vaults with published limits. Each method returns the changed ratios by vault."""
+    """Budgets of all vaults with published limits.
+
+    Each method returns the changed ratios by vault.
+    """
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
@@ -77,7 +86,10 @@ class Budgets:
         return self._changed([vault], now)
 
     def sweep(self, now: float) -> dict[str, float]:
-        """Update the ratios for `now`; they change once per slot, so most calls return at once."""
+        """Update the ratios for `now`.
+
+        They change once per slot, so most calls return at once.
+        """
         if self._swept == _slot(now):
             return {}
         self._swept = _slot(now)

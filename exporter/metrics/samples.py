@@ -31,7 +31,10 @@ _KEY_FAMILIES = (
 
 
 def config_samples(config: Config, target: Target, module: Module, tenant: str | None) -> Values:
-    """Return what the configuration declares; `tenant` from a challenge replaces the configured one."""
+    """Return what the configuration declares.
+
+    `tenant` from a challenge replaces the configured one.
+    """
     credential = config.credentials[target.credential]
     cloud = cloud_of(target.vault)
     info = {
@@ -75,7 +78,10 @@ def report_samples(report: ProbeReport) -> Values:
 
 
 def run_samples(record: TargetRecord) -> Values:
-    """Return the numbers of failed probes in a row; none before the first probe of this process."""
+    """Return the numbers of failed probes in a row.
+
+    None before the first probe of this process.
+    """
     if record.last is None:
         return {}
     return {
@@ -86,7 +92,7 @@ def run_samples(record: TargetRecord) -> Values:
 
 
 def record_samples(record: TargetRecord, expected: ExpectPath) -> Values:
-    """Return the last known values of a target, apart from its last report and auxiliary probes."""
+    """Return the last known values of a target apart from its last report."""
     return {
         **run_samples(record),
         **key_samples(record.key),
@@ -124,7 +130,10 @@ def vault_samples(vault: VaultHeaders, expected: ExpectPath) -> Values:
 
 
 def credential_samples(credential: Credential, lookups: Mapping[Source, tuple[float | None, float]]) -> Values:
-    """Return the expiry of a credential by source. `lookups` holds the date, if any, and the time of each lookup."""
+    """Return the expiry of a credential by source.
+
+    `lookups` holds the date, if any, and the time of each lookup.
+    """
     declared = {} if credential.expires_on is None else {Source.DECLARED: start_of(credential.expires_on)}
     found = {source: end for source, (end, _) in lookups.items() if end is not None}
     ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **found}.items()]
@@ -163,7 +172,10 @@ def certificate_samples(shown: PeerCertificate) -> Values:
 
 
 def check_samples(results: Iterable[CheckResult] | None) -> Values:
-    """Return the failed preflight checks; None before the first run. Only the outcome `fail` counts."""
+    """Return the failed preflight checks; None before the first run.
+
+    Only the outcome `fail` counts.
+    """
     failed = None if results is None else [result.check for result in results if result.outcome is CheckOutcome.FAIL]
     return {
         "ekm_preflight_failed_checks": _one(None if failed is None else len(failed)),
@@ -184,7 +196,7 @@ def error_samples(error: ConnectorError) -> Values:
 
 
 def on_demand_samples(report: ProbeReport, record: TargetRecord) -> Values:
-    """Return the values of /probe that no scrape has, or that combine the report with the record."""
+    """Return the values of /probe that no scrape has."""
     made = [result for result in report.steps if result.outcome is not Outcome.SKIPPED]
     return {
         "ekm_last_success_timestamp_seconds": _one(report.started_at if report.success else record.last_success_at),

@@ -1,4 +1,4 @@
-"""The exporter's own metrics and those of the process and of Python, in a prometheus_client registry."""
+"""The metrics of the exporter itself, its process and Python."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ REQUESTED: Final = ("vault", "entra", "graph")
 
 
 class Instruments:
-    """Metrics about the exporter itself. `version` and `mode` are labels of the build info."""
+    """Metrics about the exporter itself.
+
+    `version` and `mode` are labels of the build info.
+    """
 
     def __init__(self, *, version: str, mode: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it untyped
@@ -54,7 +57,7 @@ class Instruments:
         return Gauge(spec.name, spec.help_text, spec.own, registry=self._registry)
 
     def _counter(self, name: str, *values: str) -> Counter:
-        """A counter whose series exist at 0 for each of the values its only label can have."""
+        """A counter with a series at 0 for each value of its only label."""
         spec = BY_NAME[name]
         counter = Counter(spec.name, spec.help_text, spec.own, registry=self._registry)
         for value in values:
@@ -78,21 +81,27 @@ class Instruments:
         self._lag.observe(seconds)
 
     def skipped(self, reason: str, count: int = 1) -> None:
-        """Count scheduled probes that were not started. Raises ValueError for a reason outside SKIP_REASONS."""
+        """Count scheduled probes that were not started.
+
+        Raises ValueError for a reason outside SKIP_REASONS.
+        """
         self._skipped.labels(_one_of(SKIP_REASONS, reason)).inc(count)
 
     def _count_tainted(self) -> None:
         self._tainted.inc()
 
     def requested(self, endpoint: str, count: int = 1) -> None:
-        """Count requests that were sent. Raises ValueError for an endpoint outside REQUESTED."""
+        """Count requests that were sent.
+
+        Raises ValueError for an endpoint outside REQUESTED.
+        """
         self._requests.labels(_one_of(REQUESTED, endpoint)).inc(count)
 
     def internal_error(self) -> None:
         self._internal_errors.inc()
 
     def watch_event_loop(self, worst: Callable[[], float]) -> None:
-        """Set the callback that returns the largest lag of the last minute, in seconds, for each scrape."""
+        """Set the callback that returns the last minute's largest lag in seconds."""
         self._loop_lag.set_function(worst)
 
     def render_own(self, *, openmetrics: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""Track which targets use a credential, vault or endpoint, to remove its series with the last target."""
+"""Track which targets use a credential, vault or endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MetricSpec: the type, scope, retention, labels and HELP text of one metric family."""
+"""Type, scope, retention, labels and HELP text of one metric family."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Retention(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
-    """One metric family. `name` is the name in queries; `own` are the labels in addition to those of the scope."""
+    """One metric family. `name` is the name in queries.
+
+    `own` are the labels in addition to those of the scope.
+    """
 
     name: str
     kind: MetricType

@@ -1,4 +1,4 @@
-"""The metric families of a target, and the closed lists that metrics and alerts share.
+"""The metric families of a target, and lists that metrics and alerts share.
 
 Every family here has the labels `target` and `vault`. The exposition keeps this order.
 """
@@ -28,7 +28,10 @@ ROLES: Final = ("current", "next")
 
 
 def of_target(memory: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
-    """Return a metric of a target; `own` are its labels in addition to `target` and `vault`."""
+    """Return a metric of a target.
+
+    `own` are its labels in addition to `target` and `vault`.
+    """
     return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, memory=memory, help=text, own=own)
 
 

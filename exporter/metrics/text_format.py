@@ -1,4 +1,4 @@
-"""Sample lines, byte for byte as prometheus_client writes them, with cached label text."""
+"""Sample lines, byte for byte as prometheus_client writes them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def _histogram_heads(name: str, own: Labels, buckets: tuple[float, ...], first: 
 
 
 def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...], *, counts: Sequence[int], total: float) -> str:
-    """Return the lines of one histogram: `counts` per bucket, not cumulative, the last above all bounds; `total` is the sum.
+    """Return the lines of one histogram.
+
+    `counts` per bucket, not cumulative, the last above all bounds; `total` is the sum.
 
     All own labels, including `le`, must sort before the base labels.
     """
@@ -83,5 +85,5 @@ def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...]
 
 
 def encoded(text: str) -> bytes:
-    """Encode as UTF-8 and replace lone surrogates, which YAML allows, so that a label cannot break a scrape."""
+    """Encode as UTF-8 and replace lone surrogates, which YAML allows."""
     return text.encode("utf-8", "replace")

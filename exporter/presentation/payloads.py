@@ -73,7 +73,10 @@ def target_standing(target: Target, record: TargetRecord | None, *, now: float) 
 
 
 def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> list[FailureSummary]:
-    """Return the summaries of failures before a restart, newest first. `history` is newest first too."""
+    """Return the summaries of failures before a restart, newest first.
+
+    `history` is newest first too.
+    """
     if record is None:
         return []
     oldest = history[-1].report.started_at if history else float("inf")
@@ -125,7 +128,10 @@ def step_payload(result: StepResult) -> Payload:
 
 
 def failure_payload(failure: StepResult | None) -> Payload:
-    """Where the first failure was and what it is called; all None where nothing failed."""
+    """Where the first failure was and what it is called.
+
+    All None where nothing failed.
+    """
     if failure is None:
         return {"step": None, "code": None, "symbol": None, "reason": None}
     return {
@@ -158,7 +164,10 @@ def verdict_payload(readiness: Readiness, vantage: Vantage) -> Payload:
 def target_details_payload(
     target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], expected: ExpectPath, *, now: float
 ) -> Payload:
-    """Return auxiliary probes, key facts, network path and expiries of a target; `now` is a Unix time."""
+    """Return auxiliary probes, key facts, network path and expiries of a target.
+
+    `now` is a Unix time.
+    """
     auxiliary = () if record is None else auxiliary_results(target, record, now=now)
     vault = VaultHeaders() if record is None else record.vault
     return {
@@ -174,7 +183,10 @@ def target_details_payload(
 
 
 def checks_payload(run: CheckRun | None) -> Payload | None:
-    """Return time and failures of the last preflight run. `fix` is a multi-line text, as in `doctor --json`."""
+    """Return time and failures of the last preflight run.
+
+    `fix` is a multi-line text, as in `doctor --json`.
+    """
     if run is None:
         return None
     failed = [

@@ -33,7 +33,10 @@ class _Failing:
 
 
 class ProbeLog:
-    """One line per state change and per failure that is news. Keeps a few words per failing target, none per healthy one."""
+    """One line per state change and per failure that is news.
+
+    Keeps a few words per failing target, none per healthy one.
+    """
 
     def __init__(self, *, logger: logging.Logger = _log, summary_every: float = SUMMARY_SECONDS) -> None:
         self._logger = logger
@@ -133,7 +136,10 @@ def _servers(target: Target) -> str | None:
 
 
 def of_step(result: StepResult) -> dict[str, Value]:
-    """The facts of a failed step, each masked where it was read; None where there is none."""
+    """The facts of a failed step, each masked where it was read.
+
+    None where there is none.
+    """
     facts = result.facts
     entry = None if result.code is None else BY_CODE.get(result.code)
     labels: dict[str, Value] = {

@@ -1,4 +1,6 @@
-"""The support bundle: known facts of one target in one zip file that is safe to share.
+"""The support bundle.
+
+Known facts of one target in one zip file that is safe to share.
 
 All values were masked when they were read. The configuration part has no labels, paths or names of variables.
 """
@@ -58,7 +60,7 @@ Times are UTC. A request id finds the request in the logs of Azure Key Vault (or
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupportBundle:
-    """What a bundle is made of, fixed at one moment, so that another thread may write it. `made_at` is a Unix time."""
+    """The content of a bundle at one moment, which another thread may write."""
 
     config: Config
     target: Target
@@ -125,7 +127,7 @@ def environment(case: SupportBundle) -> str:
 
 
 def _chosen(history: Iterable[HistoryEntry]) -> Iterator[HistoryEntry]:
-    """The last probes; behind them, as the history has it, stand the failures that are kept longer."""
+    """The last probes, then the failures that the history keeps longer."""
     for number, entry in enumerate(history):
         if number == 2 * MOST_PROBES:
             return
@@ -167,13 +169,13 @@ def _tenant(case: SupportBundle) -> str | None:
 
 
 def _without_labels(target: Target) -> Target:
-    """Remove labels, which can hold anything, and keep the masked names of SQL Servers."""
+    """Remove labels, and keep the masked names of SQL Servers."""
     instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances)
 
 
 def _masked(config: Config, target: Target) -> Config:
-    """The part of a configuration that a target needs, without a word on where secrets stand."""
+    """The part of a configuration that a target needs, without secret locations."""
     part = replace(config, targets={target.name: target})
     return replace(
         part,

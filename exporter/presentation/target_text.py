@@ -1,4 +1,4 @@
-"""Auxiliary probes, key, network path and expiries of a target as plain text for a terminal."""
+"""Auxiliary probes, key, network path and expiries of a target as plain text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def target_text(
     now: float,
     auxiliary: bool,
 ) -> str:
-    """Return titled sections, ending with a line break; `now` is a Unix time. `auxiliary` includes auxiliary probes."""
+    """Return titled sections, ending with a line break; `now` is a Unix time.
+
+    `auxiliary` includes auxiliary probes.
+    """
     results = wording.auxiliary_results(target, record, now=now) if auxiliary else ()
     key = () if record.key is None else wording.about_key(record.key)
     sections: list[tuple[str, Iterable[str]]] = [

@@ -20,7 +20,10 @@ _LABEL_WIDTH = 15
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
-    """The whole probe, ending with a line break: what was probed, the verdict, each step, and what to do first."""
+    """The whole probe, ending with a line break.
+
+    What was probed, the verdict, each step, and what to do first.
+    """
     lines = [line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
@@ -75,12 +78,18 @@ def facts_of(result: StepResult) -> Iterator[Line]:
 
 
 def what_depends(target: Target) -> str:
-    """The SQL Servers that depend on the target, as declared: `SQLPRD01 (host n1, ag AG7), SQLPRD02`; else empty."""
+    """The SQL Servers that depend on the target, as declared.
+
+    `SQLPRD01 (host n1, ag AG7), SQLPRD02`; else empty.
+    """
     return ", ".join(_instance(each) for each in target.instances)
 
 
 def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
-    """What to do about the first failed step, in order, with the target's own names; empty where no step has a code."""
+    """What to do about the first failed step, in order, with the target's own names.
+
+    Empty where no step has a code.
+    """
     failure = report.first_failure
     if failure is None or failure.code is None:
         return ()
@@ -89,7 +98,10 @@ def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
 
 
 def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
-    """Yield meaning, actions, causes and owner of the first failure; nothing without a code."""
+    """Yield meaning, actions, causes and owner of the first failure.
+
+    Nothing without a code.
+    """
     failure = report.first_failure
     if failure is None or failure.code is None:
         return

@@ -27,7 +27,10 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request, its first line first, and the lines of its answer; the request is empty where none left the host."""
+    """One request, its first line first, and the lines of its answer.
+
+    The request is empty where none left the host.
+    """
 
     step: Step
     request: tuple[str, ...]

@@ -1,4 +1,6 @@
-"""Sentences that the target page and the command `probe` share: auxiliary probes, key, network path, expiry.
+"""Sentences that the target page and the command `probe` share.
+
+Auxiliary probes, key, network path, expiry.
 
 The values were masked when they were read.
 """
@@ -40,7 +42,10 @@ _MARKS: Mapping[AuxiliaryKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Expiry of a credential from one source; `when` in words, `looked_up_at` a Unix time."""
+    """Expiry of a credential from one source.
+
+    `when` in words, `looked_up_at` a Unix time.
+    """
 
     credential: str
     source: str
@@ -50,13 +55,16 @@ class End:
 
 
 def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tuple[tuple[Identity, AuxiliaryResult | None], ...]:
-    """Return the configured auxiliary probes at `now` (a Unix time), each with its last result."""
+    """Return the configured auxiliary probes, each with its last result."""
     today = datetime.fromtimestamp(now, UTC).date()
     return tuple((identity, record.auxiliary.get(identity)) for identity in configured_auxiliary(target, today))
 
 
 def title(target: Target, identity: Identity) -> str:
-    """Return the subject of an auxiliary probe: `retained version Key0/0123 in old.vault.azure.net`."""
+    """Return the subject of an auxiliary probe.
+
+    `retained version Key0/0123 in old.vault.azure.net`.
+    """
     what, name, vault = identity
     if what is AuxiliaryKind.RECOVERY:
         return f"recovery vault {name}"
@@ -85,7 +93,10 @@ def reason_text(record: TargetRecord, identity: Identity, look: AuxiliaryResult 
 
 
 def failed(failure: StepResult) -> str:
-    """One failed step in a line: `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`."""
+    """One failed step in a line.
+
+    `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`.
+    """
     entry = None if failure.code is None else BY_CODE.get(failure.code)
     code = "" if failure.code is None else f" with {both_numbers(failure.code)}"
     symbol = "" if entry is None else f" {entry.symbol}"
@@ -95,7 +106,10 @@ def failed(failure: StepResult) -> str:
 
 
 def recommended_actions(target: Target, look: AuxiliaryResult) -> tuple[str, ...]:
-    """In the order to take it, commands with real names; empty where nothing is wrong. Nothing here keeps databases closed."""
+    """In the order to take it, commands with real names; empty where nothing is wrong.
+
+    Nothing here keeps databases closed.
+    """
     failure = look.failure
     if failure is None:
         return ()
@@ -120,7 +134,10 @@ def about_key(key: KeyFacts) -> Iterator[Line]:
 
 
 def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
-    """Versions, and what becomes of the key: rotation, deletion, recovery. Nothing for what is not known."""
+    """Versions, and what becomes of the key: rotation, deletion, recovery.
+
+    Nothing for what is not known.
+    """
     if record.newest_version is not None:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
         yield "newest version", record.newest_version + pending
@@ -145,7 +162,10 @@ def recover_command(target: Target) -> str:
 
 
 def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[End]:
-    """Yield expiries by credential and source, and credentials without a source. `now` is a Unix time."""
+    """Yield expiries by credential and source, and credentials without a source.
+
+    `now` is a Unix time.
+    """
     for name, expiries in ends.items():
         for end in expiries:
             yield End(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)

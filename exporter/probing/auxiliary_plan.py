@@ -30,7 +30,7 @@ class AuxiliaryProbe:
 
     @property
     def is_of_another_host(self) -> bool:
-        """Whether the staged credential is the identity of the SQL Server host, which this exporter cannot use."""
+        """Whether the staged credential is an identity that only the SQL host has."""
         managed = self.request.credential.kind is CredentialKind.MANAGED_IDENTITY
         return self.what is AuxiliaryKind.NEXT and managed and self.request.vantage is Vantage.CENTRAL
 
@@ -44,7 +44,7 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
 
 
 def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
-    """Return True if there is no result, the last one failed, or `interval` seconds have passed.
+    """Return True without a result, after a failure, or after `interval` seconds.
 
     `now` is a Unix time.
     """
@@ -85,7 +85,10 @@ def _of_key(config: Config, target: Target, key: KeyFacts | None) -> Iterator[Au
 def probe_request(
     config: Config, target: Target, module: Module | None = None, credential: Credential | None = None
 ) -> ProbeRequest:
-    """Return the request for one whole probe; module and credential are those of the target by default."""
+    """Return the request for one whole probe.
+
+    Module and credential are those of the target by default.
+    """
     return ProbeRequest(
         target=target,
         module=module or config.modules[target.module],

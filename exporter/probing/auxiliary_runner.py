@@ -47,7 +47,7 @@ class AuxiliaryRunner:
         self._rounds: dict[str, _Round] = {}
 
     def after_probe(self, target: Target, report: ProbeReport, probes: Iterable[AuxiliaryProbe], *, interval: float) -> None:
-        """Start those `probes` that are due, unless the vault throttles or a round is running.
+        """Start the due `probes`, unless the vault throttles or a round is running.
 
         `interval`: seconds until a successful one is repeated.
         """
@@ -62,7 +62,7 @@ class AuxiliaryRunner:
             this.task = asyncio.create_task(self._run(target, this, wanted), name=f"auxiliary probes of {target.name}")
 
     def forget(self, name: str) -> None:
-        """Cancel the round of a target that was removed or replaced, and forget its results."""
+        """Cancel the round of a removed or replaced target, and forget its results."""
         this = self._rounds.pop(name, None)
         if this is not None and this.task is not None:
             this.task.cancel()

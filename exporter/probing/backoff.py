@@ -1,4 +1,7 @@
-"""The rules of the schedule as plain arithmetic: first delay, jitter, missed starts, backoff."""
+"""The rules of the schedule as plain arithmetic.
+
+First delay, jitter, missed starts, backoff.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ def first_delay(interval: float, starting: int, draw: float) -> float:
 
 
 def gap(interval: float, draw: float) -> float:
-    """Return the seconds from one planned start to the next; `draw` is uniform in [0, 1]."""
+    """Return the seconds from one planned start to the next.
+
+    `draw` is uniform in [0, 1].
+    """
     return interval * (1 - JITTER + 2 * JITTER * draw)
 
 

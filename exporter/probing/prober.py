@@ -1,4 +1,6 @@
-"""Makes probes with the active configuration: combines vault session, token cache and clock.
+"""Makes probes with the active configuration.
+
+Combines vault session, token cache and clock.
 
 The schedule, `/probe` and the command line all make their probes here.
 """
@@ -45,7 +47,9 @@ class _RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProberCallbacks:
-    """Callbacks for events that are no report: internal errors, shortages, requests to Entra and to vaults.
+    """Callbacks for events that are no report.
+
+    Internal errors, shortages, requests to Entra and to vaults.
 
     `bug` receives an exception, `unexplained` the facts of an exception that the adapter cannot classify.
     """
@@ -95,7 +99,9 @@ class Prober:
         self._pool.close()
 
     async def probe_scheduled(self, target: Target) -> ProbeReport | None:
-        """Make one scheduled probe; within `round_trip_interval` it only gets token and key.
+        """Make one scheduled probe.
+
+        Within `round_trip_interval` it only gets token and key.
 
         Return None if an exporter-side shortage prevented the probe, or a reload has removed or replaced the target.
         """
@@ -143,7 +149,10 @@ class Prober:
         return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
-        """Make one auxiliary probe; None if it could not be made, or if a timeout may be the exporter's fault."""
+        """Make one auxiliary probe.
+
+        None if it could not be made, or if a timeout may be the exporter's fault.
+        """
         if not self._is_active(plan.request.module):
             return None
         report = await self._guarded(plan.request.target, self._make(plan.request, fresh=fresh))
@@ -156,7 +165,7 @@ class Prober:
         self._round_trips.pop(name, None)
 
     async def _guarded(self, target: Target, probe: Coroutine[None, None, ProbeReport | None]) -> ProbeReport | None:
-        """Await a probe; an exception that escapes becomes a failure report and an internal error.
+        """Await a probe, and turn an escaping exception into a failure report.
 
         So does a CancelledError if this task was not cancelled.
         """
@@ -215,7 +224,10 @@ class Prober:
         return self._config.modules.get(module.name) == module
 
     def _network(self, module: Module) -> Network:
-        """Return the network of the running probe, also after a reload: a secret must not go to a new route."""
+        """Return the network of the running probe, also after a reload.
+
+        A secret must not go to a new route.
+        """
         return self._in_use.get(id(module)) or self._networks.of(module)
 
     def _last_round_trip(self, request: ProbeRequest) -> _RoundTrip | None:
@@ -233,7 +245,10 @@ class Prober:
 
 
 def _subject(request: ProbeRequest) -> tuple[object, ...]:
-    """Return what a round trip tests: it proves nothing for another key version, identity or route."""
+    """Return what a round trip tests.
+
+    It proves nothing for another key version, identity or route.
+    """
     return request.target.vault, request.target.key, request.credential, request.module
 
 

@@ -27,7 +27,10 @@ _NOT_FOUND = 404
 
 
 class Vault(Protocol):
-    """Requests to one vault. Deadlines are times of `Clock.monotonic`; a failure is a value."""
+    """Requests to one vault.
+
+    Deadlines are times of `Clock.monotonic`; a failure is a value.
+    """
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
 
@@ -42,7 +45,7 @@ class Vault(Protocol):
     ) -> tuple[Facts, bytes | None]: ...
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
-        """Return facts without a fault and the Unix time of the purge if the key is soft-deleted."""
+        """Return facts without a fault and the purge time of a soft-deleted key."""
         ...
 
 
@@ -74,7 +77,10 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeDependencies:
-    """What a probe uses. `encrypt` encrypts with a public key; `on_bug` receives internal errors."""
+    """What a probe uses. `encrypt` encrypts with a public key.
+
+    `on_bug` receives internal errors.
+    """
 
     vault: Vault
     tokens: Tokens
@@ -84,7 +90,9 @@ class ProbeDependencies:
 
 
 async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> ProbeReport:
-    """Make one probe. A step that could not run is `skipped`; an internal error is a failed step.
+    """Make one probe. A step that could not run is `skipped`.
+
+    An internal error is a failed step.
 
     The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
     """
@@ -205,7 +213,9 @@ class _Run:
     async def _step(
         self, step: Step, exchange: Callable[[], Awaitable[tuple[Facts, T | None]]], allotted: float | None = None
     ) -> T | None:
-        """Make one exchange, time it and keep its result. Return the value unless there was a fault.
+        """Make one exchange, time it and keep its result.
+
+        Return the value unless there was a fault.
 
         `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
         """
@@ -283,7 +293,10 @@ class _Run:
 
 
 def key_state(key: KeyFacts, now: float) -> str | None:
-    """Return `disabled`, `expired` or `not_yet_valid` by the key's facts; None for a usable key."""
+    """Return `disabled`, `expired` or `not_yet_valid` by the key's facts.
+
+    None for a usable key.
+    """
     if key.enabled is False:
         return "disabled"
     if key.expires is not None and key.expires <= now:

@@ -82,7 +82,9 @@ class Scheduler:
         """Set once every target has been probed; a later reconciliation does not clear it."""
 
     def reconcile(self, targets: Iterable[Target], *, concurrency: int | None = None) -> Changes:
-        """Make the running loops match `targets`, without waiting. To be called from the event loop.
+        """Make the running loops match `targets`, without waiting.
+
+        To be called from the event loop.
 
         An equal target is not touched. A changed one keeps its next start, or gets a new first delay if its probe is running.
         A new `concurrency` applies to probes that have no slot yet.
@@ -106,12 +108,18 @@ class Scheduler:
         return Changes(started, changed, removed)
 
     def next_probe_at(self, name: str) -> float | None:
-        """Return the Unix time of the next planned start; None if the target is not scheduled."""
+        """Return the Unix time of the next planned start.
+
+        None if the target is not scheduled.
+        """
         loop = self._loops.get(name)
         return None if loop is None else self._clock() + loop.planned - loop_time()
 
     async def aclose(self) -> None:
-        """Cancel every loop and wait until the running probes have ended. No callback follows."""
+        """Cancel every loop and wait until the running probes have ended.
+
+        No callback follows.
+        """
         self._closed = True
         for loop in self._loops.values():
             self._stop(loop)
@@ -197,7 +205,10 @@ class Scheduler:
         self._note_first_round()
 
     def _ended(self, loop: _TargetLoop, task: asyncio.Task[None]) -> None:
-        """Restart a loop that ended without being stopped: its target must still be probed."""
+        """Restart a loop that ended without being stopped.
+
+        Its target must still be probed.
+        """
         name = loop.target.name
         error = asyncio.CancelledError("cancelled from inside") if task.cancelled() else task.exception()
         if self._leaving.get(name) is task:

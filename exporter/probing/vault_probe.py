@@ -1,4 +1,7 @@
-"""One probe of one vault: its request, its session and its token, for the prober and the preflight checks."""
+"""One probe of one vault.
+
+Its request, its session and its token, for the prober and the preflight checks.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ async def probe_vault(
     *,
     on_requests: Callable[[int], None] = lambda _count: None,
 ) -> ProbeReport:
-    """Make one probe in a session of its own. `on_requests` receives the number of requests to the vault.
+    """Make one probe in a session of its own.
+
+    `on_requests` receives the number of requests to the vault.
 
     Raises as `run_probe` does.
     """

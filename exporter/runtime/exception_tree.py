@@ -1,4 +1,6 @@
-"""An exception and all others that it holds: causes, members, arguments, attributes.
+"""An exception and all others that it holds.
+
+Causes, members, arguments, attributes.
 
 Libraries wrap what they catch, each in its own way, and keep tracebacks.
 """

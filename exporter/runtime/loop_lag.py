@@ -1,4 +1,7 @@
-"""How late the event loop runs: the exporter's slowness must not count as a vault's."""
+"""How late the event loop runs.
+
+The exporter's slowness must not count as a vault's.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class LoopLag:
         return max(self._worst[0][1] if self._worst else 0.0, now - self._expected, 0.0)
 
     def lagged_between(self, start: float, end: float) -> bool:
-        """Return whether a stall of at least `THRESHOLD`, past or current, touched this span.
+        """Return whether a stall of at least `THRESHOLD` touched this span.
 
         Records cover the last minute, which is longer than any probe.
         """

@@ -57,7 +57,7 @@ def leave(code: int) -> NoReturn:
 
 
 def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
-    """Call `callback` on the running loop at SIGTERM and Ctrl-C (on Windows also at Ctrl-Break).
+    """Call `callback` on the running loop at SIGTERM, Ctrl-C and Ctrl-Break.
 
     With `hangup` also at SIGHUP, unless the process was started to ignore that signal, as `nohup` does.
     """
@@ -70,19 +70,28 @@ def on_stop(callback: Callable[[], None], *, hangup: bool = False) -> None:
 
 
 def on_reload(callback: Callable[[], None]) -> None:
-    """Call `callback` on the running loop at SIGHUP, also for a held one; not on Windows."""
+    """Call `callback` on the running loop at SIGHUP, also for a held one.
+
+    Not on Windows.
+    """
     if sys.platform != "win32":
         _on(signal.SIGHUP, callback)
 
 
 def ignore_signals() -> None:
-    """Ignore later signals, after the end of the loop: they must not change the exit code."""
+    """Ignore later signals, after the end of the loop.
+
+    They must not change the exit code.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _on(number: int, callback: Callable[[], None]) -> None:
-    """Install a handler that outlives the loop: a late signal must not kill the process."""
+    """Install a handler that outlives the loop.
+
+    A late signal must not kill the process.
+    """
     loop = _loop()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -109,7 +118,10 @@ def forbid_core_dumps() -> None:
 
 
 def raise_file_limit() -> None:
-    """Raise the limit of open files to the hard limit: probes and scrapes hold sockets."""
+    """Raise the limit of open files to the hard limit.
+
+    Probes and scrapes hold sockets.
+    """
     if sys.platform != "win32":
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard:
@@ -132,7 +144,9 @@ def open_directory(path: Path) -> int | None:
 
 
 def other_writers(seen: os.stat_result) -> str:
-    """Return why others than this process and root may change a file; empty if they may not.
+    """Return why others than this process and root may change a file.
+
+    Empty if they may not.
 
     Write access for the group of the process is allowed: Kubernetes gives it to volumes with `fsGroup`. Windows has access
     lists instead of these bits; they are not checked.
@@ -151,7 +165,10 @@ def other_writers(seen: os.stat_result) -> str:
 
 
 def lock(descriptor: int) -> None:
-    """Lock a file until its descriptor is closed. Raises BlockingIOError if it is locked."""
+    """Lock a file until its descriptor is closed.
+
+    Raises BlockingIOError if it is locked.
+    """
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -167,7 +184,7 @@ YOUNGER_COLLECTIONS = 200
 
 
 def collect_rarely() -> None:
-    """Collect garbage now, exclude all other current objects from collections, and make full collections rare.
+    """Collect garbage now, freeze the rest, and make full collections rare.
 
     The configuration and the codes are such objects: they live until the next reload. Younger generations are collected as usual.
     Blocks for up to half a second with 5,000 targets.

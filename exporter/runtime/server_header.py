@@ -11,5 +11,5 @@ SERVER = "ekm-exporter"
 
 
 def hide_versions() -> None:
-    """Replace aiohttp's default header, which has the versions of Python and aiohttp, for the whole process."""
+    """Replace aiohttp's default `Server` header, which has versions."""
     web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]  # imported there, and not declared as exported

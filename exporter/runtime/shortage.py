@@ -14,7 +14,10 @@ from exporter.runtime.exception_tree import every_exception
 
 
 class Shortage(StrEnum):
-    """The missing resource: a value of the label `reason` of `ekm_exporter_probes_skipped_total`."""
+    """The missing resource.
+
+    A value of the label `reason` of `ekm_exporter_probes_skipped_total`.
+    """
 
     RESOLVER = "resolver"  # every thread, or every handshake slot, was in use
     DESCRIPTORS = "descriptors"
@@ -32,7 +35,7 @@ _ERRNO_TEXT = re.compile(r"\[Errno (-?\d+)\]")
 
 
 def shortage_of(error: BaseException | None) -> Shortage | None:
-    """Return the resource that this process lacked, if that caused the exception, else None."""
+    """Return the lacking resource that caused the exception, else None."""
     return next((lacking for one in every_exception(error) if (lacking := _shortage_in(one)) is not None), None)
 
 
@@ -49,7 +52,10 @@ def _shortage_in(error: BaseException) -> Shortage | None:
 
 
 def error_numbers(error: OSError) -> set[int]:
-    """Return the error number, or those in the text: asyncio joins the errors of several addresses."""
+    """Return the error number, or those in the text.
+
+    Asyncio joins the errors of several addresses.
+    """
     if error.errno is not None:
         return {error.errno}
     return {int(number) for number in _ERRNO_TEXT.findall(str(error))}

@@ -23,7 +23,10 @@ IDLE_SECONDS = 30.0  # a thread that was idle for this long ends
 
 
 class PoolExhausted(Exception):  # noqa: N818 - a state of the exporter, not an error of a service
-    """Raised if this process lacked a resource, such as a thread: nothing else was tested."""
+    """Raised if this process lacked a resource, such as a thread.
+
+    Nothing else was tested.
+    """
 
     def __init__(self, text: str, shortage: Shortage = Shortage.RESOLVER) -> None:
         super().__init__(text)
@@ -112,7 +115,7 @@ class DaemonThreadPool:
             del call  # for the same reason as in `execute`
 
     def close(self) -> None:
-        """Reject new calls, cancel waiting ones and end idle threads, without waiting for busy ones."""
+        """Reject new calls, cancel waiting ones, and leave busy threads alone."""
         with self._changed:
             self._closed = True
             waiting, self._waiting = list(self._waiting), OrderedDict()

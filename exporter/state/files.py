@@ -1,4 +1,6 @@
-"""The directory of `--state.dir`: one small JSON file per target or credential, kept over a restart.
+"""The directory of `--state.dir`.
+
+One small JSON file per target or credential, kept over a restart.
 
 State is disposable: a file that cannot be read or written loses its content only, and the problem is logged once. A worker
 thread writes the files. One process uses a directory. Files never contain secrets.
@@ -36,7 +38,9 @@ class DocumentKind(StrEnum):
 
 
 class StateFiles:
-    """Documents by kind and name. `open` and `load` block; use the other methods from one event loop.
+    """Documents by kind and name.
+
+    `open` and `load` block; use the other methods from one event loop.
 
     `on_problem` receives a sentence for each damaged file, and one when writes start to fail.
     """
@@ -51,7 +55,10 @@ class StateFiles:
         self._failing = False
 
     def open(self) -> None:
-        """Create the directory if missing, and lock it. Raise StateDirError, also if another process uses it."""
+        """Create the directory if missing, and lock it.
+
+        Raise StateDirError, also if another process uses it.
+        """
         folder = self._directory.path
         try:
             self._directory.open()

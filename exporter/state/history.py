@@ -1,4 +1,6 @@
-"""History of one target: its last probes and its last failures, within a memory limit.
+"""History of one target.
+
+Its last probes and its last failures, within a memory limit.
 
 Reports are compressed to about a tenth of the memory of their objects.
 """
@@ -62,7 +64,10 @@ class HistoryEntry:
 
 
 class History:
-    """At most `limit` probes and `limit` failures. Iteration yields each entry once, newest first."""
+    """At most `limit` probes and `limit` failures.
+
+    Iteration yields each entry once, newest first.
+    """
 
     __slots__ = ("_context", "_failures", "_key", "_limit", "_recent")
 
@@ -74,7 +79,10 @@ class History:
         self._context: ProbeContext | None = None
 
     def add(self, report: ProbeReport, number: int, *, most_bytes: float, context: ProbeContext | None = None) -> HistoryEntry:
-        """Add a probe and drop the oldest above `most_bytes`. `number` counts the probes of this process, from 1."""
+        """Add a probe and drop the oldest above `most_bytes`.
+
+        `number` counts the probes of this process, from 1.
+        """
         if report.key is not None and report.key != self._key:
             self._key = report.key
         key = None if report.key is None else self._key

@@ -1,4 +1,6 @@
-"""A directory for one process: small files, protected against links and other users.
+"""A directory for one process.
+
+Small files, protected against links and other users.
 
 A descriptor holds the directory, so a renamed or replaced parent has no effect. Links, pipes, sockets and devices are refused:
 reads and writes do not follow or wait for them. Every method blocks; any thread may call.
@@ -18,7 +20,10 @@ _LOCK, _TRIAL = "lock", "probe"
 
 
 class UnsafeError(Exception):
-    """Other users can change files in the directory; the text is a message for the operator."""
+    """Other users can change files in the directory.
+
+    The text is a message for the operator.
+    """
 
 
 class PrivateDirectory:
@@ -28,7 +33,10 @@ class PrivateDirectory:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Create the directory if missing, and lock it. Raise UnsafeError, OSError, or BlockingIOError if locked."""
+        """Create the directory if missing, and lock it.
+
+        Raise UnsafeError, OSError, or BlockingIOError if locked.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = process.open_directory(self.path)
         self._refuse_other_writers()

@@ -1,4 +1,7 @@
-"""Record of each target between probes: last report, runs of failures, last known facts, history."""
+"""Record of each target between probes.
+
+Last report, runs of failures, last known facts, history.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ class FailureSummary:
 
 @dataclass(slots=True)
 class TargetRecord:
-    """Record of one target. Times are Unix times, unknown is None. Last known facts are kept while probes fail."""
+    """Record of one target. Times are Unix times, unknown is None.
+
+    Last known facts are kept while probes fail.
+    """
 
     target: Target
     history: History
@@ -56,7 +62,10 @@ class TargetRecord:
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
     def add_report(self, report: ProbeReport) -> None:
-        """Add a report. An inconclusive report changes nothing here; only the history has it."""
+        """Add a report. An inconclusive report changes nothing here.
+
+        Only the history has it.
+        """
         if report.inconclusive:
             return
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
@@ -81,7 +90,10 @@ class TargetRecord:
             self.proof_at = result.at
 
     def update_target(self, target: Target) -> None:
-        """Apply a changed target with the same vault; drop facts about a previous key or recovery vault."""
+        """Apply a changed target with the same vault.
+
+        Drop facts about a previous key or recovery vault.
+        """
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
@@ -96,7 +108,10 @@ class TargetRecord:
 
     @property
     def rotation_pending(self) -> bool | None:
-        """Whether a newer key version than the pinned one exists; None if no version is pinned or the newest is unknown."""
+        """Whether a newer key version than the pinned one exists.
+
+        None if no version is pinned or the newest is unknown.
+        """
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
@@ -121,7 +136,7 @@ class TargetRecords:
     """Records of all targets. Use from the event loop only."""
 
     def __init__(self, *, history_limit: int, history_bytes: int = HISTORY_BYTES) -> None:
-        """Keep `history_limit` probes and as many failures per target, fewer if all histories exceed `history_bytes`."""
+        """Keep `history_limit` probes and as many failures for each target."""
         self._limit = history_limit
         self._bytes = history_bytes
         self._records: dict[str, TargetRecord] = {}
@@ -139,7 +154,10 @@ class TargetRecords:
         return record
 
     def expect(self, target: Target) -> TargetRecord:
-        """Return the record of a target; create it if missing. Facts about a previous vault or key are dropped."""
+        """Return the record of a target; create it if missing.
+
+        Facts about a previous vault or key are dropped.
+        """
         record = self._records.get(target.name)
         if record is None or record.target.vault != target.vault:
             record = self._records[target.name] = TargetRecord(target, History(self._limit))
@@ -165,7 +183,7 @@ class TargetRecords:
         self._records.pop(name, None)
 
     def stale(self, now: float) -> set[str]:
-        """Return the names of targets with a verdict that is too old at `now` (a Unix time)."""
+        """Return the names of targets whose verdict is too old at `now`."""
         return {
             name
             for name, record in self._records.items()
@@ -183,19 +201,28 @@ def is_stale(target: Target, report: ProbeReport, now: float) -> bool:
 
 
 def readiness_at(target: Target, report: ProbeReport | None, now: float) -> Readiness:
-    """Return the verdict at `now` (a Unix time): unknown without a probe or if the last one is too old."""
+    """Return the verdict at `now` (a Unix time).
+
+    Unknown without a probe or if the last one is too old.
+    """
     if report is None:
         return Readiness(ready=None, why="no_probe_yet")
     return Readiness(ready=None, why="stale") if is_stale(target, report, now) else report.readiness
 
 
 def _blocks(report: ProbeReport) -> bool:
-    """Return whether a step other than wrap_key failed; databases open without wrap_key."""
+    """Return whether a step other than wrap_key failed.
+
+    Databases open without wrap_key.
+    """
     return any(result.outcome is Outcome.FAILED and result.step is not Step.WRAP_KEY for result in report.steps)
 
 
 def headers_after(known: VaultHeaders, report: ProbeReport) -> VaultHeaders:
-    """Return the last known vault headers after a report; a missing header keeps its last value."""
+    """Return the last known vault headers after a report.
+
+    A missing header keeps its last value.
+    """
     for result in report.steps:
         headers = None if result.facts is None or result.step is Step.TOKEN else result.facts.vault
         if headers is not None:

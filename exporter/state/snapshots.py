@@ -135,7 +135,10 @@ def _failure(document: Mapping[str, Any]) -> FailureSummary:
 
 
 def _code(value: object) -> int:
-    """A code that pages can explain; another version of the exporter may have kept one that this version does not know."""
+    """A code that pages can explain.
+
+    Another version of the exporter may have kept one that this version does not know.
+    """
     if _number(value) not in BY_CODE:
         raise ValueError("no such code")
     return _number(value)

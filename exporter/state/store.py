@@ -39,7 +39,10 @@ class StateStore:
         self._files = StateFiles(folder, pool=self._pool, on_problem=_report) if folder is not None and self._pool else None
 
     async def open(self, targets: Iterable[str], credentials: Iterable[str]) -> None:
-        """Open the directory and preload from it, within a time limit. Raise StateDirError."""
+        """Open the directory and preload from it, within a time limit.
+
+        Raise StateDirError.
+        """
         if self._files is None or self._pool is None:
             return
         try:
@@ -53,7 +56,7 @@ class StateStore:
         await self.preload(targets, credentials)
 
     async def preload(self, targets: Iterable[str], credentials: Iterable[str] = ()) -> None:
-        """Read the documents of an earlier process for `recall` and `recall_credential`, within `LOADING_SECONDS`."""
+        """Read the documents of an earlier process within `LOADING_SECONDS`."""
         if self._files is None or self._pool is None:
             return
         wanted = [(DocumentKind.TARGET, name) for name in targets if not self._is_seen(name)]

@@ -1,4 +1,4 @@
-"""One token request per credential and reuse window, for all targets that share the credential.
+"""One token request per credential and reuse window.
 
 Many probes must not send many token requests, and a revoked secret must fail the next probe of each target. The cache keeps
 facts, not codes: each target classifies them itself.
@@ -31,7 +31,10 @@ OVERTIME = 5.0  # how long a fetch may continue after its deadline before that i
 
 
 class Fetch(Protocol):
-    """One token request until `deadline` (loop time). Raises CancelledError and PoolExhausted."""
+    """One token request until `deadline` (loop time).
+
+    Raises CancelledError and PoolExhausted.
+    """
 
     async def __call__(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
@@ -53,7 +56,10 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _CredentialEntry:
-    """The fetches of one credential with one secret. A changed credential or secret gets a new entry."""
+    """The fetches of one credential with one secret.
+
+    A changed credential or secret gets a new entry.
+    """
 
     credential: Credential
     secret: Secret
@@ -178,7 +184,10 @@ class TokenCache:
             await asyncio.wait(list(self._tasks))
 
     async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
-        """Return None if the read was not done at the deadline. Raises PoolExhausted if no thread was free."""
+        """Return None if the read was not done at the deadline.
+
+        Raises PoolExhausted if no thread was free.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._secrets.current(credential)
@@ -280,7 +289,10 @@ def _empty(entry: _CredentialEntry) -> None:
 
 
 def _is_worth_keeping(response: TokenResponse) -> bool:
-    """Return True for a token or a complete response of Entra; a network failure is retried."""
+    """Return True for a token or a complete response of Entra.
+
+    A network failure is retried.
+    """
     return response.token is not None or (response.facts.status is not None and response.facts.fault not in BROKEN_OFF)
 
 

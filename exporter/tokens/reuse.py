@@ -1,4 +1,4 @@
-"""How long a token response is reused by targets with the same credential and route to Entra."""
+"""How long targets with one credential and route reuse a token response."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from exporter.core.timing import JITTER
 
 @dataclass(frozen=True, slots=True)
 class ReuseWindow:
-    """The shortest interval and the longest timeout, in seconds, among the targets that share a token."""
+    """The shortest interval and longest timeout of targets that share a token."""
 
     interval: float
     timeout: float
 
     def reusable_for(self, module: Module, *, granted: bool) -> float:
-        """Return how many seconds after the start of the fetching probe other probes may reuse the response.
+        """Return for how many seconds other probes may reuse the response.
 
         This is the shortest gap that jitter leaves between two probes of one target. So no target gets the same response twice,
         unless the module allows a greater token age. A refusal is never kept for longer than that gap.
@@ -43,7 +43,7 @@ class TokenReusePolicy:
                 self._windows[credential, route] = shared
 
     def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
-        """Return the pair's window, or that of `global` for a pair that no target uses, such as a credential on request."""
+        """Return the pair's window, or that of `global` for an unused pair."""
         return self._windows.get((credential.name, module.way_to_entra), self._default)
 
 

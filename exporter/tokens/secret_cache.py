@@ -24,7 +24,9 @@ _NO_THREAD = "no thread was free to read the secret"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A credential's current secret. `text` is None if the kind has none, or if reading failed; `failure` is the reason.
+    """A credential's current secret.
+
+    `text` is None if the kind has none, or if reading failed; `failure` is the reason.
 
     `fingerprint` changes with the secret, the certificate and the failure. Its key is random and stays in this process, so a
     fingerprint reveals nothing about the secret.

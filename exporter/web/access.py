@@ -90,7 +90,7 @@ def is_rebinding(sockname: object, host: str, options: WebOptions) -> bool:
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
-    """Return the path of the matched route, which the encoding of a request cannot change."""
+    """Return the path of the matched route, independent of its encoding."""
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical.removeprefix(options.route_prefix)
 
@@ -124,7 +124,10 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
 
 
 def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
-    """Return the middleware that applies every rule of this module; `on_fault` counts an internal error."""
+    """Return the middleware that applies every rule of this module.
+
+    `on_fault` counts an internal error.
+    """
     answers = UnfinishedAnswers(options.max_requests)
 
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -165,7 +168,10 @@ def _refused(refusal: Refusal) -> web.Response:
 
 
 def header_writer(lock: AccessControl | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return a handler of `on_response_prepare`; headers of the web configuration take precedence."""
+    """Return a handler of `on_response_prepare`.
+
+    Headers of the web configuration take precedence.
+    """
 
     async def add(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():

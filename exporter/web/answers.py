@@ -26,7 +26,7 @@ class UnfinishedAnswers:
         return len(self._open)
 
     def take(self, connection: Connection) -> bool:
-        """Take a place; return False if every place is taken and none can be freed for this address."""
+        """Take a place; return False if none is free and none can be freed."""
         if self.most and len(self._open) >= self.most and not self._make_room(connection.address):
             return False
         self._open[connection] = None

@@ -17,7 +17,10 @@ from exporter.web.webconfig import AccessControl
 
 
 def create_app(service: Service, options: WebOptions, *, reload: Reload | None = None) -> web.Application:
-    """Build the web endpoint of a service; `/-/reload` exists only if `reload` is given."""
+    """Build the web endpoint of a service.
+
+    `/-/reload` exists only if `reload` is given.
+    """
     pages, api = PageHandlers(service, options), ApiHandlers(service, options, reload)
     probing = ProbeHandler(service, options)
     app = web.Application(middlewares=[access_middleware(options, service.recorder.internal_error)], client_max_size=LARGEST_BODY)

@@ -23,7 +23,10 @@ class Recorder(Protocol):
 
 
 class Service(Protocol):
-    """The running exporter. `config` is the active configuration, which a reload replaces."""
+    """The running exporter.
+
+    `config` is the active configuration, which a reload replaces.
+    """
 
     @property
     def config(self) -> Config: ...
@@ -44,7 +47,10 @@ class Service(Protocol):
         ...
 
     def last_checks(self, target: str) -> CheckRun | None:
-        """Return the last run of the preflight checks; None before the first and after a change of the target."""
+        """Return the last run of the preflight checks.
+
+        None before the first and after a change of the target.
+        """
         ...
 
     async def probe(

@@ -1,4 +1,7 @@
-"""Options of the web endpoint: the flags `--web.*` and `--timeout-offset`, checked."""
+"""Options of the web endpoint.
+
+The flags `--web.*` and `--timeout-offset`, checked.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ def web_options(
     timeout_offset: float = 0.5,
     max_requests: int = MOST_ANSWERS,
 ) -> WebOptions:
-    """Check the flags as blackbox_exporter does: the default route prefix is the external URL's path.
+    """Check the flags as blackbox_exporter does.
+
+    The default route prefix is the external URL's path.
 
     Raises ValueError with a one-line message for an invalid external URL or a negative offset.
     """

@@ -1,4 +1,7 @@
-"""HTTP/1.1 on one connection: aiohttp's protocol with this exporter's limits and error pages."""
+"""HTTP/1.1 on one connection.
+
+Aiohttp's protocol with this exporter's limits and error pages.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class FailureMoment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check. `code` is the classic code that SQL Server usually shows, None if it shows none.
+    """One check; `code` is the classic code that SQL Server usually shows.
 
     `needs` are earlier checks: if one of them fails, this check is skipped. `on_host`: only visible on the SQL Server host.
     """

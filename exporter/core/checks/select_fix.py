@@ -1,4 +1,4 @@
-"""Select the fix of one check of one target by outcome and reason, and fill in the target's names.
+"""Select the fix of a check by outcome and reason, and fill in names.
 
 A reason without a fix of its own gets the shared advice of `codes.actions`.
 """
@@ -50,7 +50,7 @@ def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Word
 
 
 def _shared(reason: Reason | None) -> Lines:
-    """Return the advice that pages have for `reason`, with each command on its own line."""
+    """Return the advice for `reason`, with each command on its own line."""
     advice = ADVICE[reason] if reason in _SHARED else ()
     texts = (text for text in advice if text != DO_NOT_RESTART and "`ekm-exporter probe" not in text)
     return tuple(line for text in texts for line in _COMMAND_AT_END.sub(r":\n  \1", text).split("\n"))

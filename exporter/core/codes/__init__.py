@@ -81,7 +81,7 @@ def both_numbers(code: int) -> str:
 
 
 def find(text: str) -> tuple[ConnectorError, ...]:
-    """Return the rows with this number or symbol, ignoring case and surrounding blanks.
+    """Return the rows with this number or symbol, ignoring case and blanks.
 
     A number finds one row. A symbol of two counterparts finds both, the classic one first.
     """

@@ -12,7 +12,7 @@ _NO_CERTIFICATES = (
 
 
 def _inside(code: int, symbol: str, doing: str, *causes: str, why: str = _NO_CERTIFICATES) -> ConnectorError:
-    """Build the row of a step that the connector performs on the SQL Server host alone."""
+    """Build the row of a step that runs on the SQL Server host alone."""
     return ConnectorError(
         code=code,
         symbol=symbol,
@@ -35,7 +35,7 @@ def _inside(code: int, symbol: str, doing: str, *causes: str, why: str = _NO_CER
 
 
 def _certificate(code: int, symbol: str, summary: str, causes: tuple[str, ...], *actions: str) -> ConnectorError:
-    """Build the row of a fault in the certificate that the exporter's configuration names."""
+    """Build the row of a fault in the configured certificate."""
     return ConnectorError(
         code=code,
         symbol=symbol,

@@ -1,4 +1,4 @@
-"""Code 3900, an unresolved host name, and 4000, the retry logic around all operations."""
+"""Codes 3900, an unresolved host name, and 4000, the retry logic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes 0 to 7 of SQL Server's engine, and two HTTP statuses that the event log shows as codes."""
+"""Codes 0 to 7 of SQL Server's engine, and two HTTP statuses."""
 
 from __future__ import annotations
 

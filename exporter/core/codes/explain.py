@@ -177,7 +177,7 @@ def _entra_reason(number: int) -> Reason | None:
 
 
 def _of_reason(reason: Reason, *, title: str, codes: tuple[int, ...] = ()) -> Explanation:
-    """Explain a reason: its text, the codes that have it, and its advice or that of the first code."""
+    """Explain a reason by its text, its codes and its advice."""
     rows = tuple(BY_CODE[code] for code in codes or sorted(set(_codes_of(reason))))
     numbers = ", ".join(both_numbers(row.code) for row in rows)
     text = REASON_TEXTS[reason]

@@ -1,4 +1,4 @@
-"""`ConnectorError`, one row of the table of codes, and the closed lists of its fields.
+"""`ConnectorError`, a row of the table of codes, and its closed lists.
 
 The values of these lists are public: JSON and metric labels contain them.
 """

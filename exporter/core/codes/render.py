@@ -1,4 +1,4 @@
-"""Render a code as terminal text, Markdown or JSON data, and all codes as a table or docs page.
+"""Render one code or all codes as text, Markdown or JSON data.
 
 Every view of a code uses these functions. They return strings and plain data.
 """
@@ -28,7 +28,7 @@ _SPAN = re.compile(r"`[^`]*`")
 
 
 def link(row: ConnectorError) -> str:
-    """Return the place of the code in the documentation, for example `docs/codes.md#3303`."""
+    """Return the code's place in the documentation, as `docs/codes.md#3303`."""
     return f"{PAGE}#{row.code}"
 
 
@@ -170,7 +170,7 @@ def _numbered(title: str, items: tuple[str, ...], width: int) -> str:
 
 
 def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> str:
-    """Wrap between words but never inside a `code` span, so that commands can be copied."""
+    """Wrap between words but never inside a `code` span."""
     kept = _SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(
         kept, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False

@@ -1,4 +1,4 @@
-"""Read the `WWW-Authenticate` header of the vault's 401 as literally as the connector does.
+"""Read the `WWW-Authenticate` header as literally as the connector does.
 
 The connector searches for two literals and their closing quotes. A header in another form (`authorization_uri=`, another
 order) is unreadable for SQL Server, so this parser rejects it too. `endpoints` decides whether the authority is trusted.
@@ -19,7 +19,7 @@ _TENANT = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
 def read_challenge(header: str | None) -> tuple[Fault, Challenge | None]:
-    """Return authority, tenant and resource of the header, or the fault at which the connector stops."""
+    """Return authority, tenant and resource of the header, or the fault."""
     if not header:
         return Fault.CHALLENGE_ABSENT, None
     if not header.startswith(_AUTHORIZATION):

@@ -100,7 +100,7 @@ def _end(one: dict[str, Any]) -> float | None:
 
 
 def _thumbprint(value: object) -> str | None:
-    """Return a SHA-1 in lower-case hex, from hex, base64 of its bytes, or base64 of its hex."""
+    """Return a SHA-1 in lower-case hex, from hex or base64."""
     if not isinstance(value, str) or len(value) > 128:
         return None
     if _SHA1_HEX.fullmatch(value):

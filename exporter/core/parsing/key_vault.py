@@ -158,7 +158,7 @@ def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
 
 
 def read_error(body: bytes) -> ErrorBody:
-    """Return the codes in an error body of the vault (`error` is an object) or of Entra (a word)."""
+    """Return the codes in an error body of the vault or of Entra."""
     answer = read_object(body)
     if answer is None:
         return ErrorBody()
@@ -226,7 +226,7 @@ def _aadsts(answer: dict[str, Any], message: str) -> int | None:
 
 
 def _inner_code(service_code: str | None, inner_code: str | None, message: str) -> str | None:
-    """Return the inner code, or the one that the message or a Managed HSM's `AccessDenied` implies."""
+    """Return the inner code, or the one that the message implies."""
     if inner_code is not None and inner_code not in _UNSPECIFIC:
         return inner_code
     implied = next((code for code, pattern in _IMPLIED if pattern.search(message)), None)

@@ -114,7 +114,7 @@ class ApiHandlers:
 
 
 async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: str) -> AsyncIterator[bytes]:
-    """Yield a long JSON list in pieces of a few entries, so that the event loop stays free."""
+    """Yield a long JSON list in pieces of a few entries."""
     yield opening.encode()
     separator, pending = "", list[str]()
     for item in items:

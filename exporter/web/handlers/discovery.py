@@ -1,4 +1,4 @@
-"""Targets for Prometheus' HTTP service discovery, for the multi-target pattern over `/probe`.
+"""Targets for Prometheus' HTTP service discovery over `/probe`.
 
 Each target is one group. Its labels become the parameters of `/probe` and input for relabelling.
 """
@@ -18,7 +18,10 @@ class Group(TypedDict):
 
 
 def groups(config: Config, *, address: str, timeout_offset: float) -> Iterator[Group]:
-    """Return one group per target; `address` is this exporter's host:port, as Prometheus reaches it."""
+    """Return one group per target.
+
+    `address` is this exporter's host:port, as Prometheus reaches it.
+    """
     return (Group(targets=[address], labels=_labels(config, target, timeout_offset)) for target in config.targets.values())
 
 

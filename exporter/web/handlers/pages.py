@@ -1,4 +1,7 @@
-"""Handlers of the HTML pages: status, targets, probes, codes and the configuration."""
+"""Handlers of the HTML pages.
+
+Status, targets, probes, codes and the configuration.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,10 @@ _MOST_COMPARED = 200
 
 
 class UnknownNameError(ValueError):
-    """An unknown target or module, or a pair that is not configured; the message is one line."""
+    """An unknown target or module, or a pair that is not configured.
+
+    The message is one line.
+    """
 
 
 class ProbeHandler:
@@ -84,7 +87,10 @@ class ProbeHandler:
 
 
 def select_probe(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:
-    """Return the target and module of a query. Raises UnknownNameError before any work starts."""
+    """Return the target and module of a query.
+
+    Raises UnknownNameError before any work starts.
+    """
     name = query.get("target", "")
     if not name:
         raise UnknownNameError("the parameter target is missing: request /probe?target=NAME with the name of a configured target")

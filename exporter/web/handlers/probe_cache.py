@@ -38,7 +38,7 @@ class Limit:
 
 
 def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Limit:
-    """Return the limit of `X-Prometheus-Scrape-Timeout-Seconds` minus `offset` seconds for the response.
+    """Return the scrape timeout header's seconds minus `offset`.
 
     A header that is not a positive number is ignored. If the offset leaves nothing, half of the header's value is used.
     """
@@ -63,7 +63,10 @@ Probe = Callable[[str, str, Limit], Awaitable[ProbeReport | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedReport:
-    """A report and its age in seconds; `age` is None if the probe was made for this request."""
+    """A report and its age in seconds.
+
+    `age` is None if the probe was made for this request.
+    """
 
     report: ProbeReport
     age: float | None = None
@@ -71,7 +74,10 @@ class CachedReport:
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """Another probe of the target comes first; a new request can succeed after `seconds`."""
+    """Another probe of the target comes first.
+
+    A new request can succeed after `seconds`.
+    """
 
     seconds: float
 
@@ -103,7 +109,7 @@ class _CachedProbe:
 
 @dataclass(slots=True)
 class _InFlightProbe:
-    """A probe that runs or waits for its turn, and the number of requests that wait for it."""
+    """A running or queued probe, and the number of requests that wait for it."""
 
     demand: ProbeDemand  # of the request with the most time
     report: asyncio.Future[ProbeReport | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -126,7 +132,10 @@ async def _first_of(seconds: float, changed: asyncio.Event) -> None:
 
 
 class ProbeCache:
-    """Single flight and a short-lived cache per target; each module has its own report."""
+    """Single flight and a short-lived cache per target.
+
+    Each module has its own report.
+    """
 
     def __init__(
         self,
@@ -145,7 +154,9 @@ class ProbeCache:
         self._memory: dict[str, tuple[_CachedProbe, ...]] = {}  # by target, the newest last
 
     async def report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
-        """Return a new report, the report of a running probe, or a cached one; None if none came in time.
+        """Return a new report, the report of a running probe, or a cached one.
+
+        None if none came in time.
 
         A report from before a reload of the target is never used. A report that a scrape timeout cut is not used for a request
         with more time.
@@ -176,7 +187,10 @@ class ProbeCache:
         return next((flight for flight in self._queues.get(demand.target, ()) if flight.demand.same_probe(demand)), None)
 
     async def _report_of(self, flight: _InFlightProbe, demand: ProbeDemand) -> ProbeReport | None:
-        """Wait for the report; a client that disconnects or times out does not end the probe."""
+        """Wait for the report.
+
+        A client that disconnects or times out does not end the probe.
+        """
         if not flight.began and demand.limit.allows_more_than(flight.demand.limit):
             flight.demand = demand
             self._queues[demand.target].changed.set()
@@ -228,12 +242,15 @@ class ProbeCache:
         flight.report.set_result(report)
 
     def _wait(self, demand: ProbeDemand) -> float:
-        """Return the least seconds until its turn; probes of other modules go first, unless it is `own`."""
+        """Return the least seconds until its turn.
+
+        Probes of other modules go first, unless it is `own`.
+        """
         ahead = 0 if demand.own else sum(flight.demand.module != demand.module for flight in self._queues.get(demand.target, ()))
         return self._pause(demand) + ahead * self._min_interval()
 
     def _pause(self, demand: ProbeDemand) -> float:
-        """Return the seconds until `min_interval` after the last probe that delays this one.
+        """Return the seconds until `min_interval` has passed for this probe.
 
         An `own` probe is delayed only by `own` probes. A changed configuration behind the names means no delay.
         """

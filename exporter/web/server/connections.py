@@ -82,7 +82,10 @@ class Connection(asyncio.Protocol):
         return 0.0 if self._unread is None else WRITE_SECONDS - (self._unread.when() - self._loop.time())
 
     def begin(self) -> bool:
-        """Mark a complete request as in work; return False if the address has too many of them."""
+        """Mark a complete request as in work.
+
+        Return False if the address has too many of them.
+        """
         self.busy = True
         self._keep_time(None)
         return self._may_begin(self)
@@ -164,7 +167,10 @@ def connection_of(transport: asyncio.BaseTransport | None) -> Connection | None:
 
 @dataclass(slots=True)
 class ConnectionLimiter:
-    """The open connections. At the limit, a new client replaces the one that has waited longest."""
+    """The open connections.
+
+    At the limit, a new client replaces the one that has waited longest.
+    """
 
     most: int = MOST_CONNECTIONS
     most_waiting: int = MOST_WAITING
@@ -189,7 +195,10 @@ class ConnectionLimiter:
         return True
 
     def may_begin(self, connection: Connection) -> bool:
-        """Whether its address may have one more busy connection; half of all places remain for others."""
+        """Whether its address may have one more busy connection.
+
+        Half of all places remain for others.
+        """
         busy = sum(each.busy for each in self._taken.get(connection.address, ()))
         return busy <= max(1, min(self.most_busy_of_one, self.most // 2))
 

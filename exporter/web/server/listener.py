@@ -1,4 +1,4 @@
-"""Listening sockets: any number of addresses, TLS, and a stop that does not wait for slow clients."""
+"""Listening sockets with TLS, and a stop that does not wait for slow clients."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """An address; `host` is "" for every interface, and the system chooses a port for 0."""
+    """An address: host "" is every interface, port 0 a free port."""
 
     host: str
     port: int
@@ -59,7 +59,10 @@ class ListenAddress:
 
 
 def parse_address(text: str) -> ListenAddress:
-    """Parse `:10377`, `127.0.0.1:10377` or `[::1]:10377`. Raises ValueError with the right form."""
+    """Parse `:10377`, `127.0.0.1:10377` or `[::1]:10377`.
+
+    Raises ValueError with the right form.
+    """
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or (":" in host and not bracketed):
@@ -68,7 +71,10 @@ def parse_address(text: str) -> ListenAddress:
 
 
 class WebServer:
-    """A server of `app`, as an async context manager. Stopping takes at most two seconds."""
+    """A server of `app`, as an async context manager.
+
+    Stopping takes at most two seconds.
+    """
 
     def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
@@ -83,12 +89,15 @@ class WebServer:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """URLs of the listeners, with their real ports; every interface appears as localhost."""
+        """URLs of the listeners, with their real ports.
+
+        Every interface appears as localhost.
+        """
         scheme = "https" if self._lock is not None and self._lock.context is not None else "http"
         return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
 
     async def start(self) -> None:
-        """Listen on every address, or raise ListenError for the first that fails and listen on none."""
+        """Listen on every address, or raise ListenError and listen on none."""
         hide_versions()
         try:
             for address in self._addresses:

@@ -1,4 +1,7 @@
-"""Content negotiation: reads `Accept` and `Accept-Encoding` with their weights (RFC 9110, 12.4 and 12.5)."""
+"""Content negotiation.
+
+Reads `Accept` and `Accept-Encoding` with their weights (RFC 9110, 12.4 and 12.5).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streaming of a long response in pieces, plain or gzipped, so that the event loop stays free."""
+"""Stream a long response in pieces, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS_TO_TAKE_IT = 60.0
 async def stream(
     request: web.Request, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], gzip: bool = False
 ) -> web.StreamResponse:
-    """Send `pieces` chunked, at most `SLICE_BYTES` at once, within `SECONDS_TO_TAKE_IT`."""
+    """Send `pieces` in slices of `SLICE_BYTES`, within `SECONDS_TO_TAKE_IT`."""
     response = web.StreamResponse(headers=headers)
     if gzip:
         response.headers["Content-Encoding"] = "gzip"
@@ -53,7 +53,7 @@ def _cut(request: web.Request) -> None:
 
 
 async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pieces as one gzip stream, compressed in a worker thread (zlib releases the GIL)."""
+    """Yield the pieces as one gzip stream, compressed in a worker thread."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     batch: list[bytes] = []
     size = 0

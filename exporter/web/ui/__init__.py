@@ -1,4 +1,4 @@
-"""The HTML pages: rendered on the server, complete without a script or an external file.
+"""HTML pages, complete without a script or an external file.
 
 For: turning values into markup.
 Not for: requests, routes, collecting the values (see `exporter.web.handlers.pages`).

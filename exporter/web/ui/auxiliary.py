@@ -1,4 +1,7 @@
-"""Sections of the target page below the last probe: auxiliary probes, key, network path, expiry."""
+"""Sections of the target page below the last probe.
+
+Auxiliary probes, key, network path, expiry.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _COLOURS = {"yes": "good", "no": "bad", "unknown": "unsure"}
 
 
 def marks(view: TargetView) -> Child:
-    """Return the warnings of a target, which do not depend on the verdict; None without any."""
+    """Return the warnings of a target, which do not depend on the verdict.
+
+    None without any.
+    """
     words = wording.target_warnings(view.target, view.record, view.module.expect_path, now=view.now)
     return [element("div", element("span", each, class_="state unsure")) for each in words] or None
 
@@ -42,7 +48,10 @@ def vault_sections(view: TargetView) -> Iterator[Child]:
 
 
 def ends_table(view: TargetView, ends: Mapping[str, Sequence[CredentialExpiry]]) -> Iterator[Child]:
-    """Yield the table of expiry dates; `ends` is by credential, empty if no source was looked up."""
+    """Yield the table of expiry dates.
+
+    `ends` is by credential, empty if no source was looked up.
+    """
     yield element("h2", "Credential expiry")
     rows = [_end(view, end) for end in wording.expiry_lines(ends, now=view.now)]
     yield table(_EXPIRY_COLUMNS, rows, caption="One row per source. After a failed lookup the previous answer is kept.")

@@ -48,7 +48,10 @@ def legend() -> Html:
 
 
 def sparkline(points: Sequence[Point]) -> Child:
-    """Draw the durations, oldest first, with failures marked; None for fewer than two probes."""
+    """Draw the durations, oldest first, with failures marked.
+
+    None for fewer than two probes.
+    """
     if len(points) < 2:
         return None
     slowest = max(point.duration for point in points) or 1.0

@@ -1,4 +1,6 @@
-"""The history of one target: a sparkline, the stored probes, and failures before the last restart.
+"""The history of one target.
+
+A sparkline, the stored probes, and failures before the last restart.
 
 The section is sent in pieces, because a history can be long.
 """

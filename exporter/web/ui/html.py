@@ -21,7 +21,10 @@ Child = str | int | float | None | Iterable["Child"]
 
 
 def text(child: Child) -> Html:
-    """Return a child as markup: "" for None, escaped unless it is markup, an iterable in order."""
+    """Return a child as markup.
+
+    "" for None, escaped unless it is markup, an iterable in order.
+    """
     if child is None:
         return Html("")
     if isinstance(child, Html):
@@ -32,7 +35,10 @@ def text(child: Child) -> Html:
 
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
-    """Return one element. `aria_label` becomes aria-label; None and False omit an attribute."""
+    """Return one element.
+
+    `aria_label` becomes aria-label; None and False omit an attribute.
+    """
     written = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in _VOID:
         return Html(f"<{tag}{written}>")

@@ -63,7 +63,9 @@ _FOR_PROGRAMS = (
 
 
 def head(site: Urls, title: str, *, at: str = "") -> Html:
-    """Render everything before the content; a long page is sent as `head`, content, `foot`.
+    """Render everything before the content.
+
+    A long page is sent as `head`, content, `foot`.
 
     `at` is the path of the current entry of the navigation.
     """
@@ -152,7 +154,7 @@ def table_foot() -> Html:
 
 
 def cell(label: str, *children: Child, class_: str | None = None) -> Html:
-    """Return a cell with its column's name, for narrow screens that show the table as a list."""
+    """Return a cell with its column's name, which narrow screens show."""
     return element("td", *children, data_label=label, class_=class_)
 
 

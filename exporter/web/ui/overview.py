@@ -1,4 +1,7 @@
-"""The status page and the list of targets: servers at risk, cause and first action."""
+"""The status page and the list of targets.
+
+Servers at risk, cause and first action.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _COLUMNS = ("Target", "State", "Cause and first action", "Last probe", "SQL Serv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a list. Pages count from 1; any requested number is valid. `moment` is the time as text."""
+    """One page of a list. Pages count from 1; any requested number is valid.
+
+    `moment` is the time as text.
+    """
 
     title: str
     path: str

@@ -157,7 +157,10 @@ _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
 
 
 def _numbers(text: str) -> frozenset[int] | None:
-    """Return the codes and their counterparts; None without a filter, empty for an unknown code."""
+    """Return the codes and their counterparts.
+
+    None without a filter, empty for an unknown code.
+    """
     if not text:
         return None
     rows = find(text)

@@ -35,7 +35,10 @@ def target_page(
     checks: CheckRun | None,
     vantage: Vantage,
 ) -> Iterator[Html]:
-    """Yield the document; `history` newest first, `ends` by credential, `checks` the last preflight run."""
+    """Yield the document.
+
+    `history` newest first, `ends` by credential, `checks` the last preflight run.
+    """
     yield Html(head(site, view.target.name, at="/targets") + as_of(durations.moment(view.now)))
     yield live("standing", _standing(site, view, vantage))
     yield element(

@@ -33,7 +33,10 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """One target at `now`, a Unix time. `age` is in seconds since the last probe began."""
+    """One target at `now`, a Unix time.
+
+    `age` is in seconds since the last probe began.
+    """
 
     target: Target
     module: Module
@@ -114,7 +117,7 @@ async def fleet(
 
 
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
-    """Return the expiry of each credential of the target, including lookup credentials, by name."""
+    """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_end}
 

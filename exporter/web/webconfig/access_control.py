@@ -1,4 +1,6 @@
-"""The active web configuration: checks each connection and request, and reloads changed files.
+"""The active web configuration.
+
+Checks each connection and request, and reloads changed files.
 
 A version with problems is logged once and not applied; the last good version stays active.
 """
@@ -43,7 +45,10 @@ WHO_ARE_YOU = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="
 
 
 class AccessControl:
-    """Checks clients against a web configuration without problems. Use it from one event loop."""
+    """Checks clients against a web configuration without problems.
+
+    Use it from one event loop.
+    """
 
     def __init__(self, path: Path, loaded: WebLoaded) -> None:
         if loaded.config is None:
@@ -75,7 +80,10 @@ class AccessControl:
         return False
 
     async def refusal(self, authorization: str, address: str) -> Refusal | None:
-        """Return the refusal of a request, or None; `authorization` is that header, `address` the client's."""
+        """Return the refusal of a request, or None.
+
+        `authorization` is that header, `address` the client's.
+        """
         refusal = await self._refusal(authorization, address)
         if refusal is not None:
             await asyncio.sleep(REFUSED_AFTER_SECONDS)

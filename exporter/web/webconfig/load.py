@@ -38,7 +38,10 @@ class WebLoaded:
 
 
 def load(path: Path) -> WebLoaded:
-    """Read and check a web configuration and its files. Never raises for the content of a file."""
+    """Read and check a web configuration and its files.
+
+    Never raises for the content of a file.
+    """
     problems = ProblemList(files=[str(path)])
     reading = _Reading(Location(problems=problems, file=str(path), base=Path.cwd() / path.parent))
     config, context = reading.run(Path.cwd() / path)

@@ -36,7 +36,10 @@ class PasswordResult(Enum):
 
 
 def credentials_of(authorization: str) -> tuple[str, bytes] | None:
-    """Return user and password of an `Authorization` header; None unless its scheme is Basic."""
+    """Return user and password of an `Authorization` header.
+
+    None unless its scheme is Basic.
+    """
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -57,7 +60,10 @@ class _Check:
 
 
 class Passwords:
-    """Verifies passwords and caches accepted ones as keyed digests. Use it from one event loop."""
+    """Verifies passwords and caches accepted ones as keyed digests.
+
+    Use it from one event loop.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -69,7 +75,10 @@ class Passwords:
         self._pool = DaemonThreadPool(1, name="password")
 
     async def check(self, users: Mapping[str, str], user: str, password: bytes, *, address: str) -> PasswordResult:
-        """Verify a user's password; `users` are bcrypt hashes by name, `address` is the client's."""
+        """Verify a user's password.
+
+        `users` are bcrypt hashes by name, `address` is the client's.
+        """
         known = users.get(user)
         hashed = _decoy(users) if known is None else known
         digest = self._digest(user.encode(), hashed.encode(), password)
@@ -141,6 +150,6 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def _decoy(users: Mapping[str, str]) -> str:
-    """Return a hash for unknown users with the cost of known ones, so that both take equally long."""
+    """Return a hash for unknown users that costs as much as known ones."""
     cost = max((hashed[4:6] for hashed in users.values()), default="10")
     return f"$2b${cost}${'.' * 53}"

@@ -28,7 +28,7 @@ class TokenBucket:
 
 
 class LogThrottle:
-    """Passes the first of many lines, then one per `seconds` with the number of suppressed ones."""
+    """Pass the first of many lines, then one per `seconds`."""
 
     def __init__(self, seconds: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -37,7 +37,10 @@ class LogThrottle:
         self._held_back = 0
 
     def due(self) -> int | None:
-        """Return the number of suppressed lines before this one; None if this one is suppressed too."""
+        """Return the number of suppressed lines before this one.
+
+        None if this one is suppressed too.
+        """
         now = self._clock()
         if now < self._next:
             self._held_back += 1

@@ -1,4 +1,4 @@
-"""The keys of a web configuration, one row each, with the names of exporter-toolkit.
+"""The keys of a web configuration, named as in exporter-toolkit.
 
 The rows are also the tables of docs/securing.md.
 """

@@ -1,4 +1,4 @@
-"""Certificates, keys and allowed names of `tls_server_config`, and the server's TLS context."""
+"""Certificates and names of `tls_server_config`, and the TLS context."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from exporter.web.webconfig.model import Tls
 
 
 def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
-    """Parse the certificates in `data`, in order; report an error and return none if one is invalid."""
+    """Parse the certificates in `data`, in order.
+
+    Report an error and return none if one is invalid.
+    """
     try:
         return x509.load_pem_x509_certificates(data)
     except (ValueError, UnsupportedAlgorithm):
@@ -31,7 +34,10 @@ def certificates(data: bytes, location: Location) -> list[x509.Certificate]:
 def check_pair(
     certificate: bytes, key: bytes, certificate_location: Location, key_location: Location, now: datetime | None = None
 ) -> None:
-    """Report a certificate and key that do not match; warn outside the certificate's validity."""
+    """Report a certificate and key that do not match.
+
+    Warn outside the certificate's validity.
+    """
     chain = certificates(certificate, certificate_location)
     public = _public_half(key, key_location)
     if not chain:
@@ -64,7 +70,10 @@ def _public_half(key: bytes, location: Location) -> bytes | None:
 
 @contextlib.contextmanager
 def as_file(data: bytes) -> Iterator[str]:
-    """Provide `data` as a path for OpenSSL: in memory if possible, else a private temporary file."""
+    """Provide `data` as a path for OpenSSL.
+
+    In memory if possible, else a private temporary file.
+    """
     if sys.platform == "linux":
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         try:
@@ -98,7 +107,10 @@ def names_of(certificate: bytes) -> frozenset[str]:
 
 
 def has_allowed_name(certificate: bytes | None, allowed: frozenset[str] | None) -> bool:
-    """Whether a certificate has an allowed name; true without a restriction, false without a certificate."""
+    """Whether a certificate has an allowed name.
+
+    True without a restriction, false without a certificate.
+    """
     return allowed is None or (certificate is not None and not allowed.isdisjoint(names_of(certificate)))
 
 
@@ -106,7 +118,10 @@ _VERIFY = {None: ssl.CERT_NONE, False: ssl.CERT_OPTIONAL, True: ssl.CERT_REQUIRE
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
-    """Return the server's TLS context. Raises ssl.SSLError if OpenSSL refuses a setting."""
+    """Return the server's TLS context.
+
+    Raises ssl.SSLError if OpenSSL refuses a setting.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
