@@ -27,10 +27,7 @@ _NOT_FOUND = 404
 
 
 class Vault(Protocol):
-    """Requests to one vault.
-
-    Deadlines are times of `Clock.monotonic`; a failure is a value.
-    """
+    """Requests to one vault until a deadline in `Clock.monotonic` time."""
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]: ...
 
@@ -77,10 +74,7 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeDependencies:
-    """What a probe uses. `encrypt` encrypts with a public key.
-
-    `on_bug` receives internal errors.
-    """
+    """What a probe uses; `on_bug` receives internal errors."""
 
     vault: Vault
     tokens: Tokens
@@ -92,9 +86,7 @@ class ProbeDependencies:
 async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> ProbeReport:
     """Make one probe. A step that could not run is `skipped`.
 
-    An internal error is a failed step.
-
-    The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
+    An internal error is a failed step. The timeout starts now. Raises only CancelledError, and PoolExhausted if the probe must be discarded.
     """
     started_at, started = dependencies.clock.time(), dependencies.clock.monotonic()
     run = _Run(request, dependencies, deadline=started + request.timeout)
@@ -215,9 +207,7 @@ class _Run:
     ) -> T | None:
         """Make one exchange, time it and keep its result.
 
-        Return the value unless there was a fault.
-
-        `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
+        Return the value unless there was a fault. `allotted`: seconds, or None for all remaining time. If an earlier step used up the time, that step fails instead of this one.
         """
         before = self._clock.monotonic()
         left = self._deadline - before if allotted is None else allotted
@@ -293,10 +283,7 @@ class _Run:
 
 
 def key_state(key: KeyFacts, now: float) -> str | None:
-    """Return `disabled`, `expired` or `not_yet_valid` by the key's facts.
-
-    None for a usable key.
-    """
+    """Return `disabled`, `expired`, `not_yet_valid`, or None for a usable key."""
     if key.enabled is False:
         return "disabled"
     if key.expires is not None and key.expires <= now:

@@ -31,10 +31,7 @@ OVERTIME = 5.0  # how long a fetch may continue after its deadline before that i
 
 
 class Fetch(Protocol):
-    """One token request until `deadline` (loop time).
-
-    Raises CancelledError and PoolExhausted.
-    """
+    """One token request until `deadline` (loop time); raises PoolExhausted."""
 
     async def __call__(
         self, module: Module, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
@@ -56,10 +53,7 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _CredentialEntry:
-    """The fetches of one credential with one secret.
-
-    A changed credential or secret gets a new entry.
-    """
+    """The fetches of one credential with one secret; a change makes a new one."""
 
     credential: Credential
     secret: Secret
