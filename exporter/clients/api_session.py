@@ -28,7 +28,7 @@ T = TypeVar("T")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 
-class ReadingSession:
+class ApiSession:
     """A conversation with one host on one connection made for it. Use as an async context manager."""
 
     request_id_header = "x-ms-client-request-id"
@@ -59,10 +59,12 @@ class ReadingSession:
         """
         headers = {**_HEADERS, self.request_id_header: str(uuid4())}
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
-        seen = await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
-        self.sent += seen.recorder.reached in (Phase.WAIT, Phase.TRANSFER)
-        facts = facts_from(seen)
-        if facts.fault is not Fault.NONE or seen.answer is None:
+        exchange = await self._link.exchange(
+            lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
+        )
+        self.sent += exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER)
+        facts = facts_from(exchange)
+        if facts.fault is not Fault.NONE or exchange.answer is None:
             return facts, None
-        fault, value = read(seen.answer.body)
+        fault, value = read(exchange.answer.body)
         return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)

@@ -27,7 +27,7 @@ from exporter.core.faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
-class _Mistakes:
+class _FaultsOfFormat:
     """What the same mistake is called in either format."""
 
     no_certificate: Fault
@@ -37,10 +37,14 @@ class _Mistakes:
     cannot_sign: Fault
 
 
-_PFX = _Mistakes(Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST)
-_PEM = _Mistakes(Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST)
+_PFX = _FaultsOfFormat(
+    Fault.PFX_NO_CERTIFICATE, Fault.PFX_NO_PRIVATE_KEY, Fault.PFX_NOT_RSA, Fault.PFX_KEY_UNUSABLE, Fault.PFX_REQUEST
+)
+_PEM = _FaultsOfFormat(
+    Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST
+)
 _SHA256 = hashes.SHA256()
-_AS_ENTRA_WANTS_IT = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # PS256
+_PS256 = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # PS256
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +122,19 @@ def _load_pem(data: bytes, password: bytes | None) -> Certificate:
     return _assess(certificate, key, _PEM)
 
 
-def _assess(certificate: x509.Certificate | None, key: object, mistakes: _Mistakes) -> Certificate:
+def _assess(certificate: x509.Certificate | None, key: object, faults: _FaultsOfFormat) -> Certificate:
     if certificate is None:
-        return Certificate(mistakes.no_certificate)
+        return Certificate(faults.no_certificate)
     if key is None:
-        return Certificate(mistakes.no_private_key)
+        return Certificate(faults.no_private_key)
     if not isinstance(key, RSAPrivateKey):
-        return Certificate(mistakes.not_rsa)
+        return Certificate(faults.not_rsa)
     if _public(certificate.public_key()) != _public(key.public_key()):
-        return Certificate(mistakes.key_unusable)  # the key of another certificate
+        return Certificate(faults.key_unusable)  # the key of another certificate
     try:
-        key.sign(b"", _AS_ENTRA_WANTS_IT, _SHA256)
+        key.sign(b"", _PS256, _SHA256)
     except ValueError:  # too short a key for that signature
-        return Certificate(mistakes.cannot_sign)
+        return Certificate(faults.cannot_sign)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))
 

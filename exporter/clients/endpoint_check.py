@@ -27,7 +27,7 @@ _UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_Y
 
 @dataclass(frozen=True, slots=True)
 class EndpointResult:
-    """`certificate` is the server's own one as DER, None where none was seen."""
+    """`certificate` is the server's own one as DER, None where none was sent."""
 
     facts: Facts
     certificate: bytes | None = None
@@ -39,27 +39,27 @@ async def check_endpoint(network: Network, host: str, path: str, *, deadline: fl
     Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread of our own.
     """
     context = await network.pool.run(make_context, network.module.ca_file)
-    first = await _greet(network, context, host, path, deadline=deadline)
+    first = await _get(network, context, host, path, deadline=deadline)
     proxy = network.proxy_for(*split_url(host))
     # A proxy that is spoken to over TLS would be given its password over a connection that nobody vouches for.
     exposed = proxy is not None and proxy.username is not None and proxy.url.startswith("https:")
     if first.facts.fault not in _UNVERIFIED or exposed:
         return first
-    second = await _greet(network, _unchecked(), host, path, deadline=deadline)
+    second = await _get(network, _unchecked(), host, path, deadline=deadline)
     return EndpointResult(first.facts, second.certificate)
 
 
-async def _greet(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> EndpointResult:
+async def _get(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> EndpointResult:
     shown: list[bytes] = []
-    context.sslobject_class = _taking(shown)
+    context.sslobject_class = _recording(shown)
     link = Network(network.module, context, pool=network.pool, gate=None).link(*split_url(host))
     client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(f"https://{host}", transport=link.transport, policies=[])
     request = HttpRequest("GET", f"https://{host}{path}", headers=dict(_HEADERS))
     try:
-        seen = await link.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
+        exchange = await link.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
     finally:
         await link.close()
-    facts = facts_from(seen)
+    facts = facts_from(exchange)
     return EndpointResult(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
 
 
@@ -71,14 +71,14 @@ def _unchecked() -> ssl.SSLContext:
     return context
 
 
-def _taking(shown: list[bytes]) -> type[TimedSSLObject]:
+def _recording(shown: list[bytes]) -> type[TimedSSLObject]:
     """Handshakes that leave the certificate they met in `shown`."""
 
-    class Taking(TimedSSLObject):
+    class Recording(TimedSSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             leaf = self.getpeercert(binary_form=True)
             if leaf is not None:
                 shown.append(leaf)
 
-    return Taking
+    return Recording

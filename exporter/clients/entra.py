@@ -69,24 +69,24 @@ class _TokenRequest:
     options: Mapping[str, Any] = field(repr=False)
 
 
-def _client_secret(order: _TokenRequest) -> _Identity:
-    return ClientSecretCredential(order.tenant, order.client_id, order.secret, **order.options)
+def _client_secret(request: _TokenRequest) -> _Identity:
+    return ClientSecretCredential(request.tenant, request.client_id, request.secret, **request.options)
 
 
-def _client_certificate(order: _TokenRequest) -> _Identity:
-    return CertificateCredential(order.tenant, order.client_id, certificate_data=order.certificate, **order.options)
+def _client_certificate(request: _TokenRequest) -> _Identity:
+    return CertificateCredential(request.tenant, request.client_id, certificate_data=request.certificate, **request.options)
 
 
-def _managed_identity(order: _TokenRequest) -> _Identity:
-    return ManagedIdentityCredential(client_id=order.client_id or None, **order.options)
+def _managed_identity(request: _TokenRequest) -> _Identity:
+    return ManagedIdentityCredential(client_id=request.client_id or None, **request.options)
 
 
-def _workload_identity(order: _TokenRequest) -> _Identity:
-    return WorkloadIdentityCredential(tenant_id=order.tenant, client_id=order.client_id or None, **order.options)
+def _workload_identity(request: _TokenRequest) -> _Identity:
+    return WorkloadIdentityCredential(tenant_id=request.tenant, client_id=request.client_id or None, **request.options)
 
 
-def _default(order: _TokenRequest) -> _Identity:
-    return DefaultAzureCredential(managed_identity_client_id=order.client_id or None, **order.options)
+def _default(request: _TokenRequest) -> _Identity:
+    return DefaultAzureCredential(managed_identity_client_id=request.client_id or None, **request.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ async def fetch_token(
         return TokenResponse(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
     host, port = split_url(authority)
     link = network.link(host, port)
-    order = _TokenRequest(
+    request = _TokenRequest(
         tenant=credential.tenant_id or challenge.tenant,
         client_id=credential.client_id or "",
         secret=secret or "",
@@ -134,42 +134,44 @@ async def fetch_token(
         },
     )
 
-    async def ask() -> AccessToken:
-        identity = _build(kind, await _prepared(network, credential, order), credential)
+    async def get_token() -> AccessToken:
+        identity = _build(kind, await _prepare(network, credential, request), credential)
         return await identity.get_token(f"{challenge.resource.rstrip('/')}/.default")
 
     try:
-        seen = await link.exchange(ask, deadline=deadline)
+        exchange = await link.exchange(get_token, deadline=deadline)
     finally:
         await link.close()
     return (
-        TokenResponse(seen.error.facts) if isinstance(seen.error, _UnusableError) else _assess(seen, kind, entra=f"{host}:{port}")
+        TokenResponse(exchange.error.facts)
+        if isinstance(exchange.error, _UnusableError)
+        else _assess(exchange, kind, entra=f"{host}:{port}")
     )
 
 
-def _build(kind: _CredentialSpec, order: _TokenRequest, credential: Credential) -> _Identity:
+def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential) -> _Identity:
     try:
-        return kind.build(order)
+        return kind.build(request)
     except (ValueError, TypeError, OSError) as error:
         from_challenge = credential.tenant_id is None and "tenant" in str(error).lower()
         fault = Fault.CHALLENGE_NO_TENANT if from_challenge else Fault.IDENTITY_UNAVAILABLE
         raise _UnusableError(Facts(fault=fault, exception=type(error).__name__, detail=mask(str(error)))) from None
 
 
-def _assess(seen: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
-    granted = seen.result if isinstance(seen.result, AccessToken) else None
+def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
+    granted = exchange.result if isinstance(exchange.result, AccessToken) else None
     if granted is not None and isinstance(granted.token, str):  # the SDK takes what the answer gives
         remember(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
-        return TokenResponse(facts_from(seen), granted.token, expires_at)
-    facts = facts_from(seen)
-    if kind.ambient and (_no_word_of(entra, facts) or isinstance(seen.error, CredentialUnavailableError)):
-        detail = mask(str(seen.error)) if seen.error is not None and not seen.timed_out else facts.detail
-        return TokenResponse(_identity_unavailable(replace(facts, endpoint=seen.recorder.endpoint, detail=detail)))
-    if facts.fault is not Fault.NONE or seen.answer is None:
+        return TokenResponse(facts_from(exchange), granted.token, expires_at)
+    facts = facts_from(exchange)
+    if kind.ambient and (_is_no_answer_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
+        detail = mask(str(exchange.error)) if exchange.error is not None and not exchange.timed_out else facts.detail
+        return TokenResponse(_identity_unavailable(replace(facts, endpoint=exchange.timer.endpoint, detail=detail)))
+    if facts.fault is not Fault.NONE or exchange.answer is None:
         return TokenResponse(facts)
-    fault, token = read_token(seen.answer.body)
+    fault, token = read_token(exchange.answer.body)
     remember(token or "")
     return TokenResponse(replace(facts, fault=fault), token, expires_at)
 
@@ -180,29 +182,29 @@ def _identity_unavailable(facts: Facts) -> Facts:
     return replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail[:256])
 
 
-def _no_word_of(entra: str, facts: Facts) -> bool:
+def _is_no_answer_of(entra: str, facts: Facts) -> bool:
     """Whether Entra refused nothing: the host's identity endpoint failed. Its throttling counts as an answer."""
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
-async def _prepared(network: Network, credential: Credential, order: _TokenRequest) -> _TokenRequest:
-    """The order with the parts that depend on the kind's own rules."""
+async def _prepare(network: Network, credential: Credential, request: _TokenRequest) -> _TokenRequest:
+    """The request with the parts that depend on the kind's own rules."""
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
-        return _as_the_connector_splits(order)
+        return _split_as_connector(request)
     if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
-        return replace(order, certificate=await network.pool.run(_load, credential, order.secret))
-    return order
+        return replace(request, certificate=await network.pool.run(_load, credential, request.secret))
+    return request
 
 
-def _as_the_connector_splits(order: _TokenRequest) -> _TokenRequest:
+def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
     """Client id and secret from the string of CREATE CREDENTIAL; a client id that is none is sent, and Entra says so."""
-    text = order.secret
+    text = request.secret
     if len(text) <= CLIENT_ID_DIGITS:
         raise _UnusableError(Facts(fault=Fault.SECRET_TOO_SHORT, detail=f"needs more than {CLIENT_ID_DIGITS} characters"))
     parts = split_connector_secret(text)
     if parts is None:
-        return replace(order, client_id=text[:CLIENT_ID_DIGITS], secret=text[CLIENT_ID_DIGITS:])
-    return replace(order, client_id=parts.client_id, secret=parts.secret)
+        return replace(request, client_id=text[:CLIENT_ID_DIGITS], secret=text[CLIENT_ID_DIGITS:])
+    return replace(request, client_id=parts.client_id, secret=parts.secret)
 
 
 def _load(credential: Credential, password: str) -> bytes:
@@ -232,17 +234,17 @@ def pending_facts(context: Context, network: Network, authority: str) -> Facts:
 
     Raises PoolExhausted if the request still waits for a thread or a place among the handshakes.
     """
-    recorder = context.get(CURRENT)
-    if recorder is None:
+    timer = context.get(CURRENT)
+    if timer is None:
         return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
-    if recorder.starved:
+    if timer.is_pool_exhaustion:
         raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
-    if recorder.reached is None:
+    if timer.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
     host, port = split_url(network.module.authority_host or authority)
     entra = f"{host}:{port}"
-    endpoint = recorder.endpoint or entra
+    endpoint = timer.endpoint or entra
     via_proxy = endpoint == entra and network.proxy_for(host, port) is not None
-    seen = HttpExchange(endpoint=endpoint, recorder=recorder, via_proxy=via_proxy, timed_out=True)
-    facts = replace(facts_from(seen), certificate=None)
+    exchange = HttpExchange(endpoint=endpoint, timer=timer, via_proxy=via_proxy, timed_out=True)
+    facts = replace(facts_from(exchange), certificate=None)
     return facts if endpoint == entra else _identity_unavailable(facts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from urllib.parse import quote
 
-from exporter.clients.api_session import ReadingSession
+from exporter.clients.api_session import ApiSession
 from exporter.core.credential_expiry import AppCredentials
 from exporter.core.model import Facts
 from exporter.core.parsing.credential_lists import read_application
@@ -24,12 +24,14 @@ class Holder(StrEnum):
     SERVICE_PRINCIPAL = "servicePrincipals"
 
 
-class GraphSession(ReadingSession):
+class GraphSession(ApiSession):
     """One look at Graph. Use as an async context manager."""
 
     request_id_header = "client-request-id"
 
-    async def listed(self, token: str, holder: Holder, client_id: str, *, deadline: float) -> tuple[Facts, AppCredentials | None]:
+    async def list_credentials(
+        self, token: str, holder: Holder, client_id: str, *, deadline: float
+    ) -> tuple[Facts, AppCredentials | None]:
         """The secrets and certificates of the application with that client id; status 404 where the tenant has none."""
         path = f"/v1.0/{holder}(appId='{quote(client_id, safe='')}')?$select={_SELECT}"
         return await self.get(path, token, read_application, deadline=deadline)

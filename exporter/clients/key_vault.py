@@ -93,16 +93,16 @@ class VaultSession:
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Asks without a token, as the connector does, and reads where a token is to be had."""
-        seen = await self._ask("GET", "/keys", None, deadline=deadline)
-        facts = facts_from(seen)
+        exchange = await self._send("GET", "/keys", None, deadline=deadline)
+        facts = facts_from(exchange)
         if facts.fault is Fault.NONE:
             return replace(facts, fault=Fault.NO_CHALLENGE), None
-        if seen.answer is None or facts.status != 401:
+        if exchange.answer is None or facts.status != 401:
             return facts, None
-        broken = fault_of_body(seen, seen.answer)
+        broken = fault_of_body(exchange, exchange.answer)
         if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # without its body it would do, but not without the time for it
-            return replace(facts, fault=broken, raised_at=seen.raised_at if broken is Fault.INTERNAL else None), None
-        fault, challenge = read_challenge(seen.answer.headers.get("WWW-Authenticate"))
+            return replace(facts, fault=broken, raised_at=exchange.raised_at if broken is Fault.INTERNAL else None), None
+        fault, challenge = read_challenge(exchange.answer.headers.get("WWW-Authenticate"))
         if challenge is not None:
             fault = self._distrust(challenge)
         facts = replace(facts, fault=fault, detail="" if fault is Fault.NONE else facts.detail)
@@ -111,8 +111,8 @@ class VaultSession:
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
         """The key version as the vault describes it; the newest where `version` is None."""
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
-        seen = await self._ask("GET", f"/keys/{path}", token, deadline=deadline)
-        return _with_value(seen, read_key)
+        exchange = await self._send("GET", f"/keys/{path}", token, deadline=deadline)
+        return _with_value(exchange, read_key)
 
     async def wrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
@@ -128,26 +128,28 @@ class VaultSession:
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
         """What the vault says of a key of that name among its deleted ones, and the Unix time at which it is gone for good."""
-        seen = await self._ask("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
-        return _with_value(seen, read_deleted_key)
+        exchange = await self._send("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
+        return _with_value(exchange, read_deleted_key)
 
     async def _operate(
         self, operation: str, token: str, key: KeyFacts, body: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
         path = f"/keys/{quote(key.name, safe='')}/{quote(key.version, safe='')}/{operation}"
-        seen = await self._ask("POST", path, token, body, deadline=deadline)
-        return _with_value(seen, read_value)
+        exchange = await self._send("POST", path, token, body, deadline=deadline)
+        return _with_value(exchange, read_value)
 
-    async def _ask(
+    async def _send(
         self, method: str, path: str, token: str | None, body: bytes | None = None, *, deadline: float
     ) -> HttpExchange:
         headers = {**_ANY, "x-ms-client-request-id": str(uuid4())}
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = HttpRequest(method, f"{path}?api-version={self._api_version}", headers=headers, content=body)
-        seen = await self._link.exchange(lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline)
-        self.sent += seen.recorder.reached in (Phase.WAIT, Phase.TRANSFER)
-        return seen
+        exchange = await self._link.exchange(
+            lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
+        )
+        self.sent += exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER)
+        return exchange
 
     def _distrust(self, challenge: Challenge) -> Fault:
         """A secret goes only to Entra, a token only to the vault that its resource stands above."""
@@ -160,9 +162,9 @@ def _body(algorithm: str, data: bytes) -> bytes:
     return json.dumps({"alg": algorithm, "value": encode(data)}).encode("ascii")
 
 
-def _with_value(seen: HttpExchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
-    facts = facts_from(seen)
-    if facts.fault is not Fault.NONE or seen.answer is None:
+def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T | None]]) -> tuple[Facts, T | None]:
+    facts = facts_from(exchange)
+    if facts.fault is not Fault.NONE or exchange.answer is None:
         return facts, None
-    fault, value = read(seen.answer.body)
+    fault, value = read(exchange.answer.body)
     return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from exporter.clients.api_session import ReadingSession
+from exporter.clients.api_session import ApiSession
 from exporter.clients.http.network import Network, split_url
 from exporter.core.credential_expiry import SecretVersion
 from exporter.core.faults import Fault
@@ -45,14 +45,14 @@ def split_secret_url(url: str) -> SecretName:
     return SecretName(parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None)
 
 
-class SecretDates(ReadingSession):
+class SecretVersionsSession(ApiSession):
     """One look at one vault's secrets. Use as an async context manager."""
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
         super().__init__(network, vault)
         self._query = f"api-version={quote(api_version, safe='')}"
 
-    async def versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
+    async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
         """Every version of the secret; None where one page could not be read, or there are more than `MOST_PAGES`."""
         path = f"/secrets/{quote(name, safe='')}/versions"
         query = self._query

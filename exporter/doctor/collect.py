@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from exporter.clients import Networks
-from exporter.clients.api_session import ReadingSession
+from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
@@ -185,7 +185,7 @@ class EvidenceCollector:
         if token is None:
             return None
         path = f"/keys?api-version={self._module.api_version}&maxresults=1"
-        async with ReadingSession(self._network, self._target.vault) as reading:
+        async with ApiSession(self._network, self._target.vault) as reading:
             facts, _ = await reading.get(path, token, _read_listing, deadline=self._deadline())
         return facts
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
 from exporter.clients.graph import GraphSession, Holder
-from exporter.clients.key_vault_secrets import SecretDates, split_secret_url
+from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
 from exporter.config.model import Config, Credential, CredentialKind, Module
 from exporter.core.connector_secret import split_connector_secret
@@ -148,8 +148,8 @@ class ExpiryLookup:
         if challenge is None:
             return failure_of(f"the vault {wanted.vault}", facts)
         token = await self._token(identity, module, challenge, deadline)
-        async with SecretDates(network, wanted.vault, module.api_version) as dates:
-            facts, versions = await dates.versions(token, wanted.name, deadline=deadline)
+        async with SecretVersionsSession(network, wanted.vault, module.api_version) as dates:
+            facts, versions = await dates.list_versions(token, wanted.name, deadline=deadline)
             self._requested("vault", dates.sent)
         if versions is None:
             return failure_of(f"the vault {wanted.vault}", facts, KEY_VAULT_ADVICE)
@@ -191,7 +191,7 @@ async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choo
     """Look up the application, then its service principal."""
     result: LookupResult | None = None
     for holder in Holder:
-        facts, listed = await graph.listed(token, holder, client_id, deadline=deadline)
+        facts, listed = await graph.list_credentials(token, holder, client_id, deadline=deadline)
         if listed is None and facts.status != _NOT_FOUND:
             return failure_of("Microsoft Graph", facts, GRAPH_ADVICE)
         found = failure_of("Microsoft Graph", facts, GRAPH_ADVICE) if listed is None else choose(listed)

@@ -74,7 +74,7 @@ class _Replayed(VaultSession):
         self._host = VAULT
         self._network = SimpleNamespace(module=Module(name="default"))
 
-    async def _ask(self, *_: Any, **__: Any) -> HttpExchange:
+    async def _send(self, *_: Any, **__: Any) -> HttpExchange:
         return self._seen
 
 
@@ -112,22 +112,22 @@ class _ReplayedNetwork:
     async def __aexit__(self, *_: object) -> None: ...
 
 
-async def _recorder() -> ExchangeTimer:
-    recorder = ExchangeTimer()
-    recorder.headers_received()
-    recorder.finish()
-    return recorder
+async def _timer() -> ExchangeTimer:
+    timer = ExchangeTimer()
+    timer.headers_received()
+    timer.finish()
+    return timer
 
 
 quiet_sdk_loggers()  # as the exporter does
-_RECORDER = asyncio.run(_recorder())
+_TIMER = asyncio.run(_timer())
 
 
 def _seen(reported: Reported) -> HttpExchange:
     headers = CIMultiDict(reported.headers)
     answer = RecordedResponse(status=reported.status, headers=headers, body=reported.body, complete=reported.complete)
     error = None if reported.complete else aiohttp.ClientPayloadError("the body broke off")
-    return HttpExchange(endpoint=f"{VAULT}:443", recorder=_RECORDER, answer=answer, error=error, timed_out=reported.timed_out)
+    return HttpExchange(endpoint=f"{VAULT}:443", timer=_TIMER, answer=answer, error=error, timed_out=reported.timed_out)
 
 
 def _token(seen: HttpExchange) -> Outcome:

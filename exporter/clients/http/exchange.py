@@ -1,4 +1,4 @@
-"""One exchange over the wire, seen whole: the SDK's transport with a memory, over a session of one probe.
+"""One HTTP exchange: the SDK's transport with a memory, over a session of one probe.
 
 The SDK hides the status of answers that it cannot read. So the transport notes status, headers and body (bounded) of the
 last answer before the SDK sees them, and an exchange gives back what was noted beside whatever the SDK made of it.
@@ -23,7 +23,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from exporter import __version__
 from exporter.clients.http.resolver import is_address
 from exporter.clients.http.response import RecordedResponse, SdkResponse
-from exporter.clients.http.timing import CURRENT, ExchangeTimer, HandshakeLimiter, Line, current
+from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer, HandshakeLimiter, current
 from exporter.core.known_secrets import remember
 from exporter.runtime.clock import loop_time
 from exporter.runtime.exception_tree import drop_tracebacks
@@ -59,7 +59,7 @@ class HttpExchange:
     """One exchange with `endpoint` (host:port): its marks, the answer noted, what the SDK returned or raised."""
 
     endpoint: str
-    recorder: ExchangeTimer
+    timer: ExchangeTimer
     via_proxy: bool = False
     answer: RecordedResponse | None = None
     result: object = None
@@ -87,21 +87,21 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         self._inner = AioHttpTransport(session=session, session_owner=False, connection_timeout=None, read_timeout=None)
         self._proxy = proxy
         self.proxy_headers: Mapping[str, str] | None = None
-        self.seen: HttpExchange | None = None  # where the exchange under way wants the answer noted
+        self.exchange: HttpExchange | None = None  # where the exchange under way wants the answer noted
 
     async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
         """Send, note the answer, and return it read. The SDK's options (stream, proxies, time-outs) are ours to decide."""
         scheme, rest = request.url.split("://", 1)
         # What speaks plain HTTP is an identity service on this host or its link: never behind a proxy.
         proxy = self._proxy if scheme == "https" else None
-        seen = self._begin(scheme, rest.partition("/")[0], proxy)
+        exchange = self._begin(scheme, rest.partition("/")[0], proxy)
         request.headers.setdefault("Accept-Encoding", "identity")
         # Whoever is asked, whatever part of the SDK asks: audits find us by this name.
         request.headers["User-Agent"] = USER_AGENT
         to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
         _remember_proof(request)
         response = await self._inner.send(request, stream=True, proxy=proxy, proxy_headers=to_proxy)
-        answer = seen.answer = RecordedResponse(status=response.status_code, headers=response.headers)
+        answer = exchange.answer = RecordedResponse(status=response.status_code, headers=response.headers)
         try:
             answer.body = await _read(response)
         except BaseException:
@@ -112,13 +112,13 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         return SdkResponse(request, answer)
 
     def _begin(self, scheme: str, authority: str, proxy: str | None) -> HttpExchange:
-        seen = self.seen
-        if seen is None:
+        exchange = self.exchange
+        if exchange is None:
             raise RuntimeError("a request outside of an exchange")
-        seen.answer, seen.via_proxy = None, proxy is not None
-        seen.endpoint, seen.recorder.hop_is_address = _way(scheme, authority, proxy)
-        seen.recorder.endpoint = seen.endpoint
-        return seen
+        exchange.answer, exchange.via_proxy = None, proxy is not None
+        exchange.endpoint, exchange.timer.hop_is_address = _way(scheme, authority, proxy)
+        exchange.timer.endpoint = exchange.endpoint
+        return exchange
 
     async def open(self) -> None:
         """The session is open since it was made."""
@@ -179,7 +179,7 @@ class HostConnection:
         gate: HandshakeLimiter | None,
     ) -> None:
         """`proxy_headers` is asked once, before the first request; it may raise what `evidence` knows."""
-        self._endpoint, self._proxy_headers, self._gate, self._line = endpoint, proxy_headers, gate, Line()
+        self._endpoint, self._proxy_headers, self._gate, self._state = endpoint, proxy_headers, gate, ConnectionState()
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -195,34 +195,34 @@ class HostConnection:
 
         Raises CancelledError, and PoolExhausted if this process lacked something, or time ran out while waiting for something of its own.
         """
-        recorder = self._line.recorder = ExchangeTimer(self._gate, self._line)
-        seen = self.transport.seen = HttpExchange(endpoint=self._endpoint, recorder=recorder)
+        timer = self._state.timer = ExchangeTimer(self._gate, self._state)
+        exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
         if deadline <= loop_time():  # it would still connect before it noticed
-            seen.timed_out = True
-            return seen
-        named = CURRENT.set(recorder)
+            exchange.timed_out = True
+            return exchange
+        named = CURRENT.set(timer)
         try:
             async with asyncio.timeout_at(deadline) as limit:
                 if self._proxy_headers is not None and self.transport.proxy_headers is None:
                     self.transport.proxy_headers = await self._proxy_headers()
-                seen.result = await call()
+                exchange.result = await call()
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
-            seen.error, seen.raised_at, seen.timed_out = error, frames_of(error), limit.expired()
+            exchange.error, exchange.raised_at, exchange.timed_out = error, frames_of(error), limit.expired()
             drop_tracebacks(error)
         finally:
             CURRENT.reset(named)
-            recorder.finish()
-            self._line.recorder = self.transport.seen = None
-        lacking = Shortage.RESOLVER if seen.timed_out and recorder.starved else shortage_of(seen.error)
+            timer.finish()
+            self._state.timer = self.transport.exchange = None
+        lacking = Shortage.RESOLVER if exchange.timed_out and timer.is_pool_exhaustion else shortage_of(exchange.error)
         if lacking is Shortage.RESOLVER:
             raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
         if lacking is not None:
             raise PoolExhausted(f"the system grants no {lacking}", lacking)
-        if seen.timed_out and recorder.reached is None:  # it never came to the network
-            seen.error, seen.timed_out = SecretTimeoutError(), False
-        return seen
+        if exchange.timed_out and timer.reached is None:  # it never came to the network
+            exchange.error, exchange.timed_out = SecretTimeoutError(), False
+        return exchange
 
     async def close(self) -> None:
         """Abort what is open, at once, also if the caller is cancelled here. Raises CancelledError alone.
@@ -235,4 +235,4 @@ class HostConnection:
         except Exception as error:  # noqa: BLE001 - all answers are in: a failure here changes none of them
             _log.debug("connections not closed in order", extra=fields(**place_of(error)))
         finally:
-            self._line.hang_up()
+            self._state.shut_down()

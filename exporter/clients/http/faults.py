@@ -1,4 +1,4 @@
-"""From what was seen of an exchange to facts: the one place that knows the SDK's, aiohttp's and OpenSSL's exceptions.
+"""Turn an exchange into facts: the one place that knows the SDK's, aiohttp's and OpenSSL's exceptions.
 
 The SDK's classes say little (a reset after the request is a "request error"), so the chain of causes is searched for the
 exception that knows, by literal tables. The same error number means another fault in another phase.
@@ -114,29 +114,29 @@ class FailureContext:
         return Fault.PROXY_TIMEOUT if faults is _SLOW else Fault.PROXY_UNREACHABLE
 
 
-def _dns(error: aiohttp.ClientConnectorDNSError, scene: FailureContext) -> Fault:
+def _dns(error: aiohttp.ClientConnectorDNSError, context: FailureContext) -> Fault:
     fault = _EAI.get(error.os_error.errno, Fault.DNS_TEMPORARY)
-    return Fault.PROXY_UNRESOLVED if scene.via_proxy else fault
+    return Fault.PROXY_UNRESOLVED if context.via_proxy else fault
 
 
-def _certificate(error: ssl.SSLCertVerificationError, _scene: FailureContext) -> Fault:
+def _certificate(error: ssl.SSLCertVerificationError, _context: FailureContext) -> Fault:
     return _VERIFY_CODES.get(getattr(error, "verify_code", 0), Fault.TLS_UNTRUSTED)
 
 
-def _tls(error: ssl.SSLError, scene: FailureContext) -> Fault:
-    if scene.stage is Stage.BODY:
+def _tls(error: ssl.SSLError, context: FailureContext) -> Fault:
+    if context.stage is Stage.BODY:
         return Fault.BODY_TRUNCATED
     return Fault.TLS_NOT_TLS if (error.reason or "").upper() in _NOT_TLS else Fault.TLS_FAILED
 
 
-def _os_error(error: OSError, scene: FailureContext) -> Fault:
+def _os_error(error: OSError, context: FailureContext) -> Fault:
     if error.filename is not None:  # a file that an identity needs, not a connection
         return Fault.IDENTITY_UNAVAILABLE
     numbers = error_numbers(error)
-    telling = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
-    if telling is None:
-        telling = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)
-    return scene.pick(telling)
+    faults = next((faults for number, faults in _ERRNOS.items() if number in numbers), None)
+    if faults is None:
+        faults = next((faults for kind, faults in _OS_ERRORS if isinstance(error, kind)), _BROKEN)
+    return context.pick(faults)
 
 
 # asyncio raises these without a number.
@@ -152,11 +152,11 @@ Rule = Callable[[Any, FailureContext], Fault]
 
 
 def _always(fault: Fault) -> Rule:
-    return lambda _error, _scene: fault
+    return lambda _error, _context: fault
 
 
 def _by_stage(faults: tuple[Fault, ...]) -> Rule:
-    return lambda _error, scene: scene.pick(faults)
+    return lambda _error, context: context.pick(faults)
 
 
 # The first class that occurs in the chain decides; of several of that class, the innermost.
@@ -181,23 +181,23 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 )
 
 
-def facts_from(seen: HttpExchange) -> Facts:
+def facts_from(exchange: HttpExchange) -> Facts:
     """The facts of an exchange. No text in them holds a secret of this process, whichever field the secret came back in."""
-    return _facts_of_failure(seen) if seen.answer is None else _facts_of_answer(seen, seen.answer)
+    return _facts_of_failure(exchange) if exchange.answer is None else _facts_of_answer(exchange, exchange.answer)
 
 
-def _facts_of_failure(seen: HttpExchange) -> Facts:
-    reached = seen.recorder.reached
+def _facts_of_failure(exchange: HttpExchange) -> Facts:
+    reached = exchange.timer.reached
     status = name = unexplained = None
-    if seen.timed_out:
-        on_the_way = seen.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
+    if exchange.timed_out:
+        on_the_way = exchange.via_proxy and reached in (Phase.DNS, Phase.CONNECT)
         fault = Fault.PROXY_TIMEOUT if on_the_way else TIMEOUT_IN[reached]
         detail = f"the deadline passed in phase {reached}" if reached is not None else "no time was left"
     else:
-        fault, error = fault_of(seen.error, FailureContext(_STAGES[reached], seen.via_proxy))
+        fault, error = fault_of(exchange.error, FailureContext(_STAGES[reached], exchange.via_proxy))
         name, detail = type(error).__name__, mask(str(error))
         if fault is Fault.INTERNAL and not isinstance(error, OSError):  # those of the system are all known
-            unexplained = seen.raised_at
+            unexplained = exchange.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
     return Facts(
         fault=fault,
@@ -205,80 +205,82 @@ def _facts_of_failure(seen: HttpExchange) -> Facts:
         exception=name,
         detail=detail,
         raised_at=unexplained,
-        phases=seen.recorder.phases(),
+        phases=exchange.timer.phases(),
         phase_reached=reached,
-        endpoint=seen.endpoint,
-        certificate=_certificate_shown(seen),
+        endpoint=exchange.endpoint,
+        certificate=_certificate_shown(exchange),
     )
 
 
-def _facts_of_answer(seen: HttpExchange, answer: RecordedResponse) -> Facts:
-    fault = _fault_of_answer(seen, answer)
-    said = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
+def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
+    fault = _fault_of_answer(exchange, answer)
+    body = read_error(answer.body) if fault is Fault.HTTP_STATUS else ErrorBody()
     return Facts(
         fault=fault,
         status=answer.status,
-        service_code=said.service_code,
-        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else said.inner_code,
-        aadsts=said.aadsts,
-        akv=said.akv,
+        service_code=body.service_code,
+        inner_code="insufficient_claims" if headers.claims_required(answer.headers) else body.inner_code,
+        aadsts=body.aadsts,
+        akv=body.akv,
         retry_after_seconds=headers.retry_after(answer.headers),
-        request_id=headers.request_id(answer.headers) or said.trace_id,
-        detail="" if fault is Fault.NONE else _said(seen, answer, said),
-        raised_at=seen.raised_at if fault is Fault.INTERNAL else None,
-        phases=seen.recorder.phases(),
-        phase_reached=seen.recorder.reached,
+        request_id=headers.request_id(answer.headers) or body.trace_id,
+        detail="" if fault is Fault.NONE else _detail_of(exchange, answer, body),
+        raised_at=exchange.raised_at if fault is Fault.INTERNAL else None,
+        phases=exchange.timer.phases(),
+        phase_reached=exchange.timer.reached,
         server_time=headers.server_time(answer.headers),
-        endpoint=seen.endpoint,
+        endpoint=exchange.endpoint,
         vault=headers.vault_headers(answer.headers),
-        certificate=_certificate_shown(seen),
+        certificate=_certificate_shown(exchange),
     )
 
 
-def _fault_of_answer(seen: HttpExchange, answer: RecordedResponse) -> Fault:
+def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
     """A status from 400 up says all, even with half a body: the connector looks at it first."""
     if 300 <= answer.status < 400:
         return Fault.REDIRECT
     if not 200 <= answer.status < 300:
         return Fault.HTTP_STATUS
-    return fault_of_body(seen, answer)
+    return fault_of_body(exchange, answer)
 
 
-def fault_of_body(seen: HttpExchange, answer: RecordedResponse) -> Fault:
+def fault_of_body(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
     if answer.complete:
         return Fault.NONE
-    return Fault.BODY_TIMEOUT if seen.timed_out else fault_of(seen.error, FailureContext(Stage.BODY, seen.via_proxy))[0]
+    return (
+        Fault.BODY_TIMEOUT if exchange.timed_out else fault_of(exchange.error, FailureContext(Stage.BODY, exchange.via_proxy))[0]
+    )
 
 
-def _said(seen: HttpExchange, answer: RecordedResponse, said: ErrorBody) -> str:
-    if said.message:
-        return mask(said.message)
+def _detail_of(exchange: HttpExchange, answer: RecordedResponse, body: ErrorBody) -> str:
+    if body.message:
+        return mask(body.message)
     if answer.body:
         return mask(answer.body[:4096].decode("utf-8", errors="replace"))
-    return mask(str(seen.error)) if seen.error is not None and not answer.complete else ""
+    return mask(str(exchange.error)) if exchange.error is not None and not answer.complete else ""
 
 
-def fault_of(error: BaseException | None, scene: FailureContext) -> tuple[Fault, BaseException]:
+def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Fault, BaseException]:
     """The fault, and the exception of the chain that told it. What no rule knows is a fault of ours."""
     chain = tuple(_chain(error))
     for kind, rule in RULES:
         for cause in reversed(chain):
             if isinstance(cause, kind):
-                return rule(cause, scene), cause
+                return rule(cause, context), cause
     return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no answer and no error")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
         yield error
         error = error.__cause__
 
 
-def _certificate_shown(seen: HttpExchange) -> PeerCertificate | None:
+def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
     """Its issuer is a label of a metric, and whoever made the certificate chose the name."""
-    certificate = seen.recorder.certificate
+    certificate = exchange.timer.certificate
     if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
         return certificate
     return replace(certificate, issuer=issuer)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aiohttp import AddrInfoType
 from cryptography import x509
 
-from exporter.clients.http.timing import ExchangeTimer, Line, current
+from exporter.clients.http.timing import ConnectionState, ExchangeTimer, current
 from exporter.core.model import PeerCertificate
 
 if TYPE_CHECKING:
@@ -30,33 +30,33 @@ ISSUER_LIMIT = 200
 class TimedSSLObject(ssl.SSLObject):
     """Marks the first call of the handshake (the connection stands), its end, the certificate shown in it, and what arrives later."""
 
-    _recorder: ExchangeTimer | None = None
-    _line: Line | None = None
+    _timer: ExchangeTimer | None = None
+    _connection: ConnectionState | None = None
     _begun = False
 
     def do_handshake(self) -> None:
         if not self._begun:
             self._begun = True
-            self._recorder = current()
-            self._line = self._recorder.line
-            self._recorder.tls_begins()
+            self._timer = current()
+            self._connection = self._timer.connection
+            self._timer.tls_begins()
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError:
-            if self._recorder is not None:
-                self._recorder.let_go()
+            if self._timer is not None:
+                self._timer.release_slot()
             raise
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            recorder.tls_ends(_shown(self))
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.tls_ends(_shown(self))
 
     def read(self, len: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:  # noqa: A002 - as the library names it
         """Raises ssl.SSLWantReadError where nothing has come, and what else the library's own raises."""
         data = super().read(len, buffer)
-        if self._line is not None:
-            self._line.data_read()
+        if self._connection is not None:
+            self._connection.data_read()
         return data
 
     def unwrap(self) -> None:
@@ -97,29 +97,29 @@ def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
         return None
 
 
-class NotingSocket(socket.socket):
+class TimedSocket(socket.socket):
     """What it sends and receives is as with any other socket."""
 
-    line: Line | None = None
+    connection: ConnectionState | None = None
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
         sent = super().send(data, flags)
-        if self.line is not None:
-            self.line.bytes_left()
+        if self.connection is not None:
+            self.connection.bytes_sent()
         return sent
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         received = super().recv_into(buffer, nbytes, flags)
-        if self.line is not None:
-            self.line.bytes_came()
+        if self.connection is not None:
+            self.connection.bytes_received()
         return received
 
 
 def make_socket(address: AddrInfoType) -> socket.socket:
     """A socket for the exchange of this task. Raises OSError where there is none to be had."""
     family, kind, protocol, _, _ = address
-    made = NotingSocket(family, kind, protocol)
-    made.line = current().line
-    if made.line is not None:
-        made.line.sockets.append(made)
+    made = TimedSocket(family, kind, protocol)
+    made.connection = current().connection
+    if made.connection is not None:
+        made.connection.sockets.append(made)
     return made

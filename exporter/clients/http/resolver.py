@@ -45,34 +45,34 @@ class Resolver(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """The addresses to try. Raises socket.gaierror, as the system does."""
-        recorder = current()
+        timer = current()
         name, port = self._connect_to.get((host.lower(), port), (host, port))
         if is_address(name):
             found = [(int(socket.AF_INET6 if ":" in name else socket.AF_INET), name)]
         else:
-            found = await self._look_up(name, port, family, recorder)
-        await recorder.connect_begins()
+            found = await self._look_up(name, port, family, timer)
+        await timer.connect_begins()
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=socket.IPPROTO_TCP, flags=0)
             for kind, address in found
         ]
 
-    async def _look_up(self, name: str, port: int, family: int, recorder: ExchangeTimer) -> list[tuple[int, str]]:
-        recorder.asks()
+    async def _look_up(self, name: str, port: int, family: int, timer: ExchangeTimer) -> list[tuple[int, str]]:
+        timer.dns_queue_begins()
         try:
-            found = await self._pool.run(_getaddrinfo, name, port, family, recorder)
+            found = await self._pool.run(_getaddrinfo, name, port, family, timer)
         except OSError:
-            recorder.dns_ends()
+            timer.dns_ends()
             raise
-        recorder.dns_ends()
+        timer.dns_ends()
         return found
 
     async def close(self) -> None:
         """Nothing to close: the threads belong to the process."""
 
 
-def _getaddrinfo(name: str, port: int, family: int, recorder: ExchangeTimer) -> list[tuple[int, str]]:
-    recorder.dns_begins()
+def _getaddrinfo(name: str, port: int, family: int, timer: ExchangeTimer) -> list[tuple[int, str]]:
+    timer.dns_begins()
     try:
         infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except UnicodeError as error:  # a label that is empty or too long for the name system

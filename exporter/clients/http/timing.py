@@ -2,7 +2,7 @@
 
 `dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`, `wait` and
 `transfer` by our socket and, where it noted nothing, by aiohttp's tracing and a middleware. A context variable names the exchange
-to all of them but the connection, which outlives it: its `Line` knows which exchange is under way.
+to all of them but the connection, which outlives it: its `ConnectionState` knows which exchange is under way.
 Not for: judging what the marks mean (see `faults`).
 """
 
@@ -31,25 +31,25 @@ class HandshakeLimiter(Protocol):
     def release(self) -> None: ...
 
 
-class Line:
+class ConnectionState:
     """The connection of one probe to one host, over which one exchange after another goes."""
 
-    __slots__ = ("_came", "_time", "recorder", "sockets")
+    __slots__ = ("_came", "_time", "sockets", "timer")
 
     def __init__(self) -> None:
-        self.recorder: ExchangeTimer | None = None  # of the exchange under way
+        self.timer: ExchangeTimer | None = None  # of the exchange under way
         self.sockets: list[socket.socket] = []  # all that were made for it, open or not
         self._time = asyncio.get_running_loop().time
         self._came: float | None = None  # the last bytes, whatever they were
 
-    def bytes_left(self) -> None:
-        if self.recorder is not None:
-            self.recorder.bytes_left(self._time())
+    def bytes_sent(self) -> None:
+        if self.timer is not None:
+            self.timer.bytes_sent(self._time())
 
-    def bytes_came(self) -> None:
+    def bytes_received(self) -> None:
         self._came = self._time()
 
-    def hang_up(self) -> None:
+    def shut_down(self) -> None:
         """End the connections from below: the event loop then sees an end of file, and lets go of each."""
         for each in self.sockets:
             with contextlib.suppress(OSError):  # closed already, or never connected
@@ -57,8 +57,8 @@ class Line:
 
     def data_read(self) -> None:
         """The bytes that came last were no handshake, nor a ticket for the next one."""
-        if self.recorder is not None and self._came is not None:
-            self.recorder.data_came(self._came)
+        if self.timer is not None and self._came is not None:
+            self.timer.data_received(self._came)
 
 
 class ExchangeTimer:
@@ -71,32 +71,32 @@ class ExchangeTimer:
         "_loop",
         "_queued",
         "_timer",
-        "asked",
         "certificate",
         "connect_start",
         "connected",
+        "connection",
         "dns_end",
+        "dns_queue_start",
         "dns_start",
         "ended",
         "endpoint",
         "hop_is_address",
-        "line",
         "received",
         "sent",
         "tls_end",
         "tls_start",
     )
 
-    def __init__(self, gate: HandshakeLimiter | None = None, line: Line | None = None) -> None:
+    def __init__(self, gate: HandshakeLimiter | None = None, connection: ConnectionState | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._gate = gate
-        self.line = line
+        self.connection = connection
         self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
         self.endpoint: str | None = None  # host:port of the last request
         self.hop_is_address = False  # then aiohttp never asks the resolver
         self._queued = False  # waits for a place among the handshakes
         self.certificate: PeerCertificate | None = None
-        self.asked: float | None = None
+        self.dns_queue_start: float | None = None
         self.dns_start: float | None = None
         self.dns_end: float | None = None
         self.connect_start: float | None = None
@@ -110,9 +110,9 @@ class ExchangeTimer:
         self.received: float | None = None
         self.ended: float | None = None
 
-    def asks(self) -> None:
+    def dns_queue_begins(self) -> None:
         """The resolver asked for a thread."""
-        self.asked = self._loop.time()
+        self.dns_queue_start = self._loop.time()
 
     def dns_begins(self) -> None:
         """Called on the thread that does the look-up: waiting for the thread is not part of `dns`."""
@@ -127,7 +127,7 @@ class ExchangeTimer:
             self._queued = True
             await self._gate.acquire()
             self._queued = False
-            self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.let_go)
+            self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.release_slot)
         self.connect_start = self._loop.time()
 
     def tls_begins(self) -> None:
@@ -135,9 +135,9 @@ class ExchangeTimer:
 
     def tls_ends(self, certificate: PeerCertificate | None) -> None:
         self.tls_end, self.certificate = self._loop.time(), certificate
-        self.let_go()
+        self.release_slot()
 
-    def let_go(self) -> None:
+    def release_slot(self) -> None:
         """Give back the place among the handshakes, if it is still held."""
         if self._timer is not None and self._gate is not None:
             self._timer.cancel()
@@ -150,11 +150,11 @@ class ExchangeTimer:
     def request_sent(self) -> None:
         self.sent, self._first_byte = self._loop.time(), None
 
-    def bytes_left(self, at: float) -> None:
+    def bytes_sent(self, at: float) -> None:
         if self._first_byte is None:
             self._last_byte = at
 
-    def data_came(self, at: float) -> None:
+    def data_received(self, at: float) -> None:
         if self._first_byte is None and self.sent is not None:
             self._first_byte = at
 
@@ -164,19 +164,19 @@ class ExchangeTimer:
     def finish(self) -> None:
         """The exchange is over, well or not."""
         self.ended = self._loop.time()
-        self.let_go()
+        self.release_slot()
 
     @property
-    def starved(self) -> bool:
+    def is_pool_exhaustion(self) -> bool:
         """Whether it waits for a place or a thread of ours, or did so for longer than the look-up then had.
 
         A time-out then is nobody else's fault.
         """
         if self._queued:
             return True
-        if self.asked is None or self.dns_end is not None:
+        if self.dns_queue_start is None or self.dns_end is not None:
             return False
-        return self.dns_start is None or self.dns_start - self.asked > self._now() - self.dns_start
+        return self.dns_start is None or self.dns_start - self.dns_queue_start > self._now() - self.dns_start
 
     @property
     def reached(self) -> Phase | None:
@@ -224,9 +224,9 @@ def current() -> ExchangeTimer:
 
 
 async def _on_connection_create_start(_session: object, _context: SimpleNamespace, _params: object) -> None:
-    recorder = current()
-    if recorder.hop_is_address:
-        await recorder.connect_begins()
+    timer = current()
+    if timer.hop_is_address:
+        await timer.connect_begins()
 
 
 async def _on_connection_create_end(_session: object, _context: SimpleNamespace, _params: object) -> None:

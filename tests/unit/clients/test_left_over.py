@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from exporter.clients.endpoint_check import check_endpoint
-from exporter.clients.http.instrumented import NotingSocket
-from exporter.clients.http.timing import Line
+from exporter.clients.http.instrumented import TimedSocket
+from exporter.clients.http.timing import ConnectionState
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings
 from exporter.core.faults import Fault
 from exporter.core.model import Step
@@ -47,7 +47,7 @@ def collecting():
 
 
 def _is_of_the_exporter(each):
-    if isinstance(each, (Line, NotingSocket)):  # asyncio's transports are cycles by themselves, and hold their socket
+    if isinstance(each, (ConnectionState, TimedSocket)):  # asyncio's transports are cycles by themselves, and hold their socket
         return False
     if isinstance(each, types.FrameType):
         return each.f_globals.get("__name__", "").startswith(("exporter", "aiohttp", "azure"))

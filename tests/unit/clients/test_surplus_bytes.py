@@ -50,7 +50,7 @@ async def test_surplus_bytes_never_escape_the_session(serve, session_to, *, answ
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
         after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        sockets = list(session._link._line.sockets)
+        sockets = list(session._link._state.sockets)
     assert facts.fault in TOLD, facts
     assert (challenge is not None) is (facts.fault is Fault.NONE)
     assert after.fault in (*TOLD, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
@@ -64,7 +64,7 @@ async def test_closing_that_breaks_ends_the_connections_all_the_same(serve, sess
     wire = await serve(FakeVault())
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
-        sockets = list(session._link._line.sockets)
+        sockets = list(session._link._state.sockets)
         in_order, session._link._session.close = session._link._session.close, breaks
     assert len(sockets) == 1
     await all_closed(sockets)

@@ -159,10 +159,10 @@ def test_no_row_is_hidden_by_one_above_it():
 
 async def _observed(status, headers, body, complete):
     answer = RecordedResponse(status=status, headers=headers, body=body, complete=complete)
-    recorder = ExchangeTimer()
-    recorder.headers_received()
-    recorder.finish()
-    return HttpExchange(endpoint="host:443", recorder=recorder, answer=answer)
+    timer = ExchangeTimer()
+    timer.headers_received()
+    timer.finish()
+    return HttpExchange(endpoint="host:443", timer=timer, answer=answer)
 
 
 TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as headers come off the wire

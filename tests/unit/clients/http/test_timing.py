@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from exporter.clients.http.instrumented import NotingSocket, make_socket
-from exporter.clients.http.timing import CURRENT, ExchangeTimer, Line
+from exporter.clients.http.instrumented import TimedSocket, make_socket
+from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer
 from exporter.core.model import Phase
 
 
@@ -23,60 +23,60 @@ class Clock:
 @pytest.fixture
 async def exchange(monkeypatch):
     monkeypatch.setattr(asyncio.get_running_loop(), "time", Clock().time)
-    line = Line()
-    line.recorder = ExchangeTimer(None, line)
-    return line.recorder
+    connection = ConnectionState()
+    connection.timer = ExchangeTimer(None, connection)
+    return connection.timer
 
 
-def answered(recorder):
-    recorder.headers_received()
-    recorder.finish()
-    return recorder.phases()
+def answered(timer):
+    timer.headers_received()
+    timer.finish()
+    return timer.phases()
 
 
 async def test_the_bytes_of_a_ticket_are_no_answer(exchange):
     exchange.request_sent()  # 1
-    exchange.line.bytes_left()  # 2
-    exchange.line.bytes_came()  # 3: nothing was read from them
-    exchange.line.bytes_came()  # 4
-    exchange.line.data_read()
+    exchange.connection.bytes_sent()  # 2
+    exchange.connection.bytes_received()  # 3: nothing was read from them
+    exchange.connection.bytes_received()  # 4
+    exchange.connection.data_read()
     assert answered(exchange) == {Phase.WAIT: 2.0, Phase.TRANSFER: 2.0}  # headers at 5, the end at 6
 
 
 async def test_only_the_first_bytes_of_an_answer_end_the_wait(exchange):
     exchange.request_sent()
-    exchange.line.bytes_left()  # 2
+    exchange.connection.bytes_sent()  # 2
     for _ in range(3):
-        exchange.line.bytes_came()  # 3, 4, 5
-        exchange.line.data_read()
-    exchange.line.bytes_left()  # 6: what is said after the answer began is no request
+        exchange.connection.bytes_received()  # 3, 4, 5
+        exchange.connection.data_read()
+    exchange.connection.bytes_sent()  # 6: what is said after the answer began is no request
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
 async def test_a_second_request_forgets_what_was_answered_to_the_first(exchange):
     """As where a proxy is asked for the way before the vault is."""
     exchange.request_sent()
-    exchange.line.bytes_came()
-    exchange.line.data_read()  # at 2
+    exchange.connection.bytes_received()
+    exchange.connection.data_read()  # at 2
     exchange.request_sent()  # 3
-    exchange.line.bytes_left()  # 4
-    exchange.line.bytes_came()  # 5
-    exchange.line.data_read()
+    exchange.connection.bytes_sent()  # 4
+    exchange.connection.bytes_received()  # 5
+    exchange.connection.data_read()
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
 async def test_without_notes_of_the_socket_the_later_marks_are_used(exchange):
     exchange.request_sent()  # 1
-    exchange.line.data_read()
+    exchange.connection.data_read()
     assert answered(exchange)[Phase.WAIT] == 1.0  # headers at 2
 
 
 async def test_a_line_without_an_exchange_keeps_nothing():
-    line = Line()
-    line.bytes_left()
-    line.bytes_came()
-    line.data_read()
-    assert line.recorder is None
+    connection = ConnectionState()
+    connection.bytes_sent()
+    connection.bytes_received()
+    connection.data_read()
+    assert connection.timer is None
 
 
 async def test_sockets_belong_to_the_exchange_that_makes_them(exchange):
@@ -86,6 +86,6 @@ async def test_sockets_belong_to_the_exchange_that_makes_them(exchange):
     finally:
         CURRENT.reset(named)
     with made:
-        assert isinstance(made, NotingSocket)
-        assert made.line is exchange.line
+        assert isinstance(made, TimedSocket)
+        assert made.connection is exchange.connection
         assert (made.family, made.type, made.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -5,7 +5,7 @@ import pytest
 from exporter import __version__
 from exporter.clients import USER_AGENT, fetch_token
 from exporter.clients.graph import GraphSession, Holder
-from exporter.clients.key_vault_secrets import SecretDates
+from exporter.clients.key_vault_secrets import SecretVersionsSession
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.model import Challenge
 from tests.support.tls_server import ENTRA, TENANT, TOKEN, VAULT, response, until
@@ -57,9 +57,9 @@ async def test_entra_sees_it_when_the_default_chain_asks(serve, network_to, monk
 async def test_graph_and_the_vault_of_a_secret_see_it(serve, network_to):
     wire = await serve(lambda _request: response(404, {"error": {"code": "NotFound"}}, Content_Type="application/json"))
     async with GraphSession(network_to(vault=wire), VAULT) as graph:
-        await graph.listed(TOKEN, Holder.APPLICATION, "66666666-7777-8888-9999-aaaaaaaaaaaa", deadline=until())
-    async with SecretDates(network_to(vault=wire), VAULT, "7.4") as dates:
-        await dates.versions(TOKEN, "sql", deadline=until())
+        await graph.list_credentials(TOKEN, Holder.APPLICATION, "66666666-7777-8888-9999-aaaaaaaaaaaa", deadline=until())
+    async with SecretVersionsSession(network_to(vault=wire), VAULT, "7.4") as dates:
+        await dates.list_versions(TOKEN, "sql", deadline=until())
     assert len(wire.requests) == 2
     assert seen_by(wire) == {USER_AGENT}
 
