@@ -30,7 +30,7 @@ from exporter.config.model import Config
 from exporter.config.secret_source import SecretUnreadableError
 from exporter.runtime import process
 from exporter.simulator import Simulator, chaos, demo_story
-from exporter.simulator.configuration import environment_of, estate_of, write_config
+from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from exporter.simulator.reload import reload_credentials
 
 _FINE, _BAD_USAGE, _INTERNAL = 0, 2, 3
@@ -128,7 +128,7 @@ def simulate(args: argparse.Namespace) -> int:
 
 async def _simulate(args: argparse.Namespace, config: Config) -> None:
     ports = {"port": args.port, "management_port": args.management_port}
-    simulator = Simulator(estate_of(config), **ports, arc_token_folder=args.arc_token_folder)
+    simulator = Simulator(build_environment(config), **ports, arc_token_folder=args.arc_token_folder)
     stop = asyncio.Event()
     process.on_stop(stop.set, hangup=True)
     await simulator.start()
@@ -159,7 +159,7 @@ def _playing(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[Non
         return None
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
     _tell(f"every {args.chaos:g}s, seed {seed} (--chaos.seed {seed} makes it happen again)")
-    return asyncio.create_task(chaos.rage(simulator, args.chaos, seed, _tell))
+    return asyncio.create_task(chaos.run_chaos(simulator, args.chaos, seed, _tell))
 
 
 def _tell(what: str) -> None:
@@ -192,7 +192,7 @@ def _at_end_of_input(callback: Callable[[], None]) -> None:
 
 def _banner(simulator: Simulator, config: Config, out: Path) -> str:
     vault = next(iter(config.targets.values())).vault
-    environment = "".join(f"{name}={shlex.quote(value)} " for name, value in environment_of(simulator, config, out).items())
+    variables = "".join(f"{name}={shlex.quote(value)} " for name, value in exporter_variables(simulator, config, out).items())
     written = shlex.quote(str(out / "ekm.yml"))
     return f"""\
 =====================================================================================
@@ -200,7 +200,7 @@ def _banner(simulator: Simulator, config: Config, out: Path) -> str:
 =====================================================================================
 vaults and Entra on {simulator.address}, {_READY}{simulator.management_url}
 
-start the exporter:  {environment}ekm-exporter run --config.file {written}
+start the exporter:  {variables}ekm-exporter run --config.file {written}
 break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidden"}}' {simulator.management_url}/sim/fault
 all is well again:   curl -X DELETE {simulator.management_url}/sim/fault
 what can be broken:  curl {simulator.management_url}/sim/scenarios

@@ -44,7 +44,7 @@ SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:
 _OF_THE_HOST = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
 
 
-def estate_of(config: Config) -> Environment:
+def build_environment(config: Config) -> Environment:
     """Every vault, key version, tenant and credential that the configuration names, all of it working.
 
     Blocks: secrets are read where the configuration says they are. Raises SecretUnreadableError where one is not.
@@ -55,7 +55,7 @@ def estate_of(config: Config) -> Environment:
             builder.use(use)
     for credential in config.credentials.values():
         builder.keep(credential)
-    return builder.estate()
+    return builder.build()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class _Builder:
         versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
         site.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
 
-    def estate(self) -> Environment:
+    def build(self) -> Environment:
         vaults = {host: self._vault(host, site) for host, site in self._sites.items()}
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}

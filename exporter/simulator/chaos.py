@@ -46,10 +46,10 @@ def events(vaults: Sequence[str], every: float, seed: int) -> Iterator[Event]:
         yield Event(draw.choice(POSSIBLE), draw.choice(names), every * draw.uniform(_SHORTEST, _LONGEST))
 
 
-async def rage(simulator: Simulator, every: float, seed: int, tell: Callable[[str], None]) -> None:
+async def run_chaos(simulator: Simulator, every: float, seed: int, tell: Callable[[str], None]) -> None:
     """Lets an event happen every so many seconds, and says so, until it is cancelled."""
     async with asyncio.TaskGroup() as group:
-        with_keys = [vault.host for vault in simulator.world.estate.vaults.values() if vault.keys]
+        with_keys = [vault.host for vault in simulator.state.environment.vaults.values() if vault.keys]
         for event in events(with_keys, every, seed):
             await asyncio.sleep(every)
             group.create_task(_happen(simulator, event, tell))

@@ -57,7 +57,7 @@ class Simulated(Protocol):
     """What this port does to the simulator."""
 
     @property
-    def world(self) -> SimulatorState: ...
+    def state(self) -> SimulatorState: ...
 
     @property
     def address(self) -> str: ...
@@ -107,13 +107,14 @@ class ControlApi:
         self._identities.close()
 
     async def _state(self, _request: web.Request) -> web.Response:
-        estate, world = self._simulator.world.estate, self._simulator.world
-        vaults = [vault for host in estate.vaults if (vault := world.vault(host)) is not None]
+        state = self._simulator.state
+        environment = state.environment
+        vaults = [vault for host in environment.vaults if (vault := state.vault(host)) is not None]
         return _answer(
             {
                 "simulator": True,
                 "address": self._simulator.address,
-                "authorities": sorted(estate.authorities),
+                "authorities": sorted(environment.authorities),
                 "vaults": [
                     {"vault": vault.host, "tenant": vault.tenant_id, "region": vault.region, "keys": sorted(vault.keys)}
                     for vault in vaults
@@ -123,9 +124,9 @@ class ControlApi:
                         "tenant": tenant.tenant_id,
                         "applications": {key: list(one.names) for key, one in tenant.applications.items()},
                     }
-                    for tenant in estate.tenants.values()
+                    for tenant in environment.tenants.values()
                 ],
-                "faults": [_shown(active) for active in world.active],
+                "faults": [_shown(active) for active in state.active],
             }
         )
 
@@ -172,7 +173,7 @@ class ControlApi:
     async def _clear(self, request: web.Request) -> web.Response:
         try:
             wanted = _wanted(request.query)
-            places = [self._simulator.world.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
+            places = [self._simulator.state.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
         except UnknownNameError as error:
             return _answer({"error": str(error)}, status=400)
         return _answer({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})

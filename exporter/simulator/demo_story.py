@@ -82,7 +82,7 @@ _CONNECTOR_CLIENT = "c7a1f0e8d29b4c56a3e47d8b1f60925e"  # as CREATE CREDENTIAL w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class StoryEvent:
     """One thing that happens: a scenario, or a fault that no probe fails by. Times in seconds from the start.
 
     What begins at 0 and never ends is so before anyone asks. `every`: it begins again that long after its last beginning.
@@ -97,17 +97,17 @@ class Beat:
     every: float | None = None
 
 
-STORY: tuple[Beat, ...] = (
-    Beat(vault="contoso-hr", fault="key_size", options=Options(bits=3072)),
-    Beat(vault="contoso-hr", fault="key_rotated"),
-    Beat(vault="contoso-payroll", scenario="secret_expired"),
-    Beat(vault="contoso-archive", scenario="vault_deleted"),
-    Beat(vault="contoso-reporting", fault="slow", options=Options(seconds=0.4)),
-    Beat(vault="contoso-crm", scenario="key_disabled"),
-    Beat(vault="contoso-webshop", scenario="firewall"),
-    Beat(vault="contoso-claims", scenario="key_expired"),
-    Beat(vault="contoso-warehouse", scenario="throttled_retry_after", at=8, lasts=20, every=45),
-    Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=20),
+STORY: tuple[StoryEvent, ...] = (
+    StoryEvent(vault="contoso-hr", fault="key_size", options=Options(bits=3072)),
+    StoryEvent(vault="contoso-hr", fault="key_rotated"),
+    StoryEvent(vault="contoso-payroll", scenario="secret_expired"),
+    StoryEvent(vault="contoso-archive", scenario="vault_deleted"),
+    StoryEvent(vault="contoso-reporting", fault="slow", options=Options(seconds=0.4)),
+    StoryEvent(vault="contoso-crm", scenario="key_disabled"),
+    StoryEvent(vault="contoso-webshop", scenario="firewall"),
+    StoryEvent(vault="contoso-claims", scenario="key_expired"),
+    StoryEvent(vault="contoso-warehouse", scenario="throttled_retry_after", at=8, lasts=20, every=45),
+    StoryEvent(vault="contoso-billing", scenario="unwrap_forbidden", at=20),
 )
 
 
@@ -127,14 +127,14 @@ def write_demo(folder: Path) -> Path:
     return config
 
 
-def begin(simulator: Simulator, story: Iterable[Beat] = STORY) -> None:
+def begin(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
     """Sets what is so from the start; to be called before the configuration is written."""
     for beat in story:
         if _from_the_start(beat):
             _cause(simulator, beat)
 
 
-async def play(simulator: Simulator, story: Iterable[Beat] = STORY) -> None:
+async def play(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
     """Lets the rest of the story happen, until it is cancelled or nothing more is to come."""
     async with asyncio.TaskGroup() as group:
         for beat in story:
@@ -142,7 +142,7 @@ async def play(simulator: Simulator, story: Iterable[Beat] = STORY) -> None:
                 group.create_task(_happen(simulator, beat))
 
 
-async def _happen(simulator: Simulator, beat: Beat) -> None:
+async def _happen(simulator: Simulator, beat: StoryEvent) -> None:
     await asyncio.sleep(beat.at)
     while True:
         active = _cause(simulator, beat)
@@ -156,11 +156,11 @@ async def _happen(simulator: Simulator, beat: Beat) -> None:
         await asyncio.sleep(beat.every - beat.lasts)
 
 
-def _from_the_start(beat: Beat) -> bool:
+def _from_the_start(beat: StoryEvent) -> bool:
     return beat.at == 0 and beat.lasts is None
 
 
-def _cause(simulator: Simulator, beat: Beat) -> tuple[Active, ...]:
+def _cause(simulator: Simulator, beat: StoryEvent) -> tuple[Active, ...]:
     if beat.scenario is not None:
         return simulator.apply(beat.scenario, vault=beat.vault)
     return (simulator.set_fault(beat.fault or "", beat.options, vault=beat.vault),)

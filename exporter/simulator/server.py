@@ -34,23 +34,23 @@ _NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delive
 class Services:
     """`requests` counts by host, operation and status; the status is 0 where none was sent."""
 
-    def __init__(self, world: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
-        self._world = world
+    def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
+        self._state = state
         mint = TokenMint()
         self._vaults = VaultService(mint, pairs, clock)
         self.service_accounts = ServiceAccounts(clock)
         self._entra = EntraService(mint, self.service_accounts, clock)
-        self._graph = GraphService(mint, world.tenant, clock)
+        self._graph = GraphService(mint, state.tenant, clock)
         self.requests: RequestCount = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = await _exchange(request)
-        vault = self._world.vault(exchange.host)
+        vault = self._state.vault(exchange.host)
         if vault is not None:
             operation, answer = await self._ask_vault(vault, exchange)
-        elif exchange.host in self._world.estate.authorities:
+        elif exchange.host in self._state.environment.authorities:
             operation, answer = "token", self._ask_entra(exchange)
-        elif exchange.host in self._world.estate.graph_hosts:
+        elif exchange.host in self._state.environment.graph_hosts:
             operation, answer = "graph", self._ask_graph(exchange)
         else:
             operation, answer = "other", SimulatedResponse(status=421, body=b"the simulator serves no such host\n")
@@ -59,10 +59,10 @@ class Services:
 
     def grant_identity(self, asked: Asked) -> SimulatedResponse:
         """What an identity service of the exporter's host answers to a request that it admits."""
-        wanted = asked.client_id.lower() or self._world.estate.host_identity or ""
-        tenants = (self._world.tenant(tenant_id) for tenant_id in self._world.estate.tenants)
+        wanted = asked.client_id.lower() or self._state.environment.host_identity or ""
+        tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
-        return self._world.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
+        return self._state.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
 
     def count_identity(self, service: str, answer: SimulatedResponse) -> None:
         self._count("identity", service, answer)
@@ -71,19 +71,19 @@ class Services:
         self.requests[host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
 
     def _ask_graph(self, exchange: Exchange) -> SimulatedResponse:
-        return self._world.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
+        return self._state.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
 
     async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()
         answer = await self._vaults.answer(vault, exchange)
-        answer = self._world.edited(answer, operation, [(Scope.VAULT, vault.host)], exchange.subject)
+        answer = self._state.edited(answer, operation, [(Scope.VAULT, vault.host)], exchange.subject)
         return operation, replace(answer, delay=answer.delay + vault.latency)
 
     def _ask_entra(self, exchange: Exchange) -> SimulatedResponse:
         tenant, caller = tenant_name(exchange), client_id(exchange)
-        answer = self._entra.answer(self._world.tenant(tenant), self._world.estate.resources, exchange)
+        answer = self._entra.answer(self._state.tenant(tenant), self._state.environment.resources, exchange)
         places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]
-        return self._world.edited(answer, "token", places)
+        return self._state.edited(answer, "token", places)
 
 
 async def _exchange(request: web.BaseRequest) -> Exchange:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.simulator.model import Application
-from exporter.simulator.tokens import Seal, payload_of
+from exporter.simulator.tokens import TokenSigner, payload_of
 
 AUDIENCE = "api://AzureADTokenExchange"
 LIFETIME = 86400  # seconds: the longest that AKS gives
@@ -21,7 +21,7 @@ _SKEW = 300.0  # seconds by which clocks may differ
 
 class ServiceAccounts:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._seal = Seal()
+        self._signer = TokenSigner()
         self._clock = clock
 
     def issue(self, issuer: str, subject: str, *, audience: str = AUDIENCE, lifetime: float = LIFETIME) -> str:
@@ -29,11 +29,11 @@ class ServiceAccounts:
         now = int(self._clock())
         starts = min(now, now + int(lifetime))
         said = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": now + int(lifetime)}
-        return self._seal.put(said)
+        return self._signer.sign(said)
 
     def refusal(self, application: Application, token: str) -> str | None:
         """The name of Entra's refusal, None for a token that signs this application in."""
-        said = self._seal.read(token)
+        said = self._signer.read(token)
         if said is None:
             return "assertion_signature"
         issuer, subject, audience = said.get("iss"), said.get("sub"), said.get("aud")

@@ -41,7 +41,7 @@ class Simulator:
 
     def __init__(
         self,
-        estate: Environment,
+        environment: Environment,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -51,13 +51,13 @@ class Simulator:
     ) -> None:
         if not _is_loopback(host):
             raise ValueError(f"the simulator listens on loopback only, not on {host}")
-        self.world = SimulatorState(estate, clock)
+        self.state = SimulatorState(environment, clock)
         self.on_routes_changed: Callable[[], None] | None = None
         self.on_reload: Callable[[], Awaitable[Mapping[str, str]]] | None = None
         self._address, self._port = host, port
-        self._certificates = Certificates((*estate.served, *GRAPH_HOSTS))
+        self._certificates = Certificates((*environment.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
-        self._services = Services(self.world, self._pairs, clock)
+        self._services = Services(self.state, self._pairs, clock)
         identities = Identities(self._services.grant_identity, self._services.count_identity, arc_token_folder)
         self._management = ControlApi(self, host, management_port, identities)
         self._server: web.Server | None = None
@@ -68,7 +68,7 @@ class Simulator:
         """Opens both ports. Raises OSError where one is in use."""
         hide_versions()
         self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
-        self._front = TlsFrontend(self._certificates, self.world.connection, self._server)
+        self._front = TlsFrontend(self._certificates, self.state.connection, self._server)
         try:
             self._port = self._front.open(self._address, self._port)
             self._nobody = socket.socket()
@@ -137,10 +137,10 @@ class Simulator:
     @property
     def connect_to(self) -> dict[str, str]:
         """For the module of a configuration: every served host:port, and where it is really found."""
-        return {with_port(host): self._route(host) for host in self.world.estate.served}
+        return {with_port(host): self._route(host) for host in self.state.environment.served}
 
     def _route(self, host: str) -> str:
-        match self.world.route(host):
+        match self.state.route(host):
             case Route.UNRESOLVABLE:
                 return f"{host.partition('.')[0]}.invalid:443"
             case Route.REFUSED if self._nobody is not None:
@@ -162,16 +162,16 @@ class Simulator:
             )
         places = self._places(row.place, *_one_place(on))
         options = replace(row.options, key=key, version=version)
-        return self._changed(tuple(self.world.set(row.cause, scope, place, options) for scope, place in places))
+        return self._changed(tuple(self.state.set(row.cause, scope, place, options) for scope, place in places))
 
     def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active:
         """Sets one fault, on `vault=`, `tenant=`, `application=`, `authority=` or `graph=` a name. Raises UnknownNameError."""
-        return self._changed((self.world.set(fault, *_one_place(on), options),))[0]
+        return self._changed((self.state.set(fault, *_one_place(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
         """Clears what fits all that is given, everything where nothing is; how many faults."""
         before = self.connect_to
-        cleared = self.world.clear(number=number, fault=fault, name=name)
+        cleared = self.state.clear(number=number, fault=fault, name=name)
         if self.on_routes_changed is not None and before != self.connect_to:
             self.on_routes_changed()
         return cleared
@@ -181,11 +181,11 @@ class Simulator:
 
         `edit` must leave its client id. Tokens that were given stay good. Raises UnknownNameError.
         """
-        self.world.change_application(name, edit)
+        self.state.change_application(name, edit)
 
     def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
         """Changes a vault for good: its keys, versions, secrets, permissions. `edit` must leave its host. Raises UnknownNameError."""
-        self.world.change_vault(name, edit)
+        self.state.change_vault(name, edit)
 
     async def reload(self) -> Mapping[str, str]:
         """Reads the files of the configuration again, if there is one behind the estate: what became of each credential.
@@ -198,10 +198,10 @@ class Simulator:
 
     def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
         """Where to set a fault of the wanted scope, given a vault or just that."""
-        found = self.world.find(scope, name)
+        found = self.state.find(scope, name)
         if scope is not Scope.VAULT or wanted is Scope.VAULT:
             return [(scope, found)]
-        vault = self.world.estate.vaults[found]
+        vault = self.state.environment.vaults[found]
         names = {Scope.TENANT: [vault.tenant_id], Scope.AUTHORITY: [vault.authority], Scope.APPLICATION: list(vault.permissions)}
         return [(wanted, one) for one in names[wanted]]
 

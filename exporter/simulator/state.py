@@ -44,8 +44,8 @@ class Active:
 
 
 class SimulatorState:
-    def __init__(self, estate: Environment, clock: Callable[[], float] = time.time) -> None:
-        self.estate = estate
+    def __init__(self, environment: Environment, clock: Callable[[], float] = time.time) -> None:
+        self.environment = environment
         self._clock = clock
         self._active: list[Active] = []
         self._numbers = itertools.count(1)
@@ -68,7 +68,7 @@ class SimulatorState:
         self._check_key(scope, found, options)
         active = Active(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)
         self._active.append(active)
-        self._forget_views()
+        self._clear_views()
         return active
 
     def _check_key(self, scope: Scope, host: str, options: Options) -> None:
@@ -77,7 +77,7 @@ class SimulatorState:
             return
         if scope is not Scope.VAULT:
             raise UnknownNameError(f"only a fault of a vault can be kept to a key or a version, not one of: {scope}")
-        keys = self.estate.vaults[host].keys
+        keys = self.environment.vaults[host].keys
         if options.key is not None and options.key.lower() not in keys:
             raise UnknownNameError(f"there is no key {options.key!r} in {host}{nearest(options.key.lower(), keys)}")
         chosen = [key for name, key in keys.items() if options.key is None or name == options.key.lower()]
@@ -96,7 +96,7 @@ class SimulatorState:
         ]
         cleared = len(self._active) - len(kept)
         self._active = kept
-        self._forget_views()
+        self._clear_views()
         return cleared
 
     def find(self, scope: Scope, name: str) -> str:
@@ -115,16 +115,16 @@ class SimulatorState:
     def _known(self, scope: Scope) -> dict[str, str]:
         match scope:
             case Scope.VAULT:
-                return {host: host for host in self.estate.vaults}
+                return {host: host for host in self.environment.vaults}
             case Scope.AUTHORITY:
-                return {host: host for host in self.estate.authorities}
+                return {host: host for host in self.environment.authorities}
             case Scope.GRAPH:
-                return {host: host for host in self.estate.graph_hosts}
+                return {host: host for host in self.environment.graph_hosts}
             case Scope.TENANT:
-                return {tenant_id: tenant_id for tenant_id in self.estate.tenants}
+                return {tenant_id: tenant_id for tenant_id in self.environment.tenants}
         return {
             name.lower(): client_id
-            for tenant in self.estate.tenants.values()
+            for tenant in self.environment.tenants.values()
             for client_id, application in tenant.applications.items()
             for name in (client_id, client_id.replace("-", ""), *application.names)
         }
@@ -132,33 +132,37 @@ class SimulatorState:
     def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
         """Puts what `edit` makes of an application in its place, for good; faults stay on top. Raises UnknownNameError."""
         tenant_id, client_id = self.home_of(name)
-        tenant = self.estate.tenants[tenant_id]
+        tenant = self.environment.tenants[tenant_id]
         changed = replace(tenant, applications={**tenant.applications, client_id: edit(tenant.applications[client_id])})
-        self.estate = replace(self.estate, tenants={**self.estate.tenants, tenant_id: changed})
-        self._forget_views()
+        self.environment = replace(self.environment, tenants={**self.environment.tenants, tenant_id: changed})
+        self._clear_views()
 
     def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
         """Puts what `edit` makes of a vault in its place, for good; faults stay on top. Raises UnknownNameError."""
         host = self.find(Scope.VAULT, name)
-        self.estate = replace(self.estate, vaults={**self.estate.vaults, host: edit(self.estate.vaults[host])})
-        self._forget_views()
+        self.environment = replace(
+            self.environment, vaults={**self.environment.vaults, host: edit(self.environment.vaults[host])}
+        )
+        self._clear_views()
 
     def home_of(self, name: str) -> tuple[str, str]:
         """Tenant id and client id of an application, by its client id or by a credential's name. Raises UnknownNameError."""
         client_id = self.find(Scope.APPLICATION, name)
-        return next((tenant.tenant_id, client_id) for tenant in self.estate.tenants.values() if client_id in tenant.applications)
+        return next(
+            (tenant.tenant_id, client_id) for tenant in self.environment.tenants.values() if client_id in tenant.applications
+        )
 
     def vault(self, host: str) -> Vault | None:
-        if host not in self._vaults and host in self.estate.vaults:
-            vault = self.estate.vaults[host]
+        if host not in self._vaults and host in self.environment.vaults:
+            vault = self.environment.vaults[host]
             for active in self._on(Scope.VAULT, host):
                 vault = active.fault.vault(vault, active.options) if active.fault.vault is not None else vault
             self._vaults[host] = vault
         return self._vaults.get(host)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
-        if tenant_id not in self._tenants and tenant_id in self.estate.tenants:
-            tenant = self.estate.tenants[tenant_id]
+        if tenant_id not in self._tenants and tenant_id in self.environment.tenants:
+            tenant = self.environment.tenants[tenant_id]
             applications = {client_id: self._application(one) for client_id, one in tenant.applications.items()}
             self._tenants[tenant_id] = replace(tenant, applications=applications)
         return self._tenants.get(tenant_id)
@@ -199,6 +203,6 @@ class SimulatorState:
     def _on(self, scope: Scope, name: str) -> list[Active]:
         return [active for active in self._active if active.scope is scope and active.name == name]
 
-    def _forget_views(self) -> None:
+    def _clear_views(self) -> None:
         self._vaults.clear()
         self._tenants.clear()

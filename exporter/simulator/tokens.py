@@ -34,14 +34,14 @@ class Grant:
         return {**said, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
 
 
-class Seal:
+class TokenSigner:
     """Signs texts of the shape header.payload.signature, and knows its own again."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
 
-    def put(self, payload: Mapping[str, object]) -> str:
+    def sign(self, payload: Mapping[str, object]) -> str:
         signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
         return f"{signed}.{self._sign(signed)}"
 
@@ -65,14 +65,14 @@ class TokenMint:
     """Issues and reads access tokens."""
 
     def __init__(self) -> None:
-        self._seal = Seal()
+        self._signer = TokenSigner()
 
     def issue(self, grant: Grant) -> str:
-        return self._seal.put(grant.claims)
+        return self._signer.sign(grant.claims)
 
     def read(self, token: str) -> Grant | None:
         """The grant of a token of this run, None for any other text."""
-        said = self._seal.read(token)
+        said = self._signer.read(token)
         if said is None:
             return None
         return Grant(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from exporter.config import load_config
 from exporter.expiry import ExpiryLookup, ExpiryMonitor
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import estate_of, pointed_at
+from exporter.simulator.configuration import build_environment, redirect_config
 from tests.support.expiry_fakes import Recorded
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -50,7 +50,7 @@ class Scene:
         loaded = load_config(folder / "ekm.yml")
         assert loaded.config is not None, loaded.problems
         self.written = loaded.config
-        self.simulator = Simulator(estate_of(self.written), **({} if clock is None else {"clock": clock}))
+        self.simulator = Simulator(build_environment(self.written), **({} if clock is None else {"clock": clock}))
         self.monitors, self.counted, self.recorded = [], [], Recorded()
         self.tenants = {}
 
@@ -66,7 +66,7 @@ class Scene:
     @property
     def config(self):
         """As it is written, but everything leads to the simulator."""
-        return pointed_at(self.simulator, self.written, self.folder / "ca.pem")
+        return redirect_config(self.simulator, self.written, self.folder / "ca.pem")
 
     def monitor(self, config=None):
         config = config or self.config

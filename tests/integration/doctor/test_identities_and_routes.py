@@ -15,7 +15,7 @@ from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
 from exporter.doctor.adhoc import bare_config, split_key
 from exporter.simulator.faults import Options
-from exporter.simulator.tokens import Seal
+from exporter.simulator.tokens import TokenSigner
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
 from tests.support.inspecting_proxy import CRL, inspecting, write_certificates
 
@@ -180,7 +180,7 @@ def test_opaque_token_has_no_claims():
 
 
 def test_token_claims_keep_three_values_only():
-    token = Seal().put({"aud": "https://vault.azure.net", "tid": "t", "azp": "a", "secret": SECRET, "roles": ["x"]})
+    token = TokenSigner().sign({"aud": "https://vault.azure.net", "tid": "t", "azp": "a", "secret": SECRET, "roles": ["x"]})
     claims = read_claims(token)
     assert claims == Claims(audience="https://vault.azure.net", tenant="t", application="a")
     assert SECRET not in repr(claims)

@@ -152,7 +152,7 @@ async def test_missing_tenant_is_that_of_the_vault(set_up):
     monitor = scene.monitor()
     assert "tenant is not known" in by_source(await monitor.look_up("sql"))["graph"].failure
     assert not scene.requests_to(GRAPH)
-    tenant = next(iter(scene.simulator.world.estate.tenants))
+    tenant = next(iter(scene.simulator.state.environment.tenants))
     scene.tenants["one"] = tenant
     assert by_source(await monitor.look_up("sql"))["graph"].failure == ""
 
@@ -221,10 +221,12 @@ async def test_unlisted_secret_has_a_reason_and_no_expiry(scene):
 
 async def test_unknown_client_id_is_no_answer(set_up):
     scene = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
-    tenant = scene.simulator.world.estate.tenants[TENANT]
+    tenant = scene.simulator.state.environment.tenants[TENANT]
     others = {name: one for name, one in tenant.applications.items() if not name.endswith("dead")}
-    scene.simulator.world.estate = replace(scene.simulator.world.estate, tenants={TENANT: replace(tenant, applications=others)})
-    scene.simulator.world._forget_views()
+    scene.simulator.state.environment = replace(
+        scene.simulator.state.environment, tenants={TENANT: replace(tenant, applications=others)}
+    )
+    scene.simulator.state._clear_views()
     end = by_source(await scene.monitor().look_up("cert"))["graph"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "no application and no service principal" in end.failure

@@ -108,7 +108,7 @@ async def test_identity_of_another_host_is_unknown(scene, monkeypatch):
 
 async def test_staged_credential_without_permission_is_refused(scene):
     config_client = auxiliary_simulated.CLIENTS["staged"]
-    vault = scene.simulator.world.estate.vaults[auxiliary_simulated.PRIMARY]
+    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.PRIMARY]
     vault.permissions[config_client] = frozenset({"get", "unwrapKey"})
     _, results = await scene.probe()
     failure = results[AuxiliaryKind.NEXT].failure
@@ -142,7 +142,7 @@ async def test_deleted_retained_key_is_soft_deleted(scene):
 
 
 async def test_other_key_in_the_recovery_vault_fails(scene):
-    vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
+    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", (PINNED, 9)))
     _, results = await scene.probe()
     assert results[AuxiliaryKind.RECOVERY].usable is False
@@ -150,7 +150,7 @@ async def test_other_key_in_the_recovery_vault_fails(scene):
 
 
 async def test_recovery_vault_without_the_version_fails(scene):
-    vault = scene.simulator.world.estate.vaults[auxiliary_simulated.RECOVERY]
+    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", ("e" * 32, 2)))
     _, results = await scene.probe()
     assert (results[AuxiliaryKind.RECOVERY].usable, results[AuxiliaryKind.RECOVERY].failure.reason) == (

@@ -185,4 +185,4 @@ async def test_the_identity_service_wants_its_header_and_a_resource(stage):
 
 async def test_no_certificate_is_in_a_repr(stage):
     der = stage.certificates.principal.certificate.public_bytes(serialization.Encoding.DER)
-    assert repr(der)[2:20] not in repr(stage.simulator.world.estate)
+    assert repr(der)[2:20] not in repr(stage.simulator.state.environment)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config import load_config
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import estate_of
+from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options, UnknownNameError
 from exporter.simulator.model import ClientSecret, KeyVersion
 from exporter.simulator.reload import reload_credentials
@@ -109,20 +109,20 @@ def config(folder):
 
 @pytest.fixture
 async def served(config):
-    simulator = Simulator(estate_of(config))
+    simulator = Simulator(build_environment(config))
     await simulator.start()
     yield simulator
     await simulator.stop()
 
 
 def certificates(simulator):
-    return simulator.world.estate.tenants[TENANT].applications["66666666-7777-8888-9999-000000000001"].certificates
+    return simulator.state.environment.tenants[TENANT].applications["66666666-7777-8888-9999-000000000001"].certificates
 
 
 async def test_files_that_did_not_change_change_nothing(served, config):
-    before = served.world.estate
+    before = served.state.environment
     assert await reload_credentials(served, config) == {"sql": "as before", "typed": "as before", "cert": "as before"}
-    assert served.world.estate == before
+    assert served.state.environment == before
 
 
 async def test_files_read_again_are_accepted_beside_what_was_accepted_before(served, config, folder):

@@ -47,9 +47,9 @@ async def test_what_happens_is_told_and_is_so_until_it_is_over():
 
     def tell(line):
         told.append(line)
-        seen.append({active.name for active in simulator.world.active})
+        seen.append({active.name for active in simulator.state.active})
 
-    raging = asyncio.create_task(chaos.rage(simulator, 0.01, 7, tell))
+    raging = asyncio.create_task(chaos.run_chaos(simulator, 0.01, 7, tell))
     async with asyncio.timeout(10):
         while sum(line.endswith("is over") for line in told) < 20:  # noqa: ASYNC110 - lines are told, not awaited
             await asyncio.sleep(0.01)

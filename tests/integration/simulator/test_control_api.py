@@ -95,7 +95,7 @@ async def test_what_cannot_be_done_is_refused_with_the_reason(simulator, curl, b
     status, answer = await curl("POST", "/sim/fault", body)
     assert status == 400
     assert says in answer["error"]
-    assert simulator.world.active == ()
+    assert simulator.state.active == ()
 
 
 @pytest.mark.parametrize("query", ["?number=x", f"?number={'9' * 5000}", "?what=1", "?vault=nothing"])

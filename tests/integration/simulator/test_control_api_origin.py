@@ -48,9 +48,9 @@ async def send(simulator):
 )
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
 async def test_management_refuses_requests_of_other_sites(simulator, send, method, path, headers):
-    before = simulator.world.active
+    before = simulator.state.active
     assert await send(method, path, JSON | headers) == 403
-    assert simulator.world.active == before
+    assert simulator.state.active == before
 
 
 @pytest.mark.parametrize(
@@ -58,18 +58,18 @@ async def test_management_refuses_requests_of_other_sites(simulator, send, metho
 )
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
 async def test_management_refuses_foreign_host_names(simulator, send, method, path, host):
-    before = simulator.world.active
+    before = simulator.state.active
     assert await send(method, path, JSON | {"Host": host}) == 403
-    assert simulator.world.active == before
+    assert simulator.state.active == before
 
 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "text/plain; charset=utf-8", "Text/Plain", "multipart/form-data; boundary=x"]
 )
 async def test_management_refuses_json_that_a_form_can_send(simulator, send, content_type):
-    before = simulator.world.active
+    before = simulator.state.active
     assert await send("POST", "/sim/fault", {"Content-Type": content_type}) == 415
-    assert simulator.world.active == before
+    assert simulator.state.active == before
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ async def test_management_refuses_json_that_a_form_can_send(simulator, send, con
 )
 async def test_management_serves_programs_and_its_own_pages(simulator, send, headers):
     assert await send("POST", "/sim/fault", headers) == 200
-    assert len(simulator.world.active) == 2
+    assert len(simulator.state.active) == 2

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config import load_config
 from exporter.simulator import Environment, Simulator
-from exporter.simulator.configuration import estate_of
+from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
 from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
 from tests.support.simulated_environment import small_estate
@@ -167,7 +167,7 @@ async def test_the_graph_credential_of_a_configuration_may_read_and_no_other(tmp
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
-    simulator = Simulator(estate_of(load_config(tmp_path / "ekm.yml").config))
+    simulator = Simulator(build_environment(load_config(tmp_path / "ekm.yml").config))
     await simulator.start()
     async with Client(simulator) as client:
         assert (await read(client, await graph_token(client))).json["passwordCredentials"][0]["hint"] == SECRET[:3]

@@ -47,7 +47,9 @@ async def statuses(client, *, operation="wrapkey"):
     return found
 
 
-@pytest.mark.parametrize("fault", ["key_disabled", "key_expired", "key_not_yet_valid", "key_disabled_unsaid", "key_type_ec"])
+@pytest.mark.parametrize(
+    "fault", ["key_disabled", "key_expired", "key_not_yet_valid", "key_disabled_without_reason", "key_type_ec"]
+)
 async def test_one_version_is_broken_and_its_siblings_are_well(client, simulator, fault):
     simulator.set_fault(fault, ONLY, vault=VAULT)
     assert await statuses(client) == [(200, 403), (200, 200), (200, 200)]
@@ -114,7 +116,7 @@ async def test_deleted_keys_are_for_those_that_may_read_keys(client, simulator):
 
 async def test_the_deleted_keys_can_be_closed_to_those_that_may_read_keys(client, simulator):
     token = await client.token()
-    simulator.apply("key_soft_deleted_unread", vault=VAULT, key=KEY)
+    simulator.apply("key_soft_deleted_unreadable", vault=VAULT, key=KEY)
     assert (await client.get(token)).status == 404
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 403
     assert (await client.get(token, path=f"/keys/Second/{SECOND}")).status == 200

@@ -169,4 +169,4 @@ async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(st
 
 async def test_two_runs_of_a_scenario_end_in_the_same_place(stage, simulator):
     await asyncio.gather(*(stage.caused(scenario) for scenario in HERE[:1]))
-    assert simulator.world.active == ()
+    assert simulator.state.active == ()

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.config import load_config
 from exporter.simulator import Simulator, demo_story
-from exporter.simulator.configuration import estate_of, write_config
+from exporter.simulator.configuration import build_environment, write_config
 from exporter.simulator.scenarios import BY_NAME
 from tests.support.simulator_client import Client
 from tests.support.tls_server import Authority, Principal
@@ -57,7 +57,7 @@ def written(tmp_path):
 
 @pytest.fixture
 async def running(written):
-    simulator = Simulator(estate_of(written))
+    simulator = Simulator(build_environment(written))
     await simulator.start()
     yield simulator
     await simulator.stop()
@@ -87,7 +87,9 @@ async def test_a_connector_secret_is_split_and_its_tenant_is_the_one_that_the_ot
 def test_a_tenant_is_invented_where_the_others_name_none_or_several(written, named):
     tenants = dict(zip(("by-id", "staged"), named, strict=False))
     credentials = {name: replace(one, tenant_id=tenants.get(name)) for name, one in written.credentials.items()}
-    assert estate_of(replace(written, credentials=credentials)).vaults["contoso-two.vault.azure.net"].tenant_id not in named
+    assert (
+        build_environment(replace(written, credentials=credentials)).vaults["contoso-two.vault.azure.net"].tenant_id not in named
+    )
 
 
 async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
@@ -125,7 +127,7 @@ async def test_certificates_are_registered_and_managed_identities_assigned(tmp_p
     (tmp_path / "principal.pfx").write_bytes(principal.pfx(b"right"))
     (tmp_path / "password").write_text("right")
     (tmp_path / "ekm.yml").write_text(ELSE)
-    estate = estate_of(load_config(tmp_path / "ekm.yml").config)
+    estate = build_environment(load_config(tmp_path / "ekm.yml").config)
     applications = {key: one for tenant in estate.tenants.values() for key, one in tenant.applications.items()}
     (der,) = applications["66666666-7777-8888-9999-000000000000"].certificates
     assert der == principal.certificate.public_bytes(Encoding.DER)
@@ -188,20 +190,20 @@ def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
 
 async def test_the_story_breaks_what_it_says(tmp_path):
     config = load_config(demo_story.write_demo(tmp_path)).config
-    simulator = Simulator(estate_of(config))
+    simulator = Simulator(build_environment(config))
     demo_story.begin(simulator)
-    now = {(active.name, active.fault.name) for active in simulator.world.active}
+    now = {(active.name, active.fault.name) for active in simulator.state.active}
     assert ("contoso-archive.vault.azure.net", "unresolvable") in now
     assert ("9d3c6a15-7e2b-4f80-b41a-0c8f6e5d2a97", "secret_expired") in now
     assert "2b8e4d70-6c1f-4a95-8d23-9f0e5b7a1c64" not in {name for name, _ in now}
     await demo_story.play(
         simulator,
         [
-            demo_story.Beat(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
-            demo_story.Beat(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
+            demo_story.StoryEvent(vault="contoso-billing", scenario="unwrap_forbidden", at=0.01),
+            demo_story.StoryEvent(vault="contoso-warehouse", scenario="throttled", at=0.01, lasts=0.01),
         ],
     )
-    then = {(active.name, active.fault.name) for active in simulator.world.active} - now
+    then = {(active.name, active.fault.name) for active in simulator.state.active} - now
     assert then == {("contoso-billing.vault.azure.net", "permission_removed")}
 
 

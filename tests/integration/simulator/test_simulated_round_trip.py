@@ -156,8 +156,8 @@ async def test_a_client_that_says_nothing_does_not_hinder_others_nor_the_stop(cl
 
 
 async def test_no_secret_is_in_a_repr(simulator):
-    assert SECRET not in repr(simulator.world.estate)
-    assert CLIENT in repr(simulator.world.estate)
+    assert SECRET not in repr(simulator.state.environment)
+    assert CLIENT in repr(simulator.state.environment)
 
 
 async def test_a_soft_deleted_key_is_found_among_the_deleted_ones(client, simulator):

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config import load_config
 from exporter.simulator import Simulator
-from exporter.simulator.configuration import estate_of
+from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
 from tests.support.simulated_environment import small_estate
@@ -162,7 +162,7 @@ async def test_the_secret_that_a_configuration_names_is_there_for_whoever_looks(
     (tmp_path / "ekm.yml").write_text(text.replace("targets", second) if "sql2" in asks else text)
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
-    simulator = Simulator(estate_of(loaded.config))
+    simulator = Simulator(build_environment(loaded.config))
     await simulator.start()
     async with Client(simulator) as client:
         for caller, secret in ((CLIENT, SECRET), (MONITOR, MONITOR_SECRET)):
@@ -181,10 +181,10 @@ async def test_a_secret_may_be_kept_in_the_vault_of_the_keys(tmp_path):
     (tmp_path / "two").write_text(MONITOR_SECRET)
     kept = "key_vault_secret: https://contoso-one.vault.azure.net/secrets/sql"
     (tmp_path / "ekm.yml").write_text(CONFIGURATION.replace("ASKS", kept))
-    vault = estate_of(load_config(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
+    vault = build_environment(load_config(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
     assert (sorted(vault.keys), sorted(vault.secrets)) == (["tdekey"], ["sql"])
     assert vault.permissions == {CLIENT: ALL_OPERATIONS | {SECRETS_LIST}}
 
 
 async def test_no_value_is_in_a_repr(simulator):
-    assert "marked-value" not in repr(simulator.world.estate)
+    assert "marked-value" not in repr(simulator.state.environment)

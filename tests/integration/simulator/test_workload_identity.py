@@ -10,7 +10,7 @@ from exporter.config import load_config
 from exporter.config.model import Credential, CredentialKind
 from exporter.simulator import Simulator
 from exporter.simulator.client_assertion import BEARER
-from exporter.simulator.configuration import environment_of, estate_of, write_config
+from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from tests.support.simulated import Stage
 from tests.support.simulated_environment import small_estate
 from tests.support.simulated_vaults import PROBED, SITES
@@ -90,7 +90,7 @@ async def test_the_older_word_for_what_does_not_match_is_a_fault(simulator):
 @pytest_asyncio.fixture
 async def stage(tmp_path):
     stage = Stage(tmp_path)
-    stage.simulator = Simulator(federated(stage.simulator.world.estate, (ISSUER, SUBJECT)))
+    stage.simulator = Simulator(federated(stage.simulator.state.environment, (ISSUER, SUBJECT)))
     await stage.start()
     yield stage
     await stage.stop()
@@ -127,7 +127,7 @@ async def written(tmp_path):
     """A configuration with identities of the pod and the host, the simulator that serves it, and what it wrote."""
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(estate_of(config))
+    simulator = Simulator(build_environment(config))
     await simulator.start()
     out = tmp_path / "sim"
     write_config(simulator, config, out)
@@ -140,16 +140,16 @@ async def test_a_configuration_with_a_pods_identity_gets_a_token_file_and_an_env
     file = out / "service-account-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     environment = dict(line.split("=", 1) for line in (out / "environment").read_text().splitlines())
-    assert environment == environment_of(simulator, config, out)
+    assert environment == exporter_variables(simulator, config, out)
     assert environment["AZURE_FEDERATED_TOKEN_FILE"] == str(file)
     tenant, client_id = environment["AZURE_TENANT_ID"], environment["AZURE_CLIENT_ID"]
-    assert simulator.world.estate.tenants[tenant].applications[client_id].names == ("pod", "chain")
+    assert simulator.state.environment.tenants[tenant].applications[client_id].names == ("pod", "chain")
     assert environment["IDENTITY_ENDPOINT"] == simulator.identity_url
 
 
 async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(written, monkeypatch):
     simulator, config, out = written
-    for name, value in environment_of(simulator, config, out).items():
+    for name, value in exporter_variables(simulator, config, out).items():
         monkeypatch.setenv(name, value)
     stage = Stage(out.parent)
     reports = await stage.reports_of(load_config(out / "ekm.yml").config)
@@ -160,7 +160,7 @@ async def test_the_default_chain_is_the_hosts_identity_where_no_pod_has_one(tmp_
     chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
     lines = [line for line in chain.splitlines() if "other-pod" not in line]
     (tmp_path / "ekm.yml").write_text("\n".join(lines))
-    estate = estate_of(load_config(tmp_path / "ekm.yml").config)
+    estate = build_environment(load_config(tmp_path / "ekm.yml").config)
     (tenant,) = estate.tenants.values()
     assert tenant.applications[estate.host_identity].names == ("chain",)
 
@@ -173,9 +173,9 @@ async def test_a_configuration_without_such_identities_needs_no_environment(tmp_
     )
     (tmp_path / "ekm.yml").write_text(text + "targets: [{name: one, vault: contoso-one, key: TdeKey, credential: pod}]\n")
     config = load_config(tmp_path / "ekm.yml").config
-    simulator = Simulator(estate_of(config))
+    simulator = Simulator(build_environment(config))
     await simulator.start()
     write_config(simulator, config, tmp_path / "sim")
     await simulator.stop()
-    assert environment_of(simulator, config, tmp_path / "sim") == {}
+    assert exporter_variables(simulator, config, tmp_path / "sim") == {}
     assert sorted(path.name for path in (tmp_path / "sim").iterdir()) == ["ca.pem", "ekm.yml"]
