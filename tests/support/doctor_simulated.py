@@ -15,7 +15,7 @@ from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000001"
-SECRET = "MARKED~secret.of-the-clinic"
+SECRET = "MARKED~secret.of-the-harness"
 OLD, PINNED = "b" * 32, "a" * 32
 KEY = "ContosoRSAKey0"
 
@@ -44,7 +44,7 @@ TARGET = Target(
 ALWAYS = {"issuer_vault": CheckOutcome.WARN, "issuer_entra": CheckOutcome.WARN, "revocation": CheckOutcome.SKIPPED}
 
 
-class Clinic:
+class DoctorHarness:
     """`module`, `credential` and `target` may be changed before a run; `configuration` puts them together."""
 
     def __init__(self, simulator: Simulator, folder) -> None:
@@ -86,10 +86,10 @@ class Clinic:
 
 
 @contextlib.asynccontextmanager
-async def clinic_in(folder):
+async def doctor_harness(folder):
     simulator = Simulator(estate())
     await simulator.start()
     try:
-        yield Clinic(simulator, folder)
+        yield DoctorHarness(simulator, folder)
     finally:
         await simulator.stop()

@@ -32,7 +32,7 @@ targets:
 """
 
 
-class Scene:
+class ExpiryHarness:
     """`change(find, put)` edits the configuration before it is read."""
 
     def __init__(self, folder, principal, *changes, clock=None):

@@ -86,7 +86,7 @@ def probed(recorder, report, **known):
     recorder.record(report, record)
 
 
-def looked(recorder, name="t", **known):
+def record_auxiliary(recorder, name="t", **known):
     """Change what the record of a target holds, and render its auxiliary probes."""
     record = recorder.records.get(name)
     _know(record, known)
@@ -168,15 +168,15 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
     )
 
 
-def a_look(what, name, *, usable=True, at=START, **changes):
+def an_auxiliary_result(what, name, *, usable=True, at=START, **changes):
     """One auxiliary probe of target `t`."""
     written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
     return AuxiliaryResult(what=what, name=name, usable=usable, at=at, **(written | changes))
 
 
-def looks(*made):
-    """As a standing remembers them: the last of each."""
-    return {look.identity: look for look in made}
+def by_identity(*made):
+    """The results as a record stores them, one for each identity."""
+    return {result.identity: result for result in made}
 
 
 def headers(region="westeurope", service_version="1.9", connection="private"):

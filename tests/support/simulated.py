@@ -24,7 +24,7 @@ def patience_for(scenario):
     return SHORT_PATIENCE if scenario.reason in SILENCE else PATIENCE
 
 
-class Stage:
+class ScenarioHarness:
     """`folder` is for the files of credentials. `bugs` are mistakes of the prober's own."""
 
     def __init__(self, folder, certificates=None, clock=time.time):

@@ -19,7 +19,7 @@ from tests.support.simulator_client import (
 LATER = "0123456789abcdef0123456789abcd02"
 
 
-def small_estate():
+def small_environment():
     versions = (KeyVersion(version=VERSION), KeyVersion(version=LATER, material=1))
     callers = dict.fromkeys((CLIENT, OTHER_CLIENT), ALL_OPERATIONS)
 

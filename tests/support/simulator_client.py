@@ -77,26 +77,26 @@ class Client:
     async def __aexit__(self, *_):
         await self.session.close()
 
-    async def ask(self, method, url, **more):
+    async def request(self, method, url, **more):
         async with self.session.request(method, url, allow_redirects=False, **more) as answer:
             return Reply(answer.status, answer.headers, await answer.read())
 
     async def challenge(self, vault=VAULT):
-        return await self.ask("GET", f"https://{vault}/keys?api-version=7.4")
+        return await self.request("GET", f"https://{vault}/keys?api-version=7.4")
 
     async def token_answer(self, *, secret=SECRET, client=CLIENT, tenant=TENANT, resource="https://vault.azure.net", v1=False):
         form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
         form |= {"resource": resource} if v1 else {"scope": f"{resource}/.default"}
-        return await self.ask("POST", f"https://{ENTRA}/{tenant}/oauth2/{'' if v1 else 'v2.0/'}token", data=form)
+        return await self.request("POST", f"https://{ENTRA}/{tenant}/oauth2/{'' if v1 else 'v2.0/'}token", data=form)
 
     async def token(self, **more):
         return (await self.token_answer(**more)).json["access_token"]
 
     async def get(self, token, *, vault=VAULT, path=f"/keys/{KEY}/{VERSION}", query="?api-version=7.4"):
-        return await self.ask("GET", f"https://{vault}{path}{query}", headers={"Authorization": f"Bearer {token}"})
+        return await self.request("GET", f"https://{vault}{path}{query}", headers={"Authorization": f"Bearer {token}"})
 
     async def operate(self, token, operation, value, *, vault=VAULT, key=KEY, version=VERSION, algorithm="RSA-OAEP"):
-        return await self.ask(
+        return await self.request(
             "POST",
             f"https://{vault}/keys/{key}/{version}/{operation}?api-version=7.4",
             headers={"Authorization": f"Bearer {token}"},

@@ -96,7 +96,7 @@ def fully_declared_config(*, module=None, **changes):
     return replace(made, credentials={name: replace(made.credentials["sql-prod"], name=name) for name in ("sql-prod", STAGED)})
 
 
-def look(what, *, usable=True, at=STARTED, steps=(), **changes):
+def auxiliary_result(what, *, usable=True, at=STARTED, steps=(), **changes):
     names = {
         AuxiliaryKind.NEXT: STAGED,
         AuxiliaryKind.RETAINED: f"ContosoRSAKey0/{OLD}",
@@ -111,11 +111,11 @@ def look(what, *, usable=True, at=STARTED, steps=(), **changes):
     return AuxiliaryResult(what=what, usable=usable, at=at, steps=steps, **(values | changes))
 
 
-def refused_look(what, *, usable=False, **failure):
+def refused_auxiliary(what, *, usable=False, **failure):
     """An auxiliary probe with a failed step; by default the credential is refused."""
-    return look(what, usable=usable, steps=bad(**failure).steps)
+    return auxiliary_result(what, usable=usable, steps=bad(**failure).steps)
 
 
-def pending_look():
+def pending_auxiliary():
     """The vault has a newer version than the pinned one."""
-    return look(AuxiliaryKind.NEWEST, key=replace(key(), version="f" * 32))
+    return auxiliary_result(AuxiliaryKind.NEWEST, key=replace(key(), version="f" * 32))

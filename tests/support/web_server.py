@@ -37,15 +37,15 @@ class Service:
     def record_of(self, target):
         return self.state.get(target)
 
-    def take_in(self, *reports):
+    def add_reports(self, *reports):
         """Remembers reports as if their probes had just ended; gives the id of the last one."""
         for report in reports:
             record = self.state.record(self.config.targets[report.target], report)
         return next(iter(record.history)).id
 
-    def look(self, *looks, name="contoso-key0"):
+    def add_auxiliary(self, *results, name="contoso-key0"):
         """Record the auxiliary probes of a target."""
-        for each in looks:
+        for each in results:
             self.state.add_auxiliary(self.config.targets[name], each)
 
     def credential_ends(self, name):

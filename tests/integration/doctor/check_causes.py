@@ -31,8 +31,8 @@ class Cause:
 
 
 def scenario(name, **on):
-    async def cause(clinic, _stack):
-        clinic.simulator.apply(name, **(on or {"vault": VAULT}))
+    async def cause(harness, _stack):
+        harness.simulator.apply(name, **(on or {"vault": VAULT}))
 
     return cause
 
@@ -40,67 +40,67 @@ def scenario(name, **on):
 def fault(name, **given):
     """A fault with options, on the vault unless something else is named."""
 
-    async def cause(clinic, _stack):
+    async def cause(harness, _stack):
         options = dict(given)
         place = {scope: options.pop(scope) for scope in ("authority", "application") if scope in options} or {"vault": VAULT}
-        clinic.simulator.set_fault(name, Options(**options), **place)
+        harness.simulator.set_fault(name, Options(**options), **place)
 
     return cause
 
 
 def module(**changes):
-    async def cause(clinic, _stack):
-        clinic.module |= changes
+    async def cause(harness, _stack):
+        harness.module |= changes
 
     return cause
 
 
 def target(**changes):
-    async def cause(clinic, _stack):
-        clinic.target = replace(clinic.target, **changes)
+    async def cause(harness, _stack):
+        harness.target = replace(harness.target, **changes)
 
     return cause
 
 
 def credential(**changes):
-    async def cause(clinic, _stack):
-        clinic.credential = replace(clinic.credential, **changes)
+    async def cause(harness, _stack):
+        harness.credential = replace(harness.credential, **changes)
 
     return cause
 
 
 def typed(text):
-    async def cause(clinic, _stack):
-        clinic.typed(text)
+    async def cause(harness, _stack):
+        harness.typed(text)
 
     return cause
 
 
 def clock(ahead):
-    async def cause(clinic, _stack):
-        clinic.clock = lambda: time.time() + ahead
+    async def cause(harness, _stack):
+        harness.clock = lambda: time.time() + ahead
 
     return cause
 
 
-async def secret_gone(clinic, _stack):
-    clinic.secret_file.unlink()
+async def secret_gone(harness, _stack):
+    harness.secret_file.unlink()
 
 
-async def key_ends_soon(clinic, _stack):
+async def key_ends_soon(harness, _stack):
     soon = time.time() + 5 * 86400
-    clinic.simulator.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
+    harness.simulator.change_vault(VAULT, lambda vault: vault.with_versions(KEY, PINNED, exp=soon))
 
 
-def _behind_a_proxy(clinic, host, url):
+def _behind_a_proxy(harness, host, url):
     """Use the proxy for that host alone: `connect_to` bypasses it for the others."""
-    past = {name: where for name, where in clinic.simulator.connect_to.items() if name != f"{host}:443"}
-    clinic.module |= {"connect_to": past, "proxy": Proxy(url=url)}
+    past = {name: where for name, where in harness.simulator.connect_to.items() if name != f"{host}:443"}
+    harness.module |= {"connect_to": past, "proxy": Proxy(url=url)}
 
 
 def proxy_gone(host):
-    async def cause(clinic, _stack):
-        _behind_a_proxy(clinic, host, f"http://127.0.0.1:{closed_port()}")
+    async def cause(harness, _stack):
+        _behind_a_proxy(harness, host, f"http://127.0.0.1:{closed_port()}")
 
     return cause
 
@@ -112,9 +112,9 @@ def proxy_wants_a_password(host):
         await writer.drain()
         writer.close()
 
-    async def cause(clinic, stack):
+    async def cause(harness, stack):
         server = await stack.enter_async_context(await asyncio.start_server(refuse, "127.0.0.1", 0))
-        _behind_a_proxy(clinic, host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        _behind_a_proxy(harness, host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
 
     return cause
 
@@ -122,17 +122,17 @@ def proxy_wants_a_password(host):
 def inspected(*hosts, trusted=False, revocation=None):
     """Inspect TLS to these hosts. `revocation` returns the port of the revocation hosts."""
 
-    async def cause(clinic, stack):
-        write_certificates(clinic.folder, [VAULT, ENTRA])
-        name, port = clinic.simulator.address.split(":")
-        mine = inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT)
+    async def cause(harness, stack):
+        write_certificates(harness.folder, [VAULT, ENTRA])
+        name, port = harness.simulator.address.split(":")
+        mine = inspecting(harness.folder / "inspector.pem", (name, int(port)), sni=VAULT)
         here = f"127.0.0.1:{await stack.enter_async_context(mine)}"
-        there = clinic.simulator.connect_to | {f"{host}:443": here for host in hosts}
+        there = harness.simulator.connect_to | {f"{host}:443": here for host in hosts}
         if revocation is not None:
             there |= {f"{host}:80": f"127.0.0.1:{revocation()}" for host in (CRL, OCSP)}
-        clinic.module["connect_to"] = there
+        harness.module["connect_to"] = there
         if trusted:
-            clinic.module["ca_file"] = clinic.folder / "inspector-ca.pem"
+            harness.module["ca_file"] = harness.folder / "inspector-ca.pem"
 
     return cause
 

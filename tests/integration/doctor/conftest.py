@@ -1,9 +1,9 @@
 import pytest
 
-from tests.support.doctor_simulated import clinic_in
+from tests.support.doctor_simulated import doctor_harness
 
 
 @pytest.fixture
-async def clinic(tmp_path):
-    async with clinic_in(tmp_path) as made:
+async def harness(tmp_path):
+    async with doctor_harness(tmp_path) as made:
         yield made

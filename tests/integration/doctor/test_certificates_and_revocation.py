@@ -43,26 +43,26 @@ def test_malformed_certificate_is_none(data):
 
 
 @contextlib.asynccontextmanager
-async def inspector_named(clinic, company, *, trusted):
-    write_certificates(clinic.folder, [VAULT, ENTRA], company=company)
-    name, port = clinic.simulator.address.split(":")
-    async with inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT) as here:
-        clinic.module["connect_to"] = {f"{host}:443": f"127.0.0.1:{here}" for host in (VAULT, ENTRA)}
-        clinic.module["crl_check"] = False
+async def inspector_named(harness, company, *, trusted):
+    write_certificates(harness.folder, [VAULT, ENTRA], company=company)
+    name, port = harness.simulator.address.split(":")
+    async with inspecting(harness.folder / "inspector.pem", (name, int(port)), sni=VAULT) as here:
+        harness.module["connect_to"] = {f"{host}:443": f"127.0.0.1:{here}" for host in (VAULT, ENTRA)}
+        harness.module["crl_check"] = False
         if trusted:
-            clinic.module["ca_file"] = clinic.folder / "inspector-ca.pem"
+            harness.module["ca_file"] = harness.folder / "inspector-ca.pem"
         yield
 
 
-async def test_trusted_azure_authority_is_no_warning(clinic):
-    async with inspector_named(clinic, "Microsoft Corporation", trusted=True):
-        results = await clinic.results()
+async def test_trusted_azure_authority_is_no_warning(harness):
+    async with inspector_named(harness, "Microsoft Corporation", trusted=True):
+        results = await harness.results()
     assert results["issuer_vault"].outcome is results["issuer_entra"].outcome is CheckOutcome.PASS
 
 
-async def test_untrusted_azure_authority_fails_tls(clinic):
-    async with inspector_named(clinic, "DigiCert Inc", trusted=False):
-        results = await clinic.results()
+async def test_untrusted_azure_authority_fails_tls(harness):
+    async with inspector_named(harness, "DigiCert Inc", trusted=False):
+        results = await harness.results()
     failed = {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL}
     assert failed == {"tls_vault", "tls_entra"}
     assert "issued by 'Contoso Inspection CA'" in results["tls_vault"].detail
@@ -157,13 +157,13 @@ async def test_revocation_host_is_not_blamed_for_missing_descriptors(monkeypatch
     assert caught.value.shortage is Shortage.DESCRIPTORS
 
 
-async def test_shortage_raises_pool_exhausted(clinic, monkeypatch):
+async def test_shortage_raises_pool_exhausted(harness, monkeypatch):
     async def busy(*_arguments, **_options):
         raise PoolExhausted("no thread")
 
     monkeypatch.setattr(collect, "check_endpoint", busy)
     with pytest.raises(PoolExhausted):
-        await run_checks(clinic.configuration(), clinic.target)
+        await run_checks(harness.configuration(), harness.target)
 
 
 def test_shortage_ends_the_command_with_code_3(tmp_path, monkeypatch, capsys):

@@ -15,18 +15,18 @@ TYPED = CLIENT.replace("-", "") + SECRET
 
 
 @pytest.fixture
-def config(clinic):
-    path = clinic.folder / "ekm.yml"
+def config(harness):
+    path = harness.folder / "ekm.yml"
     common = {"tenant_id": TENANT, "client_id": CLIENT, "expires_on": "2099-01-01"}
-    (clinic.folder / "next").write_text("MARKED~not-yet-known")
-    (clinic.folder / "next").chmod(0o600)
+    (harness.folder / "next").write_text("MARKED~not-yet-known")
+    (harness.folder / "next").chmod(0o600)
     document = {
         "global": {"connector_generation": "classic"},
         "credentials": {
             "sql-prod": {"type": "client_secret", "client_secret_file": "sql-prod", **common},
             "sql-next": {"type": "client_secret", "client_secret_file": "next", **common},
         },
-        "modules": {"default": {"tls": {"ca_file": "ca.pem"}, "connect_to": clinic.simulator.connect_to}},
+        "modules": {"default": {"tls": {"ca_file": "ca.pem"}, "connect_to": harness.simulator.connect_to}},
         "targets": [{"name": "contoso-key0", "vault": "contoso-prod", "key": f"{KEY}/{PINNED}", "credential": "sql-prod"}],
     }
     path.write_text(json.dumps(document))
@@ -57,8 +57,8 @@ async def test_healthy_target_exits_0_with_one_line_per_check(config):
     assert "\npass    Round trip                  the bytes came back equal\n" in out
 
 
-async def test_failed_check_exits_1_with_code_and_fix(config, clinic):
-    clinic.simulator.apply("secret_expired", vault=VAULT)
+async def test_failed_check_exits_1_with_code_and_fix(config, harness):
+    harness.simulator.apply("secret_expired", vault=VAULT)
     code, out, err = await run("contoso-key0", "--config.file", config)
     assert (code, err) == (1, "")
     assert "SQL Server would show 3303" in out

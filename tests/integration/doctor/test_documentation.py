@@ -30,12 +30,12 @@ def test_program_rewrites_the_page(tmp_path):
     assert page.read_text().endswith(f"{PART.end}\nafter\n")
 
 
-async def test_transcript_equals_the_report_of_an_expired_secret(clinic):
+async def test_transcript_equals_the_report_of_an_expired_secret(harness):
     block = re.search(
         r"```console\n\$ ekm-exporter doctor contoso-key0.*?\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
-    clinic.simulator.apply("secret_expired", vault=VAULT)
-    output = as_text(clinic.target, list((await clinic.results()).values()))
+    harness.simulator.apply("secret_expired", vault=VAULT)
+    output = as_text(harness.target, list((await harness.results()).values()))
     position = 0
     for piece in block[1].split("...\n"):
         position = output.find(piece, position)
@@ -44,11 +44,11 @@ async def test_transcript_equals_the_report_of_an_expired_secret(clinic):
     assert output.endswith(block[1].split("...\n")[-1])
 
 
-async def test_doctor_sends_the_documented_requests(clinic):
-    await clinic.results()
-    requests = clinic.simulator.requests
+async def test_doctor_sends_the_documented_requests(harness):
+    await harness.results()
+    requests = harness.simulator.requests
     to_vault = sum(count for (host, _, _), count in requests.items() if host == VAULT)
-    assert to_vault == 8 + 3 * len(clinic.target.retained_versions)
+    assert to_vault == 8 + 3 * len(harness.target.retained_versions)
     assert requests[ENTRA, "token", 200] == 1
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
     assert "eight requests to the vault, three more for each retained version, and one sign-in" in page

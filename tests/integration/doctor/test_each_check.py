@@ -17,18 +17,18 @@ from tests.support.inspecting_proxy import CRL, OCSP
 LOUD = (CheckOutcome.WARN, CheckOutcome.FAIL)
 
 
-async def test_healthy_target_passes_every_visible_check(clinic):
-    results = await clinic.results()
+async def test_healthy_target_passes_every_visible_check(harness):
+    results = await harness.results()
     expected = {check.name: CheckOutcome.UNKNOWN if check.on_host else CheckOutcome.PASS for check in CHECKS} | ALWAYS
     assert {name: result.outcome for name, result in results.items()} == expected
     assert list(results) == [check.name for check in CHECKS]
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
-async def test_each_cause_fails_its_check_only(clinic, cause):
+async def test_each_cause_fails_its_check_only(harness, cause):
     async with contextlib.AsyncExitStack() as stack:
-        await cause.cause(clinic, stack)
-        results = await clinic.results()
+        await cause.cause(harness, stack)
+        results = await harness.results()
     loud = {name: result.outcome for name, result in results.items() if result.outcome in LOUD and name not in ALWAYS}
     result = results[cause.check]
     if cause.check not in ALWAYS:
@@ -45,11 +45,11 @@ async def test_each_cause_fails_its_check_only(clinic, cause):
 @pytest.mark.parametrize(
     "cause", [one for one in CAUSES if one.code in (3008, 3011, 3077)], ids=lambda one: f"{one.check}: {one.how}"
 )
-async def test_current_generation_gets_the_counterpart_code(clinic, cause):
-    clinic.target = replace(clinic.target, generation=Generation.CURRENT)
+async def test_current_generation_gets_the_counterpart_code(harness, cause):
+    harness.target = replace(harness.target, generation=Generation.CURRENT)
     async with contextlib.AsyncExitStack() as stack:
-        await cause.cause(clinic, stack)
-        results = await clinic.results()
+        await cause.cause(harness, stack)
+        results = await harness.results()
     assert results[cause.check].code == in_generation(cause.code, Generation.CURRENT)
 
 
@@ -59,30 +59,30 @@ def test_each_visible_check_has_a_cause():
     assert set(CHECK_FUNCTIONS) == set(BY_NAME)
 
 
-async def test_unreachable_entra_hides_no_vault_check(clinic):
-    clinic.simulator.set_fault("unresolvable", authority=ENTRA)
-    results = await clinic.results()
+async def test_unreachable_entra_hides_no_vault_check(harness):
+    harness.simulator.set_fault("unresolvable", authority=ENTRA)
+    results = await harness.results()
     fine = ("dns_vault", "tcp_vault", "tls_vault", "path", "challenge", "tenant", "secret", "key_name")
     assert all(results[name].outcome is CheckOutcome.PASS for name in fine)
     assert results["permission_get"].outcome is CheckOutcome.SKIPPED
     assert BY_NAME["dns_entra"].title in results["permission_get"].detail
 
 
-async def test_unreachable_vault_hides_no_entra_check(clinic):
-    clinic.simulator.set_fault("refused", vault=VAULT)
-    results = await clinic.results()
+async def test_unreachable_vault_hides_no_entra_check(harness):
+    harness.simulator.set_fault("refused", vault=VAULT)
+    results = await harness.results()
     assert all(results[name].outcome is CheckOutcome.PASS for name in ("dns_entra", "tcp_entra", "tls_entra", "clock", "secret"))
     assert BY_NAME["tcp_vault"].title in results["token"].detail
 
 
-async def test_two_causes_are_both_reported(clinic):
-    clinic.simulator.set_fault("tls_expired", vault=VAULT)
-    clinic.simulator.set_fault("refused", authority=ENTRA)
-    results = await clinic.results()
+async def test_two_causes_are_both_reported(harness):
+    harness.simulator.set_fault("tls_expired", vault=VAULT)
+    harness.simulator.set_fault("refused", authority=ENTRA)
+    results = await harness.results()
     assert {name for name, result in results.items() if result.outcome is CheckOutcome.FAIL} == {"tls_vault", "tcp_entra"}
 
 
-async def test_trusted_inspector_is_a_warning_with_its_name(clinic):
+async def test_trusted_inspector_is_a_warning_with_its_name(harness):
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -92,8 +92,8 @@ async def test_trusted_inspector_is_a_warning_with_its_name(clinic):
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
         port = server.sockets[0].getsockname()[1]
-        await inspected(VAULT, ENTRA, trusted=True, revocation=lambda: port)(clinic, stack)
-        results = await clinic.results()
+        await inspected(VAULT, ENTRA, trusted=True, revocation=lambda: port)(harness, stack)
+        results = await harness.results()
     for name in ("issuer_vault", "issuer_entra"):
         assert results[name].outcome is CheckOutcome.WARN
         assert "Contoso Inspection CA" in results[name].detail
@@ -101,9 +101,9 @@ async def test_trusted_inspector_is_a_warning_with_its_name(clinic):
     assert (results["revocation"].outcome, results["revocation"].detail) == (CheckOutcome.PASS, f"{CRL}, {OCSP}")
 
 
-async def test_crl_check_false_skips_revocation(clinic):
+async def test_crl_check_false_skips_revocation(harness):
     async with contextlib.AsyncExitStack() as stack:
-        await inspected(VAULT, trusted=True)(clinic, stack)
-        clinic.module["crl_check"] = False
-        result = (await clinic.results())["revocation"]
+        await inspected(VAULT, trusted=True)(harness, stack)
+        harness.module["crl_check"] = False
+        result = (await harness.results())["revocation"]
     assert (result.outcome, result.detail) == (CheckOutcome.SKIPPED, "crl_check is off in the module")

@@ -24,25 +24,25 @@ def outcomes(results):
     return {name: result.outcome for name, result in results.items()}
 
 
-async def bare(clinic, text, **changes):
+async def bare(harness, text, **changes):
     """The results without a configuration, except for the route to the simulator."""
-    clinic.secret_file.write_text(text)
-    config = bare_config("contoso-prod", f"{KEY}/{PINNED}", clinic.secret_file, changes.pop("tenant", None))
-    module = replace(config.modules["default"], ca_file=clinic.folder / "ca.pem", connect_to=clinic.simulator.connect_to)
+    harness.secret_file.write_text(text)
+    config = bare_config("contoso-prod", f"{KEY}/{PINNED}", harness.secret_file, changes.pop("tenant", None))
+    module = replace(config.modules["default"], ca_file=harness.folder / "ca.pem", connect_to=harness.simulator.connect_to)
     config = replace(config, modules={"default": module})
     return {result.check: result for result in await run_checks(config, config.targets[VAULT])}
 
 
-async def test_vault_key_and_connector_string_are_enough(clinic):
-    results = await bare(clinic, CLIENT.replace("-", "") + SECRET)
+async def test_vault_key_and_connector_string_are_enough(harness):
+    results = await bare(harness, CLIENT.replace("-", "") + SECRET)
     assert results["round_trip"].outcome is results["tenant"].outcome is CheckOutcome.PASS
     assert CheckOutcome.FAIL not in outcomes(results).values()
-    results = await bare(clinic, CLIENT.replace("-", "") + SECRET, tenant=TENANT)
+    results = await bare(harness, CLIENT.replace("-", "") + SECRET, tenant=TENANT)
     assert results["tenant"].detail == "the vault and the credential name the same"
 
 
-async def test_string_with_hyphens_fails_before_the_sign_in(clinic):
-    results = await bare(clinic, CLIENT + SECRET)
+async def test_string_with_hyphens_fails_before_the_sign_in(harness):
+    results = await bare(harness, CLIENT + SECRET)
     assert (results["credential_string"].outcome, results["credential_string"].code) == (CheckOutcome.FAIL, 3128)
     assert results["token"].outcome is CheckOutcome.SKIPPED
     assert SECRET not in repr(results)
@@ -82,42 +82,42 @@ async def connecting(to):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
 
 
-async def test_proxy_resolves_names_and_serves_revocation_hosts(clinic):
-    write_certificates(clinic.folder, [VAULT, "login.microsoftonline.com"])
-    name, port = clinic.simulator.address.split(":")
+async def test_proxy_resolves_names_and_serves_revocation_hosts(harness):
+    write_certificates(harness.folder, [VAULT, "login.microsoftonline.com"])
+    name, port = harness.simulator.address.split(":")
     async with (
-        inspecting(clinic.folder / "inspector.pem", (name, int(port)), sni=VAULT) as inspector,
+        inspecting(harness.folder / "inspector.pem", (name, int(port)), sni=VAULT) as inspector,
         connecting(("127.0.0.1", inspector)) as (url, requests),
     ):
-        clinic.module = {"connect_to": {}, "ca_file": clinic.folder / "inspector-ca.pem", "proxy": Proxy(url=url)}
-        results = await clinic.results()
+        harness.module = {"connect_to": {}, "ca_file": harness.folder / "inspector-ca.pem", "proxy": Proxy(url=url)}
+        results = await harness.results()
     assert results["proxy_vault"].detail == results["proxy_entra"].detail == f"through {url}"
     assert results["dns_vault"].outcome is results["dns_entra"].outcome is CheckOutcome.SKIPPED
     assert results["round_trip"].outcome is results["revocation"].outcome is CheckOutcome.PASS
     assert f"HEAD http://{CRL}/inspector.crl HTTP/1.1" in requests
 
 
-async def test_expected_private_path_passes(clinic):
-    clinic.simulator.set_fault("private_only", vault=VAULT)
-    clinic.module["expect_path"] = ExpectPath.PRIVATE
-    assert (await clinic.results())["path"].outcome is CheckOutcome.PASS
+async def test_expected_private_path_passes(harness):
+    harness.simulator.set_fault("private_only", vault=VAULT)
+    harness.module["expect_path"] = ExpectPath.PRIVATE
+    assert (await harness.results())["path"].outcome is CheckOutcome.PASS
 
 
-async def test_managed_identity_skips_the_entra_checks(clinic, monkeypatch):
+async def test_managed_identity_skips_the_entra_checks(harness, monkeypatch):
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    monkeypatch.setenv("IDENTITY_ENDPOINT", clinic.simulator.identity_url)
-    clinic.credential = replace(
-        clinic.credential, kind=CredentialKind.MANAGED_IDENTITY, tenant_id=None, secret=None, expires_on=None
+    monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
+    harness.credential = replace(
+        harness.credential, kind=CredentialKind.MANAGED_IDENTITY, tenant_id=None, secret=None, expires_on=None
     )
-    results = await clinic.results()
+    results = await harness.results()
     for name in ("proxy_entra", "dns_entra", "tcp_entra", "issuer_entra", "tls_entra", "secret", "credential_string"):
         assert results[name].outcome is CheckOutcome.SKIPPED
     assert results["round_trip"].outcome is CheckOutcome.PASS
 
 
-async def test_read_only_module_skips_the_round_trip_checks(clinic):
-    clinic.module["mode"] = Mode.READ_ONLY
-    results = await clinic.results()
+async def test_read_only_module_skips_the_round_trip_checks(harness):
+    harness.module["mode"] = Mode.READ_ONLY
+    results = await harness.results()
     for name in ("permission_wrap", "permission_unwrap", "round_trip"):
         assert (results[name].outcome, results[name].detail) == (CheckOutcome.SKIPPED, "the module's mode leaves it out")
     assert results["key_version"].outcome is CheckOutcome.PASS
@@ -125,51 +125,51 @@ async def test_read_only_module_skips_the_round_trip_checks(clinic):
 
 @pytest.mark.parametrize("mode", [Mode.FULL, Mode.READ_ONLY])
 @pytest.mark.parametrize(("fault", "flag"), [("key_not_yet_valid", "--not-before"), ("key_expired", "--expires")])
-async def test_fix_moves_only_the_wrong_date(clinic, mode, fault, flag):
-    clinic.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
-    clinic.module["mode"] = mode
-    result = (await clinic.results())["key_dates"]
+async def test_fix_moves_only_the_wrong_date(harness, mode, fault, flag):
+    harness.simulator.set_fault(fault, Options(version=PINNED), vault=VAULT)
+    harness.module["mode"] = mode
+    result = (await harness.results())["key_dates"]
     assert result.outcome is CheckOutcome.WARN
     flags = {word for line in result.fix for word in line.split() if word in ("--not-before", "--expires")}
     assert flags == {flag}
 
 
-async def test_target_without_pin_skips_version_checks(clinic):
-    clinic.target = replace(clinic.target, key_version=None, retained_versions=())
-    results = await clinic.results()
+async def test_target_without_pin_skips_version_checks(harness):
+    harness.target = replace(harness.target, key_version=None, retained_versions=())
+    results = await harness.results()
     assert results["newest_version"].outcome is results["retained_versions"].outcome is CheckOutcome.SKIPPED
     assert results["key_version"].detail == f"newest is {PINNED}; none is pinned"
 
 
-async def test_given_lookup_provides_the_expiry(clinic):
+async def test_given_lookup_provides_the_expiry(harness):
     async def look_up(credential, target):
         assert (credential, target) == ("sql-prod", "contoso-key0")
         soon = CredentialExpiry(credential=credential, source=Source.GRAPH, expires_at=time.time() + 86400)
         late = CredentialExpiry(credential=credential, source=Source.DECLARED, expires_at=time.time() + 1e8)
         return (late, soon)
 
-    result = (await clinic.results(look_up=look_up))["credential_expiry"]
+    result = (await harness.results(look_up=look_up))["credential_expiry"]
     assert (result.outcome, result.code) == (CheckOutcome.WARN, 3303)
     assert "(graph)" in result.detail
 
 
-async def test_unknown_expiry_has_the_command_that_shows_it(clinic):
-    clinic.credential = replace(clinic.credential, expires_on=None)
-    result = (await clinic.results())["credential_expiry"]
+async def test_unknown_expiry_has_the_command_that_shows_it(harness):
+    harness.credential = replace(harness.credential, expires_on=None)
+    result = (await harness.results())["credential_expiry"]
     assert result.outcome is CheckOutcome.UNKNOWN
-    assert any(f"az ad app credential list --id {clinic.credential.client_id} " in line for line in result.fix)
+    assert any(f"az ad app credential list --id {harness.credential.client_id} " in line for line in result.fix)
 
 
-async def test_refused_secret_is_reported_once(clinic):
-    clinic.simulator.apply("secret_expired", vault=VAULT)
-    assert (await clinic.results())["retained_versions"].outcome is CheckOutcome.SKIPPED
+async def test_refused_secret_is_reported_once(harness):
+    harness.simulator.apply("secret_expired", vault=VAULT)
+    assert (await harness.results())["retained_versions"].outcome is CheckOutcome.SKIPPED
 
 
-async def test_silent_vault_fails_within_the_timeout(clinic):
-    clinic.simulator.set_fault("silent", vault=VAULT)
-    clinic.target = replace(clinic.target, timeout=0.5)
+async def test_silent_vault_fails_within_the_timeout(harness):
+    harness.simulator.set_fault("silent", vault=VAULT)
+    harness.target = replace(harness.target, timeout=0.5)
     began = time.monotonic()
-    results = await clinic.results()
+    results = await harness.results()
     assert time.monotonic() - began < 10
     assert (results["challenge"].outcome, results["challenge"].code) == (CheckOutcome.FAIL, 3008)
 

@@ -32,7 +32,7 @@ def a_config(*names, interval=SOON, **changes):
     )
 
 
-class Scene:
+class Harness:
     """Checks with the results in `answers`, a list by target whose last entry repeats; by default all pass."""
 
     def __init__(self, *, draw=0.0):
@@ -75,34 +75,34 @@ class Scene:
 
 
 @pytest.fixture
-async def scene():
-    made = Scene()
+async def harness():
+    made = Harness()
     yield made
     await made.preflights.aclose()
 
 
-async def test_every_target_is_checked_periodically(scene):
-    scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: scene.reported.count(("a", GOOD)) > 1 and scene.reported.count(("b", GOOD)) > 1)
+async def test_every_target_is_checked_periodically(harness):
+    harness.preflights.reconcile(a_config("a", "b"))
+    await harness.until(lambda: harness.reported.count(("a", GOOD)) > 1 and harness.reported.count(("b", GOOD)) > 1)
 
-    assert scene.preflights.last_of("a").results == GOOD
-    assert scene.preflights.last_of("unknown") is None
+    assert harness.preflights.last_of("a").results == GOOD
+    assert harness.preflights.last_of("unknown") is None
 
 
-async def test_concurrent_runs_are_limited(scene):
-    scene.gate.clear()
-    scene.preflights.reconcile(a_config("a", "b", "c", "d"))
-    await scene.until(lambda: len(scene.made) == AT_ONCE)
+async def test_concurrent_runs_are_limited(harness):
+    harness.gate.clear()
+    harness.preflights.reconcile(a_config("a", "b", "c", "d"))
+    await harness.until(lambda: len(harness.made) == AT_ONCE)
     await asyncio.sleep(5 * SOON)  # the others are due
-    assert len(scene.made) == AT_ONCE
-    scene.gate.set()
-    await scene.until(lambda: {name for name, _ in scene.reported} == {"a", "b", "c", "d"})
+    assert len(harness.made) == AT_ONCE
+    harness.gate.set()
+    await harness.until(lambda: {name for name, _ in harness.reported} == {"a", "b", "c", "d"})
 
-    assert scene.most_at_once == AT_ONCE
+    assert harness.most_at_once == AT_ONCE
 
 
 async def test_first_runs_are_spread_over_an_hour():
-    first, last = Scene(draw=0.0).preflights, Scene(draw=1.0).preflights
+    first, last = Harness(draw=0.0).preflights, Harness(draw=1.0).preflights
     now = asyncio.get_running_loop().time()
 
     for preflights in (first, last):
@@ -113,89 +113,89 @@ async def test_first_runs_are_spread_over_an_hour():
     assert last._first() - now == pytest.approx(600, abs=1)
 
 
-async def test_interval_0_runs_no_checks(scene):
-    scene.preflights.reconcile(a_config("a", interval=0.0))
+async def test_interval_0_runs_no_checks(harness):
+    harness.preflights.reconcile(a_config("a", interval=0.0))
     await asyncio.sleep(5 * SOON)
 
-    assert scene.made == []
+    assert harness.made == []
 
 
-async def test_error_of_one_target_is_reported_and_stops_no_other(scene):
-    scene.answers["a"] = [ZeroDivisionError("a bug")]
-    scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: len(scene.bugs) > 1 and ("b", GOOD) in scene.reported)
+async def test_error_of_one_target_is_reported_and_stops_no_other(harness):
+    harness.answers["a"] = [ZeroDivisionError("a bug")]
+    harness.preflights.reconcile(a_config("a", "b"))
+    await harness.until(lambda: len(harness.bugs) > 1 and ("b", GOOD) in harness.reported)
 
-    assert {type(bug) for bug in scene.bugs} == {ZeroDivisionError}
-    assert "a" not in dict(scene.reported)
+    assert {type(bug) for bug in harness.bugs} == {ZeroDivisionError}
+    assert "a" not in dict(harness.reported)
 
 
-async def test_unloadable_authorities_keep_the_last_run(scene, caplog):
+async def test_unloadable_authorities_keep_the_last_run(harness, caplog):
     caplog.set_level(logging.INFO)
-    scene.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
-    scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", GOOD) in scene.reported)
+    harness.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
+    harness.preflights.reconcile(a_config("a"))
+    await harness.until(lambda: ("a", GOOD) in harness.reported)
 
-    assert scene.reported[:2] == [("a", BAD), ("a", GOOD)]
-    assert scene.bugs == []
+    assert harness.reported[:2] == [("a", BAD), ("a", GOOD)]
+    assert harness.bugs == []
     assert "preflight run failed" in caplog.text
 
 
-async def test_removed_target_is_cancelled_and_forgotten(scene):
-    scene.preflights.reconcile(a_config("a", "b"))
-    await scene.until(lambda: {"a", "b"} <= dict(scene.reported).keys())
-    scene.gate.clear()
-    await scene.until(lambda: scene.at_once == AT_ONCE)
-    scene.preflights.reconcile(a_config("b"))
-    assert scene.reported[-1] == ("a", None)
-    reported = len(scene.reported)
-    scene.gate.set()
-    await scene.until(lambda: len(scene.reported) > reported + 1)
+async def test_removed_target_is_cancelled_and_forgotten(harness):
+    harness.preflights.reconcile(a_config("a", "b"))
+    await harness.until(lambda: {"a", "b"} <= dict(harness.reported).keys())
+    harness.gate.clear()
+    await harness.until(lambda: harness.at_once == AT_ONCE)
+    harness.preflights.reconcile(a_config("b"))
+    assert harness.reported[-1] == ("a", None)
+    reported = len(harness.reported)
+    harness.gate.set()
+    await harness.until(lambda: len(harness.reported) > reported + 1)
 
-    assert {name for name, _ in scene.reported[reported:]} == {"b"}
-    assert scene.preflights.last_of("a") is None
-
-
-async def test_changed_target_starts_again(scene):
-    scene.answers["a"] = [BAD]
-    scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", BAD) in scene.reported)
-    scene.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
-
-    assert scene.preflights.last_of("a") is None
-    assert scene.reported[-1] == ("a", None)
-    await scene.until(lambda: scene.reported[-1] == ("a", BAD))
-    assert scene.made[-1].key_version == "c" * 32
+    assert {name for name, _ in harness.reported[reported:]} == {"b"}
+    assert harness.preflights.last_of("a") is None
 
 
-async def test_shorter_interval_applies_at_once(scene):
-    scene.preflights.reconcile(a_config("a", interval=6 * LATE))
+async def test_changed_target_starts_again(harness):
+    harness.answers["a"] = [BAD]
+    harness.preflights.reconcile(a_config("a"))
+    await harness.until(lambda: ("a", BAD) in harness.reported)
+    harness.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
+
+    assert harness.preflights.last_of("a") is None
+    assert harness.reported[-1] == ("a", None)
+    await harness.until(lambda: harness.reported[-1] == ("a", BAD))
+    assert harness.made[-1].key_version == "c" * 32
+
+
+async def test_shorter_interval_applies_at_once(harness):
+    harness.preflights.reconcile(a_config("a", interval=6 * LATE))
     await asyncio.sleep(0)
-    scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: ("a", GOOD) in scene.reported)
-    scene.preflights.reconcile(a_config("a", interval=0.0))
-    assert scene.reported[-1] == ("a", None)
-    made = len(scene.made)
+    harness.preflights.reconcile(a_config("a"))
+    await harness.until(lambda: ("a", GOOD) in harness.reported)
+    harness.preflights.reconcile(a_config("a", interval=0.0))
+    assert harness.reported[-1] == ("a", None)
+    made = len(harness.made)
     await asyncio.sleep(5 * SOON)
 
-    assert len(scene.made) == made
+    assert len(harness.made) == made
 
 
-async def test_close_cancels_all_runs(scene):
+async def test_close_cancels_all_runs(harness):
     before = asyncio.all_tasks()
-    scene.gate.clear()
-    scene.preflights.reconcile(a_config("a", "b", "c"))
-    await scene.until(lambda: scene.at_once == AT_ONCE)
-    await scene.preflights.aclose()
+    harness.gate.clear()
+    harness.preflights.reconcile(a_config("a", "b", "c"))
+    await harness.until(lambda: harness.at_once == AT_ONCE)
+    await harness.preflights.aclose()
 
     assert asyncio.all_tasks() == before
-    assert len(scene.ended) == AT_ONCE
+    assert len(harness.ended) == AT_ONCE
 
 
-async def test_change_of_failed_checks_is_logged_once(scene, caplog):
+async def test_change_of_failed_checks_is_logged_once(harness, caplog):
     caplog.set_level(logging.INFO)
-    scene.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
-    scene.preflights.reconcile(a_config("a"))
-    await scene.until(lambda: len(scene.reported) > 5)
+    harness.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
+    harness.preflights.reconcile(a_config("a"))
+    await harness.until(lambda: len(harness.reported) > 5)
 
     assert [record.getMessage() for record in caplog.records] == ["preflight failed", "preflight passes again"]
 
@@ -218,9 +218,9 @@ async def scraped(service, wanted):
             await asyncio.sleep(0.05)
 
 
-async def test_exporter_shows_failed_checks_of_good_targets(clinic):
-    clinic.target = replace(TARGET, retained_versions=(replace(TARGET.retained_versions[0], key_version="d" * 32),))
-    config = clinic.configuration()
+async def test_exporter_shows_failed_checks_of_good_targets(harness):
+    harness.target = replace(TARGET, retained_versions=(replace(TARGET.retained_versions[0], key_version="d" * 32),))
+    config = harness.configuration()
     broken = replace(config, settings=replace(config.settings, preflight_interval=0.2))
     fixed = replace(broken, targets={TARGET.name: TARGET})
     # A very short interval, so that the test does not wait.

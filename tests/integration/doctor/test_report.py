@@ -36,9 +36,9 @@ def statements():
         assert found == ""
 
 
-async def test_lines_have_80_columns_except_commands(clinic):
-    clinic.simulator.apply("secret_expired", vault=VAULT)
-    text = as_text(clinic.target, list((await clinic.results()).values()))
+async def test_lines_have_80_columns_except_commands(harness):
+    harness.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(harness.target, list((await harness.results()).values()))
     for line in text.splitlines():
         assert len(line) <= 80 or line.startswith(" " * 10), line
         assert line == line.rstrip()
@@ -46,9 +46,9 @@ async def test_lines_have_80_columns_except_commands(clinic):
     assert len(starts) == len(CHECKS)
 
 
-async def test_summary_has_the_code_of_sql_server(clinic):
-    clinic.simulator.apply("secret_expired", vault=VAULT)
-    text = as_text(clinic.target, list((await clinic.results()).values()))
+async def test_summary_has_the_code_of_sql_server(harness):
+    harness.simulator.apply("secret_expired", vault=VAULT)
+    text = as_text(harness.target, list((await harness.results()).values()))
     end = " ".join(text.split("\n\n")[-1].split())
     assert "1 failed, 2 warned" in end
     assert "SQL Server would show 3303 when it opens its session with the provider" in end
@@ -56,22 +56,22 @@ async def test_summary_has_the_code_of_sql_server(clinic):
     assert "do not restart" in end
 
 
-async def test_counterpart_code_is_shown_with_both_numbers(clinic):
-    clinic.simulator.set_fault("throttled", vault=VAULT)
-    text = as_text(clinic.target, list((await clinic.results()).values()))
+async def test_counterpart_code_is_shown_with_both_numbers(harness):
+    harness.simulator.set_fault("throttled", vault=VAULT)
+    text = as_text(harness.target, list((await harness.results()).values()))
     assert text.count("3011 (3109 on connector 1.0.5.0)") == 2
 
 
-async def test_success_has_a_summary(clinic):
-    text = as_text(clinic.target, list((await clinic.results()).values()))
+async def test_success_has_a_summary(harness):
+    text = as_text(harness.target, list((await harness.results()).values()))
     assert text.endswith("Nothing visible from this host would stop SQL Server.\n")
     assert "restart or fail over" not in text
 
 
 @pytest.mark.parametrize("scenario", ["wrap_forbidden", "wrap_not_in_key_ops"])
-async def test_wrap_failure_reports_that_databases_open(clinic, scenario):
-    clinic.simulator.apply(scenario, vault=VAULT)
-    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+async def test_wrap_failure_reports_that_databases_open(harness, scenario):
+    harness.simulator.apply(scenario, vault=VAULT)
+    text = " ".join(as_text(harness.target, list((await harness.results()).values())).split())
     assert "when it opens an encrypted database" not in text
     assert text.count("when a database encryption key is created or re-encrypted") == 2
     assert "do not restart" not in text
@@ -98,11 +98,11 @@ NO_DANGER = {
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: f"{cause.check}: {cause.how}")
-async def test_restart_warning_only_if_databases_stay_closed(clinic, cause):
+async def test_restart_warning_only_if_databases_stay_closed(harness, cause):
     async with contextlib.AsyncExitStack() as stack:
-        await cause.cause(clinic, stack)
-        results = list((await clinic.results()).values())
-    end = " ".join(as_text(clinic.target, results).split("\n\n")[-1].split())
+        await cause.cause(harness, stack)
+        results = list((await harness.results()).values())
+    end = " ".join(as_text(harness.target, results).split("\n\n")[-1].split())
     expected = NO_DANGER.get((cause.check, cause.how))
     assert ("do not restart" in end) is (cause.outcome is CheckOutcome.FAIL and expected is None), end
     assert expected is None or expected in end
@@ -129,16 +129,16 @@ def test_every_failure_has_an_effect_text():
             assert not as_text(TARGET, [failure(check.name, check.code)]).rstrip().endswith(f"explain {check.code}"), check.name
 
 
-async def test_key_without_operations_warns_of_a_restart(clinic):
-    clinic.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
-    text = " ".join(as_text(clinic.target, list((await clinic.results()).values())).split())
+async def test_key_without_operations_warns_of_a_restart(harness):
+    harness.simulator.apply("unwrap_not_in_key_ops", vault=VAULT)
+    text = " ".join(as_text(harness.target, list((await harness.results()).values())).split())
     assert "when it opens an encrypted database" in text
     assert "do not restart" in text
 
 
-async def test_fix_with_support_has_the_request_ids(clinic):
-    clinic.simulator.apply("key_missing", vault=VAULT)
-    result = (await clinic.results())["vault_answers"]
+async def test_fix_with_support_has_the_request_ids(harness):
+    harness.simulator.apply("key_missing", vault=VAULT)
+    result = (await harness.results())["vault_answers"]
     assert "prints" not in "\n".join(result.fix)
     position = result.fix.index("The request ids of this run:")
     steps = [line.split()[0] for line in result.fix[position + 1 :]]
@@ -158,37 +158,37 @@ async def test_fix_with_support_has_the_request_ids(clinic):
         ("sign_in_throttled", "throttles the sign-ins"),
     ],
 )
-async def test_correct_string_needs_no_new_credential(clinic, scenario, expected):
-    clinic.simulator.apply(scenario, vault=VAULT)
-    fix = "\n".join((await clinic.results())["token"].fix)
+async def test_correct_string_needs_no_new_credential(harness, scenario, expected):
+    harness.simulator.apply(scenario, vault=VAULT)
+    fix = "\n".join((await harness.results())["token"].fix)
     assert expected in fix
     assert "ALTER CREDENTIAL" not in fix
 
 
-async def test_wrong_client_id_needs_a_new_credential(clinic):
-    clinic.simulator.apply("application_unknown", vault=VAULT)
-    fix = "\n".join((await clinic.results())["token"].fix)
+async def test_wrong_client_id_needs_a_new_credential(harness):
+    harness.simulator.apply("application_unknown", vault=VAULT)
+    fix = "\n".join((await harness.results())["token"].fix)
     assert "ALTER CREDENTIAL" in fix
     assert f"--id {CLIENT} " in fix
 
 
-async def test_client_id_is_filled_in_from_the_configuration(clinic):
-    clinic.simulator.apply("secret_expired", vault=VAULT)
-    assert f"--id {CLIENT} --append" in "\n".join((await clinic.results())["token"].fix)
-    clinic.typed(CLIENT.replace("-", "") + SECRET)
-    assert "--id CLIENT_ID --append" in "\n".join((await clinic.results())["token"].fix)
+async def test_client_id_is_filled_in_from_the_configuration(harness):
+    harness.simulator.apply("secret_expired", vault=VAULT)
+    assert f"--id {CLIENT} --append" in "\n".join((await harness.results())["token"].fix)
+    harness.typed(CLIENT.replace("-", "") + SECRET)
+    assert "--id CLIENT_ID --append" in "\n".join((await harness.results())["token"].fix)
 
 
-async def test_missing_certificate_skips_revocation(clinic):
-    clinic.simulator.apply("vault_deleted", vault=VAULT)
-    clinic.module = {"connect_to": {}}
-    result = (await clinic.results())["revocation"]
+async def test_missing_certificate_skips_revocation(harness):
+    harness.simulator.apply("vault_deleted", vault=VAULT)
+    harness.module = {"connect_to": {}}
+    result = (await harness.results())["revocation"]
     assert result.detail == "no certificate was seen"
 
 
-async def test_json_follows_the_contract(clinic):
-    clinic.simulator.apply("role_removed", vault=VAULT)
-    shape = json.loads(json.dumps(as_data(clinic.target, list((await clinic.results()).values()))))
+async def test_json_follows_the_contract(harness):
+    harness.simulator.apply("role_removed", vault=VAULT)
+    shape = json.loads(json.dumps(as_data(harness.target, list((await harness.results()).values()))))
     assert {"target", "ok", "checks"} <= set(shape)
     assert (shape["target"], shape["ok"]) == ("contoso-key0", False)
     assert [check["check"] for check in shape["checks"]] == [check.name for check in CHECKS]
@@ -264,11 +264,11 @@ def test_texts_mention_secrets_only_as_templates():
     assert set(with_secret) == {"    SECRET = '<client id without hyphens><secret>';"}
 
 
-async def test_report_has_no_secret_and_no_token(clinic):
+async def test_report_has_no_secret_and_no_token(harness):
     for fault in ("secret_wrong", "token_unusable", "token_ended", "html"):
-        clinic.simulator.set_fault(fault, application="sql-prod")
-        results = list((await clinic.results()).values())
-        clinic.simulator.clear()
-        whole = as_text(clinic.target, results) + json.dumps(as_data(clinic.target, results)) + repr(results)
+        harness.simulator.set_fault(fault, application="sql-prod")
+        results = list((await harness.results()).values())
+        harness.simulator.clear()
+        whole = as_text(harness.target, results) + json.dumps(as_data(harness.target, results)) + repr(results)
         assert SECRET not in whole
         assert "eyJ" not in whole

@@ -1,1 +1,1 @@
-from tests.unit.expiry.conftest import authority, principal, scene, set_up  # noqa: F401 - fixtures
+from tests.unit.expiry.conftest import authority, harness, principal, set_up  # noqa: F401 - fixtures

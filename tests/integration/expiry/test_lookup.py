@@ -26,134 +26,134 @@ NOW = float(int(time.time()))
 MONTH = 30 * 86400.0
 
 
-def keep(scene, *versions):
+def keep(harness, *versions):
     kept = {"sql-prod": Secret(name="sql-prod", versions=versions)}
-    scene.simulator.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
+    harness.simulator.change_vault(OPS, lambda vault: replace(vault, secrets=kept))
 
 
 def version(digit, **more):
     return SecretVersion(version=digit * 32, value="marked-value", **more)
 
 
-async def test_graph_returns_the_expiry_of_the_secret(scene):
-    scene.secrets_of(
+async def test_graph_returns_the_expiry_of_the_secret(harness):
+    harness.secrets_of(
         CLIENT, ClientSecret(value="another-secret", expires=NOW + 1), ClientSecret(value=SECRET, expires=NOW + 3 * MONTH)
     )
-    end = by_source(await scene.monitor().look_up("sql"))["graph"]
+    end = by_source(await harness.monitor().look_up("sql"))["graph"]
     assert (end.expires_at, end.failure) == (NOW + 3 * MONTH, "")
     assert NOW <= end.looked_up_at <= time.time()
-    assert scene.recorded.reported[0][:3] in [
+    assert harness.recorded.reported[0][:3] in [
         ("sql", Source.GRAPH, NOW + 3 * MONTH),
-        ("sql", Source.KEY_VAULT, scene.recorded.reported[0][2]),
+        ("sql", Source.KEY_VAULT, harness.recorded.reported[0][2]),
     ]
 
 
-async def test_connector_string_compares_its_secret_part(scene):
-    scene.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
-    assert by_source(await scene.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
+async def test_connector_string_compares_its_secret_part(harness):
+    harness.secrets_of(TYPED_CLIENT, ClientSecret(value=TYPED_SECRET, expires=NOW + MONTH))
+    assert by_source(await harness.monitor().look_up("typed"))["graph"].expires_at == NOW + MONTH
 
 
-async def test_certificate_is_found_in_file_and_graph(scene, principal):
+async def test_certificate_is_found_in_file_and_graph(harness, principal):
     not_after = float(int(principal.certificate.not_valid_after_utc.timestamp()))
-    ends = by_source(await scene.monitor().look_up("cert"))
+    ends = by_source(await harness.monitor().look_up("cert"))
     assert {name: end.expires_at for name, end in ends.items()} == {"certificate": not_after, "graph": not_after}
 
 
-async def test_secret_of_a_service_principal_is_found(scene):
-    scene.secrets_of(
+async def test_secret_of_a_service_principal_is_found(harness):
+    harness.secrets_of(
         CLIENT, ClientSecret(value="another-secret"), ClientSecret(value=SECRET, expires=NOW + MONTH, of_principal=True)
     )
-    assert by_source(await scene.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert scene.requests_to(GRAPH) == {("graph", 200): 2}
+    assert by_source(await harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
+    assert harness.requests_to(GRAPH) == {("graph", 200): 2}
 
 
-async def test_only_the_lookup_credential_signs_in(scene):
-    await scene.monitor().look_up("sql")
-    assert scene.requested("entra") == 2  # for Graph and for the vault, both as monitor
-    scene.simulator.change_application(MONITOR, lambda application: replace(application, secrets=()))
-    ends = by_source(await scene.monitor().look_up("sql"))
+async def test_only_the_lookup_credential_signs_in(harness):
+    await harness.monitor().look_up("sql")
+    assert harness.requested("entra") == 2  # for Graph and for the vault, both as monitor
+    harness.simulator.change_application(MONITOR, lambda application: replace(application, secrets=()))
+    ends = by_source(await harness.monitor().look_up("sql"))
     assert "AADSTS7000215" in ends["graph"].failure
     assert "no token for monitor" in ends["graph"].failure
     assert "no token for monitor" in ends["key_vault"].failure
 
 
-async def test_lookups_share_a_token(scene):
-    monitor = scene.monitor()
+async def test_lookups_share_a_token(harness):
+    monitor = harness.monitor()
     for name in ("sql", "typed", "cert"):
         await monitor.look_up(name)
-    assert scene.requested("graph") == 3
-    assert scene.requested("entra") == 2
-    assert scene.requested("vault") == 2
-    assert scene.requests_to(GRAPH) == {("graph", 200): 3}
-    assert sum(scene.requests_to(OPS).values()) == 2
-    assert not scene.requests_to(VAULT)
+    assert harness.requested("graph") == 3
+    assert harness.requested("entra") == 2
+    assert harness.requested("vault") == 2
+    assert harness.requests_to(GRAPH) == {("graph", 200): 3}
+    assert sum(harness.requests_to(OPS).values()) == 2
+    assert not harness.requests_to(VAULT)
 
 
-async def test_newest_enabled_version_counts(scene):
+async def test_newest_enabled_version_counts(harness):
     keep(
-        scene,
+        harness,
         version("1", created=NOW - 9, exp=NOW + 9 * MONTH),
         version("2", created=NOW - 5, exp=NOW + 5 * MONTH),
         version("3", created=NOW - 1, exp=NOW + MONTH, enabled=False),
     )
-    assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 5 * MONTH
+    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 5 * MONTH
 
 
 async def test_configured_version_counts(set_up):
-    scene = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
-    keep(scene, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
-    assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
+    harness = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
+    keep(harness, version("1", created=NOW - 9, exp=NOW + 9 * MONTH), version("2", created=NOW - 5, exp=NOW + 5 * MONTH))
+    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 9 * MONTH
 
 
-async def test_versions_on_every_page_are_read(scene):
-    keep(scene, *(SecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
-    assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
-    assert scene.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
+async def test_versions_on_every_page_are_read(harness):
+    keep(harness, *(SecretVersion(version=f"{n:032x}", value="v", created=NOW - 99 + n, exp=NOW + n) for n in range(80)))
+    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at == NOW + 79
+    assert harness.requests_to(OPS) == {("challenge", 401): 1, ("secret_versions", 200): 4}
 
 
-async def test_endless_list_is_abandoned(scene):
-    keep(scene, *(SecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
-    end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
+async def test_endless_list_is_abandoned(harness):
+    keep(harness, *(SecretVersion(version=f"{n:032x}", value="v") for n in range(300)))
+    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "body too large" in end.failure
-    assert scene.requests_to(OPS)["secret_versions", 200] == 10
+    assert harness.requests_to(OPS)["secret_versions", 200] == 10
 
 
-async def test_lookup_never_reads_the_secret_value(scene, set_up):
-    await scene.monitor().look_up("sql")
+async def test_lookup_never_reads_the_secret_value(harness, set_up):
+    await harness.monitor().look_up("sql")
     for digit in "12":
-        keep(scene, version(digit, created=NOW, exp=NOW + MONTH))
-        await scene.monitor().look_up("sql")
+        keep(harness, version(digit, created=NOW, exp=NOW + MONTH))
+        await harness.monitor().look_up("sql")
     named = await set_up(("/secrets/sql-prod", f"/secrets/sql-prod/{'1' * 32}"))
     await named.monitor().look_up("sql")
-    for one in (scene, named):
+    for one in (harness, named):
         assert {operation for _, operation, _ in one.simulator.requests} == {"challenge", "token", "graph", "secret_versions"}
 
 
 async def test_key_vault_secret_can_have_its_own_credential(set_up):
-    scene = await set_up(
+    harness = await set_up(
         ("graph_credential: monitor, key_vault_secret", "key_vault_credential: typed, key_vault_secret"),
     )
-    monitor = scene.monitor()
+    monitor = harness.monitor()
     ends = by_source(await monitor.look_up("sql"))
     assert set(ends) == {"key_vault"}
     assert ends["key_vault"].expires_at > NOW
-    scene.secrets_of(TYPED_CLIENT)
-    assert "no token for typed" in by_source(await scene.monitor().look_up("sql"))["key_vault"].failure
+    harness.secrets_of(TYPED_CLIENT)
+    assert "no token for typed" in by_source(await harness.monitor().look_up("sql"))["key_vault"].failure
 
 
 async def test_credential_can_look_up_its_own_secret(set_up):
-    scene = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
-    assert by_source(await scene.monitor().look_up("sql"))["key_vault"].expires_at > NOW
+    harness = await set_up(("graph_credential: monitor, key_vault_secret", "key_vault_secret"))
+    assert by_source(await harness.monitor().look_up("sql"))["key_vault"].expires_at > NOW
 
 
 async def test_missing_tenant_is_that_of_the_vault(set_up):
-    scene = await set_up((f"tenant_id: {TENANT}, ", ""))
-    monitor = scene.monitor()
+    harness = await set_up((f"tenant_id: {TENANT}, ", ""))
+    monitor = harness.monitor()
     assert "tenant is not known" in by_source(await monitor.look_up("sql"))["graph"].failure
-    assert not scene.requests_to(GRAPH)
-    tenant = next(iter(scene.simulator.state.environment.tenants))
-    scene.tenants["one"] = tenant
+    assert not harness.requests_to(GRAPH)
+    tenant = next(iter(harness.simulator.state.environment.tenants))
+    harness.tenants["one"] = tenant
     assert by_source(await monitor.look_up("sql"))["graph"].failure == ""
 
 
@@ -165,14 +165,14 @@ async def test_missing_tenant_is_that_of_the_vault(set_up):
     ],
 )
 async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph, entra):
-    scene = await set_up(
+    harness = await set_up(
         ("vault: contoso-one, key: TdeKey", f"vault: {vault}, key: TdeKey"),
         (f', key_vault_secret: "https://{OPS}/secrets/sql-prod"', ""),
     )
-    scene.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
-    assert by_source(await scene.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
-    assert set(scene.requests_to(graph)) == {("graph", 200)}
-    assert set(scene.requests_to(entra)) == {("token", 200)}
+    harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
+    assert by_source(await harness.monitor().look_up("sql"))["graph"].expires_at == NOW + MONTH
+    assert set(harness.requests_to(graph)) == {("graph", 200)}
+    assert set(harness.requests_to(entra)) == {("token", 200)}
 
 
 # Failures.
@@ -187,10 +187,10 @@ async def test_other_clouds_have_their_graph_and_authority(set_up, vault, graph,
         ("secret_wrong", {"application": MONITOR}, "graph", "AADSTS7000215"),
     ],
 )
-async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(scene, fault, on, source, expected):
-    monitor = scene.monitor()
+async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(harness, fault, on, source, expected):
+    monitor = harness.monitor()
     before = by_source(await monitor.look_up("sql"))[source]
-    scene.simulator.set_fault(fault, **on)
+    harness.simulator.set_fault(fault, **on)
     monitor._lookup._tokens._entries.clear()  # the shared token would still serve
     after = by_source(await monitor.look_up("sql"))[source]
     assert expected in after.failure
@@ -198,52 +198,52 @@ async def test_failed_lookup_has_a_reason_and_keeps_the_expiry(scene, fault, on,
     assert (after.expires_at, after.looked_up_at, before.failure) == (before.expires_at, before.looked_up_at, "")
 
 
-async def test_forbidden_list_names_the_missing_permission(scene):
-    scene.simulator.change_vault(OPS, lambda vault: replace(vault, permissions={}))
-    end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
+async def test_forbidden_list_names_the_missing_permission(harness):
+    harness.simulator.change_vault(OPS, lambda vault: replace(vault, permissions={}))
+    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert "HTTP 403 (Forbidden, ForbiddenByPolicy)" in end.failure
     assert "secrets/readMetadata" in end.failure
 
 
-async def test_missing_secret_has_a_reason(scene):
-    scene.simulator.change_vault(OPS, lambda vault: replace(vault, secrets={}))
-    end = by_source(await scene.monitor().look_up("sql"))["key_vault"]
+async def test_missing_secret_has_a_reason(harness):
+    harness.simulator.change_vault(OPS, lambda vault: replace(vault, secrets={}))
+    end = by_source(await harness.monitor().look_up("sql"))["key_vault"]
     assert (end.expires_at, end.looked_up_at is None) == (None, False)
     assert "no version" in end.failure
 
 
-async def test_unlisted_secret_has_a_reason_and_no_expiry(scene):
-    scene.secrets_of(CLIENT, ClientSecret(value="another-secret", expires=NOW + MONTH))
-    end = by_source(await scene.monitor().look_up("sql"))["graph"]
+async def test_unlisted_secret_has_a_reason_and_no_expiry(harness):
+    harness.secrets_of(CLIENT, ClientSecret(value="another-secret", expires=NOW + MONTH))
+    end = by_source(await harness.monitor().look_up("sql"))["graph"]
     assert (end.expires_at, end.looked_up_at is None) == (None, False)
     assert "no secret that begins like" in end.failure
 
 
 async def test_unknown_client_id_is_no_answer(set_up):
-    scene = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
-    tenant = scene.simulator.state.environment.tenants[TENANT]
+    harness = await set_up((f"client_id: {CERTIFIED_CLIENT}", "client_id: 66666666-7777-8888-9999-00000000dead"))
+    tenant = harness.simulator.state.environment.tenants[TENANT]
     others = {name: one for name, one in tenant.applications.items() if not name.endswith("dead")}
-    scene.simulator.state.environment = replace(
-        scene.simulator.state.environment, tenants={TENANT: replace(tenant, applications=others)}
+    harness.simulator.state.environment = replace(
+        harness.simulator.state.environment, tenants={TENANT: replace(tenant, applications=others)}
     )
-    scene.simulator.state._clear_views()
-    end = by_source(await scene.monitor().look_up("cert"))["graph"]
+    harness.simulator.state._clear_views()
+    end = by_source(await harness.monitor().look_up("cert"))["graph"]
     assert (end.expires_at, end.looked_up_at) == (None, None)
     assert "no application and no service principal" in end.failure
-    assert scene.requests_to(GRAPH) == {("graph", 404): 2}
+    assert harness.requests_to(GRAPH) == {("graph", 404): 2}
 
 
-async def test_unreachable_vault_is_named(scene):
-    modules = {name: replace(module, connect_to={}) for name, module in scene.config.modules.items()}
+async def test_unreachable_vault_is_named(harness):
+    modules = {name: replace(module, connect_to={}) for name, module in harness.config.modules.items()}
     dead = {f"{host}:443": "127.0.0.1:1" for host in (OPS, GRAPH, "login.microsoftonline.com")}
     modules = {name: replace(module, connect_to=dead) for name, module in modules.items()}
-    ends = by_source(await scene.monitor(replace(scene.config, modules=modules)).look_up("sql"))
+    ends = by_source(await harness.monitor(replace(harness.config, modules=modules)).look_up("sql"))
     assert ends["key_vault"].failure == f"the vault {OPS}: connect refused"
     assert ends["graph"].failure == "no token for monitor: Entra: connect refused"
 
 
-async def test_unreadable_lookup_secret_has_a_reason(scene):
-    (scene.folder / "monitor").unlink()
-    end = by_source(await scene.monitor().look_up("sql"))["graph"]
+async def test_unreadable_lookup_secret_has_a_reason(harness):
+    (harness.folder / "monitor").unlink()
+    end = by_source(await harness.monitor().look_up("sql"))["graph"]
     assert end.failure == "no token for monitor: Entra: secret unreadable"
     assert MONITOR_SECRET not in end.failure

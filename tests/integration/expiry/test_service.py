@@ -22,14 +22,14 @@ LOOKED_UP = "ekm_credential_expiry_lookup_last_success_timestamp_seconds"
 
 @pytest.fixture
 async def run(tmp_path):
-    """Start exporters with a scene's configuration and one state directory; stop them after the test."""
+    """Start exporters with a harness's configuration and one state directory; stop them after the test."""
     services = []
 
-    async def begin(scene, **more):
+    async def begin(harness, **more):
         options = RunOptions(
             listen=(parse_address("127.0.0.1:0"),), web=web_options(), state_dir=tmp_path / "state", history_limit=3, **more
         )
-        service = Service(scene.config, options)
+        service = Service(harness.config, options)
         services.append(service)
         await service.start()
         return service
@@ -56,9 +56,9 @@ async def look_up(service, *names):
 
 
 async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
-    scene = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
-    scene.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
-    service = await run(scene)
+    harness = await set_up(("client_secret_file: sql,", "client_secret_file: sql, expires_on: 2031-05-01,"))
+    harness.secrets_of(CLIENT, ClientSecret(value=SECRET, expires=NOW + MONTH))
+    service = await run(harness)
     assert (await shown(service, EXPIRY))["sql", "declared"] == 1935360000.0
     assert (await shown(service, KNOWN))["typed",] == 0
     await look_up(service, "sql", "typed", "cert")
@@ -75,22 +75,22 @@ async def test_each_source_has_a_series_and_an_answer_time(set_up, run):
     assert (await shown(service, "ekm_exporter_requests_total"))["graph",] == 3
 
 
-async def test_certificate_is_known_soon_after_the_start(scene, run):
-    service = await run(scene)
+async def test_certificate_is_known_soon_after_the_start(harness, run):
+    service = await run(harness)
     await until(lambda: by_source(service.credential_ends("cert"))["certificate"].looked_up_at is not None)
     assert (await shown(service, KNOWN))["cert",] == 1
 
 
-async def test_restart_shows_expiry_before_any_lookup(scene, run):
-    first = await run(scene)
+async def test_restart_shows_expiry_before_any_lookup(harness, run):
+    first = await run(harness)
     await look_up(first, "sql", "typed", "cert")
     before = await shown(first, EXPIRY), await shown(first, LOOKED_UP)
     await first.stop()
-    scene.simulator.set_fault("graph_throttled", graph=GRAPH)
-    requests = sum(scene.requests_to(GRAPH).values())
-    second = await run(scene)
+    harness.simulator.set_fault("graph_throttled", graph=GRAPH)
+    requests = sum(harness.requests_to(GRAPH).values())
+    second = await run(harness)
     after = await shown(second, EXPIRY), await shown(second, LOOKED_UP)
-    assert sum(scene.requests_to(GRAPH).values()) == requests
+    assert sum(harness.requests_to(GRAPH).values()) == requests
     assert after[0] == before[0]
     assert {one: at for one, at in after[1].items() if one[1] != "certificate"} == {
         one: at for one, at in before[1].items() if one[1] != "certificate"
@@ -100,10 +100,10 @@ async def test_restart_shows_expiry_before_any_lookup(scene, run):
     assert "HTTP 429" in by_source(second.credential_ends("sql"))["graph"].failure
 
 
-async def test_unlisted_secret_loses_its_expiry(scene, run):
-    service = await run(scene)
+async def test_unlisted_secret_loses_its_expiry(harness, run):
+    service = await run(harness)
     await look_up(service, "typed")
-    scene.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
+    harness.secrets_of(TYPED_CLIENT, ClientSecret(value="another-secret"))
     await look_up(service, "typed")
     assert ("typed", "graph") not in await shown(service, EXPIRY)
     assert ("typed", "graph") in await shown(service, LOOKED_UP)
@@ -123,24 +123,24 @@ async def test_identity_without_expiry_has_no_known_series(set_up, run, kind, kn
     written = (
         "type: connector_secret, tenant_id: 11111111-2222-3333-4444-555555555555, secret_file: typed, graph_credential: monitor"
     )
-    scene = await set_up((written, kind))
-    service = await run(scene)
+    harness = await set_up((written, kind))
+    service = await run(harness)
     assert (await shown(service, KNOWN)).get(("typed",)) == known
     await look_up(service, "typed")
     assert [end.source for end in service.credential_ends("typed")] == (["declared"] if known else [])
 
 
-async def test_secrets_are_in_no_metric_log_state_or_page(scene, run, tmp_path, caplog):
+async def test_secrets_are_in_no_metric_log_state_or_page(harness, run, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    service = await run(scene)
+    service = await run(harness)
     await look_up(service, "sql", "typed", "cert")
-    scene.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
-    scene.simulator.set_fault("secret_wrong", application="monitor")
+    harness.secrets_of(CLIENT, ClientSecret(value="Q~1another-secret", expires=NOW + MONTH))
+    harness.simulator.set_fault("secret_wrong", application="monitor")
     service._expiry._lookup._tokens._entries.clear()  # the shared token would still serve
     await look_up(service, "sql", "typed", "cert")
     reported = [await text_of(service)]
     reported += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records if record.name.startswith("exporter")]
-    reported += [repr(service.credential_ends(name)) for name in scene.config.credentials]
+    reported += [repr(service.credential_ends(name)) for name in harness.config.credentials]
     await service.stop()
     files = sorted((tmp_path / "state").glob("*.json"))
     reported += [path.read_text() for path in files]
@@ -152,8 +152,8 @@ async def test_secrets_are_in_no_metric_log_state_or_page(scene, run, tmp_path, 
     assert not [text for text in reported if PASSWORD in text]
 
 
-async def test_state_document_has_dates_and_subjects_only(scene, run, tmp_path):
-    service = await run(scene)
+async def test_state_document_has_dates_and_subjects_only(harness, run, tmp_path):
+    service = await run(harness)
     await look_up(service, "sql")
     await service.stop()
     documents = [json.loads(path.read_text()) for path in (tmp_path / "state").glob("credential-*.json")]

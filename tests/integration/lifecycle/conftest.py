@@ -3,14 +3,14 @@
 import pytest
 
 from tests.integration.lifecycle.credential_kinds import KINDS
-from tests.integration.lifecycle.harness import Scene
+from tests.integration.lifecycle.harness import Harness
 from tests.integration.process.conftest import command  # noqa: F401 - a fixture
 
 
 @pytest.fixture(params=list(KINDS))
-async def scene(request, command, tmp_path):  # noqa: F811
-    """One scene for each kind of credential."""
-    made = Scene(KINDS[request.param](tmp_path), command, tmp_path)
+async def harness(request, command, tmp_path):  # noqa: F811
+    """One harness for each kind of credential."""
+    made = Harness(KINDS[request.param](tmp_path), command, tmp_path)
     await made.simulator.start()
     yield made
     await made.close()

@@ -37,7 +37,7 @@ def estate(kind):
     )
 
 
-class Scene:
+class Harness:
     def __init__(self, kind, command, folder):
         self.kind, self._command, self._folder = kind, command, folder
         self.simulator = Simulator(estate(kind))
@@ -52,7 +52,7 @@ class Scene:
         config.write_text(dump_yaml(self._configuration(**changes)))
         flags = ("--state.dir", self._folder / "state", "--web.listen-address", "127.0.0.1:0")
         self.running = await self._command("run", "--config.file", config, *flags, **self.kind.environment(self.simulator))
-        self._url = (await self.running.scrape(r"url=(http://\S+)"))[1]
+        self._url = (await self.running.output(r"url=(http://\S+)"))[1]
         self._changes = changes
 
     async def kill(self):

@@ -3,89 +3,89 @@
 from tests.integration.lifecycle.harness import VAULT
 
 
-async def test_exporter_survives_the_life_of_a_key_and_credential(scene):
-    await scene.start()
-    await all_is_well(scene)
-    await the_key_expires(scene)
-    await its_version_is_disabled(scene)
-    await the_credential_ends_and_is_renewed(scene)
-    await the_next_one_is_staged_and_promoted(scene)
-    await the_key_is_deleted_and_recovered(scene)
-    assert await scene.running.stop() == 0
+async def test_exporter_survives_the_life_of_a_key_and_credential(harness):
+    await harness.start()
+    await all_is_well(harness)
+    await the_key_expires(harness)
+    await its_version_is_disabled(harness)
+    await the_credential_ends_and_is_renewed(harness)
+    await the_next_one_is_staged_and_promoted(harness)
+    await the_key_is_deleted_and_recovered(harness)
+    assert await harness.running.stop() == 0
 
 
-async def all_is_well(scene):
-    await scene.until("ekm_key_rotation_pending", 0)
-    scrape = await scene.until("ekm_recovery_usable", 1)
+async def all_is_well(harness):
+    await harness.until("ekm_key_rotation_pending", 0)
+    scrape = await harness.until("ekm_recovery_usable", 1)
     assert scrape.ready == 1
     assert scrape.value("ekm_credential_usable", role="current") == 1
-    kept = await scene.survive()
+    kept = await harness.survive()
     assert len(kept) >= 6
 
 
-async def the_key_expires(scene):
+async def the_key_expires(harness):
     """An expired key does not wrap but still unwraps: databases open, a rotation would fail."""
-    fault = scene.simulator.set_fault("key_expired", vault=VAULT)
-    scrape = await scene.probes(2)
+    fault = harness.simulator.set_fault("key_expired", vault=VAULT)
+    scrape = await harness.probes(2)
     assert scrape.failure() == ("wrap_key", 3077, "key_expired")
     assert (scrape.ready, scrape.value("ekm_probe_success"), scrape.value("ekm_consecutive_unready_probes")) == (1, 0, 0)
     assert scrape.value("ekm_key_expiry_timestamp_seconds") < scrape.value("ekm_last_probe_timestamp_seconds")
-    await scene.survive()
-    assert (await scene.probes(2)).ready == 1
-    scene.simulator.clear(number=fault.number)
+    await harness.survive()
+    assert (await harness.probes(2)).ready == 1
+    harness.simulator.clear(number=fault.number)
 
 
-async def its_version_is_disabled(scene):
-    fault = scene.simulator.set_fault("key_disabled", vault=VAULT)
-    scrape = await scene.probes(2)
+async def its_version_is_disabled(harness):
+    fault = harness.simulator.set_fault("key_disabled", vault=VAULT)
+    scrape = await harness.probes(2)
     assert (scrape.ready, scrape.value("ekm_key_enabled")) == (0, 0)
     assert scrape.value("ekm_errors_total", step="unwrap_key", code="3077") >= 1
-    await scene.survive()
-    assert (await scene.probes(2)).ready == 0
-    scene.simulator.clear(number=fault.number)
-    assert (await scene.probes(2)).ready == 1
+    await harness.survive()
+    assert (await harness.probes(2)).ready == 0
+    harness.simulator.clear(number=fault.number)
+    assert (await harness.probes(2)).ready == 1
 
 
-async def the_credential_ends_and_is_renewed(scene):
+async def the_credential_ends_and_is_renewed(harness):
     """Expiry and renewal show in the next probe without a restart: no earlier token hides them."""
-    scene.kind.refuse(scene.simulator)
-    scrape = await scene.probes(2)
-    assert scrape.failure() == ("token", *scene.kind.refusal)
+    harness.kind.refuse(harness.simulator)
+    scrape = await harness.probes(2)
+    assert scrape.failure() == ("token", *harness.kind.refusal)
     assert scrape.ready == 0
     before = scrape.value("ekm_last_success_timestamp_seconds")
-    await scene.survive()
-    scrape = await scene.probes(2)
+    await harness.survive()
+    scrape = await harness.probes(2)
     assert scrape.value("ekm_last_success_timestamp_seconds") == before
-    scene.kind.renew(scene.simulator)
-    scrape = await scene.probes(2)
+    harness.kind.renew(harness.simulator)
+    scrape = await harness.probes(2)
     assert (scrape.failure(), scrape.ready) == (None, 1)
 
 
-async def the_next_one_is_staged_and_promoted(scene):
-    await scene.survive(next_credential="staged")
-    scrape = await scene.until("ekm_credential_usable", 1, role="next")
+async def the_next_one_is_staged_and_promoted(harness):
+    await harness.survive(next_credential="staged")
+    scrape = await harness.until("ekm_credential_usable", 1, role="next")
     assert scrape.value("ekm_credential_usable", credential="staged", role="next") == 1
-    scrape = await scene.probes(1)
+    scrape = await harness.probes(1)
     assert scrape.ready == 1
-    await scene.survive(retired="now", credential="staged", recovery_credential="staged")
-    scrape = await scene.probes(2)
+    await harness.survive(retired="now", credential="staged", recovery_credential="staged")
+    scrape = await harness.probes(2)
     assert (scrape.ready, scrape.value("ekm_credential_usable", role="next")) == (1, None)
     assert scrape.value("ekm_credential_usable", role="current", credential="staged") == 1
 
 
-async def the_key_is_deleted_and_recovered(scene):
-    fault = scene.simulator.set_fault("key_soft_deleted", vault=VAULT)
-    scrape = await scene.probes(2)
+async def the_key_is_deleted_and_recovered(harness):
+    fault = harness.simulator.set_fault("key_soft_deleted", vault=VAULT)
+    scrape = await harness.probes(2)
     assert scrape.failure() == ("get_key", 3076, "key_soft_deleted")
     assert scrape.ready == 0
     purge = scrape.value("ekm_key_scheduled_purge_timestamp_seconds")
     assert purge > scrape.value("ekm_last_probe_timestamp_seconds")
-    kept = await scene.survive()
+    kept = await harness.survive()
     assert purge in kept.values()
     # The stored facts of the key suffice to probe the recovery vault.
-    proof = (await scene.probes(1)).value("ekm_recovery_last_success_timestamp_seconds")
-    scrape = await scene.until("ekm_recovery_usable", 1)
-    scene.simulator.clear(number=fault.number)
-    scrape = await scene.probes(2)
+    proof = (await harness.probes(1)).value("ekm_recovery_last_success_timestamp_seconds")
+    scrape = await harness.until("ekm_recovery_usable", 1)
+    harness.simulator.clear(number=fault.number)
+    scrape = await harness.probes(2)
     assert (scrape.ready, scrape.value("ekm_key_scheduled_purge_timestamp_seconds")) == (1, None)
     assert scrape.value("ekm_recovery_last_success_timestamp_seconds") >= proof

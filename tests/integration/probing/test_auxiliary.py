@@ -13,7 +13,7 @@ from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import NAMES, OLDER, PINNED, TARGET, TODAY, plain
 
 
-class Scene:
+class Harness:
     def __init__(self, simulator, folder):
         self.simulator, self.folder = simulator, folder
         self.bugs, self.requests_to_vaults = [], 0
@@ -48,10 +48,10 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path):
+async def harness(tmp_path):
     simulator = Simulator(auxiliary_simulated.estate())
     await simulator.start()
-    made = Scene(simulator, tmp_path)
+    made = Harness(simulator, tmp_path)
     yield made
     await simulator.stop()
     assert made.bugs == []
@@ -61,126 +61,126 @@ def usable(results):
     return {what: result.usable for what, result in results.items()}
 
 
-async def test_healthy_vaults_get_exactly_these_requests(scene):
-    report, results = await scene.probe()
+async def test_healthy_vaults_get_exactly_these_requests(harness):
+    report, results = await harness.probe()
     assert report.success
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
     assert results[AuxiliaryKind.NEWEST].key.version == PINNED
     # The probe, the staged credential, a retained version of the same vault, and the newest version.
-    assert scene.requests(auxiliary_simulated.PRIMARY) == {
+    assert harness.requests(auxiliary_simulated.PRIMARY) == {
         "challenge": 4,
         "get": 3,
         "get_newest": 1,
         "wrapKey": 2,
         "unwrapKey": 3,
     }
-    assert scene.requests(auxiliary_simulated.ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
-    assert scene.requests(auxiliary_simulated.RECOVERY) == {"challenge": 1, "get": 1, "unwrapKey": 1}
-    assert scene.requests_to_vaults == 13 + 3 + 3
+    assert harness.requests(auxiliary_simulated.ARCHIVE) == {"challenge": 1, "get": 1, "unwrapKey": 1}
+    assert harness.requests(auxiliary_simulated.RECOVERY) == {"challenge": 1, "get": 1, "unwrapKey": 1}
+    assert harness.requests_to_vaults == 13 + 3 + 3
 
 
-async def test_read_only_mode_proves_no_key(scene):
-    _, results = await scene.probe(mode=Mode.READ_ONLY)
+async def test_read_only_mode_proves_no_key(harness):
+    _, results = await harness.probe(mode=Mode.READ_ONLY)
     assert usable(results) == {
         AuxiliaryKind.NEXT: None,
         AuxiliaryKind.RETAINED: None,
         AuxiliaryKind.NEWEST: True,
         AuxiliaryKind.RECOVERY: None,
     }
-    assert set(scene.requests(auxiliary_simulated.PRIMARY)) == {"challenge", "get", "get_newest"}
+    assert set(harness.requests(auxiliary_simulated.PRIMARY)) == {"challenge", "get", "get_newest"}
     for host in (auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY):
-        assert set(scene.requests(host)) == {"challenge", "get"}
+        assert set(harness.requests(host)) == {"challenge", "get"}
 
 
-async def test_staged_credential_with_wrong_secret_is_refused(scene):
-    (scene.folder / "staged").write_text("wrong")
-    report, results = await scene.probe()
+async def test_staged_credential_with_wrong_secret_is_refused(harness):
+    (harness.folder / "staged").write_text("wrong")
+    report, results = await harness.probe()
     assert report.success
     assert results[AuxiliaryKind.NEXT].usable is False
     assert (results[AuxiliaryKind.NEXT].failure.step, results[AuxiliaryKind.NEXT].failure.code) == (Step.TOKEN, 3303)
 
 
-async def test_identity_of_another_host_is_unknown(scene, monkeypatch):
+async def test_identity_of_another_host_is_unknown(harness, monkeypatch):
     monkeypatch.setattr(AuxiliaryProbe, "is_of_another_host", property(lambda plan: plan.what is AuxiliaryKind.NEXT))
-    _, results = await scene.probe()
+    _, results = await harness.probe()
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True) | {AuxiliaryKind.NEXT: None}
 
 
-async def test_staged_credential_without_permission_is_refused(scene):
+async def test_staged_credential_without_permission_is_refused(harness):
     config_client = auxiliary_simulated.CLIENTS["staged"]
-    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.PRIMARY]
+    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.PRIMARY]
     vault.permissions[config_client] = frozenset({"get", "unwrapKey"})
-    _, results = await scene.probe()
+    _, results = await harness.probe()
     failure = results[AuxiliaryKind.NEXT].failure
     assert results[AuxiliaryKind.NEXT].usable is False
     assert (failure.step, failure.code, failure.reason) == (Step.WRAP_KEY, 3113, Reason.FORBIDDEN_POLICY)
 
 
-async def test_staged_credential_with_expired_key_is_usable(scene):
-    scene.simulator.apply("key_expired", vault=auxiliary_simulated.PRIMARY)
-    report, results = await scene.probe()
+async def test_staged_credential_with_expired_key_is_usable(harness):
+    harness.simulator.apply("key_expired", vault=auxiliary_simulated.PRIMARY)
+    report, results = await harness.probe()
     assert report.readiness.ready
     assert report.step(Step.WRAP_KEY).outcome is Outcome.FAILED
     assert usable(results) == dict.fromkeys(AuxiliaryKind, True)
 
 
-async def test_disabled_key_fails_the_retained_version_only(scene):
-    scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.ARCHIVE)
-    scene.simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
-    _, results = await scene.probe()
+async def test_disabled_key_fails_the_retained_version_only(harness):
+    harness.simulator.set_fault("key_disabled", vault=auxiliary_simulated.ARCHIVE)
+    harness.simulator.set_fault("key_disabled", vault=auxiliary_simulated.PRIMARY)
+    _, results = await harness.probe()
     assert results[AuxiliaryKind.NEXT].usable is None
     assert results[AuxiliaryKind.RETAINED].name == f"Archive/{OLDER}"
     assert results[AuxiliaryKind.RETAINED].usable is False
     assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_DISABLED
 
 
-async def test_deleted_retained_key_is_soft_deleted(scene):
-    scene.simulator.set_fault("key_soft_deleted", vault=auxiliary_simulated.ARCHIVE)
-    _, results = await scene.probe()
+async def test_deleted_retained_key_is_soft_deleted(harness):
+    harness.simulator.set_fault("key_soft_deleted", vault=auxiliary_simulated.ARCHIVE)
+    _, results = await harness.probe()
     assert results[AuxiliaryKind.RETAINED].failure.reason is Reason.KEY_SOFT_DELETED
     assert results[AuxiliaryKind.RETAINED].usable is False
 
 
-async def test_other_key_in_the_recovery_vault_fails(scene):
-    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
+async def test_other_key_in_the_recovery_vault_fails(harness):
+    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", (PINNED, 9)))
-    _, results = await scene.probe()
+    _, results = await harness.probe()
     assert results[AuxiliaryKind.RECOVERY].usable is False
     assert results[AuxiliaryKind.RECOVERY].failure.step is Step.UNWRAP_KEY
 
 
-async def test_recovery_vault_without_the_version_fails(scene):
-    vault = scene.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
+async def test_recovery_vault_without_the_version_fails(harness):
+    vault = harness.simulator.state.environment.vaults[auxiliary_simulated.RECOVERY]
     vault.keys.update(auxiliary_simulated.a_key("Key0", ("e" * 32, 2)))
-    _, results = await scene.probe()
+    _, results = await harness.probe()
     assert (results[AuxiliaryKind.RECOVERY].usable, results[AuxiliaryKind.RECOVERY].failure.reason) == (
         False,
         Reason.KEY_NOT_FOUND,
     )
 
 
-async def test_unreachable_recovery_vault_is_unknown(scene):
-    scene.simulator.set_fault("vault_forbidden_firewall", vault=auxiliary_simulated.RECOVERY)
-    _, results = await scene.probe()
+async def test_unreachable_recovery_vault_is_unknown(harness):
+    harness.simulator.set_fault("vault_forbidden_firewall", vault=auxiliary_simulated.RECOVERY)
+    _, results = await harness.probe()
     assert results[AuxiliaryKind.RECOVERY].usable is None
 
 
-async def test_newer_version_is_found_by_reading_alone(scene):
-    scene.simulator.set_fault("key_rotated", vault=auxiliary_simulated.PRIMARY)
-    report, results = await scene.probe(plain())
+async def test_newer_version_is_found_by_reading_alone(harness):
+    harness.simulator.set_fault("key_rotated", vault=auxiliary_simulated.PRIMARY)
+    report, results = await harness.probe(plain())
     assert report.success
     assert results[AuxiliaryKind.NEWEST].key.version not in (None, PINNED)
 
 
-async def test_soft_deleted_key_has_its_purge_time(scene):
-    scene.simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
-    report, _ = await scene.probe(plain())
+async def test_soft_deleted_key_has_its_purge_time(harness):
+    harness.simulator.apply("key_soft_deleted", vault=auxiliary_simulated.PRIMARY)
+    report, _ = await harness.probe(plain())
     assert report.first_failure.reason is Reason.KEY_SOFT_DELETED
     assert report.purge_at > report.started_at
-    assert scene.requests(auxiliary_simulated.PRIMARY)["get_deleted"] >= 1
+    assert harness.requests(auxiliary_simulated.PRIMARY)["get_deleted"] >= 1
 
 
-async def test_auxiliary_results_have_no_secret(scene):
-    report, results = await scene.probe()
+async def test_auxiliary_results_have_no_secret(harness):
+    report, results = await harness.probe()
     seen = repr([report, results])
     assert not [name for name in NAMES if auxiliary_simulated.SECRET.format(name) in seen]

@@ -99,7 +99,7 @@ async def command():
 
 
 @dataclass
-class SimulatedWorld:
+class SimulatorProcess:
     """A simulator that serves `CONFIG`; `config` is the configuration that reaches it."""
 
     config: Path
@@ -128,20 +128,20 @@ def write_configuration(folder: Path) -> Path:
 
 
 @pytest.fixture
-async def world(command, tmp_path):
+async def simulator(command, tmp_path):
     source = write_configuration(tmp_path)
     ports = ("--sim.port", 0, "--sim.management-port", 0)
     simulator = await command("simulate", "--config.file", source, "--out", tmp_path / "sim", *ports)
     match = await simulator.output(r"management port: (http://\S+)")
-    return SimulatedWorld(tmp_path / "sim" / "ekm.yml", match[1])
+    return SimulatorProcess(tmp_path / "sim" / "ekm.yml", match[1])
 
 
 @pytest.fixture
-def exporter(command, world):
+def exporter(command, simulator):
     """Starts `run` against the simulator; gives the process and its address, by default once every target has been probed."""
 
     async def start(*flags: object, wait: bool = True) -> tuple[Running, str]:
-        running = await command("run", "--config.file", world.config, "--web.listen-address", "127.0.0.1:0", *flags)
+        running = await command("run", "--config.file", simulator.config, "--web.listen-address", "127.0.0.1:0", *flags)
         url = (await running.output(r"url=(http://\S+)"))[1]
         async with asyncio.timeout(STARTED):
             while wait and (await fetch(f"{url}/-/ready", status=None))[0] != 200:  # noqa: ASYNC110 - another process

@@ -11,11 +11,11 @@ from tests.integration.process.conftest import SECRETS
 
 
 @pytest.fixture
-def bundle(command, world, tmp_path):
+def bundle(command, simulator, tmp_path):
     """Make a bundle of a target: the exit code, the output, and the texts in the file."""
 
     async def make(target, *, out="case.zip"):
-        running = await command("bundle", target, "--config.file", world.config, "--out", tmp_path / out)
+        running = await command("bundle", target, "--config.file", simulator.config, "--out", tmp_path / out)
         code = await running.end()
         texts = {}
         if (tmp_path / out).exists() and zipfile.is_zipfile(tmp_path / out):
@@ -26,8 +26,8 @@ def bundle(command, world, tmp_path):
     return make
 
 
-async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, world, tmp_path):
-    await world.break_(vault="vault-broken", scenario="unwrap_forbidden")
+async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, simulator, tmp_path):
+    await simulator.break_(vault="vault-broken", scenario="unwrap_forbidden")
     code, output, texts = await bundle("broken")
     assert code == 1, output
     assert "a step failed" in output
@@ -40,18 +40,18 @@ async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, w
 
 
 @pytest.mark.parametrize("target", ["fine", "typed"])
-async def test_bundle_has_no_secret_and_no_path_of_one(bundle, world, target):
+async def test_bundle_has_no_secret_and_no_path_of_one(bundle, simulator, target):
     code, output, texts = await bundle(target)
     assert code == 0, output
     everything = output + "".join(texts.values())
     assert [secret for secret in SECRETS.values() if secret in everything] == []
     assert "MARKED" not in everything
-    assert str(world.config.parent) not in "".join(texts.values())
+    assert str(simulator.config.parent) not in "".join(texts.values())
     assert "eyJ" not in everything
 
 
-async def test_a_secret_that_a_server_repeats_does_not_get_into_it(bundle, world):
-    await world.break_(application="sql-prod", fault="secret_wrong")
+async def test_a_secret_that_a_server_repeats_does_not_get_into_it(bundle, simulator):
+    await simulator.break_(application="sql-prod", fault="secret_wrong")
     code, _, texts = await bundle("fine")
     assert code == 1
     assert "MARKED" not in "".join(texts.values())

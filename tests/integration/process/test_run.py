@@ -31,7 +31,7 @@ async def until(check, seconds=15.0):
     return found
 
 
-async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporter, world, get, samples):
+async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporter, simulator, get, samples):
     running, url = await exporter()
 
     async def code_is(code):
@@ -39,10 +39,10 @@ async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporte
         return text if samples(text, "ekm_last_failure_info", target="broken", code=code) else None
 
     for fault, code in FAULTS:
-        await world.break_(**fault)
+        await simulator.break_(**fault)
         text = await until(lambda code=code: code_is(code))
         assert samples(text, "ekm_probe_success", target="broken") == [0]
-        await world.repair()
+        await simulator.repair()
 
     async def well():
         _, text = await get(f"{url}/metrics")
@@ -57,32 +57,32 @@ async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporte
     assert "Traceback" not in running.text
 
 
-async def test_vault_receives_requests_to_wrap_and_unwrap(exporter, world, get, samples):
+async def test_vault_receives_requests_to_wrap_and_unwrap(exporter, simulator, get, samples):
     running, url = await exporter()
     _, text = await get(f"{url}/metrics")
     await running.stop()
-    requested = {(row["host"], row["operation"], row["status"]) for row in await world.requests()}
+    requested = {(row["host"], row["operation"], row["status"]) for row in await simulator.requests()}
     host = "vault-fine.vault.azure.net"
     assert {(host, "challenge", 401), (host, "get", 200), (host, "wrapKey", 200), (host, "unwrapKey", 200)} <= requested
     assert samples(text, "ekm_exporter_requests_total", endpoint="vault")[0] >= 12
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_within_five_seconds_in_the_middle_of_probes(exporter, world, number):
-    await world.break_(authority="login.microsoftonline.com", fault="silent")
-    await world.break_(vault="vault-broken", fault="silent")
+async def test_it_stops_within_five_seconds_in_the_middle_of_probes(exporter, simulator, number):
+    await simulator.break_(authority="login.microsoftonline.com", fault="silent")
+    await simulator.break_(vault="vault-broken", fault="silent")
     running, _ = await exporter(wait=False)
-    await until(world.requests)
+    await until(simulator.requests)
     assert await running.stop(number) == 0
     assert "Traceback" not in running.text
     assert "Unclosed" not in running.text
     assert "Warning" not in running.text
 
 
-async def test_a_port_in_use_is_one_clear_line(command, world):
+async def test_a_port_in_use_is_one_clear_line(command, simulator):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        running = await command("run", "--config.file", world.config, "--web.listen-address", address)
+        running = await command("run", "--config.file", simulator.config, "--web.listen-address", address)
         assert await running.end() == 2
     errors = [line for line in running.err if "warning" not in line]
     assert errors == [
@@ -108,7 +108,7 @@ async def test_bad_usage_is_exit_code_2(command):
         assert "Traceback" not in running.text
 
 
-async def test_no_secret_and_no_token_leaves_the_process(exporter, command, world, get):
+async def test_no_secret_and_no_token_leaves_the_process(exporter, command, simulator, get):
     """Plant marked secrets, request and break everything, and search all output."""
     running, url = await exporter("--log.level", "debug")
     emitted = []
@@ -128,7 +128,7 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
         {"application": "sql-typed", "fault": "secret_expired"},
         {"authority": "login.microsoftonline.com", "fault": "html"},
     ):
-        await world.break_(**fault)
+        await simulator.break_(**fault)
         for _ in range(2):  # the first new probe may have begun before
             await until(another_probe_than(await last_probe()))
         _, listed = await get(f"{url}/api/v1/targets/broken")
@@ -138,11 +138,11 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
         pages += [f"/targets/broken/probes/{newest[0]}"] if newest else []
         emitted += [(await get(url + page))[1] for page in pages] + [listed]
         for flags in ([], ["--json"]):
-            probe = await command("probe", "broken", "--config.file", world.config, *flags)
+            probe = await command("probe", "broken", "--config.file", simulator.config, *flags)
             await probe.end()
             emitted.append(probe.text)
-        await world.repair()
-    check = await command("check", "--config.file", world.config, "--print-effective", "--cost")
+        await simulator.repair()
+    check = await command("check", "--config.file", simulator.config, "--print-effective", "--cost")
     await check.end()
     await running.stop()
     everything = "\n".join([*emitted, check.text, running.text])
@@ -151,16 +151,16 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, worl
     assert re.search("eyJ[A-Za-z0-9_-]{16}", everything) is None  # how every token of the simulator begins
 
 
-async def test_probe_prints_for_people_and_exits_for_scripts(command, world):
-    good = await command("probe", "fine", "--config.file", world.config)
+async def test_probe_prints_for_people_and_exits_for_scripts(command, simulator):
+    good = await command("probe", "fine", "--config.file", simulator.config)
     assert await good.end() == 0
     assert "vault side ready, seen from the SQL host" in good.text
-    await world.break_(application="sql-prod", fault="secret_expired")
-    bad = await command("probe", "fine", "--config.file", world.config)
+    await simulator.break_(application="sql-prod", fault="secret_expired")
+    bad = await command("probe", "fine", "--config.file", simulator.config)
     assert await bad.end() == 1
     for words in ("3303", "ErrorGetTokenBadCredentials", "secret_expired", "AADSTS7000222", "wrap_key", "skipped"):
         assert words in bad.text
-    reported = await command("probe", "fine", "--config.file", world.config, "--json")
+    reported = await command("probe", "fine", "--config.file", simulator.config, "--json")
     assert await reported.end() == 1
     report = json.loads("".join(reported.out))
     assert (report["step"], report["code"], report["reason"], report["vault_side_ready"]) == (
@@ -172,13 +172,13 @@ async def test_probe_prints_for_people_and_exits_for_scripts(command, world):
     assert [step["outcome"] for step in report["steps"]] == ["ok", "failed", "skipped", "skipped", "skipped"]
 
 
-async def test_probe_names_what_it_does_not_know(command, world):
+async def test_probe_names_what_it_does_not_know(command, simulator):
     for arguments, words in (
         (["fin"], "no target 'fin' (did you mean 'fine'?)"),
         (["zzz"], "no target 'zzz'; it has: fine"),
         (["fine", "--credential", "sql-prd"], "no credential 'sql-prd' (did you mean 'sql-prod'?)"),
     ):
-        running = await command("probe", *arguments, "--config.file", world.config)
+        running = await command("probe", *arguments, "--config.file", simulator.config)
         assert await running.end() == 2
         assert words in running.text
         assert len(running.err) == 1
@@ -201,7 +201,7 @@ async def test_without_a_scheduler_it_probes_on_request_and_is_ready_at_once(exp
     assert "missing" in text
 
 
-async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, samples, world):
+async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, samples, simulator):
     """The target `typed` is due once an hour."""
     running, url = await exporter("--shard", "0/1")
     _, answer = await get(f"{url}/probe?target=typed&module=default", **{"X-Prometheus-Scrape-Timeout-Seconds": "5"})
@@ -210,7 +210,7 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
     assert samples(answer, "ekm_probe_success", target="typed") == [1]
     assert samples(answer, "ekm_consecutive_failures") == []
     assert samples(text, "ekm_probes_total", target="typed") == [1]
-    rows = await world.requests()
+    rows = await simulator.requests()
     assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "wrapKey")] == [2]
 
 

@@ -1,3 +1,3 @@
 """A running exporter whose configuration the tests write anew."""
 
-from tests.integration.process.conftest import command, exporter, get, samples, world  # noqa: F401 - fixtures
+from tests.integration.process.conftest import command, exporter, get, samples, simulator  # noqa: F401 - fixtures

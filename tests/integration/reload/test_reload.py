@@ -11,11 +11,11 @@ PATIENCE = 20.0
 SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
 
 
-class Scene:
+class Harness:
     """`change` edits the configuration as data; `metrics` gives the exposition."""
 
-    def __init__(self, exporter, get, samples, world):
-        self._exporter, self._get, self._samples, self.config = exporter, get, samples, world.config
+    def __init__(self, exporter, get, samples, simulator):
+        self._exporter, self._get, self._samples, self.config = exporter, get, samples, simulator.config
 
     async def start(self, *flags):
         self.running, self.url = await self._exporter(*flags)
@@ -45,8 +45,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(exporter, get, samples, world):
-    return Scene(exporter, get, samples, world)
+def harness(exporter, get, samples, simulator):
+    return Harness(exporter, get, samples, simulator)
 
 
 def without(name):
@@ -70,98 +70,98 @@ def broken(written):
     del written["targets"][0]["key"]
 
 
-async def test_what_is_kept_goes_on_what_is_gone_vanishes_and_what_is_new_begins(scene):
-    await scene.start()
-    before = (await scene.values("ekm_probes_total", target="fine"))[0]
-    scene.change(renamed("broken", "fresh"))
-    assert await scene.post() == "Configuration reloaded\n"
-    assert await scene.values("ekm_probes_total", target="broken") == []
-    assert (await scene.values("ekm_probes_total", target="fine"))[0] >= before
-    assert await scene.values("ekm_exporter_targets") == [3]
-    await scene.until([1], "ekm_probe_success", target="fresh")
-    assert await scene.values(SUCCESSFUL) == [1]
+async def test_what_is_kept_goes_on_what_is_gone_vanishes_and_what_is_new_begins(harness):
+    await harness.start()
+    before = (await harness.values("ekm_probes_total", target="fine"))[0]
+    harness.change(renamed("broken", "fresh"))
+    assert await harness.post() == "Configuration reloaded\n"
+    assert await harness.values("ekm_probes_total", target="broken") == []
+    assert (await harness.values("ekm_probes_total", target="fine"))[0] >= before
+    assert await harness.values("ekm_exporter_targets") == [3]
+    await harness.until([1], "ekm_probe_success", target="fresh")
+    assert await harness.values(SUCCESSFUL) == [1]
 
 
-async def test_an_unchanged_loop_is_not_disturbed(scene):
+async def test_an_unchanged_loop_is_not_disturbed(harness):
     """The target `typed` is due once an hour: a loop that was begun anew would probe at once."""
-    await scene.start()
-    planned = await scene.values("ekm_next_probe_timestamp_seconds", target="typed")
-    probed = await scene.values("ekm_probes_total", target="typed")
-    scene.change(without("broken"))
-    await scene.post()
+    await harness.start()
+    planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
+    probed = await harness.values("ekm_probes_total", target="typed")
+    harness.change(without("broken"))
+    await harness.post()
     await asyncio.sleep(0.5)
-    assert await scene.values("ekm_probes_total", target="typed") == probed
-    assert await scene.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
+    assert await harness.values("ekm_probes_total", target="typed") == probed
+    assert await harness.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
 
 
-async def test_a_reload_never_makes_it_unready(scene):
-    await scene.start()
-    scene.change(renamed("broken", "fresh"))
-    await scene.post()
-    await scene._get(f"{scene.url}/-/ready")
+async def test_a_reload_never_makes_it_unready(harness):
+    await harness.start()
+    harness.change(renamed("broken", "fresh"))
+    await harness.post()
+    await harness._get(f"{harness.url}/-/ready")
 
 
-async def test_a_bad_configuration_changes_nothing_and_is_answered_with_every_problem(scene):
-    await scene.start()
-    good = scene.config.read_text()
-    scene.change(broken)
-    text = await scene.post(400)
+async def test_a_bad_configuration_changes_nothing_and_is_answered_with_every_problem(harness):
+    await harness.start()
+    good = harness.config.read_text()
+    harness.change(broken)
+    text = await harness.post(400)
     assert "intervall" in text
     assert "key" in text
     assert len(text.splitlines()) == 2
-    assert await scene.values(SUCCESSFUL) == [0]
-    assert await scene.values("ekm_exporter_targets") == [3]
-    scene.config.write_text(good)
-    await scene.post()
-    assert await scene.values(SUCCESSFUL) == [1]
+    assert await harness.values(SUCCESSFUL) == [0]
+    assert await harness.values("ekm_exporter_targets") == [3]
+    harness.config.write_text(good)
+    await harness.post()
+    assert await harness.values(SUCCESSFUL) == [1]
 
 
-async def test_an_authority_that_cannot_be_loaded_changes_nothing(scene, tmp_path):
-    await scene.start()
+async def test_an_authority_that_cannot_be_loaded_changes_nothing(harness, tmp_path):
+    await harness.start()
     (tmp_path / "empty.pem").write_text("")
 
     def edit(written):
         written["modules"]["default"]["tls"]["ca_file"] = str(tmp_path / "empty.pem")
         written["targets"] = written["targets"][:1]
 
-    scene.change(edit)
-    await scene.post(400)
-    assert await scene.values("ekm_exporter_targets") == [3]
+    harness.change(edit)
+    await harness.post(400)
+    assert await harness.values("ekm_exporter_targets") == [3]
 
 
-async def test_sighup_reloads(scene):
-    await scene.start()
-    scene.change(without("broken"))
-    scene.running.process.send_signal(signal.SIGHUP)
-    await scene.until([2], "ekm_exporter_targets")
-    assert scene.running.process.returncode is None
+async def test_sighup_reloads(harness):
+    await harness.start()
+    harness.change(without("broken"))
+    harness.running.process.send_signal(signal.SIGHUP)
+    await harness.until([2], "ekm_exporter_targets")
+    assert harness.running.process.returncode is None
 
 
-async def test_a_volume_that_swaps_its_link_is_noticed(scene):
+async def test_a_volume_that_swaps_its_link_is_noticed(harness):
     """As a Kubernetes volume puts a new ConfigMap in place."""
-    folder, real = scene.config.parent, scene.config.read_text()
+    folder, real = harness.config.parent, harness.config.read_text()
     for name, text in (("..one", real), ("..two", yaml.safe_dump(_edited(real, without("broken"))))):
         (folder / name).mkdir()
         (folder / name / "ekm.yml").write_text(text)
     (folder / "..data").symlink_to("..one")
-    scene.config.unlink()
-    scene.config.symlink_to("..data/ekm.yml")
-    await scene.start("--config.enable-auto-reload")
+    harness.config.unlink()
+    harness.config.symlink_to("..data/ekm.yml")
+    await harness.start("--config.enable-auto-reload")
     (folder / "..new").symlink_to("..two")
     (folder / "..new").replace(folder / "..data")
-    await scene.until([2], "ekm_exporter_targets")
+    await harness.until([2], "ekm_exporter_targets")
 
 
-async def test_a_page_of_another_site_may_not_reload(scene):
-    await scene.start()
-    scene.change(without("broken"))
-    await scene.post(403, Origin="https://evil.example")
-    await scene.post(403, **{"Sec-Fetch-Site": "cross-site"})
-    assert await scene.values("ekm_exporter_targets") == [3]
+async def test_a_page_of_another_site_may_not_reload(harness):
+    await harness.start()
+    harness.change(without("broken"))
+    await harness.post(403, Origin="https://evil.example")
+    await harness.post(403, **{"Sec-Fetch-Site": "cross-site"})
+    assert await harness.values("ekm_exporter_targets") == [3]
 
 
-async def test_a_new_interval_and_a_new_module_hold_from_now_on(scene):
-    await scene.start()
+async def test_a_new_interval_and_a_new_module_hold_from_now_on(harness):
+    await harness.start()
 
     def edit(written):
         written["modules"]["careful"] = {**written["modules"]["default"], "mode": "read_only"}
@@ -169,16 +169,16 @@ async def test_a_new_interval_and_a_new_module_hold_from_now_on(scene):
             if target["name"] == "typed":
                 target.update(interval="1s", timeout="400ms", module="careful")
 
-    scene.change(edit)
-    await scene.post()
-    await scene.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
-    await scene.until([1], "ekm_probe_interval_seconds", target="typed")
+    harness.change(edit)
+    await harness.post()
+    await harness.until([1], "ekm_target_info", target="typed", mode="read_only", module="careful")
+    await harness.until([1], "ekm_probe_interval_seconds", target="typed")
     async with asyncio.timeout(PATIENCE):
         while True:
-            if (await scene.values("ekm_probes_total", target="typed"))[0] > 2:
+            if (await harness.values("ekm_probes_total", target="typed"))[0] > 2:
                 break
             await asyncio.sleep(0.05)
-    assert await scene.values("ekm_step_success", target="typed", step="wrap_key") == []
+    assert await harness.values("ekm_step_success", target="typed", step="wrap_key") == []
 
 
 def _edited(text, edit):

@@ -1,13 +1,13 @@
 import pytest
 
 from exporter.simulator import Simulator
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import Client
 
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(small_estate())
+    simulator = Simulator(small_environment())
     await simulator.start()
     yield simulator
     await simulator.stop()

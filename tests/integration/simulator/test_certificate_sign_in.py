@@ -13,7 +13,7 @@ from exporter.core.model import Step
 from exporter.core.parsing.key_vault import encode
 from exporter.simulator.client_assertion import BEARER
 from tests.support import broken_credentials
-from tests.support.simulated import Stage
+from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PROBED, PUBLIC
 from tests.support.simulator_client import Client
 
@@ -24,23 +24,23 @@ SIGNED = {"RS256": padding.PKCS1v15(), "PS256": padding.PSS(padding.MGF1(hashes.
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory):
-    stage = Stage(tmp_path_factory.mktemp("certificates"))
-    await stage.start()
-    yield stage
-    await stage.stop()
+async def harness(tmp_path_factory):
+    harness = ScenarioHarness(tmp_path_factory.mktemp("certificates"))
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
 @pytest.fixture
-def simulator(stage):
-    yield stage.simulator
-    stage.simulator.clear()
+def simulator(harness):
+    yield harness.simulator
+    harness.simulator.clear()
 
 
-def credentials(stage, folder, content, password=None):
+def credentials(harness, folder, content, password=None):
     file = folder / "principal"
     file.write_bytes(content)
-    return {name: broken_credentials.by_certificate(one, file, password) for name, one in stage.by_secret().items()}
+    return {name: broken_credentials.by_certificate(one, file, password) for name, one in harness.by_secret().items()}
 
 
 def failure(reports):
@@ -49,27 +49,27 @@ def failure(reports):
 
 
 @pytest.mark.parametrize("number", range(4))
-async def test_a_good_certificate_makes_the_whole_round_trip_in_every_cloud(stage, tmp_path, number):
-    _, content, password = list(stage.certificates.principal.good())[number]
+async def test_a_good_certificate_makes_the_whole_round_trip_in_every_cloud(harness, tmp_path, number):
+    _, content, password = list(harness.certificates.principal.good())[number]
     sites = PROBED if number == 0 else PROBED[:1]  # loading a key costs a tenth of a second
-    reports = await stage.probe(credentials(stage, tmp_path, content, password), only=sites)
+    reports = await harness.probe(credentials(harness, tmp_path, content, password), only=sites)
     assert all(report.success for report in reports.values()), failure(reports)
 
 
-async def test_a_certificate_that_is_not_registered_is_unknown(stage, tmp_path):
-    reports = await stage.probe(credentials(stage, tmp_path, stage.certificates.other.pem()), only=PROBED[:1])
+async def test_a_certificate_that_is_not_registered_is_unknown(harness, tmp_path):
+    reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.other.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
 
-async def test_a_certificate_that_was_taken_away_is_unknown(stage, simulator, tmp_path):
+async def test_a_certificate_that_was_taken_away_is_unknown(harness, simulator, tmp_path):
     simulator.set_fault("certificates_removed", application=PUBLIC.client)
-    reports = await stage.probe(credentials(stage, tmp_path, stage.certificates.principal.pem()), only=PROBED[:1])
+    reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
 
-async def test_a_certificate_past_its_date_is_expired(stage, tmp_path):
-    past = broken_credentials.pem(stage.certificates.principal.key, stage.certificates.past)
-    assert failure(await stage.probe(credentials(stage, tmp_path, past), only=PROBED[:1])) == (
+async def test_a_certificate_past_its_date_is_expired(harness, tmp_path):
+    past = broken_credentials.pem(harness.certificates.principal.key, harness.certificates.past)
+    assert failure(await harness.probe(credentials(harness, tmp_path, past), only=PROBED[:1])) == (
         Step.TOKEN,
         3303,
         Reason.CERTIFICATE_EXPIRED,
@@ -77,10 +77,10 @@ async def test_a_certificate_past_its_date_is_expired(stage, tmp_path):
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-async def test_a_clock_that_is_off_shows_as_clock_skew(stage, tmp_path, hours):
-    elsewhen = Stage(tmp_path, stage.certificates, clock=lambda: time.time() + hours * 3600)
+async def test_a_clock_that_is_off_shows_as_clock_skew(harness, tmp_path, hours):
+    elsewhen = ScenarioHarness(tmp_path, harness.certificates, clock=lambda: time.time() + hours * 3600)
     await elsewhen.start()
-    reports = await elsewhen.probe(credentials(elsewhen, tmp_path, stage.certificates.principal.pem()), only=PROBED[:1])
+    reports = await elsewhen.probe(credentials(elsewhen, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
     await elsewhen.stop()
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CLOCK_SKEW)
 
@@ -105,23 +105,23 @@ async def offered(simulator, text, endpoint=ENDPOINT):
     }
     form |= {"scope": "https://vault.azure.net/.default", "resource": "https://vault.azure.net"}
     async with Client(simulator) as client:
-        reply = await client.ask("POST", endpoint, data=form)
+        reply = await client.request("POST", endpoint, data=form)
     return reply.json.get("error_codes", [None])[0], reply.status
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
-async def test_both_kinds_of_signature_and_of_thumbprint_are_taken(stage, algorithm):
-    certificate = stage.certificates.principal.certificate
+async def test_both_kinds_of_signature_and_of_thumbprint_are_taken(harness, algorithm):
+    certificate = harness.certificates.principal.certificate
     old_name = {"x5t": encode(certificate.fingerprint(hashes.SHA1()))}  # noqa: S303 - how older clients name a certificate
     for header in (None, old_name):
-        text = assertion(stage.certificates, algorithm=algorithm, header=header)
-        assert await offered(stage.simulator, text) == (None, 200)
+        text = assertion(harness.certificates, algorithm=algorithm, header=header)
+        assert await offered(harness.simulator, text) == (None, 200)
 
 
-async def test_the_first_version_of_the_endpoint_takes_assertions_made_for_it(stage):
+async def test_the_first_version_of_the_endpoint_takes_assertions_made_for_it(harness):
     first = ENDPOINT.replace("/v2.0", "")
-    assert await offered(stage.simulator, assertion(stage.certificates, aud=first), first) == (None, 200)
-    assert await offered(stage.simulator, assertion(stage.certificates), first) == (700023, 401)
+    assert await offered(harness.simulator, assertion(harness.certificates, aud=first), first) == (None, 200)
+    assert await offered(harness.simulator, assertion(harness.certificates), first) == (700023, 401)
 
 
 @pytest.mark.parametrize(
@@ -140,49 +140,49 @@ async def test_the_first_version_of_the_endpoint_takes_assertions_made_for_it(st
         ({"algorithm": "none"}, 700027),
     ],
 )
-async def test_an_assertion_is_refused_for_what_is_wrong_with_it(stage, change, number):
-    assert await offered(stage.simulator, assertion(stage.certificates, **change)) == (number, 401)
+async def test_an_assertion_is_refused_for_what_is_wrong_with_it(harness, change, number):
+    assert await offered(harness.simulator, assertion(harness.certificates, **change)) == (number, 401)
 
 
-async def test_a_forged_signature_is_refused(stage):
-    assert await offered(stage.simulator, assertion(stage.certificates, key=stage.certificates.other.key)) == (700027, 401)
+async def test_a_forged_signature_is_refused(harness):
+    assert await offered(harness.simulator, assertion(harness.certificates, key=harness.certificates.other.key)) == (700027, 401)
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "..", "e30.e30.e30", "\0.\0.\0", "WzFd.WzFd.AAAA"])
-async def test_what_is_no_assertion_is_refused(stage, text):
-    assert await offered(stage.simulator, text) == (700027, 401)
+async def test_what_is_no_assertion_is_refused(harness, text):
+    assert await offered(harness.simulator, text) == (700027, 401)
 
 
 @pytest.mark.parametrize("client_id", [None, PUBLIC.client])
-async def test_a_managed_identity_makes_the_whole_round_trip(stage, monkeypatch, client_id):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", stage.simulator.identity_url)
+async def test_a_managed_identity_makes_the_whole_round_trip(harness, monkeypatch, client_id):
+    monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    identities = {name: broken_credentials.by_identity(one, client_id) for name, one in stage.by_secret().items()}
-    report = (await stage.probe(identities, only=PROBED[:1]))[PROBED[0]]
+    identities = {name: broken_credentials.by_identity(one, client_id) for name, one in harness.by_secret().items()}
+    report = (await harness.probe(identities, only=PROBED[:1]))[PROBED[0]]
     assert report.success
-    assert stage.simulator.requests["identity", "app_service", 200] >= 1
+    assert harness.simulator.requests["identity", "app_service", 200] >= 1
 
 
-async def test_an_identity_service_that_throttles_is_told_from_one_that_is_not_there(stage, simulator, monkeypatch):
+async def test_an_identity_service_that_throttles_is_told_from_one_that_is_not_there(harness, simulator, monkeypatch):
     monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    identities = {name: broken_credentials.by_identity(one) for name, one in stage.by_secret().items()}
+    identities = {name: broken_credentials.by_identity(one) for name, one in harness.by_secret().items()}
     for status, shown in (
         (429, (Step.TOKEN, 3011, Reason.THROTTLED)),
         (500, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
         (403, (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)),
     ):
         simulator.set_fault("status", broken_credentials.at_status(status), application=PUBLIC.client)
-        assert failure(await stage.probe(identities, only=PROBED[:1])) == shown
+        assert failure(await harness.probe(identities, only=PROBED[:1])) == shown
         simulator.clear()
 
 
-async def test_the_identity_service_wants_its_header_and_a_resource(stage):
-    async with Client(stage.simulator) as client:
+async def test_the_identity_service_wants_its_header_and_a_resource(harness):
+    async with Client(harness.simulator) as client:
         for headers, query in (({}, "?resource=https://vault.azure.net"), ({"X-IDENTITY-HEADER": "any"}, "")):
-            assert (await client.ask("GET", stage.simulator.identity_url + query, headers=headers)).status == 400
+            assert (await client.request("GET", harness.simulator.identity_url + query, headers=headers)).status == 400
 
 
-async def test_no_certificate_is_in_a_repr(stage):
-    der = stage.certificates.principal.certificate.public_bytes(serialization.Encoding.DER)
-    assert repr(der)[2:20] not in repr(stage.simulator.state.environment)
+async def test_no_certificate_is_in_a_repr(harness):
+    der = harness.certificates.principal.certificate.public_bytes(serialization.Encoding.DER)
+    assert repr(der)[2:20] not in repr(harness.simulator.state.environment)

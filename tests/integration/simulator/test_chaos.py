@@ -10,7 +10,7 @@ import pytest
 from exporter.simulator import Simulator, chaos
 from exporter.simulator.scenarios import BY_NAME, SIMULATED
 from tests.integration.simulator.test_simulate_command import banner, end, folder, simulate
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import HSM, OTHER, VAULT
 
 __all__ = ["folder"]
@@ -43,7 +43,7 @@ def test_an_event_lasts_from_half_an_interval_to_three():
 
 
 async def test_what_happens_is_told_and_is_so_until_it_is_over():
-    simulator, told, seen = Simulator(small_estate()), [], []
+    simulator, told, seen = Simulator(small_environment()), [], []
 
     def tell(line):
         told.append(line)

@@ -3,7 +3,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from exporter.simulator.fault_table import FAULTS
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, TENANT, VAULT, Client
 
 
@@ -128,10 +128,10 @@ async def test_scenarios_faults_and_requests_can_be_read(client, curl):
 async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(simulator):
     taken = int(simulator.address.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
-        await Simulator(small_estate(), port=taken).start()
+        await Simulator(small_environment(), port=taken).start()
     management = int(simulator.management_url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
-        await Simulator(small_estate(), management_port=management).start()
+        await Simulator(small_environment(), management_port=management).start()
 
 
 async def test_a_limited_vault_throttles_what_comes_on_top(client, curl):

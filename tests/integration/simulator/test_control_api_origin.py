@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from exporter.simulator import Simulator
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 
 FAULT = b'{"vault": "contoso-one", "fault": "throttled"}'
 JSON = {"Content-Type": "application/json"}
@@ -13,7 +13,7 @@ REQUESTS = [("POST", "/sim/fault"), ("DELETE", "/sim/fault"), ("POST", "/sim/rel
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(small_estate())
+    made = Simulator(small_environment())
     await made.start()
     made.set_fault("silent", vault="contoso-two")
     yield made

@@ -5,7 +5,7 @@ import pytest
 from exporter.config.model import Credential, CredentialKind
 from exporter.core.faults import Reason
 from exporter.core.model import Generation, Step
-from tests.support.simulated import Stage
+from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PUBLIC, SECRET
 
 CHAIN = {PUBLIC.name: Credential(name=PUBLIC.name, kind=CredentialKind.DEFAULT)}
@@ -17,49 +17,49 @@ LOOKED_FOR = (
 
 
 @pytest.fixture
-async def stage(tmp_path, monkeypatch):
+async def harness(tmp_path, monkeypatch):
     for name in LOOKED_FOR:
         monkeypatch.delenv(name, raising=False)
     # none of the developers' tools, which the chain would start
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    made = Stage(tmp_path)
+    made = ScenarioHarness(tmp_path)
     await made.start()
     yield made
     await made.stop()
     assert made.bugs == []
 
 
-async def probed(stage):
-    reports = await stage.probe(CHAIN, only=ONE)
+async def probed(harness):
+    reports = await harness.probe(CHAIN, only=ONE)
     return reports[ONE[0]]
 
 
-async def test_a_secret_in_the_environment_is_found(stage, monkeypatch):
+async def test_a_secret_in_the_environment_is_found(harness, monkeypatch):
     monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
     monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
     monkeypatch.setenv("AZURE_CLIENT_SECRET", SECRET)
-    assert (await probed(stage)).success
+    assert (await probed(harness)).success
 
 
-async def test_a_wrong_secret_in_the_environment_is_refused(stage, monkeypatch):
+async def test_a_wrong_secret_in_the_environment_is_refused(harness, monkeypatch):
     monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
     monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "MARKED~another")
-    report = await probed(stage)
+    report = await probed(harness)
     failure = report.first_failure
     assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3303, Reason.SECRET_WRONG)
     assert "MARKED" not in repr(report)
 
 
-async def test_a_managed_identity_is_found(stage, monkeypatch):
-    monkeypatch.setenv("IDENTITY_ENDPOINT", stage.simulator.identity_url)
+async def test_a_managed_identity_is_found(harness, monkeypatch):
+    monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
-    assert (await probed(stage)).success
+    assert (await probed(harness)).success
 
 
-async def test_where_nothing_is_found_the_identity_cannot_be_asked(stage, monkeypatch):
+async def test_where_nothing_is_found_the_identity_cannot_be_asked(harness, monkeypatch):
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
-    report = await probed(stage)
+    report = await probed(harness)
     failure = report.first_failure
     assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)

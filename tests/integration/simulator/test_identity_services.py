@@ -95,20 +95,20 @@ async def test_a_host_without_an_identity_of_its_own_says_so(client_id):
     await simulator.start()
     query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
     async with Client(simulator) as client:
-        refused = await client.ask("GET", simulator.imds_url + PATHS["imds"], params=query, headers=METADATA)
+        refused = await client.request("GET", simulator.imds_url + PATHS["imds"], params=query, headers=METADATA)
     await simulator.stop()
     assert (refused.status, refused.json) == (400, {"error": "invalid_request", "error_description": "Identity not found"})
 
 
 async def test_a_virtual_machine_gives_its_numbers_as_texts(client, simulator):
-    answer = (await client.ask("GET", simulator.imds_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
+    answer = (await client.request("GET", simulator.imds_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
     assert all(isinstance(answer[name], str) and answer[name].isdecimal() for name in TEXTS)
     assert (answer["resource"], answer["token_type"], answer["client_id"]) == (RESOURCE, "Bearer", PUBLIC.client)
 
 
 async def test_app_service_says_when_a_token_ends_and_not_how_long_it_lasts(client, simulator):
     query = {"api-version": "2019-08-01", "resource": RESOURCE}
-    answer = (await client.ask("GET", simulator.identity_url, params=query, headers={"X-IDENTITY-HEADER": "any"})).json
+    answer = (await client.request("GET", simulator.identity_url, params=query, headers={"X-IDENTITY-HEADER": "any"})).json
     assert sorted(answer) == ["access_token", "client_id", "expires_on", "resource", "token_type"]
 
 
@@ -124,14 +124,14 @@ async def test_app_service_says_when_a_token_ends_and_not_how_long_it_lasts(clie
 )
 async def test_a_request_that_could_have_been_forwarded_or_lacks_something_is_refused(client, service, headers, missing, says):
     query = {name: value for name, value in IMDS.items() if name != missing}
-    refused = await client.ask("GET", client.simulator.management_url + PATHS[service], params=query, headers=headers)
+    refused = await client.request("GET", client.simulator.management_url + PATHS[service], params=query, headers=headers)
     assert (refused.status, refused.json["error"]) == (400, "invalid_request")
     assert says in refused.json["error_description"]
 
 
 async def test_azure_arc_wants_the_content_of_a_file_and_takes_it_once(client, simulator, tmp_path):
     async def ask(**more):
-        return await client.ask("GET", simulator.arc_identity_url, params=IMDS, headers={**METADATA, **more})
+        return await client.request("GET", simulator.arc_identity_url, params=IMDS, headers={**METADATA, **more})
 
     challenge = await ask()
     scheme, _, file = challenge.headers["WWW-Authenticate"].partition(" realm=")
@@ -148,7 +148,7 @@ async def test_unused_keys_of_azure_arc_are_few_and_gone_at_the_end(tmp_path):
     await simulator.start()
     async with Client(simulator) as client:
         for _ in range(40):
-            await client.ask("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)
+            await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)
     assert 1 <= len(list(tmp_path.iterdir())) <= 20
     await simulator.stop()
     assert list(tmp_path.iterdir()) == []
@@ -158,7 +158,7 @@ async def test_without_a_folder_for_keys_nothing_answers_as_azure_arc():
     simulator = Simulator(estate())
     await simulator.start()
     async with Client(simulator) as client:
-        assert (await client.ask("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)).status == 404
+        assert (await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)).status == 404
     await simulator.stop()
 
 

@@ -13,7 +13,7 @@ from exporter.simulator import Environment, Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
 from exporter.simulator.model import GRAPH_HOSTS, Application, ClientSecret
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, MONITOR, MONITOR_SECRET, SECRET, TENANT, VAULT, Client
 from tests.support.tls_server import Authority, Principal
 
@@ -28,7 +28,7 @@ def principal(tmp_path):
 
 @pytest.fixture
 async def simulator(principal):
-    estate = small_estate()
+    estate = small_environment()
     secrets = (
         ClientSecret(value=SECRET, expires=ENDS.timestamp(), display_name="sql"),
         ClientSecret(value="marked-secret-endless"),
@@ -51,7 +51,7 @@ async def graph_token(client, host=GRAPH):
 async def read(client, token, *, host=GRAPH, what=f"applications(appId='{CLIENT}')", select=FIELDS):
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     query = {} if select is None else {"$select": select}
-    return await client.ask("GET", f"https://{host}/v1.0/{what}", params=query, headers=headers)
+    return await client.request("GET", f"https://{host}/v1.0/{what}", params=query, headers=headers)
 
 
 @pytest.mark.parametrize("host", GRAPH_HOSTS)
@@ -144,7 +144,7 @@ async def test_requests_to_graph_are_counted(client, simulator):
 
 
 async def test_graph_is_served_only_where_somebody_may_read_it():
-    estate = small_estate()
+    estate = small_environment()
     nobody = Application(client_id=MONITOR, object_id="o-3")
     tenant = replace(estate.tenants[TENANT], applications={**estate.tenants[TENANT].applications, MONITOR: nobody})
     assert set(GRAPH_HOSTS) <= set(estate.served)

@@ -7,7 +7,7 @@ import pytest
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.model import Key, KeyVersion
-from tests.support.simulated_environment import LATER, small_estate
+from tests.support.simulated_environment import LATER, small_environment
 from tests.support.simulator_client import KEY, VAULT, VERSION
 
 SECOND = "0123456789abcdef0123456789abcd03"
@@ -17,7 +17,7 @@ DAY = 86400
 
 def estate():
     """Two keys in one vault."""
-    estate = small_estate()
+    estate = small_environment()
     second = Key(name="Second", versions=(KeyVersion(version=SECOND, material=2),))
     vault = estate.vaults[VAULT]
     return replace(estate, vaults={**estate.vaults, VAULT: replace(vault, keys={**vault.keys, "second": second})})
@@ -127,4 +127,4 @@ async def test_a_fault_of_every_request_is_one_of_what_is_asked_beside(client, s
     simulator.set_fault("throttled", vault=VAULT)
     for path in ("/keys", f"/keys/{KEY}", f"/deletedkeys/{KEY}"):
         assert (await client.get(token, path=path)).status == 429
-    assert (await client.ask("GET", f"https://{VAULT}/healthstatus")).status == 200
+    assert (await client.request("GET", f"https://{VAULT}/healthstatus")).status == 200

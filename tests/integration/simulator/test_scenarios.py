@@ -11,7 +11,7 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Outcome, Step
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
-from tests.support.simulated import Stage
+from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, SITES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,29 +31,29 @@ ELSEWHERE = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory):
-    stage = Stage(tmp_path_factory.mktemp("stage"))
-    await stage.start()
-    yield stage
-    await stage.stop()
+async def harness(tmp_path_factory):
+    harness = ScenarioHarness(tmp_path_factory.mktemp("harness"))
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
 @pytest.fixture
-def simulator(stage):
-    yield stage.simulator
-    stage.simulator.clear()
+def simulator(harness):
+    yield harness.simulator
+    harness.simulator.clear()
 
 
-async def test_without_a_fault_every_step_succeeds_in_every_cloud(stage):
-    for report in (await stage.probe()).values():
+async def test_without_a_fault_every_step_succeeds_in_every_cloud(harness):
+    for report in (await harness.probe()).values():
         assert report.success
         assert [result.outcome for result in report.steps] == [Outcome.OK] * 5
 
 
 @pytest.mark.parametrize("scenario", HERE, ids=lambda scenario: scenario.name)
-async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_generations_and_every_cloud(stage, scenario):
+async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_generations_and_every_cloud(harness, scenario):
     shown, expected = {}, {}
-    for (site, generation), report in (await stage.caused(scenario)).items():
+    for (site, generation), report in (await harness.caused(scenario)).items():
         failure = report.first_failure
         shown[site.name, generation] = failure and (failure.step, failure.code, failure.reason)
         code = scenario.classic if generation is Generation.CLASSIC else scenario.current
@@ -61,7 +61,7 @@ async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_gen
         before = [result.outcome for result in report.steps[: list(Step).index(scenario.step)]]
         assert set(before) <= {Outcome.OK}
     assert shown == expected
-    assert stage.bugs == []
+    assert harness.bugs == []
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,16 @@ class Ready:
         ("vault_deleted", Ready("fssss", ready=False)),
     ],
 )
-async def test_what_opens_databases_decides_whether_the_vault_is_ready(stage, name, shown):
-    reports = await stage.caused(next(one for one in SCENARIOS if one.name == name))
+async def test_what_opens_databases_decides_whether_the_vault_is_ready(harness, name, shown):
+    reports = await harness.caused(next(one for one in SCENARIOS if one.name == name))
     for report in reports.values():
         assert Ready("".join(result.outcome.value[0] for result in report.steps), report.readiness.ready) == shown
 
 
-async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(stage):
+async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(harness):
     met = set()
     for scenario in HERE:
-        for report in (await stage.caused(scenario)).values():
+        for report in (await harness.caused(scenario)).values():
             for result in report.steps:
                 if result.outcome is Outcome.FAILED:
                     met |= set(rules_of(result.step, result.facts))
@@ -124,49 +124,49 @@ def rules_of(step, facts):
     yield from [rule for rule in reasons if said & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
 
 
-async def test_a_broken_vault_does_not_touch_its_neighbours(stage, simulator):
+async def test_a_broken_vault_does_not_touch_its_neighbours(harness, simulator):
     for scenario in SIMULATED:
         if scenario.place is Scope.VAULT:
             simulator.apply(scenario.name, vault=PUBLIC.vault)
     others = [one for one in PROBED if one[0] is not PUBLIC]
-    assert all(report.success for report in (await stage.probe(only=others)).values())
+    assert all(report.success for report in (await harness.probe(only=others)).values())
 
 
-async def test_retry_after_comes_where_the_scenario_sends_it_and_not_elsewhere(stage):
+async def test_retry_after_comes_where_the_scenario_sends_it_and_not_elsewhere(harness):
     for name, seconds in (("throttled", None), ("throttled_retry_after", 7), ("entra_throttled", None), ("sign_in_throttled", 7)):
-        for report in (await stage.caused(next(one for one in SCENARIOS if one.name == name))).values():
+        for report in (await harness.caused(next(one for one in SCENARIOS if one.name == name))).values():
             assert report.first_failure.facts.retry_after_seconds == seconds
 
 
-async def test_a_managed_hsm_challenges_without_a_body(stage):
+async def test_a_managed_hsm_challenges_without_a_body(harness):
     scenario = next(one for one in SCENARIOS if one.name == "challenge_absent")
-    report = (await stage.caused(scenario))[MANAGED_HSM, Generation.CLASSIC]
+    report = (await harness.caused(scenario))[MANAGED_HSM, Generation.CLASSIC]
     assert (report.first_failure.facts.status, report.first_failure.facts.service_code) == (401, None)
 
 
 @pytest.mark.parametrize("fault", ["informational", "key_rotated", "moved"])
-async def test_what_is_no_failure_fails_nothing(stage, simulator, fault):
+async def test_what_is_no_failure_fails_nothing(harness, simulator, fault):
     for site in SITES:
         simulator.set_fault(fault, vault=site.vault)
-    assert all(report.success for report in (await stage.probe()).values())
+    assert all(report.success for report in (await harness.probe()).values())
 
 
-async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(stage, simulator):
+async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(harness, simulator):
     simulator.apply("vault_in_other_tenant", vault=PUBLIC.vault)
-    credentials = stage.by_secret()
+    credentials = harness.by_secret()
     homeless = {
         name: type(one)(name=name, kind=one.kind, client_id=one.client_id, secret=one.secret) for name, one in credentials.items()
     }
-    report = (await stage.probe(homeless, only=PROBED[:1]))[PROBED[0]]
+    report = (await harness.probe(homeless, only=PROBED[:1]))[PROBED[0]]
     assert (report.first_failure.step, report.first_failure.code, report.first_failure.reason) == (
         Step.TOKEN,
         3128,
         Reason.TENANT_UNKNOWN,
     )
     simulator.clear()
-    assert all(report.success for report in (await stage.probe(homeless)).values())
+    assert all(report.success for report in (await harness.probe(homeless)).values())
 
 
-async def test_two_runs_of_a_scenario_end_in_the_same_place(stage, simulator):
-    await asyncio.gather(*(stage.caused(scenario) for scenario in HERE[:1]))
+async def test_two_runs_of_a_scenario_end_in_the_same_place(harness, simulator):
+    await asyncio.gather(*(harness.caused(scenario) for scenario in HERE[:1]))
     assert simulator.state.active == ()

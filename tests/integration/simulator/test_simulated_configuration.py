@@ -139,7 +139,7 @@ async def test_certificates_are_registered_and_managed_identities_assigned(tmp_p
     async with Client(simulator) as client:
         for vault, query in (("contoso-two", ""), ("contoso-three", "&client_id=66666666-7777-8888-9999-00000000000a")):
             address = f"{simulator.identity_url}?resource=https://vault.azure.net{query}"
-            token = (await client.ask("GET", address, headers={"X-IDENTITY-HEADER": "any"})).json["access_token"]
+            token = (await client.request("GET", address, headers={"X-IDENTITY-HEADER": "any"})).json["access_token"]
             assert (await client.get(token, vault=f"{vault}.vault.azure.net", path="/keys/TdeKey")).status == 200
     await simulator.stop()
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from exporter.simulator import Simulator
-from tests.support.simulated_environment import LATER, small_estate
+from tests.support.simulated_environment import LATER, small_environment
 from tests.support.simulator_client import CLIENT, ENTRA, HSM, KEY, OTHER, SECRET, TENANT, VAULT, VERSION, Client
 
 PLAIN = b"0123456789abcdef0123456789abcdef"
@@ -70,7 +70,7 @@ async def test_the_token_for_a_vault_does_not_open_a_managed_hsm(client):
 
 
 async def test_a_token_of_another_run_is_refused(client):
-    other = Simulator(small_estate())
+    other = Simulator(small_environment())
     await other.start()
     async with Client(other) as stranger:
         token = await stranger.token()
@@ -117,7 +117,7 @@ async def test_an_unknown_key_and_an_unknown_version_are_not_found(client):
 
 
 async def test_health_is_told_without_a_token(client):
-    assert (await client.ask("GET", f"https://{VAULT}/healthstatus")).body == b"true"
+    assert (await client.request("GET", f"https://{VAULT}/healthstatus")).body == b"true"
 
 
 async def test_requests_are_counted_by_host_operation_and_status(client, simulator):
@@ -133,11 +133,11 @@ async def test_requests_are_counted_by_host_operation_and_status(client, simulat
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])  # noqa: S104 - refused
 def test_it_listens_on_loopback_only(host):
     with pytest.raises(ValueError, match="loopback only"):
-        Simulator(small_estate(), host=host)
+        Simulator(small_environment(), host=host)
 
 
 async def test_each_run_has_an_authority_of_its_own(client, simulator):
-    other = Simulator(small_estate())
+    other = Simulator(small_environment())
     assert other.ca_pem != simulator.ca_pem
     context = ssl.create_default_context(cadata=other.ca_pem.decode())
     async with aiohttp.ClientSession() as session:
@@ -180,13 +180,13 @@ async def test_keys_are_listed_without_their_versions(client):
 )
 async def test_what_the_exporter_never_asks_is_not_there(client, method, path):
     headers = {"Authorization": f"Bearer {await client.token()}"}
-    answer = await client.ask(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
+    answer = await client.request(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
     assert (answer.status, answer.error["code"]) == (404, "NotFound")
 
 
 async def test_a_token_ends_at_its_time():
     now = [1_800_000_000.0]
-    simulator = Simulator(small_estate(), clock=lambda: now[0])
+    simulator = Simulator(small_environment(), clock=lambda: now[0])
     await simulator.start()
     async with Client(simulator) as client:
         token = await client.token()

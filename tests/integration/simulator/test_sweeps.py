@@ -13,7 +13,7 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Generation, Step
 from exporter.runtime.thread_pool import DaemonThreadPool
 from exporter.simulator.faults import Options
-from tests.support.simulated import Stage
+from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_vaults import PUBLIC, SECRET
 from tests.support.simulator_client import KEY, VERSION
 
@@ -42,8 +42,8 @@ def _soon():
 class Walk:
     """Asks for one step at a time, on one connection, with the exporter's own client."""
 
-    def __init__(self, stage, pool):
-        self._simulator, config = stage.simulator, stage.configuration()
+    def __init__(self, harness, pool):
+        self._simulator, config = harness.simulator, harness.configuration()
         self._network = Networks(config, pool=pool).of(config.modules["default"])
         self._credential = config.credentials[PUBLIC.name]
         self._asked = Challenge(authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net")
@@ -83,17 +83,17 @@ class Walk:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory):
-    stage = Stage(tmp_path_factory.mktemp("sweep"))
-    await stage.start()
-    yield stage
-    await stage.stop()
+async def harness(tmp_path_factory):
+    harness = ScenarioHarness(tmp_path_factory.mktemp("sweep"))
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def walk(stage):
+async def walk(harness):
     pool = DaemonThreadPool(4)
-    walk = Walk(stage, pool)
+    walk = Walk(harness, pool)
     async with walk.session:
         yield walk
     pool.close()

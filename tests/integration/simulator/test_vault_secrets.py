@@ -10,7 +10,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.configuration import build_environment
 from exporter.simulator.faults import Options
 from exporter.simulator.model import ALL_OPERATIONS, SECRETS_GET, SECRETS_LIST, Secret, SecretVersion
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.simulator_client import CLIENT, HSM, MONITOR, MONITOR_SECRET, SECRET, VAULT, Client
 
 LISTED = "/secrets/sql-prod/versions"
@@ -22,7 +22,7 @@ def version(number):
 
 
 def estate(*, rbac=False):
-    estate = small_estate()
+    estate = small_environment()
     versions = [SecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
     secrets = {"sql-prod": Secret(name="sql-prod", versions=tuple(versions)), "one": Secret(name="One", versions=versions[:1])}

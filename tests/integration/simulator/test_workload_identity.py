@@ -11,8 +11,8 @@ from exporter.config.model import Credential, CredentialKind
 from exporter.simulator import Simulator
 from exporter.simulator.client_assertion import BEARER
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
-from tests.support.simulated import Stage
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated import ScenarioHarness
+from tests.support.simulated_environment import small_environment
 from tests.support.simulated_vaults import PROBED, SITES
 from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
 
@@ -30,7 +30,7 @@ def federated(estate, *accounts):
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(federated(small_estate(), (ISSUER, SUBJECT), ("https://another.example/", "b")))
+    simulator = Simulator(federated(small_environment(), (ISSUER, SUBJECT), ("https://another.example/", "b")))
     await simulator.start()
     yield simulator
     await simulator.stop()
@@ -45,7 +45,7 @@ async def offered(simulator, token):
         "scope": "https://vault.azure.net/.default",
     }
     async with Client(simulator) as client:
-        reply = await client.ask("POST", f"https://{ENTRA}/{TENANT}/oauth2/v2.0/token", data=form)
+        reply = await client.request("POST", f"https://{ENTRA}/{TENANT}/oauth2/v2.0/token", data=form)
         if reply.status == 200:
             assert (await client.get(reply.json["access_token"])).status == 200
     return reply.status, reply.json.get("error"), reply.json.get("error_codes", [None])[0]
@@ -71,7 +71,7 @@ async def test_a_token_that_does_not_match_is_refused_for_what_does_not(simulato
 
 
 async def test_a_token_of_another_run_has_another_signature(simulator):
-    other = Simulator(small_estate())
+    other = Simulator(small_environment())
     assert await offered(simulator, other.service_accounts.issue(ISSUER, SUBJECT)) == (401, "invalid_client", 700027)
 
 
@@ -88,25 +88,25 @@ async def test_the_older_word_for_what_does_not_match_is_a_fault(simulator):
 
 
 @pytest_asyncio.fixture
-async def stage(tmp_path):
-    stage = Stage(tmp_path)
-    stage.simulator = Simulator(federated(stage.simulator.state.environment, (ISSUER, SUBJECT)))
-    await stage.start()
-    yield stage
-    await stage.stop()
+async def harness(tmp_path):
+    harness = ScenarioHarness(tmp_path)
+    harness.simulator = Simulator(federated(harness.simulator.state.environment, (ISSUER, SUBJECT)))
+    await harness.start()
+    yield harness
+    await harness.stop()
 
 
-async def test_a_pod_makes_the_whole_round_trip_in_every_cloud_as_long_as_its_token_is_good(stage, tmp_path, monkeypatch):
+async def test_a_pod_makes_the_whole_round_trip_in_every_cloud_as_long_as_its_token_is_good(harness, tmp_path, monkeypatch):
     file = tmp_path / "token"
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
     pods = {
         site.name: Credential(name=site.name, kind=CredentialKind.WORKLOAD_IDENTITY, tenant_id=site.tenant, client_id=site.client)
         for site in SITES
     }
-    file.write_text(stage.simulator.service_accounts.issue(ISSUER, SUBJECT))
-    assert all(report.success for report in (await stage.probe(pods)).values())
-    file.write_text(stage.simulator.service_accounts.issue(ISSUER, SUBJECT, lifetime=-3600))
-    report = (await stage.probe(pods, only=PROBED[:1]))[PROBED[0]]
+    file.write_text(harness.simulator.service_accounts.issue(ISSUER, SUBJECT))
+    assert all(report.success for report in (await harness.probe(pods)).values())
+    file.write_text(harness.simulator.service_accounts.issue(ISSUER, SUBJECT, lifetime=-3600))
+    report = (await harness.probe(pods, only=PROBED[:1]))[PROBED[0]]
     assert (report.first_failure.facts.status, report.first_failure.facts.aadsts) == (401, 700024)
 
 
@@ -151,8 +151,8 @@ async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(wri
     simulator, config, out = written
     for name, value in exporter_variables(simulator, config, out).items():
         monkeypatch.setenv(name, value)
-    stage = Stage(out.parent)
-    reports = await stage.reports_of(load_config(out / "ekm.yml").config)
+    harness = ScenarioHarness(out.parent)
+    reports = await harness.reports_of(load_config(out / "ekm.yml").config)
     assert [report.success for report in reports.values()] == [True] * 3, [r.first_failure for r in reports.values()]
 
 

@@ -10,7 +10,7 @@ import bcrypt
 
 from exporter.simulator import Simulator
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from tests.support.simulated_environment import small_estate
+from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls
 from tests.unit.web.webconfig.conftest import Folder
@@ -100,7 +100,7 @@ async def test_tls_listener_with_passwords_names_no_version(tmp_path):
 
 
 async def test_simulator_names_no_version():
-    simulator = Simulator(small_estate())
+    simulator = Simulator(small_environment())
     await simulator.start()
     try:
         await everything(int(simulator.management_url.rpartition(":")[2]))

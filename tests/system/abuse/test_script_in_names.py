@@ -38,7 +38,7 @@ def service():
     made = Service(hostile_config())
     facts = dict.fromkeys(("service_code", "inner_code", "request_id", "exception", "detail", "endpoint"), EVIL)
     report = bad(NAME, **facts)
-    made.take_in(replace(good(NAME), key=replace(key(), name=EVIL, version=EVIL, kid=EVIL, kty=EVIL)), report)
+    made.add_reports(replace(good(NAME), key=replace(key(), name=EVIL, version=EVIL, kid=EVIL, kty=EVIL)), report)
     made.answer = lambda _target: report
     return made
 

@@ -54,13 +54,13 @@ async def running(config):
         await service.stop()
 
 
-async def ask(session, query, headers=None):
+async def probe(session, query, headers=None):
     async with session.get(f"/probe?target=t{query}", headers=headers) as answer:
         return answer.status, await answer.text()
 
 
 @pytest.fixture
-async def world(tmp_path):
+async def simulated(tmp_path):
     """A simulated company with two authorities, and a port where nothing of it should ever arrive."""
     simulator = Simulator(replace(estate(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
     await simulator.start()
@@ -70,73 +70,73 @@ async def world(tmp_path):
     await simulator.stop()
 
 
-def other_module(kind, world) -> Module:
+def other_module(kind, simulated) -> Module:
     """A module `lab` that would send the secret of the target somewhere else."""
-    lab = replace(world.own, name="lab")
-    routes = {**lab.connect_to, f"{ENTRA}:443": world.elsewhere.address, f"{PRIMARY}:443": world.elsewhere.address}
+    lab = replace(simulated.own, name="lab")
+    routes = {**lab.connect_to, f"{ENTRA}:443": simulated.elsewhere.address, f"{PRIMARY}:443": simulated.elsewhere.address}
     return {
         "authority": lambda: replace(lab, authority_host=f"https://{OTHER_AUTHORITY}"),
-        "proxy": lambda: replace(lab, proxy=Proxy(url=f"http://{world.elsewhere.address}"), connect_to={}),
+        "proxy": lambda: replace(lab, proxy=Proxy(url=f"http://{simulated.elsewhere.address}"), connect_to={}),
         "route": lambda: replace(lab, connect_to=routes),
     }[kind]()
 
 
-def astray(world):
+def astray(simulated):
     """Requests at the other authority, and connections to the other port."""
-    at_authority = sum(count for (host, *_), count in world.simulator.requests.items() if host == OTHER_AUTHORITY)
-    return at_authority + world.elsewhere.connections
+    at_authority = sum(count for (host, *_), count in simulated.simulator.requests.items() if host == OTHER_AUTHORITY)
+    return at_authority + simulated.elsewhere.connections
 
 
-def with_module(world, lab, *, listed, **settings):
-    target = replace(world.config.targets["t"], modules=(lab.name,) if listed else ())
+def with_module(simulated, lab, *, listed, **settings):
+    target = replace(simulated.config.targets["t"], modules=(lab.name,) if listed else ())
     return replace(
-        world.config,
-        modules={**world.config.modules, lab.name: lab},
+        simulated.config,
+        modules={**simulated.config.modules, lab.name: lab},
         targets={"t": target},
-        settings=replace(world.config.settings, **settings),
+        settings=replace(simulated.config.settings, **settings),
     )
 
 
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
-async def test_a_secret_never_reaches_what_another_module_trusts(world, kind):
-    lab = other_module(kind, world)
-    async with running(with_module(world, lab, listed=False, min_interval=0.0)) as (_, session):
+async def test_a_secret_never_reaches_what_another_module_trusts(simulated, kind):
+    lab = other_module(kind, simulated)
+    async with running(with_module(simulated, lab, listed=False, min_interval=0.0)) as (_, session):
         for query in ("&module=lab", "&module=lab&debug=true", "&module=%6Cab", "&module=lab&module=default"):
-            status, text = await ask(session, query)
+            status, text = await probe(session, query)
             assert status == 400
             assert "leave the parameter module out" in text
         for query in ("", "&module=", "&module=default", "&module=default&module=lab"):
-            status, text = await ask(session, query)
+            status, text = await probe(session, query)
             assert (status, "\nprobe_success 1" in text) == (200, True)
-    assert astray(world) == 0
-    assert SECRET.format("now").encode() not in world.elsewhere.received
+    assert astray(simulated) == 0
+    assert SECRET.format("now").encode() not in simulated.elsewhere.received
 
 
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
-async def test_a_listed_module_goes_its_own_way(world, kind):
-    lab = other_module(kind, world)
-    async with running(with_module(world, lab, listed=True)) as (_, session):
-        status, _ = await ask(session, "&module=lab")
+async def test_a_listed_module_goes_its_own_way(simulated, kind):
+    lab = other_module(kind, simulated)
+    async with running(with_module(simulated, lab, listed=True)) as (_, session):
+        status, _ = await probe(session, "&module=lab")
     assert status == 200
-    assert astray(world) > 0
+    assert astray(simulated) > 0
 
 
-async def test_a_secret_under_way_never_goes_where_a_reload_leads_its_module(world):
+async def test_a_secret_under_way_never_goes_where_a_reload_leads_its_module(simulated):
     """The reload comes between challenge and token; the module keeps its name."""
-    routes = {**world.own.connect_to, f"{ENTRA}:443": world.elsewhere.address}
-    modules = {"default": replace(world.own, connect_to=routes)}
-    world.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
-    async with running(world.config) as (service, _):
+    routes = {**simulated.own.connect_to, f"{ENTRA}:443": simulated.elsewhere.address}
+    modules = {"default": replace(simulated.own, connect_to=routes)}
+    simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
+    async with running(simulated.config) as (service, _):
         probe = asyncio.create_task(service.probe("t", "default", timeout=None))
         async with asyncio.timeout(20):
-            while not world.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
+            while not simulated.simulator.requests:  # noqa: ASYNC110 - the simulator has no event for it
                 await asyncio.sleep(0.01)
         assert not probe.done()
         for _ in range(2):
-            await service.apply(replace(world.config, modules=modules))
+            await service.apply(replace(simulated.config, modules=modules))
         report = await probe
     assert report.success
-    assert world.elsewhere.connections == 0
+    assert simulated.elsewhere.connections == 0
 
 
 async def numbers(service):
@@ -144,21 +144,21 @@ async def numbers(service):
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines()) if name[:1] != "#"}
 
 
-async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(world):
-    lab = other_module("route", world)
+async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(simulated):
+    lab = other_module("route", simulated)
     probes, failures = (f"ekm_{name}_total{{{OF_TARGET}}}" for name in ("probes", "probe_failures"))
-    async with running(with_module(world, lab, listed=True, min_interval=0.0)) as (service, session):
-        assert "probe_success 1" in (await ask(session, ""))[1]
+    async with running(with_module(simulated, lab, listed=True, min_interval=0.0)) as (service, session):
+        assert "probe_success 1" in (await probe(session, ""))[1]
         before, good = await numbers(service), service.record_of("t").last
         assert (before[probes], before[failures]) == (1, 0)
         for _ in range(3):  # another module, which fails
-            status, text = await ask(session, "&module=lab")
+            status, text = await probe(session, "&module=lab")
             assert (status, "\nprobe_success 0" in text) == (200, True)
             assert "ekm_vault_side_ready{" not in text
             assert f"ekm_consecutive_failures{{{OF_TARGET}}} 0" in text
-        world.simulator.set_fault("silent", vault=PRIMARY)
+        simulated.simulator.set_fault("silent", vault=PRIMARY)
         for _ in range(3):  # a scrape timeout that no vault could meet
-            status, text = await ask(session, "", SHORT)
+            status, text = await probe(session, "", SHORT)
             assert (status, "\nprobe_success 0" in text) == (200, True)
             assert 'reason="scrape_timeout"' in text
             assert "ekm_vault_side_ready{" not in text
@@ -169,26 +169,28 @@ async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(world):
         assert (record.last, record.consecutive_failures, len(record.history), record.verdict.ready) == (good, 0, 1, True)
 
 
-async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(world):
-    async with running(world.config) as (service, session):
-        world.simulator.set_fault("html_unavailable", vault=PRIMARY)
-        status, text = await ask(session, "", LONG)
+async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(simulated):
+    async with running(simulated.config) as (service, session):
+        simulated.simulator.set_fault("html_unavailable", vault=PRIMARY)
+        status, text = await probe(session, "", LONG)
         assert (status, "\nprobe_success 0" in text) == (200, True)
         assert service.record_of("t").consecutive_failures == 1
 
 
-async def test_however_many_modules_are_asked_for_a_vault_sees_one_probe_of_them_and_one_of_its_own(world):
-    labs = {name: replace(world.own, name=name) for name in ("one", "two", "three")}
-    target = replace(world.config.targets["t"], modules=tuple(labs))
-    settings = replace(world.config.settings, min_interval=3600.0)
-    config = replace(world.config, modules={**world.config.modules, **labs}, targets={"t": target}, settings=settings)
+async def test_however_many_modules_are_asked_for_a_vault_sees_one_probe_of_them_and_one_of_its_own(simulated):
+    labs = {name: replace(simulated.own, name=name) for name in ("one", "two", "three")}
+    target = replace(simulated.config.targets["t"], modules=tuple(labs))
+    settings = replace(simulated.config.settings, min_interval=3600.0)
+    config = replace(simulated.config, modules={**simulated.config.modules, **labs}, targets={"t": target}, settings=settings)
     async with running(config) as (_, session):
         queries = [*((f"&module={name}", LONG) for _ in range(20) for name in labs), *[("", SHORT)] * 20]
-        answers = await asyncio.gather(*(ask(session, query, headers) for query, headers in [*queries, ("", None)]))
+        answers = await asyncio.gather(*(probe(session, query, headers) for query, headers in [*queries, ("", None)]))
     assert {status for status, _ in answers} == {200, 503}
     assert answers[-1][0] == 200
     assert {module for _, text in answers for module in ("default", *labs) if f'module="{module}"' in text} == {"default", "one"}
     challenges = sum(
-        count for (host, operation, _), count in world.simulator.requests.items() if (host, operation) == (PRIMARY, "challenge")
+        count
+        for (host, operation, _), count in simulated.simulator.requests.items()
+        if (host, operation) == (PRIMARY, "challenge")
     )
     assert challenges == 2

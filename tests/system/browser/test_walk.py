@@ -150,7 +150,7 @@ async def test_the_longest_names_stay_on_the_screen(browser, width):
         labels={"team": word, word: "x"}, instances=({"sql_instance": word, "host": word, "ag": word},),
     )  # fmt: skip
     service = Service(config(made))
-    identity = service.take_in(bad(name, detail=word * 2, service_code=word, request_id=word, started_at=time.time()))
+    identity = service.add_reports(bad(name, detail=word * 2, service_code=word, request_id=word, started_at=time.time()))
     async with serving(service) as session:
         home = str(session._base_url).rstrip("/")
         visitor = await Visitor.arrive(browser, home, "/", width=width)

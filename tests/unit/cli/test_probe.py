@@ -22,7 +22,16 @@ from exporter.state.history import History
 from exporter.state.records import TargetRecord
 from tests.support import auxiliary_simulated
 from tests.support.auxiliary_factories import OLD, PINNED, TARGET
-from tests.support.web_factories import DR, STAGED, STARTED, fully_declared, key, look, pending_look, refused_look
+from tests.support.web_factories import (
+    DR,
+    STAGED,
+    STARTED,
+    auxiliary_result,
+    fully_declared,
+    key,
+    pending_auxiliary,
+    refused_auxiliary,
+)
 from tests.support.web_factories import OLD as KEPT
 
 NOW = STARTED + 60
@@ -70,7 +79,7 @@ warning         unexpected path
 
 def test_what_is_beside_a_probe_in_text():
     record = TargetRecord(fully_declared(), History(1), key=key(), vault=VaultHeaders(connection="public"))
-    for each in (refused_look(AuxiliaryKind.NEXT), look(AuxiliaryKind.RETAINED), pending_look()):
+    for each in (refused_auxiliary(AuxiliaryKind.NEXT), auxiliary_result(AuxiliaryKind.RETAINED), pending_auxiliary()):
         record.add_auxiliary(each)
     graph = CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 86400, looked_up_at=STARTED, failure="Graph: HTTP 403"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.expiry_simulated import Scene
+from tests.support.expiry_simulated import ExpiryHarness
 from tests.support.tls_server import Authority, Principal
 
 
@@ -18,20 +18,20 @@ def principal(authority):
 
 @pytest.fixture
 async def set_up(tmp_path, principal):
-    """Start a scene; arguments are edits of its configuration."""
+    """Start a harness; arguments are edits of its configuration."""
     started = []
 
     async def begin(*changes, **more):
-        scene = Scene(tmp_path, principal, *changes, **more)
-        await scene.start()
-        started.append(scene)
-        return scene
+        harness = ExpiryHarness(tmp_path, principal, *changes, **more)
+        await harness.start()
+        started.append(harness)
+        return harness
 
     yield begin
-    for scene in started:
-        await scene.stop()
+    for harness in started:
+        await harness.stop()
 
 
 @pytest.fixture
-async def scene(set_up):
+async def harness(set_up):
     return await set_up()

@@ -25,7 +25,7 @@ def forget_what_was_read(monitor):
 
 
 def renewed(authority, principal, days):
-    """The same key in a newer certificate, as PFX with the scene's password."""
+    """The same key in a newer certificate, as PFX with the harness's password."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "principal")])
     start = datetime.now(UTC)
     certificate = authority._sign(name, principal.key.public_key(), start, start + timedelta(days=days))
@@ -69,10 +69,10 @@ def test_unreadable_certificate_has_a_fault(principal, make, password, fault):
     assert read_public_part(make(principal), password) == (fault, None)
 
 
-async def test_wrong_password_keeps_the_last_expiry(scene, not_after):
-    monitor = scene.monitor()
+async def test_wrong_password_keeps_the_last_expiry(harness, not_after):
+    monitor = harness.monitor()
     await monitor.look_up("cert")
-    scene.write("password", "another-password")
+    harness.write("password", "another-password")
     forget_what_was_read(monitor)
     end = by_source(await monitor.look_up("cert"))["certificate"]
     assert (end.expires_at, end.failure) == (not_after, "the certificate file: pfx unreadable")
@@ -80,28 +80,28 @@ async def test_wrong_password_keeps_the_last_expiry(scene, not_after):
 
 
 async def test_wrong_password_from_the_start_gives_no_expiry(set_up):
-    scene = await set_up()
-    scene.write("password", "another-password")
-    ends = by_source(await scene.monitor().look_up("cert"))
+    harness = await set_up()
+    harness.write("password", "another-password")
+    ends = by_source(await harness.monitor().look_up("cert"))
     assert {(end.expires_at, end.looked_up_at) for end in ends.values()} == {(None, None)}
-    assert not scene.simulator.requests
+    assert not harness.simulator.requests
 
 
-async def test_missing_file_keeps_the_last_expiry(scene, not_after):
-    monitor = scene.monitor()
+async def test_missing_file_keeps_the_last_expiry(harness, not_after):
+    monitor = harness.monitor()
     await monitor.look_up("cert")
-    (scene.folder / "sp.pfx").unlink()
+    (harness.folder / "sp.pfx").unlink()
     forget_what_was_read(monitor)
     end = by_source(await monitor.look_up("cert"))["certificate"]
     assert end.expires_at == not_after
     assert "the secret cannot be read" in end.failure
 
 
-async def test_renewed_certificate_is_found_by_the_next_lookup(scene, principal, authority, not_after):
-    monitor = scene.monitor()
+async def test_renewed_certificate_is_found_by_the_next_lookup(harness, principal, authority, not_after):
+    monitor = harness.monitor()
     assert by_source(await monitor.look_up("cert"))["certificate"].expires_at == not_after
     content, later = renewed(authority, principal, days=300)
-    scene.write("sp.pfx", content)
+    harness.write("sp.pfx", content)
     forget_what_was_read(monitor)
     ends = by_source(await monitor.look_up("cert"))
     assert ends["certificate"].expires_at == later

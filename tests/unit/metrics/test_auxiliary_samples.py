@@ -17,18 +17,18 @@ from tests.support.metric_factories import (
     a_config,
     a_credential,
     a_key,
-    a_look,
     a_recorder,
     a_report,
     a_target,
     add,
+    an_auxiliary_result,
+    by_identity,
     failed,
     headers,
-    looked,
-    looks,
     names_in,
     ok,
     probed,
+    record_auxiliary,
     refused,
     scrape,
     series,
@@ -67,27 +67,29 @@ def a_scene(target=TARGET, **module):
 
 def after(*made, target=TARGET, **known):
     recorder = a_scene(target)
-    looked(recorder, auxiliary=looks(*made), **known)
+    record_auxiliary(recorder, auxiliary=by_identity(*made), **known)
     return recorder
 
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {("staged", "next"): 1}), (False, {("staged", "next"): 0}), (None, {})])
 def test_a_staged_credential_is_usable_or_refused_or_nobody_knows(usable, value):
-    assert shown(after(a_look(AuxiliaryKind.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
+    assert shown(after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
 
 
 def test_the_current_and_the_staged_credential_stand_side_by_side():
-    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report(), credential="sql-prod")
+    recorder = after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report(), credential="sql-prod")
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 0}
 
 
 def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
     recorder = a_scene()
-    made = looks(
-        a_look(AuxiliaryKind.NEXT, **STAGED), a_look(AuxiliaryKind.RETAINED, **KEPT), a_look(AuxiliaryKind.RECOVERY, **RESTORED)
+    made = by_identity(
+        an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RECOVERY, **RESTORED),
     )
-    looked(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
+    record_auxiliary(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
     before = {name: shown(recorder, name) for name in OF_LOOKS}
 
     report = a_report(steps=[refused()])
@@ -99,7 +101,7 @@ def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
 
 
 def test_a_look_counts_nowhere():
-    recorder = after(a_look(AuxiliaryKind.NEXT, usable=False, steps=(refused(),), **STAGED))
+    recorder = after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=False, steps=(refused(),), **STAGED))
 
     assert shown(recorder, "ekm_probes_total") == {(): 0}
     assert set(shown(recorder, "ekm_errors_total").values()) == {0}
@@ -110,7 +112,7 @@ def test_a_look_counts_nowhere():
 def test_a_credential_that_is_staged_no_more_has_no_series(kept):
     target = a_target(**kept)
 
-    assert shown(after(a_look(AuxiliaryKind.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
+    assert shown(after(an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,9 @@ def test_a_credential_that_is_staged_no_more_has_no_series(kept):
     [(True, {("ContosoRSAKey0", OLD): 1}), (False, {("ContosoRSAKey0", OLD): 0}), (None, {})],
 )
 def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value):
-    assert shown(after(a_look(AuxiliaryKind.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
+    assert (
+        shown(after(an_auxiliary_result(AuxiliaryKind.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,8 +130,8 @@ def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value)
 )
 def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_both(here, there, value):
     recorder = after(
-        a_look(AuxiliaryKind.RETAINED, usable=here, **KEPT),
-        a_look(AuxiliaryKind.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, usable=here, **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
     )
 
     found = shown(recorder, "ekm_retained_version_usable")
@@ -135,14 +139,16 @@ def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_b
 
 
 def test_a_version_that_is_retained_no_more_has_no_series():
-    assert shown(after(a_look(AuxiliaryKind.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
+    assert (
+        shown(after(an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
+    )
 
 
 def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
     target = a_target(retained_versions=TARGET.retained_versions[:1])
     recorder = after(
-        a_look(AuxiliaryKind.RETAINED, **KEPT),
-        a_look(AuxiliaryKind.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, usable=False, vault="archive.vault.azure.net", **KEPT),
         target=target,
     )
 
@@ -152,25 +158,27 @@ def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
 @pytest.mark.parametrize(("until", "value"), [(date(2027, 1, 15), {("ContosoRSAKey0", OLD): 1}), (date(2027, 1, 14), {})])
 def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(until, value):
     target = a_target(retained_versions=(replace(TARGET.retained_versions[0], until=until),))
-    recorder = after(a_look(AuxiliaryKind.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START))
+    recorder = after(
+        an_auxiliary_result(AuxiliaryKind.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START)
+    )
 
     assert shown(recorder, "ekm_retained_version_usable") == value
 
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
 def test_the_recovery_vault_unwraps_or_does_not_or_nobody_knows(usable, value):
-    assert shown(after(a_look(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
+    assert shown(after(an_auxiliary_result(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
 
 
 @pytest.mark.parametrize("usable", [False, None])
 def test_the_last_proof_of_the_recovery_vault_stays_when_it_proves_nothing_now(usable):
-    recorder = after(a_look(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
+    recorder = after(an_auxiliary_result(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
 
     assert shown(recorder, "ekm_recovery_last_success_timestamp_seconds") == {(): START - 86400}
 
 
 def test_without_a_recovery_vault_there_is_no_proof():
-    recorder = after(a_look(AuxiliaryKind.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
+    recorder = after(an_auxiliary_result(AuxiliaryKind.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
 
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_recovery")}
 
@@ -183,7 +191,7 @@ def test_rotation_is_pending_not_pending_or_unknown(newest, value):
 def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
     recorder = a_scene()
     recorder.forget("t")
-    looked(recorder, newest_version=OTHER)
+    record_auxiliary(recorder, newest_version=OTHER)
 
     assert "ekm_key_rotation_pending" not in names_in(scrape(recorder))
 
@@ -309,9 +317,9 @@ def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
 def a_reload(**changes):
     """What is shown of a target, all of whose looks said yes, once its configuration is another one."""
     made = (
-        a_look(AuxiliaryKind.NEXT, **STAGED),
-        a_look(AuxiliaryKind.RETAINED, **KEPT),
-        a_look(AuxiliaryKind.RECOVERY, **RESTORED),
+        an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED),
+        an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT),
+        an_auxiliary_result(AuxiliaryKind.RECOVERY, **RESTORED),
     )
     recorder = after(*made, last=a_report(), credential="sql-prod", proof_at=START)
     add(recorder, replace(TARGET, **changes))

@@ -16,18 +16,18 @@ from tests.support.metric_factories import (
     START,
     a_config,
     a_key,
-    a_look,
     a_recorder,
     a_report,
     a_target,
     add,
+    an_auxiliary_result,
+    by_identity,
     failed,
     headers,
-    looked,
-    looks,
     names_in,
     ok,
     probed,
+    record_auxiliary,
     refused,
     scrape,
     series,
@@ -74,12 +74,12 @@ def remembering(target, **known):
 
 def test_looks_beside_the_probe_stand_in_the_answer():
     target = a_target(next_credential="sql-prod", recovery_vault="dr.vault.azure.net")
-    made = looks(
-        a_look(AuxiliaryKind.NEXT, "sql-prod", usable=False),
-        a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault),
+    made = by_identity(
+        an_auxiliary_result(AuxiliaryKind.NEXT, "sql-prod", usable=False),
+        an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault),
     )
     recorder = remembering(target)
-    looked(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
+    record_auxiliary(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
     text = recorder.render_probe(target, MODULE, a_report(started_at=START + 60))
 
     assert series(text, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("sql-prod", "next"): 0}

@@ -9,11 +9,11 @@ from exporter.metrics.request_budget import Budget, Budgets, share_of
 from tests.support.metric_factories import (
     START,
     a_key,
-    a_look,
     a_recorder,
     a_report,
     a_target,
     add,
+    an_auxiliary_result,
     failed,
     ok,
     probed,
@@ -122,9 +122,9 @@ def test_looks_count_against_the_vault_they_went_to():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     probed(recorder, a_report(key=a_key()))
-    dr = a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    dr = an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
     recorder.spent("t", dr)
-    recorder.spent("t", a_look(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
+    recorder.spent("t", an_auxiliary_result(AuxiliaryKind.NEWEST, "ContosoRSAKey0", steps=tuple(SENT)))
 
     assert ratio_of(recorder) == pytest.approx(6 * READ)
     assert ratio_of(recorder, target.recovery_vault) == pytest.approx(2 * READ)
@@ -133,12 +133,12 @@ def test_looks_count_against_the_vault_they_went_to():
 def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
-    look = a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
-    recorder.spent("t", look)
+    result = an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    recorder.spent("t", result)
     assert ratio_of(recorder, target.recovery_vault) is not None
 
     recorder.forget("t")
-    recorder.spent("t", look)  # of a round that was still under way
+    recorder.spent("t", result)  # of a round that was still under way
 
     assert ratio_of(recorder, target.recovery_vault) is None
 
@@ -146,7 +146,9 @@ def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
 def test_a_recovery_vault_that_a_reload_takes_away_goes_too():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
-    recorder.spent("t", a_look(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT)))
+    recorder.spent(
+        "t", an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
+    )
     probed(recorder, a_report(key=a_key()))
 
     plain = a_target()

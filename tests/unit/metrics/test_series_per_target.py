@@ -20,14 +20,14 @@ from tests.support.metric_factories import (
     a_config,
     a_credential,
     a_key,
-    a_look,
     a_recorder,
     a_report,
     a_target,
+    an_auxiliary_result,
+    by_identity,
     certificate,
     failed,
     headers,
-    looks,
     ok,
     probed,
     scrape,
@@ -91,7 +91,10 @@ def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
 
 
 BOTH = ({"sql_instance": "SQLPRD01"}, {"sql_instance": "SQLPRD02"})
-PROVEN = {"auxiliary": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")), "proof_at": START}
+PROVEN = {
+    "auxiliary": by_identity(an_auxiliary_result(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")),
+    "proof_at": START,
+}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,9 @@ PROVEN = {"auxiliary": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net"
             {
                 "retained_versions": (retained(OLD), retained(OLDER)),
                 "standing": {
-                    "auxiliary": looks(*(a_look(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER)))
+                    "auxiliary": by_identity(
+                        *(an_auxiliary_result(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER))
+                    )
                 },
             },
         ),
@@ -113,7 +118,7 @@ PROVEN = {"auxiliary": looks(a_look(AuxiliaryKind.RECOVERY, "dr.vault.azure.net"
             1,
             {
                 "next_credential": "staged",
-                "standing": {"auxiliary": looks(a_look(AuxiliaryKind.NEXT, "staged", credential="staged"))},
+                "standing": {"auxiliary": by_identity(an_auxiliary_result(AuxiliaryKind.NEXT, "staged", credential="staged"))},
             },
         ),
         ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "standing": PROVEN}),

@@ -11,7 +11,7 @@ from exporter.core.faults import Reason
 from exporter.core.model import Step
 from exporter.presentation.probe_log import ProbeLog
 from exporter.runtime.logging import LogfmtFormatter
-from tests.support.web_factories import STARTED, bad, fully_declared, good, look, refused_look, target
+from tests.support.web_factories import STARTED, auxiliary_result, bad, fully_declared, good, refused_auxiliary, target
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
 
 def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_again_another(said):
     log, lines = said
-    refused = refused_look(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
-    for each in (refused, refused, look(AuxiliaryKind.NEXT), look(AuxiliaryKind.NEXT), refused):
+    refused = refused_auxiliary(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
+    for each in (refused, refused, auxiliary_result(AuxiliaryKind.NEXT), auxiliary_result(AuxiliaryKind.NEXT), refused):
         log.auxiliary_recorded(fully_declared(), each)
     assert lines()[0] == (
         'level=warn msg="auxiliary probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net what=next '
@@ -164,26 +164,32 @@ def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_ag
 
 def test_a_look_without_an_answer_is_no_news(said):
     log, lines = said
-    lost = refused_look(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
-    for each in (lost, look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.NEXT), lost, refused_look(AuxiliaryKind.NEXT)):
+    lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    for each in (
+        lost,
+        auxiliary_result(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        lost,
+        refused_auxiliary(AuxiliaryKind.NEXT),
+    ):
         log.auxiliary_recorded(fully_declared(), each)
     assert messages(lines()) == ["auxiliary probe failed"]
 
 
 def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
     log, lines = said
-    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
-    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.RECOVERY))
-    log.auxiliary_recorded(fully_declared(), look(AuxiliaryKind.RETAINED))
+    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY))
+    log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.RETAINED))
     log.record(fully_declared(), good())
     assert messages(lines()) == ["auxiliary probe failed"] * 2
 
 
 def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
     log, lines = said
-    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
     log.forget("contoso-key0")
-    log.auxiliary_recorded(fully_declared(), refused_look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
     assert len(lines()) == 2
-    log.auxiliary_recorded(fully_declared(), look(AuxiliaryKind.NEXT))
+    log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT))
     assert log._unusable == {}

@@ -49,7 +49,7 @@ def everything_marked():
 
 async def test_it_holds_report_transcript_versions_and_an_explanation():
     service = Service()
-    service.take_in(good(started_at=STARTED - 60), bad())
+    service.add_reports(good(started_at=STARTED - 60), bad())
     headers, files = await bundle(service)
     assert set(files) == {"README.txt", "report.json", "transcript.txt", "environment.txt"}
     assert headers["Content-Disposition"].startswith('attachment; filename="ekm-support-contoso-key0-')
@@ -65,7 +65,7 @@ async def test_it_holds_report_transcript_versions_and_an_explanation():
 
 async def test_nothing_that_should_stay_at_home_is_in_it():
     service = Service(everything_marked())
-    service.take_in(bad())
+    service.add_reports(bad())
     _, files = await bundle(service)
     assert {name: mark for name, text in files.items() for mark in MARKS if mark in text} == {}
     for name in ("SQLPRD01", "n1.contoso.example", "AG7", ".contoso.example"):
@@ -75,7 +75,7 @@ async def test_nothing_that_should_stay_at_home_is_in_it():
 
 async def test_ids_by_which_support_finds_a_request_are_in_it():
     service = Service()
-    service.take_in(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
+    service.add_reports(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
     _, files = await bundle(service)
     assert "tenant        11111111-2222-3333-4444-555555555555" in files["environment.txt"]
     assert "client_id=66666666" in files["transcript.txt"]
@@ -91,7 +91,7 @@ async def test_a_target_that_was_never_probed_has_one():
 async def test_a_long_history_is_cut():
     service = Service()
     service.state._limit = 400
-    service.take_in(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)))
+    service.add_reports(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)))
     _, files = await bundle(service)
     assert len(json.loads(files["report.json"])["history"]) == 200
     assert files["transcript.txt"].count("Requests and answers, masked") == 20

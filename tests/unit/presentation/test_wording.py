@@ -17,13 +17,13 @@ from tests.support.web_factories import (
     OLD,
     STAGED,
     STARTED,
+    auxiliary_result,
     bad,
     fully_declared,
     good,
     key,
-    look,
-    pending_look,
-    refused_look,
+    pending_auxiliary,
+    refused_auxiliary,
     target,
 )
 
@@ -31,9 +31,9 @@ NOW = STARTED + 60
 DAY = 86400
 
 
-def a_record(*looks, **changes):
+def a_record(*results, **changes):
     record = TargetRecord(fully_declared(), History(5))
-    for each in looks:
+    for each in results:
         record.add_auxiliary(each)
     for name, value in changes.items():
         setattr(record, name, value)
@@ -50,7 +50,7 @@ def told(record, *, of=None):
 
 
 def test_what_is_in_order_is_a_yes_without_a_reason():
-    record = a_record(*(look(what) for what in AuxiliaryKind))
+    record = a_record(*(auxiliary_result(what) for what in AuxiliaryKind))
 
     assert told(record) == [
         (f"staged credential {STAGED}", "yes", ""),
@@ -69,7 +69,7 @@ def test_what_was_not_looked_at_yet_is_unknown_and_says_what_it_waits_for():
 
 
 def test_a_refusal_names_step_code_twin_and_reason():
-    record = a_record(refused_look(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
+    record = a_record(refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
 
     _, answer, why = told(record)[1]
     assert answer == "no"
@@ -77,7 +77,7 @@ def test_a_refusal_names_step_code_twin_and_reason():
 
 
 def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
-    lost = refused_look(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
+    lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
 
     _, answer, why = told(a_record(lost))[0]
     assert answer == "unknown"
@@ -85,13 +85,13 @@ def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
 
 
 def test_a_mode_that_does_not_unwrap_leaves_it_open():
-    record = a_record(look(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
+    record = a_record(auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
 
     assert told(record)[1][1:] == ("unknown", "whether it unwraps was not tried")
 
 
 def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
-    record = a_record(look(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
+    record = a_record(auxiliary_result(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
 
     assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter runs on another host")
 
@@ -113,7 +113,7 @@ def test_a_version_in_another_vault_names_it():
 )
 def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
     actions = wording.recommended_actions(
-        fully_declared(), refused_look(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
+        fully_declared(), refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
     )
 
     assert actions[0] == meaning
@@ -123,9 +123,9 @@ def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_rest
 
 def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
-    kept = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.RETAINED, **disabled)))
-    restored = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.RECOVERY, **disabled)))
-    staged = " ".join(wording.recommended_actions(fully_declared(), refused_look(AuxiliaryKind.NEXT, **disabled)))
+    kept = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
+    restored = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
+    staged = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT, **disabled)))
 
     assert f"--vault-name contoso-prod --name ContosoRSAKey0 --version {OLD}" in kept
     assert f"--vault-name contoso-dr --name ContosoRSAKey0 --version {target().key_version}" in restored
@@ -133,11 +133,11 @@ def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at(
 
 
 def test_nothing_is_to_be_done_about_what_is_in_order():
-    assert wording.recommended_actions(fully_declared(), look(AuxiliaryKind.NEXT)) == ()
+    assert wording.recommended_actions(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
 
 
 def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
-    record = a_record(pending_look(), look(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
+    record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
     assert dict(wording.about_versions(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
@@ -200,10 +200,10 @@ def test_a_credential_of_which_nobody_is_asked_is_named():
 
 def test_a_list_marks_what_is_amiss_in_a_few_words():
     record = a_record(
-        refused_look(AuxiliaryKind.NEXT),
-        refused_look(AuxiliaryKind.RETAINED),
-        refused_look(AuxiliaryKind.RECOVERY),
-        pending_look(),
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY),
+        pending_auxiliary(),
         purge_at=NOW,
         vault=VaultHeaders(connection="public"),
     )
@@ -219,7 +219,9 @@ def test_a_list_marks_what_is_amiss_in_a_few_words():
 
 
 def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
-    unknown = [look(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)]
+    unknown = [
+        auxiliary_result(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
+    ]
 
     assert wording.target_warnings(fully_declared(), a_record(*unknown), ExpectPath.PRIVATE, now=NOW) == ()
     assert wording.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
@@ -227,7 +229,9 @@ def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
 
 def test_a_list_marks_nothing_that_the_configuration_names_no_more():
     record = a_record(
-        refused_look(AuxiliaryKind.NEXT), refused_look(AuxiliaryKind.RETAINED), refused_look(AuxiliaryKind.RECOVERY)
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY),
     )
 
     assert wording.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()

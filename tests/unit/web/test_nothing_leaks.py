@@ -31,7 +31,7 @@ async def test_no_page_answer_or_log_line_carries_a_secret(log, monkeypatch, tmp
     password.write_text(MARKED)
     proxy = Proxy(url=f"http://someone:{MARKED}@proxy:3128", username="someone", password=SecretSource(file=password))
     service = Service(config(target(), modules={"default": Module(name="default", proxy=proxy)}))
-    service.take_in(bad())
+    service.add_reports(bad())
     emitted = []
     async with serving(service) as session:
         todo, seen = ["/", "/api/v1/targets/contoso-key0", "/probe?target=contoso-key0", "/-/reload"], set()

@@ -208,7 +208,7 @@ async def test_a_listener_on_every_interface_shows_pages_to_this_host_only(addre
 
 async def test_the_list_of_targets_as_json():
     service = Service(config(*(target(f"target-{number}") for number in range(60))))
-    service.take_in(good("target-0"), bad("target-1"))
+    service.add_reports(good("target-0"), bad("target-1"))
     async with serving(service) as session:
         _, headers, text = await get(session, "/api/v1/targets")
     rows = json.loads(text)["targets"]
@@ -230,7 +230,7 @@ async def test_a_list_is_whole_json_however_many_pieces_it_takes(count):
 
 async def test_one_target_as_json_has_its_history():
     service = Service()
-    identity = service.take_in(good(started_at=STARTED - 60), bad())
+    identity = service.add_reports(good(started_at=STARTED - 60), bad())
     async with serving(service) as session:
         _, _, text = await get(session, "/api/v1/targets/contoso-key0")
         status, _, unknown = await get(session, "/api/v1/targets/unknown")

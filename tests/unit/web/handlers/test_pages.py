@@ -27,7 +27,7 @@ def fleet():
     names = ("healthy", "refused", "wrapless", "silent", "stale")
     service = Service(config(*(target(name) for name in names)))
     wrapless = bad("wrapless", step=Step.WRAP_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, ready=True)
-    service.take_in(good("healthy"), bad("refused"), wrapless, good("stale", started_at=NOW - 181))
+    service.add_reports(good("healthy"), bad("refused"), wrapless, good("stale", started_at=NOW - 181))
     return service
 
 
@@ -57,7 +57,7 @@ async def test_not_ready_names_the_step_that_keeps_databases_closed():
     report = good()
     steps = tuple(replace(each, **disabled) if each.step in (Step.WRAP_KEY, Step.UNWRAP_KEY) else each for each in report.steps)
     service = Service()
-    service.take_in(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
+    service.add_reports(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
     async with serving(service) as session:
         _, _, html = await get(session, "/")
     assert "not ready, seen from a central host, because step unwrap_key failed with 3077" in words(html)
@@ -71,7 +71,7 @@ async def test_those_in_danger_come_first():
 
 async def test_every_link_of_every_page_leads_somewhere():
     service = fleet()
-    identity = service.take_in(bad("refused"))
+    identity = service.add_reports(bad("refused"))
     async with serving(service) as session:
         todo, done = ["/"], {}
         while todo:
@@ -94,8 +94,8 @@ async def test_page_shows_that_the_first_round_is_not_over():
 
 async def test_a_target_shows_steps_key_labels_and_history():
     service = Service()
-    first = service.take_in(good(started_at=NOW - 7200))
-    last = service.take_in(bad(started_at=NOW - 60), bad())
+    first = service.add_reports(good(started_at=NOW - 7200))
+    last = service.add_reports(bad(started_at=NOW - 60), bad())
     async with serving(service) as session:
         status, _, html = await get(session, "/targets/contoso-key0")
     shown = words(html)
@@ -120,7 +120,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
 
 async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
     service = Service()
-    service.take_in(bad(started_at=NOW - 60))
+    service.add_reports(bad(started_at=NOW - 60))
     kept = FailureSummary(
         at=NOW - 86400, step="unwrap_key", code=3077, reason="forbidden_rbac", http_status=403, request_id="r-0"
     )
@@ -143,7 +143,7 @@ async def test_a_target_that_was_never_probed_has_a_page():
 
 async def test_probe_page_shows_the_whole_probe():
     service = Service()
-    identity = service.take_in(bad(detail="keys for app <id> are expired"))
+    identity = service.add_reports(bad(detail="keys for app <id> are expired"))
     async with serving(service) as session:
         status, _, html = await get(session, f"/targets/contoso-key0/probes/{identity}")
     assert status == 200
@@ -178,7 +178,7 @@ async def test_script_in_every_name_and_label_stays_text():
     )  # fmt: skip
     service = Service()
     service.config = replace(config(evil), credentials={HOSTILE: config().credentials["sql-prod"]})
-    identity = service.take_in(bad(detail=HOSTILE, service_code=HOSTILE, request_id=HOSTILE, exception=HOSTILE))
+    identity = service.add_reports(bad(detail=HOSTILE, service_code=HOSTILE, request_id=HOSTILE, exception=HOSTILE))
     async with serving(service) as session:
         for path in ("/", "/targets/contoso-key0", f"/targets/contoso-key0/probes/{identity}"):
             status, _, html = await get(session, path)
@@ -204,7 +204,7 @@ async def test_pages_load_no_external_file_and_have_no_inline_script_or_style():
 async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
     names = [f"target-{number:04}" for number in range(5000)]
     service = Service(config(*(target(name) for name in names)))
-    service.take_in(*(bad(name) for name in names))
+    service.add_reports(*(bad(name) for name in names))
     turns = 0
 
     async def others():
@@ -232,7 +232,7 @@ async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
 
 async def test_a_unknown_verdict_shows_its_cause():
     service = Service(config(target(key_version=None)))
-    service.take_in(replace(good(), readiness=Readiness(ready=None, why="version_not_pinned")))
+    service.add_reports(replace(good(), readiness=Readiness(ready=None, why="version_not_pinned")))
     async with serving(service) as session:
         _, _, html = await get(session, "/")
     assert "the configuration names no key version; write key: NAME/VERSION to get a verdict" in html

@@ -19,14 +19,14 @@ from tests.support.web_factories import (
     STAGED,
     STARTED,
     VERSION,
+    auxiliary_result,
     bad,
     config,
     fully_declared_config,
     good,
     key,
-    look,
-    pending_look,
-    refused_look,
+    pending_auxiliary,
+    refused_auxiliary,
     target,
 )
 from tests.support.web_server import Service, get, serving, words
@@ -54,7 +54,7 @@ def gone():
 
 def a_service(*reports, module=PRIVATE):
     service = Service(fully_declared_config(module=module))
-    service.take_in(*(reports or (good(),)))
+    service.add_reports(*(reports or (good(),)))
     return service
 
 
@@ -62,11 +62,11 @@ def troubled():
     """A service with every warning although the probe succeeds."""
     service = a_service()
     service.record_of("contoso-key0").vault = VaultHeaders(region="westeurope", service_version="1.9", connection="public")
-    service.look(
-        refused_look(AuxiliaryKind.NEXT),
-        refused_look(AuxiliaryKind.RETAINED, step=Step.UNWRAP_KEY, code=3077, reason=Reason.KEY_DISABLED),
-        refused_look(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
-        pending_look(),
+    service.add_auxiliary(
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.UNWRAP_KEY, code=3077, reason=Reason.KEY_DISABLED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
+        pending_auxiliary(),
     )
     service.ends["sql-prod"] = EXPIRIES
     return service
@@ -151,7 +151,7 @@ async def test_list_marks_warnings_of_a_ready_target():
 
 async def test_nothing_is_marked_where_all_is_well():
     service = a_service(module=Module(name="default"))
-    service.look(*(look(what) for what in AuxiliaryKind))
+    service.add_auxiliary(*(auxiliary_result(what) for what in AuxiliaryKind))
 
     for path in ("/", "/targets/contoso-key0"):
         assert not re.search("refused|unusable|pending|deleted|unexpected", words(await page(service, path)))
@@ -159,7 +159,7 @@ async def test_nothing_is_marked_where_all_is_well():
 
 async def test_target_without_auxiliary_probes_has_no_table():
     service = Service(config(target(key_version=None)))
-    service.take_in(good())
+    service.add_reports(good())
 
     assert "Auxiliary probes" not in await page(service)
 
@@ -167,14 +167,14 @@ async def test_target_without_auxiliary_probes_has_no_table():
 async def test_script_in_auxiliary_facts_stays_text():
     evil = {"detail": HOSTILE, "service_code": HOSTILE}
     service = Service(fully_declared_config(recovery_vault=HOSTILE))
-    service.take_in(good())
+    service.add_reports(good())
     record = service.record_of("contoso-key0")
     record.vault = VaultHeaders(region=HOSTILE, service_version=HOSTILE, connection=HOSTILE)
     record.key = replace(key(), name=HOSTILE, kty=HOSTILE, key_ops=(HOSTILE,))
-    service.look(
-        refused_look(AuxiliaryKind.NEXT, **evil),
-        look(AuxiliaryKind.RECOVERY, name=HOSTILE, vault=HOSTILE),
-        look(AuxiliaryKind.NEWEST, key=replace(key(), version=HOSTILE)),
+    service.add_auxiliary(
+        refused_auxiliary(AuxiliaryKind.NEXT, **evil),
+        auxiliary_result(AuxiliaryKind.RECOVERY, name=HOSTILE, vault=HOSTILE),
+        auxiliary_result(AuxiliaryKind.NEWEST, key=replace(key(), version=HOSTILE)),
     )
     service.ends["sql-prod"] = (replace(EXPIRIES[1], failure=HOSTILE),)
     html = await page(service)
@@ -263,7 +263,7 @@ async def test_a_target_as_json_carries_key_path_and_ends():
 
 async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
     service = a_service(gone())
-    service.look(look(AuxiliaryKind.RECOVERY, at=STARTED - 60))
+    service.add_auxiliary(auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED - 60))
     shown = await read(service)
 
     assert shown["scheduled_purge"] == "2026-04-02T03:04:05.678Z"

@@ -26,7 +26,7 @@ QUIET = tuple(
 async def shown(*results):
     """The page and the JSON of a healthy target after such a run; without results there was none."""
     service = Service()
-    service.take_in(good())
+    service.add_reports(good())
     if results:
         service.checks["contoso-key0"] = CheckRun(MADE, results)
     async with serving(service) as session:

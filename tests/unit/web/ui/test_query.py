@@ -37,7 +37,7 @@ def fleet():
         )
     )
     firewall = bad("beta", step=Step.GET_KEY, code=3113, reason=Reason.FORBIDDEN_FIREWALL, started_at=STARTED - 60)
-    service.take_in(bad("alpha"), firewall, good("gamma", started_at=STARTED - 20))
+    service.add_reports(bad("alpha"), firewall, good("gamma", started_at=STARTED - 20))
     return service
 
 
@@ -146,7 +146,7 @@ async def test_script_in_a_query_stays_text():
 async def test_pages_keep_the_choice():
     names = [f"target-{number:03}" for number in range(250)]
     service = Service(config(*(target(name) for name in names)))
-    service.take_in(*(bad(name) for name in names[:150]))
+    service.add_reports(*(bad(name) for name in names[:150]))
     async with serving(service) as session:
         _, _, html = await get(session, "/targets?verdict=not_ready&sort=name&page=2")
     assert "Page 2 of 2" in html
