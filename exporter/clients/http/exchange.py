@@ -1,8 +1,7 @@
-"""One HTTP exchange: the SDK's transport with a memory, over a session of one probe.
+"""One HTTP exchange, recorded by a transport around the SDK's transport.
 
-The SDK hides the status of answers that it cannot read. So the transport notes status, headers and body (bounded) of the
-last answer before the SDK sees them, and an exchange gives back what was noted beside whatever the SDK made of it.
-Not for: what an observation means (see `faults`), or where to connect (see `network`).
+The SDK hides the status of a response that it cannot parse. The transport therefore records status, headers and the bounded
+body of the last response before the SDK reads it. An exchange returns that record and the SDK's result or exception.
 """
 
 from __future__ import annotations
@@ -40,23 +39,26 @@ PORTS = {"https": 443, "http": 80}
 
 
 class BodyTooLargeError(Exception):
-    """The answer's body goes beyond what any answer of a vault or of Entra needs."""
+    """The body is larger than any response of Key Vault or Entra ID."""
 
 
 class SecretTimeoutError(Exception):
-    """Time ran out while a file that the request needs was being read on this host."""
+    """Reading a local file that the request needs exceeded the deadline."""
 
     def __init__(self) -> None:
         super().__init__("reading the secret file took too long")
 
 
 class ConnectionLostError(aiohttp.ClientConnectionError):
-    """The connection broke; not one of the classes after which aiohttp sends an idempotent request again."""
+    """The connection broke. aiohttp does not repeat a request after this class."""
 
 
 @dataclass(slots=True)
 class HttpExchange:
-    """One exchange with `endpoint` (host:port): its marks, the answer noted, what the SDK returned or raised."""
+    """One exchange with `endpoint` (host:port).
+
+    It has the marks, the recorded response, and the result or exception of the SDK.
+    """
 
     endpoint: str
     timer: ExchangeTimer
@@ -69,7 +71,10 @@ class HttpExchange:
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """A middleware that keeps aiohttp from repeating a request, and marks the arrival of the headers."""
+    """Send a request once: the aiohttp middleware that prevents repeats.
+
+    It also marks the arrival of the headers.
+    """
     try:
         response = await handler(request)
     except aiohttp.ClientConnectorError:
@@ -81,22 +86,28 @@ async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
 
 
 class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
-    """Wraps the SDK's transport over a given session. It never waits by itself: deadlines are the exchange's."""
+    """The SDK's transport over a given session, without timeouts of its own.
+
+    The exchange sets the deadline.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
         self._inner = AioHttpTransport(session=session, session_owner=False, connection_timeout=None, read_timeout=None)
         self._proxy = proxy
         self.proxy_headers: Mapping[str, str] | None = None
-        self.exchange: HttpExchange | None = None  # where the exchange under way wants the answer noted
+        self.exchange: HttpExchange | None = None  # the exchange under way
 
     async def send(self, request: HttpRequest, **_: Any) -> AsyncHttpResponse:
-        """Send, note the answer, and return it read. The SDK's options (stream, proxies, time-outs) are ours to decide."""
+        """Send the request, record the response and return it with its body.
+
+        Options of the SDK (stream, proxies, timeouts) are ignored.
+        """
         scheme, rest = request.url.split("://", 1)
-        # What speaks plain HTTP is an identity service on this host or its link: never behind a proxy.
+        # A plain HTTP endpoint is an identity service of this host or its link: never behind a proxy.
         proxy = self._proxy if scheme == "https" else None
         exchange = self._begin(scheme, rest.partition("/")[0], proxy)
         request.headers.setdefault("Accept-Encoding", "identity")
-        # Whoever is asked, whatever part of the SDK asks: audits find us by this name.
+        # Every request of every part of the SDK: audit logs show the exporter under this name.
         request.headers["User-Agent"] = USER_AGENT
         to_proxy = None if proxy is None else {"User-Agent": USER_AGENT, **(self.proxy_headers or {})}
         _remember_proof(request)
@@ -105,7 +116,7 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         try:
             answer.body = await _read(response)
         except BaseException:
-            with contextlib.suppress(Exception):  # the first error is the one that explains
+            with contextlib.suppress(Exception):  # the first error has the cause
                 await response.close()
             raise
         answer.complete = True
@@ -116,15 +127,18 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
         if exchange is None:
             raise RuntimeError("a request outside of an exchange")
         exchange.answer, exchange.via_proxy = None, proxy is not None
-        exchange.endpoint, exchange.timer.hop_is_address = _way(scheme, authority, proxy)
+        exchange.endpoint, exchange.timer.hop_is_address = _endpoint_of(scheme, authority, proxy)
         exchange.timer.endpoint = exchange.endpoint
         return exchange
 
     async def open(self) -> None:
-        """The session is open since it was made."""
+        """The session is open from its creation."""
 
     async def close(self) -> None:
-        """The session is its maker's to close; the SDK closes a transport whenever a client ends."""
+        """Keep the session open: its owner closes it.
+
+        The SDK closes a transport whenever a client ends.
+        """
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,18 +148,19 @@ class RecordingTransport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
 
 
 @lru_cache(maxsize=8192)
-def _way(scheme: str, authority: str, proxy: str | None) -> tuple[str, bool]:
-    """The host:port that is asked, and whether the first host on the way is an address: the same in every probe."""
-    asked = urlsplit(f"{scheme}://{authority}")
-    first = asked if proxy is None else urlsplit(proxy)
-    endpoint = authority if asked.port is not None else f"{authority}:{PORTS.get(scheme, 443)}"
+def _endpoint_of(scheme: str, authority: str, proxy: str | None) -> tuple[str, bool]:
+    """Return the endpoint as host:port, and whether the first hop is an IP address."""
+    url = urlsplit(f"{scheme}://{authority}")
+    first = url if proxy is None else urlsplit(proxy)
+    endpoint = authority if url.port is not None else f"{authority}:{PORTS.get(scheme, 443)}"
     return endpoint, is_address(first.hostname or "")
 
 
 def _remember_proof(request: HttpRequest) -> None:
-    """Remember what a sign-in proves itself with; azure-identity makes an assertion, or reads one, by itself.
+    """Mask the proof of a sign-in from now on.
 
-    An identity service of this host (plain HTTP) is shown a header that the host's environment or a file gives.
+    azure-identity creates or reads an assertion by itself. An identity service of this host (plain HTTP) receives a header
+    whose value comes from the environment or a file.
     """
     if request.url.startswith("http://"):
         for name in _PROOFS_ON_THIS_HOST:
@@ -166,7 +181,10 @@ async def _read(response: AsyncHttpResponse) -> bytes:
 
 
 class HostConnection:
-    """The connections of one probe to one host. Made in the loop, closed by its maker."""
+    """The connections of one probe to one host.
+
+    Create it in the event loop. The creator closes it.
+    """
 
     def __init__(
         self,
@@ -178,7 +196,10 @@ class HostConnection:
         proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
         gate: HandshakeLimiter | None,
     ) -> None:
-        """`proxy_headers` is asked once, before the first request; it may raise what `evidence` knows."""
+        """Create the session. `proxy_headers` is called once, before the first request.
+
+        It may raise any exception that `faults` classifies.
+        """
         self._endpoint, self._proxy_headers, self._gate, self._state = endpoint, proxy_headers, gate, ConnectionState()
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -191,13 +212,13 @@ class HostConnection:
         self.transport = RecordingTransport(self._session, proxy)
 
     async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> HttpExchange:
-        """Make `call`, which sends through `transport`, until `deadline` (the loop's time).
+        """Run `call`, which sends through `transport`, until `deadline` (loop time).
 
-        Raises CancelledError, and PoolExhausted if this process lacked something, or time ran out while waiting for something of its own.
+        Raises CancelledError, and PoolExhausted if this process lacked a resource or waited for one until the deadline.
         """
         timer = self._state.timer = ExchangeTimer(self._gate, self._state)
         exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
-        if deadline <= loop_time():  # it would still connect before it noticed
+        if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
             exchange.timed_out = True
             return exchange
         named = CURRENT.set(timer)
@@ -208,7 +229,7 @@ class HostConnection:
                 exchange.result = await call()
         except PoolExhausted:
             raise
-        except Exception as error:  # noqa: BLE001 - this is where the SDK's exceptions end: as values
+        except Exception as error:  # noqa: BLE001 - exceptions of the SDK become values here
             exchange.error, exchange.raised_at, exchange.timed_out = error, frames_of(error), limit.expired()
             drop_tracebacks(error)
         finally:
@@ -220,19 +241,20 @@ class HostConnection:
             raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
         if lacking is not None:
             raise PoolExhausted(f"the system grants no {lacking}", lacking)
-        if exchange.timed_out and timer.reached is None:  # it never came to the network
+        if exchange.timed_out and timer.reached is None:  # no network phase began
             exchange.error, exchange.timed_out = SecretTimeoutError(), False
         return exchange
 
     async def close(self) -> None:
-        """Abort what is open, at once, also if the caller is cancelled here. Raises CancelledError alone.
+        """Abort every open connection at once, also if the caller is cancelled.
 
-        After bytes that are no HTTP, aiohttp may close a TLS connection twice. A third call breaks inside asyncio, and the
-        connections that aiohttp had not reached by then stay open. So does one that is given up just before its handshake.
+        Raises nothing but CancelledError. After bytes that are not HTTP, aiohttp may close a TLS connection twice. A third
+        call fails inside asyncio and leaves the remaining connections open. A connection that is abandoned just before its
+        handshake also stays open. Shutting the sockets down ends all of them.
         """
         try:
             await self._session.close()
-        except Exception as error:  # noqa: BLE001 - all answers are in: a failure here changes none of them
+        except Exception as error:  # noqa: BLE001 - a failure here changes no response
             _log.debug("connections not closed in order", extra=fields(**place_of(error)))
         finally:
             self._state.shut_down()

@@ -1,8 +1,8 @@
-"""Turn an exchange into facts: the one place that knows the SDK's, aiohttp's and OpenSSL's exceptions.
+"""Turn an exchange into facts: fault, status, details and phases.
 
-The SDK's classes say little (a reset after the request is a "request error"), so the chain of causes is searched for the
-exception that knows, by literal tables. The same error number means another fault in another phase.
-Not for: codes and reasons (see `core.classify`), the content of good answers (see `core.parsing.key_vault`).
+Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The SDK's classes are too general (a reset after the
+request is a "request error"). Literal tables therefore search the chain of causes for a more specific exception. The same
+error number means another fault in another phase.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from exporter.runtime.shortage import error_numbers
 
 
 class Stage(Enum):
-    """Where an exchange stood when something broke."""
+    """The stage of an exchange at its failure."""
 
     CONNECT = 0
     TLS = 1
@@ -50,7 +50,7 @@ _STAGES: dict[Phase | None, Stage] = {
     Phase.TRANSFER: Stage.BODY,
 }
 
-# What breaks, and what that is called while connecting, in the handshake, before the headers, in the body.
+# The fault of one kind of failure while connecting, in the handshake, before the headers, in the body.
 _REFUSED = (Fault.CONNECT_REFUSED, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _RESET = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _CLOSED = (Fault.CONNECT_RESET, Fault.TLS_RESET, Fault.CONNECTION_CLOSED, Fault.BODY_TRUNCATED)
@@ -59,7 +59,7 @@ _UNREACHABLE = (Fault.CONNECT_UNREACHABLE, Fault.TLS_RESET, Fault.CONNECTION_RES
 _DOWN = (Fault.NETWORK_DOWN, Fault.TLS_RESET, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 _BROKEN = (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)
 
-# Where several addresses failed in several ways, the first of these tells most.
+# If several addresses failed in different ways, the first of these decides.
 _ERRNOS: dict[int, tuple[Fault, ...]] = {
     errno.ECONNREFUSED: _REFUSED,
     errno.ECONNRESET: _RESET,
@@ -84,7 +84,7 @@ _EAI: dict[int | None, Fault] = {
     )
 }
 
-# X509_V_ERR_*; whatever is not here means that nobody we trust vouches for the certificate.
+# X509_V_ERR_*; any other number means that no trusted authority signed the certificate.
 _VERIFY_CODES: dict[int, Fault] = {
     9: Fault.TLS_NOT_YET_VALID,
     10: Fault.TLS_EXPIRED,
@@ -92,7 +92,7 @@ _VERIFY_CODES: dict[int, Fault] = {
     64: Fault.TLS_WRONG_NAME,
 }
 
-# What OpenSSL says when the other side does not speak TLS at all.
+# The reasons that OpenSSL reports if the peer does not use TLS.
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG",
      "RECORD_LAYER_FAILURE", "BAD_RECORD_TYPE", "INVALID_RECORD"}
@@ -101,13 +101,13 @@ _NOT_TLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FailureContext:
-    """What an exception is judged by besides itself."""
+    """The circumstances that decide the fault of an exception."""
 
     stage: Stage
     via_proxy: bool
 
     def pick(self, faults: tuple[Fault, ...]) -> Fault:
-        """The fault of this stage; on the way to a proxy, the proxy's."""
+        """Return the fault of this stage; a proxy fault while connecting to a proxy."""
         fault = faults[self.stage.value]
         if not self.via_proxy or self.stage is not Stage.CONNECT or faults is _DOWN:
             return fault
@@ -139,11 +139,11 @@ def _os_error(error: OSError, context: FailureContext) -> Fault:
     return context.pick(faults)
 
 
-# asyncio raises these without a number.
+# asyncio raises these classes without an error number.
 _OS_ERRORS: tuple[tuple[type[OSError], tuple[Fault, ...]], ...] = (
     (ConnectionRefusedError, _REFUSED),
     (ConnectionResetError, _RESET),
-    (ConnectionAbortedError, _SLOW),  # a handshake beyond asyncio's own patience
+    (ConnectionAbortedError, _SLOW),  # the handshake exceeded asyncio's own timeout
     (BrokenPipeError, _CLOSED),
     (TimeoutError, _SLOW),
 )
@@ -159,7 +159,7 @@ def _by_stage(faults: tuple[Fault, ...]) -> Rule:
     return lambda _error, context: context.pick(faults)
 
 
-# The first class that occurs in the chain decides; of several of that class, the innermost.
+# The first class that occurs in the chain decides. If it occurs several times, the innermost exception decides.
 RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (SecretUnreadableError, _always(Fault.SECRET_UNREADABLE)),
     (SecretTimeoutError, _always(Fault.SECRET_TIMEOUT)),
@@ -182,7 +182,7 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
 
 
 def facts_from(exchange: HttpExchange) -> Facts:
-    """The facts of an exchange. No text in them holds a secret of this process, whichever field the secret came back in."""
+    """Return the facts of an exchange. Their texts hold no secret of this process."""
     return _facts_of_failure(exchange) if exchange.answer is None else _facts_of_answer(exchange, exchange.answer)
 
 
@@ -196,7 +196,7 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
     else:
         fault, error = fault_of(exchange.error, FailureContext(_STAGES[reached], exchange.via_proxy))
         name, detail = type(error).__name__, mask(str(error))
-        if fault is Fault.INTERNAL and not isinstance(error, OSError):  # those of the system are all known
+        if fault is Fault.INTERNAL and not isinstance(error, OSError):  # an OSError needs no frames
             unexplained = exchange.raised_at
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
     return Facts(
@@ -236,7 +236,10 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
 
 
 def _fault_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Fault:
-    """A status from 400 up says all, even with half a body: the connector looks at it first."""
+    """Return the fault of a response: by status first, as in the connector.
+
+    A status from 400 up decides, even with an incomplete body.
+    """
     if 300 <= answer.status < 400:
         return Fault.REDIRECT
     if not 200 <= answer.status < 300:
@@ -261,13 +264,16 @@ def _detail_of(exchange: HttpExchange, answer: RecordedResponse, body: ErrorBody
 
 
 def fault_of(error: BaseException | None, context: FailureContext) -> tuple[Fault, BaseException]:
-    """The fault, and the exception of the chain that told it. What no rule knows is a fault of ours."""
+    """Return the fault of an exception, and the cause in its chain that decided.
+
+    An exception without a rule is an internal error.
+    """
     chain = tuple(_chain(error))
     for kind, rule in RULES:
         for cause in reversed(chain):
             if isinstance(cause, kind):
                 return rule(cause, context), cause
-    return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no answer and no error")
+    return Fault.INTERNAL, chain[-1] if chain else RuntimeError("no response and no error")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -279,7 +285,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
-    """Its issuer is a label of a metric, and whoever made the certificate chose the name."""
+    """Return the peer's certificate with a masked issuer.
+
+    The issuer is a metric label, and its text comes from outside.
+    """
     certificate = exchange.timer.certificate
     if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
         return certificate

@@ -1,6 +1,6 @@
-"""What the headers of an answer say: dates, waiting times, ids, and the vault's diagnostics. Nothing here raises.
+"""Read response headers: dates, Retry-After, ids and the vault's diagnostics.
 
-Not for: bodies (see `core.parsing.key_vault`), statuses (see `faults`).
+No function raises: a malformed header is None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from exporter.core.known_secrets import reveals
 from exporter.core.model import VaultHeaders
 from exporter.core.parsing.key_vault import unix_time
 
-LONGEST_RETRY_AFTER = 86400.0  # seconds; nobody means more
+LONGEST_RETRY_AFTER = 86400.0  # seconds; a larger value is reduced to it
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -28,12 +28,15 @@ _PRIVATE = tuple(
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
-    """The Date header as Unix time."""
+    """Return the Date header as Unix time."""
     return _http_date(headers.get("Date") or "")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds from now, 0 or more and at most a day; a date is compared with the server's own clock."""
+    """Return Retry-After in seconds from now, between 0 and one day.
+
+    A date is compared with the server's clock.
+    """
     text = (headers.get("Retry-After") or "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_RETRY_AFTER)
@@ -49,12 +52,15 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def claims_required(headers: Mapping[str, str]) -> bool:
-    """Whether a 401 requests another token because continuous access evaluation revoked this one."""
+    """Whether a 401 reports that continuous access evaluation revoked the token."""
     return 'error="insufficient_claims"' in (headers.get("WWW-Authenticate") or "")
 
 
 def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
-    """The vault's diagnostic headers, None where it sent none (Entra and Managed HSM do not)."""
+    """Return the vault's diagnostic headers; None if it sent none.
+
+    Entra ID and Managed HSM send none.
+    """
     region = _matching(_WORD, headers.get("x-ms-keyvault-region"))
     version = _matching(_WORD, headers.get("x-ms-keyvault-service-version"))
     connection = _connection(headers.get("x-ms-keyvault-network-info") or "")
@@ -65,7 +71,10 @@ def vault_headers(headers: Mapping[str, str]) -> VaultHeaders | None:
 
 @lru_cache(maxsize=256)
 def _connection(info: str) -> str | None:
-    """`private` where the vault names a private link or saw a private address of ours, `public` for any other address."""
+    """Return `private` or `public`: the network path that the vault reports.
+
+    It is `private` if the vault reports a private link or received a private client address.
+    """
     fields = dict(field.partition("=")[::2] for field in info[:512].replace(" ", "").split(";"))
     if "private" in fields.get("conn_type", "").lower():
         return "private"
@@ -78,7 +87,7 @@ def _connection(info: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _http_date(text: str) -> float | None:
-    """Unix time of an HTTP date, which is in GMT also where it does not say so; many answers carry the same one."""
+    """Return the Unix time of an HTTP date; a date without a zone is in GMT."""
     try:
         date = parsedate_to_datetime(text) if len(text) <= 64 else None
         return None if date is None else unix_time((date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp())

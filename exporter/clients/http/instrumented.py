@@ -1,8 +1,8 @@
 """SSL context, SSL object and socket that report to the timer of an exchange.
 
-`SSLContext.sslobject_class` and aiohttp's `socket_factory` are the documented seams: asyncio drives the handshake through an object
-of this module. An event loop that goes past the socket's methods, as on Windows, reports nothing here; the later marks are used.
-Not for: what a failed handshake means (see `faults`), which exchange a socket belongs to (see `timing`).
+`SSLContext.sslobject_class` and aiohttp's `socket_factory` are documented extension points: asyncio runs the handshake through
+an object of this module. An event loop that bypasses the socket's methods, as on Windows, reports nothing here. The later
+marks are used then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ ISSUER_LIMIT = 200
 
 
 class TimedSSLObject(ssl.SSLObject):
-    """Marks the first call of the handshake (the connection stands), its end, the certificate shown in it, and what arrives later."""
+    """An SSL object that marks the handshake, its certificate and later reads.
+
+    The first call of the handshake marks the end of the TCP connect.
+    """
 
     _timer: ExchangeTimer | None = None
     _connection: ConnectionState | None = None
@@ -53,27 +56,30 @@ class TimedSSLObject(ssl.SSLObject):
             timer.tls_ends(_shown(self))
 
     def read(self, len: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:  # noqa: A002 - as the library names it
-        """Raises ssl.SSLWantReadError where nothing has come, and what else the library's own raises."""
+        """Read as `ssl.SSLObject` does and mark the data. Raises as the base class does."""
         data = super().read(len, buffer)
         if self._connection is not None:
             self._connection.data_read()
         return data
 
     def unwrap(self) -> None:
-        """Says goodbye without waiting for the other's: a silent peer would hold the socket for half a minute."""
+        """Send the TLS closing message without waiting for the peer's.
+
+        A silent peer would hold the socket for half a minute.
+        """
         with contextlib.suppress(ssl.SSLWantReadError):
             super().unwrap()
 
 
 def make_context(ca_file: Path | None) -> ssl.SSLContext:
-    """A client context that trusts the system's authorities, or those of `ca_file` alone. Blocks for some milliseconds.
+    """Return a client context that trusts the system's authorities or only `ca_file`.
 
-    Raises OSError (ssl.SSLError is one) where the file cannot be read or holds no certificate.
+    Raises OSError (ssl.SSLError is one) if the file cannot be read or holds no certificate. Blocks for some milliseconds.
     """
     context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # Newer Pythons refuse authorities that older ones, and Windows, accept: same verdict everywhere.
+    # Newer Python versions reject authorities that older versions and Windows accept: the verdict is the same everywhere.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.sslobject_class = TimedSSLObject
     return context
@@ -88,17 +94,17 @@ def _shown(connection: ssl.SSLObject) -> PeerCertificate | None:
 
 @lru_cache(maxsize=1024)
 def _read(leaf: bytes, chain: tuple[bytes, ...]) -> PeerCertificate | None:
-    """Once per distinct certificate: it is the same in every probe until it is renewed."""
+    """Parse a certificate chain, once per distinct certificate."""
     try:
         certificate = x509.load_der_x509_certificate(leaf)
         ends = [x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp() for der in (leaf, *chain)]
         return PeerCertificate(not_after=min(ends), issuer=certificate.issuer.rfc4514_string()[:ISSUER_LIMIT])
-    except ValueError:  # accepted by OpenSSL, unreadable here: no facts rather than wrong ones
+    except ValueError:  # OpenSSL accepts it and cryptography does not: no facts are better than wrong facts
         return None
 
 
 class TimedSocket(socket.socket):
-    """What it sends and receives is as with any other socket."""
+    """A socket that marks sent and received bytes."""
 
     connection: ConnectionState | None = None
 
@@ -116,7 +122,7 @@ class TimedSocket(socket.socket):
 
 
 def make_socket(address: AddrInfoType) -> socket.socket:
-    """A socket for the exchange of this task. Raises OSError where there is none to be had."""
+    """Return a socket for the exchange of this task. Raises OSError if there is none."""
     family, kind, protocol, _, _ = address
     made = TimedSocket(family, kind, protocol)
     made.connection = current().connection

@@ -1,6 +1,6 @@
-"""How a module reaches its vaults: trust, name resolution, proxy, `connect_to`. Long-lived, one per module.
+"""The network of a module: trust, name resolution, proxy and `connect_to`.
 
-Not for: requests (see `exchange`), or anything that differs from probe to probe.
+A network lives as long as its configuration. It holds nothing that differs from probe to probe.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ from exporter.core.known_secrets import remember
 from exporter.runtime.thread_pool import DaemonThreadPool
 
 HANDSHAKES = 32  # in flight at once, over all modules
-_KEEP_ALIVE_SECONDS = 60.0  # longer than a probe lives
+_KEEP_ALIVE_SECONDS = 60.0  # longer than a probe
 
 
 class NetworkError(ValueError):
-    """A module's network cannot be set up; the text names the module and is for people."""
+    """A module's network cannot be set up. The message names the module."""
 
 
 class Network:
-    """One module's way out. Holds no connection: each probe makes its own (see `link`)."""
+    """The outbound network of one module, without connections.
+
+    Each probe creates its own connections with `link`.
+    """
 
     def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None) -> None:
         self.module = module
@@ -40,7 +43,7 @@ class Network:
         self._resolver = Resolver(pool, module.connect_to)
 
     def link(self, host: str, port: int) -> HostConnection:
-        """Fresh connections to one host, for one probe. To be closed by the caller."""
+        """Return new connections to one host for one probe; the caller closes them."""
         proxy = self.proxy_for(host, port)
         connector = aiohttp.TCPConnector(
             ssl=self._context,
@@ -60,28 +63,31 @@ class Network:
         )
 
     def proxy_for(self, host: str, port: int) -> Proxy | None:
-        """The proxy on the way to a host: none for what `connect_to` or `no_proxy` names."""
+        """Return the proxy for a host; None if `connect_to` or `no_proxy` names it."""
         proxy = self.module.proxy
         if proxy is None or self._resolver.redirects(host, port):
             return None
         return None if any(_covers(entry, host.lower()) for entry in proxy.no_proxy) else proxy
 
     async def proxy_headers(self) -> Mapping[str, str]:
-        """The proxy's credentials, read anew for each probe. Raises SecretUnreadableError."""
+        """Read the proxy's credentials, for each probe. Raises SecretUnreadableError."""
         proxy = self.module.proxy
         if proxy is None or proxy.username is None:
             return {}
         password = "" if proxy.password is None else await self.pool.run(read_secret, proxy.password)
         pair = base64.b64encode(f"{proxy.username}:{password}".encode()).decode("ascii")
-        remember(pair)  # also for a password that is too short to be known by itself
+        remember(pair)  # masks also a password that is too short to be masked by itself
         return {"Proxy-Authorization": f"Basic {pair}"}
 
 
 class Networks:
-    """The networks of a configuration. Loading the authorities blocks for some milliseconds for each set of them."""
+    """The networks of a configuration, one per module.
+
+    Loading blocks for some milliseconds per set of certificate authorities.
+    """
 
     def __init__(self, config: Config, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None = None) -> None:
-        """Raises NetworkError where a `ca_file` cannot be used."""
+        """Create the networks. Raises NetworkError if a `ca_file` cannot be used."""
         gate = asyncio.Semaphore(HANDSHAKES) if gate is None else gate
         contexts: dict[Path | None, SSLContext] = {}
         self._by_name: dict[str, Network] = {}
@@ -91,7 +97,10 @@ class Networks:
             self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, gate=gate)
 
     def of(self, module: Module) -> Network:
-        """Raises KeyError for a module of another configuration, also if it has the same name."""
+        """Return the network of a module.
+
+        Raises KeyError for a module of another configuration, also if it has the same name.
+        """
         network = self._by_name[module.name]
         if network.module != module:
             raise KeyError(module.name)
@@ -106,12 +115,15 @@ def _context(module: Module) -> SSLContext:
 
 
 def _covers(entry: str, host: str) -> bool:
-    """Whether an entry of `no_proxy` names this host: `*`, the host itself, or a domain above it, as curl reads them."""
+    """Whether an entry of `no_proxy` names this host, by curl's rules.
+
+    An entry is `*`, the host or a parent domain.
+    """
     domain = entry.lower().lstrip(".")
     return entry == "*" or host == domain or host.endswith("." + domain)
 
 
 def split_url(url: str) -> tuple[str, int]:
-    """Host and port of an https URL, or of `host[:port]`."""
+    """Split an https URL or `host[:port]` into host and port."""
     authority = url.removeprefix("https://").partition("/")[0]
     return split_host_port(authority) if ":" in authority.rpartition("]")[2] else (authority.strip("[]").lower(), 443)

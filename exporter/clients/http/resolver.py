@@ -1,6 +1,6 @@
-"""Names to addresses by the operating system's own resolver, on threads of ours, asked anew for every connection.
+"""Resolve host names with the system's resolver, on threads of the pool.
 
-Not for: caching (a cached name hides a DNS fault), or what a failure means (see `faults`).
+Every connection resolves its name again: a cached address would hide a DNS fault.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exporter.runtime.thread_pool import DaemonThreadPool
 
 
 def split_host_port(text: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` into host and port. Raises ValueError."""
+    """Split `host:port` or `[v6]:port` into host and port. Raises ValueError."""
     host, _, port = text.rpartition(":")
     return host.removeprefix("[").removesuffix("]").lower(), int(port)
 
@@ -33,7 +33,10 @@ def is_address(host: str) -> bool:
 
 
 class Resolver(AbstractResolver):
-    """`connect_to` sends a host and port elsewhere, as curl's option of that name does; the name that TLS checks stays."""
+    """A resolver that replaces host and port by `connect_to`, as curl's option does.
+
+    TLS still verifies the original name.
+    """
 
     def __init__(self, pool: DaemonThreadPool, connect_to: Mapping[str, str]) -> None:
         self._pool = pool
@@ -44,7 +47,7 @@ class Resolver(AbstractResolver):
         return (host.lower(), port) in self._connect_to
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        """The addresses to try. Raises socket.gaierror, as the system does."""
+        """Return the addresses to try. Raises socket.gaierror."""
         timer = current()
         name, port = self._connect_to.get((host.lower(), port), (host, port))
         if is_address(name):
@@ -68,14 +71,14 @@ class Resolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing to close: the threads belong to the process."""
+        """Close nothing: the threads belong to the process."""
 
 
 def _getaddrinfo(name: str, port: int, family: int, timer: ExchangeTimer) -> list[tuple[int, str]]:
     timer.dns_begins()
     try:
         infos = socket.getaddrinfo(name, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    except UnicodeError as error:  # a label that is empty or too long for the name system
+    except UnicodeError as error:  # a label that is empty or too long for DNS
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
     except socket.gaierror:
         require_descriptor()

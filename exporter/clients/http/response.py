@@ -1,7 +1,4 @@
-"""An answer as it came over the wire, and the same in the shape in which the SDK reads one.
-
-Not for: reading from a connection (see `exchange`), or what an answer means (see `faults`).
-"""
+"""A recorded HTTP response, and the same response as the SDK's class."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 @dataclass(slots=True)
 class RecordedResponse:
-    """What the other side sent, as far as it came. `body` is whole only if `complete`."""
+    """The response as far as it arrived. `body` is whole only if `complete`."""
 
     status: int
     headers: MutableMapping[str, str]
@@ -25,7 +22,7 @@ class RecordedResponse:
 
 
 class SdkResponse(AsyncHttpResponse):
-    """A noted answer in the shape in which the SDK reads one."""
+    """A recorded response as the SDK's response class."""
 
     def __init__(self, request: HttpRequest, answer: RecordedResponse) -> None:
         self._request, self._answer = request, answer
@@ -64,7 +61,7 @@ class SdkResponse(AsyncHttpResponse):
 
     @encoding.setter
     def encoding(self, value: str | None) -> None:
-        """What Azure sends is UTF-8, whatever a header says."""
+        """Ignore the value: Azure sends UTF-8, whatever a header declares."""
 
     @property
     def url(self) -> str:

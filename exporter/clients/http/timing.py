@@ -1,9 +1,8 @@
-"""The marks of one exchange: when the name was resolved, the connection made, TLS agreed, the answer begun and ended.
+"""The timer of one exchange: times of DNS, connect, TLS, wait and transfer.
 
-`dns` is marked by our resolver (aiohttp reports none for a proxy's name), `connect` and `tls` by our `ssl.SSLObject`, `wait` and
-`transfer` by our socket and, where it noted nothing, by aiohttp's tracing and a middleware. A context variable names the exchange
-to all of them but the connection, which outlives it: its `ConnectionState` knows which exchange is under way.
-Not for: judging what the marks mean (see `faults`).
+`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect` and `tls`. `TimedSocket`
+marks `wait` and `transfer`; without its marks, those of aiohttp's tracing and of a middleware are used. A context variable holds
+the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState` holds the timer instead.
 """
 
 from __future__ import annotations
@@ -19,12 +18,15 @@ import aiohttp
 
 from exporter.core.model import PeerCertificate, Phase
 
-# A handshake that takes longer waits for the network, not for our processor, and lets the next one go.
+# A handshake that takes longer waits for the network, not for this host's processor, and releases its slot.
 HANDSHAKE_HOLD_SECONDS = 0.25
 
 
 class HandshakeLimiter(Protocol):
-    """Bounds the handshakes in flight, whose cost is our processor's; an `asyncio.Semaphore` will do."""
+    """A limit of concurrent handshakes, such as an `asyncio.Semaphore`.
+
+    Handshakes use the processor of this host.
+    """
 
     async def acquire(self) -> object: ...
 
@@ -32,33 +34,36 @@ class HandshakeLimiter(Protocol):
 
 
 class ConnectionState:
-    """The connection of one probe to one host, over which one exchange after another goes."""
+    """The sockets of one probe to one host, and the timer of the exchange under way.
 
-    __slots__ = ("_came", "_time", "sockets", "timer")
+    Exchanges follow one another on the same connection.
+    """
+
+    __slots__ = ("_received_at", "_time", "sockets", "timer")
 
     def __init__(self) -> None:
         self.timer: ExchangeTimer | None = None  # of the exchange under way
-        self.sockets: list[socket.socket] = []  # all that were made for it, open or not
+        self.sockets: list[socket.socket] = []  # every socket of the probe, open or closed
         self._time = asyncio.get_running_loop().time
-        self._came: float | None = None  # the last bytes, whatever they were
+        self._received_at: float | None = None  # the last bytes, of any kind
 
     def bytes_sent(self) -> None:
         if self.timer is not None:
             self.timer.bytes_sent(self._time())
 
     def bytes_received(self) -> None:
-        self._came = self._time()
+        self._received_at = self._time()
 
     def shut_down(self) -> None:
-        """End the connections from below: the event loop then sees an end of file, and lets go of each."""
+        """Shut the sockets down: the event loop then reads an end of file and closes them."""
         for each in self.sockets:
-            with contextlib.suppress(OSError):  # closed already, or never connected
+            with contextlib.suppress(OSError):  # already closed, or not connected
                 each.shutdown(socket.SHUT_RDWR)
 
     def data_read(self) -> None:
-        """The bytes that came last were no handshake, nor a ticket for the next one."""
-        if self.timer is not None and self._came is not None:
-            self.timer.data_received(self._came)
+        """Mark the last bytes as data, not as handshake or session ticket."""
+        if self.timer is not None and self._received_at is not None:
+            self.timer.data_received(self._received_at)
 
 
 class ExchangeTimer:
@@ -91,10 +96,10 @@ class ExchangeTimer:
         self._loop = asyncio.get_running_loop()
         self._gate = gate
         self.connection = connection
-        self._timer: asyncio.TimerHandle | None = None  # set while a place among the handshakes is held
+        self._timer: asyncio.TimerHandle | None = None  # set while this exchange holds a handshake slot
         self.endpoint: str | None = None  # host:port of the last request
-        self.hop_is_address = False  # then aiohttp never asks the resolver
-        self._queued = False  # waits for a place among the handshakes
+        self.hop_is_address = False  # aiohttp does not call the resolver for an address
+        self._queued = False  # waits for a handshake slot
         self.certificate: PeerCertificate | None = None
         self.dns_queue_start: float | None = None
         self.dns_start: float | None = None
@@ -104,25 +109,28 @@ class ExchangeTimer:
         self.tls_end: float | None = None
         self.connected: float | None = None
         self.sent: float | None = None
-        # Nearer to the wire than the two around them; unknown without TLS, and where the event loop goes past our socket.
+        # More exact than `sent` and `received`. None without TLS, and if the event loop bypasses `TimedSocket`.
         self._last_byte: float | None = None  # of the request
-        self._first_byte: float | None = None  # of the answer
+        self._first_byte: float | None = None  # of the response
         self.received: float | None = None
         self.ended: float | None = None
 
     def dns_queue_begins(self) -> None:
-        """The resolver asked for a thread."""
+        """Mark the start of the wait for a resolver thread."""
         self.dns_queue_start = self._loop.time()
 
     def dns_begins(self) -> None:
-        """Called on the thread that does the look-up: waiting for the thread is not part of `dns`."""
+        """Mark the start of the lookup, on the thread that runs it.
+
+        The wait for that thread is not part of `dns`.
+        """
         self.dns_start = self._loop.time()
 
     def dns_ends(self) -> None:
         self.dns_end = self._loop.time()
 
     async def connect_begins(self) -> None:
-        """Waits for a place among the handshakes in flight; `connect` starts after that."""
+        """Wait for a handshake slot; `connect` starts after it."""
         if self._gate is not None and self._timer is None:
             self._queued = True
             await self._gate.acquire()
@@ -138,7 +146,7 @@ class ExchangeTimer:
         self.release_slot()
 
     def release_slot(self) -> None:
-        """Give back the place among the handshakes, if it is still held."""
+        """Release the handshake slot if this exchange still holds it."""
         if self._timer is not None and self._gate is not None:
             self._timer.cancel()
             self._timer = None
@@ -162,15 +170,16 @@ class ExchangeTimer:
         self.received = self._loop.time()
 
     def finish(self) -> None:
-        """The exchange is over, well or not."""
+        """Mark the end of the exchange, successful or not."""
         self.ended = self._loop.time()
         self.release_slot()
 
     @property
     def is_pool_exhaustion(self) -> bool:
-        """Whether it waits for a place or a thread of ours, or did so for longer than the look-up then had.
+        """Whether this process delayed the exchange: no handshake slot or no thread.
 
-        A time-out then is nobody else's fault.
+        It is True if the exchange still waits for one, or if the wait for a thread exceeded the time left for the lookup.
+        A timeout is then the exporter's own and no fault of the network.
         """
         if self._queued:
             return True
@@ -180,7 +189,7 @@ class ExchangeTimer:
 
     @property
     def reached(self) -> Phase | None:
-        """The phase that was entered last."""
+        """The last phase that began."""
         if self.received is not None:
             return Phase.TRANSFER
         if self.sent is not None or self.tls_end is not None:
@@ -192,17 +201,17 @@ class ExchangeTimer:
         return Phase.DNS if self.dns_start is not None else None
 
     def phases(self) -> dict[Phase, float]:
-        """Seconds of each phase; the one that was cut lasts until the cut, or until now."""
+        """Return the seconds of each phase; an unfinished phase lasts until now."""
         connected = self.tls_start if self.tls_start is not None else self.connected
-        asked = self.sent if self.sent is None or self._last_byte is None else self._last_byte
-        # An answer that has begun and whose headers never end is still waited for.
-        answered = self.received if self.received is None or self._first_byte is None else self._first_byte
+        requested = self.sent if self.sent is None or self._last_byte is None else self._last_byte
+        # Incomplete headers belong to `wait`.
+        responded = self.received if self.received is None or self._first_byte is None else self._first_byte
         spans = (
             (Phase.DNS, self.dns_start, self.dns_end),
             (Phase.CONNECT, self.connect_start, connected),
             (Phase.TLS, self.tls_start, self.tls_end),
-            (Phase.WAIT, asked, answered),
-            (Phase.TRANSFER, answered, self.ended),
+            (Phase.WAIT, requested, responded),
+            (Phase.TRANSFER, responded, self.ended),
         )
         reached, found = self.reached, {}
         for phase, start, end in spans:
@@ -219,7 +228,7 @@ CURRENT: ContextVar[ExchangeTimer | None] = ContextVar("ekm_exchange", default=N
 
 
 def current() -> ExchangeTimer:
-    """The exchange of this task; one that nobody reads where there is none."""
+    """Return the timer of this task's exchange; an unused one outside of an exchange."""
     return CURRENT.get() or ExchangeTimer()
 
 
