@@ -1,4 +1,4 @@
-"""Fixtures: authorities, servers that are stopped after the test, networks and sessions that reach them."""
+"""Certificate authorities, servers on loopback, and clients that reach them."""
 
 import pytest
 
@@ -31,7 +31,10 @@ def fake_vault():
 
 @pytest.fixture
 async def serve(authority):
-    """Starts servers and stops them after the test; TLS for the vault and Entra unless another context is given."""
+    """Start servers and stop them after the test.
+
+    The default is TLS with a certificate for the vault and Entra.
+    """
     started = []
 
     async def start(answer=None, *, tls=True, context=None, on_connect=None):
@@ -47,7 +50,7 @@ async def serve(authority):
 
 @pytest.fixture
 def free_port():
-    """A port on which nobody listens."""
+    """A port on which nothing listens."""
     return servers.free_port()
 
 
@@ -60,7 +63,10 @@ def pool():
 
 @pytest.fixture
 def network_to(authority, pool):
-    """A network that trusts the test's authority and reaches a vault and Entra at the given ports."""
+    """Make a network that reaches a vault and Entra at the given ports.
+
+    The network trusts the authority of the tests unless `trusted` is false.
+    """
 
     def make(vault=None, entra=None, gate=None, *, trusted=True, **module):
         connect_to = dict(module.pop("connect_to", {}))
@@ -76,7 +82,7 @@ def network_to(authority, pool):
 
 @pytest.fixture
 def session_to(network_to):
-    """A session with a vault at the given port. Use with `async with`."""
+    """Make a session with a vault at the given port; use with `async with`."""
 
     def make(vault, **module):
         return VaultSession(network_to(vault, **module), VAULT, "7.4")

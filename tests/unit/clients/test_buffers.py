@@ -1,4 +1,4 @@
-"""How much memory a TLS connection holds while nothing comes over it."""
+"""The memory of an idle TLS connection."""
 
 import asyncio
 import tracemalloc
@@ -9,17 +9,17 @@ from exporter.runtime.buffers import TLS_BUFFER_BYTES, bound_tls_buffers
 from tests.support.tls_server import TOKEN, FakeVault, response, until
 
 WAITING = 10
-OURS_AND_THEIRS = 2  # the server of the test has buffers as well
+ENDS = 2  # the test's server has buffers too
 
 
 async def test_waiting_connection_holds_a_small_buffer(serve, session_to, monkeypatch):
     monkeypatch.setattr(sslproto.SSLProtocol, "max_size", sslproto.SSLProtocol.max_size)
     bound_tls_buffers()
-    asked = asyncio.Event()
+    all_waiting = asyncio.Event()
 
     async def silent(_wire, reader, _writer):
         if len(wire.requests) == WAITING:
-            asked.set()
+            all_waiting.set()
         await reader.read()
 
     wire = await serve(lambda _request: silent)
@@ -31,7 +31,7 @@ async def test_waiting_connection_holds_a_small_buffer(serve, session_to, monkey
     tracemalloc.start()
     try:
         tasks = [asyncio.create_task(wait()) for _ in range(WAITING)]
-        await asked.wait()
+        await all_waiting.wait()
         held = sum(
             trace.size
             for trace in tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, sslproto.__file__)]).traces
@@ -39,10 +39,10 @@ async def test_waiting_connection_holds_a_small_buffer(serve, session_to, monkey
     finally:
         tracemalloc.stop()
     assert set(await asyncio.gather(*tasks)) == {Fault.READ_TIMEOUT}
-    assert held < 2 * OURS_AND_THEIRS * WAITING * TLS_BUFFER_BYTES
+    assert held < 2 * ENDS * WAITING * TLS_BUFFER_BYTES
 
 
-async def test_answer_beyond_the_buffer_is_read_whole(serve, session_to, monkeypatch):
+async def test_response_larger_than_the_buffer_is_read_whole(serve, session_to, monkeypatch):
     monkeypatch.setattr(sslproto.SSLProtocol, "max_size", sslproto.SSLProtocol.max_size)
     bound_tls_buffers()
     document = FakeVault().document() | {"padding": "x" * (10 * TLS_BUFFER_BYTES)}

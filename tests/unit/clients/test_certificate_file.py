@@ -1,4 +1,4 @@
-"""Certificate files: every mistake has its own name."""
+"""Certificate files: each defect has its own fault."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_good_files_load_with_and_without_a_password(principal):
         assert b"PRIVATE KEY" not in repr(loaded).encode()
 
 
-def test_a_password_for_a_file_without_one_does_no_harm(principal):
+def test_needless_password_is_ignored(principal):
     assert load_certificate(principal.pem(), "needless").fault is Fault.NONE
 
 
@@ -39,7 +39,7 @@ def test_a_password_for_a_file_without_one_does_no_harm(principal):
         (lambda p: p.certificate_pem() + p.key_pem()[:300], None, Fault.PEM_KEY_UNUSABLE),
     ],
 )
-def test_a_mistake_has_its_own_name(principal, make, password, fault):
+def test_unusable_certificate_file_has_its_own_fault(principal, make, password, fault):
     loaded = load_certificate(make(principal), password)
     assert loaded.fault is fault
     assert loaded.pem is None

@@ -1,4 +1,4 @@
-"""Tokens: what Entra is asked, and what each of its answers, however odd, leaves as facts."""
+"""Token requests: what Entra receives, and the facts of each response."""
 
 import asyncio
 import base64
@@ -24,8 +24,8 @@ TYPED = Credential(name="typed", kind=CredentialKind.CONNECTOR_SECRET)
 
 
 @pytest.fixture
-def ask(network_to):
-    """Asks for a token at a server; the answer is checked not to hold the secret."""
+def get_token(network_to):
+    """Fetch a token and check that the result does not contain the secret."""
 
     async def fetch(entra, credential=BY_SECRET, secret=SECRET, challenge=CHALLENGE, seconds=5.0, **module):
         network = network_to(entra=entra, **module)
@@ -39,16 +39,16 @@ def ask(network_to):
 def refusal(status, aadsts, error="invalid_client", **headers):
     body = {
         "error": error,
-        "error_description": f"AADSTS{aadsts}: it is so. Trace ID: {TENANT}",
+        "error_description": f"AADSTS{aadsts}: refused. Trace ID: {TENANT}",
         "error_codes": [aadsts],
         "trace_id": "77777777-1111-2222-3333-444444444444",
     }
     return response(status, body, Content_Type="application/json; charset=utf-8", **headers)
 
 
-async def test_a_token_takes_one_request_with_the_secret_in_its_body(serve, ask):
+async def test_token_takes_one_request_with_the_secret_in_its_body(serve, get_token):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json", x_ms_request_id="r1"))
-    answer = await ask(wire)
+    answer = await get_token(wire)
     assert answer.token == TOKEN
     assert answer.facts.fault is Fault.NONE
     assert answer.facts.request_id == "r1"
@@ -66,25 +66,25 @@ async def test_a_token_takes_one_request_with_the_secret_in_its_body(serve, ask)
     assert request.headers["accept-encoding"] == "identity"
 
 
-async def test_each_token_is_fetched_anew(serve, ask):
+async def test_each_call_requests_a_new_token(serve, get_token):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     for _ in range(3):
-        assert (await ask(wire)).token == TOKEN
+        assert (await get_token(wire)).token == TOKEN
     assert (len(wire.requests), wire.connections) == (3, 3)
 
 
-async def test_the_credentials_tenant_goes_before_the_challenges(serve, ask):
+async def test_tenant_of_the_credential_precedes_the_challenge(serve, get_token):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
-    await ask(wire, Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, tenant_id="fabrikam.example"))
+    await get_token(wire, Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, tenant_id="fabrikam.example"))
     assert wire.requests[0].path == "/fabrikam.example/oauth2/v2.0/token"
 
 
-async def test_a_configured_authority_goes_before_the_challenges(serve, ask, authority):
+async def test_configured_authority_precedes_the_challenge(serve, get_token, authority):
     wire = await serve(
         lambda _request: response(200, GRANT, Content_Type="application/json"), context=authority.server("entra.example")
     )
     connect_to = {"entra.example:8443": f"127.0.0.1:{wire.port}"}
-    answer = await ask(None, authority_host="https://entra.example:8443", connect_to=connect_to)
+    answer = await get_token(None, authority_host="https://entra.example:8443", connect_to=connect_to)
     assert answer.token == TOKEN
     assert answer.facts.endpoint == "entra.example:8443"
 
@@ -100,9 +100,9 @@ async def test_a_configured_authority_goes_before_the_challenges(serve, ask, aut
         (503, 90033, "temporarily_unavailable"),
     ],
 )
-async def test_a_refusal_keeps_its_status_and_its_numbers(serve, ask, status, aadsts, error):
+async def test_refusal_keeps_its_status_and_error_codes(serve, get_token, status, aadsts, error):
     wire = await serve(lambda _request: refusal(status, aadsts, error, Retry_After="3"))
-    answer = await ask(wire)
+    answer = await get_token(wire)
     facts = answer.facts
     assert answer.token is None
     assert (facts.fault, facts.status, facts.aadsts, facts.service_code) == (Fault.HTTP_STATUS, status, aadsts, error)
@@ -139,15 +139,15 @@ async def test_a_refusal_keeps_its_status_and_its_numbers(serve, ask, status, aa
         "unusable", "odd-expiry", "late-expiry", "early-expiry", "text", "xml",
     ],
 )  # fmt: skip
-async def test_an_answer_is_judged_as_it_came_whatever_the_sdk_makes_of_it(serve, ask, *, answer, fault, status):
+async def test_malformed_response_has_its_own_fault(serve, get_token, *, answer, fault, status):
     wire = await serve(lambda _request: answer)
-    got = await ask(wire)
+    got = await get_token(wire)
     assert (got.facts.fault, got.facts.status) == (fault, status)
     assert (got.token is not None) == (fault is Fault.NONE)
     assert len(wire.requests) == 1
 
 
-async def test_a_server_that_echoes_the_request_gives_no_secret_away(serve, ask, caplog):
+async def test_server_that_echoes_the_request_leaks_no_secret(serve, get_token, caplog):
     caplog.set_level(logging.DEBUG)
     quiet_sdk_loggers()
 
@@ -156,118 +156,118 @@ async def test_a_server_that_echoes_the_request_gives_no_secret_away(serve, ask,
         return response(500, f"raw {request.body.decode()} plain {shown} alone {SECRET}".encode(), Content_Type="text/html")
 
     wire = await serve(echo)
-    answer = await ask(wire)
+    answer = await get_token(wire)
     for form in (SECRET, urllib.parse.quote_plus(SECRET), urllib.parse.quote(SECRET)):
         assert form not in repr(answer)
         assert form not in caplog.text
     assert answer.facts.detail
 
 
-async def test_the_sdk_writes_nothing_into_our_log(serve, ask, caplog):
+async def test_sdk_writes_nothing_to_the_log(serve, get_token, caplog):
     caplog.set_level(logging.DEBUG)
     quiet_sdk_loggers()
     wire = await serve(lambda _request: refusal(401, 7000215))
-    await ask(wire)
+    await get_token(wire)
     assert [record for record in caplog.records if record.name.startswith(("azure", "msal"))] == []
     assert TENANT not in caplog.text
 
 
-async def test_a_secret_goes_to_no_host_that_is_not_entra(serve, ask, authority):
+async def test_secret_is_sent_only_to_entra(serve, get_token, authority):
     wire = await serve(lambda _request: response(200, GRANT), context=authority.server("login.evil.example"))
     challenge = Challenge(authority="https://login.evil.example", tenant=TENANT, resource="https://vault.azure.net")
     connect_to = {"login.evil.example:443": f"127.0.0.1:{wire.port}"}
-    answer = await ask(None, challenge=challenge, connect_to=connect_to)
+    answer = await get_token(None, challenge=challenge, connect_to=connect_to)
     assert answer.facts.fault is Fault.AUTHORITY_UNTRUSTED
     assert answer.token is None
     assert wire.connections == 0
 
 
-async def test_network_faults_are_those_of_the_vault_at_entras_endpoint(ask, free_port, serve, stranger):
-    refused = (await ask(free_port)).facts
+async def test_network_fault_names_the_entra_endpoint(get_token, free_port, serve, stranger):
+    refused = (await get_token(free_port)).facts
     assert (refused.fault, refused.endpoint) == (Fault.CONNECT_REFUSED, "login.microsoftonline.com:443")
-    untrusted = (await ask(await serve(context=stranger.server(ENTRA)))).facts
+    untrusted = (await get_token(await serve(context=stranger.server(ENTRA)))).facts
     assert untrusted.fault is Fault.TLS_UNTRUSTED
-    gone = (await ask(None, connect_to={f"{ENTRA}:443": "entra.invalid:443"})).facts
-    assert gone.fault in (Fault.DNS_NOT_FOUND, Fault.DNS_TEMPORARY)  # as the resolver of this host has it
+    gone = (await get_token(None, connect_to={f"{ENTRA}:443": "entra.invalid:443"})).facts
+    assert gone.fault in (Fault.DNS_NOT_FOUND, Fault.DNS_TEMPORARY)  # depends on the resolver of this host
 
 
-async def test_a_reset_after_the_request_is_not_asked_again(serve, ask):
+async def test_request_on_a_closed_connection_is_not_repeated(serve, get_token):
     async def close(_wire, _reader, _writer):
         return False
 
     wire = await serve(lambda _request: close)
-    assert (await ask(wire)).facts.fault is Fault.CONNECTION_CLOSED
+    assert (await get_token(wire)).facts.fault is Fault.CONNECTION_CLOSED
     assert len(wire.requests) == 1
 
 
-async def test_silence_is_a_read_timeout(serve, ask):
+async def test_silent_server_is_a_read_timeout(serve, get_token):
     async def silent(wire, _reader, _writer):
         await wire.release.wait()
 
     wire = await serve(lambda _request: silent)
-    facts = (await ask(wire, seconds=0.3)).facts
+    facts = (await get_token(wire, seconds=0.3)).facts
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, Phase.WAIT)
 
 
-async def test_the_connectors_string_is_split_as_the_connector_does(serve, ask):
+async def test_connector_secret_is_split_as_the_connector_does(serve, get_token):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
-    answer = await ask(wire, TYPED, CLIENT.replace("-", "").upper() + "the~secret")
+    answer = await get_token(wire, TYPED, CLIENT.replace("-", "").upper() + "the~secret")
     assert answer.token == TOKEN
     form = urllib.parse.parse_qs(wire.requests[0].body.decode())
     assert (form["client_id"], form["client_secret"]) == ([CLIENT], ["the~secret"])
 
 
-async def test_hyphens_left_in_the_client_id_are_sent_for_entra_to_refuse(serve, ask):
+async def test_connector_secret_with_hyphens_is_split_all_the_same(serve, get_token):
     wire = await serve(lambda _request: refusal(400, 700016, "unauthorized_client"))
-    facts = (await ask(wire, TYPED, CLIENT + "the~secret")).facts
+    facts = (await get_token(wire, TYPED, CLIENT + "the~secret")).facts
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, 400)
     assert urllib.parse.parse_qs(wire.requests[0].body.decode())["client_id"] == [CLIENT[:32]]
 
 
 @pytest.mark.parametrize("secret", ["short", "0" * 31, "0" * 32])
-async def test_a_connector_string_without_a_secret_is_too_short(serve, ask, secret):
+async def test_connector_secret_with_the_client_id_only_is_too_short(serve, get_token, secret):
     wire = await serve()
-    assert (await ask(wire, TYPED, secret)).facts.fault is Fault.SECRET_TOO_SHORT
+    assert (await get_token(wire, TYPED, secret)).facts.fault is Fault.SECRET_TOO_SHORT
     assert wire.connections == 0
 
 
 @pytest.mark.parametrize("secret", [None, ""])
-async def test_without_a_secret_nothing_is_asked(serve, ask, secret):
+async def test_missing_secret_sends_no_request(serve, get_token, secret):
     wire = await serve()
-    assert (await ask(wire, secret=secret)).facts.fault is Fault.SECRET_UNREADABLE
+    assert (await get_token(wire, secret=secret)).facts.fault is Fault.SECRET_UNREADABLE
     assert wire.connections == 0
 
 
-async def test_a_tenant_that_is_none_is_an_identity_that_cannot_be_asked(serve, ask):
+async def test_invalid_tenant_sends_no_request(serve, get_token):
     wire = await serve()
     bad = Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id=CLIENT, tenant_id="a/../b")
-    assert (await ask(wire, bad)).facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert (await get_token(wire, bad)).facts.fault is Fault.IDENTITY_UNAVAILABLE
     challenge = Challenge(authority=f"https://{ENTRA}", tenant="a?b", resource="https://vault.azure.net")
-    assert (await ask(wire, challenge=challenge)).facts.fault is Fault.CHALLENGE_NO_TENANT
+    assert (await get_token(wire, challenge=challenge)).facts.fault is Fault.CHALLENGE_NO_TENANT
     assert wire.connections == 0
 
 
-async def test_a_certificate_signs_for_the_token(serve, ask, tmp_path, principal):
+async def test_certificate_signs_the_client_assertion(serve, get_token, tmp_path, principal):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     for name, content, password in principal.good():
         file = tmp_path / name
         file.write_bytes(content)
         credential = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=file)
-        answer = await ask(wire, credential, password)
+        answer = await get_token(wire, credential, password)
         assert answer.token == TOKEN, (name, answer.facts)
         form = urllib.parse.parse_qs(wire.requests[-1].body.decode())
         header = json.loads(base64.urlsafe_b64decode(form["client_assertion"][0].split(".")[0] + "=="))
         assert header["alg"] == "PS256"
 
 
-async def test_a_certificate_file_that_is_gone_is_unreadable(serve, ask, tmp_path):
+async def test_missing_certificate_file_is_unreadable(serve, get_token, tmp_path):
     wire = await serve()
     gone = Credential(name="c", kind=CredentialKind.CLIENT_CERTIFICATE, client_id=CLIENT, certificate_file=tmp_path / "gone.pem")
-    assert (await ask(wire, gone, None)).facts.fault is Fault.SECRET_UNREADABLE
+    assert (await get_token(wire, gone, None)).facts.fault is Fault.SECRET_UNREADABLE
     assert wire.connections == 0
 
 
-async def test_a_managed_identity_is_asked_at_its_own_endpoint_past_the_proxy(serve, ask, monkeypatch, free_port):
+async def test_managed_identity_uses_the_endpoint_of_its_host(serve, get_token, monkeypatch, free_port):
     wire = await serve(
         lambda _request: response(
             200,
@@ -279,7 +279,7 @@ async def test_a_managed_identity_is_asked_at_its_own_endpoint_past_the_proxy(se
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "header")
     identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    answer = await ask(free_port, identity, None)
+    answer = await get_token(free_port, identity, None)
     assert answer.token == TOKEN
     assert answer.facts.endpoint == f"127.0.0.1:{wire.port}"
     assert wire.requests[0].headers["x-identity-header"] == "header"
@@ -287,14 +287,14 @@ async def test_a_managed_identity_is_asked_at_its_own_endpoint_past_the_proxy(se
     assert set(answer.facts.phases) == {Phase.CONNECT, Phase.WAIT, Phase.TRANSFER}
 
 
-async def test_a_managed_identity_that_is_not_there_is_unavailable(ask, monkeypatch, free_port):
+async def test_unreachable_managed_identity_is_unavailable(get_token, monkeypatch, free_port):
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{free_port}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "header")
     identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    assert (await ask(free_port, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert (await get_token(free_port, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
 
-async def test_swallowed_imds_request_is_unavailable_and_names_it(serve, network_to, monkeypatch, free_port):
+async def test_silent_imds_is_unavailable_and_named(serve, network_to, monkeypatch, free_port):
     async def swallow(wire, _reader, _writer):
         await wire.release.wait()
         return True
@@ -307,53 +307,57 @@ async def test_swallowed_imds_request_is_unavailable_and_names_it(serve, network
     assert facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
 
 
-async def test_identity_service_that_echoes_its_header_shows_no_secret(serve, ask, monkeypatch, free_port):
+async def test_identity_service_that_echoes_its_header_leaks_nothing(serve, get_token, monkeypatch, free_port):
     secret = "Marked-header.8Q9w"
-    said = {"error": "invalid_request", "error_description": f"not {secret}"}
-    wire = await serve(lambda _request: response(400, said, Content_Type="application/json", x_ms_request_id=secret), tls=False)
+    echoed = {"error": "invalid_request", "error_description": f"not {secret}"}
+    wire = await serve(lambda _request: response(400, echoed, Content_Type="application/json", x_ms_request_id=secret), tls=False)
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{wire.port}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", secret)
-    facts = (await ask(free_port, Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY), None)).facts
+    facts = (await get_token(free_port, Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY), None)).facts
     assert secret not in repr(facts)
     assert "<secret>" in facts.detail
 
 
-async def test_entra_that_echoes_an_assertion_in_hexadecimal_shows_none_of_it(serve, ask, monkeypatch, tmp_path):
+async def test_assertion_echoed_in_hexadecimal_is_masked(serve, get_token, monkeypatch, tmp_path):
     (tmp_path / "token").write_text("Marked.assertion.of-a-pod")
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
-    said = b"Marked.assertion.of-a-pod".hex(":")
-    body = {"error": "invalid_client", "error_description": f"AADSTS7000215: {said}", "trace_id": "Marked.assertion.of-a-pod"}
+    echoed = b"Marked.assertion.of-a-pod".hex(":")
+    body = {"error": "invalid_client", "error_description": f"AADSTS7000215: {echoed}", "trace_id": "Marked.assertion.of-a-pod"}
     wire = await serve(lambda _request: response(401, body, Content_Type="application/json"))
     identity = Credential(name="pod", kind=CredentialKind.WORKLOAD_IDENTITY, client_id=CLIENT, tenant_id=TENANT)
-    facts = (await ask(wire, identity, None)).facts
+    facts = (await get_token(wire, identity, None)).facts
     assert (facts.aadsts, facts.detail, facts.request_id) == (7000215, "AADSTS7000215: <secret>", None)
 
 
-async def test_a_workload_identity_shows_its_file_to_entra(serve, ask, monkeypatch, tmp_path):
+async def test_workload_identity_sends_its_token_file_to_entra(serve, get_token, monkeypatch, tmp_path):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     identity = Credential(name="pod", kind=CredentialKind.WORKLOAD_IDENTITY)
     monkeypatch.delenv("AZURE_FEDERATED_TOKEN_FILE", raising=False)
-    assert (await ask(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert (await get_token(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
     file = tmp_path / "token"
     file.write_text("federated.assertion.text")
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
     monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    assert (await ask(wire, identity, None)).token == TOKEN
+    assert (await get_token(wire, identity, None)).token == TOKEN
     assert urllib.parse.parse_qs(wire.requests[0].body.decode())["client_assertion"] == ["federated.assertion.text"]
     assert wire.requests[0].headers["user-agent"] == USER_AGENT
     file.unlink()
-    assert (await ask(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
+    assert (await get_token(wire, identity, None)).facts.fault is Fault.IDENTITY_UNAVAILABLE
 
 
-async def test_a_cancelled_fetch_is_cancelled_and_leaves_no_connection(serve, ask):
+async def test_cancelled_request_leaves_no_connection(serve, get_token):
     async def silent(wire, _reader, _writer):
         await wire.release.wait()
 
     wire = await serve(lambda _request: silent)
-    task = asyncio.create_task(ask(wire, seconds=60))
+    task = asyncio.create_task(get_token(wire, seconds=60))
     async with asyncio.timeout(5):
         while not wire.requests:  # noqa: ASYNC110 - the server has no event for it
             await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    wire.release.set()
+    async with asyncio.timeout(5):
+        while wire.open:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""The shared token over a real wire: what a probe that gives up says of the request it waited for."""
+"""The facts of a probe whose wait for a shared token timed out."""
 
 import asyncio
 import time
@@ -27,33 +27,33 @@ class Secrets:
 
 
 @pytest.fixture
-async def ask():
-    """Asks a desk for a token over a network, with less patience than the request itself has."""
-    desks = []
+async def get_token():
+    """Get a token from a cache whose requests have a longer timeout than the caller."""
+    caches = []
 
-    async def asking(network, patience, credential=CREDENTIAL):
+    async def get(network, patience, credential=CREDENTIAL):
         async def fetch(_module, credential, secret, challenge, *, deadline):
             return await fetch_token(network, credential, secret, challenge, deadline=deadline)
 
-        def glimpse(context, _module, challenge):
+        def progress(context, _module, challenge):
             return pending_facts(context, network, challenge.authority)
 
-        desk = TokenCache(fetch, Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0), pending_facts=glimpse)
-        desks.append(desk)
+        cache = TokenCache(fetch, Secrets(), window=lambda *_: ReuseWindow(60.0, 5.0), pending_facts=progress)
+        caches.append(cache)
         started = asyncio.get_running_loop().time()
-        return await desk.token(credential, network.module, CHALLENGE, started=started, deadline=started + patience)
+        return await cache.token(credential, network.module, CHALLENGE, started=started, deadline=started + patience)
 
-    yield asking
-    for desk in desks:
-        await desk.aclose()
+    yield get
+    for cache in caches:
+        await cache.aclose()
 
 
-async def says_nothing(wire, _reader, _writer):
+async def is_silent(wire, _reader, _writer):
     await wire.release.wait()
     return True
 
 
-async def begins_a_body(wire, _reader, writer):
+async def starts_a_body(wire, _reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     await wire.release.wait()
     return False
@@ -62,43 +62,43 @@ async def begins_a_body(wire, _reader, writer):
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
-        ({"tls": False, "on_connect": says_nothing}, (Fault.TLS_TIMEOUT, Phase.TLS)),
-        ({"answer": lambda _request: says_nothing}, (Fault.READ_TIMEOUT, Phase.WAIT)),
-        ({"answer": lambda _request: begins_a_body}, (Fault.BODY_TIMEOUT, Phase.TRANSFER)),
+        ({"tls": False, "on_connect": is_silent}, (Fault.TLS_TIMEOUT, Phase.TLS)),
+        ({"answer": lambda _request: is_silent}, (Fault.READ_TIMEOUT, Phase.WAIT)),
+        ({"answer": lambda _request: starts_a_body}, (Fault.BODY_TIMEOUT, Phase.TRANSFER)),
     ],
     ids=["in the handshake", "before the headers", "in the body"],
 )
-async def test_giving_up_names_the_phase_that_the_request_was_in(serve, network_to, ask, behaviour, expected):
+async def test_timeout_names_the_phase_of_the_request(serve, network_to, get_token, behaviour, expected):
     entra = await serve(**behaviour)
-    grant = await ask(network_to(entra=entra), 0.4)
-    assert grant.token is None
-    assert (grant.facts.fault, grant.facts.phase_reached) == expected
-    assert grant.facts.endpoint == f"{ENTRA}:443"
+    result = await get_token(network_to(entra=entra), 0.4)
+    assert result.token is None
+    assert (result.facts.fault, result.facts.phase_reached) == expected
+    assert result.facts.endpoint == f"{ENTRA}:443"
 
 
-async def test_swallowed_imds_request_names_the_identity_endpoint(serve, network_to, ask, monkeypatch, free_port):
-    imds = await serve(tls=False, on_connect=says_nothing)
+async def test_silent_imds_is_named_as_the_endpoint(serve, network_to, get_token, monkeypatch, free_port):
+    imds = await serve(tls=False, on_connect=is_silent)
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{imds.port}")
     identity = Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY)
-    grant = await ask(network_to(entra=free_port), 0.6, identity)
-    assert grant.token is None
-    assert (grant.facts.fault, grant.facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
-    assert grant.facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
-    assert ENTRA not in grant.facts.detail
+    result = await get_token(network_to(entra=free_port), 0.6, identity)
+    assert result.token is None
+    assert (result.facts.fault, result.facts.endpoint) == (Fault.IDENTITY_UNAVAILABLE, f"127.0.0.1:{imds.port}")
+    assert result.facts.detail.startswith(f"127.0.0.1:{imds.port}: ")
+    assert ENTRA not in result.facts.detail
 
 
-async def test_waiting_for_a_place_of_our_own_is_never_the_networks_fault(serve, network_to, ask):
+async def test_wait_for_the_handshake_limit_is_no_network_fault(serve, network_to, get_token):
     full = asyncio.Semaphore(0)
     with pytest.raises(PoolExhausted):
-        await ask(network_to(entra=await serve(), gate=full), 0.2)
+        await get_token(network_to(entra=await serve(), gate=full), 0.2)
 
 
-async def test_a_request_that_was_not_begun_has_read_nothing(network_to):
+async def test_request_that_was_not_started_has_no_phase(network_to):
     facts = pending_facts(copy_context(), network_to(), CHALLENGE.authority)
     assert (facts.fault, facts.phase_reached) == (Fault.READ_TIMEOUT, None)
 
 
-async def test_a_grant_knows_when_it_expires(serve, network_to):
+async def test_token_has_its_expiry(serve, network_to):
     body = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
     entra = await serve(lambda _request: response(200, body, Content_Type="application/json"))
     deadline = asyncio.get_running_loop().time() + 5.0

@@ -1,4 +1,4 @@
-"""A healthy vault: what is sent, what comes back, on how many connections."""
+"""Key Vault sessions: requests, results, phases and connections."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from exporter.core.model import Challenge, Phase
 from exporter.core.parsing.key_vault import read_key
 from tests.support.tls_server import CHALLENGE, TENANT, TOKEN, response, until
 
-PAUSE = 0.3  # seconds in which a server says nothing
+PAUSE = 0.3  # seconds without a byte from the server
 
 
 async def round_trip(session):
@@ -28,7 +28,7 @@ async def round_trip(session):
     return facts, challenge, got, key, wrapped_facts, unwrapped_facts
 
 
-async def test_a_round_trip_is_four_requests_on_one_connection(serve, session_to, fake_vault):
+async def test_round_trip_is_four_requests_on_one_connection(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     async with session_to(wire) as session:
         facts, challenge, got, key, *_ = await round_trip(session)
@@ -50,7 +50,7 @@ async def test_a_round_trip_is_four_requests_on_one_connection(serve, session_to
     assert got.endpoint == "contoso.vault.azure.net:443"
 
 
-async def test_the_challenge_carries_no_token_and_the_others_do(serve, session_to, fake_vault):
+async def test_only_the_challenge_request_has_no_token(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     async with session_to(wire) as session:
         await round_trip(session)
@@ -66,7 +66,7 @@ async def test_the_challenge_carries_no_token_and_the_others_do(serve, session_t
     assert json.loads(wire.requests[2].body)["alg"] == "RSA-OAEP"
 
 
-async def test_each_session_connects_anew(serve, session_to, fake_vault):
+async def test_each_session_opens_its_own_connection(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     for _ in range(3):
         async with session_to(wire) as session:
@@ -74,7 +74,7 @@ async def test_each_session_connects_anew(serve, session_to, fake_vault):
     assert wire.connections == 3
 
 
-async def test_phases_stand_beside_the_exchange_that_made_the_connection(serve, session_to, fake_vault):
+async def test_connection_phases_belong_to_the_first_exchange(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     loop = asyncio.get_running_loop()
     async with session_to(wire) as session:
@@ -82,7 +82,7 @@ async def test_phases_stand_beside_the_exchange_that_made_the_connection(serve, 
         first, _ = await session.challenge(deadline=until())
         took = loop.time() - before
         second, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-    assert list(first.phases) == [Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER]  # an address needs no look-up
+    assert list(first.phases) == [Phase.CONNECT, Phase.TLS, Phase.WAIT, Phase.TRANSFER]  # connect_to has an address: no DNS
     assert all(seconds >= 0 for seconds in first.phases.values())
     assert 0 < sum(first.phases.values()) <= took
     assert first.phases[Phase.TLS] > 0
@@ -92,7 +92,7 @@ async def test_phases_stand_beside_the_exchange_that_made_the_connection(serve, 
     assert second.certificate is None
 
 
-async def hesitates(_wire, _reader, writer):
+async def pauses(_wire, _reader, writer):
     whole = response(401, b"{}", WWW_Authenticate=CHALLENGE)
     writer.write(whole[:20])
     await writer.drain()
@@ -102,15 +102,15 @@ async def hesitates(_wire, _reader, writer):
     return True
 
 
-async def test_the_wait_ends_with_the_first_byte_of_an_answer(serve, session_to):
-    wire = await serve(lambda _request: hesitates)
+async def test_wait_ends_with_the_first_byte_of_the_response(serve, session_to):
+    wire = await serve(lambda _request: pauses)
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
     assert challenge is not None
     assert facts.phases[Phase.TRANSFER] >= PAUSE
 
 
-async def test_an_answer_whose_headers_never_end_is_waited_for(serve, session_to):
+async def test_unfinished_headers_count_as_wait(serve, session_to):
     async def stops(wire, _reader, writer):
         writer.write(b"HTTP/1.1 401 Status\r\nServer: ")
         await wire.release.wait()
@@ -124,7 +124,7 @@ async def test_an_answer_whose_headers_never_end_is_waited_for(serve, session_to
     assert facts.phases[Phase.WAIT] > PAUSE / 2
 
 
-async def test_a_name_is_looked_up_where_connect_to_gives_one(serve, session_to, fake_vault):
+async def test_host_name_in_connect_to_is_resolved(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     async with session_to(None, connect_to={"contoso.vault.azure.net:443": f"localhost:{wire.port}"}) as session:
         facts, _ = await session.challenge(deadline=until())
@@ -132,7 +132,7 @@ async def test_a_name_is_looked_up_where_connect_to_gives_one(serve, session_to,
     assert facts.phases[Phase.DNS] > 0
 
 
-async def test_fifty_sessions_at_once_keep_their_marks_apart(serve, session_to, fake_vault):
+async def test_concurrent_sessions_have_their_own_phases(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
 
     async def one():
@@ -159,7 +159,7 @@ async def test_fifty_sessions_at_once_keep_their_marks_apart(serve, session_to, 
         ("unwrap_key", b'{"value": "!"}', Fault.VALUE_UNUSABLE),
     ],
 )
-async def test_a_good_status_with_a_useless_body_is_a_fault_of_the_body(serve, session_to, key, *, operation, body, fault):
+async def test_unusable_body_with_status_200_has_its_own_fault(serve, session_to, key, *, operation, body, fault):
     wire = await serve(lambda _request: response(200, body))
     async with session_to(wire) as session:
         if operation == "get_key":
@@ -169,7 +169,7 @@ async def test_a_good_status_with_a_useless_body_is_a_fault_of_the_body(serve, s
     assert (facts.fault, facts.status, value) == (fault, 200, None)
 
 
-async def test_a_vault_that_echoes_the_request_gives_no_token_away(serve, session_to, caplog):
+async def test_vault_that_echoes_the_request_leaks_no_token(serve, session_to, caplog):
     caplog.set_level(logging.DEBUG)
     wire = await serve(lambda request: response(500, f"{request.headers} {TOKEN}".encode()))
     async with session_to(wire) as session:
@@ -180,7 +180,7 @@ async def test_a_vault_that_echoes_the_request_gives_no_token_away(serve, sessio
     assert TOKEN not in repr(session)
 
 
-async def test_names_and_versions_cannot_leave_their_place_in_the_path(serve, session_to):
+async def test_key_name_and_version_are_escaped_in_the_path(serve, session_to):
     wire = await serve(lambda _request: response(404))
     async with session_to(wire) as session:
         await session.get_key(TOKEN, "../secrets/x?y", "a/b#c", deadline=until())

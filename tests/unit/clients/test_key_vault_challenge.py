@@ -1,4 +1,4 @@
-"""The challenge: whom it may name, and what a vault without one is told."""
+"""The challenge: accepted authorities and resources, and the fault of others."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def challenge_of(authorization, resource="https://vault.azure.net"):
         (response(503, b"<html>"), Fault.HTTP_STATUS),
     ],
 )
-async def test_a_challenge_that_cannot_be_used_says_why(serve, session_to, answer, fault):
+async def test_unusable_challenge_has_its_own_fault(serve, session_to, answer, fault):
     wire = await serve(lambda _request: answer)
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
@@ -48,7 +48,7 @@ async def test_a_challenge_that_cannot_be_used_says_why(serve, session_to, answe
         (f"https://{ENTRA}/t", "vault.azure.net", Fault.RESOURCE_MISMATCH),
     ],
 )
-async def test_a_challenge_that_points_elsewhere_is_not_followed(serve, session_to, authorization, resource, fault):
+async def test_challenge_for_a_foreign_host_is_rejected(serve, session_to, authorization, resource, fault):
     wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of(authorization, resource)))
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
@@ -56,7 +56,7 @@ async def test_a_challenge_that_points_elsewhere_is_not_followed(serve, session_
     assert challenge is None
 
 
-async def test_a_configured_authority_may_be_named_too(serve, session_to):
+async def test_configured_authority_is_accepted(serve, session_to):
     wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=challenge_of("https://entra.corp.example:8443/t")))
     async with session_to(wire, authority_host="https://entra.corp.example:8443") as session:
         facts, challenge = await session.challenge(deadline=until())
@@ -64,15 +64,15 @@ async def test_a_configured_authority_may_be_named_too(serve, session_to):
     assert challenge.authority == "https://entra.corp.example:8443"
 
 
-async def test_an_empty_body_is_as_good(serve, session_to):
-    """A managed HSM sends none."""
+async def test_challenge_with_an_empty_body_is_accepted(serve, session_to):
+    """A managed HSM sends an empty body."""
     wire = await serve(lambda _request: response(401, b"", WWW_Authenticate=CHALLENGE))
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
     assert (facts.fault, facts.detail, challenge.tenant) == (Fault.NONE, "", TENANT)
 
 
-async def test_a_challenge_whose_body_breaks_off_is_still_one(serve, session_to):
+async def test_challenge_with_a_truncated_body_is_accepted(serve, session_to):
     async def cut(_wire, _reader, writer):
         writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
         await writer.drain()
@@ -85,7 +85,7 @@ async def test_a_challenge_whose_body_breaks_off_is_still_one(serve, session_to)
     assert challenge is not None
 
 
-async def test_a_challenge_whose_body_stalls_took_the_time_itself(serve, session_to):
+async def test_challenge_with_a_stalled_body_is_a_body_timeout(serve, session_to):
     async def stalls(wire, _reader, writer):
         writer.write(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\nContent-Length: 99\r\n\r\n{{".encode())
         await writer.drain()

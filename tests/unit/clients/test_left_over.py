@@ -1,4 +1,4 @@
-"""What a failed probe leaves behind: no frame, no exception and no object of ours that only the collector can free."""
+"""A failed probe leaves no exporter object that only the collector can free."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ PATIENCE = 0.2
 
 @contextlib.contextmanager
 def collecting():
-    """Yields a list that afterwards holds what the collector would have had to free, while it was off."""
+    """Switch the collector off and then list what only it can free."""
     found = []
     gc.collect()
     gc.disable()
@@ -47,7 +47,7 @@ def collecting():
 
 
 def _is_of_the_exporter(each):
-    if isinstance(each, (ConnectionState, TimedSocket)):  # asyncio's transports are cycles by themselves, and hold their socket
+    if isinstance(each, (ConnectionState, TimedSocket)):  # held by asyncio's transports, which are reference cycles
         return False
     if isinstance(each, types.FrameType):
         return each.f_globals.get("__name__", "").startswith(("exporter", "aiohttp", "azure"))
@@ -58,37 +58,37 @@ def _name_of(each):
     return f"frame of {each.f_code.co_qualname}" if isinstance(each, types.FrameType) else type(each).__name__
 
 
-async def waits_for_its_end(_wire, reader, _writer):
+async def never_responds(_wire, reader, _writer):
     await reader.read()
 
 
-async def dns_is_silent(around):
-    """The port of nobody: names are looked up, and no answer comes before the probe has given up."""
+async def dns_is_silent(environment):
+    """Give no port, so that the name is looked up; the lookup outlasts the probe."""
     never = threading.Event()
 
     def look_up(*_args, **_options):
         never.wait(PATIENCE + 0.1)
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
-    around.monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    environment.monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
 
-async def dns_has_no_such_name(around):
+async def dns_has_no_such_name(environment):
     def look_up(*_args, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    around.monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    environment.monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
 
-async def silence_after_tls(around):
-    return (await around.serve(lambda _request: waits_for_its_end)).port
+async def silence_after_tls(environment):
+    return (await environment.serve(lambda _request: never_responds)).port
 
 
-async def refusal(around):
-    return around.free_port
+async def refusal(environment):
+    return environment.free_port
 
 
-WAYS = {
+FAILURES = {
     dns_is_silent: Fault.DNS_TIMEOUT,
     dns_has_no_such_name: Fault.DNS_NOT_FOUND,
     silence_after_tls: Fault.READ_TIMEOUT,
@@ -97,14 +97,14 @@ WAYS = {
 
 
 @pytest.fixture
-def around(pool, monkeypatch, serve, free_port):
-    """What the ways to fail need, and threads for all probes at once."""
+def environment(pool, monkeypatch, serve, free_port):
+    """What the failures need, and a thread for each probe."""
     pool.allow(PROBES)
     return SimpleNamespace(monkeypatch=monkeypatch, serve=serve, free_port=free_port)
 
 
 def prober(module, *, timeout):
-    """A prober with one target, whose module has the given network."""
+    """A prober of one target with the given module."""
     credential = Credential(
         name="app", kind=CredentialKind.CLIENT_SECRET, client_id="id", secret=SecretSource(env="EKM_LEFT_OVER")
     )
@@ -115,30 +115,30 @@ def prober(module, *, timeout):
         modules={"default": module},
         targets={"one": target},
     )
-    tell = ProberCallbacks(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
-    return Prober(config, lag=LoopLag(), callbacks=tell), target
+    callbacks = ProberCallbacks(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
+    return Prober(config, lag=LoopLag(), callbacks=callbacks), target
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-async def test_failed_request_to_a_vault_leaves_nothing_to_collect(way, around, session_to):
-    vault = await way(around)
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
+async def test_failed_request_to_a_vault_leaves_nothing_to_collect(failure, environment, session_to):
+    vault = await failure(environment)
 
     async def fail():
         async with session_to(vault) as session:
             return (await session.challenge(deadline=until(PATIENCE)))[0].fault
 
-    assert await fail() is WAYS[way]
+    assert await fail() is FAILURES[failure]
     with collecting() as left:
         faults = set(await asyncio.gather(*(fail() for _ in range(PROBES))))
         await asyncio.sleep(2 * PATIENCE)
-    assert faults == {WAYS[way]}
+    assert faults == {FAILURES[failure]}
     assert left == []
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-async def test_failed_token_request_leaves_nothing_to_collect(way, around, monkeypatch, serve, authority):
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
+async def test_failed_token_request_leaves_nothing_to_collect(failure, environment, monkeypatch, serve, authority):
     monkeypatch.setenv("EKM_LEFT_OVER", "not-a-secret")
-    vault, entra = await serve(FakeVault()), await way(around)
+    vault, entra = await serve(FakeVault()), await failure(environment)
     connect_to = {f"{VAULT}:443": f"127.0.0.1:{vault.port}"}
     if entra is not None:
         connect_to[f"{ENTRA}:443"] = f"127.0.0.1:{entra}"
@@ -153,20 +153,20 @@ async def test_failed_token_request_leaves_nothing_to_collect(way, around, monke
         faults = set().union(*await asyncio.gather(*(fail() for _ in range(PROBES))))
         await asyncio.sleep(2 * PATIENCE)
     await made.aclose()
-    assert faults == {WAYS[way]}
+    assert faults == {FAILURES[failure]}
     assert left == []
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-async def test_failed_endpoint_check_leaves_nothing_to_collect(way, around, network_to):
-    network = network_to(await way(around))
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.__name__)
+async def test_failed_endpoint_check_leaves_nothing_to_collect(failure, environment, network_to):
+    network = network_to(await failure(environment))
 
     async def fail():
         return (await check_endpoint(network, VAULT, "/", deadline=until(PATIENCE))).facts.fault
 
     await fail()
     with collecting() as left:
-        assert await fail() is WAYS[way]
+        assert await fail() is FAILURES[failure]
         await asyncio.sleep(2 * PATIENCE)
     assert left == []
 
@@ -185,7 +185,7 @@ async def test_failed_call_on_a_thread_leaves_nothing_to_collect():
     assert left == []
 
 
-def test_tracebacks_of_every_exception_in_the_tree_go():
+def test_drop_tracebacks_covers_the_whole_exception_tree():
     def raised(error):
         with pytest.raises(type(error)) as caught:
             _raise(error)

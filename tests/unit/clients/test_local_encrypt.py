@@ -1,4 +1,4 @@
-"""Encrypting here what the service would not wrap."""
+"""Local encryption, which replaces a wrap that the vault refused."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def pair():
 
 
 @pytest.mark.parametrize(("algorithm", "digest"), [("RSA-OAEP", hashes.SHA1), ("RSA-OAEP-256", hashes.SHA256)])
-def test_what_is_encrypted_here_the_private_key_opens(pair, algorithm, digest):
+def test_private_key_decrypts_locally_encrypted_bytes(pair, algorithm, digest):
     private, key = pair
     data = bytes(range(32))
     sealed = encrypt_locally(key, algorithm, data)
@@ -45,5 +45,5 @@ def test_what_is_encrypted_here_the_private_key_opens(pair, algorithm, digest):
         ({}, "RSA-OAEP", 500),
     ],
 )
-def test_what_cannot_be_encrypted_is_none(pair, change, algorithm, size):
+def test_unusable_key_algorithm_or_data_gives_none(pair, change, algorithm, size):
     assert encrypt_locally(replace(pair[1], **change), algorithm, bytes(size)) is None

@@ -1,4 +1,4 @@
-"""Out of descriptors, threads or memory: the exporter's own fault, whatever was under way."""
+"""A lack of descriptors, threads or memory is an exporter-side shortage."""
 
 import asyncio
 import errno
@@ -62,7 +62,7 @@ async def main():
         "looking up a name": await lacking(challenge(networks.of(NAMED))),
         "reading a secret": await lacking(SecretCache(pool).current(SECRET)),
         "reading a certificate": await lacking(fetch_token(networks.of(NAMED), PEM, None, CHALLENGE, deadline=deadline)),
-        "asking for a token": await lacking(fetch_token(networks.of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
+        "requesting a token": await lacking(fetch_token(networks.of(NAMED), SECRET, "x", CHALLENGE, deadline=deadline)),
         "checking an endpoint": await lacking(check_endpoint(networks.of(HERE), VAULT, "/", deadline=deadline)),
     }))
     pool.close()
@@ -71,7 +71,7 @@ asyncio.run(main())
 """
 
 
-def test_no_descriptor_is_told_as_such_wherever_it_is_missed(tmp_path):
+def test_lack_of_descriptors_is_reported_by_each_call(tmp_path):
     file = tmp_path / "secret"
     file.write_text("not-a-secret\n")
     run = subprocess.run(  # noqa: S603 - nothing from outside the tests
@@ -106,7 +106,7 @@ def wrapped(inner):
         (ValueError(errno.EMFILE), None),
     ],
 )
-def test_shortage_is_found_in_what_a_library_wrapped(error, lacking):
+def test_shortage_is_found_in_a_wrapped_exception(error, lacking):
     assert shortage_of(error) is lacking
     assert shortage_of(wrapped(wrapped(error))) is lacking
 
@@ -117,8 +117,8 @@ def test_no_exception_is_no_shortage():
 
 @pytest.fixture
 def prober():
-    """A prober of one target, and the shortages that it has reported."""
-    told = []
+    """A prober of one target, and its reported shortages."""
+    reported = []
     config = Config(
         settings=Settings(concurrency=1),
         credentials={"c": Credential(name="c", kind=CredentialKind.CLIENT_SECRET)},
@@ -126,8 +126,10 @@ def prober():
         targets={TARGET.name: TARGET},
     )
     return Prober(
-        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=told.append, starved=told.append, token_requested=lambda: None)
-    ), told
+        config,
+        lag=LoopLag(),
+        callbacks=ProberCallbacks(bug=reported.append, starved=reported.append, token_requested=lambda: None),
+    ), reported
 
 
 def refuse_threads(monkeypatch):
@@ -137,15 +139,15 @@ def refuse_threads(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start)
 
 
-async def test_probe_without_a_thread_is_left_out_and_told(prober, monkeypatch):
+async def test_probe_without_a_thread_is_skipped_and_reported(prober, monkeypatch):
     refuse_threads(monkeypatch)
-    made, told = prober
+    made, reported = prober
     assert await made.probe_scheduled(TARGET) is None
-    assert told == [Shortage.THREADS]
+    assert reported == [Shortage.THREADS]
     await made.aclose()
 
 
-async def test_call_that_waits_for_refused_thread_lacks_threads(monkeypatch):
+async def test_timeout_without_a_new_thread_is_a_thread_shortage(monkeypatch):
     pool, over = DaemonThreadPool(2, name="test-shortage"), threading.Event()
     first = asyncio.create_task(pool.run(over.wait))
     await asyncio.sleep(0)

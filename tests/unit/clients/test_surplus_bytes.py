@@ -1,4 +1,4 @@
-"""Bytes after the end of an answer: they cost no answer, and closing the connection afterwards raises nothing."""
+"""Bytes after a response: the session raises nothing and closes its sockets."""
 
 import asyncio
 import gc
@@ -19,12 +19,12 @@ SURPLUS = {
     "much": b"y" * 200_000,
     "answer": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nx",
 }
-# What one exchange makes of it: the answer that was whole, or one that aiohttp cannot tell from the surplus.
-TOLD = (Fault.NONE, Fault.NOT_HTTP)
+# NOT_HTTP if aiohttp parses the surplus together with the response.
+EXPECTED = (Fault.NONE, Fault.NOT_HTTP)
 
 
 def pieces(answer, surplus, cut):
-    """The bytes of an answer and more, in one write or in several."""
+    """The response and the surplus, in one write or several."""
     whole = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {CHALLENGE}\r\n".encode() + answer
     headers = whole.index(b"\r\n\r\n") + 4
     return {
@@ -38,37 +38,37 @@ def pieces(answer, surplus, cut):
 @pytest.mark.parametrize("cut", ["whole", "after headers", "in the body", "after the body"])
 @pytest.mark.parametrize("surplus", SURPLUS)
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_surplus_bytes_never_escape_the_session(serve, session_to, *, answer, surplus, cut):
-    async def more_than_asked(_wire, _reader, writer):
+async def test_surplus_bytes_raise_nothing_and_close_the_sockets(serve, session_to, *, answer, surplus, cut):
+    async def sends_surplus(_wire, _reader, writer):
         for piece in pieces(ANSWERS[answer], SURPLUS[surplus], cut):
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.005)
         return True
 
-    wire = await serve(lambda _request: more_than_asked)
+    wire = await serve(lambda _request: sends_surplus)
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
         after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
         sockets = list(session._link._state.sockets)
-    assert facts.fault in TOLD, facts
+    assert facts.fault in EXPECTED, facts
     assert (challenge is not None) is (facts.fault is Fault.NONE)
-    assert after.fault in (*TOLD, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
+    assert after.fault in (*EXPECTED, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
     await all_closed(sockets)
 
 
-async def test_closing_that_breaks_ends_the_connections_all_the_same(serve, session_to):
-    async def breaks():
-        raise RuntimeError("no order in this")
+async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session_to):
+    async def fail():
+        raise RuntimeError("close failed")
 
     wire = await serve(FakeVault())
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
         sockets = list(session._link._state.sockets)
-        in_order, session._link._session.close = session._link._session.close, breaks
+        close, session._link._session.close = session._link._session.close, fail
     assert len(sockets) == 1
     await all_closed(sockets)
-    await in_order()
+    await close()
 
 
 async def all_closed(sockets):

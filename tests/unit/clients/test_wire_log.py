@@ -1,4 +1,4 @@
-"""The requests that a page and a support bundle show are those that were made, with nothing of a secret."""
+"""Pages and support bundles show the requests that were sent, without secrets."""
 
 import asyncio
 from urllib.parse import parse_qs
@@ -29,7 +29,7 @@ def entra(request):
     )
 
 
-async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_path):
+async def test_shown_requests_are_the_sent_ones(serve, authority, fake_vault, tmp_path):
     (tmp_path / "secret").write_text(SECRET)
     vault, login = await serve(fake_vault), await serve(entra)
     routes = {f"{VAULT}:443": f"127.0.0.1:{vault.port}", f"{ENTRA}:443": f"127.0.0.1:{login.port}"}
@@ -50,21 +50,21 @@ async def test_what_is_told_is_what_was_asked(serve, authority, fake_vault, tmp_
     await prober.aclose()
     assert report.success, report
 
-    told = {each.step: each.request for each in exchanges(ProbeContext(target, module, credential), report)}
-    asked = dict(zip((Step.CHALLENGE, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY), vault.requests, strict=True))
-    for step, request in asked.items():
-        assert told[step][0] == f"{request.method} https://{VAULT}{request.target}"
-        assert (BEARER in told[step]) is ("authorization" in request.headers)
-        assert (len(told[step]) == 3) is bool(request.body)
+    shown = {each.step: each.request for each in exchanges(ProbeContext(target, module, credential), report)}
+    sent = dict(zip((Step.CHALLENGE, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY), vault.requests, strict=True))
+    for step, request in sent.items():
+        assert shown[step][0] == f"{request.method} https://{VAULT}{request.target}"
+        assert (BEARER in shown[step]) is ("authorization" in request.headers)
+        assert (len(shown[step]) == 3) is bool(request.body)
     (sign_in,) = [request for request in login.requests if request.method == "POST"]
-    line, form = told[Step.TOKEN]
+    line, form = shown[Step.TOKEN]
     assert line == f"POST https://{ENTRA}{sign_in.target}"
-    sent, shown = parse_qs(sign_in.body.decode()), parse_qs(form)
-    assert sent["client_secret"] == [SECRET]
-    assert set(shown) <= set(sent)
-    assert [shown[name] for name in ("client_id", "grant_type")] == [sent[name] for name in ("client_id", "grant_type")]
-    assert SECRET not in str(told)
-    assert TOKEN not in str(told)
+    fields, shown_fields = parse_qs(sign_in.body.decode()), parse_qs(form)
+    assert fields["client_secret"] == [SECRET]
+    assert set(shown_fields) <= set(fields)
+    assert all(shown_fields[name] == fields[name] for name in ("client_id", "grant_type"))
+    assert SECRET not in str(shown)
+    assert TOKEN not in str(shown)
 
 
 def _raise(error):

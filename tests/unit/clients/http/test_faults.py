@@ -1,4 +1,4 @@
-"""The tables of exceptions, row by row, and that nothing in them is dead or raises."""
+"""The fault of each exception, and the facts of any response."""
 
 import errno
 import ssl
@@ -11,9 +11,8 @@ from azure.identity import CredentialUnavailableError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clients.http import faults as evidence
 from exporter.clients.http.exchange import BodyTooLargeError, ConnectionLostError, HttpExchange
-from exporter.clients.http.faults import FailureContext, Stage, facts_from, fault_of
+from exporter.clients.http.faults import RULES, FailureContext, Stage, facts_from, fault_of
 from exporter.clients.http.response import RecordedResponse
 from exporter.clients.http.timing import ExchangeTimer
 from exporter.config.model import SecretSource
@@ -26,7 +25,7 @@ FOUR = tuple(Stage)
 
 
 def chained(*errors):
-    """Outermost first, each caused by the next."""
+    """Chain the exceptions: each is caused by the next one."""
     for outer, inner in pairwise(errors):
         outer.__cause__ = inner
     return errors[0]
@@ -63,7 +62,7 @@ def certificate(code):
         (errno.EACCES, (Fault.CONNECT_FAILED, Fault.TLS_FAILED, Fault.CONNECTION_RESET, Fault.BODY_TRUNCATED)),
     ],
 )
-def test_an_error_number_means_another_fault_in_each_stage(number, faults):
+def test_error_number_has_a_fault_for_each_stage(number, faults):
     error = sdk(aiohttp.ClientOSError(number, "words"), OSError(number, "words"))
     assert tuple(fault_of(error, FailureContext(stage, via_proxy=False))[0] for stage in FOUR) == faults
 
@@ -103,10 +102,10 @@ def test_an_error_number_means_another_fault_in_each_stage(number, faults):
         (ClientAuthenticationError("no"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
         (FileNotFoundError(2, "No such file", "/token"), Stage.CONNECT, Fault.IDENTITY_UNAVAILABLE),
         (KeyError("access_token"), Stage.CONNECT, Fault.INTERNAL),
-        (RuntimeError("ours"), Stage.WAIT, Fault.INTERNAL),
+        (RuntimeError("words"), Stage.WAIT, Fault.INTERNAL),
     ],
 )
-def test_the_exception_that_knows_decides(error, stage, fault):
+def test_innermost_exception_decides_the_fault(error, stage, fault):
     found, cause = fault_of(sdk(error), FailureContext(stage, via_proxy=False))
     assert found is fault
     assert cause is error
@@ -123,41 +122,41 @@ def test_the_exception_that_knows_decides(error, stage, fault):
         (aiohttp.ClientResponseError(None, (), status=400, message="x"), Fault.PROXY_UNREACHABLE),
     ],
 )
-def test_on_the_way_to_a_proxy_it_is_the_proxys_fault(error, fault):
+def test_failed_connection_to_a_proxy_is_the_proxys_fault(error, fault):
     assert fault_of(sdk(error), FailureContext(Stage.CONNECT, via_proxy=True))[0] is fault
 
 
-def test_behind_a_proxy_it_is_not():
+def test_failed_tls_through_a_proxy_is_the_hosts_fault():
     error = sdk(ConnectionResetError(errno.ECONNRESET, "x"))
     assert fault_of(error, FailureContext(Stage.TLS, via_proxy=True))[0] is Fault.TLS_RESET
 
 
-def test_the_sdks_own_classes_decide_nothing_where_a_cause_is_there():
+def test_sdk_exception_with_a_cause_is_ignored():
     cut = chained(IncompleteReadError("x"), aiohttp.ClientPayloadError("cut"))
     lost = chained(ServiceResponseError("x"), ConnectionLostError("x"), aiohttp.ServerDisconnectedError())
     assert fault_of(cut, FailureContext(Stage.BODY, via_proxy=False))[0] is Fault.BODY_TRUNCATED
     assert fault_of(lost, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.CONNECTION_CLOSED
 
 
-def test_of_several_numbers_in_one_text_the_telling_one_counts():
+def test_most_specific_error_number_of_a_text_counts():
     text = "Multiple exceptions: [Errno 101] Connect call failed ('::1', 443, 0, 0), [Errno 111] Connect call failed"
     assert fault_of(sdk(OSError(text)), FailureContext(Stage.CONNECT, via_proxy=False))[0] is Fault.CONNECT_REFUSED
 
 
-def test_a_chain_that_bites_its_tail_ends():
+def test_circular_chain_of_exceptions_is_internal():
     first, second = RuntimeError("a"), RuntimeError("b")
     first.__cause__, second.__cause__ = second, first
     assert fault_of(first, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
     assert fault_of(None, FailureContext(Stage.WAIT, via_proxy=False))[0] is Fault.INTERNAL
 
 
-def test_no_row_is_hidden_by_one_above_it():
-    for index, (kind, _) in enumerate(evidence.RULES):
-        for earlier, _ in evidence.RULES[:index]:
+def test_no_rule_is_hidden_by_an_earlier_one():
+    for index, (kind, _) in enumerate(RULES):
+        for earlier, _ in RULES[:index]:
             assert not issubclass(kind, earlier), (kind, earlier)
 
 
-async def _observed(status, headers, body, complete):
+async def _exchange(status, headers, body, complete):
     answer = RecordedResponse(status=status, headers=headers, body=body, complete=complete)
     timer = ExchangeTimer()
     timer.headers_received()
@@ -165,7 +164,7 @@ async def _observed(status, headers, body, complete):
     return HttpExchange(endpoint="host:443", timer=timer, answer=answer)
 
 
-TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as headers come off the wire
+TEXTS = st.binary(max_size=40).map(lambda octets: octets.decode("latin-1"))  # as aiohttp decodes headers
 HEADERS = st.dictionaries(
     st.sampled_from(["Date", "Retry-After", "x-ms-request-id", "x-ms-keyvault-region", "x-ms-keyvault-network-info", "X-Else"]),
     st.one_of(
@@ -177,19 +176,19 @@ HEADERS = st.dictionaries(
 
 
 @given(st.integers(0, 1200), HEADERS, st.binary(max_size=200), st.booleans())
-async def test_no_answer_whatever_makes_the_reader_raise(status, headers, body, complete):
-    facts = facts_from(await _observed(status, headers, body, complete))
+async def test_no_response_makes_the_reader_raise(status, headers, body, complete):
+    facts = facts_from(await _exchange(status, headers, body, complete))
     assert facts.status == status
     assert len(facts.detail) <= LIMIT
     assert facts.retry_after_seconds is None or 0 <= facts.retry_after_seconds <= 86400
     assert facts.detail.isprintable()
 
 
-async def test_a_huge_error_body_is_shortened_and_masked():
+async def test_huge_error_body_is_shortened_and_masked():
     secret = "b" * 10 + "-MARK"
     body = b"<html>\x00\x01 client_secret=abcdefgh 203.0.113.9 " + secret.encode() + b"x" * 500_000
     remember(secret)
-    facts = facts_from(await _observed(500, {}, body, True))
+    facts = facts_from(await _exchange(500, {}, body, True))
     assert len(facts.detail) <= LIMIT
     for leak in (secret, "abcdefgh", "203.0.113.9", "\x00"):
         assert leak not in facts.detail

@@ -1,4 +1,4 @@
-"""The seams of the SDK and of Python on which the adapter stands: a release that moves one is noticed here."""
+"""Interfaces of the SDK and of Python on which the clients depend."""
 
 import asyncio
 import gc
@@ -17,18 +17,18 @@ from tests.support.tls_server import TOKEN, VAULT, response, until
 
 
 class CountingCredential:
-    asked = 0
+    requests = 0
 
     async def get_token(self, *_scopes, **_options):
-        self.asked += 1
-        raise AssertionError("nobody may ask")
+        self.requests += 1
+        raise AssertionError("the SDK must not request a token")
 
     async def close(self):
         pass
 
 
-async def test_policies_replace_the_sdks_whole_list(serve, network_to):
-    """No challenge handling, no retry, no redirect: one request, its answer raw, whatever it is."""
+async def test_own_policies_replace_all_of_the_sdk(serve, network_to):
+    """Each response is final: no challenge handling, retry or redirect."""
     for status in (401, 429, 503, 302):
         wire = await serve(lambda _request, status=status: response(status, b"\xff", Retry_After="0", Location="/x"))
         session = VaultSession(network_to(wire), VAULT, "7.4")
@@ -38,8 +38,8 @@ async def test_policies_replace_the_sdks_whole_list(serve, network_to):
         assert len(wire.requests) == 1
 
 
-async def test_the_sdk_hands_the_request_to_the_transport_as_it_was_built(network_to):
-    """`policies=`, `transport=` and options of `send_request` reach where they must."""
+async def test_sdk_passes_url_and_options_to_the_policies(network_to):
+    """`KeyClient` uses `policies=`; `send_request` passes its options to them."""
     seen = {}
 
     class Policy:
@@ -48,7 +48,7 @@ async def test_the_sdk_hands_the_request_to_the_transport_as_it_was_built(networ
         async def send(self, request):
             seen["options"] = dict(request.context.options)
             seen["url"] = request.http_request.url
-            raise ConnectionError("far enough")
+            raise ConnectionError("sent")
 
     link = network_to(None).link(VAULT, 443)
     credential = CountingCredential()
@@ -58,7 +58,7 @@ async def test_the_sdk_hands_the_request_to_the_transport_as_it_was_built(networ
     await link.close()
     assert seen["options"] == {"stream": True, "bearer": "t"}
     assert seen["url"] == f"https://{VAULT}/keys?api-version=7.4"
-    assert credential.asked == 0
+    assert credential.requests == 0
 
 
 @pytest.mark.parametrize("version", ["7.0", "7.4", "7.6", "2025-07-01", "99.9"])
@@ -69,7 +69,7 @@ async def test_any_api_version_is_sent_as_configured(serve, network_to, fake_vau
     assert wire.requests[0].target == f"/keys?api-version={version}"
 
 
-def test_the_context_makes_our_objects_and_wants_tls_1_2(authority):
+def test_context_makes_timed_objects_and_requires_tls_1_2(authority):
     context = make_context(authority.file)
     assert context.sslobject_class is TimedSSLObject
     assert isinstance(context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=VAULT), TimedSSLObject)
@@ -81,7 +81,7 @@ def test_the_context_makes_our_objects_and_wants_tls_1_2(authority):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_a_ca_file_that_cannot_be_used_is_named(tmp_path, pool, content):
+def test_unusable_ca_file_is_named(tmp_path, pool, content):
     file = tmp_path / "corp-ca.pem"
     if content is not None:
         file.write_bytes(content)
@@ -98,9 +98,9 @@ def test_modules_with_the_same_authorities_share_one_context(authority, pool):
     assert networks.of(modules["a"])._context is networks.of(modules["b"])._context
 
 
-class CountingGate:
-    def __init__(self, places):
-        self._semaphore = asyncio.Semaphore(places)
+class CountingLimiter:
+    def __init__(self, slots):
+        self._semaphore = asyncio.Semaphore(slots)
         self.held = self.most = self.taken = 0
 
     async def acquire(self):
@@ -114,8 +114,8 @@ class CountingGate:
         self._semaphore.release()
 
 
-async def test_handshakes_in_flight_are_bounded_and_each_place_is_given_back_once(serve, network_to, fake_vault):
-    wire, gate = await serve(fake_vault), CountingGate(2)
+async def test_handshakes_are_limited_and_release_their_slot_once(serve, network_to, fake_vault):
+    wire, gate = await serve(fake_vault), CountingLimiter(2)
     network = network_to(wire, gate=gate)
 
     async def one():
@@ -128,12 +128,12 @@ async def test_handshakes_in_flight_are_bounded_and_each_place_is_given_back_onc
     assert (gate.most, gate.taken, gate.held) == (2, 12, 0)
 
 
-async def test_a_handshake_that_hangs_gives_its_place_back_soon(serve, network_to, fake_vault):
+async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_vault):
     async def hang(wire, _reader, _writer):
         await wire.release.wait()
         return True
 
-    stuck, healthy, gate = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingGate(1)
+    stuck, healthy, gate = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingLimiter(1)
     loop = asyncio.get_running_loop()
 
     async def one(wire, seconds):
@@ -152,8 +152,8 @@ async def test_a_handshake_that_hangs_gives_its_place_back_soon(serve, network_t
 
 
 @pytest.mark.parametrize("how", ["refused", "untrusted"])
-async def test_a_connection_that_fails_gives_its_place_back_at_once(serve, network_to, free_port, stranger, how):
-    gate = CountingGate(1)
+async def test_failed_connection_releases_its_slot_at_once(serve, network_to, free_port, stranger, how):
+    gate = CountingLimiter(1)
     wire = free_port if how == "refused" else await serve(context=stranger.server(VAULT))
     for _ in range(3):
         async with VaultSession(network_to(wire, gate=gate), VAULT, "7.4") as session:
@@ -162,8 +162,8 @@ async def test_a_connection_that_fails_gives_its_place_back_at_once(serve, netwo
     assert gate.taken == 3
 
 
-async def test_a_thousand_sessions_leave_nothing_behind(network_to):
-    """Made and thrown away without a word on the wire: no warning, no growth of what the collector tracks."""
+async def test_a_thousand_unused_sessions_leave_nothing_behind(network_to):
+    """Sessions without a request cause no warning and no garbage."""
     network = network_to(None)
 
     async def many(number):

@@ -1,4 +1,4 @@
-"""Through a proxy, past it, and everything it can do wrong."""
+"""Requests through a proxy and past it, and the faults of a proxy."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ from tests.system.abuse.echoes import ENCODINGS, leaks
 PASSWORD = "MARKED-proxy-password"
 
 
-async def ask(session, seconds=5.0):
+async def get_key(session, seconds=5.0):
     facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
     return facts
 
@@ -52,12 +52,12 @@ def through(port, **options):
     return {"proxy": Proxy(url=f"http://127.0.0.1:{port}", **options)}
 
 
-async def test_a_round_through_a_proxy_is_one_connect_and_connect_includes_it(serve, session_to, fake_vault):
+async def test_session_through_a_proxy_sends_one_connect(serve, session_to, fake_vault):
     vault = await serve(fake_vault)
     proxy = await serve(tunnel(vault.port), tls=False)
     async with session_to(None, **through(proxy.port)) as session:
         facts, _ = await session.challenge(deadline=until())
-        second = await ask(session)
+        second = await get_key(session)
     assert facts.fault is Fault.NONE
     assert second.fault is Fault.NONE
     assert [request.target for request in proxy.requests] == [f"{VAULT}:443"]
@@ -69,7 +69,7 @@ async def test_a_round_through_a_proxy_is_one_connect_and_connect_includes_it(se
     assert vault.connections == 1
 
 
-async def test_a_proxys_name_is_looked_up(serve, session_to, fake_vault):
+async def test_name_of_a_proxy_is_resolved(serve, session_to, fake_vault):
     vault = await serve(fake_vault)
     proxy = await serve(tunnel(vault.port), tls=False)
     async with session_to(None, proxy=Proxy(url=f"http://localhost:{proxy.port}")) as session:
@@ -79,19 +79,19 @@ async def test_a_proxys_name_is_looked_up(serve, session_to, fake_vault):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-async def test_proxy_that_tells_its_password_in_the_status_line_is_masked(serve, session_to, tmp_path, encoding):
+async def test_password_echoed_by_a_proxy_is_masked(serve, session_to, tmp_path, encoding):
     (tmp_path / "password").write_text(PASSWORD)
-    said = ENCODINGS[encoding](PASSWORD)
-    head = f"HTTP/1.1 407 you sent {said}\r\nProxy-Authenticate: {said}\r\nContent-Length: 0\r\n\r\n"
+    echoed = ENCODINGS[encoding](PASSWORD)
+    head = f"HTTP/1.1 407 you sent {echoed}\r\nProxy-Authenticate: {echoed}\r\nContent-Length: 0\r\n\r\n"
     proxy = await serve(lambda _request: head.encode(), tls=False)
     password = SecretSource(file=tmp_path / "password")
     async with session_to(None, **through(proxy.port, username="someone", password=password)) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 407)
     assert leaks(repr(facts), PASSWORD) == []
 
 
-async def test_the_proxys_password_is_sent_to_the_proxy_alone_and_read_anew(serve, session_to, fake_vault, tmp_path):
+async def test_proxy_password_is_reread_and_sent_to_the_proxy_only(serve, session_to, fake_vault, tmp_path):
     vault = await serve(fake_vault)
     proxy = await serve(tunnel(vault.port), tls=False)
     file = tmp_path / "password"
@@ -99,26 +99,26 @@ async def test_the_proxys_password_is_sent_to_the_proxy_alone_and_read_anew(serv
     for password in (PASSWORD, "another"):
         file.write_text(password + "\n")
         async with session_to(None, **options) as session:
-            assert (await ask(session)).fault is Fault.NONE
+            assert (await get_key(session)).fault is Fault.NONE
         sent = proxy.requests[-1].headers["proxy-authorization"]
         assert base64.b64decode(sent.removeprefix("Basic ")).decode() == f"user:{password}"
     assert all("proxy-authorization" not in request.headers for request in vault.requests)
 
 
-async def test_a_password_that_cannot_be_read_is_said_before_anything_is_sent(serve, session_to, tmp_path):
+async def test_unreadable_proxy_password_sends_nothing(serve, session_to, tmp_path):
     proxy = await serve(tls=False)
     options = through(proxy.port, username="user", password=SecretSource(file=tmp_path / "gone"))
     async with session_to(None, **options) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is Fault.SECRET_UNREADABLE
     assert proxy.connections == 0
 
 
 @pytest.mark.parametrize("status", [403, 407, 502, 504])
-async def test_a_proxy_that_refuses_gives_its_status(serve, session_to, status):
+async def test_refusal_of_a_proxy_keeps_its_status(serve, session_to, status):
     proxy = await serve(lambda _request: response(status, b"", Proxy_Authenticate="Basic"), tls=False)
     async with session_to(None, **through(proxy.port)) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, status)
     assert len(proxy.requests) == 1
 
@@ -140,29 +140,29 @@ async def closes(_wire, _reader, _writer):
     ],
     ids=["silence", "hang-up", "garbage"],
 )
-async def test_a_proxy_that_does_not_connect_is_the_proxys_fault(serve, session_to, *, behaviour, fault, seconds):
+async def test_failed_connect_request_is_the_proxys_fault(serve, session_to, *, behaviour, fault, seconds):
     proxy = await serve(behaviour, tls=False)
     async with session_to(None, **through(proxy.port)) as session:
-        facts = await ask(session, seconds)
+        facts = await get_key(session, seconds)
     assert facts.fault is fault, facts
     assert len(proxy.requests) == 1
 
 
-async def test_a_proxy_that_nobody_runs_is_unreachable(session_to, free_port):
+async def test_absent_proxy_is_unreachable(session_to, free_port):
     async with session_to(None, **through(free_port)) as session:
-        assert (await ask(session)).fault is Fault.PROXY_UNREACHABLE
+        assert (await get_key(session)).fault is Fault.PROXY_UNREACHABLE
 
 
-async def test_a_proxy_whose_name_is_gone_is_unresolved(session_to):
+async def test_proxy_with_an_unknown_name_is_unresolved(session_to):
     async with session_to(None, proxy=Proxy(url="http://proxy.invalid:3128")) as session:
-        assert (await ask(session)).fault is Fault.PROXY_UNRESOLVED
+        assert (await get_key(session)).fault is Fault.PROXY_UNRESOLVED
 
 
-async def test_silence_behind_a_proxy_is_the_vaults(serve, session_to):
+async def test_silent_vault_behind_a_proxy_is_a_tls_timeout(serve, session_to):
     vault = await serve(tls=False, on_connect=silent_handshake)
     proxy = await serve(tunnel(vault.port), tls=False)
     async with session_to(None, **through(proxy.port)) as session:
-        facts = await ask(session, 0.3)
+        facts = await get_key(session, 0.3)
     assert facts.fault is Fault.TLS_TIMEOUT
 
 
@@ -171,15 +171,15 @@ async def silent_handshake(wire, _reader, _writer):
     return True
 
 
-async def test_connect_to_goes_past_the_proxy(serve, session_to, fake_vault):
+async def test_connect_to_bypasses_the_proxy(serve, session_to, fake_vault):
     vault, proxy = await serve(fake_vault), await serve(tls=False)
     async with session_to(vault, **through(proxy.port)) as session:
-        assert (await ask(session)).fault is Fault.NONE
+        assert (await get_key(session)).fault is Fault.NONE
     assert proxy.connections == 0
 
 
 @pytest.mark.parametrize(
-    ("entry", "past"),
+    ("entry", "bypassed"),
     [
         (".vault.azure.net", True),
         ("vault.azure.net", True),
@@ -191,9 +191,9 @@ async def test_connect_to_goes_past_the_proxy(serve, session_to, fake_vault):
         ("login.microsoftonline.com", False),
     ],
 )
-def test_no_proxy_names_hosts_and_domains(network_to, entry, past):
+def test_no_proxy_matches_hosts_and_domains(network_to, entry, bypassed):
     network = network_to(None, proxy=Proxy(url="http://proxy.example:3128", no_proxy=("localhost", entry)))
-    assert (network.proxy_for(VAULT, 443) is None) is past
+    assert (network.proxy_for(VAULT, 443) is None) is bypassed
     assert network.proxy_for("else.example", 443) is None or entry != "*"
 
 
@@ -208,5 +208,5 @@ def test_no_proxy_names_hosts_and_domains(network_to, entry, past):
         ("https://[::1]", ("::1", 443)),
     ],
 )
-def test_a_url_is_split_into_host_and_port(url, expected):
+def test_url_is_split_into_host_and_port(url, expected):
     assert split_url(url) == expected

@@ -1,4 +1,4 @@
-"""Name resolution: what the operating system says, and who is to blame when nobody answers."""
+"""Name resolution: errors, timeouts and a lack of threads."""
 
 import asyncio
 import socket
@@ -14,24 +14,24 @@ from exporter.runtime.thread_pool import DaemonThreadPool, PoolExhausted
 from tests.support.tls_server import TOKEN, VAULT, until
 
 
-async def ask(session, seconds=5.0):
+async def get_key(session, seconds=5.0):
     facts, _ = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
     return facts
 
 
 @pytest.fixture
-def system_says(monkeypatch):
-    """Replaces the system's getaddrinfo, which runs on our threads."""
+def replace_resolver(monkeypatch):
+    """Replace `getaddrinfo` of the system, which runs on threads of the pool."""
 
-    def replace(answer):
-        monkeypatch.setattr(socket, "getaddrinfo", answer)
+    def replace(function):
+        monkeypatch.setattr(socket, "getaddrinfo", function)
 
     return replace
 
 
 @pytest.fixture
-def stuck(system_says):
-    """A resolver that never answers, until the test is over."""
+def stuck(replace_resolver):
+    """Block the resolver until the end of the test."""
     over, entered = threading.Event(), threading.Semaphore(0)
 
     def wait(*_args, **_kwargs):
@@ -39,7 +39,7 @@ def stuck(system_says):
         over.wait(10)
         raise socket.gaierror(socket.EAI_AGAIN, "over")
 
-    system_says(wait)
+    replace_resolver(wait)
     yield entered
     over.set()
 
@@ -56,33 +56,33 @@ def stuck(system_says):
         (12345, Fault.DNS_TEMPORARY),
     ],
 )
-async def test_the_resolvers_answer_tells_a_missing_name_from_a_broken_resolver(session_to, system_says, number, fault):
+async def test_missing_name_and_broken_resolver_are_separate_faults(session_to, replace_resolver, number, fault):
     def fail(*_args, **_kwargs):
-        raise socket.gaierror(number, "said the system")
+        raise socket.gaierror(number, "words")
 
-    system_says(fail)
+    replace_resolver(fail)
     async with session_to(None) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is fault
     assert facts.phase_reached is Phase.DNS
     assert set(facts.phases) == {Phase.DNS}
     assert facts.exception == "ClientConnectorDNSError"
 
 
-async def test_a_name_without_addresses_is_not_found(session_to, system_says):
-    system_says(lambda *_args, **_kwargs: [])
+async def test_name_without_addresses_is_not_found(session_to, replace_resolver):
+    replace_resolver(lambda *_args, **_kwargs: [])
     async with session_to(None) as session:
-        assert (await ask(session)).fault is Fault.DNS_NOT_FOUND
+        assert (await get_key(session)).fault is Fault.DNS_NOT_FOUND
 
 
-async def test_a_name_that_cannot_be_one_is_not_found(session_to):
+async def test_invalid_name_is_not_found(session_to):
     async with session_to(None, connect_to={f"{VAULT}:443": "a..b:443"}) as session:
-        assert (await ask(session)).fault is Fault.DNS_NOT_FOUND
+        assert (await get_key(session)).fault is Fault.DNS_NOT_FOUND
 
 
-async def test_a_resolver_that_does_not_answer_is_a_dns_timeout(session_to, stuck):
+async def test_silent_resolver_is_a_dns_timeout(session_to, stuck):
     async with session_to(None) as session:
-        facts = await ask(session, 0.3)
+        facts = await get_key(session, 0.3)
     assert stuck.acquire(blocking=False)
     assert facts.fault is Fault.DNS_TIMEOUT
     assert facts.phase_reached is Phase.DNS
@@ -90,38 +90,38 @@ async def test_a_resolver_that_does_not_answer_is_a_dns_timeout(session_to, stuc
 
 
 @pytest.mark.usefixtures("stuck")
-async def test_waiting_for_a_thread_is_never_the_resolvers_fault(session_to, pool):
+async def test_wait_for_a_thread_is_no_fault_of_the_resolver(session_to, pool):
     held = [asyncio.create_task(pool.run(socket.getaddrinfo)) for _ in range(8)]
     await asyncio.sleep(0)
     async with session_to(None) as session:
         with pytest.raises(PoolExhausted):
-            await ask(session, 0.1)
+            await get_key(session, 0.1)
     for task in held:
         task.cancel()
     await asyncio.gather(*held, return_exceptions=True)
 
 
-async def test_a_thread_that_came_too_late_is_not_the_resolvers_fault_either(session_to, system_says, pool):
+async def test_late_thread_is_no_fault_of_the_resolver(session_to, replace_resolver, pool):
     free, over = threading.Event(), threading.Event()
-    system_says(lambda *_args, **_kwargs: over.wait(10))
+    replace_resolver(lambda *_args, **_kwargs: over.wait(10))
     held = [asyncio.create_task(pool.run(free.wait)) for _ in range(8)]
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_later(0.25, free.set)
     async with session_to(None) as session:
         with pytest.raises(PoolExhausted):
-            await ask(session, 0.35)
+            await get_key(session, 0.35)
     over.set()
     await asyncio.gather(*held)
 
 
 @pytest.mark.usefixtures("stuck")
-async def test_a_cancelled_wait_for_a_thread_stays_a_cancellation(session_to, pool):
+async def test_cancelled_wait_for_a_thread_raises_cancelled_error(session_to, pool):
     held = [asyncio.create_task(pool.run(socket.getaddrinfo)) for _ in range(8)]
     await asyncio.sleep(0)
 
     async def one():
         async with session_to(None) as session:
-            await ask(session, 60)
+            await get_key(session, 60)
 
     task = asyncio.create_task(one())
     await asyncio.sleep(0.01)
@@ -133,15 +133,15 @@ async def test_a_cancelled_wait_for_a_thread_stays_a_cancellation(session_to, po
     await asyncio.gather(*held, return_exceptions=True)
 
 
-async def test_a_pool_that_is_closed_is_busy(network_to, pool):
+async def test_closed_pool_is_exhausted(network_to, pool):
     network = network_to(None)
     pool.close()
     async with VaultSession(network, VAULT, "7.4") as session:
         with pytest.raises(PoolExhausted):
-            await ask(session)
+            await get_key(session)
 
 
-async def test_dead_names_do_not_starve_a_healthy_one(session_to, serve, fake_vault, system_says):
+async def test_dead_names_do_not_delay_a_healthy_one(session_to, serve, fake_vault, replace_resolver):
     real, over = socket.getaddrinfo, threading.Event()
 
     def some_are_dead(name, *args, **kwargs):
@@ -149,48 +149,48 @@ async def test_dead_names_do_not_starve_a_healthy_one(session_to, serve, fake_va
             over.wait(10)
         return real(name, *args, **kwargs)
 
-    system_says(some_are_dead)
+    replace_resolver(some_are_dead)
     wire = await serve(fake_vault)
 
     async def dead():
         async with session_to(None) as session:
-            return await ask(session, 0.5)
+            return await get_key(session, 0.5)
 
     dying = [asyncio.create_task(dead()) for _ in range(7)]
     await asyncio.sleep(0.05)
     async with session_to(None, connect_to={f"{VAULT}:443": f"localhost:{wire.port}"}) as session:
-        facts = await ask(session, 0.4)
+        facts = await get_key(session, 0.4)
     assert facts.fault is Fault.NONE
     assert {facts.fault for facts in await asyncio.gather(*dying)} == {Fault.DNS_TIMEOUT}
     over.set()
 
 
-async def test_of_several_addresses_the_telling_failure_counts(session_to, system_says, free_port):
-    def two(*_args, **_kwargs):  # a multicast address is unreachable at once
+async def test_most_specific_failure_of_several_addresses_counts(session_to, replace_resolver, free_port):
+    def two(*_args, **_kwargs):  # a multicast address fails at once
         hosts = ("224.0.0.1", "127.0.0.1")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, free_port)) for host in hosts]
 
-    system_says(two)
+    replace_resolver(two)
     async with session_to(None, connect_to={f"{VAULT}:443": f"vault.example:{free_port}"}) as session:
-        assert (await ask(session)).fault is Fault.CONNECT_REFUSED
+        assert (await get_key(session)).fault is Fault.CONNECT_REFUSED
 
 
-async def test_without_a_route_the_network_is_down(session_to):
+async def test_address_without_a_route_is_network_down(session_to):
     async with session_to(None, connect_to={f"{VAULT}:443": "224.0.0.1:443"}) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is Fault.NETWORK_DOWN
     assert facts.phase_reached is Phase.CONNECT
 
 
-async def test_a_second_address_is_tried_where_the_first_refuses(session_to, system_says, serve, fake_vault):
+async def test_second_address_is_tried_if_the_first_refuses(session_to, replace_resolver, serve, fake_vault):
     wire = await serve(fake_vault)
 
     def two(_name, port, **_kwargs):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
 
-    system_says(two)
+    replace_resolver(two)
     async with session_to(None, connect_to={f"{VAULT}:443": f"vault.example:{wire.port}"}) as session:
-        assert (await ask(session)).fault is Fault.NONE
+        assert (await get_key(session)).fault is Fault.NONE
 
 
 def test_hosts_and_ports_are_split_with_and_without_brackets():
@@ -198,6 +198,6 @@ def test_hosts_and_ports_are_split_with_and_without_brackets():
     assert split_host_port("[2001:db8::1]:8443") == ("2001:db8::1", 8443)
 
 
-def test_a_pool_for_names_has_threads():
+def test_pool_without_threads_is_rejected():
     with pytest.raises(ValueError, match="at least one"):
         DaemonThreadPool(0)

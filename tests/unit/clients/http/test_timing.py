@@ -1,4 +1,4 @@
-"""Which bytes end the wait of an exchange. Not for: the wire itself (see `test_vault_session`)."""
+"""The bytes that end the wait phase of an exchange."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from exporter.core.model import Phase
 
 
 class Clock:
-    """The event loop's time, as a test says; it goes on by a second with every question."""
+    """A fake loop time, which advances by a second with each call."""
 
     now = 0.0
 
@@ -34,27 +34,27 @@ def answered(timer):
     return timer.phases()
 
 
-async def test_the_bytes_of_a_ticket_are_no_answer(exchange):
+async def test_session_ticket_does_not_end_the_wait(exchange):
     exchange.request_sent()  # 1
     exchange.connection.bytes_sent()  # 2
-    exchange.connection.bytes_received()  # 3: nothing was read from them
+    exchange.connection.bytes_received()  # 3: the TLS layer returns no data
     exchange.connection.bytes_received()  # 4
     exchange.connection.data_read()
     assert answered(exchange) == {Phase.WAIT: 2.0, Phase.TRANSFER: 2.0}  # headers at 5, the end at 6
 
 
-async def test_only_the_first_bytes_of_an_answer_end_the_wait(exchange):
+async def test_first_bytes_of_the_response_end_the_wait(exchange):
     exchange.request_sent()
     exchange.connection.bytes_sent()  # 2
     for _ in range(3):
         exchange.connection.bytes_received()  # 3, 4, 5
         exchange.connection.data_read()
-    exchange.connection.bytes_sent()  # 6: what is said after the answer began is no request
+    exchange.connection.bytes_sent()  # 6: the response has begun, so these bytes are no request
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
-async def test_a_second_request_forgets_what_was_answered_to_the_first(exchange):
-    """As where a proxy is asked for the way before the vault is."""
+async def test_second_request_starts_a_new_wait(exchange):
+    """A session through a proxy sends CONNECT before the first request."""
     exchange.request_sent()
     exchange.connection.bytes_received()
     exchange.connection.data_read()  # at 2
@@ -65,13 +65,13 @@ async def test_a_second_request_forgets_what_was_answered_to_the_first(exchange)
     assert answered(exchange)[Phase.WAIT] == 1.0
 
 
-async def test_without_notes_of_the_socket_the_later_marks_are_used(exchange):
+async def test_wait_without_times_of_the_socket_ends_at_the_headers(exchange):
     exchange.request_sent()  # 1
     exchange.connection.data_read()
     assert answered(exchange)[Phase.WAIT] == 1.0  # headers at 2
 
 
-async def test_a_line_without_an_exchange_keeps_nothing():
+async def test_connection_without_an_exchange_records_nothing():
     connection = ConnectionState()
     connection.bytes_sent()
     connection.bytes_received()
@@ -79,7 +79,7 @@ async def test_a_line_without_an_exchange_keeps_nothing():
     assert connection.timer is None
 
 
-async def test_sockets_belong_to_the_exchange_that_makes_them(exchange):
+async def test_socket_belongs_to_the_exchange_that_makes_it(exchange):
     named = CURRENT.set(exchange)
     try:
         made = make_socket((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1)))

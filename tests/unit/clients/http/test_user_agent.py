@@ -1,4 +1,7 @@
-"""Whoever is asked sees the same name in the User-Agent, so that audits can tell the exporter's requests from SQL Server's."""
+"""All requests have one User-Agent.
+
+Audits can therefore separate the exporter's requests from those of SQL Server.
+"""
 
 import pytest
 
@@ -21,18 +24,18 @@ def environment(monkeypatch):
     monkeypatch.setenv("AZURE_HTTP_USER_AGENT", "something-of-the-hosts")
 
 
-def seen_by(wire):
+def user_agents(wire):
     assert wire.requests
     return {request.headers["user-agent"] for request in wire.requests}
 
 
-def test_the_name_is_product_and_version():
+def test_user_agent_is_product_and_version():
     assert f"ekm-exporter/{__version__}" == USER_AGENT
 
 
 @pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT])
 @pytest.mark.parametrize("imds", [False, True], ids=["App Service", "virtual machine"])
-async def test_the_identity_service_of_a_host_sees_it(kind, imds, serve, network_to, monkeypatch):
+async def test_identity_service_receives_the_user_agent(kind, imds, serve, network_to, monkeypatch):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"), tls=False)
     if imds:
         monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{wire.port}")
@@ -41,34 +44,34 @@ async def test_the_identity_service_of_a_host_sees_it(kind, imds, serve, network
         monkeypatch.setenv("IDENTITY_HEADER", "header")
     answer = await fetch_token(network_to(), Credential(name="vm", kind=kind), None, CHALLENGE, deadline=until(5.0))
     assert answer.token == TOKEN
-    assert seen_by(wire) == {USER_AGENT}
+    assert user_agents(wire) == {USER_AGENT}
 
 
-async def test_entra_sees_it_when_the_default_chain_asks(serve, network_to, monkeypatch):
+async def test_entra_receives_the_user_agent_from_the_default_chain(serve, network_to, monkeypatch):
     wire = await serve(lambda _request: response(200, GRANT, Content_Type="application/json"))
     monkeypatch.setenv("AZURE_CLIENT_ID", "66666666-7777-8888-9999-aaaaaaaaaaaa")
     monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "MARKED~secret")
     chain = Credential(name="chain", kind=CredentialKind.DEFAULT)
     assert (await fetch_token(network_to(entra=wire), chain, None, CHALLENGE, deadline=until(5.0))).token == TOKEN
-    assert seen_by(wire) == {USER_AGENT}
+    assert user_agents(wire) == {USER_AGENT}
 
 
-async def test_graph_and_the_vault_of_a_secret_see_it(serve, network_to):
+async def test_expiry_lookups_send_the_user_agent(serve, network_to):
     wire = await serve(lambda _request: response(404, {"error": {"code": "NotFound"}}, Content_Type="application/json"))
     async with GraphSession(network_to(vault=wire), VAULT) as graph:
         await graph.list_credentials(TOKEN, Holder.APPLICATION, "66666666-7777-8888-9999-aaaaaaaaaaaa", deadline=until())
-    async with SecretVersionsSession(network_to(vault=wire), VAULT, "7.4") as dates:
-        await dates.list_versions(TOKEN, "sql", deadline=until())
+    async with SecretVersionsSession(network_to(vault=wire), VAULT, "7.4") as session:
+        await session.list_versions(TOKEN, "sql", deadline=until())
     assert len(wire.requests) == 2
-    assert seen_by(wire) == {USER_AGENT}
+    assert user_agents(wire) == {USER_AGENT}
 
 
-async def test_a_vault_sees_it_with_every_request_of_a_probe(serve, session_to, fake_vault):
+async def test_vault_requests_of_a_probe_send_the_user_agent(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
         await session.get_key(TOKEN, "k", None, deadline=until())
         await session.deleted_key(TOKEN, "k", deadline=until())
     assert len(wire.requests) == 3
-    assert seen_by(wire) == {USER_AGENT}
+    assert user_agents(wire) == {USER_AGENT}

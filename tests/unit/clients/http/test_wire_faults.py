@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the wire, caused for real, and the fault it leaves."""
+"""Failures of real connections, and the fault of each."""
 
 import asyncio
 import socket
@@ -11,16 +11,16 @@ from exporter.core.model import Phase
 from tests.support.tls_server import DAY, ENTRA, NOW, TOKEN, VAULT, FakeVault, reset, response, until
 
 
-async def ask(session, seconds=5.0):
+async def get_key(session, seconds=5.0):
     facts, value = await session.get_key(TOKEN, "Key0", None, deadline=until(seconds))
     assert value is None
     return facts
 
 
-# What a server does with a connection before any TLS.
+# Behaviour of a server before TLS is established.
 
 
-async def hangs_up_in_the_handshake(_wire, reader, writer):
+async def closes_in_the_handshake(_wire, reader, writer):
     await reader.read(100)
     writer.close()
     return True
@@ -32,12 +32,12 @@ async def resets_in_the_handshake(_wire, reader, writer):
     return True
 
 
-async def says_nothing_in_the_handshake(wire, _reader, _writer):
+async def is_silent_in_the_handshake(wire, _reader, _writer):
     await wire.release.wait()
     return True
 
 
-async def speaks_plain_http(_wire, reader, writer):
+async def sends_plain_http(_wire, reader, writer):
     await reader.read(100)
     writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     await writer.drain()
@@ -45,7 +45,7 @@ async def speaks_plain_http(_wire, reader, writer):
     return True
 
 
-async def speaks_something_else(_wire, reader, writer):
+async def sends_another_protocol(_wire, reader, writer):
     writer.write(b"220 mail.example ESMTP\r\n" * 20)
     await writer.drain()
     await reader.read(100)
@@ -55,17 +55,17 @@ async def speaks_something_else(_wire, reader, writer):
 @pytest.mark.parametrize(
     ("behaviour", "fault", "phase"),
     [
-        (hangs_up_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
+        (closes_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
         (resets_in_the_handshake, Fault.TLS_RESET, Phase.TLS),
-        (says_nothing_in_the_handshake, Fault.TLS_TIMEOUT, Phase.TLS),
-        (speaks_plain_http, Fault.TLS_NOT_TLS, Phase.TLS),
-        (speaks_something_else, Fault.TLS_NOT_TLS, Phase.TLS),
+        (is_silent_in_the_handshake, Fault.TLS_TIMEOUT, Phase.TLS),
+        (sends_plain_http, Fault.TLS_NOT_TLS, Phase.TLS),
+        (sends_another_protocol, Fault.TLS_NOT_TLS, Phase.TLS),
     ],
 )
-async def test_a_handshake_that_fails_says_how(serve, session_to, behaviour, fault, phase):
+async def test_failed_handshake_has_its_own_fault(serve, session_to, behaviour, fault, phase):
     wire = await serve(tls=False, on_connect=behaviour)
     async with session_to(wire) as session:
-        facts = await ask(session, 0.3 if "nothing" in behaviour.__name__ else 5)
+        facts = await get_key(session, 0.3 if behaviour is is_silent_in_the_handshake else 5)
     assert facts.fault is fault, facts
     assert facts.phase_reached is phase
     assert facts.status is None
@@ -73,10 +73,10 @@ async def test_a_handshake_that_fails_says_how(serve, session_to, behaviour, fau
     assert wire.connections == 1
 
 
-async def test_a_name_of_another_host_is_a_wrong_name(serve, session_to, authority):
+async def test_certificate_of_another_host_is_a_wrong_name(serve, session_to, authority):
     wire = await serve(context=authority.server("other.example"))
     async with session_to(wire) as session:
-        assert (await ask(session)).fault is Fault.TLS_WRONG_NAME
+        assert (await get_key(session)).fault is Fault.TLS_WRONG_NAME
 
 
 @pytest.mark.parametrize(
@@ -86,51 +86,51 @@ async def test_a_name_of_another_host_is_a_wrong_name(serve, session_to, authori
         (NOW + DAY, NOW + 10 * DAY, Fault.TLS_NOT_YET_VALID),
     ],
 )
-async def test_a_certificate_outside_its_dates_says_which_side(serve, session_to, authority, *, start, end, fault):
+async def test_certificate_outside_its_dates_has_its_own_fault(serve, session_to, authority, *, start, end, fault):
     wire = await serve(context=authority.server(VAULT, start=start, end=end))
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is fault
     assert facts.exception == "SSLCertVerificationError"
     assert "certificate" in facts.detail
 
 
-async def test_an_authority_nobody_trusts_is_untrusted(serve, session_to, stranger):
+async def test_certificate_of_an_unknown_authority_is_untrusted(serve, session_to, stranger):
     wire = await serve(context=stranger.server(VAULT))
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is Fault.TLS_UNTRUSTED
     assert not wire.requests
 
 
-async def test_with_the_systems_authorities_a_private_one_is_untrusted(serve, session_to):
+async def test_private_authority_is_untrusted_without_a_ca_file(serve, session_to):
     wire = await serve(FakeVault())
     async with session_to(wire, trusted=False) as session:
-        assert (await ask(session)).fault is Fault.TLS_UNTRUSTED
+        assert (await get_key(session)).fault is Fault.TLS_UNTRUSTED
 
 
-async def test_nobody_listening_is_refused(session_to, free_port):
+async def test_closed_port_is_connect_refused(session_to, free_port):
     async with session_to(free_port) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is Fault.CONNECT_REFUSED
     assert facts.phase_reached is Phase.CONNECT
     assert facts.exception == "ConnectionRefusedError"
 
 
-async def test_a_dropped_syn_is_a_connect_timeout(session_to):
+async def test_dropped_syn_is_a_connect_timeout(session_to):
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for filler in (first, second):  # the queue is full now, and the system drops what comes
+        for filler in (first, second):  # fill the queue, so that the system drops the next SYN
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
         async with session_to(full.getsockname()[1]) as session:
-            facts = await ask(session, 0.3)
+            facts = await get_key(session, 0.3)
     assert facts.fault is Fault.CONNECT_TIMEOUT
     assert 0.2 < facts.phases[Phase.CONNECT] < 5
 
 
-# What a server does once it has the request.
+# Behaviour of a server after the request.
 
 
 async def closes(_wire, _reader, _writer):
@@ -156,7 +156,7 @@ async def trickles_headers(wire, _reader, writer):
     return False
 
 
-async def half_a_header(_wire, _reader, writer):
+async def stops_in_a_header(_wire, _reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nContent-")
     await writer.drain()
     return False
@@ -179,7 +179,7 @@ async def resets_in_the_body(_wire, _reader, writer):
 async def breaks_a_chunk(_wire, _reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
     await writer.drain()
-    await asyncio.sleep(0.02)  # in one piece with the headers, the whole answer is none: not_http
+    await asyncio.sleep(0.02)  # together with the headers, the chunk would give not_http
     writer.write(b"ZZ\r\n")
     await writer.drain()
     return False
@@ -200,12 +200,12 @@ async def sends_ten_megabytes(_wire, _reader, writer):
     return False
 
 
-async def never_stops_chunking(wire, _reader, writer):
+async def sends_endless_chunks(wire, _reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not wire.release.is_set() and not writer.is_closing():
         writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
         await writer.drain()
-        await asyncio.sleep(0)  # drain need not yield, and the peer's leaving must be heard
+        await asyncio.sleep(0)  # drain may not yield, but the loop has to notice that the client closed
     return False
 
 
@@ -216,20 +216,20 @@ async def never_stops_chunking(wire, _reader, writer):
         (resets, Fault.CONNECTION_RESET, 5),
         (is_silent, Fault.READ_TIMEOUT, 0.3),
         (trickles_headers, Fault.READ_TIMEOUT, 0.3),
-        (half_a_header, Fault.CONNECTION_CLOSED, 5),
+        (stops_in_a_header, Fault.CONNECTION_CLOSED, 5),
         (stops_in_the_body, Fault.BODY_TRUNCATED, 5),
         (resets_in_the_body, Fault.BODY_TRUNCATED, 5),
         (stalls_in_the_body, Fault.BODY_TIMEOUT, 0.3),
         (sends_ten_megabytes, Fault.BODY_TOO_LARGE, 5),
-        (never_stops_chunking, Fault.BODY_TOO_LARGE, 5),
+        (sends_endless_chunks, Fault.BODY_TOO_LARGE, 5),
     ],
 )
-async def test_an_answer_that_fails_is_asked_for_once(serve, session_to, behaviour, fault, seconds):
+async def test_request_with_a_failed_response_is_not_repeated(serve, session_to, behaviour, fault, seconds):
     wire = await serve(lambda _request: behaviour)
     loop = asyncio.get_running_loop()
     async with session_to(wire) as session:
         before = loop.time()
-        facts = await ask(session, seconds)
+        facts = await get_key(session, seconds)
         took = loop.time() - before
     assert facts.fault is fault, facts
     assert len(wire.requests) == 1
@@ -238,11 +238,11 @@ async def test_an_answer_that_fails_is_asked_for_once(serve, session_to, behavio
     assert sum(facts.phases.values()) <= took
 
 
-async def test_a_broken_chunk_is_a_fault_of_the_body(serve, session_to):
-    """Which one depends on when aiohttp notices; the code is the same."""
+async def test_broken_chunk_is_a_fault_of_the_body(serve, session_to):
+    """The fault depends on when aiohttp notices; the code is the same."""
     wire = await serve(lambda _request: breaks_a_chunk)
     async with session_to(wire) as session:
-        facts = await ask(session, 0.3)
+        facts = await get_key(session, 0.3)
     assert facts.fault in (Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT)
     assert len(wire.requests) == 1
 
@@ -259,26 +259,26 @@ async def test_a_broken_chunk_is_a_fault_of_the_body(serve, session_to):
     ],
     ids=["binary", "smtp", "status", "nul", "length", "long"],
 )
-async def test_what_is_no_http_is_not_http(serve, session_to, garbage):
+async def test_malformed_response_is_not_http(serve, session_to, garbage):
     wire = await serve(lambda _request: garbage)
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert facts.fault is Fault.NOT_HTTP, facts
     assert len(wire.requests) == 1
     assert "\x00" not in facts.detail
 
 
-async def test_a_redirect_is_a_fault_and_never_followed(serve, session_to):
+async def test_redirect_is_a_fault_and_not_followed(serve, session_to):
     wire = await serve(lambda _request: response(302, b"", Location=f"https://{VAULT}/elsewhere"))
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
         challenged, _ = await session.challenge(deadline=until())
     assert (facts.fault, facts.status) == (Fault.REDIRECT, 302)
     assert challenged.fault is Fault.REDIRECT
     assert [request.path for request in wire.requests] == ["/keys/Key0", "/keys"]
 
 
-async def test_interim_answers_are_skipped(serve, session_to, fake_vault):
+async def test_interim_responses_are_skipped(serve, session_to, fake_vault):
     wire = await serve(lambda request: b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + fake_vault(request))
     async with session_to(wire) as session:
         facts, key = await session.get_key(TOKEN, "Key0", None, deadline=until())
@@ -286,27 +286,27 @@ async def test_interim_answers_are_skipped(serve, session_to, fake_vault):
     assert key.size_bits == 2048
 
 
-async def test_only_interim_answers_are_a_read_timeout(serve, session_to):
+async def test_interim_responses_alone_are_a_read_timeout(serve, session_to):
     wire = await serve(lambda _request: b"HTTP/1.1 100 Continue\r\n\r\n")
     async with session_to(wire) as session:
-        assert (await ask(session, 0.3)).fault is Fault.READ_TIMEOUT
+        assert (await get_key(session, 0.3)).fault is Fault.READ_TIMEOUT
 
 
 @pytest.mark.parametrize("status", [101, 400, 401, 403, 404, 409, 418, 429, 451, 500, 502, 503, 504, 599, 600, 999])
-async def test_every_other_status_is_told_as_it_came(serve, session_to, status):
+async def test_other_status_is_kept_with_its_codes(serve, session_to, status):
     body = {"error": {"code": "Forbidden", "message": "no", "innerError": {"code": "ForbiddenByPolicy"}}}
     wire = await serve(lambda _request: response(status, body, Retry_After="7", x_ms_request_id="r"))
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, status)
-    if status != 101:  # whose body is no longer HTTP
+    if status != 101:  # its body is not HTTP
         assert (facts.service_code, facts.inner_code) == ("Forbidden", "ForbiddenByPolicy")
     assert facts.retry_after_seconds == 7
     assert facts.request_id == "r"
     assert len(wire.requests) == 1
 
 
-async def test_a_refusal_whose_body_breaks_off_is_still_the_refusal(serve, session_to):
+async def test_refusal_with_a_truncated_body_keeps_its_status(serve, session_to):
     async def cut(_wire, _reader, writer):
         writer.write(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{"error"')
         await writer.drain()
@@ -314,22 +314,22 @@ async def test_a_refusal_whose_body_breaks_off_is_still_the_refusal(serve, sessi
 
     wire = await serve(lambda _request: cut)
     async with session_to(wire) as session:
-        facts = await ask(session)
+        facts = await get_key(session)
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, 403)
 
 
-async def test_a_step_without_time_left_sends_nothing(serve, session_to, fake_vault):
+async def test_step_without_time_left_sends_nothing(serve, session_to, fake_vault):
     wire = await serve(fake_vault)
     async with session_to(wire) as session:
-        facts = await ask(session, -0.1)
+        facts = await get_key(session, -0.1)
     assert facts.fault is Fault.READ_TIMEOUT
     assert not wire.requests
 
 
-async def test_after_a_time_out_the_next_step_has_a_connection_of_its_own(serve, session_to, fake_vault):
+async def test_step_after_a_timeout_opens_a_new_connection(serve, session_to, fake_vault):
     wire = await serve(lambda request: is_silent if request.connection == 1 else fake_vault(request))
     async with session_to(wire) as session:
-        assert (await ask(session, 0.2)).fault is Fault.READ_TIMEOUT
+        assert (await get_key(session, 0.2)).fault is Fault.READ_TIMEOUT
         facts, key = await session.get_key(TOKEN, "Key0", None, deadline=until())
     assert facts.fault is Fault.NONE
     assert key is not None
@@ -337,7 +337,7 @@ async def test_after_a_time_out_the_next_step_has_a_connection_of_its_own(serve,
 
 
 @pytest.mark.parametrize("behaviour", [is_silent, stalls_in_the_body])
-async def test_a_cancelled_exchange_leaves_no_socket_behind(serve, session_to, behaviour):
+async def test_cancelled_exchange_leaves_no_socket(serve, session_to, behaviour):
     wire = await serve(lambda _request: behaviour)
 
     async def one():
@@ -358,21 +358,21 @@ async def test_a_cancelled_exchange_leaves_no_socket_behind(serve, session_to, b
             await asyncio.sleep(0.001)
 
 
-async def test_a_peer_that_never_says_goodbye_does_not_hold_the_socket(serve, session_to):
-    """The server neither closes nor reads: TLS would wait half a minute for its farewell."""
+async def test_peer_that_never_closes_does_not_hold_the_socket(serve, session_to):
+    """The TLS shutdown would wait 30 seconds for this server."""
     wire = await serve(lambda _request: is_silent)
     before = open_sockets()
     for _ in range(3):
         async with session_to(wire) as session:
-            assert (await ask(session, 0.1)).fault is Fault.READ_TIMEOUT
+            assert (await get_key(session, 0.1)).fault is Fault.READ_TIMEOUT
     async with asyncio.timeout(2):
         while client_sockets(wire.port):  # noqa: ASYNC110 - the system has no event for it
             await asyncio.sleep(0.01)
-    assert open_sockets() - before <= 3  # the server's ends
+    assert open_sockets() - before <= 3  # the server's sockets
 
 
 def client_sockets(port):
-    """Sockets of this process that are connected to the port, from the system's own table."""
+    """Return the sockets of this process that are connected to the port."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     established = "01"
     return [row for row in rows if row[2].endswith(f":{port:04X}") and row[3] == established]
@@ -389,7 +389,7 @@ def _is_socket(entry):
         return False
 
 
-async def test_entra_is_no_vault(serve, session_to, authority):
+async def test_certificate_of_entra_is_a_wrong_name_for_a_vault(serve, session_to, authority):
     wire = await serve(context=authority.server(ENTRA))
     async with session_to(wire) as session:
-        assert (await ask(session)).fault is Fault.TLS_WRONG_NAME
+        assert (await get_key(session)).fault is Fault.TLS_WRONG_NAME
