@@ -1,7 +1,7 @@
-"""Key Vault and Entra over the wire: the only importer of the Azure SDK and of aiohttp's client.
+"""Clients of Key Vault, Entra ID and Microsoft Graph.
 
-For: exchanges as facts and values. Exceptions end here.
-Not for: codes, scheduling, sharing, remembering.
+For: exchanges as facts and values. Only this package imports the Azure SDK and aiohttp's client, and their exceptions end here.
+Not for: codes, scheduling, caching.
 """
 
 from exporter.clients.entra import fetch_token, quiet_sdk_loggers

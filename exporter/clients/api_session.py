@@ -1,8 +1,6 @@
-"""Reading with a token from a service that is no probed vault: GET requests to one host, each exactly one exchange.
+"""Authenticated GET requests to one host, one exchange each, for expiry lookups.
 
-For: what the look-ups of expiry dates have in common. No retry, no redirect, no decoding by the SDK; a token that was given for
-this host goes to no other.
-Not for: probes (see `key_vault`), which URLs there are (see `graph` and `key_vault_secrets`), tokens themselves.
+There is no retry, no redirect and no decoding by the SDK. A token for this host is sent to no other host.
 """
 
 from __future__ import annotations
@@ -29,12 +27,12 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-A
 
 
 class ApiSession:
-    """A conversation with one host on one connection made for it. Use as an async context manager."""
+    """A session with one host on its own connection, as an async context manager."""
 
     request_id_header = "x-ms-client-request-id"
 
     def __init__(self, network: Network, host: str) -> None:
-        """`host` with its port where that is not 443."""
+        """Open a session. `host` includes the port unless it is 443."""
         self.host = host
         self.sent = 0  # requests that left this host
         self._link = network.link(*split_url(host))
@@ -53,9 +51,10 @@ class ApiSession:
     async def get(
         self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
     ) -> tuple[Facts, T | None]:
-        """What `read` makes of the answer. `path` is quoted and has its query; `deadline` is in the loop's time.
+        """Send one GET request and return its facts and the value that `read` returns.
 
-        Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread or a place of our own.
+        `path` is quoted and includes the query. `deadline` is in loop time. Raises CancelledError, and PoolExhausted if the
+        deadline passed while the request waited for a thread or a handshake slot.
         """
         headers = {**_HEADERS, self.request_id_header: str(uuid4())}
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)

@@ -1,8 +1,7 @@
-"""A service principal's certificate file, PEM or PFX: from bytes to what azure-identity can sign with, or a fault.
+"""Read a certificate file, PEM or PFX: a certificate to sign in with, or a fault.
 
-Judged here because the SDK answers every mistake with the same ValueError. Blocks (a PFX derives its key slowly): to be
-called on a thread.
-Not for: sending anything (see `entra`), what follows from a certificate's end.
+azure-identity raises the same ValueError for every defect of the file, so this module finds the defect itself. Call it on a
+thread: deriving the key of a PFX is slow.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from exporter.core.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class _FaultsOfFormat:
-    """What the same mistake is called in either format."""
+    """The faults of one file format."""
 
     no_certificate: Fault
     no_private_key: Fault
@@ -44,12 +43,15 @@ _PEM = _FaultsOfFormat(
     Fault.PEM_NO_CERTIFICATE, Fault.PEM_NO_PRIVATE_KEY, Fault.PEM_NOT_RSA, Fault.PEM_KEY_UNUSABLE, Fault.PEM_REQUEST
 )
 _SHA256 = hashes.SHA256()
-_PS256 = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # PS256
+_PS256 = padding.PSS(padding.MGF1(_SHA256), hashes.SHA256.digest_size)  # the signature that Entra ID requires
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """`pem` is certificate and key without a password, in memory only; None where `fault` says why."""
+    """A certificate with its private key, or a fault.
+
+    `pem` holds both without a password, in memory only. It is None if there is a fault.
+    """
 
     fault: Fault = Fault.NONE
     pem: bytes | None = field(default=None, repr=False)
@@ -57,22 +59,22 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class PublicPart:
-    """What is told of the certificate to anybody: its end (a Unix time) and its SHA-1 in lower-case hex."""
+    """Public facts of a certificate: expiry (Unix time) and SHA-1 (lower-case hex)."""
 
     not_after: float
     thumbprint: str
 
 
 def load_certificate(data: bytes, password: str | None) -> Certificate:
-    """What a certificate file holds. Never raises for its content."""
+    """Return the certificate of a file. Never raises for its content."""
     secret = password.encode() if password else None
     return _load_pem(data, secret) if b"-----BEGIN " in data else _load_pfx(data, secret)
 
 
 def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPart | None]:
-    """Of the certificate that a file would sign in with, what needs no private key: in PEM it can be read without the password.
+    """Return the public facts of a file's sign-in certificate.
 
-    Never raises for the content.
+    A PEM file needs no password for them. Never raises for the content.
     """
     if b"-----BEGIN " in data:
         certificate, fault = _pem_certificate(data), _PEM.no_certificate
@@ -80,7 +82,7 @@ def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPa
         certificate, _, fault = _open_pfx(data, password.encode() if password else None)
     if certificate is None:
         return fault, None
-    thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - a name, as Entra has it, and no protection
+    thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - Entra's identifier of a certificate, not a protection
     return Fault.NONE, PublicPart(certificate.not_valid_after_utc.timestamp(), thumbprint.hex())
 
 
@@ -90,14 +92,14 @@ def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
 
 
 def _open_pfx(data: bytes, password: bytes | None) -> tuple[x509.Certificate | None, object, Fault]:
-    """Certificate, key, and why there is no certificate."""
+    """Return the certificate, the key, and the fault if there is no certificate."""
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, password)
-    except ValueError:  # no PFX at all, or another password
+    except ValueError:  # not a PFX, or a wrong password
         return None, None, Fault.PFX_UNREADABLE
     except UnsupportedAlgorithm:
         return None, None, Fault.PFX_KEY_UNUSABLE
-    # Without a key, no certificate is "the" one: they all stand among the others.
+    # Without a key, every certificate is listed among the others.
     found = certificate or next(iter(others), None)
     return found, key, Fault.NONE if found is not None else _PFX.no_certificate
 
@@ -117,7 +119,7 @@ def _load_pem(data: bytes, password: bytes | None) -> Certificate:
         return Certificate(_PEM.no_private_key)
     try:
         key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a password and none was given
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is encrypted and no password was given
         return Certificate(_PEM.key_unusable)
     return _assess(certificate, key, _PEM)
 
@@ -133,7 +135,7 @@ def _assess(certificate: x509.Certificate | None, key: object, faults: _FaultsOf
         return Certificate(faults.key_unusable)  # the key of another certificate
     try:
         key.sign(b"", _PS256, _SHA256)
-    except ValueError:  # too short a key for that signature
+    except ValueError:  # the key is too short for the signature
         return Certificate(faults.cannot_sign)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))

@@ -1,8 +1,7 @@
-"""One GET without a token: how far a host can be reached, and which certificate it shows, trusted or not.
+"""Check the network path to a host: one GET without a token.
 
-For: looking at the road to a host by itself. Where the certificate is not trusted, a second connection without any check reads
-it, so that a person can be told who issued it; nothing secret ever goes over that one.
-Not for: probes (see `key_vault`), or what a certificate means (see `exporter.doctor`).
+If the certificate is not trusted, a second connection without verification reads it, so that a report can name its issuer.
+No secret is sent over that connection.
 """
 
 from __future__ import annotations
@@ -27,21 +26,22 @@ _UNVERIFIED = frozenset({Fault.TLS_UNTRUSTED, Fault.TLS_EXPIRED, Fault.TLS_NOT_Y
 
 @dataclass(frozen=True, slots=True)
 class EndpointResult:
-    """`certificate` is the server's own one as DER, None where none was sent."""
+    """The facts of the request and the server's certificate as DER, None if unknown."""
 
     facts: Facts
     certificate: bytes | None = None
 
 
 async def check_endpoint(network: Network, host: str, path: str, *, deadline: float) -> EndpointResult:
-    """Greets `host` (with its port where that is not 443) until `deadline` (loop time), on connections of its own.
+    """Send a GET to `host` on new connections until `deadline` (loop time).
 
-    Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread of our own.
+    `host` includes the port unless it is 443. Raises CancelledError, and PoolExhausted if the deadline passed while the
+    request waited for a thread.
     """
     context = await network.pool.run(make_context, network.module.ca_file)
     first = await _get(network, context, host, path, deadline=deadline)
     proxy = network.proxy_for(*split_url(host))
-    # A proxy that is spoken to over TLS would be given its password over a connection that nobody vouches for.
+    # An unverified connection to a TLS proxy would expose the proxy's password.
     exposed = proxy is not None and proxy.username is not None and proxy.url.startswith("https:")
     if first.facts.fault not in _UNVERIFIED or exposed:
         return first
@@ -72,7 +72,7 @@ def _unchecked() -> ssl.SSLContext:
 
 
 def _recording(shown: list[bytes]) -> type[TimedSSLObject]:
-    """Handshakes that leave the certificate they met in `shown`."""
+    """Return an SSL object class that appends the peer's certificate to `shown`."""
 
     class Recording(TimedSSLObject):
         def do_handshake(self) -> None:

@@ -1,9 +1,8 @@
-"""A token for a vault, asked anew each time with a new azure-identity credential, judged by what came over the wire.
+"""Request a token for a vault, with a new azure-identity credential each time.
 
-One literal table says how each kind of credential is built. The SDK's exceptions are looked at only where no answer came.
-A tenant that azure-identity refuses to use (characters that no tenant has) is a faulty challenge where the challenge named
-it, else an identity that cannot be asked.
-Not for: sharing tokens (see `exporter.tokens.cache`), reading secrets (they are given).
+One literal table builds each kind of credential. The recorded response decides the result. The SDK's exception decides only
+without a response. azure-identity rejects a tenant with invalid characters. If the challenge named that tenant, the challenge
+is at fault; otherwise the identity is unavailable.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ from exporter.core.model import Challenge, Facts, TokenResponse
 from exporter.core.parsing.key_vault import read_token, unix_time
 from exporter.runtime.thread_pool import PoolExhausted
 
-# With Entra nothing else is needed, and the SDK's own list costs as much as the request. Where a release ignores it, no harm
-# is done; the identity services of a host need that list.
+# Entra ID needs no other policy, and the SDK's default list takes as long as the request. A release that ignores this list
+# still works. The identity services of a host need the default list.
 _USER_AGENT = UserAgentPolicy(user_agent=USER_AGENT, user_agent_overwrite=True, user_agent_use_env=False)
 
 
 class _UnusableError(Exception):
-    """The credential cannot even be tried; the facts say why."""
+    """The credential cannot be used; `facts` hold the cause."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts.fault.value)
@@ -60,7 +59,10 @@ class _Identity(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TokenRequest:
-    """What a credential is built from. `options` are azure-identity's: transport, authority, no retries."""
+    """The parameters of a credential.
+
+    `options` are azure-identity's: transport, authority, no retries.
+    """
 
     tenant: str
     client_id: str
@@ -93,7 +95,7 @@ def _default(request: _TokenRequest) -> _Identity:
 class _CredentialSpec:
     build: Callable[[_TokenRequest], _Identity]
     needs_secret: bool = False
-    ambient: bool = False  # the identity is the host's: where it cannot be asked, that says nothing about Entra
+    ambient: bool = False  # an identity of the host: if it is unavailable, the state of Entra ID is unknown
 
 
 _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
@@ -109,10 +111,11 @@ _KINDS: Mapping[CredentialKind, _CredentialSpec] = {
 async def fetch_token(
     network: Network, credential: Credential, secret: str | None, challenge: Challenge, *, deadline: float
 ) -> TokenResponse:
-    """One token request. `secret` is the client secret, the connector's string or the certificate's password, just read.
+    """Request one token.
 
-    `deadline` is in the loop's time. Raises nothing but CancelledError, and PoolExhausted where the time went by waiting for a
-    thread or a place of our own.
+    `secret` is the client secret, the connector's string or the certificate's password, read for this request. `deadline` is in
+    loop time. Raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread or a
+    handshake slot.
     """
     authority = network.module.authority_host or challenge.authority
     if not is_trusted_authority(authority, network.module.authority_host):
@@ -160,13 +163,13 @@ def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential
 
 def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> TokenResponse:
     granted = exchange.result if isinstance(exchange.result, AccessToken) else None
-    if granted is not None and isinstance(granted.token, str):  # the SDK takes what the answer gives
+    if granted is not None and isinstance(granted.token, str):  # the SDK accepts a token of any type
         remember(granted.token)
     expires_at = None if granted is None else unix_time(granted.expires_on)
     if kind.ambient and granted is not None:
         return TokenResponse(facts_from(exchange), granted.token, expires_at)
     facts = facts_from(exchange)
-    if kind.ambient and (_is_no_answer_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
+    if kind.ambient and (_lacks_response_of(entra, facts) or isinstance(exchange.error, CredentialUnavailableError)):
         detail = mask(str(exchange.error)) if exchange.error is not None and not exchange.timed_out else facts.detail
         return TokenResponse(_identity_unavailable(replace(facts, endpoint=exchange.timer.endpoint, detail=detail)))
     if facts.fault is not Fault.NONE or exchange.answer is None:
@@ -177,18 +180,24 @@ def _assess(exchange: HttpExchange, kind: _CredentialSpec, *, entra: str) -> Tok
 
 
 def _identity_unavailable(facts: Facts) -> Facts:
-    """Return the facts of an identity endpoint that provided no token. The masked detail gets the name of that endpoint."""
+    """Return the facts of an identity endpoint that provided no token.
+
+    The masked detail begins with the name of that endpoint.
+    """
     detail = facts.detail if facts.endpoint is None else f"{facts.endpoint}: {facts.detail}"
     return replace(facts, fault=Fault.IDENTITY_UNAVAILABLE, detail=detail[:256])
 
 
-def _is_no_answer_of(entra: str, facts: Facts) -> bool:
-    """Whether Entra refused nothing: the host's identity endpoint failed. Its throttling counts as an answer."""
+def _lacks_response_of(entra: str, facts: Facts) -> bool:
+    """Whether the host's identity endpoint failed and Entra ID did not respond.
+
+    Throttling by the identity endpoint counts as a response of Entra ID.
+    """
     return facts.fault is not Fault.HTTP_STATUS or (facts.endpoint != entra and facts.status != 429)
 
 
 async def _prepare(network: Network, credential: Credential, request: _TokenRequest) -> _TokenRequest:
-    """The request with the parts that depend on the kind's own rules."""
+    """Return the request with the parts that depend on the kind of credential."""
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
         return _split_as_connector(request)
     if credential.kind is CredentialKind.CLIENT_CERTIFICATE:
@@ -197,7 +206,10 @@ async def _prepare(network: Network, credential: Credential, request: _TokenRequ
 
 
 def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
-    """Client id and secret from the string of CREATE CREDENTIAL; a client id that is none is sent, and Entra says so."""
+    """Split the string of CREATE CREDENTIAL into client id and secret.
+
+    An invalid client id is sent as it is, and Entra ID rejects it.
+    """
     text = request.secret
     if len(text) <= CLIENT_ID_DIGITS:
         raise _UnusableError(Facts(fault=Fault.SECRET_TOO_SHORT, detail=f"needs more than {CLIENT_ID_DIGITS} characters"))
@@ -208,7 +220,7 @@ def _split_as_connector(request: _TokenRequest) -> _TokenRequest:
 
 
 def _load(credential: Credential, password: str) -> bytes:
-    """Certificate and key as PEM. Blocks."""
+    """Return certificate and key as PEM. Blocks."""
     if credential.certificate_file is None:
         raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail="no certificate file"))
     try:
@@ -222,7 +234,7 @@ def _load(credential: Credential, password: str) -> bytes:
 
 
 def quiet_sdk_loggers() -> None:
-    """Keep the SDK's loggers out of every output: they print whole answers, tenants and addresses among them."""
+    """Silence the SDK's loggers: they print responses, tenants and addresses."""
     for name in ("azure", "msal"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
@@ -230,15 +242,16 @@ def quiet_sdk_loggers() -> None:
 
 
 def pending_facts(context: Context, network: Network, authority: str) -> Facts:
-    """Return the facts of the token request under way in this context: to `authority` or to an identity endpoint.
+    """Return the facts of the token request under way in this context.
 
-    Raises PoolExhausted if the request still waits for a thread or a place among the handshakes.
+    It goes to `authority` or to an identity endpoint. Raises PoolExhausted if the request still waits for a thread or a
+    handshake slot.
     """
     timer = context.get(CURRENT)
     if timer is None:
         return Facts(fault=Fault.READ_TIMEOUT, detail="no time was left")
     if timer.is_pool_exhaustion:
-        raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
+        raise PoolExhausted("time ran out before a thread or a handshake slot was free")
     if timer.reached is None:
         return Facts(fault=Fault.SECRET_TIMEOUT, detail=str(SecretTimeoutError()))
     host, port = split_url(network.module.authority_host or authority)

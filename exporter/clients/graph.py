@@ -1,7 +1,6 @@
-"""Microsoft Graph, as far as it lists the secrets and certificates of an application: two GET requests and no other.
+"""List the secrets and certificates of an application in Microsoft Graph.
 
-For: the dates, hints and thumbprints of one application. No secret is in such an answer, nor in the question.
-Not for: which of them is ours (see `core.credential_expiry`), signing in (see `entra`), writing anything.
+It sends only two kinds of GET requests. No request or response contains a secret: Graph lists dates, hints and thumbprints.
 """
 
 from __future__ import annotations
@@ -18,20 +17,23 @@ _SELECT = "id,appId,passwordCredentials,keyCredentials"
 
 
 class Holder(StrEnum):
-    """What may hold secrets and certificates: the application, or its service principal in the tenant."""
+    """The holder of secrets and certificates: an application or its service principal."""
 
     APPLICATION = "applications"
     SERVICE_PRINCIPAL = "servicePrincipals"
 
 
 class GraphSession(ApiSession):
-    """One look at Graph. Use as an async context manager."""
+    """A session with Microsoft Graph, as an async context manager."""
 
     request_id_header = "client-request-id"
 
     async def list_credentials(
         self, token: str, holder: Holder, client_id: str, *, deadline: float
     ) -> tuple[Facts, AppCredentials | None]:
-        """The secrets and certificates of the application with that client id; status 404 where the tenant has none."""
+        """Return the secrets and certificates of the application with that client id.
+
+        The facts have status 404 if the tenant has no such application.
+        """
         path = f"/v1.0/{holder}(appId='{quote(client_id, safe='')}')?$select={_SELECT}"
         return await self.get(path, token, read_application, deadline=deadline)

@@ -1,8 +1,7 @@
-"""One vault as one probe sees it: challenge, get, wrap and unwrap, each exactly one request that the service must answer.
+"""Requests of one probe to one vault: challenge, get, wrap and unwrap.
 
-`KeyClient.send_request` with a policy list of our own: no retry, no redirect, no challenge handling, no decoding, and no
-`CryptographyClient`, which would wrap by itself. What comes back is facts and, where there is one, a value.
-Not for: tokens (see `entra`), the order of the steps (see `exporter.probing.round_trip`).
+Each is exactly one exchange. They use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no challenge handling and no decoding.
+They do not use `CryptographyClient`, which would wrap locally.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _ANY = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT
 
 
 class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
-    """Adds the token given with the request (option `bearer`), and nothing where none was given."""
+    """Add the token of the request option `bearer`, if there is one."""
 
     def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
         token = request.context.options.pop("bearer", None)
@@ -44,29 +43,30 @@ class BearerPolicy(SansIOHTTPPolicy[HttpRequest, Any]):
 
 
 class _NoCredential:
-    """KeyClient wants a credential object; with our policies nothing asks it."""
+    """The credential object that KeyClient requires and these policies never use."""
 
     async def get_token(self, *_: str, **__: Any) -> NoReturn:
-        raise RuntimeError("the SDK asked for a token: its policies are not ours")
+        raise RuntimeError("the SDK requested a token: it does not use the given policies")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 _NO_CREDENTIAL = _NoCredential()
 
 
 class VaultSession:
-    """One probe's conversation with one vault, on one connection made for it. Use as an async context manager.
+    """A session of one probe with one vault, as an async context manager.
 
-    Each method takes a `deadline` in the loop's time and returns facts and, unless something was at fault, a value. Raises
-    nothing but CancelledError, and PoolExhausted where the time went by waiting for a thread or a place of our own.
+    It uses one connection of its own. Each method takes a `deadline` in loop time and returns facts and, without a fault, a
+    value. Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread or a
+    handshake slot.
     """
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
@@ -92,7 +92,7 @@ class VaultSession:
         await self._link.close()
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
-        """Asks without a token, as the connector does, and reads where a token is to be had."""
+        """Send a request without a token, as the connector does, and read the challenge."""
         exchange = await self._send("GET", "/keys", None, deadline=deadline)
         facts = facts_from(exchange)
         if facts.fault is Fault.NONE:
@@ -100,7 +100,7 @@ class VaultSession:
         if exchange.answer is None or facts.status != 401:
             return facts, None
         broken = fault_of_body(exchange, exchange.answer)
-        if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # without its body it would do, but not without the time for it
+        if broken not in (Fault.NONE, Fault.BODY_TRUNCATED):  # a truncated body is acceptable here, a late one is not
             return replace(facts, fault=broken, raised_at=exchange.raised_at if broken is Fault.INTERNAL else None), None
         fault, challenge = read_challenge(exchange.answer.headers.get("WWW-Authenticate"))
         if challenge is not None:
@@ -109,7 +109,7 @@ class VaultSession:
         return facts, challenge if fault is Fault.NONE else None
 
     async def get_key(self, token: str, name: str, version: str | None, *, deadline: float) -> tuple[Facts, KeyFacts | None]:
-        """The key version as the vault describes it; the newest where `version` is None."""
+        """Return the key version; the newest if `version` is None."""
         path = "/".join(quote(part, safe="") for part in (name, version) if part)
         exchange = await self._send("GET", f"/keys/{path}", token, deadline=deadline)
         return _with_value(exchange, read_key)
@@ -117,17 +117,17 @@ class VaultSession:
     async def wrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
-        """`data` encrypted by the service under this key version."""
+        """Let the vault encrypt `data` with this key version."""
         return await self._operate("wrapkey", token, key, _body(algorithm, data), deadline=deadline)
 
     async def unwrap_key(
         self, token: str, key: KeyFacts, algorithm: str, data: bytes, *, deadline: float
     ) -> tuple[Facts, bytes | None]:
-        """`data` decrypted by the service under this key version."""
+        """Let the vault decrypt `data` with this key version."""
         return await self._operate("unwrapkey", token, key, _body(algorithm, data), deadline=deadline)
 
     async def deleted_key(self, token: str, name: str, *, deadline: float) -> tuple[Facts, float | None]:
-        """What the vault says of a key of that name among its deleted ones, and the Unix time at which it is gone for good."""
+        """Return the Unix time at which the deleted key of that name is purged."""
         exchange = await self._send("GET", f"/deletedkeys/{quote(name, safe='')}", token, deadline=deadline)
         return _with_value(exchange, read_deleted_key)
 
@@ -152,7 +152,10 @@ class VaultSession:
         return exchange
 
     def _distrust(self, challenge: Challenge) -> Fault:
-        """A secret goes only to Entra, a token only to the vault that its resource stands above."""
+        """Return a fault if the challenge names an untrusted authority or resource.
+
+        A secret goes only to Entra ID. A token goes only to a vault below the domain of its resource.
+        """
         if not is_trusted_authority(challenge.authority, self._network.module.authority_host):
             return Fault.AUTHORITY_UNTRUSTED
         return Fault.NONE if is_parent_domain(challenge.resource, self._host) else Fault.RESOURCE_MISMATCH

@@ -1,8 +1,7 @@
-"""The dates of a Key Vault secret, read from the list of its versions, which has attributes and no values.
+"""Read the dates of a Key Vault secret from the list of its versions.
 
-For: `/secrets/NAME/versions`, page by page. No request ever goes to `/secrets/NAME` or to one version: those give the secret
-itself, and neither this process nor its permissions need it.
-Not for: which version counts (see `core.credential_expiry`), the challenge and the token (see `key_vault` and `entra`).
+`/secrets/NAME/versions` returns attributes without values, page by page. No request goes to `/secrets/NAME` or to one version:
+those return the secret itself, and the exporter does not need the permission for it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _QUERY = re.compile("[!-~]+")  # printable ASCII without a blank
 
 @dataclass(frozen=True, slots=True)
 class SecretName:
-    """A secret as the configuration names it. `vault` is its host, with the port where that is not 443."""
+    """A configured secret. `vault` is the host, with a port unless it is 443."""
 
     vault: str
     name: str
@@ -39,21 +38,24 @@ class _Page:
 
 
 def split_secret_url(url: str) -> SecretName:
-    """The parts of https://VAULT/secrets/NAME[/VERSION], which the configuration has checked."""
+    """Split a valid https://VAULT/secrets/NAME[/VERSION] into its parts."""
     parts = urlsplit(url)
     _, _, name, *version = parts.path.split("/")
     return SecretName(parts.netloc.lower().removesuffix(":443"), name, version[0] if version else None)
 
 
 class SecretVersionsSession(ApiSession):
-    """One look at one vault's secrets. Use as an async context manager."""
+    """A session that lists secret versions of one vault, as an async context manager."""
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:
         super().__init__(network, vault)
         self._query = f"api-version={quote(api_version, safe='')}"
 
     async def list_versions(self, token: str, name: str, *, deadline: float) -> tuple[Facts, tuple[SecretVersion, ...] | None]:
-        """Every version of the secret; None where one page could not be read, or there are more than `MOST_PAGES`."""
+        """Return every version of the secret.
+
+        The versions are None if a page cannot be read or there are more than `MOST_PAGES` pages.
+        """
         path = f"/secrets/{quote(name, safe='')}/versions"
         query = self._query
         found: tuple[SecretVersion, ...] = ()
@@ -66,12 +68,12 @@ class SecretVersionsSession(ApiSession):
                 return facts, found
             following = self._query_of(page.link, path)
             if following is None:
-                return replace(facts, fault=Fault.REDIRECT, detail="the list goes on at another place"), None
+                return replace(facts, fault=Fault.REDIRECT, detail="the next page of the list has another host or path"), None
             query = following
         return replace(facts, fault=Fault.BODY_TOO_LARGE, detail=f"more than {MOST_PAGES} pages"), None
 
     def _query_of(self, link: str, path: str) -> str | None:
-        """The query of a link to the next page; None for a link that leads anywhere but to this very list."""
+        """Return the query of the link to the next page; None if it leaves this list."""
         try:
             parts = urlsplit(link)
             here = parts.scheme == "https" and split_url(parts.netloc) == split_url(self.host)

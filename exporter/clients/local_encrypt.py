@@ -1,6 +1,6 @@
-"""Encrypting under a key's public half here, where the service refuses to wrap: only so that unwrap can still be tried.
+"""Encrypt locally with a public key, to test unwrap after a failed wrap.
 
-Not for: the wrap step itself, which stays failed; nor for any use of a private key.
+The wrap step stays failed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from exporter.core.model import KeyFacts
 
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
-    "RSA-OAEP": hashes.SHA1,  # what the connector uses; SHA-1 is no weakness in this place
+    "RSA-OAEP": hashes.SHA1,  # the connector's algorithm; SHA-1 is no weakness in OAEP
     "RSA-OAEP-256": hashes.SHA256,
 }
 
 
 def encrypt_locally(key: KeyFacts, algorithm: str, data: bytes) -> bytes | None:
-    """`data` under the public half of a supported key; None where key or algorithm does not allow it."""
+    """Encrypt `data` with the public key; None if key or algorithm is unsupported."""
     digest = _HASHES.get(algorithm)
     if digest is None or not key.supported:
         return None

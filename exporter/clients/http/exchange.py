@@ -238,7 +238,7 @@ class HostConnection:
             self._state.timer = self.transport.exchange = None
         lacking = Shortage.RESOLVER if exchange.timed_out and timer.is_pool_exhaustion else shortage_of(exchange.error)
         if lacking is Shortage.RESOLVER:
-            raise PoolExhausted("time ran out before a thread or a place among the handshakes was free")
+            raise PoolExhausted("time ran out before a thread or a handshake slot was free")
         if lacking is not None:
             raise PoolExhausted(f"the system grants no {lacking}", lacking)
         if exchange.timed_out and timer.reached is None:  # no network phase began
