@@ -202,17 +202,17 @@ def checks_payload(run: CheckRun | None) -> Payload | None:
     return {"at": moment_or_none(run.at), "failed": failed}
 
 
-def _auxiliary(look: AuxiliaryResult) -> Payload:
+def _auxiliary(result: AuxiliaryResult) -> Payload:
     return {
-        "what": look.what.value,
-        "name": look.name,
-        "vault": look.vault,
-        "credential": look.credential,
-        "at": moment_or_none(look.at),
-        "usable": look.usable,
-        **failure_payload(look.failure),
-        "key_version": None if look.key is None else look.key.version,
-        "steps": [step_payload(result) for result in look.steps],
+        "what": result.what.value,
+        "name": result.name,
+        "vault": result.vault,
+        "credential": result.credential,
+        "at": moment_or_none(result.at),
+        "usable": result.usable,
+        **failure_payload(result.failure),
+        "key_version": None if result.key is None else result.key.version,
+        "steps": [step_payload(step) for step in result.steps],
     }
 
 

@@ -48,16 +48,16 @@ class ProbeLog:
         self._failing.pop(target_name, None)
         self._unusable.pop(target_name, None)
 
-    def auxiliary_recorded(self, target: Target, look: AuxiliaryResult) -> None:
+    def auxiliary_recorded(self, target: Target, result: AuxiliaryResult) -> None:
         """Log a failed or recovered auxiliary probe; an unknown result changes nothing."""
         unusable = self._unusable.setdefault(target.name, set())
-        if look.usable is False and look.identity not in unusable:
-            unusable.add(look.identity)
-            failure = {} if look.failure is None else of_step(look.failure)
-            self._logger.warning("auxiliary probe failed", extra=fields(**_what(target, look), **failure))
-        elif look.usable and look.identity in unusable:
-            unusable.discard(look.identity)
-            self._logger.info("auxiliary probe recovered", extra=fields(**_what(target, look)))
+        if result.usable is False and result.identity not in unusable:
+            unusable.add(result.identity)
+            failure = {} if result.failure is None else of_step(result.failure)
+            self._logger.warning("auxiliary probe failed", extra=fields(**_what(target, result), **failure))
+        elif result.usable and result.identity in unusable:
+            unusable.discard(result.identity)
+            self._logger.info("auxiliary probe recovered", extra=fields(**_what(target, result)))
         if not unusable:
             del self._unusable[target.name]
 
@@ -118,13 +118,13 @@ def _about(target: Target, report: ProbeReport) -> dict[str, Value]:
     }
 
 
-def _what(target: Target, look: AuxiliaryResult) -> dict[str, Value]:
+def _what(target: Target, result: AuxiliaryResult) -> dict[str, Value]:
     return {
         "target": target.name,
-        "vault": look.vault,
-        "what": look.what.value,
-        "name": look.name,
-        "credential": look.credential,
+        "vault": result.vault,
+        "what": result.what.value,
+        "name": result.name,
+        "credential": result.credential,
         "sql_servers": _servers(target),
     }
 
@@ -145,7 +145,7 @@ def of_step(result: StepResult) -> dict[str, Value]:
     labels: dict[str, Value] = {
         "step": result.step.value,
         "code": result.code,
-        "twin": None if entry is None else entry.counterpart,
+        "counterpart": None if entry is None else entry.counterpart,
         "symbol": None if entry is None else entry.symbol,
         "reason": None if result.reason is None else result.reason.value,
     }

@@ -68,7 +68,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("vault message", None if facts.akv is None else f"AKV{facts.akv}"),
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
-        ("asked", facts.endpoint),
+        ("endpoint", facts.endpoint),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
         ("exception", facts.exception),
         ("detail", facts.detail or None),

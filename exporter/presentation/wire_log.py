@@ -87,5 +87,5 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
 
 def _answer(result: StepResult) -> Iterator[str]:
     """What was read of it; what the exporter concluded stands in the transcript."""
-    internal = ("code", "reason", "shared", "phases", "asked")
+    internal = ("code", "reason", "shared", "phases", "endpoint")
     yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)

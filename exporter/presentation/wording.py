@@ -74,21 +74,21 @@ def title(target: Target, identity: Identity) -> str:
     return f"{kind} {name}" + ("" if vault == target.vault else f" in {vault}")
 
 
-def answer(look: AuxiliaryResult | None) -> str:
-    """Whether it can be used: `yes`, `no` or `unknown`."""
-    return ANSWERS[None if look is None else look.usable]
+def answer(result: AuxiliaryResult | None) -> str:
+    """Return whether the probed thing can be used: `yes`, `no` or `unknown`."""
+    return ANSWERS[None if result is None else result.usable]
 
 
-def reason_text(record: TargetRecord, identity: Identity, look: AuxiliaryResult | None) -> str:
+def reason_text(record: TargetRecord, identity: Identity, result: AuxiliaryResult | None) -> str:
     """Return why the result is `no` or `unknown`; empty after `yes`."""
-    if look is None:
+    if result is None:
         waits = identity[0] is AuxiliaryKind.RECOVERY and record.key is None
-        return "the key that it should hold could not be read yet" if waits else "not looked at yet"
-    if look.failure is not None:
-        return failed(look.failure)
-    if look.usable:
+        return "the key that the recovery vault must hold is not read yet" if waits else "not probed yet"
+    if result.failure is not None:
+        return failed(result.failure)
+    if result.usable:
         return ""
-    unwrapped = any(result.step is Step.UNWRAP_KEY and result.outcome is Outcome.OK for result in look.steps)
+    unwrapped = any(step.step is Step.UNWRAP_KEY and step.outcome is Outcome.OK for step in result.steps)
     return WHY["identity_of_another_host"] if unwrapped else "whether it unwraps was not tried"
 
 
@@ -105,18 +105,18 @@ def failed(failure: StepResult) -> str:
     )
 
 
-def recommended_actions(target: Target, look: AuxiliaryResult) -> tuple[str, ...]:
-    """In the order to take it, commands with real names; empty where nothing is wrong.
+def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, ...]:
+    """Return the actions in their order, with real names in commands; empty without a failure.
 
-    Nothing here keeps databases closed.
+    An auxiliary probe never keeps a database closed.
     """
-    failure = look.failure
+    failure = result.failure
     if failure is None:
         return ()
-    first = [_CONSEQUENCES[look.what]] if look.usable is False and _CONSEQUENCES[look.what] else []
+    first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
     if failure.code is None:
         return tuple(first)
-    return (*first, *actions(failure.code, failure.reason, ready=True, names=_names(target, look)))
+    return (*first, *actions(failure.code, failure.reason, ready=True, names=_names(target, result)))
 
 
 def about_key(key: KeyFacts) -> Iterator[Line]:
@@ -134,10 +134,7 @@ def about_key(key: KeyFacts) -> Iterator[Line]:
 
 
 def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
-    """Versions, and what becomes of the key: rotation, deletion, recovery.
-
-    Nothing for what is not known.
-    """
+    """Yield the newest version, the scheduled purge and the last recovery, if known."""
     if record.newest_version is not None:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
         yield "newest version", record.newest_version + pending
@@ -156,7 +153,7 @@ def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
 
 
 def recover_command(target: Target) -> str:
-    """The command that brings a deleted key back, as a `code` span."""
+    """Return the command that recovers a deleted key, as a `code` span."""
     names = Names(target=target.name, vault=target.vault, key=target.key_name, version=target.key_version)
     return filled(_RECOVER, names)
 
@@ -170,7 +167,7 @@ def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) 
         for end in expiries:
             yield End(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
         if not expiries:
-            yield End(name, "none", "unknown", None, "no source that may know is configured")
+            yield End(name, "none", "unknown", None, "no source of its expiry is configured")
 
 
 def _when(end: CredentialExpiry, now: float) -> str:
@@ -182,13 +179,13 @@ def _when(end: CredentialExpiry, now: float) -> str:
 
 
 def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
-    """What a list of targets marks though the probe may be well, a few words each."""
+    """Return the marks of a target in a list: short texts that do not depend on its verdict."""
     if record is None:
         return ()
     refused = dict.fromkeys(
         _MARKS[what]
-        for (what, _, _), look in auxiliary_results(target, record, now=now)
-        if what in _MARKS and look is not None and look.usable is False
+        for (what, _, _), result in auxiliary_results(target, record, now=now)
+        if what in _MARKS and result is not None and result.usable is False
     )
     others = {
         "rotation pending": record.rotation_pending,
@@ -198,11 +195,11 @@ def target_warnings(target: Target, record: TargetRecord | None, expected: Expec
     return (*refused, *(mark for mark, wrong in others.items() if wrong))
 
 
-def _names(target: Target, look: AuxiliaryResult) -> Names:
+def _names(target: Target, result: AuxiliaryResult) -> Names:
     key, version = target.key_name, target.key_version
-    if look.what is AuxiliaryKind.RETAINED:
-        key, _, version = look.name.rpartition("/")
-    if look.what is AuxiliaryKind.NEWEST:
+    if result.what is AuxiliaryKind.RETAINED:
+        key, _, version = result.name.rpartition("/")
+    if result.what is AuxiliaryKind.NEWEST:
         version = None
-    arguments = f"{target.name} --credential {look.credential}" if look.what is AuxiliaryKind.NEXT else target.name
-    return Names(target=arguments, vault=look.vault, key=key, version=version)
+    arguments = f"{target.name} --credential {result.credential}" if result.what is AuxiliaryKind.NEXT else target.name
+    return Names(target=arguments, vault=result.vault, key=key, version=version)

@@ -38,7 +38,7 @@ class Service:
         return self.state.get(target)
 
     def add_reports(self, *reports):
-        """Remembers reports as if their probes had just ended; gives the id of the last one."""
+        """Record reports as if their probes had just ended; return the id of the last one."""
         for report in reports:
             record = self.state.record(self.config.targets[report.target], report)
         return next(iter(record.history)).id

@@ -22,7 +22,7 @@ INPUTS: tuple[ConnectorError, ...] = (
         causes=("The naming scheme (environment, region, purpose) produces names of more than 26 characters.",),
         actions=(
             "Create a key with a name of at most 26 letters, digits and hyphens, and use it.",
-            "Do not try to rename the key: neither the vault nor a restore can change its name.",
+            "Do not try to rename the key: the vault and a restore both keep its name.",
             "If the exporter reports it, correct `key` of the target in the configuration.",
         ),
     ),

@@ -50,7 +50,7 @@ REST = f"""\
     usable      yes
   recovery vault {DR}
     usable      unknown
-    because     not looked at yet
+    because     not probed yet
 
 Key
   key           ContosoRSAKey0
@@ -67,7 +67,7 @@ Path
 
 Credentials end
   by-vm          unknown
-    note        no source that may know is configured
+    note        no source of its expiry is configured
   sql-prod       2026-01-03T03:05:05.678Z, in 1 day (source graph)
     note        Graph: HTTP 403; last answer at 2026-01-02T03:04:05.678Z
 
@@ -171,7 +171,7 @@ async def test_a_key_that_cannot_be_read_cannot_be_recovered_either(simulator, t
 
     assert seen.report.first_failure.step is Step.GET_KEY
     assert seen.report.first_failure.reason is Reason.KEY_NOT_FOUND
-    assert "because     the key that it should hold could not be read yet" in text
+    assert "because     the key that the recovery vault must hold is not read yet" in text
     assert (shape["key_facts"], shape["newest_version"], shape["rotation_pending"]) == (None, PINNED, True)
     assert f"retained version Key0/{OLD}\n    usable      yes" in text
 

@@ -97,7 +97,7 @@ def test_another_failure_is_news(said):
     log.record(target(), bad())
     log.record(target(), bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, started_at=STARTED + 60))
     assert messages(lines()) == ["probe failed", "probe failure changed"]
-    assert "code=3077 twin=3113 " in lines()[1]
+    assert "code=3077 counterpart=3113 " in lines()[1]
 
 
 def test_a_verdict_that_changes_under_the_same_failure_is_news(said):

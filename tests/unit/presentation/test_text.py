@@ -18,11 +18,11 @@ verdict         vault side not ready, seen from the SQL host
 not tested      the secret inside SQL Server, the service account's proxy, Windows' TLS, registry and DLL
 
 challenge       ok       20.0 ms
-  asked         contoso:443
+  endpoint      contoso:443
   phases        dns 1.0 ms  wait 10.0 ms
 
 token           ok       20.0 ms
-  asked         contoso:443
+  endpoint      contoso:443
   phases        dns 1.0 ms  wait 10.0 ms
 
 get_key         failed   200.0 ms
@@ -33,7 +33,7 @@ get_key         failed   200.0 ms
   inner code    ForbiddenByRbac
   retry after   7.000 s
   request id    r-1
-  asked         contoso:443
+  endpoint      contoso:443
   phase reached transfer
   detail        caller <id> may not
   phases        dns 1.0 ms  wait 10.0 ms

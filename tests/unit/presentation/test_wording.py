@@ -62,10 +62,10 @@ def test_what_is_in_order_is_a_yes_without_a_reason():
 
 def test_what_was_not_looked_at_yet_is_unknown_and_says_what_it_waits_for():
     assert [(answer, why) for _, answer, why in told(a_record())] == [
-        *[("unknown", "not looked at yet")] * 3,
-        ("unknown", "the key that it should hold could not be read yet"),
+        *[("unknown", "not probed yet")] * 3,
+        ("unknown", "the key that the recovery vault must hold is not read yet"),
     ]
-    assert told(a_record(key=key()))[-1][2] == "not looked at yet"
+    assert told(a_record(key=key()))[-1][2] == "not probed yet"
 
 
 def test_a_refusal_names_step_code_twin_and_reason():
@@ -194,7 +194,7 @@ def test_a_credential_of_which_nobody_is_asked_is_named():
         "by-vm",
         "none",
         "unknown",
-        "no source that may know is configured",
+        "no source of its expiry is configured",
     )
 
 

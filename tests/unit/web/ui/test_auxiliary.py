@@ -119,7 +119,7 @@ async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_cred
         "region westeurope service version 1.9 path public as expected no: expect_path is private",
         "sql-prod declared 2026-04-02T03:05:05.678Z, in 90 days",
         "sql-prod graph 2026-01-03T03:05:05.678Z, in 1 day 2 h ago Graph: HTTP 403",
-        f"{STAGED} none unknown no source that may know is configured",
+        f"{STAGED} none unknown no source of its expiry is configured",
         f"Not tested from here: {NOT_TESTED}".replace("'", "&#x27;"),
     ):
         assert expected in shown
