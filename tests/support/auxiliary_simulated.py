@@ -21,7 +21,7 @@ def a_key(name, *versions):
     return {name.lower(): Key(name=name, versions=tuple(KeyVersion(version=one, material=made) for one, made in versions))}
 
 
-def estate():
+def environment():
     applications = {
         client: Application(
             client_id=client, object_id=f"o-{name}", names=(name,), secrets=(ClientSecret(value=SECRET.format(name)),)

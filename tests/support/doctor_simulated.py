@@ -20,7 +20,7 @@ OLD, PINNED = "b" * 32, "a" * 32
 KEY = "ContosoRSAKey0"
 
 
-def estate():
+def environment():
     key = Key(name=KEY, versions=(KeyVersion(version=OLD, material=1), KeyVersion(version=PINNED, material=2)))
     application = Application(client_id=CLIENT, object_id="o-1", names=("sql-prod",), secrets=(ClientSecret(value=SECRET),))
     vault = Vault(host=VAULT, tenant_id=TENANT, keys={KEY.lower(): key}, permissions={CLIENT: ALL_OPERATIONS})
@@ -87,7 +87,7 @@ class DoctorHarness:
 
 @contextlib.asynccontextmanager
 async def doctor_harness(folder):
-    simulator = Simulator(estate())
+    simulator = Simulator(environment())
     await simulator.start()
     try:
         yield DoctorHarness(simulator, folder)

@@ -14,7 +14,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside
 from tests.support import broken_credentials
-from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, estate, target_name
+from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, environment, target_name
 
 SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
 PATIENCE, SHORT_PATIENCE = 10.0, 1.2
@@ -30,7 +30,7 @@ class ScenarioHarness:
     def __init__(self, folder, certificates=None, clock=time.time):
         self._folder = folder
         self.certificates = certificates or broken_credentials.Certificates(folder)
-        self.simulator = Simulator(estate(certificates=self.certificates.registered), clock=clock)
+        self.simulator = Simulator(environment(certificates=self.certificates.registered), clock=clock)
         self.bugs = []
         self._reports = {}
         self._ca_file, self._secret_file = folder / "ca.pem", folder / "secret"

@@ -1,4 +1,4 @@
-"""A small estate in which all is well."""
+"""A small environment without faults."""
 
 from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault

@@ -44,7 +44,7 @@ PROBED = (
 )
 
 
-def estate(*, certificates=()):
+def environment(*, certificates=()):
     def vault(site):
         versions = (KeyVersion(version=VERSION, kty=site.kty), KeyVersion(version="f" * 32, kty=site.kty, material=1))
         return Vault(

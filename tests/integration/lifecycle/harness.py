@@ -25,7 +25,7 @@ PATIENCE = 60.0  # seconds for a number of probes, or for a start
 KEPT = {spec.name for spec in METRICS if spec.memory is Retention.KNOWN} - {"ekm_clock_skew_seconds"}
 
 
-def estate(kind):
+def environment(kind):
     def vault(host):
         key = Key(name="Key0", versions=(KeyVersion(version=VERSION),))
         return Vault(host=host, tenant_id=TENANT, keys={"key0": key}, permissions=dict.fromkeys((NOW, STAGED), PERMISSIONS))
@@ -40,7 +40,7 @@ def estate(kind):
 class Harness:
     def __init__(self, kind, command, folder):
         self.kind, self._command, self._folder = kind, command, folder
-        self.simulator = Simulator(estate(kind))
+        self.simulator = Simulator(environment(kind))
         self.running, self._url = None, ""
 
     async def close(self):

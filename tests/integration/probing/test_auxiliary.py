@@ -49,7 +49,7 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path):
-    simulator = Simulator(auxiliary_simulated.estate())
+    simulator = Simulator(auxiliary_simulated.environment())
     await simulator.start()
     made = Harness(simulator, tmp_path)
     yield made

@@ -15,7 +15,7 @@ from tests.support.auxiliary_factories import OLD, plain
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(auxiliary_simulated.estate())
+    made = Simulator(auxiliary_simulated.environment())
     await made.start()
     yield made
     await made.stop()

@@ -1,7 +1,7 @@
-"""Runs on a computer of its own, which has the folder of Azure Arc's agent: the simulator and azure-identity in one process.
+"""Sign in through Azure Arc, with the simulator in the same process.
 
-For: printing, as JSON, what azure-identity got for each client id given ("" for the host's own identity), the operations that
-were counted, and what was left in the folder, before the simulator stopped and after.
+Runs on a machine that has the folder of the Azure Arc agent. The arguments are client ids; "" means the identity of the host.
+Prints JSON: the result for each client id, the counted requests, and the files in the folder before and after the simulator stops.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
 from exporter.simulator import Simulator
-from tests.support.simulated_vaults import estate
+from tests.support.simulated_vaults import environment
 
 FOLDER = Path("/var/opt/azcmagent/tokens")
 
@@ -26,7 +26,7 @@ def modes():
     return [oct(stat.S_IMODE(path.stat().st_mode)) for path in FOLDER.iterdir()]
 
 
-async def asked(client_id):
+async def sign_in(client_id):
     async with ManagedIdentityCredential(client_id=client_id or None, retry_total=0) as credential:
         try:
             token = (await credential.get_token("https://vault.azure.net/.default")).token
@@ -37,10 +37,10 @@ async def asked(client_id):
 
 
 async def main():
-    simulator = Simulator(estate(), arc_token_folder=FOLDER)
+    simulator = Simulator(environment(), arc_token_folder=FOLDER)
     await simulator.start()
     os.environ |= {"IDENTITY_ENDPOINT": simulator.arc_identity_url, "IMDS_ENDPOINT": simulator.arc_imds_url}
-    got = [await asked(client_id) for client_id in sys.argv[1:]]
+    got = [await sign_in(client_id) for client_id in sys.argv[1:]]
     async with aiohttp.ClientSession() as session:
         query = {"api-version": "2020-06-01", "resource": "https://vault.azure.net"}
         await session.get(simulator.arc_identity_url, params=query, headers={"Metadata": "true"})

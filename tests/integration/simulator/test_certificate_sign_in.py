@@ -1,4 +1,4 @@
-"""Certificates and managed identities sign in to the simulator, and are refused for what is wrong with them."""
+"""Sign-in with certificates and managed identities, and the reasons for refusals."""
 
 import json
 import time
@@ -49,25 +49,25 @@ def failure(reports):
 
 
 @pytest.mark.parametrize("number", range(4))
-async def test_a_good_certificate_makes_the_whole_round_trip_in_every_cloud(harness, tmp_path, number):
+async def test_valid_certificate_signs_in_to_every_cloud(harness, tmp_path, number):
     _, content, password = list(harness.certificates.principal.good())[number]
     sites = PROBED if number == 0 else PROBED[:1]  # loading a key costs a tenth of a second
     reports = await harness.probe(credentials(harness, tmp_path, content, password), only=sites)
     assert all(report.success for report in reports.values()), failure(reports)
 
 
-async def test_a_certificate_that_is_not_registered_is_unknown(harness, tmp_path):
+async def test_unregistered_certificate_is_unknown(harness, tmp_path):
     reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.other.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
 
-async def test_a_certificate_that_was_taken_away_is_unknown(harness, simulator, tmp_path):
+async def test_removed_certificate_is_unknown(harness, simulator, tmp_path):
     simulator.set_fault("certificates_removed", application=PUBLIC.client)
     reports = await harness.probe(credentials(harness, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CERTIFICATE_UNKNOWN)
 
 
-async def test_a_certificate_past_its_date_is_expired(harness, tmp_path):
+async def test_certificate_after_its_end_date_is_expired(harness, tmp_path):
     past = broken_credentials.pem(harness.certificates.principal.key, harness.certificates.past)
     assert failure(await harness.probe(credentials(harness, tmp_path, past), only=PROBED[:1])) == (
         Step.TOKEN,
@@ -77,16 +77,16 @@ async def test_a_certificate_past_its_date_is_expired(harness, tmp_path):
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-async def test_a_clock_that_is_off_shows_as_clock_skew(harness, tmp_path, hours):
-    elsewhen = ScenarioHarness(tmp_path, harness.certificates, clock=lambda: time.time() + hours * 3600)
-    await elsewhen.start()
-    reports = await elsewhen.probe(credentials(elsewhen, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
-    await elsewhen.stop()
+async def test_wrong_clock_is_reported_as_clock_skew(harness, tmp_path, hours):
+    skewed = ScenarioHarness(tmp_path, harness.certificates, clock=lambda: time.time() + hours * 3600)
+    await skewed.start()
+    reports = await skewed.probe(credentials(skewed, tmp_path, harness.certificates.principal.pem()), only=PROBED[:1])
+    await skewed.stop()
     assert failure(reports) == (Step.TOKEN, 3303, Reason.CLOCK_SKEW)
 
 
 def assertion(certificates, *, algorithm="PS256", key=None, header=None, **claims):
-    """An assertion as a client makes it, good but for what is given."""
+    """A client assertion: valid unless the arguments change it."""
     certificate, now = certificates.principal.certificate, int(time.time())
     named = {"x5t#S256": encode(certificate.fingerprint(hashes.SHA256()))}
     payload = {"aud": ENDPOINT, "iss": PUBLIC.client, "sub": PUBLIC.client, "nbf": now, "exp": now + 600} | claims
@@ -110,7 +110,7 @@ async def offered(simulator, text, endpoint=ENDPOINT):
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
-async def test_both_kinds_of_signature_and_of_thumbprint_are_taken(harness, algorithm):
+async def test_both_signature_algorithms_and_thumbprints_are_accepted(harness, algorithm):
     certificate = harness.certificates.principal.certificate
     old_name = {"x5t": encode(certificate.fingerprint(hashes.SHA1()))}  # noqa: S303 - how older clients name a certificate
     for header in (None, old_name):
@@ -118,7 +118,7 @@ async def test_both_kinds_of_signature_and_of_thumbprint_are_taken(harness, algo
         assert await offered(harness.simulator, text) == (None, 200)
 
 
-async def test_the_first_version_of_the_endpoint_takes_assertions_made_for_it(harness):
+async def test_v1_endpoint_accepts_only_its_own_audience(harness):
     first = ENDPOINT.replace("/v2.0", "")
     assert await offered(harness.simulator, assertion(harness.certificates, aud=first), first) == (None, 200)
     assert await offered(harness.simulator, assertion(harness.certificates), first) == (700023, 401)
@@ -140,21 +140,21 @@ async def test_the_first_version_of_the_endpoint_takes_assertions_made_for_it(ha
         ({"algorithm": "none"}, 700027),
     ],
 )
-async def test_an_assertion_is_refused_for_what_is_wrong_with_it(harness, change, number):
+async def test_invalid_assertion_is_refused_with_its_error_number(harness, change, number):
     assert await offered(harness.simulator, assertion(harness.certificates, **change)) == (number, 401)
 
 
-async def test_a_forged_signature_is_refused(harness):
+async def test_forged_signature_is_refused(harness):
     assert await offered(harness.simulator, assertion(harness.certificates, key=harness.certificates.other.key)) == (700027, 401)
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "..", "e30.e30.e30", "\0.\0.\0", "WzFd.WzFd.AAAA"])
-async def test_what_is_no_assertion_is_refused(harness, text):
+async def test_malformed_assertion_is_refused(harness, text):
     assert await offered(harness.simulator, text) == (700027, 401)
 
 
 @pytest.mark.parametrize("client_id", [None, PUBLIC.client])
-async def test_a_managed_identity_makes_the_whole_round_trip(harness, monkeypatch, client_id):
+async def test_managed_identity_completes_the_round_trip(harness, monkeypatch, client_id):
     monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     identities = {name: broken_credentials.by_identity(one, client_id) for name, one in harness.by_secret().items()}
@@ -163,7 +163,7 @@ async def test_a_managed_identity_makes_the_whole_round_trip(harness, monkeypatc
     assert harness.simulator.requests["identity", "app_service", 200] >= 1
 
 
-async def test_an_identity_service_that_throttles_is_told_from_one_that_is_not_there(harness, simulator, monkeypatch):
+async def test_throttled_and_failed_identity_service_differ(harness, simulator, monkeypatch):
     monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     identities = {name: broken_credentials.by_identity(one) for name, one in harness.by_secret().items()}
@@ -177,12 +177,12 @@ async def test_an_identity_service_that_throttles_is_told_from_one_that_is_not_t
         simulator.clear()
 
 
-async def test_the_identity_service_wants_its_header_and_a_resource(harness):
+async def test_identity_service_requires_its_header_and_a_resource(harness):
     async with Client(harness.simulator) as client:
         for headers, query in (({}, "?resource=https://vault.azure.net"), ({"X-IDENTITY-HEADER": "any"}, "")):
             assert (await client.request("GET", harness.simulator.identity_url + query, headers=headers)).status == 400
 
 
-async def test_no_certificate_is_in_a_repr(harness):
+async def test_repr_contains_no_certificate(harness):
     der = harness.certificates.principal.certificate.public_bytes(serialization.Encoding.DER)
     assert repr(der)[2:20] not in repr(harness.simulator.state.environment)

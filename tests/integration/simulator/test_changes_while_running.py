@@ -1,4 +1,4 @@
-"""What people change while it runs: secrets rolled, certificates renewed, keys rotated, and files read again."""
+"""Changes while the simulator runs: rolled secrets, renewed certificates, rotated keys and reloaded files."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ async def accepted(client, *secrets, of=CLIENT):
 
 
 @pytest.mark.parametrize("name", [CLIENT, "sql-prod"])
-async def test_a_secret_is_added_and_the_old_one_taken_away(client, simulator, name):
+async def test_secret_is_added_and_the_old_one_removed(client, simulator, name):
     assert await accepted(client, SECRET, NEW) == [200, 401]
     simulator.change_application(name, accepting(SECRET, NEW))
     assert await accepted(client, SECRET, NEW) == [200, 200]
@@ -39,7 +39,7 @@ async def test_a_secret_is_added_and_the_old_one_taken_away(client, simulator, n
     assert await accepted(client, SECRET, NEW) == [401, 200]
 
 
-async def test_a_fault_stays_on_top_of_what_was_changed_and_its_end_does_not_undo_the_change(client, simulator):
+async def test_cleared_fault_keeps_a_change_made_meanwhile(client, simulator):
     fault = simulator.set_fault("secret_expired", application=CLIENT)
     simulator.change_application(CLIENT, accepting(NEW))
     assert (await client.token_answer(secret=NEW)).json["error_codes"] == [7000222]
@@ -47,7 +47,7 @@ async def test_a_fault_stays_on_top_of_what_was_changed_and_its_end_does_not_und
     assert await accepted(client, SECRET, NEW) == [401, 200]
 
 
-async def test_a_vaults_keys_and_permissions_are_changed_for_good(client, simulator):
+async def test_changed_keys_and_permissions_persist(client, simulator):
     def rotate(vault):
         key = vault.keys[KEY.lower()]
         newest = KeyVersion(version="a" * 32, material=3)
@@ -62,7 +62,7 @@ async def test_a_vaults_keys_and_permissions_are_changed_for_good(client, simula
     assert (await client.get(token, path=f"/keys/{KEY}/{LATER}")).json["attributes"]["enabled"] is True
 
 
-async def test_a_key_is_deleted_recovered_and_purged(client, simulator):
+async def test_key_is_deleted_recovered_and_purged(client, simulator):
     token = await client.token()
     fault = simulator.set_fault("key_soft_deleted", vault=VAULT)
     assert (await client.get(token)).status == 404
@@ -72,7 +72,7 @@ async def test_a_key_is_deleted_recovered_and_purged(client, simulator):
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).status == 404
 
 
-async def test_what_does_not_exist_cannot_be_changed(simulator):
+async def test_change_of_an_unknown_name_is_an_error(simulator):
     with pytest.raises(UnknownNameError, match="there is no application 'sql-prodd'"):
         simulator.change_application("sql-prodd", accepting(NEW))
     with pytest.raises(UnknownNameError, match="there is no vault"):
@@ -119,13 +119,13 @@ def certificates(simulator):
     return simulator.state.environment.tenants[TENANT].applications["66666666-7777-8888-9999-000000000001"].certificates
 
 
-async def test_files_that_did_not_change_change_nothing(served, config):
+async def test_unchanged_files_change_nothing(served, config):
     before = served.state.environment
     assert await reload_credentials(served, config) == {"sql": "as before", "typed": "as before", "cert": "as before"}
     assert served.state.environment == before
 
 
-async def test_files_read_again_are_accepted_beside_what_was_accepted_before(served, config, folder):
+async def test_reloaded_files_are_accepted_with_the_previous_ones(served, config, folder):
     (folder / "one").write_text(NEW)
     (folder / "typed").write_text(f"{TYPED}second")
     renewed = Principal(Authority(folder, "Renewed"))
@@ -138,7 +138,7 @@ async def test_files_read_again_are_accepted_beside_what_was_accepted_before(ser
     assert certificates(served)[1] == renewed.certificate.public_bytes(Encoding.DER)
 
 
-async def test_a_file_that_cannot_be_used_is_told_without_its_content_and_hinders_no_other(served, config, folder):
+async def test_unusable_file_is_reported_without_its_content(served, config, folder):
     (folder / "one").unlink()
     (folder / "typed").write_text(TYPED[:31] + "g" + "marked")
     (folder / "principal.pem").write_text("marked: no certificate")
@@ -149,27 +149,27 @@ async def test_a_file_that_cannot_be_used_is_told_without_its_content_and_hinder
     assert (await reload_credentials(served, config))["sql"] == "new"
 
 
-async def test_a_credential_that_became_another_application_is_told(served, config, folder):
+async def test_credential_of_another_application_is_reported(served, config, folder):
     (folder / "typed").write_text("0" * 32 + "first")
     assert (await reload_credentials(served, config))["typed"].startswith("is another application's now")
 
 
-async def test_a_simulator_without_a_configuration_has_nothing_to_read_again(simulator):
+async def test_reload_without_a_configuration_is_an_error(simulator):
     with pytest.raises(UnknownNameError, match="no configuration"):
         await simulator.reload()
     async with aiohttp.ClientSession(simulator.management_url) as session, session.post("/sim/reload") as answer:
         assert (answer.status, "no configuration" in await answer.text()) == (400, True)
 
 
-async def test_the_simulate_command_reads_its_files_again_when_it_is_told_to(folder):
+async def test_simulate_command_reloads_its_files_on_request(folder):
     (folder / "ekm.yml").rename(folder / "main.yml")
     process = await simulate(folder)
-    said = await banner(process)
-    url = said.partition("management port: ")[2].partition("\n")[0]
+    printed = await banner(process)
+    url = printed.partition("management port: ")[2].partition("\n")[0]
     (folder / "one").write_text(NEW)
     answer = json.loads(await asyncio.to_thread(post, f"{url}/sim/reload", b""))
     process.terminate()
     code, _, err = await end(process)
     assert (code, err) == (0, "")
     assert answer["credentials"] == {"sql": "new", "typed": "as before", "cert": "as before"}
-    assert f"{url}/sim/reload" in said
+    assert f"{url}/sim/reload" in printed

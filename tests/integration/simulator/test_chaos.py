@@ -1,4 +1,4 @@
-"""Chaos: what happens is what the seed says, is told, and passes."""
+"""Chaos: the seed determines the events, each event is reported, and each event ends."""
 
 import asyncio
 import itertools
@@ -23,12 +23,12 @@ def first(number, vaults=VAULTS, every=1.0, seed=7):
     return list(itertools.islice(chaos.events(vaults, every, seed), number))
 
 
-def test_the_same_seed_is_the_same_chaos_and_another_is_not():
+def test_seed_determines_the_events():
     assert first(50) == first(50, vaults=VAULTS[::-1])
     assert first(50) != first(50, seed=8)
 
 
-def test_every_scenario_that_needs_no_reload_and_every_vault_has_its_turn():
+def test_every_vault_and_reload_free_scenario_occurs():
     happened = first(20 * len(SIMULATED))
     assert {event.scenario.name for event in happened} == {one.name for one in SIMULATED} - {
         "vault_deleted", "vault_refused", "entra_deleted", "entra_refused",
@@ -36,34 +36,34 @@ def test_every_scenario_that_needs_no_reload_and_every_vault_has_its_turn():
     assert Counter(event.vault for event in happened).keys() == set(VAULTS)
 
 
-def test_an_event_lasts_from_half_an_interval_to_three():
+def test_event_lasts_half_to_three_intervals():
     lasting = [event.lasts for event in first(1000, every=10.0)]
     assert 5 <= min(lasting) < 6
     assert 29 < max(lasting) <= 30
 
 
-async def test_what_happens_is_told_and_is_so_until_it_is_over():
-    simulator, told, seen = Simulator(small_environment()), [], []
+async def test_each_event_is_reported_and_active_until_its_end():
+    simulator, lines, seen = Simulator(small_environment()), [], []
 
-    def tell(line):
-        told.append(line)
+    def on_line(line):
+        lines.append(line)
         seen.append({active.name for active in simulator.state.active})
 
-    raging = asyncio.create_task(chaos.run_chaos(simulator, 0.01, 7, tell))
+    raging = asyncio.create_task(chaos.run_chaos(simulator, 0.01, 7, on_line))
     async with asyncio.timeout(10):
-        while sum(line.endswith("is over") for line in told) < 20:  # noqa: ASYNC110 - lines are told, not awaited
+        while sum(line.endswith("is over") for line in lines) < 20:  # noqa: ASYNC110 - chaos has no event for it
             await asyncio.sleep(0.01)
     raging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await raging
-    begun = [line for line in told if not line.endswith("is over")]
+    begun = [line for line in lines if not line.endswith("is over")]
     assert begun == [str(event) for event in first(len(begun), every=0.01)]
-    for line, active in zip(told, seen, strict=True):
+    for line, active in zip(lines, seen, strict=True):
         assert line.endswith("is over") or active
-    assert sum(line.endswith("is over") for line in told) >= 20
+    assert sum(line.endswith("is over") for line in lines) >= 20
 
 
-async def test_the_command_lets_chaos_happen_and_says_what(folder):
+async def test_command_prints_each_chaos_event(folder):
     process = await simulate(folder, "--chaos", "0.05", "--chaos.seed", "11")
     await banner(process)
     lines = []
@@ -82,15 +82,15 @@ async def test_the_command_lets_chaos_happen_and_says_what(folder):
         "contoso-two.vault.azure.net",
         "contoso.managedhsm.usgovcloudapi.net",
     ]
-    told = [LINE.search(line).groups() for line in lines[1:]]
+    shown = [LINE.search(line).groups() for line in lines[1:]]
     wanted = first(8, vaults=vaults, every=0.05, seed=11)
-    assert [(name, vault) for name, vault, *_ in told] == [(event.scenario.name, event.vault) for event in wanted]
-    for name, _, _, code_shown, step, reason in told:
+    assert [(name, vault) for name, vault, *_ in shown] == [(event.scenario.name, event.vault) for event in wanted]
+    for name, _, _, code_shown, step, reason in shown:
         assert (int(code_shown), step, reason) == (BY_NAME[name].classic, BY_NAME[name].step, BY_NAME[name].reason)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "never", "nan", "1e9"])
-async def test_an_interval_that_is_none_is_refused(folder, seconds):
+async def test_invalid_chaos_interval_is_refused(folder, seconds):
     code, out, err = await end(await simulate(folder, "--chaos", seconds))
     assert (code, out) == (2, "")
     assert "--chaos" in err

@@ -11,14 +11,14 @@ from tests.support.simulator_client import CLIENT, ENTRA, GRAPH, OTHER, SECRET, 
 async def curl(simulator):
     async with aiohttp.ClientSession(simulator.management_url) as session:
 
-        async def ask(method, path, body=None):
+        async def send(method, path, body=None):
             async with session.request(method, path, data=body) as answer:
                 return answer.status, await answer.json()
 
-        yield ask
+        yield send
 
 
-async def test_a_fault_set_over_the_port_is_served_until_it_is_cleared(client, curl):
+async def test_fault_is_served_until_it_is_cleared(client, curl):
     token = await client.token()
     status, answer = await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "throttled", "retry_after": 5}')
     assert (status, answer["set"][0]["vault"]) == (200, VAULT)
@@ -30,19 +30,19 @@ async def test_a_fault_set_over_the_port_is_served_until_it_is_cleared(client, c
     assert (await client.get(token)).status == 200
 
 
-async def test_a_429_has_no_retry_after_unless_one_is_asked_for(client, curl):
+async def test_429_has_no_retry_after_by_default(client, curl):
     token = await client.token()
     await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "throttled"}')
     assert "Retry-After" not in (await client.get(token)).headers
 
 
 @pytest.mark.parametrize("name", ["sql-prod", CLIENT, CLIENT.replace("-", "").upper()])
-async def test_an_application_is_known_by_its_id_and_by_its_credential(client, curl, name):
+async def test_application_is_found_by_id_and_by_credential_name(client, curl, name):
     await curl("POST", "/sim/fault", f'{{"application": "{name}", "fault": "secret_expired"}}'.encode())
     assert (await client.token_answer()).json["error_codes"] == [7000222]
 
 
-async def test_a_tenant_and_a_sign_in_host_can_be_broken(client, curl):
+async def test_tenant_and_sign_in_host_accept_faults(client, curl):
     await curl("POST", "/sim/fault", f'{{"tenant": "{TENANT}", "fault": "entra_throttled"}}'.encode())
     assert (await client.token_answer()).status == 429
     await curl("DELETE", "/sim/fault")
@@ -61,7 +61,7 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "text"),
     [
         (b"vault=contoso-one", "send a JSON object"),
         (b"[" * 100_000, "send a JSON object"),
@@ -91,19 +91,19 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"graph": "graph.microsoft.cn", "fault": "silent"}', "there is no graph 'graph.microsoft.cn'"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_with_the_reason(simulator, curl, body, says):
+async def test_invalid_fault_is_refused_with_the_reason(simulator, curl, body, text):
     status, answer = await curl("POST", "/sim/fault", body)
     assert status == 400
-    assert says in answer["error"]
+    assert text in answer["error"]
     assert simulator.state.active == ()
 
 
 @pytest.mark.parametrize("query", ["?number=x", f"?number={'9' * 5000}", "?what=1", "?vault=nothing"])
-async def test_clearing_what_does_not_exist_is_refused(curl, query):
+async def test_clear_with_an_invalid_query_is_refused(curl, query):
     assert (await curl("DELETE", f"/sim/fault{query}"))[0] == 400
 
 
-async def test_the_state_names_everything_but_secrets(simulator):
+async def test_state_lists_everything_except_secrets(simulator):
     simulator.apply("secret_expired", vault=VAULT)
     async with aiohttp.ClientSession() as session, session.get(f"{simulator.management_url}/sim/state") as answer:
         text = await answer.text()
@@ -111,7 +111,7 @@ async def test_the_state_names_everything_but_secrets(simulator):
     assert all(name in text for name in (VAULT, TENANT, CLIENT, "sql-prod", "secret_expired"))
 
 
-async def test_scenarios_faults_and_requests_can_be_read(client, curl):
+async def test_scenarios_faults_and_requests_are_listed(client, curl):
     await client.challenge()
     _, scenarios = await curl("GET", "/sim/scenarios")
     assert {"scenario": "throttled", "classic": 3011, "current": 3109}.items() <= next(
@@ -125,7 +125,7 @@ async def test_scenarios_faults_and_requests_can_be_read(client, curl):
     assert requests == {"requests": [{"host": VAULT, "operation": "challenge", "status": 401, "count": 1}]}
 
 
-async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(simulator):
+async def test_port_in_use_is_an_error(simulator):
     taken = int(simulator.address.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
         await Simulator(small_environment(), port=taken).start()
@@ -134,23 +134,23 @@ async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(simulator):
         await Simulator(small_environment(), management_port=management).start()
 
 
-async def test_a_limited_vault_throttles_what_comes_on_top(client, curl):
+async def test_limited_vault_throttles_requests_above_its_limit(client, curl):
     token = await client.token()
     await curl("POST", "/sim/fault", b'{"vault": "contoso-one", "fault": "limited", "limit": 2}')
     assert [(await client.get(token)).status for _ in range(4)] == [200, 200, 429, 429]
 
 
-async def test_changed_routes_are_told(simulator):
-    told = []
-    simulator.on_routes_changed = lambda: told.append(simulator.connect_to[f"{VAULT}:443"])
+async def test_changed_routes_call_back(simulator):
+    routes = []
+    simulator.on_routes_changed = lambda: routes.append(simulator.connect_to[f"{VAULT}:443"])
     simulator.set_fault("throttled", vault=VAULT)
     simulator.set_fault("unresolvable", vault=VAULT)
     simulator.clear(fault="throttled")
     simulator.clear()
-    assert told == ["contoso-one.invalid:443", simulator.address]
+    assert routes == ["contoso-one.invalid:443", simulator.address]
 
 
-async def test_every_fault_can_be_set_on_each_of_its_scopes_and_cleared(simulator):
+async def test_every_fault_is_set_and_cleared_on_each_scope(simulator):
     names = {"vault": VAULT, "tenant": TENANT, "application": CLIENT, "authority": ENTRA, "graph": GRAPH}
     for fault in FAULTS.values():
         for scope in fault.scopes:

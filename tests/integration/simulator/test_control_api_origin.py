@@ -1,4 +1,4 @@
-"""Pages of other sites that try to set faults in a simulator on the visitor's own host."""
+"""Requests of other web sites to a simulator on the same host."""
 
 import aiohttp
 import pytest
@@ -22,7 +22,7 @@ async def simulator():
 
 @pytest.fixture
 async def send(simulator):
-    """Sends a request with these headers; the status of the response. `PORT` in a header is the port of the simulator."""
+    """Send a request with these headers and return the status. `PORT` in a header is the port of the simulator."""
     async with aiohttp.ClientSession(simulator.management_url) as session:
 
         async def sent(method, path, headers, body=FAULT):
@@ -47,7 +47,7 @@ async def send(simulator):
     ],
 )
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
-async def test_management_refuses_requests_of_other_sites(simulator, send, method, path, headers):
+async def test_control_api_refuses_requests_of_other_sites(simulator, send, method, path, headers):
     before = simulator.state.active
     assert await send(method, path, JSON | headers) == 403
     assert simulator.state.active == before
@@ -57,7 +57,7 @@ async def test_management_refuses_requests_of_other_sites(simulator, send, metho
     "host", ["rebound.example:PORT", "127.0.0.1.rebound.example", "localhost.rebound.example", "10.0.0.1", ""]
 )
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
-async def test_management_refuses_foreign_host_names(simulator, send, method, path, host):
+async def test_control_api_refuses_foreign_host_names(simulator, send, method, path, host):
     before = simulator.state.active
     assert await send(method, path, JSON | {"Host": host}) == 403
     assert simulator.state.active == before
@@ -66,7 +66,7 @@ async def test_management_refuses_foreign_host_names(simulator, send, method, pa
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "text/plain; charset=utf-8", "Text/Plain", "multipart/form-data; boundary=x"]
 )
-async def test_management_refuses_json_that_a_form_can_send(simulator, send, content_type):
+async def test_control_api_refuses_json_that_a_form_can_send(simulator, send, content_type):
     before = simulator.state.active
     assert await send("POST", "/sim/fault", {"Content-Type": content_type}) == 415
     assert simulator.state.active == before
@@ -82,6 +82,6 @@ async def test_management_refuses_json_that_a_form_can_send(simulator, send, con
         JSON | {"Origin": "http://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"},
     ],
 )
-async def test_management_serves_programs_and_its_own_pages(simulator, send, headers):
+async def test_control_api_serves_programs_and_its_own_pages(simulator, send, headers):
     assert await send("POST", "/sim/fault", headers) == 200
     assert len(simulator.state.active) == 2

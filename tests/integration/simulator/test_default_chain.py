@@ -1,4 +1,4 @@
-"""The default chain finds its identity where azure-identity looks for it: environment, workload, managed identity, or nowhere."""
+"""The default chain: environment, workload identity, managed identity, or none."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.simulated_vaults import PUBLIC, SECRET
 
 CHAIN = {PUBLIC.name: Credential(name=PUBLIC.name, kind=CredentialKind.DEFAULT)}
 ONE = ((PUBLIC, Generation.CLASSIC),)
-LOOKED_FOR = (
+VARIABLES = (
     "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
     "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "MSI_ENDPOINT",
 )  # fmt: skip
@@ -18,9 +18,9 @@ LOOKED_FOR = (
 
 @pytest.fixture
 async def harness(tmp_path, monkeypatch):
-    for name in LOOKED_FOR:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    # none of the developers' tools, which the chain would start
+    # Without PATH and HOME the chain starts no tool of a developer.
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     made = ScenarioHarness(tmp_path)
@@ -35,14 +35,14 @@ async def probed(harness):
     return reports[ONE[0]]
 
 
-async def test_a_secret_in_the_environment_is_found(harness, monkeypatch):
+async def test_environment_secret_is_found(harness, monkeypatch):
     monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
     monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
     monkeypatch.setenv("AZURE_CLIENT_SECRET", SECRET)
     assert (await probed(harness)).success
 
 
-async def test_a_wrong_secret_in_the_environment_is_refused(harness, monkeypatch):
+async def test_wrong_environment_secret_is_refused(harness, monkeypatch):
     monkeypatch.setenv("AZURE_CLIENT_ID", PUBLIC.client)
     monkeypatch.setenv("AZURE_TENANT_ID", PUBLIC.tenant)
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "MARKED~another")
@@ -52,13 +52,13 @@ async def test_a_wrong_secret_in_the_environment_is_refused(harness, monkeypatch
     assert "MARKED" not in repr(report)
 
 
-async def test_a_managed_identity_is_found(harness, monkeypatch):
+async def test_managed_identity_is_found(harness, monkeypatch):
     monkeypatch.setenv("IDENTITY_ENDPOINT", harness.simulator.identity_url)
     monkeypatch.setenv("IDENTITY_HEADER", "any")
     assert (await probed(harness)).success
 
 
-async def test_where_nothing_is_found_the_identity_cannot_be_asked(harness, monkeypatch):
+async def test_empty_chain_has_no_identity(harness, monkeypatch):
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
     report = await probed(harness)
     failure = report.first_failure

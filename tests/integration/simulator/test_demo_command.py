@@ -20,7 +20,7 @@ async def start(folder, *arguments):
 
 
 async def codes_on(url):
-    """The codes of the last failures, as Prometheus would read them; empty while nobody answers."""
+    """The codes of the last failures in a scrape; empty while the exporter does not listen."""
     try:
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             text = await answer.text()
@@ -30,7 +30,7 @@ async def codes_on(url):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_the_demo_shows_its_codes_and_ends_without_a_trace(tmp_path, number):
+async def test_demo_shows_its_codes_and_removes_its_files(tmp_path, number):
     port = free_port()
     process = await start(tmp_path, "--web.listen-address", f"127.0.0.1:{port}")
     wanted, seen = CODES if number == signal.SIGTERM else {"3303"}, set()
@@ -51,7 +51,7 @@ async def test_the_demo_shows_its_codes_and_ends_without_a_trace(tmp_path, numbe
             await asyncio.sleep(0.05)
 
 
-async def test_the_demo_takes_no_configuration(tmp_path):
+async def test_demo_refuses_a_configuration_file(tmp_path):
     process = await start(tmp_path, "--config.file", "ekm.yml")
     async with asyncio.timeout(10):
         _, err = await process.communicate()

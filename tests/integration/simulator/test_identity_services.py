@@ -1,4 +1,4 @@
-"""The identity services of a host, asked by hand and by azure-identity itself: App Service, Azure VM, Azure Arc."""
+"""Identity services of App Service, Azure VM and Azure Arc, used directly and by azure-identity."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.simulator.managed_identity import PATHS
-from tests.support.simulated_vaults import CHINA, PUBLIC, estate
+from tests.support.simulated_vaults import CHINA, PUBLIC, environment
 from tests.support.simulator_client import Client
 from tests.system.network.namespaces import Machine
 
@@ -27,7 +27,7 @@ TEXTS = ("expires_in", "expires_on", "not_before", "ext_expires_in")
 
 @pytest.fixture
 async def simulator(tmp_path):
-    simulator = Simulator(estate(), arc_token_folder=tmp_path)
+    simulator = Simulator(environment(), arc_token_folder=tmp_path)
     await simulator.start()
     yield simulator
     await simulator.stop()
@@ -41,7 +41,7 @@ async def client(simulator):
 
 @pytest.fixture(params=["app_service", "imds"])
 def service(request, simulator, monkeypatch):
-    """A host on which azure-identity finds one of the services."""
+    """Set the environment in which azure-identity finds one of the services."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if request.param == "imds":
@@ -56,42 +56,42 @@ def content(file):
     return Path(file).read_text() if Path(file).exists() else None
 
 
-def said_of(token):
+def claims_of(token):
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
-async def asked(client_id=None):
+async def sign_in(client_id=None):
     async with ManagedIdentityCredential(client_id=client_id, retry_total=0) as credential:
-        return said_of((await credential.get_token(SCOPE)).token)
+        return claims_of((await credential.get_token(SCOPE)).token)
 
 
 @pytest.mark.parametrize("client_id", [None, CHINA.client])
-async def test_the_sdk_gets_a_token_for_the_hosts_own_identity_and_for_one_assigned_to_it(simulator, service, client_id):
-    said = await asked(client_id)
-    assert (said["appid"], said["aud"]) == (client_id or PUBLIC.client, RESOURCE)
+async def test_sdk_gets_tokens_for_system_and_user_assigned_identity(simulator, service, client_id):
+    claims = await sign_in(client_id)
+    assert (claims["appid"], claims["aud"]) == (client_id or PUBLIC.client, RESOURCE)
     assert simulator.requests["identity", service, 200] == 1
 
 
-async def test_the_sdk_is_told_that_an_identity_is_not_assigned(simulator, service):
+async def test_sdk_reports_an_unassigned_identity(simulator, service):
     with pytest.raises(ClientAuthenticationError) as caught:
-        await asked(UNKNOWN)
+        await sign_in(UNKNOWN)
     assert isinstance(caught.value, CredentialUnavailableError) == (service == "imds")
     assert simulator.requests["identity", service, 400] == 1
 
 
 @pytest.mark.parametrize("status", [410, 429, 500])
-async def test_an_identity_service_can_fail_with_any_status(simulator, service, status):
+async def test_identity_service_fails_with_the_chosen_status(simulator, service, status):
     simulator.set_fault("status", Options(status=status, retry_after=7), application=PUBLIC.client)
     with pytest.raises(ClientAuthenticationError):
-        await asked()
+        await sign_in()
     assert simulator.requests["identity", service, status] == 1
-    assert (await asked(CHINA.client))["appid"] == CHINA.client
+    assert (await sign_in(CHINA.client))["appid"] == CHINA.client
 
 
 @pytest.mark.parametrize("client_id", [PUBLIC.client, None])
-async def test_a_host_without_an_identity_of_its_own_says_so(client_id):
-    simulator = Simulator(type(estate())(tenants={}, vaults={}))
+async def test_host_without_an_identity_returns_400(client_id):
+    simulator = Simulator(type(environment())(tenants={}, vaults={}))
     await simulator.start()
     query = IMDS if client_id is None else {**IMDS, "client_id": client_id}
     async with Client(simulator) as client:
@@ -100,13 +100,13 @@ async def test_a_host_without_an_identity_of_its_own_says_so(client_id):
     assert (refused.status, refused.json) == (400, {"error": "invalid_request", "error_description": "Identity not found"})
 
 
-async def test_a_virtual_machine_gives_its_numbers_as_texts(client, simulator):
+async def test_imds_returns_numbers_as_strings(client, simulator):
     answer = (await client.request("GET", simulator.imds_url + PATHS["imds"], params=IMDS, headers=METADATA)).json
     assert all(isinstance(answer[name], str) and answer[name].isdecimal() for name in TEXTS)
     assert (answer["resource"], answer["token_type"], answer["client_id"]) == (RESOURCE, "Bearer", PUBLIC.client)
 
 
-async def test_app_service_says_when_a_token_ends_and_not_how_long_it_lasts(client, simulator):
+async def test_app_service_returns_expires_on_without_expires_in(client, simulator):
     query = {"api-version": "2019-08-01", "resource": RESOURCE}
     answer = (await client.request("GET", simulator.identity_url, params=query, headers={"X-IDENTITY-HEADER": "any"})).json
     assert sorted(answer) == ["access_token", "client_id", "expires_on", "resource", "token_type"]
@@ -114,7 +114,7 @@ async def test_app_service_says_when_a_token_ends_and_not_how_long_it_lasts(clie
 
 @pytest.mark.parametrize("service", ["imds", "arc"])
 @pytest.mark.parametrize(
-    ("headers", "missing", "says"),
+    ("headers", "missing", "text"),
     [
         ({}, None, "metadata header"),
         ({"Metadata": "false"}, None, "metadata header"),
@@ -122,29 +122,29 @@ async def test_app_service_says_when_a_token_ends_and_not_how_long_it_lasts(clie
         (METADATA, "resource", "'resource'"),
     ],
 )
-async def test_a_request_that_could_have_been_forwarded_or_lacks_something_is_refused(client, service, headers, missing, says):
+async def test_request_without_a_required_part_is_refused(client, service, headers, missing, text):
     query = {name: value for name, value in IMDS.items() if name != missing}
     refused = await client.request("GET", client.simulator.management_url + PATHS[service], params=query, headers=headers)
     assert (refused.status, refused.json["error"]) == (400, "invalid_request")
-    assert says in refused.json["error_description"]
+    assert text in refused.json["error_description"]
 
 
-async def test_azure_arc_wants_the_content_of_a_file_and_takes_it_once(client, simulator, tmp_path):
-    async def ask(**more):
+async def test_arc_accepts_the_content_of_its_key_file_once(client, simulator, tmp_path):
+    async def request(**more):
         return await client.request("GET", simulator.arc_identity_url, params=IMDS, headers={**METADATA, **more})
 
-    challenge = await ask()
+    challenge = await request()
     scheme, _, file = challenge.headers["WWW-Authenticate"].partition(" realm=")
     assert (challenge.status, scheme, Path(file).parent, Path(file).suffix) == (401, "Basic", tmp_path, ".key")
     key = content(file)
-    assert (await ask(Authorization="Basic another")).status == 401
-    assert (await ask(Authorization=f"Basic {key}")).json["client_id"] == PUBLIC.client
+    assert (await request(Authorization="Basic another")).status == 401
+    assert (await request(Authorization=f"Basic {key}")).json["client_id"] == PUBLIC.client
     assert content(file) is None
-    assert (await ask(Authorization=f"Basic {key}")).status == 401
+    assert (await request(Authorization=f"Basic {key}")).status == 401
 
 
-async def test_unused_keys_of_azure_arc_are_few_and_gone_at_the_end(tmp_path):
-    simulator = Simulator(estate(), arc_token_folder=tmp_path)
+async def test_unused_arc_keys_are_few_and_removed_at_the_end(tmp_path):
+    simulator = Simulator(environment(), arc_token_folder=tmp_path)
     await simulator.start()
     async with Client(simulator) as client:
         for _ in range(40):
@@ -154,8 +154,8 @@ async def test_unused_keys_of_azure_arc_are_few_and_gone_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_without_a_folder_for_keys_nothing_answers_as_azure_arc():
-    simulator = Simulator(estate())
+async def test_arc_without_a_key_folder_returns_404():
+    simulator = Simulator(environment())
     await simulator.start()
     async with Client(simulator) as client:
         assert (await client.request("GET", simulator.arc_identity_url, params=IMDS, headers=METADATA)).status == 404
@@ -163,7 +163,7 @@ async def test_without_a_folder_for_keys_nothing_answers_as_azure_arc():
 
 
 @pytest.mark.real
-async def test_the_sdk_signs_in_as_azure_arcs_identity_where_the_agents_folder_is(tmp_path):
+async def test_sdk_signs_in_through_arc_with_the_agent_folder(tmp_path):
     script = Path(__file__).with_name("arc_sign_in.py")
     async with Machine(tmp_path) as machine:
         await machine.do("mount -t tmpfs none /var/opt", "mkdir -p /var/opt/azcmagent/tokens")

@@ -1,4 +1,4 @@
-"""Microsoft Graph tells a caller that may read it when secrets and certificates end, and nobody else."""
+"""Microsoft Graph: permitted callers read the expiry of secrets and certificates."""
 
 import base64
 import hashlib
@@ -28,17 +28,17 @@ def principal(tmp_path):
 
 @pytest.fixture
 async def simulator(principal):
-    estate = small_environment()
+    environment = small_environment()
     secrets = (
         ClientSecret(value=SECRET, expires=ENDS.timestamp(), display_name="sql"),
         ClientSecret(value="marked-secret-endless"),
         ClientSecret(value="marked-secret-of-the-principal", expires=ENDS.timestamp(), of_principal=True),
     )
-    applications = dict(estate.tenants[TENANT].applications)
+    applications = dict(environment.tenants[TENANT].applications)
     der = principal.certificate.public_bytes(Encoding.DER)
     applications[CLIENT] = replace(applications[CLIENT], secrets=secrets, certificates=(der,))
-    tenant = replace(estate.tenants[TENANT], applications=applications)
-    simulator = Simulator(replace(estate, tenants={TENANT: tenant}))
+    tenant = replace(environment.tenants[TENANT], applications=applications)
+    simulator = Simulator(replace(environment, tenants={TENANT: tenant}))
     await simulator.start()
     yield simulator
     await simulator.stop()
@@ -55,7 +55,7 @@ async def read(client, token, *, host=GRAPH, what=f"applications(appId='{CLIENT}
 
 
 @pytest.mark.parametrize("host", GRAPH_HOSTS)
-async def test_a_reader_is_told_when_each_secret_ends_and_its_first_three_characters(client, host):
+async def test_graph_returns_expiry_and_hint_of_each_secret(client, host):
     answer = await read(client, await graph_token(client, host), host=host)
     assert answer.status == 200
     first, endless = answer.json["passwordCredentials"]
@@ -67,7 +67,7 @@ async def test_a_reader_is_told_when_each_secret_ends_and_its_first_three_charac
     assert b"marked" not in answer.body
 
 
-async def test_a_certificate_is_named_by_its_thumbprint_and_has_its_own_end(client, principal):
+async def test_graph_lists_certificates_with_thumbprint_and_expiry(client, principal):
     (key,) = (await read(client, await graph_token(client))).json["keyCredentials"]
     der = principal.certificate.public_bytes(Encoding.DER)
     assert base64.b64decode(key["customKeyIdentifier"]) == hashlib.sha1(der).digest()  # noqa: S324 - how the portal names it
@@ -75,7 +75,7 @@ async def test_a_certificate_is_named_by_its_thumbprint_and_has_its_own_end(clie
     assert (key["type"], key["usage"], key["key"]) == ("AsymmetricX509Cert", "Verify", None)
 
 
-async def test_a_service_principal_has_an_id_and_secrets_of_its_own(client):
+async def test_service_principal_has_its_own_id_and_secrets(client):
     token = await graph_token(client)
     principal = (await read(client, token, what=f"servicePrincipals(appId='{CLIENT}')")).json
     application = (await read(client, token)).json
@@ -83,7 +83,7 @@ async def test_a_service_principal_has_an_id_and_secrets_of_its_own(client):
     assert principal["id"] != application["id"]
 
 
-async def test_only_what_is_selected_is_told(client):
+async def test_graph_returns_only_selected_fields(client):
     token = await graph_token(client)
     assert sorted((await read(client, token, select="appId")).json) == ["@odata.context", "appId"]
     assert {"id", "passwordCredentials"} <= set((await read(client, token, select=None)).json)
@@ -91,7 +91,7 @@ async def test_only_what_is_selected_is_told(client):
     assert (refused.status, refused.error["code"]) == (400, "BadRequest")
 
 
-async def test_without_a_token_or_with_one_for_a_vault_nothing_is_told(client):
+async def test_graph_refuses_missing_and_foreign_tokens(client):
     for token in (
         None,
         "x",
@@ -104,7 +104,7 @@ async def test_without_a_token_or_with_one_for_a_vault_nothing_is_told(client):
         assert {"date", "request-id"} <= set(refused.error["innerError"])
 
 
-async def test_an_application_without_the_permission_is_denied_even_what_is_its_own(client, simulator):
+async def test_application_without_permission_cannot_read_itself(client, simulator):
     own = await client.token(resource=f"https://{GRAPH}")
     refused = await read(client, own)
     assert (refused.status, refused.error["code"]) == (403, "Authorization_RequestDenied")
@@ -112,17 +112,17 @@ async def test_an_application_without_the_permission_is_denied_even_what_is_its_
     assert (await read(client, await graph_token(client))).status == 403
 
 
-async def test_an_application_of_nobody_is_not_found(client):
+async def test_unknown_application_is_not_found(client):
     missing = await read(client, await graph_token(client), what="applications(appId='66666666-7777-8888-9999-00000000dead')")
     assert (missing.status, missing.error["code"]) == (404, "Request_ResourceNotFound")
 
 
 @pytest.mark.parametrize("what", ["applications", "me", f"applications(appId='{CLIENT}')/owners", "applications(appId='')x"])
-async def test_no_other_path_is_there(client, what):
+async def test_other_graph_paths_are_refused(client, what):
     assert (await read(client, await graph_token(client), what=what)).status == 400
 
 
-async def test_graph_throttles_with_retry_after_and_can_fail_in_any_way(client, simulator):
+async def test_graph_faults_apply_per_host_and_have_retry_after(client, simulator):
     token = await graph_token(client)
     fault = simulator.set_fault("graph_throttled", graph=GRAPH)
     refused = await read(client, token)
@@ -137,19 +137,19 @@ async def test_graph_throttles_with_retry_after_and_can_fail_in_any_way(client, 
     assert (await client.challenge()).status == 401
 
 
-async def test_requests_to_graph_are_counted(client, simulator):
+async def test_graph_requests_are_counted(client, simulator):
     await read(client, await graph_token(client))
     await read(client, None)
     assert simulator.requests[GRAPH, "graph", 200] == simulator.requests[GRAPH, "graph", 401] == 1
 
 
-async def test_graph_is_served_only_where_somebody_may_read_it():
-    estate = small_environment()
-    nobody = Application(client_id=MONITOR, object_id="o-3")
-    tenant = replace(estate.tenants[TENANT], applications={**estate.tenants[TENANT].applications, MONITOR: nobody})
-    assert set(GRAPH_HOSTS) <= set(estate.served)
-    assert not set(GRAPH_HOSTS) & set(replace(estate, tenants={TENANT: tenant}).served)
-    assert f"{GRAPH}:443" in Simulator(estate).connect_to
+async def test_graph_is_served_only_with_a_permitted_application():
+    environment = small_environment()
+    powerless = Application(client_id=MONITOR, object_id="o-3")
+    tenant = replace(environment.tenants[TENANT], applications={**environment.tenants[TENANT].applications, MONITOR: powerless})
+    assert set(GRAPH_HOSTS) <= set(environment.served)
+    assert not set(GRAPH_HOSTS) & set(replace(environment, tenants={TENANT: tenant}).served)
+    assert f"{GRAPH}:443" in Simulator(environment).connect_to
     assert Environment(tenants={}, vaults={}).served == (ENTRA,)
 
 
@@ -162,7 +162,7 @@ targets:
 """
 
 
-async def test_the_graph_credential_of_a_configuration_may_read_and_no_other(tmp_path):
+async def test_only_the_graph_credential_of_a_configuration_reads_graph(tmp_path):
     for name, secret in (("one", SECRET), ("two", MONITOR_SECRET)):
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)

@@ -1,4 +1,4 @@
-"""A fault can be kept to one key, to one version of it, or to one thing that is asked for."""
+"""Faults of one key, one key version or one operation."""
 
 from dataclasses import replace
 
@@ -15,12 +15,12 @@ ONLY = Options(version=VERSION)
 DAY = 86400
 
 
-def estate():
-    """Two keys in one vault."""
-    estate = small_environment()
+def environment():
+    """An environment with two keys in one vault."""
+    environment = small_environment()
     second = Key(name="Second", versions=(KeyVersion(version=SECOND, material=2),))
-    vault = estate.vaults[VAULT]
-    return replace(estate, vaults={**estate.vaults, VAULT: replace(vault, keys={**vault.keys, "second": second})})
+    vault = environment.vaults[VAULT]
+    return replace(environment, vaults={**environment.vaults, VAULT: replace(vault, keys={**vault.keys, "second": second})})
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def now():
 
 @pytest.fixture
 async def simulator(now):
-    simulator = Simulator(estate(), clock=lambda: now[0])
+    simulator = Simulator(environment(), clock=lambda: now[0])
     await simulator.start()
     yield simulator
     await simulator.stop()
 
 
 async def statuses(client, *, operation="wrapkey"):
-    """What GET, and then an operation, answer to each version of the first key, and to the second key's."""
+    """The statuses of GET and of an operation for both versions of the first key and for the second key."""
     token = await client.token()
     found = []
     for key, version in ((KEY, VERSION), (KEY, LATER), ("Second", SECOND)):
@@ -50,14 +50,14 @@ async def statuses(client, *, operation="wrapkey"):
 @pytest.mark.parametrize(
     "fault", ["key_disabled", "key_expired", "key_not_yet_valid", "key_disabled_without_reason", "key_type_ec"]
 )
-async def test_one_version_is_broken_and_its_siblings_are_well(client, simulator, fault):
+async def test_fault_of_one_version_spares_other_versions(client, simulator, fault):
     simulator.set_fault(fault, ONLY, vault=VAULT)
     assert await statuses(client) == [(200, 403), (200, 200), (200, 200)]
     simulator.clear()
     assert await statuses(client) == [(200, 200)] * 3
 
 
-async def test_one_version_is_without_an_operation_or_of_another_size(client, simulator):
+async def test_one_version_has_its_own_operations_and_size(client, simulator):
     simulator.set_fault("key_operation_removed", Options(version=VERSION, operation="wrapKey"), vault=VAULT)
     assert await statuses(client) == [(200, 403), (200, 200), (200, 200)]
     simulator.set_fault("key_size", Options(version=LATER, bits=1024), vault=VAULT)
@@ -67,18 +67,18 @@ async def test_one_version_is_without_an_operation_or_of_another_size(client, si
 
 
 @pytest.mark.parametrize("options", [Options(key="tdekey"), ONLY])
-async def test_one_key_is_deleted_with_all_its_versions(client, simulator, options):
+async def test_deleted_key_loses_all_its_versions(client, simulator, options):
     simulator.set_fault("key_soft_deleted", options, vault=VAULT)
     assert [get for get, _ in await statuses(client)] == [404, 404, 200]
 
 
 @pytest.mark.parametrize(("fault", "left"), [("key_purged", [404, 404, 200]), ("versions_replaced", [404, 404, 200])])
-async def test_one_key_is_gone_and_the_other_is_there(client, simulator, fault, left):
+async def test_removal_of_one_key_spares_the_other(client, simulator, fault, left):
     simulator.set_fault(fault, Options(key=KEY), vault=VAULT)
     assert [get for get, _ in await statuses(client)] == left
 
 
-async def test_the_answer_about_one_version_is_changed_and_no_other(client, simulator):
+async def test_changed_response_affects_one_version_only(client, simulator):
     simulator.set_fault("vault_key_disabled", Options(version=LATER, at="unwrapKey"), vault=VAULT)
     assert await statuses(client, operation="unwrapkey") == [(200, 400), (200, 403), (200, 400)]
     simulator.clear()
@@ -86,12 +86,12 @@ async def test_the_answer_about_one_version_is_changed_and_no_other(client, simu
     assert await statuses(client) == [(200, 200), (200, 200), (429, 429)]
 
 
-async def test_a_scenario_can_be_kept_to_one_version(client, simulator):
+async def test_scenario_applies_to_one_version(client, simulator):
     simulator.apply("key_disabled", vault=VAULT, version=LATER)
     assert await statuses(client) == [(200, 200), (200, 403), (200, 200)]
 
 
-async def test_a_get_without_a_version_is_counted_and_broken_apart_from_one_with(client, simulator):
+async def test_get_newest_has_its_own_faults_and_counts(client, simulator):
     simulator.set_fault("status", Options(at="get_newest", status=503), vault=VAULT)
     token = await client.token()
     assert (await client.get(token)).status == 200
@@ -99,7 +99,7 @@ async def test_a_get_without_a_version_is_counted_and_broken_apart_from_one_with
     assert simulator.requests[VAULT, "get", 200] == simulator.requests[VAULT, "get_newest", 503] == 1
 
 
-async def test_a_deleted_key_keeps_the_dates_of_its_deletion(client, simulator, now):
+async def test_deleted_key_keeps_the_dates_of_its_deletion(client, simulator, now):
     simulator.apply("key_soft_deleted", vault=VAULT, key=KEY)
     now[0] += 10 * DAY
     deleted = await client.get(await client.token(), path=f"/deletedkeys/{KEY}")
@@ -107,14 +107,14 @@ async def test_a_deleted_key_keeps_the_dates_of_its_deletion(client, simulator, 
     assert simulator.requests[VAULT, "get_deleted", 200] == 1
 
 
-async def test_deleted_keys_are_for_those_that_may_read_keys(client, simulator):
+async def test_deleted_key_requires_the_get_permission(client, simulator):
     token = await client.token()
     simulator.apply("key_soft_deleted", vault=VAULT)
     simulator.set_fault("permission_removed", Options(operation="get"), vault=VAULT)
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).error["innererror"]["code"] == "ForbiddenByPolicy"
 
 
-async def test_the_deleted_keys_can_be_closed_to_those_that_may_read_keys(client, simulator):
+async def test_deleted_key_can_be_unreadable_for_key_readers(client, simulator):
     token = await client.token()
     simulator.apply("key_soft_deleted_unreadable", vault=VAULT, key=KEY)
     assert (await client.get(token)).status == 404
@@ -122,7 +122,7 @@ async def test_the_deleted_keys_can_be_closed_to_those_that_may_read_keys(client
     assert (await client.get(token, path=f"/keys/Second/{SECOND}")).status == 200
 
 
-async def test_a_fault_of_every_request_is_one_of_what_is_asked_beside(client, simulator):
+async def test_fault_without_a_step_affects_every_key_request(client, simulator):
     token = await client.token()
     simulator.set_fault("throttled", vault=VAULT)
     for path in ("/keys", f"/keys/{KEY}", f"/deletedkeys/{KEY}"):

@@ -1,4 +1,4 @@
-"""The scenario table is complete: no code without a scenario or a reason, no rule and step that a server could cause left out."""
+"""The scenario table covers every code and every rule that a server can cause."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ WITH_BODY = (Step.TOKEN, Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 WITH_TOKEN = (Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY)
 FIRST_CONTACT = (Step.CHALLENGE, Step.TOKEN)  # a new connection, to the vault and to Entra
 
-# Where the faults that can come at any step do come. Those of the host's own network are one at the vault as at Entra.
+# The steps at which faults of any step occur. Faults of the local network are the same for the vault and for Entra.
 STEPS = {
     **dict.fromkeys((Fault.DNS_NOT_FOUND, Fault.CONNECT_REFUSED), FIRST_CONTACT),
     **{fault: FIRST_CONTACT for fault in Fault if fault.name.startswith("TLS_")},
@@ -41,34 +41,34 @@ STEPS = {
     Fault.BYTES_DIFFER: (Step.UNWRAP_KEY,),
     Fault.KEY_NAME_TOO_LONG: (None,),  # before any probe
 }
-# What no server and no network brings about at will. That the codes are right is tested with made-up facts.
-NOT_AT_WILL = {
+# Faults that no server and no network causes reliably. Tests with made-up facts check their codes.
+NOT_CAUSED = {
     Fault.CONNECT_RESET: "a reset that arrives between two packets of the connection's own handshake",
-    Fault.SECRET_TIMEOUT: "a file on a share that hangs: not every host can be given one",
+    Fault.SECRET_TIMEOUT: "a file on a share that hangs: not every host has such a share",
     Fault.CONNECT_FAILED: "an error number of the operating system that no other rule knows",
 }
 
 
 @pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
-def test_a_code_has_a_scenario_or_a_reason_why_it_has_none(row):
+def test_each_code_has_a_scenario_or_a_reason(row):
     assert bool(list(caused(row))) == row.observable
     assert bool(row.unobservable_because) != row.observable
 
 
 @pytest.mark.parametrize("rule", FAULT_RULES, ids=lambda rule: f"{rule.fault}-{rule.code}")
-def test_a_rule_for_a_fault_has_a_scenario_at_each_step_where_it_is_met(rule):
-    if rule.fault in NOT_AT_WILL:
+def test_fault_rule_has_a_scenario_at_each_step(rule):
+    if rule.fault in NOT_CAUSED:
         assert not [one for one in SCENARIOS if one.reason == rule.fault.value]
         return
     assert [step for step in rule.steps or STEPS[rule.fault] if (step, rule.code, rule.reason) not in MET] == []
 
 
 def needed_of_statuses():
-    """Each step and rule about a status that decides at that step, for a body that says no more than it must."""
+    """Each step and status rule that decides at that step, for a body with the least content."""
     for rule in STATUS_RULES:
         for step in rule.steps or Step:
             if step is Step.CHALLENGE and rule.first == 401:
-                continue  # that is the challenge itself
+                continue  # the challenge itself
             facts = facts_saying(
                 rule.markers[0] if rule.markers else None, status=rule.last - 81 if rule.last == 499 else rule.first
             )
@@ -77,17 +77,17 @@ def needed_of_statuses():
 
 
 def needed_of_reasons():
-    """Each rule about a word in an error body, at the steps where a server may say it."""
+    """Each rule about a marker in an error body, with the steps at which a server can send it."""
     for rules, steps in ((ENTRA_REASONS, (Step.TOKEN,)), (VAULT_REASONS, (Step.GET_KEY, Step.WRAP_KEY))):
         for rule in rules:
             yield steps, rule.reason
 
 
-def test_a_rule_for_a_status_has_a_scenario_at_each_step():
+def test_status_rule_has_a_scenario_at_each_step():
     assert sorted(map(str, set(needed_of_statuses()) - MET)) == []
 
 
-def test_a_word_in_an_error_body_has_a_scenario():
+def test_each_error_body_marker_has_a_scenario():
     shown = {(one.step, one.reason) for one in SCENARIOS}
     assert [reason for steps, reason in needed_of_reasons() if not {(step, reason) for step in steps} & shown] == []
 
@@ -100,34 +100,34 @@ def test_each_permission_can_be_missing_by_policy_and_by_role(operation):
     assert missing == {"permission_removed", "role_removed"}
 
 
-def test_exactly_the_twenty_twins_are_moved_by_the_switch():
+def test_generation_changes_exactly_twenty_codes():
     moved = {row.code for row in CODES if in_generation(row.code, Generation.CURRENT) != row.code}
     assert len(moved) == 20
     assert moved == {row.code for row in CODES if row.generation is Family.CLASSIC}
     for scenario in SCENARIOS:
         assert (scenario.classic != scenario.current) == (scenario.classic in moved), scenario.name
         assert scenario.current == in_generation(scenario.classic, Generation.CURRENT), scenario.name
-    observable_twins = {code for code in moved if BY_CODE[code].observable}
-    assert {scenario.classic for scenario in SCENARIOS} & moved == observable_twins
+    observable = {code for code in moved if BY_CODE[code].observable}
+    assert {scenario.classic for scenario in SCENARIOS} & moved == observable
 
 
-def test_every_scenario_has_a_name_of_its_own_and_a_fault_that_fits_its_place():
+def test_scenario_has_a_unique_name_and_a_fault_of_its_scope():
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     assert len(_TABLE) == len(FAULTS)
     for scenario in SIMULATED:
         assert scenario.place in FAULTS[scenario.cause].scopes, scenario.name
 
 
-def test_a_scenario_is_told_in_one_line_that_a_table_can_hold():
+def test_scenario_texts_fit_into_a_table():
     for scenario in SCENARIOS:
         for text in (scenario.broken, scenario.story):
             assert text and "|" not in text and "\n" not in text, scenario.name  # noqa: PT018 - one rule about one text
         assert scenario.story.endswith("."), scenario.name
 
 
-def test_a_scenario_of_the_network_is_caused_with_real_resolvers_and_routes():
-    told = "\n".join(path.read_text(encoding="utf-8") for path in (TESTS / "system" / "network").glob("*.py"))
-    assert [one.name for one in SCENARIOS if one.place is Outside.NETWORK and not re.search(rf"\b{one.reason}\b", told)] == []
+def test_network_scenarios_are_covered_by_the_network_tests():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (TESTS / "system" / "network").glob("*.py"))
+    assert [one.name for one in SCENARIOS if one.place is Outside.NETWORK and not re.search(rf"\b{one.reason}\b", text)] == []
 
 
 CONFIGURATION = """\
@@ -151,17 +151,17 @@ def refused(folder, key, secret):
 
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.step is None], ids=lambda one: one.name)
-def test_a_scenario_of_the_configuration_is_refused_with_its_code(scenario: Scenario, tmp_path):
+def test_configuration_scenario_is_refused_with_its_code(scenario: Scenario, tmp_path):
     assert scenario.place is Outside.CONFIGURATION
     (problem,) = refused(tmp_path, *WRITTEN[scenario.name])
     assert f"(SQL Server shows {scenario.classic})" in problem
 
 
-def test_the_configuration_of_those_scenarios_has_no_other_problem(tmp_path):
+def test_configuration_without_the_cause_has_no_problem(tmp_path):
     assert refused(tmp_path, GOOD_KEY, GOOD_SECRET) == []
 
 
-def test_every_reason_that_a_probe_can_give_has_a_scenario():
+def test_every_reason_has_a_scenario():
     without = {
         Reason.SCRAPE_TIMEOUT,
         Reason.UNEXPECTED_STATUS,
@@ -173,5 +173,5 @@ def test_every_reason_that_a_probe_can_give_has_a_scenario():
     assert set(Reason) - {one.reason for one in SCENARIOS} == without
 
 
-def test_a_status_that_the_table_takes_for_its_example_is_of_no_other_rule():
+def test_example_status_418_matches_no_special_rule():
     assert classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=418)).reason is Reason.CLIENT_ERROR

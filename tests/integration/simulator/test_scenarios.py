@@ -1,4 +1,4 @@
-"""Every scenario that can be caused in one process, caused, and met by the exporter through the Azure SDK over TLS."""
+"""Every scenario of one process, probed through the Azure SDK over TLS."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, SITES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HERE = [one for one in SCENARIOS if one.place is not Outside.NETWORK and one.step is not None]
-# Faults that take a network of their own, or are found before any probe; their scenarios are caused elsewhere.
+# Faults that need their own network or occur before any probe. Other tests cause their scenarios.
 ELSEWHERE = {
     Fault.DNS_TEMPORARY,
     Fault.DNS_TIMEOUT,
@@ -44,14 +44,14 @@ def simulator(harness):
     harness.simulator.clear()
 
 
-async def test_without_a_fault_every_step_succeeds_in_every_cloud(harness):
+async def test_every_step_succeeds_in_every_cloud(harness):
     for report in (await harness.probe()).values():
         assert report.success
         assert [result.outcome for result in report.steps] == [Outcome.OK] * 5
 
 
 @pytest.mark.parametrize("scenario", HERE, ids=lambda scenario: scenario.name)
-async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_generations_and_every_cloud(harness, scenario):
+async def test_scenario_fails_with_its_step_code_and_reason(harness, scenario):
     shown, expected = {}, {}
     for (site, generation), report in (await harness.caused(scenario)).items():
         failure = report.first_failure
@@ -66,7 +66,7 @@ async def test_a_scenario_fails_at_its_step_with_its_code_and_reason_in_both_gen
 
 @dataclass(frozen=True)
 class Ready:
-    """Outcomes of challenge to unwrap by their first letters, and the verdict, while a scenario is on."""
+    """The outcomes of the five steps by their first letters, and the verdict, during a scenario."""
 
     outcomes: str
     ready: bool
@@ -93,13 +93,13 @@ class Ready:
         ("vault_deleted", Ready("fssss", ready=False)),
     ],
 )
-async def test_what_opens_databases_decides_whether_the_vault_is_ready(harness, name, shown):
+async def test_unwrap_decides_the_verdict(harness, name, shown):
     reports = await harness.caused(next(one for one in SCENARIOS if one.name == name))
     for report in reports.values():
         assert Ready("".join(result.outcome.value[0] for result in report.steps), report.readiness.ready) == shown
 
 
-async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(harness):
+async def test_every_classification_rule_matches_a_real_response(harness):
     met = set()
     for scenario in HERE:
         for report in (await harness.caused(scenario)).values():
@@ -111,20 +111,20 @@ async def test_every_rule_of_the_classification_is_met_by_an_answer_of_a_server(
 
 
 def rules_of(step, facts):
-    """The rows of the classification's tables that say what these facts are."""
+    """The rows of the classification tables that match these facts."""
     if facts.fault not in (Fault.HTTP_STATUS, Fault.PROXY_STATUS):
         yield next(rule for rule in classify.FAULT_RULES if rule.fault is facts.fault and step in (rule.steps or Step))
         return
-    said = classify.markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
+    markers = classify.markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     by_status = [
         rule for rule in classify.STATUS_RULES if rule.first <= facts.status <= rule.last and step in (rule.steps or Step)
     ]
-    yield next(rule for rule in by_status if not rule.markers or said & set(rule.markers))
+    yield next(rule for rule in by_status if not rule.markers or markers & set(rule.markers))
     reasons = classify.ENTRA_REASONS if step is Step.TOKEN else classify.VAULT_REASONS
-    yield from [rule for rule in reasons if said & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
+    yield from [rule for rule in reasons if markers & set(rule.markers) and facts.status in (rule.statuses or [facts.status])][:1]
 
 
-async def test_a_broken_vault_does_not_touch_its_neighbours(harness, simulator):
+async def test_broken_vault_does_not_affect_others(harness, simulator):
     for scenario in SIMULATED:
         if scenario.place is Scope.VAULT:
             simulator.apply(scenario.name, vault=PUBLIC.vault)
@@ -132,26 +132,26 @@ async def test_a_broken_vault_does_not_touch_its_neighbours(harness, simulator):
     assert all(report.success for report in (await harness.probe(only=others)).values())
 
 
-async def test_retry_after_comes_where_the_scenario_sends_it_and_not_elsewhere(harness):
+async def test_retry_after_is_that_of_the_scenario(harness):
     for name, seconds in (("throttled", None), ("throttled_retry_after", 7), ("entra_throttled", None), ("sign_in_throttled", 7)):
         for report in (await harness.caused(next(one for one in SCENARIOS if one.name == name))).values():
             assert report.first_failure.facts.retry_after_seconds == seconds
 
 
-async def test_a_managed_hsm_challenges_without_a_body(harness):
+async def test_managed_hsm_challenge_has_no_body(harness):
     scenario = next(one for one in SCENARIOS if one.name == "challenge_absent")
     report = (await harness.caused(scenario))[MANAGED_HSM, Generation.CLASSIC]
     assert (report.first_failure.facts.status, report.first_failure.facts.service_code) == (401, None)
 
 
 @pytest.mark.parametrize("fault", ["informational", "key_rotated", "moved"])
-async def test_what_is_no_failure_fails_nothing(harness, simulator, fault):
+async def test_harmless_fault_fails_no_step(harness, simulator, fault):
     for site in SITES:
         simulator.set_fault(fault, vault=site.vault)
     assert all(report.success for report in (await harness.probe()).values())
 
 
-async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(harness, simulator):
+async def test_credential_without_tenant_uses_that_of_the_challenge(harness, simulator):
     simulator.apply("vault_in_other_tenant", vault=PUBLIC.vault)
     credentials = harness.by_secret()
     homeless = {
@@ -167,6 +167,6 @@ async def test_the_challenges_tenant_is_asked_where_the_credential_names_none(ha
     assert all(report.success for report in (await harness.probe(homeless)).values())
 
 
-async def test_two_runs_of_a_scenario_end_in_the_same_place(harness, simulator):
+async def test_scenario_is_cleared_after_its_run(harness, simulator):
     await asyncio.gather(*(harness.caused(scenario) for scenario in HERE[:1]))
     assert simulator.state.active == ()

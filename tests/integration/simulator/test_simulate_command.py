@@ -38,7 +38,7 @@ async def simulate(folder, *more):
 
 
 async def banner(process):
-    """What is printed, up to its last line."""
+    """The printed banner, up to its last line."""
     lines = []
     async with asyncio.timeout(20):
         while not lines or not lines[-1].startswith("stop:"):
@@ -54,11 +54,11 @@ async def end(process):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_says_loudly_what_it_is_and_stops_at_a_signal_within_a_second(folder, number):
+async def test_banner_names_the_simulator_and_a_signal_stops_it(folder, number):
     process = await simulate(folder)
-    said = await banner(process)
-    assert "THIS IS A SIMULATOR" in said
-    assert f"run --config.file {folder}/sim/ekm.yml" in said
+    printed = await banner(process)
+    assert "THIS IS A SIMULATOR" in printed
+    assert f"run --config.file {folder}/sim/ekm.yml" in printed
     assert (folder / "sim" / "ca.pem").read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
     started = asyncio.get_running_loop().time()
     process.send_signal(number)
@@ -66,7 +66,7 @@ async def test_it_says_loudly_what_it_is_and_stops_at_a_signal_within_a_second(f
     assert asyncio.get_running_loop().time() - started < 1
 
 
-async def test_a_changed_route_is_written_and_said(folder):
+async def test_changed_route_is_written_and_printed(folder):
     process = await simulate(folder)
     url = (await banner(process)).partition("management port: ")[2].partition("\n")[0]
     body = json.dumps({"vault": "contoso-one", "scenario": "vault_deleted"}).encode()
@@ -82,7 +82,7 @@ def post(url, body):
         return answer.read()
 
 
-async def test_a_bad_configuration_is_refused_line_by_line(folder):
+async def test_bad_configuration_is_refused_line_by_line(folder):
     (folder / "more.yml").write_text("targets: [{name: second}]\n")
     code, out, err = await end(await simulate(folder))
     assert (code, out) == (2, "")
@@ -90,7 +90,7 @@ async def test_a_bad_configuration_is_refused_line_by_line(folder):
     assert "Traceback" not in err
 
 
-async def test_a_port_in_use_is_one_line(folder):
+async def test_port_in_use_is_one_line(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await simulate(folder, "--sim.port", taken.getsockname()[1])
         code, out, err = await end(process)
@@ -98,7 +98,7 @@ async def test_a_port_in_use_is_one_line(folder):
     assert "in use" in err
 
 
-async def test_a_folder_for_azure_arc_is_used_where_it_is_and_refused_where_it_is_not(folder):
+async def test_arc_token_folder_is_used_and_a_missing_one_refused(folder):
     missing = await end(await simulate(folder, "--sim.arc-token-folder", folder / "missing"))
     assert (missing[0], "no folder for the keys of Azure Arc" in missing[2]) == (2, True)
     (folder / "tokens").mkdir()
@@ -111,12 +111,12 @@ async def test_a_folder_for_azure_arc_is_used_where_it_is_and_refused_where_it_i
 
 def challenged(url):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=5)  # noqa: S310 - our own
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=5)  # noqa: S310 - the simulator's own address
     caught.value.close()
     return caught.value.code
 
 
-async def test_for_the_demo_it_ends_with_its_parent_and_takes_its_folder_along(tmp_path):
+async def test_demo_simulator_ends_with_its_parent_and_its_folder(tmp_path):
     folder = tmp_path / "demo"
     folder.mkdir()
     config = demo_story.write_demo(folder)

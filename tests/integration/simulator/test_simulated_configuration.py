@@ -63,7 +63,7 @@ async def running(written):
     await simulator.stop()
 
 
-async def test_every_vault_key_version_and_secret_of_a_configuration_is_served(running):
+async def test_configured_vaults_keys_and_secrets_are_served(running):
     async with Client(running) as client:
         for secret in ("marked-one", "marked-two"):
             token = await client.token(secret=secret)
@@ -74,7 +74,7 @@ async def test_every_vault_key_version_and_secret_of_a_configuration_is_served(r
         assert newest.json["key"]["kid"].endswith("/0123456789abcdef0123456789abcdef")
 
 
-async def test_a_connector_secret_is_split_and_its_tenant_is_the_one_that_the_others_name(running):
+async def test_connector_secret_gets_the_tenant_of_the_others(running):
     async with Client(running) as client:
         challenge = (await client.challenge("contoso-two.vault.azure.net")).headers["WWW-Authenticate"]
         tenant = challenge.partition("login.microsoftonline.com/")[2].partition('"')[0]
@@ -84,7 +84,7 @@ async def test_a_connector_secret_is_split_and_its_tenant_is_the_one_that_the_ot
 
 
 @pytest.mark.parametrize("named", [(), (ONE, OTHER)], ids=["none", "two"])
-def test_a_tenant_is_invented_where_the_others_name_none_or_several(written, named):
+def test_tenant_is_invented_without_a_single_configured_one(written, named):
     tenants = dict(zip(("by-id", "staged"), named, strict=False))
     credentials = {name: replace(one, tenant_id=tenants.get(name)) for name, one in written.credentials.items()}
     assert (
@@ -92,7 +92,7 @@ def test_a_tenant_is_invented_where_the_others_name_none_or_several(written, nam
     )
 
 
-async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
+async def test_recovery_vault_unwraps_data_of_the_primary(running):
     async with Client(running) as client:
         token = await client.token(secret="marked-one")
         version = {"version": "0123456789abcdef0123456789abcdef"}
@@ -101,7 +101,7 @@ async def test_the_recovery_vault_unwraps_what_the_primary_wrapped(running):
         assert back.json["value"] == "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"
 
 
-async def test_a_sovereign_cloud_has_its_own_authority_and_audience(running):
+async def test_sovereign_cloud_has_its_own_authority_and_audience(running):
     async with Client(running) as client:
         challenge = (await client.challenge("contoso.managedhsm.usgovcloudapi.net")).headers["WWW-Authenticate"]
     assert 'authorization="https://login.microsoftonline.us/' in challenge
@@ -122,19 +122,19 @@ targets:
 """
 
 
-async def test_certificates_are_registered_and_managed_identities_assigned(tmp_path):
+async def test_certificates_are_registered_and_identities_assigned(tmp_path):
     principal = Principal(Authority(tmp_path))
     (tmp_path / "principal.pfx").write_bytes(principal.pfx(b"right"))
     (tmp_path / "password").write_text("right")
     (tmp_path / "ekm.yml").write_text(ELSE)
-    estate = build_environment(load_config(tmp_path / "ekm.yml").config)
-    applications = {key: one for tenant in estate.tenants.values() for key, one in tenant.applications.items()}
+    environment = build_environment(load_config(tmp_path / "ekm.yml").config)
+    applications = {key: one for tenant in environment.tenants.values() for key, one in tenant.applications.items()}
     (der,) = applications["66666666-7777-8888-9999-000000000000"].certificates
     assert der == principal.certificate.public_bytes(Encoding.DER)
     assert applications["66666666-7777-8888-9999-000000000001"].certificates == ()
-    assert applications[estate.host_identity].names == ("of-host",)
-    assert estate.host_identity in estate.vaults["contoso-two.vault.azure.net"].permissions
-    simulator = Simulator(estate)
+    assert applications[environment.host_identity].names == ("of-host",)
+    assert environment.host_identity in environment.vaults["contoso-two.vault.azure.net"].permissions
+    simulator = Simulator(environment)
     await simulator.start()
     async with Client(simulator) as client:
         for vault, query in (("contoso-two", ""), ("contoso-three", "&client_id=66666666-7777-8888-9999-00000000000a")):
@@ -144,7 +144,7 @@ async def test_certificates_are_registered_and_managed_identities_assigned(tmp_p
     await simulator.stop()
 
 
-async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulator(running, written, tmp_path):
+async def test_written_configuration_leads_to_the_simulator(running, written, tmp_path):
     path = write_config(running, written, tmp_path / "sim")
     loaded = load_config(path)
     assert loaded.problems == ()
@@ -161,14 +161,14 @@ async def test_the_written_configuration_is_the_same_one_pointed_at_the_simulato
     assert "marked" not in path.read_text()
 
 
-async def test_a_deleted_vault_is_sent_to_a_name_that_never_resolves(running, written, tmp_path):
+async def test_deleted_vault_has_a_name_that_never_resolves(running, written, tmp_path):
     running.apply("vault_deleted", vault="contoso-one")
     config = load_config(write_config(running, written, tmp_path / "sim")).config
     assert config.modules["default"].connect_to["contoso-one.vault.azure.net:443"] == "contoso-one.invalid:443"
     assert config.modules["default"].connect_to["contoso-two.vault.azure.net:443"] == running.address
 
 
-def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alone(tmp_path):
+def test_demo_configuration_warns_of_the_expired_secret_only(tmp_path):
     loaded = load_config(demo_story.write_demo(tmp_path), today=datetime.now(UTC).date())
     assert loaded.problems == ()
     assert ["sql-payroll" in str(warning) for warning in loaded.warnings] == [True]
@@ -177,7 +177,7 @@ def test_the_demo_configuration_has_no_problem_and_warns_of_the_ended_secret_alo
     assert all(target.instances and target.labels for target in loaded.config.targets.values())
 
 
-def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
+def test_demo_secrets_are_random_and_private(tmp_path):
     texts = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -188,7 +188,7 @@ def test_the_demo_invents_its_secrets_and_keeps_them_private(tmp_path):
     assert texts[0] != texts[1]
 
 
-async def test_the_story_breaks_what_it_says(tmp_path):
+async def test_demo_story_sets_its_faults(tmp_path):
     config = load_config(demo_story.write_demo(tmp_path)).config
     simulator = Simulator(build_environment(config))
     demo_story.begin(simulator)
@@ -207,7 +207,7 @@ async def test_the_story_breaks_what_it_says(tmp_path):
     assert then == {("contoso-billing.vault.azure.net", "permission_removed")}
 
 
-def test_the_demo_shows_the_codes_it_promises():
+def test_demo_story_contains_its_codes():
     codes = {BY_NAME[beat.scenario].classic for beat in demo_story.STORY if beat.scenario is not None}
     assert {3011, 3077, 3303, 3900} <= codes
     assert max(beat.at for beat in demo_story.STORY) <= 30

@@ -14,7 +14,7 @@ PLAIN = b"0123456789abcdef0123456789abcdef"
 
 @pytest.mark.parametrize("algorithm", ["RSA-OAEP", "RSA-OAEP-256"])
 @pytest.mark.parametrize("v1", [True, False])
-async def test_the_connectors_round_trip_gives_the_bytes_back(client, algorithm, v1):
+async def test_round_trip_returns_the_plain_bytes(client, algorithm, v1):
     challenge = await client.challenge()
     assert challenge.status == 401
     assert (
@@ -32,19 +32,19 @@ async def test_the_connectors_round_trip_gives_the_bytes_back(client, algorithm,
     assert unwrapped["value"] == "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"
 
 
-async def test_a_key_without_a_version_is_the_newest(client):
+async def test_key_without_a_version_is_the_newest(client):
     answer = await client.get(await client.token(), path=f"/keys/{KEY}")
     assert answer.json["key"]["kid"].endswith(LATER)
 
 
-async def test_what_one_version_wrapped_another_does_not_unwrap(client):
+async def test_other_version_does_not_unwrap(client):
     token = await client.token()
     wrapped = (await client.operate(token, "wrapkey", PLAIN)).json["value"]
     refused = await client.unwrap_text(token, wrapped, version=LATER)
     assert (refused.status, refused.error["code"]) == (400, "BadParameter")
 
 
-async def test_a_vault_sends_its_diagnostic_headers(client):
+async def test_vault_sends_its_diagnostic_headers(client):
     headers = (await client.get(await client.token())).headers
     assert headers["x-ms-keyvault-region"] == "westeurope"
     assert re.fullmatch(r"[\d.]+", headers["x-ms-keyvault-service-version"])
@@ -53,7 +53,7 @@ async def test_a_vault_sends_its_diagnostic_headers(client):
     assert headers["Date"]
 
 
-async def test_a_managed_hsm_challenges_with_an_empty_body_and_its_own_audience(client):
+async def test_managed_hsm_has_an_empty_challenge_and_its_own_audience(client):
     challenge = await client.challenge(HSM)
     assert (challenge.status, challenge.body) == (401, b"")
     assert challenge.headers["WWW-Authenticate"].endswith('resource="https://managedhsm.azure.net"')
@@ -63,13 +63,13 @@ async def test_a_managed_hsm_challenges_with_an_empty_body_and_its_own_audience(
     assert (await client.get(token, vault=HSM)).json["key"]["kty"] == "RSA-HSM"
 
 
-async def test_the_token_for_a_vault_does_not_open_a_managed_hsm(client):
+async def test_managed_hsm_refuses_a_token_for_a_vault(client):
     refused = await client.get(await client.token(), vault=HSM)
     assert refused.status == 401
     assert refused.error["message"].startswith("AKV10022:")
 
 
-async def test_a_token_of_another_run_is_refused(client):
+async def test_token_of_another_run_is_refused(client):
     other = Simulator(small_environment())
     await other.start()
     async with Client(other) as stranger:
@@ -89,7 +89,7 @@ async def test_a_token_of_another_run_is_refused(client):
         ({"resource": "https://nothing.example"}, 400, "invalid_resource", 500011),
     ],
 )
-async def test_entra_refuses_with_its_envelope_and_number(client, more, status, error, number):
+async def test_entra_error_has_its_envelope_and_number(client, more, status, error, number):
     refused = await client.token_answer(**more)
     assert (refused.status, refused.json["error"], refused.json["error_codes"]) == (status, error, [number])
     assert refused.json["error_description"].startswith(f"AADSTS{number}: ")
@@ -98,25 +98,25 @@ async def test_entra_refuses_with_its_envelope_and_number(client, more, status, 
     assert SECRET.encode() not in refused.body
 
 
-async def test_a_caller_without_permission_is_named_in_the_refusal(client):
+async def test_refusal_names_the_caller_without_permission(client):
     token = await client.token(client="66666666-7777-8888-9999-000000000001", secret="marked-secret-two")
     refused = await client.get(token, vault=OTHER)
     assert (refused.status, refused.error["innererror"]["code"]) == (403, "ForbiddenByPolicy")
     assert "appid=66666666-7777-8888-9999-000000000001" in refused.error["message"]
 
 
-async def test_a_request_without_api_version_is_refused(client):
+async def test_request_without_api_version_is_refused(client):
     assert (await client.get(await client.token(), query="")).error["code"] == "BadParameter"
 
 
-async def test_an_unknown_key_and_an_unknown_version_are_not_found(client):
+async def test_unknown_key_and_version_are_not_found(client):
     token = await client.token()
     for path in ("/keys/nothing", f"/keys/{KEY}/{'0' * 32}"):
         missing = await client.get(token, path=path)
         assert (missing.status, missing.error["code"]) == (404, "KeyNotFound")
 
 
-async def test_health_is_told_without_a_token(client):
+async def test_health_needs_no_token(client):
     assert (await client.request("GET", f"https://{VAULT}/healthstatus")).body == b"true"
 
 
@@ -131,12 +131,12 @@ async def test_requests_are_counted_by_host_operation_and_status(client, simulat
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])  # noqa: S104 - refused
-def test_it_listens_on_loopback_only(host):
+def test_simulator_listens_on_loopback_only(host):
     with pytest.raises(ValueError, match="loopback only"):
         Simulator(small_environment(), host=host)
 
 
-async def test_each_run_has_an_authority_of_its_own(client, simulator):
+async def test_each_run_has_its_own_certificate_authority(client, simulator):
     other = Simulator(small_environment())
     assert other.ca_pem != simulator.ca_pem
     context = ssl.create_default_context(cadata=other.ca_pem.decode())
@@ -146,7 +146,7 @@ async def test_each_run_has_an_authority_of_its_own(client, simulator):
     assert (await client.challenge()).status == 401
 
 
-async def test_a_client_that_says_nothing_does_not_hinder_others_nor_the_stop(client, simulator):
+async def test_silent_client_delays_no_other_client_and_no_stop(client, simulator):
     address, _, port = simulator.address.partition(":")
     _, writer = await asyncio.open_connection(address, int(port))
     assert (await client.challenge()).status == 401
@@ -155,12 +155,12 @@ async def test_a_client_that_says_nothing_does_not_hinder_others_nor_the_stop(cl
     writer.close()
 
 
-async def test_no_secret_is_in_a_repr(simulator):
+async def test_repr_contains_no_secret(simulator):
     assert SECRET not in repr(simulator.state.environment)
     assert CLIENT in repr(simulator.state.environment)
 
 
-async def test_a_soft_deleted_key_is_found_among_the_deleted_ones(client, simulator):
+async def test_soft_deleted_key_is_a_deleted_key(client, simulator):
     token = await client.token()
     assert (await client.get(token, path=f"/deletedkeys/{KEY}")).error["code"] == "KeyNotFound"
     simulator.apply("key_soft_deleted", vault=VAULT)
@@ -178,13 +178,13 @@ async def test_keys_are_listed_without_their_versions(client):
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", f"/keys/{KEY}"), ("GET", "/certificates/x"), ("PUT", "/secrets/x"), ("GET", "/")]
 )
-async def test_what_the_exporter_never_asks_is_not_there(client, method, path):
+async def test_unused_operations_are_not_found(client, method, path):
     headers = {"Authorization": f"Bearer {await client.token()}"}
     answer = await client.request(method, f"https://{VAULT}{path}?api-version=7.4", headers=headers)
     assert (answer.status, answer.error["code"]) == (404, "NotFound")
 
 
-async def test_a_token_ends_at_its_time():
+async def test_token_expires():
     now = [1_800_000_000.0]
     simulator = Simulator(small_environment(), clock=lambda: now[0])
     await simulator.start()
@@ -196,6 +196,6 @@ async def test_a_token_ends_at_its_time():
     await simulator.stop()
 
 
-async def test_an_algorithm_that_is_none_is_a_bad_parameter(client):
+async def test_unknown_algorithm_is_a_bad_parameter(client):
     refused = await client.operate(await client.token(), "wrapkey", PLAIN, algorithm="ROT13")
     assert (refused.status, refused.error["code"]) == (400, "BadParameter")

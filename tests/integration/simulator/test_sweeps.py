@@ -1,4 +1,4 @@
-"""What would make the scenario table unreadable: every status at every step, and every word that an error body may say."""
+"""Sweeps outside the scenario table: every status at every step and every marker of an error body."""
 
 import asyncio
 import json
@@ -26,12 +26,12 @@ PATIENCE = 30.0
 
 
 def expected(step, status):
-    """The codes of both generations, written down anew: neither the tables nor the catalogue are asked."""
+    """The codes of both generations, independent of the tables of the exporter."""
     classic = CLASSIC.get(status, 3012 if status < 500 else 3013)
     if step is Step.TOKEN:
         classic = AT_TOKEN.get(status, classic)
     if step is Step.CHALLENGE and status == 401:
-        classic = 3017  # without the header that a challenge consists of
+        classic = 3017  # the response has no challenge header
     return classic, {**CURRENT, 3017: 3117}.get(classic, classic)
 
 
@@ -39,19 +39,21 @@ def _soon():
     return asyncio.get_running_loop().time() + PATIENCE
 
 
-class Walk:
-    """Asks for one step at a time, on one connection, with the exporter's own client."""
+class StepRunner:
+    """Run one step at a time on one connection, with the client of the exporter."""
 
     def __init__(self, harness, pool):
         self._simulator, config = harness.simulator, harness.configuration()
         self._network = Networks(config, pool=pool).of(config.modules["default"])
         self._credential = config.credentials[PUBLIC.name]
-        self._asked = Challenge(authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net")
+        self._challenge = Challenge(
+            authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net"
+        )
         self.session = VaultSession(self._network, PUBLIC.vault, "7.4")
 
     async def begin(self):
         deadline = _soon()
-        answer = await fetch_token(self._network, self._credential, SECRET, self._asked, deadline=deadline)
+        answer = await fetch_token(self._network, self._credential, SECRET, self._challenge, deadline=deadline)
         self._token = answer.token
         _, self._key = await self.session.get_key(self._token, KEY, VERSION, deadline=deadline)
         _, self._wrapped = await self.session.wrap_key(self._token, self._key, "RSA-OAEP", b"x" * 32, deadline=deadline)
@@ -62,7 +64,7 @@ class Walk:
             case Step.CHALLENGE:
                 return (await self.session.challenge(deadline=deadline))[0]
             case Step.TOKEN:
-                return (await fetch_token(self._network, self._credential, SECRET, self._asked, deadline=deadline)).facts
+                return (await fetch_token(self._network, self._credential, SECRET, self._challenge, deadline=deadline)).facts
             case Step.GET_KEY:
                 return (await self.session.get_key(self._token, KEY, VERSION, deadline=deadline))[0]
             case Step.WRAP_KEY:
@@ -70,8 +72,8 @@ class Walk:
             case Step.UNWRAP_KEY:
                 return (await self.session.unwrap_key(self._token, self._key, "RSA-OAEP", self._wrapped, deadline=deadline))[0]
 
-    async def judged(self, step, **options):
-        """The facts and the classification while the answer to this step is replaced by a status and a body."""
+    async def classified(self, step, **options):
+        """The facts and the classification of a step whose response is replaced by a status and a body."""
         place = {"application": PUBLIC.client} if step is Step.TOKEN else {"vault": PUBLIC.vault}
         self._simulator.set_fault("challenge_absent", vault=PUBLIC.vault)
         self._simulator.set_fault("status", Options(step=step, **options), **place)
@@ -91,20 +93,20 @@ async def harness(tmp_path_factory):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def walk(harness):
+async def runner(harness):
     pool = DaemonThreadPool(4)
-    walk = Walk(harness, pool)
-    async with walk.session:
-        yield walk
+    runner = StepRunner(harness, pool)
+    async with runner.session:
+        yield runner
     pool.close()
 
 
 @pytest.mark.parametrize("step", list(Step), ids=str)
-async def test_every_status_from_400_to_599_has_its_code_at_every_step(walk, step):
-    await walk.begin()
+async def test_every_status_from_400_to_599_has_its_code_at_every_step(runner, step):
+    await runner.begin()
     shown, wanted = {}, {}
     for status in range(400, 600):
-        facts, classification = await walk.judged(step, status=status)
+        facts, classification = await runner.classified(step, status=status)
         assert facts.status == status
         shown[status] = tuple(in_generation(classification.code, generation) for generation in Generation)
         wanted[status] = expected(step, status)
@@ -114,41 +116,41 @@ async def test_every_status_from_400_to_599_has_its_code_at_every_step(walk, ste
 def entra_body(marker):
     if marker.startswith("aadsts"):
         number = int(marker.removeprefix("aadsts"))
-        return {"error": "x", "error_description": f"AADSTS{number}: so it is.", "error_codes": [number]}
+        return {"error": "x", "error_description": f"AADSTS{number}: text.", "error_codes": [number]}
     return {"error": marker}
 
 
 def vault_body(marker):
-    return {"error": {"code": "Forbidden", "message": "So it is.", "innererror": {"code": marker.title()}}}
+    return {"error": {"code": "Forbidden", "message": "Text.", "innererror": {"code": marker.title()}}}
 
 
-ENTRA_WORDS = [
+ENTRA_MARKERS = [
     (marker, rule.reason, status)
     for rule in ENTRA_REASONS
     for marker in rule.markers
     for status in rule.statuses or (400, 401, 503)
     if (marker, rule.reason) != ("temporarily_unavailable", Reason.ENTRA_UNAVAILABLE) or status != 429
 ]
-VAULT_WORDS = [
+VAULT_MARKERS = [
     (marker, rule.reason, status)
     for rule in VAULT_REASONS
     for marker in rule.markers
-    if not marker.startswith("key:")  # those words are the exporter's own, from what the key says of itself
+    if not marker.startswith("key:")  # the exporter adds these from the attributes of the key
     for status in rule.statuses
 ]
 
 
-async def test_every_word_of_entra_gives_its_reason_and_never_moves_the_code(walk):
-    for marker, reason, status in ENTRA_WORDS:
-        _, classification = await walk.judged(Step.TOKEN, status=status, body=json.dumps(entra_body(marker)))
+async def test_entra_marker_sets_the_reason_and_not_the_code(runner):
+    for marker, reason, status in ENTRA_MARKERS:
+        _, classification = await runner.classified(Step.TOKEN, status=status, body=json.dumps(entra_body(marker)))
         assert (classification.reason, classification.code) == (reason, expected(Step.TOKEN, status)[0]), (marker, status)
 
 
 @pytest.mark.parametrize("step", [Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY], ids=str)
-async def test_every_word_of_a_vault_gives_its_reason_and_never_moves_the_code(walk, step):
-    await walk.begin()
-    for marker, reason, status in VAULT_WORDS:
-        _, classification = await walk.judged(step, status=status, body=json.dumps(vault_body(marker)))
+async def test_vault_marker_sets_the_reason_and_not_the_code(runner, step):
+    await runner.begin()
+    for marker, reason, status in VAULT_MARKERS:
+        _, classification = await runner.classified(step, status=status, body=json.dumps(vault_body(marker)))
         assert (classification.reason, classification.code) == (reason, expected(step, status)[0]), marker
 
 
@@ -165,8 +167,8 @@ ODD = [
 
 
 @pytest.mark.parametrize("step", [Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY], ids=str)
-async def test_an_error_body_of_the_wrong_shape_leaves_the_status_to_speak(walk, step):
-    await walk.begin()
+async def test_malformed_error_body_is_classified_by_status(runner, step):
+    await runner.begin()
     for body in ODD:
-        facts, classification = await walk.judged(step, status=403, body=body.decode())
+        facts, classification = await runner.classified(step, status=403, body=body.decode())
         assert (facts.fault, classification.code, classification.reason) == (Fault.HTTP_STATUS, 3077, Reason.FORBIDDEN), body[:40]

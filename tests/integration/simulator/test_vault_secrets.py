@@ -1,4 +1,4 @@
-"""A vault tells what its secrets say of themselves, page by page, and gives a value to those alone that may have it."""
+"""Secrets of a vault: lists in pages, and values for permitted callers only."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -21,19 +21,19 @@ def version(number):
     return f"{number * 7919 % 65536:04x}" * 8
 
 
-def estate(*, rbac=False):
-    estate = small_environment()
+def environment(*, rbac=False):
+    environment = small_environment()
     versions = [SecretVersion(version=version(n), value=f"marked-value-{n}", created=1.7e9 + n) for n in range(COUNT)]
     versions[-1] = replace(versions[-1], exp=1.9e9, nbf=1.6e9, enabled=False)
     secrets = {"sql-prod": Secret(name="sql-prod", versions=tuple(versions)), "one": Secret(name="One", versions=versions[:1])}
     permissions = {CLIENT: ALL_OPERATIONS, MONITOR: frozenset({SECRETS_LIST})}
-    vault = replace(estate.vaults[VAULT], secrets=secrets, permissions=permissions, rbac=rbac)
-    return replace(estate, vaults={**estate.vaults, VAULT: vault})
+    vault = replace(environment.vaults[VAULT], secrets=secrets, permissions=permissions, rbac=rbac)
+    return replace(environment, vaults={**environment.vaults, VAULT: vault})
 
 
 @pytest.fixture
 async def simulator():
-    simulator = Simulator(estate())
+    simulator = Simulator(environment())
     await simulator.start()
     yield simulator
     await simulator.stop()
@@ -44,7 +44,7 @@ async def monitor(client):
 
 
 async def pages(client, token, query):
-    """Every page from a first query on, each reached by the link of the one before."""
+    """Every page from a first query on; each page links to the next."""
     path, query = LISTED, f"?api-version=7.4{query}"
     while True:
         page = (await client.get(token, path=path, query=query)).json
@@ -59,7 +59,7 @@ async def pages(client, token, query):
 @pytest.mark.parametrize(
     ("query", "sizes"), [("", [25, 25, 10]), ("&maxresults=20", [20, 20, 20]), ("&maxresults=25", [25, 25, 10])]
 )
-async def test_every_version_is_listed_once_page_by_page(client, query, sizes):
+async def test_each_version_is_listed_once(client, query, sizes):
     listed = [page async for page in pages(client, await monitor(client), query)]
     assert [len(page) for page in listed] == sizes
     ids = [item["id"] for page in listed for item in page]
@@ -67,7 +67,7 @@ async def test_every_version_is_listed_once_page_by_page(client, query, sizes):
     assert set(ids) == {f"https://{VAULT}/secrets/sql-prod/{version(n)}" for n in range(COUNT)}
 
 
-async def test_a_version_tells_its_dates_and_never_its_value(client):
+async def test_listed_version_has_dates_and_no_value(client):
     listed = [item async for page in pages(client, await monitor(client), "") for item in page]
     newest = max(listed, key=lambda item: item["attributes"]["created"])
     assert newest["id"].endswith(version(COUNT - 1))
@@ -77,7 +77,7 @@ async def test_a_version_tells_its_dates_and_never_its_value(client):
     assert all("value" not in item for item in listed)
 
 
-async def test_a_value_is_given_to_nobody_who_may_only_list(client, simulator):
+async def test_list_permission_does_not_read_values(client, simulator):
     token = await monitor(client)
     for path in ("/secrets/sql-prod", f"/secrets/sql-prod/{version(1)}"):
         refused = await client.get(token, path=path)
@@ -86,8 +86,8 @@ async def test_a_value_is_given_to_nobody_who_may_only_list(client, simulator):
     assert simulator.requests[VAULT, "secret_get", 403] == 2
 
 
-async def test_a_value_is_given_where_it_may_be_had():
-    allowed = estate()
+async def test_get_permission_reads_values():
+    allowed = environment()
     vault = replace(allowed.vaults[VAULT], permissions={MONITOR: frozenset({SECRETS_GET})})
     simulator = Simulator(replace(allowed, vaults={VAULT: vault}))
     await simulator.start()
@@ -101,8 +101,8 @@ async def test_a_value_is_given_where_it_may_be_had():
 
 
 @pytest.mark.parametrize(("rbac", "inner"), [(False, "ForbiddenByPolicy"), (True, "ForbiddenByRbac")])
-async def test_who_may_use_keys_may_not_look_at_secrets(rbac, inner):
-    simulator = Simulator(estate(rbac=rbac))
+async def test_key_permissions_do_not_list_secrets(rbac, inner):
+    simulator = Simulator(environment(rbac=rbac))
     await simulator.start()
     async with Client(simulator) as client:
         refused = await client.get(await client.token(), path=LISTED)
@@ -110,24 +110,24 @@ async def test_who_may_use_keys_may_not_look_at_secrets(rbac, inner):
     assert (refused.status, refused.error["innererror"]["code"]) == (403, inner)
 
 
-async def test_a_secret_that_is_not_there_has_no_versions(client):
+async def test_unknown_secret_has_no_versions(client):
     assert (await client.get(await monitor(client), path="/secrets/none/versions")).json == {"value": [], "nextLink": None}
 
 
 @pytest.mark.parametrize(
     "query", ["maxresults=26", "maxresults=0", "maxresults=x", "$skiptoken=x", "$skiptoken=e30%3D", "$skiptoken=W10%3D"]
 )
-async def test_a_page_that_cannot_be_meant_is_refused(client, query):
+async def test_invalid_page_parameter_is_refused(client, query):
     refused = await client.get(await monitor(client), path=LISTED, query=f"?api-version=7.4&{query}")
     assert (refused.status, refused.error["code"]) == (400, "BadParameter")
 
 
-async def test_a_managed_hsm_keeps_no_secrets(client):
+async def test_managed_hsm_has_no_secrets(client):
     token = await client.token(resource="https://managedhsm.azure.net")
     assert (await client.get(token, vault=HSM, path=LISTED)).error["code"] == "NotFound"
 
 
-async def test_the_list_can_fail_while_the_keys_are_well(client, simulator):
+async def test_list_fault_does_not_affect_keys(client, simulator):
     simulator.set_fault("throttled", Options(at="secret_versions", retry_after=4), vault=VAULT)
     refused = await client.get(await monitor(client), path=LISTED)
     assert (refused.status, refused.headers["Retry-After"]) == (429, "4")
@@ -136,7 +136,7 @@ async def test_the_list_can_fail_while_the_keys_are_well(client, simulator):
 
 CONFIGURATION = """\
 credentials:
-  sql: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one, ASKS}
+  sql: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000000, client_secret_file: one, LOOKUP}
   monitor: {type: client_secret, tenant_id: 11111111-2222-3333-4444-555555555555, client_id: 66666666-7777-8888-9999-000000000002, client_secret_file: two}
 targets:
   - {name: one, vault: contoso-one, key: TdeKey, credential: sql}
@@ -145,7 +145,7 @@ OPS = "https://ops.vault.azure.net/secrets/sql-prod"
 
 
 @pytest.mark.parametrize(
-    ("asks", "may"),
+    ("lookup", "may"),
     [
         (f"key_vault_secret: {OPS}, graph_credential: monitor", {MONITOR}),
         (f"key_vault_secret: {OPS}", {CLIENT}),
@@ -153,13 +153,13 @@ OPS = "https://ops.vault.azure.net/secrets/sql-prod"
         (f"key_vault_secret: {OPS}/{version(1)}, graph_credential: sql2, key_vault_credential: monitor", {MONITOR}),
     ],
 )
-async def test_the_secret_that_a_configuration_names_is_there_for_whoever_looks(tmp_path, asks, may):
+async def test_configured_secret_is_listed_for_its_lookup_credential(tmp_path, lookup, may):
     for name, secret in (("one", SECRET), ("two", MONITOR_SECRET)):
         (tmp_path / name).write_text(secret)
         (tmp_path / name).chmod(0o600)
-    text = CONFIGURATION.replace("ASKS", asks)
+    text = CONFIGURATION.replace("LOOKUP", lookup)
     second = "  sql2: {type: client_secret, client_id: 66666666-7777-8888-9999-000000000003, client_secret_file: two}\ntargets"
-    (tmp_path / "ekm.yml").write_text(text.replace("targets", second) if "sql2" in asks else text)
+    (tmp_path / "ekm.yml").write_text(text.replace("targets", second) if "sql2" in lookup else text)
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
     simulator = Simulator(build_environment(loaded.config))
@@ -172,19 +172,19 @@ async def test_the_secret_that_a_configuration_names_is_there_for_whoever_looks(
             if caller in may:
                 (item,) = answer.json["value"]
                 assert 300 < (item["attributes"]["exp"] - item["attributes"]["created"]) / 86400 < 400
-                assert version(1) not in asks or item["id"].endswith(version(1))
+                assert version(1) not in lookup or item["id"].endswith(version(1))
     await simulator.stop()
 
 
-async def test_a_secret_may_be_kept_in_the_vault_of_the_keys(tmp_path):
+async def test_secret_and_key_may_share_a_vault(tmp_path):
     (tmp_path / "one").write_text(SECRET)
     (tmp_path / "two").write_text(MONITOR_SECRET)
     kept = "key_vault_secret: https://contoso-one.vault.azure.net/secrets/sql"
-    (tmp_path / "ekm.yml").write_text(CONFIGURATION.replace("ASKS", kept))
+    (tmp_path / "ekm.yml").write_text(CONFIGURATION.replace("LOOKUP", kept))
     vault = build_environment(load_config(tmp_path / "ekm.yml").config).vaults["contoso-one.vault.azure.net"]
     assert (sorted(vault.keys), sorted(vault.secrets)) == (["tdekey"], ["sql"])
     assert vault.permissions == {CLIENT: ALL_OPERATIONS | {SECRETS_LIST}}
 
 
-async def test_no_value_is_in_a_repr(simulator):
+async def test_repr_contains_no_secret_value(simulator):
     assert "marked-value" not in repr(simulator.state.environment)

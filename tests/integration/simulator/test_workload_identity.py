@@ -1,4 +1,4 @@
-"""Pods sign in with the tokens of their service accounts, and are refused for what is wrong with them."""
+"""Sign-in of pods with service account tokens, and the reasons for refusals."""
 
 import stat
 from dataclasses import replace
@@ -19,13 +19,13 @@ from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
 ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"
 
 
-def federated(estate, *accounts):
-    """The same estate in which every application trusts these service accounts."""
+def federated(environment, *accounts):
+    """The environment, in which every application trusts these service accounts."""
     tenants = {
         key: replace(tenant, applications={name: replace(one, federated=accounts) for name, one in tenant.applications.items()})
-        for key, tenant in estate.tenants.items()
+        for key, tenant in environment.tenants.items()
     }
-    return replace(estate, tenants=tenants)
+    return replace(environment, tenants=tenants)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def offered(simulator, token):
     return reply.status, reply.json.get("error"), reply.json.get("error_codes", [None])[0]
 
 
-async def test_the_token_of_a_trusted_service_account_opens_the_vault(simulator):
+async def test_trusted_service_account_token_opens_the_vault(simulator):
     assert await offered(simulator, simulator.service_accounts.issue(ISSUER, SUBJECT)) == (200, None, None)
 
 
@@ -65,23 +65,23 @@ async def test_the_token_of_a_trusted_service_account_opens_the_vault(simulator)
         (ISSUER, SUBJECT, {"lifetime": -3600}, 700024),
     ],
 )
-async def test_a_token_that_does_not_match_is_refused_for_what_does_not(simulator, issuer, subject, more, number):
+async def test_mismatched_token_is_refused_with_its_error_number(simulator, issuer, subject, more, number):
     token = simulator.service_accounts.issue(issuer, subject, **more)
     assert await offered(simulator, token) == (401, "invalid_client", number)
 
 
-async def test_a_token_of_another_run_has_another_signature(simulator):
+async def test_token_of_another_run_has_another_signature(simulator):
     other = Simulator(small_environment())
     assert await offered(simulator, other.service_accounts.issue(ISSUER, SUBJECT)) == (401, "invalid_client", 700027)
 
 
-async def test_the_token_of_a_vault_is_no_service_accounts_token(simulator):
+async def test_vault_token_is_no_service_account_token(simulator):
     async with Client(simulator) as client:
         token = await client.token()
     assert (await offered(simulator, token))[0] == 401
 
 
-async def test_the_older_word_for_what_does_not_match_is_a_fault(simulator):
+async def test_federation_mismatch_fault_has_the_older_error_number(simulator):
     simulator.set_fault("federation_unmatched", application=CLIENT)
     token = simulator.service_accounts.issue(ISSUER, SUBJECT)
     assert await offered(simulator, token) == (400, "invalid_request", 70021)
@@ -96,7 +96,7 @@ async def harness(tmp_path):
     await harness.stop()
 
 
-async def test_a_pod_makes_the_whole_round_trip_in_every_cloud_as_long_as_its_token_is_good(harness, tmp_path, monkeypatch):
+async def test_pod_completes_the_round_trip_until_its_token_expires(harness, tmp_path, monkeypatch):
     file = tmp_path / "token"
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
     pods = {
@@ -124,7 +124,7 @@ targets:
 
 @pytest.fixture
 async def written(tmp_path):
-    """A configuration with identities of the pod and the host, the simulator that serves it, and what it wrote."""
+    """The simulator, a configuration with identities of pod and host, and the folder of the written files."""
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     config = load_config(tmp_path / "ekm.yml").config
     simulator = Simulator(build_environment(config))
@@ -135,7 +135,7 @@ async def written(tmp_path):
     await simulator.stop()
 
 
-async def test_a_configuration_with_a_pods_identity_gets_a_token_file_and_an_environment(written):
+async def test_pod_identity_gets_a_token_file_and_an_environment(written):
     simulator, config, out = written
     file = out / "service-account-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -147,7 +147,7 @@ async def test_a_configuration_with_a_pods_identity_gets_a_token_file_and_an_env
     assert environment["IDENTITY_ENDPOINT"] == simulator.identity_url
 
 
-async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(written, monkeypatch):
+async def test_written_environment_signs_in_every_identity(written, monkeypatch):
     simulator, config, out = written
     for name, value in exporter_variables(simulator, config, out).items():
         monkeypatch.setenv(name, value)
@@ -156,16 +156,16 @@ async def test_with_that_environment_every_identity_of_pod_and_host_signs_in(wri
     assert [report.success for report in reports.values()] == [True] * 3, [r.first_failure for r in reports.values()]
 
 
-async def test_the_default_chain_is_the_hosts_identity_where_no_pod_has_one(tmp_path):
+async def test_default_chain_without_a_pod_is_the_host_identity(tmp_path):
     chain = CONFIGURATION.replace("  pod: {type: workload_identity}\n", "").replace("credential: pod", "credential: chain")
     lines = [line for line in chain.splitlines() if "other-pod" not in line]
     (tmp_path / "ekm.yml").write_text("\n".join(lines))
-    estate = build_environment(load_config(tmp_path / "ekm.yml").config)
-    (tenant,) = estate.tenants.values()
-    assert tenant.applications[estate.host_identity].names == ("chain",)
+    environment = build_environment(load_config(tmp_path / "ekm.yml").config)
+    (tenant,) = environment.tenants.values()
+    assert tenant.applications[environment.host_identity].names == ("chain",)
 
 
-async def test_a_configuration_without_such_identities_needs_no_environment(tmp_path):
+async def test_configuration_without_identities_has_no_environment(tmp_path):
     (tmp_path / "secret").write_text("marked-secret")
     (tmp_path / "secret").chmod(0o600)
     text = CONFIGURATION.partition("  other-pod")[0].replace(

@@ -15,7 +15,7 @@ from exporter.simulator import Simulator
 from exporter.simulator.faults import Options
 from exporter.web import parse_address, web_options
 from tests.support.auxiliary_factories import plain
-from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, estate
+from tests.support.auxiliary_simulated import PRIMARY, SECRET, configuration, environment
 
 OTHER_AUTHORITY = "login.microsoftonline.us"
 ENTRA = "login.microsoftonline.com"
@@ -62,7 +62,7 @@ async def probe(session, query, headers=None):
 @pytest.fixture
 async def simulated(tmp_path):
     """A simulated company with two authorities, and a port where nothing of it should ever arrive."""
-    simulator = Simulator(replace(estate(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
+    simulator = Simulator(replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
     await simulator.start()
     async with Elsewhere().listening() as elsewhere:
         made = configuration(simulator, tmp_path, target=plain())

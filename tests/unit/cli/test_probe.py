@@ -103,7 +103,7 @@ def test_a_deleted_key_is_told_with_the_command_that_recovers_it():
 
 @pytest.fixture
 async def simulator():
-    made = Simulator(auxiliary_simulated.estate())
+    made = Simulator(auxiliary_simulated.environment())
     await made.start()
     yield made
     await made.stop()
