@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from exporter.clients import Networks
 from exporter.clients.api_session import ApiSession
 from exporter.clients.endpoint_check import check_endpoint
+from exporter.clients.entra import pending_facts
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
 from exporter.config.model import Config, CredentialKind, Target
@@ -84,7 +85,12 @@ class EvidenceCollector:
         self._networks = Networks(config, pool=self._pool)
         self._network = self._networks.of(self._module)
         self._secrets = SecretCache(self._pool)
-        self._tokens = TokenCache(token_fetch(self._networks.of), self._secrets, window=TokenReusePolicy(config))
+        self._tokens = TokenCache(
+            token_fetch(self._networks.of),
+            self._secrets,
+            window=TokenReusePolicy(config),
+            pending_facts=lambda context, module, named: pending_facts(context, self._networks.of(module), named.authority),
+        )
 
     async def aclose(self) -> None:
         await self._tokens.aclose()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from exporter.core.checks.fixes import Lines
 from exporter.core.checks.model import CheckOutcome, FailureMoment
 from exporter.core.checks.routing import owner_of
+from exporter.core.codes.reasons import open_detail
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.evidence import Evidence
@@ -98,7 +99,7 @@ def day(moment: float) -> str:
 
 
 def in_words(result: StepResult) -> str:
-    """`secret expired (HTTP 401, AADSTS7000222)`."""
+    """Return a failure as text: `secret expired (HTTP 401, AADSTS7000222)`."""
     facts = result.facts
     words = (result.reason or Reason.INTERNAL).value.replace("_", " ")
     if facts is None:
@@ -110,4 +111,5 @@ def in_words(result: StepResult) -> str:
         facts.inner_code,
     )
     codes = ", ".join(one for one in parts if one is not None)
-    return f"{words} ({codes})" if codes else words
+    detail = open_detail(result)
+    return (f"{words} ({codes})" if codes else words) + (f": {detail}" if detail else "")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from exporter.clients import Network, Networks, VaultSession
 from exporter.clients.certificate_file import PublicPart, read_public_part
+from exporter.clients.entra import pending_facts
 from exporter.clients.graph import GraphSession, Holder
 from exporter.clients.key_vault_secrets import SecretVersionsSession, split_secret_url
 from exporter.config.files import CERTIFICATE_LIMIT, FileUnreadableError, read_whole
@@ -73,7 +74,10 @@ class ExpiryLookup:
         self._secrets = SecretCache(self._pool)
         window = ReuseWindow(TOKEN_SECONDS, LOOKUP_SECONDS)
         self._tokens = TokenCache(
-            token_fetch(self._network, lambda: requested("entra", 1)), self._secrets, window=lambda _credential, _module: window
+            token_fetch(self._network, lambda: requested("entra", 1)),
+            self._secrets,
+            window=lambda _credential, _module: window,
+            pending_facts=lambda context, module, named: pending_facts(context, self._network(module), named.authority),
         )
         # Loading the authorities takes milliseconds and memory: only if a source needs the network.
         remote = any(not NETWORK_SOURCES.isdisjoint(one.sources) for one in monitored_credentials(config).values())
@@ -175,7 +179,9 @@ class ExpiryLookup:
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
         result = await self._tokens.token(identity, module, challenge, started=loop_time(), deadline=deadline)
         if result.token is None or result.facts.fault is not Fault.NONE:
-            raise _NothingError(failure_of(f"no token for {identity.name}: Entra", result.facts))
+            unavailable = result.facts.fault is Fault.IDENTITY_UNAVAILABLE and result.facts.endpoint is not None
+            service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
+            raise _NothingError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token
 
     def _network(self, module: Module) -> Network:

@@ -35,9 +35,9 @@ def failed(note: str) -> LookupResult:
 
 
 def failure_of(service: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVICE) -> LookupResult:
-    """Return the result of a lookup that failed at this exchange with `service`."""
+    """Return the result of a lookup that failed at this exchange with `service`, whose text is not masked."""
     if facts.fault is not Fault.HTTP_STATUS:
-        return failed(f"{service}: {facts.fault.replace('_', ' ')}")
+        return LookupResult(answered=False, note=f"{service}: {facts.fault.replace('_', ' ')}")
     aadsts = None if facts.aadsts is None else f"AADSTS{facts.aadsts}"
     codes = ", ".join(code for code in (facts.service_code, facts.inner_code, aadsts) if code)
     what = f"{service} answered HTTP {facts.status}" + (f" ({codes})" if codes else "")

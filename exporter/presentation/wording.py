@@ -16,6 +16,7 @@ from exporter.config.model import ExpectPath, Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
+from exporter.core.codes.reasons import open_detail
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
@@ -100,9 +101,9 @@ def failed(failure: StepResult) -> str:
     entry = None if failure.code is None else BY_CODE.get(failure.code)
     code = "" if failure.code is None else f" with {both_numbers(failure.code)}"
     symbol = "" if entry is None else f" {entry.symbol}"
-    return f"step {failure.step.value} failed{code}{symbol}" + (
-        "" if failure.reason is None else f", reason {failure.reason.value}"
-    )
+    reason = "" if failure.reason is None else f", reason {failure.reason.value}"
+    detail = open_detail(failure)
+    return f"step {failure.step.value} failed{code}{symbol}{reason}" + (f": {detail}" if detail else "")
 
 
 def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from exporter.core.faults import Reason
+from exporter.core.model import StepResult
 
 REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
     {
@@ -101,6 +102,33 @@ REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
         Reason.INTERNAL: "the exporter itself failed",
     }
 )
+
+# Reasons that leave the cause open. The masked detail names it: the sentence of the service, an endpoint, the content of a file.
+OPEN_REASONS = frozenset(
+    {
+        Reason.FORBIDDEN,
+        Reason.BAD_REQUEST,
+        Reason.CLIENT_ERROR,
+        Reason.CONFLICT,
+        Reason.NOT_FOUND,
+        Reason.SERVER_ERROR,
+        Reason.UNEXPECTED_STATUS,
+        Reason.CREDENTIALS_REFUSED,
+        Reason.TOKEN_REJECTED,
+        Reason.IDENTITY_UNAVAILABLE,
+        Reason.CERTIFICATE_UNUSABLE,
+        Reason.SECRET_UNREADABLE,
+        Reason.ANSWER_MALFORMED,
+        Reason.PROXY_STATUS,
+        Reason.NOT_HTTP,
+        Reason.REDIRECT,
+    }
+)
+
+
+def open_detail(result: StepResult) -> str:
+    """Return the masked detail of a failure whose reason leaves the cause open, else nothing."""
+    return result.facts.detail if result.reason in OPEN_REASONS and result.facts is not None else ""
 
 
 def cause(reason: Reason | None) -> str:

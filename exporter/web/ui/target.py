@@ -8,7 +8,7 @@ from exporter.config.model import Target
 from exporter.core import durations
 from exporter.core.checks.model import CheckRun
 from exporter.core.codes import BY_CODE
-from exporter.core.codes.reasons import cause
+from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
@@ -102,10 +102,12 @@ def _advice(site: Urls, target: Target, report: ProbeReport) -> Child:
         return None
     entry = BY_CODE[failure.code]
     actions = text.recommended_actions(target, report)
+    detail = open_detail(failure)
     return element(
         "section",
         element("h2", code_link(site, failure.code)),
         element("p", element("strong", "Cause: "), f"step {failure.step.value}: {cause(failure.reason)}."),
+        element("p", element("strong", "Detail: "), detail) if detail else None,
         element("p", prose(entry.summary)),
         element("p", "Who can repair it: ", OWNERS[entry.owner], "."),
         element("p", "What to do, in this order:") if actions else None,

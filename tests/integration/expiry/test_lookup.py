@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.config.model import CredentialKind
 from exporter.core.credential_expiry import Source
 from exporter.simulator.model import ClientSecret, Secret, SecretVersion
 from tests.support.expiry_simulated import (
@@ -21,6 +22,7 @@ from tests.support.expiry_simulated import (
     VAULT,
     by_source,
 )
+from tests.support.swallowing import VARIABLES, swallowing
 
 NOW = float(int(time.time()))
 MONTH = 30 * 86400.0
@@ -75,6 +77,19 @@ async def test_only_the_lookup_credential_signs_in(harness):
     assert "AADSTS7000215" in ends["graph"].failure
     assert "no token for monitor" in ends["graph"].failure
     assert "no token for monitor" in ends["key_vault"].failure
+
+
+async def test_swallowed_identity_request_names_its_endpoint(harness, monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("exporter.expiry.lookup.LOOKUP_SECONDS", 1.0)
+    monitor = harness.config.credentials["monitor"]
+    identity = replace(monitor, kind=CredentialKind.MANAGED_IDENTITY, client_id=None, secret=None)
+    config = replace(harness.config, credentials={**harness.config.credentials, "monitor": identity})
+    async with swallowing() as endpoint:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://{endpoint}")
+        end = by_source(await harness.monitor(config).look_up("sql"))["graph"]
+    assert end.failure == f"no token for monitor: identity endpoint {endpoint}: identity unavailable"
 
 
 async def test_lookups_share_a_token(harness):

@@ -1,0 +1,49 @@
+"""A managed identity on a host whose identity endpoint swallows every connection."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import CredentialKind
+from exporter.core.checks import CheckOutcome
+from exporter.core.faults import Reason
+from exporter.core.model import Step
+from exporter.doctor.collect import EvidenceCollector
+from exporter.presentation.text import recommended_actions
+from tests.support.doctor_simulated import ENTRA
+from tests.support.swallowing import VARIABLES, swallowing
+
+
+@pytest.fixture
+async def imds(harness, monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    async with swallowing() as endpoint:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://{endpoint}")
+        harness.credential = replace(
+            harness.credential, kind=CredentialKind.MANAGED_IDENTITY, tenant_id=None, secret=None, expires_on=None
+        )
+        harness.target = replace(harness.target, timeout=1.0)
+        yield endpoint
+
+
+async def test_doctor_names_the_identity_endpoint_and_not_entra(harness, imds):
+    results = await harness.results()
+    token = results["token"]
+    assert (token.outcome, token.code) == (CheckOutcome.FAIL, 3304)
+    assert token.detail.startswith(f"identity unavailable: {imds}: ")
+    assert ENTRA not in repr([result for result in results.values() if result.outcome is CheckOutcome.FAIL])
+
+
+async def test_probe_reports_3304_and_the_endpoint_that_was_asked(harness, imds):
+    collector = EvidenceCollector(
+        harness.configuration(), harness.target, clock=harness.clock, look_up=None, on_bug=lambda error: pytest.fail(repr(error))
+    )
+    try:
+        report = (await collector.collect()).report
+    finally:
+        await collector.aclose()
+    failure = report.first_failure
+    assert (failure.step, failure.code, failure.reason) == (Step.TOKEN, 3304, Reason.IDENTITY_UNAVAILABLE)
+    assert failure.facts.endpoint == imds
+    assert any("169.254.169.254" in action for action in recommended_actions(harness.target, report))
