@@ -1,7 +1,7 @@
 """Requests of one probe to one vault: challenge, get, wrap and unwrap.
 
-Each is exactly one exchange. They use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no challenge handling and no decoding.
-They do not use `CryptographyClient`, which would wrap locally.
+Each is exactly one exchange. They use `KeyClient.send_request` with an explicit policy list: no retry, no redirect, no
+challenge handling and no decoding. They do not use `CryptographyClient`, which would wrap locally.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class VaultSession:
     """A session of one probe with one vault, as an async context manager.
 
     It uses one connection of its own. Each method takes a `deadline` in loop time and returns facts and, without a fault, a
-    value. Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread or a
-    handshake slot.
+    value. Each method raises CancelledError, and PoolExhausted if the deadline passed while the request waited for a thread
+    or a handshake slot.
     """
 
     def __init__(self, network: Network, vault: str, api_version: str) -> None:

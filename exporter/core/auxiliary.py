@@ -1,6 +1,7 @@
 """Auxiliary probes: kinds, results, and the rule usable or not usable.
 
-This module has the result of one auxiliary probe and the rule for `usable`. No auxiliary probe changes the verdict of the target.
+This module has the result of one auxiliary probe and the rule for `usable`. No auxiliary probe changes the verdict of the
+target.
 """
 
 from __future__ import annotations
@@ -76,10 +77,11 @@ KEY_REFUSED: frozenset[Reason] = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuxiliaryResult:
-    """The result of one auxiliary probe. `at` is a Unix time; `usable` is None if unknown or not tested in this mode.
+    """The result of one auxiliary probe.
 
-    `name` is unique among those of one target: the credential's name, the key version as NAME/VERSION, the recovery vault's
-    host, or the key's name. `key` is the key version that was read.
+    `at` is a Unix time. `usable` is None if unknown or not tested in this mode. `name` is unique among those of one target:
+    the credential's name, the key version as NAME/VERSION, the recovery vault's host, or the key's name. `key` is the key
+    version that was read.
     """
 
     what: AuxiliaryKind
@@ -112,7 +114,7 @@ def first_failure(what: AuxiliaryKind, steps: Sequence[StepResult]) -> StepResul
 
 
 def assess(what: AuxiliaryKind, steps: Sequence[StepResult]) -> bool | None:
-    """Return whether the tested credential, version or vault is usable; None if unknown."""
+    """Return whether the tested credential, version or vault is usable, or None."""
     failure = first_failure(what, steps)
     if failure is not None:
         refused = CREDENTIAL_REFUSED | CALLER_REFUSED | (frozenset() if what is AuxiliaryKind.NEXT else KEY_REFUSED)

@@ -1,4 +1,7 @@
-"""The report of a probe that an internal error ended. An internal error inside one step fails that step only."""
+"""The report of a probe that an internal error ended.
+
+An internal error inside one step fails that step only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from exporter.core.model import Facts, Generation, Outcome, ProbeReport, Readine
 
 
 def broken_report(target: str, generation: Generation, *, started_at: float, duration: float, exception: str) -> ProbeReport:
-    """Return a report without a verdict: the first step failed with reason `internal`, the others are skipped."""
+    """Return a report without a verdict.
+
+    The first step failed with reason `internal`, the others are skipped.
+    """
     facts = Facts(fault=Fault.INTERNAL, exception=exception)
     classification = classify(Step.CHALLENGE, facts)
     first = StepResult(

@@ -1,7 +1,7 @@
-"""Classify facts: the connector's code and a reason, from literal tables. The first match wins.
+"""Classify facts: the connector's code and a reason, from literal tables.
 
-The code is the one that SQL Server would show, in the classic generation; `codes` maps it to its counterpart. `tests/unit/core`
-proves that every input gets a code and that no row is dead.
+The first match wins. The code is the one that SQL Server would show, in the classic generation; `codes` maps it to its
+counterpart. `tests/unit/core` proves that every input gets a code and that no row is dead.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _PROXY_AUTH_STATUSES = (401, 407)
 
 @dataclass(frozen=True, slots=True)
 class ReasonRule:
-    """A marker in an error body that is more specific than the status; it never changes the code."""
+    """A marker in an error body that gives a more specific reason, but never a code."""
 
     markers: tuple[str, ...]
     reason: Reason

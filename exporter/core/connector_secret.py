@@ -22,7 +22,10 @@ _HYPHENATED = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class FormatProblem:
-    """A broken rule. `code` is the connector's; None if SQL Server or Entra reports it instead."""
+    """A broken rule.
+
+    `code` is the connector's. It is None if SQL Server or Entra ID reports the problem instead.
+    """
 
     code: int | None
     text: str
@@ -49,7 +52,10 @@ def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
 
 
 def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
-    """Return the rules that a credential string breaks: 32 hex digits, then the secret, at most 120 characters."""
+    """Return the rules that a credential string breaks.
+
+    The string has 32 hex digits, then the secret: at most 120 characters.
+    """
     findings = []
     if len(text) < CLIENT_ID_DIGITS:
         rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
@@ -68,7 +74,10 @@ def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
 
 
 def split_connector_secret(text: str) -> ConnectorSecret | None:
-    """Split a credential string into client id and secret; None if `connector_secret_findings` has any."""
+    """Split a credential string into client id and secret.
+
+    Returns None if `connector_secret_findings` returns any finding.
+    """
     if connector_secret_findings(text):
         return None
     digits = text[:CLIENT_ID_DIGITS].lower()

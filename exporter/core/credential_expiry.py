@@ -44,9 +44,10 @@ class CredentialExpiry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupResult:
-    """The result of one lookup: an expiry (or None for no expiry), or only a reason in `note` if `answered` is False.
+    """The result of one lookup: an expiry, or only a reason in `note`.
 
-    `note` of a result is why it does not list this credential. It is masked.
+    `expires_at` is None without an expiry. `answered` is False if there is only a reason. `note` of a result is why it does
+    not list this credential. It is masked.
     """
 
     answered: bool
@@ -56,9 +57,9 @@ class LookupResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCredential:
-    """One listed secret or certificate. `mark` is its hint or its thumbprint in lower-case hex, None if absent.
+    """One listed secret or certificate.
 
-    `expires` is a Unix time, None without an expiry.
+    `mark` is its hint or its thumbprint in lower-case hex, None if absent. `expires` is a Unix time, None without an expiry.
     """
 
     mark: str | None
@@ -108,7 +109,10 @@ _CLOUD_OF_ENTRA: Final[dict[str, str]] = {
 
 
 def graph_of(vault: str, authority_host: str | None) -> GraphEndpoint:
-    """Return the hosts for a credential of this vault; the configured authority takes precedence."""
+    """Return the hosts for a credential of this vault.
+
+    The configured authority takes precedence.
+    """
     named = _CLOUD_OF_ENTRA.get((authority_host or "").lower().rstrip("/"))
     cloud = cloud_of(vault)
     return _GRAPH[named or (cloud.name if cloud is not None else "public")]
@@ -131,13 +135,16 @@ def choose_secret(listed: Sequence[ListedCredential], secret: str, now: float) -
 
 
 def choose_certificate(listed: Sequence[ListedCredential], thumbprint: str, now: float) -> LookupResult:
-    """Return the expiry of the configured certificate; `thumbprint` is its SHA-1 in lower-case hex."""
+    """Return the expiry of the configured certificate.
+
+    `thumbprint` is its SHA-1 in lower-case hex.
+    """
     matching = [one for one in listed if one.mark == thumbprint]
     return _soonest(matching, now, "the application does not list the configured certificate")
 
 
 def _soonest(matching: Iterable[ListedCredential], now: float, nothing: str) -> LookupResult:
-    """Return the earliest future expiry, else the latest past one; no expiry sorts last."""
+    """Return the earliest future expiry, else the latest past one, else no expiry."""
     expiries = sorted(math.inf if one.expires is None else one.expires for one in matching)
     if not expiries:
         return LookupResult(answered=True, note=nothing)

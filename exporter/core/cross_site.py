@@ -32,9 +32,10 @@ def is_loopback(name: str) -> bool:
 
 
 def is_cross_site(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
-    """Return True if a browser reports another site as the origin. Programs send neither header.
+    """Return True if a browser reports another site as the origin.
 
-    `headers` is case-insensitive. `hosts` are the listener's own, each with its port if the browser shows one.
+    Programs send neither header. `headers` is case-insensitive. `hosts` are the listener's own, each with its port if the
+    browser shows one.
     """
     origin, fetched = headers.get("Origin"), headers.get("Sec-Fetch-Site")
     own = {f"{scheme}://{name}" for scheme in ("http", "https") for name in hosts if name}

@@ -1,4 +1,7 @@
-"""The step to which a timeout is charged: the one that used the time, not the one that had none left."""
+"""The step to which a timeout is charged.
+
+It is the step that used the time, not the step that had none left.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,17 @@ TIMEOUT_IN: Mapping[Phase | None, Fault] = {
 
 
 def slow_in(phases: Mapping[Phase, float]) -> Fault:
-    """Return the fault of a step that used the time of later steps: the timeout of its longest phase."""
+    """Return the fault of a step that used the time of later steps.
+
+    It is the timeout of the step's longest phase.
+    """
     return TIMEOUT_IN[max(phases, key=phases.__getitem__, default=None)]
 
 
 def slowest(spent: Mapping[Step, float], *, left: float, timeout: float) -> Step | None:
-    """Return the step to charge if the timed-out step had `left` seconds; None if that was a fair share."""
+    """Return the step to charge if the timed-out step had `left` seconds.
+
+    Returns None if that was a fair share.
+    """
     step = max(spent, key=spent.__getitem__, default=None)
     return step if step is not None and left < FAIR_SHARE * timeout and spent[step] > left else None

@@ -20,7 +20,10 @@ _PATTERN = re.compile(PATTERN)
 
 
 def parse(text: str) -> float:
-    """Return the seconds of a duration such as `1m30s`; `0` needs no unit. Raises ValueError otherwise."""
+    """Return the seconds of a duration such as `1m30s`; `0` needs no unit.
+
+    Raises ValueError for any other text.
+    """
     if text == "0":
         return 0.0
     match = _PATTERN.fullmatch(text)
@@ -31,7 +34,7 @@ def parse(text: str) -> float:
 
 
 def write(seconds: float) -> str:
-    """Return the shortest text of a duration, to the millisecond; the inverse of `parse`."""
+    """Return the shortest text of a duration, to the millisecond: inverse of `parse`."""
     rest = round(seconds * 1000)
     if rest == 0:
         return "0s"

@@ -76,7 +76,10 @@ def cloud_of(vault: str) -> Cloud | None:
 
 
 def is_parent_domain(resource: str, vault: str) -> bool:
-    """Whether a token for `resource` may be sent to `vault`: the resource's host is a parent domain of the vault's host."""
+    """Whether a token for `resource` may be sent to `vault`.
+
+    The resource's host must be a parent domain of the vault's host.
+    """
     named = _RESOURCE.fullmatch(resource)
     if named is None or "." not in named[1]:
         return False
@@ -84,7 +87,10 @@ def is_parent_domain(resource: str, vault: str) -> bool:
 
 
 def is_trusted_authority(authority: str, authority_host: str | None) -> bool:
-    """Whether a secret may be sent to `authority` (https://host[:port]): a known Entra host, or the configured one."""
+    """Whether a secret may be sent to `authority` (https://host[:port]).
+
+    It must be a known Entra ID host, or the configured one.
+    """
     if authority_host is not None and authority.lower() == authority_host.lower().rstrip("/"):
         return True
     return authority.lower().removeprefix("https://") in ENTRA_HOSTS

@@ -151,7 +151,10 @@ ANSWERS: frozenset[Fault] = frozenset(
 
 
 class Reason(StrEnum):
-    """Why a step failed: a closed list and a public label. Adding is safe, renaming breaks users."""
+    """The reason of a failed step: a closed list and a public label.
+
+    Adding a reason is safe, renaming one breaks users.
+    """
 
     DNS_NOT_FOUND = "dns_not_found"
     DNS_TEMPORARY = "dns_temporary"

@@ -34,7 +34,10 @@ _LAYOUT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"}
 
 
 class KnownSecrets:
-    """A bounded set of secrets. Any thread may use it: each change is one step of a dictionary."""
+    """A bounded set of secrets.
+
+    Any thread may use it: each change is one step of a dictionary.
+    """
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
@@ -43,7 +46,10 @@ class KnownSecrets:
         self._cached = lru_cache(maxsize=4096)(self._search)  # most short texts are the same in every probe
 
     def remember(self, secret: str) -> None:
-        """Mask this secret from now on. A secret with fewer than `SHORTEST` characters is ignored."""
+        """Mask this secret from now on.
+
+        A secret with fewer than `SHORTEST` characters is ignored.
+        """
         for needle in _needles(_folded(secret)):
             self._add(needle)
         surplus = len(self._order) - self._most
@@ -61,9 +67,9 @@ class KnownSecrets:
         return self.reveals(_readable(data))
 
     def hide(self, text: str) -> str:
-        """The text with `MARK` for each word that holds a secret; `MARK` alone if the secret spans several words.
+        """Return the text with `MARK` for each word that holds a secret.
 
-        A text is cut after `_SCANNED` characters.
+        It is `MARK` alone if the secret spans several words. A text is cut after `_SCANNED` characters.
         """
         if len(text) <= _SCANNED and not self.reveals(text):
             return text
@@ -111,7 +117,10 @@ class KnownSecrets:
 
 
 def _needles(folded: str) -> Iterator[str]:
-    """Yield the search strings: each half of a secret or the start of a token, in both directions."""
+    """Yield the search strings, in both directions.
+
+    They are the halves of a secret, or the start of a token.
+    """
     size = len(folded)
     half = size // 2 if 2 * SHORTEST <= size <= 2 * _LONGEST else size
     for part in (folded[:half][:_LONGEST], folded[half:]):
@@ -147,7 +156,10 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """Yield the text of each decoder; base64 from each of four offsets, hexadecimal digits from each of two."""
+    """Yield the text of each decoder.
+
+    Base64 is decoded from each of four offsets, hexadecimal digits from each of two.
+    """
     for sign, decode in _DECODERS:
         if sign in text:
             yield decode(text)

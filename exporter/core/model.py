@@ -1,4 +1,7 @@
-"""The values of a probe: steps, facts, results, reports. All are frozen. A failure is a value, never an exception."""
+"""The values of a probe: steps, facts, results and reports.
+
+All are frozen. A failure is a value, never an exception.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ class Step(StrEnum):
 
 
 class Phase(StrEnum):
-    """The parts of one exchange; `dns`, `connect` and `tls` only if it made a connection."""
+    """The parts of one exchange.
+
+    `dns`, `connect` and `tls` exist only if it made a connection.
+    """
 
     DNS = "dns"
     CONNECT = "connect"
@@ -50,7 +56,10 @@ class Mode(StrEnum):
 
 
 class Vantage(StrEnum):
-    """Where the exporter runs. Part of every verdict: a firewall may treat it unlike the SQL host."""
+    """The host of the exporter, a part of every verdict.
+
+    A firewall may treat the exporter unlike the SQL host.
+    """
 
     CENTRAL = "central"
     SQL_HOST = "sql_host"
@@ -96,7 +105,10 @@ class VaultHeaders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerCertificate:
-    """The certificate of the endpoint; `not_after` is a Unix time, the earliest known of the chain."""
+    """The certificate of the endpoint.
+
+    `not_after` is a Unix time, the earliest known of the chain.
+    """
 
     not_after: float
     issuer: str
@@ -113,7 +125,10 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenResult:
-    """A token for a probe; `duration` is that of the fetch in seconds, and counts for the probe that is not `shared`."""
+    """A token for a probe.
+
+    `duration` is that of the fetch in seconds. It counts for the probe whose result is not `shared`.
+    """
 
     facts: Facts
     token: str | None = field(repr=False)
@@ -148,13 +163,19 @@ class KeyFacts:
 
     @property
     def supported(self) -> bool:
-        """RSA or RSA-HSM of 2048 or 3072 bits: what the connector accepts (anything else is code 3)."""
+        """Whether the connector accepts the key; a key that it rejects is code 3.
+
+        It accepts RSA and RSA-HSM of 2048 or 3072 bits.
+        """
         return self.kty in ("RSA", "RSA-HSM") and self.size_bits in (2048, 3072)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """One step of one probe. `code` is already in the target's generation; None unless the step failed."""
+    """One step of one probe.
+
+    `code` is in the target's generation. It is None unless the step failed.
+    """
 
     step: Step
     outcome: Outcome
@@ -172,7 +193,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether SQL Server could open its databases with this vault; `ready` is None if unknown."""
+    """Whether SQL Server could open its databases with this vault.
+
+    `ready` is None if unknown.
+    """
 
     ready: bool | None
     why: str  # one of `verdict.WHY`
@@ -213,7 +237,10 @@ class ProbeReport:
         return any(result.facts is not None and result.facts.cut_by_scrape for result in self.steps)
 
     def purge_after(self, known: float | None) -> float | None:
-        """Return when the key is purged, `known` being the last value; None if the key exists or was purged."""
+        """Return when the key is purged; None if it exists or was purged.
+
+        `known` is the last value.
+        """
         return None if self.key is not None or self.purged else self.purge_at or known
 
     @property

@@ -1,6 +1,7 @@
-"""The rule behind `ekm_vault_side_ready`: whether SQL Server could open its databases, as far as a probe shows.
+"""The rule behind `ekm_vault_side_ready`.
 
-A probe cannot test the SQL Server host itself: its secret, proxy, registry and DLL.
+It is whether SQL Server could open its databases, as far as a probe shows. A probe cannot test the SQL Server host itself:
+its secret, proxy, registry and DLL.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ def assess(
     unwrapped: bool | None,
     own_module: bool = True,
 ) -> Readiness:
-    """Return the verdict of one probe. A failed wrap alone does not change it: databases open by unwrap.
+    """Return the verdict of one probe.
 
-    `unwrapped` is whether the pinned version returned the same bytes, in this probe or in the last round trip; None if it was
-    never tried. `own_module`: the probe used the module of the target.
+    A failed wrap alone does not change it: databases open by unwrap. `unwrapped` is whether the pinned version returned the
+    same bytes, in this probe or in the last round trip; None if it was never tried. `own_module`: the probe used the module
+    of the target.
     """
     if not own_module:
         return Readiness(ready=None, why="other_module")
@@ -68,7 +70,10 @@ def assess(
 
 
 def in_words(readiness: Readiness, vantage: Vantage) -> str:
-    """Return the verdict as text: `vault side ready, seen from the SQL host`; an unknown one with its cause."""
+    """Return the verdict as text: `vault side ready, seen from the SQL host`.
+
+    The text of an unknown verdict includes its cause.
+    """
     seen = "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
     if readiness.ready is None:
         return f"vault side unknown, {seen}: {WHY[readiness.why]}"

@@ -16,8 +16,9 @@ MARGIN = 1.25  # starts are random, so the number in flight exceeds the mean at 
 def slots_for(paces: Collection[tuple[float, float]]) -> int:
     """Return the number of slots with which every target may time out and none waits.
 
-    `paces` holds (interval, timeout) of each target in seconds. The result covers the steady state, in which each target holds a
-    slot for timeout / interval of the time, and the start, in which probes begin `SPACING` apart and hold a slot for a timeout.
+    `paces` holds (interval, timeout) of each target in seconds. The result covers the steady state, in which each target
+    holds a slot for timeout / interval of the time, and the start, in which probes begin `SPACING` apart and hold a slot for
+    a timeout.
     """
     steady = MARGIN * math.fsum(timeout / interval for interval, timeout in paces)
     longest = max((timeout for _, timeout in paces), default=0.0)

@@ -32,7 +32,10 @@ MANAGED_HSM_OPERATIONS: Mapping[int, float] = MappingProxyType({2048: 11_000.0, 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The request of one step: `with_key` counts against the key's limit, `billable` is invoiced."""
+    """The request of one step.
+
+    `with_key` counts against the key's limit, `billable` is invoiced.
+    """
 
     step: Step
     with_key: bool
@@ -54,7 +57,10 @@ def operations_of(mode: Mode) -> tuple[Operation, ...]:
 
 
 def key_operations_limit(vault: str, *, hardware: bool = True, size_bits: int = 3072) -> float:
-    """Return the operations with a key in one window; by default the lowest of the supported keys."""
+    """Return the operations with a key in one window.
+
+    The default is the lowest limit of the supported keys.
+    """
     cloud = cloud_of(vault)
     if cloud is not None and cloud.managed_hsm:
         return MANAGED_HSM_OPERATIONS[size_bits]

@@ -64,8 +64,8 @@ class _NothingError(Exception):
 class ExpiryLookup:
     """Looks up expiry dates. To be used from one event loop.
 
-    `requested` counts requests by endpoint; `tenant_of` returns the tenant of a target's vault. Raises NetworkError at once if a
-    source needs the network and a module's authorities cannot be loaded.
+    `requested` counts requests by endpoint; `tenant_of` returns the tenant of a target's vault. Raises NetworkError at once
+    if a source needs the network and a module's authorities cannot be loaded.
     """
 
     def __init__(self, config: Config, *, requested: Callable[[str, int], None], tenant_of: Callable[[str], str | None]) -> None:

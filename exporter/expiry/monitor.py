@@ -49,8 +49,9 @@ class LookupClient(Protocol):
 class ExpiryCallbacks:
     """Callbacks of the monitor.
 
-    `looked_up` receives credential, source, expiry or None, and time of each answer. `bug` receives internal errors. `recall` and
-    `keep` read and write the document of a credential. `forgotten` is called if an answer no longer applies after a reload.
+    `looked_up` receives credential, source, expiry or None, and time of each answer. `bug` receives internal errors. `recall`
+    and `keep` read and write the document of a credential. `forgotten` is called if an answer no longer applies after a
+    reload.
     """
 
     looked_up: Callable[[str, Source, float | None, float], None] = lambda _name, _source, _expires_at, _at: None

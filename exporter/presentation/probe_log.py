@@ -1,7 +1,7 @@
 """Log lines about probes: each change of state, and each new failure.
 
-Repeated failures are counted and summed up at intervals, so that an outage does not fill a disk. A changed result of an auxiliary
-probe is one line. With the level debug, every probe is a line.
+Repeated failures are counted and summed up at intervals, so that an outage does not fill a disk. A changed result of an
+auxiliary probe is one line. With the level debug, every probe is a line.
 """
 
 from __future__ import annotations

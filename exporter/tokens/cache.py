@@ -131,9 +131,9 @@ class TokenCache:
     ) -> TokenResult:
         """Return the token for a challenge, or the facts of a failure, by `deadline`.
 
-        `started` is the start of the probe. `fresh` ignores kept responses, but joins a running fetch. Of all probes that share
-        a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked a resource; the network was
-        not tested.
+        `started` is the start of the probe. `fresh` ignores kept responses, but joins a running fetch. Of all probes that
+        share a request, one gets a result that is not `shared`. Raises PoolExhausted if this process lacked a resource; the
+        network was not tested.
         """
         before = loop_time()
         secret = await self._secret(credential, deadline)

@@ -62,8 +62,9 @@ class SecretCache:
 
         While this process lacks threads or descriptors, the last secret is returned; without one, PoolExhausted is raised.
 
-        If a call is cancelled before a thread took the read, PoolExhausted is the cause of the CancelledError, as in `DaemonThreadPool.run`.
-        A read continues when its callers give up, and later callers join it: a hanging file holds one thread for all probes.
+        If a call is cancelled before a thread took the read, PoolExhausted is the cause of the CancelledError, as in
+        `DaemonThreadPool.run`. A read continues when its callers give up, and later callers join it: a hanging file holds one
+        thread for all probes.
         """
         kept = self._kept.setdefault(credential, _CachedSecret())
         if kept.secret is not None and self._clock() - kept.read_at < READ_AGAIN_SECONDS:

@@ -1,8 +1,9 @@
 """The timer of one exchange: times of DNS, connect, TLS, wait and transfer.
 
-`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect` and `tls`. `TimedSocket`
-marks `wait` and `transfer`; without its marks, those of aiohttp's tracing and of a middleware are used. A context variable holds
-the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState` holds the timer instead.
+`Resolver` marks `dns` (aiohttp reports none for a proxy's name), and `TimedSSLObject` marks `connect` and `tls`.
+`TimedSocket` marks `wait` and `transfer`; without its marks, those of aiohttp's tracing and of a middleware are used. A
+context variable holds the timer of the exchange under way. A connection lives longer than an exchange: its `ConnectionState`
+holds the timer instead.
 """
 
 from __future__ import annotations

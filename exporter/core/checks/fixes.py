@@ -1,4 +1,4 @@
-"""What to do about a check that did not pass: T-SQL, role assignments and commands.
+"""The fix of a check that did not pass: T-SQL, role assignments and commands.
 
 A line that starts with two blanks is a command; the others are sentences. `select_fix` fills in the known words in capitals
 with an underscore; the reader fills in the others. No text contains a secret.

@@ -1,6 +1,6 @@
-"""What to do about a sign-in that Entra refuses, by reason. The format is that of `fixes`.
+"""The fix of a sign-in that Entra ID refuses, by reason.
 
-For most of these reasons the credential string is correct, so ALTER CREDENTIAL does not help.
+The format is that of `fixes`. For most of these reasons the credential string is correct, so ALTER CREDENTIAL does not help.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A preflight check, its result, and one run of all checks for a target. Outcomes are public."""
+"""A preflight check, its result, and one run of all checks for a target.
+
+Outcomes are public.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +49,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """The result of one check. `code` is in the target's generation, None if SQL Server shows none.
+    """The result of one check.
 
-    `detail` is one masked line. Lines of `fix` that start with two blanks are commands. `moment` is when SQL Server would show
-    the code, None for the usual moment of the check.
+    `code` is in the target's generation, None if SQL Server shows none. `detail` is one masked line. Lines of `fix` that
+    start with two blanks are commands. `moment` is when SQL Server would show the code, None for the usual moment of the
+    check.
     """
 
     check: str

@@ -1,4 +1,7 @@
-"""The check that reports a failed step of the round trip: exactly one, so that each cause appears once."""
+"""The check that reports a failed step of the round trip.
+
+Exactly one check reports it, so each cause appears once.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ _COMMAND_AT_END = re.compile(r": `([^`]+)`\.$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The values of the words in capitals. `vault` and `entra` are hosts, with an optional port; `again` repeats the check."""
+    """The values of the words in capitals.
+
+    `vault` and `entra` are hosts, with an optional port. `again` repeats the check.
+    """
 
     vault: str
     entra: str
@@ -79,7 +82,10 @@ def filled(lines: Lines, words: Words) -> Lines:
 
 
 def identity_of(vault: str) -> str:
-    """Return IDENTITY of the SQL credential: the vault's name in the public cloud, else its host name."""
+    """Return IDENTITY of the SQL credential.
+
+    It is the vault's name in the public cloud, else the vault's host name.
+    """
     host, cloud = vault.partition(":")[0], cloud_of(vault)
     plain = cloud is not None and cloud.name == "public" and not cloud.managed_hsm
     return host.partition(".")[0] if plain else host

@@ -1,4 +1,7 @@
-"""The table of preflight checks, in the order of the report. Names are public: renaming one breaks users."""
+"""The table of preflight checks, in the order of the report.
+
+Names are public: renaming one breaks users.
+"""
 
 from __future__ import annotations
 

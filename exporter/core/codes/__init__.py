@@ -1,4 +1,4 @@
-"""The 146 codes of the SQL Server Connector: one table, split by layer, and its look-ups.
+"""The 146 codes of the SQL Server Connector: one table by layer, and its lookups.
 
 For: `CODES`, in code order, and finding rows. Codes and symbols are the connector's; the texts are this product's.
 Not for: choosing the code of a failure (see `classify`), or printing rows (see `render`).
@@ -69,9 +69,10 @@ def in_generation(code: int, generation: Generation) -> int:
 
 
 def both_numbers(code: int) -> str:
-    """Return the number with its counterpart: "3077 (3113 on connector 1.0.5.0)", or just "3900".
+    """Return the number with its counterpart, if it has one.
 
-    The given number comes first: 3113 gives "3113 (3077 before connector 1.0.5.0)". Raises KeyError for an unknown code.
+    3077 gives "3077 (3113 on connector 1.0.5.0)", and 3900 gives "3900". The given number comes first: 3113 gives "3113 (3077
+    before connector 1.0.5.0)". Raises KeyError for an unknown code.
     """
     row = BY_CODE[code]
     if row.counterpart is None:

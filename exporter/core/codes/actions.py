@@ -1,4 +1,4 @@
-"""What to do about one failure of one target: advice by reason, with the target's own names.
+"""Actions for one failure of one target: by reason, with the target's own names.
 
 Pages and the output of `probe` use it. A reason without a row gets the actions of its code.
 """
@@ -182,7 +182,7 @@ ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """The values of the capital words. `vault` is the host name, with an optional port."""
+    """Values of the capital words. `vault` is the host name, with an optional port."""
 
     target: str
     vault: str
@@ -191,9 +191,10 @@ class Names:
 
 
 def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names) -> tuple[str, ...]:
-    """Return the actions in order, as texts with `code` spans; empty only for a code without actions.
+    """Return the actions in order, as texts with `code` spans.
 
-    With the verdict ready, the restart warning is left out. Raises KeyError for an unknown code.
+    The result is empty only for a code without actions. With the verdict ready, the restart warning is left out. Raises
+    KeyError for an unknown code.
     """
     general = _without_probe(BY_CODE[code].actions)
     chosen = general if reason is None else _advice(reason, names) or general
@@ -201,7 +202,10 @@ def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Name
 
 
 def first_action(code: int) -> str:
-    """Return the first action that adds to a probe's outcome; empty if the code has none. Raises KeyError for an unknown code."""
+    """Return the first action that adds to a probe's outcome; empty if there is none.
+
+    Raises KeyError for an unknown code.
+    """
     return next(iter(_without_probe(BY_CODE[code].actions)), "")
 
 
@@ -216,7 +220,10 @@ def _advice(reason: Reason, names: Names) -> tuple[str, ...] | None:
 
 
 def filled(text: str, names: Names) -> str:
-    """Return `text` with the target's names in its `code` spans; unknown names stay capital words."""
+    """Return `text` with the target's names in its `code` spans.
+
+    Unknown names stay capital words.
+    """
     return _SPAN.sub(lambda span: _command(span[0], names), text)
 
 

@@ -1,4 +1,4 @@
-"""Codes 3200 to 3208: reading the `WWW-Authenticate` header of the vault's first response."""
+"""Codes 3200 to 3208: the `WWW-Authenticate` header of the vault's first response."""
 
 from __future__ import annotations
 

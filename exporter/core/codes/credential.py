@@ -1,4 +1,4 @@
-"""Codes 3800 to 3822: building the sign-in request from a secret, PFX, PEM or old private key."""
+"""Codes 3800 to 3822: the sign-in request from a secret, PFX, PEM or old key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explain any text that a DBA can paste: codes, symbols, reasons, AADSTS numbers, messages, whole log lines.
+"""Explain a text: code, symbol, reason, AADSTS number, message or log line.
 
 Pure: the command `explain` and the page `/explain` show the same result.
 """
@@ -56,7 +56,10 @@ _OPERATIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The meaning of one text. `rows` are connector codes: all there is to show, or those that belong to the rest."""
+    """The meaning of one text.
+
+    `rows` are connector codes: the whole result, or the codes that belong to the other fields.
+    """
 
     title: str = ""
     summary: str = ""
@@ -210,7 +213,10 @@ _REFUSED_WITH_401 = (
 
 
 def _near_numbers(shown: str) -> list[str]:
-    """Neighbours and codes with similar digits: first those with two digits swapped, then the nearest."""
+    """Return codes with similar digits.
+
+    Codes with two swapped digits come first, then the nearest.
+    """
     alike = difflib.get_close_matches(shown, [str(code) for code in BY_CODE], n=len(BY_CODE), cutoff=0.7)
     near = [code for code in BY_CODE if abs(code - int(shown)) <= _NEIGHBOURS or str(code) in alike]
     near.sort(key=lambda code: (sorted(str(code)) != sorted(shown), abs(code - int(shown))))

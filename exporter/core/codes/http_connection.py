@@ -1,6 +1,7 @@
-"""The HTTP layer up to a complete response: start, connect, send, read. Each row is a WinINet call.
+"""The HTTP layer up to a complete response: start, connect, send and read.
 
-Rows have the classic number; the first argument of `both_generations` is the counterpart. `http_status` has the statuses.
+Each row is a WinINet call. Rows have the classic number; the first argument of `both_generations` is the counterpart.
+`http_status` has the statuses.
 """
 
 from __future__ import annotations

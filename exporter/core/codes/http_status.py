@@ -1,7 +1,8 @@
-"""The HTTP layer after a response: the meaning of its status. Also 3000 and 3001, for every operation.
+"""The HTTP layer after a response: the meaning of its status.
 
-Rows have the classic number; the first argument of `both_generations` is the counterpart. `http_connection` has the rows of
-missing or truncated responses; the modules of the operations have the unreadable ones.
+It includes 3000 and 3001, for every operation. Rows have the classic number; the first argument of `both_generations` is the
+counterpart. `http_connection` has the rows of missing or truncated responses; the modules of the operations have the
+unreadable ones.
 """
 
 from __future__ import annotations

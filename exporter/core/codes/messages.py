@@ -1,4 +1,7 @@
-"""The messages of SQL Server that wrap a provider's failure: one table of meaning, causes and actions."""
+"""The messages of SQL Server around a provider's failure.
+
+One table holds meaning, causes and actions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ _VERSIONS = "Compare versions: `SELECT name, version, dll_path FROM sys.cryptogr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
-    """One message of SQL Server. `number` is not a connector code; texts follow the rules of `ConnectorError`."""
+    """One message of SQL Server.
+
+    `number` is not a connector code. Texts follow the rules of `ConnectorError`.
+    """
 
     number: int
     title: str

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Family(StrEnum):
-    """The `connector_generation` that reports the number; `both` for all but the 20 pairs."""
+    """The `connector_generation` of a number; `both` for all but the 20 pairs."""
 
     CLASSIC = "classic"
     CURRENT = "current"

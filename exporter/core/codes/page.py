@@ -1,4 +1,4 @@
-"""The fixed text of the documentation page: its introduction and the title of each layer."""
+"""Fixed text of the documentation page: its introduction and the layers' titles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The text of each reason: what a probe observed. Each completes "the step failed because ..."."""
+"""The text of each reason: the observation of a probe.
+
+Each text completes "the step failed because ...".
+"""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def as_data(row: ConnectorError) -> dict[str, object]:
 
 
 def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
-    """Return the row as terminal text in `width` columns; a longer `code` span stays whole."""
+    """Return the row as terminal text of `width` columns, with whole `code` spans."""
     blocks = [
         f"{both_numbers(row.code)}\n{row.symbol}",
         wrap(row.summary, width),
@@ -90,7 +90,10 @@ def as_text(row: ConnectorError, *, width: int = WIDTH) -> str:
 
 
 def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
-    """Return an explanation as terminal text: the code, or the title with causes, actions and related codes."""
+    """Return an explanation as terminal text.
+
+    It is the code, or the title with causes, actions and related codes.
+    """
     if found.is_code:
         return as_text(found.rows[0], width=width)
     blocks = [
@@ -104,7 +107,10 @@ def explanation_text(found: Explanation, *, width: int = WIDTH) -> str:
 
 
 def explanation_data(found: Explanation) -> dict[str, object]:
-    """Return an explanation as JSON data: the code, or title, summary, causes, actions and related codes."""
+    """Return an explanation as JSON data.
+
+    It is the code, or title, summary, causes, actions and related codes.
+    """
     if found.is_code:
         return as_data(found.rows[0])
     return {
@@ -117,7 +123,7 @@ def explanation_data(found: Explanation) -> dict[str, object]:
 
 
 def as_table(rows: Iterable[ConnectorError]) -> str:
-    """Return one line per code: number, counterpart, symbol, owner, visible to a probe."""
+    """Return a line per code: number, counterpart, symbol, owner, visible to a probe."""
     lines = [f"{'CODE':<6}{'ALSO':<6}{'SYMBOL':<50}{'OWNER':<10}PROBE"]
     lines += [
         f"{row.code:<6}{row.counterpart or '-':<6}{row.symbol:<50}{row.owner.value:<10}{'yes' if row.observable else 'no'}"
@@ -127,7 +133,10 @@ def as_table(rows: Iterable[ConnectorError]) -> str:
 
 
 def as_markdown(rows: Iterable[ConnectorError]) -> str:
-    """Return the documentation page: introduction, then the rows by layer, each with an anchor."""
+    """Return the documentation page.
+
+    It has an introduction, then the rows by layer, each with an anchor.
+    """
     rows = tuple(rows)
     parts = [INTRODUCTION]
     for layer in Layer:
@@ -139,7 +148,10 @@ def as_markdown(rows: Iterable[ConnectorError]) -> str:
 
 
 def as_markdown_section(row: ConnectorError) -> str:
-    """Return one code as Markdown. A current number links to its classic counterpart for the details."""
+    """Return one code as Markdown.
+
+    A current number links to its classic counterpart for the details.
+    """
     blocks = [
         f'<a id="{row.code}"></a>\n\n### {row.code} {row.symbol}',
         row.summary,

@@ -1,4 +1,4 @@
-"""Builders and texts that several rows share: pairs of counterparts, memory rows, common advice."""
+"""Shared builders and texts: pairs of counterparts, memory rows, common advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes 3600 to 3609 (wrap) and 3700 to 3709 (unwrap): the same exchange in two directions."""
+"""Codes 3600 to 3609 (wrap) and 3700 to 3709 (unwrap): one exchange each."""
 
 from __future__ import annotations
 

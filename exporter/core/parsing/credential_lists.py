@@ -1,6 +1,7 @@
-"""Read the lists of secrets and certificates of Microsoft Graph and Key Vault: bytes in, a value or a fault out.
+"""Read the lists of secrets and certificates of Microsoft Graph and Key Vault.
 
-An unreadable date makes the whole response unusable: without it, the secret would seem to have no expiry.
+Each function takes bytes and returns a value or a fault. An unreadable date makes the whole response unusable: without it,
+the secret would seem to have no expiry.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ def _seconds(value: object) -> float | None:
 
 
 def _end(one: dict[str, Any]) -> float | None:
-    """Return Graph's `endDateTime` as a Unix time, UTC by default. Raises ValueError and OverflowError."""
+    """Return Graph's `endDateTime` as a Unix time, UTC by default.
+
+    Raises ValueError and OverflowError.
+    """
     text = one.get("endDateTime")
     if text is None:
         return None

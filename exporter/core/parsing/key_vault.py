@@ -1,6 +1,7 @@
-"""Read the JSON bodies of Key Vault and Entra: any bytes in, a value or a fault out.
+"""Read the JSON bodies of Key Vault and Entra ID: a value or a fault.
 
-No function here raises. A wrong JSON type counts as missing. A top level other than an object counts as not JSON.
+No function raises, whatever the bytes. A wrong JSON type counts as missing. A top level other than an object counts as not
+JSON.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ _UNSPECIFIC = ("AccessDenied", "Forbidden")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """The codes and the message of an error body. `message` is as sent: mask it before use.
+    """The codes and the message of an error body.
 
-    `inner_code` is the one that the message implies if the service sends none.
+    `message` is unmasked: mask it before use. `inner_code` is the one that the message implies if the service sends none.
     """
 
     service_code: str | None = None
@@ -59,7 +60,10 @@ class ErrorBody:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of a body; None for other types, not UTF-8, too deep, too long numbers."""
+    """Return the JSON object of a body, or None.
+
+    It is None for another type, for text that is not UTF-8, and for too deep nesting or too long numbers.
+    """
     try:
         value = json.loads(body.decode("utf-8-sig"))  # json.loads(bytes) would accept UTF-16 and lone surrogates too
     except (ValueError, RecursionError):  # ValueError covers JSONDecodeError, UnicodeDecodeError and int's digit limit
@@ -107,7 +111,10 @@ def read_key(body: bytes) -> tuple[Fault, KeyFacts | None]:
 
 
 def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
-    """Return the Unix time at which a deleted key is purged; None if the vault does not name it."""
+    """Return the Unix time at which a deleted key is purged.
+
+    It is None if the vault does not name it.
+    """
     answer = read_object(body)
     if answer is None:
         return Fault.ANSWER_NOT_JSON, None
@@ -142,7 +149,10 @@ def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, K
 
 
 def _read_numbers(key: dict[str, Any]) -> tuple[Fault, bytes, bytes]:
-    """Return the modulus and exponent of an RSA key; other types are unsupported, not malformed."""
+    """Return the modulus and exponent of an RSA key.
+
+    Other types are unsupported, not malformed.
+    """
     n, e = _text(key, "n"), _text(key, "e")
     if n is None:
         return Fault.MODULUS_MISSING, b"", b""
@@ -181,7 +191,7 @@ def read_error(body: bytes) -> ErrorBody:
 
 
 def decode(text: str) -> bytes | None:
-    """Return the bytes of a base64url text, with or without padding; None if it is invalid."""
+    """Return the bytes of a base64url text, padded or not; None if it is invalid."""
     if not _BASE64URL.fullmatch(text):
         return None
     bare = text.rstrip("=")
@@ -202,7 +212,10 @@ def _text(holder: dict[str, Any], name: str) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """Return a code that a server sends; None for a sentence or a secret of this process."""
+    """Return a code that a server sends.
+
+    It is None for a sentence or a secret of this process.
+    """
     return value if isinstance(value, str) and _WORD.fullmatch(value) and not reveals(value) else None
 
 
@@ -217,7 +230,10 @@ def _number(pattern: re.Pattern[str], message: str) -> int | None:
 
 
 def _aadsts(answer: dict[str, Any], message: str) -> int | None:
-    """Return the number that decides the reason, or the first: of `error_codes`, then of the description."""
+    """Return the number that decides the reason, or the first number.
+
+    Numbers of `error_codes` come before those of the description.
+    """
     codes = answer.get("error_codes")
     listed = [one for one in codes if isinstance(one, int) and 0 < one < 10**8] if isinstance(codes, list) else []
     described = [int(number) for number in _AADSTS.findall(message)]
