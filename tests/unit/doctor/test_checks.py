@@ -1,4 +1,4 @@
-"""Checks with evidence that the simulator cannot produce, such as tenants by domain."""
+"""Preflight checks with evidence that the simulator cannot produce."""
 
 from dataclasses import replace
 
@@ -145,7 +145,7 @@ def test_failed_source_is_named_without_another_expiry():
 NOW, DAY = 1.8e9, 86400.0
 
 
-def ends(**days):
+def expiries(**days):
     """One expiry per source, in days from now."""
     return tuple(
         CredentialExpiry(credential="sql-prod", source=Source(name), expires_at=NOW + day * DAY) for name, day in days.items()
@@ -156,25 +156,25 @@ def ends(**days):
     ("known", "granted", "outcome", "code", "text"),
     [
         (
-            ends(declared=-100),
+            expiries(declared=-100),
             True,
             CheckOutcome.WARN,
             None,
             "declared as expired on 2026-10-07, yet Entra issues tokens: correct expires_on",
         ),
-        (ends(declared=-100), False, CheckOutcome.FAIL, 3303, "expired on 2026-10-07 (declared)"),
-        (ends(declared=-100, graph=200), True, CheckOutcome.PASS, None, "(graph)"),
-        (ends(declared=-100, graph=200), False, CheckOutcome.PASS, None, "(graph)"),
-        (ends(declared=200, graph=9), True, CheckOutcome.WARN, 3303, "(graph)"),
-        (ends(certificate=300, key_vault=9, declared=1), True, CheckOutcome.WARN, 3303, "(key_vault)"),
+        (expiries(declared=-100), False, CheckOutcome.FAIL, 3303, "expired on 2026-10-07 (declared)"),
+        (expiries(declared=-100, graph=200), True, CheckOutcome.PASS, None, "(graph)"),
+        (expiries(declared=-100, graph=200), False, CheckOutcome.PASS, None, "(graph)"),
+        (expiries(declared=200, graph=9), True, CheckOutcome.WARN, 3303, "(graph)"),
+        (expiries(certificate=300, key_vault=9, declared=1), True, CheckOutcome.WARN, 3303, "(key_vault)"),
         (
-            ends(key_vault=-1, graph=200),
+            expiries(key_vault=-1, graph=200),
             True,
             CheckOutcome.WARN,
             None,
             "(key_vault), yet Entra issues tokens: correct that source",
         ),
-        (ends(key_vault=-1, graph=200), False, CheckOutcome.FAIL, 3303, "(key_vault)"),
+        (expiries(key_vault=-1, graph=200), False, CheckOutcome.FAIL, 3303, "(key_vault)"),
     ],
 )
 def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
@@ -184,7 +184,7 @@ def test_expiry_prefers_lookups_and_tokens(known, granted, outcome, code, text):
 
 
 def test_accepted_secret_needs_no_new_one():
-    result = check("credential_expiry", expiry=ends(declared=-1), granted=True)
+    result = check("credential_expiry", expiry=expiries(declared=-1), granted=True)
     assert any("az ad app credential list" in line for line in result.fix)
     assert not any("--append" in line or "ALTER" in line for line in result.fix)
 

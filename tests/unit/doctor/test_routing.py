@@ -1,4 +1,4 @@
-"""Each failure of a step is reported by one check, and the dependent checks name it."""
+"""Each failure of a step is reported by exactly one check."""
 
 import dataclasses
 
@@ -46,8 +46,8 @@ def observed(step, reason, code):
 def test_each_failure_is_reported_by_its_owner(step):
     for reason in Reason:
         results = {result.check: result for result in assess_all(observed(step, reason, 3001), again="again")}
-        loud = {name for name, result in results.items() if result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN)}
-        assert loud == {owner_of(step, reason)}, reason
+        reported = {name for name, result in results.items() if result.outcome in (CheckOutcome.FAIL, CheckOutcome.WARN)}
+        assert reported == {owner_of(step, reason)}, reason
 
 
 @pytest.mark.parametrize("step", list(Step))

@@ -1,4 +1,4 @@
-"""The harness fixture."""
+"""A prober with a vault and Entra on loopback."""
 
 import pytest
 

@@ -17,7 +17,10 @@ GRANT = {"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}
 
 
 class Harness:
-    """One server is the vault and Entra; `instead(request)` may return another response."""
+    """A prober, and one server that is both the vault and Entra.
+
+    `instead(request)` may return another response.
+    """
 
     def __init__(self, authority, fake_vault, folder):
         self.wire = Wire(context=authority.server(VAULT, ENTRA), answer=self._answer)
@@ -57,7 +60,7 @@ class Harness:
         return Config(**parts | {"targets": {"a": self.target}} | changes)
 
     def within(self, seconds):
-        """The target, with another timeout."""
+        """Give the target another timeout."""
         self.target = replace(self.target, timeout=seconds)
         self.config = replace(self.config, targets={"a": self.target})
         self.prober.reconfigure(self.config)
@@ -71,7 +74,7 @@ class Harness:
         return await self.prober.probe_scheduled(self.target)
 
     def plan(self):
-        """The staged credential, as an auxiliary probe."""
+        """Return an auxiliary probe with the staged credential."""
         request = ProbeRequest(
             target=self.target, module=self.config.modules["default"], credential=self.config.credentials["c"],
             vantage=Vantage.CENTRAL, timeout=self.target.timeout,

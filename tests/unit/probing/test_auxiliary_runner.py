@@ -1,4 +1,4 @@
-"""Auxiliary probes follow probes: those that are due, one after the other, on their own task."""
+"""Due auxiliary probes run after a probe, one after the other."""
 
 import asyncio
 
@@ -24,8 +24,11 @@ def a_report(*, tainted=False, **failure):
     )
 
 
-class Scene:
-    """A runner whose results come from `answers`; by default each succeeds at once."""
+class FakeProbes:
+    """Fake auxiliary probes.
+
+    `answers` are results by name: true, false, none or an exception. The default is true.
+    """
 
     def __init__(self):
         self.made, self.reported, self.bugs, self.now, self.answers = [], [], [], 1000.0, {}
@@ -69,8 +72,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene():
-    return Scene()
+def fakes():
+    return FakeProbes()
 
 
 async def follow(runner, report=None, *, wanted=ALL):
@@ -78,100 +81,100 @@ async def follow(runner, report=None, *, wanted=ALL):
     await runner.wait_idle()
 
 
-async def test_first_probe_starts_all_auxiliary_probes_in_order(scene):
-    await follow(scene.runner())
-    assert scene.made == NAMES
-    assert scene.reported == [("t", name) for name in NAMES]
+async def test_first_probe_starts_all_auxiliary_probes_in_order(fakes):
+    await follow(fakes.runner())
+    assert fakes.made == NAMES
+    assert fakes.reported == [("t", name) for name in NAMES]
 
 
-async def test_successful_auxiliary_probe_waits_for_its_interval(scene):
-    runner = scene.runner()
+async def test_successful_auxiliary_probe_waits_for_its_interval(fakes):
+    runner = fakes.runner()
     await follow(runner)
-    scene.now += 299
+    fakes.now += 299
     await follow(runner)
-    assert scene.made == NAMES
-    scene.now += 1
+    assert fakes.made == NAMES
+    fakes.now += 1
     await follow(runner)
-    assert scene.made == NAMES * 2
+    assert fakes.made == NAMES * 2
 
 
-async def test_failed_auxiliary_probe_repeats_after_each_probe(scene):
-    runner = scene.runner()
-    scene.answers["staged"] = False
+async def test_failed_auxiliary_probe_repeats_after_each_probe(fakes):
+    runner = fakes.runner()
+    fakes.answers["staged"] = False
     await follow(runner)
     await follow(runner)
-    assert scene.made == [*NAMES, "staged"]
+    assert fakes.made == [*NAMES, "staged"]
 
 
-async def test_auxiliary_probe_without_result_is_repeated(scene):
-    runner = scene.runner()
-    scene.answers["staged"] = None
+async def test_auxiliary_probe_without_result_is_repeated(fakes):
+    runner = fakes.runner()
+    fakes.answers["staged"] = None
     await follow(runner, wanted=STAGED)
-    scene.answers.clear()
+    fakes.answers.clear()
     await follow(runner, wanted=STAGED)
-    assert scene.made == ["staged", "staged"]
-    assert scene.reported == [("t", "staged")]
+    assert fakes.made == ["staged", "staged"]
+    assert fakes.reported == [("t", "staged")]
 
 
-async def test_error_in_one_auxiliary_probe_stops_no_other(scene):
-    scene.answers["staged"] = ZeroDivisionError()
-    await follow(scene.runner())
-    assert scene.made == NAMES
-    assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
+async def test_error_in_one_auxiliary_probe_stops_no_other(fakes):
+    fakes.answers["staged"] = ZeroDivisionError()
+    await follow(fakes.runner())
+    assert fakes.made == NAMES
+    assert [type(bug) for bug in fakes.bugs] == [ZeroDivisionError]
 
 
-async def test_throttled_probe_starts_no_auxiliary_probe(scene):
+async def test_throttled_probe_starts_no_auxiliary_probe(fakes):
     facts = Facts(fault=Fault.HTTP_STATUS, status=429)
-    await follow(scene.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
-    assert scene.made == []
+    await follow(fakes.runner(), a_report(reason=Reason.THROTTLED, facts=facts))
+    assert fakes.made == []
 
 
-async def test_inconclusive_probe_starts_no_auxiliary_probe(scene):
+async def test_inconclusive_probe_starts_no_auxiliary_probe(fakes):
     facts = Facts(fault=Fault.READ_TIMEOUT)
-    await follow(scene.runner(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
-    assert scene.made == []
+    await follow(fakes.runner(), a_report(tainted=True, reason=Reason.READ_TIMEOUT, facts=facts))
+    assert fakes.made == []
 
 
-async def test_running_round_prevents_a_second_one(scene):
-    runner = scene.runner()
-    scene.gate.clear()
+async def test_running_round_prevents_a_second_one(fakes):
+    runner = fakes.runner()
+    fakes.gate.clear()
     runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
     await asyncio.sleep(0)
     runner.after_probe(TARGET, a_report(), STAGED, interval=0.0)
-    scene.gate.set()
+    fakes.gate.set()
     await runner.wait_idle()
-    assert scene.made == ["staged"]
+    assert fakes.made == ["staged"]
 
 
-async def test_concurrent_auxiliary_probes_never_exceed_the_slots(scene):
-    runner = scene.runner(concurrency=2)
-    scene.gate.clear()
+async def test_concurrent_auxiliary_probes_never_exceed_the_slots(fakes):
+    runner = fakes.runner(concurrency=2)
+    fakes.gate.clear()
     for number in range(6):
         target = type("T", (), {"name": f"t{number}"})()
         runner.after_probe(target, a_report(), STAGED, interval=0.0)
     for _ in range(20):
         await asyncio.sleep(0)
-    scene.gate.set()
+    fakes.gate.set()
     await runner.wait_idle()
-    assert len(scene.made) == 6
-    assert scene.most_at_once == 2
+    assert len(fakes.made) == 6
+    assert fakes.most_at_once == 2
 
 
-async def test_removed_target_reports_no_auxiliary_result(scene):
-    runner = scene.runner()
-    scene.gate.clear()
+async def test_removed_target_reports_no_auxiliary_result(fakes):
+    runner = fakes.runner()
+    fakes.gate.clear()
     runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
     runner.forget("t")
-    scene.gate.set()
+    fakes.gate.set()
     await runner.aclose()
-    assert scene.reported == []
+    assert fakes.reported == []
 
 
-async def test_close_cancels_running_auxiliary_probes(scene):
-    runner = scene.runner()
-    scene.gate.clear()
+async def test_close_cancels_running_auxiliary_probes(fakes):
+    runner = fakes.runner()
+    fakes.gate.clear()
     runner.after_probe(TARGET, a_report(), ALL, interval=0.0)
     await asyncio.sleep(0)
     await runner.aclose()
-    assert scene.reported == []
+    assert fakes.reported == []

@@ -1,3 +1,5 @@
+"""Start delays, jitter, backoff and the number of slots."""
+
 import math
 
 import pytest

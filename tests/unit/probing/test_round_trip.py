@@ -1,4 +1,4 @@
-"""The steps of a probe: order, failures, wrap and unwrap, deadlines, internal errors."""
+"""The steps of a probe: order, failures, deadlines and internal errors."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,7 +51,10 @@ class Clock:
 
 @dataclass
 class FakeVault:
-    """Wraps by reversing. `faults` are the failures of steps; each step takes `seconds`."""
+    """A fake vault that wraps by reversing.
+
+    `faults` are the failures of steps; each step takes `seconds`.
+    """
 
     clock: Clock
     faults: dict[Step, Facts | Exception] = field(default_factory=dict)
@@ -149,7 +152,7 @@ async def test_failed_step_ends_the_probe_as_not_ready(step: Step, expected: str
     assert (report.success, report.readiness.ready) == (False, False)
 
 
-async def test_wrap_refused_still_tries_unwrap_on_bytes_encrypted_locally():
+async def test_refused_wrap_is_replaced_by_local_encryption():
     report, _ = await probed(faults={Step.WRAP_KEY: REFUSED})
     assert outcomes(report) == "ooofo"
     assert (report.success, report.readiness.ready) == (False, True)
@@ -229,7 +232,7 @@ async def test_probe_without_a_resolver_thread_is_discarded(step: Step):
         await probed(faults={step: PoolExhausted("busy")})
 
 
-async def test_a_probe_can_be_cancelled():
+async def test_probe_can_be_cancelled():
     class Hanging(FakeVault):
         async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
             await asyncio.Event().wait()

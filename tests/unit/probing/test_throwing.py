@@ -1,4 +1,4 @@
-"""An exception at any await of a probe becomes a failure report and leaves nothing open."""
+"""An exception at any await of a probe gives a failure report."""
 
 import asyncio
 import gc
@@ -12,11 +12,11 @@ from tests.unit.probing.harness import SECRET
 from tests.unit.probing.throwing import Plan, thrown_into
 
 KINDS = (RuntimeError, OSError, ValueError, KeyError, AttributeError, asyncio.TimeoutError, aiohttp.ClientError)
-FEWEST_SUSPENSIONS = 15  # five exchanges over two connections have at least so many
+FEWEST_SUSPENSIONS = 15  # five exchanges over two connections
 
 
 async def each_suspension(harness, kind, start):
-    """Throw at each await of the probe in turn; yield the plan and the result."""
+    """Throw at each await of the probe in turn and yield the plan and the result."""
     at = 0
     while True:
         harness.forget()
@@ -59,7 +59,7 @@ async def test_demand_and_auxiliary_probes_lose_no_report(harness):
     harness.lag.stop()  # a slow machine would make results inconclusive
     async for plan, report in each_suspension(harness, KeyError, lambda: harness.prober.probe_on_demand(harness.target)):
         assert report.success is plan.harmless, plan.thrown_in
-    async for plan, look in each_suspension(harness, KeyError, lambda: harness.prober.auxiliary(harness.plan())):
-        failed = any(step.outcome is Outcome.FAILED for step in look.steps)
+    async for plan, result in each_suspension(harness, KeyError, lambda: harness.prober.auxiliary(harness.plan())):
+        failed = any(step.outcome is Outcome.FAILED for step in result.steps)
         assert failed is not plan.harmless, plan.thrown_in
-        assert look.usable is not False, plan.thrown_in  # an internal error is not the credential's fault
+        assert result.usable is not False, plan.thrown_in  # an internal error is not the credential's fault

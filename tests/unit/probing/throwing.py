@@ -1,4 +1,4 @@
-"""Drives a probe and throws an exception at its n-th suspension, also in the tasks that it starts."""
+"""Throw an exception at the n-th suspension of a probe and its tasks."""
 
 import asyncio
 import types
@@ -10,14 +10,17 @@ _PLAN = ContextVar("plan", default=None)
 
 
 class Plan:
-    """Throws `error` at suspension number `at` of all tasks of a probe; `thrown_in` are the waiting functions."""
+    """Throw `error` at suspension number `at`, counted over all tasks of a probe.
+
+    `thrown_in` are the functions that waited there.
+    """
 
     def __init__(self, at, error):
         self.at, self.error = at, error
         self.suspensions = 0
         self.thrown_in = ()
 
-    def due(self, coroutine):
+    def is_due(self, coroutine):
         self.suspensions += 1
         if self.suspensions - 1 != self.at:
             return False
@@ -51,7 +54,7 @@ class _Driven:
                 waits_for = step(value)
             except StopIteration as end:
                 return end.value
-            if self._plan.due(self._coroutine):
+            if self._plan.is_due(self._coroutine):
                 if waits_for is not None:  # this future has no waiter: cancel it
                     waits_for._asyncio_future_blocking = False
                     waits_for.cancel()
@@ -83,7 +86,7 @@ def _factory(loop, coroutine, **options):
 
 
 async def thrown_into(probe, plan):
-    """The result of the coroutine `probe`, and the tasks that it started and that are still pending."""
+    """Run the coroutine `probe`; return its result and its pending tasks."""
     loop = asyncio.get_running_loop()
     before = asyncio.all_tasks()
     loop.set_task_factory(_factory)

@@ -1,3 +1,5 @@
+"""Sharing of token requests, reuse of tokens, and failures."""
+
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +31,10 @@ class Response:
 
 
 class Entra:
-    """A fake token request. `replies` are the facts of each request in turn; the last one repeats."""
+    """A fake token request.
+
+    `replies` are the facts of each request in turn; the last one repeats.
+    """
 
     def __init__(self):
         self.requests = []

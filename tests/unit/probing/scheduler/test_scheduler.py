@@ -1,3 +1,5 @@
+"""Start times, concurrency, backoff, reloads and failures of scheduled probes."""
+
 import asyncio
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -14,11 +16,11 @@ BUG = RuntimeError("a bug")
 
 
 class Prober:
-    """Stands for the probe and for everything that listens; notes the loop time of whatever happens."""
+    """A fake probe and the scheduler's callbacks, with the loop time of each call."""
 
     def __init__(self, *, takes=0.1):
         self.takes = takes
-        self.answers = {}  # target name -> report, exception, or a function giving one
+        self.answers = {}  # by target: a report, an exception, or a function that returns one
         self.starts = defaultdict(list)
         self.running = set()
         self.most_at_once = 0
@@ -281,7 +283,7 @@ async def test_probe_that_outlives_its_removal_is_not_reported(scheduler, prober
         try:
             await asyncio.sleep(5.0)
         except asyncio.CancelledError:
-            await asyncio.sleep(20.0)  # cleaning up takes its time, and then the cancellation is lost
+            await asyncio.sleep(20.0)  # the probe ignores the cancellation
         prober.running.discard(target.name)
         return GOOD
 
@@ -309,8 +311,8 @@ async def test_report_callback_sees_the_next_start(scheduler):
 
 
 async def test_first_round_ends_when_each_target_was_probed(scheduler, prober):
-    prober.answers |= {"refused": a_failure("refused"), "broken": BUG, "unmade": lambda: None}
-    scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken"), a_target("unmade")])
+    prober.answers |= {"refused": a_failure("refused"), "broken": BUG, "discarded": lambda: None}
+    scheduler.reconcile([a_target("good"), a_target("refused"), a_target("broken"), a_target("discarded")])
     assert not scheduler.first_round_done.is_set()
     await asyncio.wait_for(scheduler.first_round_done.wait(), 1.0)
 

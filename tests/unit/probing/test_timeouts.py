@@ -1,4 +1,4 @@
-"""Timeouts and their causes: stalled bodies, hanging secrets, a stalled event loop, endless reloads."""
+"""Timeouts and the step or exporter-side cause that each one names."""
 
 import asyncio
 import threading
@@ -52,7 +52,7 @@ async def test_stalled_token_body_fails_the_token(harness):
 
 @pytest.fixture
 def hanging_secret(monkeypatch):
-    """Reading a secret hangs until the test ends, as on a dead network share; returns the threads."""
+    """Block each read of a secret until the test ends; yield the names of the threads."""
     over, reads = threading.Event(), []
 
     def read(_source):
@@ -81,11 +81,11 @@ async def test_failure_during_a_loop_stall_is_inconclusive(harness, where):
     """The response arrives in time and is read too late."""
     harness.within(0.3)
 
-    def stand_still(request):
+    def block_the_loop(request):
         if where(request):
             time.sleep(0.5)
 
-    harness.instead = stand_still
+    harness.instead = block_the_loop
     report = await harness.probe()
     assert report.tainted
     assert report.success or report.inconclusive
@@ -93,7 +93,7 @@ async def test_failure_during_a_loop_stall_is_inconclusive(harness, where):
 
 
 async def test_continuous_reloads_fail_no_probe(harness):
-    """Each reload changes the credential, so that each probe reads the secret and signs in."""
+    """Each reload changes the credential, so each probe reads the secret and signs in."""
     over = asyncio.Event()
 
     async def reload_without_end():
