@@ -1,11 +1,10 @@
-"""Changes every row of the classification's tables in turn, and asks the promises whether they notice: `./dev mutate`.
+"""Change every row of the classification's tables in turn, and check the promises: `./dev mutate`.
 
-A row is taken out, given another code, another reason, more or fewer statuses, steps or markers. A change is
-- noticed, where a promise is broken;
-- void, where no input at all is judged otherwise (the end of a range, where a row above it decides anyway);
-- a survivor otherwise: somebody could make it, and no expectation would fail.
-Exit code 1 where there is a survivor.
-Not for: what is promised (see `promised`), nor the function that reads the tables, which the tests cover by themselves.
+A change removes a row, or gives it another code, another reason, more or fewer statuses, steps or markers. A change is
+- detected if it breaks a promise;
+- void if every input is still classified as before (for example the end of a range that an earlier row covers);
+- a survivor otherwise: no expectation fails.
+The exit code is 1 if there is a survivor. The promises are in `promised`.
 """
 
 import sys
@@ -23,13 +22,13 @@ from tests.unit.core.promised import PROMISED
 
 TABLES = ("STATUS_RULES", "ENTRA_REASONS", "VAULT_REASONS", "FAULT_RULES")
 STEPS = frozenset(Step)
-EVERYDAY_WORDS = ("invalid_client", "forbidden", "notfound", "akv10000")  # what no row should listen to
-SOME_STATUSES = (400, 401, 403, 404, 429, 500, 503)  # worth leaving out of a row, or adding to one
+EVERYDAY_WORDS = ("invalid_client", "forbidden", "notfound", "akv10000")  # no row may match them
+SOME_STATUSES = (400, 401, 403, 404, 429, 500, 503)  # added to a row, or removed from it
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One table with one row changed; `row` is what becomes of it, None where it is gone."""
+    """One table with one changed row; `row` is the new row, None if it is removed."""
 
     table: str
     index: int
@@ -47,7 +46,7 @@ class Mutant:
 def mutants() -> Iterator[Mutant]:
     for table in TABLES:
         for index, row in enumerate(getattr(module, table)):
-            yield Mutant(table, index, None, "taken out")
+            yield Mutant(table, index, None, "removed")
             for what, other in _changes(row):
                 yield Mutant(table, index, other, what)
 
@@ -75,20 +74,20 @@ def _reasons(row: Any) -> Iterable[Reason]:
 
 
 def _steps(row: Any) -> Iterable[tuple[Step, ...] | None]:
-    """None, one step more, one less, each alone."""
+    """No restriction, one step more, one step less, each step alone."""
     now = STEPS if row.steps is None else frozenset(row.steps)
     sets = [now ^ {step} for step in STEPS] + [frozenset({step}) for step in STEPS]
     return [None, *(tuple(step for step in Step if step in some) for some in sets if some not in (now, STEPS))]
 
 
 def _markers(row: Any) -> Iterable[tuple[str, ...]]:
-    """Each left out, all left out (which a status row takes for any body), one too many."""
+    """One marker less, no markers (a status row then matches any body), one marker more."""
     without = [tuple(marker for marker in row.markers if marker != left_out) for left_out in row.markers]
     return [*without, (), *((*row.markers, word) for word in EVERYDAY_WORDS)]
 
 
 def _statuses(row: ReasonRule) -> Iterable[tuple[int, ...]]:
-    """Any, each alone, and one more or one less."""
+    """Any status, each status alone, one status more or less."""
     now = set(row.statuses or range(1000))
     others = (now ^ {number} for number in SOME_STATUSES)
     return [(), *((number,) for number in SOME_STATUSES), *(tuple(sorted(other)) for other in others if other)]
@@ -108,7 +107,7 @@ _VARIANTS: Mapping[str, Callable[[Any], Iterable[Any]]] = {
 
 @contextmanager
 def applied(mutant: Mutant) -> Iterator[None]:
-    """The tables as the mutant has them, while inside."""
+    """Apply the change to the tables while the context is open."""
     before = {name: getattr(module, name) for name in (mutant.table, "_BY_FAULT")}
     rows = mutant.rows()
     setattr(module, mutant.table, rows)
@@ -122,7 +121,7 @@ def applied(mutant: Mutant) -> Iterator[None]:
 
 
 def _promised() -> Mapping[bool, list[tuple[Step, Facts, Classification]]]:
-    """Every promised case, by whether a status is judged: the one table for faults and the three for statuses never meet."""
+    """Return every promised case, by whether it has a status: the table of faults and the three of statuses are independent."""
     cases: dict[bool, list[tuple[Step, Facts, Classification]]] = {True: [], False: []}
     for promise in PROMISED:
         for step, facts in promise.cases():
@@ -134,32 +133,32 @@ _WITH_STATUS = (Fault.HTTP_STATUS, Fault.PROXY_STATUS)
 _CASES = _promised()
 
 
-def noticed(table: str) -> bool:
-    """Whether a promise is broken now that rests on this table."""
+def breaks_promise(table: str) -> bool:
+    """Return whether a promise that depends on this table is broken now."""
     return any(classify(step, facts) != classification for step, facts, classification in _CASES[table != "FAULT_RULES"])
 
 
 def _everything() -> list[tuple[Step, Facts]]:
-    """Every input that the tables can tell apart: each fault, and each status with each word, at each step."""
+    """Return every input that the tables can distinguish: each fault, and each status with each word, at each step."""
     rules: tuple[StatusRule | ReasonRule, ...] = (*module.STATUS_RULES, *module.ENTRA_REASONS, *module.VAULT_REASONS)
     words = sorted({marker for rule in rules for marker in rule.markers} | set(EVERYDAY_WORDS))
-    said: list[dict[str, Any]] = [{}, *(_saying(word) for word in words)]
+    bodies: list[dict[str, Any]] = [{}, *(_body_with(word) for word in words)]
     return [
         *((step, Facts(fault=fault)) for step, fault in product(Step, Fault)),
         *(
-            (step, Facts(fault=kind, status=status, **words))
-            for step, kind, status, words in product(Step, _WITH_STATUS, _edges(), said)
+            (step, Facts(fault=kind, status=status, **body))
+            for step, kind, status, body in product(Step, _WITH_STATUS, _edges(), bodies)
         ),
     ]
 
 
 def _edges() -> list[int]:
-    """The statuses at which something may change, and those around them: no row, changed or not, tells others apart."""
+    """Return the statuses at the ends of ranges and those around them; no row distinguishes other statuses."""
     ends = {end for rule in module.STATUS_RULES for end in (rule.first, rule.last)}
     return sorted({number + by for number in ends | set(SOME_STATUSES) for by in (-2, -1, 0, 1, 2)})
 
 
-def _saying(word: str) -> dict[str, Any]:
+def _body_with(word: str) -> dict[str, Any]:
     for name, prefix in (("aadsts", "aadsts"), ("akv", "akv")):
         if word.startswith(prefix):
             return {name: int(word.removeprefix(prefix))}
@@ -167,40 +166,40 @@ def _saying(word: str) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Verdict:
-    noticed: list[Mutant] = field(default_factory=list)
+class Changes:
+    detected: list[Mutant] = field(default_factory=list)
     void: list[Mutant] = field(default_factory=list)
     survived: list[Mutant] = field(default_factory=list)
 
 
-def judged() -> Verdict:
-    """Every change of every row, sorted by who noticed it."""
-    if any(noticed(table) for table in TABLES):
-        raise AssertionError("a promise is broken before anything was changed")
+def classify_changes() -> Changes:
+    """Apply every change of every row, and sort the changes by their effect."""
+    if any(breaks_promise(table) for table in TABLES):
+        raise AssertionError("a promise is broken without any change")
     inputs = _everything()
     before = [classify(step, facts) for step, facts in inputs]
-    verdict = Verdict()
+    changes = Changes()
     for mutant in mutants():
         with applied(mutant):
-            if noticed(mutant.table):
-                verdict.noticed.append(mutant)
+            if breaks_promise(mutant.table):
+                changes.detected.append(mutant)
             elif all(classify(step, facts) == old for (step, facts), old in zip(inputs, before, strict=True)):
-                verdict.void.append(mutant)
+                changes.void.append(mutant)
             else:
-                verdict.survived.append(mutant)
-    return verdict
+                changes.survived.append(mutant)
+    return changes
 
 
 def main() -> int:
-    verdict = judged()
+    changes = classify_changes()
     rows = sum(len(getattr(module, table)) for table in TABLES)
-    changes = len(verdict.noticed) + len(verdict.void) + len(verdict.survived)
-    print(f"{rows} rows, {changes} changes, {sum(len(cases) for cases in _CASES.values())} promised cases")
-    print(f"{len(verdict.noticed)} noticed, {len(verdict.void)} void, {len(verdict.survived)} survived")
+    count = len(changes.detected) + len(changes.void) + len(changes.survived)
+    print(f"{rows} rows, {count} changes, {sum(len(cases) for cases in _CASES.values())} promised cases")
+    print(f"{len(changes.detected)} detected, {len(changes.void)} void, {len(changes.survived)} survived")
     for name in ("void", "survived"):
-        for mutant in getattr(verdict, name):
+        for mutant in getattr(changes, name):
             print(f"  {name}: {mutant}")
-    return 1 if verdict.survived else 0
+    return 1 if changes.survived else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""What the product promises: for each thing that can happen at a step, the classic code and the reason that are given.
+"""Promised classifications: the classic code and the reason of each result that a step can have.
 
-For: the expectations that `classify` is held to, and that notice every change of its tables (see `mutate_classification`).
-Written from the public contract and from what is known of the connector and of the services, never from those tables.
-Not for: the number in the current generation (the catalogue's tests), nor what a probe must see of it (the scenarios).
+The rows are derived from the public contract and from the behaviour of the connector and the services, never from the
+tables of `classify`. `mutate_classification` checks that they detect every change of those tables.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ NOTHING_ELSE = 3001  # "anything else"
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Whichever of `facts` is met at whichever of `steps`: this code and this reason."""
+    """Each of `facts` at each of `steps` has this code and this reason."""
 
     steps: tuple[Step, ...]
     facts: tuple[Facts, ...]
@@ -39,15 +38,15 @@ def fault(*faults: Fault) -> tuple[Facts, ...]:
     return tuple(Facts(fault=one) for one in faults)
 
 
-def status(*statuses: int | None, **said: object) -> tuple[Facts, ...]:
-    return tuple(Facts(fault=Fault.HTTP_STATUS, status=one, **said) for one in statuses)
+def status(*statuses: int | None, **body: object) -> tuple[Facts, ...]:
+    return tuple(Facts(fault=Fault.HTTP_STATUS, status=one, **body) for one in statuses)
 
 
-def proxy(*statuses: int, **said: object) -> tuple[Facts, ...]:
-    return tuple(Facts(fault=Fault.PROXY_STATUS, status=one, **said) for one in statuses)
+def proxy(*statuses: int, **body: object) -> tuple[Facts, ...]:
+    return tuple(Facts(fault=Fault.PROXY_STATUS, status=one, **body) for one in statuses)
 
 
-# --- statuses, where the body says no more -----------------------------------------------------------------------------
+# --- statuses without a known error in the body ------------------------------------------------------------------------
 
 OTHER_4XX = (402, 405, 407, 408, 410, 413, 418, 428, 430, 431, 499)
 STATUSES = (
@@ -63,7 +62,7 @@ STATUSES = (
     Promise(TOKEN, status(500, 501, 502, 503, 504, 599), 3013, Reason.ENTRA_UNAVAILABLE),
     Promise(VAULT, status(500, 501, 502, 503, 504, 599), 3013, Reason.SERVER_ERROR),
     Promise(ANY, status(None, 0, 100, 199, 399, 600, 999), NOTHING_ELSE, Reason.UNEXPECTED_STATUS),
-    # Only these two numbers of the vault say that the token itself is another's; a vault may also fail to check a good one.
+    # Only these two numbers mean a token of another audience or issuer. A vault can also fail to verify a good token.
     Promise(WITH_TOKEN, status(401, akv=10022), 3305, Reason.TOKEN_WRONG_AUDIENCE),
     Promise(WITH_TOKEN, status(401, akv=10032), 3305, Reason.TOKEN_WRONG_ISSUER),
     Promise(VAULT, status(401, akv=10000), 3010, Reason.TOKEN_REJECTED),
@@ -98,7 +97,7 @@ STATUSES = (
     ),
 )
 
-# A proxy's answer to CONNECT gets the code of its status; what its body says is not the vault's word.
+# The response of a proxy to CONNECT gets the code of its status; its body is not an error of the vault.
 PROXIES = (
     Promise(ANY, proxy(407), 3012, Reason.PROXY_AUTH),
     Promise(VAULT, proxy(401), 3010, Reason.PROXY_AUTH),
@@ -113,7 +112,7 @@ PROXIES = (
     Promise(ANY, proxy(101), NOTHING_ELSE, Reason.UNEXPECTED_STATUS),
 )
 
-# --- what Entra says: its number gives the reason under any status, its status gives the code ---------------------------
+# --- Entra ID: the AADSTS number gives the reason under any status, the status gives the code ---------------------------
 
 EVERYDAY = ({"service_code": "invalid_client"}, {"service_code": "Forbidden"}, {"inner_code": "NotFound"}, {"akv": 10000})
 _PLAIN_AT_ENTRA = (
@@ -171,16 +170,16 @@ ENTRA = (
         for number, code in ENTRA_CODES.items()
         if number != 429
     ),
-    # Everyday words say no more than the status, nor does a number that is not in the list.
-    *(Promise(TOKEN, status(number, **said), code, plain) for said in EVERYDAY for number, code, plain in _PLAIN_AT_ENTRA),
+    # Everyday words and numbers that are not in the list add nothing to the status.
+    *(Promise(TOKEN, status(number, **body), code, plain) for body in EVERYDAY for number, code, plain in _PLAIN_AT_ENTRA),
     Promise(TOKEN, status(400, service_code="invalid_request", aadsts=900144), 3128, Reason.BAD_REQUEST),
-    # A vault does not speak for Entra.
+    # AADSTS numbers count in responses of Entra ID only.
     *(Promise(VAULT, status(401, aadsts=aadsts), 3010, Reason.TOKEN_REJECTED) for aadsts in ENTRA_NUMBERS),
     Promise(VAULT, status(429, service_code=BUSY), 3011, Reason.THROTTLED),
     Promise(VAULT, status(400, service_code=BUSY), 3012, Reason.BAD_REQUEST),
 )
 
-# --- what a vault says of a 403 or a 404; under another status the words are not heard ----------------------------------
+# --- the vault: inner codes and key states of a 403 or a 404; other statuses ignore them --------------------------------
 
 WORDS_OF_403 = {
     "ForbiddenByFirewall": Reason.FORBIDDEN_FIREWALL,
@@ -207,21 +206,21 @@ _PLAIN_AT_THE_VAULT = (
     (500, 3013, Reason.SERVER_ERROR),
     (503, 3013, Reason.SERVER_ERROR),
 )
-_TELLING_AT_403 = (
+_SPECIFIC_AT_403 = (
     *(({"inner_code": word}, reason) for word, reason in WORDS_OF_403.items()),
     *(({"key_state": state}, reason) for state, reason in STATES_AT_403.items()),
 )
 VAULTS = (
-    *(Promise(VAULT, status(403, **said), 3077, reason) for said, reason in _TELLING_AT_403),
+    *(Promise(VAULT, status(403, **body), 3077, reason) for body, reason in _SPECIFIC_AT_403),
     *(
-        Promise(VAULT, status(number, **said), code, plain)
-        for said, _ in _TELLING_AT_403
+        Promise(VAULT, status(number, **body), code, plain)
+        for body, _ in _SPECIFIC_AT_403
         for number, code, plain in _PLAIN_AT_THE_VAULT
     ),
-    *(Promise(TOKEN, status(403, **said), 3077, Reason.FORBIDDEN) for said, _ in _TELLING_AT_403),
+    *(Promise(TOKEN, status(403, **body), 3077, Reason.FORBIDDEN) for body, _ in _SPECIFIC_AT_403),
     Promise(VAULT, status(403, inner_code="forbiddenbyRBAC"), 3077, Reason.FORBIDDEN_RBAC),
     Promise(VAULT, status(403, service_code="ForbiddenByPolicy"), 3077, Reason.FORBIDDEN_POLICY),
-    # The key's own dates say more than the missing permission that a vault may name instead; a firewall says more still.
+    # The state of the key overrides a missing permission; a firewall overrides the state of the key.
     Promise(WRAP, status(403, inner_code="ForbiddenByPolicy", key_state="expired"), 3077, Reason.KEY_EXPIRED),
     Promise(WRAP, status(403, inner_code="ForbiddenByRbac", key_state="not_yet_valid"), 3077, Reason.KEY_NOT_YET_VALID),
     Promise(UNWRAP, status(403, inner_code="ForbiddenByPolicy", key_state="disabled"), 3077, Reason.KEY_DISABLED),
@@ -242,14 +241,14 @@ VAULTS = (
     ),
     Promise(TOKEN, status(404, service_code="KeyNotFound"), 3076, Reason.NOT_FOUND),
     *(
-        Promise(VAULT, status(number, **said), code, plain)
-        for said in EVERYDAY
+        Promise(VAULT, status(number, **body), code, plain)
+        for body in EVERYDAY
         for number, code, plain in (*_PLAIN_AT_THE_VAULT, (403, 3077, Reason.FORBIDDEN))
     ),
     Promise(VAULT, status(429, service_code="Throttled"), 3011, Reason.THROTTLED),
 )
 
-# --- no status at all ---------------------------------------------------------------------------------------------------
+# --- no status ---------------------------------------------------------------------------------------------------------
 
 NETWORK = (
     *(Promise(ANY, fault(one), 3900, reason) for one, reason in (
@@ -322,7 +321,7 @@ ANSWERS = (
     Promise(UNWRAP, fault(Fault.VALUE_UNUSABLE), 3706, Reason.ANSWER_MALFORMED),
     Promise(ANY, fault(Fault.BYTES_DIFFER), 1, Reason.BYTES_DIFFER),
     Promise(ANY, fault(Fault.KEY_UNSUPPORTED), 3, Reason.KEY_UNSUPPORTED),
-    # What no step of that kind can meet would be a mistake of ours.
+    # Results that a step of this kind cannot have are internal errors.
     Promise(CHALLENGE, fault(Fault.ANSWER_NOT_JSON), NOTHING_ELSE, Reason.INTERNAL),
     Promise((*CHALLENGE, *TOKEN), fault(Fault.ANSWER_EMPTY), NOTHING_ELSE, Reason.INTERNAL),
     Promise((*CHALLENGE, *TOKEN, *GET), fault(Fault.VALUE_MISSING, Fault.VALUE_UNUSABLE), NOTHING_ELSE, Reason.INTERNAL),
@@ -347,8 +346,8 @@ CREDENTIALS = (
         (Fault.PEM_REQUEST, 3819),
     )),
 )  # fmt: skip
-OURS = (Promise(ANY, fault(Fault.INTERNAL, Fault.NONE), NOTHING_ELSE, Reason.INTERNAL),)
+INTERNAL = (Promise(ANY, fault(Fault.INTERNAL, Fault.NONE), NOTHING_ELSE, Reason.INTERNAL),)
 
 PROMISED: tuple[Promise, ...] = (
-    *STATUSES, *PROXIES, *ENTRA, *VAULTS, *NETWORK, *CHALLENGES, *ANSWERS, *CREDENTIALS, *OURS,
+    *STATUSES, *PROXIES, *ENTRA, *VAULTS, *NETWORK, *CHALLENGES, *ANSWERS, *CREDENTIALS, *INTERNAL,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the steps of a look come to: yes, no, or nothing."""
+"""The result of an auxiliary probe from its steps: usable, refused or unknown."""
 
 import pytest
 
@@ -12,7 +12,7 @@ READING = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY)
 
 
 def steps(made=WHOLE, **failures):
-    """Every step of `made` went well but those given, as step=reason; what follows a failure other than wrap's was skipped."""
+    """Return the steps: those of `made` succeed, those given as step=reason fail; a failure other than wrap's skips the rest."""
     results, stopped = [], False
     for step in Step:
         reason = failures.get(step.value)
@@ -31,38 +31,38 @@ def steps(made=WHOLE, **failures):
         (AuxiliaryKind.NEWEST, READING),
     ],
 )
-def test_a_look_whose_every_step_went_well_says_yes(what, made):
+def test_an_auxiliary_probe_without_failures_is_usable(what, made):
     assert assess(what, steps(made)) is True
 
 
 @pytest.mark.parametrize("what", [AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY])
-def test_a_look_that_may_not_unwrap_says_nothing(what):
+def test_an_auxiliary_probe_without_unwrap_is_unknown(what):
     assert assess(what, steps(READING)) is None
 
 
 @pytest.mark.parametrize("what", list(AuxiliaryKind))
 @pytest.mark.parametrize("reason", sorted(CREDENTIAL_REFUSED))
-def test_a_refused_credential_is_a_no_for_every_look(what, reason):
+def test_a_refused_credential_is_a_refusal_for_every_kind(what, reason):
     assert assess(what, steps(token=reason)) is False
 
 
 @pytest.mark.parametrize("what", [AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY])
 @pytest.mark.parametrize("reason", sorted(KEY_REFUSED | CALLER_REFUSED))
-def test_a_refused_key_or_caller_is_a_no_for_a_key(what, reason):
+def test_a_refused_key_or_caller_is_a_refusal_of_the_key(what, reason):
     assert assess(what, steps(unwrap_key=reason)) is False
 
 
 @pytest.mark.parametrize("reason", sorted(KEY_REFUSED))
-def test_the_state_of_the_key_says_nothing_of_a_staged_credential(reason):
+def test_the_key_state_leaves_a_staged_credential_unknown(reason):
     assert assess(AuxiliaryKind.NEXT, steps(get_key=reason)) is None
     assert assess(AuxiliaryKind.NEXT, steps(unwrap_key=reason)) is None
 
 
-def test_a_staged_credential_that_may_not_wrap_is_a_no_though_it_unwraps():
+def test_a_staged_credential_that_only_unwraps_is_refused():
     assert assess(AuxiliaryKind.NEXT, steps(wrap_key=Reason.FORBIDDEN_RBAC)) is False
 
 
-def test_an_expired_key_wraps_no_more_and_that_is_not_the_staged_credentials_doing():
+def test_an_expired_key_does_not_refuse_a_staged_credential():
     assert assess(AuxiliaryKind.NEXT, steps(wrap_key=Reason.KEY_EXPIRED)) is True
 
 
@@ -82,17 +82,17 @@ def test_an_expired_key_wraps_no_more_and_that_is_not_the_staged_credentials_doi
         Reason.INTERNAL,
     ],
 )
-def test_where_nobody_answered_nothing_is_said(what, step, reason):
+def test_failures_outside_key_and_credential_are_unknown(what, step, reason):
     assert assess(what, steps(**{step.value: reason})) is None
 
 
-def test_the_first_failure_is_the_one_that_stood_in_the_way():
+def test_the_first_failure_skips_wrap_unless_it_decides():
     assert first_failure(AuxiliaryKind.RETAINED, steps(wrap_key=Reason.FORBIDDEN)) is None
     assert first_failure(AuxiliaryKind.NEXT, steps(wrap_key=Reason.FORBIDDEN)).step is Step.WRAP_KEY
     assert first_failure(AuxiliaryKind.NEWEST, steps(get_key=Reason.THROTTLED)).step is Step.GET_KEY
 
 
-def test_no_reason_is_in_two_lists():
+def test_no_reason_is_in_two_sets():
     assert not CREDENTIAL_REFUSED & CALLER_REFUSED
     assert not CALLER_REFUSED & KEY_REFUSED
     assert not CREDENTIAL_REFUSED & KEY_REFUSED

@@ -18,7 +18,7 @@ def test_a_key_name_is_26_letters_digits_and_hyphens(name, codes):
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "says"),
+    ("text", "code", "message"),
     [
         ("a" * 31, 2050, "has 31 characters"),
         ("", 2050, "has 0 characters"),
@@ -28,15 +28,15 @@ def test_a_key_name_is_26_letters_digits_and_hyphens(name, codes):
         (ID + "s" * 89, None, "message 33067"),
     ],
 )
-def test_each_rule_of_the_credential_string_has_its_finding(text, code, says):
+def test_each_rule_of_the_credential_string_has_its_finding(text, code, message):
     [finding] = connector_secret_findings(text)
     assert finding.code == code
-    assert says in finding.text
+    assert message in finding.text
     assert split_connector_secret(text) is None
 
 
 @pytest.mark.parametrize("secret", ["s", "a-b~c.d_e", "s" * 88])
-def test_a_good_string_is_a_client_id_with_hyphens_and_a_secret(secret):
+def test_a_valid_string_is_split_into_client_id_and_secret(secret):
     assert connector_secret_findings(ID + secret) == ()
     assert split_connector_secret(ID + secret) == ConnectorSecret("01234567-89ab-cdef-0123-456789abcdef", secret)
 

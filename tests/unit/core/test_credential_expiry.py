@@ -1,4 +1,4 @@
-"""Which of the secrets, certificates or versions that are listed is ours, and when it ends."""
+"""The listed secret, certificate or version that belongs to a credential, and its expiry."""
 
 from datetime import date
 
@@ -20,7 +20,7 @@ from exporter.core.credential_expiry import (
 from exporter.metrics.definitions import BY_NAME
 
 NOW = 1_800_000_000.0
-OURS = "abcdef"
+SECRET = "abcdef"
 THUMBPRINT = "0f" * 20
 
 
@@ -28,26 +28,26 @@ def listed(*entries):
     return [ListedCredential(mark=mark, expires=expires) for mark, expires in entries]
 
 
-# what is listed (hint, end), what is found; our secret begins with "abc"
-SECRETS = [
+# The listed hints and expiries, and the chosen expiry; the secret begins with "abc".
+LISTINGS = [
     ([("abc", NOW + 9)], NOW + 9),
     ([("xyz", NOW + 1), ("abc", NOW + 9)], NOW + 9),
-    ([("abc", NOW + 9), ("abc", NOW + 5)], NOW + 5),  # two begin alike: the one that ends first
-    ([("abc", NOW - 9), ("abc", NOW + 5)], NOW + 5),  # but not one that has ended already
-    ([("abc", NOW - 9), ("abc", NOW - 5)], NOW - 5),  # unless all have
+    ([("abc", NOW + 9), ("abc", NOW + 5)], NOW + 5),  # two with the same hint: the first to expire
+    ([("abc", NOW - 9), ("abc", NOW + 5)], NOW + 5),  # an expired one does not count
+    ([("abc", NOW - 9), ("abc", NOW - 5)], NOW - 5),  # unless all are expired
     ([("abc", NOW)], NOW),
     ([("abc", NOW), ("abc", NOW + 5)], NOW + 5),
-    ([("abc", None)], None),  # never ends
+    ([("abc", None)], None),  # never expires
     ([("abc", None), ("abc", NOW + 5)], NOW + 5),
     ([("abc", None), ("abc", NOW - 5)], None),
-    ([(None, NOW + 5)], NOW + 5),  # not told, and there is no other
+    ([(None, NOW + 5)], NOW + 5),  # no hint, and no other secret
     ([("abc", NOW + 9), (None, NOW + 5)], NOW + 9),
 ]
 
 
-@pytest.mark.parametrize(("entries", "end"), SECRETS)
-def test_the_secret_that_begins_like_ours_is_found(entries, end):
-    assert choose_secret(listed(*entries), OURS, NOW) == LookupResult(answered=True, expires_at=end)
+@pytest.mark.parametrize(("entries", "end"), LISTINGS)
+def test_the_secret_with_the_matching_hint_is_chosen(entries, end):
+    assert choose_secret(listed(*entries), SECRET, NOW) == LookupResult(answered=True, expires_at=end)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_the_secret_that_begins_like_ours_is_found(entries, end):
         [("xyz", 1.0), (None, 2.0)],
     ],
 )
-def test_where_no_secret_begins_like_ours_nothing_is_known_and_that_is_said(entries):
-    found = choose_secret(listed(*entries), OURS, NOW)
+def test_without_a_matching_hint_the_result_has_a_note(entries):
+    found = choose_secret(listed(*entries), SECRET, NOW)
     assert found.answered
     assert found.expires_at is None
     assert found.note
@@ -73,36 +73,36 @@ LISTS = st.lists(st.tuples(st.sampled_from(["abc", "xyz", None]), ENDS), max_siz
 
 
 @given(LISTS, st.randoms())
-def test_the_order_of_the_list_decides_nothing(entries, rng):
+def test_the_order_of_the_list_changes_nothing(entries, rng):
     shuffled = list(entries)
     rng.shuffle(shuffled)
-    assert choose_secret(listed(*entries), OURS, NOW) == choose_secret(listed(*shuffled), OURS, NOW)
+    assert choose_secret(listed(*entries), SECRET, NOW) == choose_secret(listed(*shuffled), SECRET, NOW)
 
 
 @given(LISTS, ENDS)
-def test_a_secret_of_another_never_changes_what_is_known_of_ours(entries, end):
-    with_ours = [*entries, ("abc", NOW + 7)]
-    assert choose_secret(listed(*with_ours), OURS, NOW) == choose_secret(listed(*with_ours, ("xyz", end)), OURS, NOW)
+def test_another_hint_never_changes_the_result(entries, end):
+    matching = [*entries, ("abc", NOW + 7)]
+    assert choose_secret(listed(*matching), SECRET, NOW) == choose_secret(listed(*matching, ("xyz", end)), SECRET, NOW)
 
 
 @given(LISTS)
-def test_what_is_found_is_an_end_of_ours_and_no_sooner_one_is_to_come(entries):
-    found = choose_secret(listed(*entries), OURS, NOW)
-    ours = [end for mark, end in entries if mark == "abc"] or [end for _, end in entries]
+def test_the_result_is_the_first_expiry_still_to_come(entries):
+    found = choose_secret(listed(*entries), SECRET, NOW)
+    candidates = [end for mark, end in entries if mark == "abc"] or [end for _, end in entries]
     if found.note:
         assert "abc" not in [mark for mark, _ in entries]
     else:
-        assert found.expires_at in ours
-        coming = [end for end in ours if end is not None and end > NOW]
+        assert found.expires_at in candidates
+        coming = [end for end in candidates if end is not None and end > NOW]
         assert not coming or found.expires_at == min(coming)
 
 
 @given(st.text(max_size=40), LISTS)
-def test_what_is_said_of_a_secret_does_not_depend_on_it(secret, entries):
-    assert choose_secret(listed(*entries), secret, NOW).note in {"", choose_secret([], OURS, NOW).note}
+def test_a_note_does_not_depend_on_the_secret(secret, entries):
+    assert choose_secret(listed(*entries), secret, NOW).note in {"", choose_secret([], SECRET, NOW).note}
 
 
-def test_a_certificate_is_told_by_its_thumbprint():
+def test_a_certificate_is_found_by_its_thumbprint():
     entries = listed((THUMBPRINT, NOW + 5), ("aa" * 20, NOW + 1), (None, NOW + 2))
     assert choose_certificate(entries, THUMBPRINT, NOW).expires_at == NOW + 5
     assert choose_certificate(entries[1:], THUMBPRINT, NOW).note
@@ -121,19 +121,19 @@ VERSIONS = (
 
 
 @pytest.mark.parametrize(("wanted", "end"), [(None, 200), ("a1", 100), ("A1", 100), ("c3", 300)])
-def test_the_named_version_of_a_key_vault_secret_counts_else_the_newest_that_is_enabled(wanted, end):
+def test_the_named_or_else_newest_enabled_version_is_chosen(wanted, end):
     assert choose_version(VERSIONS, wanted) == LookupResult(answered=True, expires_at=end)
 
 
 @pytest.mark.parametrize(
     ("versions", "wanted"), [((), None), (VERSIONS, "e5"), ((version("c3", enabled=False, expires=1),), None), ((), "a1")]
 )
-def test_a_version_that_is_not_listed_or_not_enabled_says_nothing(versions, wanted):
+def test_an_unlisted_or_disabled_version_has_a_note_only(versions, wanted):
     found = choose_version(versions, wanted)
     assert (found.answered, found.expires_at, bool(found.note)) == (True, None, True)
 
 
-def test_a_version_that_never_ends_is_an_answer_without_an_end():
+def test_a_version_without_expiry_is_a_result_without_expiry():
     assert choose_version((version("a1"),), None) == LookupResult(answered=True)
 
 
@@ -150,13 +150,13 @@ def test_a_version_that_never_ends_is_an_answer_without_an_end():
         ("contoso.vault.azure.cn", "https://entra.corp.example", "microsoftgraph.chinacloudapi.cn", None),
     ],
 )
-def test_each_cloud_has_its_graph_and_a_known_authority_names_the_cloud(vault, authority_host, graph, authority):
+def test_vault_and_authority_select_the_cloud_of_graph(vault, authority_host, graph, authority):
     cloud = graph_of(vault, authority_host)
     assert cloud.graph == graph
     assert authority is None or cloud.authority == authority
 
 
-def test_a_declared_day_is_read_as_its_start_in_utc():
+def test_a_declared_day_starts_at_midnight_utc():
     assert start_of(date(2027, 3, 1)) == 1803859200.0
 
 

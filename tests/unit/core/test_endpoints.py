@@ -1,4 +1,4 @@
-"""Host names: what the IDENTITY of a SQL credential means, and who may be told what."""
+"""Vault hosts from the IDENTITY of a SQL credential, and the hosts that may receive tokens and secrets."""
 
 import pytest
 
@@ -38,12 +38,12 @@ def test_an_identity_names_one_host(identity: str, host: str):
         "x.y:٤٤٣",
     ],
 )
-def test_what_is_no_vault_is_refused_with_a_sentence(identity: str):
+def test_an_identity_without_a_vault_is_refused(identity: str):
     with pytest.raises(ValueError, match=" "):
         vault_host(identity)
 
 
-def test_the_cloud_is_known_by_the_suffix():
+def test_the_suffix_selects_the_cloud():
     cloud = cloud_of("x.managedhsm.azure.net:8443")
     assert cloud is not None
     assert (cloud.name, cloud.resource, cloud.managed_hsm) == ("public", "https://managedhsm.azure.net", True)
@@ -64,18 +64,18 @@ def test_the_cloud_is_known_by_the_suffix():
         ("https://", False),
         ("https://contoso.vault.azure.net", False),
         ("HTTPS://Vault.Azure.Net:443/", True),
-        # What is more than a host could ask for a second scope, or mean another host.
+        # Anything but a host could request a second scope, or mean another host.
         ("https://vault.azure.net/ https://graph.microsoft.com", False),
         ("https://vault.azure.net:443@graph.microsoft.com", False),
         ("https://vault.azure.net/\udcff", False),
         ("https://vault.a\u017fure.net", False),
     ],
 )
-def test_a_token_goes_only_to_hosts_under_its_resource(resource: str, *, allowed: bool):
+def test_a_token_is_sent_only_to_hosts_under_its_resource(resource: str, *, allowed: bool):
     assert is_parent_domain(resource, "contoso.vault.azure.net") is allowed
 
 
-def test_a_secret_goes_only_to_a_known_or_configured_authority():
+def test_a_secret_is_sent_only_to_a_trusted_authority():
     assert all(is_trusted_authority(f"https://{host}", None) for host in ENTRA_HOSTS)
     assert not is_trusted_authority("https://login.microsoftonline.com.evil.example", None)
     assert not is_trusted_authority("https://login.microsoftonline.com:8443", None)

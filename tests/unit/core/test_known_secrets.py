@@ -34,16 +34,16 @@ def known():
 def test_any_secret_is_hidden_in_any_encoding(encoding, secret, before):
     known = KnownSecrets()
     known.remember(secret)
-    said = ENCODINGS[encoding](secret)
-    hidden = known.hide(f"{before} {said} and more")
+    encoded = ENCODINGS[encoding](secret)
+    hidden = known.hide(f"{before} {encoded} and more")
     assert MARK in hidden
     assert secret not in hidden
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_words_around_a_hidden_secret_stay(known, encoding):
-    said = ENCODINGS[encoding](SECRET)
-    hidden = known.hide(f"client secret {said} refused")
+def test_text_around_a_hidden_secret_stays(known, encoding):
+    encoded = ENCODINGS[encoding](SECRET)
+    hidden = known.hide(f"client secret {encoded} refused")
     assert hidden in (f"client secret {MARK} refused", MARK)
     assert leaks(hidden, SECRET) == []
 
@@ -67,12 +67,12 @@ def test_short_secret_masks_no_common_word():
     assert known.hide("not a secret!") == "not a secret!"
 
 
-def test_secret_that_the_end_of_a_text_cuts_is_hidden(known):
+def test_secret_cut_by_the_end_of_a_text_is_hidden(known):
     assert known.hide(f"sent {SECRET[:SHORTEST]}") == f"sent {MARK}"
     assert known.hide("a " * 2042 + SECRET).endswith(f" {MARK}")
 
 
-def test_oldest_secret_is_forgotten_and_a_used_one_stays():
+def test_least_recently_used_secret_is_forgotten():
     known = KnownSecrets(most=8)
     first, second, third = (secrets.token_hex(16) for _ in range(3))
     for each in (first, second, first, third):
@@ -80,14 +80,14 @@ def test_oldest_secret_is_forgotten_and_a_used_one_stays():
     assert [known.reveals(each) for each in (first, second, third)] == [True, False, True]
 
 
-def test_forgotten_secrets_leave_nothing_behind():
+def test_forgotten_secrets_free_their_memory():
     known = KnownSecrets(most=8)
     for _ in range(100):
         known.remember(secrets.token_hex(16))
     assert len(known._by_start) <= 8
 
 
-def test_secret_is_found_once_it_is_known_though_the_text_was_seen_before():
+def test_secret_is_found_in_a_text_checked_before():
     known = KnownSecrets()
     known.remember("another secret")
     assert not known.reveals(SECRET)
@@ -95,7 +95,7 @@ def test_secret_is_found_once_it_is_known_though_the_text_was_seen_before():
     assert known.reveals(SECRET)
 
 
-def test_bytes_of_a_number_that_hold_a_secret_are_found():
+def test_secret_in_the_bytes_of_a_number_is_found():
     remember(SECRET)
     assert stands_in_bytes(b"\x80\x00\xff" + SECRET.encode() + b"\xfe" * 9)
     assert not stands_in_bytes(secrets.token_bytes(256))
@@ -106,7 +106,7 @@ def test_mask_hides_known_secrets_before_a_text_is_cut():
     assert mask(f"{'a ' * 120}{SECRET}", limit=256).endswith(MARK)
 
 
-def test_tangled_text_counts_as_one_that_holds_a_secret_in_a_bounded_time(known):
+def test_tangled_text_is_hidden_in_bounded_time(known):
     soup = "".join(random.Random(1).choices("ab %&\\+;#x41", k=8192))  # noqa: S311 - the same text in every run
     assert known.hide(soup) == MARK
     for text in ("%25" * 3000, "&amp;" * 2000, "\\u005c" * 1500, "QUFB" * 2500, "41" * 5000, "%26amp;\\x25" * 700):

@@ -1,4 +1,4 @@
-"""What a report says of itself."""
+"""Properties of reports and step results."""
 
 import pytest
 
@@ -27,13 +27,13 @@ def report(fault: Fault, *, tainted: bool) -> ProbeReport:
         (Fault.NONE, True, False),
     ],
 )
-def test_a_failure_without_answer_of_a_slow_exporter_is_inconclusive(fault: Fault, *, tainted: bool, inconclusive: bool):
+def test_a_tainted_failure_without_response_is_inconclusive(fault: Fault, *, tainted: bool, inconclusive: bool):
     assert report(fault, tainted=tainted).inconclusive is inconclusive
 
 
 @pytest.mark.parametrize(
     ("reached", "sent"), [(None, False), (Phase.DNS, False), (Phase.TLS, False), (Phase.WAIT, True), (Phase.TRANSFER, True)]
 )
-def test_a_request_has_left_once_its_answer_is_waited_for(reached: Phase | None, *, sent: bool):
+def test_a_request_is_sent_once_the_wait_phase_is_reached(reached: Phase | None, *, sent: bool):
     assert StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, facts=Facts(phase_reached=reached)).sent is sent
     assert not StepResult(step=Step.GET_KEY, outcome=Outcome.SKIPPED).sent

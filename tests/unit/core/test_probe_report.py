@@ -1,4 +1,4 @@
-"""What a report says as a whole follows from its steps."""
+"""Success and first failure of a report follow from its steps."""
 
 import pytest
 
@@ -24,7 +24,7 @@ OK, FAILED, SKIPPED = Outcome.OK, Outcome.FAILED, Outcome.SKIPPED
         ((), False, None),
     ],
 )
-def test_a_probe_succeeds_if_something_was_done_and_nothing_failed(outcomes, success, first_failure):
+def test_a_probe_succeeds_if_a_step_ran_and_none_failed(outcomes, success, first_failure):
     made = report(*outcomes)
     assert made.success is success
     assert (made.first_failure.step if made.first_failure else None) is first_failure

@@ -1,4 +1,4 @@
-"""The verdict says no more than the probe saw from where it stands."""
+"""The verdict depends on steps, mode, pin, credential and vantage."""
 
 from dataclasses import replace
 
@@ -28,12 +28,12 @@ def test_a_good_round_trip_is_ready():
     assert verdict(steps()) == Readiness(ready=True, why="ready")
 
 
-def test_wrap_failing_alone_does_not_clear_the_verdict():
+def test_a_failed_wrap_alone_keeps_the_verdict():
     assert verdict(steps(wrap_key=Outcome.FAILED)).ready is True
 
 
 @pytest.mark.parametrize("step", ["challenge", "token", "get_key", "unwrap_key"])
-def test_a_failed_step_that_opening_needs_is_not_ready(step: str):
+def test_a_failed_step_other_than_wrap_is_not_ready(step: str):
     assert verdict(steps(**{step: Outcome.FAILED}), unwrapped=None) == Readiness(ready=False, why="not_ready")
 
 
@@ -47,28 +47,28 @@ def test_a_failed_step_that_opening_needs_is_not_ready(step: str):
         ({"unwrapped": None}, "not_tested"),
     ],
 )
-def test_where_it_cannot_be_said_there_is_no_verdict(changes: dict[str, object], why: str):
+def test_probes_that_prove_too_little_have_no_verdict(changes: dict[str, object], why: str):
     assert verdict(steps(), **changes) == Readiness(ready=None, why=why)
 
 
-def test_a_fault_of_the_exporter_itself_says_nothing_of_the_vault():
-    ours = [replace(result, reason=Reason.INTERNAL) for result in steps(unwrap_key=Outcome.FAILED)]
-    assert verdict(ours, unwrapped=False) == Readiness(ready=None, why="exporter_fault")
+def test_an_internal_fault_gives_no_verdict():
+    results = [replace(result, reason=Reason.INTERNAL) for result in steps(unwrap_key=Outcome.FAILED)]
+    assert verdict(results, unwrapped=False) == Readiness(ready=None, why="exporter_fault")
 
 
 def test_a_managed_identity_on_its_own_host_has_a_verdict():
     assert verdict(steps(), managed_identity=True, vantage=Vantage.SQL_HOST).ready is True
 
 
-def test_read_only_may_say_not_ready():
+def test_mode_read_only_can_be_not_ready():
     assert verdict(steps(get_key=Outcome.FAILED), mode=Mode.READ_ONLY, unwrapped=None).ready is False
 
 
-def test_between_round_trips_the_last_unwrap_stands():
+def test_between_round_trips_the_last_unwrap_counts():
     assert verdict(steps(unwrap_key=Outcome.SKIPPED), unwrapped=False).ready is False
 
 
-def test_the_words_name_the_vantage_and_the_cause():
+def test_the_text_names_the_vantage_and_the_cause():
     assert in_words(Readiness(ready=True, why="ready"), Vantage.SQL_HOST) == "vault side ready, seen from the SQL host"
     assert in_words(Readiness(ready=False, why="not_ready"), Vantage.CENTRAL) == "vault side not ready, seen from a central host"
     assert WHY["canary"] in in_words(Readiness(ready=None, why="canary"), Vantage.CENTRAL)
@@ -79,7 +79,7 @@ def test_another_module_gives_no_verdict():
     assert verdict(steps(token=Outcome.FAILED), own_module=False).ready is None
 
 
-def test_a_probe_that_the_scrape_cut_short_gives_no_verdict():
+def test_a_scrape_timeout_gives_no_verdict():
     cut = StepResult(step=Step.GET_KEY, outcome=Outcome.FAILED, reason=Reason.SCRAPE_TIMEOUT)
     refused = StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=Reason.SECRET_EXPIRED)
     assert verdict([cut], unwrapped=None) == Readiness(ready=None, why="scrape_timeout")
@@ -87,6 +87,6 @@ def test_a_probe_that_the_scrape_cut_short_gives_no_verdict():
 
 
 @pytest.mark.parametrize("reason", [Reason.INTERNAL, Reason.SECRET_UNREADABLE])
-def test_what_lies_in_the_exporter_alone_is_no_verdict_about_the_vault(reason: Reason):
+def test_an_exporter_side_reason_gives_no_verdict(reason: Reason):
     results = [StepResult(step=Step.TOKEN, outcome=Outcome.FAILED, reason=reason)]
     assert verdict(results, unwrapped=None) == Readiness(ready=None, why="exporter_fault")

@@ -1,4 +1,4 @@
-"""What a probe asks of a vault, and how much of that the vault takes."""
+"""The key operations of a probe, and the limits of vaults."""
 
 import pytest
 
@@ -16,10 +16,10 @@ from exporter.core.vault_limits import key_operations_limit, operations_of
         ("vault.corp.example", {}, 500),
     ],
 )
-def test_a_limit_is_that_of_the_key_and_of_the_kind_of_vault(vault, key, limit):
+def test_key_and_kind_of_vault_select_the_limit(vault, key, limit):
     assert key_operations_limit(vault, **key) == limit
 
 
-def test_reading_alone_uses_no_key():
+def test_mode_read_only_uses_no_key():
     assert [operation.step for operation in operations_of(Mode.READ_ONLY)] == [Step.CHALLENGE, Step.GET_KEY]
     assert [operation.step for operation in operations_of(Mode.FULL)] == [step for step in Step if step is not Step.TOKEN]

@@ -85,7 +85,7 @@ def test_explain_marks_a_status_of_the_event_line(run, number, real):
 
 
 @pytest.mark.parametrize("row", CODES, ids=lambda row: str(row.code))
-def test_an_explanation_fits_eighty_columns_and_keeps_commands_whole(row):
+def test_an_explanation_fits_80_columns_with_whole_commands(row):
     text = as_text(row)
     assert max(map(len, text.splitlines())) <= 80
     for command in re.findall(r"`[^`]*`", " ".join((row.summary, *row.causes, *row.actions))):

@@ -52,13 +52,13 @@ def test_secrets_are_listed_with_their_hint_and_end():
         (SHA1.hex().upper(), SHA1.hex()),
         (base64.b64encode(SHA1.hex().upper().encode()).decode(), SHA1.hex()),
         (None, None),
-        ("of our own choosing", None),
+        ("any other text", None),
         (base64.b64encode(b"short").decode(), None),
         ("x" * 500, None),
         (20, None),
     ],
 )
-def test_a_thumbprint_is_read_in_each_way_in_which_it_is_sent(identifier, mark):
+def test_a_thumbprint_is_read_in_each_format_of_graph(identifier, mark):
     _, found = read_application(application((), [{"customKeyIdentifier": identifier, "endDateTime": None}]))
     assert found.certificates == (ListedCredential(mark=mark, expires=None),)
 
@@ -80,7 +80,7 @@ def test_a_thumbprint_is_read_in_each_way_in_which_it_is_sent(identifier, mark):
         (application([{}] * 1001), Fault.VALUE_UNUSABLE),
     ],
 )
-def test_an_answer_that_cannot_be_read_is_a_fault_and_never_a_secret_without_an_end(body, fault):
+def test_an_unreadable_response_is_a_fault(body, fault):
     assert read_application(body) == (fault, None)
 
 

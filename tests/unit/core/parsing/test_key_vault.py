@@ -73,7 +73,7 @@ UNREADABLE_KEYS = [
 
 
 @pytest.mark.parametrize(("body", "fault"), UNREADABLE_KEYS)
-def test_a_key_answer_that_cannot_be_read_names_the_first_thing_missing(body: bytes, fault: Fault):
+def test_an_unreadable_key_response_names_its_first_fault(body: bytes, fault: Fault):
     assert read_key(body) == (fault, None)
 
 
@@ -258,5 +258,5 @@ DELETED = '{"recoveryId": "https://contoso.vault.azure.net/deletedkeys/ContosoRS
         ("<html>", Fault.ANSWER_NOT_JSON, None),
     ],
 )
-def test_a_deleted_key_says_when_it_is_gone_for_good_or_nothing(body: str, fault: Fault, purge_at: float | None):
+def test_a_deleted_key_has_its_purge_date_or_none(body: str, fault: Fault, purge_at: float | None):
     assert read_deleted_key(body.encode()) == (fault, purge_at)
