@@ -9,7 +9,7 @@ from exporter.expiry import ExpiryCallbacks, ExpiryMonitor
 from tests.support.factories import a_target
 
 WALL = 1_800_000_000.0
-END = WALL + 30 * 86400.0
+EXPIRES_AT = WALL + 30 * 86400.0
 FAILED = LookupResult(answered=False, note="Microsoft Graph answered HTTP 403")
 
 
@@ -65,7 +65,7 @@ class Sources:
             await asyncio.sleep(self.takes)
         finally:
             self.under_way -= 1
-        answers = self.answers.setdefault((watch.credential.name, source), [LookupResult(answered=True, expires_at=END)])
+        answers = self.answers.setdefault((watch.credential.name, source), [LookupResult(answered=True, expires_at=EXPIRES_AT)])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer

@@ -60,7 +60,11 @@ def test_first_certificate_of_a_pem_counts(principal, authority, not_after):
         (lambda principal: principal.pfx(b"right"), None, Fault.PFX_UNREADABLE),
         (lambda principal: principal.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE),
         (lambda principal: principal.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
-        (lambda _principal: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, Fault.PEM_NO_CERTIFICATE),
+        (
+            lambda _principal: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            None,
+            Fault.PEM_NO_CERTIFICATE,
+        ),
         (lambda _principal: b"", None, Fault.PFX_UNREADABLE),
         (lambda _principal: os.urandom(64), None, Fault.PFX_UNREADABLE),
     ],
@@ -74,16 +78,16 @@ async def test_wrong_password_keeps_the_last_expiry(harness, not_after):
     await monitor.look_up("cert")
     harness.write("password", "another-password")
     forget_what_was_read(monitor)
-    end = by_source(await monitor.look_up("cert"))["certificate"]
-    assert (end.expires_at, end.failure) == (not_after, "the certificate file: pfx unreadable")
-    assert PASSWORD not in end.failure
+    expiry = by_source(await monitor.look_up("cert"))["certificate"]
+    assert (expiry.expires_at, expiry.failure) == (not_after, "the certificate file: pfx unreadable")
+    assert PASSWORD not in expiry.failure
 
 
 async def test_wrong_password_from_the_start_gives_no_expiry(set_up):
     harness = await set_up()
     harness.write("password", "another-password")
-    ends = by_source(await harness.monitor().look_up("cert"))
-    assert {(end.expires_at, end.looked_up_at) for end in ends.values()} == {(None, None)}
+    expiries = by_source(await harness.monitor().look_up("cert"))
+    assert {(expiry.expires_at, expiry.looked_up_at) for expiry in expiries.values()} == {(None, None)}
     assert not harness.simulator.requests
 
 
@@ -92,9 +96,9 @@ async def test_missing_file_keeps_the_last_expiry(harness, not_after):
     await monitor.look_up("cert")
     (harness.folder / "sp.pfx").unlink()
     forget_what_was_read(monitor)
-    end = by_source(await monitor.look_up("cert"))["certificate"]
-    assert end.expires_at == not_after
-    assert "the secret cannot be read" in end.failure
+    expiry = by_source(await monitor.look_up("cert"))["certificate"]
+    assert expiry.expires_at == not_after
+    assert "the secret cannot be read" in expiry.failure
 
 
 async def test_renewed_certificate_is_found_by_the_next_lookup(harness, principal, authority, not_after):
@@ -103,6 +107,6 @@ async def test_renewed_certificate_is_found_by_the_next_lookup(harness, principa
     content, later = renewed(authority, principal, days=300)
     harness.write("sp.pfx", content)
     forget_what_was_read(monitor)
-    ends = by_source(await monitor.look_up("cert"))
-    assert ends["certificate"].expires_at == later
-    assert "does not list the configured certificate" in ends["graph"].failure
+    expiries = by_source(await monitor.look_up("cert"))
+    assert expiries["certificate"].expires_at == later
+    assert "does not list the configured certificate" in expiries["graph"].failure

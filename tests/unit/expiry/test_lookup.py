@@ -1,4 +1,4 @@
-"""Lookups in hostile services: no token leaves its host, no secret value is read, nothing is raised."""
+"""Lookups against hostile services leak no token and raise nothing."""
 
 import json
 from urllib.parse import quote
@@ -40,8 +40,11 @@ def secret_files(tmp_path):
 
 
 @pytest.fixture
-async def site(authority, secret_files):
-    """One server for all hosts; `own(request)` of a test answers all requests but challenge and token."""
+async def server(authority, secret_files):
+    """One server for all hosts.
+
+    `own(request)` of a test responds to all requests except challenge and token.
+    """
     wire = Wire(context=authority.server(*HOSTS))
     wire.own = lambda _request: response(404)
 
@@ -84,41 +87,41 @@ async def site(authority, secret_files):
     await wire.stop()
 
 
-async def found(site, source):
-    end = by_source(await site.look_up("sql"))[source]
-    assert site.recorded.bugs == []
-    return end
+async def found(server, source):
+    expiry = by_source(await server.look_up("sql"))[source]
+    assert server.recorded.bugs == []
+    return expiry
 
 
-def with_token(site):
-    return [(request.headers["host"], request.target) for request in site.requests if "authorization" in request.headers]
+def with_token(server):
+    return [(request.headers["host"], request.target) for request in server.requests if "authorization" in request.headers]
 
 
-async def test_lookup_sends_exactly_these_requests(site):
-    site.own = lambda request: response(
+async def test_lookup_sends_exactly_these_requests(server):
+    server.own = lambda request: response(
         200, versions(7) if request.path == LIST else {"passwordCredentials": [], "keyCredentials": []}
     )
-    await site.look_up("sql")
+    await server.look_up("sql")
     selected = "$select=id,appId,passwordCredentials,keyCredentials"
     client = "66666666-7777-8888-9999-000000000000"
-    assert sorted(with_token(site)) == [
+    assert sorted(with_token(server)) == [
         (VAULT, f"{LIST}?api-version=7.4"),
         (GRAPH, f"/v1.0/applications(appId='{client}')?{selected}"),
         (GRAPH, f"/v1.0/servicePrincipals(appId='{client}')?{selected}"),
     ]
-    assert {request.method for request in site.requests if request.headers["host"] != ENTRA} == {"GET"}
-    sent = b"".join(request.body for request in site.requests)
+    assert {request.method for request in server.requests if request.headers["host"] != ENTRA} == {"GET"}
+    sent = b"".join(request.body for request in server.requests)
     assert quote(SECRET).encode() not in sent
     assert b"marked-monitor" in sent
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("source", ["graph", "key_vault"])
-async def test_redirect_is_not_followed(site, status, source):
-    site.own = lambda _request: response(status, b"", Location=f"https://{ELSEWHERE}/")
-    end = await found(site, source)
-    assert end.failure.endswith("redirect")
-    assert ELSEWHERE not in {request.headers["host"] for request in site.requests}
+async def test_redirect_is_not_followed(server, status, source):
+    server.own = lambda _request: response(status, b"", Location=f"https://{ELSEWHERE}/")
+    expiry = await found(server, source)
+    assert expiry.failure.endswith("redirect")
+    assert ELSEWHERE not in {request.headers["host"] for request in server.requests}
 
 
 @pytest.mark.parametrize(
@@ -140,39 +143,39 @@ async def test_redirect_is_not_followed(site, status, source):
         "/secrets/sql/versions?$skiptoken=x",
     ],
 )
-async def test_next_link_to_another_place_is_not_followed(site, link):
-    site.own = lambda _request: response(200, versions(7, link=link))
-    end = await found(site, "key_vault")
-    assert (end.expires_at, end.failure.endswith("redirect")) == (None, True)
-    assert [target for host, target in with_token(site) if host != GRAPH] == [f"{LIST}?api-version=7.4"]
+async def test_next_link_to_another_place_is_not_followed(server, link):
+    server.own = lambda _request: response(200, versions(7, link=link))
+    expiry = await found(server, "key_vault")
+    assert (expiry.expires_at, expiry.failure.endswith("redirect")) == (None, True)
+    assert [target for host, target in with_token(server) if host != GRAPH] == [f"{LIST}?api-version=7.4"]
 
 
-async def test_next_link_with_port_or_other_case_is_followed(site):
+async def test_next_link_with_port_or_other_case_is_followed(server):
     following = f"https://{VAULT.upper()}:443/secrets/SQL/versions?api-version=7.4&$skiptoken=eyJ&maxresults=25"
-    site.own = lambda request: response(200, versions(7, link=None if "$skiptoken" in request.target else following))
-    await found(site, "key_vault")
-    assert [target for host, target in with_token(site) if host == VAULT] == [
+    server.own = lambda request: response(200, versions(7, link=None if "$skiptoken" in request.target else following))
+    await found(server, "key_vault")
+    assert [target for host, target in with_token(server) if host == VAULT] == [
         f"{LIST}?api-version=7.4",
         f"{LIST}?api-version=7.4&$skiptoken=eyJ&maxresults=25",
     ]
 
 
-async def test_foreign_authority_gets_no_secret_and_no_token(site):
+async def test_foreign_authority_gets_no_secret_and_no_token(server):
     foreign = CHALLENGE.replace(ENTRA, ELSEWHERE)
-    answer = site.answer
-    site.answer = lambda request: response(401, WWW_Authenticate=foreign) if request.path == "/keys" else answer(request)
-    end = await found(site, "key_vault")
-    assert end.failure == f"the vault {VAULT}: authority untrusted"
-    assert {host for host, _ in with_token(site)} == {GRAPH}
-    assert ELSEWHERE not in {request.headers["host"] for request in site.requests}
+    answer = server.answer
+    server.answer = lambda request: response(401, WWW_Authenticate=foreign) if request.path == "/keys" else answer(request)
+    expiry = await found(server, "key_vault")
+    assert expiry.failure == f"the vault {VAULT}: authority untrusted"
+    assert {host for host, _ in with_token(server)} == {GRAPH}
+    assert ELSEWHERE not in {request.headers["host"] for request in server.requests}
 
 
-async def test_challenge_for_another_resource_gets_no_token(site):
-    answer = site.answer
+async def test_challenge_for_another_resource_gets_no_token(server):
+    answer = server.answer
     other = CHALLENGE.replace("https://vault.azure.net", f"https://{GRAPH}")
-    site.answer = lambda request: response(401, WWW_Authenticate=other) if request.path == "/keys" else answer(request)
-    assert (await found(site, "key_vault")).failure == f"the vault {VAULT}: resource mismatch"
-    assert {host for host, _ in with_token(site)} <= {GRAPH}
+    server.answer = lambda request: response(401, WWW_Authenticate=other) if request.path == "/keys" else answer(request)
+    assert (await found(server, "key_vault")).failure == f"the vault {VAULT}: resource mismatch"
+    assert {host for host, _ in with_token(server)} <= {GRAPH}
 
 
 @pytest.mark.parametrize(
@@ -180,19 +183,19 @@ async def test_challenge_for_another_resource_gets_no_token(site):
     [b"", b"{", b"<html>", b"[]", b'{"value": 1, "passwordCredentials": 1}', b"\xff\xfe", b"x" * (1024 * 1024 + 1)],
     ids=["empty", "cut", "html", "list", "numbers", "not text", "endless"],
 )
-async def test_malformed_response_is_a_failed_lookup(site, body):
-    site.own = lambda _request: response(200, body)
-    for end in await site.look_up("sql"):
-        assert (end.expires_at, end.looked_up_at) == (None, None)
-        assert end.failure
-    assert site.recorded.bugs == []
+async def test_malformed_response_is_a_failed_lookup(server, body):
+    server.own = lambda _request: response(200, body)
+    for expiry in await server.look_up("sql"):
+        assert (expiry.expires_at, expiry.looked_up_at) == (None, None)
+        assert expiry.failure
+    assert server.recorded.bugs == []
 
 
-async def test_failure_quotes_only_codes_of_the_response(site):
+async def test_failure_quotes_only_codes_of_the_response(server):
     message = f"Caller appid=66666666-7777-8888-9999-000000000000;token={TOKEN} of {SECRET}"
     body = {"error": {"code": "Authorization_RequestDenied", "message": message, "innerError": {"code": "x", "request-id": "1"}}}
-    site.own = lambda _request: response(403, body)
-    reported = " ".join(end.failure for end in await site.look_up("sql"))
+    server.own = lambda _request: response(403, body)
+    reported = " ".join(expiry.failure for expiry in await server.look_up("sql"))
     assert "HTTP 403 (Authorization_RequestDenied, x)" in reported
     for mark in ("66666666", TOKEN, SECRET, "Caller"):
         assert mark not in reported
@@ -200,7 +203,7 @@ async def test_failure_quotes_only_codes_of_the_response(site):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("status", [200, 302, 403])
-async def test_failure_has_no_secret_from_the_response(site, encoding, status):
+async def test_failure_has_no_secret_from_the_response(server, encoding, status):
     expected = ENCODINGS[encoding](SECRET)
     hint = {"endDateTime": expected, "hint": expected}
     body = {
@@ -208,20 +211,20 @@ async def test_failure_has_no_secret_from_the_response(site, encoding, status):
         "passwordCredentials": [hint],
         expected: expected,
     }
-    site.own = lambda _request: response(
+    server.own = lambda _request: response(
         status, body | {"keyCredentials": [], "value": [{"id": expected}]}, Location=f"/{quote(expected)}"
     )
-    ends = await site.look_up("sql")
-    assert all(end.failure for end in ends)
-    assert leaks(repr(ends), SECRET) == []
+    expiries = await server.look_up("sql")
+    assert all(expiry.failure for expiry in expiries)
+    assert leaks(repr(expiries), SECRET) == []
 
 
-async def test_error_code_that_is_an_id_is_masked(site):
-    site.own = lambda _request: response(400, {"error": {"code": "66666666-7777-8888-9999-000000000000"}})
-    assert "HTTP 400 (<id>)" in (await found(site, "graph")).failure
+async def test_error_code_that_is_an_id_is_masked(server):
+    server.own = lambda _request: response(400, {"error": {"code": "66666666-7777-8888-9999-000000000000"}})
+    assert "HTTP 400 (<id>)" in (await found(server, "graph")).failure
 
 
-async def test_graph_response_without_hints_is_accepted(site):
+async def test_graph_response_without_hints_is_accepted(server):
     entry = {"endDateTime": "2027-03-01T00:00:00Z", "hint": None}
-    site.own = lambda _request: response(200, json.loads(json.dumps({"passwordCredentials": [entry], "keyCredentials": []})))
-    assert (await found(site, "graph")).expires_at == 1803859200.0
+    server.own = lambda _request: response(200, json.loads(json.dumps({"passwordCredentials": [entry], "keyCredentials": []})))
+    assert (await found(server, "graph")).expires_at == 1803859200.0

@@ -1,4 +1,4 @@
-"""These tests run in virtual time, so they must not wait for a thread or a socket."""
+"""These tests run in virtual time and must not wait for a thread or a socket."""
 
 import pytest
 

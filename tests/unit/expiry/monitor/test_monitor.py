@@ -1,4 +1,4 @@
-"""The times of lookups, the effect of failures, log lines and kept answers."""
+"""Times of lookups, effects of failures, log lines and last known results."""
 
 import asyncio
 import logging
@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from exporter.core.credential_expiry import CredentialExpiry, LookupResult, Source
 from exporter.expiry.sources import AT_ONCE
-from tests.support.expiry_fakes import END, FAILED, WALL, a_config, a_credential, a_monitor, by_certificate, by_graph, now
+from tests.support.expiry_fakes import EXPIRES_AT, FAILED, WALL, a_config, a_credential, a_monitor, by_certificate, by_graph, now
 
-NO_END = LookupResult(answered=True)
+NO_EXPIRY = LookupResult(answered=True)
 NOT_LISTED = LookupResult(answered=True, note="the application lists no secret that begins like the configured one")
 
 
@@ -26,7 +26,7 @@ async def test_graph_is_looked_up_after_the_start_and_hourly(start, sources, rec
     assert 5 <= first - began <= 65
     assert gaps(times) == [3600] * (len(times) - 1)
     assert len(times) == 3
-    assert recorded.reported[0][:3] == ("sql", Source.GRAPH, END)
+    assert recorded.reported[0][:3] == ("sql", Source.GRAPH, EXPIRES_AT)
 
 
 async def test_hourly_lookups_have_jitter(start, sources):
@@ -49,20 +49,20 @@ async def test_certificate_file_is_read_at_once_and_every_minute(start, sources)
 
 
 async def test_failures_double_the_pause_up_to_an_hour(start, sources):
-    sources.answers["sql", Source.GRAPH] = [FAILED] * 7 + [NO_END]
+    sources.answers["sql", Source.GRAPH] = [FAILED] * 7 + [NO_EXPIRY]
     start(by_graph())
     await asyncio.sleep(6 * 3600)
     assert gaps(sources.times())[:8] == [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
 
 
 async def test_answer_without_the_credential_is_repeated_soon(start, sources):
-    sources.answers["sql", Source.GRAPH] = [NOT_LISTED, LookupResult(answered=True, expires_at=END)]
+    sources.answers["sql", Source.GRAPH] = [NOT_LISTED, LookupResult(answered=True, expires_at=EXPIRES_AT)]
     monitor = start(by_graph())
     await asyncio.sleep(200)
-    (end,) = monitor.expiry_of("sql")
-    assert (end.expires_at, end.failure) == (None, NOT_LISTED.note)
+    (expiry,) = monitor.expiry_of("sql")
+    assert (expiry.expires_at, expiry.failure) == (None, NOT_LISTED.note)
     await asyncio.sleep(300)
-    assert monitor.expiry_of("sql")[0].expires_at == END
+    assert monitor.expiry_of("sql")[0].expires_at == EXPIRES_AT
 
 
 async def test_changed_secret_is_looked_up_within_seconds(start, sources):
@@ -78,30 +78,37 @@ async def test_changed_secret_is_looked_up_within_seconds(start, sources):
 
 
 async def test_failed_lookup_keeps_the_last_expiry(start, sources, recorded):
-    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), FAILED]
+    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=EXPIRES_AT), FAILED]
     monitor = start(by_graph())
     await asyncio.sleep(120)
     before = monitor.expiry_of("sql")
     await asyncio.sleep(4 * 3600)
-    (end,) = monitor.expiry_of("sql")
-    assert (end.expires_at, end.looked_up_at) == (before[0].expires_at, before[0].looked_up_at)
-    assert (before[0].failure, end.failure) == ("", FAILED.note)
+    (expiry,) = monitor.expiry_of("sql")
+    assert (expiry.expires_at, expiry.looked_up_at) == (before[0].expires_at, before[0].looked_up_at)
+    assert (before[0].failure, expiry.failure) == ("", FAILED.note)
     assert len(recorded.reported) == 1
 
 
 async def test_answer_without_expiry_removes_the_last_one(start, sources, recorded):
-    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=END), NO_END]
+    sources.answers["sql", Source.GRAPH] = [LookupResult(answered=True, expires_at=EXPIRES_AT), NO_EXPIRY]
     monitor = start(by_graph())
     await asyncio.sleep(2 * 3600)
-    (end,) = monitor.expiry_of("sql")
-    assert end.expires_at is None
-    assert end.looked_up_at > WALL
+    (expiry,) = monitor.expiry_of("sql")
+    assert expiry.expires_at is None
+    assert expiry.looked_up_at > WALL
     assert recorded.reported[-1][:3] == ("sql", Source.GRAPH, None)
 
 
 async def test_failure_and_recovery_are_logged_once(start, sources, caplog):
     other = LookupResult(answered=False, note="graph.microsoft.com: dns not found")
-    sources.answers["sql", Source.GRAPH] = [FAILED, FAILED, FAILED, other, other, LookupResult(answered=True, expires_at=END)]
+    sources.answers["sql", Source.GRAPH] = [
+        FAILED,
+        FAILED,
+        FAILED,
+        other,
+        other,
+        LookupResult(answered=True, expires_at=EXPIRES_AT),
+    ]
     caplog.set_level(logging.INFO, "exporter")
     start(by_graph())
     await asyncio.sleep(24 * 3600)
@@ -126,12 +133,12 @@ async def test_slow_lookups_reach_every_credential(start, sources):
 
 
 async def test_internal_error_is_reported_and_lookups_continue(start, sources, recorded):
-    sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), LookupResult(answered=True, expires_at=END)]
+    sources.answers["sql", Source.GRAPH] = [ZeroDivisionError("bug"), LookupResult(answered=True, expires_at=EXPIRES_AT)]
     monitor = start(by_graph())
     await asyncio.sleep(200)
     assert [type(error) for error in recorded.bugs] == [ZeroDivisionError]
     await asyncio.sleep(300)
-    assert monitor.expiry_of("sql")[0].expires_at == END
+    assert monitor.expiry_of("sql")[0].expires_at == EXPIRES_AT
 
 
 async def test_failing_fingerprint_does_not_end_the_loop(start, sources, recorded):
@@ -165,16 +172,19 @@ async def test_credential_without_sources_is_not_looked_up(start, sources):
 
 async def test_source_without_an_answer_is_listed(start):
     monitor = start(by_certificate(graph_credential="monitor", key_vault_secret="https://ops.vault.azure.net/secrets/c"))
-    ends = monitor.expiry_of("cert")
-    assert [end.source for end in ends] == [Source.CERTIFICATE, Source.GRAPH, Source.KEY_VAULT]
-    assert {(end.expires_at, end.looked_up_at, end.failure) for end in ends} == {(None, None, "")}
+    expiries = monitor.expiry_of("cert")
+    assert [expiry.source for expiry in expiries] == [Source.CERTIFICATE, Source.GRAPH, Source.KEY_VAULT]
+    assert {(expiry.expires_at, expiry.looked_up_at, expiry.failure) for expiry in expiries} == {(None, None, "")}
 
 
 async def test_lookup_on_request_covers_all_sources(sources, recorded):
     monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), sources, recorded)
     began = now()
-    ends = await monitor.look_up("cert")
-    assert [(end.source, end.expires_at) for end in ends] == [(Source.CERTIFICATE, END), (Source.GRAPH, END)]
+    expiries = await monitor.look_up("cert")
+    assert [(expiry.source, expiry.expires_at) for expiry in expiries] == [
+        (Source.CERTIFICATE, EXPIRES_AT),
+        (Source.GRAPH, EXPIRES_AT),
+    ]
     assert now() - began < 1
     await monitor.aclose()
 
@@ -184,6 +194,6 @@ async def test_unused_credential_can_be_looked_up_on_request(sources, recorded):
     config.credentials["spare"] = by_graph("spare")
     monitor = a_monitor(config, sources, recorded)
     assert monitor.expiry_of("spare") == ()
-    (end,) = await monitor.look_up("spare", "of-sql")
-    assert end.expires_at == END
+    (expiry,) = await monitor.look_up("spare", "of-sql")
+    assert expiry.expires_at == EXPIRES_AT
     await monitor.aclose()

@@ -1,4 +1,4 @@
-"""Which answers survive a restart, also with a changed configuration."""
+"""Which lookup results survive a restart and a changed configuration."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from exporter.core.credential_expiry import Source
 from exporter.expiry.sources import subject
-from tests.support.expiry_fakes import END, FAILED, WALL, Recorded, Sources, a_config, a_monitor, by_certificate, by_graph
+from tests.support.expiry_fakes import EXPIRES_AT, FAILED, WALL, Recorded, Sources, a_config, a_monitor, by_certificate, by_graph
 
 
 async def test_restart_restores_expiry_before_any_lookup(start, recorded):
@@ -19,8 +19,8 @@ async def test_restart_restores_expiry_before_any_lookup(start, recorded):
     monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), Sources(), later)
     monitor.recall()
     assert {(source, expires_at) for _, source, expires_at, _ in later.reported} == {
-        (Source.CERTIFICATE, END),
-        (Source.GRAPH, END),
+        (Source.CERTIFICATE, EXPIRES_AT),
+        (Source.GRAPH, EXPIRES_AT),
     }
     assert all(WALL < at < WALL + 2000 for *_, at in later.reported)
 
@@ -34,9 +34,9 @@ async def test_failure_after_a_restart_keeps_the_restored_expiry(start, recorded
     monitor.recall()
     monitor.start()
     await asyncio.sleep(100)
-    (end,) = monitor.expiry_of("sql")
-    assert (end.expires_at, end.failure) == (END, FAILED.note)
-    assert again.documents["sql"]["sources"]["graph"]["expires_at"] == END
+    (expiry,) = monitor.expiry_of("sql")
+    assert (expiry.expires_at, expiry.failure) == (EXPIRES_AT, FAILED.note)
+    assert again.documents["sql"]["sources"]["graph"]["expires_at"] == EXPIRES_AT
     await monitor.aclose()
 
 
@@ -68,7 +68,7 @@ async def test_another_lookup_credential_keeps_the_expiry(start, recorded):
     again = Recorded()
     again.documents = recorded.documents
     a_monitor(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).recall()
-    assert [(source, end) for _, source, end, _ in again.reported] == [(Source.GRAPH, END)]
+    assert [(source, expiry) for _, source, expiry, _ in again.reported] == [(Source.GRAPH, EXPIRES_AT)]
 
 
 SUBJECT = list(subject(by_graph(), Source.GRAPH))
@@ -84,7 +84,7 @@ SUBJECT = list(subject(by_graph(), Source.GRAPH))
         {"sources": {"graph": {}}},
         {"sources": {"graph": {"subject": SUBJECT}}},
         {"sources": {"graph": {"subject": SUBJECT, "expires_at": "soon", "looked_up_at": WALL}}},
-        {"sources": {"graph": {"subject": SUBJECT, "expires_at": END, "looked_up_at": None}}},
+        {"sources": {"graph": {"subject": SUBJECT, "expires_at": EXPIRES_AT, "looked_up_at": None}}},
         {"sources": {"graph": {"subject": SUBJECT, "expires_at": True, "looked_up_at": WALL}}},
     ],
 )

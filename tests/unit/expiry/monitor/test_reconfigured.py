@@ -1,11 +1,11 @@
-"""Reconfiguration: answers about the same subject and their due times stay, others are forgotten."""
+"""Which lookup results and due times survive a reconfiguration."""
 
 import asyncio
 
 import pytest
 
 from exporter.core.credential_expiry import Source
-from tests.support.expiry_fakes import END, Sources, a_config, a_credential, a_monitor, by_graph, now
+from tests.support.expiry_fakes import EXPIRES_AT, Sources, a_config, a_credential, a_monitor, by_graph, now
 
 OTHER = "99999999-7777-8888-9999-000000000000"
 
@@ -22,7 +22,7 @@ async def monitor(sources, recorded):
 async def test_unchanged_credential_keeps_expiry_and_due_time(monitor, sources):
     after = Sources()
     await monitor.reconfigure(a_config(by_graph()), after)
-    assert monitor.expiry_of("sql")[0].expires_at == END
+    assert monitor.expiry_of("sql")[0].expires_at == EXPIRES_AT
     await asyncio.sleep(4000)
     assert after.times()[0] - sources.times()[0] == pytest.approx(3600, abs=2)
 
@@ -31,7 +31,10 @@ async def test_same_subject_keeps_expiry_and_is_looked_up_soon(monitor):
     after = Sources()
     await monitor.reconfigure(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/s")), after)
     began = now()
-    assert {end.source: end.expires_at for end in monitor.expiry_of("sql")} == {Source.GRAPH: END, Source.KEY_VAULT: None}
+    assert {expiry.source: expiry.expires_at for expiry in monitor.expiry_of("sql")} == {
+        Source.GRAPH: EXPIRES_AT,
+        Source.KEY_VAULT: None,
+    }
     await asyncio.sleep(100)
     assert after.times()[0] - began <= 65
 
