@@ -20,15 +20,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check",
         help="validate a configuration",
-        description="Prints every problem and every warning of a configuration. Exit code 2 if there is a problem.",
+        description=(
+            "Validates a configuration without any request, and prints every problem and warning with its line. "
+            "Exit code: 0 without a problem, 2 with one; warnings do not change it."
+        ),
         epilog="examples: ekm-exporter check --config.file ekm.yml --print-effective; ekm-exporter check --print-schema",
     )
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
     parser.add_argument(
-        "--web.config.file", dest="web_config_file", metavar="FILE", type=Path, help="validate this web configuration as well"
+        "--web.config.file", dest="web_config_file", metavar="FILE", type=Path, help="also validate this web configuration"
     )
-    parser.add_argument("--print-effective", action="store_true", help="print the merged configuration; it contains no secrets")
-    parser.add_argument("--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins a month")
+    parser.add_argument(
+        "--print-effective",
+        action="store_true",
+        help="print the configuration with includes and defaults; it contains no secrets",
+    )
+    parser.add_argument(
+        "--cost", action="store_true", help="print requests, billable operations, log rows and sign-ins per month"
+    )
     parser.add_argument("--print-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema for editors, and exit")
     parser.set_defaults(handler=run)
 

@@ -1,7 +1,6 @@
-"""`ekm-exporter doctor`: the DBA's check-list for one target, line by line, with what would fix what fails.
+"""The command `ekm-exporter doctor`: the preflight checks of one target.
 
-For: arguments, with a configuration or without one, and an exit code that a script can use.
-Not for: the checks (see `exporter.doctor`) or their wording (see `exporter.core.checks`).
+Works with a configuration or without one. Each failed check is printed with the code of SQL Server and the fix.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.cli import check
-from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, named
+from exporter.cli.probe import BAD_USAGE, FAILED, FINE, INTERNAL, find_named
 from exporter.clients import NetworkError, quiet_sdk_loggers
 from exporter.config import load_config
 from exporter.config.model import Config, SecretSource, Target
@@ -28,6 +27,13 @@ from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
 from exporter.runtime.thread_pool import PoolExhausted
 
+DESCRIPTION = """\
+Runs the preflight checks of one target: names, ports, certificates, sign-in,
+permissions, key. Prints one line for each check; a failed one with the code that
+SQL Server would show and the fix. Secrets are read from files, never from arguments.
+
+exit code: 0 if no check failed, 1 if a check failed, 2 for bad arguments or a bad
+configuration"""
 EPILOG = """\
 examples:
   ekm-exporter doctor contoso-key0 --config.file ekm.yml
@@ -37,31 +43,33 @@ examples:
 
 
 class _UsageError(Exception):
-    """What is wrong with the arguments, for people."""
+    """A message for the user about wrong arguments."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Request:
     config: Config
     target: Target
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
     parser = subparsers.add_parser(
         "doctor",
-        help="the check-list for one target, with fixes",
-        description=(
-            "Goes through everything that SQL Server needs of the vault's side, check by check: names, ports, certificates, sign-in, "
-            "permissions, key. Says which code SQL Server would show, and what fixes it. A secret is never an argument."
-        ),
+        help="run the preflight checks of one target and print the fixes",
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="a target's name in the configuration")
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="name of a target in the configuration")
     parser.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, help="the configuration")
-    parser.add_argument("--credential", metavar="NAME", help="another credential of the configuration, such as a staged one")
-    parser.add_argument("--key", metavar="NAME/VERSION", help="another key or version; without a configuration, the key")
+    parser.add_argument(
+        "--credential", metavar="NAME", help="use another credential of the configuration, such as the staged one"
+    )
+    parser.add_argument(
+        "--key", metavar="NAME/VERSION", help="use another key or version; without a configuration: the key to check"
+    )
     parser.add_argument(
         "--vault", metavar="VAULT", help="without a configuration: the vault, as in IDENTITY of the SQL credential"
     )
@@ -69,36 +77,38 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--connector-secret-file",
         metavar="FILE",
         type=Path,
-        help="without a configuration: a file with the SECRET of the SQL credential",
+        help="without a configuration: file with the SECRET of the SQL credential",
     )
-    parser.add_argument("--tenant", metavar="TENANT", help="without a configuration: the tenant, else the vault names it")
-    parser.add_argument("--json", action="store_true", help="as JSON, for a script")
+    parser.add_argument(
+        "--tenant", metavar="TENANT", help="without a configuration: the tenant (default: the tenant that the vault names)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     parser.set_defaults(handler=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """0 where no check failed, 1 where one did, 2 for arguments or a configuration that are wrong."""
+    """Run and print the checks; return 0, or 1 if a check failed, or 2 for bad arguments or a bad configuration."""
     try:
-        asked = _with_configuration(args) if args.config_file is not None else _without_configuration(args)
+        request = _with_configuration(args) if args.config_file is not None else _without_configuration(args)
     except (_UsageError, ValueError) as error:
         print(f"ekm-exporter doctor: {error}", file=sys.stderr)
         return BAD_USAGE
-    if asked is None:
+    if request is None:
         return BAD_USAGE
     logging.configure("error", logging.LogFormat.LOGFMT)
     quiet_sdk_loggers()
     try:
-        results = asyncio.run(run_checks(asked.config, asked.target, again=_again(args)))
+        results = asyncio.run(run_checks(request.config, request.target, again=_repeat_command(args)))
     except NetworkError as error:
         print(f"ekm-exporter: {error}", file=sys.stderr)
         return BAD_USAGE
-    except PoolExhausted as busy:
-        print(f"ekm-exporter: the checks could not be made: {busy}", file=sys.stderr)
+    except PoolExhausted as error:
+        print(f"ekm-exporter: the checks were not made: {error}", file=sys.stderr)
         return INTERNAL
-    return _tell(asked.target, results, as_json=args.json)
+    return _print_results(request.target, results, as_json=args.json)
 
 
-def _tell(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:
+def _print_results(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(as_data(target, results), indent=2))
     else:
@@ -106,44 +116,46 @@ def _tell(target: Target, results: Sequence[CheckResult], *, as_json: bool) -> i
     return FINE if is_ok(results) else FAILED
 
 
-def _with_configuration(args: argparse.Namespace) -> _Asked | None:
-    """None where the complaint has been printed."""
+def _with_configuration(args: argparse.Namespace) -> _Request | None:
+    """Return None after printing the problem."""
     if args.vault or args.connector_secret_file or args.tenant:
-        raise _UsageError("--vault, --connector-secret-file and --tenant are for use without --config.file")
+        raise _UsageError(
+            "--vault, --connector-secret-file and --tenant are for use without --config.file: remove one or the other"
+        )
     if args.target is None:
-        raise _UsageError("name a TARGET of the configuration")
+        raise _UsageError("TARGET is missing: name a TARGET of the configuration")
     loaded = load_config(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)
         return None
-    target = named(loaded.config.targets, args.target, "target")
+    target = find_named(loaded.config.targets, args.target, "target")
     if target is None:
         return None
-    if args.credential is not None and named(loaded.config.credentials, args.credential, "credential") is None:
+    if args.credential is not None and find_named(loaded.config.credentials, args.credential, "credential") is None:
         return None
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
         name, version = split_key(args.key)
         target = replace(target, key_name=name, key_version=version)
-    return _Asked(loaded.config, target)
+    return _Request(loaded.config, target)
 
 
-def _without_configuration(args: argparse.Namespace) -> _Asked:
+def _without_configuration(args: argparse.Namespace) -> _Request:
     if args.target is not None or args.credential is not None:
-        raise _UsageError("a TARGET and --credential need --config.file")
+        raise _UsageError("TARGET and --credential name parts of a configuration: add --config.file")
     if not (args.vault and args.key and args.connector_secret_file):
-        raise _UsageError("give TARGET and --config.file, or --vault, --key and --connector-secret-file")
+        raise _UsageError("too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file")
     config = bare_config(args.vault, args.key, args.connector_secret_file, args.tenant)
     try:
         read_secret(SecretSource(file=args.connector_secret_file))
     except SecretUnreadableError as error:
         raise _UsageError(f"--connector-secret-file: {error.what}") from None
-    return _Asked(config, next(iter(config.targets.values())))
+    return _Request(config, next(iter(config.targets.values())))
 
 
-def _again(args: argparse.Namespace) -> str:
-    """The command that was given, for those who mend and look again."""
-    named_ones = (
+def _repeat_command(args: argparse.Namespace) -> str:
+    """Return the command line, to repeat after a fix."""
+    flags = (
         ("--config.file", args.config_file),
         ("--credential", args.credential),
         ("--vault", args.vault),
@@ -151,5 +163,5 @@ def _again(args: argparse.Namespace) -> str:
         ("--connector-secret-file", args.connector_secret_file),
         ("--tenant", args.tenant),
     )
-    given = [word for flag, value in named_ones if value is not None for word in (flag, str(value))]
+    given = [word for flag, value in flags if value is not None for word in (flag, str(value))]
     return shlex.join(["ekm-exporter", "doctor", *([args.target] if args.target else []), *given])

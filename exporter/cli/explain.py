@@ -18,8 +18,11 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     """Add the two commands; each sets `handler` to its function, which returns the exit code."""
     one = subparsers.add_parser(
         "explain",
-        help="explain a code, message or log line, and what to do",
-        description="Explains a code of the SQL Server Connector, a message of SQL Server, an AADSTS number, a reason or a log line.",
+        help="explain a code, message or log line, with the first action",
+        description=(
+            "Explains a code of the SQL Server Connector, a message of SQL Server, an AADSTS number, a reason or a log line: "
+            "what it means for SQL Server, and what to do."
+        ),
         epilog="example: ekm-exporter explain 3303",
     )
     one.add_argument(
@@ -27,7 +30,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="TEXT",
         help="a code such as 3077, a symbol, a reason, an AADSTS number, a message number, or a quoted log line",
     )
-    one.add_argument("--json", action="store_true", help="as JSON")
+    one.add_argument("--json", action="store_true", help="print JSON, for scripts")
     one.set_defaults(handler=explain)
     every = subparsers.add_parser(
         "codes",
@@ -35,7 +38,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         description="Lists all codes of the SQL Server Connector.",
         epilog="example: ekm-exporter codes --format json",
     )
-    every.add_argument("--format", choices=("table", "json", "md"), default="table", help="default: table")
+    every.add_argument("--format", choices=("table", "json", "md"), default="table", help="output format (default: table)")
     every.set_defaults(handler=codes)
 
 

@@ -1,8 +1,6 @@
-"""The command line: the one place where the parts are put together.
+"""The command line: choose a command and return its exit code.
 
-For: arguments, exit codes (0 fine, 1 a probe or check failed, 2 bad usage or configuration, 3 internal error) and the
-choice of a command. Each command has a module of its own.
-Not for: anything that another program could want to import.
+Exit codes: 0 success, 1 a probe or check failed, 2 bad usage or configuration, 3 internal error.
 """
 
 from __future__ import annotations
@@ -19,8 +17,8 @@ from exporter.cli import bundle, check, doctor, explain, probe, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
-Makes SQL Server's Azure Key Vault round trip before SQL Server has to,
-and says what it would have said."""
+Makes SQL Server's Azure Key Vault round trip before SQL Server has to, and
+reports each failure with the number that SQL Server would show."""
 EXAMPLES = """\
 examples:
   ekm-exporter demo
@@ -33,11 +31,12 @@ examples:
   ekm-exporter codes
   ekm-exporter simulate --config.file ekm.yml --out sim
 
-ekm-exporter COMMAND --help describes the options of one command.
+"ekm-exporter COMMAND --help" describes the options of a command.
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="ekm-exporter",
         description=DESCRIPTION,
@@ -58,17 +57,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; a bug is one line on stderr, not a traceback. Raises KeyboardInterrupt."""
+    """Run one command and return its exit code.
+
+    An internal error is one line on stderr, not a traceback. Raises KeyboardInterrupt.
+    """
     args = build_parser().parse_args(arguments)
     try:
         code: int = args.handler(args)
-        print(end="", flush=True)  # whoever started us may have closed standard output
+        print(end="", flush=True)  # the reader may have closed standard output
     except BrokenPipeError:  # `ekm-exporter codes | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        if os.environ.get("EKM_DEBUG"):  # texts of exceptions, and of all that they wrap, may be a server's
+        if os.environ.get("EKM_DEBUG"):  # exception texts may quote a server
             lines = "".join(traceback.format_exception(error)).splitlines()
             print("\n".join(hide(line) for line in lines), file=sys.stderr)
             return 3

@@ -1,7 +1,6 @@
-"""One probe with everything beside it, made now and once: what `ekm-exporter probe` tells.
+"""One probe of a target with its auxiliary probes and expiry lookups.
 
-For: a probe with a fresh token, then all looks and all look-ups of expiry dates at the same time.
-Not for: flags, exit codes and printing (see `probe`), doing it again (see `exporter.app.service`).
+Each token is fresh. The auxiliary probes and the lookups run at the same time, after the probe.
 """
 
 from __future__ import annotations
@@ -28,58 +27,61 @@ from exporter.state.records import TargetRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeOnceResult:
-    """What was seen of a target; `ends` by the name of the credential. `chosen` is the credential that somebody asked for."""
+    """The results for a target; `expiries` by credential, `chosen` the credential of the flag `--credential`."""
 
     chosen: str | None
     report: ProbeReport
     record: TargetRecord
-    ends: Mapping[str, tuple[CredentialExpiry, ...]]
+    expiries: Mapping[str, tuple[CredentialExpiry, ...]]
 
 
 async def probe_once(config: Config, target: Target, credential: str | None) -> ProbeOnceResult | None:
-    """Probes now. With the name of another `credential`, that one makes the round trip and nothing beside it is looked at.
+    """Probe now; None if no probe could be made.
 
-    None where the probe could not be made. Raises NetworkError where a module's authorities cannot be loaded.
+    Another `credential` makes the round trip instead of the target's, without auxiliary probes. Raises NetworkError if the
+    trusted certificates of a module cannot be loaded.
     """
     quiet_sdk_loggers()
-    asked = target if credential is None else replace(target, credential=credential)
-    callbacks = ProberCallbacks(bug=_say_bug, starved=lambda _shortage: None, token_requested=lambda: None)
+    probed = target if credential is None else replace(target, credential=credential)
+    callbacks = ProberCallbacks(bug=_print_internal_error, starved=lambda _shortage: None, token_requested=lambda: None)
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
-        report = await prober.probe_on_demand(target, credential=config.credentials[asked.credential], fresh=True)
+        report = await prober.probe_on_demand(target, credential=config.credentials[probed.credential], fresh=True)
         if report is None:
             return None
-        record = TargetRecord(asked, History(1))
+        record = TargetRecord(probed, History(1))
         record.add_report(report)
         today = datetime.fromtimestamp(report.started_at, UTC).date()
-        wanted = auxiliary_probes(config, target, report.key, today) if credential is None else ()
-        looks, ends = await asyncio.gather(_looks(prober, wanted), _ends(config, asked, report.tenant, alone=credential))
+        plans = auxiliary_probes(config, target, report.key, today) if credential is None else ()
+        results, expiries = await asyncio.gather(
+            _auxiliary_results(prober, plans), _expiries(config, probed, report.tenant, only=credential)
+        )
     finally:
         await prober.aclose()
-    for look in looks:
-        record.add_auxiliary(look)
-    return ProbeOnceResult(chosen=credential, report=report, record=record, ends=ends)
+    for result in results:
+        record.add_auxiliary(result)
+    return ProbeOnceResult(chosen=credential, report=report, record=record, expiries=expiries)
 
 
-async def _looks(prober: Prober, wanted: tuple[AuxiliaryProbe, ...]) -> list[AuxiliaryResult]:
-    made = await asyncio.gather(*(prober.auxiliary(plan, fresh=True) for plan in wanted))
-    return [look for look in made if look is not None]
+async def _auxiliary_results(prober: Prober, plans: tuple[AuxiliaryProbe, ...]) -> list[AuxiliaryResult]:
+    results = await asyncio.gather(*(prober.auxiliary(plan, fresh=True) for plan in plans))
+    return [result for result in results if result is not None]
 
 
-async def _ends(
-    config: Config, target: Target, tenant: str | None, *, alone: str | None
+async def _expiries(
+    config: Config, target: Target, tenant: str | None, *, only: str | None
 ) -> dict[str, tuple[CredentialExpiry, ...]]:
-    """Of all credentials that the target needs, or of one `alone`; an identity of which nothing ends is left out."""
-    names = {alone} if alone is not None else credentials_in_use(replace(config, targets={target.name: target}))
-    ending = sorted(name for name in names if config.credentials[name].may_end)
-    asker = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)
-    desk = ExpiryMonitor(config, asker, ExpiryCallbacks(bug=_say_bug))
+    """Look up the expiry of the target's credentials, or of `only` one; identities that never expire are left out."""
+    names = {only} if only is not None else credentials_in_use(replace(config, targets={target.name: target}))
+    expiring = sorted(name for name in names if config.credentials[name].may_expire)
+    lookup = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)
+    monitor = ExpiryMonitor(config, lookup, ExpiryCallbacks(bug=_print_internal_error))
     try:
-        told = await asyncio.gather(*(desk.look_up(name, target.name) for name in ending))
+        found = await asyncio.gather(*(monitor.look_up(name, target.name) for name in expiring))
     finally:
-        await desk.aclose()
-    return dict(zip(ending, told, strict=True))
+        await monitor.aclose()
+    return dict(zip(expiring, found, strict=True))
 
 
-def _say_bug(error: BaseException) -> None:
+def _print_internal_error(error: BaseException) -> None:
     print(f"ekm-exporter: internal error: {type(error).__name__}", file=sys.stderr)

@@ -1,7 +1,6 @@
-"""`ekm-exporter run`: the exporter.
+"""The command `ekm-exporter run`: read the flags and start the exporter.
 
-For: the flags, read into one value, and what stops before anything is started: a bad flag, a bad configuration, a taken port.
-Not for: what runs (see `app.service`).
+A bad flag, a bad configuration and a port in use are reported here; `app.service` does the rest.
 """
 
 from __future__ import annotations
@@ -30,10 +29,11 @@ DEFAULT_ADDRESS = ":10377"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its flags."""
     parser = subparsers.add_parser(
         "run",
         help="run the exporter",
-        description="Probes every target at its interval and serves what it finds.",
+        description="Probes every target at its interval and serves the results as metrics, pages and JSON.",
         epilog="example: ekm-exporter run --config.file ekm.yml --web.listen-address 127.0.0.1:10377",
         allow_abbrev=False,
     )
@@ -42,39 +42,53 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--config.enable-auto-reload",
         dest="auto_reload",
         action="store_true",
-        help="take over a changed configuration without being told",
+        help="apply a changed configuration automatically",
     )
     parser.add_argument(
-        "--config.check", dest="config_check", action="store_true", help="validate the configuration and exit, as `check` does"
+        "--config.check",
+        dest="config_check",
+        action="store_true",
+        help="validate the configuration and exit, like the command check",
     )
     add_service_flags(parser, default_address=DEFAULT_ADDRESS)
     parser.set_defaults(handler=run)
 
 
 def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) -> None:
-    """The flags that `run` and `demo` share."""
+    """Add the flags that `run` and `demo` share."""
     parser.add_argument(
         "--web.listen-address",
         dest="listen",
         metavar="ADDRESS",
         type=_typed(parse_address),
         action="append",
-        help=f"HOST:PORT, :PORT or [IPV6]:PORT to serve on; may be repeated (default {default_address})",
+        help=f"HOST:PORT, :PORT or [IPV6]:PORT to listen on; may be repeated (default {default_address})",
     )
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
         metavar="FILE",
         type=Path,
-        help="TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit",
+        help="TLS, client certificates, users and headers, in the format of Prometheus' exporter-toolkit (default: none)",
     )
-    parser.add_argument("--web.external-url", dest="external_url", metavar="URL", default="", help="where a browser finds it")
-    parser.add_argument("--web.route-prefix", dest="route_prefix", metavar="PATH", help="prefix of every path")
+    parser.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        metavar="URL",
+        default="",
+        help="URL of the exporter for browsers, if behind a proxy",
+    )
+    parser.add_argument(
+        "--web.route-prefix",
+        dest="route_prefix",
+        metavar="PATH",
+        help="prefix of every path (default: the path of --web.external-url)",
+    )
     parser.add_argument(
         "--web.enable-pages",
         dest="enable_pages",
         action="store_true",
-        help="serve the pages also on listeners that are not on loopback",
+        help="serve pages and JSON also on listeners outside loopback",
     )
     parser.add_argument(
         "--web.max-requests",
@@ -82,7 +96,7 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         metavar="N",
         type=_typed(_count),
         default=MOST_ANSWERS,
-        help=f"unfinished answers at once; further requests get 503; 0 for no limit (default {MOST_ANSWERS})",
+        help=f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MOST_ANSWERS})",
     )
     parser.add_argument(
         "--timeout-offset",
@@ -90,7 +104,7 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         metavar="SECONDS",
         type=float,
         default=0.5,
-        help="kept back from Prometheus' scrape timeout (default 0.5)",
+        help="subtracted from Prometheus' scrape timeout on /probe (default 0.5)",
     )
     parser.add_argument(
         "--history.limit",
@@ -98,32 +112,41 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         metavar="N",
         type=_typed(_positive),
         default=DEFAULT_HISTORY,
-        help=f"probes remembered per target, and failures as many again (default {DEFAULT_HISTORY})",
+        help=f"stored probes per target, and as many failed ones in addition (default {DEFAULT_HISTORY})",
     )
-    parser.add_argument("--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="default info")
+    parser.add_argument(
+        "--log.level", dest="log_level", choices=logging.LEVELS, default="info", help="lowest level to log (default info)"
+    )
     parser.add_argument(
         "--log.prober",
         dest="log_prober",
         choices=logging.LEVELS,
-        help="level of lines about probes (default: as --log.level); debug: one for every probe",
+        help="lowest level to log about probes; debug logs every probe (default: --log.level)",
     )
     parser.add_argument(
         "--log.format",
         dest="log_format",
         choices=[fmt.value for fmt in logging.LogFormat],
         default="logfmt",
-        help="default logfmt",
+        help="format of log lines (default logfmt)",
     )
     parser.add_argument(
-        "--state.dir", dest="state_dir", metavar="DIR", type=Path, help="keep here what was learned, over a restart"
+        "--state.dir",
+        dest="state_dir",
+        metavar="DIR",
+        type=Path,
+        help="directory that keeps expiry dates, last successes and last failures across restarts (default: none)",
     )
-    parser.add_argument("--shard", metavar="I/N", type=_typed(parse_shard), help="probe only the targets of shard I of N")
     parser.add_argument(
-        "--no-scheduler", dest="scheduler", action="store_false", help="probe only when asked on /probe; ready at once"
+        "--shard", metavar="I/N", type=_typed(parse_shard), help="probe only shard I of N, counted from 0, such as 0/2"
+    )
+    parser.add_argument(
+        "--no-scheduler", dest="scheduler", action="store_false", help="probe only on requests to /probe; report ready at once"
     )
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the exporter, or only validate the configuration; return the exit code."""
     if args.config_check:
         return check.run(
             argparse.Namespace(
@@ -134,15 +157,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -> int:
-    """Starts the exporter on `args.config_file` and returns when it was told to stop."""
+    """Run the exporter until a signal stops it; return the exit code."""
     web_file: Path | None = args.web_config_file
-    door = None if web_file is None else check.web_config(web_file)
+    access = None if web_file is None else check.web_config(web_file)
     try:
         web = web_options(
             external_url=args.external_url,
             route_prefix=args.route_prefix,
             enable_pages=args.enable_pages,
-            lock=None if web_file is None or door is None or door.config is None else AccessControl(web_file, door),
+            access_control=None
+            if web_file is None or access is None or access.config is None
+            else AccessControl(web_file, access),
             timeout_offset=args.timeout_offset,
             max_requests=args.max_requests,
         )
@@ -150,7 +175,7 @@ def run_exporter(args: argparse.Namespace, *, default_address: str, mode: str) -
         return _refuse(str(error))
     loaded = load_config(args.config_file)
     check.print_findings(loaded)
-    if loaded.config is None or (door is not None and door.config is None):
+    if loaded.config is None or (access is not None and access.config is None):
         print(check.summary(args.config_file, loaded), file=sys.stderr)
         return BAD_USAGE
     logging.configure(args.log_level, logging.LogFormat(args.log_format), probes=args.log_prober)
@@ -185,7 +210,7 @@ def _refuse(message: str) -> int:
 
 def _positive(text: str, least: int = 1) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 7 and least <= int(text) <= 100_000):
-        raise ValueError(f"{text!r} is not a number from {least} to 100000")
+        raise ValueError(f"{text!r} is not a whole number from {least} to 100000")
     return int(text)
 
 
@@ -194,7 +219,7 @@ def _count(text: str) -> int:
 
 
 def _typed(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """A converter whose ValueError argparse shows: of that class it hides the text."""
+    """Return a converter whose errors argparse prints; it hides the text of a ValueError."""
 
     def converted(text: str) -> T:
         try:

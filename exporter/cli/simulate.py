@@ -1,8 +1,6 @@
-"""`ekm-exporter simulate` and `ekm-exporter demo`: a vault to break.
+"""The commands `ekm-exporter simulate` and `ekm-exporter demo`.
 
-For: starting the simulator alone, and starting the ordinary exporter beside one.
-Not for: anything simulated (see `exporter.simulator`). `demo` gives the exporter a configuration like any other's; the
-story happens in the simulator's process, and the exporter cannot know it.
+`simulate` serves the simulator alone. `demo` starts it in a child process and runs the ordinary exporter on its configuration.
 """
 
 from __future__ import annotations
@@ -42,12 +40,15 @@ _READY = "management port: "
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds both commands; each sets `handler` to the function that carries it out and returns the exit code."""
+    """Add both commands; each sets `handler` to its function, which returns the exit code."""
     _add_simulate(subparsers)
     demo_parser = subparsers.add_parser(
         "demo",
-        help="a running exporter with live failures, no Azure needed",
-        description="Starts a simulator with a built-in configuration and story, and the ordinary exporter against it.",
+        help="run the exporter against simulated vaults that fail; no Azure needed",
+        description=(
+            "Starts simulated vaults that fail from time to time, and the exporter with a configuration for them. "
+            "Needs no Azure and no configuration; everything is on loopback."
+        ),
         epilog="example: ekm-exporter demo, then open http://127.0.0.1:10377/",
         allow_abbrev=False,
     )
@@ -58,27 +59,30 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 def _add_simulate(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     alone = subparsers.add_parser(
         "simulate",
-        help="the simulator alone, for game days",
-        description="Serves, on loopback, the vaults, tenants and credentials that a configuration names, to be broken at will.",
+        help="run the simulator alone, for game days",
+        description=(
+            "Serves the vaults, tenants and credentials of a configuration on loopback, and writes the configuration with which "
+            "an exporter probes them. Faults are set on the management port."
+        ),
         epilog="example: ekm-exporter simulate --config.file ekm.yml --out sim",
         allow_abbrev=False,
     )
     alone.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, required=True, help="the configuration")
-    alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="where ca.pem and ekm.yml are written")
-    _add_places(alone)
+    alone.add_argument("--out", metavar="DIR", type=Path, required=True, help="directory for ca.pem and the changed ekm.yml")
+    _add_addresses(alone)
     _add_chaos(alone)
     alone.add_argument("--for-demo", action="store_true", help=argparse.SUPPRESS)
     alone.set_defaults(handler=simulate)
 
 
-def _add_places(alone: argparse.ArgumentParser) -> None:
+def _add_addresses(alone: argparse.ArgumentParser) -> None:
     alone.add_argument(
         "--sim.port",
         dest="port",
         metavar="PORT",
         type=_port,
         default=_PORT,
-        help=f"of vaults and Entra; 0: any (default {_PORT})",
+        help=f"port of the vaults and Entra ID; 0: any free port (default {_PORT})",
     )
     alone.add_argument(
         "--sim.management-port",
@@ -86,38 +90,38 @@ def _add_places(alone: argparse.ArgumentParser) -> None:
         metavar="PORT",
         type=_port,
         default=_MANAGEMENT_PORT,
-        help=f"where faults are set; 0: any (default {_MANAGEMENT_PORT})",
+        help=f"port on which faults are set; 0: any free port (default {_MANAGEMENT_PORT})",
     )
     alone.add_argument(
         "--sim.arc-token-folder",
         dest="arc_token_folder",
         metavar="DIR",
         type=Path,
-        help="answer as Azure Arc's agent, too, with its key files here (azure-identity wants /var/opt/azcmagent/tokens)",
+        help="also act as the agent of Azure Arc, with its key files in DIR (azure-identity requires /var/opt/azcmagent/tokens)",
     )
 
 
 def _add_chaos(alone: argparse.ArgumentParser) -> None:
     alone.add_argument(
-        "--chaos", metavar="SECONDS", type=_seconds, help="every so many seconds, a scenario at random on a vault at random"
+        "--chaos", metavar="SECONDS", type=_seconds, help="start a random fault on a random vault every SECONDS seconds"
     )
     alone.add_argument(
         "--chaos.seed",
         dest="seed",
         metavar="NUMBER",
         type=int,
-        help="what happens: the same number, the same chaos (default: any)",
+        help="seed of the random faults; the same seed repeats them (default: a random one)",
     )
 
 
 def simulate(args: argparse.Namespace) -> int:
-    """Runs until SIGINT, SIGTERM or SIGHUP; 2 where the configuration is bad or a port is in use."""
+    """Run until SIGINT, SIGTERM or SIGHUP; return 2 if the configuration is bad or a port is in use."""
     loaded = load_config(args.config_file)
     if loaded.config is None:
         print_findings(loaded)
         return _BAD_USAGE
     try:
-        # The loop of every system but Windows, where the default one cannot peek at a connection.
+        # The default loop of Windows cannot peek at a connection.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(_simulate(args, loaded.config))
     except (OSError, SecretUnreadableError) as error:
@@ -141,50 +145,50 @@ async def _simulate(args: argparse.Namespace, config: Config) -> None:
             simulator.on_routes_changed = lambda: _rewrite(simulator, config, args.out)
             simulator.on_reload = lambda: _reload(simulator, config, args.out)
         print(_READY + simulator.management_url if args.for_demo else _banner(simulator, config, args.out), flush=True)
-        playing = _playing(simulator, args)
+        task = _background_task(simulator, args)
         await stop.wait()
-        if playing is not None:
-            playing.cancel()
+        if task is not None:
+            task.cancel()
     finally:
         await simulator.stop()
         if args.for_demo:
-            shutil.rmtree(args.config_file.parent, ignore_errors=True)  # made for this run; a killed parent cannot
+            shutil.rmtree(args.config_file.parent, ignore_errors=True)  # a killed parent cannot remove it
 
 
-def _playing(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[None] | None:
-    """What happens by itself from now on: the demo's story, chaos, or nothing."""
+def _background_task(simulator: Simulator, args: argparse.Namespace) -> asyncio.Task[None] | None:
+    """Start the demo's story or the random faults; None without either."""
     if args.for_demo:
         return asyncio.create_task(demo_story.play(simulator))
     if args.chaos is None:
         return None
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
-    _tell(f"every {args.chaos:g}s, seed {seed} (--chaos.seed {seed} makes it happen again)")
-    return asyncio.create_task(chaos.run_chaos(simulator, args.chaos, seed, _tell))
+    _print_chaos(f"every {args.chaos:g}s, seed {seed} (--chaos.seed {seed} repeats it)")
+    return asyncio.create_task(chaos.run_chaos(simulator, args.chaos, seed, _print_chaos))
 
 
-def _tell(what: str) -> None:
-    print(f"{datetime.now():%H:%M:%S} chaos: {what}", flush=True)  # noqa: DTZ005 - the time of the reader's own clock
+def _print_chaos(event: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} chaos: {event}", flush=True)  # noqa: DTZ005 - local time, for the operator
 
 
 def _rewrite(simulator: Simulator, config: Config, out: Path) -> None:
     written = write_config(simulator, config, out)
-    print(f"{written} was written again, because a route has changed: reload the exporter", flush=True)
+    print(f"a route changed, so {written} was rewritten: reload the exporter", flush=True)
 
 
 async def _reload(simulator: Simulator, config: Config, out: Path) -> Mapping[str, str]:
-    became = await reload_credentials(simulator, config)
-    write_config(simulator, config, out)  # the token of a service account, too, is good for another day
-    return became
+    changed = await reload_credentials(simulator, config)
+    write_config(simulator, config, out)  # also renews the token of a service account
+    return changed
 
 
 def _at_end_of_input(callback: Callable[[], None]) -> None:
-    """Calls back when standard input ends: the pipe's other end is gone, and with it whoever started us."""
+    """Call back at the end of standard input: the parent process has ended."""
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        while os.read(sys.stdin.fileno(), 4096):  # not `sys.stdin.read`: its lock would be held at the interpreter's end
+        while os.read(sys.stdin.fileno(), 4096):  # sys.stdin.read would hold a lock at the interpreter's exit
             pass
-        with contextlib.suppress(RuntimeError):  # the loop has ended before
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(callback)
 
     threading.Thread(target=wait, name="end-of-input", daemon=True).start()
@@ -196,41 +200,41 @@ def _banner(simulator: Simulator, config: Config, out: Path) -> str:
     written = shlex.quote(str(out / "ekm.yml"))
     return f"""\
 =====================================================================================
-  THIS IS A SIMULATOR. No Azure, no vault, no key behind it; all is forgotten at its end.
+  THIS IS A SIMULATOR: no Azure, no real vault, no real key. It stores nothing.
 =====================================================================================
-vaults and Entra on {simulator.address}, {_READY}{simulator.management_url}
+vaults and Entra ID on {simulator.address}, {_READY}{simulator.management_url}
 
 start the exporter:  {variables}ekm-exporter run --config.file {written}
 break a vault:       curl -d '{{"vault": "{vault}", "scenario": "unwrap_forbidden"}}' {simulator.management_url}/sim/fault
-all is well again:   curl -X DELETE {simulator.management_url}/sim/fault
-what can be broken:  curl {simulator.management_url}/sim/scenarios
-what it was asked:   curl {simulator.management_url}/sim/requests
+end every fault:     curl -X DELETE {simulator.management_url}/sim/fault
+list the scenarios:  curl {simulator.management_url}/sim/scenarios
+list the requests:   curl {simulator.management_url}/sim/requests
 after a new secret:  curl -X POST {simulator.management_url}/sim/reload
 stop:                Ctrl-C"""
 
 
 def demo(args: argparse.Namespace) -> int:
-    """The exporter's own exit code; 3 where the simulator does not start."""
+    """Run until a signal; return the exporter's exit code, or 3 if the simulator does not start."""
     with (
         tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
-        _simulator_beside(Path(folder)) as management_url,
+        _child_simulator(Path(folder)) as management_url,
     ):
         if management_url is None:
-            print("ekm-exporter demo: the simulator did not start", file=sys.stderr)
+            print("ekm-exporter demo: the simulator did not start; its message is above", file=sys.stderr)
             return _INTERNAL
         address = str(args.listen[0]) if args.listen else _DEMO_ADDRESS
-        print(_where_to_look(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
+        print(_demo_banner(f"127.0.0.1{address}" if address.startswith(":") else address, management_url), flush=True)
         args.config_file = Path(folder, "out", "ekm.yml")
         return run.run_exporter(args, default_address=_DEMO_ADDRESS, mode=DEMO)
 
 
 @contextlib.contextmanager
-def _simulator_beside(folder: Path) -> Iterator[str | None]:
-    """A simulator as a child process that plays the story; yields its management URL, None where it failed."""
+def _child_simulator(folder: Path) -> Iterator[str | None]:
+    """Run a simulator with the demo's story as a child process; yield its management URL, None if it failed."""
     config = demo_story.write_demo(folder)
     flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
     command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - this program
         try:
             yield _management_url(child)
         finally:
@@ -242,22 +246,22 @@ def _simulator_beside(folder: Path) -> Iterator[str | None]:
 
 
 def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """What the child says once it is ready; None where it ends or takes too long."""
+    """Return the URL that the child prints when it is ready; None if it ends or takes too long."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
-    patience = threading.Timer(_START_SECONDS, child.kill)
-    patience.start()
+    timer = threading.Timer(_START_SECONDS, child.kill)
+    timer.start()
     try:
         line = child.stdout.readline()
     finally:
-        patience.cancel()
+        timer.cancel()
     return line.removeprefix(_READY).strip() if line.startswith(_READY) else None
 
 
-def _where_to_look(address: str, management_url: str) -> str:
+def _demo_banner(address: str, management_url: str) -> str:
     return f"""\
-THIS IS A DEMO: eleven simulated vaults on loopback, seven of them in trouble now and then. No Azure.
+THIS IS A DEMO: eleven simulated vaults on loopback. Seven of them fail from time to time. No Azure.
 
-  look:        http://{address}/
+  pages:       http://{address}/
   metrics:     curl http://{address}/metrics
   one probe:   curl 'http://{address}/probe?target=billing-invoices&debug=true'
   break more:  curl -d '{{"vault": "contoso-sales", "scenario": "unwrap_forbidden"}}' {management_url}/sim/fault
@@ -268,14 +272,14 @@ Within a minute: 3011 throttled in waves, 3077 no longer allowed to unwrap, 3303
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0.05 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError("not from 0.05 to 86400 seconds")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0.05 <= (seconds := float(text)) <= 86400:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 86400")
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise ValueError(text)
-    return port
+    with contextlib.suppress(ValueError):
+        if 0 <= (port := int(text)) < 65536:
+            return port
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 0 to 65535")

@@ -88,7 +88,7 @@ class Credential:
     )
 
     @property
-    def may_end(self) -> bool:
+    def may_expire(self) -> bool:
         """Whether the credential expires, as far as its kind and configuration show."""
         return self.expires_on is not None or self.kind not in (MANAGED, WORKLOAD, CHAIN)
 

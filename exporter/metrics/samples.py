@@ -139,7 +139,7 @@ def credential_samples(credential: Credential, lookups: Mapping[Source, tuple[fl
     ends: list[Sample] = [((("source", source),), end) for source, end in {**declared, **found}.items()]
     return {
         "ekm_credential_expiry_timestamp_seconds": ends,
-        "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.may_end else None),
+        "ekm_credential_expiry_known": _one(bool(ends) if ends or credential.may_expire else None),
         "ekm_credential_expiry_lookup_last_success_timestamp_seconds": [
             ((("source", source),), at) for source, (_, at) in lookups.items()
         ],

@@ -38,7 +38,7 @@ UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})
 BODY_TOO_LARGE = "The request body is too large. No path reads a body: send none.\n"
 # No handler reads a body.
 LARGEST_BODY = 4096
-LOCK = web.AppKey("lock", AccessControl)
+ACCESS_CONTROL = web.AppKey("access_control", AccessControl)
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
@@ -81,12 +81,12 @@ def is_refused(path: str, sockname: object, options: WebOptions, *, transcript: 
     `path` is the matched route's, without the route prefix, or "" if no route matched. A `transcript` of /probe counts as a page.
     """
     for_programs = path in OPEN_PATHS and not transcript
-    return not (options.locked or options.enable_pages or for_programs or on_loopback(sockname))
+    return not (options.requires_authentication or options.enable_pages or for_programs or on_loopback(sockname))
 
 
 def is_rebinding(sockname: object, host: str, options: WebOptions) -> bool:
     """Whether a request reaches loopback under a foreign name (DNS rebinding)."""
-    return on_loopback(sockname) and not (options.locked or is_own_name(host, options.external_host))
+    return on_loopback(sockname) and not (options.requires_authentication or is_own_name(host, options.external_host))
 
 
 def _route_path(request: web.Request, options: WebOptions) -> str:
@@ -99,13 +99,13 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
     """Return the first reason to refuse a request, or None."""
     connection = connection_of(request.transport)
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    if options.lock is not None:
+    if options.access_control is not None:
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = await options.lock.refusal(request.headers.get(hdrs.AUTHORIZATION, ""), address)
+        refusal = await options.access_control.refusal(request.headers.get(hdrs.AUTHORIZATION, ""), address)
         if refusal is not None:
             return refusal
         if connection is not None:
-            connection.trusted = options.locked
+            connection.trusted = options.requires_authentication
     transport = request.transport
     sockname = transport.get_extra_info("sockname") if transport is not None else None
     path = _route_path(request, options)
@@ -114,7 +114,7 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
     if is_rebinding(sockname, request.headers.get(hdrs.HOST, ""), options):
         return Refusal(421, FOREIGN_NAME)
     changes = request.method not in ("GET", "HEAD", "OPTIONS")
-    if changes and is_cross_site_change(request.headers, options.external_host, known_by_name=options.locked):
+    if changes and is_cross_site_change(request.headers, options.external_host, known_by_name=options.requires_authentication):
         return Refusal(403, FOREIGN_SITE)
     if (request.content_length or 0) > LARGEST_BODY:
         return Refusal(413, BODY_TOO_LARGE)

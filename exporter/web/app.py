@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.web.access import LARGEST_BODY, LOCK, access_middleware, header_writer
+from exporter.web.access import ACCESS_CONTROL, LARGEST_BODY, access_middleware, header_writer
 from exporter.web.handlers.api import ApiHandlers
 from exporter.web.handlers.pages import PageHandlers
 from exporter.web.handlers.probe import ProbeHandler
@@ -33,11 +33,11 @@ def create_app(service: Service, options: WebOptions, *, reload: Reload | None =
     if options.route_prefix:
         app.router.add_get("/", _to(f"{options.link_prefix}/"))
         app.router.add_get(options.route_prefix, _to(f"{options.link_prefix}/"))
-    app.on_response_prepare.append(header_writer(options.lock))
+    app.on_response_prepare.append(header_writer(options.access_control))
     app.on_shutdown.append(probing.close)
-    if options.lock is not None:
-        app[LOCK] = options.lock
-        app.cleanup_ctx.append(_watching(options.lock))
+    if options.access_control is not None:
+        app[ACCESS_CONTROL] = options.access_control
+        app.cleanup_ctx.append(_watching(options.access_control))
     return app
 
 

@@ -25,14 +25,14 @@ class WebOptions:
     route_prefix: str = ""
     link_prefix: str = ""
     enable_pages: bool = False
-    lock: AccessControl | None = None  # from the web configuration file
+    access_control: AccessControl | None = None  # from the web configuration file
     timeout_offset: float = 0.5
     max_requests: int = MOST_ANSWERS
 
     @property
-    def locked(self) -> bool:
+    def requires_authentication(self) -> bool:
         """Whether every client needs a password or a verified certificate."""
-        return self.lock is not None and self.lock.authenticates_every_client
+        return self.access_control is not None and self.access_control.authenticates_every_client
 
 
 def web_options(
@@ -40,7 +40,7 @@ def web_options(
     external_url: str = "",
     route_prefix: str | None = None,
     enable_pages: bool = False,
-    lock: AccessControl | None = None,
+    access_control: AccessControl | None = None,
     timeout_offset: float = 0.5,
     max_requests: int = MOST_ANSWERS,
 ) -> WebOptions:
@@ -59,7 +59,7 @@ def web_options(
         route_prefix=inside,
         link_prefix=outside if external_url else inside,
         enable_pages=enable_pages,
-        lock=lock,
+        access_control=access_control,
         timeout_offset=timeout_offset,
         max_requests=max_requests,
     )

@@ -19,7 +19,7 @@ from aiohttp import web
 from exporter.runtime import process
 from exporter.runtime.logging import fields, place_of
 from exporter.runtime.server_header import SERVER, hide_versions
-from exporter.web.access import LOCK
+from exporter.web.access import ACCESS_CONTROL
 from exporter.web.protocol import HttpProtocol
 from exporter.web.server.connections import MOST_CONNECTIONS, Connection, ConnectionLimiter
 
@@ -78,7 +78,7 @@ class WebServer:
 
     def __init__(self, app: web.Application, addresses: list[ListenAddress], *, places: ConnectionLimiter | None = None) -> None:
         self._addresses = addresses
-        self._lock = app.get(LOCK)
+        self._access_control = app.get(ACCESS_CONTROL)
         self._places = places
         self._taken = ConnectionLimiter()
         self._sockets: list[socket.socket] = []
@@ -93,7 +93,7 @@ class WebServer:
 
         Every interface appears as localhost.
         """
-        scheme = "https" if self._lock is not None and self._lock.context is not None else "http"
+        scheme = "https" if self._access_control is not None and self._access_control.context is not None else "http"
         return tuple(f"{scheme}://{ListenAddress(a.host or 'localhost', a.port)}" for a in self.listening)
 
     async def start(self) -> None:
@@ -165,14 +165,14 @@ class WebServer:
 
     def _send_away(self, client: socket.socket) -> None:
         """Close a connection above the limit, with a 503 unless the client expects TLS."""
-        if self._lock is None or self._lock.context is None:
+        if self._access_control is None or self._access_control.context is None:
             with contextlib.suppress(OSError):
                 client.send(_NO_PLACE)
         client.close()
 
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         """Connect a socket to its protocol, after the handshake if TLS is on."""
-        context = None if self._lock is None else self._lock.context
+        context = None if self._access_control is None else self._access_control.context
         patience = (
             {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         )
@@ -192,9 +192,9 @@ class WebServer:
     def _vet(self, address: str) -> Callable[[asyncio.Transport], bool]:
         def vet(transport: asyncio.Transport) -> bool:
             tls: Any = transport.get_extra_info("ssl_object")
-            if self._lock is None or tls is None:
+            if self._access_control is None or tls is None:
                 return True
-            return self._lock.allows_certificate(tls.getpeercert(binary_form=True), address)
+            return self._access_control.allows_certificate(tls.getpeercert(binary_form=True), address)
 
         return vet
 

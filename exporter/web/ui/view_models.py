@@ -119,7 +119,7 @@ async def fleet(
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
-    return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_end}
+    return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_expire}
 
 
 def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:

@@ -61,7 +61,7 @@ async def test_a_file_that_is_there_is_kept(bundle, tmp_path):
     (tmp_path / "case.zip").write_text("mine")
     code, output, _ = await bundle("fine")
     assert (code, (tmp_path / "case.zip").read_text()) == (2, "mine")
-    assert "is there already" in output
+    assert "already exists" in output
     assert (await bundle("fnie", out="other.zip"))[0] == 2
     assert not (tmp_path / "other.zip").exists()
     assert (await bundle("fine", out="no/such/folder.zip"))[0] == 2

@@ -175,7 +175,7 @@ async def test_probe_prints_for_people_and_exits_for_scripts(command, simulator)
 async def test_probe_names_what_it_does_not_know(command, simulator):
     for arguments, words in (
         (["fin"], "no target 'fin' (did you mean 'fine'?)"),
-        (["zzz"], "no target 'zzz'; it has: fine"),
+        (["zzz"], "no target 'zzz'; use one of: fine"),
         (["fine", "--credential", "sql-prd"], "no credential 'sql-prd' (did you mean 'sql-prod'?)"),
     ):
         running = await command("probe", *arguments, "--config.file", simulator.config)

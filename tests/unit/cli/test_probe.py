@@ -1,4 +1,4 @@
-"""`ekm-exporter probe` beyond the probe: what is beside it, as text and as JSON, made through the real SDK."""
+"""The output of `ekm-exporter probe`: auxiliary probes and expiries as text and JSON, through the real SDK."""
 
 import json
 import re
@@ -35,7 +35,7 @@ from tests.support.web_factories import (
 from tests.support.web_factories import OLD as KEPT
 
 NOW = STARTED + 60
-TOLD = f"""
+FIRST_LINES = f"""
 Auxiliary probes
   staged credential {STAGED}
     usable      no
@@ -43,7 +43,7 @@ Auxiliary probes
                 secret_expired
     do          Do not give it to SQL Server yet.
 """
-REST = f"""\
+LAST_LINES = f"""\
   retained version ContosoRSAKey0/{KEPT}
     usable      yes
   newest version of ContosoRSAKey0
@@ -77,7 +77,7 @@ warning         unexpected path
 """
 
 
-def test_what_is_beside_a_probe_in_text():
+def test_target_text_shows_auxiliary_probes_and_expiries():
     record = TargetRecord(fully_declared(), History(1), key=key(), vault=VaultHeaders(connection="public"))
     for each in (refused_auxiliary(AuxiliaryKind.NEXT), auxiliary_result(AuxiliaryKind.RETAINED), pending_auxiliary()):
         record.add_auxiliary(each)
@@ -87,12 +87,12 @@ def test_what_is_beside_a_probe_in_text():
 
     text = target_text(record.target, record, {"by-vm": (), "sql-prod": (graph,)}, ExpectPath.PRIVATE, now=NOW, auxiliary=True)
 
-    assert text.startswith(TOLD)
-    assert text.endswith(REST)
+    assert text.startswith(FIRST_LINES)
+    assert text.endswith(LAST_LINES)
     assert re.findall(r"^    do ", text, re.MULTILINE)
 
 
-def test_a_deleted_key_is_told_with_the_command_that_recovers_it():
+def test_deleted_key_is_shown_with_the_recovery_command():
     record = TargetRecord(fully_declared(), History(1), purge_at=STARTED)
 
     text = target_text(record.target, record, {}, ExpectPath.ANY, now=NOW, auxiliary=True)
@@ -109,20 +109,20 @@ async def simulator():
     await made.stop()
 
 
-async def seen_of(simulator, folder, *, target=TARGET, credential=None, **kinds):
+async def probe_of(simulator, folder, *, target=TARGET, credential=None, **kinds):
     config = auxiliary_simulated.configuration(simulator, folder, target=target)
     changed = {name: replace(config.credentials[name], kind=kind) for name, kind in kinds.items()}
     config = replace(config, credentials=config.credentials | changed)
-    seen = await probe_once(config, config.targets["t"], credential)
-    text = probe.as_text(config, seen, now=time.time())
-    shape = json.loads(json.dumps(probe.as_json(config, seen, now=time.time())))
-    return seen, text, shape
+    result = await probe_once(config, config.targets["t"], credential)
+    text = probe.as_text(config, result, now=time.time())
+    shape = json.loads(json.dumps(probe.as_json(config, result, now=time.time())))
+    return result, text, shape
 
 
-async def test_everything_that_is_declared_is_looked_at_once(simulator, tmp_path):
-    seen, text, shape = await seen_of(simulator, tmp_path)
+async def test_every_configured_auxiliary_probe_runs_once(simulator, tmp_path):
+    result, text, shape = await probe_of(simulator, tmp_path)
 
-    assert seen.report.success
+    assert result.report.success
     assert [(each["what"], each["usable"]) for each in shape["auxiliary_probes"]] == [
         ("next", True), ("retained", True), ("retained", True), ("newest", True), ("recovery", True),
     ]  # fmt: skip
@@ -134,11 +134,11 @@ async def test_everything_that_is_declared_is_looked_at_once(simulator, tmp_path
     assert shape["verdict"] == "vault side ready, seen from the SQL host"
 
 
-async def test_a_look_that_says_no_is_a_warning_and_leaves_the_probe_a_success(simulator, tmp_path):
+async def test_failed_auxiliary_probe_is_a_warning_and_no_failure(simulator, tmp_path):
     (tmp_path / "staged").write_text("not-the-secret-of-staged\n")
-    seen, text, shape = await seen_of(simulator, tmp_path)
+    result, text, shape = await probe_of(simulator, tmp_path)
 
-    assert (seen.report.success, shape["success"], shape["code"]) == (True, True, None)
+    assert (result.report.success, shape["success"], shape["code"]) == (True, True, None)
     staged = shape["auxiliary_probes"][0]
     assert (staged["usable"], staged["code"], staged["reason"]) == (False, 3303, "secret_wrong")
     assert "\nwarning         staged credential refused\n" in text
@@ -146,43 +146,43 @@ async def test_a_look_that_says_no_is_a_warning_and_leaves_the_probe_a_success(s
     assert "not-the-secret" not in text + json.dumps(shape)
 
 
-async def test_with_another_credential_that_one_is_probed_and_nothing_beside_it(simulator, tmp_path):
+async def test_other_credential_is_probed_without_auxiliary_probes(simulator, tmp_path):
     (tmp_path / "now").write_text("not-the-secret-of-now\n")
-    seen, text, shape = await seen_of(simulator, tmp_path, credential="staged")
+    result, text, shape = await probe_of(simulator, tmp_path, credential="staged")
 
-    assert seen.report.success
-    assert text.startswith("with credential staged, as asked: nothing beside the probe is looked at\n")
+    assert result.report.success
+    assert text.startswith("probed with credential staged, without auxiliary probes\n")
     assert "\ncredential      staged\n" in text
     assert "Auxiliary probes" not in text
     assert (shape["credential"], shape["auxiliary_probes"]) == ("staged", [])
-    assert set(seen.ends) == {"staged"}
+    assert set(result.expiries) == {"staged"}
     assert {host for host, _, _ in simulator.requests} & {auxiliary_simulated.ARCHIVE, auxiliary_simulated.RECOVERY} == set()
 
 
-async def test_an_identity_of_which_nothing_ends_is_not_said_to_end_at_an_unknown_time(simulator, tmp_path):
-    seen, _, _ = await seen_of(simulator, tmp_path, old=CredentialKind.WORKLOAD_IDENTITY)
+async def test_identity_without_expiry_has_no_expiry_line(simulator, tmp_path):
+    result, _, _ = await probe_of(simulator, tmp_path, old=CredentialKind.WORKLOAD_IDENTITY)
 
-    assert set(seen.ends) == {"now", "staged", "dr"}
+    assert set(result.expiries) == {"now", "staged", "dr"}
 
 
-async def test_a_key_that_cannot_be_read_cannot_be_recovered_either(simulator, tmp_path):
+async def test_unreadable_key_leaves_the_recovery_vault_untested(simulator, tmp_path):
     lost = replace(TARGET, key_version="9" * 32)
-    seen, text, shape = await seen_of(simulator, tmp_path, target=lost)
+    result, text, shape = await probe_of(simulator, tmp_path, target=lost)
 
-    assert seen.report.first_failure.step is Step.GET_KEY
-    assert seen.report.first_failure.reason is Reason.KEY_NOT_FOUND
+    assert result.report.first_failure.step is Step.GET_KEY
+    assert result.report.first_failure.reason is Reason.KEY_NOT_FOUND
     assert "because     the key that the recovery vault must hold is not read yet" in text
     assert (shape["key_facts"], shape["newest_version"], shape["rotation_pending"]) == (None, PINNED, True)
     assert f"retained version Key0/{OLD}\n    usable      yes" in text
 
 
-async def test_when_credentials_end_is_looked_up_once(simulator, tmp_path):
+async def test_credential_expiry_is_looked_up_once(simulator, tmp_path):
     config = auxiliary_simulated.configuration(simulator, tmp_path)
     declared = replace(config.credentials["now"], expires_on=datetime.now(UTC).date() + timedelta(days=40))
     config = replace(config, credentials={**config.credentials, "now": declared})
-    seen = await probe_once(config, config.targets["t"], None)
+    result = await probe_once(config, config.targets["t"], None)
 
-    text, shape = probe.as_text(config, seen, now=time.time()), probe.as_json(config, seen, now=time.time())
+    text, shape = probe.as_text(config, result, now=time.time()), probe.as_json(config, result, now=time.time())
     assert [(each["credential"], each["source"]) for each in shape["credential_expiries"]] == [("now", "declared")]
     assert re.search(r"^  now +\d{4}-\d\d-\d\dT00:00:00.000Z, in 39 days \(source declared\)$", text, re.MULTILINE)
     assert re.search(r"^  staged +unknown$", text, re.MULTILINE)

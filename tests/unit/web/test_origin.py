@@ -112,4 +112,4 @@ async def test_body_is_refused_without_reading_it():
 
 
 def test_nothing_is_locked_without_a_web_configuration():
-    assert not options.web_options().locked
+    assert not options.web_options().requires_authentication

@@ -18,7 +18,7 @@ async def locked(folder, text, *, address="127.0.0.1", service=None, **flags):
     loaded = folder.load(text)
     assert loaded.problems == ()
     lock = AccessControl(folder.path / "web.yml", loaded)
-    app = create_app(service or Service(), web_options(lock=lock, **flags))
+    app = create_app(service or Service(), web_options(access_control=lock, **flags))
     async with WebServer(app, [ListenAddress(address, 0)]) as server:
         yield server.urls[0], lock
 

@@ -27,7 +27,7 @@ VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
 )
 def test_pages_are_shown_elsewhere_only_if_every_client_is_authenticated(folder, text, open_to_pages):
     lock = AccessControl(folder.path / "web.yml", folder.load(text))
-    options = web_options(lock=lock)
+    options = web_options(access_control=lock)
     for path in ("/", "/config", "/-/reload"):
         assert is_refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
     assert not is_refused("/metrics", ("10.0.0.5", 10377), options)
