@@ -41,6 +41,6 @@ def a_config(target=TARGET, *, module=None):
 
 
 def plain(**changes):
-    """The target with only the given auxiliary probes."""
+    """The target with only these auxiliary probes."""
     bare = {"next_credential": None, "retained_versions": (), "recovery_vault": None, "recovery_credential": None}
     return replace(TARGET, **(bare | changes))

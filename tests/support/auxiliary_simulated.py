@@ -1,4 +1,4 @@
-"""A simulated company for auxiliary probes: a primary vault, an old one, a recovery vault, and four identities."""
+"""A simulated environment for auxiliary probes: three vaults and four identities."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ SQL_SERVER = frozenset({"get", "wrapKey", "unwrapKey"})
 
 
 def a_key(name, *versions):
-    """`versions` are (version, material), the newest last; keys restored elsewhere have the same material."""
+    """A key with `versions` as (version, material), the newest last. A restored key has the same material."""
     return {name.lower(): Key(name=name, versions=tuple(KeyVersion(version=one, material=made) for one, made in versions))}
 
 
@@ -45,7 +45,7 @@ def environment():
 
 
 def configuration(simulator, folder, *, target: Target = TARGET, **module) -> Config:
-    """Everything that `samples.TARGET` declares, reached through the simulator; secrets and CA stand in `folder`."""
+    """The configuration of a target, redirected to the simulator. Write its secrets and CA into `folder`."""
     (folder / "ca.pem").write_bytes(simulator.ca_pem)
     for name in NAMES:
         if not (folder / name).exists():

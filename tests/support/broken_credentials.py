@@ -1,4 +1,4 @@
-"""Causes that lie outside of every service: secrets, certificate files and identities, each broken as its scenario defines."""
+"""Secrets, certificate files, identities and proxies, each broken as its scenario defines."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _DAY = dt.timedelta(days=1)
 
 
 class Certificates:
-    """Files of certificates: the good ones, and one for each scenario."""
+    """Certificate files: valid ones and a broken one for each scenario."""
 
     def __init__(self, folder):
         self.principal = Principal(Authority(folder, "Principals"))
@@ -34,11 +34,11 @@ class Certificates:
 
     @property
     def registered(self):
-        """What the applications know, as DER; the second has ended."""
+        """The certificates of the applications as DER. The second has expired."""
         return tuple(one.public_bytes(serialization.Encoding.DER) for one in (self.principal.certificate, self.past))
 
     def broken(self, scenario):
-        """The content and the password of the file."""
+        """The content and the password of the file of a scenario."""
         good, other = self.principal, self.other
         return {
             "pfx_wrong_password": lambda: (good.pfx(b"renewed"), "before"),
@@ -73,7 +73,7 @@ def self_signed(issuer_key, public_key, *, starts=-_DAY, ends=_DAY):
 
 
 def short_key():
-    """An RSA key of 512 bits. No library makes one any more; from two primes it can still be put together."""
+    """An RSA key of 512 bits, computed from two primes: no library generates one."""
     p, q = (
         next(n for n in itertools.count(start, 2) if n % 65537 != 1 and pow(2, n - 1, n) == 1)
         for start in (3 * 2**254 + 1, 7 * 2**253 + 1)
@@ -84,7 +84,7 @@ def short_key():
 
 
 def credential_of(scenario, given, folder, certificates):
-    """The credential `given`, changed as a scenario of the configuration or of a certificate file defines."""
+    """The credential `given`, changed as a scenario defines."""
     file, digits = folder / scenario.name, given.client_id.replace("-", "")
     if scenario.name in ("credential_cut", "credential_without_secret"):
         file.write_text(digits[:31] if scenario.name == "credential_cut" else digits)
@@ -112,14 +112,14 @@ def by_identity(given, client_id=None):
 
 @contextlib.asynccontextmanager
 async def proxy(scenario):
-    """The address of a proxy that fails as the scenario defines. One that answers reads a whole CONNECT first."""
+    """The address of a proxy that fails as the scenario defines. A proxy that responds reads a whole CONNECT first."""
     if scenario.name == "proxy_unresolvable":
         yield "http://proxy.invalid:3128"
         return
     if scenario.name == "proxy_refused":
         yield f"http://127.0.0.1:{closed_port()}"
         return
-    said = {"proxy_unauthorized": b"407 Proxy Authentication Required", "proxy_bad_gateway": b"502 Bad Gateway"}.get(
+    status_line = {"proxy_unauthorized": b"407 Proxy Authentication Required", "proxy_bad_gateway": b"502 Bad Gateway"}.get(
         scenario.name
     )
     over = asyncio.Event()
@@ -127,10 +127,10 @@ async def proxy(scenario):
     async def answer(reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            if said is None:
+            if status_line is None:
                 await over.wait()
             else:
-                writer.write(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                writer.write(b"HTTP/1.1 " + status_line + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 await writer.drain()
         writer.close()
 

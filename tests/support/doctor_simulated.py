@@ -1,4 +1,4 @@
-"""Where the doctor is tried: a simulated company with one vault, and a configuration that reaches it."""
+"""A simulated environment with one vault, and a configuration for the preflight checks."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, 
 VAULT, ENTRA = "contoso-prod.vault.azure.net", "login.microsoftonline.com"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "66666666-7777-8888-9999-000000000001"
-SECRET = "MARKED~secret.of-the-harness"
+SECRET = "MARKED~secret.of-the-doctor"
 OLD, PINNED = "b" * 32, "a" * 32
 KEY = "ContosoRSAKey0"
 
@@ -40,12 +40,12 @@ TARGET = Target(
     generation_declared=True,
     retained_versions=(Retained(key_name=KEY, key_version=OLD, vault=VAULT, credential="sql-prod"),),
 )
-# What the simulator cannot be: its authority is not one of Azure's, and its certificates name no revocation host.
+# The simulator's authority is not one of Azure, and its certificates name no revocation host.
 ALWAYS = {"issuer_vault": CheckOutcome.WARN, "issuer_entra": CheckOutcome.WARN, "revocation": CheckOutcome.SKIPPED}
 
 
 class DoctorHarness:
-    """`module`, `credential` and `target` may be changed before a run; `configuration` puts them together."""
+    """Runs the preflight checks. A test may change `module`, `credential` and `target` before a run."""
 
     def __init__(self, simulator: Simulator, folder) -> None:
         self.simulator, self.folder = simulator, folder
@@ -75,12 +75,12 @@ class DoctorHarness:
         )
 
     def typed(self, text) -> None:
-        """The credential as a connector's string."""
+        """Make the credential a connector secret with this text."""
         self.secret_file.write_text(text)
         self.credential = replace(self.credential, kind=CredentialKind.CONNECTOR_SECRET, client_id=None)
 
     async def results(self, **options):
-        """Every result, by the check's name."""
+        """Every result by the name of its check."""
         found = await run_checks(self.configuration(), self.target, clock=self.clock, **options)
         return {result.check: result for result in found}
 

@@ -1,4 +1,4 @@
-"""A configuration as an editor reads it: YAML 1.2 has no dates, so a date is a text."""
+"""A configuration as an editor reads it: YAML 1.2 has no dates, so a date is a string."""
 
 import jsonschema_rs
 import yaml

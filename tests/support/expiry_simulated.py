@@ -33,7 +33,7 @@ targets:
 
 
 class ExpiryHarness:
-    """`change(find, put)` edits the configuration before it is read."""
+    """The simulator, a configuration for it, and expiry monitors. `changes` are (find, replace) pairs for the configuration."""
 
     def __init__(self, folder, principal, *changes, clock=None):
         self.folder, self.principal = folder, principal
@@ -65,7 +65,7 @@ class ExpiryHarness:
 
     @property
     def config(self):
-        """As it is written, but everything leads to the simulator."""
+        """The configuration, redirected to the simulator."""
         return redirect_config(self.simulator, self.written, self.folder / "ca.pem")
 
     def monitor(self, config=None):

@@ -1,4 +1,4 @@
-"""Targets and reports for the tests of schedule, tokens and state, each with what matters to the test written out."""
+"""Targets and reports for the tests of scheduling, tokens and state."""
 
 from __future__ import annotations
 

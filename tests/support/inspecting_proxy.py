@@ -1,7 +1,6 @@
-"""A proxy that intercepts TLS, as companies have them: it shows its own certificate for every host and passes the rest on.
+"""A proxy that intercepts TLS: it presents its own certificate for every host and forwards the data.
 
-For: an interception that is real. Its certificates name hosts for revocation, as those of public authorities do.
-The doctor's tests check what the doctor reports.
+Its certificates name revocation hosts, like those of public authorities.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ def _pem(*parts):
 
 
 def write_certificates(folder, hosts, *, issuer=ISSUER, company=COMPANY):
-    """Writes `inspector-ca.pem` and `inspector.pem`, the certificate for these hosts with its key."""
+    """Write `inspector-ca.pem`, and `inspector.pem` with the certificate for these hosts and its key."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = _named((NameOID.ORGANIZATION_NAME, company), (NameOID.COMMON_NAME, issuer))
     ca = _builder(name, name, ca_key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -60,7 +59,7 @@ def write_certificates(folder, hosts, *, issuer=ISSUER, company=COMPANY):
 
 @contextlib.asynccontextmanager
 async def inspecting(certificate, behind, *, sni, host="127.0.0.1", port=0):
-    """Listens with the certificate in that file and passes what it reads on to `behind` (host, port); gives its own port."""
+    """Listen with the certificate in that file and forward to `behind` (host, port). Yields the port."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate)
     client = ssl.create_default_context()
@@ -74,16 +73,16 @@ async def inspecting(certificate, behind, *, sni, host="127.0.0.1", port=0):
         with contextlib.suppress(OSError, ssl.SSLError):
             writer.close()
 
-    async def meet(reader, writer):
+    async def forward(reader, writer):
         there = await asyncio.open_connection(*behind, ssl=client, server_hostname=sni)
         await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
 
-    async with await asyncio.start_server(meet, host, port, ssl=server) as listening:
+    async with await asyncio.start_server(forward, host, port, ssl=server) as listening:
         yield listening.sockets[0].getsockname()[1]
 
 
 async def main(certificate, host):
-    """On a computer of its own: inspects what goes to that address, in front of the simulator at 127.0.0.1."""
+    """Inspect connections to this address, in front of the simulator at 127.0.0.1."""
     behind = inspecting(certificate, ("127.0.0.1", 443), sni="contoso.vault.azure.net", host=host, port=443)
     async with behind:
         print("inspecting", flush=True)  # noqa: T201 - the starting process waits for this

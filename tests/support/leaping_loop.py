@@ -1,7 +1,7 @@
-"""An event loop whose clock leaps: where a real one would sleep until the next timer, this one sets its time forward.
+"""An event loop whose clock jumps to the next timer instead of sleeping.
 
-So an hour of schedule passes as fast as its callbacks run, in an order that does not depend on the machine. Nothing here may
-wait for a thread, a socket or a process: the clock would leap over it.
+An hour of schedule takes as long as its callbacks, in an order that does not depend on the machine. A test with this loop must
+not wait for a thread, a socket or a process: the clock would skip that wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _NeverSleeping(selectors.DefaultSelector):
         if ready:
             return ready
         if timeout is None:
-            raise RuntimeError("the test waits for something that will never happen")
+            raise RuntimeError("the test waits for an event that never occurs")
         self.leapt += timeout
         return []
 
@@ -35,7 +35,7 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         return 1000.0 + self._clockwork.leapt
 
     def stall(self, seconds: float) -> None:
-        """What a callback that computes for so long does to the others."""
+        """Advance the clock, as a callback that computes for that time does."""
         self._clockwork.leapt += seconds
 
 

@@ -1,4 +1,4 @@
-"""Targets, reports and what a scrape shows of them, for the tests of the metrics."""
+"""Targets, reports and scrapes for the tests of the metrics."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def a_recorder(*targets, config=None, **options):
 
 
 def add(recorder, target, module=MODULE, *, now=START, **known):
-    """Add a target, or change it as a reload does. `known` are facts that its record holds before."""
+    """Add a target, or change it as a reload does. `known` are the facts of its record before that."""
     record = recorder.records.expect(target)
     _know(record, known)
     recorder.add_target(target, module, record, now=now)
 
 
 def probed(recorder, report, **known):
-    """Add a report to the record and the metrics of its target; `known` are facts that the record holds afterwards."""
+    """Add a report to the record and the metrics of its target. `known` are the facts of the record afterwards."""
     record = recorder.records.get(report.target)
     record.add_report(report)
     _know(record, known)
@@ -87,7 +87,7 @@ def probed(recorder, report, **known):
 
 
 def record_auxiliary(recorder, name="t", **known):
-    """Change what the record of a target holds, and render its auxiliary probes."""
+    """Change the record of a target and update the metrics of its auxiliary probes."""
     record = recorder.records.get(name)
     _know(record, known)
     recorder.auxiliary_recorded(name, record)
@@ -148,7 +148,7 @@ def silent(step=Step.GET_KEY):
 
 
 def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, started_at=START, duration=0.2, **changes):
-    """A probe in which every step went well but those given; what follows a failure other than wrap's was not reached."""
+    """A probe with these results. Other steps succeed, or are skipped after a failure other than that of wrap."""
     given = {result.step: result for result in steps}
     made: list[StepResult] = []
     stopped = False
@@ -169,7 +169,7 @@ def a_report(target="t", *, steps: Sequence[StepResult] = (), ready=None, starte
 
 
 def an_auxiliary_result(what, name, *, usable=True, at=START, **changes):
-    """One auxiliary probe of target `t`."""
+    """The result of an auxiliary probe of target `t`."""
     written = {"vault": "contoso.vault.azure.net", "credential": "sql-prod", "steps": ()}
     return AuxiliaryResult(what=what, name=name, usable=usable, at=at, **(written | changes))
 
@@ -196,7 +196,7 @@ def scrape(recorder, *, openmetrics=False) -> bytes:
 
 
 def series(text: bytes, name: str | None = None) -> dict[tuple[tuple[str, str], ...] | tuple, float]:
-    """What a scrape shows, as {(name, (label, value), ...): value}; with a name, that one's series as {own labels: value}."""
+    """A scrape as {(name, (label, value), ...): value}; for one name, its series as {own labels: value}."""
     found = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
@@ -209,7 +209,7 @@ def series(text: bytes, name: str | None = None) -> dict[tuple[tuple[str, str], 
 
 
 def shown(recorder, name):
-    """One name's series, keyed by the values of their own labels in the order of the labels' names."""
+    """The series of one name by the values of their own labels, in the order of the label names."""
     return series(scrape(recorder), name)
 
 

@@ -1,26 +1,25 @@
-"""How a run is shared between processes (`pytest -n`, pytest-xdist): what stays together, what begins first, what runs apart.
+"""How processes share a test run (`pytest -n`, pytest-xdist): groups, order and separate runs.
 
-For: one table by the beginning of a path.
-Not for: how many processes there are (see `dev`).
+The table has one row for each beginning of a path. `dev` decides on the number of processes.
 """
 
 from dataclasses import dataclass
 
-PACED, ALONE = "paced", "alone"  # the markers of the runs that are apart from what computes, see pyproject.toml
+PACED, ALONE = "paced", "alone"  # markers of the separate runs, see pyproject.toml
 
 
 @dataclass(frozen=True)
 class Row:
-    """`each`: its tests may go to different processes. `run`: the marker of the run of pytest that they belong to."""
+    """`each`: the tests may run in different processes. `run`: the marker of their pytest run."""
 
     path: str
     run: str = ""
     each: bool = False
 
 
-# What takes longest comes first, so that it is not the last to begin. A file that is not named stays together.
+# The longest tests come first, so that they do not start last. The tests of any other file stay together.
 ROWS = (
-    Row("tests/unit/bench/test_run.py"),  # no test checks what it measures
+    Row("tests/unit/bench/test_run.py"),  # its measurements are not checked
     Row("tests/system/alerts/drill/", PACED, each=True),
     Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/integration/reload/test_reload.py", PACED, each=True),
@@ -58,10 +57,10 @@ def row_of(nodeid: str) -> Row:
 
 
 def together(nodeid: str) -> str:
-    """The name of what one process runs without interruption."""
+    """The name of the group of tests that one process runs without interruption."""
     return nodeid if row_of(nodeid).each else nodeid.partition("::")[0]
 
 
 def order(nodeid: str) -> int:
-    """Sorts tests into the order in which they begin."""
+    """The key that sorts tests into their starting order."""
     return _rank(nodeid)

@@ -1,4 +1,4 @@
-"""Where scenarios are caused: one simulator, and the exporter's own prober against it. Each scenario is caused once."""
+"""A simulator and the prober of the exporter; each scenario is caused once."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.simulator import Simulator
 from exporter.simulator.scenarios import Outside
 from tests.support import broken_credentials
-from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, SITES, by_secret, configuration, environment, target_name
+from tests.support.simulated_vaults import PROBED, PUBLIC, SECRET, VAULTS, by_secret, configuration, environment, target_name
 
 SILENCE = {Reason.READ_TIMEOUT, Reason.TLS_TIMEOUT, Reason.BODY_TIMEOUT, Reason.PROXY_TIMEOUT}
 PATIENCE, SHORT_PATIENCE = 10.0, 1.2
@@ -25,7 +25,7 @@ def patience_for(scenario):
 
 
 class ScenarioHarness:
-    """`folder` is for the files of credentials. `bugs` are mistakes of the prober's own."""
+    """Causes scenarios and probes. `folder` has the files of credentials; `bugs` are internal errors of the prober."""
 
     def __init__(self, folder, certificates=None, clock=time.time):
         self._folder = folder
@@ -41,13 +41,13 @@ class ScenarioHarness:
         self._secret_file.write_text(SECRET)
 
     def by_secret(self):
-        return {site.name: by_secret(site, self._secret_file) for site in SITES}
+        return {vault.name: by_secret(vault, self._secret_file) for vault in VAULTS}
 
     def configuration(self, credentials=None, patience=PATIENCE):
         return configuration(self.simulator, self._ca_file, credentials or self.by_secret(), timeout=patience)
 
     async def probe(self, credentials=None, *, patience=PATIENCE, only=PROBED):
-        """A report for each site and generation, made at the same time."""
+        """A report for each vault and generation, from concurrent probes."""
         return await self._probed(self.configuration(credentials, patience), only)
 
     async def _probed(self, config, only=PROBED):
@@ -55,9 +55,9 @@ class ScenarioHarness:
         return dict(zip(only, reports.values(), strict=True))
 
     async def reports_of(self, config, only=None):
-        """A report for each target of a configuration, by its name."""
-        tell = ProberCallbacks(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
-        prober = Prober(config, lag=LoopLag(), callbacks=tell)
+        """The report of each target of a configuration, by name."""
+        callbacks = ProberCallbacks(bug=self.bugs.append, starved=self.bugs.append, token_requested=lambda: None)
+        prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
         try:
             targets = [config.targets[name] for name in only or config.targets]
             reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in targets))
@@ -66,7 +66,7 @@ class ScenarioHarness:
         return {target.name: report for target, report in zip(targets, reports, strict=True)}
 
     async def caused(self, scenario):
-        """The reports while the scenario is on. It is caused at the first call only."""
+        """The reports during the scenario. Only the first call causes it."""
         if scenario.name not in self._reports:
             if isinstance(scenario.place, Outside):
                 self._reports[scenario.name] = await self._outside(scenario)
@@ -75,8 +75,8 @@ class ScenarioHarness:
         return self._reports[scenario.name]
 
     async def _simulated(self, scenario):
-        for site in SITES:
-            self.simulator.apply(scenario.name, vault=site.vault)
+        for vault in VAULTS:
+            self.simulator.apply(scenario.name, vault=vault.host)
         try:
             return await self.probe(patience=patience_for(scenario))
         finally:
@@ -89,21 +89,22 @@ class ScenarioHarness:
                 return await self._probed(self._behind(address, patience_for(scenario)))
         if scenario.place is Outside.IDENTITY:
             with self._identity(scenario.name) as client_id:
-                return await self.probe({site: broken_credentials.by_identity(one, client_id) for site, one in given.items()})
+                return await self.probe({vault: broken_credentials.by_identity(one, client_id) for vault, one in given.items()})
         credentials = {
-            site: broken_credentials.credential_of(scenario, one, self._folder, self.certificates) for site, one in given.items()
+            vault: broken_credentials.credential_of(scenario, one, self._folder, self.certificates)
+            for vault, one in given.items()
         }
         return await self.probe(credentials)
 
     def _behind(self, proxy, patience):
-        """A configuration that finds its hosts through a proxy: `connect_to` would go past it."""
+        """A configuration that uses a proxy instead of `connect_to`, which would bypass it."""
         config = self.configuration(patience=patience)
         modules = {name: replace(module, connect_to={}, proxy=Proxy(url=proxy)) for name, module in config.modules.items()}
         return replace(config, modules=modules)
 
     @contextlib.contextmanager
     def _identity(self, name):
-        """An environment in which the host's identity service fails as the scenario defines; yields the client id."""
+        """Set the variables of a host whose identity service fails as the scenario defines. Yields the client id."""
         closed = f"http://127.0.0.1:{broken_credentials.closed_port()}/identity/token"
         with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
             patch.setenv("IDENTITY_HEADER", "any")

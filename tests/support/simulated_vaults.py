@@ -1,4 +1,4 @@
-"""One vault of each kind, each in a tenant of its own, and the configuration of an exporter that probes them all."""
+"""One vault of each cloud and kind, each in its own tenant, and a configuration that probes them all."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from exporter.simulator import Environment
 from exporter.simulator.model import ALL_OPERATIONS, Application, ClientSecret, Key, KeyVersion, Tenant, Vault
 from tests.support.simulator_client import KEY, VERSION
 
-SECRET = "marked~secret.of-every_site"
+SECRET = "marked~secret.of-every_vault"
 
 
 @dataclass(frozen=True)
-class Site:
+class CloudVault:
     name: str
-    vault: str
+    host: str
     authority: str
     number: int
     kty: str = "RSA"
@@ -28,13 +28,13 @@ class Site:
         return f"66666666-7777-8888-9999-00000000000{self.number}"
 
 
-PUBLIC = Site("public", "contoso-one.vault.azure.net", "login.microsoftonline.com", 1)
-MANAGED_HSM = Site("hsm", "contoso-hsm.managedhsm.azure.net", "login.microsoftonline.com", 2, "RSA-HSM")
-US_GOVERNMENT = Site("us", "contoso-us.vault.usgovcloudapi.net", "login.microsoftonline.us", 3)
-CHINA = Site("china", "contoso-cn.vault.azure.cn", "login.chinacloudapi.cn", 4)
-SITES = (PUBLIC, MANAGED_HSM, US_GOVERNMENT, CHINA)
+PUBLIC = CloudVault("public", "contoso-one.vault.azure.net", "login.microsoftonline.com", 1)
+MANAGED_HSM = CloudVault("hsm", "contoso-hsm.managedhsm.azure.net", "login.microsoftonline.com", 2, "RSA-HSM")
+US_GOVERNMENT = CloudVault("us", "contoso-us.vault.usgovcloudapi.net", "login.microsoftonline.us", 3)
+CHINA = CloudVault("china", "contoso-cn.vault.azure.cn", "login.chinacloudapi.cn", 4)
+VAULTS = (PUBLIC, MANAGED_HSM, US_GOVERNMENT, CHINA)
 
-# Both generations on the public cloud, one each elsewhere: the switch knows nothing of clouds.
+# Both generations in the public cloud and one elsewhere: the generation does not depend on the cloud.
 PROBED = (
     (PUBLIC, Generation.CLASSIC),
     (PUBLIC, Generation.CURRENT),
@@ -45,59 +45,59 @@ PROBED = (
 
 
 def environment(*, certificates=()):
-    def vault(site):
-        versions = (KeyVersion(version=VERSION, kty=site.kty), KeyVersion(version="f" * 32, kty=site.kty, material=1))
+    def simulated(vault):
+        versions = (KeyVersion(version=VERSION, kty=vault.kty), KeyVersion(version="f" * 32, kty=vault.kty, material=1))
         return Vault(
-            host=site.vault,
-            tenant_id=site.tenant,
-            authority=site.authority,
+            host=vault.host,
+            tenant_id=vault.tenant,
+            authority=vault.authority,
             keys={KEY.lower(): Key(name=KEY, versions=versions)},
-            permissions={site.client: ALL_OPERATIONS},
+            permissions={vault.client: ALL_OPERATIONS},
         )
 
-    def tenant(site):
+    def tenant(vault):
         secrets = (ClientSecret(value=SECRET),)
-        one = Application(client_id=site.client, object_id=f"o-{site.number}", secrets=secrets, certificates=certificates)
-        return Tenant(tenant_id=site.tenant, applications={site.client: one})
+        one = Application(client_id=vault.client, object_id=f"o-{vault.number}", secrets=secrets, certificates=certificates)
+        return Tenant(tenant_id=vault.tenant, applications={vault.client: one})
 
     return Environment(
-        tenants={site.tenant: tenant(site) for site in SITES},
-        vaults={site.vault: vault(site) for site in SITES},
-        authorities=frozenset(site.authority for site in SITES),
+        tenants={vault.tenant: tenant(vault) for vault in VAULTS},
+        vaults={vault.host: simulated(vault) for vault in VAULTS},
+        authorities=frozenset(vault.authority for vault in VAULTS),
         host_identity=PUBLIC.client,
     )
 
 
-def by_secret(site, file):
+def by_secret(vault, file):
     return Credential(
-        name=site.name,
+        name=vault.name,
         kind=CredentialKind.CLIENT_SECRET,
-        tenant_id=site.tenant,
-        client_id=site.client,
+        tenant_id=vault.tenant,
+        client_id=vault.client,
         secret=SecretSource(file=file),
     )
 
 
-def target_name(site, generation):
-    return f"{site.name}-{generation}"
+def target_name(vault, generation):
+    return f"{vault.name}-{generation}"
 
 
 def configuration(simulator, ca_file, credentials, *, timeout=10.0):
-    """One target for each of PROBED, with the credential of its site."""
+    """One target for each of PROBED, with the credential of its vault."""
     targets = {
-        target_name(site, generation): Target(
-            name=target_name(site, generation),
-            vault=site.vault,
+        target_name(vault, generation): Target(
+            name=target_name(vault, generation),
+            vault=vault.host,
             key_name=KEY,
             key_version=VERSION,
-            credential=site.name,
+            credential=vault.name,
             module="default",
             interval=60.0,
             timeout=timeout,
             generation=generation,
             generation_declared=True,
         )
-        for site, generation in PROBED
+        for vault, generation in PROBED
     }
     module = Module(name="default", ca_file=ca_file, connect_to=simulator.connect_to)
     return Config(settings=Settings(), credentials=credentials, modules={"default": module}, targets=targets)

@@ -1,4 +1,4 @@
-"""A plain client of the simulator: nothing of the exporter, so that neither can hide the other's mistakes."""
+"""A plain client of the simulator, without any code of the exporter."""
 
 import base64
 import json
@@ -21,8 +21,8 @@ KEY, VERSION = "TdeKey", "0123456789abcdef0123456789abcd01"
 ENTRA = "login.microsoftonline.com"
 
 
-class Everywhere(AbstractResolver):
-    """Resolve by `connect_to`."""
+class SimulatorResolver(AbstractResolver):
+    """Resolves names by `connect_to`."""
 
     def __init__(self, simulator):
         self._simulator = simulator
@@ -63,7 +63,7 @@ class Client:
     def __init__(self, simulator, timeout=5.0):
         self.simulator = simulator
         context = ssl.create_default_context(cadata=simulator.ca_pem.decode())
-        connector = aiohttp.TCPConnector(resolver=Everywhere(simulator), use_dns_cache=False, ssl=context)
+        connector = aiohttp.TCPConnector(resolver=SimulatorResolver(simulator), use_dns_cache=False, ssl=context)
         self.session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=timeout),

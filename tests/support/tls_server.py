@@ -1,4 +1,4 @@
-"""A wire under the tests' control: a certificate authority, and servers on loopback that answer as a test wants."""
+"""A certificate authority, and scripted TLS servers on loopback."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ def until(seconds=5.0):
 
 
 class Authority:
-    """A certificate authority of one test run."""
+    """The certificate authority of a test run."""
 
     def __init__(self, folder: Path, name: str = "Test CA"):
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -61,7 +61,7 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def server(self, *hosts, start=NOW - DAY, end=NOW + 20 * DAY):
-        """A server's TLS context for these host names."""
+        """The TLS context of a server with these host names."""
         wanted = (hosts, start, end)
         if wanted not in self._contexts:
             key = ec.generate_private_key(ec.SECP256R1())
@@ -93,7 +93,7 @@ class Request:
 
 
 def response(status=200, body=b"{}", **headers):
-    """The bytes of an answer. Header names with _ for -."""
+    """The bytes of an HTTP response. Header names have _ for -."""
     body = json.dumps(body).encode() if isinstance(body, dict) else body
     lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -109,7 +109,7 @@ def reset(writer):
 
 @dataclass
 class Wire:
-    """A server whose `answer(request)` gives bytes, or `None` and writes by itself through `request.writer`."""
+    """A server. `answer(request)` returns the response as bytes, or a coroutine function that writes it."""
 
     context: ssl.SSLContext | None = None
     answer: object = None
@@ -169,7 +169,7 @@ class Wire:
 
 
 class FakeVault:
-    """The least of a vault: challenge, one RSA key, wrap and unwrap for the bearer of the token."""
+    """A minimal vault: challenge, one RSA key, wrap and unwrap for the bearer of the token."""
 
     def __init__(self):
         self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -181,9 +181,9 @@ class FakeVault:
             return response(401, body, WWW_Authenticate=CHALLENGE, x_ms_request_id="request-1")
         if request.method == "GET":
             return response(200, self.document(), x_ms_keyvault_region="westus2", Date="Wed, 21 Oct 2015 07:28:00 GMT")
-        asked = json.loads(request.body)
-        data = decode(asked["value"])
-        digest = {"RSA-OAEP": hashes.SHA1, "RSA-OAEP-256": hashes.SHA256}[asked["alg"]]
+        document = json.loads(request.body)
+        data = decode(document["value"])
+        digest = {"RSA-OAEP": hashes.SHA1, "RSA-OAEP-256": hashes.SHA256}[document["alg"]]
         oaep = padding.OAEP(mgf=padding.MGF1(digest()), algorithm=digest(), label=None)
         if request.path.endswith("/unwrapkey"):
             return response(200, {"kid": self.kid, "value": encode(self.private.decrypt(data, oaep))})
@@ -203,7 +203,7 @@ class FakeVault:
 
 
 class Principal:
-    """A service principal's certificate in every shape, good and bad."""
+    """The certificate of a service principal in every valid and invalid form."""
 
     def __init__(self, authority):
         self.key, self.other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
@@ -213,7 +213,7 @@ class Principal:
         self.elliptic_certificate = authority._sign(name, self.elliptic.public_key(), NOW - DAY, NOW + DAY)
 
     def good(self):
-        """Name, content and password of each file that works."""
+        """Name, content and password of each valid file."""
         yield "plain.pem", self.pem(), None
         yield "locked.pem", self.certificate_pem() + self.key_pem(b"right"), "right"
         yield "plain.pfx", self.pfx(None), None

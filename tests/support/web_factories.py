@@ -1,4 +1,4 @@
-"""Small real values that the tests of this folder share."""
+"""Targets, reports and auxiliary results for the tests of pages, API and texts."""
 
 from dataclasses import replace
 
@@ -58,7 +58,7 @@ def good(name="contoso-key0", *, started_at=STARTED):
 def bad(
     name="contoso-key0", *, step=Step.TOKEN, code=3303, reason=Reason.SECRET_EXPIRED, started_at=STARTED, ready=False, **facts
 ):
-    """Failed at `step`; the steps before it went well, those after it were skipped."""
+    """A report with a failure at `step`. Earlier steps succeed, later ones are skipped."""
     order = list(Step)
     shown = {"fault": Fault.HTTP_STATUS, "status": 401, "service_code": "invalid_client", "aadsts": 7000222, "request_id": "r-1"}
     failed = StepResult(

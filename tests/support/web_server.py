@@ -1,4 +1,4 @@
-"""A service behind the real application: real configuration, real recorder, probes that a test scripts."""
+"""The real web application with a service whose probes are scripted."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ from tests.support.web_factories import config, good
 
 
 class Service:
-    """Fills the port of the web endpoint. `go` holds probes back while it is cleared."""
+    """The service of the web application. While `go` is cleared, probes wait."""
 
     def __init__(self, configuration=None):
         self.config = configuration or config()
@@ -54,7 +54,7 @@ class Service:
     def last_checks(self, target):
         return self.checks.get(target)
 
-    async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the port's
+    async def probe(self, target, module, *, timeout):  # noqa: ASYNC109 - the signature of the interface
         self.probed.append((target, module, timeout))
         await self.go.wait()
         return self.answer(target)
@@ -62,14 +62,14 @@ class Service:
 
 @asynccontextmanager
 async def serving(service, *, reload=None, address="127.0.0.1", **flags):
-    """A session whose paths are relative to the running application."""
+    """A client session with paths relative to the running application."""
     app = create_app(service, web_options(**flags), reload=reload)
     async with WebServer(app, [ListenAddress(address, 0)]) as server, ClientSession(server.urls[0]) as session:
         yield session
 
 
 async def get(session, path, **options):
-    """Status, headers and text of one answer; of a zip file the texts of all that is in it."""
+    """Status, headers and text of a response; the text of a zip file is that of all its files."""
     async with session.get(path, allow_redirects=False, **options) as response:
         if response.content_type == "application/zip":
             return response.status, response.headers, "\n".join(unzipped(await response.read()).values())
@@ -77,19 +77,19 @@ async def get(session, path, **options):
 
 
 def unzipped(data):
-    """The texts in an archive by their names, without the folder that holds them all."""
+    """The texts in an archive by name, without the common folder."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
 
 
 def words(html):
-    """The text of a page as a reader has it."""
+    """The visible text of a page."""
     main = html.split("<main ")[1].split("</main>")[0].partition(">")[2]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main))
 
 
 async def until(condition):
-    """Waits for what another task brings about; five seconds are far more than it takes."""
+    """Wait until another task satisfies the condition, five seconds at most."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in the product, which sets no event for tests
+        while not condition():  # noqa: ASYNC110 - the exporter sets no event for tests
             await asyncio.sleep(0.001)

@@ -51,8 +51,8 @@ def failure(reports):
 @pytest.mark.parametrize("number", range(4))
 async def test_valid_certificate_signs_in_to_every_cloud(harness, tmp_path, number):
     _, content, password = list(harness.certificates.principal.good())[number]
-    sites = PROBED if number == 0 else PROBED[:1]  # loading a key costs a tenth of a second
-    reports = await harness.probe(credentials(harness, tmp_path, content, password), only=sites)
+    probed = PROBED if number == 0 else PROBED[:1]  # loading a key costs a tenth of a second
+    reports = await harness.probe(credentials(harness, tmp_path, content, password), only=probed)
     assert all(report.success for report in reports.values()), failure(reports)
 
 

@@ -12,7 +12,7 @@ from exporter.core.model import Generation, Outcome, Step
 from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside
 from tests.support.simulated import ScenarioHarness
-from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, SITES
+from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -53,11 +53,11 @@ async def test_every_step_succeeds_in_every_cloud(harness):
 @pytest.mark.parametrize("scenario", HERE, ids=lambda scenario: scenario.name)
 async def test_scenario_fails_with_its_step_code_and_reason(harness, scenario):
     shown, expected = {}, {}
-    for (site, generation), report in (await harness.caused(scenario)).items():
+    for (vault, generation), report in (await harness.caused(scenario)).items():
         failure = report.first_failure
-        shown[site.name, generation] = failure and (failure.step, failure.code, failure.reason)
+        shown[vault.name, generation] = failure and (failure.step, failure.code, failure.reason)
         code = scenario.classic if generation is Generation.CLASSIC else scenario.current
-        expected[site.name, generation] = (scenario.step, code, scenario.reason)
+        expected[vault.name, generation] = (scenario.step, code, scenario.reason)
         before = [result.outcome for result in report.steps[: list(Step).index(scenario.step)]]
         assert set(before) <= {Outcome.OK}
     assert shown == expected
@@ -127,7 +127,7 @@ def rules_of(step, facts):
 async def test_broken_vault_does_not_affect_others(harness, simulator):
     for scenario in SIMULATED:
         if scenario.place is Scope.VAULT:
-            simulator.apply(scenario.name, vault=PUBLIC.vault)
+            simulator.apply(scenario.name, vault=PUBLIC.host)
     others = [one for one in PROBED if one[0] is not PUBLIC]
     assert all(report.success for report in (await harness.probe(only=others)).values())
 
@@ -146,13 +146,13 @@ async def test_managed_hsm_challenge_has_no_body(harness):
 
 @pytest.mark.parametrize("fault", ["informational", "key_rotated", "moved"])
 async def test_harmless_fault_fails_no_step(harness, simulator, fault):
-    for site in SITES:
-        simulator.set_fault(fault, vault=site.vault)
+    for vault in VAULTS:
+        simulator.set_fault(fault, vault=vault.host)
     assert all(report.success for report in (await harness.probe()).values())
 
 
 async def test_credential_without_tenant_uses_that_of_the_challenge(harness, simulator):
-    simulator.apply("vault_in_other_tenant", vault=PUBLIC.vault)
+    simulator.apply("vault_in_other_tenant", vault=PUBLIC.host)
     credentials = harness.by_secret()
     homeless = {
         name: type(one)(name=name, kind=one.kind, client_id=one.client_id, secret=one.secret) for name, one in credentials.items()

@@ -49,7 +49,7 @@ class StepRunner:
         self._challenge = Challenge(
             authority=f"https://{PUBLIC.authority}", tenant=PUBLIC.tenant, resource="https://vault.azure.net"
         )
-        self.session = VaultSession(self._network, PUBLIC.vault, "7.4")
+        self.session = VaultSession(self._network, PUBLIC.host, "7.4")
 
     async def begin(self):
         deadline = _soon()
@@ -74,8 +74,8 @@ class StepRunner:
 
     async def classified(self, step, **options):
         """The facts and the classification of a step whose response is replaced by a status and a body."""
-        place = {"application": PUBLIC.client} if step is Step.TOKEN else {"vault": PUBLIC.vault}
-        self._simulator.set_fault("challenge_absent", vault=PUBLIC.vault)
+        place = {"application": PUBLIC.client} if step is Step.TOKEN else {"vault": PUBLIC.host}
+        self._simulator.set_fault("challenge_absent", vault=PUBLIC.host)
         self._simulator.set_fault("status", Options(step=step, **options), **place)
         try:
             facts = await self.facts(step)

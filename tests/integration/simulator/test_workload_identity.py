@@ -13,7 +13,7 @@ from exporter.simulator.client_assertion import BEARER
 from exporter.simulator.configuration import build_environment, exporter_variables, write_config
 from tests.support.simulated import ScenarioHarness
 from tests.support.simulated_environment import small_environment
-from tests.support.simulated_vaults import PROBED, SITES
+from tests.support.simulated_vaults import PROBED, VAULTS
 from tests.support.simulator_client import CLIENT, ENTRA, TENANT, Client
 
 ISSUER, SUBJECT = "https://oidc.example/cluster/", "system:serviceaccount:monitoring:exporter"
@@ -100,8 +100,10 @@ async def test_pod_completes_the_round_trip_until_its_token_expires(harness, tmp
     file = tmp_path / "token"
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
     pods = {
-        site.name: Credential(name=site.name, kind=CredentialKind.WORKLOAD_IDENTITY, tenant_id=site.tenant, client_id=site.client)
-        for site in SITES
+        vault.name: Credential(
+            name=vault.name, kind=CredentialKind.WORKLOAD_IDENTITY, tenant_id=vault.tenant, client_id=vault.client
+        )
+        for vault in VAULTS
     }
     file.write_text(harness.simulator.service_accounts.issue(ISSUER, SUBJECT))
     assert all(report.success for report in (await harness.probe(pods)).values())
