@@ -1,7 +1,6 @@
-"""A response as any server might send it, taken through a probe's code without a network.
+"""Runs a response through the code of a probe without a network.
 
-For: the property tests and the fuzzer, which differ only in who makes up the answers.
-Not for: what must hold of the outcome (see `invariants`).
+The property tests and the fuzzer use it; `invariants` checks the outcome.
 """
 
 import asyncio
@@ -22,9 +21,9 @@ from exporter.config.model import Credential, CredentialKind, Module
 from exporter.core.model import Challenge, Facts, KeyFacts, Step
 
 VAULT = "contoso.vault.azure.net"
-# What we send, and what therefore must not stand in any text about what came back.
-TOKEN = "eyJ0b2tlbg.c2VudC1ieS11cw.bWFya2Vk"
-SECRET = "S3CRET~MARK~sent by us"
+# The exporter sends these, so no text about a response may contain them.
+TOKEN = "eyJ0b2tlbg.c2VudC1ieS1pdA.bWFya2Vk"
+SECRET = "S3CRET~MARK~sent by it"
 CREDENTIAL = Credential(name="c", kind=CredentialKind.CLIENT_SECRET, client_id="66666666-7777-8888-9999-000000000000")
 ENTRA = Challenge(
     authority="https://login.microsoftonline.com", tenant="contoso.onmicrosoft.com", resource="https://vault.azure.net"
@@ -34,7 +33,7 @@ KEY = KeyFacts(name="k", version="1", kid=f"https://{VAULT}/keys/k/1", kty="RSA"
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """One answer at one step. `complete`: its body came whole; otherwise it broke off, or was late (`timed_out`)."""
+    """One response at one step. If not `complete`, the body broke off or was late (`timed_out`)."""
 
     step: Step
     status: int
@@ -52,7 +51,7 @@ class Outcome:
 
 
 def outcome(reported: Reported) -> Outcome:
-    """What a probe's step makes of the answer: the facts, and the value where nothing was at fault."""
+    """The facts of a step with this response, and its value if the step succeeded."""
     seen = _seen(reported)
     if reported.step is Step.TOKEN:
         return _token(seen)
@@ -67,7 +66,7 @@ def outcome(reported: Reported) -> Outcome:
 
 
 class _Replayed(VaultSession):
-    """A session whose exchanges have all taken place already."""
+    """A session that returns a recorded exchange."""
 
     def __init__(self, seen: HttpExchange) -> None:
         self._seen = seen
@@ -79,7 +78,7 @@ class _Replayed(VaultSession):
 
 
 class _ReplayedNetwork:
-    """A network with one link, whose exchanges have all taken place: the SDK is given the answer, or the error that cut it."""
+    """A network that gives the SDK a recorded response, or the error that interrupted it."""
 
     module = Module(name="default")
 
@@ -136,10 +135,10 @@ def _token(seen: HttpExchange) -> Outcome:
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that has nothing to wait for."""
+    """The result of a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
     coroutine.close()
-    raise AssertionError("it waited for something")
+    raise AssertionError("the coroutine waited")

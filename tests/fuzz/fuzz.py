@@ -1,9 +1,8 @@
 """The coverage-guided fuzzer: `python -m tests.fuzz.fuzz [SECONDS] [TARGET] [--seed=NUMBER]`, which is `./dev fuzz`.
 
-SECONDS (60) are shared among the targets, all of them unless one is named. What a target choked on is kept in
-`tests/fuzz/crashers/TARGET` as a literal of Python, where the tests replay it from then on; what led somewhere new is kept in `.cache/fuzz`, where the
-next run goes on. Exit code 1 where anything was found.
-Not for: what is fuzzed (see `targets`).
+SECONDS (60) are divided among the targets: all targets, or the named one. An input that fails a target is written to
+`tests/fuzz/crashers/TARGET` as a Python literal, and the tests replay it. An input with new coverage is stored in `.cache/fuzz` for the next run.
+The exit code is 1 if a target failed. `targets` defines the targets.
 """
 
 import ast
@@ -29,7 +28,7 @@ _SEED = re.compile(r"--seed=\d+")
 _TOTALS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _CHATTER = re.compile(r"INFO: |WARNING: |#\d+\s|0x|Dictionary: ")
-# What is instrumented: the product, and the readers of the standard library that it hands foreign bytes to.
+# Instrumented: the exporter, and the parsers that read foreign bytes for it.
 _INSTRUMENTED = ["exporter", "json", "email", "ipaddress", "base64", "yaml"]
 
 
@@ -61,7 +60,7 @@ def _requested(arguments: list[str]) -> tuple[int, tuple[str, ...]]:
 
 
 def _run(name: str, seconds: int, *more: str) -> bool:
-    """Fuzz one target in a process of its own and print one line about it; the whole output where something was found."""
+    """Fuzz one target in a new process and print one line, or the whole output of a failure."""
     corpus = CORPORA / name
     corpus.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,8 +89,8 @@ def _run(name: str, seconds: int, *more: str) -> bool:
 
 
 def _prepare(name: str, scratch: Path) -> None:
-    """Seeds and words as the fuzzer wants them: files."""
-    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not in the process that instruments what it imports
+    """Write seeds and words into files for the fuzzer."""
+    from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - the fuzzing process instruments its imports
 
     target = TARGETS[name]
     (scratch / "seeds").mkdir()
@@ -102,12 +101,12 @@ def _prepare(name: str, scratch: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Without measuring coverage a second time, where a test has started the fuzzer."""
+    """The environment without the variables that measure coverage in tests."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COV")} | {"PYTHONPATH": str(ROOT)}
 
 
 def _keep(name: str, scratch: Path) -> None:
-    """What was found, as a literal of Python: it can be read, compared and edited."""
+    """Write each failing input as a Python literal."""
     for path in scratch.glob("found-*"):
         folder = CRASHERS / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +122,7 @@ def read_crasher(path: Path) -> bytes:
 
 
 def _inside(name: str, options: list[str]) -> None:
-    """Becomes the fuzzer; does not return."""
+    """Run the fuzzer in this process. Does not return."""
     import atheris  # noqa: PLC0415 - checked above
 
     with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):

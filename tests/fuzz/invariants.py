@@ -1,7 +1,6 @@
-"""What holds whatever anybody answers: a code, a reason, and texts that can do no harm wherever they are shown.
+"""Invariants for any response: a code, a reason, and texts that are safe wherever they are shown.
 
-For: assertions about one outcome. Each function raises AssertionError, or lets through what should not have been raised.
-Not for: making up answers.
+Each function raises AssertionError, or passes on an exception of the exporter.
 """
 
 import math
@@ -26,12 +25,12 @@ _HEADER_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _DATE_LIMIT = 253402300800.0  # the year 10000
 
-# What the other side received at each step, and could send back.
+# The secret that the server received at each step and could return.
 SENT = {Step.CHALLENGE: None, Step.TOKEN: SECRET, Step.GET_KEY: TOKEN, Step.WRAP_KEY: TOKEN, Step.UNWRAP_KEY: TOKEN}
 
 
 def check_answer(reported: Reported) -> Fault:
-    """The whole way from an answer to what is counted, labelled, written and sent on."""
+    """Check everything that a response leads to: facts, value, expiry and classification."""
     found = outcome(reported)
     check_facts(found.facts, sent=SENT[reported.step])
     if found.facts.fault is Fault.NONE:
@@ -69,8 +68,8 @@ def check_facts(facts: Facts, *, sent: str | None) -> None:
 
 def check_detail(detail: str) -> None:
     assert len(detail) <= LIMIT
-    assert detail.isprintable()  # no line break, no terminal sequence, nothing that turns the direction of a text
-    detail.encode()  # no half of a surrogate pair
+    assert detail.isprintable()  # no line break, terminal sequence or change of text direction
+    detail.encode()  # no lone surrogate
 
 
 def _check_vault_headers(vault: VaultHeaders) -> None:
@@ -85,7 +84,7 @@ def _check_value(value: object) -> None:
             check_key(value)
         case Challenge():
             check_challenge(value)
-        case str():  # a token: it will stand in a header
+        case str():  # a token, which becomes part of a header
             assert value.isascii()
             assert value.isprintable()
             assert " " not in value
@@ -116,11 +115,11 @@ def check_challenge(challenge: Challenge) -> None:
     assert re.fullmatch(r"[A-Za-z0-9.-]{1,253}", challenge.tenant)
     assert challenge.resource.isascii()
     assert challenge.resource.isprintable()
-    assert " " not in challenge.resource  # it becomes a scope, and a blank begins the next one
+    assert " " not in challenge.resource  # it becomes a scope, and a blank separates scopes
 
 
 def check_text(text: str) -> None:
-    """Every reader of a short text, with one and the same text."""
+    """Run every parser of short texts on this text."""
     masked = mask(text)
     assert len(masked) <= LIMIT
     assert masked.isprintable()

@@ -1,8 +1,4 @@
-"""What the fuzzer and the property tests start from: good answers and known refusals, made from the tables of the simulator.
-
-For: small, readable beginnings. Nothing here is a copy of a recording.
-Not for: what was found (see the folder `crashers`).
-"""
+"""Seeds for the fuzzer and the property tests: valid responses, and refusals from the tables of the simulator."""
 
 import base64
 import json

@@ -1,7 +1,6 @@
-"""What can be fuzzed: by name, how bytes become an input, what is called with it, and what to start from.
+"""The targets of the fuzzer: by name, the check of an input, its seeds and its words.
 
-The tests also replay with it what the fuzzer found.
-Not for: the fuzzer itself (see `fuzz`).
+The tests replay recorded crashers with them.
 """
 
 import os
@@ -17,30 +16,30 @@ from tests.fuzz import seeds
 from tests.fuzz.exchanges import Reported
 from tests.fuzz.invariants import check_answer, check_text
 
-# A file and a variable that the fuzzed configurations may name; nothing that `load` gives back may hold what is in them.
+# A file and a variable for fuzzed configurations. No result of `load_config` may contain their content.
 MARK = "S3CRET-MARK-in-a-file"
 SECRET_FILE, SECRET_VARIABLE = "secret", "EKM_FUZZ_SECRET"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`description` is for people. `check` takes any bytes and raises only where something is wrong."""
+    """A target. `check` accepts any bytes and raises only if an invariant is broken."""
 
     description: str
     check: Callable[[bytes], object]
     seeds: Callable[[], Iterable[bytes]]
-    words: tuple[str, ...] = ()  # worth trying in the middle of an input
+    words: tuple[str, ...] = ()  # the fuzzer inserts these into inputs
 
 
 def written(reported: Reported) -> bytes:
-    """An answer as a text: a line with step, status and flags, the headers, an empty line, the body."""
+    """A response as text: a line with step, status and flags, the headers, an empty line, the body."""
     flags = "" if reported.complete else " late" if reported.timed_out else " cut"
     lines = (f"{reported.step} {reported.status}{flags}", *(f"{name}: {value}" for name, value in reported.headers), "", "")
     return "\n".join(lines).encode("latin-1") + reported.body
 
 
 def read(data: bytes) -> Reported:
-    """The inverse of `written`. Any bytes are some answer."""
+    """The inverse of `written`. Any bytes are a response."""
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.decode("latin-1").split("\n")
     step, status, *flags = [*first.split(" "), "", ""]
@@ -48,7 +47,7 @@ def read(data: bytes) -> Reported:
     return Reported(
         step=Step(step) if step in list(Step) else tuple(Step)[len(step) % len(Step)],
         status=int(status[:3]) if status[:3].isascii() and status[:3].isdigit() else 200,
-        # As aiohttp decodes what came over the wire.
+        # The decoding of aiohttp.
         headers=tuple((name or "X", value.encode("latin-1").decode("utf-8", "surrogateescape")) for name, _, value in fields),
         body=body,
         complete=not {"cut", "late"} & set(flags),
@@ -61,8 +60,8 @@ def _check_answer(data: bytes) -> None:
 
 
 def _answers(*, of_entra: bool) -> list[bytes]:
-    tolds = (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers())
-    return [written(reported) for reported in tolds if (reported.step is Step.TOKEN) == of_entra]
+    responses = (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers())
+    return [written(reported) for reported in responses if (reported.step is Step.TOKEN) == of_entra]
 
 
 def _check_text(data: bytes) -> None:

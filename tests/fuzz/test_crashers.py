@@ -1,4 +1,4 @@
-"""What the fuzzer choked on once, and what it starts from, goes through without harm."""
+"""Recorded crashers and seeds pass the checks of their targets."""
 
 import pytest
 from hypothesis import given
@@ -13,28 +13,28 @@ CRASHERS = sorted(fuzz.CRASHERS.rglob("*.txt"))
 
 
 @pytest.mark.parametrize("path", CRASHERS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_was_found_once_is_found_no_more(path):
+def test_recorded_crasher_passes(path):
     TARGETS[path.parent.name].check(fuzz.read_crasher(path))
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_each_target_takes_its_own_seeds(name):
+def test_target_accepts_its_seeds(name):
     beginnings = list(TARGETS[name].seeds())
     assert len(beginnings) >= 10
     for data in beginnings:
         TARGETS[name].check(data)
 
 
-def test_an_answer_that_was_written_is_read_again():
+def test_written_response_is_read_back():
     for reported in (*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()):
         assert read(written(reported)) == reported
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_an_answer(data):
+def test_any_bytes_are_a_response(data):
     assert isinstance(read(data), Reported)
     assert read(data).step in Step
 
 
-def test_the_command_knows_each_target():
+def test_command_lists_each_target():
     assert tuple(TARGETS) == fuzz.NAMES

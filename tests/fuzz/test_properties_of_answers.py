@@ -1,4 +1,4 @@
-"""Whatever anybody answers: a code and a reason, texts that do no harm, in bounded time and memory. Never an exception."""
+"""Any response gets a code and a reason, in bounded time and memory, without an exception."""
 
 import json
 import string
@@ -18,7 +18,7 @@ from tests.fuzz.invariants import check_answer, check_text
 
 BOUNDED = settings(deadline=timedelta(seconds=1), max_examples=200)
 
-# What comes off the wire as a header: bytes, which aiohttp decodes like this.
+# Header values as aiohttp decodes them from bytes.
 wire_texts = st.binary(max_size=80).map(lambda octets: octets.decode("utf-8", "surrogateescape"))
 latin_texts = st.text(st.characters(max_codepoint=255), max_size=80)
 waiting_times = st.sampled_from(
@@ -55,7 +55,7 @@ headers = st.lists(
 statuses = st.sampled_from([200, 201, 204, 299, 301, 304, 400, 401, 403, 404, 407, 409, 429, 500, 503]) | st.integers(100, 999)
 steps = st.sampled_from(Step)
 
-# What may stand anywhere in a document, whatever was there before.
+# Values that replace any part of a document.
 odd_texts = st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(
     [
         "",
@@ -87,7 +87,7 @@ DOCUMENTS = [
 
 @st.composite
 def changed_documents(draw):
-    """A good answer or a known refusal in which parts were dropped, renamed, nested, replaced or written twice."""
+    """A valid response or a refusal with dropped, renamed, nested, replaced or duplicate parts."""
     document = json.loads(json.dumps(draw(st.sampled_from(DOCUMENTS))))
     for _ in range(draw(st.integers(0, 4))):
         place = _somewhere(draw, document)
@@ -121,9 +121,9 @@ def _somewhere(draw, document):
 
 @st.composite
 def changed_bodies(draw):
-    """A changed document as bytes, in more or less the encoding that it should have."""
+    """A changed document as bytes, mostly in the correct encoding."""
     text = json.dumps(draw(changed_documents()), ensure_ascii=draw(st.booleans()))
-    if draw(st.booleans()):  # a key written twice
+    if draw(st.booleans()):  # a duplicate key
         text = text.replace("{", '{"value":7,"key":[],"error":null,', 1)
     encoding = draw(st.sampled_from(["utf-8"] * 5 + ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp037"]))
     data = text.encode(encoding, "surrogatepass" if encoding.startswith("utf") else "replace")
@@ -142,25 +142,25 @@ def test_any_status_headers_and_bytes_get_a_code(step, status, headers, body, ca
 
 @BOUNDED
 @given(steps, statuses, headers, changed_bodies())
-def test_good_answer_that_was_changed_gets_a_code(step, status, headers, body):
+def test_changed_response_gets_a_code(step, status, headers, body):
     check_answer(Reported(step, status, headers, body))
 
 
 @BOUNDED
 @given(challenges, headers)
-def test_any_challenge_gets_a_code_or_is_one_to_be_trusted(challenge, headers):
+def test_any_challenge_gets_a_code_or_is_trusted(challenge, headers):
     check_answer(Reported(Step.CHALLENGE, 401, (("WWW-Authenticate", challenge), *headers)))
 
 
 @BOUNDED
 @given(odd_texts | challenges | latin_texts | waiting_times)
-def test_every_reader_of_texts_takes_any_text(text):
+def test_every_parser_accepts_any_text(text):
     check_text(text)
 
 
 @BOUNDED
 @given(steps, statuses, st.lists(st.sampled_from([SECRET, TOKEN, " ", "=", "&", '"', "x"]), max_size=12).map("".join))
-def test_what_we_sent_never_comes_back_in_a_text(step, status, echo):
+def test_sent_secret_is_in_no_text(step, status, echo):
     document = json.dumps({"error": {"code": echo, "message": echo}, "error_description": echo})
     for body in (echo, document):
         check_answer(Reported(step, status, (("x-ms-request-id", echo),), body.encode()))
@@ -171,7 +171,7 @@ def test_what_we_sent_never_comes_back_in_a_text(step, status, echo):
     [*seeds.good_answers(), *seeds.refusals(), *seeds.odd_answers()],
     ids=lambda reported: f"{reported.step}-{reported.status}",
 )
-def test_the_answers_that_the_others_start_from_hold(reported):
+def test_seed_responses_satisfy_the_invariants(reported):
     check_answer(reported)
 
 
@@ -197,7 +197,7 @@ LARGEST = {
 
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("body", LARGEST.values(), ids=LARGEST)
-def test_the_largest_answers_take_little_time_and_memory(body, status):
+def test_largest_responses_take_little_time_and_memory(body, status):
     assert len(body) <= MAX_BODY_BYTES
     for step in (Step.TOKEN, Step.GET_KEY, Step.WRAP_KEY):
         tracemalloc.start()
@@ -207,5 +207,5 @@ def test_the_largest_answers_take_little_time_and_memory(body, status):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert time.process_time() - began < 2  # tenths of that without the tracing
+        assert time.process_time() - began < 2  # without tracing a tenth of that
         assert peak < 64 * MAX_BODY_BYTES

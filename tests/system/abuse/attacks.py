@@ -1,7 +1,6 @@
-"""What somebody does who wants the exporter to stop probing. Each attack tells what it was answered.
+"""Attacks of hostile clients. Each attack returns the statuses of its responses.
 
-For: clients that break every habit of a good one.
-Not for: judging the answers.
+The tests assess them.
 """
 
 import asyncio
@@ -17,7 +16,10 @@ from tests.unit.web.webconfig.serving import basic
 
 
 async def slow(port, number, *, until, shaken):
-    """Holds a connection from one of eight addresses until `until` is set: silent, or after the handshake byte by byte."""
+    """Hold a connection from one of eight addresses until `until` is set, and send one byte at a time.
+
+    With `shaken`, after a TLS handshake.
+    """
     with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
         where = {"host": "127.0.0.1", "port": port, "local_addr": (f"127.0.0.{2 + number % 8}", 0)}
         if shaken:
@@ -35,7 +37,7 @@ async def slow(port, number, *, until, shaken):
 
 
 async def guesses(port, numbers):
-    """Wrong passwords over one connection, one for each of the numbers it gets; how often each status was the answer."""
+    """Send a wrong password for each number over one connection. Returns the count of each status."""
     answered = Counter()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls(), limit=1)) as session:
         for number in numbers:
@@ -51,7 +53,7 @@ async def guesses(port, numbers):
 
 
 async def oversized(port):
-    """Megabytes of header and endless lines; the status of each answer, or that there was none."""
+    """Send megabytes of headers and endless lines. Returns the count of each status and of cut connections."""
     answered = Counter()
     junk = [b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(500)]
     for head in (b"GET / HTTP/1.1\r\n" + b"".join(junk), b"GET /" + b"a" * 4_000_000, b"\x00" * 4_000_000, b"\r\n" * 2_000_000):
@@ -71,7 +73,7 @@ async def oversized(port):
 
 
 async def unknown(port, count):
-    """Requests for what does not exist, from somebody who knows the password; how often each status was the answer."""
+    """Request unknown paths with the right password. Returns the count of each status."""
     answered = Counter()
     paths = (
         "/probe?target={}", "/targets/{}", "/targets/{}/probes/{}", "/explain/{}", "/api/v1/targets/{}", "/{}",

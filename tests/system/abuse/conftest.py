@@ -1,4 +1,4 @@
-"""Attackers need many files of their own."""
+"""Raises the limit of open files, which the attacking clients need."""
 
 import resource
 

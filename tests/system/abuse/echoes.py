@@ -1,7 +1,6 @@
-"""Every encoding in which a secret was seen to come back, and every field of an answer that may carry one.
+"""Encodings of a secret in responses, and the response fields that can contain one.
 
-For: what a careless server, proxy or redirect answers.
-Not for: how the exporter finds a secret (see `exporter.core.known_secrets`); nothing here is taken from there.
+Independent of the code that finds secrets in the exporter (`exporter.core.known_secrets`).
 """
 
 import base64
@@ -63,43 +62,43 @@ GAPS = re.compile(r"\s+")
 
 
 def leaks(text, secret):
-    """The encodings in which a text holds the secret, however the text itself is quoted."""
+    """The encodings in which a text contains the secret, also if the text itself is quoted."""
     readings = [text, html.unescape(text), unquote(text), text.replace("\\\\", "\\").replace('\\"', '"')]
     readings = [GAPS.sub("", reading) for reading in readings]
     planted = {name: GAPS.sub("", encode(secret)) for name, encode in ENCODINGS.items()}
     return sorted(name for name, form in planted.items() if any(form in reading for reading in readings))
 
 
-def _body_of_vault(said):
-    inner = {"code": said, "message": said, said: said}
-    return {"error": {"code": said, "message": f"AKV10000: the caller sent {said}", "innererror": inner, said: said}}
+def _body_of_vault(echo):
+    inner = {"code": echo, "message": echo, echo: echo}
+    return {"error": {"code": echo, "message": f"AKV10000: the caller sent {echo}", "innererror": inner, echo: echo}}
 
 
-def _body_of_entra(said):
-    ids = dict.fromkeys(("trace_id", "correlation_id", "error_uri", "suberror", "claims", said), said)
-    return {"error": said, "error_description": f"AADSTS7000215: not {said}", "error_codes": [said], **ids}
+def _body_of_entra(echo):
+    ids = dict.fromkeys(("trace_id", "correlation_id", "error_uri", "suberror", "claims", echo), echo)
+    return {"error": echo, "error_description": f"AADSTS7000215: not {echo}", "error_codes": [echo], **ids}
 
 
-def _headers(said):
-    said = said.encode().decode("latin-1")
+def _headers(echo):
+    echo = echo.encode().decode("latin-1")
     names = (
         "x_ms_request_id", "x_ms_client_request_id", "x_ms_keyvault_region", "x_ms_keyvault_service_version", "Retry_After",
         "Server", "x_ms_ests_server", "x_ms_keyvault_network_info", "Date", "client_request_id", "Content_Type",
     )  # fmt: skip
-    return dict.fromkeys(names, said)
+    return dict.fromkeys(names, echo)
 
 
-def _kid(said):
-    return f"https://{VAULT}/keys/{said}/{said}"
+def _kid(echo):
+    return f"https://{VAULT}/keys/{echo}/{echo}"
 
 
-def _key_with(said, document):
-    return {**document, "key": {**document["key"], "kty": said, "kid": document["key"]["kid"], "key_ops": [said]}}
+def _key_with(echo, document):
+    return {**document, "key": {**document["key"], "kty": echo, "kid": document["key"]["kid"], "key_ops": [echo]}}
 
 
-def _challenge(said):
+def _challenge(echo):
     tenant = "11111111-2222-3333-4444-555555555555"
-    return f'Bearer authorization="https://{ENTRA}/{tenant}", resource="https://vault.azure.net", scope="{said}"'
+    return f'Bearer authorization="https://{ENTRA}/{tenant}", resource="https://vault.azure.net", scope="{echo}"'
 
 
 def _cut(answer):
@@ -110,25 +109,25 @@ def _cut(answer):
     return write
 
 
-# Which request is answered with an echo, and how. `good` is the body that the request deserves.
+# For each place, the response that contains the echo. `good` is the body of the regular response.
 PLACES = {
-    "challenge": lambda said, _good: response(401, _body_of_vault(said), **_headers(said), WWW_Authenticate=_challenge(said)),
-    "challenge without a resource": lambda said, _good: response(401, _body_of_vault(said), WWW_Authenticate=f"Bearer {said}"),
-    "challenge tenant": lambda said, _good: response(
-        401, WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/{said}", resource="https://vault.azure.net"'
+    "challenge": lambda echo, _good: response(401, _body_of_vault(echo), **_headers(echo), WWW_Authenticate=_challenge(echo)),
+    "challenge without a resource": lambda echo, _good: response(401, _body_of_vault(echo), WWW_Authenticate=f"Bearer {echo}"),
+    "challenge tenant": lambda echo, _good: response(
+        401, WWW_Authenticate=f'Bearer authorization="https://{ENTRA}/{echo}", resource="https://vault.azure.net"'
     ),
-    "challenge redirect": lambda said, _good: response(302, said.encode(), Location=f"https://x/?s={said}", **_headers(said)),
-    "token": lambda said, _good: response(401, _body_of_entra(said), **_headers(said)),
-    "token page": lambda said, _good: response(502, f"<html><b>{said}</b></html>".encode(), **_headers(said)),
-    "token unusable": lambda said, _good: response(200, {"access_token": f"\u00e9{said}", "token_type": said}, **_headers(said)),
-    "get_key": lambda said, _good: response(403, _body_of_vault(said), **_headers(said)),
-    "get_key key": lambda said, good: response(200, _key_with(said, good), **_headers(said)),
-    "get_key id": lambda said, good: response(200, {"key": {**good["key"], "kid": _kid(said)}}, **_headers(said)),
-    "get_key modulus": lambda said, good: response(
-        200, {"key": {**good["key"], "n": base64.urlsafe_b64encode(b"\x80" * 200 + said.encode().rjust(300)[-300:]).decode()}}
+    "challenge redirect": lambda echo, _good: response(302, echo.encode(), Location=f"https://x/?s={echo}", **_headers(echo)),
+    "token": lambda echo, _good: response(401, _body_of_entra(echo), **_headers(echo)),
+    "token page": lambda echo, _good: response(502, f"<html><b>{echo}</b></html>".encode(), **_headers(echo)),
+    "token unusable": lambda echo, _good: response(200, {"access_token": f"\u00e9{echo}", "token_type": echo}, **_headers(echo)),
+    "get_key": lambda echo, _good: response(403, _body_of_vault(echo), **_headers(echo)),
+    "get_key key": lambda echo, good: response(200, _key_with(echo, good), **_headers(echo)),
+    "get_key id": lambda echo, good: response(200, {"key": {**good["key"], "kid": _kid(echo)}}, **_headers(echo)),
+    "get_key modulus": lambda echo, good: response(
+        200, {"key": {**good["key"], "n": base64.urlsafe_b64encode(b"\x80" * 200 + echo.encode().rjust(300)[-300:]).decode()}}
     ),
-    "get_key good": lambda said, good: response(200, good, **_headers(said)),
-    "wrapkey": lambda said, _good: response(429, _body_of_vault(said), **_headers(said)),
-    "unwrapkey": lambda said, _good: response(500, json.dumps({said: said}).encode(), **_headers(said)),
-    "unwrapkey cut": lambda said, _good: _cut(response(200, said.encode() * 3, **_headers(said))),
+    "get_key good": lambda echo, good: response(200, good, **_headers(echo)),
+    "wrapkey": lambda echo, _good: response(429, _body_of_vault(echo), **_headers(echo)),
+    "unwrapkey": lambda echo, _good: response(500, json.dumps({echo: echo}).encode(), **_headers(echo)),
+    "unwrapkey cut": lambda echo, _good: _cut(response(200, echo.encode() * 3, **_headers(echo))),
 }

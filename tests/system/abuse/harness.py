@@ -1,8 +1,4 @@
-"""An exporter in a process of its own, behind TLS and passwords, that probes a simulator; and what it says of itself.
-
-For: the two processes and the numbers that must stay good while somebody is hostile.
-Not for: any attack.
-"""
+"""An exporter process with TLS and passwords, a simulator process, and the metrics of the exporter."""
 
 import asyncio
 import contextlib
@@ -55,7 +51,7 @@ def write(path, text, mode=0o600):
 
 @dataclass
 class Exporter:
-    """`port` is on loopback, `pid` its process, `log` what it has output so far."""
+    """A running exporter: its port on loopback, its process id, and the file of its output."""
 
     port: int
     pid: int
@@ -63,7 +59,7 @@ class Exporter:
     session: aiohttp.ClientSession
 
     async def get(self, path, **headers):
-        """Status and text of an answer to somebody who knows the password."""
+        """Status and text of a response to a client with the right password."""
         headers = {"Authorization": basic("prometheus", PASSWORD), **headers}
         async with self.session.get(f"https://127.0.0.1:{self.port}{path}", headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.text()
@@ -82,7 +78,7 @@ def tls():
 
 @contextlib.asynccontextmanager
 async def exporter(folder):
-    """Runs both processes; every target has been probed once when this begins."""
+    """Run both processes. Yields after the first probe of every target."""
     write(folder / "secret", SECRET)
     source = write(folder / "source.yml", json.dumps(configuration()))
     certificate, key = authority().server()
@@ -94,17 +90,17 @@ async def exporter(folder):
         "basic_auth_users": dict.fromkeys(USERS, hashed),
     }
     web = write(folder / "web.yml", yaml.safe_dump(locked))
-    us = (sys.executable, "-m", "exporter")
+    program = (sys.executable, "-m", "exporter")
     ports = ("--sim.port", "0", "--sim.management-port", "0")
     async with contextlib.AsyncExitStack() as stack:
         simulator = folder / "simulator.log"
         await stack.enter_async_context(
-            running(simulator, *us, "simulate", "--config.file", source, "--out", folder / "sim", *ports)
+            running(simulator, *program, "simulate", "--config.file", source, "--out", folder / "sim", *ports)
         )
         await output(simulator, r"management port: (http://\S+)")
         log = folder / "exporter.log"
         flags = ("--config.file", folder / "sim" / "ekm.yml", "--web.config.file", web, "--web.listen-address", "127.0.0.1:0")
-        process = await stack.enter_async_context(running(log, *us, "run", *flags))
+        process = await stack.enter_async_context(running(log, *program, "run", *flags))
         port = int(await output(log, r"url=https://127\.0\.0\.1:(\d+)"))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls())))
         found = Exporter(port, process.pid, log, session)

@@ -1,4 +1,4 @@
-"""Everything at once against a real process: the probes go on in time, memory and files stay bounded, nothing leaks."""
+"""All attacks at once on a real process: probes stay on schedule, resources stay bounded, no secret leaks."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ from tests.system.endurance.procfs import held
 CONNECTIONS = 1000
 GUESSES = 10_000
 GUESSERS = 32
-MOST_MEMORY_GROWN = 96 * 1024 * 1024  # half a megabyte of TLS for each of the 128 clients that may wait, and answers on their way
-LATE = 1.0  # seconds after its time that every probe has begun
+MOST_MEMORY_GROWN = 96 * 1024 * 1024  # half a megabyte of TLS for each of the 128 waiting clients, and unsent responses
+LATE = 1.0  # seconds within which every probe starts
 
 
-async def watched(found, over):
-    """What the process held at most, and how long Prometheus waited for its answer at most, until `over` is set."""
+async def watch(found, over):
+    """The peak memory and sockets, the slowest scrape and the number of scrapes, until `over` is set."""
     memory, sockets, slowest, scrapes = 0, 0, 0.0, 0
     while not over.is_set():
         began = time.monotonic()
@@ -29,12 +29,12 @@ async def watched(found, over):
 
 async def attack(found):
     over, held_open = asyncio.Event(), asyncio.Event()
-    watching = asyncio.create_task(watched(found, over))
+    watching = asyncio.create_task(watch(found, over))
     slow = [
         asyncio.create_task(attacks.slow(found.port, number, until=held_open, shaken=number % 4 == 0))
         for number in range(CONNECTIONS)
     ]
-    numbers = iter(range(GUESSES))  # shared: whoever has an answer makes the next guess
+    numbers = iter(range(GUESSES))  # shared: each client takes the next number after a response
     shares = [attacks.guesses(found.port, numbers) for _ in range(GUESSERS)]
     wrong, large, nowhere = await asyncio.gather(
         asyncio.gather(*shares), attacks.oversized(found.port), attacks.unknown(found.port, 1500)
@@ -46,7 +46,7 @@ async def attack(found):
     return wrong, large, nowhere, seen
 
 
-async def test_probes_stay_on_schedule_whatever_clients_do(tmp_path):
+async def test_probes_stay_on_schedule_during_attacks(tmp_path):
     async with exporter(tmp_path) as found:
         await found.numbers()
         quiet, before, began = held(found.pid), await found.numbers(), time.monotonic()
@@ -80,8 +80,8 @@ async def test_probes_stay_on_schedule_whatever_clients_do(tmp_path):
         async with asyncio.timeout(15):
             while held(found.pid).sockets > quiet.sockets + 20:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
-    told = found.log.read_text()
+    log = found.log.read_text()
     for private in (PASSWORD, SECRET, "guess ", "Traceback", "Task exception", "Unclosed"):
-        assert private not in told
-    assert told.count("wrong user or password") <= 2
-    assert len(told.splitlines()) < 40
+        assert private not in log
+    assert log.count("wrong user or password") <= 2
+    assert len(log.splitlines()) < 40

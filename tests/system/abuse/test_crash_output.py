@@ -1,4 +1,4 @@
-"""What a bug prints: a class by default, a traceback with EKM_DEBUG; a secret in neither, whatever the texts of exceptions hold."""
+"""Output of an internal error: a class by default, a traceback with EKM_DEBUG, never a secret."""
 
 import pytest
 
@@ -12,11 +12,11 @@ SECRET = "Marked~secret+of/a=crash"
 
 @pytest.fixture
 def crashing(monkeypatch):
-    def crash(said):
+    def crash(echo):
         def handler(_args):
-            cause = ValueError(f"request body: client_secret={said}&scope=x")
-            cause.add_note(f"sent {said}")
-            raise RuntimeError({"answer": said}) from cause
+            cause = ValueError(f"request body: client_secret={echo}&scope=x")
+            cause.add_note(f"sent {echo}")
+            raise RuntimeError({"answer": echo}) from cause
 
         monkeypatch.setattr(explain, "explain", handler)
         return main(["explain", "3303"])
@@ -26,7 +26,7 @@ def crashing(monkeypatch):
 
 @pytest.mark.parametrize("debug", ["", "1"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_crash_prints_no_secret_of_any_exception_in_the_chain(crashing, capsys, monkeypatch, encoding, debug):
+def test_crash_output_has_no_secret_of_the_exception_chain(crashing, capsys, monkeypatch, encoding, debug):
     remember(SECRET)
     monkeypatch.setenv("EKM_DEBUG", debug)
     assert crashing(ENCODINGS[encoding](SECRET)) == 3

@@ -1,4 +1,4 @@
-"""No answer to any request, however malformed, says which server, Python or library gave it."""
+"""No response to any request, even a malformed one, names the server, Python or a library."""
 
 import asyncio
 import platform
@@ -18,7 +18,7 @@ from tests.unit.web.webconfig.serving import locked
 
 VERSIONS = (platform.python_version(), ".".join(platform.python_version_tuple()[:2]), aiohttp.__version__, ssl.OPENSSL_VERSION)
 NAMES = ("python", "aiohttp", "openssl", "traceback")
-NOTATION = ("bytearray", "b'")  # Python's own
+NOTATION = ("bytearray", "b'")  # the repr of bytes in Python
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 REQUESTS = {
     "no request line": b"nonsense\r\n\r\n",
@@ -51,7 +51,7 @@ REQUESTS = {
 
 
 async def answer_to(sent, port, **options):
-    """All that comes back, until the server ends the connection or says no more."""
+    """The response, until the server closes the connection or is silent for 0.3 seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
     received = b""
     try:

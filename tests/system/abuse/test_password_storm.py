@@ -1,4 +1,4 @@
-"""Guesses from a hundred addresses, behind TLS: Prometheus is answered all the while, and a new client logs in."""
+"""Password guesses from a hundred addresses over TLS do not block Prometheus or a new client."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from tests.unit.web.webconfig.serving import basic
 
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 101)]
 SCRAPES = 20
-PATIENCE = 15.0  # of one scrape; the exporter goes on checking its password
+PATIENCE = 15.0  # seconds for a scrape; the check of its password continues after that
 
 
 def client(address, context):
@@ -22,7 +22,7 @@ def client(address, context):
 
 
 async def guess_on(port, address, context, answered, over):
-    """One guess after the other until `over` is set."""
+    """Send guesses one after another until `over` is set."""
     async with client(address, context) as session:
         for number in count():
             if over.is_set():
@@ -41,13 +41,13 @@ async def scrape(session, port, user):
 
 
 async def first_login(session, port, user):
-    """As Prometheus does: the next scrape comes after one that took too long. A refusal is final."""
+    """Scrape until a response arrives in time, as Prometheus does. A refusal is final."""
     while True:
         with contextlib.suppress(TimeoutError):
             return await scrape(session, port, user)
 
 
-async def test_guesses_from_many_addresses_shut_nobody_out(tmp_path):
+async def test_guesses_from_many_addresses_block_no_client(tmp_path):
     answered, context, over = Counter(), tls(), asyncio.Event()
     async with exporter(tmp_path) as found, client("127.0.0.2", context) as prometheus, client("127.0.0.4", context) as replica:
         assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
@@ -56,15 +56,15 @@ async def test_guesses_from_many_addresses_shut_nobody_out(tmp_path):
             async with asyncio.timeout(60):
                 while answered[401] < len(ADDRESSES) // 4:
                     assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
-            async with asyncio.timeout(120):  # one check of each address that has not guessed yet
+            async with asyncio.timeout(120):  # at most one check for each address without a guess so far
                 assert await first_login(replica, found.port, USERS[1]) == (200, True)
             for _ in range(SCRAPES):
                 assert await scrape(prometheus, found.port, USERS[0]) == (200, True)
                 assert await scrape(replica, found.port, USERS[1]) == (200, True)
-            async with client("127.0.0.2", context) as restarted:  # a new connection of a known address
+            async with client("127.0.0.2", context) as restarted:  # a new connection from a known address
                 assert await scrape(restarted, found.port, USERS[0]) == (200, True)
         finally:
-            over.set()  # a cancellation that meets a time-out is lost
+            over.set()  # a cancellation during a timeout is lost
             for each in storm:
                 each.cancel()
             await asyncio.gather(*storm, return_exceptions=True)

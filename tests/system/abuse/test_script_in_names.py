@@ -1,4 +1,4 @@
-"""Script, quotes and line breaks in every label and name that a configuration or a server could bring: no page, no answer obeys."""
+"""Scripts, quotes and line breaks in every configurable or received text have no effect on pages and responses."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.support.web_server import Service, get, serving
 
 MARK = "hostile"
 EVIL = f"\"'><script>{MARK}()</script><img src=x onerror={MARK}()>`${{{MARK}}}{{{{{MARK}}}}}&amp;\r\nSet-Cookie: {MARK}=1"
-NAME = f"\"'><svg onload={MARK}()>"  # a name stands in addresses: without a slash, which ends there
+NAME = f"\"'><svg onload={MARK}()>"  # names are in addresses, so this one has no slash
 
 
 def hostile_config():
@@ -44,7 +44,7 @@ def service():
 
 
 class Obedient(HTMLParser):
-    """What a browser would run, load or follow."""
+    """Collects what a browser would run, load or follow."""
 
     def __init__(self, page):
         super().__init__(convert_charrefs=True)
@@ -93,7 +93,7 @@ async def test_every_page_shows_hostile_names_as_text(service):
 
 
 def leaves(value):
-    """Every text and number in a JSON value."""
+    """Every string and number in a JSON value."""
     if isinstance(value, dict):
         return {leaf for each in value.values() for leaf in leaves(each)}
     if isinstance(value, list):
@@ -101,7 +101,7 @@ def leaves(value):
     return {value}
 
 
-async def test_programs_get_hostile_names_whole_and_as_data(service):
+async def test_programs_receive_hostile_names_unchanged(service):
     async with serving(service) as session:
         for path in ("/api/v1/targets", "/sd/targets", f"/api/v1/targets/{quote(NAME)}"):
             _, headers, text = await get(session, path)
@@ -128,7 +128,7 @@ TRAVERSALS = [
     "before", ["", "/static", "/static/style.css", "/targets", "/targets/x/probes", "/explain", "/api/v1/targets"]
 )
 @pytest.mark.parametrize("traversal", TRAVERSALS)
-async def test_no_path_leads_out_of_what_is_served(before, traversal):
+async def test_path_traversal_is_refused(before, traversal):
     server = WebServer(create_app(Service(), web_options()), [ListenAddress("127.0.0.1", 0)])
     async with server, ClientSession() as session:
         address = URL(f"{server.urls[0]}{before}{traversal}", encoded=True)

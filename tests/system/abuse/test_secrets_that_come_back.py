@@ -1,4 +1,4 @@
-"""A server that knows the secret gives it back in every field and encoding: nothing that the exporter emits holds it."""
+"""A server returns the secret in every field and encoding; the exporter never emits it."""
 
 import io
 import json
@@ -25,7 +25,7 @@ SECRETS = {
     "word": "MarkedWord-8Q9w.0123456789-zyxwv",
     "signs": "Mark~ed&<\"8Q%9w'+/\\=0?12 3456#zyx",
 }
-WORDS = ("plain", "base64url bare", "hexadecimal", "reversed", "upper", "cut")  # what may pass for a code, an id or a region
+WORDS = ("plain", "base64url bare", "hexadecimal", "reversed", "upper", "cut")  # these look like a code, an id or a region
 DOMAIN = "vault.azure.net"
 
 
@@ -37,11 +37,11 @@ def authority(tmp_path_factory):
 @dataclass(frozen=True)
 class Echo:
     place: str
-    said: str
+    text: str
 
 
 class Echoing(FakeVault):
-    """One good vault for every host, but for one answer of each host, which is an echo."""
+    """A working vault for every host; one response of each host contains an echo."""
 
     def __init__(self, echoes):
         super().__init__()
@@ -60,7 +60,7 @@ class Echoing(FakeVault):
             step, good = ("get_key" if request.method == "GET" else request.path.rpartition("/")[2]), self.document()
         if echo.place.partition(" ")[0] == step:
             self.made.add(number)
-            return PLACES[echo.place](echo.said, good)
+            return PLACES[echo.place](echo.text, good)
         if step == "token":
             return response(200, good)
         if step == "challenge":
@@ -96,7 +96,7 @@ def configuration(folder, authority, wire, hosts, secret):
 
 @pytest.fixture
 def logs():
-    """What was logged on the level debug, in both formats."""
+    """The log at level debug, in both formats."""
     root, streams = logging.getLogger(), []
     handlers, level = root.handlers[:], root.level
     made = []
@@ -109,7 +109,7 @@ def logs():
 
 
 async def crawled(session, targets):
-    """Every page, answer and bundle of these targets."""
+    """Every page, API response and bundle of these targets."""
     todo, seen = ["/", "/metrics", "/config", "/api/v1/targets", "/sd/targets"], {}
     for target in targets:
         todo += [
@@ -148,7 +148,7 @@ async def echoing(authority):
 
 @asynccontextmanager
 async def running(config, **options):
-    """A session with an exporter that probes only when asked."""
+    """A client session with an exporter without a scheduler."""
     listen = (ListenAddress("127.0.0.1", 0),)
     service = Service(config, RunOptions(listen=listen, web=web_options(), scheduler=False, **options))
     try:
@@ -161,7 +161,7 @@ async def running(config, **options):
 
 @pytest.fixture
 def emitted(authority, echoing, logs, tmp_path):
-    """Everything that an exporter emits when each of these echoes has been the answer to one of its targets."""
+    """Everything that an exporter emits after each of these echoes was a response to one target."""
 
     async def collect(secret, echoes):
         vault, wire, hosts = await echoing(echoes)
@@ -181,14 +181,14 @@ def emitted(authority, echoing, logs, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "encoding"), [("signs", name) for name in ENCODINGS] + [("word", name) for name in WORDS])
-async def test_secret_in_any_field_of_any_answer_is_emitted_nowhere(kind, encoding, emitted):
+async def test_secret_in_any_response_field_is_never_emitted(kind, encoding, emitted):
     secret = SECRETS[kind]
     texts = await emitted(secret, [Echo(place, ENCODINGS[encoding](secret)) for place in PLACES])
     assert "probe failed" in texts[0]
     assert {str(where): found for where, text in texts.items() if (found := leaks(text, secret))} == {}
 
 
-async def test_answer_without_the_secret_is_emitted_with_its_codes(emitted):
+async def test_response_without_the_secret_keeps_its_codes(emitted):
     texts = await emitted(SECRETS["signs"], [Echo("get_key", "Forbidden-by-policy"), Echo("get_key good", "westus2")])
     assert "service_code=Forbidden-by-policy" in texts[0]
     assert "the caller sent Forbidden-by-policy" in texts["/api/v1/targets/vault-10"]
@@ -196,19 +196,19 @@ async def test_answer_without_the_secret_is_emitted_with_its_codes(emitted):
 
 
 @pytest.mark.parametrize("place", ["challenge", "token", "get_key"])
-async def test_doctor_tells_no_secret_that_came_back(place, authority, echoing, tmp_path):
+async def test_doctor_output_has_no_returned_secret(place, authority, echoing, tmp_path):
     secret = SECRETS["signs"]
     _, wire, hosts = await echoing([Echo(place, encode(secret)) for encode in ENCODINGS.values()])
     config, _ = configuration(tmp_path, authority, wire, hosts, secret)
-    told = {}
+    shown = {}
     for target in config.targets.values():
         results = await run_checks(config, target)
-        told[target.name] = as_text(target, results) + json.dumps(as_data(target, results))
-    assert {name: found for name, text in told.items() if (found := leaks(text, secret))} == {}
+        shown[target.name] = as_text(target, results) + json.dumps(as_data(target, results))
+    assert {name: found for name, text in shown.items() if (found := leaks(text, secret))} == {}
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_certificate_that_names_the_secret_shows_no_secret(trusted, authority, logs, tmp_path):
+async def test_secret_in_a_certificate_name_is_never_emitted(trusted, authority, logs, tmp_path):
     secret = SECRETS["signs"]
     issuing = Authority(tmp_path, secret[:60])
     host = f"vault-10.{DOMAIN}"

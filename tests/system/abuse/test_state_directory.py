@@ -1,4 +1,4 @@
-"""What another user of the host could put into the state directory, and file systems that do not answer."""
+"""State directories with files of another user, and file systems that hang."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def folder(path, _outside):
 
 
 def unix_socket(path, _outside):
-    here = os.getcwd()  # noqa: PTH109 - an address of a socket may have 108 bytes only
+    here = os.getcwd()  # noqa: PTH109 - the address of a socket has at most 108 bytes
     os.chdir(path.parent)
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(path.name)
@@ -64,7 +64,7 @@ def state_dir(tmp_path):
 
 @pytest.fixture
 def open_files():
-    """Opens a directory as a new process would, with a list of its problems, and lets it go after the test."""
+    """Open a directory as a new process does. Returns its files and a list of problems."""
     opened, pool = [], DaemonThreadPool(2)
 
     def opening(path):
@@ -81,7 +81,7 @@ def open_files():
 
 
 async def kept(path, open_files):
-    """Documents of all names in a directory; the file of the first."""
+    """Write a document for each name. Returns the file of the first one."""
     files, _ = open_files(path)
     for name in NAMES:
         files.put(DocumentKind.TARGET, name, {"answer": name})
@@ -91,9 +91,9 @@ async def kept(path, open_files):
 
 
 @pytest.mark.parametrize("trap", TRAPS)
-async def test_trap_in_place_of_a_document_is_refused_and_told_once(open_files, state_dir, outside, trap):
+async def test_trap_in_place_of_a_document_is_reported_once(open_files, state_dir, outside, trap):
     path = await kept(state_dir, open_files)
-    outside.write_bytes(path.read_bytes())  # a link to a sound document is refused too
+    outside.write_bytes(path.read_bytes())  # a link to a valid document is refused too
     path.unlink()
     trap(path, outside)
     files, problems = open_files(state_dir)
@@ -124,10 +124,10 @@ def test_trap_in_place_of_the_lock_is_refused(open_files, state_dir, outside, tr
     assert not outside.with_name("nowhere").exists()
 
 
-def test_document_that_is_swapped_while_it_is_written_is_not_followed(state_dir, outside, monkeypatch):
+def test_link_created_during_a_write_is_not_followed(state_dir, outside, monkeypatch):
     directory = PrivateDirectory(state_dir)
     directory.open()
-    # The other user is as fast as can be: the link is there right after the exporter has cleared the name.
+    # The other user creates the link right after the exporter has removed the file.
     monkeypatch.setattr(directory, "remove", lambda name: (state_dir / name).symlink_to(outside))
     with pytest.raises(FileExistsError):
         directory.write("a.json", b"new")
@@ -135,7 +135,7 @@ def test_document_that_is_swapped_while_it_is_written_is_not_followed(state_dir,
     assert outside.read_text() == "not of the exporter"
 
 
-def test_directory_that_loses_its_name_stays_the_one_in_use(state_dir, tmp_path):
+def test_renamed_directory_stays_in_use(state_dir, tmp_path):
     directory = PrivateDirectory(state_dir)
     directory.open()
     state_dir.rename(tmp_path / "moved")
@@ -169,7 +169,7 @@ STRANGER = os.geteuid() + 1000
         (seen(stat.S_IFLNK | 0o777, owner=STRANGER), f"user {STRANGER} owns it"),
     ],
 )
-def test_writers_of_a_directory_are_the_exporter_root_and_its_group(status, reason):
+def test_only_exporter_root_and_its_group_may_write(status, reason):
     assert process.other_writers(status) == reason
 
 
@@ -178,14 +178,14 @@ def test_windows_reports_no_other_writers(monkeypatch):
     assert process.other_writers(seen(stat.S_IFDIR | 0o777)) == ""
 
 
-def test_new_directory_in_one_that_all_may_write_to_is_used(open_files, tmp_path):
-    # What a chart does in an emptyDir, to which Kubernetes lets every user write.
+def test_new_directory_in_a_world_writable_one_is_used(open_files, tmp_path):
+    # As in an emptyDir of Kubernetes, where every user may write.
     tmp_path.chmod(0o2777)
     open_files(tmp_path / "ekm")
     assert stat.S_IMODE((tmp_path / "ekm").stat().st_mode) & 0o777 == 0o700
 
 
-async def test_directory_that_all_may_write_to_is_exit_code_two(command, tmp_path, state_dir):  # noqa: F811 - a fixture
+async def test_world_writable_directory_is_exit_code_2(command, tmp_path, state_dir):  # noqa: F811 - a fixture
     state_dir.chmod(0o777)
     running = await command("run", "--config.file", write_configuration(tmp_path), "--no-scheduler", "--state.dir", state_dir)
     assert await running.end() == 2
@@ -207,7 +207,7 @@ async def test_exporter_starts_with_a_trap_for_each_target(command, tmp_path, st
 
 @pytest.fixture
 def hang():
-    """Does not return until the test ends."""
+    """A function that does not return before the test ends."""
     over = threading.Event()
     yield lambda *_: over.wait(60)
     over.set()
@@ -227,7 +227,7 @@ async def documents(state_dir, open_files):
     return await kept(state_dir, open_files)
 
 
-async def test_document_that_hangs_costs_itself_alone(documents, memory, hang, monkeypatch, caplog):
+async def test_hanging_document_loses_only_itself(documents, memory, hang, monkeypatch, caplog):
     load = StateFiles.load
     monkeypatch.setattr(
         StateFiles, "load", lambda self, _, name: hang() if name == NAMES[0] else load(self, DocumentKind.TARGET, name)
@@ -240,7 +240,7 @@ async def test_document_that_hangs_costs_itself_alone(documents, memory, hang, m
     ] == [True]
 
 
-async def test_directory_that_hangs_is_not_used_and_told_once(state_dir, memory, hang, monkeypatch, caplog):
+async def test_hanging_directory_is_unused_and_reported_once(state_dir, memory, hang, monkeypatch, caplog):
     monkeypatch.setattr(StateFiles, "open", hang)
     async with asyncio.timeout(20):
         await memory.open(NAMES, NAMES)

@@ -1,4 +1,4 @@
-"""What a stranger can do with `/probe` of an exporter without a schedule: see no secret astray, make no false failure."""
+"""Requests to `/probe` without a scheduler redirect no secret and cause no false failure."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ SHORT, LONG = ({"X-Prometheus-Scrape-Timeout-Seconds": seconds} for seconds in (
 OF_TARGET = 'target="t",vault="contoso.vault.azure.net"'
 
 
-class Elsewhere:
-    """A port of loopback that keeps whatever it is sent."""
+class ForeignServer:
+    """A port on loopback that records what it receives."""
 
     def __init__(self):
         self.connections, self.received = 0, b""
@@ -61,17 +61,17 @@ async def probe(session, query, headers=None):
 
 @pytest.fixture
 async def simulated(tmp_path):
-    """A simulated company with two authorities, and a port where nothing of it should ever arrive."""
+    """A simulated environment with two authorities, and a foreign server that must receive nothing."""
     simulator = Simulator(replace(environment(), authorities=frozenset({ENTRA, OTHER_AUTHORITY})))
     await simulator.start()
-    async with Elsewhere().listening() as elsewhere:
+    async with ForeignServer().listening() as elsewhere:
         made = configuration(simulator, tmp_path, target=plain())
         yield SimpleNamespace(simulator=simulator, elsewhere=elsewhere, config=made, own=made.modules["default"])
     await simulator.stop()
 
 
 def other_module(kind, simulated) -> Module:
-    """A module `lab` that would send the secret of the target somewhere else."""
+    """A module `lab` that sends the secret of the target to another host."""
     lab = replace(simulated.own, name="lab")
     routes = {**lab.connect_to, f"{ENTRA}:443": simulated.elsewhere.address, f"{PRIMARY}:443": simulated.elsewhere.address}
     return {
@@ -81,8 +81,8 @@ def other_module(kind, simulated) -> Module:
     }[kind]()
 
 
-def astray(simulated):
-    """Requests at the other authority, and connections to the other port."""
+def misdirected(simulated):
+    """The number of requests to the other authority and of connections to the foreign server."""
     at_authority = sum(count for (host, *_), count in simulated.simulator.requests.items() if host == OTHER_AUTHORITY)
     return at_authority + simulated.elsewhere.connections
 
@@ -98,7 +98,7 @@ def with_module(simulated, lab, *, listed, **settings):
 
 
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
-async def test_a_secret_never_reaches_what_another_module_trusts(simulated, kind):
+async def test_secret_reaches_no_host_of_an_unlisted_module(simulated, kind):
     lab = other_module(kind, simulated)
     async with running(with_module(simulated, lab, listed=False, min_interval=0.0)) as (_, session):
         for query in ("&module=lab", "&module=lab&debug=true", "&module=%6Cab", "&module=lab&module=default"):
@@ -108,21 +108,21 @@ async def test_a_secret_never_reaches_what_another_module_trusts(simulated, kind
         for query in ("", "&module=", "&module=default", "&module=default&module=lab"):
             status, text = await probe(session, query)
             assert (status, "\nprobe_success 1" in text) == (200, True)
-    assert astray(simulated) == 0
+    assert misdirected(simulated) == 0
     assert SECRET.format("now").encode() not in simulated.elsewhere.received
 
 
 @pytest.mark.parametrize("kind", ["authority", "proxy", "route"])
-async def test_a_listed_module_goes_its_own_way(simulated, kind):
+async def test_listed_module_uses_its_own_route(simulated, kind):
     lab = other_module(kind, simulated)
     async with running(with_module(simulated, lab, listed=True)) as (_, session):
         status, _ = await probe(session, "&module=lab")
     assert status == 200
-    assert astray(simulated) > 0
+    assert misdirected(simulated) > 0
 
 
-async def test_a_secret_under_way_never_goes_where_a_reload_leads_its_module(simulated):
-    """The reload comes between challenge and token; the module keeps its name."""
+async def test_reload_does_not_redirect_a_running_probe(simulated):
+    """Reload between challenge and token; the module keeps its name."""
     routes = {**simulated.own.connect_to, f"{ENTRA}:443": simulated.elsewhere.address}
     modules = {"default": replace(simulated.own, connect_to=routes)}
     simulated.simulator.set_fault("delayed", Options(step=Step.CHALLENGE, seconds=1.0), vault=PRIMARY)
@@ -144,7 +144,7 @@ async def numbers(service):
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines()) if name[:1] != "#"}
 
 
-async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(simulated):
+async def test_requested_failure_changes_no_counter_and_no_record(simulated):
     lab = other_module("route", simulated)
     probes, failures = (f"ekm_{name}_total{{{OF_TARGET}}}" for name in ("probes", "probe_failures"))
     async with running(with_module(simulated, lab, listed=True, min_interval=0.0)) as (service, session):
@@ -157,7 +157,7 @@ async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(simulat
             assert "ekm_vault_side_ready{" not in text
             assert f"ekm_consecutive_failures{{{OF_TARGET}}} 0" in text
         simulated.simulator.set_fault("silent", vault=PRIMARY)
-        for _ in range(3):  # a scrape timeout that no vault could meet
+        for _ in range(3):  # a scrape timeout that is too short for any vault
             status, text = await probe(session, "", SHORT)
             assert (status, "\nprobe_success 0" in text) == (200, True)
             assert 'reason="scrape_timeout"' in text
@@ -169,7 +169,7 @@ async def test_a_stranger_makes_no_failure_that_is_counted_or_remembered(simulat
         assert (record.last, record.consecutive_failures, len(record.history), record.verdict.ready) == (good, 0, 1, True)
 
 
-async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(simulated):
+async def test_failure_within_the_scrape_timeout_counts(simulated):
     async with running(simulated.config) as (service, session):
         simulated.simulator.set_fault("html_unavailable", vault=PRIMARY)
         status, text = await probe(session, "", LONG)
@@ -177,7 +177,7 @@ async def test_a_failure_of_the_own_module_within_the_scrape_timeout_counts(simu
         assert service.record_of("t").consecutive_failures == 1
 
 
-async def test_however_many_modules_are_asked_for_a_vault_sees_one_probe_of_them_and_one_of_its_own(simulated):
+async def test_many_requested_modules_cause_two_probes(simulated):
     labs = {name: replace(simulated.own, name=name) for name in ("one", "two", "three")}
     target = replace(simulated.config.targets["t"], modules=tuple(labs))
     settings = replace(simulated.config.settings, min_interval=3600.0)

@@ -1,4 +1,4 @@
-"""Connections of one address that ask for a long answer and read nothing: memory stays bounded, and others are answered."""
+"""Clients of one address that never read their responses: memory stays bounded, others are served."""
 
 import json
 import re
@@ -23,7 +23,7 @@ MOST_MEMORY_GROWN = 48 * 1024 * 1024
 
 @asynccontextmanager
 async def large_exporter(folder):
-    """Process and port of an exporter whose answers are long, and which probes nothing."""
+    """The process id and port of an exporter with long responses and without a scheduler."""
     write(folder / "secret", SECRET)
     base = configuration()
     targets = [{**base["targets"][0], "name": f"target-{number}", "vault": f"vault-{number}"} for number in range(TARGETS)]
@@ -44,7 +44,7 @@ async def scraped(port, path, encoding):
         return answer.status, await answer.read()
 
 
-def ask_and_never_read(held_open, port, path, encoding):
+def request_without_reading(held_open, port, path, encoding):
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: {encoding}\r\n\r\n".encode()
     clients = []
     for _ in range(CONNECTIONS):
@@ -59,7 +59,7 @@ def ask_and_never_read(held_open, port, path, encoding):
 
 
 def first_bytes(client):
-    """The beginning of an answer, once there is one; nothing if the exporter has cut the connection."""
+    """The beginning of the response; empty if the exporter has cut the connection."""
     assert select.select([client], [], [], 10)[0]
     try:
         return client.recv(4096)
@@ -77,13 +77,13 @@ def first_bytes(client):
         ("/config", "identity"),
     ],
 )
-async def test_unread_answers_take_little_memory_and_shut_nobody_out(tmp_path, path, encoding):
+async def test_unread_responses_take_little_memory_and_block_no_client(tmp_path, path, encoding):
     async with large_exporter(tmp_path) as (pid, port):
         status, whole = await scraped(port, path, encoding)
         assert (status, len(whole) > 20_000) == (200, True)
         before = held(pid).memory
         with ExitStack() as held_open:
-            clients = ask_and_never_read(held_open, port, path, encoding)
+            clients = request_without_reading(held_open, port, path, encoding)
             status, again = await scraped(port, path, encoding)
             assert (status, abs(len(again) - len(whole)) < 10_000) == (200, True)
             answers = Counter()

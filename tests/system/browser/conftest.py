@@ -1,4 +1,4 @@
-"""A running demo and a real browser before it: Debian's Chromium, driven by Playwright."""
+"""A running demo and Debian's Chromium, controlled by Playwright."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.system.browser.harness import Visitor
+from tests.system.browser.harness import Tab
 from tests.system.prometheus.servers import answered, free_port, running
 
 FLAGS = ("--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-lcd-text", "--force-color-profile=srgb")
@@ -16,7 +16,7 @@ FLAGS = ("--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-lcd-te
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of `ekm-exporter demo`, once the vault that the tests look for has failed."""
+    """The address of `ekm-exporter demo`, after the vault of the tests has failed."""
     place, address = tmp_path_factory.mktemp("demo"), f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "exporter", "demo", "--web.listen-address", address.removeprefix("http://")]
     async with running(place / "log", *command, environment={"TMPDIR": str(place)}):
@@ -38,16 +38,16 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def visit(exporter: str, browser: Browser):
-    """Opens a page as somebody with a screen of this width has it; fails at the end if the browser had to complain."""
-    visitors: list[Visitor] = []
+async def open_tab(exporter: str, browser: Browser):
+    """Open a page in a tab of this width. Fails at the end if the browser reported an error."""
+    tabs: list[Tab] = []
 
-    async def open_(path: str, **screen: object) -> Visitor:
-        visitors.append(await Visitor.arrive(browser, exporter, path, **screen))
-        return visitors[-1]
+    async def open_(path: str, **screen: object) -> Tab:
+        tabs.append(await Tab.open(browser, exporter, path, **screen))
+        return tabs[-1]
 
     yield open_
-    complaints = [each for visitor in visitors for each in visitor.complaints]
-    for visitor in visitors:
-        await visitor.leave()
-    assert complaints == []
+    errors = [error for tab in tabs for error in tab.errors]
+    for tab in tabs:
+        await tab.close()
+    assert errors == []

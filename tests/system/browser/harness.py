@@ -1,4 +1,4 @@
-"""Somebody in front of a browser: one page, and everything that the browser complains about."""
+"""A browser tab with one page and the errors that the browser reports."""
 
 from dataclasses import dataclass, field
 
@@ -7,8 +7,8 @@ from playwright.async_api import Browser, BrowserContext, Page
 LAPTOP, PHONE = 1366, 390
 PATIENCE_MS = 15_000
 
-# What sticks out to the right although nothing lets it scroll by itself.
-STICKING_OUT = """() => {
+# Elements that overflow to the right and have no scrolling ancestor.
+OVERFLOWING = """() => {
   const scrolls = (each) => { for (let e = each; e; e = e.parentElement) if (getComputedStyle(e).overflowX === 'auto') return true; return false; };
   const hidden = (each) => each.closest('thead, .skip');
   return [...document.querySelectorAll('body *')]
@@ -16,7 +16,7 @@ STICKING_OUT = """() => {
     .map((each) => `${each.localName}: ${each.textContent.trim().slice(0, 60)}`);
 }"""
 
-# Every control that the keyboard should reach, in the order of the page.
+# Every control that the keyboard must reach, in the order of the page.
 CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, summary, pre[tabindex]')]
   .map((each) => each.id || each.getAttribute('href') || each.textContent.trim().slice(0, 40))"""
 FOCUSED = """() => {
@@ -27,16 +27,16 @@ FOCUSED = """() => {
 
 
 @dataclass
-class Visitor:
+class Tab:
     context: BrowserContext
     page: Page
     home: str
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @classmethod
-    async def arrive(
+    async def open(
         cls, browser: Browser, home: str, path: str, *, width: int = LAPTOP, dark: bool = False, script: bool = True
-    ) -> "Visitor":
+    ) -> "Tab":
         context = await browser.new_context(
             viewport={"width": width, "height": 844},
             color_scheme="dark" if dark else "light",
@@ -44,11 +44,11 @@ class Visitor:
             has_touch=width == PHONE,
         )
         context.set_default_timeout(PATIENCE_MS)
-        visitor = cls(context, await context.new_page(), home)
-        visitor.page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-        visitor.page.on("console", lambda said: visitor.complaints.append(said.text) if said.type == "error" else None)
-        await visitor.goto(path)
-        return visitor
+        tab = cls(context, await context.new_page(), home)
+        tab.page.on("pageerror", lambda error: tab.errors.append(str(error)))
+        tab.page.on("console", lambda message: tab.errors.append(message.text) if message.type == "error" else None)
+        await tab.goto(path)
+        return tab
 
     async def goto(self, path: str) -> None:
         answer = await self.page.goto(self.home + path)
@@ -58,9 +58,9 @@ class Visitor:
     async def text(self) -> str:
         return await self.page.locator("main").inner_text()
 
-    async def sticking_out(self) -> list[str]:
+    async def overflowing(self) -> list[str]:
         wide = await self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        return await self.page.evaluate(STICKING_OUT) + ([f"the page scrolls sideways by {wide} px"] if wide > 0 else [])
+        return await self.page.evaluate(OVERFLOWING) + ([f"the page scrolls sideways by {wide} px"] if wide > 0 else [])
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         await self.context.close()

@@ -1,7 +1,4 @@
-"""The screenshots of the documentation, taken of a demo: `python -m tests.system.browser.pictures` writes docs/images/status-*.png.
-
-Not for: judging a page (see `test_walk`); whoever takes them looks at them.
-"""
+"""Screenshots of a demo: `python -m tests.system.browser.pictures` writes docs/images/status-*.png."""
 
 import asyncio
 import shutil
@@ -12,7 +9,7 @@ from pathlib import Path
 from playwright.async_api import async_playwright
 
 from tests.system.browser.conftest import FLAGS
-from tests.system.browser.harness import LAPTOP, PHONE, Visitor
+from tests.system.browser.harness import LAPTOP, PHONE, Tab
 from tests.system.prometheus.servers import answered, free_port, running
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
@@ -38,10 +35,10 @@ async def take(address: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         for name, path, width, height, dark in PICTURES:
-            visitor = await Visitor.arrive(browser, address, path, width=width, dark=dark)
-            await visitor.page.set_viewport_size({"width": width, "height": height})
-            await visitor.page.screenshot(path=IMAGES / f"{name}.png")
-            await visitor.leave()
+            tab = await Tab.open(browser, address, path, width=width, dark=dark)
+            await tab.page.set_viewport_size({"width": width, "height": height})
+            await tab.page.screenshot(path=IMAGES / f"{name}.png")
+            await tab.close()
         await browser.close()
 
 

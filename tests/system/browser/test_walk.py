@@ -1,4 +1,4 @@
-"""A DBA with a browser: from the status page to the failing vault, its cause and its repair; on a laptop, a phone, by keyboard."""
+"""The pages in a real browser, on a laptop and a phone, with mouse and keyboard."""
 
 import re
 import time
@@ -8,7 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 
 from tests.support.web_factories import bad, config, target
 from tests.support.web_server import Service, serving
-from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, Visitor
+from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -16,19 +16,19 @@ PAGES = ("/", "/targets?verdict=not_ready&label=env%3Dprod", "/targets/payroll-r
 REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
-async def every_page(visitor):
-    """Each kind of page in turn, a remembered probe included."""
+async def every_page(tab):
+    """Visit each kind of page in turn, including a recorded probe."""
     for path in PAGES:
-        await visitor.goto(path)
+        await tab.goto(path)
         yield path
-    await visitor.goto("/targets/payroll-runs")
-    await visitor.page.locator("#history tbody a").first.click()
+    await tab.goto("/targets/payroll-runs")
+    await tab.page.locator("#history tbody a").first.click()
     yield "a probe"
 
 
-async def test_the_failing_vault_its_cause_and_its_repair_are_found(visit):
-    visitor = await visit("/")
-    page = visitor.page
+async def test_pages_lead_from_a_failing_vault_to_its_repair(open_tab):
+    tab = await open_tab("/")
+    page = tab.page
     row = page.get_by_role("row").filter(has=page.get_by_role("link", name="payroll-runs"))
     assert "not ready" in await row.inner_text()
     assert "the client secret has expired" in await row.inner_text()
@@ -36,38 +36,38 @@ async def test_the_failing_vault_its_cause_and_its_repair_are_found(visit):
     advice = page.get_by_role("region", name="What to do")
     assert "Create a new secret and keep the old one" in await advice.inner_text()
     await page.locator("#history tbody a").first.click()
-    said = await visitor.text()
-    assert "Requests and responses, masked" in said
-    assert re.search(r"> POST https://login\.microsoftonline\.com/\S+/oauth2/v2\.0/token", said)
-    assert "< HTTP status: 401" in said
+    text = await tab.text()
+    assert "Requests and responses, masked" in text
+    assert re.search(r"> POST https://login\.microsoftonline\.com/\S+/oauth2/v2\.0/token", text)
+    assert "< HTTP status: 401" in text
     await page.get_by_role("link", name=re.compile("^3303")).first.click()
-    assert "What to do, in this order" in await visitor.text()
+    assert "What to do, in this order" in await tab.text()
 
 
-async def test_a_number_from_the_error_log_leads_to_its_meaning(visit):
-    visitor = await visit("/explain")
-    await visitor.page.get_by_label("Number or symbol").fill("3303")
-    await visitor.page.keyboard.press("Enter")
-    await visitor.page.wait_for_url("**/explain/3303")
-    assert "Entra ID refused the credential" in await visitor.text()
+async def test_error_number_leads_to_its_explanation(open_tab):
+    tab = await open_tab("/explain")
+    await tab.page.get_by_label("Number or symbol").fill("3303")
+    await tab.page.keyboard.press("Enter")
+    await tab.page.wait_for_url("**/explain/3303")
+    assert "Entra ID refused the credential" in await tab.text()
 
 
 @pytest.mark.parametrize("script", [True, False])
-async def test_targets_are_filtered_with_and_without_a_script(visit, script):
-    visitor = await visit("/targets", script=script)
-    await visitor.page.get_by_label("State", exact=True).select_option("not_ready")
-    await visitor.page.get_by_label("Code").fill("3303")
-    await visitor.page.get_by_role("button", name="Show", exact=True).click()
-    await visitor.page.wait_for_url("**verdict=not_ready**")
-    assert await visitor.page.locator("#list tbody tr").count() == 1
-    assert "1 of 11 targets match." in await visitor.text()
-    assert await visitor.page.get_by_label("Code").input_value() == "3303"
-    assert ("changes when you load it again" in await visitor.text()) is not script
+async def test_target_filter_works_with_and_without_a_script(open_tab, script):
+    tab = await open_tab("/targets", script=script)
+    await tab.page.get_by_label("State", exact=True).select_option("not_ready")
+    await tab.page.get_by_label("Code").fill("3303")
+    await tab.page.get_by_role("button", name="Show", exact=True).click()
+    await tab.page.wait_for_url("**verdict=not_ready**")
+    assert await tab.page.locator("#list tbody tr").count() == 1
+    assert "1 of 11 targets match." in await tab.text()
+    assert await tab.page.get_by_label("Code").input_value() == "3303"
+    assert ("changes when you load it again" in await tab.text()) is not script
 
 
-async def test_an_open_page_keeps_itself_fresh_and_leaves_the_reader_in_place(visit):
-    visitor = await visit("/targets/sales-orders")
-    page = visitor.page
+async def test_page_update_keeps_focus_and_open_details(open_tab):
+    tab = await open_tab("/targets/sales-orders")
+    page = tab.page
     await page.locator("tr[data-key=challenge] summary").click()
     focused = page.get_by_role("link", name="Support bundle")
     await focused.focus()
@@ -80,9 +80,9 @@ async def test_an_open_page_keeps_itself_fresh_and_leaves_the_reader_in_place(vi
     assert len(keys) == len(set(keys))
 
 
-async def test_updates_can_be_stopped(visit):
-    visitor = await visit("/")
-    page = visitor.page
+async def test_page_updates_can_be_paused(open_tab):
+    tab = await open_tab("/")
+    page = tab.page
     await page.get_by_role("button", name="Pause updates").click()
     before = await page.locator("#as-of").inner_text()
     await page.evaluate(REFRESH_NOW)
@@ -92,39 +92,37 @@ async def test_updates_can_be_stopped(visit):
     await page.wait_for_function("was => document.querySelector('#as-of').innerText !== was", arg=before)
 
 
-async def test_a_page_says_that_the_exporter_is_gone(visit):
-    visitor = await visit("/")
-    await visitor.page.route("**/*", lambda route: route.abort())
-    await visitor.page.evaluate(REFRESH_NOW)
-    await visitor.page.get_by_text("The exporter does not answer").wait_for()
-    visitor.complaints.clear()  # the browser says so, too
+async def test_page_reports_an_unreachable_exporter(open_tab):
+    tab = await open_tab("/")
+    await tab.page.route("**/*", lambda route: route.abort())
+    await tab.page.evaluate(REFRESH_NOW)
+    await tab.page.get_by_text("The exporter does not answer").wait_for()
+    tab.errors.clear()  # the browser reports the aborted request
 
 
 @pytest.mark.parametrize("width", [PHONE, LAPTOP])
-async def test_nothing_sticks_out(visit, width):
-    visitor = await visit("/", width=width)
-    async for path in every_page(visitor):
-        assert await visitor.sticking_out() == [], path
+async def test_no_element_overflows_the_screen(open_tab, width):
+    tab = await open_tab("/", width=width)
+    async for path in every_page(tab):
+        assert await tab.overflowing() == [], path
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [PHONE, LAPTOP])
-async def test_axe_finds_nothing_to_say(visit, width, dark):
-    visitor, axe = await visit("/", width=width, dark=dark), Axe()
-    async for path in every_page(visitor):
-        found = await axe.run(visitor.page)
+async def test_axe_finds_no_violation(open_tab, width, dark):
+    tab, axe = await open_tab("/", width=width, dark=dark), Axe()
+    async for path in every_page(tab):
+        found = await axe.run(tab.page)
         assert found.response["passes"], path
         assert [(path, each["id"], [node["html"] for node in each["nodes"]]) for each in found.response["violations"]] == []
 
 
 @pytest.mark.parametrize("path", ["/", "/targets/payroll-runs"])
-async def test_the_keyboard_reaches_every_control_in_order_and_shows_where_it_is(visit, path):
-    visitor = await visit(path)
-    page = visitor.page
-    await page.add_init_script(
-        "window.setInterval = () => 0"
-    )  # rows that change places while they are walked through prove nothing
-    await visitor.goto(path)
+async def test_keyboard_reaches_every_control_in_order(open_tab, path):
+    tab = await open_tab(path)
+    page = tab.page
+    await page.add_init_script("window.setInterval = () => 0")  # without updates the rows keep their order
+    await tab.goto(path)
     wanted, reached = await page.evaluate(CONTROLS), []
     for _ in wanted:
         await page.keyboard.press("Tab")
@@ -135,15 +133,15 @@ async def test_the_keyboard_reaches_every_control_in_order_and_shows_where_it_is
     assert reached == wanted
 
 
-async def test_the_first_tab_stop_skips_to_the_content(visit):
-    visitor = await visit("/")
-    await visitor.page.keyboard.press("Tab")
-    await visitor.page.keyboard.press("Enter")
-    assert await visitor.page.evaluate("document.activeElement.id") == "main"
+async def test_first_tab_stop_skips_to_the_content(open_tab):
+    tab = await open_tab("/")
+    await tab.page.keyboard.press("Tab")
+    await tab.page.keyboard.press("Enter")
+    assert await tab.page.evaluate("document.activeElement.id") == "main"
 
 
 @pytest.mark.parametrize("width", [PHONE, LAPTOP])
-async def test_the_longest_names_stay_on_the_screen(browser, width):
+async def test_longest_names_fit_on_the_screen(browser, width):
     name, word = "n" * 128, "W" * 120
     made = target(
         name, vault=f"{'v' * 24}.vault.azure.net", key_name="K" * 26, credential="sql-prod",
@@ -153,9 +151,9 @@ async def test_the_longest_names_stay_on_the_screen(browser, width):
     identity = service.add_reports(bad(name, detail=word * 2, service_code=word, request_id=word, started_at=time.time()))
     async with serving(service) as session:
         home = str(session._base_url).rstrip("/")
-        visitor = await Visitor.arrive(browser, home, "/", width=width)
+        tab = await Tab.open(browser, home, "/", width=width)
         for path in ("/", f"/targets?label=team%3D{word}", f"/targets/{name}", f"/targets/{name}/probes/{identity}"):
-            await visitor.goto(path)
-            assert await visitor.sticking_out() == [], path
-        await visitor.leave()
-    assert visitor.complaints == []
+            await tab.goto(path)
+            assert await tab.overflowing() == [], path
+        await tab.close()
+    assert tab.errors == []
