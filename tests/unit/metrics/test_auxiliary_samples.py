@@ -1,4 +1,4 @@
-"""What a scrape shows of that which is looked at beside a target's probe, and of what the vault last said of its key."""
+"""Metrics of auxiliary probes, network path, verdicts and last known facts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TARGET = a_target(
 )
 STAGED = {"name": "staged", "credential": "staged"}
 KEPT, RESTORED = {"name": f"ContosoRSAKey0/{OLD}"}, {"name": DR, "vault": DR}
-OF_LOOKS = {
+AUXILIARY_METRICS = {
     "ekm_key_rotation_pending",
     "ekm_retained_version_usable",
     "ekm_recovery_usable",
@@ -72,17 +72,17 @@ def after(*made, target=TARGET, **known):
 
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {("staged", "next"): 1}), (False, {("staged", "next"): 0}), (None, {})])
-def test_a_staged_credential_is_usable_or_refused_or_nobody_knows(usable, value):
+def test_a_staged_credential_is_usable_refused_or_unknown(usable, value):
     assert shown(after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=usable, **STAGED)), "ekm_credential_usable") == value
 
 
-def test_the_current_and_the_staged_credential_stand_side_by_side():
+def test_current_and_staged_credential_have_a_series_each():
     recorder = after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=False, **STAGED), last=a_report(), credential="sql-prod")
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 0}
 
 
-def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
+def test_a_probe_keeps_the_series_of_auxiliary_probes():
     recorder = a_scene()
     made = by_identity(
         an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED),
@@ -90,17 +90,17 @@ def test_a_probe_takes_nothing_from_what_was_looked_at_beside_it():
         an_auxiliary_result(AuxiliaryKind.RECOVERY, **RESTORED),
     )
     record_auxiliary(recorder, auxiliary=made, newest_version=OTHER, proof_at=START)
-    before = {name: shown(recorder, name) for name in OF_LOOKS}
+    before = {name: shown(recorder, name) for name in AUXILIARY_METRICS}
 
     report = a_report(steps=[refused()])
     probed(recorder, report, auxiliary=made, newest_version=OTHER, proof_at=START)
 
-    assert {name: shown(recorder, name) for name in OF_LOOKS} == before
+    assert {name: shown(recorder, name) for name in AUXILIARY_METRICS} == before
     assert all(before.values())
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 0, ("staged", "next"): 1}
 
 
-def test_a_look_counts_nowhere():
+def test_an_auxiliary_probe_changes_no_counter():
     recorder = after(an_auxiliary_result(AuxiliaryKind.NEXT, usable=False, steps=(refused(),), **STAGED))
 
     assert shown(recorder, "ekm_probes_total") == {(): 0}
@@ -108,9 +108,9 @@ def test_a_look_counts_nowhere():
     assert "ekm_probe_success" not in names_in(scrape(recorder))
 
 
-@pytest.mark.parametrize("kept", [{"next_credential": None}, {"next_credential": "another"}])
-def test_a_credential_that_is_staged_no_more_has_no_series(kept):
-    target = a_target(**kept)
+@pytest.mark.parametrize("staged", [{"next_credential": None}, {"next_credential": "another"}])
+def test_a_credential_no_longer_staged_has_no_series(staged):
+    target = a_target(**staged)
 
     assert shown(after(an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED), target=target), "ekm_credential_usable") == {}
 
@@ -119,7 +119,7 @@ def test_a_credential_that_is_staged_no_more_has_no_series(kept):
     ("usable", "value"),
     [(True, {("ContosoRSAKey0", OLD): 1}), (False, {("ContosoRSAKey0", OLD): 0}), (None, {})],
 )
-def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value):
+def test_a_retained_version_is_usable_refused_or_unknown(usable, value):
     assert (
         shown(after(an_auxiliary_result(AuxiliaryKind.RETAINED, usable=usable, **KEPT)), "ekm_retained_version_usable") == value
     )
@@ -128,7 +128,7 @@ def test_a_retained_version_unwraps_or_is_refused_or_nobody_knows(usable, value)
 @pytest.mark.parametrize(
     ("here", "there", "value"), [(True, True, {1}), (True, False, {0}), (False, True, {0}), (None, False, {0}), (None, True, {1})]
 )
-def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_both(here, there, value):
+def test_a_version_in_two_vaults_must_unwrap_in_both(here, there, value):
     recorder = after(
         an_auxiliary_result(AuxiliaryKind.RETAINED, usable=here, **KEPT),
         an_auxiliary_result(AuxiliaryKind.RETAINED, usable=there, vault="archive.vault.azure.net", **KEPT),
@@ -138,13 +138,13 @@ def test_a_version_that_is_kept_in_two_vaults_is_one_series_and_must_unwrap_in_b
     assert (set(found), set(found.values())) == ({("ContosoRSAKey0", OLD)}, value)
 
 
-def test_a_version_that_is_retained_no_more_has_no_series():
+def test_a_version_no_longer_retained_has_no_series():
     assert (
         shown(after(an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT), target=a_target()), "ekm_retained_version_usable") == {}
     )
 
 
-def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
+def test_a_vault_no_longer_configured_has_no_effect():
     target = a_target(retained_versions=TARGET.retained_versions[:1])
     recorder = after(
         an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT),
@@ -156,7 +156,7 @@ def test_a_vault_in_which_a_version_is_retained_no_more_has_no_say():
 
 
 @pytest.mark.parametrize(("until", "value"), [(date(2027, 1, 15), {("ContosoRSAKey0", OLD): 1}), (date(2027, 1, 14), {})])
-def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(until, value):
+def test_a_version_has_a_series_until_its_last_day_ends(until, value):
     target = a_target(retained_versions=(replace(TARGET.retained_versions[0], until=until),))
     recorder = after(
         an_auxiliary_result(AuxiliaryKind.RETAINED, at=START - 86400, **KEPT), target=target, last=a_report(started_at=START)
@@ -166,18 +166,18 @@ def test_a_version_is_shown_to_the_end_of_the_last_day_on_which_it_is_needed(unt
 
 
 @pytest.mark.parametrize(("usable", "value"), [(True, {(): 1}), (False, {(): 0}), (None, {})])
-def test_the_recovery_vault_unwraps_or_does_not_or_nobody_knows(usable, value):
+def test_the_recovery_vault_is_usable_refused_or_unknown(usable, value):
     assert shown(after(an_auxiliary_result(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED)), "ekm_recovery_usable") == value
 
 
 @pytest.mark.parametrize("usable", [False, None])
-def test_the_last_proof_of_the_recovery_vault_stays_when_it_proves_nothing_now(usable):
+def test_the_last_recovery_outlives_a_failure(usable):
     recorder = after(an_auxiliary_result(AuxiliaryKind.RECOVERY, usable=usable, **RESTORED), proof_at=START - 86400)
 
     assert shown(recorder, "ekm_recovery_last_success_timestamp_seconds") == {(): START - 86400}
 
 
-def test_without_a_recovery_vault_there_is_no_proof():
+def test_without_a_recovery_vault_there_is_no_series():
     recorder = after(an_auxiliary_result(AuxiliaryKind.RECOVERY, **RESTORED), target=a_target(), proof_at=START)
 
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_recovery")}
@@ -188,7 +188,7 @@ def test_rotation_is_pending_not_pending_or_unknown(newest, value):
     assert shown(after(newest_version=newest), "ekm_key_rotation_pending") == value
 
 
-def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
+def test_an_auxiliary_result_of_a_forgotten_target_is_ignored():
     recorder = a_scene()
     recorder.forget("t")
     record_auxiliary(recorder, newest_version=OTHER)
@@ -196,7 +196,7 @@ def test_a_look_at_a_target_that_was_forgotten_meanwhile_is_ignored():
     assert "ekm_key_rotation_pending" not in names_in(scrape(recorder))
 
 
-def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
+def test_a_deleted_key_has_its_purge_date_until_recovered():
     recorder = a_scene()
     gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
     probed(recorder, gone, purge_at=START + 90 * 86400)
@@ -207,7 +207,7 @@ def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
     assert shown(recorder, "ekm_key_scheduled_purge_timestamp_seconds") == {}
 
 
-# the path
+# network path
 
 
 @pytest.mark.parametrize(
@@ -221,14 +221,14 @@ def test_a_deleted_key_shows_when_it_is_gone_for_good_until_it_is_recovered():
         (ExpectPath.ANY, "public", {}),
     ],
 )
-def test_the_path_is_the_expected_one_or_another_or_the_vault_does_not_say(expected, connection, value):
+def test_the_path_is_expected_unexpected_or_unknown(expected, connection, value):
     recorder = a_scene(a_target(), expect_path=expected)
     probed(recorder, a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection=connection))]))
 
     assert shown(recorder, "ekm_path_as_expected") == value
 
 
-def test_the_path_stays_known_while_probes_fail():
+def test_the_path_outlives_failed_probes():
     recorder = a_scene(a_target(), expect_path=ExpectPath.PRIVATE)
     probed(recorder, a_report(steps=[ok(Step.CHALLENGE, vault=headers(connection="public"))]))
     probed(recorder, a_report(steps=[silent(Step.CHALLENGE)]))
@@ -236,7 +236,7 @@ def test_the_path_stays_known_while_probes_fail():
     assert shown(recorder, "ekm_path_as_expected") == {(): 0}
 
 
-# the counters of probes with a verdict, and with the verdict not ready
+# counters of verdicts
 
 
 def counted(name, *reports):
@@ -250,18 +250,18 @@ def unready(*reports):
     return {(): counted("ekm_probe_verdicts_total", *reports)[("not_ready",)]}
 
 
-def test_only_undisturbed_probes_with_a_verdict_are_judged():
-    good, bad, silence = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
-    disturbed = a_report(ready=True, tainted=True)
+def test_only_untainted_probes_with_a_verdict_are_counted():
+    good, bad, unknown = a_report(ready=True), a_report(steps=[refused()], ready=False), a_report(steps=[silent()], ready=None)
+    tainted = a_report(ready=True, tainted=True)
 
-    assert counted("ekm_probe_verdicts_total", good, bad, silence, disturbed) == {("ready",): 1, ("not_ready",): 1}
+    assert counted("ekm_probe_verdicts_total", good, bad, unknown, tainted) == {("ready",): 1, ("not_ready",): 1}
 
 
 def test_a_probe_with_the_verdict_not_ready_is_counted():
     assert unready(a_report(steps=[refused()], ready=False), a_report(ready=True), a_report(ready=False)) == {(): 2}
 
 
-def test_a_refused_wrap_is_a_failure_that_leaves_the_verdict_ready():
+def test_a_refused_wrap_alone_is_not_counted_as_unready():
     expired = a_report(steps=[failed(Step.WRAP_KEY, 3077, Reason.KEY_EXPIRED, status=403)], ready=True)
 
     assert unready(expired) == {(): 0}
@@ -278,7 +278,7 @@ def test_a_tainted_probe_is_not_counted_as_unready():
 # after a restart
 
 
-def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
+def test_a_restart_restores_last_known_facts_only():
     recorder = a_scene(expect_path=ExpectPath.PRIVATE)
     add(
         recorder,
@@ -307,7 +307,7 @@ def test_after_a_restart_what_was_last_known_is_shown_and_nothing_else():
     assert not forgotten & names_in(text)
 
 
-def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
+def test_another_pinned_version_drops_rotation_and_purge():
     recorder = after(newest_version=OTHER, purge_at=START)
     add(recorder, a_target(key_version=VERSION.replace("c", "d")))
 
@@ -315,7 +315,7 @@ def test_another_pinned_version_makes_a_pending_rotation_and_a_purge_unknown():
 
 
 def a_reload(**changes):
-    """What is shown of a target, all of whose looks said yes, once its configuration is another one."""
+    """Return a recorder whose target had usable auxiliary results and then a changed configuration."""
     made = (
         an_auxiliary_result(AuxiliaryKind.NEXT, **STAGED),
         an_auxiliary_result(AuxiliaryKind.RETAINED, **KEPT),
@@ -326,7 +326,7 @@ def a_reload(**changes):
     return recorder
 
 
-def test_a_reload_that_concerns_something_else_leaves_the_looks():
+def test_an_unrelated_reload_keeps_auxiliary_series():
     recorder = a_reload(labels={"team": "new"})
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1, ("staged", "next"): 1}
@@ -334,12 +334,12 @@ def test_a_reload_that_concerns_something_else_leaves_the_looks():
     assert shown(recorder, "ekm_recovery_usable") == {(): 1}
 
 
-def test_what_a_reload_takes_from_the_configuration_goes_at_once():
+def test_a_reload_drops_series_of_removed_settings():
     recorder = a_reload(next_credential=None, retained_versions=(), recovery_vault=None)
 
     assert shown(recorder, "ekm_credential_usable") == {("sql-prod", "current"): 1}
     assert not {"ekm_retained_version_usable", "ekm_recovery_usable"} & names_in(scrape(recorder))
 
 
-def test_of_the_credential_that_was_promoted_nothing_is_said_before_the_next_probe():
+def test_a_promoted_credential_has_no_series_before_a_probe():
     assert shown(a_reload(credential="staged", next_credential=None), "ekm_credential_usable") == {}

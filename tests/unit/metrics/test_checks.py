@@ -1,4 +1,4 @@
-"""What a scrape shows of the doctor's checks."""
+"""Metrics of the preflight checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS = (
 
 
 def shown(recorder):
-    """By family: the label `check`, or nothing, to the value."""
+    """Return the values by family and label `check`; the key is None without the label."""
     found = {name: {} for name in OF_CHECKS}
     for (name, *labels), value in series(scrape(recorder)).items():
         if name in found:
@@ -34,22 +34,22 @@ def after(*runs):
     return recorder
 
 
-def test_before_the_first_run_nothing_is_shown():
+def test_before_the_first_run_there_is_no_series():
     assert OF_CHECKS.keys() & names_in(scrape(after())) == set()
 
 
-def test_only_what_failed_counts_as_failed():
+def test_only_failed_checks_count_as_failed():
     assert shown(after(RESULTS)) == {
         "ekm_preflight_failed_checks": {None: 2},
         "ekm_preflight_failed": {"revocation": 1, "key_type": 1},
     }
 
 
-def test_a_run_without_a_failure_is_0_and_replaces_the_one_before():
+def test_a_successful_run_replaces_a_failed_one():
     assert shown(after(RESULTS, RESULTS[:1])) == {"ekm_preflight_failed_checks": {None: 0}, "ekm_preflight_failed": {}}
 
 
-def test_what_is_said_stays_while_probes_go_on():
+def test_check_series_outlive_probes():
     recorder = after(RESULTS)
     before = shown(recorder)
     probed(recorder, a_report())
@@ -57,11 +57,11 @@ def test_what_is_said_stays_while_probes_go_on():
     assert shown(recorder) == before
 
 
-def test_what_is_of_something_else_now_is_taken_back():
+def test_results_of_a_changed_target_are_dropped():
     assert OF_CHECKS.keys() & names_in(scrape(after(RESULTS, None))) == set()
 
 
-def test_a_target_that_was_forgotten_meanwhile_is_ignored():
+def test_a_run_of_a_forgotten_target_is_ignored():
     recorder = after()
     recorder.forget("t")
     recorder.checked("t", RESULTS)
@@ -69,7 +69,7 @@ def test_a_target_that_was_forgotten_meanwhile_is_ignored():
     assert OF_CHECKS.keys() & names_in(scrape(recorder)) == set()
 
 
-def test_a_target_has_one_series_more_and_one_for_each_failed_check():
+def test_checks_add_one_series_and_one_for_each_failure():
     before, with_checks = (Counter(name for name, *_ in series(scrape(recorder))) for recorder in (after(), after(RESULTS)))
 
     assert with_checks - before == Counter({"ekm_preflight_failed_checks": 1, "ekm_preflight_failed": 2})

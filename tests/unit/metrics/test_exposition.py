@@ -1,4 +1,4 @@
-"""A scrape is cut into pieces, and what happens between two of them leaves it well-formed."""
+"""A scrape is sent in pieces, and changes between two pieces leave it well-formed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.metric_factories import a_key, a_recorder, a_report, a_target
 MANY = 501
 
 
-async def test_records_and_forgets_between_two_pieces_leave_the_scrape_well_formed():
+async def test_changes_between_pieces_leave_the_scrape_well_formed():
     recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
     for number in range(MANY):
         probed(recorder, a_report(f"t{number}"))
@@ -33,23 +33,23 @@ async def test_records_and_forgets_between_two_pieces_leave_the_scrape_well_form
     assert len(pieces) > 10
 
 
-async def test_no_piece_is_much_larger_than_its_share_of_bytes():
+async def test_no_piece_is_much_larger_than_the_chunk_size():
     recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
     async for piece in recorder.scrape(openmetrics=False):
         assert len(piece) <= 1.25 * CHUNK_BYTES
 
 
-async def test_others_have_their_turn_between_two_pieces():
+async def test_other_tasks_run_between_two_pieces():
     recorder = a_recorder(*(a_target(f"t{number}") for number in range(MANY)))
     turns = 0
 
-    async def somebody_else():
+    async def another_task():
         nonlocal turns
         while True:
             turns += 1
             await asyncio.sleep(0)
 
-    other = asyncio.create_task(somebody_else())
+    other = asyncio.create_task(another_task())
     pieces = [piece async for piece in recorder.scrape(openmetrics=False)]
     other.cancel()
 

@@ -1,4 +1,4 @@
-"""What /probe answers: this one report and what else is last known of its target, and nothing that is counted."""
+"""The response of /probe: one report and the last known facts of its target, without counters."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ MODULE = Module(name="default")
 OTHER = "1" * 32
 
 
-def answer(report, *, module=MODULE, target=TARGET):
+def response(report, *, module=MODULE, target=TARGET):
     return a_recorder(config=a_config(target, modules=(MODULE,))).render_probe(target, module, report)
 
 
-def test_a_good_probe_answers_with_its_gauges_and_the_well_known_names():
-    text = answer(a_report(ready=True, key=a_key(), steps=[ok(Step.CHALLENGE, duration=0.125, vault=headers())]))
+def test_a_good_probe_has_its_gauges_and_blackbox_names():
+    text = response(a_report(ready=True, key=a_key(), steps=[ok(Step.CHALLENGE, duration=0.125, vault=headers())]))
 
     shown = series(text)
     assert shown["probe_success",] == 1
@@ -54,8 +54,8 @@ def test_a_good_probe_answers_with_its_gauges_and_the_well_known_names():
     assert {"ekm_key_info", "ekm_vault_info", "ekm_target_info", "ekm_instance_info", "ekm_vault_side_ready"} <= names_in(text)
 
 
-def test_a_failed_probe_answers_with_zero_and_its_failure():
-    text = answer(a_report(steps=[refused()]))
+def test_a_failed_probe_has_zero_and_its_failure():
+    text = response(a_report(steps=[refused()]))
 
     assert series(text)["probe_success",] == 0
     assert "ekm_last_failure_info" in names_in(text)
@@ -64,7 +64,7 @@ def test_a_failed_probe_answers_with_zero_and_its_failure():
 
 
 def remembering(target, **known):
-    """A recorder without gauges of targets, as with --no-scheduler, that heard of a target what is given."""
+    """Return a recorder without gauges of targets, as with --no-scheduler, whose target has the given facts."""
     recorder = a_recorder(config=a_config(target, modules=(MODULE,)), per_target_gauges=False)
     good = a_report(key=a_key(expires=START + 60), steps=[ok(Step.CHALLENGE, vault=headers())], tenant="11111111")
     before = {"newest_version": OTHER, "proof_at": START}
@@ -72,7 +72,7 @@ def remembering(target, **known):
     return recorder
 
 
-def test_looks_beside_the_probe_stand_in_the_answer():
+def test_auxiliary_results_are_in_the_response():
     target = a_target(next_credential="sql-prod", recovery_vault="dr.vault.azure.net")
     made = by_identity(
         an_auxiliary_result(AuxiliaryKind.NEXT, "sql-prod", usable=False),
@@ -88,7 +88,7 @@ def test_looks_beside_the_probe_stand_in_the_answer():
     assert series(text, "ekm_key_rotation_pending") == {(): 1}
 
 
-def test_a_failed_probe_answers_with_what_was_last_known_before_it():
+def test_a_failed_probe_has_the_last_known_facts():
     text = remembering(TARGET).render_probe(TARGET, MODULE, a_report(steps=[refused()], started_at=START + 60))
 
     assert series(text, "ekm_probe_success") == {(): 0}
@@ -106,7 +106,7 @@ def runs(recorder):
     return [series(text, name) for name in RUNS]
 
 
-def test_without_a_schedule_the_answer_tells_how_many_probes_in_a_row_failed():
+def test_without_a_scheduler_failed_runs_are_in_the_response():
     recorder = remembering(TARGET)
     assert runs(recorder) == [{(): 0}, {(): 0}]
 
@@ -115,18 +115,18 @@ def test_without_a_schedule_the_answer_tells_how_many_probes_in_a_row_failed():
     assert runs(recorder) == [{(): 3}, {(): 2}]
 
 
-def test_a_probe_that_counts_nowhere_tells_of_no_run():
+def test_with_a_scheduler_the_response_has_no_runs():
     scheduled = a_recorder(config=a_config(TARGET, modules=(MODULE,)))
     bad = a_report(steps=[refused()], ready=False)
     probed(scheduled, bad, consecutive_failures=3, consecutive_unready=2)
     assert runs(scheduled) == [{}, {}]
 
 
-def test_where_no_probe_has_counted_yet_no_run_is_told():
+def test_without_a_counted_probe_the_response_has_no_runs():
     assert runs(remembering(TARGET, last=None)) == [{}, {}]
 
 
-def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again():
+def test_a_deleted_key_has_its_purge_date_until_read_again():
     recorder = remembering(TARGET, purge_at=START + 90)
     gone = a_report(steps=[failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)])
 
@@ -136,7 +136,7 @@ def test_a_deleted_key_answers_with_the_date_of_its_end_until_it_is_read_again()
     assert series(recorder.render_probe(TARGET, MODULE, a_report(key=a_key())), name) == {}
 
 
-def test_another_key_in_the_configuration_takes_what_was_known_of_the_old_one_from_the_answer():
+def test_a_changed_key_drops_the_facts_of_the_old_key():
     recorder = remembering(TARGET)
     changed = a_target(key_version="0" * 32)
     add(recorder, changed)
@@ -145,15 +145,15 @@ def test_another_key_in_the_configuration_takes_what_was_known_of_the_old_one_fr
     assert not {name for name in names if name.startswith("ekm_key_")}
 
 
-def test_counters_histograms_and_series_that_targets_share_stand_on_metrics_alone():
-    names = names_in(answer(a_report(steps=[ok(Step.TOKEN, endpoint="e:443", server_time=START)])))
+def test_counters_and_shared_series_are_on_metrics_only():
+    names = names_in(response(a_report(steps=[ok(Step.TOKEN, endpoint="e:443", server_time=START)])))
 
     assert {BY_NAME[name].type for name in names} == {"gauge"}
     assert {BY_NAME[name].scope for name in names} == {"target", "exporter"}
     assert not {name for name in names if name.startswith("ekm_exporter")}
 
 
-def test_no_metric_has_two_types_on_two_paths():
+def test_a_metric_has_one_type_on_both_paths():
     recorder = a_recorder(TARGET)
     metrics = {line for line in scrape(recorder).decode().splitlines() if line.startswith("# TYPE")}
     probe = {
@@ -164,13 +164,13 @@ def test_no_metric_has_two_types_on_two_paths():
     assert all(kinds.get(name, kind) == kind for name, kind in (line.split()[2:] for line in probe))
 
 
-def test_the_module_asked_for_is_the_one_in_the_info():
-    text = answer(a_report(), module=Module(name="other", mode=Mode.CANARY))
+def test_the_requested_module_is_in_the_info():
+    text = response(a_report(), module=Module(name="other", mode=Mode.CANARY))
 
     assert b'mode="canary",module="other"' in text
 
 
-def test_a_requested_probe_leaves_the_scrape_as_it_was():
+def test_a_requested_probe_changes_no_scrape():
     recorder = a_recorder(TARGET)
     probed(recorder, a_report())
     before = recorder._exposition.render(openmetrics=False)
@@ -180,7 +180,7 @@ def test_a_requested_probe_leaves_the_scrape_as_it_was():
     assert recorder._exposition.render(openmetrics=False) == before
 
 
-def test_openmetrics_is_answered_with_its_end_mark():
+def test_an_openmetrics_response_has_its_end_mark():
     text = a_recorder(TARGET).render_probe(TARGET, MODULE, a_report(key=a_key()), openmetrics=True)
 
     assert text.endswith(b"# EOF\n")

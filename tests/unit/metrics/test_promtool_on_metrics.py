@@ -1,4 +1,4 @@
-"""promtool, which knows Prometheus' own rules, finds nothing to say."""
+"""promtool accepts the metrics and the example queries without a remark."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ODD = 'a "quoted" back\\slash\nand ümlaut'
 
 
 def promtool(*arguments: str, text: bytes = b"") -> str:
-    """Its exit code and all it says; found on the PATH, as a user would. A promtool that is missing is an error."""
+    """Return the exit code and the output of the promtool on the PATH. A missing promtool is an error."""
     done = subprocess.run(["promtool", "check", *arguments], input=text, capture_output=True, check=False, timeout=60)  # noqa: S603, S607 - nothing from outside the tests
     return f"{done.returncode} {done.stdout.decode()}{done.stderr.decode()}"
 
@@ -40,7 +40,7 @@ def checked(text: bytes) -> str:
     return promtool("metrics", text=text)
 
 
-def lived():
+def a_used_recorder():
     recorder = a_recorder(*(a_target(name, labels={"team": ODD}, instances=({"sql_instance": ODD},)) for name in "abc"))
     seen = {"vault": headers(), "endpoint": "e:443", "server_time": START, "certificate": certificate()}
     probed(recorder, a_report("a", steps=[ok(Step.CHALLENGE, **seen)], ready=True, key=a_key(expires=START)))
@@ -50,25 +50,27 @@ def lived():
     return recorder
 
 
-def test_a_scrape_is_clean():
-    assert checked(scrape(lived())) == "0 "
+def test_promtool_accepts_a_scrape():
+    assert checked(scrape(a_used_recorder())) == "0 "
 
 
-def test_the_answer_to_a_requested_probe_is_clean():
-    text = lived().render_probe(a_target(labels={"team": ODD}), Module(name="default"), a_report(steps=[refused()], key=a_key()))
+def test_promtool_accepts_the_response_of_a_probe():
+    text = a_used_recorder().render_probe(
+        a_target(labels={"team": ODD}), Module(name="default"), a_report(steps=[refused()], key=a_key())
+    )
 
     assert checked(text) == "0 "
 
 
-def test_every_example_of_the_documentation_is_promql(tmp_path):
+def test_every_documented_example_is_promql(tmp_path):
     rules = [{"record": "example", "expr": expression, "labels": {"of": name}} for name, expression in EXAMPLES.items()]
     (tmp_path / "examples.yml").write_text(yaml.safe_dump({"groups": [{"name": "examples", "rules": rules}]}))
 
-    said = promtool("rules", str(tmp_path / "examples.yml"))
+    output = promtool("rules", str(tmp_path / "examples.yml"))
 
-    assert said.startswith("0 ")
-    assert f"{len(EXAMPLES)} rules found" in said
+    assert output.startswith("0 ")
+    assert f"{len(EXAMPLES)} rules found" in output
 
 
-def test_the_judge_is_awake():
+def test_promtool_refuses_a_bad_metric():
     assert checked(b"# TYPE ekm_bad counter\nekm_bad 1\n") != "0 "

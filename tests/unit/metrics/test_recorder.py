@@ -1,4 +1,4 @@
-"""What a scrape shows of targets, probe after probe."""
+"""Metrics of targets after each probe."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_counters_exist_at_zero_before_the_first_probe():
     assert set(series(text, "ekm_path_changes_total")) == {("region",), ("connection",), ("tls_issuer",)}
 
 
-def test_nothing_is_said_of_a_probe_that_was_not_made_yet():
-    said = {
+def test_before_the_first_probe_only_static_gauges_exist():
+    names = {
         name for name in names_in(scrape(a_recorder(a_target()))) if not name.startswith(("ekm_exporter", "process", "python"))
     }
 
-    assert said - COUNTERS == {
+    assert names - COUNTERS == {
         "ekm_probe_interval_seconds",
         "ekm_target_info",
         "ekm_credential_expiry_known",
@@ -82,7 +82,7 @@ def test_nothing_is_said_of_a_probe_that_was_not_made_yet():
 @pytest.mark.parametrize(
     ("generation", "throttled_code", "forbidden"), [(Generation.CLASSIC, "3011", "3077"), (Generation.CURRENT, "3109", "3113")]
 )
-def test_the_codes_that_alerts_name_exist_at_zero_in_the_generation_of_the_target_only(generation, throttled_code, forbidden):
+def test_codes_of_alerts_exist_at_zero_in_one_generation(generation, throttled_code, forbidden):
     errors = shown(a_recorder(a_target(generation=generation)), "ekm_errors_total")
 
     assert set(errors.values()) == {0}
@@ -92,7 +92,7 @@ def test_the_codes_that_alerts_name_exist_at_zero_in_the_generation_of_the_targe
     }
 
 
-def test_steps_that_mode_read_only_never_makes_have_no_counters():
+def test_steps_outside_the_mode_have_no_counters():
     recorder = a_recorder(config=a_config(a_target(), modules=(Module(name="default", mode=Mode.READ_ONLY),)))
     text = scrape(recorder)
 
@@ -100,7 +100,7 @@ def test_steps_that_mode_read_only_never_makes_have_no_counters():
     assert not lines_of(text, 'target="t"', "wrap_key")
 
 
-# what the last probe showed
+# the last probe
 
 
 def test_a_good_probe_shows_success_and_code_zero():
@@ -115,7 +115,7 @@ def test_a_good_probe_shows_success_and_code_zero():
     assert shown(recorder, "ekm_probe_failures_total") == {(): 0}
 
 
-def test_a_failed_probe_shows_its_first_failure_and_counts_each_failed_step():
+def test_a_failed_probe_has_its_first_failure_and_all_errors():
     forbidden = {"status": 403, "retry_after_seconds": None}
     recorder = after(
         a_report(
@@ -136,7 +136,7 @@ def test_a_failed_probe_shows_its_first_failure_and_counts_each_failed_step():
     assert shown(recorder, "ekm_probe_failures_total") == {(): 1}
 
 
-def test_a_failure_that_is_over_leaves_no_info_behind():
+def test_a_past_failure_leaves_no_info():
     recorder = after(a_report(steps=[refused()]), a_report())
 
     assert shown(recorder, "ekm_last_failure_info") == {}
@@ -151,7 +151,7 @@ def test_a_skipped_step_has_no_series_of_the_last_probe():
     assert shown(recorder, "ekm_retry_after_seconds") == {("get_key",): 4}
 
 
-def test_phases_exist_only_where_they_were():
+def test_only_measured_phases_have_series():
     recorder = after(a_report(steps=[ok(Step.GET_KEY, phases={Phase.WAIT: 0.5})]))
 
     phases = shown(recorder, "ekm_step_phase_duration_seconds")
@@ -159,7 +159,7 @@ def test_phases_exist_only_where_they_were():
     assert {phase for phase, step in phases if step == "challenge"} == {"dns", "connect", "tls", "wait", "transfer"}
 
 
-def test_a_report_without_any_made_step_is_no_success_and_has_no_code():
+def test_a_report_without_steps_is_no_success_and_has_no_code():
     skipped = [failed(Step.CHALLENGE, None, None)]
     recorder = after(a_report(steps=skipped))
 
@@ -168,21 +168,21 @@ def test_a_report_without_any_made_step_is_no_success_and_has_no_code():
     assert shown(recorder, "ekm_last_failure_info") == {}
 
 
-def test_a_verdict_that_cannot_be_given_is_no_series():
+def test_an_unknown_verdict_has_no_series():
     assert shown(after(a_report(ready=True), a_report(ready=None)), "ekm_vault_side_ready") == {}
     assert shown(after(a_report(ready=False)), "ekm_vault_side_ready") == {(): 0}
 
 
-def test_a_stale_verdict_goes_and_the_rest_of_the_picture_stays():
+def test_a_stale_verdict_is_dropped_alone():
     recorder = after(a_report(ready=True))
     recorder.drop_verdict("t")
-    recorder.drop_verdict("never heard of")
+    recorder.drop_verdict("never seen")
 
     assert shown(recorder, "ekm_vault_side_ready") == {}
     assert shown(recorder, "ekm_probe_success") == {(): 1}
 
 
-def test_a_verdict_that_a_reload_has_taken_back_goes():
+def test_an_invalidated_verdict_is_dropped_alone():
     recorder = after(a_report(ready=True))
     recorder.records.invalidate_verdict("t")
     add(recorder, a_target())
@@ -191,7 +191,7 @@ def test_a_verdict_that_a_reload_has_taken_back_goes():
     assert shown(recorder, "ekm_probe_success") == {(): 1}
 
 
-def test_what_is_remembered_over_probes_is_shown_as_told():
+def test_facts_of_the_record_have_series():
     recorder = after(
         a_report(),
         known={
@@ -210,14 +210,14 @@ def test_what_is_remembered_over_probes_is_shown_as_told():
     assert shown(recorder, "ekm_next_probe_timestamp_seconds") == {(): START + 60}
 
 
-def test_a_target_that_never_succeeded_has_no_time_of_success():
+def test_a_target_without_success_has_no_success_time():
     assert shown(after(a_report(steps=[refused()])), "ekm_last_success_timestamp_seconds") == {}
 
 
 # durations and 429
 
 
-def test_durations_fall_into_the_bucket_whose_bound_they_do_not_exceed():
+def test_a_duration_equal_to_a_bound_is_in_its_bucket():
     recorder = after(*(a_report(steps=[ok(Step.CHALLENGE, duration=seconds)]) for seconds in (0.025, 0.0251, 31.0)))
 
     buckets = shown(recorder, "ekm_step_duration_seconds_bucket")
@@ -225,7 +225,7 @@ def test_durations_fall_into_the_bucket_whose_bound_they_do_not_exceed():
     assert shown(recorder, "ekm_step_duration_seconds_sum")[("challenge",)] == pytest.approx(31.0501)
 
 
-def test_real_429_answers_are_counted_at_the_step_that_got_them():
+def test_a_429_is_counted_at_its_step():
     recorder = after(a_report(steps=[throttled(Step.GET_KEY)]), a_report(steps=[throttled(Step.TOKEN)]))
 
     assert {step: count for (step,), count in shown(recorder, "ekm_throttled_total").items() if count} == {
@@ -234,13 +234,13 @@ def test_real_429_answers_are_counted_at_the_step_that_got_them():
     }
 
 
-def test_a_429_of_the_proxy_is_not_the_vaults():
+def test_a_429_of_the_proxy_is_not_throttling():
     proxy = failed(Step.CHALLENGE, 3011, Reason.PROXY_STATUS, fault=Fault.PROXY_STATUS, status=429)
 
     assert set(shown(after(a_report(steps=[proxy])), "ekm_throttled_total").values()) == {0}
 
 
-def test_a_shared_token_is_no_measurement_of_this_target_but_its_error_counts():
+def test_a_shared_token_counts_its_error_only():
     shared = throttled(Step.TOKEN, shared=True, retry_after_seconds=7.0)
     recorder = after(a_report(steps=[shared]))
 
@@ -254,7 +254,7 @@ def test_a_shared_token_is_no_measurement_of_this_target_but_its_error_counts():
 # tainted probes
 
 
-def test_a_tainted_probe_counts_nowhere_but_among_the_tainted():
+def test_a_tainted_probe_counts_as_tainted_only():
     recorder = after(a_report(steps=[refused()], tainted=True))
 
     text = scrape(recorder)
@@ -262,20 +262,20 @@ def test_a_tainted_probe_counts_nowhere_but_among_the_tainted():
     assert series(text)["ekm_exporter_probes_tainted_total",] == 1
 
 
-def test_a_tainted_probe_still_shows_what_it_saw():
+def test_a_tainted_probe_updates_the_gauges():
     recorder = after(a_report(), a_report(steps=[refused()], tainted=True))
 
     assert shown(recorder, "ekm_last_error_code") == {(): 3303}
     assert shown(recorder, "ekm_probe_success") == {(): 0}
 
 
-def test_a_run_of_blocking_failures_has_a_series_only_while_it_lasts():
+def test_a_failed_run_without_blocking_failures_is_zero():
     recorder = after(a_report(), known={"consecutive_failures": 3})
 
     assert shown(recorder, "ekm_consecutive_blocking_failures") == {(): 0}
 
 
-def test_a_tainted_timeout_leaves_the_earlier_picture():
+def test_a_tainted_timeout_keeps_the_earlier_gauges():
     recorder = after(a_report(ready=True))
     probed(
         recorder,
@@ -299,10 +299,10 @@ def test_a_429_counts_even_in_a_tainted_probe():
     assert shown(recorder, "ekm_errors_total")["3011", "get_key"] == 0
 
 
-# what is last known
+# last known facts
 
 
-def test_key_facts_are_kept_while_probes_fail():
+def test_key_facts_outlive_failed_probes():
     key = a_key(enabled=False, size_bits=4096, expires=START + 5, not_before=START - 5)
     recorder = after(a_report(key=key), a_report(steps=[refused()]))
 
@@ -321,7 +321,7 @@ def test_a_key_that_never_expires_has_no_expiry():
     assert shown(recorder, "ekm_key_supported") == {(): 1}
 
 
-def test_vault_headers_are_last_known_each_by_itself():
+def test_each_vault_header_is_last_known_by_itself():
     recorder = after(
         a_report(steps=[ok(Step.CHALLENGE, vault=headers())]),
         a_report(steps=[ok(Step.CHALLENGE, vault=headers("northeurope", None, None))]),
@@ -331,7 +331,7 @@ def test_vault_headers_are_last_known_each_by_itself():
     assert shown(recorder, "ekm_vault_info") == {("private", "northeurope", "1.9"): 1}
 
 
-def test_each_part_of_the_path_that_changes_is_counted_once():
+def test_each_changed_part_of_the_path_is_counted_once():
     def seen(region, connection, issuer):
         facts = {
             "vault": headers(region, "1.9", connection),
@@ -347,13 +347,13 @@ def test_each_part_of_the_path_that_changes_is_counted_once():
     assert shown(recorder, "ekm_path_changes_total") == {("region",): 1, ("connection",): 1, ("tls_issuer",): 1}
 
 
-def test_entras_certificate_is_no_part_of_the_path_to_the_vault():
+def test_a_certificate_of_entra_is_no_part_of_the_path():
     recorder = after(*(a_report(steps=[ok(Step.TOKEN, certificate=certificate(issuer))]) for issuer in "ab"))
 
     assert set(shown(recorder, "ekm_path_changes_total").values()) == {0}
 
 
-def test_what_was_known_before_a_restart_can_be_recalled():
+def test_restored_facts_have_series():
     recorder = a_recorder(a_target())
     add(recorder, a_target(), key=a_key(expires=START), vault=headers(), tenant="11111111", last_success_at=START - 60)
 
@@ -367,7 +367,7 @@ def test_what_was_known_before_a_restart_can_be_recalled():
 # certificates, clocks, credentials, budget
 
 
-def test_the_certificate_of_an_endpoint_is_shown_once_for_all_targets_that_ask_it():
+def test_targets_share_the_certificate_of_an_endpoint():
     recorder = a_recorder(a_target("a"), a_target("b"))
     for name in "ab":
         probed(
@@ -378,7 +378,7 @@ def test_the_certificate_of_an_endpoint_is_shown_once_for_all_targets_that_ask_i
     assert shown(recorder, "ekm_tls_certificate_expiry_timestamp_seconds") == {("login.microsoftonline.com:443",): START + 86400}
 
 
-def test_the_clock_skew_is_the_endpoints_time_minus_ours_at_its_answer():
+def test_clock_skew_is_endpoint_time_minus_local_time():
     recorder = after(
         a_report(steps=[ok(Step.CHALLENGE, duration=0.5, server_time=START + 30, endpoint="v:443")], duration=2.0),
     )
@@ -387,7 +387,7 @@ def test_the_clock_skew_is_the_endpoints_time_minus_ours_at_its_answer():
 
 
 @pytest.mark.parametrize("changes", [{"tainted": True}, {}])
-def test_a_clock_is_not_judged_by_a_tainted_probe_nor_by_anothers_token(changes):
+def test_tainted_probes_and_shared_tokens_give_no_clock_skew(changes):
     token = ok(Step.TOKEN, server_time=START + 30, endpoint="e:443", shared=not changes)
 
     assert shown(after(a_report(steps=[token], **changes)), "ekm_clock_skew_seconds") == {}
@@ -404,11 +404,11 @@ def test_a_clock_is_not_judged_by_a_tainted_probe_nor_by_anothers_token(changes)
         (silent(Step.CHALLENGE), {}),
     ],
 )
-def test_a_credential_is_unusable_only_when_it_was_refused(result, value):
+def test_only_a_refused_credential_is_unusable(result, value):
     assert shown(after(a_report(), a_report(steps=[result])), "ekm_credential_usable") == value
 
 
-def test_a_declared_expiry_is_shown_and_an_undeclared_one_is_known_to_be_unknown():
+def test_a_declared_expiry_has_a_series():
     credentials = (a_credential("a", expires_on=date(2027, 3, 1)), a_credential("b"), a_credential("unused"))
     recorder = a_recorder(config=a_config(a_target(credential="a", next_credential="b"), credentials=credentials))
 
@@ -416,7 +416,7 @@ def test_a_declared_expiry_is_shown_and_an_undeclared_one_is_known_to_be_unknown
     assert shown(recorder, "ekm_credential_expiry_known") == {("a",): 1, ("b",): 0}
 
 
-def test_a_source_that_looked_an_expiry_up_adds_its_own_series():
+def test_each_source_of_an_expiry_has_a_series():
     recorder = a_recorder(config=a_config(a_target(), credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
     recorder.credential_expiry_found("sql-prod", Source.CERTIFICATE, START, START)
 
@@ -426,7 +426,7 @@ def test_a_source_that_looked_an_expiry_up_adds_its_own_series():
     }
 
 
-def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
+def test_the_budget_is_the_busiest_ten_seconds_of_a_minute():
     recorder = a_recorder(a_target("a"), a_target("b"))
     one = 2 / 4000 + 2 / 1000  # challenge and get; wrap and unwrap with a 3072-bit key in software
     for name, when in (("a", 0), ("b", 3), ("a", 60)):
@@ -437,7 +437,7 @@ def test_the_budget_is_the_busiest_ten_seconds_of_the_last_minute_per_vault():
     assert shown_budget(recorder) == pytest.approx(one)
 
 
-def test_a_clock_that_is_set_back_leaves_no_old_budget_behind():
+def test_a_clock_set_back_drops_the_old_budget():
     recorder = a_recorder(a_target("a"))
     for when, size in ((3600, 3072), (0, 2048)):
         probed(recorder, a_report("a", key=a_key(size_bits=size), started_at=START + when))
@@ -445,19 +445,19 @@ def test_a_clock_that_is_set_back_leaves_no_old_budget_behind():
     assert shown_budget(recorder) == pytest.approx(4 / 4000)
 
 
-def test_an_answer_that_throttles_takes_nothing_from_the_budget():
+def test_a_throttled_request_uses_no_budget():
     recorder = after(a_report(steps=[throttled(Step.GET_KEY)]))
 
     assert shown_budget(recorder) == pytest.approx(1 / 4000)
 
 
-def test_a_managed_hsm_publishes_no_limit_and_has_no_budget():
+def test_a_managed_hsm_has_no_budget():
     recorder = after(a_report(), target=a_target(vault="contoso.managedhsm.azure.net"))
 
     assert "ekm_request_budget_ratio" not in names_in(scrape(recorder))
 
 
-def test_a_vault_that_was_forgotten_comes_back_with_an_empty_budget():
+def test_a_vault_added_again_has_an_empty_budget():
     recorder = after(a_report())
     recorder.forget("t")
     add(recorder, a_target())
@@ -475,7 +475,7 @@ def shown_budget(recorder):
 # infos
 
 
-def test_the_target_info_says_what_is_probed_and_how():
+def test_the_target_info_has_vault_key_and_settings():
     target = a_target(labels={"team": "dba"}, key_version=None, generation=Generation.CURRENT)
     config = a_config(target, settings=Settings(vantage=Vantage.SQL_HOST))
 
@@ -497,20 +497,20 @@ def test_the_target_info_says_what_is_probed_and_how():
     }
 
 
-def test_the_tenant_that_a_challenge_named_replaces_the_unknown_one_and_stays():
+def test_the_tenant_of_a_challenge_outlives_failures():
     recorder = after(a_report(tenant="11111111"), a_report(steps=[silent(Step.CHALLENGE)]))
 
     assert [line.count('tenant="11111111"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
 
 
-def test_each_dependent_sql_server_has_an_info_once():
+def test_each_sql_server_has_one_info():
     one = {"sql_instance": "SQLPRD01", "host": "n1", "ag": "AG7"}
     recorder = a_recorder(a_target(instances=(one, {"sql_instance": "SQLPRD02"}, dict(one))))
 
     assert len(lines_of(scrape(recorder), "ekm_instance_info{")) == 2
 
 
-def test_error_info_has_each_code_that_a_probe_can_see_with_its_first_action():
+def test_error_info_has_each_observable_code_with_an_action():
     info = [dict(key[1:]) for key in series(scrape(a_recorder())) if key[0] == "ekm_error_info"]
 
     codes = {each["code"] for each in info}
@@ -519,14 +519,14 @@ def test_error_info_has_each_code_that_a_probe_can_see_with_its_first_action():
     assert all(each[label] for each in info for label in ("symbol", "category", "owner", "summary", "action"))
 
 
-def test_the_backup_date_is_the_declared_one():
+def test_the_declared_backup_date_has_a_series():
     assert shown(a_recorder(a_target(backup_on=date(1970, 1, 2))), "ekm_key_backup_timestamp_seconds") == {(): 86400}
 
 
-# many targets, going and coming
+# targets that come and go
 
 
-def test_forgetting_a_target_removes_all_its_series_and_those_only_it_needed():
+def test_forgetting_a_target_removes_its_series_only():
     credentials = (a_credential("a", expires_on=date(2027, 3, 1)), a_credential("b"))
     config = a_config(
         a_target("gone", credential="a", vault="gone.vault.azure.net"), a_target("kept", credential="b"), credentials=credentials
@@ -550,7 +550,7 @@ def test_forgetting_a_target_removes_all_its_series_and_those_only_it_needed():
     assert series(text)["ekm_exporter_targets",] == 1
 
 
-def test_a_report_of_a_target_forgotten_meanwhile_is_ignored():
+def test_a_report_of_a_forgotten_target_is_ignored():
     recorder = a_recorder(a_target())
     recorder.forget("t")
     probed(recorder, a_report())
@@ -558,7 +558,7 @@ def test_a_report_of_a_target_forgotten_meanwhile_is_ignored():
     assert not lines_of(scrape(recorder), 'target="t"')
 
 
-def test_counters_of_a_kept_target_go_on_over_a_reload_and_its_infos_are_renewed():
+def test_a_reload_keeps_counters_and_renews_infos():
     recorder = after(a_report(steps=[throttled()]), a_report(key=a_key(expires=START)))
     changed = a_target(labels={"team": "new"}, generation=Generation.CURRENT, instances=({"sql_instance": "S"},))
     recorder.configure(a_config(changed, credentials=(a_credential(expires_on=date(2027, 3, 1)),)))
@@ -574,7 +574,7 @@ def test_counters_of_a_kept_target_go_on_over_a_reload_and_its_infos_are_renewed
     assert series(text, "ekm_credential_expiry_known") == {("sql-prod",): 1}
 
 
-def test_another_key_makes_what_was_known_of_the_old_one_unknown():
+def test_another_key_drops_the_facts_of_the_old_key():
     recorder = after(a_report(key=a_key()))
     add(recorder, a_target(key_version="0" * 32))
 
@@ -583,7 +583,7 @@ def test_another_key_makes_what_was_known_of_the_old_one_unknown():
     assert not {name for name in names_in(scrape(recorder)) if name.startswith("ekm_key_")}
 
 
-def test_another_vault_begins_anew():
+def test_another_vault_resets_the_target():
     recorder = after(a_report())
     add(recorder, a_target(vault="other.vault.azure.net"))
 
@@ -592,7 +592,7 @@ def test_another_vault_begins_anew():
     assert not lines_of(text, "contoso.vault.azure.net")
 
 
-def test_a_credential_that_a_reload_took_from_the_last_target_loses_its_series():
+def test_a_credential_without_targets_loses_its_series():
     old = a_target(credential="old")
     recorder = a_recorder(config=a_config(old, credentials=(a_credential("old"),)))
     new = a_target(credential="new")
@@ -602,7 +602,7 @@ def test_a_credential_that_a_reload_took_from_the_last_target_loses_its_series()
     assert shown(recorder, "ekm_credential_expiry_known") == {("new",): 0}
 
 
-def test_without_a_scheduler_metrics_has_counters_and_histograms_of_targets_but_no_gauges():
+def test_without_a_scheduler_targets_have_no_gauges():
     recorder = after(a_report(key=a_key(), tenant="x"), per_target_gauges=False)
     recorder.drop_verdict("t")
 

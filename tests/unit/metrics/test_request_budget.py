@@ -49,11 +49,11 @@ def ratio_of(recorder, vault=VAULT):
         ),
     ],
 )
-def test_what_left_this_host_and_was_not_throttled_counts(result, share):
+def test_sent_and_unthrottled_requests_count(result, share):
     assert share_of([result], a_key(kty="RSA-HSM", size_bits=3072)) == pytest.approx(share)
 
 
-def test_a_name_that_is_not_resolved_uses_nothing():
+def test_an_unresolved_name_uses_no_budget():
     dead = failed(Step.CHALLENGE, 3900, Reason.DNS_NOT_FOUND, fault=Fault.DNS_NOT_FOUND, phase_reached=Phase.DNS)
     recorder = a_recorder(a_target())
     probed(recorder, a_report(steps=[dead]))
@@ -62,14 +62,14 @@ def test_a_name_that_is_not_resolved_uses_nothing():
 
 
 @pytest.mark.parametrize(("after", "kept"), [(0, True), (9, True), (49, True), (60, False), (3600, False), (-60, False)])
-def test_after_a_minute_of_silence_nothing_is_left(after, kept):
+def test_after_an_idle_minute_the_ratio_is_zero(after, kept):
     budget = Budget()
     budget.add_steps(START, SENT, None)
 
     assert budget.ratio(START + after) == pytest.approx(2 * READ if kept else 0)
 
 
-def test_the_busiest_ten_seconds_count_and_not_the_sum_of_the_minute():
+def test_the_busiest_ten_seconds_count():
     budget = Budget()
     for at in (0, 3, 9, 10, 40):
         budget.add_steps(START + at, SENT, None)
@@ -78,7 +78,7 @@ def test_the_busiest_ten_seconds_count_and_not_the_sum_of_the_minute():
     assert budget.ratio(START + 65) == pytest.approx(2 * READ)
 
 
-def test_a_long_probe_that_ends_late_throws_nothing_newer_away():
+def test_a_late_long_probe_keeps_newer_requests():
     budget = Budget()
     budget.add_steps(START + 100, SENT, None)
     budget.add(a_report(started_at=START, duration=101))
@@ -86,11 +86,11 @@ def test_a_long_probe_that_ends_late_throws_nothing_newer_away():
     assert budget.ratio(START + 101) == pytest.approx(2 * READ)
 
 
-def test_a_probe_answers_with_the_ratio_at_its_end():
+def test_adding_a_probe_returns_the_ratio_at_its_end():
     assert Budget().add(a_report(key=a_key())) == pytest.approx(4 * READ)
 
 
-def test_a_sweep_tells_each_change_once():
+def test_a_sweep_returns_each_change_once():
     budgets = Budgets()
     assert budgets.add(VAULT, START, SENT, None, now=START + 1) == {VAULT: pytest.approx(2 * READ)}
     assert budgets.sweep(START + 2) == budgets.sweep(START + 30) == {}
@@ -98,7 +98,7 @@ def test_a_sweep_tells_each_change_once():
     assert budgets.sweep(START + 62) == budgets.sweep(START + 80) == {}
 
 
-def test_a_scrape_after_a_minute_of_silence_shows_nothing_used():
+def test_a_scrape_after_an_idle_minute_has_ratio_zero():
     recorder = a_recorder(a_target(interval=300.0))
     probed(recorder, a_report(key=a_key()))
     recorder.sweep(START + 2)
@@ -108,7 +108,7 @@ def test_a_scrape_after_a_minute_of_silence_shows_nothing_used():
     assert ratio_of(recorder) == 0
 
 
-def test_a_probe_that_came_to_nothing_sent_its_requests_all_the_same():
+def test_requests_of_a_discarded_probe_count():
     recorder = a_recorder(a_target())
     late = failed(Step.UNWRAP_KEY, 3008, Reason.READ_TIMEOUT, fault=Fault.READ_TIMEOUT)
     report = a_report(steps=[late], key=a_key(), tainted=True)
@@ -118,7 +118,7 @@ def test_a_probe_that_came_to_nothing_sent_its_requests_all_the_same():
     assert ratio_of(recorder) == pytest.approx(4 * READ)
 
 
-def test_looks_count_against_the_vault_they_went_to():
+def test_auxiliary_requests_count_for_their_vault():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     probed(recorder, a_report(key=a_key()))
@@ -130,7 +130,7 @@ def test_looks_count_against_the_vault_they_went_to():
     assert ratio_of(recorder, target.recovery_vault) == pytest.approx(2 * READ)
 
 
-def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
+def test_a_recovery_vault_is_dropped_with_its_last_target():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     result = an_auxiliary_result(AuxiliaryKind.RECOVERY, target.recovery_vault, vault=target.recovery_vault, steps=tuple(SENT))
@@ -138,12 +138,12 @@ def test_a_recovery_vault_goes_with_the_last_target_that_names_it():
     assert ratio_of(recorder, target.recovery_vault) is not None
 
     recorder.forget("t")
-    recorder.spent("t", result)  # of a round that was still under way
+    recorder.spent("t", result)  # of a round that had not ended
 
     assert ratio_of(recorder, target.recovery_vault) is None
 
 
-def test_a_recovery_vault_that_a_reload_takes_away_goes_too():
+def test_a_reload_drops_a_removed_recovery_vault():
     target = a_target(recovery_vault="contoso-dr.vault.azure.net")
     recorder = a_recorder(target)
     recorder.spent(

@@ -1,4 +1,4 @@
-"""What the exporter says of itself."""
+"""Metrics of the exporter itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_all_counters_exist_at_zero():
     }
 
 
-def test_each_reason_of_the_scheduler_to_skip_a_probe_has_its_series():
+def test_each_skip_reason_of_the_scheduler_has_a_series():
     recorder = a_recorder()
     for reason in scheduler.Skip:
         recorder.skipped(reason, 2)
@@ -42,7 +42,7 @@ def test_each_reason_of_the_scheduler_to_skip_a_probe_has_its_series():
     assert {own(recorder)["ekm_exporter_probes_skipped_total", ("reason", str(reason))] for reason in scheduler.Skip} == {2}
 
 
-def test_what_happens_to_the_exporter_is_counted():
+def test_events_of_the_exporter_are_counted():
     recorder = a_recorder(a_target())
     recorder.requested("vault", 4)
     recorder.internal_error()
@@ -60,7 +60,7 @@ def test_what_happens_to_the_exporter_is_counted():
     assert shown["ekm_exporter_targets",] == 1
 
 
-def test_a_refused_reload_keeps_the_time_of_the_configuration_in_force():
+def test_a_refused_reload_keeps_the_last_success_time():
     recorder = a_recorder()
     recorder.reloaded(successful=True, at=START)
     recorder.reloaded(successful=False, at=START + 60)
@@ -70,12 +70,12 @@ def test_a_refused_reload_keeps_the_time_of_the_configuration_in_force():
 
 
 @pytest.mark.parametrize("method", ["skipped", "requested"])
-def test_a_reason_or_endpoint_outside_the_closed_list_is_an_error(method):
+def test_an_unknown_reason_or_endpoint_is_an_error(method):
     with pytest.raises(ValueError, match="'weather' is none of"):
         getattr(a_recorder(), method)("weather")
 
 
-def test_the_process_and_python_are_described_and_nothing_has_a_time_of_creation():
+def test_process_and_python_have_series_without_created():
     enable_created_metrics()
     names = names_in(scrape(a_recorder(a_target())))
 
@@ -83,7 +83,7 @@ def test_the_process_and_python_are_described_and_nothing_has_a_time_of_creation
     assert not {name for name in names if name.endswith("_created")}
 
 
-def test_two_recorders_in_one_process_do_not_share_what_they_count():
+def test_two_recorders_share_no_counters():
     one, other = a_recorder(), a_recorder()
     one.internal_error()
 

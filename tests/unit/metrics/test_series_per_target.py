@@ -1,4 +1,4 @@
-"""How many series one target has, at the very most."""
+"""The number of series of one target."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def retained(version, vault="contoso.vault.azure.net"):
     return Retained(key_name="ContosoRSAKey0", key_version=version, vault=vault, credential="sql-prod")
 
 
-def of_the_fullest(*failures, standing=None, expect=ExpectPath.ANY, **declared):
-    """The families of a target of which all is known, each as often as it has series: every step made but for failures."""
+def of_the_fullest(*failures, known=None, expect=ExpectPath.ANY, **declared):
+    """Return the families of a fully known target, counted by their series; `failures` replace steps."""
     target = a_target(labels={"team": "dba"}, **declared)
     config = a_config(
         target, credentials=(a_credential(), a_credential("staged")), modules=(Module(name="default", expect_path=expect),)
@@ -59,8 +59,8 @@ def of_the_fullest(*failures, standing=None, expect=ExpectPath.ANY, **declared):
         key=a_key(expires=START, not_before=START),
         tenant="11111111-2222-3333-4444-555555555555",
     )
-    known = {"last_success_at": START, "next_probe_at": START, "newest_version": VERSION}
-    probed(recorder, report, **(known | (standing or {})))
+    facts = {"last_success_at": START, "next_probe_at": START, "newest_version": VERSION}
+    probed(recorder, report, **(facts | (known or {})))
     names = [name for name, *labels in series(scrape(recorder)) if ("target", "t") in labels]
     suffixes = ("_bucket", "_count", "_sum")
     return Counter(
@@ -72,11 +72,11 @@ def test_a_healthy_target_has_at_most_125_series():
     assert sum(of_the_fullest().values()) <= MOST_SERIES == 125
 
 
-def test_a_healthy_target_has_each_family_as_often_as_the_documentation_says():
+def test_series_of_a_healthy_target_match_the_documentation():
     assert of_the_fullest() == of_a_healthy_target()
 
 
-def test_a_failing_probe_adds_its_failure_and_the_wait_that_it_was_asked_for():
+def test_a_failure_adds_its_info_and_its_retry_after():
     refusal = failed(Step.WRAP_KEY, 3011, Reason.THROTTLED, status=429, retry_after_seconds=5.0)
 
     assert of_the_fullest(refusal) - of_the_fullest() == Counter(["ekm_last_failure_info", "ekm_retry_after_seconds"])
@@ -84,14 +84,14 @@ def test_a_failing_probe_adds_its_failure_and_the_wait_that_it_was_asked_for():
 
 def test_a_deleted_key_has_fewer_series_than_a_healthy_one():
     gone = failed(Step.GET_KEY, 3076, Reason.KEY_SOFT_DELETED, status=404)
-    found = of_the_fullest(gone, standing={"purge_at": START})
+    found = of_the_fullest(gone, known={"purge_at": START})
 
     assert "ekm_key_scheduled_purge_timestamp_seconds" in found
     assert sum(found.values()) < sum(of_the_fullest().values())
 
 
 BOTH = ({"sql_instance": "SQLPRD01"}, {"sql_instance": "SQLPRD02"})
-PROVEN = {
+RECOVERED = {
     "auxiliary": by_identity(an_auxiliary_result(AuxiliaryKind.RECOVERY, "dr.vault.azure.net", vault="dr.vault.azure.net")),
     "proof_at": START,
 }
@@ -106,7 +106,7 @@ PROVEN = {
             2,
             {
                 "retained_versions": (retained(OLD), retained(OLDER)),
-                "standing": {
+                "known": {
                     "auxiliary": by_identity(
                         *(an_auxiliary_result(AuxiliaryKind.RETAINED, f"ContosoRSAKey0/{version}") for version in (OLD, OLDER))
                     )
@@ -118,19 +118,19 @@ PROVEN = {
             1,
             {
                 "next_credential": "staged",
-                "standing": {"auxiliary": by_identity(an_auxiliary_result(AuxiliaryKind.NEXT, "staged", credential="staged"))},
+                "known": {"auxiliary": by_identity(an_auxiliary_result(AuxiliaryKind.NEXT, "staged", credential="staged"))},
             },
         ),
-        ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "standing": PROVEN}),
+        ("`recovery_vault`", 1, {"recovery_vault": "dr.vault.azure.net", "known": RECOVERED}),
         ("`backup_on`", 1, {"backup_on": date(2026, 1, 1)}),
         ("`expect_path` of the module", 1, {"expect": ExpectPath.PRIVATE}),
     ],
 )
-def test_what_is_declared_beside_the_probe_adds_what_the_documentation_says(what, times, changes):
+def test_series_of_declarations_match_the_documentation(what, times, changes):
     assert of_the_fullest(**changes) - of_the_fullest() == Counter(dict.fromkeys(OF_DECLARATIONS[what], times))
 
 
-def test_every_family_of_a_target_is_counted_somewhere():
+def test_every_family_of_a_target_is_counted():
     declared = {name for names in OF_DECLARATIONS.values() for name in names}
 
     assert {spec.name for spec in OF_TARGETS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}

@@ -143,7 +143,7 @@ def read(text, *, openmetrics):
     return sum(len(family.samples) for family in families)
 
 
-# Without shrinking, which takes minutes here: the differing lines say enough.
+# No shrinking: it takes minutes, and the differing lines are enough.
 @settings(
     max_examples=60,
     deadline=None,
@@ -151,7 +151,7 @@ def read(text, *, openmetrics):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.data(), st.booleans())
-def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, openmetrics):
+def test_a_scrape_equals_the_output_of_prometheus_client(data, openmetrics):
     disable_created_metrics()
     config = data.draw(configs())
     targets = list(config.targets.values())
@@ -169,8 +169,8 @@ def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, ope
     expected = generate_openmetrics(registry).removesuffix(b"# EOF\n") if openmetrics else generate_latest(registry)
     scraped = scrape(recorder, openmetrics=openmetrics)
 
-    ours, theirs = (each.split(b"\n") for each in (scraped[: len(expected)], expected))
-    assert [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]][:3] == []
+    actual, wanted = (each.split(b"\n") for each in (scraped[: len(expected)], expected))
+    assert [pair for pair in zip(actual, wanted, strict=True) if pair[0] != pair[1]][:3] == []
     assert scraped[len(expected) :].startswith(b"# HELP ekm_exporter_build_info")
     assert scraped.count(b"# EOF\n") == openmetrics
     assert read(scraped.decode(), openmetrics=openmetrics) == sum(
@@ -179,20 +179,20 @@ def test_a_scrape_is_what_prometheus_client_prints_for_the_same_values(data, ope
 
 
 @given(st.dictionaries(label_names, text), st.dictionaries(st.sampled_from(["target", "vault", "b", "m"]), text), st.floats())
-def test_one_line_is_what_prometheus_client_prints_for_any_labels_and_value(own, base, value):
+def test_any_line_equals_the_line_of_prometheus_client(own, base, value):
     own = {label: each for label, each in own.items() if label not in base}
     family = GaugeMetricFamily("a_name", "help")
     family.add_sample("a_name", own | base, value)
     registry = CollectorRegistry()
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
-    ours = line("a_name", tuple(own.items()), LabelSet.of(*base.items()), value)
+    actual = line("a_name", tuple(own.items()), LabelSet.of(*base.items()), value)
 
-    assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]
+    assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
 
 
 @given(st.lists(st.integers(0, 3_000_000), min_size=4, max_size=4), st.floats(0, 1e300))
-def test_a_histogram_is_what_prometheus_client_prints_for_any_counts(counts, total):
+def test_any_histogram_equals_that_of_prometheus_client(counts, total):
     named = ["0.5", "1.0", "1e+06", "+Inf"]
     family = HistogramMetricFamily("a_name", "help", labels=["step", "target"])
     summed = [math.fsum(counts[: place + 1]) for place in range(4)]
@@ -201,12 +201,12 @@ def test_a_histogram_is_what_prometheus_client_prints_for_any_counts(counts, tot
     registry.register(type("One", (), {"collect": lambda _: [family]})())
 
     base = LabelSet.of(("target", "t"))
-    ours = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
+    actual = histogram("a_name", (("step", "s"),), base, (0.5, 1.0, 1e6), counts=counts, total=total)
 
-    assert ours.encode() == generate_latest(registry).split(b"\n", 2)[2]
+    assert actual.encode() == generate_latest(registry).split(b"\n", 2)[2]
 
 
-def test_half_a_surrogate_pair_in_a_label_costs_one_character_not_the_scrape():
+def test_half_a_surrogate_pair_in_a_label_is_replaced():
     recorder = a_recorder(a_target(labels={"team": "a\ud800b"}))
 
     assert b'team="a?b"' in scrape(recorder)
