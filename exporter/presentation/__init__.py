@@ -1,4 +1,5 @@
 """Text, JSON and wording that command line and web share.
 
-Must not contain HTML, HTTP or decisions.
+For: sentences, transcripts, payloads and the support bundle.
+Not for: HTML, HTTP or decisions.
 """

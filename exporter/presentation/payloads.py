@@ -25,7 +25,7 @@ Payload = dict[str, Any]
 
 
 def probe_payload(target: Target, report: ProbeReport) -> Payload:
-    """One probe: of `probe --json` and of each entry of a target's history."""
+    """Return one probe, for `probe --json` and for a target's history."""
     return {
         "target": target.name,
         "vault": target.vault,
@@ -43,7 +43,7 @@ def probe_payload(target: Target, report: ProbeReport) -> Payload:
 
 
 def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
-    """One target in the list of all; its verdict as old as it is at `now` (Unix time)."""
+    """Return one target of the list, with its verdict at `now` (Unix time)."""
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     return {
@@ -63,7 +63,7 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
     }
 
 
-def target_standing(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
+def target_payload(target: Target, record: TargetRecord | None, *, now: float) -> Payload:
     """Return one target without its history, which the caller streams entry by entry."""
     return {
         **target_row(target, record, now=now),
@@ -84,7 +84,7 @@ def earlier(record: TargetRecord | None, history: Sequence[HistoryEntry]) -> lis
 
 
 def earlier_payload(summary: FailureSummary) -> Payload:
-    """One failure before a restart."""
+    """Return one failure before a restart."""
     entry = None if summary.code is None else BY_CODE.get(summary.code)
     return {
         "started_at": moment(summary.at),
@@ -128,10 +128,7 @@ def step_payload(result: StepResult) -> Payload:
 
 
 def failure_payload(failure: StepResult | None) -> Payload:
-    """Where the first failure was and what it is called.
-
-    All None where nothing failed.
-    """
+    """Return step, code and reason of the first failure; all None without a failure."""
     if failure is None:
         return {"step": None, "code": None, "symbol": None, "reason": None}
     return {
@@ -148,7 +145,7 @@ def _symbol(code: int | None) -> str | None:
 
 
 def moment_or_none(unix: float | None) -> str | None:
-    """RFC 3339 in UTC."""
+    """Return a Unix time in RFC 3339, in UTC; None if unknown."""
     return None if unix is None else moment(unix)
 
 

@@ -33,9 +33,9 @@ class _Failing:
 
 
 class ProbeLog:
-    """One line per state change and per failure that is news.
+    """Writes one line per state change and per new failure.
 
-    Keeps a few words per failing target, none per healthy one.
+    It stores a few values per failing target and none per healthy target.
     """
 
     def __init__(self, *, logger: logging.Logger = _log, summary_every: float = SUMMARY_SECONDS) -> None:
@@ -136,9 +136,9 @@ def _servers(target: Target) -> str | None:
 
 
 def of_step(result: StepResult) -> dict[str, Value]:
-    """The facts of a failed step, each masked where it was read.
+    """Return the facts of a failed step as log fields, None for a missing fact.
 
-    None where there is none.
+    Each fact was masked when it was read.
     """
     facts = result.facts
     entry = None if result.code is None else BY_CODE.get(result.code)

@@ -1,6 +1,4 @@
-"""The support bundle.
-
-Known facts of one target in one zip file that is safe to share.
+"""The support bundle: known facts of one target in a zip file to share.
 
 All values were masked when they were read. The configuration part has no labels, paths or names of variables.
 """
@@ -30,7 +28,7 @@ from exporter.presentation.payloads import (
     earlier_payload,
     entry_payload,
     target_details_payload,
-    target_standing,
+    target_payload,
     verdict_payload,
 )
 from exporter.presentation.text import transcript
@@ -38,7 +36,7 @@ from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord, readiness_at
 
-MOST_PROBES = 100  # in report.json, and failures beyond them as many again
+MOST_PROBES = 100  # probes in report.json, and the same number of older failures
 MOST_TRANSCRIPTS = 20
 FORMAT = 1
 _LIBRARIES = ("aiohttp", "azure-core", "azure-identity", "azure-keyvault-keys", "cryptography", "msal")
@@ -67,11 +65,11 @@ class SupportBundle:
     version: str
     made_at: float
     entries: tuple[HistoryEntry, ...]  # newest first
-    standing: Payload
+    details: Payload
 
     @property
     def name(self) -> str:
-        """Of the folder in the archive and, with .zip, of the file."""
+        """The name of the folder in the archive and, with .zip, of the file."""
         stamp = moment(self.made_at).partition(".")[0].replace("-", "").replace(":", "")
         return f"ekm-support-{self.target.name}-{stamp}Z"
 
@@ -79,81 +77,81 @@ class SupportBundle:
 def collect_bundle(
     config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry], *, version: str, now: float
 ) -> SupportBundle:
-    """Takes what there is now; `now` is a Unix time."""
+    """Collect the known facts of a target; `now` is a Unix time."""
     shown = _without_labels(target)
-    standing = {
-        **target_standing(shown, record, now=now),
+    details = {
+        **target_payload(shown, record, now=now),
         **verdict_payload(readiness_at(target, None if record is None else record.last, now), config.settings.vantage),
         **target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
         "earlier_failures": [earlier_payload(each) for each in earlier(record, [] if record is None else list(record.history))],
     }
     entries = () if record is None else tuple(_chosen(record.history))
-    return SupportBundle(config=config, target=shown, version=version, made_at=now, entries=entries, standing=standing)
+    return SupportBundle(config=config, target=shown, version=version, made_at=now, entries=entries, details=details)
 
 
-def archive(case: SupportBundle) -> bytes:
-    """The zip file. Takes some ten milliseconds: not for an event loop."""
+def archive(bundle: SupportBundle) -> bytes:
+    """Return the zip file. Blocks for some ten milliseconds."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, text in documents(case):
-            zipped.writestr(f"{case.name}/{name}", text)
+        for name, text in documents(bundle):
+            zipped.writestr(f"{bundle.name}/{name}", text)
     return file.getvalue()
 
 
-def documents(case: SupportBundle) -> Iterator[tuple[str, str]]:
-    """Names and texts of what is in it."""
-    yield "README.txt", _README.format(target=case.target.name, made_at=moment(case.made_at))
-    yield "report.json", json.dumps(_report(case), indent=2) + "\n"
-    yield "transcript.txt", _transcripts(case)
-    yield "environment.txt", environment(case)
+def documents(bundle: SupportBundle) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each file."""
+    yield "README.txt", _README.format(target=bundle.target.name, made_at=moment(bundle.made_at))
+    yield "report.json", json.dumps(_report(bundle), indent=2) + "\n"
+    yield "transcript.txt", _transcripts(bundle)
+    yield "environment.txt", environment(bundle)
 
 
-def environment(case: SupportBundle) -> str:
-    """Versions, then the target's part of the configuration as YAML."""
+def environment(bundle: SupportBundle) -> str:
+    """Return versions, then the target's part of the configuration as YAML."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     lines = [
-        f"made at       {moment(case.made_at)}",
-        f"ekm-exporter  {case.version}",
+        f"made at       {moment(bundle.made_at)}",
+        f"ekm-exporter  {bundle.version}",
         f"python        {platform.python_version()} ({platform.python_implementation()}), {ssl.OPENSSL_VERSION}",
         f"system        {system}",
         *(f"library       {name} {version(name)}" for name in _LIBRARIES),
-        f"tenant        {_tenant(case) or 'not known'}",
+        f"tenant        {_tenant(bundle) or 'unknown'}",
         "",
         "Configuration of this target, masked:",
         "",
-        dump_yaml(_masked(case.config, case.target)),
+        dump_yaml(_masked(bundle.config, bundle.target)),
     ]
     return "\n".join(lines)
 
 
 def _chosen(history: Iterable[HistoryEntry]) -> Iterator[HistoryEntry]:
-    """The last probes, then the failures that the history keeps longer."""
+    """Yield the last probes, then older failures that the history keeps."""
     for number, entry in enumerate(history):
         if number == 2 * MOST_PROBES:
             return
         yield entry
 
 
-def _report(case: SupportBundle) -> Payload:
+def _report(bundle: SupportBundle) -> Payload:
     return {
         "format": FORMAT,
-        "made_at": moment(case.made_at),
-        "exporter": case.version,
-        **case.standing,
-        "history": [entry_payload(case.target, entry) for entry in case.entries],
+        "made_at": moment(bundle.made_at),
+        "exporter": bundle.version,
+        **bundle.details,
+        "history": [entry_payload(bundle.target, entry) for entry in bundle.entries],
     }
 
 
-def _transcripts(case: SupportBundle) -> str:
-    """The last probe, whatever came of it, then the last failures."""
-    reports = [(entry, entry.report) for entry in case.entries]
+def _transcripts(bundle: SupportBundle) -> str:
+    """Return the transcript of the last probe, then those of the last failures."""
+    reports = [(entry, entry.report) for entry in bundle.entries]
     chosen = [*reports[:1], *((entry, report) for entry, report in reports[1:] if not report.success)][:MOST_TRANSCRIPTS]
-    texts = (_text_of(case, entry, report) for entry, report in chosen)
+    texts = (_text_of(bundle, entry, report) for entry, report in chosen)
     return f"\n{'=' * 80}\n\n".join(texts) or "No probe has finished yet.\n"
 
 
-def _text_of(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
-    target, config = case.target, case.config
+def _text_of(bundle: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> str:
+    target, config = bundle.target, bundle.config
     context = entry.context or ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
     wire = [
         f"{exchange.step.value}\n" + "".join(f"  {line}\n" for line in as_lines(exchange))
@@ -163,19 +161,19 @@ def _text_of(case: SupportBundle, entry: HistoryEntry, report: ProbeReport) -> s
     return text + "\nRequests and answers, masked\n\n" + "\n".join(wire)
 
 
-def _tenant(case: SupportBundle) -> str | None:
-    tenant = next((report.tenant for report in (entry.report for entry in case.entries) if report.tenant), None)
-    return tenant or case.config.credentials[case.target.credential].tenant_id
+def _tenant(bundle: SupportBundle) -> str | None:
+    tenant = next((report.tenant for report in (entry.report for entry in bundle.entries) if report.tenant), None)
+    return tenant or bundle.config.credentials[bundle.target.credential].tenant_id
 
 
 def _without_labels(target: Target) -> Target:
-    """Remove labels, and keep the masked names of SQL Servers."""
+    """Return the target without labels, with masked names of SQL Servers."""
     instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
     return replace(target, labels={}, instances=instances)
 
 
 def _masked(config: Config, target: Target) -> Config:
-    """The part of a configuration that a target needs, without secret locations."""
+    """Return the configuration of one target, without secret locations."""
     part = replace(config, targets={target.name: target})
     return replace(
         part,

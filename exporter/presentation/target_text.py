@@ -34,7 +34,7 @@ def target_text(
         ("Auxiliary probes", _auxiliary(target, record, results)),
         ("Key", _lines((*key, *wording.about_versions(target, record)))),
         ("Path", _lines(wording.about_path(record.vault, expected))),
-        ("Credentials end", _ends(ends, now)),
+        ("Credential expiry", _ends(ends, now)),
     ]
     warnings = [line("warning", mark) for mark in wording.target_warnings(target, record, expected, now=now)]
     texts = [
@@ -48,12 +48,12 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
 
 
 def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
-    for identity, look in results:
+    for identity, result in results:
         yield _INDENT + wording.title(target, identity)
-        yield line("usable", wording.answer(look), indent=_INDENT * 2)
-        if why := wording.reason_text(record, identity, look):
+        yield line("usable", wording.answer(result), indent=_INDENT * 2)
+        if why := wording.reason_text(record, identity, result):
             yield wrapped("because", why, indent=_INDENT * 2)
-        for action in () if look is None else wording.recommended_actions(target, look):
+        for action in () if result is None else wording.recommended_actions(target, result):
             yield wrapped("do", action, indent=_INDENT * 2)
 
 
@@ -62,5 +62,5 @@ def _ends(ends: Mapping[str, Sequence[CredentialExpiry]], now: float) -> Iterato
         source = "" if end.source == "none" else f" (source {end.source})"
         yield line(end.credential, f" {end.when}{source}", indent=_INDENT)
         if end.note:
-            looked_up = "" if end.looked_up_at is None else f"; last answer at {moment(end.looked_up_at)}"
+            looked_up = "" if end.looked_up_at is None else f"; last success at {moment(end.looked_up_at)}"
             yield wrapped("note", end.note + looked_up, indent=_INDENT * 2)

@@ -20,9 +20,9 @@ _LABEL_WIDTH = 15
 
 
 def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
-    """The whole probe, ending with a line break.
+    """Return the whole probe as text, ending with a line break.
 
-    What was probed, the verdict, each step, and what to do first.
+    It has the target, the verdict, each step, and the advice for the first failure.
     """
     lines = [line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
@@ -32,7 +32,7 @@ def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
 
 
 def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[Line]:
-    """What was probed, when, and what came of it."""
+    """Yield target, time, result and verdict of a probe."""
     yield "target", target.name
     if servers := what_depends(target):
         yield "SQL Servers", servers
@@ -45,18 +45,18 @@ def about(target: Target, report: ProbeReport, *, vantage: Vantage) -> Iterator[
     yield "verdict", in_words(report.readiness, vantage)
     yield "not tested", NOT_TESTED
     if report.tainted:
-        yield "note", "the exporter itself was slow during this probe: its times are not the vault's"
+        yield "note", "the exporter was slow during this probe: the times include its own delay"
 
 
 def facts_of(result: StepResult) -> Iterator[Line]:
-    """What one step showed, the verdict on it first. Nothing for what is not known."""
+    """Yield the known facts of a step, code and reason first."""
     if result.outcome is Outcome.FAILED and result.code is not None:
         entry = BY_CODE.get(result.code)
         yield "code", both_numbers(result.code) + (f" {entry.symbol}" if entry else "")
     if result.reason is not None:
         yield "reason", result.reason.value
     if result.shared:
-        yield "shared", "the answer came from a fetch that several targets share; its time is not this probe's"
+        yield "shared", "the token comes from a request that several targets share; its time is not this probe's"
     facts = result.facts
     if facts is None:
         return
@@ -78,17 +78,17 @@ def facts_of(result: StepResult) -> Iterator[Line]:
 
 
 def what_depends(target: Target) -> str:
-    """The SQL Servers that depend on the target, as declared.
+    """Return the declared SQL Servers that depend on the target; empty without any.
 
-    `SQLPRD01 (host n1, ag AG7), SQLPRD02`; else empty.
+    An example is `SQLPRD01 (host n1, ag AG7), SQLPRD02`.
     """
     return ", ".join(_instance(each) for each in target.instances)
 
 
 def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
-    """What to do about the first failed step, in order, with the target's own names.
+    """Return the actions for the first failed step, with the target's own names.
 
-    Empty where no step has a code.
+    The result is empty if no step has a code.
     """
     failure = report.first_failure
     if failure is None or failure.code is None:
@@ -98,10 +98,7 @@ def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
 
 
 def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
-    """Yield meaning, actions, causes and owner of the first failure.
-
-    Nothing without a code.
-    """
+    """Yield meaning, actions, causes and owner of the first failure with a code."""
     failure = report.first_failure
     if failure is None or failure.code is None:
         return
@@ -114,7 +111,7 @@ def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
 
 
 def seconds(duration: float) -> str:
-    """A time for people: milliseconds below one second."""
+    """Return a duration as text: in milliseconds below one second."""
     return f"{duration:.3f} s" if duration >= 1 else f"{duration * 1000:.1f} ms"
 
 
@@ -124,12 +121,15 @@ def _headline(result: StepResult) -> str:
 
 
 def line(label: str, value: str, *, indent: str = "") -> str:
-    """A label and its value in columns, however long the value."""
+    """Return a label and its value in columns, on one line."""
     return f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} {value}"
 
 
 def wrapped(label: str, value: str, *, indent: str = "") -> str:
-    """The same in lines that fit a terminal, as far as no `code` span is longer."""
+    """Return a label and its value in columns, wrapped at terminal width.
+
+    A longer `code` span stays whole.
+    """
     return wrap(value, WIDTH, first=f"{indent}{label:<{_LABEL_WIDTH - len(indent)}} ", rest=" " * (_LABEL_WIDTH + 1))
 
 

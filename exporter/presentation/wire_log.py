@@ -27,9 +27,9 @@ _SIGN_IN: Mapping[CredentialKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request, its first line first, and the lines of its answer.
+    """The lines of one request and of its response.
 
-    The request is empty where none left the host.
+    The request is empty if it was not sent.
     """
 
     step: Step
@@ -38,7 +38,7 @@ class Exchange:
 
 
 def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
-    """One for each step that was not skipped, in order."""
+    """Yield the exchange of each step that was not skipped, in order."""
     for result in report.steps:
         if result.outcome is not Outcome.SKIPPED:
             request = _request(context, report, result) if result.sent else ()
@@ -46,7 +46,7 @@ def exchanges(context: ProbeContext, report: ProbeReport) -> Iterator[Exchange]:
 
 
 def as_lines(exchange: Exchange) -> Iterator[str]:
-    """`> ` before what was sent, `< ` before what came back."""
+    """Yield the lines of an exchange: sent ones after `> `, received ones after `< `."""
     yield from (f"> {line}" for line in exchange.request or ("(no request left this host)",))
     yield from (f"< {line}" for line in exchange.answer or ("(nothing)",))
 
@@ -86,6 +86,6 @@ def _sign_in(credential: Credential, report: ProbeReport, result: StepResult) ->
 
 
 def _answer(result: StepResult) -> Iterator[str]:
-    """What was read of it; what the exporter concluded stands in the transcript."""
+    """Yield the received facts; the transcript has the conclusions of the exporter."""
     internal = ("code", "reason", "shared", "phases", "endpoint")
     yield from (f"{name}: {value}" for name, value in facts_of(result) if name not in internal)

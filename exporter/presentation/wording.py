@@ -1,8 +1,6 @@
 """Sentences that the target page and the command `probe` share.
 
-Auxiliary probes, key, network path, expiry.
-
-The values were masked when they were read.
+They cover auxiliary probes, key, network path and expiry. All values were masked when they were read.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
     AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
     AuxiliaryKind.RETAINED: "Backups that need this key version could not be restored.",
-    AuxiliaryKind.RECOVERY: "It could not take the place of a vault that is lost.",
+    AuxiliaryKind.RECOVERY: "It could not replace a lost vault.",
     AuxiliaryKind.NEWEST: "",
 }
 _MARKS: Mapping[AuxiliaryKind, str] = {
@@ -42,10 +40,10 @@ _MARKS: Mapping[AuxiliaryKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ExpiryLine:
     """Expiry of a credential from one source.
 
-    `when` in words, `looked_up_at` a Unix time.
+    `when` is a text, `looked_up_at` a Unix time.
     """
 
     credential: str
@@ -64,7 +62,7 @@ def auxiliary_results(target: Target, record: TargetRecord, *, now: float) -> tu
 def title(target: Target, identity: Identity) -> str:
     """Return the subject of an auxiliary probe.
 
-    `retained version Key0/0123 in old.vault.azure.net`.
+    An example is `retained version Key0/0123 in old.vault.azure.net`.
     """
     what, name, vault = identity
     if what is AuxiliaryKind.RECOVERY:
@@ -90,13 +88,13 @@ def reason_text(record: TargetRecord, identity: Identity, result: AuxiliaryResul
     if result.usable:
         return ""
     unwrapped = any(step.step is Step.UNWRAP_KEY and step.outcome is Outcome.OK for step in result.steps)
-    return WHY["identity_of_another_host"] if unwrapped else "whether it unwraps was not tried"
+    return WHY["identity_of_another_host"] if unwrapped else "unwrap was not tested"
 
 
 def failed(failure: StepResult) -> str:
-    """One failed step in a line.
+    """Return a failed step as one line.
 
-    `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`.
+    An example is `step token failed with 3303 ErrorGetTokenBadCredentials, reason secret_expired`.
     """
     entry = None if failure.code is None else BY_CODE.get(failure.code)
     code = "" if failure.code is None else f" with {both_numbers(failure.code)}"
@@ -107,9 +105,9 @@ def failed(failure: StepResult) -> str:
 
 
 def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, ...]:
-    """Return the actions in their order, with real names in commands; empty without a failure.
+    """Return the actions in their order, with real names in commands.
 
-    An auxiliary probe never keeps a database closed.
+    The result is empty without a failure. An auxiliary probe never keeps a database closed.
     """
     failure = result.failure
     if failure is None:
@@ -140,9 +138,9 @@ def about_versions(target: Target, record: TargetRecord) -> Iterator[Line]:
         pending = " (not the pinned one: a rotation is pending)" if record.rotation_pending else ""
         yield "newest version", record.newest_version + pending
     if record.purge_at is not None:
-        yield "deleted", f"gone for good at {moment(record.purge_at)}; until then: {recover_command(target)}"
+        yield "deleted", f"purged at {moment(record.purge_at)}; recover it before then: {recover_command(target)}"
     if record.proof_at is not None and target.recovery_vault is not None:
-        yield "last recovered", f"{moment(record.proof_at)}, proved by an unwrap in {target.recovery_vault}"
+        yield "recovery test", f"{moment(record.proof_at)}, successful unwrap in {target.recovery_vault}"
 
 
 def about_path(vault: VaultHeaders, expected: ExpectPath) -> Iterator[Line]:
@@ -159,28 +157,31 @@ def recover_command(target: Target) -> str:
     return filled(_RECOVER, names)
 
 
-def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[End]:
+def expiry_lines(ends: Mapping[str, Sequence[CredentialExpiry]], *, now: float) -> Iterator[ExpiryLine]:
     """Yield expiries by credential and source, and credentials without a source.
 
     `now` is a Unix time.
     """
     for name, expiries in ends.items():
         for end in expiries:
-            yield End(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
+            yield ExpiryLine(name, end.source.value, _when(end, now), end.looked_up_at, end.failure)
         if not expiries:
-            yield End(name, "none", "unknown", None, "no source of its expiry is configured")
+            yield ExpiryLine(name, "none", "unknown", None, "no source of its expiry is configured")
 
 
 def _when(end: CredentialExpiry, now: float) -> str:
     if end.expires_at is None:
-        return "no end" if end.looked_up_at is not None and not end.failure else "unknown"
+        return "no expiry" if end.looked_up_at is not None and not end.failure else "unknown"
     days = int(abs(end.expires_at - now) // _DAY)
     span = f"{days} day{'' if days == 1 else 's'}"
-    return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"ended {span} ago")
+    return f"{moment(end.expires_at)}, " + (f"in {span}" if end.expires_at > now else f"expired {span} ago")
 
 
 def target_warnings(target: Target, record: TargetRecord | None, expected: ExpectPath, *, now: float) -> tuple[str, ...]:
-    """Return the marks of a target in a list: short texts that do not depend on its verdict."""
+    """Return the marks of a target in a list, as short texts.
+
+    They do not depend on the target's verdict.
+    """
     if record is None:
         return ()
     refused = dict.fromkeys(

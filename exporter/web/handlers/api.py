@@ -92,7 +92,7 @@ class ApiHandlers:
         readiness = readiness_at(target, None if record is None else record.last, now)
         ends = [end for of_credential in ends_of(self._service, target).values() for end in of_credential]
         return {
-            **payloads.target_standing(target, record, now=now),
+            **payloads.target_payload(target, record, now=now),
             **payloads.verdict_payload(readiness, config.settings.vantage),
             **payloads.target_details_payload(target, record, ends, config.modules[target.module].expect_path, now=now),
             "preflight": payloads.checks_payload(self._service.last_checks(target.name)),

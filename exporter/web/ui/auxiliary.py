@@ -93,7 +93,7 @@ def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult
     )
 
 
-def _end(view: TargetView, end: wording.End) -> Html:
+def _end(view: TargetView, end: wording.ExpiryLine) -> Html:
     lookup_age = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
     return element(
         "tr",

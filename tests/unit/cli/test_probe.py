@@ -65,11 +65,11 @@ Path
   path          public
   as expected   no: expect_path is private
 
-Credentials end
+Credential expiry
   by-vm          unknown
     note        no source of its expiry is configured
   sql-prod       2026-01-03T03:05:05.678Z, in 1 day (source graph)
-    note        Graph: HTTP 403; last answer at 2026-01-02T03:04:05.678Z
+    note        Graph: HTTP 403; last success at 2026-01-02T03:04:05.678Z
 
 warning         staged credential refused
 warning         rotation pending
@@ -97,7 +97,7 @@ def test_deleted_key_is_shown_with_the_recovery_command():
 
     text = target_text(record.target, record, {}, ExpectPath.ANY, now=NOW, auxiliary=True)
 
-    assert "until then: `az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`" in text
+    assert "recover it before then: `az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`" in text
     assert text.endswith("\nwarning         key deleted\n")
 
 

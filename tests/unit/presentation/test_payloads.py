@@ -2,7 +2,7 @@ import json
 
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Step, StepResult
-from exporter.presentation.payloads import entry_payload, probe_payload, target_row, target_standing
+from exporter.presentation.payloads import entry_payload, probe_payload, target_payload, target_row
 from exporter.state.records import TargetRecords
 from tests.support.factories import a_failure, a_report, a_target
 
@@ -102,7 +102,7 @@ def test_before_the_first_probe_everything_learned_is_null():
     row = target_row(a_target(), None, now=AT)
     assert of(row, "success", "vault_side_ready", "code", "last_probe", "last_success") == (None,) * 5
     assert row["why"] == "no_probe_yet"
-    assert of(target_standing(a_target(), None, now=AT), "consecutive_failures", "next_probe") == (0, None)
+    assert of(target_payload(a_target(), None, now=AT), "consecutive_failures", "next_probe") == (0, None)
 
 
 def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
@@ -112,11 +112,11 @@ def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
     entries = [entry_payload(target, entry) for entry in record.history]
     assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
     assert all(set(entry) >= OF_A_PROBE and entry["id"] for entry in entries)
-    assert of(target_standing(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
+    assert of(target_payload(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
 
 
 def test_every_shape_is_json():
     target = a_target(labels={"team": "dba"})
     record = TargetRecords(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
-    shapes = [target_standing(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
+    shapes = [target_payload(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
     assert json.loads(json.dumps(shapes, allow_nan=False)) == shapes

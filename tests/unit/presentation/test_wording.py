@@ -87,7 +87,7 @@ def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
 def test_a_mode_that_does_not_unwrap_leaves_it_open():
     record = a_record(auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
 
-    assert told(record)[1][1:] == ("unknown", "whether it unwraps was not tried")
+    assert told(record)[1][1:] == ("unknown", "unwrap was not tested")
 
 
 def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
@@ -108,7 +108,7 @@ def test_a_version_in_another_vault_names_it():
     [
         (AuxiliaryKind.NEXT, "Do not give it to SQL Server yet."),
         (AuxiliaryKind.RETAINED, "Backups that need this key version could not be restored."),
-        (AuxiliaryKind.RECOVERY, "It could not take the place of a vault that is lost."),
+        (AuxiliaryKind.RECOVERY, "It could not replace a lost vault."),
     ],
 )
 def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
@@ -141,9 +141,9 @@ def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
 
     assert dict(wording.about_versions(fully_declared(), record)) == {
         "newest version": "f" * 32 + " (not the pinned one: a rotation is pending)",
-        "deleted": "gone for good at 2026-04-02T03:04:05.678Z; until then: "
+        "deleted": "purged at 2026-04-02T03:04:05.678Z; recover it before then: "
         "`az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0`",
-        "last recovered": f"2026-01-02T03:04:05.678Z, proved by an unwrap in {DR}",
+        "recovery test": f"2026-01-02T03:04:05.678Z, successful unwrap in {DR}",
     }
 
 
@@ -171,9 +171,9 @@ def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
     [
         (NOW + 96.5 * DAY, NOW, "", "2026-04-08T15:05:05.678Z, in 96 days"),
         (NOW + DAY, NOW, "", "2026-01-03T03:05:05.678Z, in 1 day"),
-        (NOW - 2 * DAY, NOW, "", "2025-12-31T03:05:05.678Z, ended 2 days ago"),
+        (NOW - 2 * DAY, NOW, "", "2025-12-31T03:05:05.678Z, expired 2 days ago"),
         (NOW + DAY, NOW, "Graph: timeout", "2026-01-03T03:05:05.678Z, in 1 day"),
-        (None, NOW, "", "no end"),
+        (None, NOW, "", "no expiry"),
         (None, NOW, "the application lists no such secret", "unknown"),
         (None, None, "", "unknown"),
     ],

@@ -136,7 +136,7 @@ async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_
 async def test_page_of_a_deleted_key_shows_how_to_recover_it():
     shown = words(await page(a_service(good(started_at=STARTED - 60), gone())))
 
-    assert "gone for good at 2026-04-02T03:04:05.678Z; until then: " in shown
+    assert "purged at 2026-04-02T03:04:05.678Z; recover it before then: " in shown
     assert "az keyvault key recover --vault-name contoso-prod --name ContosoRSAKey0" in shown
     assert "key deleted" in shown
 
