@@ -22,7 +22,7 @@ LOOKED_UP = "ekm_credential_expiry_lookup_last_success_timestamp_seconds"
 
 @pytest.fixture
 async def run(tmp_path):
-    """Start exporters with a harness's configuration and one state directory; stop them after the test."""
+    """Start exporters with the configuration of a harness and one state directory. Stop them after the test."""
     services = []
 
     async def begin(harness, **more):

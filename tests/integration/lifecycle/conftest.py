@@ -9,7 +9,7 @@ from tests.integration.process.conftest import command  # noqa: F401 - a fixture
 
 @pytest.fixture(params=list(KINDS))
 async def harness(request, command, tmp_path):  # noqa: F811
-    """One harness for each kind of credential."""
+    """A harness for each kind of credential."""
     made = Harness(KINDS[request.param](tmp_path), command, tmp_path)
     await made.simulator.start()
     yield made

@@ -61,7 +61,7 @@ class Harness:
         await self.running.end()
 
     async def survive(self, *, retired="", **changes):
-        """Kill and restart the exporter while no vault answers, and compare what it knows. Then let vaults answer.
+        """Kill and restart the exporter while no vault answers, and compare its last known facts. Then let vaults answer.
 
         A `retired` credential is not compared.
         """

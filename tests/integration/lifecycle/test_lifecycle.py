@@ -1,20 +1,20 @@
-"""The failures in the life of a key and its credential, with a killed and restarted exporter after each."""
+"""Failures of a key and its credential, with a killed and restarted exporter after each."""
 
 from tests.integration.lifecycle.harness import VAULT
 
 
-async def test_exporter_survives_the_life_of_a_key_and_credential(harness):
+async def test_exporter_survives_failures_of_key_and_credential(harness):
     await harness.start()
-    await all_is_well(harness)
-    await the_key_expires(harness)
-    await its_version_is_disabled(harness)
-    await the_credential_ends_and_is_renewed(harness)
-    await the_next_one_is_staged_and_promoted(harness)
-    await the_key_is_deleted_and_recovered(harness)
+    await check_healthy(harness)
+    await expire_the_key(harness)
+    await disable_the_version(harness)
+    await expire_and_renew_the_credential(harness)
+    await stage_and_promote_the_next_credential(harness)
+    await delete_and_recover_the_key(harness)
     assert await harness.running.stop() == 0
 
 
-async def all_is_well(harness):
+async def check_healthy(harness):
     await harness.until("ekm_key_rotation_pending", 0)
     scrape = await harness.until("ekm_recovery_usable", 1)
     assert scrape.ready == 1
@@ -23,7 +23,7 @@ async def all_is_well(harness):
     assert len(kept) >= 6
 
 
-async def the_key_expires(harness):
+async def expire_the_key(harness):
     """An expired key does not wrap but still unwraps: databases open, a rotation would fail."""
     fault = harness.simulator.set_fault("key_expired", vault=VAULT)
     scrape = await harness.probes(2)
@@ -35,7 +35,7 @@ async def the_key_expires(harness):
     harness.simulator.clear(number=fault.number)
 
 
-async def its_version_is_disabled(harness):
+async def disable_the_version(harness):
     fault = harness.simulator.set_fault("key_disabled", vault=VAULT)
     scrape = await harness.probes(2)
     assert (scrape.ready, scrape.value("ekm_key_enabled")) == (0, 0)
@@ -46,7 +46,7 @@ async def its_version_is_disabled(harness):
     assert (await harness.probes(2)).ready == 1
 
 
-async def the_credential_ends_and_is_renewed(harness):
+async def expire_and_renew_the_credential(harness):
     """Expiry and renewal show in the next probe without a restart: no earlier token hides them."""
     harness.kind.refuse(harness.simulator)
     scrape = await harness.probes(2)
@@ -61,7 +61,7 @@ async def the_credential_ends_and_is_renewed(harness):
     assert (scrape.failure(), scrape.ready) == (None, 1)
 
 
-async def the_next_one_is_staged_and_promoted(harness):
+async def stage_and_promote_the_next_credential(harness):
     await harness.survive(next_credential="staged")
     scrape = await harness.until("ekm_credential_usable", 1, role="next")
     assert scrape.value("ekm_credential_usable", credential="staged", role="next") == 1
@@ -73,7 +73,7 @@ async def the_next_one_is_staged_and_promoted(harness):
     assert scrape.value("ekm_credential_usable", role="current", credential="staged") == 1
 
 
-async def the_key_is_deleted_and_recovered(harness):
+async def delete_and_recover_the_key(harness):
     fault = harness.simulator.set_fault("key_soft_deleted", vault=VAULT)
     scrape = await harness.probes(2)
     assert scrape.failure() == ("get_key", 3076, "key_soft_deleted")

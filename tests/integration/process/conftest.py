@@ -1,4 +1,4 @@
-"""Whole processes: the simulator and the exporter, started as a user starts them."""
+"""Processes of the simulator and the exporter, started like those of a user."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-STARTED = 20.0  # seconds that a process may take to report that it listens
+STARTED = 20.0  # seconds until a process must listen
 
-# Marks that must not come back out of any process, each the secret of another kind of credential.
+# Marked secrets of two kinds of credentials. No process may emit them.
 SECRETS = {"sql-prod": "MARKED~client.secret_8Q", "sql-typed": "c7a1f0e8d29b4c56a3e47d8b1f60925eMARKED-typed-secret_9Z"}
 
 CONFIG = """\
@@ -34,7 +34,7 @@ targets:
 
 @dataclass
 class Running:
-    """A started command and everything it has printed."""
+    """A running command and its output."""
 
     process: asyncio.subprocess.Process
     out: list[str] = field(default_factory=list)
@@ -47,10 +47,10 @@ class Running:
 
     async def read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
         async for line in stream:
-            lines.append(line.decode())  # noqa: PERF401 - the lines so far are read meanwhile
+            lines.append(line.decode())  # noqa: PERF401 - other tasks read the list meanwhile
 
     async def output(self, pattern: str) -> re.Match[str]:
-        """The first thing printed that matches; fails with the whole output if the process ends or takes too long."""
+        """The first match in the output. Fails with the whole output if the process ends or is too slow."""
         async with asyncio.timeout(STARTED):
             while (match := re.search(pattern, self.text)) is None:
                 assert self.process.returncode is None, self.text
@@ -58,7 +58,7 @@ class Running:
         return match
 
     async def stop(self, number: int = signal.SIGTERM, *, within: float = 5.0) -> int:
-        """The exit code after a signal."""
+        """Send a signal and return the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await self.end(within=within)
@@ -72,7 +72,7 @@ class Running:
 
 @pytest.fixture
 async def command():
-    """Starts `ekm-exporter ARGUMENTS` with every warning an error; what still runs at the end is killed."""
+    """Start `ekm-exporter ARGUMENTS` with warnings as errors. Kill running processes after the test."""
     started: list[Running] = []
 
     async def start(*arguments: object, **environment: str) -> Running:
@@ -100,7 +100,7 @@ async def command():
 
 @dataclass
 class SimulatorProcess:
-    """A simulator that serves `CONFIG`; `config` is the configuration that reaches it."""
+    """A simulator that serves `CONFIG`. `config` is the configuration of an exporter for it."""
 
     config: Path
     management: str
@@ -119,7 +119,7 @@ class SimulatorProcess:
 
 
 def write_configuration(folder: Path) -> Path:
-    """Writes `CONFIG` and the secrets that it names; the file of the configuration."""
+    """Write `CONFIG` and its secrets. Returns the path of the configuration."""
     for name, secret in SECRETS.items():
         (folder / name).write_text(secret + "\n")
         (folder / name).chmod(0o600)
@@ -138,7 +138,7 @@ async def simulator(command, tmp_path):
 
 @pytest.fixture
 def exporter(command, simulator):
-    """Starts `run` against the simulator; gives the process and its address, by default once every target has been probed."""
+    """Start `run` with the simulator. Returns the process and its URL, by default after a probe of every target."""
 
     async def start(*flags: object, wait: bool = True) -> tuple[Running, str]:
         running = await command("run", "--config.file", simulator.config, "--web.listen-address", "127.0.0.1:0", *flags)
@@ -165,7 +165,7 @@ def get():
 
 @pytest.fixture
 def samples():
-    """The values in an exposition of the samples of one name that have these labels."""
+    """A function that returns the values of the samples with a name and labels in an exposition."""
 
     def query(text: str, name: str, **labels: str) -> list[float]:
         return [

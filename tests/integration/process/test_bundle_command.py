@@ -1,4 +1,4 @@
-"""`ekm-exporter bundle` as a user runs it: a file for a support case, with the requests that were really made and no secret."""
+"""`ekm-exporter bundle`: a file for a support case, with the real requests and without secrets."""
 
 import json
 import stat
@@ -12,7 +12,7 @@ from tests.integration.process.conftest import SECRETS
 
 @pytest.fixture
 def bundle(command, simulator, tmp_path):
-    """Make a bundle of a target: the exit code, the output, and the texts in the file."""
+    """Make a bundle of a target. Returns the exit code, the output, and the texts in the file."""
 
     async def make(target, *, out="case.zip"):
         running = await command("bundle", target, "--config.file", simulator.config, "--out", tmp_path / out)
@@ -26,7 +26,7 @@ def bundle(command, simulator, tmp_path):
     return make
 
 
-async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, simulator, tmp_path):
+async def test_bundle_has_the_requests_of_a_failed_probe(bundle, simulator, tmp_path):
     await simulator.break_(vault="vault-broken", scenario="unwrap_forbidden")
     code, output, texts = await bundle("broken")
     assert code == 1, output
@@ -40,7 +40,7 @@ async def test_a_failed_probe_is_shown_with_its_requests_and_their_ids(bundle, s
 
 
 @pytest.mark.parametrize("target", ["fine", "typed"])
-async def test_bundle_has_no_secret_and_no_path_of_one(bundle, simulator, target):
+async def test_bundle_has_no_secret_and_no_secret_path(bundle, simulator, target):
     code, output, texts = await bundle(target)
     assert code == 0, output
     everything = output + "".join(texts.values())
@@ -50,14 +50,14 @@ async def test_bundle_has_no_secret_and_no_path_of_one(bundle, simulator, target
     assert "eyJ" not in everything
 
 
-async def test_a_secret_that_a_server_repeats_does_not_get_into_it(bundle, simulator):
+async def test_bundle_has_no_secret_that_a_server_returned(bundle, simulator):
     await simulator.break_(application="sql-prod", fault="secret_wrong")
     code, _, texts = await bundle("fine")
     assert code == 1
     assert "MARKED" not in "".join(texts.values())
 
 
-async def test_a_file_that_is_there_is_kept(bundle, tmp_path):
+async def test_bundle_overwrites_no_file(bundle, tmp_path):
     (tmp_path / "case.zip").write_text("mine")
     code, output, _ = await bundle("fine")
     assert (code, (tmp_path / "case.zip").read_text()) == (2, "mine")
@@ -67,7 +67,7 @@ async def test_a_file_that_is_there_is_kept(bundle, tmp_path):
     assert (await bundle("fine", out="no/such/folder.zip"))[0] == 2
 
 
-async def test_the_running_exporter_gives_one_with_its_history(exporter, tmp_path):
+async def test_running_exporter_serves_a_bundle_with_its_history(exporter, tmp_path):
     running, url = await exporter()
     async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/targets/fine/support-bundle") as answer:
         assert answer.status == 200

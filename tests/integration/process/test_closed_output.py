@@ -1,11 +1,11 @@
-"""A supervisor may start a program without a standard output; that is no failure of the program."""
+"""Commands without a standard output, as a supervisor may start them."""
 
 import sys
 
 from exporter.cli.main import main
 
 
-def test_a_command_without_standard_output_ends_well(monkeypatch, capsys):
+def test_command_without_standard_output_succeeds(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["explain", "3303"]) == 0
     assert capsys.readouterr().err == ""

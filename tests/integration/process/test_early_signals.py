@@ -1,4 +1,4 @@
-"""Signals in the first moments of a process, long before its loop runs; and what a crash may leave behind."""
+"""Signals before the event loop of a process runs, and repeated signals at its end."""
 
 import asyncio
 import re
@@ -22,14 +22,14 @@ def is_handled(running):
 
 
 async def begun(running, delay):
-    """Waits until the interpreter runs the exporter, and `delay` more. Python itself dies of signals before that."""
+    """Wait until the exporter handles signals, and `delay` more. Before that a signal kills Python."""
     async with asyncio.timeout(20):
         while not is_handled(running):
             assert running.process.returncode is None, running.text
             await asyncio.sleep(0.001)
-    assert "_ssl" not in proc(running, "maps"), "the slow imports came first"
+    assert "_ssl" not in proc(running, "maps"), "slow imports ran before the signal handlers"
     await asyncio.sleep(delay)
-    assert running.text == ""  # it is not up yet
+    assert running.text == ""  # not listening yet
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def arguments(tmp_path):
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-async def test_hangup_while_it_starts_reloads_once_it_is_up(command, arguments, delay):
+async def test_hangup_during_the_start_reloads_afterwards(command, arguments, delay):
     running = await command(*arguments["run"])
     await begun(running, delay)
     running.process.send_signal(signal.SIGHUP)
@@ -55,7 +55,7 @@ async def test_hangup_while_it_starts_reloads_once_it_is_up(command, arguments, 
 
 @pytest.mark.parametrize("delay", DELAYS)
 @pytest.mark.parametrize("name", ["run", "demo", "simulate"])
-async def test_sigterm_while_it_starts_ends_it_with_code_zero(command, arguments, name, delay):
+async def test_sigterm_during_the_start_exits_0(command, arguments, name, delay):
     running = await command(*arguments[name])
     await begun(running, delay)
     assert await running.stop(signal.SIGTERM) == 0
@@ -63,7 +63,7 @@ async def test_sigterm_while_it_starts_ends_it_with_code_zero(command, arguments
 
 
 @pytest.mark.parametrize("name", ["demo", "simulate"])
-async def test_hangup_while_it_starts_ends_what_belongs_to_a_terminal(command, arguments, name):
+async def test_hangup_during_the_start_ends_terminal_commands(command, arguments, name):
     running = await command(*arguments[name])
     await begun(running, 0.1)
     running.process.send_signal(signal.SIGHUP)
@@ -72,13 +72,13 @@ async def test_hangup_while_it_starts_ends_what_belongs_to_a_terminal(command, a
 
 
 @pytest.mark.parametrize(("name", "up"), [("demo", "listening"), ("simulate", "management port")])
-async def test_hangup_ends_what_belongs_to_a_terminal(command, arguments, name, up):
+async def test_hangup_ends_terminal_commands(command, arguments, name, up):
     running = await command(*arguments[name])
     await running.output(up)
     assert await running.stop(signal.SIGHUP) == 0
 
 
-async def test_no_process_leaves_a_core_dump(command, arguments):
+async def test_process_leaves_no_core_dump(command, arguments):
     running = await command(*arguments["run"])
     await running.output("listening")
     assert re.search(r"^Max core file size +0 +0 ", proc(running, "limits"), re.MULTILINE)
@@ -87,7 +87,7 @@ async def test_no_process_leaves_a_core_dump(command, arguments):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", ["run", "demo", "simulate"])
-async def test_signal_that_repeats_until_the_end_leaves_exit_code_zero(command, arguments, name, number):
+async def test_repeated_signal_still_exits_0(command, arguments, name, number):
     running = await command(*arguments[name])
     await running.output("listening|management port")
     running.process.send_signal(signal.SIGTERM)

@@ -13,7 +13,7 @@ KEY = "TdeKey/4f1c8e2a9b7d4036a5e1c7f20b9d8346"
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """Facts that a failure must show; None: it must show nothing."""
+    """The facts of a failure; None means that the fact is absent."""
 
     step: str
     code: int
@@ -57,7 +57,7 @@ def target_of(scenario):
 
 
 def source():
-    """A target for each scenario, with a vault and a credential of its own, so that all of them are broken at once."""
+    """A configuration with a target, a vault and a credential for each scenario, so that all can fail at once."""
     names = [target_of(scenario) for scenario in REPORTED]
     return {
         "global": {"interval": "4s", "timeout": "2s", "min_interval": "1s"},
@@ -73,7 +73,7 @@ def source():
 
 
 @pytest.fixture
-def source_of_world(tmp_path):
+def source_file(tmp_path):
     path = tmp_path / "source.yml"
     path.write_text(json.dumps(source()))
     (tmp_path / "secret").write_text("MARKED~facts\n")
@@ -113,14 +113,14 @@ def of_log(line):
 
 
 def failure_in(running, target):
-    """The log line of a target's failure, None if there is none yet."""
+    """The log line of the failure of a target; None if there is none yet."""
     lines = [json.loads(line) for line in running.err + running.out if line.startswith("{")]
     return next((line for line in lines if line.get("target") == target and "reason" in line), None)
 
 
-async def test_command_page_and_log_show_the_same_facts(command, source_of_world, get, tmp_path):
+async def test_command_page_and_log_show_the_same_facts(command, source_file, get, tmp_path):
     flags = ("--out", tmp_path / "sim", "--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source_of_world, *flags)
+    simulator = await command("simulate", "--config.file", source_file, *flags)
     management = (await simulator.output(r"management port: (http://\S+)"))[1]
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         for number, scenario in enumerate(REPORTED):
@@ -132,7 +132,7 @@ async def test_command_page_and_log_show_the_same_facts(command, source_of_world
     some = asyncio.Semaphore(3)
 
     async def reported_of(scenario):
-        """What the command, the page and the log show."""
+        """The facts that the command, the page and the log show."""
         target = target_of(scenario)
         async with some:
             requested = await command("probe", target, "--json", "--config.file", config)

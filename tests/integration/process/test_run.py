@@ -1,4 +1,4 @@
-"""`run` as a user runs it: what it shows, how it ends, what it keeps to itself."""
+"""The commands `run` and `probe` as processes: output, exit codes, secrets."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from exporter.__main__ import main
 
-# What is done to one vault, and the code and reason that it must have. None of it may reach the other targets.
+# Faults of one vault and their codes. Other targets must not be affected.
 FAULTS = [
     ({"vault": "vault-broken", "scenario": "unwrap_forbidden"}, "3077"),
     ({"vault": "vault-broken", "fault": "throttled"}, "3011"),
@@ -24,14 +24,14 @@ FAULTS = [
 
 
 async def until(check, seconds=15.0):
-    """What `check` gives once it gives something."""
+    """Wait until `check` returns a true value, and return it."""
     async with asyncio.timeout(seconds):
         while not (found := await check()):  # noqa: ASYNC110 - the other process sends no event
             await asyncio.sleep(0.1)
     return found
 
 
-async def test_a_failing_vault_has_its_code_and_the_others_do_not_notice(exporter, simulator, get, samples):
+async def test_failing_vault_has_its_code_and_affects_no_other(exporter, simulator, get, samples):
     running, url = await exporter()
 
     async def code_is(code):
@@ -68,7 +68,7 @@ async def test_vault_receives_requests_to_wrap_and_unwrap(exporter, simulator, g
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_within_five_seconds_in_the_middle_of_probes(exporter, simulator, number):
+async def test_signal_during_probes_stops_within_five_seconds(exporter, simulator, number):
     await simulator.break_(authority="login.microsoftonline.com", fault="silent")
     await simulator.break_(vault="vault-broken", fault="silent")
     running, _ = await exporter(wait=False)
@@ -79,7 +79,7 @@ async def test_it_stops_within_five_seconds_in_the_middle_of_probes(exporter, si
     assert "Warning" not in running.text
 
 
-async def test_a_port_in_use_is_one_clear_line(command, simulator):
+async def test_port_in_use_is_one_clear_line(command, simulator):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         running = await command("run", "--config.file", simulator.config, "--web.listen-address", address)
@@ -90,7 +90,7 @@ async def test_a_port_in_use_is_one_clear_line(command, simulator):
     ]
 
 
-async def test_a_bad_configuration_is_reported_line_by_line_and_starts_nothing(command, tmp_path):
+async def test_bad_configuration_is_reported_line_by_line(command, tmp_path):
     bad = tmp_path / "bad.yml"
     bad.write_text("global: {interval: 5x}\ntargets:\n  - {name: a, vault: http://x, key: k, credential: missing}\n")
     for verb in (["run"], ["run", "--config.check"], ["check"], ["probe", "a"], ["simulate", "--out", tmp_path / "s"]):
@@ -101,15 +101,15 @@ async def test_a_bad_configuration_is_reported_line_by_line_and_starts_nothing(c
         assert re.search(r"bad\.yml:3:\d+: targets\[0\]\.vault: ", running.text)
 
 
-async def test_bad_usage_is_exit_code_2(command):
+async def test_bad_usage_exits_2(command):
     for arguments in ([], ["run"], ["run", "--shard", "3/3"], ["nonsense"]):
         running = await command(*arguments)
         assert await running.end() == 2
         assert "Traceback" not in running.text
 
 
-async def test_no_secret_and_no_token_leaves_the_process(exporter, command, simulator, get):
-    """Plant marked secrets, request and break everything, and search all output."""
+async def test_no_output_has_a_secret_or_token(exporter, command, simulator, get):
+    """Use marked secrets, cause failures, request every page, and search all output."""
     running, url = await exporter("--log.level", "debug")
     emitted = []
 
@@ -117,10 +117,10 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, simu
         return json.loads((await get(f"{url}/api/v1/targets/broken"))[1])["last_probe"]
 
     def another_probe_than(seen):
-        async def look():
+        async def is_another():
             return await last_probe() != seen
 
-        return look
+        return is_another
 
     for fault in (
         {"vault": "vault-broken", "scenario": "unwrap_forbidden"},
@@ -129,7 +129,7 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, simu
         {"authority": "login.microsoftonline.com", "fault": "html"},
     ):
         await simulator.break_(**fault)
-        for _ in range(2):  # the first new probe may have begun before
+        for _ in range(2):  # the first new probe may have started before the fault
             await until(another_probe_than(await last_probe()))
         _, listed = await get(f"{url}/api/v1/targets/broken")
         newest = re.findall(r'"id": ?"([^"]+)"', listed)
@@ -148,10 +148,10 @@ async def test_no_secret_and_no_token_leaves_the_process(exporter, command, simu
     everything = "\n".join([*emitted, check.text, running.text])
     assert len(everything) > 50_000
     assert "MARKED" not in everything
-    assert re.search("eyJ[A-Za-z0-9_-]{16}", everything) is None  # how every token of the simulator begins
+    assert re.search("eyJ[A-Za-z0-9_-]{16}", everything) is None  # the beginning of each token of the simulator
 
 
-async def test_probe_prints_for_people_and_exits_for_scripts(command, simulator):
+async def test_probe_prints_a_report_and_has_an_exit_code(command, simulator):
     good = await command("probe", "fine", "--config.file", simulator.config)
     assert await good.end() == 0
     assert "vault side ready, seen from the SQL host" in good.text
@@ -172,7 +172,7 @@ async def test_probe_prints_for_people_and_exits_for_scripts(command, simulator)
     assert [step["outcome"] for step in report["steps"]] == ["ok", "failed", "skipped", "skipped", "skipped"]
 
 
-async def test_probe_names_what_it_does_not_know(command, simulator):
+async def test_probe_names_an_unknown_target_or_credential(command, simulator):
     for arguments, words in (
         (["fin"], "no target 'fin' (did you mean 'fine'?)"),
         (["zzz"], "no target 'zzz'; use one of: fine"),
@@ -184,7 +184,7 @@ async def test_probe_names_what_it_does_not_know(command, simulator):
         assert len(running.err) == 1
 
 
-async def test_without_a_scheduler_it_probes_on_request_and_is_ready_at_once(exporter, get, samples):
+async def test_exporter_without_scheduler_probes_on_request(exporter, get, samples):
     running, url = await exporter("--no-scheduler")
     _, text = await get(f"{url}/metrics")
     assert samples(text, "ekm_probes_total", target="fine") == [0]
@@ -201,7 +201,7 @@ async def test_without_a_scheduler_it_probes_on_request_and_is_ready_at_once(exp
     assert "missing" in text
 
 
-async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, samples, simulator):
+async def test_requested_probe_is_not_counted_with_a_scheduler(exporter, get, samples, simulator):
     """The target `typed` is due once an hour."""
     running, url = await exporter("--shard", "0/1")
     _, answer = await get(f"{url}/probe?target=typed&module=default", **{"X-Prometheus-Scrape-Timeout-Seconds": "5"})
@@ -214,9 +214,9 @@ async def test_with_a_scheduler_a_requested_probe_counts_nowhere(exporter, get, 
     assert [row["count"] for row in rows if (row["host"], row["operation"]) == ("vault-typed.vault.azure.net", "wrapKey")] == [2]
 
 
-def test_ctrl_c_while_it_loads_is_no_traceback(monkeypatch):
+def test_ctrl_c_during_imports_prints_no_traceback(monkeypatch):
     class Interrupting:
-        """Ctrl-C arrives just when this module is imported."""
+        """Raises KeyboardInterrupt at the import of the command line."""
 
         def find_spec(self, name, *_):
             if name == "exporter.cli.main":

@@ -1,4 +1,4 @@
-"""An exporter that the system grants no more descriptors: its own fault in every metric, and all is well again afterwards."""
+"""A shortage of file descriptors is an exporter-side fault in the metrics, and the exporter recovers."""
 
 import asyncio
 import resource
@@ -6,7 +6,7 @@ import resource
 import aiohttp
 
 VAULTS = ("ekm_probe_failures_total", "ekm_errors_total", "ekm_exporter_internal_errors_total", "ekm_probe_success")
-NONE_LEFT = 3  # as many as standard input, output and error
+NONE_LEFT = 3  # the number of standard streams
 
 
 async def until(condition):

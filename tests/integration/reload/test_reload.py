@@ -1,4 +1,4 @@
-"""A configuration that changes under a running exporter: told by POST, by SIGHUP, or by nobody."""
+"""Reload of a running exporter: by POST, by SIGHUP, and by a changed file."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ SUCCESSFUL = "ekm_exporter_config_last_reload_successful"
 
 
 class Harness:
-    """`change` edits the configuration as data; `metrics` gives the exposition."""
+    """A running exporter. `change` edits its configuration; `values` reads its metrics."""
 
     def __init__(self, exporter, get, samples, simulator):
         self._exporter, self._get, self._samples, self.config = exporter, get, samples, simulator.config
@@ -70,7 +70,7 @@ def broken(written):
     del written["targets"][0]["key"]
 
 
-async def test_what_is_kept_goes_on_what_is_gone_vanishes_and_what_is_new_begins(harness):
+async def test_reload_keeps_removes_and_adds_targets(harness):
     await harness.start()
     before = (await harness.values("ekm_probes_total", target="fine"))[0]
     harness.change(renamed("broken", "fresh"))
@@ -82,8 +82,8 @@ async def test_what_is_kept_goes_on_what_is_gone_vanishes_and_what_is_new_begins
     assert await harness.values(SUCCESSFUL) == [1]
 
 
-async def test_an_unchanged_loop_is_not_disturbed(harness):
-    """The target `typed` is due once an hour: a loop that was begun anew would probe at once."""
+async def test_reload_keeps_the_schedule_of_unchanged_targets(harness):
+    """The target `typed` has an interval of one hour. A restarted loop would probe at once."""
     await harness.start()
     planned = await harness.values("ekm_next_probe_timestamp_seconds", target="typed")
     probed = await harness.values("ekm_probes_total", target="typed")
@@ -94,14 +94,14 @@ async def test_an_unchanged_loop_is_not_disturbed(harness):
     assert await harness.values("ekm_next_probe_timestamp_seconds", target="typed") == planned
 
 
-async def test_a_reload_never_makes_it_unready(harness):
+async def test_reload_keeps_the_exporter_ready(harness):
     await harness.start()
     harness.change(renamed("broken", "fresh"))
     await harness.post()
     await harness._get(f"{harness.url}/-/ready")
 
 
-async def test_a_bad_configuration_changes_nothing_and_is_answered_with_every_problem(harness):
+async def test_bad_configuration_is_refused_with_every_problem(harness):
     await harness.start()
     good = harness.config.read_text()
     harness.change(broken)
@@ -116,7 +116,7 @@ async def test_a_bad_configuration_changes_nothing_and_is_answered_with_every_pr
     assert await harness.values(SUCCESSFUL) == [1]
 
 
-async def test_an_authority_that_cannot_be_loaded_changes_nothing(harness, tmp_path):
+async def test_unreadable_authority_changes_nothing(harness, tmp_path):
     await harness.start()
     (tmp_path / "empty.pem").write_text("")
 
@@ -137,8 +137,8 @@ async def test_sighup_reloads(harness):
     assert harness.running.process.returncode is None
 
 
-async def test_a_volume_that_swaps_its_link_is_noticed(harness):
-    """As a Kubernetes volume puts a new ConfigMap in place."""
+async def test_swapped_link_of_a_volume_causes_a_reload(harness):
+    """Replace the link as a Kubernetes volume does for a new ConfigMap."""
     folder, real = harness.config.parent, harness.config.read_text()
     for name, text in (("..one", real), ("..two", yaml.safe_dump(_edited(real, without("broken"))))):
         (folder / name).mkdir()
@@ -152,7 +152,7 @@ async def test_a_volume_that_swaps_its_link_is_noticed(harness):
     await harness.until([2], "ekm_exporter_targets")
 
 
-async def test_a_page_of_another_site_may_not_reload(harness):
+async def test_page_of_another_site_cannot_reload(harness):
     await harness.start()
     harness.change(without("broken"))
     await harness.post(403, Origin="https://evil.example")
@@ -160,7 +160,7 @@ async def test_a_page_of_another_site_may_not_reload(harness):
     assert await harness.values("ekm_exporter_targets") == [3]
 
 
-async def test_a_new_interval_and_a_new_module_hold_from_now_on(harness):
+async def test_new_interval_and_module_apply_at_once(harness):
     await harness.start()
 
     def edit(written):

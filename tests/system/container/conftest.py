@@ -1,8 +1,7 @@
-"""An image built and run without a container engine's service: buildah and podman, with a storage of their own.
+"""Builds and runs the image with buildah and podman in a temporary storage, without a daemon.
 
-The base is Debian's Python, made on the spot and imported under the name in the Dockerfile. It stands in for the
-official Python image, which no test here can fetch: the digest and the layout of that image stay untested, and the summary
-of every run names that.
+The base image is made from Debian's Python and imported under the name in the Dockerfile. It replaces the official Python
+image, which the tests cannot fetch. The digest and layout of the official image are untested; the summary of a run reports that.
 """
 
 import os
@@ -20,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 BASE_TAR = ROOT / ".cache" / "container" / "base-with-pip.tar"
 IMAGE = "localhost/ekm-exporter:test"
 BASE = "localhost/" + re.findall(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
-# Where the official image has them and Debian has not: the Dockerfile has to remove them from there.
+# Files of the official image that Debian does not have. The Dockerfile must remove them.
 PLANTED = ["bin/pip3", "lib/python3.13/ensurepip/__init__.py", "lib/python3.13/site-packages/pip/__init__.py"]
 DEBIAN = "python3,python3-pip,python3-venv,ca-certificates"
 LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
@@ -28,7 +27,6 @@ ENVIRONMENT = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "P
 
 
 def run(*command: str | Path, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
-    # The programs and every argument are this file's own.
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=ENVIRONMENT)  # noqa: S603 - fixed commands
     if check and done.returncode != 0:
         pytest.fail(
@@ -40,7 +38,7 @@ def run(*command: str | Path, timeout: float = 300, check: bool = True) -> subpr
 
 @dataclass
 class Engine:
-    """buildah and podman on one storage; forgets every container that it started."""
+    """buildah and podman with one storage, and the names of started containers."""
 
     storage: list[str]
     started: list[str] = field(default_factory=list)
@@ -55,7 +53,7 @@ class Engine:
         run("buildah", *self.storage, "build", *how, *limits, *certificates, "--tag", IMAGE, ROOT)
 
     def size(self, image: str) -> int:
-        """Bytes of all its layers."""
+        """The size of all layers of an image in bytes."""
         return int(self.podman("image", "inspect", "--format", "{{.Size}}", image).stdout)
 
     def start(self, *arguments: str, options: tuple[str, ...] = ()) -> str:
@@ -66,12 +64,12 @@ class Engine:
         return name
 
     def get(self, name: str, path: str) -> subprocess.CompletedProcess[str]:
-        """One request from inside: the container has no network but its own loopback."""
+        """Send a request from inside the container, which has no network except loopback."""
         fetch = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:10377{path}', timeout=3).read().decode())"
         return self.podman("exec", name, "python", "-c", fetch, check=False)
 
     def eventually(self, name: str, path: str, good: Callable[[str], bool] = bool, *, seconds: float = 60) -> str:
-        """The first good answer; fails with the container's log where there is none in time."""
+        """The first response that is `good`. Fails with the log of the container after `seconds`."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             answer = self.get(name, path)
@@ -103,5 +101,5 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         engine.podman("rm", "--force", "--time", "0", name, check=False)
     if os.getuid() == 0:
         shutil.rmtree(place)
-    else:  # its files belong to the numbers that stand for the container's users
+    else:  # the files belong to the mapped user ids of the container
         run("buildah", "unshare", "rm", "-rf", place)

@@ -1,6 +1,6 @@
-"""The summary of the image at the end of a run: its size, and what stays untested.
+"""The summary of the image at the end of a run: its size, and what is untested.
 
-A conftest above takes this hook: a run side by side reads no conftest of a folder in the process that reports.
+The conftest of the tests imports this hook. With several processes, the reporting one reads no conftest of a subfolder.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The image as an operator runs it: locked down, read-only, without any network, without root."""
+"""The image in a locked-down container: read-only, without network, without root."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def demo(engine):
     return engine.start("demo")
 
 
-def test_the_demo_answers_without_network_root_capabilities_or_a_writable_file_system(engine, demo):
+def test_demo_runs_in_a_locked_down_container(engine, demo):
     def probed(text):
         return re.search(r"^ekm_probe_success\{.*\} 1(\.0)?$", text, re.MULTILINE) is not None
 
@@ -63,23 +63,23 @@ def test_the_demo_answers_without_network_root_capabilities_or_a_writable_file_s
     assert engine.get(demo, "/-/healthy").returncode == 0
 
 
-def test_the_health_check_of_the_image_passes_while_the_exporter_runs(engine, demo):
+def test_image_health_check_passes_while_the_exporter_runs(engine, demo):
     engine.eventually(demo, "/-/healthy")
     assert engine.podman("healthcheck", "run", demo, check=False).returncode == 0
 
 
-def test_the_process_is_not_root_and_can_change_nothing_in_the_image(engine, demo):
+def test_process_is_not_root_and_cannot_change_the_image(engine, demo):
     seen = json.loads(engine.podman("exec", demo, "python", "-c", WHO_AM_I).stdout)
     assert seen == {"uid": 65532, "root": False, "venv": False, "pip": False, "hatchling": False}
 
 
-def test_of_package_installers_only_debians_own_are_left(engine, demo):
+def test_image_has_no_package_installer_except_that_of_debian(engine, demo):
     seen = json.loads(engine.podman("exec", demo, "python", "-c", f"PLANTED = {PLANTED}\n{INSTALLERS}").stdout)
     assert seen == {"programs": ["apt", "dpkg"], "pythons": seen["pythons"], "modules": ["[]"], "planted": []}
-    assert seen["pythons"] >= 2  # the exporter's and the base's
+    assert seen["pythons"] >= 2  # those of the exporter and of the base
 
 
-def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engine):
+def test_sigterm_stops_the_demo_within_five_seconds(engine):
     name = engine.start("demo")
     engine.eventually(name, "/-/healthy")
     begun = time.monotonic()
@@ -91,7 +91,7 @@ def test_sigterm_stops_the_demo_within_five_seconds_and_with_exit_code_zero(engi
     assert "Traceback" not in log.stdout + log.stderr
 
 
-def test_without_arguments_the_image_runs_the_configuration_that_is_mounted(engine, tmp_path):
+def test_image_runs_the_mounted_configuration_by_default(engine, tmp_path):
     (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     tmp_path.chmod(0o755)
@@ -100,7 +100,7 @@ def test_without_arguments_the_image_runs_the_configuration_that_is_mounted(engi
     assert 'target="t"' in text
 
 
-def test_a_new_named_volume_keeps_the_state_without_being_given_away_first(engine, tmp_path):
+def test_new_named_volume_stores_the_state(engine, tmp_path):
     (tmp_path / "secret").write_text("a-secret-of-the-container-test\n")
     (tmp_path / "ekm.yml").write_text(CONFIGURATION)
     tmp_path.chmod(0o755)
@@ -111,12 +111,12 @@ def test_a_new_named_volume_keeps_the_state_without_being_given_away_first(engin
     assert {**seen, "files": bool(seen["files"])} == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": True}
 
 
-def test_the_images_own_state_is_empty_and_the_exporters(engine, demo):
+def test_image_state_directory_is_empty_and_private(engine, demo):
     seen = json.loads(engine.podman("exec", demo, "python", "-c", WHOSE_STATE).stdout)
     assert seen == {"uid": 65532, "gid": 65532, "mode": 0o700, "files": []}
 
 
-def test_a_missing_configuration_is_one_clear_line_and_exit_code_two(engine):
+def test_missing_configuration_is_one_clear_line(engine):
     name = engine.start()
     assert engine.podman("wait", name).stdout.strip() == "2"
     log = engine.podman("logs", name)
@@ -130,7 +130,7 @@ def test_image_prints_its_version(engine):
     assert __version__ in engine.podman("logs", name).stdout
 
 
-def test_the_image_adds_little_to_its_base(engine, record_property):
+def test_image_adds_little_to_its_base(engine, record_property):
     base, whole = engine.size(BASE), engine.size(IMAGE)
     record_property("image", f"{whole / 1e6:.0f} MB, {(whole - base) / 1e6:.1f} MB more than the base")
     assert 10e6 < whole - base < MOST_ADDED

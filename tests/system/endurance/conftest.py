@@ -1,4 +1,4 @@
-"""Failing proxies, a simulator with a fleet's vaults, and a client that keeps no connection."""
+"""Failing proxies, a simulator with the vaults of a fleet, and a client without persistent connections."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from tests.system.prometheus.servers import running
 
 @pytest.fixture
 async def simulator(tmp_path):
-    """The exporter's configuration, and the address of the simulator's management port."""
+    """The configuration of the exporter, and the URL of the management port of the simulator."""
     log = tmp_path / "proxies.log"
     async with running(log, sys.executable, "-m", "tests.system.endurance.proxies"):
         proxies = json.loads(await output(log, r"proxies: (\{.*\})"))

@@ -1,7 +1,6 @@
-"""A fleet for one exporter: healthy targets, targets that are broken all the time, and lanes in which everything is broken in turn.
+"""A fleet for one exporter: healthy targets, permanently broken targets, and lanes.
 
-For: the configuration, and the driver that takes the lanes through the scenario table over the simulator's management port.
-Not for: what is measured meanwhile (see the tests).
+A lane is a target on which the scenarios of the table run one after another, through the control API of the simulator.
 """
 
 import asyncio
@@ -23,13 +22,13 @@ from exporter.simulator.faults import Scope
 from exporter.simulator.scenarios import BY_NAME, SIMULATED, Scenario
 from tests.system.prometheus.servers import running
 
-PATIENCE = 20.0  # seconds that anything may take to show
+PATIENCE = 20.0  # seconds until a change must be visible
 LANES = tuple(f"lane-{number:02}" for number in range(28))
 HEALTHY = ("healthy-one", "healthy-two", "healthy-three")
-# A sign-in host of its own, so that its faults affect no other target.
+# A target with its own sign-in host, so that faults of the host affect no other target.
 GOVERNMENT = "lane-government"
-# What cannot change while the exporter runs: the route to a host is written in its configuration. By target.
-STANDING = {
+# Permanent scenarios by target: the route to a host is in the configuration of the exporter.
+PERMANENT = {
     "deleted": ("vault_deleted", {"vault": "deleted.vault.azure.net"}),
     "refused": ("vault_refused", {"vault": "refused.vault.azure.net"}),
     "sign-in-refused": ("entra_refused", {"authority": "login.partner.microsoftonline.cn"}),
@@ -50,8 +49,8 @@ def vault_of(target: str) -> str:
 
 
 def configuration(folder: Path, proxies: Mapping[str, str]) -> dict[str, Any]:
-    """The exporter's configuration, not yet pointed at a simulator. Writes the secrets into `folder`."""
-    names = (*HEALTHY, *LANES, GOVERNMENT, *STANDING, *(name.replace("_", "-") for name in proxies))
+    """The configuration of the exporter for real hosts. Writes the secrets into `folder`."""
+    names = (*HEALTHY, *LANES, GOVERNMENT, *PERMANENT, *(name.replace("_", "-") for name in proxies))
     for name in names:
         (folder / name).write_text(f"MARKED-secret-of-{name}\n")
         (folder / name).chmod(0o600)
@@ -89,8 +88,8 @@ def _target(name: str) -> dict[str, Any]:
     return {**target, "interval": "4s", "timeout": "2s"} if name in HEALTHY else target
 
 
-def pointed(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration that the simulator wrote, in which the proxies are used again: `connect_to` bypasses them."""
+def redirected(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration of the simulator, without `connect_to` in modules with a proxy: it bypasses proxies."""
     modules = {name: dict(module) for name, module in simulated["modules"].items()}
     for name in proxies:
         modules[name]["connect_to"] = {}
@@ -98,7 +97,7 @@ def pointed(simulated: Mapping[str, Any], proxies: Mapping[str, str]) -> dict[st
 
 
 class Fleet:
-    """An exporter at `url` and the simulator's management port, as one client sees them."""
+    """A client of the exporter at `url` and of the management port of the simulator."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str, management: str):
         self._client, self._url, self._management = client, url, management
@@ -109,15 +108,15 @@ class Fleet:
         async with self._client.get(f"{self._url}/metrics") as answer:
             return await answer.text()
 
-    async def standing(self) -> None:
-        """Waits until what is broken all the time is seen to be so, and the rest to be well."""
+    async def wait_for_permanent(self) -> None:
+        """Wait until the exporter shows the permanent failures and no other failure."""
         expected: dict[str, Scenario | None] = dict.fromkeys((*HEALTHY, *LANES, GOVERNMENT))
-        expected |= {name: BY_NAME[scenario] for name, (scenario, _) in STANDING.items()}
+        expected |= {name: BY_NAME[scenario] for name, (scenario, _) in PERMANENT.items()}
         expected |= {name.replace("_", "-"): BY_NAME[name] for name in PROXIES}
         await self._watched(self._until(name, scenario, since=time.time()) for name, scenario in expected.items())
 
     async def every_scenario(self) -> int:
-        """Applies each scenario on some lane, waits until the exporter shows its code there, and clears it; how many."""
+        """Apply each scenario on a lane, wait for its code, and clear it. Returns the number of scenarios."""
         possible = [one for one in SIMULATED if one.fault.route is None]
         anywhere = deque(one for one in possible if one.place is not Scope.AUTHORITY)
         sign_in_host = deque(one for one in possible if one.place is Scope.AUTHORITY)
@@ -141,7 +140,7 @@ class Fleet:
         return [one["number"] for one in json.loads(text)["set"]]
 
     async def _until(self, target: str, scenario: Scenario | None, *, since: float) -> None:
-        """Waits for a probe, begun after `since`, that shows the scenario; None: one that succeeds."""
+        """Wait for a probe after `since` that shows the scenario, or a success for None."""
         expected = _shown(scenario, target)
         row: dict[str, Any] = {}
         try:
@@ -154,7 +153,7 @@ class Fleet:
             raise AssertionError(f"{target}: {scenario and scenario.name} gave {row} and never {expected}") from None
 
     async def _watched(self, waiting: Iterable[Coroutine[Any, Any, None]]) -> None:
-        """Run them all while the exporter's endpoints are requested repeatedly."""
+        """Run these coroutines while the state of the targets is read repeatedly."""
         watching = asyncio.create_task(self._watch())
         try:
             async with asyncio.TaskGroup() as group:
@@ -174,7 +173,7 @@ class Fleet:
 
 
 def _begun(row: dict[str, Any]) -> float:
-    """When the last probe began, a Unix time; 0 where there is none."""
+    """The start of the last probe as Unix time; 0 if there is none."""
     return dt.datetime.fromisoformat(row["last_probe"]).timestamp() if row["last_probe"] else 0.0
 
 
@@ -187,7 +186,7 @@ def _shown(scenario: Scenario | None, target: str) -> tuple[str | None, int | No
 
 @contextlib.asynccontextmanager
 async def simulated(folder: Path, proxies: Mapping[str, str]) -> AsyncIterator[tuple[Path, str]]:
-    """A simulator in a process of its own, in which the standing faults are set; the configuration and the management port."""
+    """Run a simulator with the permanent faults. Yields the configuration and the management URL."""
     source = folder / "source.yml"
     source.write_text(json.dumps(configuration(folder, proxies)))
     out, log = folder / "sim", folder / "simulator.log"
@@ -195,17 +194,17 @@ async def simulated(folder: Path, proxies: Mapping[str, str]) -> AsyncIterator[t
     async with running(log, sys.executable, "-m", "exporter", "simulate", *flags):
         management = await output(log, r"management port: (http://\S+)")
         async with aiohttp.ClientSession() as client:
-            for scenario, on in STANDING.values():
+            for scenario, on in PERMANENT.values():
                 async with client.post(f"{management}/sim/fault", json={"fault": BY_NAME[scenario].cause, **on}) as answer:
                     assert answer.status == 200, await answer.text()
         written = yaml.safe_load((out / "ekm.yml").read_text())
         path = folder / "ekm.yml"
-        path.write_text(yaml.safe_dump(pointed(written, proxies)))
+        path.write_text(yaml.safe_dump(redirected(written, proxies)))
         yield path, management
 
 
 async def output(log: Path, pattern: str) -> str:
-    """The first group of the first match in a log that is being written."""
+    """Wait for a match in a log and return its first group."""
     written, end = "", time.monotonic() + PATIENCE
     while time.monotonic() < end:
         written = await asyncio.to_thread(log.read_text)

@@ -1,7 +1,4 @@
-"""What a process holds, as Linux reports it.
-
-For: counts that the process itself cannot beautify. Needs /proc.
-"""
+"""Threads, sockets, descriptors and memory of a process, read from /proc."""
 
 import asyncio
 import re
@@ -11,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Held:
-    """What one process held at one moment; `memory` is what is resident, in bytes."""
+    """The resources of a process at one moment. `memory` is the resident memory in bytes."""
 
     threads: int
     sockets: int
@@ -24,7 +21,7 @@ def held(pid: int) -> Held:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             links.append(str(entry.readlink()))
-        except FileNotFoundError:  # closed during the reading
+        except FileNotFoundError:  # closed meanwhile
             continue
     status = Path(f"/proc/{pid}/status").read_text()
     return Held(
@@ -36,7 +33,7 @@ def held(pid: int) -> Held:
 
 
 async def at_rest(pid: int, seconds: float) -> Held:
-    """The least of each that it held within so many seconds: between two probes nothing of a probe is left."""
+    """The minimum of each resource within `seconds`, which is that between two probes."""
     loop = asyncio.get_running_loop()
     end, seen = loop.time() + seconds, []
     while loop.time() < end:

@@ -1,4 +1,4 @@
-"""Every failing proxy of the scenario table, in a process of its own; prints where they are, and runs until it is ended."""
+"""Runs the failing proxies of the scenario table and prints their URLs."""
 
 import asyncio
 import contextlib

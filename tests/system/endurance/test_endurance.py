@@ -1,8 +1,7 @@
-"""One exporter goes through everything that can go wrong, and is as well as before.
+"""One exporter runs through every scenario and uses no more resources than before.
 
-Two views of it: a process of its own, seen from outside through Linux; and the same parts in this process, where
-tasks and threads can be counted to the last one. Scenarios that lie in a configuration, a certificate, the host's identity
-or its network are left out: they cannot change while an exporter runs, and tests of their own cause them.
+One test measures a separate process through /proc. The other counts tasks and threads in this process. Scenarios of the
+configuration, certificates, host identity and network are excluded: they cannot change while an exporter runs.
 """
 
 import asyncio
@@ -20,21 +19,21 @@ from exporter.config import load_config
 from exporter.runtime import thread_pool
 from exporter.simulator.scenarios import SIMULATED
 from exporter.web import parse_address, web_options
-from tests.system.endurance.fleet import HEALTHY, STANDING, Fleet, output
+from tests.system.endurance.fleet import HEALTHY, PERMANENT, Fleet, output
 from tests.system.endurance.procfs import at_rest, held
 from tests.system.prometheus.servers import running
 
 pytestmark = pytest.mark.real
 
-MEMORY = 1.04  # times what it held before: from round to round it goes up and down by one or two hundredths
-# Threads of the pool wait 30 s for more work, and how many resolved a name or read a file at once is chance.
+MEMORY = 1.04  # times the memory before; rounds differ by one or two percent
+# Idle threads of the pool live for 30 s, and their number depends on concurrent lookups and file reads.
 THREADS_BY_CHANCE = 2
-REQUESTING = 1  # connection of this test's own, which is kept for a while or cut as idle
-REST_SECONDS = 3.0  # every target rests between two probes within that time
+REQUESTING = 1  # the connection of this test, which may be kept or cut as idle
+REST_SECONDS = 3.0  # every target has a pause between probes in that time
 
 
 def sums(exposition):
-    """The sum of each sample over all targets, and over the healthy ones alone."""
+    """The sums of each sample over all targets and over the healthy targets."""
     every, healthy = Counter(), Counter()
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
@@ -44,22 +43,22 @@ def sums(exposition):
     return every, healthy
 
 
-async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, client, tmp_path):
+async def test_process_resources_are_stable_after_every_scenario(simulator, client, tmp_path):
     config, management = simulator
     log = tmp_path / "exporter.log"
     flags = ("--config.file", config, "--web.listen-address", "127.0.0.1:0", "--history.limit", "3")
     async with running(log, sys.executable, "-W", "error", "-m", "exporter", "run", *flags) as process:
         fleet = Fleet(client, await output(log, r"url=(http://\S+)"), management)
-        await fleet.standing()
+        await fleet.wait_for_permanent()
         for _ in range(2):  # fills every cache and history
             await fleet.every_scenario()
-            await fleet.standing()
+            await fleet.wait_for_permanent()
         before = await at_rest(process.pid, REST_SECONDS)
         count = await fleet.every_scenario()
-        await fleet.standing()
+        await fleet.wait_for_permanent()
         after = await at_rest(process.pid, REST_SECONDS)
         every, healthy = sums(await fleet.metrics())
-    assert count + len(STANDING) == len(SIMULATED)
+    assert count + len(PERMANENT) == len(SIMULATED)
     assert after.sockets <= before.sockets + REQUESTING
     assert after.descriptors <= before.descriptors + REQUESTING
     assert after.threads <= before.threads + THREADS_BY_CHANCE
@@ -75,12 +74,12 @@ async def test_a_process_is_as_well_after_every_scenario_as_before(simulator, cl
 
 
 def tasks():
-    """The tasks of this loop by what they run, without the current one."""
+    """The number of tasks of this loop by coroutine, without the current task."""
     return Counter(task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task())
 
 
 async def at_a_standstill(service):
-    """The fewest tasks, threads, sockets and descriptors of this process while nothing is scheduled."""
+    """The minimum of tasks, threads, sockets and descriptors of this process without a schedule."""
     loop, seen = asyncio.get_running_loop(), []
     service._scheduler.reconcile([])
     end = loop.time() + REST_SECONDS
@@ -94,14 +93,14 @@ async def at_a_standstill(service):
 
 @pytest.fixture
 def own_process(monkeypatch):
-    """What this process holds. Idle threads end soon, the SDK is quiet as in a run, and all is as usual afterwards."""
+    """The resources of this process. Idle threads end early and the SDK logs nothing during the test."""
     monkeypatch.setattr(thread_pool, "IDLE_SECONDS", 0.2)
     monkeypatch.setattr(logging.getLogger("azure"), "level", logging.CRITICAL + 1)
     gc.collect()
     return held("self"), threading.active_count()
 
 
-async def test_not_one_task_or_thread_is_left_over(simulator, client, own_process):
+async def test_no_task_or_thread_is_left_over(simulator, client, own_process):
     (config, management), (held_at_first, threads_at_first) = simulator, own_process
     tasks_at_first = tasks()
     options = RunOptions(listen=(parse_address("127.0.0.1:0"),), web=web_options(), history_limit=3)
@@ -109,14 +108,14 @@ async def test_not_one_task_or_thread_is_left_over(simulator, client, own_proces
     await service.start()
     try:
         fleet = Fleet(client, service._web.urls[0], management)
-        await fleet.standing()
+        await fleet.wait_for_permanent()
         before = await at_a_standstill(service)
         await fleet.every_scenario()
-        await fleet.standing()
+        await fleet.wait_for_permanent()
         after = await at_a_standstill(service)
     finally:
         await service.stop()
-    await asyncio.sleep(0.3)  # the last threads notice that they are idle
+    await asyncio.sleep(0.3)  # the last idle threads end
     assert after == before
     assert tasks() == tasks_at_first
     assert threading.active_count() == threads_at_first

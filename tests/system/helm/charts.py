@@ -1,8 +1,4 @@
-"""The chart as Helm renders it: `python -m tests.system.helm.charts` writes the golden files again.
-
-For: one rendering for each file of values, as one text in a fixed order.
-`test_chart` checks it.
-"""
+"""Renderings of the chart, one for each file of values: `python -m tests.system.helm.charts` writes the golden files."""
 
 import json
 import subprocess
@@ -20,21 +16,20 @@ CASES = sorted(path.stem for path in (HERE / "values").glob("*.yaml"))
 
 
 def values(case: str) -> dict[str, Any]:
-    """Plain JSON, as Helm takes it: a date is a text."""
+    """The values of a case as plain JSON: a date is a string."""
     given: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((HERE / "values" / f"{case}.yaml").read_text()), default=str))
     return given
 
 
 def helm(do: str, given: dict[str, Any], chart: Path = CHART) -> dict[str, Any]:
     order = json.dumps({"do": do, "chart": str(chart), "values": given})
-    # The tools' own interpreter, and a program of this folder.
     done = subprocess.run([TOOLS / "python", HERE / "render.py"], input=order, capture_output=True, text=True, check=True)  # noqa: S603 - fixed commands
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
 def rendered(given: dict[str, Any]) -> str:
-    """All manifests; fails with Helm's words where it refuses."""
+    """All manifests in a fixed order. Fails with the message of Helm if it refuses."""
     answer = helm("render", given)
     assert "refused" not in answer, answer["refused"]
     parts = [text.strip("\n") for name, text in sorted(answer["files"].items()) if text.strip() and not name.endswith(".txt")]

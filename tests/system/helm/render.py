@@ -1,7 +1,6 @@
-"""Renders or lints the chart with Helm's own library; runs in the environment of the tools, not in the project's.
+"""Renders or lints the chart with the library of Helm, in the environment of the tools.
 
-For: one JSON order on standard input, one JSON answer on standard output: {"files": {name: text}} or {"refused": text}.
-`test_chart` checks the output.
+Reads a JSON request from standard input. Writes {"files": {name: text}}, {"lint": result} or {"refused": text} to standard output.
 """
 
 import json

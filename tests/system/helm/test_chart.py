@@ -1,6 +1,6 @@
-"""The Helm chart: rendered by Helm's own library, validated against Kubernetes' schemas, scanned; never installed into a cluster.
+"""The Helm chart: rendered by Helm, validated against the schemas of Kubernetes, and scanned.
 
-The kinds of the Prometheus operator have no schema here: they are held to the golden files, and their contents to their sources.
+The kinds of the Prometheus operator have no schema here; golden files and their sources check them. No test installs the chart.
 """
 
 import copy
@@ -23,24 +23,24 @@ pytestmark = pytest.mark.tools
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 OPERATOR = "monitoring.coreos.com/"
-# What checkov recommends and the chart leaves out, and why.
+# Recommendations of checkov that the chart does not follow, with the reason.
 NOT_FOLLOWED = {
-    "CKV_K8S_11",  # a limit of CPU time makes pauses, which would be measured as a vault's
-    "CKV_K8S_15",  # pulling each time is for tags that move; a digest does not
-    "CKV_K8S_43",  # a digest is the user's to write: the registry is
+    "CKV_K8S_11",  # a CPU limit causes pauses, which a probe would measure as delays of a vault
+    "CKV_K8S_15",  # a digest never changes, so pulling once suffices
+    "CKV_K8S_43",  # the user chooses the registry and the digest
 }
 WRONG = {
     "no image": {"image": {"repository": ""}},
-    "a digest that is none": {"image": {"repository": "r", "digest": "sha256:12"}},
+    "an invalid digest": {"image": {"repository": "r", "digest": "sha256:12"}},
     "a number as text": {"shards": "3"},
-    "no shard at all": {"shards": 0},
+    "no shard": {"shards": 0},
     "a privileged port": {"port": 443},
-    "a kind of monitor that does not exist": {"monitor": {"kind": "ServiceMonitors"}},
-    "a client id that is none": {"workloadIdentity": {"clientId": "me"}},
-    "an argument that is no flag": {"extraArgs": ["demo"]},
-    "a kind of probe that does not exist": {"livenessProbe": {"httpget": {}}},
+    "an unknown kind of monitor": {"monitor": {"kind": "ServiceMonitors"}},
+    "an invalid client id": {"workloadIdentity": {"clientId": "me"}},
+    "an argument without dashes": {"extraArgs": ["demo"]},
+    "an unknown kind of probe": {"livenessProbe": {"httpget": {}}},
     "a negative time": {"readinessProbe": {"periodSeconds": -1}},
-    "a password that stands in the values": {"monitor": {"basicAuth": {"password": "planted"}}},
+    "a password in the values": {"monitor": {"basicAuth": {"password": "planted"}}},
     "replicas of a StatefulSet": {"replicas": 2, "shards": 2},
     "no configuration": {"config": {}, "existingConfigMap": ""},
 }
@@ -48,7 +48,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def manifests():
-    """Each case as Helm renders it, as objects."""
+    """The rendered objects of each case."""
     return {case: objects_of(values(case)) for case in CASES}
 
 
@@ -68,30 +68,30 @@ def pod(objects: list[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES)
 def test_rendered_chart_equals_the_golden_files(case):
     golden = GOLDEN / f"{case}.yaml"
-    assert rendered(values(case)) == golden.read_text(), "if it is meant: .venv/bin/python -m tests.system.helm.charts"
+    assert rendered(values(case)) == golden.read_text(), "if intended, run: .venv/bin/python -m tests.system.helm.charts"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_helm_finds_nothing_to_warn_of(case):
+def test_helm_lint_has_no_warning(case):
     found = helm("lint", values(case))["lint"]["messages"]
     assert [one for one in found if one["severity"] > 1] == []
 
 
 @pytest.mark.parametrize("version", ["1.28.0", "1.37.0"])
 @pytest.mark.parametrize("case", CASES)
-def test_kubernetes_knows_every_field(manifests, tmp_path, case, version):
+def test_kubernetes_schemas_accept_every_field(manifests, tmp_path, case, version):
     own = [one for one in manifests[case] if not one["apiVersion"].startswith(OPERATOR)]
     assert own
     (tmp_path / "own.yaml").write_text(yaml.safe_dump_all(own))
     command = [TOOLS / "kubernetes-validate", "--strict", "--quiet", "-k", version, tmp_path / "own.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - of the locked list
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of the locked list
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_policy_scan_finds_only_what_is_left_out_on_purpose(case):
+def test_policy_scan_finds_only_deliberate_omissions(case):
     command = [TOOLS / "checkov", "--file", GOLDEN / f"{case}.yaml", "--framework", "kubernetes", "--output", "json", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - of the locked list
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of the locked list
     report = json.loads(done.stdout)
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["passed"] > 80
@@ -99,7 +99,7 @@ def test_a_policy_scan_finds_only_what_is_left_out_on_purpose(case):
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_values_that_make_no_sense_are_refused(what):
+def test_invalid_values_are_refused(what):
     assert "refused" in helm("render", {**values("minimal"), **WRONG[what]})
 
 
@@ -112,7 +112,7 @@ def closed_objects(schema: dict[str, Any], place: tuple[str, ...] = ()) -> Itera
 
 
 @pytest.mark.parametrize("place", list(closed_objects(SCHEMA)), ids=".".join)
-def test_a_value_that_the_chart_does_not_know_is_refused(place):
+def test_unknown_value_is_refused(place):
     given = copy.deepcopy(values("minimal"))
     inner = given
     for name in place:
@@ -121,22 +121,22 @@ def test_a_value_that_the_chart_does_not_know_is_refused(place):
     assert "misspelt" in helm("render", given)["refused"]
 
 
-def test_every_default_is_in_the_schema_and_the_other_way_round():
+def test_defaults_and_schema_have_the_same_names():
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(SCHEMA["properties"]) - set(defaults) == {"global"}
     assert set(defaults) <= set(SCHEMA["properties"])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_container_starts_a_command_that_exists(manifests, case):
+def test_container_starts_an_existing_command(manifests, case):
     arguments = pod(manifests[case])["containers"][0]["args"]
     parsed = build_parser().parse_args([one.replace("$(POD_INDEX)", "0") for one in arguments])
     assert parsed.handler
-    assert parsed.state_dir == Path("/state/ekm")  # not the volume itself, which every user may write to
+    assert parsed.state_dir == Path("/state/ekm")  # not the volume, to which every user may write
 
 
 @pytest.mark.parametrize("case", ["minimal", "everything"])
-def test_the_exporter_accepts_the_configuration_as_it_is_rendered(manifests, tmp_path, case):
+def test_exporter_accepts_the_rendered_configuration(manifests, tmp_path, case):
     text = next(one["data"]["ekm.yml"] for one in of_kind(manifests[case], "ConfigMap"))
     (tmp_path / "sql-prod").write_text("planted")
     (tmp_path / "sql-prod").chmod(0o600)
@@ -144,7 +144,7 @@ def test_the_exporter_accepts_the_configuration_as_it_is_rendered(manifests, tmp
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-def test_each_shard_takes_its_number_from_the_pods_index(manifests):
+def test_shard_number_is_the_pod_index(manifests):
     stateful = of_kind(manifests["shards"], "StatefulSet")[0]["spec"]
     container = pod(manifests["shards"])["containers"][0]
     assert f"--shard=$(POD_INDEX)/{stateful['replicas']}" in container["args"]
@@ -153,7 +153,7 @@ def test_each_shard_takes_its_number_from_the_pods_index(manifests):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_only_443_80_and_name_resolution_are_let_out(manifests, case):
+def test_network_policy_allows_443_80_and_dns_only(manifests, case):
     egress = of_kind(manifests[case], "NetworkPolicy")[0]["spec"]["egress"]
     ports = [{port["port"] for port in rule["ports"]} for rule in egress]
     assert ports[:2] == [{443, 80}, {53}]
@@ -161,7 +161,7 @@ def test_only_443_80_and_name_resolution_are_let_out(manifests, case):
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "ScrapeConfig"])
-def test_every_kind_of_monitor_names_the_job_of_the_rules(kind):
+def test_monitor_sets_the_job_of_the_rules(kind):
     given = {**values("minimal"), "monitor": {"kind": kind}}
     monitor = of_kind(objects_of(given), kind)[0]["spec"]
     scrape = monitor if kind == "ScrapeConfig" else (monitor.get("endpoints") or monitor["podMetricsEndpoints"])[0]
@@ -170,7 +170,7 @@ def test_every_kind_of_monitor_names_the_job_of_the_rules(kind):
 
 LIVE, READY = {"path": "/-/healthy", "port": "http", "scheme": "HTTP"}, {"path": "/-/ready", "port": "http", "scheme": "HTTP"}
 HEADERS = [{"name": "Authorization", "value": "Basic cGxhbnRlZA=="}]
-REQUESTED = {  # given: Kubernetes' requests for liveness and for readiness
+REQUESTED = {  # the values, and the resulting liveness and readiness probes
     "nothing": ({}, {"httpGet": LIVE, "periodSeconds": 30, "timeoutSeconds": 5}, {"httpGet": READY, "periodSeconds": 5, "timeoutSeconds": 5}),
     "a password": (
         {"httpGet": {"httpHeaders": HEADERS}},
@@ -191,15 +191,15 @@ REQUESTED = {  # given: Kubernetes' requests for liveness and for readiness
 
 
 @pytest.mark.parametrize("what", REQUESTED)
-def test_kubernetes_probes_as_the_values_define(what):
+def test_container_probes_follow_the_values(what):
     given, live, ready = REQUESTED[what]
     container = pod(objects_of({**values("minimal"), "livenessProbe": given, "readinessProbe": given}))["containers"][0]
     assert (container["livenessProbe"], container["readinessProbe"]) == (live, ready)
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "ScrapeConfig"])
-def test_every_kind_of_monitor_knows_the_way_in(kind):
-    way_in = {
+def test_monitor_has_the_configured_credentials(kind):
+    access = {
         "tlsConfig": {"ca": {"secret": {"name": "ekm-web", "key": "ca.pem"}}, "serverName": "ekm"},
         "basicAuth": {
             "username": {"name": "ekm-scrape", "key": "username"},
@@ -207,17 +207,17 @@ def test_every_kind_of_monitor_knows_the_way_in(kind):
         },
         "authorization": {"credentials": {"name": "ekm-scrape", "key": "token"}},
     }
-    for given in ({}, way_in):
+    for given in ({}, access):
         monitor = of_kind(
             objects_of({**values("minimal"), "web": {"scheme": "https"}, "monitor": {"kind": kind, **given}}), kind
         )[0]["spec"]
         scrape = monitor if kind == "ScrapeConfig" else (monitor.get("endpoints") or monitor["podMetricsEndpoints"])[0]
         assert scrape["scheme"].lower() == "https"
-        assert {name: scrape[name] for name in way_in if name in scrape} == given
+        assert {name: scrape[name] for name in access if name in scrape} == given
 
 
 @pytest.mark.parametrize("page", ["install", "securing"])
-def test_the_values_that_a_page_shows_are_accepted(page):
+def test_values_of_a_page_are_accepted(page):
     shown = [
         yaml.safe_load(one)
         for one in re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL | re.MULTILINE)
@@ -229,29 +229,29 @@ def test_the_values_that_a_page_shows_are_accepted(page):
         assert "refused" not in helm("render", given)
 
 
-def test_the_rules_are_the_shipped_ones():
+def test_rules_are_the_shipped_ones():
     objects = objects_of({**values("minimal"), "rules": {"enabled": True}})
     shipped = yaml.safe_load((ROOT / "alerts" / "prometheus-rule.yaml").read_text())
     assert of_kind(objects, "PrometheusRule")[0]["spec"] == shipped["spec"]
 
 
-def test_the_dashboards_are_the_shipped_ones_all_of_them():
+def test_dashboards_are_the_shipped_ones():
     objects = objects_of({**values("minimal"), "dashboards": {"enabled": True}})
     found = {name: text for one in of_kind(objects, "ConfigMap") for name, text in one["data"].items() if name.endswith(".json")}
     assert found == {path.name: path.read_text() for path in (ROOT / "dashboards").glob("*.json")}
 
 
-def test_the_chart_has_the_version_of_the_exporter():
+def test_chart_has_the_version_of_the_exporter():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_pod_tries_a_vaults_name_as_written_first(case, manifests):
+def test_pod_resolves_absolute_names_first(case, manifests):
     assert pod(manifests[case])["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
 
 
-def test_pod_takes_other_dns_options_from_the_values():
+def test_pod_has_the_dns_options_of_the_values():
     other = {"nameservers": ["10.1.2.3"], "options": [{"name": "ndots", "value": "2"}]}
     assert pod(objects_of({**values("minimal"), "dnsConfig": other}))["dnsConfig"] == other
     assert "dnsConfig" not in pod(objects_of({**values("minimal"), "dnsConfig": None}))

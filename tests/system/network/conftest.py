@@ -1,25 +1,25 @@
-"""A site for each module, and all well on it again after each test."""
+"""A simulator host for each module, repaired after each test."""
 
 import pytest
 import pytest_asyncio
 
-from tests.system.network.harness import ENTRA, HERE, VAULT, site_in
+from tests.system.network.harness import ENTRA, HERE, VAULT, simulator_host
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_site(tmp_path_factory):
-    async with site_in(tmp_path_factory.mktemp("site")) as site:
-        yield site
+async def module_server(tmp_path_factory):
+    async with simulator_host(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(module_site):
-    module_site.machine.knows({VAULT: HERE, ENTRA: HERE})
-    module_site.machine.requests(HERE)
-    yield module_site
-    await module_site.machine.do("nft flush ruleset", "ip route flush root 192.0.2.0/24")
+async def server(module_server):
+    module_server.machine.set_hosts({VAULT: HERE, ENTRA: HERE})
+    module_server.machine.set_resolver(HERE)
+    yield module_server
+    await module_server.machine.do("nft flush ruleset", "ip route flush root 192.0.2.0/24")
 
 
 @pytest.fixture
-def machine(site):
-    return site.machine
+def machine(server):
+    return server.machine

@@ -1,8 +1,6 @@
-"""The simulator on its own computer, on the real port, and the exporter, which finds it by name.
+"""The simulator on an isolated machine, on port 443, and probes of the exporter in both generations.
 
-For: causing a failure and reading what the exporter makes of it, in both generations. Nothing here is reached by
-`connect_to`: names, routes and proxies work as in production.
-Not for: the computer itself (see `machine`).
+Without `connect_to`: names, routes and proxies work as in production. `namespaces` makes the machine.
 """
 
 import asyncio
@@ -18,16 +16,16 @@ from tests.system.network.namespaces import Machine
 
 VAULT, ENTRA = "contoso.vault.azure.net", "login.microsoftonline.com"
 HERE = "127.0.0.1"
-GUARDED = "127.0.0.2"  # leads to the same services, past the firewall
-AWAY = "192.0.2.1"  # TEST-NET-1: no route leads there unless a test makes one
+GUARDED = "127.0.0.2"  # the same services, behind the firewall
+AWAY = "192.0.2.1"  # TEST-NET-1: without a route unless a test adds one
 KEY = "TdeKey/0123456789abcdef0123456789abcd01"
 EXPORTER = (sys.executable, "-W", "error", "-m", "exporter")
 HEALTHY = ("", None, None, "")
 
 
 @dataclass(frozen=True)
-class SiteServer:
-    """`ca_file` is the simulator's; `break_` sends requests to its control API."""
+class SimulatorHost:
+    """The machine of the simulator. `ca_file` is that of the simulator; `break_` uses its control API."""
 
     machine: Machine
     ca_file: Path
@@ -35,20 +33,20 @@ class SiteServer:
     client: asyncio.subprocess.Process
 
     def config(self, *, timeout: str = "4s", **module: Any) -> Path:
-        """A configuration with one target per generation, named by it."""
+        """A configuration with one target for each generation, named like the generation."""
         path = self.machine.folder / "ekm.yml"
         path.write_text(json.dumps(_config(timeout, {"tls": {"ca_file": str(self.ca_file)}, **module})))
         return path
 
     async def shown(self, **config: Any) -> tuple[str, int | None, int | None, str]:
-        """What fails: the step, its code in the classic and in the current generation, the reason. `HEALTHY` if nothing."""
+        """The failed step, its code in both generations and its reason; `HEALTHY` without a failure."""
         classic, current = await self.probed(**config)
         for name in ("step", "reason"):
             assert classic[name] == current[name]
         return classic["step"] or "", classic["code"], current["code"], classic["reason"] or ""
 
     async def probed(self, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The reports as `probe --json` gives them, classic and current."""
+        """The reports in the format of `probe --json`, classic and current."""
         self.client.stdin.write(f"{self.config(**config)}\n".encode())
         await self.client.stdin.drain()
         line = await asyncio.wait_for(self.client.stdout.readline(), 30)
@@ -57,7 +55,7 @@ class SiteServer:
         return classic, current
 
     async def guard(self, *rules: str) -> None:
-        """Puts a firewall before everything that leaves for somewhere; rules in words of nft(8)."""
+        """Add a firewall with these rules of nft(8) for outgoing packets."""
         await self.machine.do(
             "nft add table inet guard; nft add chain inet guard out '{ type filter hook output priority -150; }'",
             "nft add table ip ekm; nft add chain ip ekm out '{ type nat hook output priority -100; }'",
@@ -95,8 +93,8 @@ def _config(timeout: str, module: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def site_in(folder: Path) -> AsyncIterator[SiteServer]:
-    """A computer with the simulator on port 443, where all is well."""
+async def simulator_host(folder: Path) -> AsyncIterator[SimulatorHost]:
+    """A machine with the simulator on port 443 and without faults."""
     (folder / "sql-prod").write_text("MARKED-secret\n")
     (folder / "sql-prod").chmod(0o600)
     source = folder / "simulated.yml"
@@ -107,7 +105,7 @@ async def site_in(folder: Path) -> AsyncIterator[SiteServer]:
         machine.serving("simulator", *EXPORTER, "simulate", *flags, ready="Ctrl-C"),
         _prober_on(machine) as client,
     ):
-        yield SiteServer(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", client)
+        yield SimulatorHost(machine, folder / "sim" / "ca.pem", "http://127.0.0.1:8000", client)
 
 
 @contextlib.asynccontextmanager

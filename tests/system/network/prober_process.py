@@ -1,7 +1,7 @@
-"""Runs on the computer under test: makes each requested probe and prints its report, one JSON per line.
+"""Makes probes on the isolated machine, in one process.
 
-For: the probes that `ekm-exporter probe` makes, from the same parts and with a fresh token, without a new process for each.
-A line of input is the path of a configuration; the answer is a list of the reports of its targets, made at once.
+A line of input is the path of a configuration. A line of output is a JSON list with the reports of its targets, from concurrent
+probes with fresh tokens.
 """
 
 import asyncio

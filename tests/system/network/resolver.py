@@ -1,8 +1,4 @@
-"""A real resolver, and the ways in which it answers.
-
-Names that do not resolve for a reason that a test chooses, by a widely used program.
-Not for: what a probe makes of it (see the tests).
-"""
+"""A real resolver, dnsmasq, with a chosen answer for each name."""
 
 import contextlib
 import sys
@@ -15,13 +11,13 @@ from tests.system.network.namespaces import Machine
 DNSMASQ = ("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
            f"--listen-address={HERE}", "--bind-interfaces")  # fmt: skip
 BEHIND = "127.0.0.1#5300"
-# The root's trust anchor, public and as good as any here: nothing that follows is signed.
+# The public trust anchor of the root. Any anchor works, because no answer is signed.
 ANCHOR = "--trust-anchor=.,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How dnsmasq is configured to answer for a name, the code of its answer (RFC 1035, 4.1.1), and what a probe makes of it."""
+    """The flags of dnsmasq for an answer, its code (RFC 1035, 4.1.1), and the reason of the probe."""
 
     flags: tuple[str, ...]
     rcode: int | None
@@ -32,7 +28,7 @@ ANSWERS = {
     "found": Answer(("--address=/{}/127.0.0.1",), 0),
     "nxdomain": Answer(("--address=/{}/",), 3, "dns_not_found"),
     "no address": Answer(("--local=/{}/", "--txt-record={},text"), 0, "dns_not_found"),
-    "refused": Answer((), 5, "dns_temporary"),  # what it knows nothing of
+    "refused": Answer((), 5, "dns_temporary"),  # no configured name
     "servfail": Answer(("--dnssec", ANCHOR, f"--server={BEHIND}"), 2, "dns_temporary"),  # an answer without a signature
     "silent": Answer((f"--server=/{{}}/{BEHIND}",), None, "dns_temporary"),  # no server behind it
 }
@@ -51,8 +47,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
 
 @contextlib.asynccontextmanager
 async def resolving(machine: Machine, *, vault: str = "found", entra: str = "found") -> AsyncIterator[None]:
-    """A resolver that answers for the two names as configured, checked beforehand; /etc/hosts has neither."""
-    machine.knows({})
+    """Run a resolver with these answers for the two names, and check them. /etc/hosts has neither name."""
+    machine.set_hosts({})
     wanted = ((VAULT, ANSWERS[vault]), (ENTRA, ANSWERS[entra]))
     flags = [flag.format(name) for name, answer in wanted for flag in answer.flags]
     async with contextlib.AsyncExitStack() as stack:

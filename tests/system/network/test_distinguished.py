@@ -1,4 +1,4 @@
-"""Faults that a person has to distinguish, caused for real: each has a unique pair of code and reason."""
+"""Faults with different repairs: each has a unique pair of code and reason."""
 
 import contextlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that went wrong: at the simulated vault, at the resolver, or at a firewall on the way."""
+    """A fault at the simulated vault, at the resolver, or at a firewall in between."""
 
     shown: tuple[str, int, int, str]
     scenario: str | None = None
@@ -23,8 +23,8 @@ class Cause:
 
 CAUSES = {
     "the vault's firewall": Cause(("get_key", 3077, 3113, "forbidden_firewall"), scenario="firewall"),
-    "a firewall on the way that drops": Cause(("challenge", 3008, 3106, "connect_timeout"), firewall="drop"),
-    "a firewall on the way that refuses": Cause(("challenge", 3008, 3106, "connect_refused"), firewall="reject with tcp reset"),
+    "a network firewall that drops": Cause(("challenge", 3008, 3106, "connect_timeout"), firewall="drop"),
+    "a network firewall that refuses": Cause(("challenge", 3008, 3106, "connect_refused"), firewall="reject with tcp reset"),
     "public access switched off": Cause(("get_key", 3077, 3113, "forbidden_connection"), scenario="private_only"),
     "a missing role": Cause(("get_key", 3077, 3113, "forbidden_rbac"), scenario="role_removed"),
     "a missing permission": Cause(("get_key", 3077, 3113, "forbidden_policy"), scenario="get_forbidden"),
@@ -38,21 +38,21 @@ CAUSES = {
 
 
 @pytest.mark.parametrize("what", CAUSES)
-async def test_the_cause_is_shown(site, machine, what):
+async def test_cause_has_its_code_and_reason(server, machine, what):
     cause = CAUSES[what]
     async with contextlib.AsyncExitStack() as stack:
         if cause.scenario is not None:
-            await site.break_(vault=VAULT, scenario=cause.scenario)
-            stack.push_async_callback(site.repair)
+            await server.break_(vault=VAULT, scenario=cause.scenario)
+            stack.push_async_callback(server.repair)
         if cause.resolver is not None:
             await stack.enter_async_context(resolving(machine, vault=cause.resolver))
         if cause.firewall is not None:
-            machine.knows({VAULT: GUARDED, ENTRA: HERE})
-            await site.guard(f"ip daddr {GUARDED} {'tcp dport 443 ' if 'tcp' in cause.firewall else ''}{cause.firewall}")
-        assert await site.shown(timeout="2s") == cause.shown
+            machine.set_hosts({VAULT: GUARDED, ENTRA: HERE})
+            await server.guard(f"ip daddr {GUARDED} {'tcp dport 443 ' if 'tcp' in cause.firewall else ''}{cause.firewall}")
+        assert await server.shown(timeout="2s") == cause.shown
 
 
-async def test_no_two_of_them_look_the_same():
+async def test_causes_have_different_codes_or_reasons():
     for number in (1, 2):
         pairs = [(cause.shown[number], cause.shown[3]) for cause in CAUSES.values()]
         assert len(set(pairs)) == len(CAUSES)

@@ -1,4 +1,4 @@
-"""The doctor with real resolvers, proxies and firewalls, as a person starts it."""
+"""The doctor command with real resolvers, proxies and firewalls."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.inspecting_proxy import CRL, ISSUER, OCSP, write_certificates
-from tests.system.network.harness import ENTRA, EXPORTER, GUARDED, HERE, KEY, VAULT, site_in
+from tests.system.network.harness import ENTRA, EXPORTER, GUARDED, HERE, KEY, VAULT, simulator_host
 from tests.system.network.resolver import resolving
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
@@ -19,25 +19,25 @@ SOON = "1500ms"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+async def module_server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
     write_certificates(folder, [VAULT, ENTRA])
-    async with site_in(folder) as site:
-        yield site
+    async with simulator_host(folder) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(module_site):
-    module_site.machine.knows({VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION})
-    module_site.machine.requests(HERE)
-    yield module_site
-    await module_site.machine.do("nft flush ruleset")
+async def server(module_server):
+    module_server.machine.set_hosts({VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION})
+    module_server.machine.set_resolver(HERE)
+    yield module_server
+    await module_server.machine.do("nft flush ruleset")
 
 
-async def examined(site, *arguments, expecting=1, **config):
-    """Every check by its name, as `doctor --json` gives it."""
-    requested = arguments or ("classic", "--config.file", site.config(**config))
-    code, out, err = await site.machine.run(*EXPORTER, "doctor", *requested, "--json")
+async def examined(server, *arguments, expecting=1, **config):
+    """Every check of `doctor --json` by name."""
+    requested = arguments or ("classic", "--config.file", server.config(**config))
+    code, out, err = await server.machine.run(*EXPORTER, "doctor", *requested, "--json")
     assert (code, err) == (expecting, "")
     assert "MARKED" not in out
     return {check["check"]: check for check in json.loads(out)["checks"]}
@@ -47,32 +47,32 @@ def failing(checks):
     return {name: check["code"] for name, check in checks.items() if check["outcome"] == "fail"}
 
 
-async def test_all_is_well_there(site):
-    checks = await examined(site, expecting=0)
+async def test_healthy_network_passes_all_checks(server):
+    checks = await examined(server, expecting=0)
     assert checks["dns_vault"]["detail"] == HERE
     assert checks["round_trip"]["outcome"] == "pass"
 
 
-async def test_without_a_configuration_the_systems_own_authorities_and_resolver_are_used(site):
-    typed = site.machine.folder / "typed"
+async def test_doctor_without_configuration_uses_the_system_store(server):
+    typed = server.machine.folder / "typed"
     typed.write_text("2b8e4d706c1f4a958d239f0e5b7a1c64MARKED-secret\n")
     requested = ("--vault", "contoso", "--key", KEY, "--connector-secret-file", typed)
-    trusting = ("env", f"SSL_CERT_FILE={site.ca_file}", *EXPORTER, "doctor", *requested)
-    code, out, err = await site.machine.run(*trusting)
+    trusting = ("env", f"SSL_CERT_FILE={server.ca_file}", *EXPORTER, "doctor", *requested)
+    code, out, err = await server.machine.run(*trusting)
     assert (code, err) == (0, "")
     assert "pass    Round trip                  the bytes came back equal" in out
     assert "this host's store" in " ".join(out.split())
     assert "MARKED" not in out
-    # Without it, the simulator's certificate authority is unknown.
-    checks = await examined(site, *requested)
+    # Without SSL_CERT_FILE the certificate authority of the simulator is unknown.
+    checks = await examined(server, *requested)
     assert failing(checks) == {"issuer_vault": 3008, "issuer_entra": 3008}
 
 
 @pytest.mark.parametrize(("who", "check"), [("vault", "dns_vault"), ("entra", "dns_entra")])
 @pytest.mark.parametrize("output", ["nxdomain", "servfail", "refused"])
-async def test_a_resolver_that_does_not_find_the_name(site, who, check, output):
-    async with resolving(site.machine, **{who: output}):
-        checks = await examined(site)
+async def test_unresolved_name_fails_the_dns_check(server, who, check, output):
+    async with resolving(server.machine, **{who: output}):
+        checks = await examined(server)
     assert failing(checks) == {check: 3900}
     assert "Resolve-DnsName" in checks[check]["fix"]
 
@@ -81,41 +81,41 @@ async def test_a_resolver_that_does_not_find_the_name(site, who, check, output):
 @pytest.mark.parametrize(
     ("verdict", "words"), [("drop", "connect timeout"), ("reject with tcp reset", "connect refused")], ids=["drop", "reject"]
 )
-async def test_a_firewall_before_port_443(site, host, check, verdict, words):
-    site.machine.knows({VAULT: HERE, ENTRA: HERE} | {host: GUARDED})
-    await site.guard(f"ip daddr {GUARDED} tcp dport 443 {verdict}")
-    checks = await examined(site, timeout=SOON)
+async def test_blocked_port_443_fails_the_tcp_check(server, host, check, verdict, words):
+    server.machine.set_hosts({VAULT: HERE, ENTRA: HERE} | {host: GUARDED})
+    await server.guard(f"ip daddr {GUARDED} tcp dport 443 {verdict}")
+    checks = await examined(server, timeout=SOON)
     assert failing(checks) == {check: 3008}
     assert checks[check]["detail"] == words
 
 
 @contextlib.asynccontextmanager
-async def inspected(site, *hosts):
-    """TLS to these hosts goes through the inspector."""
+async def inspected(server, *hosts):
+    """Send TLS connections to these hosts through the inspecting proxy."""
     known = {VAULT: HERE, ENTRA: HERE, CRL: REVOCATION, OCSP: REVOCATION}
-    site.machine.knows(known | dict.fromkeys(hosts, INSPECTOR))
-    command = (sys.executable, "-m", "tests.support.inspecting_proxy", site.machine.folder / "inspector.pem", INSPECTOR)
-    async with site.machine.serving("inspector", *command, ready="inspecting"):
+    server.machine.set_hosts(known | dict.fromkeys(hosts, INSPECTOR))
+    command = (sys.executable, "-m", "tests.support.inspecting_proxy", server.machine.folder / "inspector.pem", INSPECTOR)
+    async with server.machine.serving("inspector", *command, ready="inspecting"):
         yield
 
 
 @pytest.mark.parametrize(("host", "check"), [(VAULT, "issuer_vault"), (ENTRA, "issuer_entra")])
-async def test_an_inspecting_proxy_is_named_by_its_authority(site, host, check):
-    async with inspected(site, host):
-        checks = await examined(site)
+async def test_inspecting_proxy_is_named_by_its_authority(server, host, check):
+    async with inspected(server, host):
+        checks = await examined(server)
     assert failing(checks) == {check: 3008}
     assert ISSUER in checks[check]["detail"]
     assert host in checks[check]["fix"]
 
 
-async def test_a_blocked_port_80_is_a_warning_and_nothing_else(site):
-    trusting = {"tls": {"ca_file": str(site.machine.folder / "inspector-ca.pem")}}
+async def test_blocked_port_80_is_only_a_warning(server):
+    trusting = {"tls": {"ca_file": str(server.machine.folder / "inspector-ca.pem")}}
     web = (sys.executable, "-u", "-m", "http.server", "80", "--bind", REVOCATION)
-    async with inspected(site, VAULT, ENTRA), site.machine.serving("web", *web, ready="Serving HTTP"):
-        checks = await examined(site, expecting=0, timeout=SOON, **trusting)
+    async with inspected(server, VAULT, ENTRA), server.machine.serving("web", *web, ready="Serving HTTP"):
+        checks = await examined(server, expecting=0, timeout=SOON, **trusting)
         assert (checks["revocation"]["outcome"], checks["revocation"]["detail"]) == ("pass", f"{CRL}, {OCSP}")
-        await site.guard(f"ip daddr {REVOCATION} tcp dport 80 drop")
-        checks = await examined(site, expecting=0, timeout=SOON, **trusting)
+        await server.guard(f"ip daddr {REVOCATION} tcp dport 80 drop")
+        checks = await examined(server, expecting=0, timeout=SOON, **trusting)
     assert checks["revocation"]["outcome"] == "warn"
     assert checks["revocation"]["detail"] == f"{CRL}: no answer in time; {OCSP}: no answer in time"
     assert [name for name, check in checks.items() if check["outcome"] == "warn"] == [
@@ -126,30 +126,30 @@ async def test_a_blocked_port_80_is_a_warning_and_nothing_else(site):
 
 
 @contextlib.asynccontextmanager
-async def proxied(site, settings=""):
+async def proxied(server, settings=""):
     lines = [f"Port 8888\nListen {PROXY}\nTimeout 60\nLogLevel Info\nMaxClients 50", settings]
-    (site.machine.folder / "tinyproxy.conf").write_text("\n".join(lines) + "\n")
-    command = ("tinyproxy", "-d", "-c", site.machine.folder / "tinyproxy.conf")
-    async with site.machine.serving("tinyproxy", *command, ready="Accepting connections"):
+    (server.machine.folder / "tinyproxy.conf").write_text("\n".join(lines) + "\n")
+    command = ("tinyproxy", "-d", "-c", server.machine.folder / "tinyproxy.conf")
+    async with server.machine.serving("tinyproxy", *command, ready="Accepting connections"):
         yield f"http://{PROXY}:8888"
 
 
-async def test_through_a_real_proxy(site):
-    async with proxied(site) as url:
-        checks = await examined(site, expecting=0, proxy={"url": url, "no_proxy": [".vault.azure.net"]})
+async def test_real_proxy_is_reported_in_the_details(server):
+    async with proxied(server) as url:
+        checks = await examined(server, expecting=0, proxy={"url": url, "no_proxy": [".vault.azure.net"]})
     assert checks["proxy_vault"]["detail"] == "direct"
     assert checks["proxy_entra"]["detail"] == f"through {url}"
     assert checks["dns_entra"]["outcome"] == "skipped"
 
 
 @pytest.mark.parametrize(("past", "check"), [(ENTRA, "proxy_vault"), (VAULT, "proxy_entra")])
-async def test_a_proxy_that_wants_a_password_is_named(site, past, check):
-    async with proxied(site, f"BasicAuth sql {PASSWORD}") as url:
-        checks = await examined(site, proxy={"url": url, "no_proxy": [past]})
+async def test_proxy_with_a_password_fails_its_check(server, past, check):
+    async with proxied(server, f"BasicAuth sql {PASSWORD}") as url:
+        checks = await examined(server, proxy={"url": url, "no_proxy": [past]})
     assert failing(checks) == {check: 3012}
     assert "HTTP 407" in checks[check]["detail"]
 
 
-async def test_a_proxy_that_is_not_there_is_named(site):
-    checks = await examined(site, proxy={"url": f"http://{PROXY}:8889", "no_proxy": [ENTRA]})
+async def test_missing_proxy_fails_its_check(server):
+    checks = await examined(server, proxy={"url": f"http://{PROXY}:8889", "no_proxy": [ENTRA]})
     assert failing(checks) == {"proxy_vault": 3008}

@@ -1,4 +1,4 @@
-"""Routes that fail: no network, no route, a cable pulled, a firewall that drops, refuses or cuts."""
+"""Failing routes: no network, no route, a pulled cable, a firewall that drops, refuses or cuts."""
 
 import pytest
 import pytest_asyncio
@@ -17,7 +17,7 @@ def failing(reason):
 
 STEPS = pytest.mark.parametrize(("name", "step"), [(VAULT, "challenge"), (ENTRA, "token")], ids=["vault", "entra"])
 
-# What stands between, in words of ip(8), and what it leads to.
+# Commands of ip(8), and the expected failure.
 ROUTES = {
     "no route": ((), DOWN),
     "unreachable": ((f"ip route add unreachable {AWAY}",), failing("connect_unreachable")),
@@ -25,7 +25,7 @@ ROUTES = {
     "blackhole": ((f"ip route add blackhole {AWAY}",), failing("connect_failed")),
 }
 
-# What a firewall does with packets to the host, in words of nft(8).
+# The verdict of nft(8) for packets to the host, and the expected failure.
 FIREWALLS = {
     "lets through": (None, HEALTHY),
     "drops": ("drop", failing("connect_timeout")),
@@ -41,33 +41,33 @@ FIREWALLS = {
 
 @STEPS
 @pytest.mark.parametrize("between", ROUTES)
-async def test_a_route_that_leads_nowhere(site, machine, *, name, step, between):
-    machine.knows({VAULT: HERE, ENTRA: HERE} | {name: AWAY})
+async def test_broken_route_has_its_code_and_reason(server, machine, *, name, step, between):
+    machine.set_hosts({VAULT: HERE, ENTRA: HERE} | {name: AWAY})
     commands, expected = ROUTES[between]
     await machine.do(*commands)
-    assert await site.shown() == (step, *expected)
+    assert await server.shown() == (step, *expected)
 
 
 @STEPS
 @pytest.mark.parametrize("how", FIREWALLS)
-async def test_a_firewall_between(site, machine, *, name, step, how):
+async def test_firewall_has_its_code_and_reason(server, machine, *, name, step, how):
     verdict, expected = FIREWALLS[how]
-    machine.knows({VAULT: HERE, ENTRA: HERE} | {name: GUARDED})
-    await site.guard(*([f"ip daddr {GUARDED} tcp dport 443 {verdict}"] if verdict is not None else []))
-    assert await site.shown(timeout=SOON) == (HEALTHY if expected == HEALTHY else (step, *expected))
+    machine.set_hosts({VAULT: HERE, ENTRA: HERE} | {name: GUARDED})
+    await server.guard(*([f"ip daddr {GUARDED} tcp dport 443 {verdict}"] if verdict is not None else []))
+    assert await server.shown(timeout=SOON) == (HEALTHY if expected == HEALTHY else (step, *expected))
 
 
-async def test_unresolved_name_without_a_network_is_a_broken_resolver(site, machine):
-    """The name comes first, and the rule on names knows no exception: the connector might show 3005 (3103)."""
-    machine.knows({})
-    machine.requests(AWAY)
-    assert await site.shown() == ("challenge", 3900, 3900, "dns_temporary")
+async def test_missing_network_is_a_temporary_resolver_failure(server, machine):
+    """The resolution of the name fails first. The connector might show 3005 (3103)."""
+    machine.set_hosts({})
+    machine.set_resolver(AWAY)
+    assert await server.shown() == ("challenge", 3900, 3900, "dns_temporary")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def cable(machine):
-    """A second interface with a cable, with no host at the other end."""
-    machine.knows({VAULT: AWAY})
+    """A second interface with a cable, and no host at the other end."""
+    machine.set_hosts({VAULT: AWAY})
     await machine.do(
         "ip link add near type veth peer name far",
         "ip addr add 192.0.2.2/24 dev near; ip link set near up; ip link set far up",
@@ -78,24 +78,24 @@ async def cable(machine):
 
 
 @pytest.mark.usefixtures("cable")
-async def test_a_neighbour_that_is_not_there_is_unreachable(site):
-    assert await site.shown() == ("challenge", *failing("connect_unreachable"))
+async def test_missing_neighbour_is_unreachable(server):
+    assert await server.shown() == ("challenge", *failing("connect_unreachable"))
 
 
 @pytest.mark.usefixtures("cable")
-async def test_a_pulled_cable_makes_the_vault_unreachable(site, machine):
+async def test_pulled_cable_makes_the_vault_unreachable(server, machine):
     await machine.do("ip link set far down")
-    assert await site.shown() == ("challenge", *failing("connect_unreachable"))
+    assert await server.shown() == ("challenge", *failing("connect_unreachable"))
 
 
 @pytest.mark.usefixtures("cable")
-async def test_an_interface_that_is_down_is_no_network(site, machine):
+async def test_interface_that_is_down_is_no_network(server, machine):
     await machine.do("ip link set near down")
-    assert await site.shown() == ("challenge", *DOWN)
+    assert await server.shown() == ("challenge", *DOWN)
 
 
 @pytest.mark.usefixtures("cable")
-async def test_a_second_address_that_answers_is_enough(site, machine):
-    """The first leads nowhere: not a word of it, as long as the next one answers within the probe."""
-    machine.knows({VAULT: (AWAY, HERE), ENTRA: HERE})
-    assert await site.shown() == HEALTHY
+async def test_second_address_suffices(server, machine):
+    """The first address fails; the probe succeeds if the next one responds in time."""
+    machine.set_hosts({VAULT: (AWAY, HERE), ENTRA: HERE})
+    assert await server.shown() == HEALTHY

@@ -1,4 +1,4 @@
-"""The scenarios that no simulator can cause, caused by real programs: every row of the table whose place is the network."""
+"""Network scenarios of the scenario table, caused by real programs."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,30 +8,30 @@ from functools import partial
 import pytest
 
 from exporter.simulator.scenarios import SCENARIOS, Outside
-from tests.system.network.harness import AWAY, ENTRA, GUARDED, HERE, VAULT, SiteServer
+from tests.system.network.harness import AWAY, ENTRA, GUARDED, HERE, VAULT, SimulatorHost
 from tests.system.network.resolver import resolving
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
-Cause = Callable[[SiteServer], AbstractAsyncContextManager[None]]
+Cause = Callable[[SimulatorHost], AbstractAsyncContextManager[None]]
 
 
 @contextlib.asynccontextmanager
-async def offline(site: SiteServer) -> AsyncIterator[None]:
-    site.machine.knows({VAULT: AWAY})
+async def offline(server: SimulatorHost) -> AsyncIterator[None]:
+    server.machine.set_hosts({VAULT: AWAY})
     yield
 
 
 @contextlib.asynccontextmanager
-async def walled(verdict: str, site: SiteServer) -> AsyncIterator[None]:
-    site.machine.knows({VAULT: GUARDED, ENTRA: HERE})
-    await site.guard(f"ip daddr {GUARDED} {verdict}")
+async def walled(verdict: str, server: SimulatorHost) -> AsyncIterator[None]:
+    server.machine.set_hosts({VAULT: GUARDED, ENTRA: HERE})
+    await server.guard(f"ip daddr {GUARDED} {verdict}")
     yield
 
 
 @contextlib.asynccontextmanager
-async def resolver_answer(answer: str, site: SiteServer) -> AsyncIterator[None]:
-    async with resolving(site.machine, vault=answer):
+async def resolver_answer(answer: str, server: SimulatorHost) -> AsyncIterator[None]:
+    async with resolving(server.machine, vault=answer):
         yield
 
 
@@ -47,11 +47,11 @@ ROWS = [scenario for scenario in SCENARIOS if scenario.place is Outside.NETWORK]
 
 
 @pytest.mark.parametrize("scenario", ROWS, ids=lambda scenario: scenario.name)
-async def test_a_scenario_of_the_network_has_its_code_and_reason(site, scenario):
-    async with CAUSES[scenario.name](site):
-        shown = await site.shown(timeout="900ms")
+async def test_network_scenario_has_its_code_and_reason(server, scenario):
+    async with CAUSES[scenario.name](server):
+        shown = await server.shown(timeout="900ms")
     assert shown == (scenario.step, scenario.classic, scenario.current, scenario.reason)
 
 
-async def test_no_cause_is_without_a_scenario():
+async def test_each_cause_has_a_scenario():
     assert set(CAUSES) == {scenario.name for scenario in ROWS}

@@ -1,4 +1,4 @@
-"""A running demo, and a real Prometheus that scrapes it: both are processes of their own on free ports of loopback."""
+"""A running demo and a real Prometheus that scrapes it."""
 
 import sys
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Processes that the tests of this folder start, and queries over HTTP."""
+"""Processes of the system tests, and HTTP queries."""
 
 import asyncio
 import atexit
@@ -19,9 +19,9 @@ atexit.register(_reserved.close)
 
 
 def free_port() -> int:
-    """A port without a listener, which the system gives to no other process while this one lives.
+    """A port without a listener, reserved until this process ends.
 
-    It stays bound, so no other test gets it; a server that sets SO_REUSEADDR, as servers do, can listen on it all the same.
+    It stays bound, so no other test gets it. A server that sets SO_REUSEADDR can listen on it.
     """
     port = _reserved.enter_context(socket.socket())
     port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,7 +35,7 @@ async def fetch(url: str, **parameters: str) -> str:
 
 
 async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> str:
-    """The first good answer of `url`; a TimeoutError where there is none in time."""
+    """The first response of `url` that is `good`. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while True:
             with contextlib.suppress(aiohttp.ClientError):
@@ -48,7 +48,7 @@ async def answered(url: str, good: Callable[[str], bool], *, seconds: float) -> 
 async def running(
     log: Path, *command: str | Path, environment: dict[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that writes to `log`, ended with SIGTERM, and with SIGKILL where that is not enough."""
+    """Run a process that writes to `log`. End it with SIGTERM, and with SIGKILL after ten seconds."""
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=out, stderr=out, env={**os.environ, **(environment or {})}
@@ -56,7 +56,7 @@ async def running(
         try:
             yield process
         finally:
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            with contextlib.suppress(ProcessLookupError):  # the process has ended already
                 process.terminate()
             try:
                 async with asyncio.timeout(10):
@@ -81,7 +81,7 @@ class Prometheus:
         result: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(seconds):
-                while not good(result := await self.query(expression)):  # noqa: ASYNC110 - it is another process that changes
+                while not good(result := await self.query(expression)):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
         except TimeoutError:
             pytest.fail(f"{expression} gave only {result}")

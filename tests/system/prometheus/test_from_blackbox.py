@@ -1,4 +1,4 @@
-"""The configurations of docs/from-blackbox.md work: `--no-scheduler`, service discovery and `/probe` before a real Prometheus."""
+"""The configurations of docs/from-blackbox.md work with a real Prometheus."""
 
 import json
 import re
@@ -34,7 +34,7 @@ async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
-    """With the last configuration of the page, which has both jobs, and the alert rules."""
+    """A Prometheus with the last configuration of the page, which has both jobs, and the alert rules."""
     place, address = tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{free_port()}"
     config = "global: {scrape_interval: 1s}\n" + CONFIGURATIONS[-1].replace("exporter:10377", exporter)
     (place / "prometheus.yml").write_text(f"{config}\nrule_files: [{build.RULES}]\n")
@@ -44,7 +44,7 @@ async def prometheus(exporter: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield Prometheus(f"http://{address}")
 
 
-async def test_every_target_is_probed_and_what_it_shows_is_joined_with_its_counters(prometheus, exporter):
+async def test_probe_results_join_with_counters_of_each_target(prometheus, exporter):
     result = await prometheus.eventually('ekm_probe_success{job="ekm"}', lambda result: len(result) == 11)
     assert {series["metric"]["instance"] for series in result} == {exporter}
     assert {"0", "1"} == {series["value"][1] for series in result}
@@ -53,7 +53,7 @@ async def test_every_target_is_probed_and_what_it_shows_is_joined_with_its_count
     assert await prometheus.query('{exporter!="",__name__=~"ekm_.+"}') == []
 
 
-async def test_every_target_is_an_instance_of_its_own_for_prometheus_itself(prometheus):
+async def test_each_target_is_a_separate_instance(prometheus):
     for metric in ("up", "probe_success"):
         result = await prometheus.eventually(f'{metric}{{job="ekm-probe"}}', lambda result: len(result) == 11)
         assert instances(result) == 11
@@ -63,14 +63,14 @@ def instances(result: list[dict[str, dict[str, str]]]) -> int:
     return len({series["metric"]["instance"] for series in result})
 
 
-async def test_intervals_and_timeouts_come_from_the_configuration_of_the_exporter(prometheus):
+async def test_scrape_intervals_come_from_the_exporter(prometheus):
     await prometheus.eventually('up{job="ekm-probe"} == 1', lambda result: len(result) == 11)
     targets = json.loads(await fetch(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]
     probed = [each for each in targets if each["scrapePool"] == "ekm-probe"]
     assert {(each["scrapeInterval"], each["scrapeTimeout"], each["lastError"]) for each in probed} == {("5s", "3s", "")}
 
 
-async def test_requested_probes_count_on_the_other_job_which_has_no_gauge_of_a_target(prometheus, exporter):
+async def test_requested_probes_are_counted_by_the_other_job(prometheus, exporter):
     await prometheus.eventually('ekm_errors_total{job="ekm", target="payroll-runs", code="3303"} > 0', bool)
     await prometheus.eventually('count(ekm_probes_total{job="ekm"} > 0)', lambda result: result and result[0]["value"][1] == "11")
     assert "\nekm_probe_success{" not in await fetch(f"http://{exporter}/metrics")
@@ -81,7 +81,7 @@ def expression(alert: str) -> str:
     return next(rule["expr"] for rule in rules if rule.get("alert") == alert)
 
 
-async def test_three_requested_probes_that_are_not_ready_page_as_three_planned_ones_do(prometheus):
+async def test_three_unready_requested_probes_fire_the_alert(prometheus):
     runs = await prometheus.eventually("ekm_consecutive_unready_probes >= 3", lambda result: "payroll-runs" in targets(result))
     assert all(series["metric"]["job"] == "ekm" for series in runs)
     await prometheus.eventually(expression("EkmVaultSideNotReady"), lambda result: "payroll-runs" in targets(result))
@@ -91,7 +91,7 @@ def targets(result: list[dict[str, Any]]) -> set[str]:
     return {series["metric"]["target"] for series in result}
 
 
-async def test_the_fleet_dashboard_lists_who_is_in_danger_and_for_how_long(prometheus):
+async def test_fleet_dashboard_lists_endangered_targets(prometheus):
     query = next(query for query in queries() if query.panel.startswith("These SQL Servers would not open"))
     result = await prometheus.eventually(query.filled(), lambda result: "payroll-runs" in lasting(result), seconds=90)
     assert lasting(result)["payroll-runs"] >= 5
@@ -101,7 +101,7 @@ def lasting(result: list[dict[str, Any]]) -> dict[str, float]:
     return {series["metric"]["target"]: float(series["value"][1]) for series in result if series["value"][1] != "NaN"}
 
 
-async def test_every_metric_of_the_page_can_be_queried(prometheus):
+async def test_every_metric_of_the_page_has_series(prometheus):
     named = set(re.findall(r"`(ekm_\w+)", PAGE))
     assert len(named) >= 13
     assert named <= {spec.name for spec in METRICS}
@@ -110,6 +110,6 @@ async def test_every_metric_of_the_page_can_be_queried(prometheus):
     assert named - known == set()
 
 
-async def test_the_readme_shows_the_same_configuration_as_the_page():
+async def test_readme_has_the_configuration_of_the_page():
     shown = re.findall(r"```yaml\n(scrape_configs:.*?)```", README, re.DOTALL)
     assert [each.replace("sqlhost1:", "exporter:") for each in shown] == CONFIGURATIONS[:2]

@@ -1,4 +1,4 @@
-"""What a real Prometheus makes of a running exporter: it scrapes without an error and answers common queries."""
+"""A real Prometheus scrapes the exporter without an error and answers common queries."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ def labels(result, name):
     return {series["metric"].get(name) for series in result}
 
 
-async def test_the_scrape_succeeds_and_its_target_reports_no_error(prometheus):
+async def test_scrape_succeeds_without_an_error(prometheus):
     await prometheus.eventually('up{job="ekm"} == 1', bool)
     targets = json.loads(await fetch(f"{prometheus.url}/api/v1/targets"))["data"]["activeTargets"]
     assert {target["lastError"] for target in targets if target["scrapePool"] == "ekm"} == {""}
 
 
-async def test_healthy_and_failing_vaults_are_distinguished(prometheus):
+async def test_healthy_and_failing_vaults_differ(prometheus):
     result = await prometheus.eventually(
         "ekm_probe_success", lambda result: {"0", "1"} <= {series["value"][1] for series in result}
     )
@@ -31,13 +31,13 @@ async def test_healthy_and_failing_vaults_are_distinguished(prometheus):
     assert all(cloud_of(host) is not None for host in labels(result, "vault")), "not full host names in lower case"
 
 
-async def test_the_connectors_codes_arrive_in_queries(prometheus):
+async def test_connector_codes_can_be_queried(prometheus):
     await prometheus.eventually(
         "count by (code) (max_over_time(ekm_last_failure_info[2m]))", lambda result: labels(result, "code") >= CODES, seconds=90
     )
 
 
-async def test_an_error_counter_exists_before_its_first_error_and_joins_with_its_meaning(prometheus):
+async def test_error_counter_exists_early_and_joins_with_its_text(prometheus):
     joined = (
         "sum by (code) (ekm_errors_total) * on (code) group_left (symbol, action) max by (code, symbol, action) (ekm_error_info)"
     )
@@ -45,14 +45,14 @@ async def test_an_error_counter_exists_before_its_first_error_and_joins_with_its
     assert all(series["metric"]["symbol"] and series["metric"]["action"] for series in result)
 
 
-async def test_a_histogram_gives_quantiles_per_step(prometheus):
+async def test_histogram_has_quantiles_per_step(prometheus):
     await prometheus.eventually(
         "histogram_quantile(0.9, sum by (le, step) (rate(ekm_step_duration_seconds_bucket[30s]))) > 0",
         lambda result: labels(result, "step") == {"challenge", "token", "get_key", "wrap_key", "unwrap_key"},
     )
 
 
-async def test_a_probe_can_be_scraped_as_a_target_of_its_own(prometheus):
+async def test_probe_can_be_scraped_as_a_target(prometheus):
     result = await prometheus.eventually('ekm_probe_success{job="ekm-probe"}', bool)
     assert labels(result, "target") == {"billing-invoices"}
     assert await prometheus.query('probe_success{job="ekm-probe"}') != []
