@@ -1,4 +1,4 @@
-"""Which auxiliary probes a configuration defines for a target."""
+"""The auxiliary probes of a target."""
 
 from __future__ import annotations
 

@@ -35,14 +35,14 @@ def _key(value: str) -> tuple[str, str | None]:
     if findings := key_name_findings(name):
         raise ValueError("; ".join(finding.text for finding in findings))
     if slash and not _VERSION.fullmatch(version):
-        raise ValueError("expected NAME/VERSION, the version in letters and digits")
+        raise ValueError("expected NAME/VERSION, with a version of letters and digits")
     return name, version or None
 
 
 def _host_port(value: str) -> str:
     match = _HOST_PORT.fullmatch(value)
     if match is None or not 0 < int(match[2]) < 65536:
-        raise ValueError("expected HOST:PORT, an IPv6 address in brackets")
+        raise ValueError("expected HOST:PORT, with an IPv6 address in brackets")
     return value.lower()
 
 
@@ -143,7 +143,7 @@ def _label_name(name: str, reserved: Collection[str]) -> str:
     if not _LABEL_NAME.fullmatch(name):
         return "not a label name: use letters, digits and underscores, no digit first"
     if name.startswith("__"):
-        return "label names that start with __ are reserved for Prometheus"
+        return "reserved: Prometheus uses label names that start with __; choose another name"
     if name in reserved:
         return "reserved: the exporter or Prometheus sets this label; choose another name"
     return ""

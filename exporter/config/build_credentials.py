@@ -32,10 +32,10 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     """Return the place of a secret from the keys STEM_file and STEM_env; at most one of the two is allowed."""
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
     if section.written(in_file) and section.written(in_environment):
-        section.location_of(in_environment).error(f"the secret has two places: keep this or {in_file}")
+        section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
         return None
     if needed and not (section.written(in_file) or section.written(in_environment) or section.holds_secret):
-        section.location.child(in_file).error(f"is required, or {in_environment}")
+        section.location.child(in_file).error(f"is required (or {in_environment})")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)
     if (variable := section.get(in_environment)) is not None:
@@ -50,7 +50,7 @@ def check_secret(source: SecretSource, location: Location) -> str | None:
     try:
         return read_secret(source)
     except SecretUnreadableError as error:
-        location.error(error.what)
+        location.error(error.what if source.env is None else f"the environment variable {error.what}")
         return None
 
 

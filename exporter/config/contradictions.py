@@ -19,7 +19,7 @@ _PROBING = {
 def check_target(written: RawTarget) -> None:
     """Report contradictions within a target, at the key to change."""
     if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
-        written.location_of("next_credential").error("is the credential itself: name its successor, or remove it")
+        written.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
     if _same(written, "recovery_vault", "vault"):
         written.location_of("recovery_vault").error("is the target's own vault: name the vault that holds the restored key")
     if written.own.written("modules"):
@@ -54,7 +54,7 @@ def check_lookup_credentials(credentials: Mapping[str, Section | None], targets:
 def _each_once(names: list[str], location: Location) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
-            location.item(index).error("named twice: remove one")
+            location.item(index).error("listed twice: remove one")
 
 
 def _same(written: RawTarget, one: str, other: str) -> bool:

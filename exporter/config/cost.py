@@ -1,7 +1,6 @@
-"""What a configuration costs: requests, billable operations, log rows and sign-ins in a month; shares of vaults' limits.
+"""The monthly cost of a configuration, and its share of the vaults' limits.
 
-For: `check --cost` and the warning about a vault's limit. Counts all that is asked (see `traffic`) as it runs when nothing fails.
-Not for: prices, which differ by contract and region; what really was sent.
+Computed from the rates of `traffic`, when nothing fails. Prices are left out: they differ by contract and region.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from exporter.config.model import Config
-from exporter.config.traffic import LookUp, Stream, look_ups, streams
+from exporter.config.traffic import LookupStream, Stream, expiry_lookups, streams
 from exporter.core.endpoints import cloud_of
 from exporter.core.timing import JITTER, LOOK_UP_SECONDS
 from exporter.core.vault_limits import OTHER_OPERATIONS, WINDOW_SECONDS, key_operations_limit
@@ -20,16 +19,16 @@ MONTH_SECONDS = 30 * 86400.0
 
 _COLUMNS = ("credential", "targets", "requests", "billable operations", "vault log rows", "sign-ins")
 _EXPLAINED = """\
-Counted are the probes, what is looked at beside them, and the hourly look-ups of when credentials end. Requests go to vaults and
-Microsoft Graph. Each one to a vault, the refused one without a token included, is a row of that vault's audit log, and each sign-in
-a row of Entra's sign-in log, where these are kept. A managed HSM is paid by the hour, so none of its operations is billable. The
-host of a managed identity keeps tokens, which leaves fewer sign-ins.
+The numbers cover probes, auxiliary probes and the hourly expiry lookups. Requests go to vaults and to Microsoft Graph. Each request
+to a vault, even the first one without a token, adds a row to the vault's audit log. Each sign-in adds a row to Entra's sign-in log.
+A managed HSM is paid by the hour, so its operations are not billable. The host of a managed identity caches tokens, so the real
+number of its sign-ins is lower.
 """
 
 
 @dataclass(slots=True)
 class Monthly:
-    """Of one credential, or of all: per month of 30 days. `targets`: the names of those whose probes or looks use it."""
+    """Numbers per month of 30 days, of one credential or of all; `targets` holds names."""
 
     targets: set[str] = field(default_factory=set)
     requests: float = 0.0
@@ -38,6 +37,7 @@ class Monthly:
     sign_ins: float = 0.0
 
     def add(self, other: Monthly) -> None:
+        """Add the numbers of another one."""
         self.targets |= other.targets
         self.requests += other.requests
         self.billable += other.billable
@@ -47,7 +47,7 @@ class Monthly:
 
 @dataclass(slots=True)
 class Share:
-    """Of what one vault takes in ten seconds, if its keys are of the slowest kind; and whose probes and looks it is."""
+    """Share of a vault's limit per ten seconds for the slowest kind of key, and the targets that use it."""
 
     ratio: float
     targets: list[str]
@@ -55,41 +55,44 @@ class Share:
 
 @dataclass(slots=True)
 class _Users:
-    """Who shares one token: seconds between two main probes, and between two looks, by target; the shortest interval of all."""
+    """The probes and auxiliary probes that share one token: their intervals in seconds, by target."""
 
     token_max_age: float
     probes: dict[str, float] = field(default_factory=dict)
-    looks: dict[str, float] = field(default_factory=dict)
+    auxiliary: dict[str, float] = field(default_factory=dict)
     shortest: float = float("inf")
 
     def add(self, stream: Stream) -> None:
-        (self.looks if stream.look else self.probes)[stream.target.name] = stream.every
+        (self.auxiliary if stream.auxiliary else self.probes)[stream.target.name] = stream.every
         self.shortest = min(self.shortest, stream.target.interval)
 
     def sign_ins(self) -> float:
-        """A second, at most. The looks of one target share a token, with its main probe if that has the same credential."""
-        cycle = min(self.probes.values(), default=float("inf")) * (1 - JITTER if len(self.probes) > 1 else 1)
-        lonely = sum(1 / every for target, every in self.looks.items() if target not in self.probes)
-        # With several targets some probe starts as soon as jitter lets a token end.
-        return min(1 / max(cycle, self.token_max_age) + lonely, 1 / max(self.shortest * (1 - JITTER), self.token_max_age))
+        """Return the largest number per second.
+
+        The auxiliary probes of a target share a token, also with its probe if the credential is the same.
+        """
+        interval = min(self.probes.values(), default=float("inf")) * (1 - JITTER if len(self.probes) > 1 else 1)
+        unshared = sum(1 / every for target, every in self.auxiliary.items() if target not in self.probes)
+        # With several targets a probe starts as soon as jitter allows a new token.
+        return min(1 / max(interval, self.token_max_age) + unshared, 1 / max(self.shortest * (1 - JITTER), self.token_max_age))
 
 
 def monthly(config: Config, today: date) -> dict[str, Monthly]:
-    """By credential, in the order of the configuration; credentials that nobody asks with are left out."""
+    """Return the numbers by credential, in the order of the configuration, without unused credentials."""
     found = {name: Monthly() for name in config.credentials}
     sharing: dict[tuple[object, ...], _Users] = {}
     for stream in streams(config, today):
-        found[stream.credential].add(_of_stream(stream))
+        found[stream.credential].add(_stream_numbers(stream))
         sharing.setdefault(_token_key(stream), _Users(stream.module.token_max_age)).add(stream)
     for (credential, *_), users in sharing.items():
         found[str(credential)].sign_ins += users.sign_ins() * MONTH_SECONDS
-    for look_up in look_ups(config):
-        found[look_up.asker].add(_of_look_up(look_up))
+    for lookup in expiry_lookups(config):
+        found[lookup.credential].add(_lookup_numbers(lookup))
     return {name: sums for name, sums in found.items() if sums.requests}
 
 
 def vault_shares(config: Config, today: date) -> dict[str, Share]:
-    """By vault; the operations are weighted as the vault weighs them."""
+    """Return the share by vault, with the vault's own weights of operations."""
     shares: dict[str, Share] = defaultdict(lambda: Share(0.0, []))
     for stream in streams(config, today):
         share = shares[stream.vault]
@@ -102,20 +105,20 @@ def vault_shares(config: Config, today: date) -> dict[str, Share]:
 
 
 def monthly_cost(config: Config, today: date | None = None) -> str:
-    """A table for people."""
+    """Return the numbers of all credentials as a text table with an explanation."""
     rows = monthly(config, today or datetime.now(UTC).date())
     total = Monthly()
     for sums in rows.values():
         total.add(sums)
     lines: list[tuple[str, ...]] = [_COLUMNS]
     lines += [(name, *_numbers(sums)) for name, sums in rows.items()]
-    lines.append(("in total", *_numbers(total)))
+    lines.append(("total", *_numbers(total)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join(["In a month of 30 days, when nothing fails:", "", *table, "", _EXPLAINED])
+    return "\n".join(["Per month of 30 days, if nothing fails:", "", *table, "", _EXPLAINED])
 
 
-def _of_stream(stream: Stream) -> Monthly:
+def _stream_numbers(stream: Stream) -> Monthly:
     requests = sum(rate for _, rate in stream.rates()) * MONTH_SECONDS
     billable = sum(rate for operation, rate in stream.rates() if operation.billable) * MONTH_SECONDS
     cloud = cloud_of(stream.vault)
@@ -123,19 +126,19 @@ def _of_stream(stream: Stream) -> Monthly:
     return Monthly({stream.target.name}, requests, 0.0 if by_the_hour else billable, requests)
 
 
-def _of_look_up(look_up: LookUp) -> Monthly:
-    """Each has a token of its own: hourly look-ups seldom meet."""
-    rows, billable = len(look_up.operations), sum(operation.billable for operation in look_up.operations)
+def _lookup_numbers(lookup: LookupStream) -> Monthly:
+    """Each lookup needs its own token: hourly lookups rarely coincide."""
+    rows, billable = len(lookup.operations), sum(operation.billable for operation in lookup.operations)
     requests = rows or 1
     times = MONTH_SECONDS / LOOK_UP_SECONDS
     return Monthly(set(), requests * times, billable * times, rows * times, times)
 
 
 def _token_key(stream: Stream) -> tuple[object, ...]:
-    """Streams with an equal key share their tokens: credential, what the token is for, and the way to Entra."""
+    """Streams with equal keys share tokens: credential, audience of the token, and route to Entra ID."""
     cloud = cloud_of(stream.vault)
     resource = cloud.resource if cloud is not None else stream.vault
-    return stream.credential, stream.module.token_max_age, resource, stream.module.way_to_entra
+    return stream.credential, stream.module.token_max_age, resource, stream.module.entra_route
 
 
 def _numbers(sums: Monthly) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
-"""What a configuration leaves unproven: no verdict, half of one, a look beside the probe that can say less than it seems to.
+"""Warnings about missing verdicts and about auxiliary probes that prove less than expected.
 
-For: warnings that say so and how to get an answer; one row for each reason of `core.readiness.WHY` that a configuration can cause.
-Not for: other advice (see `warnings`), or what a probe found.
+`NO_VERDICT` has a row for each reason of `core.readiness.WHY` that a configuration can cause.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from datetime import date
 from exporter.config.model import Config, CredentialKind, Retained, Target
 from exporter.core.model import Mode, Vantage
 
-_Lines = Iterator[tuple[str, str]]  # key of the target's section, what to say there
+_Lines = Iterator[tuple[str, str]]  # key of the target's section, message
 
-_ON_THE_HOST = "run on the SQL Server's host with vantage: sql_host"
-_BESIDE = ("next_credential", "retained_versions", "recovery_vault")
+_ON_THE_HOST = "run the exporter on the SQL Server's host with vantage: sql_host"
+_UNWRAPPING = ("next_credential", "retained_versions", "recovery_vault")
 
 
 @dataclass(frozen=True, slots=True)
 class NoVerdict:
-    """Whether it applies to a target, at which key of it that is said, and the words: what is missing and how to get it."""
+    """A reason without a verdict: the targets that it concerns, the key to warn at, and the message."""
 
     applies: Callable[[Target, Config], bool]
     key: str
-    says: str
+    message: str
 
 
 def _mode(target: Target, config: Config) -> Mode:
@@ -50,60 +49,69 @@ NO_VERDICT: Mapping[str, NoVerdict] = {
     "version_not_pinned": NoVerdict(
         _not_pinned,
         "key",
-        "no version, so no verdict whether SQL Server could open its databases: write NAME/VERSION "
-        "(sys.dm_database_encryption_keys, or KeyUri in the registry of the SQL Server host, shows it)",
+        "no version, so no verdict: write NAME/VERSION "
+        "(find it with sys.dm_database_encryption_keys and KeyUri in the registry of the SQL Server host)",
     ),
     "identity_of_another_host": NoVerdict(
         _elsewhere,
         "credential",
-        f"a managed identity belongs to its host, so there is no verdict from elsewhere: {_ON_THE_HOST}",
+        f"a managed identity belongs to its host, so there is no verdict from another host: {_ON_THE_HOST}",
     ),
     "read_only": NoVerdict(
         lambda target, config: target.key_version is not None and _mode(target, config) is Mode.READ_ONLY,
         "module",
-        "mode read_only never unwraps, so the verdict can be no or unknown, never yes: mode full can say yes",
+        "mode read_only never unwraps, so the verdict can be not ready or unknown, never ready: use mode full",
     ),
     "canary": NoVerdict(
         lambda target, config: _mode(target, config) is Mode.CANARY,
         "module",
-        "mode canary never gives a verdict: its identity and key are not SQL Server's; probe those in mode full to get one",
+        "mode canary never gives a verdict, because its identity and key are not SQL Server's: probe those with mode full",
     ),
 }
 
 
 def no_verdict(target: Target, config: Config, _: date) -> _Lines:
-    """Every reason at once, not only the one that would be shown."""
+    """Yield every reason why the target never gets a verdict, or never a good one."""
     for reason in NO_VERDICT.values():
         if reason.applies(target, config):
-            yield reason.key, reason.says
+            yield reason.key, reason.message
 
 
-def beside(target: Target, config: Config, _: date) -> _Lines:
-    """What is looked at beside the main probe and can say less than it seems to."""
+def weak_proof(target: Target, config: Config, _: date) -> _Lines:
+    """Yield the settings that prove less than they seem to, mostly auxiliary probes."""
     mode = _mode(target, config)
-    for key in _BESIDE:
+    for key in _UNWRAPPING:
         if getattr(target, key) and mode is Mode.READ_ONLY:
-            yield key, "mode read_only unwraps nothing, so this can only say no, never yes: mode full proves it"
+            yield key, "mode read_only never unwraps, so this can fail but never prove anything: use mode full"
         elif getattr(target, key) and mode is Mode.CANARY and key != "next_credential":
-            yield key, "the key of mode canary is not SQL Server's, so this proves nothing of SQL Server's backups"
+            yield (
+                key,
+                "the key of mode canary is not SQL Server's, so this proves nothing about its backups: move it to a target in mode full",
+            )
     staged = config.credentials.get(target.next_credential or "")
     if staged is not None and staged.kind is CredentialKind.MANAGED_IDENTITY and _central(config):
         yield (
             "next_credential",
-            f"a managed identity belongs to its host, so nothing is said of it from elsewhere: {_ON_THE_HOST}",
+            f"a managed identity belongs to its host, so no other host can test it: {_ON_THE_HOST}",
         )
     if config.credentials[target.credential].kind is CredentialKind.DEFAULT and _central(config) and mode is not Mode.CANARY:
         yield (
             "credential",
-            "type default takes this host's own identity where it finds no other: write a type that names SQL Server's",
+            "type default can use the identity of this host: write a type that names SQL Server's identity",
         )
     if target.recovery_vault is not None and target.key_version is None:
-        yield "recovery_vault", "the key is not pinned, so only the version that is the newest in the target's vault is proven"
+        yield (
+            "recovery_vault",
+            "the key has no version, so only its newest version is tested in the recovery vault: write NAME/VERSION",
+        )
     for retained in target.retained_versions:
-        if _is_main_probe(target, retained):
-            yield "retained_versions", f"{retained.key_name}/{retained.key_version} is what the probe itself tests: take it out"
+        if _is_probed(target, retained):
+            yield (
+                "retained_versions",
+                f"{retained.key_name}/{retained.key_version} is the key that the probe already tests: remove this entry",
+            )
 
 
-def _is_main_probe(target: Target, retained: Retained) -> bool:
+def _is_probed(target: Target, retained: Retained) -> bool:
     key = f"{retained.key_name}/{retained.key_version}"
     return (retained.vault, key.lower(), retained.credential) == (target.vault, target.key.lower(), target.credential)

@@ -140,11 +140,11 @@ def _why_not(key: str, fields: Sequence[Field], kind: str | None) -> str:
     if key == "<<":
         return "merge keys are not supported: write target_defaults, or an alias for the whole value"
     if any(field_.name == key for field_ in fields):
-        return f"does not belong to a credential of type {kind}{nearest(key, usable)}"
+        return f"does not belong to a credential of type {kind}: remove it{nearest(key, usable)}"
     if _is_secret(key):
         return f"the configuration must not contain secrets: use {_sources(key, usable)}"
     if not _PLAIN_KEY.fullmatch(key):
-        return "unknown key (is there no space after a colon?)"
+        return "unknown key: is a space missing after a colon?"
     return f"unknown key{nearest(key, usable)}"
 
 

@@ -48,11 +48,11 @@ class _Reading:
         """Read one file, which the files `above` include."""
         identity = os.path.realpath(path)
         if identity in above:
-            named.error(f"{location.file} includes itself")
+            named.error(f"{location.file} includes itself: remove one of the includes")
             return
         if len(above) > NESTING_LIMIT:
             self._gathered.complete = False
-            named.error(f"included through more than {NESTING_LIMIT} files")
+            named.error(f"more than {NESTING_LIMIT} nested includes: include the file from the main file")
             return
         if identity in self._seen:
             return
@@ -74,7 +74,7 @@ class _Reading:
 
     def _root(self, path: Path, named: Location, location: Location) -> Node | None:
         if len(self._gathered.files) > FILE_LIMIT:
-            named.error(f"more than {FILE_LIMIT} files")
+            named.error(f"more than {FILE_LIMIT} files: merge some of them")
             return None
         try:
             return read_document(read_whole(path, limit=SIZE_LIMIT))

@@ -44,7 +44,7 @@ class Tls:
     )
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: `way_to_entra` is cached
+@dataclass(frozen=True, kw_only=True)  # no slots: `entra_route` is cached
 class Module:
     """How to probe. Durations in seconds."""
 
@@ -103,7 +103,7 @@ class Module:
     )
 
     @cached_property
-    def way_to_entra(self) -> Hashable:
+    def entra_route(self) -> Hashable:
         """The settings that decide how Entra is reached; modules with equal values share tokens.
 
         Each probe reads this, so it leaves out the connections to vaults: there may be thousands.

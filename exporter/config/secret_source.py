@@ -47,7 +47,7 @@ def read_secret(source: SecretSource) -> str:
 
 
 def _from_file(source: SecretSource) -> str:
-    assert source.file is not None  # noqa: S101 - the caller has looked
+    assert source.file is not None  # noqa: S101 - the caller checks it
     try:
         return read_whole(source.file, limit=SECRET_LIMIT).decode()
     except FileUnreadableError as error:
@@ -59,5 +59,5 @@ def _from_file(source: SecretSource) -> str:
 def _from_environment(source: SecretSource) -> str:
     text = os.environ.get(source.env or "")
     if text is None:
-        raise SecretUnreadableError(source, "is not set")
+        raise SecretUnreadableError(source, "is not set: export it before the start")
     return text

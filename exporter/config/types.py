@@ -110,7 +110,7 @@ def duration(minimum: float, maximum: float) -> FieldType:
             raise ValueError(f"a duration needs a unit: {value}s?")
         seconds = durations.parse(value)
         if not minimum <= seconds <= maximum:
-            raise ValueError(f"expected {durations.write(minimum)} to {durations.write(maximum)}")
+            raise ValueError(f"expected a duration from {durations.write(minimum)} to {durations.write(maximum)}")
         return seconds
 
     json = {"type": "string", "pattern": f"^(?!$){durations.PATTERN}$"}

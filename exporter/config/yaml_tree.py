@@ -146,7 +146,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> DocumentError:
     lines = text.split("\n")
     indentation = re.match(r"[ \t]*", lines[line])[0] if line < len(lines) else ""  # type: ignore[index]
     if "\t" in indentation:
-        return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: YAML is indented with spaces only")
+        return DocumentError(line + 1, indentation.index("\t") + 1, "a tab: indent with spaces")
     # The parser quotes at most one character.
     reason = " ".join(part for part in (error.problem, error.context) if part)
     return DocumentError(line + 1, column + 1, f"not YAML: {reason}")
@@ -173,7 +173,7 @@ class _Builder:
             case yaml.AliasEvent():
                 self._alias(event)
             case yaml.DocumentStartEvent() if self.root is not None:
-                raise _refused(event, "a second document: one file holds one")
+                raise _refused(event, "a second document: remove the line ---, or move the rest to another file")
 
     def _scalar(self, event: Any) -> Scalar:
         tag = event.tag
@@ -182,13 +182,13 @@ class _Builder:
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, plain)
         type_ = _SCALAR_TAGS.get(tag.removeprefix(_CORE)) if tag.startswith(_CORE) else None
         if type_ is None:
-            raise _refused(event, "a tag that is not one of YAML's own types: remove it")
+            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
         return Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.value, type_)
 
     def _start(self, event: Any) -> None:
         mapping = isinstance(event, yaml.MappingStartEvent)
         if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
-            raise _refused(event, "a tag that is not one of YAML's own types: remove it")
+            raise _refused(event, "an unknown tag: remove it, or put a text that starts with ! in quotes")
         if len(self._open) >= DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
         mark = event.start_mark
@@ -206,7 +206,7 @@ class _Builder:
     def _alias(self, event: Any) -> None:
         known = self._anchors.get(event.anchor)
         if known is None:  # one that is still open is not known either, so no node contains itself
-            raise _refused(event, "an alias without an anchor before it")
+            raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
         if len(self._open) + known.height > DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
         self._count(known.size, event.start_mark)
@@ -234,7 +234,7 @@ class _Builder:
 def _pairs(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
     for key, value in zip(nodes[::2], nodes[1::2], strict=True):
         if not isinstance(key, Scalar):
-            raise DocumentError(key.line, key.column, "a key that is not a plain word: write a word")
+            raise DocumentError(key.line, key.column, "expected a plain word as the key")
         yield key, value
 
 

@@ -145,7 +145,7 @@ class TokenCache:
         if secret.failure:
             return _without_request(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
         entry = self._entry(credential, secret)
-        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.way_to_entra)
+        key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
         flight = entry.flights.get(key)
         if flight is not None and self._is_reusable(flight, module, started=started, fresh=fresh):
             return await self._wait_for(flight, deadline, leading=False)

@@ -36,7 +36,7 @@ class TokenReusePolicy:
         self._default = ReuseWindow(config.settings.interval, config.settings.timeout)
         self._windows: dict[Hashable, ReuseWindow] = {}
         for target in config.targets.values():
-            route = config.modules[target.module].way_to_entra
+            route = config.modules[target.module].entra_route
             for credential in _credentials_of(target):
                 known = self._windows.get((credential, route), ReuseWindow(target.interval, target.timeout))
                 shared = ReuseWindow(min(known.interval, target.interval), max(known.timeout, target.timeout))
@@ -44,7 +44,7 @@ class TokenReusePolicy:
 
     def __call__(self, credential: Credential, module: Module) -> ReuseWindow:
         """Return the pair's window, or that of `global` for an unused pair."""
-        return self._windows.get((credential.name, module.way_to_entra), self._default)
+        return self._windows.get((credential.name, module.entra_route), self._default)
 
 
 def _credentials_of(target: Target) -> set[str]:

@@ -31,17 +31,17 @@ def run(tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_a_good_configuration_is_one_line_and_nothing_else(run):
+def test_good_configuration_prints_one_line(run):
     assert run(GOOD + TARGET) == (0, "ekm.yml: 1 target, 1 credential: no problem, no warning\n", "")
 
 
-def test_warnings_are_printed_and_change_no_exit_code(run):
+def test_warnings_do_not_change_the_exit_code(run):
     code, out, err = run(GOOD.replace("identity}}", "identity}, d: {type: default}}") + TARGET)
     assert (code, out) == (0, "ekm.yml: 1 target, 2 credentials: no problem, 1 warning\n")
-    assert err == "ekm.yml:2:48: warning: credentials.d: no target uses this credential\n"
+    assert err == "ekm.yml:2:48: warning: credentials.d: no target uses this credential: remove it, or use it\n"
 
 
-def test_every_problem_is_a_line_and_the_exit_code_is_two(run):
+def test_each_problem_is_a_line_and_the_exit_code_is_two(run):
     code, out, err = run(GOOD + TARGET.replace("key: k/1", "keyy: k/1, interval: 60"))
     assert (code, out) == (2, "")
     assert err.splitlines() == [
@@ -52,25 +52,25 @@ def test_every_problem_is_a_line_and_the_exit_code_is_two(run):
     ]
 
 
-def test_the_effective_configuration_alone_is_on_standard_output(run):
+def test_standard_output_has_only_the_effective_configuration(run):
     code, out, err = run(GOOD + TARGET, "--print-effective")
     assert code == 0
     assert yaml.safe_load(out)["targets"][0]["vault"] == "contoso.vault.azure.net"
     assert err == "ekm.yml: 1 target, 1 credential: no problem, no warning\n"
 
 
-def test_the_cost_is_printed(run):
+def test_cost_is_printed(run):
     code, out, _ = run(GOOD + TARGET, "--cost")
     assert code == 0
-    assert re.search(r"^in total +1 +190,080 +138,240 +190,080 +43,200$", out, re.MULTILINE)
+    assert re.search(r"^total +1 +190,080 +138,240 +190,080 +43,200$", out, re.MULTILINE)
 
 
-def test_the_reference_on_the_page_is_up_to_date():
+def test_reference_on_the_page_is_up_to_date():
     page = PAGE.read_text(encoding="utf-8")
     assert PART.refreshed(page) == page, "run: ./dev docs"
 
 
-def test_the_reference_is_written_anew_between_its_marks(tmp_path):
+def test_reference_is_rewritten_between_its_marks(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{PART.begin}\nobsolete\n{PART.end}\nafter\n")
     PART.main([str(page)])
@@ -80,21 +80,21 @@ def test_the_reference_is_written_anew_between_its_marks(tmp_path):
         PART.refreshed("no marks")
 
 
-def test_the_example_on_the_page_is_a_good_configuration(tmp_path):
+def test_example_on_the_page_loads(tmp_path):
     [example] = re.findall(r"```yaml\n(global:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "targets.d").mkdir()
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "sql-prod").write_text("s\n")
     (secrets / "ekm-credential").write_text("0123456789abcdef0123456789abcdefs\n")
-    (secrets / "monitor.pem").write_text("not looked into\n")
+    (secrets / "monitor.pem").write_text("not parsed\n")
     (tmp_path / "ekm.yml").write_text(example)
     loaded = load_config(tmp_path / "ekm.yml")
     assert loaded.problems == ()
     assert set(loaded.config.targets) == {"contoso-key0", "contoso-hsm", "contoso-vm"}
 
 
-def test_the_messages_on_the_page_are_the_real_ones(tmp_path, monkeypatch):
+def test_messages_on_the_page_are_the_real_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     [shown] = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     head = "global: {connector_generation: classic}\n\ncredentials:\n  c: {type: default}\n\ntargets:\n"

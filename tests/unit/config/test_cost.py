@@ -1,4 +1,4 @@
-"""What a configuration asks of vaults, Graph and Entra, by arithmetic that a reader can repeat."""
+"""The monthly cost of configurations, with arithmetic that a reader can repeat."""
 
 from collections import Counter
 from datetime import date
@@ -21,7 +21,7 @@ from exporter.probing.auxiliary_plan import auxiliary_probes
 GOOD = Path(__file__).parent / "good"
 TODAY = date(2026, 6, 1)
 MINUTES = 30 * 24 * 60
-FIVES = MINUTES / 5  # looks beside a probe, unless another auxiliary_interval is written
+FIVES = MINUTES / 5  # auxiliary probes at the default auxiliary_interval
 HOURS = MINUTES / 60
 
 
@@ -51,11 +51,11 @@ def numbers(sums):
     return len(sums.targets), round(sums.requests), round(sums.billable), round(sums.sign_ins)
 
 
-def test_a_probe_is_one_anonymous_request_and_three_billable_ones(configured):
+def test_probe_is_one_anonymous_and_three_billable_requests(configured):
     assert numbers(monthly(configured(["name: a, credential: c"]))["c"]) == (1, 4 * MINUTES, 3 * MINUTES, MINUTES)
 
 
-def test_a_read_only_probe_bills_one(configured):
+def test_read_only_probe_bills_one(configured):
     config = configured(["name: a, credential: c, module: m"], "mode: read_only")
     assert numbers(monthly(config)["c"]) == (1, 2 * MINUTES, MINUTES, MINUTES)
 
@@ -65,14 +65,14 @@ def test_rarer_round_trips_bill_less(configured):
     assert numbers(monthly(config)["c"]) == (1, round(2.4 * MINUTES), round(1.4 * MINUTES), MINUTES)
 
 
-def test_targets_of_one_credential_share_the_sign_in_of_the_shortest_interval(configured):
+def test_targets_share_the_sign_in_of_the_shortest_interval(configured):
     config = configured(["name: a, credential: c", "name: b, credential: c, interval: 30s", "name: x, credential: d"])
     found = monthly(config)
-    assert round(found["c"].sign_ins) == round(2 * MINUTES / 0.9)  # jitter lets the next cycle begin a tenth sooner
+    assert round(found["c"].sign_ins) == round(2 * MINUTES / 0.9)  # jitter lets the next interval begin a tenth sooner
     assert round(found["d"].sign_ins) == MINUTES
 
 
-def test_another_way_to_entra_is_another_sign_in(configured):
+def test_other_route_to_entra_needs_its_own_sign_in(configured):
     config = configured(["name: a, credential: c", "name: b, credential: c, module: m"], "authority_host: https://entra.test")
     assert round(monthly(config)["c"].sign_ins) == 2 * MINUTES
 
@@ -85,63 +85,65 @@ def test_another_way_to_entra_is_another_sign_in(configured):
     ],
     ids=["to Entra", "to the vault"],
 )
-def test_a_detour_to_a_vault_is_no_other_way_to_entra(module, sign_ins, configured):
+def test_other_route_to_a_vault_needs_no_sign_in(module, sign_ins, configured):
     config = configured(["name: a, credential: c", "name: b, credential: c, module: m"], module)
     assert round(monthly(config)["c"].sign_ins) == round(sign_ins)
 
 
-def test_an_older_token_saves_sign_ins(configured):
+def test_reused_token_saves_sign_ins(configured):
     config = configured(["name: a, credential: c, module: m"], "token_max_age: 5m")
     assert round(monthly(config)["c"].sign_ins) == MINUTES / 5
 
 
-def test_the_newest_version_of_a_pinned_key_is_one_more_challenge_and_get_and_no_sign_in(configured):
+def test_newest_version_costs_a_challenge_and_a_get(configured):
     sums = monthly(configured(["name: a, credential: c"], key="k/1"))["c"]
     assert numbers(sums) == (1, 4 * MINUTES + 2 * FIVES, 3 * MINUTES + FIVES, MINUTES)
     assert sums.log_rows == pytest.approx(sums.requests)
 
 
 @pytest.mark.parametrize(
-    ("beside", "every"), [("0s", 1), ("30s", 1), ("1m", 1), ("10m", 10)], ids=["with every probe", "sooner", "alike", "rarer"]
+    ("auxiliary_interval", "every"),
+    [("0s", 1), ("30s", 1), ("1m", 1), ("10m", 10)],
+    ids=["with every probe", "sooner", "alike", "rarer"],
 )
-def test_looks_are_never_made_more_often_than_probes(beside, every, configured):
-    config = configured(["name: a, credential: c, module: m"], f"auxiliary_interval: {beside}", key="k/1")
+def test_auxiliary_probes_are_never_more_frequent_than_probes(auxiliary_interval, every, configured):
+    config = configured(["name: a, credential: c, module: m"], f"auxiliary_interval: {auxiliary_interval}", key="k/1")
     assert round(monthly(config)["c"].requests) == 4 * MINUTES + 2 * MINUTES / every
 
 
-def test_a_staged_credential_makes_the_whole_round_trip_with_a_sign_in_of_its_own(configured):
+def test_staged_credential_makes_the_round_trip_with_its_sign_in(configured):
     found = monthly(configured(["name: a, credential: c, next_credential: d"]))
     assert numbers(found["d"]) == (1, 4 * FIVES, 3 * FIVES, FIVES)
     assert numbers(found["c"]) == (1, 4 * MINUTES, 3 * MINUTES, MINUTES)
 
 
-def test_retained_versions_are_read_and_unwrapped_and_never_wrapped(configured):
+def test_retained_versions_are_read_and_unwrapped_only(configured):
     retained = "retained_versions: [{key: k/2}, {key: k/3, credential: d, until: 2026-06-01}, {key: k/4, credential: d, until: 2026-05-31}]"
     found = monthly(configured([f"name: a, credential: c, {retained}"]))
     assert numbers(found["c"]) == (1, 4 * MINUTES + 3 * FIVES, 3 * MINUTES + 2 * FIVES, MINUTES)
-    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)  # the one that no backup needs any more is not asked for
+    assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)  # the obsolete one costs nothing
 
 
-def test_retained_versions_of_one_target_share_a_token(configured):
+def test_retained_versions_of_a_target_share_a_token(configured):
     found = monthly(
         configured(["name: a, credential: c, retained_versions: [{key: k/2, credential: d}, {key: k/3, credential: d}]"])
     )
     assert numbers(found["d"]) == (1, 6 * FIVES, 4 * FIVES, FIVES)
 
 
-def test_a_recovery_vault_is_asked_as_a_retained_version_is(configured):
+def test_recovery_vault_costs_as_much_as_a_retained_version(configured):
     found = monthly(configured(["name: a, credential: c, recovery_vault: contoso-dr, recovery_credential: d"]))
     assert numbers(found["d"]) == (1, 3 * FIVES, 2 * FIVES, FIVES)
 
 
-def test_in_mode_read_only_looks_read_and_nothing_more(configured):
+def test_auxiliary_probes_of_mode_read_only_only_read(configured):
     target = "name: a, credential: c, module: m, next_credential: d, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
     found = monthly(configured([target], "mode: read_only", key="k/1"))
     assert numbers(found["d"]) == (1, 2 * FIVES, FIVES, FIVES)
     assert numbers(found["c"]) == (1, 2 * MINUTES + 6 * FIVES, MINUTES + 3 * FIVES, MINUTES)
 
 
-def test_looks_of_another_target_need_sign_ins_of_their_own_up_to_one_a_cycle(configured):
+def test_auxiliary_sign_ins_are_at_most_one_per_interval(configured):
     found = monthly(configured(["name: a, credential: c", "name: b, credential: d, next_credential: c"]))
     assert round(found["c"].sign_ins) == round(min(MINUTES + FIVES, MINUTES / 0.9))
     many = [f"name: t{n}, credential: d, next_credential: c" for n in range(9)]
@@ -151,31 +153,31 @@ def test_looks_of_another_target_need_sign_ins_of_their_own_up_to_one_a_cycle(co
 SECRET = "type: client_secret, client_id: 66666666-7777-8888-9999-000000000000, client_secret_env: EKM_TEST_PLAIN"
 
 
-def test_graph_is_asked_once_an_hour_which_is_no_operation_and_no_row_of_a_vault(configured):
+def test_graph_lookup_is_one_hourly_request_without_vault_log(configured):
     sums = monthly(configured(["name: a, credential: c"], credential=f"{SECRET}, graph_credential: g"))["g"]
     assert numbers(sums) == (0, HOURS, 0, HOURS)
     assert sums.log_rows == 0
 
 
 @pytest.mark.parametrize(
-    ("named", "asker", "expected"),
+    ("more_keys", "lookup", "expected"),
     [
         ("", "c", (4 * MINUTES + 2 * HOURS, 3 * MINUTES + HOURS, MINUTES + HOURS)),
         ("key_vault_credential: v", "v", (2 * HOURS, HOURS, HOURS)),
-        ("graph_credential: g", "g", (3 * HOURS, HOURS, 2 * HOURS)),  # once at Graph, too
+        ("graph_credential: g", "g", (3 * HOURS, HOURS, 2 * HOURS)),  # Graph as well
         ("graph_credential: g, key_vault_credential: v", "v", (2 * HOURS, HOURS, HOURS)),
     ],
 )
-def test_a_secrets_dates_are_a_challenge_and_a_list_an_hour_of_whoever_asks(named, asker, expected, configured):
-    secret = f"{SECRET}, key_vault_secret: 'https://ops.vault.azure.net/secrets/c', {named}"
-    assert numbers(monthly(configured(["name: a, credential: c"], credential=secret))[asker])[1:] == expected
+def test_secret_dates_cost_an_hourly_challenge_and_list(more_keys, lookup, expected, configured):
+    secret = f"{SECRET}, key_vault_secret: 'https://ops.vault.azure.net/secrets/c', {more_keys}"
+    assert numbers(monthly(configured(["name: a, credential: c"], credential=secret))[lookup])[1:] == expected
 
 
-def test_the_expiry_look_ups_are_as_frequent_as_they_are_counted():
+def test_expiry_lookups_are_as_frequent_as_counted():
     assert PACES[Source.GRAPH].answered == PACES[Source.KEY_VAULT].answered == LOOK_UP_SECONDS
 
 
-def test_what_is_counted_is_what_is_looked_at():
+def test_counted_auxiliary_probes_are_those_that_run():
     config = load_config(GOOD / "everything.yml", today=TODAY).config
     key = KeyFacts(name="k", version="1", kid="", kty="RSA", size_bits=2048, modulus=b"", exponent=b"")
     made, counted = Counter(), Counter()
@@ -187,35 +189,35 @@ def test_what_is_counted_is_what_is_looked_at():
             made[target.name, plan.request.credential.name, plan.request.target.vault, frozenset(steps)] += 1
     for stream in streams(config, TODAY):
         steps = frozenset(operation.step for operation in stream.operations)
-        counted[stream.target.name, stream.credential, stream.vault, steps] += stream.look
+        counted[stream.target.name, stream.credential, stream.vault, steps] += stream.auxiliary
     assert made == +counted
     assert {Mode.FULL, Mode.READ_ONLY, Mode.CANARY} == {module.mode for module in config.modules.values()}
 
 
-def test_a_managed_hsm_is_not_paid_by_the_operation(configured):
+def test_operations_of_a_managed_hsm_are_not_billable(configured):
     config = configured(["name: a, credential: c, recovery_vault: contoso.managedhsm.azure.net, recovery_credential: d"])
     sums = monthly(config)["d"]
     assert (round(sums.requests), sums.billable) == (3 * FIVES, 0)
 
 
-def test_the_table_ends_with_the_sum_and_leaves_out_unused_credentials(configured):
+def test_table_ends_with_the_sum_without_unused_credentials(configured):
     lines = table(configured(["name: a, credential: c, next_credential: d", "name: b, credential: c"]), TODAY).splitlines()
     assert lines[2:6] == [
         "credential  targets  requests  billable operations  vault log rows  sign-ins",
         "c                 2   345,600              259,200         345,600    48,000",
         "d                 1    34,560               25,920          34,560     8,640",
-        "in total          2   380,160              285,120         380,160    56,640",
+        "total             2   380,160              285,120         380,160    56,640",
     ]
 
 
-def test_a_vaults_share_adds_up_over_its_targets_and_weighs_the_operations(configured):
+def test_share_of_a_vault_sums_targets_and_weighs_operations(configured):
     config = configured(["name: a, credential: c, interval: 10s", "name: b, credential: d, interval: 20s"])
     [share] = vault_shares(config).values()
     assert share.targets == ["a", "b"]
     assert share.ratio == pytest.approx(1.5 * (2 / 4000 + 2 / 500))
 
 
-def test_looks_count_towards_the_share_of_the_vault_they_go_to(configured):
+def test_auxiliary_probes_count_for_their_own_vault(configured):
     recovery = "recovery_vault: contoso-dr, retained_versions: [{key: k/2, vault: contoso-old}, {key: k/3}]"
     shares = vault_shares(configured([f"name: a, credential: c, {recovery}"], key="k/1"))
     reads, unwrap = 2 / 4000, 1 / 500
@@ -226,7 +228,7 @@ def test_looks_count_towards_the_share_of_the_vault_they_go_to(configured):
     assert main.targets == ["a"]
 
 
-def test_a_managed_hsm_takes_more(configured):
+def test_managed_hsm_has_a_higher_limit(configured):
     config = configured(["name: a, credential: c, interval: 10s"])
     [plain] = vault_shares(config).values()
     path = config.files[0]

@@ -1,4 +1,4 @@
-"""Which targets a new configuration says something else of."""
+"""The targets that a new configuration changes."""
 
 from dataclasses import replace
 from datetime import date
@@ -31,8 +31,8 @@ def test_a_credential_changes_the_targets_that_use_it():
     assert changes(BEFORE, with_credential("other", expires_on=date(2027, 1, 1))) == {"of-other"}
 
 
-def test_an_identity_that_asks_for_another_one_changes_the_targets_of_that_one():
-    """Its own end is shown, too."""
+def test_lookup_credential_changes_the_targets_of_the_other_one():
+    """The targets show the expiry of the lookup credential, too."""
     assert changes(BEFORE, with_credential("monitor", expires_on=date(2027, 1, 1))) == {"of-sql"}
 
 
@@ -48,7 +48,7 @@ def test_an_identity_that_asks_for_another_one_changes_the_targets_of_that_one()
         (replace(BEFORE, targets={"new": BEFORE.targets["of-sql"]}), {"new"}),
     ],
 )
-def test_a_verdict_is_about_a_key_and_what_opens_it_from_where(after, names):
+def test_verdict_ends_with_its_key_credential_or_network_path(after, names):
     assert with_other_verdict(BEFORE, after) == names
     assert names <= changes(BEFORE, after)
 
@@ -61,5 +61,5 @@ def test_a_verdict_is_about_a_key_and_what_opens_it_from_where(after, names):
         with_credential("monitor", client_id="another application"),
     ],
 )
-def test_a_verdict_outlives_a_change_of_what_it_is_not_about(after):
+def test_verdict_outlives_other_changes(after):
     assert with_other_verdict(BEFORE, after) == set()

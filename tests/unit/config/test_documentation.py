@@ -1,4 +1,4 @@
-"""The pages about modes and permissions say what the tables of the product say."""
+"""The pages about modes and permissions agree with the tables of the code."""
 
 import re
 from datetime import date
@@ -18,7 +18,7 @@ MODES = (ROOT / "docs" / "modes.md").read_text(encoding="utf-8")
 PERMISSIONS = (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8")
 TODAY = date(2026, 6, 1)
 
-# A row of the table of requests: the mode, what is written beside the credential, whose credential asks.
+# A row of the table of requests: the mode, further keys of the target, the credential of the requests.
 WRITTEN = {
     "probe, mode `full`": ("full", "", "c"),
     "probe, mode `read_only`": ("read_only", "", "c"),
@@ -39,42 +39,42 @@ def rows(page, heading):
 
 
 def stream_of(tmp_path, row):
-    mode, beside, credential = WRITTEN[row]
+    mode, more, credential = WRITTEN[row]
     path = tmp_path / "ekm.yml"
     path.write_text(
         f"credentials: {{c: {{type: default}}, d: {{type: default}}}}\nmodules: {{default: {{mode: {mode}}}}}\n"
-        f"targets: [{{name: a, vault: contoso, key: k/1, credential: c, {beside}}}]\n"
+        f"targets: [{{name: a, vault: contoso, key: k/1, credential: c, {more}}}]\n"
     )
     config = load_config(path, today=TODAY).config
-    look = not row.startswith("probe")
-    [stream] = [one for one in streams(config, TODAY) if (one.look, one.credential) == (look, credential)]
+    auxiliary = not row.startswith("probe")
+    [stream] = [one for one in streams(config, TODAY) if (one.auxiliary, one.credential) == (auxiliary, credential)]
     return stream
 
 
 @pytest.mark.parametrize("row", WRITTEN)
-def test_the_requests_of_each_row_are_those_that_are_made(row, tmp_path):
-    *asked, how_often = rows(MODES, "Requests")[row]
+def test_page_of_modes_lists_the_real_requests(row, tmp_path):
+    *cells, how_often = rows(MODES, "Requests")[row]
     stream = stream_of(tmp_path, row)
-    shown = {step for step, cell in zip(Step, asked, strict=True) if cell}
+    shown = {step for step, cell in zip(Step, cells, strict=True) if cell}
     assert shown - {Step.TOKEN} == {operation.step for operation in stream.operations}
     assert Step.TOKEN in shown
-    assert how_often == ("`auxiliary_interval`" if stream.look else "`interval`")
+    assert how_often == ("`auxiliary_interval`" if stream.auxiliary else "`interval`")
 
 
-def test_between_two_round_trips_only_the_key_is_read():
+def test_page_of_modes_reads_only_the_key_between_round_trips():
     table = rows(MODES, "Requests")
     assert table.keys() == {*WRITTEN, BETWEEN}
     assert table[BETWEEN] == table["probe, mode `read_only`"]
 
 
-def test_the_defaults_on_the_page_of_modes_are_those_that_apply():
+def test_page_of_modes_shows_the_real_defaults():
     default = Module(name="default")
     assert (default.mode, default.round_trip_interval, default.auxiliary_interval) == (Mode.FULL, 0.0, 300.0)
     assert [(mode in MODES) for mode in ("`full`, the default", "`0s`, the default", "`5m`, the default")] == [True] * 3
     assert all(f"`{mode}`" in MODES and f"`{mode}`" in PERMISSIONS for mode in Mode)
 
 
-def test_the_modules_on_the_page_can_be_used(tmp_path):
+def test_modules_on_the_page_load(tmp_path):
     [example] = re.findall(r"```yaml\n(.*?)```", MODES, re.DOTALL)
     modules = yaml.safe_load(example)["modules"]
     targets = [f"{{name: {name}, vault: contoso, key: k/1, credential: c, module: {name}}}" for name in modules]
@@ -82,7 +82,7 @@ def test_the_modules_on_the_page_can_be_used(tmp_path):
     assert load_config(tmp_path / "ekm.yml").problems == ()
 
 
-def test_every_key_that_names_another_identity_or_vault_has_its_permission():
+def test_page_of_permissions_covers_every_identity_and_vault():
     features = " ".join(rows(PERMISSIONS, "Feature by feature"))
     others = {
         field.name
@@ -96,7 +96,7 @@ def test_every_key_that_names_another_identity_or_vault_has_its_permission():
     assert steps <= {step for step in Step if step in features}
 
 
-def test_a_role_that_the_page_of_permissions_makes_is_assigned_too():
+def test_page_of_permissions_assigns_every_role_it_creates():
     made = re.findall(r'"Name": "([^"]+)"', PERMISSIONS)
     assigned = re.findall(r'az role assignment create .*--role "([^"]+)"', PERMISSIONS)
     assert made

@@ -1,4 +1,4 @@
-"""The JSON Schema for editors: up to date, valid, and of one mind with the exporter's own checks."""
+"""The JSON Schema for editors is up to date, valid, and agrees with the exporter's own checks."""
 
 import re
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a good configuration comes to: defaults, merging, includes, and that its effective form is a configuration again."""
+"""Loaded configurations: defaults, merging, includes, and the effective configuration."""
 
 from dataclasses import replace
 from datetime import date
@@ -33,7 +33,7 @@ def written(tmp_path, text):
     return loaded.config
 
 
-def test_the_smallest_configuration_gets_every_default():
+def test_smallest_configuration_gets_every_default():
     config = load_config(GOOD / "smallest.yml").config
     assert config.settings == Settings()
     assert config.modules == {"default": Module(name="default")}
@@ -43,7 +43,7 @@ def test_the_smallest_configuration_gets_every_default():
     assert (target.generation, target.generation_declared) == (Generation.CLASSIC, False)
 
 
-def test_the_documented_defaults_are_those_that_apply():
+def test_documented_defaults_are_those_that_apply():
     data = yaml.safe_load(dump_yaml(load_config(GOOD / "smallest.yml").config))
     for fields, section in ((GLOBAL, data["global"]), (MODULE, data["modules"]["default"])):
         for field in fields:
@@ -55,7 +55,7 @@ def test_the_documented_defaults_are_those_that_apply():
             assert applies == default, field.name
 
 
-def test_everything_that_can_be_written_arrives(everything):
+def test_every_setting_is_loaded(everything):
     module = everything.modules["default"]
     assert module.proxy.url == "http://proxy:3128"
     assert module.proxy.no_proxy == (".vault.azure.net", "localhost")
@@ -101,17 +101,17 @@ def test_labels_are_merged_one_by_one_and_the_target_wins(everything):
     assert everything.targets["contoso-key0"].labels == {"env": "prod", "team": "sql"}
 
 
-def test_defaults_hold_for_their_own_file_alone(everything):
+def test_target_defaults_apply_to_their_own_file_only(everything):
     hsm, chain = everything.targets["hsm"], everything.targets["chain"]
     assert (hsm.credential, hsm.interval, hsm.timeout, hsm.labels) == ("by-vm", 300.0, 10.0, {})
     assert (chain.interval, chain.labels) == (60.0, {})
 
 
-def test_included_files_are_named_for_reloading(everything):
+def test_loaded_files_are_listed_for_reloading(everything):
     assert [path.name for path in everything.files] == ["everything.yml", "hsm.yml", "more.yml"]
 
 
-def test_files_are_looked_for_beside_the_file_that_names_them(tmp_path):
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     below = tmp_path / "below"
     below.mkdir()
     (below / "secret").write_text("s\n")
@@ -122,7 +122,7 @@ def test_files_are_looked_for_beside_the_file_that_names_them(tmp_path):
     assert config.credentials["c"].secret == SecretSource(file=below / "secret")
 
 
-def test_a_file_that_is_reached_twice_is_read_once(tmp_path):
+def test_file_that_is_included_twice_is_read_once(tmp_path):
     (tmp_path / "one.yml").write_text("credentials: {c: {type: default}}\n")
     (tmp_path / "two.yml").symlink_to("one.yml")
     text = "include: [one.yml, one.yml, two.yml]\ntargets: [{name: a, vault: contoso, key: k/1, credential: c}]\n"
@@ -138,7 +138,7 @@ def test_a_file_that_is_reached_twice_is_read_once(tmp_path):
         ("interval: 12s, timeout: 1s", 1.0),
     ],
 )
-def test_an_unwritten_timeout_is_ten_seconds_or_half_the_interval_of_the_target(times, expected, tmp_path):
+def test_default_timeout_is_ten_seconds_or_half_the_interval(times, expected, tmp_path):
     config = written(
         tmp_path,
         f"credentials: {{c: {{type: default}}}}\ntarget_defaults: {{{times}}}\n"
@@ -147,14 +147,14 @@ def test_an_unwritten_timeout_is_ten_seconds_or_half_the_interval_of_the_target(
     assert config.targets["a"].timeout == expected
 
 
-def test_concurrency_is_enough_for_all_targets_timing_out_at_once(tmp_path):
+def test_default_concurrency_covers_timeouts_of_all_targets(tmp_path):
     targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(600))
     head = "global: {interval: 20s, timeout: 10s}\ncredentials: {c: {type: default}}\ntargets:\n"
     assert written(tmp_path, head + targets).settings.concurrency == 600  # they start within 7.2 s and take 10 s each
 
 
 @pytest.mark.parametrize("name", ["smallest.yml", "everything.yml"])
-def test_the_effective_configuration_is_a_configuration_with_the_same_meaning(name, tmp_path):
+def test_effective_configuration_loads_as_an_equal_configuration(name, tmp_path):
     config = load_config(GOOD / name, today=TODAY).config
     again = written(tmp_path, dump_yaml(config))
     assert dump_yaml(again) == dump_yaml(config)
@@ -162,12 +162,12 @@ def test_the_effective_configuration_is_a_configuration_with_the_same_meaning(na
     assert again == replace(config, files=again.files, targets=undeclared)
 
 
-def test_a_user_before_an_address_is_never_shown():
+def test_user_in_a_url_is_masked():
     assert without_user("http://u:S3CRET@proxy:3128") == "http://<secret>@proxy:3128"
     assert without_user("http://proxy:3128") == "http://proxy:3128"
 
 
-def test_a_target_that_has_taken_the_step_already_is_not_staged_by_the_default(tmp_path):
+def test_default_next_credential_ignores_targets_that_use_it(tmp_path):
     path = tmp_path / "ekm.yml"
     path.write_text(
         "credentials: {now: {type: default}, new: {type: managed_identity}}\n"

@@ -1,6 +1,6 @@
-"""Every kind of mistake has its line: bad/NAME.yml must give exactly the lines of bad/NAME.txt.
+"""Each problem has its line: bad/NAME.yml must give exactly the lines of bad/NAME.txt.
 
-To change them: `python tests/unit/config/test_problems.py` writes the .txt files anew; read the difference.
+`python -m tests.unit.config.test_problems` rewrites the .txt files; read the difference.
 """
 
 import os
@@ -23,12 +23,12 @@ def lines(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_mistake_is_reported_with_its_place(name, monkeypatch):
+def test_every_problem_is_reported_with_its_location(name, monkeypatch):
     monkeypatch.chdir(BAD)
     assert lines(name) == (BAD / name).with_suffix(".txt").read_text(encoding="utf-8")
 
 
-def test_no_expected_line_holds_a_secret():
+def test_no_expected_line_contains_a_secret():
     texts = [path.read_text(encoding="utf-8") for path in BAD.glob("*.txt")]
     assert len(texts) == len(FILES)
     assert not [text for text in texts if "S3CRET" in text or "S3cret" in text]
@@ -46,19 +46,19 @@ def test_no_expected_line_holds_a_secret():
         (b'targets: "\\ud800"', "1:13: not YAML: found invalid Unicode character escape code while parsing a quoted scalar"),
         (b"[" * 900, "1:33: nested deeper than 32 levels"),
         (b"- " * 40, "1:65: nested deeper than 32 levels"),
-        (b"&a [*a]", "1:5: an alias without an anchor before it"),
-        (b"x: !!binary aGk=", "1:4: a tag that is not one of YAML's own types: remove it"),
-        (b"x: !!set {a}", "1:4: a tag that is not one of YAML's own types: remove it"),
+        (b"&a [*a]", "1:5: an alias without an anchor before it: put a text that starts with * in quotes"),
+        (b"x: !!binary aGk=", "1:4: an unknown tag: remove it, or put a text that starts with ! in quotes"),
+        (b"x: !!set {a}", "1:4: an unknown tag: remove it, or put a text that starts with ! in quotes"),
     ],
 )
-def test_what_is_no_document_gets_one_line(content, message, tmp_path, monkeypatch):
+def test_unreadable_document_gets_one_line(content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ekm.yml").write_bytes(content)
     loaded = load_config(Path("ekm.yml"))
     assert [str(problem) for problem in loaded.problems] == [f"ekm.yml:{message}"]
 
 
-def test_a_file_that_cannot_be_read_gets_one_line(tmp_path, monkeypatch):
+def test_unreadable_file_gets_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     Path("large.yml").write_bytes(b"#" * (16 * 1024 * 1024 + 1))
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_gets_one_line(tmp_path, monkeypatch):
     assert found == {name: [message] for name, message in expected.items()}
 
 
-def test_a_value_that_is_reached_through_an_alias_is_judged_where_it_is_used(tmp_path, monkeypatch):
+def test_value_behind_an_alias_is_checked_where_it_is_used(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("ekm.yml").write_text(
         "credentials: {c: {type: default}}\n"
@@ -83,13 +83,15 @@ def test_a_value_that_is_reached_through_an_alias_is_judged_where_it_is_used(tmp
     ]
 
 
-def test_a_chain_of_includes_has_an_end(tmp_path):
+def test_nested_includes_have_a_limit(tmp_path):
     for number in range(40):
         (tmp_path / f"{number}.yml").write_text(f"include: [{number + 1}.yml]\n")
-    assert [problem.message for problem in load_config(tmp_path / "0.yml").problems] == ["included through more than 16 files"]
+    assert [problem.message for problem in load_config(tmp_path / "0.yml").problems] == [
+        "more than 16 nested includes: include the file from the main file"
+    ]
 
 
-def test_a_certificate_file_without_a_byte_is_a_problem(tmp_path):
+def test_empty_certificate_file_is_a_problem(tmp_path):
     (tmp_path / "sp.pem").touch()
     path = tmp_path / "ekm.yml"
     client = "client_id: 66666666-7777-8888-9999-000000000000"
@@ -102,7 +104,7 @@ def test_a_certificate_file_without_a_byte_is_a_problem(tmp_path):
 
 
 if __name__ == "__main__":
-    from conftest import SECRETS
+    from tests.unit.config.conftest import SECRETS
 
     os.environ.update(SECRETS)
     os.chdir(BAD)

@@ -1,4 +1,4 @@
-"""Whatever stands in the file: an answer, in time, and never an exception."""
+"""Any content of a file gives a result in time, never an exception."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -60,7 +60,7 @@ configurations = st.fixed_dictionaries(
 )
 
 
-def judged(data):
+def load(data):
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ekm.yml"
         path.write_bytes(data)
@@ -80,20 +80,20 @@ def judged(data):
 @example(b"%YAML 9.9\n---\n")
 @example(b"--- |")
 @example(b"? ")
-def test_any_bytes_give_an_answer(data):
-    judged(data)
+def test_any_bytes_give_a_result(data):
+    load(data)
 
 
 @BOUNDED
 @given(st.text(alphabet=" \n\t:-[]{}&*!|>'\"%@`?,#<ab1", max_size=120))
-def test_anything_made_of_yamls_signs_gives_an_answer(text):
-    judged(text.encode())
+def test_any_yaml_punctuation_gives_a_result(text):
+    load(text.encode())
 
 
 @BOUNDED
 @given(configurations)
-def test_anything_that_looks_like_a_configuration_gives_an_answer(data):
-    judged(yaml.safe_dump(data, allow_unicode=False).encode())
+def test_any_similar_configuration_gives_a_result(data):
+    load(yaml.safe_dump(data, allow_unicode=False).encode())
 
 
 def test_every_key_of_every_table_has_a_kind_and_a_sentence():

@@ -1,4 +1,4 @@
-"""Secrets: read as they are meant, kept current, and never shown."""
+"""Secrets are read whole, refreshed, and never shown."""
 
 import asyncio
 import io
@@ -49,7 +49,7 @@ def clock():
 
 
 @pytest.fixture
-def keeper(pool, clock):
+def cache(pool, clock):
     return SecretCache(pool, clock=clock)
 
 
@@ -68,7 +68,7 @@ def credential(file, **others):
         ("päss\n".encode(), "päss"),
     ],
 )
-def test_one_line_break_at_the_end_is_no_part_of_the_secret(content, secret, file):
+def test_one_final_line_break_is_not_part_of_the_secret(content, secret, file):
     file.write_bytes(content)
     assert read_secret(SecretSource(file=file)) == secret
 
@@ -87,7 +87,7 @@ def test_one_line_break_at_the_end_is_no_part_of_the_secret(content, secret, fil
         (b"S3CRET-MARK" * 10_000, "larger than 64 KiB"),
     ],
 )
-def test_a_file_without_a_usable_secret_is_told_without_it(content, what, file):
+def test_unusable_secret_is_reported_without_its_content(content, what, file):
     file.write_bytes(content)
     with pytest.raises(SecretUnreadableError) as caught:
         read_secret(SecretSource(file=file))
@@ -96,7 +96,7 @@ def test_a_file_without_a_usable_secret_is_told_without_it(content, what, file):
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_a_secret_from_the_environment(monkeypatch):
+def test_secret_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("EKM_TEST_ONE", "abc\n")
     assert read_secret(SecretSource(env="EKM_TEST_ONE")) == "abc"
     monkeypatch.delenv("EKM_TEST_ONE")
@@ -104,63 +104,63 @@ def test_a_secret_from_the_environment(monkeypatch):
         read_secret(SecretSource(env="EKM_TEST_ONE"))
 
 
-async def test_a_replaced_secret_is_used_within_a_second(keeper, clock, file):
+async def test_replaced_secret_is_used_within_a_second(cache, clock, file):
     file.write_text("old\n")
-    before = await keeper.current(credential(file))
+    before = await cache.current(credential(file))
     file.write_text("new\n")
     clock.now += 0.9
-    assert await keeper.current(credential(file)) is before
+    assert await cache.current(credential(file)) is before
     clock.now += 0.1
-    after = await keeper.current(credential(file))
+    after = await cache.current(credential(file))
     assert (before.text, after.text) == ("old", "new")
     assert before.fingerprint != after.fingerprint
 
 
-async def test_a_swapped_symbolic_link_is_a_change_even_with_equal_dates_and_sizes(keeper, clock, tmp_path):
-    # as Kubernetes does it: secret -> ..data/secret, ..data -> ..first, and ..data is replaced by a rename
+async def test_swapped_symbolic_link_is_a_change(cache, clock, tmp_path):
+    # as in Kubernetes, with equal dates and sizes: secret -> ..data/secret, ..data -> ..first, and ..data is replaced by a rename
     for name, text in (("..first", "1111"), ("..second", "2222")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "secret").write_text(text)
         os.utime(tmp_path / name / "secret", ns=(10**18, 10**18))
     (tmp_path / "..data").symlink_to("..first")
     (tmp_path / "secret").symlink_to("..data/secret")
-    before = await keeper.current(credential(tmp_path / "secret"))
+    before = await cache.current(credential(tmp_path / "secret"))
     (tmp_path / "..new").symlink_to("..second")
     (tmp_path / "..new").rename(tmp_path / "..data")
     clock.now += 1
-    after = await keeper.current(credential(tmp_path / "secret"))
+    after = await cache.current(credential(tmp_path / "secret"))
     assert (before.text, after.text) == ("1111", "2222")
 
 
-async def test_an_unchanged_secret_keeps_its_fingerprint(keeper, clock, file):
+async def test_unchanged_secret_keeps_its_fingerprint(cache, clock, file):
     file.write_text("same\n")
-    before = await keeper.current(credential(file))
+    before = await cache.current(credential(file))
     clock.now += 5
     file.write_text("same\r\n")
-    assert (await keeper.current(credential(file))).fingerprint == before.fingerprint
+    assert (await cache.current(credential(file))).fingerprint == before.fingerprint
 
 
-async def test_a_fingerprint_means_nothing_outside_its_keeper(keeper, pool, file):
+async def test_fingerprints_of_two_caches_differ(cache, pool, file):
     file.write_text("same\n")
-    mine, other = await keeper.current(credential(file)), await SecretCache(pool).current(credential(file))
+    mine, other = await cache.current(credential(file)), await SecretCache(pool).current(credential(file))
     assert mine.text == other.text
     assert mine.fingerprint != other.fingerprint
 
 
-async def test_a_secret_that_vanishes_and_comes_back_is_a_value_each_time(keeper, clock, file):
+async def test_removed_and_restored_secret_changes_the_value_twice(cache, clock, file):
     file.write_text("one\n")
-    first = await keeper.current(credential(file))
+    first = await cache.current(credential(file))
     file.unlink()
     clock.now += 1
-    gone = await keeper.current(credential(file))
+    gone = await cache.current(credential(file))
     assert (gone.text, gone.failure) == (None, f"file {file}: no such file")
     assert gone.fingerprint != first.fingerprint
     file.write_text("one\n")
     clock.now += 1
-    assert await keeper.current(credential(file)) == first
+    assert await cache.current(credential(file)) == first
 
 
-async def test_many_waiters_cause_one_read(clock, file):
+async def test_many_waiters_share_one_read(clock, file):
     calls = []
 
     class CountingPool(DaemonThreadPool):
@@ -170,33 +170,33 @@ async def test_many_waiters_cause_one_read(clock, file):
 
     pool = CountingPool(2, name="secrets")
     file.write_text("one\n")
-    keeper = SecretCache(pool, clock=clock)
-    found = await asyncio.gather(*(keeper.current(credential(file)) for _ in range(50)))
+    cache = SecretCache(pool, clock=clock)
+    found = await asyncio.gather(*(cache.current(credential(file)) for _ in range(50)))
     assert {secret.text for secret in found} == {"one"}
     assert len(calls) == 1
     pool.close()
 
 
-async def test_a_waiter_that_gives_up_leaves_the_others_waiting(keeper, file):
+async def test_cancelled_waiter_leaves_the_others_waiting(cache, file):
     file.write_text("one\n")
-    waiters = [asyncio.create_task(keeper.current(credential(file))) for _ in range(3)]
+    waiters = [asyncio.create_task(cache.current(credential(file))) for _ in range(3)]
     await asyncio.sleep(0)
     waiters[0].cancel()
     assert [secret.text for secret in await asyncio.gather(*waiters[1:])] == ["one", "one"]
     assert waiters[0].cancelled()
 
 
-async def test_a_pool_without_threads_is_not_the_secrets_fault(keeper, pool, clock, file):
+async def test_closed_thread_pool_keeps_the_last_secret(cache, pool, clock, file):
     file.write_text("one\n")
-    first = await keeper.current(credential(file))
+    first = await cache.current(credential(file))
     pool.close()
     clock.now += 1
-    assert await keeper.current(credential(file)) is first
+    assert await cache.current(credential(file)) is first
     with pytest.raises(PoolExhausted):
         await SecretCache(pool, clock=clock).current(credential(file))
 
 
-async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock, file):
+async def test_every_waiter_for_a_thread_reports_the_shortage(clock, file):
     file.write_text("one\n")
     pool = DaemonThreadPool(1, name="secrets")
     taken, release = threading.Event(), threading.Event()
@@ -207,8 +207,8 @@ async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock,
 
     blocker = asyncio.create_task(pool.run(block))
     await asyncio.get_running_loop().run_in_executor(None, taken.wait)
-    keeper = SecretCache(pool, clock=clock)
-    waiters = [asyncio.create_task(keeper.current(credential(file))) for _ in range(2)]
+    cache = SecretCache(pool, clock=clock)
+    waiters = [asyncio.create_task(cache.current(credential(file))) for _ in range(2)]
     await asyncio.sleep(0)
     for waiter in reversed(waiters):
         waiter.cancel()
@@ -218,46 +218,46 @@ async def test_waiting_for_a_thread_is_told_apart_for_everybody_who_waits(clock,
         assert shortage_of(caught.value)
     release.set()
     await blocker
-    assert (await keeper.current(credential(file))).text == "one"
+    assert (await cache.current(credential(file))).text == "one"
     pool.close()
 
 
-async def test_a_new_certificate_changes_the_fingerprint(keeper, clock, file, tmp_path):
+async def test_new_certificate_changes_the_fingerprint(cache, clock, file, tmp_path):
     file.write_text("password\n")
     certificate = tmp_path / "sp.pem"
     with_certificate = Credential(
         name="c", kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=certificate, password=SecretSource(file=file)
     )
-    missing = await keeper.current(with_certificate)
+    missing = await cache.current(with_certificate)
     assert missing.failure == f"file {certificate}: no such file"
     prints = []
     for content in (b"one", b"two"):
         certificate.write_bytes(content)
         clock.now += 1
-        secret = await keeper.current(with_certificate)
+        secret = await cache.current(with_certificate)
         assert (secret.text, secret.failure) == ("password", "")
         prints.append(secret.fingerprint)
     assert prints[0] != prints[1]
 
 
-async def test_an_identity_without_a_secret_has_neither_text_nor_failure(keeper):
-    secret = await keeper.current(Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY))
+async def test_identity_without_a_secret_has_no_text_and_no_failure(cache):
+    secret = await cache.current(Credential(name="vm", kind=CredentialKind.MANAGED_IDENTITY))
     assert (secret.text, secret.failure) == (None, "")
     assert secret.fingerprint
 
 
-async def test_a_reload_forgets_the_secrets_of_other_credentials(keeper, file):
+async def test_reload_drops_the_secrets_of_removed_credentials(cache, file):
     file.write_text("one\n")
     kept, dropped = credential(file), credential(file, tenant_id="t")
-    first = await keeper.current(kept)
-    again = await keeper.current(dropped)
+    first = await cache.current(kept)
+    again = await cache.current(dropped)
     file.write_text("two\n")
-    keeper.keep_only([kept])
-    assert await keeper.current(kept) is first
-    assert (await keeper.current(dropped)).text == "two" != again.text
+    cache.keep_only([kept])
+    assert await cache.current(kept) is first
+    assert (await cache.current(dropped)).text == "two" != again.text
 
 
-def test_what_is_printed_of_a_secret_does_not_hold_it():
+def test_repr_of_a_secret_does_not_contain_it():
     assert MARK not in repr(Secret(text=MARK, fingerprint="f"))
     assert MARK not in repr(ConnectorSecret("id", MARK))
 
@@ -271,14 +271,14 @@ def run_check(path, **flags):
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in BAD.glob("*.yml")))
-def test_no_mistake_makes_check_print_a_secret(name, monkeypatch):
+def test_check_prints_no_secret_of_a_bad_configuration(name, monkeypatch):
     monkeypatch.chdir(BAD)
     code, printed = run_check(Path(name))
     assert code == 2
     assert "S3CRET" not in printed
 
 
-def test_no_secret_is_in_what_check_prints_of_a_good_configuration(tmp_path):
+def test_check_prints_no_secret_of_a_good_configuration(tmp_path):
     for name, secret in (("plain", MARK), ("typed", CLIENT_ID + MARK)):
         (tmp_path / name).write_text(secret + "\n")
     path = tmp_path / "ekm.yml"
@@ -297,7 +297,7 @@ def test_no_secret_is_in_what_check_prints_of_a_good_configuration(tmp_path):
     assert "S3CRET" not in repr(load_config(path))
 
 
-def test_an_unreadable_secret_file_is_one_clear_line(tmp_path):
+def test_unreadable_secret_file_gets_one_line(tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir()
     (locked / "secret").write_text(MARK)

@@ -1,4 +1,4 @@
-"""Warnings: said once, where something can be done about it, and not where all is well."""
+"""Warnings appear once, at the key to change, and only if there is a reason."""
 
 from datetime import date
 from itertools import product
@@ -33,26 +33,26 @@ def warnings(tmp_path, monkeypatch):
     return of
 
 
-def test_a_configuration_where_all_is_well_has_no_warning(warnings):
+def test_good_configuration_has_no_warning(warnings):
     assert warnings(f"{QUIET}{MANAGED}targets: [{TARGET}]\n") == []
 
 
-def test_an_undeclared_generation_is_one_warning_however_many_targets_it_concerns(warnings):
+def test_missing_generation_is_one_warning_for_all_targets(warnings):
     targets = "".join(f"  - {{name: t{n}, vault: contoso-{n}, key: k/1, credential: c}}\n" for n in range(5))
     assert warnings(f"{MANAGED}targets:\n{targets}") == [
         (
-            "ekm.yml:1:1: global.connector_generation: not declared, so classic codes (30xx) for 5 targets (t0, t1, t2, …): "
+            "ekm.yml:1:1: global.connector_generation: not set, so 5 targets (t0, t1, t2, …) get the classic codes (30xx): "
             "write classic or current"
         )
     ]
 
 
-def test_a_generation_that_a_target_declares_is_declared(warnings):
+def test_generation_of_a_target_needs_no_global_one(warnings):
     target = "{name: a, vault: contoso, key: k/1, credential: c, connector_generation: classic}"
     assert warnings(f"{MANAGED}targets: [{target}]\n") == []
 
 
-def test_a_key_without_a_version_has_no_verdict_unless_nobody_asked_for_one(warnings):
+def test_key_without_a_version_is_a_warning_except_for_canary(warnings):
     targets = "{name: a, vault: contoso, key: k, credential: c}, {name: b, vault: contoso, key: p, credential: c, module: m}"
     pin, canary = warnings(f"{QUIET}{MANAGED}modules: {{m: {{mode: canary}}}}\ntargets: [{targets}]\n")
     assert pin.startswith("ekm.yml:4:42: targets[0].key: no version, so no verdict")
@@ -61,37 +61,37 @@ def test_a_key_without_a_version_has_no_verdict_unless_nobody_asked_for_one(warn
     assert canary.startswith("ekm.yml:4:118: targets[1].module: mode canary never gives a verdict")
 
 
-def test_whatever_in_a_configuration_prevents_a_verdict_is_said_with_the_way_to_get_one(warnings):
+def test_every_cause_of_a_missing_verdict_has_its_warning(warnings):
     everything_ok = [StepResult(step=step, outcome=Outcome.OK) for step in Step]
     caused = set()
     for pinned, mode, managed, vantage in product((True, False), Mode, (True, False), Vantage):
         why = assess(everything_ok, pinned=pinned, mode=mode, managed_identity=managed, vantage=vantage, unwrapped=True).why
         kind = "managed_identity" if managed else "workload_identity"
         target = TARGET if pinned else TARGET.replace("k/1", "k")
-        said = warnings(
+        lines = warnings(
             f"global: {{connector_generation: classic, vantage: {vantage}}}\ncredentials: {{c: {{type: {kind}}}}}\n"
             f"modules: {{default: {{mode: {mode}}}}}\ntargets: [{target}]\n"
         )
         if why == "ready":
-            assert said == []
+            assert lines == []
             continue
         caused.add(why)
-        assert [line for line in said if NO_VERDICT[why].says in line], (pinned, mode, managed, vantage)
+        assert [line for line in lines if NO_VERDICT[why].message in line], (pinned, mode, managed, vantage)
     assert caused == set(NO_VERDICT)
     assert caused < set(WHY)
 
 
-def test_the_end_of_a_secret_that_nobody_knows_and_one_that_has_passed(warnings):
+def test_unknown_and_past_expiry_of_a_secret_are_warnings(warnings):
     credentials = (
         f"credentials:\n  c: {{{SECRET}}}\n  d: {{{SECRET}, expires_on: 2026-05-31}}\n  e: {{{SECRET}, expires_on: 2026-06-01}}\n"
     )
     targets = "".join(f"  - {{name: {n}, vault: contoso, key: k/1, credential: {n}}}\n" for n in "cde")
     assert warnings(f"{QUIET}{credentials}targets:\n{targets}") == [
         (
-            "ekm.yml:3:6: credentials.c.expires_on: nobody knows when the secret ends: "
+            "ekm.yml:3:6: credentials.c.expires_on: the expiry of the secret is unknown: "
             "write expires_on, graph_credential or key_vault_secret"
         ),
-        "ekm.yml:4:124: credentials.d.expires_on: 2026-05-31 has passed: correct the date if there is a new secret",
+        "ekm.yml:4:124: credentials.d.expires_on: 2026-05-31 is in the past: write the date of the current secret",
     ]
 
 
@@ -100,28 +100,28 @@ def test_the_end_of_a_secret_that_nobody_knows_and_one_that_has_passed(warnings)
     [
         (SECRET, True),
         ("type: connector_secret, secret_env: EKM_TEST_CONNECTOR", True),
-        (f"{SECRET}, graph_credential: asker", False),
+        (f"{SECRET}, graph_credential: monitor", False),
         (f"{SECRET}, key_vault_secret: 'https://ops.vault.azure.net/secrets/c'", False),
         ("type: client_certificate, client_id: 66666666-7777-8888-9999-000000000000, certificate_file: ekm.yml", False),
         ("type: managed_identity", False),
         ("type: workload_identity", False),
     ],
 )
-def test_nobody_knows_the_end_of_a_secret_that_no_source_tells(credential, unknown, warnings):
-    asker = "asker: {type: workload_identity}"
-    said = warnings(f"{QUIET}credentials: {{c: {{{credential}}}, {asker}}}\ntargets: [{TARGET}]\n")
-    assert [line for line in said if "nobody knows" in line] == said[: int(unknown)]
-    assert len([line for line in said if "nobody knows" in line]) == unknown
+def test_secret_without_an_expiry_source_is_a_warning(credential, unknown, warnings):
+    monitor = "monitor: {type: workload_identity}"
+    lines = warnings(f"{QUIET}credentials: {{c: {{{credential}}}, {monitor}}}\ntargets: [{TARGET}]\n")
+    assert [line for line in lines if "expiry of the secret is unknown" in line] == lines[: int(unknown)]
+    assert len([line for line in lines if "expiry of the secret is unknown" in line]) == unknown
 
 
-def test_the_end_of_who_asks_for_ends_matters_too(warnings):
+def test_lookup_credential_needs_an_expiry_source_too(warnings):
     credentials = f"{{c: {{{SECRET}, graph_credential: g, tenant_id: a.test}}, g: {{{SECRET}, tenant_id: a.test}}}}"
     [warning] = warnings(f"{QUIET}credentials: {credentials}\ntargets: [{TARGET}]\n")
-    assert "credentials.g.expires_on: nobody knows" in warning
+    assert "credentials.g.expires_on: the expiry of the secret is unknown" in warning
 
 
 @pytest.mark.parametrize(
-    ("watched", "asker", "missing"),
+    ("more_keys", "lookup", "missing"),
     [
         ("", f"{SECRET}, expires_on: 2030-01-01", True),
         (", tenant_id: a.test", f"{SECRET}, expires_on: 2030-01-01", False),
@@ -130,118 +130,120 @@ def test_the_end_of_who_asks_for_ends_matters_too(warnings):
         ("", "type: workload_identity", False),
     ],
 )
-def test_graph_has_no_challenge_that_names_a_tenant(watched, asker, missing, warnings):
-    credentials = f"{{c: {{{SECRET}, graph_credential: g{watched}}}, g: {{{asker}}}}}"
-    said = warnings(f"{QUIET}credentials: {credentials}\ntargets: [{TARGET}]\n")
-    assert [".graph_credential: Microsoft Graph names no tenant" in line for line in said] == [True] * missing
-    assert all("az account show" in line for line in said)
+def test_graph_lookup_without_a_tenant_is_a_warning(more_keys, lookup, missing, warnings):
+    credentials = f"{{c: {{{SECRET}, graph_credential: g{more_keys}}}, g: {{{lookup}}}}}"
+    lines = warnings(f"{QUIET}credentials: {credentials}\ntargets: [{TARGET}]\n")
+    assert [".graph_credential: credential g has no tenant_id" in line for line in lines] == [True] * missing
+    assert all("az account show" in line for line in lines)
 
 
-def test_what_nothing_uses(warnings):
+def test_unused_credential_and_module_are_warnings(warnings):
     credentials = "credentials:\n  c: {type: workload_identity}\n  d: {type: workload_identity}\n"
     assert warnings(f"{QUIET}{credentials}modules:\n  m: {{}}\ntargets: [{TARGET}]\n") == [
-        "ekm.yml:4:6: credentials.d: no target uses this credential",
-        "ekm.yml:6:6: modules.m: no target uses this module",
+        "ekm.yml:4:6: credentials.d: no target uses this credential: remove it, or use it",
+        "ekm.yml:6:6: modules.m: no target uses this module: remove it, or use it",
     ]
 
 
-def test_every_way_to_use_a_credential_counts():
+def test_credential_is_used_by_any_key_that_names_it():
     messages = [warning.message for warning in load_config(GOOD / "everything.yml", today=TODAY).warnings]
     assert not [message for message in messages if "uses this" in message]
 
 
-def test_two_targets_that_ask_the_same(warnings):
+def test_two_targets_with_equal_probes_are_a_warning(warnings):
     targets = f"  - {TARGET}\n  - {{name: b, vault: Contoso.vault.azure.net, key: K/1, credential: c}}\n"
     assert warnings(f"{QUIET}{MANAGED}targets:\n{targets}") == [
-        "ekm.yml:5:5: targets[1]: the same vault, key and credential as a: one target can name many instances"
+        "ekm.yml:5:5: targets[1]: same vault, key and credential as a: list all SQL Servers in the instances of one target"
     ]
 
 
-def test_dates_that_nobody_corrected(warnings):
+def test_wrong_dates_are_warnings(warnings):
     target = (
         "{name: a, vault: contoso, key: k/1, credential: c, backup_on: 2026-06-02,"
         " retained_versions: [{key: k/2, until: 2026-05-31}, {key: k/3, until: 2026-06-01}]}"
     )
     assert [warning.partition("targets[0].")[2] for warning in warnings(f"{QUIET}{MANAGED}targets: [{target}]\n")] == [
-        "backup_on: lies in the future",
-        "retained_versions: k was needed until 2026-05-31: take it out, or correct the date",
+        "backup_on: is in the future: correct the date",
+        "retained_versions: k was needed until 2026-05-31: remove this entry, or correct the date",
     ]
 
 
-BESIDE = "next_credential: n, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
+EVERYTHING = "next_credential: n, recovery_vault: contoso-dr, retained_versions: [{key: k/2}]"
 
 
 @pytest.mark.parametrize(
-    ("mode", "key", "beside", "said"),
+    ("mode", "key", "more_keys", "expected"),
     [
-        ("full", "k/1", BESIDE, {}),
+        ("full", "k/1", EVERYTHING, {}),
         (
             "read_only",
             "k/1",
-            BESIDE,
-            dict.fromkeys(("next_credential", "recovery_vault", "retained_versions"), "can only say no"),
+            EVERYTHING,
+            dict.fromkeys(("next_credential", "recovery_vault", "retained_versions"), "can fail but never prove anything"),
         ),
-        ("canary", "k/1", BESIDE, dict.fromkeys(("recovery_vault", "retained_versions"), "nothing of SQL Server's backups")),
-        ("full", "k", "recovery_vault: contoso-dr", {"recovery_vault": "the newest in the target's vault"}),
-        ("full", "k/1", "retained_versions: [{key: K/1}]", {"retained_versions": "K/1 is what the probe itself tests"}),
+        ("canary", "k/1", EVERYTHING, dict.fromkeys(("recovery_vault", "retained_versions"), "nothing about its backups")),
+        ("full", "k", "recovery_vault: contoso-dr", {"recovery_vault": "only its newest version is tested"}),
+        ("full", "k/1", "retained_versions: [{key: K/1}]", {"retained_versions": "K/1 is the key that the probe already tests"}),
         ("full", "k/1", "retained_versions: [{key: k/1, credential: n}, {key: k/1, vault: other}, {key: k/2}]", {}),
     ],
 )
-def test_what_is_looked_at_beside_and_can_say_less_than_it_seems(mode, key, beside, said, warnings):
+def test_auxiliary_probe_that_proves_little_is_a_warning(mode, key, more_keys, expected, warnings):
     credentials = "credentials: {c: {type: workload_identity}, n: {type: workload_identity}}\n"
-    target = f"{{name: a, vault: contoso, key: {key}, credential: c, {beside}}}"
+    target = f"{{name: a, vault: contoso, key: {key}, credential: c, {more_keys}}}"
     found = warnings(f"{QUIET}{credentials}modules: {{default: {{mode: {mode}}}}}\ntargets: [{target}]\n")
     split = [line.partition("targets[0].")[2].partition(": ") for line in found]
     about = {field: what for field, _, what in split if field in ("next_credential", "retained_versions", "recovery_vault")}
-    assert about.keys() == said.keys()
-    assert all(words in about[field] for field, words in said.items())
+    assert about.keys() == expected.keys()
+    assert all(words in about[field] for field, words in expected.items())
 
 
 @pytest.mark.parametrize(
-    ("kind", "field", "said"),
+    ("credentials", "field", "expected"),
     [
         (
             "{c: {type: workload_identity}, n: {type: managed_identity}}",
             "next_credential",
-            "nothing is said of it from elsewhere",
+            "no other host can test it",
         ),
-        ("{c: {type: default}, n: {type: workload_identity}}", "credential", "this host's own identity"),
+        ("{c: {type: default}, n: {type: workload_identity}}", "credential", "the identity of this host"),
     ],
 )
 @pytest.mark.parametrize("vantage", ["central", "sql_host"])
-def test_an_identity_of_this_host_is_no_proof_of_another_hosts(kind, field, said, vantage, warnings):
+def test_identity_of_this_host_is_a_warning_for_another_host(credentials, field, expected, vantage, warnings):
     target = "{name: a, vault: contoso, key: k/1, credential: c, next_credential: n}"
-    found = warnings(f"global: {{connector_generation: classic, vantage: {vantage}}}\ncredentials: {kind}\ntargets: [{target}]\n")
-    assert [said in line for line in found if f"targets[0].{field}: " in line] == ([True] if vantage == "central" else [])
+    found = warnings(
+        f"global: {{connector_generation: classic, vantage: {vantage}}}\ncredentials: {credentials}\ntargets: [{target}]\n"
+    )
+    assert [expected in line for line in found if f"targets[0].{field}: " in line] == ([True] if vantage == "central" else [])
 
 
-def test_all_that_may_be_written_is_acted_on():
+def test_every_key_has_an_effect():
     messages = [warning.message for warning in load_config(GOOD / "everything.yml", today=TODAY).warnings]
     assert not [message for message in messages if "this version" in message]
 
 
-@pytest.mark.parametrize(("no_proxy", "said"), [("[]", 1), ("[.vault.azure.net]", 0), ("['*']", 0), ("[other.net]", 1)])
-def test_a_private_path_through_a_proxy(no_proxy, said, warnings):
+@pytest.mark.parametrize(("no_proxy", "count"), [("[]", 1), ("[.vault.azure.net]", 0), ("['*']", 0), ("[other.net]", 1)])
+def test_private_path_through_a_proxy_is_a_warning(no_proxy, count, warnings):
     module = f"modules: {{default: {{expect_path: private, proxy: {{url: 'http://p:3128', no_proxy: {no_proxy}}}}}}}\n"
     found = warnings(f"{QUIET}{MANAGED}{module}targets: [{TARGET}]\n")
-    assert len([line for line in found if "through a proxy" in line]) == said
+    assert len([line for line in found if "the proxy gets" in line]) == count
 
 
-def test_a_configuration_that_would_use_more_than_a_hundredth_of_a_vault(warnings):
+def test_more_than_a_hundredth_of_a_vault_is_a_warning(warnings):
     targets = "".join(f"  - {{name: t{n}, vault: contoso, key: k/{n}, credential: c}}\n" for n in range(14))
     text = f"{QUIET}{MANAGED}targets:\n{targets}"
     # a probe is two reads of 4000 and two key operations of 500 in ten seconds: 0.45 % at one probe in 10 s; every five minutes
     # two reads for the newest version come on top
     assert warnings(text.replace("classic}", "classic, interval: 60s}")) == [
         (
-            "ekm.yml:4:5: targets[0].interval: 14 targets would use up to 1.1% of what contoso.vault.azure.net takes: "
+            "ekm.yml:4:5: targets[0].interval: 14 targets would use up to 1.1% of the request limit of contoso.vault.azure.net: "
             "probe less often"
         )
     ]
     assert warnings(text.replace("classic}", "classic, interval: 1m6s}")) == []
 
 
-def test_a_secret_that_every_user_may_read(warnings):
+def test_world_readable_secret_is_a_warning(warnings):
     for name, mode in (("open", 0o644), ("closed", 0o640)):
         Path(name).write_text("s\n")
         Path(name).chmod(mode)
@@ -253,22 +255,22 @@ def test_a_secret_that_every_user_may_read(warnings):
     ]
 
 
-def test_a_pattern_that_nothing_matches_yet(warnings):
+def test_pattern_without_a_match_is_a_warning(warnings):
     assert warnings(f"{QUIET}include: [targets.d/*.yml]\n{MANAGED}targets: [{TARGET}]\n") == [
         "ekm.yml:2:11: include[0]: no file matches this pattern"
     ]
 
 
-def test_a_target_that_is_probed_too_seldom_for_the_alerts_is_warned_of(tmp_path):
+def test_interval_too_long_for_the_alerts_is_a_warning(tmp_path):
     text = "global: {{interval: {}, connector_generation: classic}}\ncredentials: {{c: {{type: managed_identity}}}}\n"
     target = "targets: [{name: a, vault: contoso, key: K/1, credential: c}]\n"
-    said = {}
+    lines = {}
     for interval in ("5m", "6m"):
         path = tmp_path / "ekm.yml"
         path.write_text(text.format(interval) + target)
-        said[interval] = [warning.what for warning in load_config(path).warnings if "alerts" in warning.what]
-    assert said["5m"] == []
-    assert "a fault pages after 24m" in said["6m"][0]
+        lines[interval] = [warning.what for warning in load_config(path).warnings if "alerts" in warning.what]
+    assert lines["5m"] == []
+    assert "a fault pages after 24m" in lines["6m"][0]
 
 
 @pytest.mark.parametrize(
@@ -282,24 +284,24 @@ def test_a_target_that_is_probed_too_seldom_for_the_alerts_is_warned_of(tmp_path
         ("{authority_host: 'https://a.example', connect_to: {'a.example:443': '10.1.2.3:443'}}", "authority_host, connect_to"),
     ],
 )
-def test_a_listed_module_that_trusts_others_is_warned_of(warnings, other, differs):
+def test_module_that_trusts_other_hosts_is_a_warning(warnings, other, differs):
     modules, listed = f"modules: {{lab: {other}}}\n", TARGET.replace("}", ", modules: [lab]}")
     found = warnings(f"{QUIET}{MANAGED}{modules}targets: [{listed}]\n")
     assert found == [
-        f"ekm.yml:4:71: targets[0].modules: module lab differs from module default in {keys}: a request of /probe may send this "
-        "target's secret there, so take it out unless that is meant"
+        f"ekm.yml:4:71: targets[0].modules: module lab differs from module default in {keys}, so a request to /probe can send this "
+        "target's secret there: remove the module unless you want that"
         for keys in [differs]
         if keys is not None
     ]
 
 
-def test_a_listed_module_with_another_authority_file_is_warned_of(warnings, tmp_path):
+def test_module_with_another_ca_file_is_a_warning(warnings, tmp_path):
     (tmp_path / "ca.pem").write_bytes(authority().pem)
     modules, listed = "modules: {lab: {tls: {ca_file: ca.pem}}}\n", TARGET.replace("}", ", modules: [lab]}")
     (found,) = warnings(f"{QUIET}{MANAGED}{modules}targets: [{listed}]\n")
     assert "module lab differs from module default in tls.ca_file" in found
 
 
-def test_a_module_that_a_default_lists_for_targets_is_in_use(warnings):
+def test_module_in_target_defaults_is_used(warnings):
     modules, lent = "modules: {lab: {}}\n", "target_defaults: {modules: [lab]}\n"
     assert warnings(f"{QUIET}{MANAGED}{modules}{lent}targets: [{TARGET}]\n") == []
