@@ -1,3 +1,5 @@
+"""JSON payloads of probes, targets and history entries."""
+
 import json
 
 from exporter.core.faults import Fault, Reason
@@ -33,90 +35,95 @@ STEPS = (
     StepResult(step=Step.WRAP_KEY, outcome=Outcome.SKIPPED),
     StepResult(step=Step.UNWRAP_KEY, outcome=Outcome.SKIPPED),
 )
-OF_A_PROBE = {
+PROBE_FIELDS = {
     *("target", "vault", "key", "key_version", "started_at", "duration_seconds", "success", "vault_side_ready"),
     *("step", "code", "symbol", "reason", "steps"),
 }
-OF_A_STEP = {
+STEP_FIELDS = {
     *("step", "outcome", "code", "symbol", "reason", "duration_seconds", "phases", "http_status", "service_code"),
     *("inner_code", "aadsts", "request_id", "retry_after_seconds", "detail"),
 }
-OF_A_ROW = {
+ROW_FIELDS = {
     *("target", "vault", "key", "success", "vault_side_ready", "code", "symbol", "step", "reason"),
     *("last_probe", "last_success", "labels", "instances"),
 }
 
 
-def of(shape, *names):
-    return tuple(shape[name] for name in names)
+def of(payload, *names):
+    return tuple(payload[name] for name in names)
 
 
-def test_a_probe_names_its_first_failure_and_when_it_was():
-    shape = probe_payload(a_target(), a_report("payroll", *STEPS, at=AT, ready=False))
-    assert set(shape) >= OF_A_PROBE
-    assert of(shape, "target", "vault", "key", "key_version") == ("payroll", "contoso.vault.azure.net", "TdeKey", "0" * 32)
-    assert of(shape, "started_at", "duration_seconds") == ("2026-09-21T14:13:20.250Z", 0.1)
-    assert of(shape, "success", "vault_side_ready") == (False, False)
-    assert of(shape, "step", "code", "symbol", "reason") == ("get_key", 3077, "ErrorHttpOperationForbidden", "forbidden_firewall")
+def test_a_probe_has_its_first_failure_and_its_time():
+    payload = probe_payload(a_target(), a_report("payroll", *STEPS, at=AT, ready=False))
+    assert set(payload) >= PROBE_FIELDS
+    assert of(payload, "target", "vault", "key", "key_version") == ("payroll", "contoso.vault.azure.net", "TdeKey", "0" * 32)
+    assert of(payload, "started_at", "duration_seconds") == ("2026-09-21T14:13:20.250Z", 0.1)
+    assert of(payload, "success", "vault_side_ready") == (False, False)
+    assert of(payload, "step", "code", "symbol", "reason") == (
+        "get_key",
+        3077,
+        "ErrorHttpOperationForbidden",
+        "forbidden_firewall",
+    )
 
 
-def test_a_step_tells_its_facts_and_what_is_not_known_is_null():
+def test_a_step_has_its_facts_and_null_if_unknown():
     challenge, token, get_key, wrap, _ = probe_payload(a_target(), a_report("payroll", *STEPS))["steps"]
-    assert all(set(step) >= OF_A_STEP for step in (challenge, token, get_key, wrap))
+    assert all(set(step) >= STEP_FIELDS for step in (challenge, token, get_key, wrap))
     assert of(challenge, "step", "outcome", "duration_seconds", "phases") == ("challenge", "ok", 0.012346, {"dns": 0.0011})
     assert token["shared"] is True
-    told = of(get_key, "code", "http_status", "service_code", "inner_code", "request_id", "retry_after_seconds", "detail")
-    assert told == (3077, 403, "Forbidden", "ForbiddenByFirewall", "r1", 7.0, "Client address is not authorized")
+    facts = of(get_key, "code", "http_status", "service_code", "inner_code", "request_id", "retry_after_seconds", "detail")
+    assert facts == (3077, 403, "Forbidden", "ForbiddenByFirewall", "r1", 7.0, "Client address is not authorized")
     assert of(get_key, "aadsts", "exception") == (None, None)
     assert of(wrap, "outcome", "duration_seconds", "code", "reason", "http_status", "detail") == ("skipped", *[None] * 5)
     assert wrap["phases"] == {}
 
 
-def test_a_good_probe_names_no_failure_and_the_version_it_met():
-    key = KeyFacts(name="TdeKey", version="met", kid="k", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e")
-    shape = probe_payload(a_target(key_version=None), a_report(key=key, ready=None))
-    assert of(shape, "success", "vault_side_ready", "key_version") == (True, None, "met")
-    assert of(shape, "step", "code", "symbol", "reason") == (None, None, None, None)
+def test_a_good_probe_has_no_failure_and_the_found_version():
+    key = KeyFacts(name="TdeKey", version="found", kid="k", kty="RSA", size_bits=2048, modulus=b"n", exponent=b"e")
+    payload = probe_payload(a_target(key_version=None), a_report(key=key, ready=None))
+    assert of(payload, "success", "vault_side_ready", "key_version") == (True, None, "found")
+    assert of(payload, "step", "code", "symbol", "reason") == (None, None, None, None)
     assert probe_payload(a_target(key_version=None), a_report())["key_version"] is None
 
 
-def test_a_row_tells_the_last_probe_and_the_last_success():
+def test_a_row_has_the_last_probe_and_the_last_success():
     target, state = a_target(labels={"team": "dba"}, instances=({"sql_instance": "SQL1"},)), TargetRecords(history_limit=3)
     state.record(target, a_report(at=AT - 60))
     record = state.record(target, a_failure(at=AT))
     row = target_row(target, record, now=AT + 1)
-    assert set(row) >= OF_A_ROW
+    assert set(row) >= ROW_FIELDS
     assert of(row, "success", "vault_side_ready", "code", "step", "reason") == (False, False, 3077, "get_key", "forbidden")
     assert of(row, "last_probe", "last_success") == ("2026-09-21T14:13:20.250Z", "2026-09-21T14:12:20.250Z")
     assert of(row, "labels", "instances") == ({"team": "dba"}, [{"sql_instance": "SQL1"}])
 
 
-def test_a_verdict_that_is_too_old_is_none():
+def test_a_stale_verdict_is_null():
     target = a_target(interval=60.0)
     record = TargetRecords(history_limit=3).record(target, a_report(at=AT))
     assert target_row(target, record, now=AT + 170)["vault_side_ready"] is True
     assert of(target_row(target, record, now=AT + 181), "vault_side_ready", "why", "success") == (None, "stale", True)
 
 
-def test_before_the_first_probe_everything_learned_is_null():
+def test_before_the_first_probe_facts_are_null():
     row = target_row(a_target(), None, now=AT)
     assert of(row, "success", "vault_side_ready", "code", "last_probe", "last_success") == (None,) * 5
     assert row["why"] == "no_probe_yet"
     assert of(target_payload(a_target(), None, now=AT), "consecutive_failures", "next_probe") == (0, None)
 
 
-def test_the_entries_of_a_history_are_probes_with_ids_newest_first():
+def test_history_entries_are_probes_with_ids_newest_first():
     target, state = a_target(), TargetRecords(history_limit=3)
     for number in range(2):
         record = state.record(target, a_failure(at=AT + number), next_probe_at=AT + 60)
     entries = [entry_payload(target, entry) for entry in record.history]
     assert [entry["started_at"][17:23] for entry in entries] == ["21.250", "20.250"]
-    assert all(set(entry) >= OF_A_PROBE and entry["id"] for entry in entries)
+    assert all(set(entry) >= PROBE_FIELDS and entry["id"] for entry in entries)
     assert of(target_payload(target, record, now=AT), "consecutive_failures", "next_probe") == (2, "2026-09-21T14:14:20.250Z")
 
 
-def test_every_shape_is_json():
+def test_every_payload_is_json():
     target = a_target(labels={"team": "dba"})
     record = TargetRecords(history_limit=3).record(target, a_report("payroll", *STEPS, at=AT, ready=False))
-    shapes = [target_payload(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
-    assert json.loads(json.dumps(shapes, allow_nan=False)) == shapes
+    payloads = [target_payload(target, record, now=AT), *(entry_payload(target, entry) for entry in record.history)]
+    assert json.loads(json.dumps(payloads, allow_nan=False)) == payloads

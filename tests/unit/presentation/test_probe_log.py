@@ -1,4 +1,4 @@
-"""What the log says about probes: news, and no news twice."""
+"""Log lines of probes: each change once, and a summary of repeated failures."""
 
 import io
 import logging
@@ -15,8 +15,8 @@ from tests.support.web_factories import STARTED, auxiliary_result, bad, fully_de
 
 
 @pytest.fixture
-def said():
-    """A log of probes and the lines that it wrote."""
+def probe_log():
+    """Return a probe log and a function that returns its lines."""
     stream = io.StringIO()
     logger = logging.getLogger("tests.unit.web.probes")
     logger.setLevel(logging.INFO)
@@ -31,8 +31,8 @@ def said():
     return ProbeLog(logger=logger, summary_every=600), lines
 
 
-def test_a_failed_probe_is_one_line_with_the_facts_that_tell_causes_apart(said):
-    log, lines = said
+def test_a_failed_probe_is_one_line_with_its_facts(probe_log):
+    log, lines = probe_log
     log.record(target(), bad(inner_code="ForbiddenByPolicy", retry_after_seconds=7.0, detail="expired keys for app <id>"))
     assert lines()[0] == (
         'level=warn msg="probe failed" target=contoso-key0 vault=contoso-prod.vault.azure.net '
@@ -45,8 +45,8 @@ def test_a_failed_probe_is_one_line_with_the_facts_that_tell_causes_apart(said):
     assert len(lines()) == 1
 
 
-def test_a_line_names_the_sql_servers_at_risk_up_to_a_bound(said):
-    log, lines = said
+def test_a_line_names_a_limited_number_of_sql_servers(probe_log):
+    log, lines = probe_log
     replicas = [{"sql_instance": "SQLAG", "host": "n1"}, {"sql_instance": "SQLAG", "host": "n2"}]
     for name, instances in (("none", []), ("both", replicas), ("many", [{"sql_instance": f"S{n}"} for n in range(11)])):
         log.record(target(name, instances=tuple(instances)), bad(name))
@@ -57,8 +57,8 @@ def test_a_line_names_the_sql_servers_at_risk_up_to_a_bound(said):
     ]
 
 
-def test_a_healthy_probe_is_no_line(said):
-    log, lines = said
+def test_a_healthy_probe_has_no_line(probe_log):
+    log, lines = probe_log
     for number in range(5):
         log.record(target(), good(started_at=STARTED + number))
     assert lines() == []
@@ -68,8 +68,8 @@ def messages(lines):
     return [line.split('msg="')[1].split('"')[0] for line in lines]
 
 
-def test_a_repeated_failure_is_counted_and_summed_up_now_and_then(said):
-    log, lines = said
+def test_a_repeated_failure_is_counted_and_summarised(probe_log):
+    log, lines = probe_log
     for minute in range(25):
         log.record(target(), bad(started_at=STARTED + 60 * minute))
     assert messages(lines()) == ["probe failed", "probe still fails", "probe still fails"]
@@ -77,8 +77,8 @@ def test_a_repeated_failure_is_counted_and_summed_up_now_and_then(said):
     assert lines()[2].endswith("failed_probes=21 failed_for=1200 since_last_line=10")
 
 
-def test_with_the_level_debug_every_probe_is_a_line(said):
-    log, lines = said
+def test_every_probe_has_a_line_at_level_debug(probe_log):
+    log, lines = probe_log
     logging.getLogger("tests.unit.web.probes").setLevel(logging.DEBUG)
     for report in (good(), bad(), bad(), good(), good()):
         log.record(target(), report)
@@ -92,24 +92,24 @@ def test_with_the_level_debug_every_probe_is_a_line(said):
     assert "request_id=r-1" in lines()[2]
 
 
-def test_another_failure_is_news(said):
-    log, lines = said
+def test_another_failure_has_a_line(probe_log):
+    log, lines = probe_log
     log.record(target(), bad())
     log.record(target(), bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, started_at=STARTED + 60))
     assert messages(lines()) == ["probe failed", "probe failure changed"]
     assert "code=3077 counterpart=3113 " in lines()[1]
 
 
-def test_a_verdict_that_changes_under_the_same_failure_is_news(said):
-    log, lines = said
+def test_a_changed_verdict_of_the_same_failure_has_a_line(probe_log):
+    log, lines = probe_log
     wrap = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_RBAC}
     log.record(target(), bad(**wrap, ready=True))
     log.record(target(), bad(**wrap, ready=False, started_at=STARTED + 60))
     assert messages(lines()) == ["probe failed", "probe failure changed"]
 
 
-def test_a_recovery_is_one_line_with_how_long_it_took(said):
-    log, lines = said
+def test_a_recovery_is_one_line_with_its_duration(probe_log):
+    log, lines = probe_log
     log.record(target(), bad())
     log.record(target(), bad(started_at=STARTED + 60))
     log.record(target(), good(started_at=STARTED + 120))
@@ -119,23 +119,23 @@ def test_a_recovery_is_one_line_with_how_long_it_took(said):
     assert lines()[1].endswith("vault_side_ready=true duration=0.1 failed_probes=2 failed_for=120")
 
 
-def test_a_fault_of_our_own_is_an_error(said):
-    log, lines = said
+def test_an_internal_fault_is_an_error(probe_log):
+    log, lines = probe_log
     log.record(target(), bad(code=3001, reason=Reason.INTERNAL, exception="KeyError"))
     assert lines()[0].startswith("level=error")
     assert "exception=KeyError" in lines()[0]
 
 
-def test_targets_do_not_speak_for_each_other(said):
-    log, lines = said
+def test_targets_are_logged_independently(probe_log):
+    log, lines = probe_log
     log.record(target("a"), bad("a"))
     log.record(target("b"), good("b"))
     log.record(target("b"), bad("b"))
     assert messages(lines()) == ["probe failed", "probe failed"]
 
 
-def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
-    log, lines = said
+def test_a_forgotten_target_leaves_no_state(probe_log):
+    log, lines = probe_log
     log.record(target(), bad())
     log.forget("contoso-key0")
     log.record(target(), good(started_at=STARTED + 60))
@@ -143,8 +143,8 @@ def test_nothing_is_kept_of_a_target_that_was_forgotten(said):
     assert log._failing == {}
 
 
-def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_again_another(said):
-    log, lines = said
+def test_a_refused_and_a_recovered_auxiliary_have_a_line_each(probe_log):
+    log, lines = probe_log
     refused = refused_auxiliary(AuxiliaryKind.NEXT, detail="expired keys for app <id>")
     for each in (refused, refused, auxiliary_result(AuxiliaryKind.NEXT), auxiliary_result(AuxiliaryKind.NEXT), refused):
         log.auxiliary_recorded(fully_declared(), each)
@@ -162,8 +162,8 @@ def test_a_look_that_says_no_is_one_line_with_the_facts_and_one_that_says_yes_ag
     assert lines()[1].startswith("level=info")
 
 
-def test_a_look_without_an_answer_is_no_news(said):
-    log, lines = said
+def test_an_unknown_auxiliary_result_has_no_line(probe_log):
+    log, lines = probe_log
     lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, code=3008, reason=Reason.CONNECT_TIMEOUT)
     for each in (
         lost,
@@ -176,8 +176,8 @@ def test_a_look_without_an_answer_is_no_news(said):
     assert messages(lines()) == ["auxiliary probe failed"]
 
 
-def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
-    log, lines = said
+def test_auxiliary_probes_are_logged_independently(probe_log):
+    log, lines = probe_log
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY))
     log.auxiliary_recorded(fully_declared(), auxiliary_result(AuxiliaryKind.RETAINED))
@@ -185,8 +185,8 @@ def test_looks_do_not_speak_for_each_other_nor_for_the_probe(said):
     assert messages(lines()) == ["auxiliary probe failed"] * 2
 
 
-def test_looks_of_a_target_that_was_forgotten_are_news_again(said):
-    log, lines = said
+def test_auxiliary_results_after_forget_are_logged_again(probe_log):
+    log, lines = probe_log
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))
     log.forget("contoso-key0")
     log.auxiliary_recorded(fully_declared(), refused_auxiliary(AuxiliaryKind.NEXT))

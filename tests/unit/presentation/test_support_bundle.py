@@ -1,4 +1,4 @@
-"""The support bundle: what is in it, what is not, and that a request in it is the one that was made."""
+"""The support bundle: its content, what it leaves out, and its requests."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ async def bundle(service):
 
 
 def everything_marked():
-    """A configuration in which whatever should stay at home carries a mark."""
+    """Return a configuration whose private values carry a mark."""
     hidden = SecretSource(file=Path("/MARKED/secret"))
     proxy = Proxy(
         url="http://someone:MARKED@203.0.113.7:3128",
@@ -47,7 +47,7 @@ def everything_marked():
     return replace(made, credentials={"sql-prod": credential, "MARKED": replace(credential, name="MARKED")})
 
 
-async def test_it_holds_report_transcript_versions_and_an_explanation():
+async def test_bundle_has_report_transcript_versions_and_readme():
     service = Service()
     service.add_reports(good(started_at=STARTED - 60), bad())
     headers, files = await bundle(service)
@@ -63,7 +63,7 @@ async def test_it_holds_report_transcript_versions_and_an_explanation():
     assert "azure-keyvault-keys" in files["environment.txt"]
 
 
-async def test_nothing_that_should_stay_at_home_is_in_it():
+async def test_bundle_has_no_private_value():
     service = Service(everything_marked())
     service.add_reports(bad())
     _, files = await bundle(service)
@@ -73,7 +73,7 @@ async def test_nothing_that_should_stay_at_home_is_in_it():
     assert "url: http://<secret>@<address>:3128" in files["environment.txt"] or "<secret>" in files["environment.txt"]
 
 
-async def test_ids_by_which_support_finds_a_request_are_in_it():
+async def test_bundle_has_the_ids_that_support_needs():
     service = Service()
     service.add_reports(replace(bad(), tenant="11111111-2222-3333-4444-555555555555"))
     _, files = await bundle(service)
@@ -82,13 +82,13 @@ async def test_ids_by_which_support_finds_a_request_are_in_it():
     assert "< request id: r-1" in files["transcript.txt"]
 
 
-async def test_a_target_that_was_never_probed_has_one():
+async def test_a_target_never_probed_has_a_bundle():
     _, files = await bundle(Service())
     assert files["transcript.txt"] == "No probe has finished yet.\n"
     assert json.loads(files["report.json"])["history"] == []
 
 
-async def test_a_long_history_is_cut():
+async def test_a_long_history_is_shortened():
     service = Service()
     service.state._limit = 400
     service.add_reports(*(bad(started_at=STARTED - n) for n in range(300, 0, -1)))
@@ -97,23 +97,23 @@ async def test_a_long_history_is_cut():
     assert files["transcript.txt"].count("Requests and answers, masked") == 20
 
 
-async def test_a_target_that_is_not_there_has_none():
+async def test_an_unknown_target_has_no_bundle():
     async with serving(Service()) as session:
-        status, _, text = await get(session, "/api/v1/targets/nobody/support-bundle")
+        status, _, text = await get(session, "/api/v1/targets/unknown/support-bundle")
     assert (status, json.loads(text)) == (404, {"error": "unknown target"})
 
 
-def told(report, **changes):
+def wire_lines(report, **changes):
     made = config(target(**changes))
     found = exchanges(ProbeContext(made.targets["contoso-key0"], made.modules["default"], made.credentials["sql-prod"]), report)
     return {each.step: list(as_lines(each)) for each in found}
 
 
-def test_each_step_shows_its_request_and_what_came_back():
+def test_each_step_has_its_request_and_response():
     failed = bad(
         step=Step.UNWRAP_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY, status=403, service_code="Forbidden", aadsts=None
     )
-    lines = told(replace(failed, key=good().key))
+    lines = wire_lines(replace(failed, key=good().key))
     assert lines[Step.CHALLENGE][0] == "> GET https://contoso-prod.vault.azure.net/keys?api-version=7.4"
     version = "cgacf4f763ar42ffb0a1gca546aygd87"
     assert lines[Step.UNWRAP_KEY] == [
@@ -127,16 +127,16 @@ def test_each_step_shows_its_request_and_what_came_back():
     ]
 
 
-def test_a_request_that_never_left_is_not_made_up():
+def test_an_unsent_request_is_not_shown():
     report = bad(
         step=Step.CHALLENGE, code=3900, reason=Reason.DNS_NOT_FOUND, phase_reached=Phase.DNS, status=None, request_id=None
     )
-    assert told(report)[Step.CHALLENGE][0] == "> (no request left this host)"
+    assert wire_lines(report)[Step.CHALLENGE][0] == "> (no request left this host)"
 
 
 @pytest.mark.parametrize("version", [None, "0123"])
-def test_a_key_is_asked_for_by_the_version_that_is_pinned(version):
-    line = told(good(), key_version=version)[Step.GET_KEY][0]
+def test_a_key_is_requested_with_its_pinned_version(version):
+    line = wire_lines(good(), key_version=version)[Step.GET_KEY][0]
     assert line.removeprefix("> GET https://contoso-prod.vault.azure.net/keys/ContosoRSAKey0") == (
         f"{'/0123' if version else ''}?api-version=7.4"
     )

@@ -1,4 +1,4 @@
-"""The plain-text transcript, to the letter."""
+"""The exact plain-text transcript."""
 
 from exporter.core.faults import Reason
 from exporter.core.model import Step, Vantage
@@ -44,24 +44,24 @@ unwrap_key      skipped
 """
 
 
-def test_a_failed_probe_is_told_step_by_step_and_ends_with_what_to_do():
+def test_a_failed_probe_has_its_steps_and_then_actions():
     report = bad(
         step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, service_code="Forbidden", aadsts=None,
         inner_code="ForbiddenByRbac", retry_after_seconds=7.0, detail="caller <id> may not",
     )  # fmt: skip
-    told = transcript(target(), report, vantage=Vantage.SQL_HOST)
-    assert told.startswith(FAILED)
-    advice = told[len(FAILED) :].splitlines()
+    text = transcript(target(), report, vantage=Vantage.SQL_HOST)
+    assert text.startswith(FAILED)
+    advice = text[len(FAILED) :].splitlines()
     assert advice[1] == "code            3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden"
     labels = [line[:15].strip() for line in advice[2:] if line[:15].strip()]
     assert list(dict.fromkeys(labels)) == ["meaning", "do", "likely cause", "owner"]
     assert max(map(len, advice)) <= 80
     assert "                `ekm-exporter probe contoso-key0 --config.file FILE`." in advice
-    assert "TARGET" not in told
+    assert "TARGET" not in text
 
 
-def test_a_good_probe_says_that_the_bytes_came_back():
-    told = transcript(target(), good(), vantage=Vantage.CENTRAL)
-    assert "result          every step succeeded and the bytes came back equal\n" in told
-    assert "verdict         vault side ready, seen from a central host\n" in told
-    assert "\ncode " not in told
+def test_a_good_probe_has_equal_bytes_and_no_code():
+    text = transcript(target(), good(), vantage=Vantage.CENTRAL)
+    assert "result          every step succeeded and the bytes came back equal\n" in text
+    assert "verdict         vault side ready, seen from a central host\n" in text
+    assert "\ncode " not in text

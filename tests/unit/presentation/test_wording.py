@@ -1,4 +1,4 @@
-"""What is known beside a probe, in words."""
+"""Texts of auxiliary probes, keys, paths and expiries."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def a_record(*results, **changes):
     return record
 
 
-def told(record, *, of=None):
+def lines_of(record, *, of=None):
     """(what, answer, why) of each look that the target declares."""
     wanted = of or fully_declared()
     return [
@@ -49,10 +49,10 @@ def told(record, *, of=None):
     ]
 
 
-def test_what_is_in_order_is_a_yes_without_a_reason():
+def test_a_usable_result_is_yes_without_a_reason():
     record = a_record(*(auxiliary_result(what) for what in AuxiliaryKind))
 
-    assert told(record) == [
+    assert lines_of(record) == [
         (f"staged credential {STAGED}", "yes", ""),
         (f"retained version ContosoRSAKey0/{OLD}", "yes", ""),
         ("newest version of ContosoRSAKey0", "yes", ""),
@@ -60,46 +60,49 @@ def test_what_is_in_order_is_a_yes_without_a_reason():
     ]
 
 
-def test_what_was_not_looked_at_yet_is_unknown_and_says_what_it_waits_for():
-    assert [(answer, why) for _, answer, why in told(a_record())] == [
+def test_a_result_not_yet_made_is_unknown():
+    assert [(answer, why) for _, answer, why in lines_of(a_record())] == [
         *[("unknown", "not probed yet")] * 3,
         ("unknown", "the key that the recovery vault must hold is not read yet"),
     ]
-    assert told(a_record(key=key()))[-1][2] == "not probed yet"
+    assert lines_of(a_record(key=key()))[-1][2] == "not probed yet"
 
 
-def test_a_refusal_names_step_code_twin_and_reason():
+def test_a_refusal_names_step_both_codes_and_reason():
     record = a_record(refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND))
 
-    _, answer, why = told(record)[1]
+    _, answer, why = lines_of(record)[1]
     assert answer == "no"
     assert why == "step get_key failed with 3076 (3112 on connector 1.0.5.0) ErrorHttpResourceNotFound, reason key_not_found"
 
 
-def test_an_answer_that_did_not_come_is_unknown_with_its_failure():
+def test_a_missing_response_is_unknown_with_its_failure():
     lost = refused_auxiliary(AuxiliaryKind.NEXT, usable=None, step=Step.CHALLENGE, code=3008, reason=Reason.CONNECT_TIMEOUT)
 
-    _, answer, why = told(a_record(lost))[0]
+    _, answer, why = lines_of(a_record(lost))[0]
     assert answer == "unknown"
     assert why.startswith("step challenge failed with 3008")
 
 
-def test_a_mode_that_does_not_unwrap_leaves_it_open():
+def test_a_mode_without_unwrap_is_unknown():
     record = a_record(auxiliary_result(AuxiliaryKind.RETAINED, usable=None, steps=good().steps[:3]))
 
-    assert told(record)[1][1:] == ("unknown", "unwrap was not tested")
+    assert lines_of(record)[1][1:] == ("unknown", "unwrap was not tested")
 
 
-def test_a_managed_identity_of_another_host_leaves_it_open_whatever_came_back():
+def test_a_managed_identity_of_another_host_is_unknown():
     record = a_record(auxiliary_result(AuxiliaryKind.NEXT, usable=None, steps=good().steps))
 
-    assert told(record)[0][1:] == ("unknown", "a managed identity belongs to its host, and this exporter runs on another host")
+    assert lines_of(record)[0][1:] == (
+        "unknown",
+        "a managed identity belongs to its host, and this exporter runs on another host",
+    )
 
 
 def test_a_version_in_another_vault_names_it():
     retained = tuple(replace(old, vault="old.vault.azure.net") for old in fully_declared().retained_versions)
 
-    titles = [title for title, _, _ in told(a_record(), of=fully_declared(retained_versions=retained))]
+    titles = [title for title, _, _ in lines_of(a_record(), of=fully_declared(retained_versions=retained))]
     assert f"retained version ContosoRSAKey0/{OLD} in old.vault.azure.net" in titles
 
 
@@ -111,7 +114,7 @@ def test_a_version_in_another_vault_names_it():
         (AuxiliaryKind.RECOVERY, "It could not replace a lost vault."),
     ],
 )
-def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_restart(what, meaning):
+def test_actions_begin_with_the_consequence(what, meaning):
     actions = wording.recommended_actions(
         fully_declared(), refused_auxiliary(what, step=Step.GET_KEY, code=3076, reason=Reason.NOT_FOUND)
     )
@@ -121,7 +124,7 @@ def test_what_to_do_begins_with_what_the_refusal_means_and_never_warns_of_a_rest
     assert not any("do not restart" in each for each in actions)
 
 
-def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at():
+def test_commands_name_vault_key_version_and_credential():
     disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
     kept = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled)))
     restored = " ".join(wording.recommended_actions(fully_declared(), refused_auxiliary(AuxiliaryKind.RECOVERY, **disabled)))
@@ -132,11 +135,11 @@ def test_commands_name_the_vault_key_version_and_credential_that_were_looked_at(
     assert f"ekm-exporter probe contoso-key0 --credential {STAGED} --config.file FILE" in staged
 
 
-def test_nothing_is_to_be_done_about_what_is_in_order():
+def test_a_usable_result_has_no_actions():
     assert wording.recommended_actions(fully_declared(), auxiliary_result(AuxiliaryKind.NEXT)) == ()
 
 
-def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
+def test_versions_have_rotation_deletion_and_last_recovery():
     record = a_record(pending_auxiliary(), auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED), purge_at=STARTED + 90 * DAY)
 
     assert dict(wording.about_versions(fully_declared(), record)) == {
@@ -147,14 +150,14 @@ def test_a_pending_rotation_a_deletion_and_the_last_proof_stand_with_the_key():
     }
 
 
-def test_a_managed_hsm_is_named_as_one_in_the_command_that_recovers_a_key():
+def test_recover_command_of_a_managed_hsm_names_the_hsm():
     command = wording.recover_command(target(vault="contoso.managedhsm.azure.net"))
 
     assert command == "`az keyvault key recover --hsm-name contoso --name ContosoRSAKey0`"
 
 
 @pytest.mark.parametrize(
-    ("expected", "connection", "said"),
+    ("expected", "connection", "text"),
     [
         (ExpectPath.PRIVATE, "private", "yes: expect_path is private"),
         (ExpectPath.PRIVATE, "public", "no: expect_path is private"),
@@ -162,12 +165,12 @@ def test_a_managed_hsm_is_named_as_one_in_the_command_that_recovers_a_key():
         (ExpectPath.ANY, "public", None),
     ],
 )
-def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
-    assert dict(wording.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == said
+def test_the_path_is_compared_with_expect_path(expected, connection, text):
+    assert dict(wording.about_path(VaultHeaders(connection=connection), expected)).get("as expected") == text
 
 
 @pytest.mark.parametrize(
-    ("expires_at", "looked_up_at", "failure", "said"),
+    ("expires_at", "looked_up_at", "failure", "text"),
     [
         (NOW + 96.5 * DAY, NOW, "", "2026-04-08T15:05:05.678Z, in 96 days"),
         (NOW + DAY, NOW, "", "2026-01-03T03:05:05.678Z, in 1 day"),
@@ -178,16 +181,16 @@ def test_the_path_is_said_to_be_as_expected_or_not(expected, connection, said):
         (None, None, "", "unknown"),
     ],
 )
-def test_the_end_of_a_credential_in_words(expires_at, looked_up_at, failure, said):
+def test_expiry_has_its_time_and_remaining_days(expires_at, looked_up_at, failure, text):
     end = CredentialExpiry(
         credential="sql-prod", source=Source.GRAPH, expires_at=expires_at, looked_up_at=looked_up_at, failure=failure
     )
 
     (row,) = wording.expiry_lines({"sql-prod": (end,)}, now=NOW)
-    assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", said, failure)
+    assert (row.credential, row.source, row.when, row.note) == ("sql-prod", "graph", text, failure)
 
 
-def test_a_credential_of_which_nobody_is_asked_is_named():
+def test_a_credential_without_an_expiry_source_is_listed():
     (row,) = wording.expiry_lines({"by-vm": ()}, now=NOW)
 
     assert (row.credential, row.source, row.when, row.note) == (
@@ -198,7 +201,7 @@ def test_a_credential_of_which_nobody_is_asked_is_named():
     )
 
 
-def test_a_list_marks_what_is_amiss_in_a_few_words():
+def test_warnings_are_a_few_words_each():
     record = a_record(
         refused_auxiliary(AuxiliaryKind.NEXT),
         refused_auxiliary(AuxiliaryKind.RETAINED),
@@ -218,7 +221,7 @@ def test_a_list_marks_what_is_amiss_in_a_few_words():
     )
 
 
-def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
+def test_unknown_results_have_no_warnings():
     unknown = [
         auxiliary_result(what, usable=None) for what in (AuxiliaryKind.NEXT, AuxiliaryKind.RETAINED, AuxiliaryKind.RECOVERY)
     ]
@@ -227,7 +230,7 @@ def test_a_list_marks_nothing_where_nothing_is_amiss_or_nobody_knows():
     assert wording.target_warnings(fully_declared(), None, ExpectPath.PRIVATE, now=NOW) == ()
 
 
-def test_a_list_marks_nothing_that_the_configuration_names_no_more():
+def test_results_no_longer_configured_have_no_warnings():
     record = a_record(
         refused_auxiliary(AuxiliaryKind.NEXT),
         refused_auxiliary(AuxiliaryKind.RETAINED),
@@ -237,7 +240,7 @@ def test_a_list_marks_nothing_that_the_configuration_names_no_more():
     assert wording.target_warnings(target(), record, ExpectPath.ANY, now=NOW) == ()
 
 
-def test_a_failure_without_a_code_is_told_all_the_same():
+def test_a_failure_without_a_code_has_its_reason():
     (failure,) = [each for each in bad(code=None, reason=Reason.SECRET_UNREADABLE).steps if each.reason is not None]
 
     assert wording.failed(failure) == "step token failed, reason secret_unreadable"

@@ -1,3 +1,5 @@
+"""Documents in the state directory: writes, restarts, damage and locks."""
+
 import json
 import subprocess
 import sys
@@ -24,7 +26,7 @@ def problems():
 
 @pytest.fixture
 async def open_files(pool, problems):
-    """Opens a directory as a new process would, and lets it go after the test."""
+    """Open a directory as a new process does, and close it after the test."""
     opened = []
 
     def opening(folder):
@@ -48,7 +50,7 @@ def the_file(folder, kind=DocumentKind.TARGET):
     return path
 
 
-async def test_what_was_put_is_there_after_a_restart(open_files, tmp_path):
+async def test_a_document_outlives_a_restart(open_files, tmp_path):
     files = open_files(tmp_path)
     files.put(DocumentKind.TARGET, "payroll", {"answer": 42})
     files.put(DocumentKind.CREDENTIAL, "payroll", {"answer": 43})
@@ -58,7 +60,7 @@ async def test_what_was_put_is_there_after_a_restart(open_files, tmp_path):
     assert files.load(DocumentKind.TARGET, "other") is None
 
 
-async def test_the_last_of_many_documents_counts_and_nothing_temporary_stays(open_files, tmp_path):
+async def test_the_last_document_counts_and_no_temporary_file_stays(open_files, tmp_path):
     files = open_files(tmp_path)
     for number in range(200):
         files.put(DocumentKind.TARGET, "payroll", {"answer": number})
@@ -76,7 +78,7 @@ async def test_an_unchanged_document_is_not_written_again(open_files, tmp_path):
     assert not files._pending
 
 
-async def test_a_removed_name_is_gone(open_files, tmp_path):
+async def test_a_removed_document_is_gone(open_files, tmp_path):
     files = open_files(tmp_path)
     files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
     files.remove(DocumentKind.TARGET, "payroll")
@@ -85,7 +87,7 @@ async def test_a_removed_name_is_gone(open_files, tmp_path):
     assert files.load(DocumentKind.TARGET, "payroll") is None
 
 
-async def test_names_that_are_no_file_names_are_kept_like_others(open_files, tmp_path):
+async def test_names_that_are_no_file_names_are_stored(open_files, tmp_path):
     files = open_files(tmp_path)
     names = ["../../etc/passwd", "a/b", "CON", "ä" * 300, "A", "a"]
     for name in names:
@@ -95,7 +97,7 @@ async def test_names_that_are_no_file_names_are_kept_like_others(open_files, tmp
     assert len(list(tmp_path.iterdir())) == len(names) + 1
 
 
-async def test_only_the_owner_may_look(open_files, tmp_path):
+async def test_only_the_owner_has_access(open_files, tmp_path):
     folder = tmp_path / "a" / "state"
     files = open_files(folder)
     files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
@@ -105,7 +107,7 @@ async def test_only_the_owner_may_look(open_files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         (b"", "damaged"),
         (b'{"version": 1, "kind": "target", "na', "damaged"),
@@ -120,7 +122,7 @@ async def test_only_the_owner_may_look(open_files, tmp_path):
     ],
     ids=["empty", "cut", "zeros", "not text", "deep", "list", "bare", "newer", "another's", "huge"],
 )
-async def test_a_damaged_file_is_said_once_and_costs_nothing_else(open_files, tmp_path, problems, content, complaint):
+async def test_a_damaged_file_is_reported_once_and_affects_no_other(open_files, tmp_path, problems, content, message):
     files = open_files(tmp_path)
     files.put(DocumentKind.TARGET, "payroll", {"answer": 1})
     files.put(DocumentKind.TARGET, "sound", {"answer": 2})
@@ -131,14 +133,14 @@ async def test_a_damaged_file_is_said_once_and_costs_nothing_else(open_files, tm
     assert files.load(DocumentKind.TARGET, "payroll") is None
     assert files.load(DocumentKind.TARGET, "sound")["answer"] == 2
     [problem] = problems
-    assert complaint in problem
+    assert message in problem
     assert str(path) in problem
     files.put(DocumentKind.TARGET, "payroll", {"answer": 3})
     files = await restarted(files, open_files, tmp_path)
     assert files.load(DocumentKind.TARGET, "payroll")["answer"] == 3
 
 
-async def test_a_file_that_cannot_be_read_is_said(open_files, tmp_path, problems):
+async def test_an_unreadable_file_is_reported(open_files, tmp_path, problems):
     files = open_files(tmp_path)
     files.put(DocumentKind.TARGET, "payroll", {})
     await files._writer
@@ -149,7 +151,7 @@ async def test_a_file_that_cannot_be_read_is_said(open_files, tmp_path, problems
     assert "cannot be read" in problems[0]
 
 
-async def test_failing_writes_are_said_once_until_one_succeeds_again(open_files, tmp_path, problems):
+async def test_failed_writes_are_reported_once_until_a_success(open_files, tmp_path, problems):
     files = open_files(tmp_path)
     files.put(DocumentKind.TARGET, "payroll", {"answer": 0})
     await files._writer
@@ -168,14 +170,14 @@ async def test_failing_writes_are_said_once_until_one_succeeds_again(open_files,
     assert len(problems) == 1
 
 
-async def test_a_second_exporter_on_the_same_directory_is_refused_until_the_first_has_gone(open_files, tmp_path):
+async def test_a_directory_in_use_is_refused_until_it_is_free(open_files, tmp_path):
     files = open_files(tmp_path)
     with pytest.raises(StateDirError, match="another exporter uses this"):
         open_files(tmp_path)
     await restarted(files, open_files, tmp_path)
 
 
-async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is_there(open_files, tmp_path):
+async def test_a_killed_process_leaves_its_documents_and_no_lock(open_files, tmp_path):
     program = (
         "import asyncio, sys, pathlib\n"
         "from exporter.state.files import DocumentKind, StateFiles\n"
@@ -190,7 +192,7 @@ async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is
         "asyncio.run(main())\n"
     )
     root = Path(__file__).parents[3]
-    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, cwd=root) as process:  # noqa: S603, ASYNC220 - our own interpreter
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, cwd=root) as process:  # noqa: S603, ASYNC220 - the interpreter of the tests
         try:
             assert process.stdout.readline() == b"written\n"
             with pytest.raises(StateDirError):
@@ -201,14 +203,14 @@ async def test_the_lock_of_a_killed_process_is_gone_with_it_and_what_it_wrote_is
 
 
 @pytest.mark.parametrize("there", ["file", "missing parent that is a file"])
-async def test_a_directory_that_cannot_be_used_is_one_clear_error(open_files, tmp_path, there):
+async def test_an_unusable_directory_is_one_clear_error(open_files, tmp_path, there):
     blocked = tmp_path / "blocked"
     blocked.write_text("")
     with pytest.raises(StateDirError, match="cannot be used"):
         open_files(blocked if there == "file" else blocked / "state")
 
 
-async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, problems, monkeypatch):
+async def test_closing_does_not_wait_for_a_hanging_disk(tmp_path, pool, problems, monkeypatch):
     monkeypatch.setattr("exporter.state.files.CLOSING_SECONDS", 0.1)
     monkeypatch.setattr("exporter.state.files._write_all", lambda *_: time.sleep(1.0))
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
@@ -219,7 +221,7 @@ async def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path, pool, probl
     assert time.monotonic() - before < 0.8
 
 
-async def test_without_a_thread_nothing_is_written_and_that_is_said(tmp_path, pool, problems):
+async def test_without_a_thread_the_failed_write_is_reported(tmp_path, pool, problems):
     files = StateFiles(tmp_path, pool=pool, on_problem=problems.append)
     files.open()
     pool.close()

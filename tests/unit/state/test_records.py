@@ -1,3 +1,5 @@
+"""The record of a target: counters, last known facts, verdict and history."""
+
 import pickle
 import sys
 from dataclasses import replace
@@ -30,7 +32,7 @@ def reports_of(record):
     return [entry.report for entry in record.history]
 
 
-def test_probes_and_failures_are_counted_and_a_good_probe_ends_the_run(state):
+def test_a_good_probe_ends_the_counted_run_of_failures(state):
     target = a_target()
     for report in (a_report(at=1.0), a_failure(at=2.0), a_failure(at=3.0)):
         record = state.record(target, report)
@@ -40,12 +42,12 @@ def test_probes_and_failures_are_counted_and_a_good_probe_ends_the_run(state):
     assert (record.consecutive_failures, record.consecutive_unready, record.last_success_at) == (0, 0, 4.0)
 
 
-def test_a_failure_that_leaves_the_vault_ready_is_no_unready_probe(state):
+def test_a_failure_with_verdict_ready_is_no_unready_probe(state):
     record = state.record(a_target(), a_failure(step=Step.WRAP_KEY, ready=True))
     assert (record.consecutive_failures, record.consecutive_unready) == (1, 0)
 
 
-def test_a_run_of_blocking_failures_ends_when_wrap_alone_fails(state):
+def test_a_failed_wrap_alone_ends_a_run_of_blocking_failures(state):
     target = a_target()
     for step in (Step.GET_KEY, Step.UNWRAP_KEY):
         record = state.record(target, a_failure(step=step))
@@ -58,7 +60,7 @@ def test_a_run_of_blocking_failures_ends_when_wrap_alone_fails(state):
     assert record.consecutive_blocking == 0
 
 
-def test_a_failed_probe_without_a_verdict_neither_ends_nor_lengthens_the_run_of_unready_ones(state):
+def test_a_failure_without_verdict_keeps_the_unready_run(state):
     target = a_target()
     for report in (a_failure(), a_failure(), a_failure(ready=None)):
         record = state.record(target, report)
@@ -68,23 +70,23 @@ def test_a_failed_probe_without_a_verdict_neither_ends_nor_lengthens_the_run_of_
 
 def test_last_known_facts_outlive_failures(state):
     target = a_target()
-    told = VaultHeaders(region="westeurope", service_version="1.9", connection="private")
-    step = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=told))
+    headers = VaultHeaders(region="westeurope", service_version="1.9", connection="private")
+    step = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=headers))
     state.record(target, a_report("payroll", step, key=KEY, tenant="t1"))
     record = state.record(target, a_failure())
-    assert (record.key, record.vault, record.tenant) == (KEY, told, "t1")
+    assert (record.key, record.vault, record.tenant) == (KEY, headers, "t1")
 
 
-def test_the_end_of_a_deleted_key_is_known_until_the_key_is_back_or_gone(state):
+def test_a_purge_date_is_known_until_recovery_or_purge(state):
     target, deleted = a_target(), replace(a_failure(step=Step.GET_KEY), purge_at=9.0)
     assert state.record(target, deleted).purge_at == 9.0
-    assert state.record(target, a_failure(step=Step.GET_KEY)).purge_at == 9.0  # nobody was told of the deleted keys
+    assert state.record(target, a_failure(step=Step.GET_KEY)).purge_at == 9.0  # the deleted keys were not read
     assert state.record(target, replace(a_failure(step=Step.GET_KEY), purged=True)).purge_at is None
     state.record(target, deleted)
     assert state.record(target, replace(a_report(), key=KEY)).purge_at is None
 
 
-def test_a_header_that_one_answer_lacks_is_not_unlearned_and_entras_headers_teach_nothing(state):
+def test_a_missing_header_keeps_its_last_known_value(state):
     steps = [
         StepResult(
             step=Step.GET_KEY, outcome=Outcome.OK, facts=Facts(vault=VaultHeaders(region="westeurope", connection="public"))
@@ -96,7 +98,7 @@ def test_a_header_that_one_answer_lacks_is_not_unlearned_and_entras_headers_teac
     assert record.vault == VaultHeaders(region="westeurope", connection="private")
 
 
-def test_what_was_known_of_another_key_or_vault_under_the_same_name_is_given_up(state):
+def test_another_key_or_vault_drops_the_facts(state):
     state.record(a_target(), a_report(key=KEY))
     record = state.expect(a_target(labels={"team": "dba"}))
     assert (record.key, record.probes) == (KEY, 1)
@@ -106,26 +108,26 @@ def test_what_was_known_of_another_key_or_vault_under_the_same_name_is_given_up(
     assert (record.probes, list(record.history)) == (0, [])
 
 
-def test_a_proof_in_another_recovery_vault_is_given_up_and_what_is_known_of_the_key_stays(state):
+def test_another_recovery_vault_drops_the_last_recovery_only(state):
     state.record(a_target(recovery_vault="dr"), a_report(key=KEY))
-    look = AuxiliaryResult(
+    recovered = AuxiliaryResult(
         what=AuxiliaryKind.RECOVERY, name="dr", vault="dr", credential="c", at=3.0, usable=True, steps=(), key=KEY
     )
-    assert state.add_auxiliary(a_target(recovery_vault="dr"), look).proof_at == 3.0
+    assert state.add_auxiliary(a_target(recovery_vault="dr"), recovered).proof_at == 3.0
     record = state.expect(a_target(recovery_vault="dr2"))
     assert (record.key, record.proof_at) == (KEY, None)
 
 
-def test_a_verdict_that_is_given_up_takes_no_probe_with_it(state):
+def test_an_invalidated_verdict_keeps_the_last_probe(state):
     state.record(a_target(), a_report(at=1000.0))
     state.invalidate_verdict("payroll")
-    state.invalidate_verdict("nobody")
+    state.invalidate_verdict("unknown")
     record = state.expect(a_target())
     assert (record.verdict, record.verdict_at, record.last.success) == (None, None, True)
     assert readiness_at(record.target, record.last, 1001.0) == Readiness(ready=None, why="no_probe_yet")
 
 
-def test_a_verdict_outlives_a_change_of_what_it_is_not_about(state):
+def test_a_verdict_outlives_unrelated_changes(state):
     state.record(a_target(), a_report(at=1000.0))
     record = state.expect(a_target(labels={"team": "dba"}, interval=30.0))
     assert readiness_at(record.target, record.last, 1001.0).ready is True
@@ -149,14 +151,14 @@ def test_a_verdict_older_than_three_intervals_is_stale(state):
     assert readiness_at(target, None, 1180.1) == Readiness(ready=None, why="no_probe_yet")
 
 
-def test_the_last_probes_are_remembered_the_newest_first_exactly_as_they_were(state):
+def test_the_history_has_the_last_probes_newest_first(state):
     reports = [a_report(at=float(number), key=KEY, tenant="t") for number in range(8)]
     for report in reports:
         record = state.record(a_target(), report)
     assert reports_of(record) == reports[:2:-1]
 
 
-def test_failures_are_kept_longer_than_good_probes_and_none_is_listed_twice(state):
+def test_the_history_keeps_failures_longer_than_good_probes(state):
     outage = [a_failure(at=float(number)) for number in range(3)]
     good = [a_report(at=float(number)) for number in range(10, 14)]
     for report in (*outage, *good):
@@ -165,7 +167,7 @@ def test_failures_are_kept_longer_than_good_probes_and_none_is_listed_twice(stat
     assert len(record.history) == 7
 
 
-def test_a_remembered_probe_is_found_by_an_id_that_fits_in_an_address(state):
+def test_a_history_entry_has_an_id_that_fits_in_a_url(state):
     for number in range(7):
         record = state.record(a_target(), a_failure(at=1e9 + number))
         state.record(a_target("other"), a_report(at=1e9 + number))
@@ -194,7 +196,7 @@ def a_full_failure(number):
     return replace(a_report("payroll", *steps, at=float(number), ready=False), key=replace(KEY))
 
 
-def test_a_remembered_probe_takes_a_small_part_of_what_it_takes_alive():
+def test_a_history_entry_is_smaller_than_its_report():
     state = TargetRecords(history_limit=50)
     for number in range(50):
         state.record(a_target(), a_full_failure(number))
@@ -204,7 +206,7 @@ def test_a_remembered_probe_takes_a_small_part_of_what_it_takes_alive():
     assert sys.getsizeof(entry) + sys.getsizeof(entry.packed) + sys.getsizeof(entry.id) <= entry.size
 
 
-def test_an_unchanged_key_is_remembered_once():
+def test_an_unchanged_key_is_stored_once():
     state = TargetRecords(history_limit=50)
     for number in range(20):
         state.record(a_target(), a_full_failure(number))
@@ -212,7 +214,7 @@ def test_an_unchanged_key_is_remembered_once():
     assert len({id(entry.key) for entry in state.get("payroll").history if entry.key is not None}) == 1
 
 
-def test_all_histories_together_stay_within_their_bytes():
+def test_all_histories_together_stay_within_their_limit():
     state = TargetRecords(history_limit=100, history_bytes=200_000)
     for number in range(100):
         for target in a_fleet(20):
@@ -221,14 +223,14 @@ def test_all_histories_together_stay_within_their_bytes():
     assert all(len(state.get(target.name).history) >= 3 for target in a_fleet(20))
 
 
-def test_the_newest_probe_is_remembered_however_little_room_there_is():
+def test_the_newest_probe_is_stored_beyond_the_limit():
     state = TargetRecords(history_limit=100, history_bytes=1)
     for number in range(10):
         record = state.record(a_target(), a_full_failure(number))
     assert [report.started_at for report in reports_of(record)] == [9.0]
 
 
-def test_ten_failures_are_summed_up_for_after_a_restart(state):
+def test_ten_failures_are_summarised_for_a_restart(state):
     for number in range(12):
         record = state.record(a_target(), a_failure(at=float(number), request_id=f"r{number}"))
     assert [summary.at for summary in record.last_failures] == [float(number) for number in range(2, 12)]
@@ -236,7 +238,7 @@ def test_ten_failures_are_summed_up_for_after_a_restart(state):
     assert (last.step, last.code, last.reason, last.http_status, last.request_id) == ("get_key", 3077, "forbidden", 403, "r11")
 
 
-def test_a_probe_in_which_nothing_was_done_is_no_success_and_names_no_step(state):
+def test_a_probe_without_steps_is_no_success(state):
     skipped = [StepResult(step=step, outcome=Outcome.SKIPPED) for step in Step]
     record = state.record(a_target(), a_report("payroll", *skipped, at=5.0, ready=None))
     assert (record.consecutive_failures, record.last_success_at) == (1, None)

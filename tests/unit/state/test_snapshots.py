@@ -1,3 +1,5 @@
+"""Snapshots of records: what a restart restores, and damaged documents."""
+
 import json
 from dataclasses import replace
 
@@ -26,10 +28,10 @@ KEY = KeyFacts(
 )
 HEADERS = VaultHeaders(region="westeurope", connection="private")
 NEWER = replace(KEY, version="f" * 32)
-SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Somebody")
+SHOWN = PeerCertificate(not_after=1.85e9, issuer="CN=Issuer")
 
 
-def a_lived_record():
+def a_used_record():
     state = TargetRecords(history_limit=5)
     facts = Facts(vault=HEADERS, endpoint="payroll:443", certificate=SHOWN)
     good = StepResult(step=Step.GET_KEY, outcome=Outcome.OK, facts=facts)
@@ -42,14 +44,14 @@ def a_lived_record():
     return state.record(a_target(), a_failure(at=2.0, request_id="r2"))
 
 
-def revived(document, target=None):
+def restored(document, target=None):
     record = TargetRecord(target or a_target(), History(5))
     restore(record, json.loads(json.dumps(document, allow_nan=False)))
     return record
 
 
-def test_what_should_outlive_a_restart_does():
-    before, after = a_lived_record(), revived(snapshot(a_lived_record()))
+def test_last_known_facts_outlive_a_restart():
+    before, after = a_used_record(), restored(snapshot(a_used_record()))
     assert (after.key, after.vault, after.tenant) == (KEY, HEADERS, "t1")
     assert (after.last_success_at, after.verdict, after.verdict_at) == (1.0, Readiness(ready=False, why="not_ready"), 2.0)
     assert list(after.last_failures) == list(before.last_failures)
@@ -58,31 +60,31 @@ def test_what_should_outlive_a_restart_does():
     assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
 
 
-def test_a_record_without_any_probe_is_kept_as_such():
-    after = revived(snapshot(TargetRecord(a_target(), History(5))))
+def test_a_record_without_a_probe_is_restored_empty():
+    after = restored(snapshot(TargetRecord(a_target(), History(5))))
     assert (after.key, after.verdict, after.last_success_at, list(after.last_failures)) == (None, None, None, [])
 
 
-def test_what_was_learned_of_another_key_is_not_said_of_this_one():
-    after = revived(snapshot(a_lived_record()), a_target(key_version="1" * 32))
+def test_facts_of_another_key_are_not_restored():
+    after = restored(snapshot(a_used_record()), a_target(key_version="1" * 32))
     assert (after.key, after.verdict, after.verdict_at) == (None, None, None)
     assert (after.newest_version, after.proof_at, after.purge_at) == (None, None, None)
     assert (after.vault, after.last_success_at) == (HEADERS, 1.0)
 
 
-def test_what_was_learned_of_another_vault_is_not_said_of_this_one():
-    after = revived(snapshot(a_lived_record()), a_target(vault="other.vault.azure.net"))
+def test_facts_of_another_vault_are_not_restored():
+    after = restored(snapshot(a_used_record()), a_target(vault="other.vault.azure.net"))
     assert after == TargetRecord(a_target(vault="other.vault.azure.net"), after.history)
 
 
-def test_a_proof_in_another_recovery_vault_is_not_said_of_this_one():
-    after = revived(snapshot(a_lived_record()), a_target(recovery_vault="dr.vault.azure.net"))
+def test_the_success_of_another_recovery_vault_is_not_restored():
+    after = restored(snapshot(a_used_record()), a_target(recovery_vault="dr.vault.azure.net"))
     assert (after.key, after.proof_at) == (KEY, None)
 
 
-def test_no_more_failures_are_taken_over_than_are_kept():
-    document = snapshot(a_lived_record())
-    assert len(revived(document | {"failures": document["failures"] * 50}).last_failures) == 10
+def test_a_restore_limits_the_number_of_failures():
+    document = snapshot(a_used_record())
+    assert len(restored(document | {"failures": document["failures"] * 50}).last_failures) == 10
 
 
 def places(document, path=()):
@@ -106,9 +108,9 @@ WRONG = [None, True, -1, 10**400, 1e999, "text", "\ud800", [], ["x"], {}, {"x": 
 TOLERANT = {("vault",), ("key",)}  # compared, never used
 
 
-@pytest.mark.parametrize("path", list(places(snapshot(a_lived_record()))), ids=lambda path: ".".join(map(str, path)))
-def test_a_value_of_the_wrong_kind_is_damage_and_changes_nothing_or_is_harmless(path):
-    document, refused = snapshot(a_lived_record()), 0
+@pytest.mark.parametrize("path", list(places(snapshot(a_used_record()))), ids=lambda path: ".".join(map(str, path)))
+def test_a_value_of_the_wrong_type_is_damage_or_harmless(path):
+    document, refused = snapshot(a_used_record()), 0
     for value in WRONG:
         record = TargetRecord(a_target(), History(5))
         untouched = replace(record, last_failures=record.last_failures.copy())
@@ -124,19 +126,19 @@ def test_a_value_of_the_wrong_kind_is_damage_and_changes_nothing_or_is_harmless(
 
 @pytest.mark.parametrize("moment", [1e300, -1e12, 253402300800.0])
 @pytest.mark.parametrize("path", [("last_success_at",), ("verdict", "at"), ("key_facts", "expires"), ("failures", 0, "at")])
-def test_a_time_that_no_date_has_is_damage_since_pages_write_dates(path, moment):
+def test_a_time_without_a_date_is_damage(path, moment):
     with pytest.raises(DamagedError):
-        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), path, moment))
+        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_used_record()), path, moment))
 
 
-def test_a_code_that_only_another_version_knows_is_damage_since_pages_explain_codes():
+def test_an_unknown_code_is_damage():
     with pytest.raises(DamagedError):
-        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_lived_record()), ("failures", 0, "code"), 9999))
+        restore(TargetRecord(a_target(), History(5)), changed(snapshot(a_used_record()), ("failures", 0, "code"), 9999))
 
 
-@pytest.mark.parametrize("name", list(snapshot(a_lived_record())))
+@pytest.mark.parametrize("name", list(snapshot(a_used_record())))
 def test_a_missing_value_is_damage(name):
-    document = snapshot(a_lived_record())
+    document = snapshot(a_used_record())
     del document[name]
     with pytest.raises(DamagedError, match="damaged"):
         restore(TargetRecord(a_target(), History(5)), document)
@@ -147,6 +149,6 @@ def test_a_missing_value_is_damage(name):
         st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
     )
 )
-def test_whatever_a_document_holds_the_answer_is_a_restored_record_or_damage(document):
+def test_any_other_document_is_damage(document):
     with pytest.raises(DamagedError):
         restore(TargetRecord(a_target(), History(5)), document)
