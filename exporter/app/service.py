@@ -127,6 +127,7 @@ class Service:
             starved=self.recorder.skipped,
             token_requested=lambda: self.recorder.requested("entra"),
             vault_requested=lambda count: self.recorder.requested("vault", count),
+            resent=self.recorder.resent,
             unexplained=self._unexplained,
         )
 

@@ -61,7 +61,7 @@ class ApiSession:
         exchange = await self._link.exchange(
             lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
         )
-        self.sent += exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER)
+        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
         facts = facts_from(exchange)
         if facts.fault is not Fault.NONE or exchange.answer is None:
             return facts, None

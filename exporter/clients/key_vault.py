@@ -148,7 +148,7 @@ class VaultSession:
         exchange = await self._link.exchange(
             lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
         )
-        self.sent += exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER)
+        self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))
         return exchange
 
     def _distrust(self, challenge: Challenge) -> Fault:

@@ -153,6 +153,7 @@ FAULT_RULES: tuple[FaultRule, ...] = (
     FaultRule(Fault.PROXY_UNRESOLVED, 3008, Reason.PROXY_UNRESOLVED),
     FaultRule(Fault.PROXY_UNREACHABLE, 3008, Reason.PROXY_UNREACHABLE),
     FaultRule(Fault.PROXY_TIMEOUT, 3008, Reason.PROXY_TIMEOUT),
+    FaultRule(Fault.PROXY_INVALID, 3008, Reason.PROXY_INVALID),
     # the exchange: sending and waiting for headers is one API call, reading the body is another
     FaultRule(Fault.CONNECTION_RESET, 3008, Reason.CONNECTION_RESET),
     FaultRule(Fault.CONNECTION_CLOSED, 3008, Reason.CONNECTION_CLOSED),
@@ -250,10 +251,11 @@ def _by_fault(step: Step, fault: Fault) -> Classification:
 def _by_status(step: Step, facts: Facts) -> Classification:
     found = markers(facts) if facts.fault is Fault.HTTP_STATUS else frozenset()
     rule = _status_rule(step, facts.status or 0, found)
+    if facts.fault is Fault.PROXY_STATUS:
+        reason = Reason.PROXY_AUTH if facts.status in _PROXY_AUTH_STATUSES else Reason.PROXY_STATUS
+        return Classification(UNKNOWN if rule is None else rule.code, reason)
     if rule is None:
         return Classification(UNKNOWN, Reason.UNEXPECTED_STATUS)
-    if facts.fault is Fault.PROXY_STATUS:
-        return Classification(rule.code, Reason.PROXY_AUTH if facts.status in _PROXY_AUTH_STATUSES else Reason.PROXY_STATUS)
     return Classification(rule.code, _reason(step, facts.status or 0, found) or rule.reason)
 
 

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     PROXY_UNRESOLVED = "proxy_unresolved"
     PROXY_UNREACHABLE = "proxy_unreachable"
     PROXY_TIMEOUT = "proxy_timeout"
+    PROXY_INVALID = "proxy_invalid"  # its response to CONNECT is not HTTP, or the tunnel carries no TLS
     PROXY_STATUS = "proxy_status"  # with the status of its response to CONNECT
 
     # the exchange
@@ -117,6 +118,7 @@ TIMEOUTS: frozenset[Fault] = frozenset(
 ANSWERS: frozenset[Fault] = frozenset(
     {
         Fault.NOT_HTTP,
+        Fault.PROXY_INVALID,
         Fault.BODY_TOO_LARGE,
         Fault.REDIRECT,
         Fault.HTTP_STATUS,
@@ -176,6 +178,7 @@ class Reason(StrEnum):
     PROXY_UNRESOLVED = "proxy_unresolved"
     PROXY_UNREACHABLE = "proxy_unreachable"
     PROXY_TIMEOUT = "proxy_timeout"
+    PROXY_INVALID = "proxy_invalid"
     PROXY_AUTH = "proxy_auth"
     PROXY_STATUS = "proxy_status"
     CONNECTION_RESET = "connection_reset"

@@ -141,6 +141,12 @@ OF_EXPORTER: Final = (
         "Tainted probes: the event loop lagged meanwhile, so counters and histograms do not include them.",
     ),
     _exporter(MetricType.COUNTER, "ekm_exporter_requests_total", "Requests sent, by endpoint.", "endpoint"),
+    _exporter(
+        MetricType.COUNTER,
+        "ekm_exporter_resent_requests_total",
+        "Requests of a step that were sent again on a new connection, because the far side had closed the kept one.",
+        "step",
+    ),
     _exporter(MetricType.COUNTER, "ekm_exporter_internal_errors_total", "Internal errors of the exporter; each is logged."),
     _exporter(
         MetricType.GAUGE,

@@ -24,7 +24,7 @@ def share_of(steps: Iterable[StepResult], key: KeyFacts | None) -> float:
     Responses with 429 do not count against the limit.
     """
     return sum(
-        1 / _limit(result.step, key)
+        (2 if result.facts is not None and result.facts.resent else 1) / _limit(result.step, key)
         for result in steps
         if result.step in _OF_THE_VAULT and result.sent and not is_throttled(result)
     )

@@ -19,6 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from exporter.core.model import Step
 from exporter.metrics.definitions import BY_NAME
 from exporter.runtime.shortage import Shortage
 
@@ -46,6 +47,7 @@ class Instruments:
         self._skipped = self._counter("ekm_exporter_probes_skipped_total", *SKIP_REASONS)
         self._tainted = self._counter("ekm_exporter_probes_tainted_total")
         self._requests = self._counter("ekm_exporter_requests_total", *REQUESTED)
+        self._resent = self._counter("ekm_exporter_resent_requests_total", *Step)
         self._internal_errors = self._counter("ekm_exporter_internal_errors_total")
         self._loop_lag = self._gauge("ekm_exporter_event_loop_lag_seconds")
         ProcessCollector(registry=self._registry)
@@ -96,6 +98,10 @@ class Instruments:
         Raises ValueError for an endpoint outside REQUESTED.
         """
         self._requests.labels(_one_of(REQUESTED, endpoint)).inc(count)
+
+    def resent(self, step: Step) -> None:
+        """Count a request that was sent again on a new connection."""
+        self._resent.labels(step.value).inc()
 
     def internal_error(self) -> None:
         self._internal_errors.inc()

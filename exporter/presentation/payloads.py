@@ -121,6 +121,7 @@ def step_payload(result: StepResult) -> Payload:
         "request_id": facts.request_id,
         "retry_after_seconds": facts.retry_after_seconds,
         "endpoint": facts.endpoint,
+        "resent": facts.resent,
         "exception": facts.exception,
         "detail": facts.detail or None,
         "shared": result.shared,

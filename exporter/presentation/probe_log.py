@@ -160,6 +160,7 @@ def of_step(result: StepResult) -> dict[str, Value]:
         "request_id": facts.request_id,
         "retry_after": facts.retry_after_seconds,
         "phase": None if facts.phase_reached is None else facts.phase_reached.value,
+        "resent": facts.resent or None,
         "exception": facts.exception,
         "detail": facts.detail or None,
     }

@@ -69,6 +69,7 @@ def facts_of(result: StepResult) -> Iterator[Line]:
         ("retry after", None if facts.retry_after_seconds is None else seconds(facts.retry_after_seconds)),
         ("request id", facts.request_id),
         ("endpoint", facts.endpoint),
+        ("resent", "yes, on a new connection: the far side had closed the kept one" if facts.resent else None),
         ("phase reached", facts.phase_reached.value if facts.phase_reached and result.outcome is Outcome.FAILED else None),
         ("exception", facts.exception),
         ("detail", facts.detail or None),

@@ -58,6 +58,7 @@ class ProberCallbacks:
     starved: Callable[[Shortage], None]
     token_requested: Callable[[], None]
     vault_requested: Callable[[int], None] = lambda _count: None
+    resent: Callable[[Step], None] = lambda _step: None
     unexplained: Callable[[Facts], None] = lambda _facts: None
 
 
@@ -207,6 +208,8 @@ class Prober:
         for result in report.steps:
             if result.facts is not None and result.facts.raised_at is not None:
                 self._callbacks.unexplained(result.facts)
+            if result.facts is not None and result.facts.resent and not result.shared:
+                self._callbacks.resent(result.step)
         if any(
             result.facts is not None and result.facts.status == _UNAUTHORIZED
             for result in report.steps

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ from exporter.clients.http.response import RecordedResponse, SdkResponse
 from exporter.clients.http.timing import CURRENT, ConnectionState, ExchangeTimer, HandshakeLimiter, current
 from exporter.core.known_secrets import remember
 from exporter.runtime.clock import loop_time
-from exporter.runtime.exception_tree import drop_tracebacks
+from exporter.runtime.exception_tree import drop_tracebacks, every_exception
 from exporter.runtime.logging import fields, frames_of, place_of
 from exporter.runtime.shortage import Shortage, shortage_of
 from exporter.runtime.thread_pool import PoolExhausted
@@ -53,6 +54,10 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
     """The connection broke. aiohttp does not repeat a request after this class."""
 
 
+# What aiohttp and OpenSSL raise if the far side closed or reset an open connection.
+_CONNECTION_ENDED = (ConnectionLostError, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
 @dataclass(slots=True)
 class HttpExchange:
     """One exchange with `endpoint` (host:port).
@@ -68,6 +73,13 @@ class HttpExchange:
     error: Exception | None = None
     raised_at: str | None = None  # the innermost frames of `error`
     timed_out: bool = False
+    resent: bool = False  # the request was sent twice: the far side had closed the first connection
+
+    @property
+    def lost_connection(self) -> bool:
+        """Whether a reused connection ended before a byte of the response."""
+        lost = self.timer.is_reused_connection and not self.timer.has_response_bytes and not self.timed_out
+        return lost and any(isinstance(each, _CONNECTION_ENDED) for each in every_exception(self.error))
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -214,8 +226,16 @@ class HostConnection:
     async def exchange(self, call: Callable[[], Awaitable[object]], *, deadline: float) -> HttpExchange:
         """Run `call`, which sends through `transport`, until `deadline` (loop time).
 
+        If the far side closed a reused connection before a byte of the response, `call` runs once more on a new connection.
         Raises CancelledError, and PoolExhausted if this process lacked a resource or waited for one until the deadline.
         """
+        exchange = await self._attempt(call, deadline)
+        if exchange.lost_connection:
+            exchange = await self._attempt(call, deadline)
+            exchange.resent = True
+        return exchange
+
+    async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> HttpExchange:
         timer = self._state.timer = ExchangeTimer(self._gate, self._state)
         exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
         if deadline <= loop_time():  # the timeout would take effect only after a connection attempt

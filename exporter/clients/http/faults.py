@@ -126,7 +126,13 @@ def _certificate(error: ssl.SSLCertVerificationError, _context: FailureContext) 
 def _tls(error: ssl.SSLError, context: FailureContext) -> Fault:
     if context.stage is Stage.BODY:
         return Fault.BODY_TRUNCATED
-    return Fault.TLS_NOT_TLS if (error.reason or "").upper() in _NOT_TLS else Fault.TLS_FAILED
+    if (error.reason or "").upper() not in _NOT_TLS:
+        return Fault.TLS_FAILED
+    return Fault.PROXY_INVALID if context.via_proxy else Fault.TLS_NOT_TLS
+
+
+def _not_http(_error: aiohttp.ClientResponseError, context: FailureContext) -> Fault:
+    return Fault.PROXY_INVALID if context.via_proxy and context.stage is Stage.CONNECT else Fault.NOT_HTTP
 
 
 def _os_error(error: OSError, context: FailureContext) -> Fault:
@@ -171,7 +177,7 @@ RULES: tuple[tuple[type[BaseException], Rule], ...] = (
     (ssl.SSLZeroReturnError, _by_stage(_CLOSED)),
     (ssl.SSLError, _tls),
     (aiohttp.ClientPayloadError, _always(Fault.BODY_TRUNCATED)),
-    (aiohttp.ClientResponseError, _by_stage((Fault.NOT_HTTP,) * 4)),
+    (aiohttp.ClientResponseError, _not_http),
     (aiohttp.ServerDisconnectedError, _by_stage(_CLOSED)),
     (aiohttp.ServerTimeoutError, _by_stage(_SLOW)),
     (OSError, _os_error),
@@ -208,6 +214,7 @@ def _facts_of_failure(exchange: HttpExchange) -> Facts:
         phases=exchange.timer.phases(),
         phase_reached=reached,
         endpoint=exchange.endpoint,
+        resent=exchange.resent,
         certificate=_certificate_shown(exchange),
     )
 
@@ -230,6 +237,7 @@ def _facts_of_answer(exchange: HttpExchange, answer: RecordedResponse) -> Facts:
         phase_reached=exchange.timer.reached,
         server_time=headers.server_time(answer.headers),
         endpoint=exchange.endpoint,
+        resent=exchange.resent,
         vault=headers.vault_headers(answer.headers),
         certificate=_certificate_shown(exchange),
     )

@@ -58,7 +58,7 @@ class TimedSSLObject(ssl.SSLObject):
     def read(self, len: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:  # noqa: A002 - as the library names it
         """Read as `ssl.SSLObject` does and mark the data. Raises as the base class does."""
         data = super().read(len, buffer)
-        if self._connection is not None:
+        if data and self._connection is not None:  # nothing is read at the end of the stream
             self._connection.data_read()
         return data
 

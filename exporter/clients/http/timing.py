@@ -176,6 +176,16 @@ class ExchangeTimer:
         self.release_slot()
 
     @property
+    def is_reused_connection(self) -> bool:
+        """Whether the exchange began no connection of its own."""
+        return self.connect_start is None and self.dns_queue_start is None
+
+    @property
+    def has_response_bytes(self) -> bool:
+        """Whether a byte of the response arrived."""
+        return self._first_byte is not None or self.received is not None
+
+    @property
     def is_pool_exhaustion(self) -> bool:
         """Whether this process delayed the exchange: no handshake slot or no thread.
 

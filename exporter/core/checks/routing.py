@@ -34,6 +34,7 @@ _PROXIES = (
     Reason.PROXY_UNRESOLVED,
     Reason.PROXY_UNREACHABLE,
     Reason.PROXY_TIMEOUT,
+    Reason.PROXY_INVALID,
     Reason.PROXY_AUTH,
     Reason.PROXY_STATUS,
 )

@@ -146,6 +146,12 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             "Compare with the proxy of SQL Server's service account, which may be another one.",
             DO_NOT_RESTART,
         ),
+        Reason.PROXY_INVALID: (
+            "Check host and port of `proxy` in the module. Another service than a proxy responds there, or a login page does.",
+            "Show the response: `curl -v -p -x http://PROXY_HOST:PORT https://VAULT.vault.azure.net`.",
+            "Compare with the proxy of SQL Server's service account, which may be another one.",
+            DO_NOT_RESTART,
+        ),
         Reason.UNEXPECTED_STATUS: (
             FIND_INTERCEPTION,
             "Compare the response from another network: Key Vault and Entra ID do not send this status.",

@@ -33,6 +33,7 @@ REASON_TEXTS: Mapping[Reason, str] = MappingProxyType(
         Reason.PROXY_UNRESOLVED: "the host name of the proxy did not resolve",
         Reason.PROXY_UNREACHABLE: "the proxy could not be reached",
         Reason.PROXY_TIMEOUT: "the proxy did not respond in time",
+        Reason.PROXY_INVALID: "the proxy's response is not HTTP, or its tunnel carries no TLS",
         Reason.PROXY_AUTH: "the proxy requires a user and password, or rejected them",
         Reason.PROXY_STATUS: "the proxy refused the connection",
         Reason.CONNECTION_RESET: "the connection was reset before the response",
@@ -123,6 +124,7 @@ OPEN_REASONS = frozenset(
         Reason.SECRET_UNREADABLE,
         Reason.ANSWER_MALFORMED,
         Reason.PROXY_STATUS,
+        Reason.PROXY_INVALID,
         Reason.NOT_HTTP,
         Reason.REDIRECT,
     }

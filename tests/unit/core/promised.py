@@ -106,10 +106,11 @@ PROXIES = (
     Promise(ANY, proxy(404), 3076, Reason.PROXY_STATUS),
     Promise(ANY, proxy(405), 3012, Reason.PROXY_STATUS),
     Promise(ANY, proxy(429), 3011, Reason.PROXY_STATUS),
+    Promise(ANY, proxy(302, 204), NOTHING_ELSE, Reason.PROXY_STATUS),
     Promise(ANY, proxy(500, 502, 503, 504), 3013, Reason.PROXY_STATUS),
     Promise(WITH_TOKEN, proxy(403, inner_code="ForbiddenByFirewall"), 3077, Reason.PROXY_STATUS),
     Promise(WITH_TOKEN, proxy(401, akv=10022), 3010, Reason.PROXY_AUTH),
-    Promise(ANY, proxy(101), NOTHING_ELSE, Reason.UNEXPECTED_STATUS),
+    Promise(ANY, proxy(101), NOTHING_ELSE, Reason.PROXY_STATUS),
 )
 
 # --- Entra ID: the AADSTS number gives the reason under any status, the status gives the code ---------------------------
@@ -274,6 +275,7 @@ NETWORK = (
         (Fault.PROXY_UNRESOLVED, Reason.PROXY_UNRESOLVED),
         (Fault.PROXY_UNREACHABLE, Reason.PROXY_UNREACHABLE),
         (Fault.PROXY_TIMEOUT, Reason.PROXY_TIMEOUT),
+        (Fault.PROXY_INVALID, Reason.PROXY_INVALID),
         (Fault.CONNECTION_RESET, Reason.CONNECTION_RESET),
         (Fault.CONNECTION_CLOSED, Reason.CONNECTION_CLOSED),
         (Fault.READ_TIMEOUT, Reason.READ_TIMEOUT),

@@ -119,7 +119,7 @@ def test_innermost_exception_decides_the_fault(error, stage, fault):
         (OSError(errno.ETIMEDOUT, "x"), Fault.PROXY_TIMEOUT),
         (OSError(errno.ENETUNREACH, "x"), Fault.NETWORK_DOWN),
         (aiohttp.ServerDisconnectedError(), Fault.PROXY_UNREACHABLE),
-        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Fault.PROXY_UNREACHABLE),
+        (aiohttp.ClientResponseError(None, (), status=400, message="x"), Fault.PROXY_INVALID),
     ],
 )
 def test_failed_connection_to_a_proxy_is_the_proxys_fault(error, fault):

@@ -9,8 +9,9 @@ import pytest
 from exporter.clients import USER_AGENT
 from exporter.clients.http.network import split_url
 from exporter.config.model import Proxy, SecretSource
-from exporter.core.faults import Fault
-from exporter.core.model import Phase
+from exporter.core.classify import Classification, classify
+from exporter.core.faults import Fault, Reason
+from exporter.core.model import Phase, Step
 from tests.support.tls_server import TOKEN, VAULT, response, until
 from tests.system.abuse.echoes import ENCODINGS, leaks
 
@@ -136,7 +137,7 @@ async def closes(_wire, _reader, _writer):
     [
         (lambda _request: silent, Fault.PROXY_TIMEOUT, 0.3),
         (lambda _request: closes, Fault.PROXY_UNREACHABLE, 5),
-        (lambda _request: b"220 no proxy at all\r\n\r\n", Fault.PROXY_UNREACHABLE, 5),
+        (lambda _request: b"220 no proxy at all\r\n\r\n", Fault.PROXY_INVALID, 5),
     ],
     ids=["silence", "hang-up", "garbage"],
 )
@@ -146,6 +147,30 @@ async def test_failed_connect_request_is_the_proxys_fault(serve, session_to, *, 
         facts = await get_key(session, seconds)
     assert facts.fault is fault, facts
     assert len(proxy.requests) == 1
+
+
+async def test_redirect_of_a_proxy_is_the_proxys_fault(serve, session_to):
+    proxy = await serve(lambda _request: response(302, b"", Location="http://login.example/"), tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts = await get_key(session)
+    assert (facts.fault, facts.status) == (Fault.PROXY_STATUS, 302)
+    assert classify(Step.GET_KEY, facts).reason is Reason.PROXY_STATUS
+    assert len(proxy.requests) == 1
+
+
+async def test_web_page_instead_of_a_tunnel_is_the_proxys_fault(serve, session_to):
+    async def page(_wire, reader, writer):
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await reader.read(100)
+        writer.write(b"<html>Please log in</html>" * 20)
+        await writer.drain()
+        return False
+
+    proxy = await serve(lambda _request: page, tls=False)
+    async with session_to(None, **through(proxy.port)) as session:
+        facts = await get_key(session)
+    assert facts.fault is Fault.PROXY_INVALID
+    assert classify(Step.GET_KEY, facts) == Classification(3008, Reason.PROXY_INVALID)
 
 
 async def test_absent_proxy_is_unreachable(session_to, free_port):
