@@ -1,7 +1,6 @@
-"""Everything side by side in one run: `./dev bench`, less of everything `./dev bench --quick`, one part alone `./dev bench storm`.
+"""The benchmark: `./dev bench` for all parts, `./dev bench --quick` for a short run, `./dev bench storm` for one part.
 
-For: the command line, and the document that a whole run ends in.
-`parts` lists what is measured; the other modules measure it.
+A full run writes docs/performance.md. `parts` lists the parts.
 """
 
 from __future__ import annotations
@@ -28,11 +27,13 @@ def output(figure: Figure) -> Figure:
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"these alone, to standard output: {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_const", const="quick", dest="size", help="less of everything, for a look")
-    parser.add_argument("--size", choices=sorted(_SIZES), help="tiny: only whether it runs")
     parser.add_argument(
-        "--out", type=Path, help="where to write (default: docs/performance.md for all in full, else standard output)"
+        "parts", nargs="*", metavar="PART", help=f"parts to run, with results on standard output: {', '.join(PARTS)}"
+    )
+    parser.add_argument("--quick", action="store_const", const="quick", dest="size", help="a short run with indicative figures")
+    parser.add_argument("--size", choices=sorted(_SIZES), help="tiny: only checks that the benchmark runs")
+    parser.add_argument(
+        "--out", type=Path, help="output file (default: docs/performance.md for all parts in full, otherwise standard output)"
     )
     parser.set_defaults(size="full")
     args = parser.parse_args(arguments)

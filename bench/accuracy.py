@@ -1,7 +1,6 @@
-"""How exact the time of a step is, against a server that waits exactly so long.
+"""Accuracy of the time of a step, compared with the wait that the server measured.
 
-For: the error of our `wait` phase and of blackbox_exporter's `processing`, both against what the server measured itself.
-Not for: what a probe costs (see `probes`).
+Measures the error of the `wait` phase of the exporter and of `processing` of blackbox_exporter.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from bench.querying import counts, metrics, values
 from bench.sizes import Sizes
 from bench.table import Figure, ratios
 
-WAIT = 0.02  # seconds before each answer
+WAIT = 0.02  # seconds before each response
 
 
 async def paced(bench: Bench, running: Running, sizes: Sizes) -> list[float]:
-    """The processing phases, in seconds, of the requests to vaults, each target at its place in the interval."""
+    """The processing phases in seconds of the requests to vaults, spread over the interval."""
     found: list[float] = []
 
     async def one(session: aiohttp.ClientSession, number: int) -> None:
@@ -43,18 +42,18 @@ def processing(text: str) -> list[float]:
 
 
 def waits(text: str) -> list[float]:
-    """Our wait phases of the vault's steps, in seconds."""
+    """The wait phases in seconds of the steps at the vault."""
     phases = values(text, "ekm_step_phase_duration_seconds")
     return [took for labels, took in phases.items() if 'phase="wait"' in labels and 'step="token"' not in labels]
 
 
 def error(found: list[float], waited: float) -> float:
-    """The median of how far they are off, in milliseconds; `waited` in seconds, the server's own median."""
+    """The median error in milliseconds. `waited` is the median wait of the server in seconds."""
     return 1000 * statistics.median(abs(one - waited) for one in found)
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
-    """`bench` has a server that waits."""
+    """Measure with a server that waits before each response."""
     exporter_runs, theirs = list[float](), list[float]()
     fleet = Fleet(targets=sizes.step_targets, credentials=max(1, sizes.step_targets // 20), interval=sizes.step_interval)
     with exporter(bench, fleet) as running:

@@ -1,8 +1,4 @@
-"""Attacks that go on: reloads without a pause, clients that do not read, hostile bytes.
-
-For: what must stay bounded meanwhile, as figures with bounds.
-Not for: failing vaults (see `failing`), or one attack of each kind (see the tests).
-"""
+"""Continuous attacks with bounds: reloads without a pause, clients that do not read, hostile bytes."""
 
 from __future__ import annotations
 
@@ -30,14 +26,14 @@ from bench.table import Figure
 
 READERS = 400
 SEEDS = (1, 2, 3)
-SLOWEST = 10.0  # seconds that a scrape may take: Prometheus' own default
+SLOWEST = 10.0  # seconds for a scrape: the default of Prometheus
 _SCRAPE_EVERY = 2.0
 _ESTABLISHED = 1  # the first byte of TCP_INFO, see tcp(7)
 _ROOT = Path(__file__).parent.parent
 
 
 def reloads(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]:
-    """One target goes and one comes with each reload, and the next one follows at once."""
+    """Reload without a pause. Each reload removes one target and adds one."""
     fleet = Fleet(targets=sizes.small_fleet, credentials=max(1, sizes.small_fleet // 20), interval=sizes.small_interval)
     made = 0
     with exporter(bench, fleet) as running:
@@ -57,7 +53,7 @@ def reloads(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]:
 
 
 def _stuck(url: str) -> socket.socket:
-    """A client that has requested everything and never reads."""
+    """A client that requests `/metrics` and never reads."""
     host, _, port = url.removeprefix("http://").partition(":")
     client = socket.socket()
     try:
@@ -72,7 +68,7 @@ def _stuck(url: str) -> socket.socket:
 
 
 def _scrape(url: str) -> tuple[str, float]:
-    """The status, or what went wrong, and how long that took in seconds."""
+    """The status or the error of a scrape, and its duration in seconds."""
     begun = time.monotonic()
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=SLOWEST) as answer:  # noqa: S310 - a loopback address
@@ -86,11 +82,11 @@ def _scrape(url: str) -> tuple[str, float]:
 
 
 def slow_readers(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]:
-    """Clients that are cut or refused are replaced at once."""
+    """Keep clients connected that never read, and scrape meanwhile."""
     fleet = Fleet(targets=max(sizes.failing_fleets), credentials=10, interval=sizes.fleet_interval)
     answers, took = Counter[str](), list[float]()
     with exporter(bench, fleet) as running, ExitStack() as clients:
-        time.sleep(min(sizes.fleet_interval, seconds))  # so that there is something to read
+        time.sleep(min(sizes.fleet_interval, seconds))  # until targets have series
         held, until = list[socket.socket](), time.monotonic() + seconds
         while time.monotonic() < until:
             for client in [each for each in held if _is_over(each)]:
@@ -99,7 +95,7 @@ def slow_readers(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]
             while len(held) < READERS and time.monotonic() < until:
                 try:
                     held.append(clients.enter_context(_stuck(running.url)))
-                except OSError:  # refused: that is an answer
+                except OSError:  # refused
                     break
             reported, lasted = _scrape(running.url)
             answers[reported] += 1
@@ -116,12 +112,12 @@ def slow_readers(bench: Bench, sizes: Sizes, seconds: float) -> Iterator[Figure]
 
 
 def _is_over(client: socket.socket) -> bool:
-    """Whether the exporter has closed or reset the connection; what waits to be read stays unread."""
+    """Whether the exporter has closed or reset the connection, without reading from it."""
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED
 
 
 def fuzz(seconds: float) -> Iterator[Figure]:
-    """The fuzzer of `./dev fuzz`, once with each seed."""
+    """Run the fuzzer of `./dev fuzz` once with each seed."""
     each = max(4, round(seconds / len(SEEDS)))
     for seed in SEEDS:
         command = (sys.executable, "-m", "tests.fuzz.fuzz", str(each), f"--seed={seed}")

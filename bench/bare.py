@@ -1,8 +1,7 @@
-"""The same exchanges with nothing around them: what a script of a few lines on aiohttp would cost.
+"""A bare aiohttp script with the exchanges of a probe, as the lower limit of the cost.
 
-For: the floor that the exporter is compared with. One connection a probe, made anew; the token is fetched once.
-It reads from standard input how many probes to make in how many seconds, and prints a line when they are made.
-An unexpected response ends it.
+Each probe has a new connection; the token is fetched once. A line of standard input has a number of probes and of seconds.
+The script prints a line after these probes, and ends at an unexpected response.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from bench.server import TENANT
 from exporter.core.parsing.key_vault import encode
 
 _VERSION = "api-version=7.4"
-_AT_ONCE = 4  # at the most; at a slow pace one is over before the next begins
+_AT_ONCE = 4  # the maximum; at a slow rate probes do not overlap
 
 
 class Loopback(AbstractResolver):
-    """Every name leads to loopback."""
+    """Resolves every name to loopback."""
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
 
     async def close(self) -> None:
-        """Holds nothing."""
+        """There is nothing to close."""
 
 
 async def token(context: ssl.SSLContext, port: int) -> str:

@@ -1,8 +1,7 @@
-"""A day of one process in minutes: as many probes of each target, and as many reloads, as a day has minutes.
+"""A day of one process, shortened: a probe of each target and a reload for each minute of a day.
 
-For: whether memory, threads and descriptors end where they began, while at each reload a target goes and another comes, and half
-of the vaults fail again and again in each way.
-It does not cover what depends on time itself: the life of a token, auxiliary probes every five minutes.
+Compares memory, threads and descriptors of the hours. Each reload removes one target and adds one, and half of the vaults fail
+repeatedly in each way. Effects of elapsed time, such as the life of a token, are not covered.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
-_TARGETS, _INTERVAL = 20, 0.2  # the interval stands for a minute
-_WAYS = ("", "throttled", "", "silent", "", "refused")  # in turn, a sixth of an hour each
+_TARGETS, _INTERVAL = 20, 0.2  # an interval represents a minute
+_WAYS = ("", "throttled", "", "silent", "", "refused")  # one after another, each for a sixth of an hour
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """At the end of an hour, when all is well: megabytes, and how many."""
+    """Resources at the end of an hour without faults: megabytes and counts."""
 
     memory: float
     threads: int
@@ -40,7 +39,7 @@ def reload(running: Running) -> None:
 
 
 def hour(bench: Bench, running: Running, config: Path, fleet: Fleet, probes: int) -> Fleet:
-    """The fleet at its end: `probes` reloads on, each reload removes the first target and adds a new one."""
+    """Run an hour with `probes` reloads and return the fleet. Each reload removes the first target and adds one."""
     for number in range(probes):
         begun = time.monotonic()
         fleet = replace(fleet, first=fleet.first + 1)
@@ -54,7 +53,7 @@ def hour(bench: Bench, running: Running, config: Path, fleet: Fleet, probes: int
 
 
 def rest(pid: int) -> Held:
-    """The least of each within a second: between two probes nothing of a probe is left."""
+    """The minimum of each resource within a second, which is that between two probes."""
     seen = []
     for _ in range(50):
         seen.append((resident(pid), threads(pid), descriptors(pid)))

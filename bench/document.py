@@ -1,8 +1,4 @@
-"""The document that a run writes: how it was measured, on what, and the table.
-
-For: docs/performance.md. What stands around the table is here, so that one command writes all of it.
-Not for: measuring.
-"""
+"""The page docs/performance.md: the method, the machine and the tables of a run."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ tables and do not change this page; quick figures are only indicative. The bench
   server's highest use of one core in a run. From 85 % on, the table marks the server as the limit, not the client.
 - **Processor time** is the user and system time of the measured process, as counted by the kernel's scheduler.
 - **A probe** is challenge, token (unless it is shared), get key, wrap and unwrap on one fresh connection. `blackbox_exporter` probes five URLs
-  per target, which are five handshakes: it can neither share one connection nor pass on a token. The bare script makes the exporter's requests on
+  per target, which are five handshakes: it cannot share a connection or pass on a token. The bare script makes the exporter's requests on
   the same connections, with a token that it fetched once, and stores nothing.
 - **All programs run at the same rate.** A process that idles between two probes finds cold caches and pays up to twice as much per probe as a busy
   one. So the targets of every program are spread over the same seconds; the table also has the cost of the others without pauses. The
@@ -65,7 +61,7 @@ UNMEASURED = "\nNo figures are published yet: run `./dev bench` on a quiet machi
 
 
 def machine() -> list[str]:
-    """What it ran on, one item of a list each."""
+    """The machine and the programs, as items of a list."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -79,12 +75,12 @@ def machine() -> list[str]:
 
 
 def blackbox_version() -> str:
-    said = subprocess.run((BLACKBOX, "--version"), capture_output=True, text=True, check=True)  # noqa: S603 - Debian's
-    return (said.stdout or said.stderr).splitlines()[0].partition(" (")[0]
+    shown = subprocess.run((BLACKBOX, "--version"), capture_output=True, text=True, check=True)  # noqa: S603 - a fixed command
+    return (shown.stdout or shown.stderr).splitlines()[0].partition(" (")[0]
 
 
 def results(size: str, figures: Mapping[str, Sequence[Figure]], *, seconds: float, load: float) -> str:
-    """`figures` by heading; `load` is the machine's load average at the end, over the last minute: with a quiet machine it stays under two."""
+    """The results. `figures` are by heading; `load` is the load average of the last minute."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     lines = [f"Measured on {day} in {seconds / 60:.1f} minutes, size *{size}*, load average at the end {load:.1f}, on:", ""]
     lines += [f"- {item}" for item in machine()]
@@ -93,7 +89,7 @@ def results(size: str, figures: Mapping[str, Sequence[Figure]], *, seconds: floa
 
 
 def write(out: Path | None, size: str, figures: Mapping[str, Sequence[Figure]], *, seconds: float) -> None:
-    """The whole document to `out`; the results alone to standard output where there is none."""
+    """Write the whole page to `out`, or only the results to standard output if `out` is None."""
     found = results(size, figures, seconds=seconds, load=os.getloadavg()[0])
     if out is None:
         print(found)

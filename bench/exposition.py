@@ -1,8 +1,7 @@
-"""Scrapes of every kind while nothing else goes on: how long they take, and for how long they keep a probe in flight waiting.
+"""Scrapes of every kind on an idle exporter: duration, and the longest pause for a probe in flight.
 
-For: plain and gzip, classic and OpenMetrics, one scraper and several, at two sizes of fleet. The longest pause is seen from outside:
-another connection requests `/-/healthy` repeatedly, and its slowest response waited for the worst piece of a scrape.
-Not for: what prometheus_client would take (see `scrapes`), or probes that really run meanwhile (see `steady`).
+Covers plain and gzip, classic and OpenMetrics, one scraper and several, and two fleet sizes. The longest pause is the slowest
+response of `/-/healthy` on another connection. `scrapes` compares with prometheus_client; `steady` scrapes during probes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from bench.querying import Watch, drained
 from bench.sizes import Sizes
 from bench.table import Figure
 
-QUIET = 1200.0  # seconds between two probes: the first round is over long before the second begins
+QUIET = 1200.0  # seconds between two probes: the second round starts long after the first
 _AT_ONCE = 4
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 KINDS = {
@@ -33,7 +32,7 @@ KINDS = {
 
 
 class Pinging(threading.Thread):
-    """Request a tiny page repeatedly; `slowest` is the longest answer in seconds since `begin`."""
+    """Requests `/-/healthy` repeatedly. `slowest` is the slowest response in seconds since `begin`."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -59,8 +58,8 @@ class Pinging(threading.Thread):
 
 
 @dataclass(slots=True)
-class FoundSlowest:
-    """A value a run. Seconds; megabytes beyond what was resident before; processor time in seconds."""
+class ScrapeCosts:
+    """One value for each run: seconds, megabytes above the memory before, seconds of processor time."""
 
     took: list[float] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
@@ -74,8 +73,8 @@ def several(url: str, headers: dict[str, str]) -> int:
         return sum(threads.map(lambda _: drained(url, headers), range(_AT_ONCE)))
 
 
-def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> FoundSlowest:
-    found = FoundSlowest()
+def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Callable[[], int]) -> ScrapeCosts:
+    found = ScrapeCosts()
     for _ in range(runs):
         before = resident(running.pid)
         forget_peak(running.pid)
@@ -91,7 +90,7 @@ def observe(bench: Bench, running: Running, ping: Pinging, runs: int, query: Cal
     return found
 
 
-def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> FoundSlowest:
+def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> ScrapeCosts:
     """The slowest ping while no scrape runs."""
 
     def wait() -> int:
@@ -102,7 +101,7 @@ def idle(bench: Bench, running: Running, ping: Pinging, runs: int) -> FoundSlowe
 
 
 def settle(running: Running) -> None:
-    """Until every target was probed once. Raises RuntimeError where that takes longer than it should."""
+    """Wait until every target was probed once. Raises RuntimeError if that takes too long."""
     end = time.monotonic() + 4 * PATIENCE
     while time.monotonic() < end:
         try:
@@ -136,7 +135,7 @@ def of_fleet(bench: Bench, running: Running, ping: Pinging, fleet: str, runs: in
     yield from figures(f"{fleet}, {_AT_ONCE} at once, gzip, text", found)
 
 
-def figures(what: str, found: FoundSlowest) -> Iterator[Figure]:
+def figures(what: str, found: ScrapeCosts) -> Iterator[Figure]:
     how = f"{found.megabytes:.2f} MB sent"
     yield Figure(what=f"{what}: time", runs=[1000 * s for s in found.took], unit=" ms", how=how)
     yield Figure(what=f"{what}: processor time", runs=[1000 * s for s in found.cpu], unit=" ms", how="of the exporter")

@@ -1,7 +1,6 @@
-"""Every probe of a fleet fails, for as long as it takes to see whether memory grows, inside the memory that the container has.
+"""Every probe of a fleet fails for a long time, within the memory limit of the container.
 
-For: three ways to fail, two sizes of a fleet, and an end by SIGTERM in the middle of it. A process beyond the limit is killed.
-Not for: how soon all is well again (see `storm`).
+Covers three ways to fail and two fleet sizes, and ends with SIGTERM during the failures. A process above the limit is killed.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from bench.querying import fail, metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
-LIMIT = 512  # MB, the container's; see the chart's values
-PATIENCE = 5.0  # seconds that SIGTERM may take
+LIMIT = 512  # MB, the limit in the values of the chart
+PATIENCE = 5.0  # seconds from SIGTERM to the end
 _EVERY = 0.5  # seconds between two readings of the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How probes fail: the program that fails by itself, or what the server does."""
+    """A way to fail: a program without name servers, or a behaviour of the server."""
 
     words: str
     program: str = "exporter"
@@ -42,12 +41,12 @@ WAYS = (
 
 @dataclass(slots=True)
 class Observed:
-    """Megabytes, seconds, counts. `killed` is after how long the limit was passed, `stopped` how long the end took."""
+    """Megabytes, seconds and counts. `killed` and `stopped` are the seconds until the kill and from SIGTERM to the end."""
 
     memory: list[float] = field(default_factory=list)
     most: float = 0.0
     failed: float = 0.0
-    others: float = 0.0  # probes without meaning, because the exporter was slow or lacked a thread
+    others: float = 0.0  # tainted and skipped probes
     killed: float = math.nan
     stopped: float = math.nan
 
@@ -62,7 +61,7 @@ def fleet_of(targets: int, sizes: Sizes, way: Way) -> Fleet:
 
 
 def observe(bench: Bench, fleet: Fleet, way: Way, seconds: float) -> Observed:
-    """One exporter, from its start to its end."""
+    """Run one exporter from its start to its end."""
     if way.server:
         fail(bench, way.server, first=fleet.targets)
     try:

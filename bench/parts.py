@@ -1,8 +1,4 @@
-"""The parts of a run, each can run alone: `./dev bench storm`.
-
-For: one literal table of what is measured in which order, and under which heading it stands.
-The other modules measure them.
-"""
+"""The parts of the benchmark in their order, with their headings. Each can run alone: `./dev bench storm`."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ def _fleet(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`wait` in seconds before each answer of the server."""
+    """A part. `wait` is the time in seconds before each response of the server."""
 
     title: str
     measure: Callable[[Bench, Sizes], Iterator[Figure]]

@@ -1,7 +1,6 @@
-"""What a whole probe costs the process, compared with blackbox_exporter and a bare script.
+"""Processor time of a probe, compared with blackbox_exporter and a bare script.
 
-For: processor time of a probe, all programs in turn, so many rounds.
-Not for: how exact a probe's times are (see `accuracy`), or thousands of targets (see `steady`).
+The programs run one after another, in several rounds.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ PER_CREDENTIAL = 20
 
 
 class Costs:
-    """Milliseconds of processor time a probe, a list for each program, and how busy the server was at most."""
+    """Milliseconds of processor time for a probe by program, and the highest load of the server."""
 
     def __init__(self) -> None:
         self.runs: dict[str, list[float]] = {}
         self.busy: dict[str, float] = {}
-        self.failed = 0.0  # failed probes of the exporter: none on a quiet machine
+        self.failed = 0.0  # failed probes of the exporter: 0 on a quiet machine
 
     def keep(self, name: str, watch: Watch, probes: Callable[[], float]) -> None:
         spent = watch.stop()
@@ -37,7 +36,10 @@ class Costs:
 
 
 async def query_blackbox(bench: Bench, running: Running, targets: int, *, over: float) -> None:
-    """Five requests for each target, one after the other, the targets spread over so many seconds. Raises RuntimeError where one fails."""
+    """Send five requests for each target, with the targets spread over `over` seconds.
+
+    Raises RuntimeError if a request fails.
+    """
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(session: aiohttp.ClientSession, number: int) -> None:
@@ -68,7 +70,7 @@ def one_round(bench: Bench, sizes: Sizes, costs: Costs, theirs: Running, script:
         costs.keep(f"bare{pace}", watch, lambda: sizes.probe_targets)
     for name, fleet in fleets(sizes).items():
         with exporter(bench, fleet) as exporter_runs:
-            time.sleep(1.3 * sizes.probe_interval)  # every target was probed, and its first look is over
+            time.sleep(1.3 * sizes.probe_interval)  # every target had its first probe and auxiliary probe
             counts(bench)
             watch = Watch(bench, exporter_runs.pid)
             time.sleep(sizes.probe_window)
@@ -80,7 +82,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     costs = Costs()
     with ExitStack() as stack:
         theirs, script = stack.enter_context(blackbox(bench)), stack.enter_context(bare(bench))
-        asyncio.run(query_blackbox(bench, theirs, _AT_ONCE, over=0))  # the first of all is dearer
+        asyncio.run(query_blackbox(bench, theirs, _AT_ONCE, over=0))  # the very first probe costs more
         script.make(_AT_ONCE, over=0)
         for _ in range(sizes.runs):
             one_round(bench, sizes, costs, theirs, script)

@@ -1,8 +1,4 @@
-"""The processes that are measured: starting them, and what they have spent.
-
-Processor time (user and system) and memory, as Linux reports them.
-`programs` decides what they do.
-"""
+"""Starts the measured processes and reads their processor time and memory from Linux."""
 
 from __future__ import annotations
 
@@ -16,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SCHEDULED = 2  # clock_getcpuclockid(3) makes a clock of a process like this; /proc counts in steps of 10 ms only
+_SCHEDULED = 2  # see clock_getcpuclockid(3); /proc has a resolution of 10 ms only
 PATIENCE = 60.0  # seconds
 _ENVIRONMENT = {"EKM_BENCH": "not-a-secret", "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def started(*command: object, pattern: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A process and the part of its output that matches the pattern. All output goes to `log`, which must be new.
+    """Run a process and yield it with the part of its output that matches. `log` must be a new file.
 
     Raises RuntimeError if it ends, or if `PATIENCE` seconds pass, before the pattern appears.
     """
@@ -46,7 +42,7 @@ def started(*command: object, pattern: str, log: Path) -> Iterator[tuple[subproc
 
 
 def received(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times: int = 1) -> str:
-    """Wait until the pattern has appeared that often. Raises RuntimeError as `started` does."""
+    """Wait until the pattern has matched `times` times. Raises RuntimeError like `started`."""
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and process.poll() is None:
         found = re.findall(pattern, log.read_text(encoding="utf-8"))
@@ -57,12 +53,12 @@ def received(process: subprocess.Popen[bytes], pattern: str, log: Path, *, times
 
 
 def python(module: str, *arguments: object) -> list[object]:
-    """The command that runs one of our modules."""
+    """The command that runs a module of this project."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def ended(pid: int, *, within: float) -> float:
-    """Seconds until a child process has ended with exit code 0; infinite with another one, or after `within` seconds."""
+    """Seconds until a child process exits with code 0. Infinite for another code or after `within` seconds."""
     begun = time.monotonic()
     while time.monotonic() < begun + within:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
@@ -73,17 +69,17 @@ def ended(pid: int, *, within: float) -> float:
 
 
 def spent(pid: int) -> float:
-    """Seconds of processor time so far, user and system, of all its threads."""
+    """Processor time so far in seconds, user and system, of all threads."""
     return time.clock_gettime((~pid << 3) | _SCHEDULED)
 
 
 def resident(pid: int) -> float:
-    """Megabytes now (1 MB is 2**20 bytes)."""
+    """Resident memory in megabytes of 2**20 bytes."""
     return _status(pid, "VmRSS") / 1024
 
 
 def peak(pid: int) -> float:
-    """The most megabytes that were resident since `forget_peak`."""
+    """Peak resident memory in megabytes since `forget_peak`."""
     return _status(pid, "VmHWM") / 1024
 
 

@@ -1,8 +1,4 @@
-"""The programs that are compared: what each is given to read, and how it is started.
-
-For: configurations that lead every vault to the canned server, and the processes made from them.
-Not for: measuring them (see `probes`, `steady`, `accuracy`, `starts`).
-"""
+"""The compared programs: their configurations, which lead every vault to the server of `server`, and their start."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ BLACKBOX = "prometheus-blackbox-exporter"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """`url` of an exporter, or of the server's control."""
+    """A process and its URL; for the server, that of its control port."""
 
     pid: int
     url: str
@@ -29,7 +25,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A folder for all files of one run, and the server for all programs: on `port`, as all vaults and as Entra."""
+    """The folder of a run, and the server that is all vaults and Entra on `port`."""
 
     folder: Path
     server: Running
@@ -37,17 +33,17 @@ class Bench:
     ca_file: Path
 
     def fresh(self, name: str) -> Path:
-        """A path that nothing has yet."""
+        """A new path."""
         return self.folder / f"{len(list(self.folder.iterdir())):03}-{name}"
 
     def newest(self, name: str) -> Path:
-        """The last that `fresh` gave for that name."""
+        """The last path of `fresh` with this name."""
         return max(self.folder.glob(f"*-{name}"))
 
 
 @contextmanager
 def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
-    """The canned server; `wait` in seconds before each answer of a vault."""
+    """Run the server. `wait` is the time in seconds before each response of a vault."""
     number = len(list(folder.iterdir()))
     ca_file, log = folder / f"{number}-ca.pem", folder / f"{number}-server.log"
     with started(*python("bench.server", "--ca", ca_file, "--wait", wait), pattern=r"ports=(\S+)", log=log) as (
@@ -61,10 +57,10 @@ def serving(folder: Path, *, wait: float = 0.0) -> Iterator[Bench]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Targets, credentials that are dealt out to them, the interval in seconds.
+    """Targets numbered from `first` on, credentials distributed among them, and the interval in seconds.
 
-    With `auxiliary`, every fifth target gets an auxiliary probe with each probe, as many as one for all of them with
-    every fifth. Without, no target gets one after its first. Targets are numbered from `first` on. `named`: hosts are resolved by name.
+    With `auxiliary`, every fifth target has an auxiliary probe after each probe. Otherwise a target has only its first one.
+    With `named`, hosts are resolved by name.
     """
 
     targets: int
@@ -79,14 +75,14 @@ class Fleet:
         return range(self.first, self.first + self.targets)
 
     def module(self, number: int) -> str:
-        return "looking" if self.auxiliary and number % 5 == 0 else "default"
+        return "auxiliary" if self.auxiliary and number % 5 == 0 else "default"
 
 
 def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
-    """So many vaults, each with a key of its own, their credentials dealt out in turn."""
+    """The configuration of a fleet. Each vault has its own key."""
     interval = durations.write(fleet.interval)
     lines = [f"global: {{interval: {interval}, min_interval: 1s, preflight_interval: 0s}}", "modules:"]
-    for module, apart in (("default", "1h"), ("looking", "1s")):
+    for module, apart in (("default", "1h"), ("auxiliary", "1s")):
         hosts = [f"bench-{n:04}.vault.azure.net" for n in fleet.numbers if fleet.module(n) == module]
         lines += [f"  {module}:", f"    auxiliary_interval: {apart}", f"    tls: {{ca_file: {ca_file}}}", "    connect_to:"]
         led = ("login.microsoftonline.com", *(() if fleet.named else hosts))
@@ -108,7 +104,7 @@ def configuration(fleet: Fleet, port: int, ca_file: Path) -> str:
 
 @contextmanager
 def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter") -> Iterator[Running]:
-    """The exporter, with its scheduler unless the flags disable it. `program` is the module that runs it."""
+    """Run the exporter, with a scheduler unless the flags disable it. `program` is its module."""
     config = bench.fresh("ekm.yml")
     config.write_text(configuration(fleet, bench.port, bench.ca_file), encoding="utf-8")
     command = python(program, "run", "--config.file", config, "--web.listen-address", "127.0.0.1:0", *flags)
@@ -118,7 +114,7 @@ def exporter(bench: Bench, fleet: Fleet, *flags: str, program: str = "exporter")
 
 @contextmanager
 def blackbox(bench: Bench) -> Iterator[Running]:
-    """Debian's, with a module for each kind of request of a probe."""
+    """Run blackbox_exporter of Debian with a module for each request of a probe."""
     config = bench.fresh("blackbox.yml")
     config.write_text(_blackbox_modules(bench.ca_file), encoding="utf-8")
     command = (BLACKBOX, "--config.file", config, "--web.listen-address", "127.0.0.1:0", "--log.prober", "error")
@@ -144,7 +140,7 @@ def _blackbox_modules(ca_file: Path) -> str:
 
 
 def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
-    """The parameters of the five requests to `/probe` that do for one target what one probe of the exporter does."""
+    """The parameters of the five requests to `/probe` that correspond to one probe of the exporter."""
     vault, key = f"bench-{number:04}.vault.azure.net", f"/keys/Key/{number:032x}"
     wanted = {
         "challenge": (vault, "/keys"),
@@ -161,13 +157,13 @@ def blackbox_requests(bench: Bench, number: int) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """The bare script; it makes probes on request."""
+    """The running bare script."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def make(self, probes: int, *, over: float) -> None:
-        """Spread over so many seconds; returns when they are made. Raises RuntimeError where it ended instead."""
+        """Make probes spread over `over` seconds and wait for them. Raises RuntimeError if the script ends."""
         already = self.log.read_text(encoding="utf-8").count("made=1")
         assert self.process.stdin is not None  # noqa: S101 - it was started with a pipe
         self.process.stdin.write(f"{probes} {over}\n".encode())

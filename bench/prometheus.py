@@ -1,8 +1,4 @@
-"""A real Prometheus, and questions to it.
-
-For: starting one on a configuration, single numbers out of it, and waiting until something is so.
-`spread` and `storing` send the queries.
-"""
+"""A real Prometheus, queries for single numbers, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ from bench.programs import Bench, Running
 
 @contextmanager
 def prometheus(bench: Bench, config: str) -> Iterator[Running]:
-    """Debian's, with an empty store, until the end."""
+    """Run Prometheus of Debian with an empty store."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     path = bench.fresh("prometheus.yml")
@@ -32,7 +28,7 @@ def prometheus(bench: Bench, config: str) -> Iterator[Running]:
 
 
 def number(url: str, expression: str) -> float:
-    """The value of an expression of one sample, 0 where there is none."""
+    """The value of an expression with one sample; 0 without a sample."""
     query = urllib.parse.urlencode({"query": expression})
     with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=60) as answer:  # noqa: S310 - a loopback address
         result = json.load(answer)["data"]["result"]
@@ -40,7 +36,7 @@ def number(url: str, expression: str) -> float:
 
 
 def until(true: Callable[[], bool], what: str, *, seconds: float) -> float:
-    """Seconds that it took. Raises RuntimeError where it takes longer than it may."""
+    """Wait for a condition and return the seconds. Raises RuntimeError after `seconds`."""
     begun = time.monotonic()
     while not true():
         if time.monotonic() - begun > seconds:

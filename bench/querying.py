@@ -1,8 +1,4 @@
-"""Read the server's counts and an exporter's metrics.
-
-For: reading, and picking single numbers out of the text without parsing all of it.
-`programs` starts the processes.
-"""
+"""Reads the counts of the server and the metrics of an exporter, without parsing all of the text."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ def metrics(url: str) -> str:
 
 
 def drained(url: str, headers: dict[str, str] | None = None) -> int:
-    """Bytes of a whole answer of `url`/metrics, head included, read as cheaply as Python can: a client must not be what is measured."""
+    """Read `url`/metrics as cheaply as possible. Returns the size of the response with its head in bytes."""
     host, _, port = url.removeprefix("http://").partition(":")
     wanted = {"Host": host, "Connection": "close", **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in wanted.items())
@@ -36,19 +32,19 @@ def drained(url: str, headers: dict[str, str] | None = None) -> int:
 
 
 def counts(bench: Bench) -> dict[str, float]:
-    """Requests that the server received since the last reset."""
+    """The requests that the server received since the last reset. Resets them."""
     with urllib.request.urlopen(f"{bench.server.url}/reset", timeout=60) as answer:  # noqa: S310 - a loopback address
         return {str(name): float(value) for name, value in json.load(answer).items()}
 
 
 def fail(bench: Bench, how: str, *, first: int) -> None:
-    """From now on so many vaults fail, those with the lowest numbers; with no word they are well again."""
+    """Make the `first` vaults fail in the way `how`; an empty `how` ends the failures."""
     with urllib.request.urlopen(f"{bench.server.url}/fail?how={how}&first={first}", timeout=60) as answer:  # noqa: S310 - fixed commands
         answer.read()
 
 
 def values(text: str, sample: str) -> dict[str, float]:
-    """By labels, as they are written; the whole name of the sample."""
+    """The values of a sample, given by its whole name, by their label text."""
     return {labels: float(value) for labels, value in re.findall(rf"^{sample}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)}
 
 
@@ -58,7 +54,7 @@ def total(text: str, sample: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What was spent in a stretch of time. Seconds; `busy` is the share of one core that the server had."""
+    """Time and processor time in seconds. `busy` is the share of one core that the server used."""
 
     wall: float
     cpu: float
@@ -66,7 +62,7 @@ class Window:
 
 
 class Watch:
-    """From its making to `stop`, over one process and the server."""
+    """Measures one process and the server from its creation to `stop`."""
 
     def __init__(self, bench: Bench, pid: int) -> None:
         self._pid, self._server = pid, bench.server.pid

@@ -1,7 +1,6 @@
-"""A scrape, against what prometheus_client would take for the same series and values.
+"""A scrape, compared with prometheus_client for the same series and values.
 
-For: rendering in memory compared with rendering in memory, and the duration of that scrape on loopback, to the last byte.
-Not for: the kinds of scrapes (see `exposition`), or what scrapes do to probes (see `steady`).
+Compares both in memory, and measures the scrape on loopback to the last byte.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _TARGET = re.compile(r'[{,]target="([^"]+)"')
 
 
 class Same(Collector):
-    """The series of a scrape, ready to be printed."""
+    """A collector with the series of a scrape."""
 
     def __init__(self, text: str) -> None:
         self._families = list(text_string_to_metric_families(text))
@@ -38,13 +37,13 @@ class Same(Collector):
 
 
 def kept(text: str) -> str:
-    """The part of a scrape that is kept rendered: families of targets and of what they share, without the process' own."""
+    """The families of a scrape that the exporter stores as text, without those of the process."""
     parts = re.split(r"(?m)^(?=# HELP )", text)
     return "".join(part for part in parts if part.split(" ", 3)[2:3] and part.split(" ", 3)[2] in _FAMILIES)
 
 
 def filled(text: str) -> Exposition:
-    """As it is in the exporter that was scraped: lines by family and by target."""
+    """The exposition of the scraped exporter: lines by family and target."""
     exposition = Exposition(_FAMILIES.values())
     for part in re.split(r"(?m)^(?=# HELP )", text)[1:]:
         _, _, name, _ = part.split(" ", 3)
@@ -64,7 +63,7 @@ async def whole(exposition: Exposition) -> bytes:
 
 
 async def timed(exposition: Exposition) -> float:
-    """Seconds until the last piece; none is kept, as none is when it has been sent."""
+    """Seconds until the last piece. The pieces are discarded, as after sending."""
     begun = time.perf_counter()
     async for _ in exposition.stream(openmetrics=False):
         pass
@@ -72,7 +71,7 @@ async def timed(exposition: Exposition) -> float:
 
 
 def theirs(text: str, runs: int) -> list[float]:
-    """Seconds that `generate_latest` takes, once for each run."""
+    """Seconds of `generate_latest` for each run."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Same(text))
     took = []
@@ -84,7 +83,7 @@ def theirs(text: str, runs: int) -> list[float]:
 
 
 def exporter_runs(text: str, runs: int) -> list[float]:
-    """Seconds that the same bytes take out of the exposition. Raises RuntimeError where they are not the same."""
+    """Seconds of the exposition for each run. Raises RuntimeError if its bytes differ."""
     exposition = filled(text)
     if asyncio.run(whole(exposition)) != text.encode():
         raise RuntimeError("the exposition is not what was scraped")
@@ -92,7 +91,7 @@ def exporter_runs(text: str, runs: int) -> list[float]:
 
 
 def figures(text: str, scrapes: list[float], sizes: Sizes) -> Iterator[Figure]:
-    """`scrapes` in seconds, as they were made of the running exporter."""
+    """The figures. `scrapes` are the seconds of the scrapes of the running exporter."""
     same = kept(text)
     size = f"{sizes.fleet:,} targets, {same.count(chr(10)):,} lines, {len(same) / 2**20:.1f} MB"
     fast, slow = exporter_runs(same, sizes.runs), theirs(same, sizes.runs)

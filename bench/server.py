@@ -1,9 +1,8 @@
-"""Canned answers for every vault and for Entra over TLS, in a process of its own: as little work as a server can do in Python.
+"""A fast TLS server with canned responses for every vault and for Entra.
 
-All compared programs send their requests here, so that none meets a different server. It wraps by padding, and
-unwraps by cutting. It can wait before each answer to a vault, and then keeps how long it really waited. A separate port reports
-the requests, and sets how vaults fail: `refused` (no listener), `silent` (no answer), `throttled` (429).
-Not for: behaving like Azure (see `exporter.simulator`): it knows these failures alone, and checks no token.
+All compared programs use this server. It wraps by padding, unwraps by cutting, and checks no token. It can wait before each
+response of a vault and records the real waits. A control port reports the requests and sets how vaults fail: `refused` (no
+listener), `silent` (no response), `throttled` (429).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from exporter.core.parsing.key_vault import decode, encode
 from exporter.simulator.certificates import Certificates
 
 TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"
-_LENGTH = 256  # bytes of a wrapped value, as RSA with 2,048 bits has it
+_LENGTH = 256  # bytes of a wrapped value of an RSA key with 2,048 bits
 _MODULUS, _DATA = encode(b"\xc5" * _LENGTH), 32
 _TOKEN = json.dumps({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "t" * 1200}).encode()
 _CHALLENGE = (
@@ -36,7 +35,7 @@ _THROTTLED = b'{"error":{"code":"Throttled","message":"too many requests"}}'
 
 
 class Counts:
-    """Requests since the last reset. `unwrapped` is when the first unwrap was answered, on CLOCK_MONOTONIC."""
+    """Requests since the last reset. `unwrapped` is the time of the first unwrap on CLOCK_MONOTONIC."""
 
     def __init__(self) -> None:
         self.requested: Counter[str] = Counter()
@@ -49,12 +48,12 @@ class Counts:
 
 
 class Answering(asyncio.Protocol):
-    """One connection; requests come one after another and with a known length."""
+    """A connection with sequential requests of known length."""
 
     counts = Counts()
     wait = 0.0
-    failing = ""  # how
-    first = 0  # so many of the vaults, by number
+    failing = ""
+    first = 0  # the vaults with lower numbers fail
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -96,7 +95,7 @@ class Answering(asyncio.Protocol):
 
 
 def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -> tuple[str, bytes, bytes, bytes]:
-    """The request, and the status, further headers and body of the response. Field names and values are in lower case."""
+    """The operation, and the status, extra headers and body of its response. `fields` are in lower case."""
     bare = path.partition(b"?")[0]
     if b"/oauth2/" in bare:
         return "token", b"200 OK", b"", _TOKEN
@@ -105,7 +104,7 @@ def reply(method: bytes, path: bytes, fields: dict[bytes, bytes], body: bytes) -
     if method == b"POST":
         return _crypt(bare, body)
     host, name = fields[b"host"].decode(), bare.decode()
-    if name.count("/") == 2:  # a request for the newest version: the only one, which is the vault's number
+    if name.count("/") == 2:  # the newest version is the only one: the number of the vault
         name += f"/{_number(fields):032x}"
     kid = f"https://{host}{name}"
     key = {"kid": kid, "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": _MODULUS, "e": "AQAB"}
@@ -120,12 +119,12 @@ def _crypt(path: bytes, body: bytes) -> tuple[str, bytes, bytes, bytes]:
 
 
 def _number(fields: dict[bytes, bytes]) -> int:
-    """The vault's, from its name: bench-0042.vault.azure.net."""
+    """The number of a vault, from its name such as bench-0042.vault.azure.net."""
     return int(fields[b"host"][6:10])
 
 
 class Listening:
-    """The port for vaults and Entra, which can be closed for a while and opened again."""
+    """The port for vaults and Entra, which can be closed and opened again."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context, self.port = context, 0
@@ -145,7 +144,7 @@ class Listening:
 
 
 async def control(listening: Listening, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """`GET /reset` reports the requests since the last reset; `GET /fail?how=WORD&first=NUMBER` sets how many vaults fail, and how."""
+    """Serve `GET /reset`, which reports the requests, and `GET /fail?how=WORD&first=NUMBER`, which makes vaults fail."""
     path, _, query = (await reader.readline()).split(b" ")[1].decode().partition("?")
     while (await reader.readline()).strip():
         pass
@@ -175,8 +174,8 @@ async def serve(certificates: Certificates, wait: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ca", type=Path, required=True, help="where the certificate of the authority is written to")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds before each answer of a vault")
+    parser.add_argument("--ca", type=Path, required=True, help="output file for the certificate of the authority")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds before each response of a vault")
     args = parser.parse_args()
     certificates = Certificates(["login.microsoftonline.com", "bench.vault.azure.net"])
     args.ca.write_bytes(certificates.ca_pem)

@@ -1,7 +1,7 @@
 """The exporter on a host whose name servers never answer: `python -m bench.silent run ...`.
 
 The C library waits five seconds for a response, tries again, and gives up: ten seconds on a thread for each name. Here the thread waits as
-long without a packet, so the measurement needs no root and no change of the machine's own name resolution.
+long without a packet, so the measurement needs no root and no change of the name resolution of the machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""How much is measured: in full, in a hurry, and as little as makes a table.
-
-For: one literal table. Times in seconds.
-Not for: how anything is measured.
-"""
+"""The sizes of a run: full, quick and tiny. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """`slice` is how long a fleet is watched at a time, without scrapes and with them in turn; `warm_up` comes before.
+    """The size of each part.
 
-    The small fleet has the shorter interval: about as many probes a second as the large one, of fewer targets. A storm lasts so
-    many intervals, a day so many hours of so many probes of each target. `failing` is how long each way to fail is watched.
+    `slice` is the duration of a measurement of a fleet, after `warm_up`. The small fleet has a shorter interval, for a similar
+    rate of probes. `storm` is in intervals. `failing` is the duration of each way to fail.
     """
 
     runs: int

@@ -1,9 +1,7 @@
-"""The long attacks, one after the other: `./dev soak`, or `./dev soak --minutes 6` for a look.
+"""The long attacks, one after another: `./dev soak`, or `./dev soak --minutes 6` for a short run.
 
-For: an hour of failing at fleet size, a storm of reloads, clients of /metrics that do not read, and the fuzzer with three seeds. Each
-part ends by itself and prints its row. The exit code is 1 if a bound is broken. A whole run writes docs/soak.md, and the memory of failing
-fleets into docs/sizing.md.
-Not for: what each attack does (see `failing` and `attacks`), or cost (see `__main__`).
+Runs an hour of failing probes, reloads without a pause, clients that do not read, and the fuzzer with three seeds. The exit code
+is 1 if a bound is broken. A full run writes docs/soak.md, and the memory of failing fleets into docs/sizing.md.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from bench.table import Figure, table
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "soak.md"
 SIZING = ROOT / "docs" / "sizing.md"
-WHOLE = 60.0  # minutes of failing in a run that is published
+WHOLE = 60.0  # minutes of failing probes in a published run
 BEFORE = """\
 # Soak
 
@@ -50,7 +48,7 @@ tenth of everything and writes nothing. It needs Linux. Run nothing else meanwhi
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Yields figures; `share` of the requested minutes."""
+    """A part. `share` is its share of the requested minutes."""
 
     name: str
     share: float
@@ -74,12 +72,12 @@ PARTS = (Part("failing", 1.0), Part("reloads", 1 / 12), Part("slow-readers", 1 /
 
 
 def attempted(part: Part, folder: Path, minutes: float, sizes: Sizes) -> Iterator[Figure]:
-    """The figures of a part as they come; a part that breaks is a figure of its own, and the next one goes on."""
+    """Yield the figures of a part. An exception becomes a figure, so that the next part can run."""
     try:
         for figure in part.run(folder, 60 * minutes * part.share, sizes):
             print(figure.line(), flush=True)
             yield figure
-    except Exception as error:  # noqa: BLE001 - the other parts have to be made
+    except Exception as error:  # noqa: BLE001 - the other parts must run
         broken = Figure(
             what=f"{part.name}: broke", runs=[1], unit="", commit=0, how=f"{type(error).__name__}: {str(error)[:200]}"
         )
@@ -89,10 +87,12 @@ def attempted(part: Part, folder: Path, minutes: float, sizes: Sizes) -> Iterato
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev soak", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"these alone: {', '.join(part.name for part in PARTS)}")
-    parser.add_argument("--minutes", type=float, default=WHOLE, help="of failing; the other parts take a quarter of that (60)")
-    parser.add_argument("--out", type=Path, help="where to write (default: docs/soak.md for all parts and 60 minutes or more)")
-    parser.add_argument("--tiny", action="store_true", help="a few targets: only whether it runs")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"parts to run: {', '.join(part.name for part in PARTS)}")
+    parser.add_argument(
+        "--minutes", type=float, default=WHOLE, help="minutes of failing probes; the other parts take a quarter of that (60)"
+    )
+    parser.add_argument("--out", type=Path, help="output file (default: docs/soak.md for all parts and at least 60 minutes)")
+    parser.add_argument("--tiny", action="store_true", help="a few targets: only checks that the attacks run")
     args = parser.parse_args(arguments)
     known = [part.name for part in PARTS]
     if unknown := [name for name in args.parts if name not in known]:
@@ -112,7 +112,7 @@ def document(figures: list[Figure], *, minutes: float, seconds: float) -> str:
 
 
 def resized(page: str, figures: list[Figure], sizes: Sizes) -> str:
-    """The page with the memory that was measured for each way to fail."""
+    """The page with the measured memory of each way to fail."""
     found = {figure.what: figure.median for figure in figures}
     for way in failing.WAYS:
         most = [found.get(f"{targets:,} targets, {way.words}: resident memory") for targets in sizes.failing_fleets]

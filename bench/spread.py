@@ -1,7 +1,6 @@
-"""Three exporters behind one real Prometheus that spreads the targets by their hash, as docs/high-availability.md has it for two.
+"""Three exporters behind one Prometheus that distributes the targets by hash, as in docs/high-availability.md.
 
-For: whether each target is probed by exactly one, once an interval, and how soon it shows that one exporter is gone.
-Not for: shards without Prometheus (see the tests), or what the exporters cost (see `steady`).
+Measures whether exactly one exporter probes each target once in an interval, and how soon a lost exporter is visible.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _SHOWN = 'ekm_probe_success{job="ekm"}'
 
 
 def documented(addresses: list[str]) -> str:
-    """The page's configuration, with as many exporters as there are addresses. Raises LookupError where it stands there no more."""
+    """The configuration of the page for these exporters. Raises LookupError if the page has none."""
     page = _PAGE.read_text(encoding="utf-8")
     config = next((code for code in re.findall(r"```yaml\n(scrape_configs:.*?)```", page, re.DOTALL) if "hashmod" in code), None)
     line = re.search(r'^ +- \{source_labels: \[__tmp_hash\], regex: "0".+\n', config or "", re.MULTILINE)
@@ -74,7 +73,7 @@ def instances(url: str) -> list[str]:
 
 
 def one_gone(url: str, exporter_runs: list[Running], addresses: list[str], fleet: Fleet) -> Figure:
-    """The first exporter is killed: how long until Prometheus reports each of its targets as not monitored."""
+    """Kill the first exporter and wait until Prometheus reports each of its targets as not monitored."""
     lost = number(url, f'count({_SHOWN[:-1]}, instance="{addresses[0]}"}})')
     kill(exporter_runs[0].pid, signal.SIGKILL)
     missing = 'count(up{job="ekm-probe"} == 0)'

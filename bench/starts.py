@@ -1,7 +1,6 @@
-"""From the start of the process to the end of its first probe.
+"""The time from the start of the process to the end of its first probe, for one target.
 
-For: one target, as after a restart; the end is when the server answers the first unwrap.
-A large fleet spreads its starts on purpose; this part does not measure that.
+The end is the first unwrap at the server.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from bench.table import Figure
 
 
 def once(bench: Bench) -> tuple[float, float]:
-    """Seconds to the first probe, and the process' memory then, in MB. Raises RuntimeError where none is made."""
+    """Seconds to the first probe, and the memory after it in MB. Raises RuntimeError without a probe."""
     counts(bench)
     begun = time.monotonic()
     with exporter(bench, Fleet(targets=1, credentials=1, interval=60)) as running:
@@ -25,7 +24,7 @@ def once(bench: Bench) -> tuple[float, float]:
             time.sleep(0.5)
             output = counts(bench)
             if output["unwrapped_at"]:
-                metrics(running.url)  # as the others are read before their memory is
+                metrics(running.url)  # a scrape comes before each memory reading of the other parts
                 return output["unwrapped_at"] - begun, resident(running.pid)
     raise RuntimeError("no probe was made")
 

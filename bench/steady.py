@@ -1,7 +1,6 @@
-"""A large fleet at a steady pace: processor time, memory, start lag, what scrapes cost a probe, and how all that grows.
+"""A large fleet at a steady rate: processor time, memory, start lag, the effect of scrapes, and growth.
 
-For: slices without scrapes and slices with one every 1.5 s in turn, on the same process.
-Not for: comparing probes with other programs (see `probes`).
+Slices without scrapes alternate with slices with a scrape every 1.5 s, in the same process.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ _PER_CREDENTIAL = 20
 
 @dataclass(slots=True)
 class Slices:
-    """A value for each slice. Processor time in seconds a second, memory in MB, probes' p99 in seconds."""
+    """One value for each slice: processor time in seconds per second, memory in MB, p99 of probes in seconds."""
 
     cpu: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     slow: list[float] = field(default_factory=list)
     busy: float = 0.0
-    cost: list[float] = field(default_factory=list)  # ms of processor time a probe
+    cost: list[float] = field(default_factory=list)  # processor time of a probe in ms
 
 
 @dataclass(slots=True)
 class Observed:
     quiet: Slices = field(default_factory=Slices)
     scraped: Slices = field(default_factory=Slices)
-    scrapes: list[float] = field(default_factory=list)  # seconds each
+    scrapes: list[float] = field(default_factory=list)  # seconds of each scrape
     lag: float = 0.0
     failed: float = 0.0
     tainted: float = 0.0
     text: str = ""
     settled: float = 0.0  # MB after the warm-up
-    kept: float = 0.0  # KB that each probe since then has added
+    kept: float = 0.0  # growth in KB for each probe since then
 
 
 class Scraper(threading.Thread):
-    """Scrapes until it is stopped, as Prometheus would, only faster; keeps how long each took."""
+    """Scrapes like Prometheus, but more often, until `stop`, and records the durations."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -92,9 +91,9 @@ def take(bench: Bench, running: Running, seconds: float, into: Slices) -> None:
 
 
 def slowest(text: str, since: float) -> float:
-    """The p99 in seconds of the last probes of all targets that were probed since then (Unix time).
+    """The p99 in seconds of the last probes of all targets with a probe since `since`, a Unix time.
 
-    A target whose first probe ended while the families were being sent has but one of the two.
+    A target whose first probe ended during the scrape may have only one of the two series.
     """
     started = values(text, "ekm_last_probe_timestamp_seconds")
     took = values(text, "ekm_probe_duration_seconds")
@@ -103,14 +102,14 @@ def slowest(text: str, since: float) -> float:
 
 
 def lag_p99(text: str, before: str = "") -> float:
-    """The smallest bound of the histogram under which 99 % of all starts stayed, or of those since `before` was read."""
+    """The smallest histogram bound that covers 99 % of the starts, or of those since the scrape `before`."""
     already = _lags(before)
     counts = {bound: count - already.get(bound, 0.0) for bound, count in _lags(text).items()}
     return min(bound for bound, count in counts.items() if count >= 0.99 * counts[float("inf")])
 
 
 def _lags(text: str) -> dict[float, float]:
-    """Starts by the bound that they stayed under."""
+    """The count of starts by histogram bound."""
     buckets = values(text, "ekm_exporter_schedule_lag_seconds_bucket")
     return {float(re.search(r'le="([^"]+)"', labels)[1]): count for labels, count in buckets.items()}  # type: ignore[index]
 
@@ -168,7 +167,7 @@ def figures(seen: Observed, sizes: Sizes) -> Iterator[Figure]:
 
 
 def growth(few: Observed, many: Observed, nothing: float, sizes: Sizes) -> Iterator[Figure]:
-    """`nothing` is the memory in MB of a process with one target."""
+    """The figures of growth. `nothing` is the memory in MB of a process with one target."""
     span = f"growth from {sizes.small_fleet:,} to {sizes.fleet:,} targets"
     cost = ratios(many.quiet.cost, few.quiet.cost)
     how = f"without scrapes; the small fleet every {sizes.small_interval:g} s, so that it makes about as many probes a second"

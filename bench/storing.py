@@ -1,7 +1,7 @@
-"""What the series of a large fleet cost the Prometheus that keeps them: memory, processor time, samples.
+"""The cost of the series of a large fleet in Prometheus: memory, processor time and samples.
 
-For: the arithmetic of docs/sizing.md. A real Prometheus with an empty store, which scrapes one exporter.
-It does not measure weeks of samples on a disk, or the queries of rules and dashboards.
+For the calculations of docs/sizing.md. A real Prometheus with an empty store scrapes one exporter. Samples of weeks on a disk and
+queries of rules and dashboards are not measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.querying import metrics, total
 from bench.sizes import Sizes
 from bench.table import Figure
 
-_EVERY, _SCRAPES = 5, 12  # seconds between two scrapes, and how many
+_EVERY, _SCRAPES = 5, 12  # seconds between two scrapes, and their number
 
 
 def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:

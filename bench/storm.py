@@ -1,7 +1,7 @@
-"""Every vault of the large fleet fails at once, in each way in turn; before that, as many as keep every slot of the default busy.
+"""All vaults of the large fleet fail at once, in one way after another, and recover.
 
-For: what stays bounded meanwhile (start lag, memory, threads, scrapes, log) and how soon all is well again.
-Not for: what each failure is called (see the tests), or a fleet in good health (see `steady`).
+Before that, as many vaults fail as the default concurrency can handle. Measures start lag, memory, threads, scrapes, log lines
+and the time to recovery.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from bench.steady import lag_p99
 from bench.table import Figure
 
 _WAYS = {"refused": "by refusal", "throttled": "by 429", "silent": "by time-out"}
-# 10 s of silence from so many targets every 60 s keep 64 probes in flight, which is all that `concurrency` allows by hand.
+# 10 s of silence from this number of targets every 60 s keep 64 probes in flight, the maximum of `concurrency`.
 _DEAD = 385
-_SCRAPE_EVERY = 15.0  # seconds, or a quarter of the interval where that is less
+_SCRAPE_EVERY = 15.0  # seconds; at most a quarter of the interval
 
 
 @dataclass(slots=True)
 class Observed:
-    """Megabytes, seconds, counts; `lag` is the p99 of the starts in that time, `back` how long all took to be well again."""
+    """Megabytes, seconds and counts. `lag` is the p99 of the start lag, `back` the time to recovery."""
 
     memory: float = 0.0
     threads: int = 0
@@ -40,14 +40,14 @@ class Observed:
 
 
 class Storm:
-    """One exporter, and the log that it writes."""
+    """An exporter, its log and its fleet."""
 
     def __init__(self, bench: Bench, running: Running, log: Path, fleet: Fleet) -> None:
         self._bench, self._running, self._log, self._fleet = bench, running, log, fleet
         self._pause = min(_SCRAPE_EVERY, fleet.interval / 4)
 
     def observe(self, how: str, *, first: int, intervals: float) -> Observed:
-        """So many vaults fail for so many intervals; then all are well again, and that has to show."""
+        """Make the `first` vaults fail for some intervals, then wait for the recovery."""
         seen, before, lines = Observed(), metrics(self._running.url), self._lines()
         forget_peak(self._running.pid)
         fail(self._bench, how, first=first)
@@ -63,7 +63,7 @@ class Storm:
         return seen
 
     def _watch(self, seen: Observed, until: float) -> str:
-        """Scrapes as Prometheus would, and counts threads in between."""
+        """Scrape like Prometheus and count threads in between."""
         text = ""
         while time.monotonic() < until:
             requested = time.monotonic()
@@ -76,7 +76,7 @@ class Storm:
         return text
 
     def _until_well(self, seen: Observed) -> float:
-        """Seconds until the last probe of every target has succeeded. Raises RuntimeError where that takes eight intervals."""
+        """Seconds until the last probe of every target succeeded. Raises RuntimeError after eight intervals."""
         since = time.monotonic()
         while time.monotonic() < since + 8 * self._fleet.interval:
             self._watch(seen, time.monotonic() + self._fleet.interval / 20)
@@ -93,7 +93,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
     fleet = Fleet(targets=sizes.fleet, credentials=max(1, sizes.fleet // 20), interval=sizes.fleet_interval)
     with exporter(bench, fleet) as running:
         storm = Storm(bench, running, bench.newest("exporter.log"), fleet)
-        storm.observe("", first=0, intervals=1.2)  # the first round
+        storm.observe("", first=0, intervals=1.2)  # the first probes
         dead = min(_DEAD, sizes.fleet // 2)
         calm = metrics(running.url)
         seen = storm.observe("silent", first=dead, intervals=sizes.storm)
@@ -105,7 +105,7 @@ def measure(bench: Bench, sizes: Sizes) -> Iterator[Figure]:
 
 
 def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, dead: int) -> Iterator[Figure]:
-    """What vaults that are well notice of those that are silent: nothing, it is hoped."""
+    """The effect of silent vaults on healthy ones."""
     what, now = f"{dead:,} of {fleet.targets:,} silent", metrics(running.url)
     yield Figure(what=f"{what}: start lag, p99", runs=[seen.lag], unit=" s", commit=1, how="of all, the healthy included")
     before, after = (values(text, "ekm_probe_failures_total") for text in (calm, now))
@@ -115,7 +115,7 @@ def of_the_healthy(running: Running, calm: str, seen: Observed, fleet: Fleet, de
 
 
 def _number(labels: str) -> int:
-    """Of a target: its name is `t` and a number."""
+    """The number in the name of a target, such as `t7`."""
     return int(labels.partition('target="t')[2].partition('"')[0])
 
 

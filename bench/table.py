@@ -1,8 +1,4 @@
-"""Figures, and the table they end in.
-
-For: medians and spread, and a line of Markdown for each figure.
-Not for: measuring.
-"""
+"""Figures with median and spread, and their Markdown table."""
 
 from __future__ import annotations
 
@@ -12,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEADER = ("what", "median", "lowest to highest", "runs", "commit", "aim", "server busy", "how it was measured")
-LIMIT = 0.85  # share of one core from which on the server holds everybody up
+LIMIT = 0.85  # the share of one core above which the server is the limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line: a value for each run. `commit` and `aim` are bounds in the same unit, None where there is none.
+    """A line of the table with a value for each run. `commit` and `aim` are bounds in the same unit, or None.
 
-    `busy` is the largest share of one core that the server had, None if it received no request. `at_least` makes the bounds lower bounds.
+    `busy` is the largest share of one core that the server used, None if it received no request. `at_least` makes the bounds lower bounds.
     """
 
     what: str
@@ -59,7 +55,7 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the figure keeps the bound that must hold."""
+        """Whether the figure keeps the bound `commit`."""
         return self.commit is None or self._holds(self.commit)
 
     def _server(self) -> str:
@@ -77,12 +73,12 @@ def short(value: float) -> str:
 
 
 def ratios(exporter_runs: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Run by run."""
+    """The ratios of two lists, run by run."""
     return [one / other for one, other in zip(exporter_runs, theirs, strict=True)]
 
 
 def percentile(found: Sequence[float], share: float) -> float:
-    """The smallest value that is not exceeded by so large a share of them."""
+    """The smallest value that is not exceeded by this share of the values."""
     return sorted(found)[max(0, math.ceil(share * len(found)) - 1)]
 
 
