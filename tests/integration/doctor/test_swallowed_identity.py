@@ -35,7 +35,7 @@ async def test_doctor_names_the_identity_endpoint_and_not_entra(harness, imds):
     assert ENTRA not in repr([result for result in results.values() if result.outcome is CheckOutcome.FAIL])
 
 
-async def test_probe_reports_3304_and_the_endpoint_that_was_asked(harness, imds):
+async def test_probe_reports_3304_and_the_identity_endpoint(harness, imds):
     collector = EvidenceCollector(
         harness.configuration(), harness.target, clock=harness.clock, look_up=None, on_bug=lambda error: pytest.fail(repr(error))
     )

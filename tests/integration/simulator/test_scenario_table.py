@@ -13,7 +13,7 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Generation, Step
 from exporter.simulator.fault_table import _TABLE, FAULTS
 from exporter.simulator.scenarios import SCENARIOS, SIMULATED, Outside, Scenario
-from tests.unit.core.test_classify import facts_saying
+from tests.unit.core.test_classify import facts_with
 
 TESTS = Path(__file__).parents[2]
 MET = {(one.step, one.classic, one.reason) for one in SCENARIOS}
@@ -69,7 +69,7 @@ def needed_of_statuses():
         for step in rule.steps or Step:
             if step is Step.CHALLENGE and rule.first == 401:
                 continue  # the challenge itself
-            facts = facts_saying(
+            facts = facts_with(
                 rule.markers[0] if rule.markers else None, status=rule.last - 81 if rule.last == 499 else rule.first
             )
             if classify(step, facts) == Classification(rule.code, rule.reason):
