@@ -133,11 +133,11 @@ class Service:
 
     def _expiry_monitor(self) -> ExpiryMonitor:
         callbacks = ExpiryCallbacks(
-            looked_up=self.recorder.credential_expiry_found,
-            bug=self._bug,
-            recall=self._memory.recall_credential,
-            keep=self._memory.keep_credential,
-            forgotten=self.recorder.credential_forgotten,
+            on_lookup=self.recorder.credential_expiry_found,
+            on_internal_error=self._bug,
+            load=self._memory.recall_credential,
+            store=self._memory.keep_credential,
+            on_forgotten=self.recorder.credential_forgotten,
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
 
@@ -155,7 +155,7 @@ class Service:
         for target in self.config.targets.values():
             record = self._memory.recall(target)
             self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
-        self._expiry.recall()
+        self._expiry.restore()
         self._expiry.start()
         if self._options.scheduler:
             self._scheduler.reconcile(self.config.targets.values())

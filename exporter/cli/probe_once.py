@@ -75,7 +75,7 @@ async def _expiries(
     names = {only} if only is not None else credentials_in_use(replace(config, targets={target.name: target}))
     expiring = sorted(name for name in names if config.credentials[name].may_expire)
     lookup = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)
-    monitor = ExpiryMonitor(config, lookup, ExpiryCallbacks(bug=_print_internal_error))
+    monitor = ExpiryMonitor(config, lookup, ExpiryCallbacks(on_internal_error=_print_internal_error))
     try:
         found = await asyncio.gather(*(monitor.look_up(name, target.name) for name in expiring))
     finally:

@@ -207,7 +207,7 @@ class EvidenceCollector:
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
         lookup = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-        monitor = ExpiryMonitor(self._config, lookup, ExpiryCallbacks(bug=self._on_bug))
+        monitor = ExpiryMonitor(self._config, lookup, ExpiryCallbacks(on_internal_error=self._on_bug))
         try:
             return await monitor.look_up(credential, target)
         finally:

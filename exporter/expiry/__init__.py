@@ -1,6 +1,7 @@
 """Credential expiry: lookups and their results.
 
-For: the service and the command line. Not for: choosing among several secrets (see `core.credential_expiry`), or showing dates.
+For: the service and the command line.
+Not for: choosing among several secrets (see `core.credential_expiry`), or showing dates.
 """
 
 from exporter.expiry.lookup import ExpiryLookup

@@ -46,14 +46,14 @@ from exporter.tokens.cache import TokenCache
 from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret, SecretCache
 
-_THREADS = 16  # only the system ends the resolution of a dead name
+_THREADS = 16  # a thread that resolves an unreachable name is busy until the system gives up
 _NOT_FOUND = 404
-_OF_ITS_HOST = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
+_HOST_IDENTITIES = frozenset({CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT})  # need no tenant
 
 Choose = Callable[[AppCredentials], LookupResult]
 
 
-class _NothingError(Exception):
+class _NoResultError(Exception):
     """Ends a lookup with this result."""
 
     def __init__(self, result: LookupResult) -> None:
@@ -84,21 +84,21 @@ class ExpiryLookup:
         self._networks = self._load() if remote else None
         self._parts: dict[str, tuple[str, PublicPart]] = {}
 
-    async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]:
+    async def fingerprint(self, monitored: MonitoredCredential) -> tuple[str, ...]:
         """Return a value that changes with the credential's or a lookup's secret."""
-        credentials = (watch.credential, *watch.lookup_credentials.values())
+        credentials = (monitored.credential, *monitored.lookup_credentials.values())
         try:
             return tuple([(await self._secrets.current(credential)).fingerprint for credential in credentials])
         except PoolExhausted:
             return ()
 
-    async def look_up(self, watch: MonitoredCredential, source: Source) -> LookupResult:
+    async def look_up(self, monitored: MonitoredCredential, source: Source) -> LookupResult:
         """Look up one source. Raises only CancelledError and internal errors."""
         lookup = {Source.CERTIFICATE: self._certificate, Source.GRAPH: self._graph, Source.KEY_VAULT: self._key_vault}[source]
         try:
-            return await lookup(watch)
-        except _NothingError as nothing:
-            return nothing.result
+            return await lookup(monitored)
+        except _NoResultError as no_result:
+            return no_result.result
         except PoolExhausted as busy:
             return failed(str(busy))
 
@@ -106,16 +106,16 @@ class ExpiryLookup:
         await self._tokens.aclose()
         self._pool.close()
 
-    async def _certificate(self, watch: MonitoredCredential) -> LookupResult:
-        part = await self._public_part(watch.credential)
+    async def _certificate(self, monitored: MonitoredCredential) -> LookupResult:
+        part = await self._public_part(monitored.credential)
         return LookupResult(answered=True, expires_at=part.not_after)
 
-    async def _graph(self, watch: MonitoredCredential) -> LookupResult:
-        client_id, choose = await self._choice(watch.credential)
-        identity, module = watch.lookup_credentials[Source.GRAPH], watch.module
-        cloud = graph_of(watch.vault, module.authority_host)
-        tenant = identity.tenant_id or watch.credential.tenant_id or self._tenant_of(watch.target)
-        if tenant is None and identity.kind not in _OF_ITS_HOST:
+    async def _graph(self, monitored: MonitoredCredential) -> LookupResult:
+        client_id, choose = await self._choice(monitored.credential)
+        identity, module = monitored.lookup_credentials[Source.GRAPH], monitored.module
+        cloud = graph_of(monitored.vault, module.authority_host)
+        tenant = identity.tenant_id or monitored.credential.tenant_id or self._tenant_of(monitored.target)
+        if tenant is None and identity.kind not in _HOST_IDENTITIES:
             return failed("the tenant is not known: set tenant_id, or wait until a probe has reached the vault")
         deadline = loop_time() + LOOKUP_SECONDS
         challenge = Challenge(authority=cloud.authority, tenant=tenant or "", resource=f"https://{cloud.graph}")
@@ -138,13 +138,13 @@ class ExpiryLookup:
         if credential.kind is CredentialKind.CONNECTOR_SECRET:
             parts = split_connector_secret(secret)
             if parts is None:
-                raise _NothingError(failed("the credential string does not follow the connector's rules"))
+                raise _NoResultError(failed("the credential string does not follow the connector's rules"))
             client_id, secret = parts.client_id, parts.secret
         return client_id, lambda listed: choose_secret(listed.secrets, secret, time.time())
 
-    async def _key_vault(self, watch: MonitoredCredential) -> LookupResult:
-        wanted = split_secret_url(watch.credential.key_vault_secret or "")
-        identity, module = watch.lookup_credentials[Source.KEY_VAULT], watch.module
+    async def _key_vault(self, monitored: MonitoredCredential) -> LookupResult:
+        wanted = split_secret_url(monitored.credential.key_vault_secret or "")
+        identity, module = monitored.lookup_credentials[Source.KEY_VAULT], monitored.module
         network, deadline = self._network(module), loop_time() + LOOKUP_SECONDS
         async with VaultSession(network, wanted.vault, module.api_version) as vault:
             facts, challenge = await vault.challenge(deadline=deadline)
@@ -166,14 +166,14 @@ class ExpiryLookup:
         if part is None or fingerprint != secret.fingerprint:
             fault, part = await self._pool.run(_read_certificate, credential, secret.text)
             if part is None:
-                raise _NothingError(failed(f"the certificate file: {fault.replace('_', ' ')}"))
+                raise _NoResultError(failed(f"the certificate file: {fault.replace('_', ' ')}"))
             self._parts[credential.name] = secret.fingerprint, part
         return part
 
     async def _secret(self, credential: Credential) -> Secret:
         secret = await self._secrets.current(credential)
         if secret.failure:
-            raise _NothingError(failed(f"the secret cannot be read: {secret.failure}"))
+            raise _NoResultError(failed(f"the secret cannot be read: {secret.failure}"))
         return secret
 
     async def _token(self, identity: Credential, module: Module, challenge: Challenge, deadline: float) -> str:
@@ -181,7 +181,7 @@ class ExpiryLookup:
         if result.token is None or result.facts.fault is not Fault.NONE:
             unavailable = result.facts.fault is Fault.IDENTITY_UNAVAILABLE and result.facts.endpoint is not None
             service = f"identity endpoint {result.facts.endpoint}" if unavailable else "Entra"
-            raise _NothingError(failure_of(f"no token for {identity.name}: {service}", result.facts))
+            raise _NoResultError(failure_of(f"no token for {identity.name}: {service}", result.facts))
         return result.token
 
     def _network(self, module: Module) -> Network:

@@ -1,8 +1,6 @@
 """The reasons of failed lookups as text.
 
-The same text for the same cause, so that it is logged once.
-
-Of a response only the codes are quoted, and masked.
+The same cause gives the same text, so that it is logged once. A text quotes only the codes of a response, masked.
 """
 
 from __future__ import annotations
@@ -35,7 +33,10 @@ def failed(note: str) -> LookupResult:
 
 
 def failure_of(service: str, facts: Facts, advice: Mapping[int, str] = _NO_ADVICE) -> LookupResult:
-    """Return the result of a lookup that failed at this exchange with `service`, whose text is not masked."""
+    """Return the result of a lookup that failed at this exchange with `service`.
+
+    The text of `service` is not masked.
+    """
     if facts.fault is not Fault.HTTP_STATUS:
         return LookupResult(answered=False, note=f"{service}: {facts.fault.replace('_', ' ')}")
     aadsts = None if facts.aadsts is None else f"AADSTS{facts.aadsts}"

@@ -21,48 +21,48 @@ from exporter.expiry.sources import (
     AT_ONCE,
     SECRET_SECONDS,
     MonitoredCredential,
-    first_pause,
+    first_delay,
+    monitored_credential,
     monitored_credentials,
-    pause,
+    next_delay,
     subject,
-    watch,
 )
 from exporter.runtime.clock import loop_time
 from exporter.runtime.logging import fields
 
 _log = logging.getLogger(__name__)
 
-_KEPT_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
+_REWRITE_SECONDS: Final = 3000.0  # between two writes of an unchanged expiry
 
 
 class LookupClient(Protocol):
     """Raises only CancelledError and internal errors."""
 
-    async def fingerprint(self, watch: MonitoredCredential) -> tuple[str, ...]: ...
+    async def fingerprint(self, monitored: MonitoredCredential) -> tuple[str, ...]: ...
 
-    async def look_up(self, watch: MonitoredCredential, source: Source) -> LookupResult: ...
+    async def look_up(self, monitored: MonitoredCredential, source: Source) -> LookupResult: ...
 
     async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryCallbacks:
-    """Callbacks of the monitor.
+    """Callbacks of `ExpiryMonitor`.
 
-    `looked_up` receives credential, source, expiry or None, and time of each answer. `bug` receives internal errors. `recall`
-    and `keep` read and write the document of a credential. `forgotten` is called if an answer no longer applies after a
-    reload.
+    `on_lookup` receives credential, source, expiry or None, and time of each answer. `on_internal_error` receives internal
+    errors. `load` and `store` read and write the document of a credential. `on_forgotten` is called if an answer no longer
+    applies after a reload.
     """
 
-    looked_up: Callable[[str, Source, float | None, float], None] = lambda _name, _source, _expires_at, _at: None
-    bug: Callable[[Exception], None] = lambda _error: None
-    recall: Callable[[str], Mapping[str, Any] | None] = lambda _name: None
-    keep: Callable[[str, Mapping[str, Any]], None] = lambda _name, _document: None
-    forgotten: Callable[[str, Source], None] = lambda _name, _source: None
+    on_lookup: Callable[[str, Source, float | None, float], None] = lambda _name, _source, _expires_at, _at: None
+    on_internal_error: Callable[[Exception], None] = lambda _error: None
+    load: Callable[[str], Mapping[str, Any] | None] = lambda _name: None
+    store: Callable[[str, Mapping[str, Any]], None] = lambda _name, _document: None
+    on_forgotten: Callable[[str, Source], None] = lambda _name, _source: None
 
 
 @dataclass(slots=True)
-class _Known:
+class _SourceState:
     """The last answer of one source, and its state. `due` is a loop time."""
 
     expires_at: float | None = None
@@ -70,15 +70,15 @@ class _Known:
     failure: str = ""
     failures: int = 0
     due: float = 0.0
-    kept: tuple[float | None, float] | None = None  # as last written
+    stored: tuple[float | None, float] | None = None  # as last written
 
 
 @dataclass(slots=True)
 class _Entry:
     """One credential and its sources."""
 
-    watch: MonitoredCredential
-    known: dict[Source, _Known]
+    monitored: MonitoredCredential
+    states: dict[Source, _SourceState]
     fingerprint: tuple[str, ...] | None = None
 
 
@@ -105,15 +105,15 @@ class ExpiryMonitor:
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
 
-    def recall(self) -> None:
-        """Restore what was known before a restart; to be called before the start.
+    def restore(self) -> None:
+        """Load the last known expiries from before a restart. Call it before `start`.
 
         Blocks on small files.
         """
         for name, entry in self._entries.items():
-            document = self._callbacks.recall(name) if entry.known else None
+            document = self._callbacks.load(name) if entry.states else None
             if document is not None:
-                self._restore(entry, document)
+                self._restore_entry(entry, document)
 
     def start(self) -> None:
         """Start the periodic lookups."""
@@ -132,7 +132,7 @@ class ExpiryMonitor:
         before, self._entries = self._entries, {name: _new_entry(one) for name, one in monitored_credentials(config).items()}
         for name, entry in self._entries.items():
             old = before.get(name)
-            if old is not None and old.watch == entry.watch:
+            if old is not None and old.monitored == entry.monitored:
                 self._entries[name] = old
             else:
                 self._inherit(old, entry)
@@ -149,33 +149,33 @@ class ExpiryMonitor:
         await self._lookup.aclose()
 
     def _plan(self, entry: _Entry) -> None:
-        """Set when the first lookups are due."""
-        for source, known in entry.known.items():
-            known.due = loop_time() + first_pause(source, len(self._entries), self._draw())
+        """Set the due times of the first lookups."""
+        for source, state in entry.states.items():
+            state.due = loop_time() + first_delay(source, len(self._entries), self._draw())
 
     def _follow_all(self) -> None:
         for name, entry in self._entries.items():
-            if entry.known:
+            if entry.states:
                 self._tasks.append(asyncio.create_task(self._follow(entry), name=f"expiry of {name}"))
 
     def _inherit(self, old: _Entry | None, entry: _Entry) -> None:
-        """Keep the answers about a changed credential that are about the same subject."""
-        credential = entry.watch.credential
+        """Keep those answers about a changed credential that have the same subject."""
+        credential = entry.monitored.credential
         if old is None:
             return
-        for source, known in old.known.items():
-            if source in entry.known and subject(old.watch.credential, source) == subject(credential, source):
-                entry.known[source] = known
+        for source, state in old.states.items():
+            if source in entry.states and subject(old.monitored.credential, source) == subject(credential, source):
+                entry.states[source] = state
             else:
-                self._callbacks.forgotten(credential.name, source)
+                self._callbacks.on_forgotten(credential.name, source)
 
     def expiry_of(self, credential_name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry by each source, with or without an answer.
 
-        Empty for an unknown credential.
+        The result is empty for an unknown credential.
         """
         credential = self._config.credentials.get(credential_name)
-        if credential is None:  # a reload that adds it has not reached this monitor yet
+        if credential is None:  # a reload adds it, and has not reached this monitor
             return ()
         declared = (
             (CredentialExpiry(credential=credential_name, source=Source.DECLARED, expires_at=start_of(credential.expires_on)),)
@@ -193,8 +193,8 @@ class ExpiryMonitor:
         entry = self._entries.get(credential_name)
         if entry is None:
             target = self._config.targets[target_name or next(iter(self._config.targets))]
-            entry = self._entries[credential_name] = _new_entry(watch(self._config, credential_name, target))
-        await asyncio.gather(*(self._look_up(entry, source) for source in entry.known))
+            entry = self._entries[credential_name] = _new_entry(monitored_credential(self._config, credential_name, target))
+        await asyncio.gather(*(self._look_up(entry, source) for source in entry.states))
         return self.expiry_of(credential_name)
 
     async def _follow(self, entry: _Entry) -> None:
@@ -202,86 +202,90 @@ class ExpiryMonitor:
             rest = SECRET_SECONDS
             try:
                 await self._look_up_due(entry)
-                rest = min(rest, max(0.0, min(known.due for known in entry.known.values()) - loop_time()))
+                rest = min(rest, max(0.0, min(state.due for state in entry.states.values()) - loop_time()))
             except Exception as error:  # noqa: BLE001 - an internal error must not end the loop
-                self._callbacks.bug(error)
+                self._callbacks.on_internal_error(error)
             await asyncio.sleep(rest)
 
     async def _look_up_due(self, entry: _Entry) -> None:
-        fingerprint = await self._lookup.fingerprint(entry.watch)
+        fingerprint = await self._lookup.fingerprint(entry.monitored)
         if entry.fingerprint not in (None, fingerprint):
-            for known in entry.known.values():
-                known.due, known.failures = loop_time(), 0
+            for state in entry.states.values():
+                state.due, state.failures = loop_time(), 0
         entry.fingerprint = fingerprint
-        for source, known in entry.known.items():
-            if known.due <= loop_time():
+        for source, state in entry.states.items():
+            if state.due <= loop_time():
                 await self._look_up(entry, source)
 
     async def _look_up(self, entry: _Entry, source: Source) -> None:
-        known = entry.known[source]
+        state = entry.states[source]
         try:
             async with self._slots:
-                result = await self._lookup.look_up(entry.watch, source)
+                result = await self._lookup.look_up(entry.monitored, source)
         except Exception as error:  # noqa: BLE001 - see `_follow`
-            self._callbacks.bug(error)
+            self._callbacks.on_internal_error(error)
             result = failed("internal error")
         self._add(entry, source, result)
         # If the answer does not list the credential, the lookup is repeated soon: a new secret is listed with a delay.
-        known.failures = known.failures + 1 if result.note else 0
-        known.due = loop_time() + pause(source, known.failures, self._draw())
+        state.failures = state.failures + 1 if result.note else 0
+        state.due = loop_time() + next_delay(source, state.failures, self._draw())
 
     def _add(self, entry: _Entry, source: Source, result: LookupResult) -> None:
-        known, name = entry.known[source], entry.watch.credential.name
+        state, name = entry.states[source], entry.monitored.credential.name
         if result.answered:
-            known.expires_at, known.looked_up_at = result.expires_at, self._clock()
-            self._callbacks.looked_up(name, source, known.expires_at, known.looked_up_at)
-            self._keep(entry, known)
-        if result.note != known.failure:
-            known.failure = result.note
-            _log_change(name, source, known)
+            state.expires_at, state.looked_up_at = result.expires_at, self._clock()
+            self._callbacks.on_lookup(name, source, state.expires_at, state.looked_up_at)
+            self._store(entry, state)
+        if result.note != state.failure:
+            state.failure = result.note
+            _log_change(name, source, state)
 
-    def _keep(self, entry: _Entry, known: _Known) -> None:
-        if known.looked_up_at is None:
+    def _store(self, entry: _Entry, state: _SourceState) -> None:
+        if state.looked_up_at is None:
             return
-        if known.kept is None or known.kept[0] != known.expires_at or known.looked_up_at - known.kept[1] >= _KEPT_SECONDS:
-            known.kept = (known.expires_at, known.looked_up_at)
-            self._callbacks.keep(entry.watch.credential.name, document_of(entry.watch.credential, _expiry(entry)))
+        if (
+            state.stored is None
+            or state.stored[0] != state.expires_at
+            or state.looked_up_at - state.stored[1] >= _REWRITE_SECONDS
+        ):
+            state.stored = (state.expires_at, state.looked_up_at)
+            self._callbacks.store(entry.monitored.credential.name, document_of(entry.monitored.credential, _expiry(entry)))
 
-    def _restore(self, entry: _Entry, document: Mapping[str, Any]) -> None:
-        name = entry.watch.credential.name
+    def _restore_entry(self, entry: _Entry, document: Mapping[str, Any]) -> None:
+        name = entry.monitored.credential.name
         try:
-            found = answers_in(document, entry.watch.credential)
+            found = answers_in(document, entry.monitored.credential)
         except ValueError as error:
             _log.warning("state", extra=fields(problem=f"the stored expiry of the credential {name} {error} and is ignored"))
             return
         for source, kept in found.items():
-            known = entry.known.get(source)
-            if known is not None:
-                known.expires_at, known.looked_up_at = kept
-                known.kept = (kept.expires_at, kept.looked_up_at)
-                self._callbacks.looked_up(name, source, kept.expires_at, kept.looked_up_at)
+            state = entry.states.get(source)
+            if state is not None:
+                state.expires_at, state.looked_up_at = kept
+                state.stored = (kept.expires_at, kept.looked_up_at)
+                self._callbacks.on_lookup(name, source, kept.expires_at, kept.looked_up_at)
 
 
 def _new_entry(one: MonitoredCredential) -> _Entry:
-    return _Entry(one, {source: _Known() for source in one.sources})
+    return _Entry(one, {source: _SourceState() for source in one.sources})
 
 
 def _expiry(entry: _Entry) -> tuple[CredentialExpiry, ...]:
     return tuple(
         CredentialExpiry(
-            credential=entry.watch.credential.name,
+            credential=entry.monitored.credential.name,
             source=source,
-            expires_at=known.expires_at,
-            looked_up_at=known.looked_up_at,
-            failure=known.failure,
+            expires_at=state.expires_at,
+            looked_up_at=state.looked_up_at,
+            failure=state.failure,
         )
-        for source, known in entry.known.items()
+        for source, state in entry.states.items()
     )
 
 
-def _log_change(name: str, source: Source, known: _Known) -> None:
+def _log_change(name: str, source: Source, state: _SourceState) -> None:
     """Log that lookups fail with another reason, or have recovered."""
-    if known.failure:
-        _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=known.failure))
+    if state.failure:
+        _log.warning("expiry lookup failed", extra=fields(credential=name, source=source, problem=state.failure))
     else:
         _log.info("expiry lookup recovered", extra=fields(credential=name, source=source))

@@ -1,7 +1,7 @@
 """Convert the known expiry of a credential to a state document, and back.
 
-A document has dates and the subject of each, since a configuration may change while the exporter is down. It has nothing of a
-secret, also no fingerprint. Failures are not kept.
+A document has dates and the subject of each, since a configuration may change while the exporter is down. It contains no part
+of a secret and no fingerprint. Failures are not stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exporter.expiry.sources import subject
 
 
 class Answer(NamedTuple):
-    """An answer of a source. Unix times."""
+    """An answer of a source, in Unix times."""
 
     expires_at: float | None
     looked_up_at: float

@@ -1,7 +1,6 @@
 """The expiry sources of each credential, and the intervals of lookups.
 
-For: reading the plan off a configuration; the pauses between lookups as a literal table and plain arithmetic.
-Not for: lookups (see `lookup`), clocks and waiting (see `monitor`); a caller passes the random draw.
+Intervals are a literal table. The caller passes the random draw.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from exporter.config.model import Config, Credential, CredentialKind, Module, Ta
 from exporter.core.credential_expiry import Source
 from exporter.core.timing import JITTER
 
-# The sources for each kind of credential. A declared date needs no lookup; the identities of a host and of a pod do not expire;
-# what the default chain finds is unknown.
+# The sources for each kind of credential. A declared date needs no lookup. The identities of a host and of a pod do not expire.
+# The credential that the default chain finds is unknown.
 _SOURCES: Final[Mapping[CredentialKind, tuple[Source, ...]]] = {
     CredentialKind.CLIENT_SECRET: (Source.GRAPH, Source.KEY_VAULT),
     CredentialKind.CONNECTOR_SECRET: (Source.GRAPH, Source.KEY_VAULT),
@@ -51,12 +50,12 @@ def monitored_credentials(config: Config) -> dict[str, MonitoredCredential]:
         while waiting:
             name = waiting.pop()
             if name not in found:
-                found[name] = watch(config, name, target)
+                found[name] = monitored_credential(config, name, target)
                 waiting += config.credentials[name].lookup_credentials
     return found
 
 
-def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
+def monitored_credential(config: Config, name: str, target: Target) -> MonitoredCredential:
     """Return one credential as that target uses it."""
     credential = config.credentials[name]
     names = {Source.GRAPH: credential.graph_credential}
@@ -75,7 +74,7 @@ def watch(config: Config, name: str, target: Target) -> MonitoredCredential:
 
 
 def subject(credential: Credential, source: Source) -> tuple[str, ...]:
-    """Return what an answer of that source is about.
+    """Return the subject of an answer of that source.
 
     An answer applies to no other subject.
     """
@@ -96,38 +95,37 @@ _FIRST, _SPACING, _SPREAD = 5.0, 0.25, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LookupIntervals:
     """Seconds until the next lookup: after an answer, and after the first failure.
 
-    The latter doubles with each failure, up to the former.
+    `failed` doubles with each further failure, up to `answered`.
     """
 
     answered: float
     failed: float
 
 
-PACES: Final[Mapping[Source, Pace]] = {
-    Source.CERTIFICATE: Pace(60.0, 60.0),  # a small local file
-    Source.GRAPH: Pace(3600.0, 300.0),
-    Source.KEY_VAULT: Pace(3600.0, 300.0),
+INTERVALS: Final[Mapping[Source, LookupIntervals]] = {
+    Source.CERTIFICATE: LookupIntervals(60.0, 60.0),  # a small local file
+    Source.GRAPH: LookupIntervals(3600.0, 300.0),
+    Source.KEY_VAULT: LookupIntervals(3600.0, 300.0),
 }
 
 
-def pause(source: Source, failures: int, draw: float) -> float:
+def next_delay(source: Source, failures: int, draw: float) -> float:
     """Return the seconds to the next lookup after so many failures in a row.
 
     `draw` is uniform in [0, 1].
     """
-    pace = PACES[source]
-    doubled = pace.failed * 2.0 ** min(failures - 1, 16)
-    return (min(doubled, pace.answered) if failures else pace.answered) * (1 - JITTER + 2 * JITTER * draw)
+    intervals = INTERVALS[source]
+    doubled = intervals.failed * 2.0 ** min(failures - 1, 16)
+    return (min(doubled, intervals.answered) if failures else intervals.answered) * (1 - JITTER + 2 * JITTER * draw)
 
 
-def first_pause(source: Source, credentials: int, draw: float) -> float:
+def first_delay(source: Source, credentials: int, draw: float) -> float:
     """Return the seconds from the start to the first lookup, for so many credentials.
 
-    A file is read at once. Network lookups wait: by then a first probe has found the tenant, and the first probes have
-    made their handshakes.
+    A file is read at once. A network lookup waits until the first probes have found the tenant and completed their handshakes.
     """
     if source is Source.CERTIFICATE:
         return 0.0

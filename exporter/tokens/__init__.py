@@ -1,4 +1,5 @@
 """Token cache, reuse policy and secret cache.
 
-For: which probes share a token request. Not for: sending requests; a function for that is passed in.
+For: which probes share a token request.
+Not for: sending requests: the caller passes a function for that.
 """

@@ -24,10 +24,10 @@ from exporter.tokens.reuse import ReuseWindow
 from exporter.tokens.secret_cache import Secret, SecretCache
 
 # Faults with an HTTP status that the network or the exporter caused, not the credential. The next probe sends a new request.
-BROKEN_OFF = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
+TRANSIENT_FAULTS = frozenset({Fault.PROXY_STATUS, Fault.BODY_TRUNCATED, Fault.BODY_TIMEOUT, Fault.INTERNAL})
 # A token is not reused in its last seconds: the probe needs time to use it, and clocks may differ.
-LAST_SECONDS = 60.0
-OVERTIME = 5.0  # how long a fetch may continue after its deadline before that is an internal error
+EXPIRY_MARGIN_SECONDS = 60.0
+OVERTIME_SECONDS = 5.0  # a fetch that continues for longer after its deadline is an internal error
 
 
 class Fetch(Protocol):
@@ -53,7 +53,7 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _CredentialEntry:
-    """The fetches of one credential with one secret; a change makes a new one."""
+    """Fetches of one credential with one secret. A changed secret gets a new entry."""
 
     credential: Credential
     secret: Secret
@@ -95,7 +95,7 @@ def _timed_out(_context: Context, _module: Module, _challenge: Challenge) -> Fac
 
 
 class TokenCache:
-    """Shares token requests and their responses. To be used from one event loop.
+    """Shares token requests and their responses, in one event loop.
 
     `window` may be replaced when the configuration changes.
     """
@@ -219,7 +219,7 @@ class TokenCache:
         entry, response = flight.entry, None
         deadline = flight.began + self.window(entry.credential, flight.module).timeout
         try:
-            async with asyncio.timeout_at(deadline + OVERTIME):
+            async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
                 response = await self._fetch(
                     flight.module, entry.credential, entry.secret.text, flight.challenge, deadline=deadline
                 )
@@ -243,7 +243,7 @@ class TokenCache:
         """Keep the response for as long as a probe can reuse it, and no longer."""
         granted = response.token is not None
         if granted and response.expires_at is not None:
-            flight.unusable_from = loop_time() + response.expires_at - self._clock() - LAST_SECONDS
+            flight.unusable_from = loop_time() + response.expires_at - self._clock() - EXPIRY_MARGIN_SECONDS
         window = self.window(flight.entry.credential, flight.module)
         last_start = flight.window_start + window.reusable_for(flight.module, granted=granted)
         last_request = min(last_start + window.timeout, flight.unusable_from)
@@ -287,7 +287,7 @@ def _is_worth_keeping(response: TokenResponse) -> bool:
 
     A network failure is retried.
     """
-    return response.token is not None or (response.facts.status is not None and response.facts.fault not in BROKEN_OFF)
+    return response.token is not None or (response.facts.status is not None and response.facts.fault not in TRANSIENT_FAULTS)
 
 
 def _without_request(facts: Facts, duration: float = 0.0) -> TokenResult:

@@ -1,7 +1,7 @@
 """The current secret of each credential, also after its file changed.
 
-A file is read again, not compared by its dates: a Kubernetes volume swaps a symbolic link, an editor may write twice within
-one tick of the clock, and the file is small.
+A file is small, so it is read again. Its dates prove nothing: a Kubernetes volume replaces a symbolic link, and an editor may
+write twice within one tick of the clock.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Secret:
 class _CachedSecret:
     secret: Secret | None = None
     read_at: float = 0.0
-    begun: bool = False  # a thread has started the current read
+    started: bool = False  # a thread has started the current read
     reading: asyncio.Task[Secret] | None = None
 
 
@@ -55,7 +55,7 @@ class SecretCache:
         self._pool = pool
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._kept: dict[Credential, _CachedSecret] = {}
+        self._entries: dict[Credential, _CachedSecret] = {}
 
     async def current(self, credential: Credential) -> Secret:
         """Return the secret, at most a second old; a failed read is a value in `failure`.
@@ -66,23 +66,23 @@ class SecretCache:
         `DaemonThreadPool.run`. A read continues when its callers give up, and later callers join it: a hanging file holds one
         thread for all probes.
         """
-        kept = self._kept.setdefault(credential, _CachedSecret())
-        if kept.secret is not None and self._clock() - kept.read_at < READ_AGAIN_SECONDS:
-            return kept.secret
-        if kept.reading is None or kept.reading.done():
-            kept.begun = False
-            kept.reading = asyncio.create_task(self._read(credential, kept), name=f"secret of {credential.name}")
-            kept.reading.add_done_callback(_retrieve_exception)
+        entry = self._entries.setdefault(credential, _CachedSecret())
+        if entry.secret is not None and self._clock() - entry.read_at < READ_AGAIN_SECONDS:
+            return entry.secret
+        if entry.reading is None or entry.reading.done():
+            entry.started = False
+            entry.reading = asyncio.create_task(self._read(credential, entry), name=f"secret of {credential.name}")
+            entry.reading.add_done_callback(_retrieve_exception)
         try:
-            return await asyncio.shield(kept.reading)
+            return await asyncio.shield(entry.reading)
         except asyncio.CancelledError as cancelled:
-            if kept.begun:
+            if entry.started:
                 raise
             raise cancelled from PoolExhausted(_NO_THREAD)
 
     async def aclose(self) -> None:
         """Cancel current reads; their threads end with the process."""
-        reading = [kept.reading for kept in self._kept.values() if kept.reading is not None]
+        reading = [entry.reading for entry in self._entries.values() if entry.reading is not None]
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
@@ -90,24 +90,24 @@ class SecretCache:
     def keep_only(self, credentials: Iterable[Credential]) -> None:
         """Forget the secrets of all other credentials, after a reload."""
         wanted = set(credentials)
-        self._kept = {credential: kept for credential, kept in self._kept.items() if credential in wanted}
+        self._entries = {credential: entry for credential, entry in self._entries.items() if credential in wanted}
 
-    async def _read(self, credential: Credential, kept: _CachedSecret) -> Secret:
-        kept.secret = await self._secret(credential, kept)
-        kept.read_at = self._clock()
-        return kept.secret
+    async def _read(self, credential: Credential, entry: _CachedSecret) -> Secret:
+        entry.secret = await self._secret(credential, entry)
+        entry.read_at = self._clock()
+        return entry.secret
 
-    async def _secret(self, credential: Credential, kept: _CachedSecret) -> Secret:
+    async def _secret(self, credential: Credential, entry: _CachedSecret) -> Secret:
         def read() -> tuple[str | None, bytes]:
-            kept.begun = True
-            return _material(credential)
+            entry.started = True
+            return _read_material(credential)
 
         try:
             text, certificate = await self._pool.run(read)
         except PoolExhausted:  # a shortage of this process is no failure of the file
-            if kept.secret is None:
+            if entry.secret is None:
                 raise
-            return kept.secret
+            return entry.secret
         except (SecretUnreadableError, FileUnreadableError) as error:
             return self._unreadable(str(error))
         return Secret(text=text, fingerprint=self._fingerprint(b"secret", (text or "").encode(), certificate))
@@ -128,7 +128,7 @@ def _retrieve_exception(reading: asyncio.Task[Secret]) -> None:
         reading.exception()
 
 
-def _material(credential: Credential) -> tuple[str | None, bytes]:
+def _read_material(credential: Credential) -> tuple[str | None, bytes]:
     """Read the secret and the certificate file of a credential. Blocks."""
     source = credential.secret or credential.password
     text = None if source is None else read_secret(source)

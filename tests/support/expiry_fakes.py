@@ -51,21 +51,23 @@ class Sources:
         self.lookups, self.under_way, self.most, self.takes = [], 0, 0, 0.5
         self.closed = False
 
-    async def fingerprint(self, watch):
-        fingerprint = self.fingerprints.get(watch.credential.name, "first")
+    async def fingerprint(self, monitored):
+        fingerprint = self.fingerprints.get(monitored.credential.name, "first")
         if isinstance(fingerprint, Exception):
             raise fingerprint
         return (fingerprint,)
 
-    async def look_up(self, watch, source):
-        self.lookups.append((now(), watch.credential.name, source))
+    async def look_up(self, monitored, source):
+        self.lookups.append((now(), monitored.credential.name, source))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
             await asyncio.sleep(self.takes)
         finally:
             self.under_way -= 1
-        answers = self.answers.setdefault((watch.credential.name, source), [LookupResult(answered=True, expires_at=EXPIRES_AT)])
+        answers = self.answers.setdefault(
+            (monitored.credential.name, source), [LookupResult(answered=True, expires_at=EXPIRES_AT)]
+        )
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -94,11 +96,11 @@ class Recorded:
     @property
     def callbacks(self):
         return ExpiryCallbacks(
-            looked_up=self.looked_up,
-            bug=self.bugs.append,
-            recall=self.documents.get,
-            keep=self.keep,
-            forgotten=lambda name, source: self.forgotten.append((name, source)),
+            on_lookup=self.looked_up,
+            on_internal_error=self.bugs.append,
+            load=self.documents.get,
+            store=self.keep,
+            on_forgotten=lambda name, source: self.forgotten.append((name, source)),
         )
 
 

@@ -15,7 +15,7 @@ from exporter.core.credential_expiry import Source
 from exporter.core.model import KeyFacts, Mode, Step
 from exporter.core.timing import LOOK_UP_SECONDS
 from exporter.core.vault_limits import operations_of
-from exporter.expiry.sources import PACES
+from exporter.expiry.sources import INTERVALS
 from exporter.probing.auxiliary_plan import auxiliary_probes
 
 GOOD = Path(__file__).parent / "good"
@@ -174,7 +174,7 @@ def test_secret_dates_cost_an_hourly_challenge_and_list(more_keys, lookup, expec
 
 
 def test_expiry_lookups_are_as_frequent_as_counted():
-    assert PACES[Source.GRAPH].answered == PACES[Source.KEY_VAULT].answered == LOOK_UP_SECONDS
+    assert INTERVALS[Source.GRAPH].answered == INTERVALS[Source.KEY_VAULT].answered == LOOK_UP_SECONDS
 
 
 def test_counted_auxiliary_probes_are_those_that_run():

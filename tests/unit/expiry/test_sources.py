@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config.model import CredentialKind, Retained
 from exporter.core.credential_expiry import Source
-from exporter.expiry.sources import PACES, first_pause, monitored_credentials, pause
+from exporter.expiry.sources import INTERVALS, first_delay, monitored_credentials, next_delay
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
 from tests.support.factories import a_target
 
@@ -63,18 +63,18 @@ def test_key_vault_lookup_credential_has_a_precedence(more, identity):
     assert monitored_credentials(config)["sql"].lookup_credentials[KEY_VAULT].name == identity
 
 
-@given(st.sampled_from(list(PACES)), st.integers(0, 10_000), st.floats(0, 1))
-def test_pause_stays_within_the_bounds_of_its_source(source, failures, draw):
-    seconds = pause(source, failures, draw)
-    assert 0.9 * PACES[source].failed <= seconds <= 1.1 * PACES[source].answered
+@given(st.sampled_from(list(INTERVALS)), st.integers(0, 10_000), st.floats(0, 1))
+def test_delay_stays_within_the_bounds_of_its_source(source, failures, draw):
+    seconds = next_delay(source, failures, draw)
+    assert 0.9 * INTERVALS[source].failed <= seconds <= 1.1 * INTERVALS[source].answered
 
 
 @given(st.integers(0, 20), st.floats(0, 1))
-def test_another_failure_never_shortens_the_pause(failures, draw):
-    assert pause(GRAPH, failures + 2, draw) >= pause(GRAPH, failures + 1, draw)
+def test_another_failure_never_shortens_the_delay(failures, draw):
+    assert next_delay(GRAPH, failures + 2, draw) >= next_delay(GRAPH, failures + 1, draw)
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
-def test_first_pause_is_a_minute_and_none_for_files(credentials, draw):
-    assert 5 <= first_pause(GRAPH, credentials, draw) <= 65
-    assert first_pause(CERTIFICATE, credentials, draw) == 0
+def test_first_delay_is_a_minute_and_none_for_files(credentials, draw):
+    assert 5 <= first_delay(GRAPH, credentials, draw) <= 65
+    assert first_delay(CERTIFICATE, credentials, draw) == 0

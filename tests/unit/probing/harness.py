@@ -68,7 +68,7 @@ class Harness:
     def forget(self):
         """Empty the caches: the next probe reads the secret and fetches a token."""
         self.prober._tokens._entries.clear()
-        self.prober._secrets._kept.clear()
+        self.prober._secrets._entries.clear()
 
     async def probe(self):
         return await self.prober.probe_scheduled(self.target)

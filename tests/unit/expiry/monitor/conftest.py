@@ -25,7 +25,7 @@ async def start(sources, recorded):
 
     def begin(*credentials, **more):
         monitor = a_monitor(a_config(*credentials), sources, recorded, **more)
-        monitor.recall()
+        monitor.restore()
         monitor.start()
         started.append(monitor)
         return monitor

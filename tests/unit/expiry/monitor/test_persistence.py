@@ -17,7 +17,7 @@ async def test_restart_restores_expiry_before_any_lookup(start, recorded):
     later = Recorded()
     later.documents = recorded.documents
     monitor = a_monitor(a_config(by_certificate(graph_credential="monitor")), Sources(), later)
-    monitor.recall()
+    monitor.restore()
     assert {(source, expires_at) for _, source, expires_at, _ in later.reported} == {
         (Source.CERTIFICATE, EXPIRES_AT),
         (Source.GRAPH, EXPIRES_AT),
@@ -31,7 +31,7 @@ async def test_failure_after_a_restart_keeps_the_restored_expiry(start, recorded
     again, failing = Recorded(), Sources()
     again.documents, failing.answers = recorded.documents, {("sql", Source.GRAPH): [FAILED]}
     monitor = a_monitor(a_config(by_graph()), failing, again)
-    monitor.recall()
+    monitor.restore()
     monitor.start()
     await asyncio.sleep(100)
     (expiry,) = monitor.expiry_of("sql")
@@ -58,7 +58,7 @@ async def test_changed_subject_restores_nothing(start, recorded, before, after):
     await asyncio.sleep(100)
     again = Recorded()
     again.documents = recorded.documents
-    a_monitor(a_config(after), Sources(), again).recall()
+    a_monitor(a_config(after), Sources(), again).restore()
     assert again.reported == []
 
 
@@ -67,7 +67,7 @@ async def test_another_lookup_credential_keeps_the_expiry(start, recorded):
     await asyncio.sleep(100)
     again = Recorded()
     again.documents = recorded.documents
-    a_monitor(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).recall()
+    a_monitor(a_config(by_graph(key_vault_secret="https://ops.vault.azure.net/secrets/a")), Sources(), again).restore()
     assert [(source, expiry) for _, source, expiry, _ in again.reported] == [(Source.GRAPH, EXPIRES_AT)]
 
 
@@ -91,7 +91,7 @@ SUBJECT = list(subject(by_graph(), Source.GRAPH))
 async def test_damaged_document_is_logged_and_ignored(sources, recorded, caplog, document):
     recorded.documents["sql"] = document
     monitor = a_monitor(a_config(by_graph()), sources, recorded)
-    monitor.recall()
+    monitor.restore()
     assert recorded.reported == []
     assert monitor.expiry_of("sql")[0].looked_up_at is None
     (record,) = caplog.records
