@@ -217,7 +217,7 @@ async def test_connector_secret_is_split_as_the_connector_does(serve, get_token)
     assert (form["client_id"], form["client_secret"]) == ([CLIENT], ["the~secret"])
 
 
-async def test_connector_secret_with_hyphens_is_split_all_the_same(serve, get_token):
+async def test_client_id_with_hyphens_is_split_at_32_characters(serve, get_token):
     wire = await serve(lambda _request: refusal(400, 700016, "unauthorized_client"))
     facts = (await get_token(wire, TYPED, CLIENT + "the~secret")).facts
     assert (facts.fault, facts.status) == (Fault.HTTP_STATUS, 400)

@@ -1,4 +1,4 @@
-"""Certificates, and scenes that are stopped after the test."""
+"""Certificates, and harnesses that are stopped after the test."""
 
 import pytest
 

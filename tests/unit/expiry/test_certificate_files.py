@@ -60,11 +60,7 @@ def test_first_certificate_of_a_pem_counts(principal, authority, not_after):
         (lambda principal: principal.pfx(b"right"), None, Fault.PFX_UNREADABLE),
         (lambda principal: principal.pfx(None, certificate=False), None, Fault.PFX_NO_CERTIFICATE),
         (lambda principal: principal.key_pem(), None, Fault.PEM_NO_CERTIFICATE),
-        (
-            lambda _principal: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            None,
-            Fault.PEM_NO_CERTIFICATE,
-        ),
+        (lambda _principal: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, Fault.PEM_NO_CERTIFICATE),
         (lambda _principal: b"", None, Fault.PFX_UNREADABLE),
         (lambda _principal: os.urandom(64), None, Fault.PFX_UNREADABLE),
     ],

@@ -301,7 +301,7 @@ async def test_probe_that_outlives_its_removal_is_not_reported(scheduler, prober
     assert not prober.crashes
 
 
-async def test_report_callback_sees_the_next_start(scheduler):
+async def test_report_callback_can_read_the_next_start(scheduler):
     reported = []
     scheduler._on_report = lambda target, _: reported.append((now(), scheduler.next_probe_at(target.name)))
     scheduler.reconcile([a_target(interval=60.0)])
