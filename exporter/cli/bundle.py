@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def bundle(args: argparse.Namespace) -> int:
-    """Probe, write the archive and return the exit code; 2 also if the file cannot be written."""
+    """Probe, write the archive and return the exit code."""
     loaded = load_config(args.config_file)
     if loaded.config is None:
         check.print_findings(loaded)

@@ -1,6 +1,6 @@
-"""`ekm-exporter check`: validate a configuration, print its effective form, its cost or its schema.
+"""The command `ekm-exporter check`: validate a configuration.
 
-It starts nothing and sends no request.
+It also prints the effective configuration, its cost or its schema. It starts nothing and sends no request.
 """
 
 from __future__ import annotations

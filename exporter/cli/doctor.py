@@ -87,7 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Run and print the checks; return 0, or 1 if a check failed, or 2 for bad arguments or a bad configuration."""
+    """Run the checks, print the results and return the exit code."""
     try:
         request = _with_configuration(args) if args.config_file is not None else _without_configuration(args)
     except (_UsageError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The commands `ekm-exporter explain` and `ekm-exporter codes`: the table of codes at a terminal."""
+"""The commands `ekm-exporter explain` and `ekm-exporter codes`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OK, _BAD_USAGE = 0, 2
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the two commands; each sets `handler` to its function, which returns the exit code."""
+    """Add the two commands and their flags."""
     one = subparsers.add_parser(
         "explain",
         help="explain a code, message or log line, with the first action",
@@ -43,7 +43,7 @@ def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Print an explanation and return 0; for an unknown text, print one line on stderr and return 2."""
+    """Print an explanation; return 0, or 2 for an unknown text."""
     found = explanation_of(args.code)
     if found is None:
         print(f"ekm-exporter explain: {unknown(args.code)}", file=sys.stderr)

@@ -105,7 +105,7 @@ def as_json(config: Config, result: ProbeOnceResult, *, now: float) -> Payload:
 
 
 def find_named(things: Mapping[str, T], name: str, what: str) -> T | None:
-    """Return the entry of that name, or print a line with similar or existing names and return None."""
+    """Return the entry of that name; None after printing similar or existing names."""
     if name in things:
         return things[name]
     existing = ", ".join(list(things)[:_SHOWN_NAMES]) + (", ..." if len(things) > _SHOWN_NAMES else "")

@@ -27,7 +27,10 @@ from exporter.state.records import TargetRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeOnceResult:
-    """The results for a target; `expiries` by credential, `chosen` the credential of the flag `--credential`."""
+    """The results for a target.
+
+    `expiries` by credential; `chosen` is the credential of the flag `--credential`.
+    """
 
     chosen: str | None
     report: ProbeReport
@@ -71,7 +74,10 @@ async def _auxiliary_results(prober: Prober, plans: tuple[AuxiliaryProbe, ...]) 
 async def _expiries(
     config: Config, target: Target, tenant: str | None, *, only: str | None
 ) -> dict[str, tuple[CredentialExpiry, ...]]:
-    """Look up the expiry of the target's credentials, or of `only` one; identities that never expire are left out."""
+    """Look up the expiry of the target's credentials, or of `only` one.
+
+    Identities that never expire are left out.
+    """
     names = {only} if only is not None else credentials_in_use(replace(config, targets={target.name: target}))
     expiring = sorted(name for name in names if config.credentials[name].may_expire)
     lookup = ExpiryLookup(config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: tenant)

@@ -219,7 +219,7 @@ def _count(text: str) -> int:
 
 
 def _typed(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a converter whose errors argparse prints; it hides the text of a ValueError."""
+    """Return a converter for argparse, which hides the text of a ValueError."""
 
     def converted(text: str) -> T:
         try:

@@ -40,7 +40,7 @@ _READY = "management port: "
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both commands; each sets `handler` to its function, which returns the exit code."""
+    """Add both commands and their flags."""
     _add_simulate(subparsers)
     demo_parser = subparsers.add_parser(
         "demo",
@@ -115,7 +115,7 @@ def _add_chaos(alone: argparse.ArgumentParser) -> None:
 
 
 def simulate(args: argparse.Namespace) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP; return 2 if the configuration is bad or a port is in use."""
+    """Run until SIGINT, SIGTERM or SIGHUP; return the exit code."""
     loaded = load_config(args.config_file)
     if loaded.config is None:
         print_findings(loaded)
@@ -214,7 +214,7 @@ stop:                Ctrl-C"""
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Run until a signal; return the exporter's exit code, or 3 if the simulator does not start."""
+    """Run until a signal; return the exit code, 3 if the simulator fails."""
     with (
         tempfile.TemporaryDirectory(prefix="ekm-demo-", ignore_cleanup_errors=True) as folder,
         _child_simulator(Path(folder)) as management_url,
@@ -230,7 +230,10 @@ def demo(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _child_simulator(folder: Path) -> Iterator[str | None]:
-    """Run a simulator with the demo's story as a child process; yield its management URL, None if it failed."""
+    """Run a simulator with the demo's story as a child process.
+
+    Yields its management URL, None if it did not start.
+    """
     config = demo_story.write_demo(folder)
     flags = ["--config.file", str(config), "--out", str(folder / "out"), "--sim.port", "0", "--sim.management-port", "0"]
     command = [sys.executable, "-m", "exporter", "simulate", "--for-demo", *flags]
@@ -246,7 +249,7 @@ def _child_simulator(folder: Path) -> Iterator[str | None]:
 
 
 def _management_url(child: subprocess.Popen[str]) -> str | None:
-    """Return the URL that the child prints when it is ready; None if it ends or takes too long."""
+    """Return the URL that the child prints when it is ready, None without one."""
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     timer = threading.Timer(_START_SECONDS, child.kill)
     timer.start()

@@ -9,7 +9,10 @@ from exporter.core.auxiliary import AuxiliaryKind, Identity
 
 
 def configured_auxiliary(target: Target, today: date) -> tuple[Identity, ...]:
-    """Return the identities of a target's auxiliary probes. Results of other identities are obsolete."""
+    """Return the identities of a target's auxiliary probes.
+
+    Results of other identities are obsolete.
+    """
     found: list[Identity] = []
     if target.next_credential is not None:
         found.append((AuxiliaryKind.NEXT, target.next_credential, target.vault))

@@ -133,7 +133,7 @@ def _instances(node: Node, location: Location) -> tuple[dict[str, str], ...] | N
 
 
 INSTANCES = FieldType(
-    "list of: labels, `sql_instance` among them",
+    "list of: labels with `sql_instance`",
     _instances,
     {"type": "array", "items": {**_INSTANCE.json, "required": ["sql_instance"]}, "uniqueItems": True},
 )

@@ -29,7 +29,10 @@ def build_credential(name: str, section: Section) -> Credential | None:
 
 
 def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource | None:
-    """Return the place of a secret from the keys STEM_file and STEM_env; at most one of the two is allowed."""
+    """Return the place of a secret from the keys STEM_file and STEM_env.
+
+    Only one of the two is allowed.
+    """
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
     if section.written(in_file) and section.written(in_environment):
         section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
@@ -44,7 +47,10 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
 
 
 def check_secret(source: SecretSource, location: Location) -> str | None:
-    """Read the secret once and report why it is unusable. No message contains the path: it may be a pasted secret."""
+    """Read the secret once and report why it is unusable.
+
+    No message contains the path: it may be a pasted secret.
+    """
     if source.file is not None and world_readable(source.file):
         location.warn("every user of this host can read the file: restrict its permissions")
     try:

@@ -53,7 +53,10 @@ class Globals:
 
 
 def build_globals(section: Section | None, main: Location) -> Globals:
-    """Build the section `global`, which may be absent. `build` raises the concurrency to what the targets need."""
+    """Build the section `global`, which may be absent.
+
+    `build` raises the concurrency to what the targets need.
+    """
     section = section or Section(main.child("global"))
     written = plain_values(Settings, section)
     interval = written.get("interval", Settings().interval)
@@ -66,6 +69,7 @@ def build_globals(section: Section | None, main: Location) -> Globals:
 
 
 def default_timeout(interval: float) -> float:
+    """Return the timeout in seconds of a target that sets none."""
     return min(DEFAULT_TIMEOUT, interval / 2)
 
 
@@ -74,7 +78,10 @@ def _above_half(timeout: float, interval: float) -> str:
 
 
 def build_target(written: RawTarget, globals_: Globals) -> Target | None:
-    """Build the target; None if a required key is missing or unusable. Problems are reported."""
+    """Build the target; None if a required key is missing or unusable.
+
+    Problems are reported.
+    """
     usable = _has_all(written)
     interval = written.get("interval") or globals_.settings.interval
     timeout = _timeout(written, globals_, interval)
@@ -132,7 +139,10 @@ def _timeout_location(written: RawTarget, globals_: Globals) -> Location:
 
 
 def _next_credential(written: RawTarget) -> str | None:
-    """The staged credential; None if it is a default that this target already uses, as in a rollover with several steps."""
+    """Return the staged credential.
+
+    None if it is a default that this target already uses, as in a rollover with several steps.
+    """
     staged: str | None = written.get("next_credential")
     return None if staged == written.get("credential") else staged
 

@@ -62,7 +62,10 @@ def _same(written: RawTarget, one: str, other: str) -> bool:
 
 
 def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
-    """Pairs of a credential and its role for a target; the first target last, because the last pair wins."""
+    """Yield pairs of a credential and its role for a target.
+
+    The first target comes last, because the last pair wins.
+    """
     for target, written in reversed(list(targets.items())):
         for section in written.get("retained_versions") or ():
             if section.get("credential") is not None:

@@ -28,7 +28,7 @@ number of its sign-ins is lower.
 
 @dataclass(slots=True)
 class Monthly:
-    """Numbers per month of 30 days, of one credential or of all; `targets` holds names."""
+    """Numbers per month of 30 days, of one credential or of all."""
 
     targets: set[str] = field(default_factory=set)
     requests: float = 0.0
@@ -47,7 +47,7 @@ class Monthly:
 
 @dataclass(slots=True)
 class Share:
-    """Share of a vault's limit per ten seconds for the slowest kind of key, and the targets that use it."""
+    """Share of a vault's limit for the slowest kind of key, and its targets."""
 
     ratio: float
     targets: list[str]
@@ -55,7 +55,7 @@ class Share:
 
 @dataclass(slots=True)
 class _Users:
-    """The probes and auxiliary probes that share one token: their intervals in seconds, by target."""
+    """Intervals in seconds, by target, of the probes that share one token."""
 
     token_max_age: float
     probes: dict[str, float] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class _Users:
 
 
 def monthly(config: Config, today: date) -> dict[str, Monthly]:
-    """Return the numbers by credential, in the order of the configuration, without unused credentials."""
+    """Return the numbers by credential, without unused credentials."""
     found = {name: Monthly() for name in config.credentials}
     sharing: dict[tuple[object, ...], _Users] = {}
     for stream in streams(config, today):
@@ -135,7 +135,10 @@ def _lookup_numbers(lookup: LookupStream) -> Monthly:
 
 
 def _token_key(stream: Stream) -> tuple[object, ...]:
-    """Streams with equal keys share tokens: credential, audience of the token, and route to Entra ID."""
+    """Return what streams that share tokens have in common.
+
+    Credential, audience of the token, and route to Entra ID.
+    """
     cloud = cloud_of(stream.vault)
     resource = cloud.resource if cloud is not None else stream.vault
     return stream.credential, stream.module.token_max_age, resource, stream.module.entra_route

@@ -1,4 +1,4 @@
-"""Warnings about missing verdicts and about auxiliary probes that prove less than expected.
+"""Warnings about missing verdicts and auxiliary probes that prove little.
 
 `NO_VERDICT` has a row for each reason of `core.readiness.WHY` that a configuration can cause.
 """
@@ -20,7 +20,7 @@ _UNWRAPPING = ("next_credential", "retained_versions", "recovery_vault")
 
 @dataclass(frozen=True, slots=True)
 class NoVerdict:
-    """A reason without a verdict: the targets that it concerns, the key to warn at, and the message."""
+    """A reason for a missing verdict: its targets, the key to warn at, a message."""
 
     applies: Callable[[Target, Config], bool]
     key: str

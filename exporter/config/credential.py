@@ -12,6 +12,8 @@ from exporter.config.metadata import row, secret_setting, setting
 
 
 class CredentialKind(StrEnum):
+    """Kind of identity; the value of `type`."""
+
     CLIENT_SECRET = "client_secret"  # noqa: S105 - a kind of credential
     CONNECTOR_SECRET = "connector_secret"  # noqa: S105 - a kind of credential
     CLIENT_CERTIFICATE = "client_certificate"

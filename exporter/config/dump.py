@@ -1,4 +1,4 @@
-"""The effective configuration as YAML: includes merged, defaults applied, absolute paths.
+"""The effective configuration as YAML: includes, defaults, absolute paths.
 
 The result is a valid configuration again. It contains the places of secrets, never secrets.
 """
@@ -20,7 +20,10 @@ def dump_yaml(config: Config) -> str:
 
 
 def effective_pieces(config: Config) -> Iterator[str]:
-    """The same text in pieces of a few entries: thousands of targets at once take close to a second."""
+    """Yield that text in pieces of a few entries.
+
+    Thousands of targets at once would take close to a second.
+    """
     yield _yaml({"global": dump(config.settings)})
     yield from _entries("credentials", ({name: dump(each)} for name, each in config.credentials.items()))
     yield from _entries("modules", ({name: dump(each)} for name, each in config.modules.items()))

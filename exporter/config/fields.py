@@ -1,4 +1,7 @@
-"""Reads one mapping by its table of fields; reports unknown keys, repeated keys and secrets in plain text."""
+"""Read one mapping by its table of fields.
+
+Unknown keys, repeated keys and secrets in plain text are reported.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from exporter.core.suggestions import nearest
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """The type of a value. `read` returns None after it has reported why the value is unusable."""
+    """The type of a value.
+
+    `read` returns None after it has reported why the value is unusable.
+    """
 
     type_name: str  # in the reference table
     read: Callable[[Node, Location], Any]
@@ -25,7 +31,10 @@ class FieldType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One key: a row of the reference in docs/configuration.md. `default` is the text in that row, as YAML."""
+    """One key: a row of the reference in docs/configuration.md.
+
+    `default` is the text in that row, as YAML.
+    """
 
     name: str
     kind: FieldType
@@ -42,7 +51,7 @@ class Field:
 
     @property
     def has_literal_default(self) -> bool:
-        """Whether `default` is a value as it would be written; otherwise it is a sentence or absent."""
+        """Whether `default` is a value; otherwise it is a sentence or absent."""
         return bool(self.default) and " " not in self.default and "`" not in self.default
 
     def belongs_to(self, kind: str | None) -> bool:
@@ -83,6 +92,7 @@ def describe(node: Node) -> str:
 
 
 def report_wrong_type(node: Node, location: Location, expected: str) -> None:
+    """Report that a node has no value or another type than expected."""
     if isinstance(node, Scalar) and node.type is Type.NOTHING:
         location.error(f"has no value, expected {expected}")
     else:
@@ -90,7 +100,10 @@ def report_wrong_type(node: Node, location: Location, expected: str) -> None:
 
 
 def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, Location]]:
-    """The entries with the locations of their values. Repeated keys are reported and left out."""
+    """The entries with the locations of their values.
+
+    Repeated keys are reported and left out.
+    """
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
@@ -155,7 +168,10 @@ def _is_secret(key: str) -> bool:
 
 
 def _sources(key: str, usable: Sequence[str]) -> str:
-    """The keys for the place of a secret: of the password for a password, else of the secret."""
+    """Return the keys for the place of a secret.
+
+    For a password the keys of the password, else those of the secret.
+    """
     sources = [name for name in usable if (match := _SOURCE.fullmatch(name)) and _is_secret(match["what"])]
     fitting = [name for name in sources if name.startswith(key)] or sources
     return " or ".join(fitting) or "a file or an environment variable"

@@ -24,8 +24,9 @@ class FileMissingError(FileUnreadableError):
 
 
 def read_whole(path: Path, *, limit: int, follow: bool = True, folder: int | None = None) -> bytes:
-    """Read a regular file of at most `limit` bytes. Blocks. Raises FileUnreadableError only.
+    """Read a regular file of at most `limit` bytes.
 
+    Blocks. Raises FileUnreadableError only.
     Without `follow` a symbolic link is refused. A relative path is relative to the descriptor `folder` if there is one.
     """
     try:

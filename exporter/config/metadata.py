@@ -1,6 +1,6 @@
-"""The settings of a dataclass: key, type, default and documentation, in the metadata of its fields.
+"""The settings of a dataclass, in the metadata of its fields.
 
-The tables of `schema`, the builders and the effective configuration are derived from this metadata.
+Key, type, default and documentation. The tables of `schema`, the builders and the effective configuration derive from them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ class Values(Protocol):
 
 
 def row(kind: FieldType, doc: str, **more: Any) -> dict[str, Any]:
-    """Metadata of an attribute that one key sets; `more`: see `fields.Field`. Unless given, `name` is the attribute's."""
+    """Return the metadata of an attribute that one key sets.
+
+    `more`: see `fields.Field`. The default of `name` is the attribute's name.
+    """
     return {_SETTINGS: (rows.Field(**{"name": "", "kind": kind, "doc": doc, **more}),)}
 
 
 def setting(kind: FieldType, doc: str, default: Any = None, *, shown: str = "", **more: Any) -> Any:
-    """An attribute with a default that one key sets. `shown` replaces the default in the documentation."""
+    """Return an attribute with a default that one key sets.
+
+    `shown` replaces the default in the documentation.
+    """
     return _attribute(default, row(kind, doc, default=shown, **more))
 
 
@@ -64,7 +70,10 @@ def fields_of(model: type) -> tuple[rows.Field, ...]:
 
 
 def plain_values(model: type, section: Values) -> dict[str, Any]:
-    """The usable values of a section, by attribute of the dataclass; absent keys keep its defaults."""
+    """Return the usable values of a section, by attribute.
+
+    Absent keys keep the defaults of the dataclass.
+    """
     values = {attribute.name: section.get(row.name) for attribute, row in _rows(model)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""A checked configuration: frozen values, with references resolved and defaults applied.
+"""A checked configuration: frozen values, resolved references, defaults.
 
 A `Config` exists only for files without a problem. Secrets are not in it: a `SecretSource` is the place of one.
 """
@@ -45,14 +45,14 @@ class Settings:
     )
     min_interval: float = setting(
         types.duration(0, types.DAY),
-        "Least time between two requested probes of a target. Earlier requests get the cached result; requests with other modules "
-        "wait. The target's own module waits for no other module.",
+        "Least time between two probes of a target on `/probe`. Earlier requests get the cached result. Earlier requests with "
+        "another module than the target's own wait instead.",
         5.0,
     )
     # 0: never.
     preflight_interval: float = setting(
         types.duration(0, 7 * types.DAY),
-        "Time between two runs of a target's preflight checks, whose results are metrics; 0s disables them.",
+        "Time between two runs of a target's preflight checks, whose results are metrics. `0s` disables them.",
         21600.0,
     )
     concurrency: int = setting(
@@ -63,13 +63,13 @@ class Settings:
     )
     generation: Generation = setting(
         types.choice(Generation),
-        "Generation of the codes that the connector on the SQL Servers uses: classic is 30xx, current is 31xx.",
+        "`classic` if SQL Server shows codes 30xx (connector 1.0.4.0 and older), `current` if it shows 31xx (1.0.5.0).",
         Generation.CLASSIC,
         name="connector_generation",
     )
     vantage: Vantage = setting(
         types.choice(Vantage),
-        "Location of this exporter: on a SQL Server's host, or elsewhere. It is part of every verdict.",
+        "Location of this exporter: `sql_host` on a SQL Server's host, `central` elsewhere. Every verdict names it.",
         Vantage.CENTRAL,
     )
     maintenance: tuple[MaintenanceWindow, ...] = setting(
@@ -81,6 +81,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
+    """A whole configuration; mappings are by name."""
+
     settings: Settings
     credentials: Mapping[str, Credential]
     modules: Mapping[str, Module]

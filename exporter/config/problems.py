@@ -11,7 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem or warning. `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file."""
+    """One problem or warning.
+
+    `line` and `column` count from 1; `path` is like `targets[0].key`, empty for a whole file.
+    """
 
     file: str
     line: int
@@ -57,7 +60,10 @@ class ProblemList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """A place in a file, at which problems are reported. `base` is the folder for relative paths."""
+    """A place in a file, at which problems are reported.
+
+    `base` is the folder for relative paths.
+    """
 
     problems: ProblemList
     file: str

@@ -85,7 +85,7 @@ TOP: tuple[Field, ...] = (
     Field(
         name="credentials",
         kind=types.map_of(FieldType("credential", _credential, _credential_json()), "credentials by name"),
-        doc="Identities, by name.",
+        doc="Identities that sign in at Entra ID, by name.",
     ),
     Field(
         name="modules",
@@ -95,6 +95,6 @@ TOP: tuple[Field, ...] = (
     Field(
         name="targets",
         kind=types.list_of(types.section(TARGET, required=("name",))),
-        doc="What is probed. At least one over all files.",
+        doc="The vaults and keys to probe. At least one in all files together.",
     ),
 )

@@ -37,7 +37,7 @@ class Retained:
 class Target:
     """One vault and key that SQL Servers depend on. Durations in seconds."""
 
-    name: str = field(metadata=row(types.NAME, "Unique over all files; the label `target`."))
+    name: str = field(metadata=row(types.NAME, "Name in metrics (label `target`), pages and logs. Unique in all files."))
     # Full host name in lower case, with :port unless it is 443.
     vault: str = field(
         metadata=row(azure_types.VAULT, "The IDENTITY of the SQL credential: the vault's name, its host name, or its https URL.")
@@ -54,11 +54,11 @@ class Target:
     retained_versions: tuple[Retained, ...] = setting(
         types.list_of(types.section(fields_of(Retained))), "Key versions that old backups need.", ()
     )
-    credential: str = field(metadata=row(types.CREDENTIAL_NAME, "The credential SQL Server uses."))
+    credential: str = field(metadata=row(types.CREDENTIAL_NAME, "The credential that SQL Server uses."))
     next_credential: str | None = setting(
         types.CREDENTIAL_NAME, "Staged successor of `credential`. An auxiliary probe tests it; it never changes the verdict."
     )
-    recovery_vault: str | None = setting(azure_types.VAULT, "The vault that holds the restored key.")
+    recovery_vault: str | None = setting(azure_types.VAULT, "The vault that holds a restored copy of the key.")
     recovery_credential: str | None = setting(
         types.CREDENTIAL_NAME, "The credential for the recovery vault.", shown="the target's `credential`"
     )
@@ -66,10 +66,10 @@ class Target:
     maintenance: tuple[MaintenanceWindow, ...] = setting(
         types.list_of(types.WINDOW), "Windows of planned work for this target, in addition to those of `global.maintenance`.", ()
     )
-    module: str = field(metadata=row(types.MODULE_NAME, "How to probe.", default="default"))
+    module: str = field(metadata=row(types.MODULE_NAME, "Module with the settings of this target's probes.", default="default"))
     # Modules other than `module` that a request of /probe may name.
     modules: tuple[str, ...] = setting(
-        types.list_of(types.MODULE_NAME), "Other modules that `/probe?module=` may use for the target.", ()
+        types.list_of(types.MODULE_NAME), "Other modules that a request may name as `/probe?module=`.", ()
     )
     interval: float = field(metadata=row(types.INTERVAL, "Time between two probes.", default="`global.interval`"))
     timeout: float = field(
@@ -78,7 +78,7 @@ class Target:
     generation: Generation = field(
         metadata=row(
             types.choice(Generation),
-            "Generation of the codes that this SQL Server's connector uses.",
+            "As `global.connector_generation`, for this target.",
             name="connector_generation",
             default="`global.connector_generation`",
         )
@@ -102,5 +102,8 @@ class Target:
         return _key(self)
 
     def allows(self, module: str) -> bool:
-        """Whether a probe may use this module: another module could send the secret to another host."""
+        """Whether a probe may use this module.
+
+        Another module could send the secret to another host.
+        """
         return module == self.module or module in self.modules

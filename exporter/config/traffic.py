@@ -42,7 +42,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupStream:
-    """An expiry lookup every `core.timing.LOOK_UP_SECONDS`, at Microsoft Graph or in a vault."""
+    """An hourly expiry lookup, at Microsoft Graph or in a vault."""
 
     credential: str  # of the lookup, not the one that expires
     operations: tuple[Operation, ...]  # empty for Graph: one request, no vault
@@ -80,7 +80,10 @@ def _probe(target: Target, module: Module) -> Stream:
 
 
 def _auxiliary_probes(target: Target, module: Module, today: date) -> Iterator[Stream]:
-    """Only the staged credential wraps; the others unwrap bytes that the exporter encrypts itself."""
+    """Yield the auxiliary probes of a target.
+
+    Only the staged credential wraps; the others unwrap bytes that the exporter encrypts itself.
+    """
     whole = operations_of(module.mode)
     unwraps = tuple(operation for operation in whole if operation.step is not Step.WRAP_KEY)
     if target.next_credential is not None:

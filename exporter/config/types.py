@@ -1,4 +1,4 @@
-"""Types of single values and collections: text, duration, date, choice, path, list.
+"""Types of values: text, duration, date, choice, path, list and others.
 
 Each type reads a node and reports at its location why the value is unusable.
 """
@@ -42,7 +42,10 @@ def scalar(
     convert: Callable[[str], Any],
     json: Json | None = None,
 ) -> FieldType:
-    """The type of a single value. `convert` raises ValueError with a message that must not contain the value."""
+    """The type of a single value.
+
+    `convert` raises ValueError with a message that must not contain the value.
+    """
 
     def read(node: Node, location: Location) -> Any:
         if not isinstance(node, Scalar) or node.type not in types:
@@ -58,7 +61,10 @@ def scalar(
 
 
 def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> FieldType:
-    """A text. Numbers and dates need quotes, so that 7.10 stays 7.10. `json`: keywords of JSON Schema."""
+    """A text. Numbers and dates need quotes, so that 7.10 stays 7.10.
+
+    `json`: keywords of JSON Schema.
+    """
 
     def checked(value: str) -> Any:
         if not value.strip():
@@ -79,6 +85,8 @@ def text(type_name: str, convert: Callable[[str], Any] = str, **json: Any) -> Fi
 
 
 def matching(type_name: str, pattern: re.Pattern[str], message: str) -> FieldType:
+    """A text that matches the whole pattern, else the message."""
+
     def convert(value: str) -> str:
         if not pattern.fullmatch(value):
             raise ValueError(message)
@@ -93,6 +101,8 @@ def anchored(pattern: re.Pattern[str]) -> str:
 
 
 def whole(minimum: int, maximum: int) -> FieldType:
+    """A whole number in a range."""
+
     def convert(value: str) -> int:
         if not _WHOLE.fullmatch(value) or not minimum <= int(value) <= maximum:
             raise ValueError(f"expected a whole number from {minimum} to {maximum}")
@@ -124,6 +134,7 @@ def duration(minimum: float, maximum: float) -> FieldType:
 
 
 def choice(values: type[StrEnum] | Items[str]) -> FieldType:
+    """One of a few words."""
     names = tuple(str(value) for value in values)
 
     def convert(value: str) -> Any:
@@ -173,7 +184,10 @@ PATH = FieldType("path", _path, TEXT.json)
 
 
 def section(fields: Items[Field], required: Items[str] | None = None) -> FieldType:
-    """A mapping with these keys. `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere."""
+    """A mapping with these keys.
+
+    `required` replaces the keys that JSON Schema requires, if a key may come from elsewhere.
+    """
     return FieldType("section", lambda node, location: read_section(node, location, fields), object_json(fields, required))
 
 
@@ -189,6 +203,8 @@ def _default_json(field: Field) -> Json:
 
 
 def list_of(kind: FieldType) -> FieldType:
+    """A list without its unusable items."""
+
     def read(node: Node, location: Location) -> list[Any] | None:
         if not isinstance(node, Sequence):
             report_wrong_type(node, location, "a list")

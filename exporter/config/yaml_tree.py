@@ -30,6 +30,8 @@ class Type(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
+    """A single value."""
+
     line: int
     column: int
     text: str = field(repr=False)
@@ -38,6 +40,8 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """A list."""
+
     line: int
     column: int
     items: tuple[Node, ...]
@@ -45,6 +49,8 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
+    """Pairs of key and value, in the order of the file; keys may repeat."""
+
     line: int
     column: int
     entries: tuple[tuple[Scalar, Node], ...]
@@ -54,7 +60,10 @@ Node = Scalar | Sequence | Mapping
 
 
 class DocumentError(Exception):
-    """Why the text is no document, and where (from 1). The message contains nothing of the text."""
+    """Why the text is no document, and where (from 1).
+
+    The message contains nothing of the text.
+    """
 
     def __init__(self, line: int, column: int, message: str) -> None:
         super().__init__(message)
@@ -204,13 +213,13 @@ class _Builder:
         self._add(node, anchor=done.anchor, size=done.size, height=done.height)
 
     def _alias(self, event: Any) -> None:
-        known = self._anchors.get(event.anchor)
-        if known is None:  # one that is still open is not known either, so no node contains itself
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:  # open ones are missing, so no node contains itself
             raise _refused(event, "an alias without an anchor before it: put a text that starts with * in quotes")
-        if len(self._open) + known.height > DEPTH_LIMIT:
+        if len(self._open) + anchored.height > DEPTH_LIMIT:
             raise _refused(event, f"nested deeper than {DEPTH_LIMIT} levels")
-        self._count(known.size, event.start_mark)
-        self._add(known.node, size=known.size, height=known.height)
+        self._count(anchored.size, event.start_mark)
+        self._add(anchored.node, size=anchored.size, height=anchored.height)
 
     def _add(self, node: Node, *, anchor: str | None = None, size: int = 1, height: int = 0) -> None:
         if anchor is not None:

@@ -1,8 +1,7 @@
-"""What of a target is worth keeping over a restart, as a document, and back.
+"""The document of a target that the state directory keeps, and back.
 
-For: last success, last verdict, what is known of the key and the vault, the last failures; each with the vault and the key
-that it was learned of, since a configuration may change while the exporter is down.
-Not for: files (see `files`), counters: they begin at 0, as Prometheus expects after a restart.
+It has the last success, the last verdict, facts about key and vault, and the last failures. Each entry names its vault and key,
+because the configuration may change while the exporter is down. Counters are left out: Prometheus expects them to start at 0.
 """
 
 from __future__ import annotations
