@@ -132,7 +132,7 @@ OPEN_REASONS = frozenset(
 
 
 def open_detail(result: StepResult) -> str:
-    """Return the masked detail of a failure whose reason leaves the cause open, else nothing."""
+    """Return the masked detail of a failure without a specific reason; else empty."""
     return result.facts.detail if result.reason in OPEN_REASONS and result.facts is not None else ""
 
 
