@@ -35,9 +35,9 @@ class ApiSession:
         """Open a session. `host` includes the port unless it is 443."""
         self.host = host
         self.sent = 0  # requests that left this host
-        self._link = network.link(*split_url(host))
+        self._connection = network.connection(*split_url(host))
         self._client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
-            f"https://{host}", transport=self._link.transport, policies=[BearerPolicy()]
+            f"https://{host}", transport=self._connection.transport, policies=[BearerPolicy()]
         )
 
     async def __aenter__(self) -> Self:
@@ -46,7 +46,7 @@ class ApiSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._link.close()
+        await self._connection.close()
 
     async def get(
         self, path: str, token: str, read: Callable[[bytes], tuple[Fault, T | None]], *, deadline: float
@@ -58,7 +58,7 @@ class ApiSession:
         """
         headers = {**_HEADERS, self.request_id_header: str(uuid4())}
         request = HttpRequest("GET", f"https://{self.host}{path}", headers=headers)
-        exchange = await self._link.exchange(
+        exchange = await self._connection.exchange(
             lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
         )
         self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))

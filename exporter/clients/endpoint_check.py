@@ -52,13 +52,13 @@ async def check_endpoint(network: Network, host: str, path: str, *, deadline: fl
 async def _get(network: Network, context: ssl.SSLContext, host: str, path: str, *, deadline: float) -> EndpointResult:
     shown: list[bytes] = []
     context.sslobject_class = _recording(shown)
-    link = Network(network.module, context, pool=network.pool, gate=None).link(*split_url(host))
-    client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(f"https://{host}", transport=link.transport, policies=[])
+    connection = Network(network.module, context, pool=network.pool, limiter=None).connection(*split_url(host))
+    client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(f"https://{host}", transport=connection.transport, policies=[])
     request = HttpRequest("GET", f"https://{host}{path}", headers=dict(_HEADERS))
     try:
-        exchange = await link.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
+        exchange = await connection.exchange(lambda: client.send_request(request, stream=True), deadline=deadline)
     finally:
-        await link.close()
+        await connection.close()
     facts = facts_from(exchange)
     return EndpointResult(facts, shown[-1] if shown and facts.fault not in _UNVERIFIED else None)
 

@@ -124,13 +124,13 @@ async def fetch_token(
     if kind.needs_secret and not secret:
         return TokenResponse(Facts(fault=Fault.SECRET_UNREADABLE, detail="the secret cannot be read"))
     host, port = split_url(authority)
-    link = network.link(host, port)
+    connection = network.connection(host, port)
     request = _TokenRequest(
         tenant=credential.tenant_id or challenge.tenant,
         client_id=credential.client_id or "",
         secret=secret or "",
         options={
-            "transport": link.transport,
+            "transport": connection.transport,
             "authority": authority,
             "retry_total": 0,
             **({} if kind.ambient else {"policies": [_USER_AGENT]}),
@@ -142,9 +142,9 @@ async def fetch_token(
         return await identity.get_token(f"{challenge.resource.rstrip('/')}/.default")
 
     try:
-        exchange = await link.exchange(get_token, deadline=deadline)
+        exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
-        await link.close()
+        await connection.close()
     return (
         TokenResponse(exchange.error.facts)
         if isinstance(exchange.error, _UnusableError)

@@ -73,12 +73,12 @@ class VaultSession:
         self._network = network
         self._host = vault
         self._api_version = quote(api_version, safe="")
-        self._link = network.link(*split_url(vault))
+        self._connection = network.connection(*split_url(vault))
         self.sent = 0  # requests that left this host
         self._client = KeyClient(
             f"https://{vault}",
             _NO_CREDENTIAL,
-            transport=self._link.transport,
+            transport=self._connection.transport,
             api_version=self._api_version,
             policies=[BearerPolicy()],
         )
@@ -89,7 +89,7 @@ class VaultSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._link.close()
+        await self._connection.close()
 
     async def challenge(self, *, deadline: float) -> tuple[Facts, Challenge | None]:
         """Send a request without a token, as the connector does, and read the challenge."""
@@ -145,7 +145,7 @@ class VaultSession:
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = HttpRequest(method, f"{path}?api-version={self._api_version}", headers=headers, content=body)
-        exchange = await self._link.exchange(
+        exchange = await self._connection.exchange(
             lambda: self._client.send_request(request, stream=True, bearer=token), deadline=deadline
         )
         self.sent += exchange.resent + (exchange.timer.reached in (Phase.WAIT, Phase.TRANSFER))

@@ -190,7 +190,7 @@ class ExpiryLookup:
         return self._networks.of(module)
 
     def _load(self) -> Networks:
-        return Networks(self._config, pool=self._pool, gate=asyncio.Semaphore(AT_ONCE))
+        return Networks(self._config, pool=self._pool, limiter=asyncio.Semaphore(AT_ONCE))
 
 
 async def _find_in(graph: GraphSession, token: str, client_id: str, choose: Choose, deadline: float) -> LookupResult:

@@ -73,8 +73,8 @@ class Prober:
         # A thread for each running probe, as many on demand as by the schedule: only the system ends the resolution of a dead
         # name.
         self._pool = DaemonThreadPool(2 * config.settings.concurrency, name="ekm-blocking")
-        self._gate = asyncio.Semaphore(HANDSHAKES)
-        self._networks = Networks(config, pool=self._pool, gate=self._gate)
+        self._limiter = asyncio.Semaphore(HANDSHAKES)
+        self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
         fetch = token_fetch(self._network, callbacks.token_requested)
@@ -87,7 +87,7 @@ class Prober:
 
         Raises NetworkError and changes nothing if a module's authorities cannot be loaded.
         """
-        self._networks = Networks(config, pool=self._pool, gate=self._gate)
+        self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._config = config
         self._pool.allow(2 * config.settings.concurrency)
         self._tokens.window = TokenReusePolicy(config)

@@ -86,7 +86,7 @@ class _ReplayedNetwork:
         self._seen = seen
         self.transport = self
 
-    def link(self, *_: object) -> Self:
+    def connection(self, *_: object) -> Self:
         return self
 
     async def exchange(self, call: Callable[[], Awaitable[object]], **_: float) -> HttpExchange:

@@ -206,13 +206,13 @@ class HostConnection:
         trace: aiohttp.TraceConfig,
         proxy: str | None,
         proxy_headers: Callable[[], Awaitable[Mapping[str, str]]] | None,
-        gate: HandshakeLimiter | None,
+        limiter: HandshakeLimiter | None,
     ) -> None:
         """Create the session. `proxy_headers` is called once, before the first request.
 
         It may raise any exception that `faults` classifies.
         """
-        self._endpoint, self._proxy_headers, self._gate, self._state = endpoint, proxy_headers, gate, ConnectionState()
+        self._endpoint, self._proxy_headers, self._limiter, self._state = endpoint, proxy_headers, limiter, ConnectionState()
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -236,7 +236,7 @@ class HostConnection:
         return exchange
 
     async def _attempt(self, call: Callable[[], Awaitable[object]], deadline: float) -> HttpExchange:
-        timer = self._state.timer = ExchangeTimer(self._gate, self._state)
+        timer = self._state.timer = ExchangeTimer(self._limiter, self._state)
         exchange = self.transport.exchange = HttpExchange(endpoint=self._endpoint, timer=timer)
         if deadline <= loop_time():  # the timeout would take effect only after a connection attempt
             exchange.timed_out = True

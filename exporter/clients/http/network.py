@@ -33,16 +33,16 @@ class NetworkError(ValueError):
 class Network:
     """The outbound network of one module, without connections.
 
-    Each probe creates its own connections with `link`.
+    Each probe creates its own connections with `connection`.
     """
 
-    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None) -> None:
+    def __init__(self, module: Module, context: SSLContext, *, pool: DaemonThreadPool, limiter: HandshakeLimiter | None) -> None:
         self.module = module
         self.pool = pool
-        self._context, self._gate = context, gate
+        self._context, self._limiter = context, limiter
         self._resolver = Resolver(pool, module.connect_to)
 
-    def link(self, host: str, port: int) -> HostConnection:
+    def connection(self, host: str, port: int) -> HostConnection:
         """Return new connections to one host for one probe; the caller closes them."""
         proxy = self.proxy_for(host, port)
         connector = aiohttp.TCPConnector(
@@ -59,7 +59,7 @@ class Network:
             trace=TRACE,
             proxy=None if proxy is None else proxy.url,
             proxy_headers=self.proxy_headers if proxy is not None and proxy.username is not None else None,
-            gate=self._gate,
+            limiter=self._limiter,
         )
 
     def proxy_for(self, host: str, port: int) -> Proxy | None:
@@ -86,15 +86,15 @@ class Networks:
     Loading blocks for some milliseconds per set of certificate authorities.
     """
 
-    def __init__(self, config: Config, *, pool: DaemonThreadPool, gate: HandshakeLimiter | None = None) -> None:
+    def __init__(self, config: Config, *, pool: DaemonThreadPool, limiter: HandshakeLimiter | None = None) -> None:
         """Create the networks. Raises NetworkError if a `ca_file` cannot be used."""
-        gate = asyncio.Semaphore(HANDSHAKES) if gate is None else gate
+        limiter = asyncio.Semaphore(HANDSHAKES) if limiter is None else limiter
         contexts: dict[Path | None, SSLContext] = {}
         self._by_name: dict[str, Network] = {}
         for module in config.modules.values():
             if module.ca_file not in contexts:
                 contexts[module.ca_file] = _context(module)
-            self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, gate=gate)
+            self._by_name[module.name] = Network(module, contexts[module.ca_file], pool=pool, limiter=limiter)
 
     def of(self, module: Module) -> Network:
         """Return the network of a module.

@@ -72,8 +72,8 @@ class ExchangeTimer:
 
     __slots__ = (
         "_first_byte",
-        "_gate",
         "_last_byte",
+        "_limiter",
         "_loop",
         "_queued",
         "_timer",
@@ -93,9 +93,9 @@ class ExchangeTimer:
         "tls_start",
     )
 
-    def __init__(self, gate: HandshakeLimiter | None = None, connection: ConnectionState | None = None) -> None:
+    def __init__(self, limiter: HandshakeLimiter | None = None, connection: ConnectionState | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._gate = gate
+        self._limiter = limiter
         self.connection = connection
         self._timer: asyncio.TimerHandle | None = None  # set while this exchange holds a handshake slot
         self.endpoint: str | None = None  # host:port of the last request
@@ -132,9 +132,9 @@ class ExchangeTimer:
 
     async def connect_begins(self) -> None:
         """Wait for a handshake slot; `connect` starts after it."""
-        if self._gate is not None and self._timer is None:
+        if self._limiter is not None and self._timer is None:
             self._queued = True
-            await self._gate.acquire()
+            await self._limiter.acquire()
             self._queued = False
             self._timer = self._loop.call_later(HANDSHAKE_HOLD_SECONDS, self.release_slot)
         self.connect_start = self._loop.time()
@@ -148,10 +148,10 @@ class ExchangeTimer:
 
     def release_slot(self) -> None:
         """Release the handshake slot if this exchange still holds it."""
-        if self._timer is not None and self._gate is not None:
+        if self._timer is not None and self._limiter is not None:
             self._timer.cancel()
             self._timer = None
-            self._gate.release()
+            self._limiter.release()
 
     def connection_made(self) -> None:
         self.connected = self._loop.time()

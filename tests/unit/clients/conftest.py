@@ -68,14 +68,14 @@ def network_to(authority, pool):
     The network trusts the authority of the tests unless `trusted` is false.
     """
 
-    def make(vault=None, entra=None, gate=None, *, trusted=True, **module):
+    def make(vault=None, entra=None, limiter=None, *, trusted=True, **module):
         connect_to = dict(module.pop("connect_to", {}))
         for host, wire in ((VAULT, vault), (ENTRA, entra)):
             if wire is not None:
                 connect_to[f"{host}:443"] = f"127.0.0.1:{wire if isinstance(wire, int) else wire.port}"
         made = Module(name="default", ca_file=authority.file if trusted else None, connect_to=connect_to, **module)
         config = Config(settings=Settings(), credentials={}, modules={"default": made}, targets={})
-        return Networks(config, pool=pool, gate=gate).of(made)
+        return Networks(config, pool=pool, limiter=limiter).of(made)
 
     return make
 

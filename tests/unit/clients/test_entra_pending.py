@@ -90,7 +90,7 @@ async def test_silent_imds_is_named_as_the_endpoint(serve, network_to, get_token
 async def test_wait_for_the_handshake_limit_is_no_network_fault(serve, network_to, get_token):
     full = asyncio.Semaphore(0)
     with pytest.raises(PoolExhausted):
-        await get_token(network_to(entra=await serve(), gate=full), 0.2)
+        await get_token(network_to(entra=await serve(), limiter=full), 0.2)
 
 
 async def test_request_that_was_not_started_has_no_phase(network_to):

@@ -50,7 +50,7 @@ async def test_surplus_bytes_raise_nothing_and_close_the_sockets(serve, session_
     async with session_to(wire) as session:
         facts, challenge = await session.challenge(deadline=until())
         after, _ = await session.get_key(TOKEN, "Key0", None, deadline=until())
-        sockets = list(session._link._state.sockets)
+        sockets = list(session._connection._state.sockets)
     assert facts.fault in EXPECTED, facts
     assert (challenge is not None) is (facts.fault is Fault.NONE)
     assert after.fault in (*EXPECTED, Fault.HTTP_STATUS, Fault.ANSWER_EMPTY), after
@@ -64,8 +64,8 @@ async def test_failed_close_of_a_session_still_closes_the_sockets(serve, session
     wire = await serve(FakeVault())
     async with session_to(wire) as session:
         await session.challenge(deadline=until())
-        sockets = list(session._link._state.sockets)
-        close, session._link._session.close = session._link._session.close, fail
+        sockets = list(session._connection._state.sockets)
+        close, session._connection._session.close = session._connection._session.close, fail
     assert len(sockets) == 1
     await all_closed(sockets)
     await close()

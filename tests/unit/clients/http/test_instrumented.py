@@ -50,12 +50,12 @@ async def test_sdk_passes_url_and_options_to_the_policies(network_to):
             seen["url"] = request.http_request.url
             raise ConnectionError("sent")
 
-    link = network_to(None).link(VAULT, 443)
+    connection = network_to(None).connection(VAULT, 443)
     credential = CountingCredential()
-    client = KeyClient(f"https://{VAULT}", credential, transport=link.transport, api_version="7.4", policies=[Policy()])
+    client = KeyClient(f"https://{VAULT}", credential, transport=connection.transport, api_version="7.4", policies=[Policy()])
     with pytest.raises(ConnectionError):
         await client.send_request(HttpRequest("GET", "/keys?api-version=7.4"), stream=True, bearer="t")
-    await link.close()
+    await connection.close()
     assert seen["options"] == {"stream": True, "bearer": "t"}
     assert seen["url"] == f"https://{VAULT}/keys?api-version=7.4"
     assert credential.requests == 0
@@ -115,8 +115,8 @@ class CountingLimiter:
 
 
 async def test_handshakes_are_limited_and_release_their_slot_once(serve, network_to, fake_vault):
-    wire, gate = await serve(fake_vault), CountingLimiter(2)
-    network = network_to(wire, gate=gate)
+    wire, limiter = await serve(fake_vault), CountingLimiter(2)
+    network = network_to(wire, limiter=limiter)
 
     async def one():
         async with VaultSession(network, VAULT, "7.4") as session:
@@ -125,7 +125,7 @@ async def test_handshakes_are_limited_and_release_their_slot_once(serve, network
             return first.fault, second.fault
 
     assert set(await asyncio.gather(*(one() for _ in range(12)))) == {(Fault.NONE, Fault.NONE)}
-    assert (gate.most, gate.taken, gate.held) == (2, 12, 0)
+    assert (limiter.most, limiter.taken, limiter.held) == (2, 12, 0)
 
 
 async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_vault):
@@ -133,11 +133,11 @@ async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_
         await wire.release.wait()
         return True
 
-    stuck, healthy, gate = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingLimiter(1)
+    stuck, healthy, limiter = await serve(tls=False, on_connect=hang), await serve(fake_vault), CountingLimiter(1)
     loop = asyncio.get_running_loop()
 
     async def one(wire, seconds):
-        async with VaultSession(network_to(wire, gate=gate), VAULT, "7.4") as session:
+        async with VaultSession(network_to(wire, limiter=limiter), VAULT, "7.4") as session:
             before = loop.time()
             facts, _ = await session.challenge(deadline=until(seconds))
             return facts.fault, loop.time() - before
@@ -148,18 +148,18 @@ async def test_hanging_handshake_releases_its_slot_soon(serve, network_to, fake_
     assert fault is Fault.NONE
     assert took < HANDSHAKE_HOLD_SECONDS + 0.3
     assert (await hanging)[0] is Fault.TLS_TIMEOUT
-    assert gate.held == 0
+    assert limiter.held == 0
 
 
 @pytest.mark.parametrize("how", ["refused", "untrusted"])
 async def test_failed_connection_releases_its_slot_at_once(serve, network_to, free_port, stranger, how):
-    gate = CountingLimiter(1)
+    limiter = CountingLimiter(1)
     wire = free_port if how == "refused" else await serve(context=stranger.server(VAULT))
     for _ in range(3):
-        async with VaultSession(network_to(wire, gate=gate), VAULT, "7.4") as session:
+        async with VaultSession(network_to(wire, limiter=limiter), VAULT, "7.4") as session:
             await session.challenge(deadline=until())
-        assert gate.held == 0
-    assert gate.taken == 3
+        assert limiter.held == 0
+    assert limiter.taken == 3
 
 
 async def test_a_thousand_unused_sessions_leave_nothing_behind(network_to):
