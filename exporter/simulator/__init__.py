@@ -1,7 +1,8 @@
-"""A stand-in for Key Vault and Entra on loopback: volatile, a new certificate authority each run, faults from one table.
+"""Serve Key Vault and Entra ID on loopback, with faults from one table.
 
-For: `simulate`, `demo` and the tests. It speaks on the wire what the real services speak; nothing in the exporter knows it.
-Not for: production, other machines, or keeping anything: it refuses to listen anywhere but on loopback.
+For: `simulate`, `demo` and the tests. It implements the wire protocol of the real services, with a new certificate
+authority in each run. No other package of the exporter imports it, except the command line.
+Not for: production, other machines, or keeping data. It listens on loopback only and stores nothing.
 """
 
 from exporter.simulator.model import Environment

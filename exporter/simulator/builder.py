@@ -1,7 +1,7 @@
-"""An estate from the exporter's configuration: everything that it names is there, and all is well with it.
+"""Build a healthy environment from the exporter's configuration.
 
-For: gathering vaults, key versions, tenants and identities, and inventing what no configuration says.
-Not for: reading YAML (see `exporter.config`), writing anything (see `configuration`), nor breaking anything.
+The environment has every vault, key version, tenant and identity that the configuration names. Values that a
+configuration does not contain are invented.
 """
 
 from __future__ import annotations
@@ -40,27 +40,31 @@ _MONTH = 30 * 86400.0  # seconds
 _NEWEST = "0123456789abcdef0123456789abcdef"  # the version of a key that no configuration pins
 _AUTHORITIES = {"us_government": "login.microsoftonline.us", "china": "login.partner.microsoftonline.cn"}
 SERVICE_ACCOUNT = ("https://cluster.invalid/simulator/", "system:serviceaccount:monitoring:ekm-exporter")
-"""Issuer and subject of the service account under which the exporter runs; every workload identity trusts it."""
-_OF_THE_HOST = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
+"""Issuer and subject of the exporter's service account, which every workload identity trusts."""
+_HOST_OR_POD_KINDS = (CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT, CredentialKind.WORKLOAD_IDENTITY)
 
 
 def build_environment(config: Config) -> Environment:
-    """Every vault, key version, tenant and credential that the configuration names, all of it working.
+    """Return a healthy environment for the configuration.
 
-    Blocks: secrets are read where the configuration says they are. Raises SecretUnreadableError where one is not.
+    It has every vault, key version, tenant and credential that the configuration names. Blocks: reads the
+    secrets. Raises SecretUnreadableError if a secret cannot be read.
     """
     builder = _Builder(config)
     for target in config.targets.values():
-        for use in _uses(target):
-            builder.use(use)
+        for use in _key_uses(target):
+            builder.add_key(use)
     for credential in config.credentials.values():
-        builder.keep(credential)
+        builder.add_secret(credential)
     return builder.build()
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
-    """One key version of one vault, and who uses it. The pinned one is the newest."""
+class _KeyUse:
+    """One key version of one vault, and the credential that uses it.
+
+    `newest`: the version is the newest one of its key, as a pinned version is.
+    """
 
     vault: str
     credential: str
@@ -69,66 +73,77 @@ class _Use:
     newest: bool = True
 
 
-def _uses(target: Target) -> Iterator[_Use]:
+def _key_uses(target: Target) -> Iterator[_KeyUse]:
+    """Yield each key version that a target uses, the retained versions first."""
     for old in target.retained_versions:
-        yield _Use(old.vault, old.credential, old.key_name, old.key_version, newest=False)
-    yield _Use(target.vault, target.credential, target.key_name, target.key_version)
+        yield _KeyUse(old.vault, old.credential, old.key_name, old.key_version, newest=False)
+    yield _KeyUse(target.vault, target.credential, target.key_name, target.key_version)
     if target.next_credential is not None:
-        yield _Use(target.vault, target.next_credential, target.key_name, target.key_version)
+        yield _KeyUse(target.vault, target.next_credential, target.key_name, target.key_version)
     if target.recovery_vault is not None:  # the key was restored there with all its versions
         caller = target.recovery_credential or target.credential
-        yield _Use(target.recovery_vault, caller, target.key_name, target.key_version)
+        yield _KeyUse(target.recovery_vault, caller, target.key_name, target.key_version)
 
 
 @dataclass(slots=True)
-class _Site:
-    """A vault being gathered: who uses it, and the versions of its keys, old and newest; the same for its secrets."""
+class _VaultContents:
+    """The callers, key versions and secrets gathered for one vault.
+
+    `keys` has the old and the newest versions of each key. `readers` are the credentials that list secrets.
+    """
 
     callers: list[str] = field(default_factory=list)
-    keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the name as first written
+    keys: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)  # by the first spelling of the name
     readers: list[str] = field(default_factory=list)
     secrets: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Builder:
+    """Gathers the uses of each vault, then builds the environment."""
+
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._tenant = _common_tenant(config)
-        self._host_identity: str | None = None  # invented, where a credential is the host's own identity
-        self._workload_identity: str | None = None  # the same for the pod's
-        self._sites: dict[str, _Site] = {}
-        self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key is the same key
+        self._tenant = _default_tenant(config)
+        self._host_identity: str | None = None  # invented if a credential is the host's own identity
+        self._workload_identity: str | None = None  # invented if a credential is the pod's identity
+        self._contents: dict[str, _VaultContents] = {}
+        self._materials: dict[tuple[str, str], int] = {}  # by key name and version: a restored key has the same material
 
-    def use(self, use: _Use) -> None:
-        site = self._sites.setdefault(use.vault, _Site())
-        if use.credential not in site.callers:
-            site.callers.append(use.credential)
-        old, newest = site.keys.setdefault(use.key_name, ([], []))
+    def add_key(self, use: _KeyUse) -> None:
+        """Add a key version and its caller to the vault."""
+        contents = self._contents.setdefault(use.vault, _VaultContents())
+        if use.credential not in contents.callers:
+            contents.callers.append(use.credential)
+        old, newest = contents.keys.setdefault(use.key_name, ([], []))
         version = use.key_version or _NEWEST
         if version not in (*old, *newest):
             (newest if use.newest else old).append(version)
 
-    def keep(self, credential: Credential) -> None:
-        """The secret of a vault that says when the credential ends, if there is one, and whoever looks there."""
+    def add_secret(self, credential: Credential) -> None:
+        """Add the vault secret that holds the credential's expiry, and its reader.
+
+        Does nothing if the credential has no such secret.
+        """
         if credential.key_vault_secret is None:
             return
         address = urlsplit(credential.key_vault_secret)
         _, _, name, *version = address.path.split("/")
-        site = self._sites.setdefault(vault_host(address.netloc), _Site())
-        versions = site.secrets.setdefault(name, [])
+        contents = self._contents.setdefault(vault_host(address.netloc), _VaultContents())
+        versions = contents.secrets.setdefault(name, [])
         versions.extend({(version[0] if version else "") or _NEWEST} - set(versions))
-        site.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
+        contents.readers.append(credential.key_vault_credential or credential.graph_credential or credential.name)
 
     def build(self) -> Environment:
-        vaults = {host: self._vault(host, site) for host, site in self._sites.items()}
+        """Return the environment of everything that was added."""
+        vaults = {host: self._vault(host, contents) for host, contents in self._contents.items()}
         modules = self._config.modules.values()
         named = {module.authority_host.removeprefix("https://").lower() for module in modules if module.authority_host}
         authorities = frozenset(vault.authority for vault in vaults.values()) | named
         return Environment(tenants=self._tenants(), vaults=vaults, authorities=authorities, host_identity=self._host_identity)
 
-    def _vault(self, host: str, site: _Site) -> Vault:
+    def _vault(self, host: str, contents: _VaultContents) -> Vault:
         cloud = cloud_of(host)
-        callers, readers = ([self._config.credentials[name] for name in names] for names in (site.callers, site.readers))
+        callers, readers = ([self._config.credentials[name] for name in names] for names in (contents.callers, contents.readers))
         allowed = dict.fromkeys(self._ids(callers), ALL_OPERATIONS)
         allowed |= {one: allowed.get(one, frozenset()) | {SECRETS_LIST} for one in self._ids(readers)}
         vault = Vault(
@@ -136,9 +151,9 @@ class _Builder:
             tenant_id=self._tenant_of((callers or readers)[0]),
             authority=_AUTHORITIES.get(cloud.name, ENTRA) if cloud is not None else ENTRA,
             permissions=allowed,
-            secrets={name.lower(): _secret(name, versions) for name, versions in site.secrets.items()},
+            secrets={name.lower(): _secret(name, versions) for name, versions in contents.secrets.items()},
         )
-        keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in site.keys.items()}
+        keys = {name.lower(): self._key(name, [*old, *newest], vault) for name, (old, newest) in contents.keys.items()}
         return replace(vault, keys=keys)
 
     def _ids(self, credentials: Iterable[Credential]) -> Iterator[str]:
@@ -153,13 +168,16 @@ class _Builder:
         return self._materials.setdefault((key_name, version), len(self._materials))
 
     def _tenant_of(self, credential: Credential) -> str:
-        return (self._meant(credential).tenant_id or self._tenant).lower()
+        return (self._resolve(credential).tenant_id or self._tenant).lower()
 
-    def _meant(self, credential: Credential) -> Credential:
-        """Whom a credential signs in as: the default chain comes to the pod's identity before the host's."""
+    def _resolve(self, credential: Credential) -> Credential:
+        """Return the credential that signs in: for a default chain, the pod's if present.
+
+        The default chain tries the pod's identity before the host's.
+        """
         if credential.kind is not CredentialKind.DEFAULT or credential.client_id is not None:
             return credential
-        return first_of(self._config, CredentialKind.WORKLOAD_IDENTITY) or credential
+        return find_credential(self._config, CredentialKind.WORKLOAD_IDENTITY) or credential
 
     def _tenants(self) -> dict[str, Tenant]:
         applications: dict[str, dict[str, Application]] = {}
@@ -169,22 +187,27 @@ class _Builder:
             found = self._identity(credential)
             if found is not None:
                 client_id, secrets = found
-                known = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
+                application = members.get(client_id) or Application(client_id=client_id, object_id=str(uuid4()))
                 members[client_id] = replace(
-                    known,
-                    names=(*known.names, credential.name),
-                    secrets=(*known.secrets, *secrets),
-                    graph_reader=known.graph_reader or credential.name in readers,
-                    certificates=(*known.certificates, *certificates_of(credential)),
-                    federated=(SERVICE_ACCOUNT,) if credential.kind is CredentialKind.WORKLOAD_IDENTITY else known.federated,
+                    application,
+                    names=(*application.names, credential.name),
+                    secrets=(*application.secrets, *secrets),
+                    graph_reader=application.graph_reader or credential.name in readers,
+                    certificates=(*application.certificates, *read_certificates(credential)),
+                    federated=(SERVICE_ACCOUNT,)
+                    if credential.kind is CredentialKind.WORKLOAD_IDENTITY
+                    else application.federated,
                 )
         return {tenant: Tenant(tenant_id=tenant, applications=members) for tenant, members in applications.items()}
 
     def _identity(self, credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
-        """As `written_identity`; the host's own identity, or the pod's, has a client id, the same for all who mean it."""
-        credential = self._meant(credential)
-        if credential.client_id is not None or credential.kind not in _OF_THE_HOST:
-            return written_identity(credential)
+        """Return client id and secrets; invent a missing client id.
+
+        All credentials of the host's identity share one invented client id, and so do those of the pod's.
+        """
+        credential = self._resolve(credential)
+        if credential.client_id is not None or credential.kind not in _HOST_OR_POD_KINDS:
+            return read_identity(credential)
         if credential.kind is CredentialKind.WORKLOAD_IDENTITY:
             self._workload_identity = self._workload_identity or str(uuid4())
             return self._workload_identity, ()
@@ -193,20 +216,26 @@ class _Builder:
 
 
 def _secret(name: str, versions: Iterable[str]) -> Secret:
-    """A secret that was made a month ago and ends in eleven."""
+    """Return a secret that is a month old and expires in eleven months."""
     now = time.time()
     made = [SecretVersion(version=one, value=token_urlsafe(24), created=now - _MONTH, exp=now + 11 * _MONTH) for one in versions]
     return Secret(name=name, versions=tuple(made))
 
 
-def first_of(config: Config, *kinds: CredentialKind) -> Credential | None:
-    """The first credential of these kinds; one that leaves its client id to the environment comes before others."""
+def find_credential(config: Config, *kinds: CredentialKind) -> Credential | None:
+    """Return the first credential of these kinds, None if there is none.
+
+    A credential without a client id comes before others: the environment variables select its identity.
+    """
     found = [credential for credential in config.credentials.values() if credential.kind in kinds]
     return min(found, key=lambda credential: credential.client_id is not None, default=None)
 
 
-def certificates_of(credential: Credential) -> tuple[bytes, ...]:
-    """The certificate that the credential signs with, registered as a matter of course; none where its file is unusable."""
+def read_certificates(credential: Credential) -> tuple[bytes, ...]:
+    """Read the certificate that the credential signs with, as DER.
+
+    Empty if the credential has no certificate file or the file is unusable. Raises OSError.
+    """
     if credential.certificate_file is None:
         return ()
     password = read_secret(credential.password) if credential.password is not None else None
@@ -214,8 +243,11 @@ def certificates_of(credential: Credential) -> tuple[bytes, ...]:
     return () if loaded.pem is None else (x509.load_pem_x509_certificate(loaded.pem).public_bytes(Encoding.DER),)
 
 
-def written_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
-    """Client id in lower case and the secret, if it has one; None where the configuration does not say who it is."""
+def read_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, ...]] | None:
+    """Read the client id, in lower case, and the secret, if there is one.
+
+    None if the configuration does not name the application. Raises SecretUnreadableError.
+    """
     text = read_secret(credential.secret) if credential.secret is not None else None
     if credential.kind is CredentialKind.CONNECTOR_SECRET:
         parts = split_connector_secret(text or "")
@@ -225,7 +257,10 @@ def written_identity(credential: Credential) -> tuple[str, tuple[ClientSecret, .
     return credential.client_id.lower(), () if text is None else (ClientSecret(value=text),)
 
 
-def _common_tenant(config: Config) -> str:
-    """Where whoever names no tenant is at home: with all the others if these name one alone, else in an invented one."""
+def _default_tenant(config: Config) -> str:
+    """Return the tenant for credentials that name none.
+
+    It is the tenant of all others if they name only one, else an invented one.
+    """
     named = {credential.tenant_id.lower() for credential in config.credentials.values() if credential.tenant_id}
     return named.pop() if len(named) == 1 else str(uuid4())

@@ -1,7 +1,6 @@
-"""The certificate authority of one run, and the certificates, good and bad, that the server shows.
+"""Mint the certificate authority of one run and its server certificates.
 
-For: minting and loading them. EC keys, because RSA keys take long to make.
-Not for: deciding which host shows which certificate (see `tls_frontend`), nor the keys in the vaults.
+All keys are EC keys, because an RSA key takes long to make. `tls_frontend` chooses the certificate for a host.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = timedelta(days=1)
-_LONG = 3 * _DAY  # a run is short; what it leaves behind is soon worth nothing
+_LONG = 3 * _DAY  # a run is short, and leaked keys soon expire
 
 
 class Authority:
-    """A self-signed authority that exists in memory only."""
+    """A self-signed certificate authority that exists in memory only."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -43,10 +42,14 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
+        """Return the authority's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def context(self, names: Iterable[str], *, starts: timedelta = -_DAY, ends: timedelta = _LONG) -> ssl.SSLContext:
-        """A server context with a new certificate for these names, valid from now + `starts` to now + `ends`."""
+        """Return a TLS server context with a new certificate for these names.
+
+        The certificate is valid from now + `starts` to now + `ends`.
+        """
         key, now, sans = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC), list(dict.fromkeys(names))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ekm-exporter simulator")])
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -63,12 +66,14 @@ class Authority:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, starts: datetime, ends: datetime
 ) -> x509.CertificateBuilder:
+    """Return a certificate builder with the fields that every certificate has."""
     serial = x509.random_serial_number()
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key).serial_number(serial)
     return builder.not_valid_before(starts).not_valid_after(ends)
 
 
 def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    """Return a TLS server context that shows this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -81,7 +86,7 @@ def _server_context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateK
 
 
 class Certificates:
-    """The contexts a host can show, each made when first needed."""
+    """The TLS contexts that the server can show, each made at first use."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._names = list(dict.fromkeys(_certificate_name(host.partition(":")[0]) for host in hosts))
@@ -89,30 +94,39 @@ class Certificates:
 
     @property
     def ca_pem(self) -> bytes:
+        """Return the certificate of the run's authority as PEM."""
         return self._authority.pem
 
     @cached_property
     def good(self) -> ssl.SSLContext:
+        """A context with a valid certificate."""
         return self._authority.context(self._names)
 
     @cached_property
     def expired(self) -> ssl.SSLContext:
+        """A context whose certificate expired yesterday."""
         return self._authority.context(self._names, starts=-2 * _DAY, ends=-_DAY)
 
     @cached_property
     def not_yet_valid(self) -> ssl.SSLContext:
+        """A context whose certificate becomes valid tomorrow."""
         return self._authority.context(self._names, starts=_DAY, ends=2 * _DAY)
 
     @cached_property
     def wrong_name(self) -> ssl.SSLContext:
+        """A context whose certificate names another host."""
         return self._authority.context(["another-host.invalid"])
 
     @cached_property
     def untrusted(self) -> ssl.SSLContext:
-        return Authority("nobody trusts this authority").context(self._names)
+        """A context whose certificate comes from an unknown authority."""
+        return Authority("ekm-exporter simulator, untrusted authority").context(self._names)
 
 
 def _certificate_name(host: str) -> str:
-    """A wildcard where clients accept one (three labels and more under it), so that a fleet needs one short list."""
+    """Return a wildcard for the host's domain, or the host if it has too few labels.
+
+    Clients accept a wildcard with at least two labels after it. Wildcards keep the list of names short for a fleet.
+    """
     parent = host.partition(".")[2]
     return f"*.{parent}" if parent.count(".") >= 2 else host

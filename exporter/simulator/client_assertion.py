@@ -1,7 +1,6 @@
-"""Client assertions: whether the one that an application signed in with is good.
+"""Check the client assertion that an application signs in with.
 
-For: the signature by a registered certificate (RS256 or PS256), audience, issuer, and the times of both.
-Not for: secrets, and what becomes of the answer (see `entra`).
+The checks are the signature by a registered certificate (RS256 or PS256), audience, issuer and times.
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ _PADDINGS: dict[str, padding.AsymmetricPadding] = {
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
+    """The parts of a signed assertion."""
+
     header: dict[str, Any]
     payload: dict[str, Any]
     signed: bytes
@@ -37,7 +38,10 @@ class _Parts:
 
 
 def refusal(application: Application, assertion: str, audience: str, now: float) -> str | None:
-    """The name of Entra's refusal, None for an assertion that is good. `audience` is the address that it was sent to."""
+    """Return the name of Entra's refusal, None if the assertion is good.
+
+    `audience` is the address that received the assertion. `now` is a Unix time.
+    """
     parts = _read(assertion)
     certificate = _certificate(application, parts.header) if parts is not None else None
     if parts is None or certificate is None or not _signed_by(certificate, parts):
@@ -54,6 +58,7 @@ def refusal(application: Application, assertion: str, audience: str, now: float)
 
 
 def _read(assertion: str) -> _Parts | None:
+    """Parse the assertion, None if it is malformed."""
     signed, _, signature = assertion.rpartition(".")
     header, payload = (read_object(decode(part) or b"") for part in [*signed.split(".", 1), ""][:2])
     sealed = decode(signature)
@@ -61,9 +66,9 @@ def _read(assertion: str) -> _Parts | None:
 
 
 def _certificate(application: Application, header: dict[str, Any]) -> x509.Certificate | None:
-    """The registered certificate that the header names by either thumbprint."""
+    """Return the registered certificate that the header names by either thumbprint."""
     for der in application.certificates:
-        # SHA-1 only tells certificates apart here; it is how older clients name them (RFC 7515, 4.1.7)
+        # SHA-1 only identifies the certificate, as older clients name it (RFC 7515, 4.1.7)
         sha256, sha1 = hashlib.sha256(der).digest(), hashlib.sha1(der, usedforsecurity=False).digest()
         if _names(header, "x5t#S256", sha256) or _names(header, "x5t", sha1):
             return x509.load_der_x509_certificate(der)
@@ -71,10 +76,12 @@ def _certificate(application: Application, header: dict[str, Any]) -> x509.Certi
 
 
 def _names(header: dict[str, Any], member: str, digest: bytes) -> bool:
+    """Return whether a member of the header is this digest."""
     return str(header.get(member, "")).rstrip("=") == encode(digest)
 
 
 def _signed_by(certificate: x509.Certificate, parts: _Parts) -> bool:
+    """Return whether the certificate's key made the signature."""
     key, scheme = certificate.public_key(), _PADDINGS.get(str(parts.header.get("alg")))
     if scheme is None or not isinstance(key, RSAPublicKey):
         return False

@@ -1,15 +1,12 @@
-"""The second port: faults set and cleared, and requests counted, over HTTP.
+"""The management port: set and clear faults and count requests over HTTP.
 
-For: people with curl, and programs in another process.
-Not for: anything that the simulator's own object cannot do.
-
-    GET /sim/state      what is served and what is broken        GET /sim/scenarios, /sim/faults   what can be broken
+    GET /sim/state      the served objects and the active faults    GET /sim/scenarios, /sim/faults   the two tables
     POST /sim/fault     {"vault": "NAME", "fault": "throttled", "retry_after": 5}, or {"vault": "NAME", "scenario": …}
-    DELETE /sim/fault   everything, or ?number=N, ?fault=NAME, ?vault=NAME
-    POST /sim/reload    the configuration's secret and certificate files, read again; what was accepted stays accepted
-    GET /sim/requests   how often what was asked for
+    DELETE /sim/fault   clears everything, or ?number=N, ?fault=NAME, ?vault=NAME
+    POST /sim/reload    reads the secret and certificate files again; accepted credentials stay accepted
+    GET /sim/requests   counts of requests by host, operation and status
 
-The identity services of the exporter's host answer here, too (see `managed_identity`).
+The identity services of the exporter's host use this port too (see `managed_identity`).
 """
 
 from __future__ import annotations
@@ -25,10 +22,10 @@ from exporter.core.cross_site import FORM_TYPES, host_name, is_cross_site, is_lo
 from exporter.core.model import Step
 from exporter.simulator.fault_table import FAULTS
 from exporter.simulator.faults import Options, Scope, UnknownNameError
-from exporter.simulator.managed_identity import Identities
+from exporter.simulator.managed_identity import IdentityServices
 from exporter.simulator.request import OPERATIONS
 from exporter.simulator.scenarios import SIMULATED
-from exporter.simulator.state import Active, SimulatorState
+from exporter.simulator.state import ActiveFault, SimulatorState
 
 _OPTION_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "step": str,
@@ -54,7 +51,7 @@ _NAMES = ("fault", "scenario", *Scope)
 
 
 class Simulated(Protocol):
-    """What this port does to the simulator."""
+    """The part of the simulator that the management port uses."""
 
     @property
     def state(self) -> SimulatorState: ...
@@ -65,9 +62,11 @@ class Simulated(Protocol):
     @property
     def requests(self) -> Mapping[tuple[str, str, int], int]: ...
 
-    def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[Active, ...]: ...
+    def apply(
+        self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str
+    ) -> tuple[ActiveFault, ...]: ...
 
-    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active: ...
+    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> ActiveFault: ...
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int: ...
 
@@ -75,7 +74,9 @@ class Simulated(Protocol):
 
 
 class ControlApi:
-    def __init__(self, simulator: Simulated, host: str, port: int, identities: Identities) -> None:
+    """The HTTP server of the management port."""
+
+    def __init__(self, simulator: Simulated, host: str, port: int, identities: IdentityServices) -> None:
         self._simulator = simulator
         self._identities = identities
         self._host, self._port = host, port
@@ -83,10 +84,11 @@ class ControlApi:
 
     @property
     def url(self) -> str:
+        """Return the address of the port, without a path."""
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Raises OSError where the port is in use."""
+        """Listen on the port. Raises OSError if the port is in use."""
         app = web.Application(middlewares=[_refuse_other_sites])
         app.router.add_get("/sim/state", self._state)
         app.router.add_get("/sim/scenarios", self._scenarios)
@@ -102,6 +104,7 @@ class ControlApi:
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
+        """Close the port and remove the key files of Azure Arc."""
         if self._runner is not None:
             await self._runner.cleanup()
         self._identities.close()
@@ -110,7 +113,7 @@ class ControlApi:
         state = self._simulator.state
         environment = state.environment
         vaults = [vault for host in environment.vaults if (vault := state.vault(host)) is not None]
-        return _answer(
+        return _json(
             {
                 "simulator": True,
                 "address": self._simulator.address,
@@ -126,7 +129,7 @@ class ControlApi:
                     }
                     for tenant in environment.tenants.values()
                 ],
-                "faults": [_shown(active) for active in state.active],
+                "faults": [_fault_document(active) for active in state.active],
             }
         )
 
@@ -136,52 +139,55 @@ class ControlApi:
              "classic": one.classic, "current": one.current, "reason": one.reason, "story": one.story}
             for one in SIMULATED
         ]  # fmt: skip
-        return _answer({"scenarios": rows})
+        return _json({"scenarios": rows})
 
     async def _faults(self, _request: web.Request) -> web.Response:
         rows = [{"fault": one.name, "broken": one.broken, "set_on": sorted(one.scopes)} for one in FAULTS.values()]
-        return _answer({"faults": rows, "options": list(_OPTION_TYPES)})
+        return _json({"faults": rows, "options": list(_OPTION_TYPES)})
 
     async def _requests(self, _request: web.Request) -> web.Response:
         counts = sorted(self._simulator.requests.items())
-        return _answer(
+        return _json(
             {"requests": [{"host": host, "operation": what, "status": status, "count": n} for (host, what, status), n in counts]}
         )
 
     async def _set(self, request: web.Request) -> web.Response:
         try:
-            asked = _read(await request.read())
-            on = {scope: asked[scope] for scope in Scope if scope in asked}
-            options = _options(asked)
-            if "scenario" in asked:
-                active = self._simulator.apply(asked["scenario"], key=options.key, version=options.version, **on)
+            document = _read_object(await request.read())
+            on = {scope: document[scope] for scope in Scope if scope in document}
+            options = _options(document)
+            if "scenario" in document:
+                active = self._simulator.apply(document["scenario"], key=options.key, version=options.version, **on)
             else:
-                active = (self._simulator.set_fault(asked["fault"], options, **on),)
+                active = (self._simulator.set_fault(document["fault"], options, **on),)
         except UnknownNameError as error:
-            return _answer({"error": str(error)}, status=400)
-        answer: dict[str, Any] = {"set": [_shown(one) for one in active]}
+            return _json({"error": str(error)}, status=400)
+        response: dict[str, Any] = {"set": [_fault_document(one) for one in active]}
         if any(one.fault.route is not None for one in active):
-            answer["note"] = "the configuration was written again: reload the exporter to see it"
-        return _answer(answer)
+            response["note"] = "the configuration was written again: reload the exporter"
+        return _json(response)
 
     async def _reload(self, _request: web.Request) -> web.Response:
         try:
-            return _answer({"credentials": dict(await self._simulator.reload())})
+            return _json({"credentials": dict(await self._simulator.reload())})
         except UnknownNameError as error:
-            return _answer({"error": str(error)}, status=400)
+            return _json({"error": str(error)}, status=400)
 
     async def _clear(self, request: web.Request) -> web.Response:
         try:
             wanted = _wanted(request.query)
             places = [self._simulator.state.find(scope, request.query[scope]) for scope in Scope if scope in request.query]
         except UnknownNameError as error:
-            return _answer({"error": str(error)}, status=400)
-        return _answer({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
+            return _json({"error": str(error)}, status=400)
+        return _json({"cleared": self._simulator.clear(**wanted, name=places[0] if places else None)})
 
 
 @web.middleware
 async def _refuse_other_sites(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Answers programs of this host, and no page that another site or a foreign name brought into a browser."""
+    """Refuse requests of other sites or under foreign host names.
+
+    Programs on this host are served. A page that another site brought into a browser is not.
+    """
     refusal = _refusal(request)
     if refusal is not None:
         return refusal
@@ -190,39 +196,44 @@ async def _refuse_other_sites(request: web.Request, handler: Any) -> web.StreamR
 
 
 def _refusal(request: web.Request) -> web.Response | None:
+    """Return the response to a request of another site, None for an allowed request."""
     host = request.headers.get(hdrs.HOST, "")
     if not is_loopback(host_name(host)):
-        return _answer({"error": "ask by a loopback address"}, status=403)
+        return _json({"error": "use a loopback address"}, status=403)
     if is_cross_site(request.headers, (host,)):
-        return _answer({"error": "another site sent this request; send it with curl"}, status=403)
+        return _json({"error": "another site sent this request; send it with curl"}, status=403)
     if request.content_type in FORM_TYPES and hdrs.CONTENT_TYPE in request.headers:
-        return _answer({"error": "a form sent this request; send application/json"}, status=415)
+        return _json({"error": "a form sent this request; send application/json"}, status=415)
     return None
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def _read_object(body: bytes) -> dict[str, Any]:
+    """Parse and check the body of POST /sim/fault. Raises UnknownNameError."""
     try:
-        asked = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
+        document = None
+    if not isinstance(document, dict):
         raise UnknownNameError('send a JSON object such as {"vault": "NAME", "fault": "throttled"}')
-    strange = [name for name in asked if name not in _NAMES and name not in _OPTION_TYPES]
+    strange = [name for name in document if name not in _NAMES and name not in _OPTION_TYPES]
     if strange:
         raise UnknownNameError(f"unknown: {', '.join(strange)}; known: {', '.join((*_NAMES, *_OPTION_TYPES))}")
-    wrong = [name for name in _NAMES if name in asked and not isinstance(asked[name], str)]
+    wrong = [name for name in _NAMES if name in document and not isinstance(document[name], str)]
     if wrong:
-        raise UnknownNameError(f"not a text: {', '.join(wrong)}")
-    if ("fault" in asked) == ("scenario" in asked):
+        raise UnknownNameError(f"not a string: {', '.join(wrong)}")
+    if ("fault" in document) == ("scenario" in document):
         raise UnknownNameError("name either a fault or a scenario (GET /sim/faults, GET /sim/scenarios)")
-    idle = [name for name in asked if name in _OPTION_TYPES and name not in ("key", "version")] if "scenario" in asked else []
+    idle = (
+        [name for name in document if name in _OPTION_TYPES and name not in ("key", "version")] if "scenario" in document else []
+    )
     if idle:
         raise UnknownNameError(f"a scenario takes no {', '.join(idle)}: set its fault instead")
-    return asked
+    return document
 
 
-def _options(asked: dict[str, Any]) -> Options:
-    given = {name: value for name, value in asked.items() if name in _OPTION_TYPES}
+def _options(document: dict[str, Any]) -> Options:
+    """Return the options of a fault from a request. Raises UnknownNameError."""
+    given = {name: value for name, value in document.items() if name in _OPTION_TYPES}
     for name, value in given.items():
         if not isinstance(value, _OPTION_TYPES[name]) or isinstance(value, bool):
             raise UnknownNameError(f"{name} has the wrong type")
@@ -231,7 +242,7 @@ def _options(asked: dict[str, Any]) -> Options:
             raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
         given["step"] = Step(given["step"])
     if "at" in given and given["at"] not in OPERATIONS:
-        raise UnknownNameError(f"nothing is asked for as {given['at']!r}; there are: {', '.join(OPERATIONS)}")
+        raise UnknownNameError(f"nothing is document for as {given['at']!r}; there are: {', '.join(OPERATIONS)}")
     for name, (least, most) in _RANGES.items():
         if not least <= given.get(name, least) <= most:
             raise UnknownNameError(f"{name} is not from {least} to {most}")
@@ -239,16 +250,18 @@ def _options(asked: dict[str, Any]) -> Options:
 
 
 def _wanted(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the number and fault of DELETE /sim/fault. Raises UnknownNameError."""
     strange = [name for name in query if name not in ("number", "fault", *Scope)]
     if strange:
         raise UnknownNameError(f"unknown: {', '.join(strange)}; known: number, fault, {', '.join(Scope)}")
     number = query.get("number")
     if number is not None and not (number.isdecimal() and len(number) < 10):
-        raise UnknownNameError("number is not a number")
+        raise UnknownNameError("number is not a number of at most nine digits")
     return {"number": int(number) if number is not None else None, "fault": query.get("fault")}
 
 
-def _shown(active: Active) -> dict[str, Any]:
+def _fault_document(active: ActiveFault) -> dict[str, Any]:
+    """Return an active fault with the options that differ from their defaults."""
     default = Options()
     changed = {
         one.name: getattr(active.options, one.name)
@@ -258,5 +271,5 @@ def _shown(active: Active) -> dict[str, Any]:
     return {"number": active.number, "fault": active.fault.name, active.scope: active.name, **changed}
 
 
-def _answer(document: object, status: int = 200) -> web.Response:
+def _json(document: object, status: int = 200) -> web.Response:
     return web.json_response(document, status=status, dumps=lambda value: json.dumps(value, indent=1) + "\n")

@@ -1,7 +1,6 @@
-"""The demo: a small company's vaults, and what happens to them in the first minutes.
+"""The demo: the vaults of a small company and their failures in the first minutes.
 
-For: the built-in configuration and its story, both literal.
-Not for: playing other stories, starting processes (see `exporter.cli.simulate`), or the exporter, which knows of none of it.
+Both the configuration and the story are literal. The exporter has no code for them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from exporter.simulator.faults import Options
 from exporter.simulator.simulator import Simulator
-from exporter.simulator.state import Active
+from exporter.simulator.state import ActiveFault
 
 CONFIG = """\
 global: {interval: 5s, vantage: central, connector_generation: classic}
@@ -77,15 +76,16 @@ targets:
     instances: [{sql_instance: SQLCLAIMS, host: sql-k1}]
 """
 
-_DAYS = {"IN_200_DAYS": 200, "IN_20_DAYS": 20, "YESTERDAY": -1}  # dates in CONFIG, in days from the run's
-_CONNECTOR_CLIENT = "c7a1f0e8d29b4c56a3e47d8b1f60925e"  # as CREATE CREDENTIAL wants it: without hyphens
+_DAYS = {"IN_200_DAYS": 200, "IN_20_DAYS": 20, "YESTERDAY": -1}  # days from today for the dates in CONFIG
+_CONNECTOR_CLIENT = "c7a1f0e8d29b4c56a3e47d8b1f60925e"  # in the form of CREATE CREDENTIAL: without hyphens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoryEvent:
-    """One thing that happens: a scenario, or a fault that no probe fails by. Times in seconds from the start.
+    """A scenario, or a fault without a failed probe, at a time of the demo.
 
-    What begins at 0 and never ends is so before anyone asks. `every`: it begins again that long after its last beginning.
+    `at` and `lasts` are in seconds, `at` from the start. An event at 0 without an end is active before the first request.
+    With `every`, the event starts again that many seconds after its last start.
     """
 
     vault: str
@@ -112,11 +112,11 @@ STORY: tuple[StoryEvent, ...] = (
 
 
 def write_demo(folder: Path) -> Path:
-    """Writes the demo's configuration with secrets made up for this run; returns the path of the configuration."""
-    kept = folder / "secrets"
-    kept.mkdir(mode=0o700)
+    """Write the demo's configuration and random secrets; return the former's path."""
+    secret_files = folder / "secrets"
+    secret_files.mkdir(mode=0o700)
     for name, before in (("sql-prod", ""), ("sql-payroll", ""), ("sql-as-typed", _CONNECTOR_CLIENT)):
-        path = kept / name
+        path = secret_files / name
         path.touch(mode=0o600)
         path.write_text(f"{before}demo-{secrets.token_urlsafe(24)}\n", encoding="utf-8")
     config = folder / "demo.yml"
@@ -128,14 +128,17 @@ def write_demo(folder: Path) -> Path:
 
 
 def begin(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
-    """Sets what is so from the start; to be called before the configuration is written."""
+    """Cause the events that are active from the start.
+
+    Call it before the configuration is written.
+    """
     for beat in story:
         if _from_the_start(beat):
             _cause(simulator, beat)
 
 
 async def play(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> None:
-    """Lets the rest of the story happen, until it is cancelled or nothing more is to come."""
+    """Cause the other events of the story, until it ends or is cancelled."""
     async with asyncio.TaskGroup() as group:
         for beat in story:
             if not _from_the_start(beat):
@@ -143,6 +146,7 @@ async def play(simulator: Simulator, story: Iterable[StoryEvent] = STORY) -> Non
 
 
 async def _happen(simulator: Simulator, beat: StoryEvent) -> None:
+    """Cause one event at its time, clear it, and repeat it if it has `every`."""
     await asyncio.sleep(beat.at)
     while True:
         active = _cause(simulator, beat)
@@ -157,10 +161,12 @@ async def _happen(simulator: Simulator, beat: StoryEvent) -> None:
 
 
 def _from_the_start(beat: StoryEvent) -> bool:
+    """Return whether the event is active from the start to the end."""
     return beat.at == 0 and beat.lasts is None
 
 
-def _cause(simulator: Simulator, beat: StoryEvent) -> tuple[Active, ...]:
+def _cause(simulator: Simulator, beat: StoryEvent) -> tuple[ActiveFault, ...]:
+    """Set the event's scenario or fault."""
     if beat.scenario is not None:
         return simulator.apply(beat.scenario, vault=beat.vault)
     return (simulator.set_fault(beat.fault or "", beat.options, vault=beat.vault),)

@@ -1,10 +1,8 @@
-"""The refusals of Key Vault, Entra and Microsoft Graph: one literal table each, and the envelopes they come in.
+"""The error responses of Key Vault, Entra ID and Microsoft Graph, one table each.
 
-For: status, codes and envelope as the services send them. Clients tell refusals apart by these; the sentences are ours,
-except the markers in them (AKV and AADSTS numbers, `Reason:`, `Caller:`) that clients look for.
-Not for: when to refuse (see `vault`, `entra`, `graph`, `faults`).
-
-Known from recordings and public reports unless a comment says that it is a guess.
+Status, codes and envelope are those of the services, because clients distinguish errors by them. The sentences are
+the simulator's, except the markers that clients search for (AKV and AADSTS numbers, `Reason:`, `Caller:`).
+Recordings and public reports are the source, unless a comment marks a guess.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from exporter.simulator.response import SimulatedResponse
 
 @dataclass(frozen=True, slots=True)
 class VaultError:
-    """Words in braces in the message are filled in for each request."""
+    """One error of a vault; the message has placeholders for words of the request."""
 
     status: int
     code: str
@@ -29,13 +27,13 @@ class VaultError:
 
 
 VAULT_ERRORS: Mapping[str, VaultError] = {
-    "token_missing": VaultError(401, "Unauthorized", "AKV10000: The request carries neither a Bearer nor a PoP token."),
+    "token_missing": VaultError(401, "Unauthorized", "AKV10000: The request has no Bearer or PoP token."),
     "token_unknown": VaultError(401, "Unauthorized", "The token is expired, or was not issued for this service."),
-    "token_audience": VaultError(401, "Unauthorized", "AKV10022: The audience does not fit. Found: {found}"),
-    "token_issuer": VaultError(401, "Unauthorized", "AKV10032: The issuer does not fit. Found: https://sts.windows.net/{found}/"),
+    "token_audience": VaultError(401, "Unauthorized", "AKV10022: The audience does not match, found: {found}"),
+    "token_issuer": VaultError(401, "Unauthorized", "AKV10032: The issuer does not match, found: https://sts.windows.net/{found}/"),
     "token_expired": VaultError(401, "Unauthorized", "[TokenExpired] The token has expired."),
     "token_revoked": VaultError(401, "Unauthorized", "AKV10094: The token does not meet the required claims."),
-    "token_signature": VaultError(401, "Unauthorized", "AKV10046: No key to check the token's signature with was found."),
+    "token_signature": VaultError(401, "Unauthorized", "AKV10046: The key for the token's signature was not found."),
     "forbidden_policy": VaultError(
         403, "Forbidden", "The caller '{caller}' lacks the {permission} permission on key vault '{vault}'.", "ForbiddenByPolicy"
     ),
@@ -44,12 +42,12 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
         "\r\nAssignment: (not found)\r\nVault: {vault}\r\n", "ForbiddenByRbac"
     ),
     "forbidden_firewall": VaultError(
-        403, "Forbidden", "The address is not on the vault's list, nor the caller a trusted service.\r\nClient address: 203.0.113.10\r\n"
+        403, "Forbidden", "The address is not on the vault's list, and the caller is not a trusted service.\r\nClient address: 203.0.113.10\r\n"
         "Caller: {caller}\r\nVault: {vault}", "ForbiddenByFirewall"
     ),
     # The inner code is not documented.
     "forbidden_connection": VaultError(
-        403, "Forbidden", "The vault takes requests from private links and trusted services alone.\r\nCaller: {caller}\r\nVault: {vault}",
+        403, "Forbidden", "The vault accepts only requests from private links and trusted services.\r\nCaller: {caller}\r\nVault: {vault}",
         "ForbiddenByConnection",
     ),
     "forbidden_nsp": VaultError(403, "Forbidden", "The request was forbidden by NSP policy. Caller: {caller}", "ForbiddenByNsp"),
@@ -60,23 +58,25 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "key_expired": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is an expired key.", "KeyExpired"),
     "key_not_yet_valid": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is not yet valid.", "KeyNotYetValid"),
     # The inner code is a guess.
-    "key_operation": VaultError(403, "Forbidden", "Operation {operation} is not among the key's operations.", "KeyOperationForbidden"),
+    "key_operation": VaultError(403, "Forbidden", "Operation {operation} is not one of the key's operations.", "KeyOperationForbidden"),
     "secret_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the secret is a disabled secret.", "SecretDisabled"),
-    "secret_not_found": VaultError(404, "SecretNotFound", "No secret with the name or id {key} is in this key vault."),
-    "key_not_found": VaultError(404, "KeyNotFound", "No key with the name or id {key} is in this key vault. It may have been deleted."),
-    "not_found": VaultError(404, "NotFound", "There is nothing at this address."),
-    "bad_parameter": VaultError(400, "BadParameter", "The request cannot be understood: {found}"),
+    "secret_not_found": VaultError(404, "SecretNotFound", "A secret with the name or id {key} was not found in this key vault."),
+    "key_not_found": VaultError(404, "KeyNotFound", "A key with the name or id {key} was not found in this key vault. It may have been deleted."),
+    "not_found": VaultError(404, "NotFound", "The resource does not exist."),
+    "bad_parameter": VaultError(400, "BadParameter", "The request is invalid: {found}"),
     "conflict": VaultError(409, "ConflictError", "The key is being changed by another request."),
-    "throttled": VaultError(429, "Throttled", "Too many requests were received. Reason: VaultRequestTypeLimitReached"),
+    "throttled": VaultError(429, "Throttled", "Too many requests. Reason: VaultRequestTypeLimitReached"),
     "internal": VaultError(500, "InternalError", "The service failed."),
     "bad_gateway": VaultError(502, "BadGateway", "The service behind the gateway failed."),
-    "unavailable": VaultError(503, "ServiceUnavailable", "The service is unavailable for the moment."),
-    "gateway_timeout": VaultError(504, "GatewayTimeout", "The service behind the gateway was too slow."),
+    "unavailable": VaultError(503, "ServiceUnavailable", "The service is temporarily unavailable."),
+    "gateway_timeout": VaultError(504, "GatewayTimeout", "The service behind the gateway timed out."),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeError:
+    """One error of Microsoft Graph."""
+
     status: int
     code: str
     message: str
@@ -84,71 +84,76 @@ class EnvelopeError:
 
 @dataclass(frozen=True, slots=True)
 class EntraError:
+    """One error of Entra ID."""
+
     status: int
     error: str
     aadsts: int
     sentence: str
 
 
-# Statuses of 700016, 90002, 7000112 and 53003 are experience, the numbers are documented; those of the certificates and
-# assertions are guesses but for 700027.
+# The numbers of 700016, 90002, 7000112 and 53003 are documented; their statuses come from experience. The numbers for
+# certificates and assertions are guesses, except 700027.
 ENTRA_ERRORS: Mapping[str, EntraError] = {
-    "secret_wrong": EntraError(401, "invalid_client", 7000215, "The client secret is not one of the application's."),
+    "secret_wrong": EntraError(401, "invalid_client", 7000215, "The client secret does not belong to the application."),
     "secret_expired": EntraError(401, "invalid_client", 7000222, "The client secret has expired."),
     "certificate_unknown": EntraError(401, "invalid_client", 700027, "The assertion's certificate is not registered."),
-    "certificate_refused": EntraError(401, "invalid_client", 700030, "The assertion's certificate is not one that the application may use."),
-    "certificate_expired": EntraError(401, "invalid_client", 1000502, "The certificate is outside the time it is valid for."),
-    "assertion_application": EntraError(401, "invalid_client", 700021, "The assertion is another application's."),
-    "assertion_audience": EntraError(401, "invalid_client", 700023, "The assertion is made for another endpoint."),
-    "assertion_outside_validity": EntraError(401, "invalid_client", 700024, "The assertion is outside the time it is valid for."),
-    "assertion_signature": EntraError(401, "invalid_client", 700027, "The assertion's signature is not its issuer's."),
-    # Since 2024 one number each for issuer, subject and audience; before, one for all of them.
-    "federation_issuer": EntraError(401, "invalid_client", 700211, "No federated credential is for the assertion's issuer."),
-    "federation_subject": EntraError(401, "invalid_client", 700213, "No federated credential is for the assertion's subject."),
-    "federation_audience": EntraError(401, "invalid_client", 700212, "No federated credential is for the assertion's audience."),
-    "federation_unmatched": EntraError(400, "invalid_request", 70021, "No federated credential is for the assertion."),
-    "application_unknown": EntraError(400, "unauthorized_client", 700016, "The directory has no such application."),
+    "certificate_refused": EntraError(401, "invalid_client", 700030, "The application may not use the assertion's certificate."),
+    "certificate_expired": EntraError(401, "invalid_client", 1000502, "The certificate is outside its validity period."),
+    "assertion_application": EntraError(401, "invalid_client", 700021, "The assertion belongs to another application."),
+    "assertion_audience": EntraError(401, "invalid_client", 700023, "The assertion is for another endpoint."),
+    "assertion_outside_validity": EntraError(401, "invalid_client", 700024, "The assertion is outside its validity period."),
+    "assertion_signature": EntraError(401, "invalid_client", 700027, "The assertion's signature does not match its issuer."),
+    # Since 2024 issuer, subject and audience have a number each. Before, one number covered all three.
+    "federation_issuer": EntraError(401, "invalid_client", 700211, "No federated credential matches the assertion's issuer."),
+    "federation_subject": EntraError(401, "invalid_client", 700213, "No federated credential matches the assertion's subject."),
+    "federation_audience": EntraError(401, "invalid_client", 700212, "No federated credential matches the assertion's audience."),
+    "federation_unmatched": EntraError(400, "invalid_request", 70021, "No federated credential matches the assertion."),
+    "application_unknown": EntraError(400, "unauthorized_client", 700016, "The application was not found in the directory."),
     "application_not_in_tenant": EntraError(401, "invalid_client", 7000229, "The client application has no service principal in the tenant."),
     "application_id_invalid": EntraError(400, "unauthorized_client", 700038, "The value is not a valid application identifier."),
     "application_disabled": EntraError(400, "unauthorized_client", 7000112, "The application is disabled."),
-    "tenant_unknown": EntraError(400, "invalid_request", 90002, "There is no such tenant."),
-    "tenant_malformed": EntraError(400, "invalid_request", 900023, "The tenant is neither an id nor a domain name."),
-    "resource_principal_missing": EntraError(400, "invalid_resource", 500011, "The tenant has no service principal of that resource."),
+    "tenant_unknown": EntraError(400, "invalid_request", 90002, "The tenant was not found."),
+    "tenant_malformed": EntraError(400, "invalid_request", 900023, "The tenant is not an id or a domain name."),
+    "resource_principal_missing": EntraError(400, "invalid_resource", 500011, "The tenant has no service principal for that resource."),
     "resource_principal_disabled": EntraError(400, "invalid_resource", 500014, "The service principal of the resource is disabled."),
     "conditional_access": EntraError(400, "access_denied", 53003, "A Conditional Access policy refused the token."),
     "wrong_cloud": EntraError(400, "invalid_request", 900382, "The request belongs to another cloud."),
-    "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "Only client credentials are granted here."),
-    "entra_throttled": EntraError(429, "temporarily_unavailable", 90055, "The tenant made too many requests."),
-    "entra_unavailable": EntraError(503, "temporarily_unavailable", 90033, "The service is unavailable for the moment."),
-    "entra_transient": EntraError(400, "temporarily_unavailable", 90024, "The request budget is used up for the moment."),
+    "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "The endpoint supports only client credentials."),
+    "entra_throttled": EntraError(429, "temporarily_unavailable", 90055, "The tenant sent too many requests."),
+    "entra_unavailable": EntraError(503, "temporarily_unavailable", 90033, "The service is temporarily unavailable."),
+    "entra_transient": EntraError(400, "temporarily_unavailable", 90024, "The request budget is temporarily used up."),
     "entra_internal": EntraError(500, "server_error", 90090, "The service failed."),
 }  # fmt: skip
 
 
-# Sentences are ours, codes are the service's. That throttling says so with a 429 is a guess for this part of the service.
+# The codes are the service's, the sentences are the simulator's. The 429 for throttling is a guess for this API.
 GRAPH_ERRORS: Mapping[str, EnvelopeError] = {
     "token_missing": EnvelopeError(401, "InvalidAuthenticationToken", "The access token is empty."),
-    "token_refused": EnvelopeError(401, "InvalidAuthenticationToken", "The access token has ended, or is for another service."),
-    "denied": EnvelopeError(403, "Authorization_RequestDenied", "The caller's privileges do not suffice."),
-    "not_found": EnvelopeError(404, "Request_ResourceNotFound", "There is no such resource, or the caller may not know it."),
-    "no_such_property": EnvelopeError(400, "BadRequest", "The selection names a property that the type does not have."),
-    "no_such_path": EnvelopeError(400, "BadRequest", "The path leads to no resource."),
-    "throttled": EnvelopeError(429, "TooManyRequests", "Too many requests were received."),
-    "unavailable": EnvelopeError(503, "serviceNotAvailable", "The service is unavailable for the moment."),
+    "token_refused": EnvelopeError(401, "InvalidAuthenticationToken", "The access token has expired or is for another service."),
+    "denied": EnvelopeError(403, "Authorization_RequestDenied", "The caller has insufficient privileges."),
+    "not_found": EnvelopeError(404, "Request_ResourceNotFound", "The resource does not exist, or the caller may not see it."),
+    "no_such_property": EnvelopeError(400, "BadRequest", "The selection names an unknown property."),
+    "no_such_path": EnvelopeError(400, "BadRequest", "The path names no resource."),
+    "throttled": EnvelopeError(429, "TooManyRequests", "Too many requests."),
+    "unavailable": EnvelopeError(503, "serviceNotAvailable", "The service is temporarily unavailable."),
 }
 
 
-def graph_answer(name: str) -> SimulatedResponse:
-    """That refusal of Microsoft Graph, with the ids and the time that its errors carry; a throttled one says for how long."""
+def graph_error(name: str) -> SimulatedResponse:
+    """Return that error of Microsoft Graph with ids and time.
+
+    A throttled response has a Retry-After header.
+    """
     error = GRAPH_ERRORS[name]
     inner = {"date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}", "request-id": str(uuid4()), "client-request-id": str(uuid4())}
     body = {"error": {"code": error.code, "message": error.message, "innerError": inner}}
-    answer = SimulatedResponse().with_document(body, status=error.status)
-    return answer.with_header("Retry-After", "10") if error.status == 429 else answer
+    response = SimulatedResponse().with_document(body, status=error.status)
+    return response.with_header("Retry-After", "10") if error.status == 429 else response
 
 
-def vault_answer(name: str, **words: str) -> SimulatedResponse:
-    """That refusal of a vault. Words that the caller does not know read as a dash."""
+def vault_error(name: str, **words: str) -> SimulatedResponse:
+    """Return that error of a vault, with a dash for each placeholder without a word."""
     error = VAULT_ERRORS[name]
     unknown = dict.fromkeys(("operation", "permission", "action", "key", "vault", "caller", "found"), "-")
     body: dict[str, Any] = {"code": error.code, "message": error.message.format_map({**unknown, **words})}
@@ -157,8 +162,8 @@ def vault_answer(name: str, **words: str) -> SimulatedResponse:
     return SimulatedResponse().with_document({"error": body}, status=error.status)
 
 
-def entra_answer(name: str) -> SimulatedResponse:
-    """That refusal of Entra, with the ids and the time that its texts carry."""
+def entra_error(name: str) -> SimulatedResponse:
+    """Return that error of Entra ID, with the ids and the time that its texts have."""
     error, moment = ENTRA_ERRORS[name], f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
     trace, correlation = str(uuid4()), str(uuid4())
     lines = (

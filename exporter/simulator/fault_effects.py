@@ -1,7 +1,6 @@
-"""What faults do: to an answer before it goes out, to a vault, to an application.
+"""The effects of faults on responses, vaults and applications.
 
-For: the functions that the rows of the fault table name.
-Not for: the rows (see `fault_table`), nor when a fault works (see `faults`, `state`).
+The rows of `fault_table` name these functions.
 """
 
 from __future__ import annotations
@@ -17,98 +16,117 @@ from exporter.simulator.response import Delivery, SimulatedResponse
 Edit = Callable[[SimulatedResponse, Options], SimulatedResponse]
 
 
-def put(name: str, value: object) -> Edit:
-    """Sets a member of the answer's document; `key.` before the name reaches into the key."""
+def set_member(name: str, value: object) -> Edit:
+    """Set a member of the response's document.
 
-    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
-        document = answer.document()
+    The prefix `key.` names a member of the key.
+    """
+
+    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
+        document = response.document()
         _holder(document, name)[name.removeprefix("key.")] = value
-        return answer.with_document(document)
+        return response.with_document(document)
 
     return edit
 
 
-def drop(name: str) -> Edit:
-    """Takes that member out."""
+def remove_member(name: str) -> Edit:
+    """Remove a member of the response's document."""
 
-    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
-        document = answer.document()
+    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
+        document = response.document()
         _holder(document, name).pop(name.removeprefix("key."), None)
-        return answer.with_document(document)
+        return response.with_document(document)
 
     return edit
 
 
 def _holder(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the object that has the member: the key, or the document."""
     holder: dict[str, Any] = document.get("key", {}) if name.startswith("key.") else document
     return holder
 
 
-def append(members: bytes) -> Edit:
-    """Adds members as they are, which may be none that a JSON writer would make, or be there already."""
-    return lambda answer, _: answer.with_body(answer.body.removesuffix(b"}") + b"," + members + b"}")
+def append_members(members: bytes) -> Edit:
+    """Append raw members to the document.
+
+    They may be invalid JSON, or repeat a member that is already there.
+    """
+    return lambda response, _: response.with_body(response.body.removesuffix(b"}") + b"," + members + b"}")
 
 
-def with_body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
-    return lambda answer, _: answer.with_body(text.encode(), status=status, content_type=content_type)
+def set_body(text: str, *, status: int | None = None, content_type: str = "application/json; charset=utf-8") -> Edit:
+    """Replace the body, and the status if one is given."""
+    return lambda response, _: response.with_body(text.encode(), status=status, content_type=content_type)
 
 
-def rewrite_challenge(find: str, put: str) -> Edit:
-    def edit(answer: SimulatedResponse, _options: Options) -> SimulatedResponse:
-        return answer.with_header("WWW-Authenticate", answer.challenge.replace(find, put))
+def rewrite_challenge(old: str, new: str) -> Edit:
+    """Replace a text in the challenge."""
+
+    def edit(response: SimulatedResponse, _options: Options) -> SimulatedResponse:
+        return response.with_header("WWW-Authenticate", response.challenge.replace(old, new))
 
     return edit
 
 
 def refuse(make: Callable[[str], SimulatedResponse], name: str) -> Edit:
-    """Puts a refusal in place of the answer, keeping the service's own headers."""
+    """Replace the response by an error, and keep the service's own headers."""
 
-    def edit(answer: SimulatedResponse, options: Options) -> SimulatedResponse:
+    def edit(response: SimulatedResponse, options: Options) -> SimulatedResponse:
         refusal = make(name)
-        changed = replace(answer, status=refusal.status, body=refusal.body, headers={**answer.headers, **refusal.headers})
+        changed = replace(response, status=refusal.status, body=refusal.body, headers={**response.headers, **refusal.headers})
         return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
 
     return edit
 
 
-def deliver(delivery: Delivery) -> Edit:
-    return lambda answer, _: replace(answer, delivery=delivery)
+def set_delivery(delivery: Delivery) -> Edit:
+    """Change how the response is sent."""
+    return lambda response, _: replace(response, delivery=delivery)
 
 
-def any_status(answer: SimulatedResponse, options: Options) -> SimulatedResponse:
-    changed = answer.with_body(options.body.encode(), status=options.status)
+def set_status(response: SimulatedResponse, options: Options) -> SimulatedResponse:
+    """Replace status and body by those of the options."""
+    changed = response.with_body(options.body.encode(), status=options.status)
     return changed if options.retry_after is None else changed.with_header("Retry-After", str(options.retry_after))
 
 
 Change = Callable[[Vault, Options], Vault]
 
 
-def each_key(change: Callable[[Key], Key]) -> Change:
+def change_keys(change: Callable[[Key], Key]) -> Change:
+    """Change each key that the options select."""
     return lambda vault, options: vault.with_keys(change, options.key, options.version)
 
 
-def each_version(**changes: object) -> Change:
+def change_versions(**changes: object) -> Change:
+    """Set fields of each key version that the options select."""
     return lambda vault, options: vault.with_versions(options.key, options.version, **changes)
 
 
-def deleted(vault: Vault, options: Options) -> Vault:
+def delete_keys(vault: Vault, options: Options) -> Vault:
+    """Delete the selected keys; they can be recovered."""
     return vault.with_keys(lambda key: replace(key, deleted=options.since), options.key, options.version)
 
 
-def purged(vault: Vault, options: Options) -> Vault:
-    kept = each_key(lambda key: replace(key, versions=()))(vault, options).keys
-    return replace(vault, keys={name: key for name, key in kept.items() if key.versions})
+def purge_keys(vault: Vault, options: Options) -> Vault:
+    """Delete the selected keys for good."""
+    remaining = change_keys(lambda key: replace(key, versions=()))(vault, options).keys
+    return replace(vault, keys={name: key for name, key in remaining.items() if key.versions})
 
 
-def rotated(key: Key) -> Key:
+def rotate_key(key: Key) -> Key:
+    """Add a newer version with new key material."""
     newest = replace(key.versions[-1], version="f" * 31 + str(len(key.versions) % 10), material=key.versions[-1].material + 1)
     return replace(key, versions=(*key.versions, newest))
 
 
-def without_operation(vault: Vault, options: Options) -> Vault:
-    kept = tuple(name for name in KeyVersion(version="").key_ops if name != options.operation)
-    return vault.with_versions(options.key, options.version, key_ops=kept)
+def remove_operation(vault: Vault, options: Options) -> Vault:
+    """Remove the options' operation from `key_ops`."""
+    remaining = tuple(name for name in KeyVersion(version="").key_ops if name != options.operation)
+    return vault.with_versions(options.key, options.version, key_ops=remaining)
 
 
-def each_secret(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
+def change_secrets(change: Callable[[ClientSecret], ClientSecret]) -> Callable[[Application, Options], Application]:
+    """Change each secret of an application."""
     return lambda application, _: replace(application, secrets=tuple(change(secret) for secret in application.secrets))

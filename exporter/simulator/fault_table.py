@@ -1,7 +1,7 @@
 """Every fault that can be set, as one literal table.
 
-For: reading what can be broken and how, and adding to it.
-Not for: mechanisms (see `fault_effects`, `faults`, `wire_response`, `tls_frontend`), nor which code a fault leads to (see `scenarios`).
+The effects are in `fault_effects`, `faults`, `wire_response` and `tls_frontend`. The codes that they lead to are in
+`scenarios`.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from exporter.core.model import Step
-from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_answer, graph_answer, vault_answer
+from exporter.simulator.error_responses import ENTRA_ERRORS, GRAPH_ERRORS, VAULT_ERRORS, entra_error, graph_error, vault_error
 from exporter.simulator.fault_effects import (
     Edit,
-    any_status,
-    append,
-    deleted,
-    deliver,
-    drop,
-    each_key,
-    each_secret,
-    each_version,
-    purged,
-    put,
+    append_members,
+    change_keys,
+    change_secrets,
+    change_versions,
+    delete_keys,
+    purge_keys,
     refuse,
+    remove_member,
+    remove_operation,
     rewrite_challenge,
-    rotated,
-    with_body,
-    without_operation,
+    rotate_key,
+    set_body,
+    set_delivery,
+    set_member,
+    set_status,
 )
 from exporter.simulator.faults import WITH_TOKEN, Connection, Fault, Route, Scope
-from exporter.simulator.model import Door
+from exporter.simulator.model import NetworkAccess
 from exporter.simulator.response import Delivery
 
 _VAULT = frozenset({Scope.VAULT})
@@ -52,19 +52,19 @@ _GET = frozenset({Step.GET_KEY})
 def _members(  # noqa: PLR0917 - a row of the table
     prefix: str, name: str, what: str, scopes: frozenset[Scope], steps: frozenset[Step], unusable: str = "*not Base64*"
 ) -> Iterator[Fault]:
-    """What can be wrong with one member of an answer: `prefix`_missing, and so on."""
+    """Yield a fault for each defect of a member: `prefix`_missing and so on."""
     kinds: tuple[tuple[str, str, Edit], ...] = (
-        ("missing", "is missing", drop(name)),
-        ("null", "is null", put(name, None)),
-        ("number", "is a number", put(name, 20)),
-        ("list", "is a list", put(name, ["a"])),
-        ("blank", "is empty", put(name, "")),
-        ("nul", "begins with a NUL", put(name, "\0AAAA")),
-        ("unusable", "is no such thing", put(name, unusable)),
-        ("twice", "comes again as a number", append(f'"{name}":20'.encode())),
+        ("missing", "is missing", remove_member(name)),
+        ("null", "is null", set_member(name, None)),
+        ("number", "is a number", set_member(name, 20)),
+        ("list", "is a list", set_member(name, ["a"])),
+        ("blank", "is empty", set_member(name, "")),
+        ("nul", "begins with a NUL", set_member(name, "\0AAAA")),
+        ("unusable", "is malformed", set_member(name, unusable)),
+        ("twice", "appears twice, the second time as a number", append_members(f'"{name}":20'.encode())),
     )
     for kind, words, edit in kinds:
-        yield Fault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, answer=edit)
+        yield Fault(name=f"{prefix}_{kind}", broken=f"{what} {words}", scopes=scopes, steps=steps, response=edit)
 
 
 _HTML = "<html><head><title>Sign in to the guest network</title></head><body>Accept the terms to go on.</body></html>"
@@ -81,152 +81,152 @@ _TABLE: tuple[Fault, ...] = (
     Fault(name="tls_expired", broken="the certificate is expired", scopes=_HOSTS, connection=Connection.EXPIRED),
     Fault(name="tls_not_yet_valid", broken="the certificate is not yet valid", scopes=_HOSTS, connection=Connection.NOT_YET_VALID),
     Fault(name="tls_wrong_name", broken="the certificate is another host's", scopes=_HOSTS, connection=Connection.WRONG_NAME),
-    Fault(name="tls_untrusted", broken="nobody trusts the certificate's issuer", scopes=_HOSTS, connection=Connection.UNTRUSTED),
+    Fault(name="tls_untrusted", broken="the certificate's issuer is not trusted", scopes=_HOSTS, connection=Connection.UNTRUSTED),
     Fault(name="tls_alert", broken="the handshake is refused", scopes=_HOSTS, connection=Connection.REFUSED_HANDSHAKE),
     Fault(name="tls_reset", broken="the connection is reset in the handshake", scopes=_HOSTS, connection=Connection.RESET),
-    Fault(name="tls_closed", broken="the connection ends in the handshake", scopes=_HOSTS, connection=Connection.CLOSED),
-    Fault(name="tls_silent", broken="the connection is accepted, then silence", scopes=_HOSTS, connection=Connection.SILENT),
-    Fault(name="plain_http", broken="plain HTTP is spoken on the TLS port", scopes=_HOSTS, connection=Connection.PLAIN_HTTP),
+    Fault(name="tls_closed", broken="the connection is closed in the handshake", scopes=_HOSTS, connection=Connection.CLOSED),
+    Fault(name="tls_silent", broken="the connection is accepted, then no data arrives", scopes=_HOSTS, connection=Connection.SILENT),
+    Fault(name="plain_http", broken="the TLS port serves plain HTTP", scopes=_HOSTS, connection=Connection.PLAIN_HTTP),
     # the exchange
-    Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.RESET)),
-    Fault(name="closed", broken="the connection ends without an answer", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.CLOSED)),
-    Fault(name="silent", broken="no answer comes", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.SILENT)),
-    Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.ENDLESS_HEADER)),
-    Fault(name="garbage", broken="the answer is no HTTP", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.GARBAGE)),
-    Fault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.TRUNCATED)),
-    Fault(name="trickling", broken="the body comes a byte at a time", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.TRICKLING)),
-    Fault(name="informational", broken="a 103 comes before the answer", scopes=_ANYWHERE, steps=_EVERY, answer=deliver(Delivery.INFORMATIONAL)),
-    Fault(name="delayed", broken="the answer comes late", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, o: replace(a, delay=o.seconds)),
-    Fault(name="redirected", broken="the answer is a redirect", scopes=_ANYWHERE, steps=_EVERY,
-          answer=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
-    Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, answer=any_status),
-    Fault(name="html", broken="a page comes instead of JSON", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_HTML, status=200, content_type="text/html")),
-    Fault(name="html_unavailable", broken="a page with 503", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_HTML, status=503, content_type="text/html")),
-    Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("")),
-    Fault(name="not_json", broken="the body is cut JSON", scopes=_ANYWHERE, steps=_EVERY, answer=with_body('{"key":{"kid":')),
-    Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("[1,2,3]")),
-    Fault(name="whitespace", broken="the body is blanks", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(" \r\n")),
-    Fault(name="json_text", broken="the body is a JSON text", scopes=_ANYWHERE, steps=_EVERY, answer=with_body('"value"')),
-    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("429")),
-    Fault(name="json_null", broken="the body is JSON's null", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("null")),
-    Fault(name="json_pair", broken="the body is the answer twice over", scopes=_ANYWHERE, steps=_EVERY, answer=lambda a, _: a.with_body(a.body * 2)),
-    Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, answer=with_body("[" * 100_000)),
-    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":' + b"9" * 100_000)),
-    Fault(name="nul_bytes", broken="a text in the body holds NUL bytes", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":"\x00\x00"')),
-    Fault(name="not_utf8", broken="a text in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, answer=append(b'"more":"\xff\xfe"')),
-    Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, answer=with_body(_MEGABYTES)),
-    Fault(name="broken_gzip", broken="the body is compressed and cut short", scopes=_ANYWHERE, steps=_EVERY,
-          answer=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
+    Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
+    Fault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
+    Fault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
+    Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
+    Fault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),
+    Fault(name="truncated", broken="the body is cut short", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRUNCATED)),
+    Fault(name="trickling", broken="the body arrives one byte at a time", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.TRICKLING)),
+    Fault(name="informational", broken="a 103 response precedes the response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.INFORMATIONAL)),
+    Fault(name="delayed", broken="the response is delayed by `seconds`", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, o: replace(a, delay=o.seconds)),
+    Fault(name="redirected", broken="the response is a redirect", scopes=_ANYWHERE, steps=_EVERY,
+          response=lambda a, _: a.with_body(b"", status=302).with_header("Location", "https://elsewhere.invalid/")),
+    Fault(name="status", broken="any status with any body", scopes=_ANYWHERE, steps=_EVERY, response=set_status),
+    Fault(name="html", broken="an HTML page with 200 instead of JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=200, content_type="text/html")),
+    Fault(name="html_unavailable", broken="an HTML page with 503", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_HTML, status=503, content_type="text/html")),
+    Fault(name="empty", broken="the body is empty", scopes=_ANYWHERE, steps=_EVERY, response=set_body("")),
+    Fault(name="not_json", broken="the body is truncated JSON", scopes=_ANYWHERE, steps=_EVERY, response=set_body('{"key":{"kid":')),
+    Fault(name="json_list", broken="the body is a JSON list", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[1,2,3]")),
+    Fault(name="whitespace", broken="the body is blank", scopes=_ANYWHERE, steps=_EVERY, response=set_body(" \r\n")),
+    Fault(name="json_text", broken="the body is a JSON string", scopes=_ANYWHERE, steps=_EVERY, response=set_body('"value"')),
+    Fault(name="json_number", broken="the body is a JSON number", scopes=_ANYWHERE, steps=_EVERY, response=set_body("429")),
+    Fault(name="json_null", broken="the body is the JSON value null", scopes=_ANYWHERE, steps=_EVERY, response=set_body("null")),
+    Fault(name="json_pair", broken="the body is the JSON object twice", scopes=_ANYWHERE, steps=_EVERY, response=lambda a, _: a.with_body(a.body * 2)),
+    Fault(name="json_deep", broken="the body is JSON nested 100,000 deep", scopes=_ANYWHERE, steps=_EVERY, response=set_body("[" * 100_000)),
+    Fault(name="json_huge_number", broken="a number in the body has 100,000 digits", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":' + b"9" * 100_000)),
+    Fault(name="nul_bytes", broken="a string in the body has NUL bytes", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\x00\x00"')),
+    Fault(name="not_utf8", broken="a string in the body is not UTF-8", scopes=_ANYWHERE, steps=_EVERY, response=append_members(b'"more":"\xff\xfe"')),
+    Fault(name="huge", broken="the body has ten million bytes", scopes=_ANYWHERE, steps=_EVERY, response=set_body(_MEGABYTES)),
+    Fault(name="broken_gzip", broken="the body is truncated gzip", scopes=_ANYWHERE, steps=_EVERY,
+          response=lambda a, _: replace(a, body=gzip.compress(a.body)[:-12]).with_header("Content-Encoding", "gzip")),
     # the challenge
     Fault(name="no_challenge", broken="200 without a token", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
-    Fault(name="challenge_absent", broken="the 401 names nobody to ask", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", None)),
+          response=lambda a, _: a.with_header("WWW-Authenticate", None).with_body(b'{"value":[]}', status=200)),
+    Fault(name="challenge_absent", broken="the 401 has no challenge", scopes=_VAULT, steps=_CHALLENGE,
+          response=lambda a, _: a.with_header("WWW-Authenticate", None)),
     Fault(name="challenge_empty", broken="the challenge is empty", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", "")),
-    Fault(name="challenge_basic", broken="the challenge is for a password", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", 'Basic realm="vault"')),
+          response=lambda a, _: a.with_header("WWW-Authenticate", "")),
+    Fault(name="challenge_basic", broken="the challenge requires a password", scopes=_VAULT, steps=_CHALLENGE,
+          response=lambda a, _: a.with_header("WWW-Authenticate", 'Basic realm="vault"')),
     Fault(name="challenge_swapped", broken="the challenge names the resource first", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", "Bearer " + ", ".join(reversed(a.challenge.removeprefix("Bearer ").split(", "))))),
+          response=lambda a, _: a.with_header("WWW-Authenticate", "Bearer " + ", ".join(reversed(a.challenge.removeprefix("Bearer ").split(", "))))),
     Fault(name="challenge_no_host", broken="the challenge names no host", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", re.sub("https://[^/]*", "https://", a.challenge, count=1))),
-    Fault(name="challenge_other_parameter", broken="the challenge says authorization_uri", scopes=_VAULT, steps=_CHALLENGE,
-          answer=rewrite_challenge("authorization=", "authorization_uri=")),
-    Fault(name="challenge_http", broken="the challenge's authority is http", scopes=_VAULT, steps=_CHALLENGE, answer=rewrite_challenge("https://", "http://")),
+          response=lambda a, _: a.with_header("WWW-Authenticate", re.sub("https://[^/]*", "https://", a.challenge, count=1))),
+    Fault(name="challenge_other_parameter", broken="the challenge has authorization_uri", scopes=_VAULT, steps=_CHALLENGE,
+          response=rewrite_challenge("authorization=", "authorization_uri=")),
+    Fault(name="challenge_http", broken="the challenge's authority is an http address", scopes=_VAULT, steps=_CHALLENGE, response=rewrite_challenge("https://", "http://")),
     Fault(name="challenge_open_authorization", broken="the challenge's first quote is never closed", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('",')[0])),
+          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('",')[0])),
     Fault(name="challenge_no_tenant", broken="the challenge names no tenant", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"')),
+          response=lambda a, _: a.with_header("WWW-Authenticate", 'Bearer authorization="https://login.microsoftonline.com", resource="https://vault.azure.net"')),
     Fault(name="challenge_no_resource", broken="the challenge names no resource", scopes=_VAULT, steps=_CHALLENGE,
-          answer=rewrite_challenge("resource=", "audience=")),
+          response=rewrite_challenge("resource=", "audience=")),
     Fault(name="challenge_open_resource", broken="the challenge's last quote is missing", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.removesuffix('"'))),
+          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.removesuffix('"'))),
     Fault(name="foreign_authority", broken="the challenge names an authority that is not Entra", scopes=_VAULT, steps=_CHALLENGE,
-          answer=rewrite_challenge("login.", "login-")),
+          response=rewrite_challenge("login.", "login-")),
     Fault(name="foreign_resource", broken="the challenge names a resource that is not the vault's", scopes=_VAULT, steps=_CHALLENGE,
-          answer=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('resource="')[0] + 'resource="https://graph.microsoft.com"')),
-    # Entra: its refusals, and answers that are no tokens
+          response=lambda a, _: a.with_header("WWW-Authenticate", a.challenge.partition('resource="')[0] + 'resource="https://graph.microsoft.com"')),
+    # Entra: refusals, and responses without a usable token
     *(
-        Fault(name=name, broken=f"Entra says AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
-              answer=refuse(entra_answer, name))
+        Fault(name=name, broken=f"Entra returns AADSTS{error.aadsts}: {error.sentence}", scopes=_TOKEN_SIDE, steps=_TOKEN,
+              response=refuse(entra_error, name))
         for name, error in ENTRA_ERRORS.items() if name not in ("secret_wrong", "secret_expired")
     ),
     Fault(name="secret_wrong", broken="the application has another secret", scopes=_APPLICATION,
-          application=each_secret(lambda secret: replace(secret, value=secret.value + "-replaced"))),
+          application=change_secrets(lambda secret: replace(secret, value=secret.value + "-replaced"))),
     Fault(name="secret_expired", broken="the application's secret has expired", scopes=_APPLICATION,
-          application=each_secret(lambda secret: replace(secret, expires=_LONG_AGO))),
-    Fault(name="token_for_other_service", broken="Entra gives tokens for another audience", scopes=_APPLICATION,
+          application=change_secrets(lambda secret: replace(secret, expires=_LONG_AGO))),
+    Fault(name="token_for_other_service", broken="Entra issues tokens for another audience", scopes=_APPLICATION,
           application=lambda application, _: replace(application, token_audience=_OTHER_SERVICE)),
-    Fault(name="token_of_other_tenant", broken="Entra gives tokens of another tenant", scopes=_APPLICATION,
+    Fault(name="token_of_other_tenant", broken="Entra issues tokens of another tenant", scopes=_APPLICATION,
           application=lambda application, _: replace(application, token_tenant=_OTHER_TENANT)),
-    Fault(name="token_ended", broken="Entra gives tokens that have ended", scopes=_APPLICATION,
+    Fault(name="token_ended", broken="Entra issues expired tokens", scopes=_APPLICATION,
           application=lambda application, _: replace(application, token_lifetime=0)),
-    Fault(name="certificates_removed", broken="the application's certificates are taken away", scopes=_APPLICATION,
+    Fault(name="certificates_removed", broken="the application's certificates are removed", scopes=_APPLICATION,
           application=lambda application, _: replace(application, certificates=())),
     *_members("token", "access_token", "the access_token", _TOKEN_SIDE, _TOKEN, unusable="not a\ntoken"),
-    # the vault: refusals that do not depend on anything
+    # the vault: refusals without a condition
     *(
-        Fault(name=f"vault_{name}", broken=f"the vault says {error.status} {error.inner or error.code}", scopes=_VAULT, steps=WITH_TOKEN,
-              answer=refuse(vault_answer, name))
+        Fault(name=f"vault_{name}", broken=f"the vault returns {error.status} {error.inner or error.code}", scopes=_VAULT, steps=WITH_TOKEN,
+              response=refuse(vault_error, name))
         for name, error in VAULT_ERRORS.items()
     ),
-    Fault(name="throttled", broken="every request with a token is one too many", scopes=_VAULT, steps=WITH_TOKEN, answer=refuse(vault_answer, "throttled")),
+    Fault(name="throttled", broken="every request with a token is throttled", scopes=_VAULT, steps=WITH_TOKEN, response=refuse(vault_error, "throttled")),
     # Microsoft Graph
     *(
-        Fault(name=f"graph_{name}", broken=f"Microsoft Graph says {error.status} {error.code}: {error.message}", scopes=_GRAPH,
-              answer=refuse(graph_answer, name))
+        Fault(name=f"graph_{name}", broken=f"Microsoft Graph returns {error.status} {error.code}: {error.message}", scopes=_GRAPH,
+              response=refuse(graph_error, name))
         for name, error in GRAPH_ERRORS.items()
     ),
-    Fault(name="graph_permission_removed", broken="the application may no longer read in Microsoft Graph", scopes=_APPLICATION,
+    Fault(name="graph_permission_removed", broken="the application has no permission in Microsoft Graph", scopes=_APPLICATION,
           application=lambda application, _: replace(application, graph_reader=False)),
     # the vault: its state
-    Fault(name="permission_removed", broken="a permission is taken away (operation: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
+    Fault(name="permission_removed", broken="a permission is removed (`operation`: get, wrapKey, unwrapKey, list)", scopes=_VAULT,
           vault=lambda vault, options: vault.without(options.operation)),
-    Fault(name="role_removed", broken="a role assignment is taken away (operation as above)", scopes=_VAULT,
+    Fault(name="role_removed", broken="a role assignment is removed (`operation` as above)", scopes=_VAULT,
           vault=lambda vault, options: replace(vault.without(options.operation), rbac=True)),
-    Fault(name="firewall", broken="the vault's firewall does not know the address", scopes=_VAULT, vault=lambda vault, _: replace(vault, door=Door.FIREWALL)),
-    Fault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=lambda vault, _: replace(vault, door=Door.PRIVATE_ONLY)),
-    Fault(name="limited", broken="the vault takes no more than `limit` requests per ten seconds", scopes=_VAULT,
+    Fault(name="firewall", broken="the vault's firewall blocks the address", scopes=_VAULT, vault=lambda vault, _: replace(vault, network_access=NetworkAccess.FIREWALL)),
+    Fault(name="private_only", broken="public network access is off", scopes=_VAULT, vault=lambda vault, _: replace(vault, network_access=NetworkAccess.PRIVATE_ONLY)),
+    Fault(name="limited", broken="the vault accepts at most `limit` requests per ten seconds", scopes=_VAULT,
           vault=lambda vault, options: replace(vault, limit=options.limit)),
-    Fault(name="slow", broken="every answer takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
+    Fault(name="slow", broken="every response takes `seconds`", scopes=_VAULT, vault=lambda vault, options: replace(vault, latency=options.seconds)),
     Fault(name="vault_in_other_tenant", broken="the vault belongs to another tenant", scopes=_VAULT,
           vault=lambda vault, _: replace(vault, tenant_id=_OTHER_TENANT)),
     Fault(name="moved", broken="the vault failed over to another region", scopes=_VAULT, vault=lambda vault, _: replace(vault, region="northeurope")),
     # keys
-    Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=each_version(enabled=False)),
-    Fault(name="key_expired", broken="the key is past its date", scopes=_VAULT, vault=each_version(exp=_LONG_AGO)),
-    Fault(name="key_not_yet_valid", broken="the key is before its date", scopes=_VAULT, vault=each_version(nbf=_NEVER)),
-    # the same, where the vault gives no reason
-    Fault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=each_version(enabled=False), answer=refuse(vault_answer, "forbidden_policy")),
-    Fault(name="key_expired_without_reason", broken="the key is past its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=each_version(exp=_LONG_AGO), answer=refuse(vault_answer, "forbidden_policy")),
-    Fault(name="key_not_yet_valid_without_reason", broken="the key is before its date, and the refusal does not say so", scopes=_VAULT, steps=_WRAPPINGS,
-          vault=each_version(nbf=_NEVER), answer=refuse(vault_answer, "forbidden_policy")),
-    Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=deleted),
-    Fault(name="key_soft_deleted_unreadable", broken="the keys are deleted, and the deleted ones may not be read", scopes=_VAULT,
-          vault=lambda vault, options: replace(deleted(vault, options), closed=frozenset({"get_deleted"}))),
-    Fault(name="key_purged", broken="the keys are gone for good", scopes=_VAULT, vault=purged),
-    Fault(name="versions_replaced", broken="only a newer version of each key is left", scopes=_VAULT,
-          vault=each_key(lambda key: replace(key, versions=rotated(key).versions[-1:]))),
-    Fault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=each_key(rotated)),
-    Fault(name="cannot_unwrap", broken="what was wrapped no longer unwraps", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
-          answer=refuse(vault_answer, "bad_parameter")),
+    Fault(name="key_disabled", broken="the key's versions are disabled", scopes=_VAULT, vault=change_versions(enabled=False)),
+    Fault(name="key_expired", broken="the key has expired", scopes=_VAULT, vault=change_versions(exp=_LONG_AGO)),
+    Fault(name="key_not_yet_valid", broken="the key is not yet valid", scopes=_VAULT, vault=change_versions(nbf=_NEVER)),
+    # the same without a reason in the response
+    Fault(name="key_disabled_without_reason", broken="the key is disabled, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(enabled=False), response=refuse(vault_error, "forbidden_policy")),
+    Fault(name="key_expired_without_reason", broken="the key has expired, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(exp=_LONG_AGO), response=refuse(vault_error, "forbidden_policy")),
+    Fault(name="key_not_yet_valid_without_reason", broken="the key is not yet valid, and the refusal gives no reason", scopes=_VAULT, steps=_WRAPPINGS,
+          vault=change_versions(nbf=_NEVER), response=refuse(vault_error, "forbidden_policy")),
+    Fault(name="key_soft_deleted", broken="the keys are deleted and can be recovered", scopes=_VAULT, vault=delete_keys),
+    Fault(name="key_soft_deleted_unreadable", broken="the keys are deleted, and deleted keys cannot be read", scopes=_VAULT,
+          vault=lambda vault, options: replace(delete_keys(vault, options), closed=frozenset({"get_deleted"}))),
+    Fault(name="key_purged", broken="the keys are purged", scopes=_VAULT, vault=purge_keys),
+    Fault(name="versions_replaced", broken="each key has only a newer version", scopes=_VAULT,
+          vault=change_keys(lambda key: replace(key, versions=rotate_key(key).versions[-1:]))),
+    Fault(name="key_rotated", broken="each key has a newer version", scopes=_VAULT, vault=change_keys(rotate_key)),
+    Fault(name="cannot_unwrap", broken="the unwrap of wrapped bytes fails", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+          response=refuse(vault_error, "bad_parameter")),
     Fault(name="key_size", broken="the keys have `bits` bits", scopes=_VAULT, vault=lambda vault, options: vault.with_versions(options.key, options.version, size=options.bits)),
-    Fault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=each_version(kty="EC")),
-    Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=each_version(kty="oct-HSM")),
-    Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=without_operation),
-    # answers about keys that cannot be used
+    Fault(name="key_type_ec", broken="the keys are EC keys", scopes=_VAULT, vault=change_versions(kty="EC")),
+    Fault(name="key_type_oct_hsm", broken="the keys are symmetric HSM keys", scopes=_VAULT, vault=change_versions(kty="oct-HSM")),
+    Fault(name="key_operation_removed", broken="key_ops lacks the `operation`", scopes=_VAULT, vault=remove_operation),
+    # unusable responses about keys
     *_members("key", "key", "the key", _VAULT, _GET),
     *_members("kid", "key.kid", "the key's kid", _VAULT, _GET, unusable="keys/only"),
     *_members("kty", "key.kty", "the key's kty", _VAULT, _GET, unusable="R S A"),
     *_members("n", "key.n", "the key's modulus", _VAULT, _GET),
     *_members("e", "key.e", "the key's exponent", _VAULT, _GET),
     *_members("value", "value", "the value", _VAULT, _WRAPPINGS),
-    Fault(name="wrapped_elsewhere", broken="what was wrapped comes from another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
-          answer=put("value", "A" * 340 + "AQ")),
-    Fault(name="other_bytes", broken="other bytes come back than were wrapped", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
-          answer=put("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+    Fault(name="wrapped_elsewhere", broken="the wrapped bytes belong to another version", scopes=_VAULT, steps=frozenset({Step.WRAP_KEY}),
+          response=set_member("value", "A" * 340 + "AQ")),
+    Fault(name="other_bytes", broken="the unwrapped bytes differ from the original", scopes=_VAULT, steps=frozenset({Step.UNWRAP_KEY}),
+          response=set_member("value", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
 )  # fmt: skip
 
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}

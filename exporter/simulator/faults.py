@@ -1,10 +1,7 @@
-"""What a fault is: the ways in which the simulated world can be broken, and the options a person may give.
+"""The types of the fault table.
 
-For: the types of the fault table, and finding a fault in it by name.
-Not for: the table itself (see `fault_table`), nor what is broken right now (see `state`).
-
-A fault works at one of four places: the estate (a key is disabled), the answer (a body is cut), the connection (a
-certificate is expired), the route (the name does not resolve).
+A fault affects one of four things: the environment (a key is disabled), the response (a body is cut), the connection
+(a certificate is expired) or the route (the name does not resolve).
 """
 
 from __future__ import annotations
@@ -15,14 +12,14 @@ from enum import StrEnum
 
 from exporter.core.model import Step
 from exporter.simulator.model import Application, Vault
-from exporter.simulator.request import BESIDE, step_of
+from exporter.simulator.request import AUXILIARY_OPERATIONS, step_of
 from exporter.simulator.response import SimulatedResponse
 
 WITH_TOKEN = frozenset({Step.GET_KEY, Step.WRAP_KEY, Step.UNWRAP_KEY})
 
 
 class Scope(StrEnum):
-    """What a fault can be set on."""
+    """The kind of object that a fault is set on."""
 
     VAULT = "vault"
     TENANT = "tenant"
@@ -32,7 +29,7 @@ class Scope(StrEnum):
 
 
 class Connection(StrEnum):
-    """What a client meets before its first request."""
+    """A failure of the connection before the first request."""
 
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
@@ -41,26 +38,30 @@ class Connection(StrEnum):
     REFUSED_HANDSHAKE = "refused_handshake"  # a TLS alert
     RESET = "reset"  # RST as soon as the handshake begins
     CLOSED = "closed"
-    SILENT = "silent"  # accepted, and nothing more
-    PLAIN_HTTP = "plain_http"  # an HTTP answer to a handshake
+    SILENT = "silent"  # accepted, then no data
+    PLAIN_HTTP = "plain_http"  # an HTTP response to a handshake
 
 
 class Route(StrEnum):
-    """Where the client is sent. A change is seen only when it reads its configuration again."""
+    """Where a host name leads.
+
+    A client follows a change after it reloads its configuration.
+    """
 
     UNRESOLVABLE = "unresolvable"  # a name under .invalid, which never resolves (RFC 6761)
-    REFUSED = "refused"  # a port where nobody listens
+    REFUSED = "refused"  # a port without a listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may be said about a fault beyond its name; most faults ignore most of it. Times in seconds.
+    """The options of a fault; most faults ignore most of them.
 
-    `key` and `version` keep a fault of a vault to one key, or to the versions of that name; `since` is set with the fault.
+    Times are in seconds. `key` and `version` limit a fault of a vault to one key, or to the versions of that name. `since`
+    is set when the fault starts.
     """
 
     step: Step | None = None  # only at this step
-    at: str | None = None  # only at this operation, one of `exchange.OPERATIONS`
+    at: str | None = None  # only at this operation, one of `request.OPERATIONS`
     key: str | None = None
     version: str | None = None
     since: float = 0.0  # Unix time
@@ -75,7 +76,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One row of the table. `steps` are those it works at where the options name none."""
+    """One row of the fault table.
+
+    `steps` are the affected steps unless the options name others.
+    """
 
     name: str
     broken: str
@@ -83,18 +87,21 @@ class Fault:
     steps: frozenset[Step] = frozenset()
     vault: Callable[[Vault, Options], Vault] | None = None
     application: Callable[[Application, Options], Application] | None = None
-    answer: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
+    response: Callable[[SimulatedResponse, Options], SimulatedResponse] | None = None
     connection: Connection | None = None
     route: Route | None = None
 
-    def works_at(self, operation: str, options: Options) -> bool:
-        """Whether it changes the answer to that operation. A fault of every step is one of what is asked beside, too."""
+    def applies_to(self, operation: str, options: Options) -> bool:
+        """Return whether the fault changes the response to that operation.
+
+        A fault of every step also affects the auxiliary operations.
+        """
         step = step_of(operation)
         if options.at is not None:
             return operation == options.at
         if options.step is not None:
             return step is options.step
-        return step in self.steps if step is not None else operation in BESIDE and self._anywhere
+        return step in self.steps if step is not None else operation in AUXILIARY_OPERATIONS and self._anywhere
 
     @property
     def _anywhere(self) -> bool:
@@ -102,4 +109,4 @@ class Fault:
 
 
 class UnknownNameError(ValueError):
-    """A fault, a scope or a thing to break that does not exist; its text is for people."""
+    """A fault, scope or object does not exist; the text is an error message for users."""

@@ -1,11 +1,10 @@
-"""The services of a host that a managed identity is asked of: App Service's, an Azure virtual machine's, Azure Arc's.
-
-For: who may ask, in the words of each of the three, and the token in the form that each gives it.
-Not for: making tokens (see `entra`), finding who is asked for (see `server`), or a network: only the host itself asks.
+"""The host's identity services: App Service, Azure VM and Azure Arc.
 
     App Service   IDENTITY_ENDPOINT and IDENTITY_HEADER are set
-    Azure VM      AZURE_POD_IDENTITY_AUTHORITY_HOST is set, where the fixed address of a real machine is not to be had
-    Azure Arc     IDENTITY_ENDPOINT and IMDS_ENDPOINT are set; a second request proves that the first one's sender reads a file
+    Azure VM      AZURE_POD_IDENTITY_AUTHORITY_HOST replaces the fixed address of a real machine
+    Azure Arc     IDENTITY_ENDPOINT and IMDS_ENDPOINT are set; a second request proves that its sender can read a file
+
+`entra` makes the tokens, and `server` finds the identity.
 """
 
 from __future__ import annotations
@@ -29,18 +28,21 @@ PATHS: Mapping[str, str] = {
     IMDS: "/metadata/identity/oauth2/token",
     ARC: "/arc/metadata/identity/oauth2/token",
 }
-# What a token's answer says beside the token itself. Numbers are texts in all of them.
-_SAID: Mapping[str, frozenset[str]] = {
+# The fields of a token response except the token. Numbers are texts in all of them.
+_TOKEN_FIELDS: Mapping[str, frozenset[str]] = {
     APP_SERVICE: frozenset({"expires_on", "resource", "token_type", "client_id"}),
     IMDS: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
     ARC: frozenset({"expires_in", "ext_expires_in", "expires_on", "not_before", "resource", "token_type", "client_id"}),
 }
-_CHALLENGES = 16  # key files that may lie about unused
+_CHALLENGES = 16  # key files that may remain unused
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request to an identity service. `client_id` is empty for the identity that the host itself has."""
+class IdentityRequest:
+    """One request to an identity service.
+
+    `client_id` is empty for the identity of the host itself.
+    """
 
     service: str
     headers: Mapping[str, str]  # a case-insensitive mapping
@@ -48,69 +50,76 @@ class Asked:
 
     @property
     def client_id(self) -> str:
+        """Return the requested client id, or an empty string."""
         return self.query.get("client_id", "")
 
     @property
     def audience(self) -> str:
+        """Return the requested audience without its final slash."""
         return self.query.get("resource", "").rstrip("/")
 
 
-class Identities:
-    """`grant` takes a request that may have a token and gives v1's answer, status 400 for an identity that the host has not."""
+class IdentityServices:
+    """The three services and their rules for a valid request.
+
+    `issue` turns a valid request into v1's response, with status 400 for an unknown identity.
+    """
 
     def __init__(
         self,
-        grant: Callable[[Asked], SimulatedResponse],
+        issue: Callable[[IdentityRequest], SimulatedResponse],
         count: Callable[[str, SimulatedResponse], None],
         arc_folder: Path | None,
     ) -> None:
-        self._grant = grant
+        self._issue = issue
         self._count = count
         self._arc = None if arc_folder is None else _KeyFiles(arc_folder)
 
     def add_to(self, app: web.Application) -> None:
-        """Adds the three paths. Raises NotADirectoryError where the folder for Azure Arc is none."""
+        """Add the three paths. Raises NotADirectoryError if Azure Arc's folder is missing."""
         if self._arc is not None and not self._arc.folder.is_dir():
             raise NotADirectoryError(f"no folder for the keys of Azure Arc: {self._arc.folder}")
         for service, path in PATHS.items():
             app.router.add_get(path, self._handler(service))
 
     def close(self) -> None:
-        """Takes away the key files that were not used."""
+        """Remove the unused key files."""
         if self._arc is not None:
             self._arc.clear()
 
     def _handler(self, service: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            answer = self.answer(Asked(service, request.headers, request.query))
-            self._count(service, answer)
-            return await deliver(request, answer)
+        async def handle(received: web.Request) -> web.StreamResponse:
+            response = self.respond(IdentityRequest(service, received.headers, received.query))
+            self._count(service, response)
+            return await deliver(received, response)
 
         return handle
 
-    def answer(self, asked: Asked) -> SimulatedResponse:
-        """What the service answers, key files made and used up included."""
-        refusal = self._arc_refusal(asked) if asked.service == ARC else _refusal(asked)
-        return refusal if refusal is not None else self._grant(asked)
+    def respond(self, request: IdentityRequest) -> SimulatedResponse:
+        """Return the service's response; this can create or use up a key file."""
+        refusal = self._arc_refusal(request) if request.service == ARC else _refusal(request)
+        return refusal if refusal is not None else self._issue(request)
 
-    def _arc_refusal(self, asked: Asked) -> SimulatedResponse | None:
+    def _arc_refusal(self, request: IdentityRequest) -> SimulatedResponse | None:
         if self._arc is None:
-            return _oauth_error(404, "not_found", "The simulator was given no folder for the keys of Azure Arc.")
-        refusal = _refusal(asked)
-        if refusal is not None or self._arc.use(asked.headers.get("Authorization", "")):
+            return _oauth_error(
+                404, "not_found", "The simulator has no folder for the keys of Azure Arc: set --sim.arc-token-folder."
+            )
+        refusal = _refusal(request)
+        if refusal is not None or self._arc.use(request.headers.get("Authorization", "")):
             return refusal
-        answer = _oauth_error(401, "unauthorized_client", "Show that you can read the file that is named.")
-        return answer.with_header("WWW-Authenticate", f"Basic realm={self._arc.make()}")
+        response = _oauth_error(401, "unauthorized_client", "Send the content of the file that WWW-Authenticate names.")
+        return response.with_header("WWW-Authenticate", f"Basic realm={self._arc.make()}")
 
 
-def in_form_of(service: str, document: Mapping[str, object], client_id: str) -> dict[str, object]:
-    """A token's answer, given as Entra's first version gives it, in the form of that service."""
-    said = {**document, "client_id": client_id}
-    return {name: value for name, value in said.items() if name == "access_token" or name in _SAID[service]}
+def token_document(service: str, document: Mapping[str, object], client_id: str) -> dict[str, object]:
+    """Convert a token response of Entra v1 to the form of that service."""
+    fields = {**document, "client_id": client_id}
+    return {name: value for name, value in fields.items() if name == "access_token" or name in _TOKEN_FIELDS[service]}
 
 
-def not_assigned(service: str) -> SimulatedResponse:
-    """The host has no such identity."""
+def identity_not_found(service: str) -> SimulatedResponse:
+    """Return the error for an identity that the host does not have."""
     if service == APP_SERVICE:
         return _app_service_error(
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
@@ -118,14 +127,15 @@ def not_assigned(service: str) -> SimulatedResponse:
     return _oauth_error(400, "invalid_request", "Identity not found")
 
 
-def _refusal(asked: Asked) -> SimulatedResponse | None:
-    if asked.service == APP_SERVICE:
-        complete = "X-IDENTITY-HEADER" in asked.headers and asked.audience
+def _refusal(request: IdentityRequest) -> SimulatedResponse | None:
+    """Return the error for an invalid request, None for a valid one."""
+    if request.service == APP_SERVICE:
+        complete = "X-IDENTITY-HEADER" in request.headers and request.audience
         return None if complete else _app_service_error("Send X-IDENTITY-HEADER and a resource.")
-    if asked.headers.get("Metadata", "").lower() != "true":
+    if request.headers.get("Metadata", "").lower() != "true":
         return _oauth_error(400, "invalid_request", "Required metadata header not specified")
     for name in ("api-version", "resource"):
-        if not asked.query.get(name):
+        if not request.query.get(name):
             return _oauth_error(400, "invalid_request", f"Required query variable '{name}' is missing")
     return None
 
@@ -139,14 +149,17 @@ def _app_service_error(message: str) -> SimulatedResponse:
 
 
 class _KeyFiles:
-    """The files by which the agent of Azure Arc tells its own host's programs from others: each is good for one request."""
+    """The key files of Azure Arc's agent, each valid for one request.
+
+    The agent serves only clients that can read its files: programs of its own host.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._keys: dict[Path, str] = {}
 
     def make(self) -> Path:
-        """Writes a key that its owner alone may read. Raises OSError."""
+        """Write a key that only its owner can read, and return its path. Raises OSError."""
         path, key = self.folder / f"{uuid4()}.key", secrets.token_urlsafe(48)
         path.touch(mode=0o600)
         path.write_text(key)
@@ -156,7 +169,7 @@ class _KeyFiles:
         return path
 
     def use(self, authorization: str) -> bool:
-        """Whether the header carries the content of one of the files, which is then used up."""
+        """Return whether the header contains one of the keys, and remove that key."""
         scheme, _, offered = authorization.partition(" ")
         found = [path for path, key in self._keys.items() if hmac.compare_digest(key.encode(), offered.encode())]
         for path in found:
@@ -164,10 +177,11 @@ class _KeyFiles:
         return scheme.lower() == "basic" and bool(found)
 
     def clear(self) -> None:
+        """Remove all key files."""
         for path in tuple(self._keys):
             self._remove(path)
 
     def _remove(self, path: Path) -> None:
         del self._keys[path]
-        with contextlib.suppress(OSError):  # somebody else was faster
+        with contextlib.suppress(OSError):  # the client removed it
             path.unlink()

@@ -1,7 +1,6 @@
-"""What the simulated services know: tenants, applications and their secrets, vaults, keys, and who may do what.
+"""Tenants, applications, vaults, keys, secrets and permissions, as frozen data.
 
-For: frozen data and look-ups in it. A fault never changes it: it yields a changed copy (see `state`).
-Not for: protocols, key material (a version only names it), clocks, or reading a configuration (see `from_config`).
+A fault never changes an object: it returns a changed copy (see `state`). Key material is in `key_pairs`.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from exporter.core.endpoints import CLOUDS, cloud_of
 
 ENTRA = "login.microsoftonline.com"
 GRAPH_HOSTS = ("graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn")
-FAR_FUTURE = 4070908800.0  # 2099-01-01, for what has no end: Microsoft Graph always names one
+FAR_FUTURE = 4070908800.0  # 2099-01-01: Microsoft Graph always returns an expiry
 ALL_OPERATIONS = frozenset({"get", "list", "wrapKey", "unwrapKey"})  # on keys
-SECRETS_LIST = "secrets_list"  # the permission to see what secrets say of themselves
-SECRETS_GET = "secrets_get"  # the permission to see the secrets
-TOKEN_LIFETIME = 3599  # seconds, what Entra gives a service principal
+SECRETS_LIST = "secrets_list"  # the permission to list secrets and their versions
+SECRETS_GET = "secrets_get"  # the permission to read the values of secrets
+TOKEN_LIFETIME = 3599  # seconds, the lifetime of a service principal's token
 _KEY_OPS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey")
 
 
-class Door(StrEnum):
-    """Who may reach a vault's data from where the exporter stands."""
+class NetworkAccess(StrEnum):
+    """Who can reach a vault's data from the exporter's network."""
 
     OPEN = "open"
     FIREWALL = "firewall"  # the caller's address is not on the list
@@ -33,7 +32,10 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSecret:
-    """One secret of an application; dates are Unix times. `of_principal`: kept with the service principal, as older tools do."""
+    """One secret of an application; dates are Unix times.
+
+    `of_principal`: the service principal has the secret, as older tools create it.
+    """
 
     value: str = field(repr=False)
     expires: float | None = None
@@ -45,15 +47,15 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """An application, or a managed identity: who it is, what it signs in with, and what its tokens say.
+    """An application or a managed identity: its credentials and its tokens.
 
-    `certificates` are DER; `federated` are issuer and subject of the service accounts that may sign in as it.
-    `token_lifetime` in seconds; audience and tenant of its tokens are those asked for, where None.
+    `certificates` are DER. `federated` are issuer and subject of the service accounts that may sign in.
+    `token_lifetime` is in seconds. If `token_audience` or `token_tenant` is None, the request decides.
     """
 
     client_id: str
     object_id: str
-    names: tuple[str, ...] = ()  # what people call it: the credentials of a configuration that use it
+    names: tuple[str, ...] = ()  # the credentials of the configuration that use it
     secrets: tuple[ClientSecret, ...] = ()
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     federated: tuple[tuple[str, str], ...] = ()
@@ -65,13 +67,18 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
+    """A tenant and its applications."""
+
     tenant_id: str
     applications: Mapping[str, Application] = field(default_factory=dict)  # by client id, lower case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyVersion:
-    """One version of a key. `material` says which of the run's key pairs of that size it is; dates are Unix times."""
+    """One version of a key; dates are Unix times.
+
+    `material` is the number of its key pair among the run's pairs of that size.
+    """
 
     version: str
     kty: str = "RSA"
@@ -85,14 +92,17 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key with its versions, the newest last. A soft-deleted one, since that Unix time, is found only among the deleted keys."""
+    """A key with its versions, the newest last.
+
+    `deleted` is the Unix time of a soft delete. From then on only the list of deleted keys has the key.
+    """
 
     name: str
     versions: tuple[KeyVersion, ...]
     deleted: float | None = None
 
     def version(self, wanted: str | None) -> KeyVersion | None:
-        """The version of that name, the newest where none is wanted."""
+        """Return the version of that name, the newest if `wanted` is None."""
         if wanted is None:
             return self.versions[-1] if self.versions else None
         return next((version for version in self.versions if version.version == wanted), None)
@@ -100,7 +110,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretVersion:
-    """One version of a secret that a vault keeps; dates are Unix times."""
+    """One version of a vault's secret; dates are Unix times."""
 
     version: str
     value: str = field(repr=False)
@@ -112,13 +122,13 @@ class SecretVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A secret that a vault keeps, with its versions, the newest last."""
+    """A vault's secret with its versions, the newest last."""
 
     name: str
     versions: tuple[SecretVersion, ...]
 
     def version(self, wanted: str | None) -> SecretVersion | None:
-        """The version of that name, the newest where none is wanted."""
+        """Return the version of that name, the newest if `wanted` is None."""
         if wanted is None:
             return self.versions[-1] if self.versions else None
         return next((version for version in self.versions if version.version == wanted), None)
@@ -126,9 +136,12 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vault:
-    """One vault or managed HSM. `latency` in seconds; `limit` in requests per ten seconds, as the service publishes them."""
+    """One vault or managed HSM.
 
-    host: str  # lower case, with :port only where it is not 443
+    `latency` is in seconds, `limit` in requests per ten seconds, the unit of the published limits.
+    """
+
+    host: str  # lower case, with :port only if it is not 443
     tenant_id: str
     keys: Mapping[str, Key] = field(default_factory=dict)  # by name, lower case
     secrets: Mapping[str, Secret] = field(default_factory=dict)  # by name, lower case
@@ -136,7 +149,7 @@ class Vault:
     rbac: bool = False
     authority: str = ENTRA
     region: str = "westeurope"
-    door: Door = Door.OPEN
+    network_access: NetworkAccess = NetworkAccess.OPEN
     latency: float = 0.0
     limit: int | None = None
     closed: frozenset[str] = frozenset()  # operations that no permission covers
@@ -144,63 +157,76 @@ class Vault:
 
     @property
     def name(self) -> str:
+        """Return the first label of the host."""
         return self.host.partition(".")[0]
 
     @property
     def managed_hsm(self) -> bool:
+        """Return whether the host is a managed HSM."""
         cloud = cloud_of(self.host)
         return cloud is not None and cloud.managed_hsm
 
     @property
     def resource(self) -> str:
-        """The audience of its tokens: its cloud's domain; for a host of no known cloud, the domain it stands in."""
+        """Return the audience of its tokens: the domain of its cloud.
+
+        For a host of no known cloud it is the host's parent domain.
+        """
         cloud = cloud_of(self.host)
         return cloud.resource if cloud is not None else "https://" + self.host.partition(":")[0].partition(".")[2]
 
     def with_keys(self, change: Callable[[Key], Key], key: str | None = None, version: str | None = None) -> Vault:
-        """The same vault with each key changed so: those of that name, or that have a version of that name."""
+        """Return the vault with each selected key changed.
+
+        Selected are all keys, or those of that name, or those that have a version of that name.
+        """
         chosen = {name: one for name, one in self.keys.items() if key is None or name == key.lower()}
         chosen = {name: one for name, one in chosen.items() if version is None or one.version(version) is not None}
         return replace(self, keys={**self.keys, **{name: change(one) for name, one in chosen.items()}})
 
     def with_versions(self, key: str | None = None, version: str | None = None, **changes: object) -> Vault:
-        """The same vault with every version, or those of that name, of these keys changed so."""
+        """Return the vault with fields of the selected key versions changed."""
 
         def changed(one: KeyVersion) -> KeyVersion:
-            return replace(one, **changes) if version in (None, one.version) else one  # type: ignore[arg-type] # field names come from the fault table
+            return replace(one, **changes) if version in (None, one.version) else one  # type: ignore[arg-type] # the fault table has the field names
 
         return self.with_keys(lambda found: replace(found, versions=tuple(map(changed, found.versions))), key, version)
 
     def without(self, operation: str) -> Vault:
-        """The same vault with that operation allowed to nobody."""
+        """Return the vault with that operation permitted to no caller."""
         return replace(self, permissions={caller: allowed - {operation} for caller, allowed in self.permissions.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
+    """Everything that one simulator serves."""
+
     tenants: Mapping[str, Tenant]  # by tenant id, lower case
     vaults: Mapping[str, Vault]  # by host
     authorities: frozenset[str] = frozenset({ENTRA})  # Entra hosts served
-    host_identity: str | None = None  # client id of the identity that the host itself has
+    host_identity: str | None = None  # client id of the host's own identity
 
     @property
     def served(self) -> tuple[str, ...]:
-        """Every host to serve, each with its port where that is not 443."""
+        """Return every host to serve, with its port if that is not 443."""
         return (*sorted(self.authorities), *self.graph_hosts, *self.vaults)
 
     @property
     def graph_hosts(self) -> tuple[str, ...]:
-        """The hosts of Microsoft Graph, in every cloud, where there is an application that may read there."""
+        """Return the hosts of Microsoft Graph in every cloud.
+
+        Empty if no application may read there.
+        """
         applications = (one for tenant in self.tenants.values() for one in tenant.applications.values())
         return GRAPH_HOSTS if any(one.graph_reader for one in applications) else ()
 
     @property
     def resources(self) -> frozenset[str]:
-        """The audiences for which Entra gives tokens here."""
+        """Return the audiences for which Entra issues tokens here."""
         graph = {f"https://{host}" for host in GRAPH_HOSTS}
         return frozenset({vault.resource for vault in self.vaults.values()} | {cloud.resource for cloud in CLOUDS} | graph)
 
 
 def with_port(host: str) -> str:
-    """`host:443`, or the port that stands there."""
+    """Return the host with its port, 443 by default."""
     return host if ":" in host else f"{host}:443"

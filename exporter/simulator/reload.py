@@ -1,7 +1,7 @@
-"""Secrets and certificates that change while the simulator runs: what the configuration's files hold now is accepted, too.
+"""Accept changed secrets and certificates while the simulator runs.
 
-For: rolling a secret on a game day. Whatever was accepted stays so, as in Entra, until somebody takes it away.
-Not for: a configuration that itself changed, or sending secrets to the simulator: they are read where the exporter reads them.
+Accepted credentials stay accepted until they are removed, as in Entra ID. The files are read from the configured
+places; no secret is sent. A changed configuration needs a restart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from exporter.config.files import FileUnreadableError
 from exporter.config.model import Config, Credential, CredentialKind
 from exporter.config.secret_source import SecretUnreadableError
-from exporter.simulator.builder import certificates_of, written_identity
+from exporter.simulator.builder import read_certificates, read_identity
 from exporter.simulator.faults import UnknownNameError
 from exporter.simulator.model import Application, ClientSecret
 from exporter.simulator.simulator import Simulator
@@ -22,36 +22,40 @@ _WITH_FILES = (CredentialKind.CLIENT_SECRET, CredentialKind.CONNECTOR_SECRET, Cr
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What the files of one credential hold; `why_not` says why that is nothing."""
+class _FileContents:
+    """The contents of one credential's files, or the problem with them."""
 
     client_id: str = ""
     secrets: tuple[ClientSecret, ...] = ()
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
-    why_not: str | None = None
+    problem: str | None = None
 
 
 async def reload_credentials(simulator: Simulator, config: Config) -> Mapping[str, str]:
-    """Accepts what the files hold now. What became of each credential with files, by its name: never a secret."""
+    """Accept the current contents of the credential files.
+
+    Returns the result for each credential with files, by its name; never a secret.
+    """
     credentials = [one for one in config.credentials.values() if one.kind in _WITH_FILES]
     found = await asyncio.to_thread(lambda: {one.name: _read(one) for one in credentials})
-    return {name: one.why_not or _accept(simulator, one) for name, one in found.items()}
+    return {name: one.problem or _accept(simulator, one) for name, one in found.items()}
 
 
-def _read(credential: Credential) -> _Found:
-    """Blocks."""
+def _read(credential: Credential) -> _FileContents:
+    """Read the files of one credential. Blocks."""
     try:
-        identity, certificates = written_identity(credential), certificates_of(credential)
+        identity, certificates = read_identity(credential), read_certificates(credential)
     except (SecretUnreadableError, FileUnreadableError, OSError) as error:
-        return _Found(why_not=f"cannot be read: {error}")
+        return _FileContents(problem=f"cannot be read: {error}")
     if identity is None:
-        return _Found(why_not="cannot be used: it does not say which application it is")
+        return _FileContents(problem="cannot be used: it names no application")
     if not identity[1] and not certificates:
-        return _Found(why_not="cannot be used: it holds no certificate with its key")
-    return _Found(*identity, certificates)
+        return _FileContents(problem="cannot be used: it holds no certificate with its key")
+    return _FileContents(*identity, certificates)
 
 
-def _accept(simulator: Simulator, found: _Found) -> str:
+def _accept(simulator: Simulator, found: _FileContents) -> str:
+    """Add the new secrets and certificates to the application, and return the result."""
     new = 0
 
     def add(known: Application) -> Application:
@@ -65,5 +69,5 @@ def _accept(simulator: Simulator, found: _Found) -> str:
     try:
         simulator.change_application(found.client_id, add)
     except UnknownNameError:
-        return "is another application's now: start the simulator again"
+        return "is another application's now: restart the simulator"
     return "new" if new else "as before"

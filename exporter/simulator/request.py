@@ -1,7 +1,6 @@
-"""One request as the simulated services see it, and which of the connector's five steps it is.
+"""One request to a simulated service, and its step of the connector's round trip.
 
-For: reading host, operation, caller's token and parameters out of a request, without regard to HTTP libraries.
-Not for: answering it (see `vault`, `entra`).
+The type is independent of HTTP libraries.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ _STEPS: Mapping[str, Step] = {
     "wrapKey": Step.WRAP_KEY,
     "unwrapKey": Step.UNWRAP_KEY,
 }
-BESIDE = ("list", "get_deleted", "secret_versions", "secret_get", "graph")
-"""What is asked beside the round trip, each with a token of its own."""
-_ASKED = tuple(
+AUXILIARY_OPERATIONS = ("list", "get_deleted", "secret_versions", "secret_get", "graph")
+"""Requests of auxiliary probes and lookups, each with its own token."""
+_OPERATION_PATTERNS = tuple(
     (re.compile(pattern.replace("*", "[^/]+"), re.IGNORECASE), name)
     for pattern, name in (
         ("GET keys", "list"),
@@ -37,13 +36,16 @@ _ASKED = tuple(
         ("POST keys/*/*/unwrapkey", "unwrapKey"),
     )
 )
-OPERATIONS = (*_STEPS, *BESIDE)
-"""All that a fault can be kept to."""
+OPERATIONS = (*_STEPS, *AUXILIARY_OPERATIONS)
+"""All operations that a fault can be limited to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """`host` in lower case with its port where that is not 443; `query` and `form` have their last values."""
+    """One request.
+
+    `host` is in lower case, with its port if that is not 443. `query` and `form` have the last value of each name.
+    """
 
     method: str
     host: str
@@ -55,30 +57,37 @@ class Exchange:
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """Return the segments of the path."""
         return tuple(part for part in self.path.split("/") if part)
 
     @property
     def bearer(self) -> str | None:
-        """The token that was sent, None where none was."""
+        """Return the token of the request, None if there is none."""
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token if scheme.lower() == "bearer" and token else None
 
     @property
     def subject(self) -> tuple[str, str | None]:
-        """The name of the key or secret that is asked for, in lower case, and the version, None where none is named."""
+        """Return the requested key or secret, in lower case, and its version.
+
+        The version is None if the path names none.
+        """
         name, version = (*self.parts[1:3], "", "")[:2]
         return name.lower(), version or None
 
     def vault_operation(self) -> str:
-        """One of `OPERATIONS`, or `health` or `other`. `get_newest` is a GET that names no version."""
+        """Return one of `OPERATIONS`, or `health` or `other`.
+
+        `get_newest` is a GET that names no version.
+        """
         if self.path == "/healthstatus":
             return "health"
         if self.bearer is None:
             return "challenge"
-        asked = f"{self.method} {'/'.join(self.parts)}"
-        return next((name for pattern, name in _ASKED if pattern.fullmatch(asked)), "other")
+        line = f"{self.method} {'/'.join(self.parts)}"
+        return next((name for pattern, name in _OPERATION_PATTERNS if pattern.fullmatch(line)), "other")
 
 
 def step_of(operation: str) -> Step | None:
-    """The step of the connector's round trip that an operation is, None for one that the connector never makes."""
+    """Return the connector's step for an operation, None if it makes no such request."""
     return _STEPS.get(operation)

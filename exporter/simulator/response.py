@@ -1,7 +1,6 @@
-"""One answer before it goes out: status, headers, body, and how it is put on the wire.
+"""One response before it is sent: status, headers, body and delivery.
 
-For: the value that services make and faults change.
-Not for: sockets (see `wire_response`), error texts (see `error_responses`), nor which answer a request deserves (see `vault`, `entra`).
+Services create the value, and faults change it. `wire_response` sends it.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ JSON = "application/json; charset=utf-8"
 
 
 class Delivery(StrEnum):
-    """How an answer is put on the wire."""
+    """How a response is sent."""
 
     PLAIN = "plain"
-    RESET = "reset"  # RST instead of an answer
-    CLOSED = "closed"  # orderly end instead of an answer
-    SILENT = "silent"  # nothing, and the connection stays
+    RESET = "reset"  # RST instead of a response
+    CLOSED = "closed"  # orderly close instead of a response
+    SILENT = "silent"  # no data, and the connection stays open
     ENDLESS_HEADER = "endless_header"  # a header line that never ends
-    GARBAGE = "garbage"  # bytes that are no HTTP
-    TRUNCATED = "truncated"  # a body shorter than it was declared
-    TRICKLING = "trickling"  # a byte of the body now and then
-    INFORMATIONAL = "informational"  # a 1xx before the answer
+    GARBAGE = "garbage"  # bytes that are not HTTP
+    TRUNCATED = "truncated"  # a body shorter than its Content-Length
+    TRICKLING = "trickling"  # a byte of the body at intervals
+    INFORMATIONAL = "informational"  # a 1xx before the response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedResponse:
-    """`delay` in seconds, before the first byte."""
+    """One response; `delay` is in seconds before the first byte."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,19 +42,22 @@ class SimulatedResponse:
 
     @property
     def challenge(self) -> str:
+        """Return the challenge, or an empty string."""
         return self.headers.get("WWW-Authenticate", "")
 
     def with_header(self, name: str, value: str | None) -> SimulatedResponse:
-        """The same answer with that header set, or removed for None."""
+        """Return the response with that header set, or removed if the value is None."""
         headers = {other: old for other, old in self.headers.items() if other.lower() != name.lower()}
         return replace(self, headers=headers if value is None else {**headers, name: value})
 
     def with_body(self, body: bytes, *, status: int | None = None, content_type: str = JSON) -> SimulatedResponse:
+        """Return the response with that body, and with that status if one is given."""
         return replace(self.with_header("Content-Type", content_type), body=body, status=status or self.status)
 
     def document(self) -> dict[str, Any]:
-        """The body's JSON object, to be changed and put back by `with_document`."""
+        """Return the body's JSON object, to be changed for `with_document`."""
         return read_object(self.body) or {}
 
     def with_document(self, document: object, *, status: int | None = None) -> SimulatedResponse:
+        """Return the response with that document as its body."""
         return self.with_body(json.dumps(document, separators=(",", ":")).encode(), status=status)

@@ -1,7 +1,6 @@
-"""One HTTP server for every vault, Entra host and host of Microsoft Graph: the host header says whom a request is for.
+"""The HTTP server of every vault, Entra host and host of Microsoft Graph.
 
-For: taking a request to the right service, putting the active faults on its answer, counting it.
-Not for: TLS and listening (see `tls_frontend`), protocols (see `vault`, `entra`, `graph`), or bytes (see `wire_response`).
+The host header selects the service. The server applies the active faults to the response and counts it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from exporter.simulator.entra import EntraService, client_id, tenant_name
 from exporter.simulator.faults import Scope
 from exporter.simulator.graph import GraphService
 from exporter.simulator.key_pairs import KeyPairs
-from exporter.simulator.managed_identity import Asked
+from exporter.simulator.managed_identity import IdentityRequest
 from exporter.simulator.model import Vault
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import Delivery, SimulatedResponse
@@ -32,7 +31,10 @@ _NO_STATUS = frozenset({Delivery.RESET, Delivery.CLOSED, Delivery.SILENT, Delive
 
 
 class Services:
-    """`requests` counts by host, operation and status; the status is 0 where none was sent."""
+    """The services behind one port.
+
+    `requests` counts by host, operation and status; the status is 0 if no response was sent.
+    """
 
     def __init__(self, state: SimulatorState, pairs: KeyPairs, clock: Callable[[], float]) -> None:
         self._state = state
@@ -44,49 +46,54 @@ class Services:
         self.requests: RequestCount = Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Respond to one request."""
         exchange = await _exchange(request)
         vault = self._state.vault(exchange.host)
         if vault is not None:
-            operation, answer = await self._ask_vault(vault, exchange)
+            operation, response = await self._vault_response(vault, exchange)
         elif exchange.host in self._state.environment.authorities:
-            operation, answer = "token", self._ask_entra(exchange)
+            operation, response = "token", self._entra_response(exchange)
         elif exchange.host in self._state.environment.graph_hosts:
-            operation, answer = "graph", self._ask_graph(exchange)
+            operation, response = "graph", self._graph_response(exchange)
         else:
-            operation, answer = "other", SimulatedResponse(status=421, body=b"the simulator serves no such host\n")
-        self._count(exchange.host, operation, answer)
-        return await deliver(request, answer)
+            operation, response = "other", SimulatedResponse(status=421, body=b"the simulator does not serve this host\n")
+        self._count(exchange.host, operation, response)
+        return await deliver(request, response)
 
-    def grant_identity(self, asked: Asked) -> SimulatedResponse:
-        """What an identity service of the exporter's host answers to a request that it admits."""
-        wanted = asked.client_id.lower() or self._state.environment.host_identity or ""
+    def identity_response(self, request: IdentityRequest) -> SimulatedResponse:
+        """Return the response of the host's identity service to a valid request."""
+        wanted = request.client_id.lower() or self._state.environment.host_identity or ""
         tenants = (self._state.tenant(tenant_id) for tenant_id in self._state.environment.tenants)
         home = next((tenant for tenant in tenants if tenant is not None and wanted in tenant.applications), None)
-        return self._state.edited(self._entra.identity(home, asked, wanted), asked.service, [(Scope.APPLICATION, wanted)])
+        return self._state.apply_faults(
+            self._entra.respond_as_host(home, request, wanted), request.service, [(Scope.APPLICATION, wanted)]
+        )
 
-    def count_identity(self, service: str, answer: SimulatedResponse) -> None:
-        self._count("identity", service, answer)
+    def count_identity(self, service: str, response: SimulatedResponse) -> None:
+        """Count a response of an identity service."""
+        self._count("identity", service, response)
 
-    def _count(self, host: str, operation: str, answer: SimulatedResponse) -> None:
-        self.requests[host, operation, 0 if answer.delivery in _NO_STATUS else answer.status] += 1
+    def _count(self, host: str, operation: str, response: SimulatedResponse) -> None:
+        self.requests[host, operation, 0 if response.delivery in _NO_STATUS else response.status] += 1
 
-    def _ask_graph(self, exchange: Exchange) -> SimulatedResponse:
-        return self._state.edited(self._graph.answer(exchange), "graph", [(Scope.GRAPH, exchange.host)])
+    def _graph_response(self, exchange: Exchange) -> SimulatedResponse:
+        return self._state.apply_faults(self._graph.respond(exchange), "graph", [(Scope.GRAPH, exchange.host)])
 
-    async def _ask_vault(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
+    async def _vault_response(self, vault: Vault, exchange: Exchange) -> tuple[str, SimulatedResponse]:
         operation = exchange.vault_operation()
-        answer = await self._vaults.answer(vault, exchange)
-        answer = self._state.edited(answer, operation, [(Scope.VAULT, vault.host)], exchange.subject)
-        return operation, replace(answer, delay=answer.delay + vault.latency)
+        response = await self._vaults.respond(vault, exchange)
+        response = self._state.apply_faults(response, operation, [(Scope.VAULT, vault.host)], exchange.subject)
+        return operation, replace(response, delay=response.delay + vault.latency)
 
-    def _ask_entra(self, exchange: Exchange) -> SimulatedResponse:
+    def _entra_response(self, exchange: Exchange) -> SimulatedResponse:
         tenant, caller = tenant_name(exchange), client_id(exchange)
-        answer = self._entra.answer(self._state.tenant(tenant), self._state.environment.resources, exchange)
+        response = self._entra.respond(self._state.tenant(tenant), self._state.environment.resources, exchange)
         places = [(Scope.AUTHORITY, exchange.host), (Scope.TENANT, tenant), (Scope.APPLICATION, caller)]
-        return self._state.edited(answer, "token", places)
+        return self._state.apply_faults(response, "token", places)
 
 
 async def _exchange(request: web.BaseRequest) -> Exchange:
+    """Read a request of the HTTP library."""
     body = await request.read()
     is_form = request.content_type == "application/x-www-form-urlencoded"
     return Exchange(

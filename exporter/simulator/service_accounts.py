@@ -1,8 +1,7 @@
-"""Tokens of service accounts, as a Kubernetes cluster issues them, and what Entra makes of one that signs an application in.
+"""Tokens of Kubernetes service accounts, and Entra's checks of them.
 
-For: making such tokens, with a key of this run, and refusing them: signature, issuer, subject, audience, times.
-Not for: assertions that an application signs itself (see `client_assertion`), or a cluster's keys, which Entra would fetch: the
-simulator knows only what it signed.
+A key of this run signs the tokens. Entra would fetch a cluster's keys; the simulator accepts only its own signature.
+Assertions that an application signs itself are in `client_assertion`.
 """
 
 from __future__ import annotations
@@ -20,35 +19,43 @@ _SKEW = 300.0  # seconds by which clocks may differ
 
 
 class ServiceAccounts:
+    """Issues and checks tokens of service accounts."""
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._signer = TokenSigner()
         self._clock = clock
 
     def issue(self, issuer: str, subject: str, *, audience: str = AUDIENCE, lifetime: float = LIFETIME) -> str:
-        """What a cluster puts into a pod's token file. `lifetime` in seconds; one below zero has been over for so long."""
+        """Return a token as a cluster writes it to a pod's token file.
+
+        `lifetime` is in seconds; a negative one gives a token that expired that long ago.
+        """
         now = int(self._clock())
         starts = min(now, now + int(lifetime))
-        said = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": now + int(lifetime)}
-        return self._signer.sign(said)
+        payload = {"iss": issuer, "sub": subject, "aud": [audience], "iat": starts, "nbf": starts, "exp": now + int(lifetime)}
+        return self._signer.sign(payload)
 
     def refusal(self, application: Application, token: str) -> str | None:
-        """The name of Entra's refusal, None for a token that signs this application in."""
-        said = self._signer.read(token)
-        if said is None:
+        """Return the name of Entra's refusal, None if the token signs the application in."""
+        payload = self._signer.read(token)
+        if payload is None:
             return "assertion_signature"
-        issuer, subject, audience = said.get("iss"), said.get("sub"), said.get("aud")
+        issuer, subject, audience = payload.get("iss"), payload.get("sub"), payload.get("aud")
         if issuer not in {one for one, _ in application.federated}:
             return "federation_issuer"
         if (issuer, subject) not in application.federated:
             return "federation_subject"
         if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
             return "federation_audience"
-        return None if self._in_time(said) else "assertion_outside_validity"
+        return None if self._in_time(payload) else "assertion_outside_validity"
 
-    def _in_time(self, said: dict[str, Any]) -> bool:
-        return bool(said["nbf"] - _SKEW <= self._clock() < said["exp"] + _SKEW)
+    def _in_time(self, payload: dict[str, Any]) -> bool:
+        return bool(payload["nbf"] - _SKEW <= self._clock() < payload["exp"] + _SKEW)
 
 
 def is_federated(assertion: str) -> bool:
-    """Whether an assertion comes from somebody else than the application itself, whose issuer would be a client id."""
+    """Return whether an assertion has an issuer other than the application itself.
+
+    The issuer of an application's own assertion is its client id.
+    """
     return str((payload_of(assertion) or {}).get("iss", "")).startswith("https://")

@@ -1,7 +1,6 @@
-"""The simulator as a whole: start it, break things, read what it was asked, stop it.
+"""The simulator as a whole: start it, set faults, read its requests, stop it.
 
-For: the one object that the command line and the tests hold.
-Not for: anything that one of its parts does.
+The command line and the tests use this object.
 """
 
 from __future__ import annotations
@@ -21,22 +20,24 @@ from exporter.simulator.certificates import Certificates
 from exporter.simulator.control_api import ControlApi
 from exporter.simulator.faults import Options, Route, Scope, UnknownNameError
 from exporter.simulator.key_pairs import KeyPairs
-from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, Identities
+from exporter.simulator.managed_identity import APP_SERVICE, ARC, PATHS, IdentityServices
 from exporter.simulator.model import GRAPH_HOSTS, Application, Environment, Vault, with_port
 from exporter.simulator.scenarios import BY_NAME, Outside
 from exporter.simulator.server import RequestCount, Services
 from exporter.simulator.service_accounts import ServiceAccounts
-from exporter.simulator.state import Active, SimulatorState
+from exporter.simulator.state import ActiveFault, SimulatorState
 from exporter.simulator.tls_frontend import TlsFrontend
 
-_GRACE = 0.1  # seconds that a request under way is given when the simulator stops
+_GRACE = 0.1  # seconds for unfinished requests when the simulator stops
 
 
 class Simulator:
-    r"""`port` 0 takes a free one. Raises ValueError for a host that is no IPv4 loopback address: this is no service for others.
+    r"""Vaults, Entra ID and Microsoft Graph on loopback, with a management port.
 
-    `arc_token_folder` is where the key files of Azure Arc are put; without one nothing answers as Azure Arc. The SDK reads
-    them in /var/opt/azcmagent/tokens alone, or in %ProgramData%\AzureConnectedMachineAgent\Tokens.
+    A `port` of 0 selects a free one. Raises ValueError for a host that is no IPv4 loopback address.
+
+    `arc_token_folder` is the folder for the key files of Azure Arc; without one, Azure Arc is not served. The SDK reads
+    them only in /var/opt/azcmagent/tokens or %ProgramData%\AzureConnectedMachineAgent\Tokens.
     """
 
     def __init__(
@@ -58,118 +59,135 @@ class Simulator:
         self._certificates = Certificates((*environment.served, *GRAPH_HOSTS))
         self._pairs = KeyPairs()
         self._services = Services(self.state, self._pairs, clock)
-        identities = Identities(self._services.grant_identity, self._services.count_identity, arc_token_folder)
-        self._management = ControlApi(self, host, management_port, identities)
+        identities = IdentityServices(self._services.identity_response, self._services.count_identity, arc_token_folder)
+        self._control_api = ControlApi(self, host, management_port, identities)
         self._server: web.Server | None = None
-        self._front: TlsFrontend | None = None
-        self._nobody: socket.socket | None = None  # holds a port on which nobody listens
+        self._frontend: TlsFrontend | None = None
+        self._closed_port: socket.socket | None = None  # bound, never listening: connections are refused
 
     async def start(self) -> None:
-        """Opens both ports. Raises OSError where one is in use."""
+        """Open both ports. Raises OSError if a port is in use."""
         hide_versions()
         self._server = web.Server(self._services.handle, handler_cancellation=True, access_log=None)
-        self._front = TlsFrontend(self._certificates, self.state.connection, self._server)
+        self._frontend = TlsFrontend(self._certificates, self.state.connection, self._server)
         try:
-            self._port = self._front.open(self._address, self._port)
-            self._nobody = socket.socket()
-            self._nobody.bind((self._address, 0))
-            await self._management.start()
+            self._port = self._frontend.open(self._address, self._port)
+            self._closed_port = socket.socket()
+            self._closed_port.bind((self._address, 0))
+            await self._control_api.start()
         except OSError:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Closes both ports and every connection; what happened is forgotten."""
-        await self._management.stop()
-        if self._front is not None:
-            await self._front.close()
+        """Close both ports and every connection; all state is lost."""
+        await self._control_api.stop()
+        if self._frontend is not None:
+            await self._frontend.close()
         if self._server is not None:
             self._server.pre_shutdown()
             await self._server.shutdown(_GRACE)
-        if self._nobody is not None:
-            self._nobody.close()
+        if self._closed_port is not None:
+            self._closed_port.close()
         await self._pairs.close()
 
     @property
     def ca_pem(self) -> bytes:
-        """The certificate authority of this run."""
+        """Return the certificate of the run's authority as PEM."""
         return self._certificates.ca_pem
 
     @property
     def management_url(self) -> str:
-        return self._management.url
+        """Return the address of the management port."""
+        return self._control_api.url
 
     @property
     def identity_url(self) -> str:
-        """App Service: for the environment variable IDENTITY_ENDPOINT; IDENTITY_HEADER may be any text."""
-        return self._management.url + PATHS[APP_SERVICE]
+        """App Service: return the value of IDENTITY_ENDPOINT.
+
+        IDENTITY_HEADER may be any text.
+        """
+        return self._control_api.url + PATHS[APP_SERVICE]
 
     @property
     def imds_url(self) -> str:
-        """Azure VM: for the environment variable AZURE_POD_IDENTITY_AUTHORITY_HOST, where IDENTITY_ENDPOINT is not set."""
-        return self._management.url
+        """Azure VM: return the value of AZURE_POD_IDENTITY_AUTHORITY_HOST.
+
+        IDENTITY_ENDPOINT must not be set.
+        """
+        return self._control_api.url
 
     @property
     def arc_identity_url(self) -> str:
-        """Azure Arc: for the environment variable IDENTITY_ENDPOINT, where IDENTITY_HEADER is not set."""
-        return self._management.url + PATHS[ARC]
+        """Azure Arc: return the value of IDENTITY_ENDPOINT.
+
+        IDENTITY_HEADER must not be set.
+        """
+        return self._control_api.url + PATHS[ARC]
 
     @property
     def arc_imds_url(self) -> str:
-        """Azure Arc: for the environment variable IMDS_ENDPOINT, which has only to be there."""
-        return self._management.url + "/arc"
+        """Azure Arc: return the value of IMDS_ENDPOINT. No request goes there."""
+        return self._control_api.url + "/arc"
 
     @property
     def service_accounts(self) -> ServiceAccounts:
-        """Issues the tokens with which workload identities sign in, for the file that AZURE_FEDERATED_TOKEN_FILE names."""
+        """Return the issuer of the tokens for AZURE_FEDERATED_TOKEN_FILE."""
         return self._services.service_accounts
 
     @property
     def address(self) -> str:
-        """Where vaults and Entra are served, as host:port."""
+        """Return host:port of the vaults and Entra."""
         return f"{self._address}:{self._port}"
 
     @property
     def requests(self) -> RequestCount:
-        """How often each (host, operation, status) was asked for; status 0 where no answer was sent."""
+        """Return the number of requests by host, operation and status.
+
+        The status is 0 if no response was sent.
+        """
         return self._services.requests
 
     @property
     def connect_to(self) -> dict[str, str]:
-        """For the module of a configuration: every served host:port, and where it is really found."""
+        """Return `connect_to` of a module: each served host:port and its real address."""
         return {with_port(host): self._route(host) for host in self.state.environment.served}
 
     def _route(self, host: str) -> str:
         match self.state.route(host):
             case Route.UNRESOLVABLE:
                 return f"{host.partition('.')[0]}.invalid:443"
-            case Route.REFUSED if self._nobody is not None:
-                return f"{self._address}:{self._nobody.getsockname()[1]}"
+            case Route.REFUSED if self._closed_port is not None:
+                return f"{self._address}:{self._closed_port.getsockname()[1]}"
         return self.address
 
-    def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[Active, ...]:
-        """Causes a scenario, on `vault=`, `tenant=`, `application=` or `authority=` a name.
+    def apply(self, scenario: str, *, key: str | None = None, version: str | None = None, **on: str) -> tuple[ActiveFault, ...]:
+        """Cause a scenario on one `vault=`, `tenant=`, `application=` or `authority=`.
 
-        Given a vault it finds the tenant, the applications or the Entra host that the fault is set on by itself. A scenario
-        of a vault can be kept to one key or version. Raises UnknownNameError with a text for people.
+        If a vault is given, the fault is set on its tenant, its applications or its Entra host, as the scenario needs. `key`
+        and `version` limit a scenario of a vault to one key or version. Raises UnknownNameError.
         """
         row = BY_NAME.get(scenario)
         if row is None:
             raise UnknownNameError(f"there is no scenario {scenario!r}{nearest(scenario, BY_NAME)}")
         if isinstance(row.place, Outside):
-            raise UnknownNameError(
-                f"the scenario {scenario!r} is nothing to simulate: its cause is the {row.place}: {row.broken}"
-            )
+            raise UnknownNameError(f"the scenario {scenario!r} cannot be simulated; its cause is the {row.place}: {row.broken}")
         places = self._places(row.place, *_one_place(on))
         options = replace(row.options, key=key, version=version)
         return self._changed(tuple(self.state.set(row.cause, scope, place, options) for scope, place in places))
 
-    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> Active:
-        """Sets one fault, on `vault=`, `tenant=`, `application=`, `authority=` or `graph=` a name. Raises UnknownNameError."""
+    def set_fault(self, fault: str, options: Options | None = None, **on: str) -> ActiveFault:
+        """Set a fault on one object.
+
+        Name it by `vault=`, `tenant=`, `application=`, `authority=` or `graph=`. Raises UnknownNameError.
+        """
         return self._changed((self.state.set(fault, *_one_place(on), options),))[0]
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
-        """Clears what fits all that is given, everything where nothing is; how many faults."""
+        """Clear the faults that match all arguments; return their number.
+
+        Without arguments, all faults are cleared.
+        """
         before = self.connect_to
         cleared = self.state.clear(number=number, fault=fault, name=name)
         if self.on_routes_changed is not None and before != self.connect_to:
@@ -177,27 +195,31 @@ class Simulator:
         return cleared
 
     def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
-        """Changes an application for good: its secrets, certificates, rights. By client id or by a credential's name.
+        """Change an application's secrets, certificates or rights for good.
 
-        `edit` must leave its client id. Tokens that were given stay good. Raises UnknownNameError.
+        `name` is a client id or the name of a credential. `edit` must keep the client id. Issued tokens stay valid. Raises
+        UnknownNameError.
         """
         self.state.change_application(name, edit)
 
     def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
-        """Changes a vault for good: its keys, versions, secrets, permissions. `edit` must leave its host. Raises UnknownNameError."""
+        """Change a vault's keys, secrets or permissions for good.
+
+        `edit` must keep the host. Raises UnknownNameError.
+        """
         self.state.change_vault(name, edit)
 
     async def reload(self) -> Mapping[str, str]:
-        """Reads the files of the configuration again, if there is one behind the estate: what became of each credential.
+        """Read the configuration's secret and certificate files again.
 
-        Raises UnknownNameError where there is none.
+        Returns the result for each credential. Raises UnknownNameError if there is no configuration.
         """
         if self.on_reload is None:
-            raise UnknownNameError("this simulator was given no configuration that it could read again")
+            raise UnknownNameError("this simulator has no configuration to read again")
         return await self.on_reload()
 
     def _places(self, wanted: Scope, scope: Scope, name: str) -> list[tuple[Scope, str]]:
-        """Where to set a fault of the wanted scope, given a vault or just that."""
+        """Return the objects for a fault of the wanted scope, given a vault or the object."""
         found = self.state.find(scope, name)
         if scope is not Scope.VAULT or wanted is Scope.VAULT:
             return [(scope, found)]
@@ -205,14 +227,14 @@ class Simulator:
         names = {Scope.TENANT: [vault.tenant_id], Scope.AUTHORITY: [vault.authority], Scope.APPLICATION: list(vault.permissions)}
         return [(wanted, one) for one in names[wanted]]
 
-    def _changed(self, active: tuple[Active, ...]) -> tuple[Active, ...]:
+    def _changed(self, active: tuple[ActiveFault, ...]) -> tuple[ActiveFault, ...]:
         if self.on_routes_changed is not None and any(one.fault.route is not None for one in active):
             self.on_routes_changed()
         return active
 
 
 def _one_place(on: Mapping[str, str]) -> tuple[Scope, str]:
-    """What a fault is to be set on. Raises UnknownNameError unless it is just one thing of a known kind."""
+    """Return the one object to set a fault on. Raises UnknownNameError."""
     if len(on) != 1 or not set(on) <= set(Scope):
         raise UnknownNameError(f"name one thing to break: one of {', '.join(Scope)}")
     scope, name = next(iter(on.items()))
@@ -220,6 +242,7 @@ def _one_place(on: Mapping[str, str]) -> tuple[Scope, str]:
 
 
 def _is_loopback(host: str) -> bool:
+    """Return whether the host is an IPv4 loopback address or localhost."""
     try:
         return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
     except ValueError:

@@ -1,8 +1,6 @@
-"""The estate as it stands now: what was given, with the active faults applied.
+"""The environment with the active faults applied.
 
-For: setting and clearing faults, and look-ups that see them. A fault changes nothing that was given, so clearing it restores
-what was; what people change stays changed.
-Not for: protocols, the wire, or which faults exist (see `fault_table`).
+A fault never changes the environment itself, so clearing it restores the state before. Other changes stay.
 """
 
 from __future__ import annotations
@@ -24,8 +22,11 @@ _NOTHING: Subject = ("", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Active:
-    """A fault that is set. `name` is what it is set on: a host, a tenant id or a client id."""
+class ActiveFault:
+    """A fault that is set on an object.
+
+    `name` is the object: a host, a tenant id or a client id.
+    """
 
     number: int
     fault: Fault
@@ -33,31 +34,37 @@ class Active:
     name: str
     options: Options = field(default_factory=Options)
 
-    def meets(self, operation: str, subject: Subject) -> bool:
-        """Whether it changes the answer to that operation on that key and version, for which the options may be too narrow."""
+    def applies_to(self, operation: str, subject: Subject) -> bool:
+        """Return whether the fault changes the response to that operation on that subject.
+
+        The options can limit it to another key, version, step or operation.
+        """
         key, version = subject
         if self.options.key is not None and self.options.key.lower() != key:
             return False
         if self.options.version is not None and self.options.version != version:
             return False
-        return self.fault.works_at(operation, self.options)
+        return self.fault.applies_to(operation, self.options)
 
 
 class SimulatorState:
+    """Sets and clears faults, and returns objects with the active faults applied."""
+
     def __init__(self, environment: Environment, clock: Callable[[], float] = time.time) -> None:
         self.environment = environment
         self._clock = clock
-        self._active: list[Active] = []
+        self._active: list[ActiveFault] = []
         self._numbers = itertools.count(1)
         self._vaults: dict[str, Vault] = {}
         self._tenants: dict[str, Tenant] = {}
 
     @property
-    def active(self) -> tuple[Active, ...]:
+    def active(self) -> tuple[ActiveFault, ...]:
+        """Return the active faults, the oldest first."""
         return tuple(self._active)
 
-    def set(self, fault_name: str, scope: Scope, name: str, options: Options | None = None) -> Active:
-        """Sets a fault from now on. Raises UnknownNameError for a fault, or a thing to break, that does not exist."""
+    def set(self, fault_name: str, scope: Scope, name: str, options: Options | None = None) -> ActiveFault:
+        """Set a fault. Raises UnknownNameError if the fault or the object does not exist."""
         fault = FAULTS.get(fault_name)
         if fault is None:
             raise UnknownNameError(f"there is no fault {fault_name!r}{nearest(fault_name, FAULTS)}")
@@ -66,13 +73,13 @@ class SimulatorState:
             raise UnknownNameError(f"the fault {fault_name!r} can be set on: {allowed}; not on: {scope}")
         found, options = self.find(scope, name), replace(options or Options(), since=self._clock())
         self._check_key(scope, found, options)
-        active = Active(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)
+        active = ActiveFault(number=next(self._numbers), fault=fault, scope=scope, name=found, options=options)
         self._active.append(active)
         self._clear_views()
         return active
 
     def _check_key(self, scope: Scope, host: str, options: Options) -> None:
-        """Raises UnknownNameError where the options name a key or a version that is not there."""
+        """Raise UnknownNameError if the options name an unknown key or version."""
         if options.key is None and options.version is None:
             return
         if scope is not Scope.VAULT:
@@ -86,7 +93,10 @@ class SimulatorState:
             raise UnknownNameError(f"there is no version {options.version!r}{nearest(options.version, versions)}")
 
     def clear(self, *, number: int | None = None, fault: str | None = None, name: str | None = None) -> int:
-        """Clears every fault that fits all that is given (a number, a fault's name, what it is set on); how many."""
+        """Clear the faults that match all arguments; return their number.
+
+        `name` is the object that the fault is set on.
+        """
         kept = [
             active
             for active in self._active
@@ -100,7 +110,7 @@ class SimulatorState:
         return cleared
 
     def find(self, scope: Scope, name: str) -> str:
-        """The full name of a vault, tenant, application or Entra host as people write it. Raises UnknownNameError."""
+        """Return the full name of an object. Raises UnknownNameError."""
         known = self._known(scope)
         found = known.get(name.lower())
         if found is None and scope is Scope.VAULT:
@@ -113,6 +123,7 @@ class SimulatorState:
         return found
 
     def _known(self, scope: Scope) -> dict[str, str]:
+        """Return the full names of all objects of a scope, by each accepted name."""
         match scope:
             case Scope.VAULT:
                 return {host: host for host in self.environment.vaults}
@@ -130,37 +141,48 @@ class SimulatorState:
         }
 
     def change_application(self, name: str, edit: Callable[[Application], Application]) -> None:
-        """Puts what `edit` makes of an application in its place, for good; faults stay on top. Raises UnknownNameError."""
-        tenant_id, client_id = self.home_of(name)
+        """Replace an application by what `edit` returns; its faults stay active.
+
+        Raises UnknownNameError.
+        """
+        tenant_id, client_id = self.locate_application(name)
         tenant = self.environment.tenants[tenant_id]
         changed = replace(tenant, applications={**tenant.applications, client_id: edit(tenant.applications[client_id])})
         self.environment = replace(self.environment, tenants={**self.environment.tenants, tenant_id: changed})
         self._clear_views()
 
     def change_vault(self, name: str, edit: Callable[[Vault], Vault]) -> None:
-        """Puts what `edit` makes of a vault in its place, for good; faults stay on top. Raises UnknownNameError."""
+        """Replace a vault by what `edit` returns; its faults stay active.
+
+        Raises UnknownNameError.
+        """
         host = self.find(Scope.VAULT, name)
         self.environment = replace(
             self.environment, vaults={**self.environment.vaults, host: edit(self.environment.vaults[host])}
         )
         self._clear_views()
 
-    def home_of(self, name: str) -> tuple[str, str]:
-        """Tenant id and client id of an application, by its client id or by a credential's name. Raises UnknownNameError."""
+    def locate_application(self, name: str) -> tuple[str, str]:
+        """Return tenant id and client id of an application.
+
+        `name` is a client id or the name of a credential. Raises UnknownNameError.
+        """
         client_id = self.find(Scope.APPLICATION, name)
         return next(
             (tenant.tenant_id, client_id) for tenant in self.environment.tenants.values() if client_id in tenant.applications
         )
 
     def vault(self, host: str) -> Vault | None:
+        """Return a vault with the active faults applied, None if it does not exist."""
         if host not in self._vaults and host in self.environment.vaults:
             vault = self.environment.vaults[host]
-            for active in self._on(Scope.VAULT, host):
+            for active in self._faults_on(Scope.VAULT, host):
                 vault = active.fault.vault(vault, active.options) if active.fault.vault is not None else vault
             self._vaults[host] = vault
         return self._vaults.get(host)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant with the active faults applied, None if it does not exist."""
         if tenant_id not in self._tenants and tenant_id in self.environment.tenants:
             tenant = self.environment.tenants[tenant_id]
             applications = {client_id: self._application(one) for client_id, one in tenant.applications.items()}
@@ -168,26 +190,29 @@ class SimulatorState:
         return self._tenants.get(tenant_id)
 
     def _application(self, application: Application) -> Application:
-        for active in self._on(Scope.APPLICATION, application.client_id):
+        for active in self._faults_on(Scope.APPLICATION, application.client_id):
             change = active.fault.application
             application = change(application, active.options) if change is not None else application
         return application
 
-    def edited(
-        self, answer: SimulatedResponse, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING
+    def apply_faults(
+        self, response: SimulatedResponse, operation: str, places: Iterable[tuple[Scope, str]], subject: Subject = _NOTHING
     ) -> SimulatedResponse:
-        """The answer as the active faults at these places leave it, the oldest fault first. `subject`: the key and version."""
+        """Return the response after the active faults at these places, the oldest first.
+
+        `subject` is the requested key and version.
+        """
         if not self._active:
-            return answer
+            return response
         there = set(places)
         for active in self._active:
-            edit = active.fault.answer
-            if edit is not None and (active.scope, active.name) in there and active.meets(operation, subject):
-                answer = edit(answer, active.options)
-        return answer
+            edit = active.fault.response
+            if edit is not None and (active.scope, active.name) in there and active.applies_to(operation, subject):
+                response = edit(response, active.options)
+        return response
 
     def connection(self, host: str) -> Connection | None:
-        """What clients of that host meet before their first request, None where all is well. The newest fault counts."""
+        """Return the newest connection fault of the host, None if there is none."""
         found = [
             active.fault.connection
             for active in self._active
@@ -196,11 +221,11 @@ class SimulatorState:
         return found[-1] if found else None
 
     def route(self, host: str) -> Route | None:
-        """Where clients of that host are sent, None for here. The newest fault counts."""
+        """Return the newest route fault of the host, None if there is none."""
         found = [active.fault.route for active in self._active if active.name == host and active.fault.route]
         return found[-1] if found else None
 
-    def _on(self, scope: Scope, name: str) -> list[Active]:
+    def _faults_on(self, scope: Scope, name: str) -> list[ActiveFault]:
         return [active for active in self._active if active.scope is scope and active.name == name]
 
     def _clear_views(self) -> None:

@@ -1,10 +1,7 @@
-"""The listening port: reads the name that a client asks for, and lets it meet what stands for that name.
+"""The listening port: choose certificate or fault by the name in the ClientHello.
 
-For: accepting connections and choosing the certificate, or the fault, by the name in the TLS ClientHello. The hello is
-peeked at and left in the socket, so that the handshake proper finds it.
-Not for: requests (see `server`), or what is broken (see `state`).
-
-Needs an event loop with `add_reader`: every loop but Windows' proactor.
+The hello is peeked at and stays in the socket for the handshake. Needs an event loop with `add_reader`, which every
+loop has except Windows' proactor.
 """
 
 from __future__ import annotations
@@ -20,17 +17,22 @@ from exporter.simulator.certificates import Certificates
 from exporter.simulator.faults import Connection
 from exporter.simulator.wire_response import reset_on_close
 
-_HELLO = 65536  # bytes: no hello is longer
-_BREATH = 0.05  # seconds until the next try to accept
-_PATIENCE = 30.0  # seconds for a client to say hello
-_SAID = {
+_HELLO_BYTES = 65536  # the maximum length of a hello
+_ACCEPT_RETRY = 0.05  # seconds until the next accept
+_HELLO_TIMEOUT = 30.0  # seconds for a client to send its hello
+_LAST_BYTES = {
     Connection.PLAIN_HTTP: b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n",
-    # asyncio ends a failed handshake without sending the alert: record of type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
+    # asyncio ends a failed handshake without the alert. Record type alert, TLS 1.2, 2 bytes: fatal, handshake_failure
     Connection.REFUSED_HANDSHAKE: b"\x15\x03\x03\x00\x02\x02\x28",
 }
 
 
 class TlsFrontend:
+    """Accepts connections and hands them to the HTTP server.
+
+    `connection_of` returns the fault of a host, None if there is none.
+    """
+
     def __init__(
         self,
         certificates: Certificates,
@@ -40,19 +42,19 @@ class TlsFrontend:
         self._certificates = certificates
         self._connection_of = connection_of
         self._protocol_factory = protocol_factory
-        self._ear = _Ear()
+        self._names = _ServerNameReader()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
 
     def open(self, host: str, port: int) -> int:
-        """Starts to listen and returns the port. Raises OSError where it is in use."""
+        """Listen, and return the port. Raises OSError if the port is in use."""
         self._listener = socket.create_server((host, port), backlog=4096)
         self._listener.setblocking(False)
         self._start(self._accept(self._listener))
         return int(self._listener.getsockname()[1])
 
     async def close(self) -> None:
-        """Stops listening and ends every connection that has not come to its first request."""
+        """Stop listening and end every connection without a request."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -69,44 +71,44 @@ class TlsFrontend:
         while True:
             try:
                 connection, _ = await loop.sock_accept(listener)
-            except OSError:  # no file descriptor left, or a client that was gone at once
-                await asyncio.sleep(_BREATH)
+            except OSError:  # no free file descriptor, or the client has disconnected
+                await asyncio.sleep(_ACCEPT_RETRY)
                 continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._start(self._welcome(connection))
+            self._start(self._serve_client(connection))
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _serve_client(self, connection: socket.socket) -> None:
         handed_over = False
         try:
-            name = await self._name(connection)
-            context = await self._meet(connection, self._connection_of(name))
+            name = await self._requested_name(connection)
+            context = await self._context_for(connection, self._connection_of(name))
             if context is not None:
                 handed_over = True
-                await self._shake_hands(connection, context)
+                await self._handshake(connection, context)
         except (OSError, TimeoutError):
-            return  # a client that goes away is its own affair
+            return  # the client has disconnected
         finally:
             if not handed_over:
                 connection.close()
 
-    async def _shake_hands(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+    async def _handshake(self, connection: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError, ssl.SSLError):  # certificates that a client refuses end here
+        with contextlib.suppress(OSError, ssl.SSLError):  # the client refused the certificate
             await loop.connect_accepted_socket(self._protocol_factory, connection, ssl=context)
 
-    async def _name(self, connection: socket.socket) -> str:
-        """The host that the client's hello asks for; empty where it names none or says no hello."""
-        async with asyncio.timeout(_PATIENCE):
+    async def _requested_name(self, connection: socket.socket) -> str:
+        """Return the host in the client's hello, or an empty string."""
+        async with asyncio.timeout(_HELLO_TIMEOUT):
             while True:
                 await _readable(connection)
-                hello = connection.recv(_HELLO, socket.MSG_PEEK)
-                name = self._ear.listen(hello) if hello else ""
+                hello = connection.recv(_HELLO_BYTES, socket.MSG_PEEK)
+                name = self._names.read(hello) if hello else ""
                 if name is not None:
                     return name
-                await asyncio.sleep(0.01)  # the rest of the hello is under way, and what is here stays readable
+                await asyncio.sleep(0.01)  # wait for the rest of the hello; the socket stays readable
 
-    async def _meet(self, connection: socket.socket, fault: Connection | None) -> ssl.SSLContext | None:
-        """The context to shake hands with; None where the client has met its end."""
+    async def _context_for(self, connection: socket.socket, fault: Connection | None) -> ssl.SSLContext | None:
+        """Return the context for the handshake, None if the fault ended the connection."""
         match fault:
             case None:
                 return self._certificates.good
@@ -118,24 +120,26 @@ class TlsFrontend:
                 return self._certificates.wrong_name
             case Connection.UNTRUSTED:
                 return self._certificates.untrusted
-        await _end(connection, fault)
+        await _end_connection(connection, fault)
         return None
 
 
-async def _end(connection: socket.socket, fault: Connection) -> None:
+async def _end_connection(connection: socket.socket, fault: Connection) -> None:
+    """End the connection as the fault defines."""
     loop = asyncio.get_running_loop()
     if fault is Connection.RESET:
         reset_on_close(connection)
         return
-    await loop.sock_recv(connection, _HELLO)  # what is left unread would turn an orderly end into a reset
-    said = _SAID.get(fault)
-    if said is not None:
-        await loop.sock_sendall(connection, said)
+    await loop.sock_recv(connection, _HELLO_BYTES)  # unread data would turn an orderly close into a reset
+    last = _LAST_BYTES.get(fault)
+    if last is not None:
+        await loop.sock_sendall(connection, last)
     if fault is Connection.SILENT:
-        await loop.sock_recv(connection, 1)  # until the client gives up
+        await loop.sock_recv(connection, 1)  # until the client disconnects
 
 
 async def _readable(connection: socket.socket) -> None:
+    """Wait until the socket has something to read."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(connection, _done, ready)
@@ -146,21 +150,27 @@ async def _readable(connection: socket.socket) -> None:
 
 
 def _done(ready: asyncio.Future[None]) -> None:
-    if not ready.done():  # a reader is called as long as there is something to read
+    if not ready.done():  # the loop calls a reader until the data is read
         ready.set_result(None)
 
 
-class _Ear:
-    """Reads the server name of a hello with OpenSSL itself: a handshake that stops as soon as the name is known."""
+class _ServerNameReader:
+    """Reads the server name of a ClientHello with OpenSSL.
+
+    The handshake stops as soon as the name is available.
+    """
 
     def __init__(self) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.sni_callback = self._hear
-        self._heard = ""
+        self._context.sni_callback = self._receive_name
+        self._name = ""
 
-    def listen(self, hello: bytes) -> str | None:
-        """The name in lower case, empty where there is none, None where the hello is not complete."""
-        incoming, self._heard = ssl.MemoryBIO(), ""
+    def read(self, hello: bytes) -> str | None:
+        """Return the name in lower case, None if the hello is not complete.
+
+        Empty if the hello has no name.
+        """
+        incoming, self._name = ssl.MemoryBIO(), ""
         incoming.write(hello)
         handshake = self._context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
         try:
@@ -169,8 +179,8 @@ class _Ear:
             return None
         except ssl.SSLError:
             pass
-        return self._heard
+        return self._name
 
-    def _hear(self, _handshake: object, name: str | None, _context: ssl.SSLContext) -> int:
-        self._heard = (name or "").lower()
+    def _receive_name(self, _handshake: object, name: str | None, _context: ssl.SSLContext) -> int:
+        self._name = (name or "").lower()
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME

@@ -1,7 +1,7 @@
-"""Tokens of one run: signed with a key that is forgotten at its end, so that none has to be remembered.
+"""Signed tokens of one run.
 
-For: signing and reading back what any token says; the access tokens that Entra issues to an application for an audience.
-Not for: judging whether a token suits a vault (see `vault`), or the tokens of service accounts (see `service_accounts`).
+The signing key exists in memory only, so that the tokens end with the run. `vault` checks whether a token is valid for
+it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from exporter.core.parsing.key_vault import decode, encode, read_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What a token says. `expires` is a Unix time."""
+class TokenClaims:
+    """The claims of an access token; `expires` is a Unix time."""
 
     tenant_id: str
     client_id: str
@@ -28,25 +28,26 @@ class Grant:
     expires: int
 
     @property
-    def claims(self) -> dict[str, object]:
-        """Under the names that Entra uses."""
-        said = {"aud": self.audience, "iss": f"https://sts.windows.net/{self.tenant_id}/", "tid": self.tenant_id}
-        return {**said, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
+    def payload(self) -> dict[str, object]:
+        """Return the claims under Entra's names."""
+        payload = {"aud": self.audience, "iss": f"https://sts.windows.net/{self.tenant_id}/", "tid": self.tenant_id}
+        return {**payload, "appid": self.client_id, "oid": self.object_id, "exp": self.expires}
 
 
 class TokenSigner:
-    """Signs texts of the shape header.payload.signature, and knows its own again."""
+    """Signs tokens of the form header.payload.signature and verifies them."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._header = encode(b'{"alg":"HS256","typ":"JWT"}')
 
     def sign(self, payload: Mapping[str, object]) -> str:
+        """Return a signed token with this payload."""
         signed = f"{self._header}.{encode(json.dumps(payload).encode())}"
         return f"{signed}.{self._sign(signed)}"
 
     def read(self, token: str) -> dict[str, Any] | None:
-        """The payload of a text that was signed here, None for any other."""
+        """Return the payload of a token of this signer, None for any other text."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return None
@@ -57,7 +58,10 @@ class TokenSigner:
 
 
 def payload_of(token: str) -> dict[str, Any] | None:
-    """What a token says, whoever signed it; None for a text that is no token."""
+    """Return a token's payload without a check of its signature.
+
+    None for a text that is no token.
+    """
     return read_object(decode(token.partition(".")[2].partition(".")[0]) or b"")
 
 
@@ -67,14 +71,19 @@ class TokenMint:
     def __init__(self) -> None:
         self._signer = TokenSigner()
 
-    def issue(self, grant: Grant) -> str:
-        return self._signer.sign(grant.claims)
+    def issue(self, claims: TokenClaims) -> str:
+        """Return an access token with these claims."""
+        return self._signer.sign(claims.payload)
 
-    def read(self, token: str) -> Grant | None:
-        """The grant of a token of this run, None for any other text."""
-        said = self._signer.read(token)
-        if said is None:
+    def read(self, token: str) -> TokenClaims | None:
+        """Return the claims of a token of this run, None for any other text."""
+        payload = self._signer.read(token)
+        if payload is None:
             return None
-        return Grant(
-            tenant_id=said["tid"], client_id=said["appid"], object_id=said["oid"], audience=said["aud"], expires=said["exp"]
+        return TokenClaims(
+            tenant_id=payload["tid"],
+            client_id=payload["appid"],
+            object_id=payload["oid"],
+            audience=payload["aud"],
+            expires=payload["exp"],
         )

@@ -1,9 +1,7 @@
-"""Key Vault and Managed HSM: who may ask, and what they get, with real RSA.
+"""Key Vault and Managed HSM: access checks and key operations with real RSA.
 
-For: one request to one vault, as things stand in it, to one answer.
-Not for: Entra, faults on top of the answer (see `state`), or the wire.
-
-The order of the checks is the service's: token, network, request, permission, limit, key.
+The order of the checks is the service's: token, network, request, permission, limit, key. `state` applies faults to the
+response.
 """
 
 from __future__ import annotations
@@ -17,88 +15,92 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from exporter.core.parsing.key_vault import decode, encode, read_object
-from exporter.simulator.error_responses import vault_answer
+from exporter.simulator.error_responses import vault_error
 from exporter.simulator.key_pairs import KeyPairs, public_numbers
-from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Door, Key, KeyVersion, Vault
+from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Key, KeyVersion, NetworkAccess, Vault
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
-from exporter.simulator.tokens import Grant, TokenMint
-from exporter.simulator.vault_secrets import secret_answer
+from exporter.simulator.tokens import TokenClaims, TokenMint
+from exporter.simulator.vault_secrets import secret_response
 
-_DOORS = {Door.FIREWALL: "forbidden_firewall", Door.PRIVATE_ONLY: "forbidden_connection"}
-# Where they have another name than the operation; and what refusals call them.
+_NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
+# Permissions whose name differs from the operation, and their names in refusals.
 _PERMISSIONS = {"get_newest": "get", "get_deleted": "get", "secret_versions": SECRETS_LIST, "secret_get": SECRETS_GET}
-_CALLED = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: ("secrets get", "secrets/getSecret")}
-_WINDOW = 10.0  # seconds that a limit counts over
+_PERMISSION_NAMES = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: ("secrets get", "secrets/getSecret")}
+_WINDOW = 10.0  # seconds of a limit's window
 _PADDINGS = {
-    # RSA-OAEP is OAEP with SHA-1 by definition (RFC 7518, 4.3); it is what the connector uses
-    "RSA-OAEP": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303 - the algorithm has it in its name
+    # RSA-OAEP is OAEP with SHA-1 (RFC 7518, 4.3); the connector uses it
+    "RSA-OAEP": padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303 - the algorithm requires SHA-1
     "RSA-OAEP-256": padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
 }
 
 
 class VaultService:
+    """Turns one request to one vault into one response."""
+
     def __init__(self, mint: TokenMint, pairs: KeyPairs, clock: Callable[[], float] = time.time) -> None:
         self._mint = mint
         self._pairs = pairs
         self._clock = clock
         self._recent: dict[str, deque[float]] = {}
 
-    async def answer(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
-        """What this vault answers, its diagnostic headers included."""
-        return _with_headers(vault, exchange, await self._answer(vault, exchange))
+    async def respond(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
+        """Return the vault's response with its diagnostic headers."""
+        return _with_headers(vault, exchange, await self._respond(vault, exchange))
 
-    async def _answer(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
+    async def _respond(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
         operation = exchange.vault_operation()
         if vault.managed_hsm and operation.startswith("secret"):
-            operation = "other"  # it keeps keys alone
+            operation = "other"  # a managed HSM has no secrets
         if operation == "health":
             return SimulatedResponse().with_body(b"true")
         caller = self._mint.read(exchange.bearer) if exchange.bearer else None
-        refusal = self._refused(vault, exchange, operation, caller)
+        refusal = self._refusal(vault, exchange, operation, caller)
         if refusal is not None or caller is None:
-            return refusal or vault_answer("token_unknown")
+            return refusal or vault_error("token_unknown")
         if operation == "list":
             return _list(vault)
         if operation in ("secret_versions", "secret_get"):
-            return secret_answer(vault, exchange, operation)
+            return secret_response(vault, exchange, operation)
         if operation == "get_deleted":
-            return await self._deleted(vault, exchange)
-        return await self._on_key(vault, exchange, operation)
+            return await self._deleted_key(vault, exchange)
+        return await self._key_operation(vault, exchange, operation)
 
-    def _refused(self, vault: Vault, exchange: Exchange, operation: str, caller: Grant | None) -> SimulatedResponse | None:
-        """The first check that fails, before any key is looked at."""
-        refusal = self._token_refused(vault, exchange, caller)
+    def _refusal(self, vault: Vault, exchange: Exchange, operation: str, caller: TokenClaims | None) -> SimulatedResponse | None:
+        """Return the first refusal before the key is read, None if there is none."""
+        refusal = self._token_refusal(vault, exchange, caller)
         if refusal is not None or caller is None:
             return refusal
         permission = _PERMISSIONS.get(operation, operation)
-        called, action = _CALLED.get(permission, (f"keys {permission}", f"keys/{permission}"))
+        called, action = _PERMISSION_NAMES.get(permission, (f"keys {permission}", f"keys/{permission}"))
         words = {"permission": called, "action": action, "vault": vault.name, "caller": _caller(caller)}
-        if vault.door is not Door.OPEN:
-            return vault_answer(_DOORS[vault.door], **words)
+        if vault.network_access is not NetworkAccess.OPEN:
+            return vault_error(_NETWORK_ERRORS[vault.network_access], **words)
         if "api-version" not in exchange.query:
-            return vault_answer("bad_parameter", found="api-version is missing")
+            return vault_error("bad_parameter", found="api-version is missing")
         if operation == "other":
-            return vault_answer("not_found")
+            return vault_error("not_found")
         if operation in vault.closed or permission not in vault.permissions.get(caller.client_id, frozenset()):
-            return vault_answer("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
-        return vault_answer("throttled") if self._over_limit(vault) else None
+            return vault_error("forbidden_rbac" if vault.rbac else "forbidden_policy", **words)
+        return vault_error("throttled") if self._over_limit(vault) else None
 
-    def _token_refused(self, vault: Vault, exchange: Exchange, caller: Grant | None) -> SimulatedResponse | None:
+    def _token_refusal(self, vault: Vault, exchange: Exchange, caller: TokenClaims | None) -> SimulatedResponse | None:
+        """Return the 401 for a missing or wrong token, None for a valid token."""
         challenge = f'Bearer authorization="https://{vault.authority}/{vault.tenant_id}", resource="{vault.resource}"'
         if exchange.bearer is None:
-            answer = SimulatedResponse(status=401) if vault.managed_hsm else vault_answer("token_missing")
+            response = SimulatedResponse(status=401) if vault.managed_hsm else vault_error("token_missing")
         elif caller is None or caller.expires <= self._clock():
-            answer = vault_answer("token_unknown")
+            response = vault_error("token_unknown")
         elif caller.audience != vault.resource:
-            answer = vault_answer("token_audience", found=caller.audience)
+            response = vault_error("token_audience", found=caller.audience)
         elif caller.tenant_id != vault.tenant_id:
-            answer = vault_answer("token_issuer", found=caller.tenant_id)
+            response = vault_error("token_issuer", found=caller.tenant_id)
         else:
             return None
-        return answer.with_header("WWW-Authenticate", challenge)
+        return response.with_header("WWW-Authenticate", challenge)
 
     def _over_limit(self, vault: Vault) -> bool:
+        """Count the request, and return whether it exceeds the vault's limit."""
         if vault.limit is None:
             return False
         now, recent = self._clock(), self._recent.setdefault(vault.host, deque())
@@ -109,48 +111,51 @@ class VaultService:
         recent.append(now)
         return False
 
-    async def _deleted(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
+    async def _deleted_key(self, vault: Vault, exchange: Exchange) -> SimulatedResponse:
         key = vault.keys.get(exchange.parts[1].lower())
         version = key.version(None) if key is not None else None
         if key is None or version is None or key.deleted is None:
-            return vault_answer("key_not_found", key=exchange.parts[1])
+            return vault_error("key_not_found", key=exchange.parts[1])
         document = await self._document(vault, key, version)
         document["recoveryId"] = f"https://{vault.host}/deletedkeys/{key.name}"
         document["deletedDate"], document["scheduledPurgeDate"] = int(key.deleted), int(key.deleted + vault.retention)
         return SimulatedResponse().with_document(document)
 
-    async def _on_key(self, vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
+    async def _key_operation(self, vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
         name, wanted = exchange.parts[1], exchange.parts[2] if len(exchange.parts) > 2 else None
         key = vault.keys.get(name.lower())
         version = key.version(wanted) if key is not None and key.deleted is None else None
         if key is None or version is None:
-            return vault_answer("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
+            return vault_error("key_not_found", key=name if wanted is None else f"{name}/{wanted}")
         if operation in ("get", "get_newest"):
             return SimulatedResponse().with_document(await self._document(vault, key, version))
-        return self._barred(version, operation) or await self._crypt(vault, key, version, operation, exchange)
+        return self._key_refusal(version, operation) or await self._crypt(vault, key, version, operation, exchange)
 
-    def _barred(self, version: KeyVersion, operation: str) -> SimulatedResponse | None:
-        """The state of the key. Outside its dates it still unwraps. That a disabled one wraps no more is an assumption."""
+    def _key_refusal(self, version: KeyVersion, operation: str) -> SimulatedResponse | None:
+        """Return the refusal by the key version's state, None if there is none.
+
+        Outside its dates a key still unwraps. That a disabled key refuses the wrap is an assumption.
+        """
         if not version.enabled:
-            return vault_answer("key_disabled", operation=operation)
+            return vault_error("key_disabled", operation=operation)
         if operation not in version.key_ops or version.kty not in ("RSA", "RSA-HSM"):
-            return vault_answer("key_operation", operation=operation)
+            return vault_error("key_operation", operation=operation)
         if operation == "wrapKey" and version.exp is not None and version.exp <= self._clock():
-            return vault_answer("key_expired", operation=operation)
+            return vault_error("key_expired", operation=operation)
         if operation == "wrapKey" and version.nbf is not None and version.nbf > self._clock():
-            return vault_answer("key_not_yet_valid", operation=operation)
+            return vault_error("key_not_yet_valid", operation=operation)
         return None
 
     async def _crypt(self, vault: Vault, key: Key, version: KeyVersion, operation: str, exchange: Exchange) -> SimulatedResponse:
         request = read_object(exchange.body) or {}
         algorithm, value = _PADDINGS.get(str(request.get("alg"))), decode(str(request.get("value", "")))
         if algorithm is None or value is None:
-            return vault_answer("bad_parameter", found="alg or value")
+            return vault_error("bad_parameter", found="alg or value")
         pair = await self._pairs.get(version.size, version.material)
         try:
             done = pair.public_key().encrypt(value, algorithm) if operation == "wrapKey" else pair.decrypt(value, algorithm)
         except ValueError:  # too long to wrap, or wrapped under another key
-            return vault_answer("bad_parameter", found="value")
+            return vault_error("bad_parameter", found="value")
         return SimulatedResponse().with_document({"kid": _kid(vault, key, version), "value": encode(done)})
 
     async def _document(self, vault: Vault, key: Key, version: KeyVersion) -> dict[str, object]:
@@ -163,6 +168,7 @@ class VaultService:
 
 
 def _list(vault: Vault) -> SimulatedResponse:
+    """Return the list of keys."""
     keys = [key for key in vault.keys.values() if key.deleted is None]
     return SimulatedResponse().with_document(
         {"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None}
@@ -173,21 +179,19 @@ def _kid(vault: Vault, key: Key, version: KeyVersion) -> str:
     return f"https://{vault.host}/keys/{key.name}/{version.version}"
 
 
-def _caller(grant: Grant) -> str:
-    return f"appid={grant.client_id};oid={grant.object_id};iss=https://sts.windows.net/{grant.tenant_id}/"
+def _caller(claims: TokenClaims) -> str:
+    return f"appid={claims.client_id};oid={claims.object_id};iss=https://sts.windows.net/{claims.tenant_id}/"
 
 
-def _with_headers(vault: Vault, exchange: Exchange, answer: SimulatedResponse) -> SimulatedResponse:
-    """The diagnostic headers: a managed HSM sends others than a vault."""
-    answer = answer.with_header("x-ms-request-id", str(uuid4()))
+def _with_headers(vault: Vault, exchange: Exchange, response: SimulatedResponse) -> SimulatedResponse:
+    """Add the diagnostic headers, which differ for a managed HSM."""
+    response = response.with_header("x-ms-request-id", str(uuid4()))
     client_request = exchange.headers.get("x-ms-client-request-id")
     if client_request is not None:
-        answer = answer.with_header("x-ms-client-request-id", client_request)
+        response = response.with_header("x-ms-client-request-id", client_request)
     if vault.managed_hsm:
-        return answer.with_header("x-ms-server-latency", "1")
-    network = (
-        f"conn_type={'PrivateLink' if vault.door is Door.PRIVATE_ONLY else 'Ipv4'};addr=203.0.113.10;act_addr_fam=InterNetwork;"
-    )
+        return response.with_header("x-ms-server-latency", "1")
+    network = f"conn_type={'PrivateLink' if vault.network_access is NetworkAccess.PRIVATE_ONLY else 'Ipv4'};addr=203.0.113.10;act_addr_fam=InterNetwork;"
     for name, value in (("region", vault.region), ("service-version", "1.9.2200.1"), ("network-info", network)):
-        answer = answer.with_header(f"x-ms-keyvault-{name}", value)
-    return answer
+        response = response.with_header(f"x-ms-keyvault-{name}", value)
+    return response

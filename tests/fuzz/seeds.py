@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.core.model import Step
-from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_answer, vault_answer
+from exporter.simulator.error_responses import ENTRA_ERRORS, VAULT_ERRORS, entra_error, vault_error
 from tests.fuzz.exchanges import VAULT, Reported
 
 GOOD_CONFIGURATIONS = Path(__file__).parents[1] / "unit" / "config" / "good"
@@ -43,16 +43,16 @@ GOOD_BODIES = {
 
 
 def good_answers() -> Iterator[Reported]:
-    yield Reported(Step.CHALLENGE, 401, (*HEADERS, ("WWW-Authenticate", CHALLENGE)), vault_answer("token_missing").body)
+    yield Reported(Step.CHALLENGE, 401, (*HEADERS, ("WWW-Authenticate", CHALLENGE)), vault_error("token_missing").body)
     for step, body in GOOD_BODIES.items():
         yield Reported(step, 200, HEADERS, json.dumps(body).encode())
 
 
 def refusals() -> Iterator[Reported]:
     for name in ENTRA_ERRORS:
-        yield Reported(Step.TOKEN, entra_answer(name).status, (("Retry-After", "7"),), entra_answer(name).body)
+        yield Reported(Step.TOKEN, entra_error(name).status, (("Retry-After", "7"),), entra_error(name).body)
     for name in VAULT_ERRORS:
-        answer = vault_answer(name, operation="get", vault="contoso", found="https://graph.microsoft.com")
+        answer = vault_error(name, operation="get", vault="contoso", found="https://graph.microsoft.com")
         yield Reported(Step.GET_KEY, answer.status, HEADERS, answer.body)
 
 

@@ -1,9 +1,8 @@
-"""What goes wrong, and the number SQL Server would show for it: one literal table, in the order of a probe.
+"""The scenarios and the codes that SQL Server would show, in a probe's order.
 
-For: the demo, the chaos, the tests and the documentation, which all read this table. Each row says what is broken, where and
-at which step, and what a probe must make of it in both generations. Every code that a probe can see is in it.
-Not for: how a fault is caused (see `faulttable`), how the table looks on a page (see `page`), nor the rules of classification,
-which must agree without knowing it.
+For: the demo, the chaos, the tests and the documentation, which read this one table. Each row has the broken part, the
+step, and the code of a probe in both generations. Every code that a probe can report is in it.
+Not for: causing faults (see `fault_table`), or classification, whose rules must agree without using this table.
 """
 
 from __future__ import annotations
@@ -23,4 +22,4 @@ __all__ = ["BY_NAME", "SCENARIOS", "SIMULATED", "Outside", "Scenario"]
 SCENARIOS: tuple[Scenario, ...] = (*CREDENTIALS, *NETWORK, *SIGN_IN, *REFUSALS, *ANSWERS)
 BY_NAME: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in SCENARIOS})
 SIMULATED: tuple[Scenario, ...] = tuple(scenario for scenario in SCENARIOS if scenario.fault is not None)
-"""Those that the simulator can cause by itself, in order."""
+"""The scenarios that the simulator can cause, in order."""

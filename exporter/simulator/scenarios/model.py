@@ -1,8 +1,4 @@
-"""The shape of one scenario, and where the cause of one can lie.
-
-For: the frozen row of the scenario table.
-Not for: the rows (one module for each part of a probe), nor how anything is caused.
-"""
+"""The type of a scenario, and the places outside of the simulator."""
 
 from __future__ import annotations
 
@@ -18,20 +14,21 @@ _DEFAULT = Options()
 
 
 class Outside(StrEnum):
-    """Where the cause of a scenario lies that no simulated service can be."""
+    """A place outside of the simulator that has the cause of a scenario."""
 
-    CONFIGURATION = "configuration"  # what is written there, or in the files that it names
+    CONFIGURATION = "configuration"  # the configuration, or the files that it names
     CERTIFICATE = "certificate"  # the certificate file of a credential
-    IDENTITY = "identity"  # the service that a managed identity is asked of
+    IDENTITY = "identity"  # the host's identity service
     NETWORK = "network"  # the host's own network: resolver and routes
-    PROXY = "proxy"  # the proxy on the way
+    PROXY = "proxy"  # the proxy to the vault
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`step` is the first that fails, None where the probe is not even begun; `classic` and `current` are its code there.
+    """One row of the scenario table.
 
-    `cause` names a fault of the fault table, set on a thing of the kind `place`; for a place outside, it says what is wrong.
+    `step` is the first failed step, None if no probe starts. `classic` and `current` are the codes in both generations.
+    `cause` is the name of a fault, set on an object of the scope `place`. For a place outside, it describes the cause.
     """
 
     name: str
@@ -46,16 +43,20 @@ class Scenario:
 
     @property
     def fault(self) -> Fault | None:
-        """The fault that causes it, None where the cause lies outside."""
+        """Return the fault that causes it, None if the cause is outside."""
         return FAULTS[self.cause] if isinstance(self.place, Scope) else None
 
     @property
     def broken(self) -> str:
+        """Return what is broken, in a few words."""
         return self.cause if self.fault is None else self.fault.broken
 
     @property
     def options(self) -> Options:
-        """What was given; a fault of the answer is kept to the step at which it is met, unless another was given."""
-        if self.fault is None or self.fault.answer is None:
+        """Return the options of the fault.
+
+        A fault of the response is limited to the scenario's step unless the given options name another.
+        """
+        if self.fault is None or self.fault.response is None:
             return self.given
         return replace(self.given, step=self.given.step or self.step)

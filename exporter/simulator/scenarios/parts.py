@@ -1,7 +1,4 @@
-"""What rows about several steps have in common: the steps' names, where they break, and what is awaited.
-
-Not for: rows.
-"""
+"""The steps of a probe, for scenarios that several steps have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from exporter.simulator.scenarios.model import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One step as the table speaks of it: the beginning of its scenarios' names, and what it waits for."""
+    """One step: the prefix of its scenarios' names, and what it waits for."""
 
     step: Step
     prefix: str
@@ -31,19 +28,20 @@ PARTS: tuple[Part, ...] = (
     Part(Step.WRAP_KEY, "wrap", "the wrapped bytes"),
     Part(Step.UNWRAP_KEY, "unwrap", "the unwrapped bytes"),
 )
-WITH_BODY = PARTS[1:]  # of the challenge only status and header are read
+WITH_BODY = PARTS[1:]  # the body of the challenge is not read
 
 
-def at(  # noqa: PLR0917 - a row of the table
+def at_steps(  # noqa: PLR0917 - a row of the table
     parts: tuple[Part, ...], fault: str, classic: int | dict[Step, int], current: int | None, reason: Reason, story: str
 ) -> Iterator[Scenario]:
-    """The same fault at each of these parts; `{awaited}` in the story is what each waits for.
+    """Yield the same fault at each of these steps.
 
-    `classic` is one code for all, or one for each step; `current` is None where the code has no twin.
+    `{awaited}` in the story is what the step waits for. `classic` is one code for all steps, or one for each. `current` is
+    None if the code has no counterpart.
     """
     for part in parts:
         code = classic if isinstance(classic, int) else classic[part.step]
-        told = story.format(awaited=part.awaited)
+        text = story.format(awaited=part.awaited)
         yield Scenario(
             f"{part.prefix}_{fault}",
             fault,
@@ -52,5 +50,5 @@ def at(  # noqa: PLR0917 - a row of the table
             code,
             code if current is None else current,
             reason,
-            told[0].upper() + told[1:],
+            text[0].upper() + text[1:],
         )

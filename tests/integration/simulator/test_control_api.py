@@ -70,10 +70,10 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "tenant": "x", "fault": "throttled"}', "name one thing to break"),
         (b'{"vault": "contoso-one", "fault": "throtled"}', "there is no fault 'throtled' (did you mean 'throttled'?)"),
         (b'{"vault": "contoso-one", "scenario": "throtled"}', "did you mean 'throttled'?"),
-        (b'{"vault": "contoso-one", "scenario": "host_offline"}', "its cause is the network: no network but loopback"),
+        (b'{"vault": "contoso-one", "scenario": "host_offline"}', "its cause is the network: no network except loopback"),
         (b'{"vault": "contoso-onne", "fault": "throttled"}', "there is no vault 'contoso-onne'"),
         (b'{"vault": "not a name", "fault": "throttled"}', "there is no vault 'not a name'"),
-        (b'{"vault": 1, "fault": "throttled"}', "not a text: vault"),
+        (b'{"vault": 1, "fault": "throttled"}', "not a string: vault"),
         (b'{"tenant": "11111111-2222-3333-4444-555555555555", "fault": "key_disabled"}', "can be set on: vault; not on: tenant"),
         (b'{"vault": "contoso-one", "fault": "throttled", "retry": 5}', "unknown: retry"),
         (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": "5"}', "retry_after has the wrong type"),
@@ -83,7 +83,7 @@ async def test_one_of_several_faults_is_cleared_by_its_number(client, curl):
         (b'{"vault": "contoso-one", "fault": "slow", "seconds": 1e999}', "seconds is not from 0 to 86400"),
         (b'{"vault": "contoso-one", "fault": "key_size", "bits": 2147483648}', "bits is not from 1024 to 16384"),
         (b'{"vault": "contoso-one", "fault": "throttled", "retry_after": -1}', "retry_after is not from 0 to 86400"),
-        (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "nothing is asked for as 'gt'; there are: challenge"),
+        (b'{"vault": "contoso-one", "fault": "status", "at": "gt"}', "there is no operation 'gt'; there are: challenge"),
         (b'{"vault": "contoso-one", "scenario": "throttled", "retry_after": 5}', "a scenario takes no retry_after"),
         (b'{"vault": "contoso-one", "fault": "key_disabled", "key": "TdeKy"}', "there is no key 'TdeKy'"),
         (b'{"vault": "contoso-one", "fault": "key_disabled", "version": "0123"}', "there is no version '0123'"),
@@ -118,7 +118,7 @@ async def test_scenarios_faults_and_requests_are_listed(client, curl):
         row for row in scenarios["scenarios"] if row["scenario"] == "throttled"
     ).items()
     _, faults = await curl("GET", "/sim/faults")
-    assert {"fault": "firewall", "broken": "the vault's firewall does not know the address", "set_on": ["vault"]} in faults[
+    assert {"fault": "firewall", "broken": "the vault's firewall blocks the address", "set_on": ["vault"]} in faults[
         "faults"
     ]
     _, requests = await curl("GET", "/sim/requests")
