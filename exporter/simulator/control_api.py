@@ -242,7 +242,7 @@ def _options(document: dict[str, Any]) -> Options:
             raise UnknownNameError(f"there is no step {given['step']!r}; there are: {', '.join(Step)}")
         given["step"] = Step(given["step"])
     if "at" in given and given["at"] not in OPERATIONS:
-        raise UnknownNameError(f"nothing is document for as {given['at']!r}; there are: {', '.join(OPERATIONS)}")
+        raise UnknownNameError(f"there is no operation {given['at']!r}; there are: {', '.join(OPERATIONS)}")
     for name, (least, most) in _RANGES.items():
         if not least <= given.get(name, least) <= most:
             raise UnknownNameError(f"{name} is not from {least} to {most}")

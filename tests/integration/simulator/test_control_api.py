@@ -118,9 +118,7 @@ async def test_scenarios_faults_and_requests_are_listed(client, curl):
         row for row in scenarios["scenarios"] if row["scenario"] == "throttled"
     ).items()
     _, faults = await curl("GET", "/sim/faults")
-    assert {"fault": "firewall", "broken": "the vault's firewall blocks the address", "set_on": ["vault"]} in faults[
-        "faults"
-    ]
+    assert {"fault": "firewall", "broken": "the vault's firewall blocks the address", "set_on": ["vault"]} in faults["faults"]
     _, requests = await curl("GET", "/sim/requests")
     assert requests == {"requests": [{"host": VAULT, "operation": "challenge", "status": 401, "count": 1}]}
 
