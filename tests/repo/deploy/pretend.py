@@ -1,6 +1,6 @@
-"""A SQL Server made of SQLite: system views are tables, and T-SQL is translated.
+"""A substitute of SQL Server in SQLite: system views are tables, and T-SQL is translated.
 
-It shows what the queries of deploy/sql return for given rows. Only a real SQL Server shows whether it accepts them.
+The queries of deploy/sql run against given rows. Only a real SQL Server shows whether it accepts them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tests.repo.deploy.system_views import MSDB, VIEWS
 SQL = Path(__file__).parents[3] / "deploy" / "sql"
 UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
 OFFSET = timedelta(hours=2)  # the server stands in Kyiv
-OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # what retire-version.sql keeps in its session
+OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # session values of retire-version.sql
 PROPERTIES = {"ServerName": "N1\\SQLPRD01", "ComputerNamePhysicalNetBIOS": "N1", "ProductVersion": "16.0.4105.2"}
 
 
 def batches(name: str) -> list[str]:
-    """The batches of a script, as sqlcmd would send them."""
+    """Return the batches of a script as sqlcmd sends them."""
     return [one for one in re.split(r"(?mi)^GO\s*$", (SQL / name).read_text()) if one.strip()]
 
 
@@ -33,7 +33,7 @@ def quoted(names: Iterable[str]) -> str:
 
 
 class PretendServer:
-    """`rows` gives each view's rows; a column that is not given is NULL. Close it."""
+    """An instance with `rows` by view; a missing column is NULL. The caller closes it."""
 
     def __init__(self, **rows: Iterable[dict[str, object]]) -> None:
         self._base = sqlite3.connect(":memory:")
@@ -55,7 +55,7 @@ class PretendServer:
         self._base.close()
 
     def query(self, statement: str | exp.Expression) -> list[dict[str, object]]:
-        """The rows of the one SELECT in `statement`."""
+        """Return the rows of the only SELECT in `statement`."""
         select = statement.copy() if isinstance(statement, exp.Expression) else sqlglot.parse_one(statement, dialect="tsql")
         for node in reversed(list(select.walk())):  # from the leaves to the root
             if (other := translated(node)) is not node:
@@ -99,7 +99,7 @@ def _moment(text: str) -> datetime:
 
 
 def _datediff(unit: str, start: str | None, end: str | None) -> int | None:
-    """As T-SQL: boundaries crossed, which for whole minutes and seconds is the difference."""
+    """Return the difference as T-SQL does: the number of crossed boundaries."""
     if start is None or end is None:
         return None
     return int((_moment(end) - _moment(start)) / timedelta(**{f"{unit}s": 1}))

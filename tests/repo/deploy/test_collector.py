@@ -1,4 +1,4 @@
-"""The collector for sql_exporter: its form, its columns, its rights, and what its queries return."""
+"""The collector for sql_exporter: form, columns, rights and results of its queries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS = {metric["metric_name"]: metric for metric in COLLECTOR["metrics"]}
 NAMED = {query["query_name"]: query["query"] for query in COLLECTOR["queries"]}
 QUERIES = {name: metric["query"] for name, metric in METRICS.items() if "query" in metric} | NAMED
 
-# What sql_exporter's own reader of the file takes (config/*.go); anything else it refuses.
+# The keys that sql_exporter accepts (config/*.go). sql_exporter refuses any other key.
 KEYS = {
     "file": {"collector_name", "min_interval", "metrics", "queries"},
     "query": {"query_name", "query", "no_prepared_statement"},
@@ -32,7 +32,7 @@ RESERVED_LABELS = {"job", "target", "instance", "sql_instance", "host", "le"}
 
 
 def parsed(query: str) -> exp.Expression:
-    """The one SELECT, and none of it passed over."""
+    """Return the only SELECT; every part of it must be parsed."""
     (statement,) = sqlglot.parse(query, dialect="tsql")
     assert isinstance(statement, exp.Select)
     return statement
@@ -56,7 +56,7 @@ def without_database(statement: exp.Expression) -> exp.Expression:
 
 
 def columns_of(name: str) -> set[str]:
-    """The columns that the metrics of this query take."""
+    """Return the columns that the metrics of this query use."""
     using = [metric for metric in METRICS.values() if name in (metric["metric_name"], metric.get("query_ref"))]
     return {column for metric in using for column in [*metric["key_labels"], *metric.get("values", [])]}
 

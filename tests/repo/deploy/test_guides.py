@@ -22,12 +22,12 @@ from tests.repo.deploy.test_collector import METRICS
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 GUIDES = ["docs/rollover.md", "docs/key-rotation.md", "docs/recovery.md"]
-# Statements that sqlglot hands on as they are: all it knows of them is that they end where they should.
+# Statements that sqlglot passes through; sqlglot checks their end only.
 AS_IT_IS = re.compile(
     r"(?:ALTER CREDENTIAL|CREATE CREDENTIAL|CREATE LOGIN|ALTER LOGIN|(?:CREATE|DROP) ASYMMETRIC KEY|ALTER AVAILABILITY GROUP"
     r"|(?:CREATE|ALTER) DATABASE ENCRYPTION KEY|ALTER CRYPTOGRAPHIC PROVIDER|ALTER DATABASE \[\w+\] SET)\b"
 )
-# sqlglot cannot read this statement at all.
+# sqlglot cannot parse this statement.
 RESTORE = re.compile(r"RESTORE FILELISTONLY FROM (?:DISK|URL) = N'[^']+';")
 
 
@@ -36,7 +36,7 @@ def text(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """Blocks of code, without the indentation of a list."""
+    """Return blocks of code without the indentation of a list."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
     return [re.sub(rf"(?m)^{indent}", "", code) for indent, code in found]
 
@@ -105,7 +105,7 @@ def test_promql_block_of_a_guide_parses(page):
 
 
 def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
-    """Exit code and terminal output of the script that reads the secret's value."""
+    """Return exit code and terminal output of the script that reads the secret."""
     [script] = [code for code in blocks("docs/rollover.md", "sh") if "read -r" in code]
     (folder / "secrets").mkdir()
     own, other = pty.openpty()
@@ -116,7 +116,7 @@ def typed_into_the_script(folder: Path, value: str) -> tuple[int, str]:
             while "value: " not in shown:
                 shown += os.read(own, 1024).decode()
             os.write(own, f"{value}\n".encode())
-            with contextlib.suppress(OSError):  # the terminal's end, when the shell has gone
+            with contextlib.suppress(OSError):  # the shell has ended
                 while more := os.read(own, 1024):
                     shown += more.decode()
         return shell.returncode, shown

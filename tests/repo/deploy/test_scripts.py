@@ -15,7 +15,7 @@ from tests.repo.deploy.system_views import SIGN_IN_COLUMNS
 from tests.repo.deploy.test_collector import PROVIDER_CREDENTIAL, schema, without_database
 
 SCRIPTS = sorted(path.name for path in SQL.glob("*.sql"))
-# What sqlglot does not know of T-SQL: it hands these statements on as they are.
+# T-SQL statements that sqlglot does not parse and passes through.
 AS_IT_IS = re.compile(r"GRANT VIEW ANY (DEFINITION|DATABASE) TO \[[^\]]+\]|CREATE LOGIN \[[^\]]+\] FROM WINDOWS")
 
 
@@ -59,7 +59,7 @@ PROVIDERS = [{"provider_id": 65536, "name": "AzureKV"}]
 
 
 def written(*credentials: dict[str, object]) -> str:
-    """What alter-credential.sql writes on a server with these credentials."""
+    """Return the output of alter-credential.sql on a server with these credentials."""
     query = next(one for one in statements("alter-credential.sql") if isinstance(one, exp.Select))
     with closing(
         PretendServer(cryptographic_providers=PROVIDERS, credentials=[PROVIDER_CREDENTIAL | one for one in credentials])
@@ -116,14 +116,14 @@ def test_verify_marks_unproven_databases():
 
 
 def finding_rows(column: str, **rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The rows of that part of retire-version.sql which yields the column."""
+    """Return the rows of the part of retire-version.sql that has the column."""
     selects = [one for one in statements("retire-version.sql") if isinstance(one, exp.Select)]
     query = next(one for one in selects if column in one.named_selects)
     with closing(PretendServer(**rows)) as server:
         return server.query(without_database(query))
 
 
-def test_retire_version_lists_databases_under_the_old_version_and_closed_ones():
+def test_retire_version_lists_old_and_closed_databases():
     rows = finding_rows(
         "state_desc",
         databases=[{"name": name, "database_id": number, "state": state} for name, number, state in DATABASES],
@@ -139,7 +139,7 @@ def test_retire_version_lists_databases_under_the_old_version_and_closed_ones():
     }
 
 
-def test_retire_version_lists_backups_of_encrypted_and_lost_databases_only():
+def test_retire_version_lists_backups_of_encrypted_databases():
     backups = [("sales", 1, None), ("plain", 2, None), ("dropped", 3, None), ("plain", 4, OLD_THUMBPRINT)]
     rows = finding_rows(
         "backup_finish_date",
@@ -162,7 +162,7 @@ def test_retire_version_lists_backups_of_encrypted_and_lost_databases_only():
     assert rows[0]["statement_to_run"] == "RESTORE FILELISTONLY FROM DISK = N'D:\\o''1.bak' WITH FILE = 2;"
 
 
-def test_retire_version_names_the_login_and_credential_of_the_old_key():
+def test_retire_version_names_login_and_credential_of_the_key():
     rows = finding_rows(
         "asymmetric_key_name",
         asymmetric_keys=[

@@ -1,4 +1,4 @@
-"""Alerts on SQL Server's series: they use the collector's series, and promtool sees each silent, firing, resolved."""
+"""Alerts on SQL Server's series: they use the collector's series, and promtool checks silent, firing and resolved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.repo.deploy.test_collector import METRICS
 
 FILE = SQL / "ekm-sql.rules.yml"
 RULES = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
-# Every scrape has these; the second pair as prometheus.example.yml gives it.
+# Labels of every scrape; the second pair is from prometheus.example.yml.
 OF_A_SCRAPE = {"job", "instance", "sql_instance", "host"}
 N1 = 'job="ekm_sql",instance="n1:9399",sql_instance="SQLPRD01",host="n1"'
 N2 = 'job="ekm_sql",instance="n2:9399",sql_instance="SQLPRD01",host="n2"'
@@ -42,7 +42,7 @@ def texts(rule: dict) -> str:
 
 
 def inner_queries(rule: dict) -> list[str]:
-    """The PromQL within the templates of the annotations."""
+    """Return the PromQL in the templates of the annotations."""
     return [text.replace("'%s'", '"x"') for text in re.findall(r'printf "([^"]+)"', texts(rule))]
 
 
@@ -146,7 +146,7 @@ STORIES = {
 
 
 def promtool(*arguments: str) -> str:
-    """Exit code and output. A missing promtool is an error."""
+    """Return exit code and output. A missing promtool is an error."""
     done = subprocess.run(["promtool", *arguments], capture_output=True, check=False, timeout=120, text=True)  # noqa: S603, S607 - nothing from outside the tests
     return f"{done.returncode} {done.stdout}{done.stderr}"
 
@@ -203,7 +203,10 @@ def ready(value: str, instance: str = "c:10377", vantage: str = "central") -> li
 
 
 def described(tmp_path, *given: dict[str, str]) -> str:
-    """The description of the alert that fires at minute 10, as Prometheus writes it; a wrong expectation makes promtool print it."""
+    """Return the description of the alert that fires at minute 10.
+
+    promtool prints it because the expectation is wrong.
+    """
     state = series("mssql_ekm_database_state", f'{N1},database="sales"', "3x20")
     wrong = firing(10, "EkmSqlDatabaseNotOpened", {"exp_labels": {"severity": "none"}})
     output = checked(tmp_path, {"interval": "1m", "input_series": [state, *given], "alert_rule_test": [wrong]})
@@ -233,7 +236,7 @@ def test_closed_database_alert_shows_the_verdict(tmp_path, given, text):
     assert text in output
 
 
-# What must not fire: credentials that were created at different times, a roll-over that took some days, stand-alone servers.
+# No alert: credentials that were created at different times, a roll-over that took some days, stand-alone servers.
 QUIET = {
     "created apart": [
         series("mssql_ekm_credential_modified_timestamp_seconds", f'{N1},{CREDENTIAL},ag="AG7"', "-9000000x3000"),

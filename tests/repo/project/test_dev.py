@@ -1,4 +1,4 @@
-"""`./dev` explains itself, refuses what it does not know, and names what is missing instead of leaving it out."""
+"""`./dev`: help, unknown arguments, and missing programs."""
 
 import os
 import re
@@ -16,7 +16,7 @@ TOOLS = ("cat", "cksum", "dirname", "env", "id", "rm", "sed", "sort", "tr", "una
 
 @pytest.fixture
 def bare(tmp_path, root):
-    """A checkout with a space in its path, on a machine with a shell and little else: `./dev` and where its programs lie."""
+    """Return `./dev` of a checkout with a space in its path, and a folder for its few programs."""
     checkout, programs = tmp_path / "a checkout", tmp_path / "bin"
     checkout.mkdir()
     programs.mkdir()
@@ -28,7 +28,7 @@ def bare(tmp_path, root):
 
 
 def dev(checkout: Path, *arguments: str, path: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    # Without the interpreter that runs these tests.
+    # The PATH lacks the interpreter of these tests.
     mine = {name: value for name, value in os.environ.items() if name != "PYTHON"}
     environment = {**mine, "PATH": path or os.environ["PATH"], **environment}
     return subprocess.run(  # noqa: S603 - the project's own script
@@ -42,7 +42,7 @@ def program(place: Path, text: str) -> str:
     return str(place)
 
 
-def test_help_lists_every_verb_and_no_other(root):
+def test_help_lists_exactly_the_verbs(root):
     cases = (root / "dev").read_text().split("case $verb in")[1]
     verbs = set(re.findall(r"^  ([a-z-]+)(?: \|[^)]*)?\)", cases, re.MULTILINE))
     listed = set(re.findall(r"^  ([a-z-]+)\b", dev(root, "help").stdout, re.MULTILINE))
@@ -50,7 +50,7 @@ def test_help_lists_every_verb_and_no_other(root):
     assert {"demo", "test", "quick", "lock"} <= verbs
 
 
-def test_without_a_verb_it_helps(root):
+def test_help_is_shown_without_a_verb(root):
     assert dev(root).stdout == dev(root, "help").stdout != ""
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_verb_is_an_error_and_not_ignored(root):
 
 
 @pytest.mark.parametrize("arguments", [["--without", "browsers"], ["--without=real,contaner"], ["--with", "real"], ["--without"]])
-def test_a_part_that_is_not_known_cannot_be_left_out(root, arguments):
+def test_unknown_part_cannot_be_left_out(root, arguments):
     answer = dev(root, "test", *arguments)
     assert answer.returncode == 1
     assert re.search(r"unknown (part|argument)|needs names", answer.stderr)
@@ -74,7 +74,7 @@ def test_missing_python_is_reported_in_one_line(bare):
     assert "no Python 3.11 or newer found" in answer.stderr
 
 
-def test_a_python_without_venv_names_the_package_that_brings_it(bare):
+def test_python_without_venv_names_the_missing_package(bare):
     checkout, programs = bare
     program(programs / "python3", 'case "$*" in *ensurepip*) exit 1 ;; esac')
     answer = dev(checkout, "demo", path=str(programs))
@@ -91,7 +91,7 @@ def test_requested_python_is_not_replaced_by_another(bare):
     assert f"$PYTHON={old}" in answer.stderr
 
 
-def test_what_cannot_be_installed_is_named_and_fails(bare):
+def test_failed_installation_is_named_and_fails(bare):
     checkout, programs = bare
     answer = dev(checkout, "packages", "real", path=str(programs))
     assert answer.returncode == 1
@@ -99,7 +99,7 @@ def test_what_cannot_be_installed_is_named_and_fails(bare):
     assert "./dev test --without real" in answer.stderr
 
 
-def test_what_is_there_is_not_installed_again(bare):
+def test_present_package_is_not_installed_again(bare):
     checkout, programs = bare
     needed = "prometheus promtool prometheus-alertmanager amtool dnsmasq tinyproxy nft ip nsenter systemd-analyze prometheus-blackbox-exporter vmalert"
     for name in needed.split():
@@ -108,7 +108,7 @@ def test_what_is_there_is_not_installed_again(bare):
     assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
 
 
-def test_continuous_integration_runs_the_same_as_a_person(root):
+def test_continuous_integration_runs_the_local_commands(root):
     assert "./dev test" in (root / ".ci" / "run").read_text()
     assert "bash .ci/run" in (root / ".github" / "workflows" / "ci.yml").read_text()
 
@@ -122,7 +122,7 @@ def test_continuous_integration_runs_the_same_as_a_person(root):
         ("dev: every check passed", 0, (1, NO_TEST)),
     ],
 )
-def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, printed, status, ended):
+def test_continuous_integration_ends_with_the_test_totals(root, tmp_path, printed, status, ended):
     (tmp_path / ".ci").mkdir()
     shutil.copy(root / ".ci" / "run", tmp_path / ".ci")
     program(tmp_path / "dev", f"echo '{printed}'; exit {status}")
@@ -130,7 +130,7 @@ def test_continuous_integration_ends_with_the_sum_of_the_tests(root, tmp_path, p
     assert (done.returncode, (done.stdout + done.stderr).splitlines()[-1]) == ended
 
 
-def test_the_sum_counts_every_run_and_an_error_as_a_failure(root, tmp_path):
+def test_totals_count_every_run_and_errors_as_failures(root, tmp_path):
     shutil.copy(root / "dev", tmp_path)
     output = tmp_path / ".cache" / "printed"
     output.mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_the_sum_counts_every_run_and_an_error_as_a_failure(root, tmp_path):
     assert done.stdout == "8630 passed, 3 failed\n"
 
 
-def test_every_row_of_the_sharing_of_tests_names_a_place_that_exists(root):
+def test_every_row_of_the_test_sharing_names_an_existing_path(root):
     assert [row.path for row in ROWS if not (root / row.path).exists()] == []
 
 

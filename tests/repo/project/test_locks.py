@@ -1,4 +1,4 @@
-"""The locked lists hold everything that pyproject.toml requires, on each supported Python, and nothing about where it came from."""
+"""The locked lists have every requirement on each supported Python, and no package source."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def wanted(pyproject, names: tuple[str, ...]) -> list[str]:
 
 
 def everything_needed(lines: list[str], python: str) -> Iterator[Requirement]:
-    """The requirements and all that they need in turn, as the installed packages declare it, on Linux under `python`."""
+    """Return the requirements and their dependencies on Linux under `python`, from the installed packages."""
     environment = {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -52,7 +52,7 @@ def everything_needed(lines: list[str], python: str) -> Iterator[Requirement]:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_holds_all_that_is_needed_on_each_python(root, pyproject, name, python):
+def test_list_has_every_requirement_on_each_python(root, pyproject, name, python):
     locked = pins((root / name).read_text())
     for requirement in everything_needed(wanted(pyproject, LISTS[name]), python):
         version = locked.get(canonicalize_name(requirement.name))
@@ -60,7 +60,7 @@ def test_a_list_holds_all_that_is_needed_on_each_python(root, pyproject, name, p
         assert version in requirement.specifier, f"{name} holds {version}, but {requirement} is needed: run ./dev lock"
 
 
-def test_the_lists_agree_on_every_version(root):
+def test_lists_have_the_same_versions(root):
     locked = {name: pins((root / name).read_text()) for name in LISTS}
     everything = locked["requirements-dev.lock"]
     for name in LISTS:

@@ -7,19 +7,19 @@ from exporter import __version__
 TAGS = ("[CHANGE]", "[FEATURE]", "[ENHANCEMENT]", "[BUGFIX]")
 
 
-def test_the_version_has_one_source(pyproject):
+def test_version_has_one_source(pyproject):
     assert "version" in pyproject["project"]["dynamic"]
     assert "version" not in pyproject["project"]
     assert pyproject["tool"]["hatch"]["version"]["path"] == "exporter/__init__.py"
 
 
-def test_the_changelog_opens_with_the_current_version(root):
+def test_changelog_begins_with_the_current_version(root):
     headings = re.findall(r"^## (\S+) / (\S+)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0][0] == __version__
     assert all(date == "unreleased" or re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in headings)
 
 
-def test_every_change_is_of_a_known_kind_and_breaking_ones_come_first(root):
+def test_every_change_has_a_known_kind_and_breaking_ones_are_first(root):
     for section in re.split(r"^## ", (root / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]:
         kinds = [line.split()[1] for line in section.splitlines() if line.startswith("- ")]
         assert kinds
@@ -27,7 +27,7 @@ def test_every_change_is_of_a_known_kind_and_breaking_ones_come_first(root):
         assert kinds == sorted(kinds, key=TAGS.index)
 
 
-def test_the_licence_is_the_one_that_is_declared(root, pyproject):
+def test_licence_file_matches_the_declared_licence(root, pyproject):
     text = (root / "LICENSE").read_text()
     assert pyproject["project"]["license"] == "Apache-2.0"
     assert pyproject["project"]["license-files"] == ["LICENSE"]

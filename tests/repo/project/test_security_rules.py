@@ -1,8 +1,8 @@
-"""Every security rule of ruff (`S`, which are bandit's) is applied to the code; an exception is one rule at one place, with a reason."""
+"""Every security rule of ruff (`S`, from bandit) is applied; an exception has one rule, one place and a reason."""
 
 import re
 
-# For whole folders of tests: they assert, and plant marked secrets that they search for.
+# For whole folders of tests: tests assert, and use marked secrets.
 OF_TESTS = {"S101", "S105", "S106"}
 NOQA = re.compile(r"#\s*(?:ruff:|flake8:)?\s*noqa(?P<codes>:[ A-Z0-9,]+)?(?P<reason>.*)$")
 SECURITY = re.compile(r"\bS\d{3}\b")
@@ -12,7 +12,7 @@ def is_security(rule):
     return rule == "ALL" or re.fullmatch(r"S\d*", rule) is not None
 
 
-def test_every_security_rule_is_selected_and_none_is_ignored_everywhere(pyproject):
+def test_every_security_rule_is_selected(pyproject):
     lint = pyproject["tool"]["ruff"]["lint"]
     assert lint["select"] == ["ALL"]
     assert [rule for rule in lint["ignore"] if is_security(rule)] == []
@@ -26,7 +26,7 @@ def test_folders_ignore_no_security_rule_but_three_in_tests(pyproject):
     assert {place: rules for place, rules in found.items() if rules} == {"tests/**": OF_TESTS}
 
 
-def test_each_ignored_line_names_its_rules_and_security_ones_a_reason(root, tracked):
+def test_each_ignore_names_its_rules_and_a_reason(root, tracked):
     bare = []
     for path in tracked:
         if path.suffix == ".py":

@@ -1,4 +1,4 @@
-"""The tree holds what it should, and nothing that belongs to one person's machine."""
+"""The tree has the expected entries, short files and functions, and nothing of a developer's machine."""
 
 import ast
 import re
@@ -11,14 +11,14 @@ FILES = {
 }  # fmt: skip
 
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
-# What may be longer, and why.
+# Exceptions from the limits, with their reasons.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS = {
     "exporter/cli/run.py:add_service_flags": "a list of flags, one after another, without a branch",
     "exporter/clients/entra.py:fetch_token": "one request from its parts to its outcome; its closure belongs to it",
 }
 
-PICTURES = {".png"}  # have no text
+PICTURES = {".png"}  # files without text
 
 NO_PLACE_ON_A_MACHINE = re.compile(r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work)/")
 NO_PACKAGE_SERVER = re.compile(r"(?:pypi|pythonhosted|deb\.debian|registry\.npmjs|docker)\.(?:org|io|com)\b")
@@ -41,13 +41,13 @@ def found(root, files, pattern):
     ]
 
 
-def test_nothing_new_stands_at_the_top_without_being_meant_to(root, tracked):
+def test_top_level_has_listed_entries_only(root, tracked):
     tops = {path.relative_to(root).parts for path in tracked}
     assert {parts[0] for parts in tops if len(parts) > 1} <= FOLDERS
     assert {parts[0] for parts in tops if len(parts) == 1} == FILES
 
 
-def test_no_file_names_a_place_on_somebodys_machine(root, tracked):
+def test_no_file_has_a_path_of_a_developers_machine(root, tracked):
     assert found(root, tracked, NO_PLACE_ON_A_MACHINE) == []
     assert found(root, tracked, re.compile(re.escape(f"{root}/"))) == []
 
@@ -56,11 +56,11 @@ def test_no_file_names_a_package_server(root, tracked):
     assert found(root, tracked, NO_PACKAGE_SERVER) == []
 
 
-def test_nothing_is_left_open(root, tracked):
+def test_no_file_has_an_open_task(root, tracked):
     assert found(root, [path for path in tracked if path.name != "LICENSE"], NOTHING_LEFT_OPEN) == []
 
 
-def test_no_test_can_be_passed_over(root, tracked):
+def test_no_test_is_skipped(root, tracked):
     assert found(root, [path for path in tracked if path.suffix == ".py"], NOTHING_SKIPPED) == []
 
 
@@ -73,7 +73,7 @@ def test_every_module_has_a_docstring(modules):
     assert [path.name for path, text in texts(modules) if not ast.get_docstring(ast.parse(text))] == []
 
 
-def test_no_module_is_a_collection_of_everything(modules):
+def test_no_module_has_a_catch_all_name(modules):
     assert [path.name for path in modules if path.stem in ("utils", "util", "helpers", "common", "misc")] == []
 
 

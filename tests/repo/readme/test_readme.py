@@ -1,4 +1,4 @@
-"""The README is true: each command runs and prints the output that is shown."""
+"""Each command of the README runs and prints the shown output."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 Shown = list[tuple[str, list[str]]]  # commands, each with the lines shown below it
 
 
-ANOTHER = "In another terminal"  # where nothing is exported yet
+ANOTHER = "In another terminal"  # no variable is exported yet
 
 
 def shown(text: str) -> Shown:
@@ -37,10 +37,10 @@ def shown(text: str) -> Shown:
 
 
 COMMANDS = shown(README)
-# Which do not end by themselves, and what they print when one may go on.
+# Commands that do not end by themselves, and the output that shows their start.
 LASTING = {"./dev demo": "Within a minute", "ekm-exporter simulate": "stop: ", "ekm-exporter run": "msg=listening"}
 FRESH = {**os.environ, "NO_COLOR": "1"}
-LEFT_TO_CI = "./dev test"  # runs this very test
+LEFT_TO_CI = "./dev test"  # runs this test
 
 
 def lasting(command: str) -> str | None:
@@ -48,7 +48,7 @@ def lasting(command: str) -> str | None:
 
 
 def matches(lines: list[str], output: str) -> list[str]:
-    """The lines shown that the output lacks; times, ids and addresses may differ, `...` stands for anything."""
+    """Return the shown lines that the output lacks; times, ids and addresses may differ, `...` is any text."""
     missing = []
     for line in lines:
         pattern = re.escape(line)
@@ -60,7 +60,7 @@ def matches(lines: list[str], output: str) -> list[str]:
 
 
 class Terminal:
-    """Runs commands one after another in a copy of the repository's visible files, with the variables that were exported."""
+    """Run commands in a copy of the visible files of the repository, with the exported variables."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -134,21 +134,21 @@ def test_readme_starts_with_demo_and_test():
 
 
 def test_readme_shows_the_last_line_of_the_test_run():
-    """Its own last words; the run itself is the one that this test belongs to."""
+    """The last line of the test run; this test is part of that run."""
     shown_lines = next(lines for command, lines in COMMANDS if command == LEFT_TO_CI)
     assert [line for line in shown_lines if line != "..."] == ["dev: every check passed"]
     assert 'log "every check passed${1:+' in (ROOT / "dev").read_text(encoding="utf-8")
 
 
 async def test_readme_demo_prints_what_is_shown(terminal):
-    """`./dev demo` itself, from the checkout, on its usual port; then the command beneath it until all lines are there."""
+    """Run `./dev demo` on its usual port, then the next command until all lines are printed."""
     terminal.folder = ROOT
     (command, first), _, (scrape, lines) = COMMANDS[:3]
     missing = matches(first, await terminal.run(command))
     assert missing == []
     async with asyncio.timeout(60):
         while still := matches(lines, seen := await terminal.run(scrape)):
-            lines = still  # what has been seen once need not stay: the vaults' troubles come and go
+            lines = still  # a line counts if it was printed once: the faults of the vaults come and go
             await asyncio.sleep(0.5)
     assert "ekm_last_failure_info" in seen
     async with aiohttp.ClientSession() as session, session.get("http://127.0.0.1:10377/") as answer:

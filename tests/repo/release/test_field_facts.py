@@ -1,4 +1,4 @@
-"""Facts about Azure and SQL Server that the pages once had wrong or lacked: each page states them."""
+"""Each page states its facts about Azure and SQL Server, and no disproved statement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# page: what it has to state, in these words, whatever the line breaks.
+# page: its required sentences, with any line breaks.
 STATED = {
     "docs/private-endpoints.md": (
         "Most often the private DNS zone is not linked to this network",

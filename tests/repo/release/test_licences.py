@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# As packages declare them, in three forms. MPL-2.0 (certifi) has no condition for users who do not change its files.
+# The three forms in which packages declare licences. MPL-2.0 (certifi) has no condition for users who do not change its files.
 ALLOWED = {
     "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0",
     "Apache 2.0", "MIT License",
@@ -17,7 +17,7 @@ LOCKED = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), r
 
 
 def declared(name: str) -> set[str]:
-    """The expression's licences; without one the short text, without that the classifiers."""
+    """Return the licences of the expression, else of the short text, else of the classifiers."""
     about = metadata(name)
     expression = about.get("License-Expression") or about.get("License") or ""
     if expression and "\n" not in expression and len(expression) < 60:

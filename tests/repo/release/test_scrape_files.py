@@ -25,7 +25,7 @@ def test_scrape_files_match_the_page():
         assert yaml.safe_load(code) == yaml.safe_load((FOLDER / name).read_text())
 
 
-def test_every_file_is_output_to_be_there():
+def test_readme_lists_every_file():
     assert {path.name for path in FOLDER.iterdir()} == {*FILES, "prometheus.yml"}
     readme = (ROOT / "README.md").read_text()
     assert [name for name in FILES if f"(deploy/prometheus/{name})" not in readme] == []

@@ -1,4 +1,4 @@
-"""Shell commands of the pages: PowerShell that parses, a PowerShell form for each Unix one, and `az` commands that exist."""
+"""Shell commands of the pages: valid PowerShell for each Unix block, and existing `az` commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNIX = {
 
 
 def fenced(page: str) -> list[tuple[str, str]]:
-    """Language and code of each fenced block, without the indentation of a list."""
+    """Return language and code of each fenced block, without the indentation of a list."""
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"^( *)```(\w*)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     return [(language, re.sub(rf"(?m)^{indent}", "", code)) for indent, language, code in found]
@@ -48,7 +48,7 @@ def errors(node: Node) -> Iterator[Node]:
 
 
 def parsed(code: str) -> list[Node]:
-    """The errors in a block."""
+    """Return the errors in a block."""
     return list(errors(PARSER.parse(DOTTED_FLAG.sub(r'"\g<0>"', code).encode()).root_node))
 
 
@@ -77,7 +77,7 @@ def test_unix_block_has_a_powershell_block_next_to_it(page):
 
 
 def az_lines(page: str) -> list[str]:
-    """Each `az` command of the page, in blocks and in code spans."""
+    """Return each `az` command of the page, in blocks and in code spans."""
     text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
     return re.findall(r"(?:^|`|\(|= )(az [a-z][^`\n]*)", text, re.MULTILINE)
 

@@ -21,7 +21,7 @@ FAILING = re.findall(r"^\| every probe fails by ([\w ]+) \| (\d+) MB \| (\d+) MB
 
 
 def cost(what):
-    """The first number of the line of the first table."""
+    """Return the first number of the row of the first table."""
     return float(re.search(rf"^\| {what}[^|]*\| ([\d.]+)", PAGE, re.MULTILINE)[1])
 
 

@@ -34,7 +34,7 @@ def test_unit_exposure_is_rated_below_two():
 
 
 def placed(folder: Path) -> Path:
-    """The unit with a program that exists."""
+    """Return the unit with an existing program."""
     program = folder / "ekm-exporter"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -80,8 +80,8 @@ def test_unit_command_parses():
 
 
 def test_unit_restarts_after_any_exit_without_limit():
-    # A busy port and a late mount are exit code 2 like a bad configuration, and get better by themselves.
-    # SIGHUP and SIGTERM are no failures for systemd, and leave an exporter with `on-failure` stopped.
+    # A busy port and a late mount have exit code 2 like a bad configuration, and end without an action.
+    # systemd does not treat SIGHUP and SIGTERM as failures: with `on-failure` the exporter stays stopped.
     assert settings("Restart") == ["always"]
     assert settings("RestartPreventExitStatus") == []
     assert settings("StartLimitIntervalSec") == ["0"]
@@ -93,7 +93,7 @@ def test_unit_sets_no_core_dump():
 
 
 def test_unit_allows_the_file_limit_calls():
-    # getrlimit and setrlimit are of systemd's group @resources; refused, the exporter would not start.
+    # getrlimit and setrlimit are in systemd's group @resources; without them the exporter does not start.
     assert settings("SystemCallFilter") == ["@system-service", "~@privileged"]
 
 

@@ -24,7 +24,7 @@ STARTS = 60.0  # seconds
 
 
 def build(tree: Path, out: Path, mask: int) -> dict[str, bytes]:
-    # The builder of this environment: nothing is fetched.
+    # The builder of this environment, without downloads.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree]
     subprocess.run(command, check=True, capture_output=True, umask=mask)  # noqa: S603 - no outside input commands
     return {path.name: path.read_bytes() for path in out.iterdir()}
@@ -39,7 +39,7 @@ def tracked() -> list[str]:
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory, tracked):
-    """Two checkouts of the same files that differ in place, times and permissions, each built."""
+    """Return builds of two checkouts that differ in path, times and permissions."""
     kept = tmp_path_factory.mktemp("kept")
     for name in [*tracked, ".gitignore"]:
         (kept / name).parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def test_source_distribution_builds_and_tests(builds, tmp_path):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """A new environment with the wheel in it; its dependencies are those of this environment, since nothing is fetched."""
+    """Return a new environment with the wheel; its dependencies are those of this environment."""
     place = tmp_path_factory.mktemp("installed")
     venv.create(place, with_pip=False, symlinks=True)
     command = [
@@ -110,7 +110,7 @@ def installed(wheel, tmp_path_factory) -> Path:
     ]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - no outside input commands
     packages = next((place / "lib").glob("python*")) / "site-packages"
-    # One path, without the links to the checkout that an editable install has in there.
+    # The path excludes the links of an editable install to the checkout.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "bin"
 
@@ -131,7 +131,7 @@ def answer(url: str) -> str:
 
 
 def eventually(url: str, what: str) -> str:
-    """The first answer that has `what` in it: it listens before the first probe has ended."""
+    """Return the first response that contains `what`; the exporter listens before the first probe ends."""
     end = time.monotonic() + STARTS
     while what not in (text := answer(url)):
         assert time.monotonic() < end, text

@@ -30,7 +30,7 @@ def windows(monkeypatch):
 
 @pytest.fixture
 def handlers():
-    """The signals' handlers as they were, given back at the end."""
+    """Restore the signal handlers after the test."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield before
@@ -61,7 +61,7 @@ def test_windows_has_no_file_limit():
 
 
 def test_windows_wrapper_starts_run_with_auto_reload():
-    # The project's own file.
+    # The file of the project.
     service = ET.parse(WRAPPER).getroot()  # noqa: S314 - a file of the project
     arguments = shlex.split((service.findtext("arguments") or "").replace("\\", "/"))
     parsed = build_parser().parse_args(arguments)
@@ -78,14 +78,14 @@ def test_windows_step_flags_exist():
         assert build_parser().parse_args(shlex.split(command)).handler
 
 
-def test_windows_steps_write_configuration_and_secret_before_the_service_starts():
+def test_windows_steps_write_files_before_the_service_starts():
     steps = STEPS.read_text(encoding="utf-8")
     order = (
         "# classic for connector", r'exe" install', r'icacls "$base\secrets"', "[IO.File]::WriteAllText(", 'exe" check ', "Start-Service",
     )  # fmt: skip
     places = [steps.index(what) for what in order]
     assert places == sorted(places)
-    # The file that is written is the one that the configuration names.
+    # The written file is the one that the configuration names.
     assert r'"$base\secrets\ekm-credential"' in steps
     assert r"secret_file: secrets\ekm-credential" in steps
 

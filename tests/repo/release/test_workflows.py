@@ -100,7 +100,7 @@ def test_audit_covers_every_list_daily_and_per_pull_request():
     audited = re.search(r'^audited="(.*)"$', (ROOT / "dev").read_text(), re.MULTILINE)
     assert audited is not None
     lists = {str(path.relative_to(ROOT)) for pattern in ("*.lock", "tests/repo/release/*.lock") for path in ROOT.glob(pattern)}
-    # The oldest dependencies that are allowed are tried, not shipped: their weaknesses are known, which is why there are newer ones.
+    # The oldest allowed dependencies are tested and not shipped; their weaknesses are known.
     assert set(audited[1].split()) == lists - {"tests/repo/release/oldest.lock"}
 
 
@@ -138,7 +138,7 @@ def test_signing_job_runs_no_program_of_the_repository():
 
 
 def copied(place: Path, born: int) -> Path:
-    """What deploy/assets.py reads, as a checkout of another time."""
+    """Return a copy of the inputs of deploy/assets.py with other file times."""
     for name in (".", "alerts", "dashboards", "deploy", "docs"):
         (place / name).mkdir(parents=True, exist_ok=True)
     for name in ("alerts", "dashboards", "deploy"):

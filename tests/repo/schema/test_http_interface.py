@@ -15,7 +15,7 @@ from tests.system.prometheus.servers import answered, fetch, free_port, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# Left out: a page ignores parameters that it does not understand, and a schema cannot express whether a name exists.
+# Excluded checks: a page ignores unknown parameters, and a schema cannot express whether a name exists.
 # The document lists the server errors: 503 at /probe and /-/ready. Any other is an undocumented status.
 LEFT_OUT = "negative_data_rejection,positive_data_acceptance,not_a_server_error"
 NAMES = '[parameters]\nname = "payroll-runs"\ntarget = "billing-invoices"\ncode = "3303"\n'
@@ -33,7 +33,7 @@ async def exporter(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
 
 
 @pytest.mark.parametrize("names", ["", NAMES], ids=["names at random", "names that there are"])
-async def test_schemathesis_finds_no_answer_that_the_document_does_not_know(exporter, tmp_path, names):
+async def test_schemathesis_finds_no_undocumented_response(exporter, tmp_path, names):
     (tmp_path / "schemathesis.toml").write_text(names)
     arguments = [
         *("--config-file", str(tmp_path / "schemathesis.toml"), "run", f"{exporter}/api/v1/openapi.json"),
@@ -48,7 +48,7 @@ async def test_schemathesis_finds_no_answer_that_the_document_does_not_know(expo
         output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
     described = operations(json.loads(await fetch(f"{exporter}/api/v1/openapi.json")))
-    assert f"Tested: {len(described) - 1}\n" in output, output  # the document itself was read to begin with
+    assert f"Tested: {len(described) - 1}\n" in output, output  # the test reads the document first
     assert await fetch(f"{exporter}/-/healthy") == "Healthy\n"
 
 
@@ -56,7 +56,7 @@ def operations(document):
     return [(path, method) for path, methods in document["paths"].items() for method in methods]
 
 
-async def test_the_document_knows_every_path_and_no_other():
+async def test_document_has_exactly_the_served_paths():
     async def reload():
         return []
 
@@ -74,7 +74,7 @@ async def test_document_behind_a_prefix_names_the_prefixed_paths():
     assert document["servers"] == [{"url": "/ekm"}]
 
 
-async def test_what_a_path_or_a_reference_names_is_described():
+async def test_every_path_parameter_and_reference_is_defined():
     async with serving(Service()) as session:
         document = json.loads((await get(session, "/api/v1/openapi.json"))[2])
     for path, methods in document["paths"].items():

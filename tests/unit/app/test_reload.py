@@ -72,7 +72,7 @@ def free(monkeypatch):
     return event
 
 
-async def test_signals_during_a_reload_cause_one_more(scene, free):
+async def test_signals_during_a_reload_cause_one_reload(scene, free):
     scene.reloader.reload_soon()
     await asyncio.sleep(0.05)
     for _ in range(300):
@@ -150,7 +150,7 @@ async def test_internal_error_does_not_end_the_watch(scene, monkeypatch, caplog,
     assert list(scene.applied[-1].targets) == ["second"]
 
 
-async def test_an_error_while_it_is_applied_is_logged_and_tried_again(scene, monkeypatch, caplog):
+async def test_failed_apply_is_logged_and_retried(scene, monkeypatch, caplog):
     errors, apply = [MemoryError(), MemoryError()], scene.reloader._apply
 
     async def fail_at_first(config):

@@ -41,7 +41,7 @@ def run(monkeypatch):
     made.stop()
 
 
-async def test_error_ends_no_sweep_and_delays_no_other_target(run):
+async def test_error_does_not_end_the_sweep_or_delay_other_targets(run):
     made, recorder, bugs = run
     made.start()
     await until(lambda: recorder.sweeps >= 3)

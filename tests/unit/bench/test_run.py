@@ -1,4 +1,4 @@
-"""The whole harness runs against the real blackbox_exporter, with next to nothing to do. Not for: what it measures."""
+"""The whole benchmark runs at its smallest size against the real blackbox_exporter."""
 
 import subprocess
 import sys

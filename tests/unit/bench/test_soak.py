@@ -1,4 +1,4 @@
-"""The rules of a soak: which runs are published, that a broken bound or part fails the run, and the row of a killed process."""
+"""The rules of a soak: published runs, broken limits and parts, and the row of a killed process."""
 
 import math
 import subprocess
@@ -34,7 +34,7 @@ def test_only_whole_run_is_written_to_the_page(arguments, published):
 
 
 @pytest.mark.parametrize("arguments", [["everything"], ["--minutes", "0"], ["--minutes", "-1"]])
-def test_soak_refuses_arguments_that_make_no_sense(arguments, capsys):
+def test_soak_refuses_invalid_arguments(arguments, capsys):
     with pytest.raises(SystemExit):
         parsed(arguments)
     assert "error:" in capsys.readouterr().err
@@ -47,12 +47,12 @@ def figure(value, commit):
 @pytest.mark.parametrize(
     ("value", "commit", "met"), [(1, 2, True), (2, 2, True), (3, 2, False), (3, None, True), (math.inf, 5, False)]
 )
-def test_figure_meets_the_bound_that_must_hold(value, commit, met):
+def test_figure_is_compared_with_its_limit(value, commit, met):
     assert figure(value, commit).met == met
 
 
 @pytest.mark.parametrize(("value", "code"), [(1, 0), (9, 1)])
-def test_broken_bound_is_the_exit_code_and_stands_in_the_table(value, code, monkeypatch, tmp_path, capsys):
+def test_broken_limit_sets_the_exit_code_and_a_table_row(value, code, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(soak.Part, "run", lambda *_: iter([figure(value, 5)]))
     monkeypatch.setattr(soak, "machine", list)
     out = tmp_path / "soak.md"
@@ -62,7 +62,7 @@ def test_broken_bound_is_the_exit_code_and_stands_in_the_table(value, code, monk
     assert rows[0] in capsys.readouterr().out
 
 
-def test_broken_part_is_a_broken_bound_and_the_next_one_goes_on(monkeypatch, tmp_path):
+def test_failed_part_is_a_broken_limit_and_the_next_part_runs(monkeypatch, tmp_path):
     def run(*_):
         yield figure(1, 5)
         raise RuntimeError("no server")
@@ -73,7 +73,7 @@ def test_broken_part_is_a_broken_bound_and_the_next_one_goes_on(monkeypatch, tmp
     assert "RuntimeError: no server" in second.how
 
 
-def test_killed_process_breaks_the_bound_and_names_its_time():
+def test_killed_process_breaks_the_limit_at_a_named_time():
     found = list(figures(1000, WAYS[0], Observed(most=LIMIT + 1.0, killed=81.4), TINY))
     assert [one.met for one in found] == [False]
     assert "killed after 81 s" in found[0].how
@@ -85,7 +85,7 @@ def test_growth_is_the_second_half_against_the_first():
     assert stopped.met
 
 
-def test_measured_memory_of_failing_fleets_goes_into_the_sizing_page():
+def test_memory_of_failing_fleets_is_written_to_the_page():
     found = [replace(figure(200 + number, 512), what=f"{targets:,} targets, {way.words}: resident memory")
              for number, (targets, way) in enumerate(product(FULL.failing_fleets, WAYS))]  # fmt: skip
     page = resized(SIZING.read_text(), found, FULL)
@@ -94,20 +94,20 @@ def test_measured_memory_of_failing_fleets_goes_into_the_sizing_page():
     assert "| not measured | not measured |" in resized(page, [], FULL)
 
 
-def test_vaults_of_named_fleet_are_resolved():
+def test_vaults_of_a_named_fleet_are_resolved():
     text = configuration(Fleet(targets=2, credentials=1, interval=60, named=True), 4443, Path("ca.pem"))
     assert "bench-0001.vault.azure.net:443" not in text
     assert "login.microsoftonline.com:443: 127.0.0.1:4443" in text
 
 
 @pytest.mark.parametrize(("code", "good"), [(0, True), (3, False)])
-def test_only_an_end_in_good_order_has_a_time(code, good):
+def test_only_a_clean_stop_has_a_time(code, good):
     process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"])  # noqa: S603 - nothing from outside the tests
     assert math.isfinite(ended(process.pid, within=20)) == good
     assert process.wait() == code
 
 
-def test_the_page_is_what_a_run_writes_around_its_table():
+def test_page_is_the_output_around_the_table():
     page = DOCUMENT.read_text()
     assert page.startswith(BEFORE)
     rest = page.removeprefix(BEFORE)

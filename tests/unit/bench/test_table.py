@@ -1,4 +1,4 @@
-"""The figures of a run become lines that Markdown can show. Not for: how fast anything is."""
+"""The figures of a run become rows of a Markdown table."""
 
 from pathlib import Path
 
@@ -33,28 +33,28 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_line_has_a_cell_for_each_column_of_the_header():
+def test_row_has_a_cell_for_each_column():
     lines = table([figure(3.0, 1.0, 2.0, commit=2.5, aim=1.5, busy=0.5)]).splitlines()
     assert {len(cells(line)) for line in lines} == {len(HEADER)}
     assert cells(lines[2]) == ["a probe", "2.00 ms", "1.00 to 3.00", "3", "≤ 2.5: met", "≤ 1.5: **not met**", "50 %", "somehow"]
 
 
-def test_where_more_is_better_the_bound_is_the_least():
+def test_higher_is_better_has_a_lower_limit():
     assert cells(figure(60.0, commit=50, aim=100, at_least=True).line())[4:6] == ["≥ 50: met", "≥ 100: **not met**"]
 
 
-def test_a_server_without_time_to_spare_is_named_as_the_limit():
+def test_saturated_server_is_named_as_the_limit():
     assert cells(figure(1.0, busy=LIMIT).line())[6] == "85 %, **the limit**"
 
 
-def test_a_ratio_is_made_run_by_run_and_both_must_have_as_many():
+def test_ratio_needs_the_same_number_of_runs():
     assert ratios([1.0, 6.0], [2.0, 3.0]) == [0.5, 2.0]
     with pytest.raises(ValueError, match="argument 2"):
         ratios([1.0], [2.0, 3.0])
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0, "0"), (0.0123456, "0.0123"), (1.0, "1.00"), (12345.6, "12,346")])
-def test_three_digits_are_shown_and_none_before_the_point_is_lost(value, shown):
+def test_number_has_three_digits_or_its_integer_part(value, shown):
     assert short(value) == shown
 
 
@@ -63,22 +63,22 @@ def test_a_percentile_is_one_of_the_values():
     assert percentile([7.0], 0.99) == 7.0
 
 
-def test_numbers_are_picked_from_the_exposition_by_their_whole_name():
+def test_value_is_selected_by_the_whole_metric_name():
     assert values(TEXT, "ekm_probe_duration_seconds") == {'target="old"': 9.0, 'target="new"': 0.25}
     assert total(TEXT, "ekm_exporter_probes_tainted_total") == 3.0
     assert values(TEXT, "ekm_exporter_probes_tainted") == {}
 
 
-def test_a_probe_from_before_the_slice_does_not_count_in_it():
+def test_probe_before_the_time_slice_does_not_count():
     assert slowest(TEXT, since=100.0) == 0.25
     assert slowest(TEXT, since=0.0) == 9.0
 
 
-def test_the_start_lag_is_the_bound_that_enough_starts_stayed_under():
+def test_start_lag_is_a_bucket_bound_of_most_starts():
     assert lag_p99(TEXT) == 0.5
 
 
-def test_the_start_lag_of_a_while_leaves_out_what_was_before():
+def test_start_lag_of_a_period_excludes_earlier_starts():
     later = TEXT.replace('le="0.5"} 99.0', 'le="0.5"} 199.0').replace('le="+Inf"} 100.0', 'le="+Inf"} 201.0')
     assert lag_p99(later.replace('le="0.1"} 98.0', 'le="0.1"} 197.0'), TEXT) == 0.5
     assert lag_p99(later, TEXT) == 0.5
@@ -89,18 +89,18 @@ def test_the_start_lag_of_a_while_leaves_out_what_was_before():
     ("arguments", "size", "written"),
     [([], "full", True), (["--quick"], "quick", False), (["storm"], "full", False), (["--size", "tiny", "day"], "tiny", False)],
 )
-def test_only_all_parts_in_full_are_written_to_the_page(arguments, size, written):
+def test_only_a_complete_run_is_written_to_the_page(arguments, size, written):
     args = parsed(arguments)
     assert (args.size, args.out == DOCUMENT) == (size, written)
 
 
-def test_a_part_that_does_not_exist_is_refused_with_those_that_do(capsys):
+def test_unknown_part_is_refused_with_the_known_parts(capsys):
     with pytest.raises(SystemExit):
         parsed(["everything"])
     assert "no part 'everything': there are start, probes" in capsys.readouterr().err
 
 
-def test_the_documented_hash_is_taken_over_for_three_exporters():
+def test_documented_hash_is_used_for_three_exporters():
     config = yaml.safe_load(documented(["a:1", "b:2", "c:3"]))
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     rules = jobs["ekm-probe"]["relabel_configs"]
@@ -111,7 +111,7 @@ def test_the_documented_hash_is_taken_over_for_three_exporters():
     assert jobs["ekm-probe"]["http_sd_configs"][0]["url"] == "http://a:1/sd/targets"
 
 
-def test_the_page_is_what_a_run_writes_around_its_figures():
+def test_page_is_the_output_around_the_figures():
     page = (Path(__file__).parents[3] / "docs" / "performance.md").read_text()
     assert page.startswith(BEFORE)
     rest = page.removeprefix(BEFORE)

@@ -1,4 +1,4 @@
-"""Durations read and written as Prometheus does."""
+"""Durations are parsed and formatted as in Prometheus."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def test_a_duration_is_read(text: str, seconds: float):
 
 
 @pytest.mark.parametrize("text", ["", "60", "1.5s", "-1s", "s", "1s1m", "1 s", "1S", "٣s", "10000000000s"])
-def test_what_is_no_duration_is_refused(text: str):
+def test_invalid_duration_is_refused(text: str):
     with pytest.raises(ValueError, match="not a duration"):
         parse(text)
 
@@ -34,10 +34,10 @@ def test_what_is_no_duration_is_refused(text: str):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0s"), (90, "1m30s"), (0.25, "250ms"), (86400 * 90, "90d"), (604800 * 2, "2w"), (31536000, "1y")]
 )
-def test_a_duration_is_written_as_people_write_it(seconds: float, text: str):
+def test_duration_is_formatted_in_common_units(seconds: float, text: str):
     assert write(seconds) == text
 
 
 @given(st.integers(min_value=0, max_value=10**12))
-def test_what_is_written_is_read_back(milliseconds: int):
+def test_formatted_duration_is_parsed_back(milliseconds: int):
     assert parse(write(milliseconds / 1000)) == milliseconds / 1000

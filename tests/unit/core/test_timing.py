@@ -1,4 +1,4 @@
-"""How many probes may be in flight."""
+"""The limit of concurrent probes."""
 
 import pytest
 
@@ -15,5 +15,5 @@ from exporter.core.timing import slots_for
         ([(60.0, 0.6)] * 400, 64),
     ],
 )
-def test_every_target_may_time_out_without_waiting_for_a_slot(paces, slots):
+def test_every_target_can_time_out_without_waiting_for_a_slot(paces, slots):
     assert slots_for(paces) == slots

@@ -1,4 +1,4 @@
-"""A declared maintenance window: shown as a metric, and out of the service level."""
+"""A declared maintenance window has a metric and is excluded from the service level."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The share of a vault's limit: what counts, for how long, and that it goes back to nothing."""
+"""The share of a vault's limit: the requests that count, and for how long."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever is recorded, a scrape is byte for byte what prometheus_client prints for the same values, and both parsers read it."""
+"""A scrape equals the output of prometheus_client byte for byte, and both parsers accept it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.metric_factories import a_config, a_credential, a_key, a_reco
 from tests.unit.metrics.reference import Reference
 
 RESERVED = {"target", "vault", "key", "credential", "module", "mode", "cloud", "tenant", "generation", "pin", "vantage", "le"}
-# What people and vaults may write, and above all what the format must escape.
+# Texts of operators and vaults, with the characters that the format must escape.
 text = st.text(st.one_of(st.sampled_from('"\\\n{},= #'), st.characters(exclude_categories=["Cs"])), max_size=12)
 name = text.filter(bool)
 label_names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(lambda label: label not in RESERVED)

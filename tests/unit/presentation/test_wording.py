@@ -41,7 +41,7 @@ def a_record(*results, **changes):
 
 
 def lines_of(record, *, of=None):
-    """(what, answer, why) of each look that the target declares."""
+    """Return title, answer and reason of each configured auxiliary probe."""
     wanted = of or fully_declared()
     return [
         (wording.title(wanted, identity), wording.answer(each), wording.reason_text(record, identity, each))

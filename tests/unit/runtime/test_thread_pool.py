@@ -1,4 +1,4 @@
-"""The pool of daemon threads: waiting calls, shortages, and what stays alive."""
+"""The pool of daemon threads: waiting calls, exhaustion, and released objects."""
 
 import asyncio
 import gc
@@ -60,7 +60,7 @@ async def test_threads_are_reused_and_limited_to_the_size(pool, blocker):
     assert pool.threads == 2
 
 
-async def test_timeout_without_a_thread_is_a_shortage(pool, blocker):
+async def test_timeout_without_a_thread_is_pool_exhaustion(pool, blocker):
     held = [asyncio.create_task(pool.run(blocker.wait)) for _ in range(2)]
     await asyncio.sleep(0)
     ran = []
@@ -86,7 +86,7 @@ async def test_cancelled_call_without_a_thread_stays_cancelled(pool, blocker):
     await asyncio.gather(*held)
 
 
-async def test_timeout_on_a_thread_is_no_shortage(pool, blocker):
+async def test_timeout_on_a_thread_is_no_pool_exhaustion(pool, blocker):
     entered = threading.Event()
 
     def slow():

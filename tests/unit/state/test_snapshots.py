@@ -88,7 +88,7 @@ def test_a_restore_limits_the_number_of_failures():
 
 
 def places(document, path=()):
-    """The path to every value of a document."""
+    """Yield the path to every value of a document."""
     for name, value in document.items() if isinstance(document, dict) else enumerate(document):
         yield (*path, name)
         if isinstance(value, (dict, list)):

@@ -1,4 +1,4 @@
-"""Who may see which path."""
+"""The paths that each kind of address serves."""
 
 import pytest
 from yarl import URL
@@ -49,7 +49,7 @@ def test_pages_are_served_on_loopback(path):
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
+def test_metrics_and_health_are_served_on_every_address(path):
     assert not is_refused(path, OUTSIDE, web_options())
 
 
@@ -64,7 +64,7 @@ def test_what_prometheus_and_an_orchestrator_need_is_served_everywhere(path):
         ("/metrics", "debug=true", False),
     ],
 )
-async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, monkeypatch):
+async def test_transcript_is_refused_on_addresses_without_pages(path, query, refusal, monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
     service = Service()
     async with serving(service) as session:
@@ -75,7 +75,7 @@ async def test_a_transcript_is_refused_where_pages_are(path, query, refusal, mon
         assert refusal or path != "/probe" or answer[2].startswith("# HELP")
 
 
-async def test_a_transcript_is_shown_where_pages_are_enabled(monkeypatch):
+async def test_transcript_is_served_if_pages_are_enabled(monkeypatch):
     monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)
     async with serving(Service(), enable_pages=True) as session:
         status, _, text = await get(session, "/probe?target=contoso-key0&debug=true")

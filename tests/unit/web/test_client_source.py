@@ -1,4 +1,4 @@
-"""Which addresses count as one client."""
+"""Addresses of one IPv6 network count as one client."""
 
 import pytest
 

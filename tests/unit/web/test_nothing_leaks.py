@@ -1,4 +1,4 @@
-"""Marked secrets are planted wherever one could be, and everything that the web endpoint and the log emit is searched."""
+"""Responses and log lines contain none of the marked secrets of the configuration."""
 
 import io
 import logging
@@ -25,7 +25,7 @@ def log():
     root.handlers[:], root.level = handlers, level
 
 
-async def test_no_page_answer_or_log_line_carries_a_secret(log, monkeypatch, tmp_path):
+async def test_no_page_response_or_log_line_has_a_secret(log, monkeypatch, tmp_path):
     monkeypatch.setenv("SQL_PROD", MARKED)
     password = tmp_path / "password"
     password.write_text(MARKED)
@@ -41,7 +41,9 @@ async def test_no_page_answer_or_log_line_carries_a_secret(log, monkeypatch, tmp
             _, headers, text = await get(session, path, headers={"Authorization": f"Bearer {MARKED}"})
             emitted += [str(headers), text]
             todo += [link for link in set(re.findall(r'href="([^"#]+)"', text.replace("&amp;", "&"))) if link not in seen]
-        emitted.append((await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1))  # returned to its sender
+        emitted.append(
+            (await get(session, f"/probe?target={MARKED}"))[2].replace(MARKED, "", 1)
+        )  # the response returns it to its sender
     assert len(seen) > 10
     ProbeLog().record(target(), bad())
     logging.getLogger("azure.identity").warning("sent %s", MARKED)

@@ -1,4 +1,4 @@
-"""The two prefixes as blackbox_exporter derives them."""
+"""The two URL prefixes are derived as in blackbox_exporter."""
 
 import pytest
 
@@ -34,19 +34,19 @@ def test_the_prefixes_follow_the_external_url_by_default(external_url, route_pre
         ("http://[::1/", "--web.external-url: Invalid IPv6 URL"),
     ],
 )
-def test_an_external_url_that_is_none_is_refused_in_one_line(external_url, message):
+def test_invalid_external_url_is_refused_in_one_line(external_url, message):
     with pytest.raises(ValueError, match=r"^--web\.external-url") as caught:
         web_options(external_url=external_url)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("route_prefix", ["/a{b}", "a?b", "a#b", "a\nb"])
-def test_a_route_prefix_that_cannot_be_a_path_is_refused(route_prefix):
+def test_invalid_route_prefix_is_refused(route_prefix):
     with pytest.raises(ValueError, match="cannot be a path"):
         web_options(route_prefix=route_prefix)
 
 
 @pytest.mark.parametrize("offset", [-0.1, float("nan"), float("inf")])
-def test_a_timeout_offset_must_be_a_number_of_seconds(offset):
+def test_invalid_timeout_offset_is_refused(offset):
     with pytest.raises(ValueError, match=r"^--timeout-offset"):
         web_options(timeout_offset=offset)

@@ -1,4 +1,4 @@
-"""Requests that another site makes a browser send, and names that a stranger has pointed at this host."""
+"""Cross-site requests of a browser, and foreign host names that resolve to this host."""
 
 import pytest
 
@@ -29,13 +29,13 @@ def test_a_host_header_has_a_name(host, name):
     "host",
     ["127.0.0.1:10377", "[::1]:10377", "10.0.0.5", "localhost:1", "a.localhost", "ekm.corp", "EKM.CORP:8443", "thishost", ""],
 )
-def test_addresses_and_names_that_no_attacker_controls_are_own(host, monkeypatch):
+def test_addresses_and_local_names_are_own(host, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "ThisHost")
     assert is_own_name(host, "ekm.corp:8443")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "ekm.corp.evil.example"])
-def test_any_other_name_is_not(host):
+def test_other_names_are_foreign(host):
     assert not is_own_name(host, "ekm.corp")
 
 
@@ -46,7 +46,7 @@ EVERY_PATH = [
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
-async def test_loopback_answers_nothing_under_a_foreign_name(path):
+async def test_loopback_refuses_a_foreign_name(path):
     service = Service()
     async with serving(service) as session:
         status, _, text = await get(session, path, headers=FOREIGN)
@@ -76,10 +76,10 @@ async def test_external_url_is_an_own_name():
     ("headers", "elsewhere"),
     [
         ({}, False),
-        (FOREIGN, False),  # a program, by whatever name it knows us
+        (FOREIGN, False),  # a program that uses any name of the exporter
         ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:1"}, False),
         ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-origin"}, False),
-        ({"Host": "127.0.0.1:1", "Origin": "https://ekm.corp:8443"}, False),  # a proxy that puts its own name for us
+        ({"Host": "127.0.0.1:1", "Origin": "https://ekm.corp:8443"}, False),  # a proxy that replaces the host name
         ({"Host": "127.0.0.1:1", "Origin": "http://127.0.0.1:2"}, True),
         ({"Host": "127.0.0.1:1", "Origin": "null"}, True),
         ({"Host": "127.0.0.1:1", "Sec-Fetch-Site": "cross-site"}, True),
@@ -92,13 +92,13 @@ def test_cross_site_request_of_a_browser_is_recognised(headers, elsewhere):
     assert is_cross_site_change(headers, "ekm.corp:8443", known_by_name=False) is elsewhere
 
 
-def test_where_everybody_shows_who_they_are_a_foreign_name_gains_nothing():
+def test_foreign_name_is_accepted_if_every_client_authenticates():
     headers = {"Host": "ekm", "Origin": "http://ekm"}
     assert not is_cross_site_change(headers, "", known_by_name=True)
     assert is_cross_site_change({**headers, "Origin": "http://other"}, "", known_by_name=True)
 
 
-async def test_every_method_that_changes_something_is_refused_to_another_site():
+async def test_cross_site_requests_that_change_state_are_refused():
     async with serving(Service()) as session:
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             async with session.request(method, "/metrics", headers={"Origin": "https://evil.example"}) as answer:
@@ -111,5 +111,5 @@ async def test_body_is_refused_without_reading_it():
         assert answer.headers["Connection"] == "close"
 
 
-def test_nothing_is_locked_without_a_web_configuration():
+def test_access_is_open_without_a_web_configuration():
     assert not options.web_options().requires_authentication

@@ -1,4 +1,4 @@
-"""The limit on unfinished responses: which client gets a place, loses it or is refused."""
+"""The limit on unfinished responses: clients that are accepted, replaced or refused."""
 
 import socket
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @dataclass(eq=False)
 class Client:
-    """What the bound knows of a connection."""
+    """The part of a connection that the limit reads."""
 
     address: str
     stalled_seconds: float = 0.0
@@ -34,7 +34,7 @@ def filled(*clients):
     return answers
 
 
-def test_newcomer_is_refused_while_every_client_reads():
+def test_new_client_is_refused_while_every_client_reads():
     clients = [Client("a"), Client("b")]
     answers = filled(*clients)
     assert not answers.take(Client("c"))
@@ -44,13 +44,13 @@ def test_newcomer_is_refused_while_every_client_reads():
     assert len(answers) == 2
 
 
-def test_newcomer_gets_the_place_of_the_client_that_stalls_longest():
+def test_new_client_replaces_the_longest_stalled_client():
     clients = [Client("a", STALLED_SECONDS + 1), Client("b", STALLED_SECONDS + 2), Client("c", STALLED_SECONDS - 1)]
     assert filled(*clients).take(Client("d"))
     assert [client.was_cut for client in clients] == [False, True, False]
 
 
-def test_address_with_most_places_gives_its_newest_one_to_another_address():
+def test_address_with_most_responses_yields_its_newest():
     clients = [Client("greedy"), Client("other"), Client("greedy")]
     answers = filled(*clients)
     assert answers.take(Client("new"))
@@ -58,7 +58,7 @@ def test_address_with_most_places_gives_its_newest_one_to_another_address():
     assert not answers.take(Client("newer"))
 
 
-def test_address_with_most_places_loses_the_one_that_stalls_longest():
+def test_address_with_most_responses_loses_its_longest_stalled():
     greedy = [Client("greedy", 0.1), Client("greedy", 0.2), Client("greedy")]
     other = Client("other", STALLED_SECONDS + 1)
     answers = filled(*greedy, other)
@@ -67,19 +67,19 @@ def test_address_with_most_places_loses_the_one_that_stalls_longest():
     assert not other.was_cut
 
 
-def test_clients_of_the_same_address_keep_their_places_for_a_while():
+def test_clients_of_the_same_address_are_not_replaced_at_once():
     clients = [Client("a", STALLED_SECONDS - 0.1) for _ in range(3)]
     assert not filled(*clients).take(Client("a"))
     assert not any(client.was_cut for client in clients)
 
 
-def test_zero_sets_no_bound():
+def test_limit_zero_is_no_limit():
     answers = UnfinishedAnswers(0)
     assert all(answers.take(Client("a")) for _ in range(100))
 
 
 class Endless(Service):
-    """Its `/metrics` never ends; `sent` counts the bytes that were made."""
+    """A service whose `/metrics` never ends; `sent` counts the rendered bytes."""
 
     def __init__(self):
         super().__init__()
@@ -100,8 +100,8 @@ async def served(service, *, places=None, **flags):
 
 
 @asynccontextmanager
-async def deaf(server, path, *, address="127.0.0.3", count=1):
-    """Clients that send a request and never read."""
+async def stalled_clients(server, path, *, address="127.0.0.3", count=1):
+    """Open clients that send a request and never read."""
     held = []
     try:
         for _ in range(count):
@@ -123,17 +123,17 @@ async def request(server, path, address):
         return await get(session, path)
 
 
-async def test_answer_is_made_no_further_than_its_client_reads():
+async def test_response_is_rendered_only_as_far_as_its_client_reads():
     service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places) as server, deaf(server, b"/metrics"):
+    async with served(service, places=places) as server, stalled_clients(server, b"/metrics"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
         assert service.sent <= 1024 * 1024
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/targets", "/api/v1/targets", "/sd/targets", "/config"])
-async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
+async def test_response_beyond_the_limit_is_503_with_a_sentence(path):
     service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places, max_requests=1) as server, deaf(server, b"/metrics"):
+    async with served(service, places=places, max_requests=1) as server, stalled_clients(server, b"/metrics"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
         status, headers, text = await request(server, path, "127.0.0.4")
         assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
@@ -142,17 +142,17 @@ async def test_answer_beyond_the_bound_is_503_with_a_sentence(path):
             assert (await request(server, always, "127.0.0.4"))[0] == 200
 
 
-async def test_other_address_gets_the_place_of_a_deaf_client():
+async def test_another_address_replaces_a_stalled_client():
     service, places = Endless(), ConnectionLimiter()
-    async with served(service, places=places, max_requests=2) as server, deaf(server, b"/metrics", count=2):
+    async with served(service, places=places, max_requests=2) as server, stalled_clients(server, b"/metrics", count=2):
         await until(lambda: sum(each.stalled_seconds > 0 for each in places.all()) == 2)
         assert (await request(server, "/api/v1/targets", "127.0.0.4"))[0] == 200
 
 
-async def test_one_address_with_too_many_busy_connections_gets_503_and_another_address_200():
+async def test_busy_address_gets_503_and_another_address_200():
     service, places = Service(), ConnectionLimiter(most_busy_of_one=3)
     service.go.clear()
-    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=3):
+    async with served(service, places=places) as server, stalled_clients(server, b"/probe?target=contoso-key0", count=3):
         await until(lambda: sum(each.busy for each in places.all()) == 3)
         status, headers, text = await request(server, "/-/healthy", "127.0.0.3")
         assert (status, headers["Retry-After"]) == (503, "1")
@@ -161,20 +161,20 @@ async def test_one_address_with_too_many_busy_connections_gets_503_and_another_a
         service.go.set()
 
 
-async def test_one_address_leaves_half_of_few_places_to_others():
+async def test_one_address_gets_half_of_a_small_limit():
     service, places = Service(), ConnectionLimiter(most=4)
     service.go.clear()
-    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0", count=2):
+    async with served(service, places=places) as server, stalled_clients(server, b"/probe?target=contoso-key0", count=2):
         await until(lambda: sum(each.busy for each in places.all()) == 2)
         assert (await request(server, "/-/healthy", "127.0.0.3"))[0] == 503
         assert (await request(server, "/-/healthy", "127.0.0.4"))[0] == 200
         service.go.set()
 
 
-async def test_unread_page_keeps_its_connection_busy():
+async def test_unread_response_keeps_its_connection_busy():
     service, places = Service(), ConnectionLimiter()
     text = b"x" * 2_000_000
     service.recorder.render_probe = lambda *_, **__: text
-    async with served(service, places=places) as server, deaf(server, b"/probe?target=contoso-key0"):
+    async with served(service, places=places) as server, stalled_clients(server, b"/probe?target=contoso-key0"):
         await until(lambda: any(each.stalled_seconds > 0 for each in places.all()))
         assert [each.busy for each in places.all()] == [True]

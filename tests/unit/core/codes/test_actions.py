@@ -1,4 +1,4 @@
-"""What to do about one failure of one target."""
+"""The recommended actions for one failure of one target."""
 
 import re
 

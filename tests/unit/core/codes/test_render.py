@@ -178,7 +178,7 @@ def test_a_page_of_some_rows_has_only_their_layers():
         "Msg 33028, Level 16, State 1, Line 1 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303.",
     ],
 )
-def test_a_line_of_the_error_log_is_understood(run, line):
+def test_error_log_line_is_explained(run, line):
     status, out, _ = run("explain", line)
     assert (status, out.splitlines()[0]) == (0, "3303")
 

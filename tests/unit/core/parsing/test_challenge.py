@@ -1,4 +1,4 @@
-"""The challenge is read as literally as the connector reads it."""
+"""The challenge is parsed as literally as the connector does."""
 
 import pytest
 
@@ -38,7 +38,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("header", "fault"), BAD)
-def test_a_challenge_that_sql_server_could_not_read(header: str | None, fault: Fault):
+def test_unreadable_challenge_is_a_fault(header: str | None, fault: Fault):
     assert read_challenge(header) == (fault, None)
 
 

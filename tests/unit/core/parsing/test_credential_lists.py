@@ -1,4 +1,4 @@
-"""The answers of Graph and Key Vault, well-formed and otherwise."""
+"""Valid and malformed responses of Graph and Key Vault."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ def one(version="a1", **attributes):
     return {"id": f"https://contoso.vault.azure.net/secrets/sql/{version}", "attributes": {"enabled": True, **attributes}}
 
 
-def test_secrets_are_listed_with_their_hint_and_end():
+def test_secrets_are_listed_with_their_hint_and_expiry():
     body = application(
         [
             {"hint": "abc", "endDateTime": "2027-03-01T00:00:00Z", "secretText": None},
@@ -84,7 +84,7 @@ def test_an_unreadable_response_is_a_fault(body, fault):
     assert read_application(body) == (fault, None)
 
 
-def test_versions_are_listed_with_their_attributes_and_the_way_on():
+def test_versions_are_listed_with_attributes_and_next_link():
     body = page(one("A1", created=10, exp=100), one("b2", enabled=False), link="https://contoso.vault.azure.net:443/x")
     assert read_secret_versions(body) == (
         Fault.NONE,
@@ -110,7 +110,7 @@ def test_versions_are_listed_with_their_attributes_and_the_way_on():
         (page({"id": "https://contoso.vault.azure.net/secrets/sql/a1"}), Fault.VALUE_UNUSABLE),
     ],
 )
-def test_a_page_that_cannot_be_read_is_a_fault(body, fault):
+def test_unreadable_page_is_a_fault(body, fault):
     assert read_secret_versions(body) == (fault, (), None)
 
 
@@ -123,7 +123,7 @@ NAMES = st.sampled_from(["hint", "endDateTime", "customKeyIdentifier", "id", "at
 
 
 @given(st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=3), JSON)
-def test_no_answer_raises(entries, other):
+def test_no_response_raises(entries, other):
     for body in (application(entries, entries), page(*entries, link=other), json.dumps(other).encode()):
         assert read_application(body)[0] in Fault
         assert read_secret_versions(body)[0] in Fault

@@ -26,7 +26,7 @@ def key_body(*, drop: tuple[str, ...] = (), attributes: object = None, **changes
     return json.dumps({"key": key, "attributes": {"enabled": True} if attributes is None else attributes}).encode()
 
 
-def test_a_key_answer_becomes_the_facts_of_its_version():
+def test_key_response_becomes_the_facts_of_its_version():
     fault, key = read_key(key_body(attributes={"enabled": False, "nbf": 1, "exp": 1893456000}))
     assert fault is Fault.NONE
     assert key is not None
@@ -77,7 +77,7 @@ def test_an_unreadable_key_response_names_its_first_fault(body: bytes, fault: Fa
     assert read_key(body) == (fault, None)
 
 
-def test_a_byte_order_mark_is_no_part_of_an_answer():
+def test_byte_order_mark_is_ignored():
     assert read_key(b"\xef\xbb\xbf" + key_body()) == read_key(key_body())
 
 
@@ -90,7 +90,7 @@ def test_another_key_type_is_read_and_unsupported(kty: str):
 
 
 @pytest.mark.parametrize(("bits", "supported"), [(1024, False), (2048, True), (3072, True), (4096, False)])
-def test_only_the_sizes_that_the_connector_takes_are_supported(bits: int, *, supported: bool):
+def test_only_key_sizes_of_the_connector_are_supported(bits: int, *, supported: bool):
     _, key = read_key(key_body(kty="RSA-HSM", n=number(1 << (bits - 1))))
     assert key is not None
     assert (key.size_bits, key.supported) == (bits, supported)
@@ -104,7 +104,7 @@ def test_dates_of_a_wrong_type_are_unknown_and_not_wrong(attributes: object):
     assert (key.enabled, key.not_before, key.expires) == (None, None, None)
 
 
-def test_a_key_twice_in_an_object_counts_as_its_last():
+def test_last_of_duplicate_json_keys_counts():
     assert read_value(b'{"value": 1, "value": "AQ"}') == (Fault.NONE, b"\x01")
 
 
@@ -121,7 +121,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("body", "fault"), VALUES)
-def test_a_wrap_answer_that_cannot_be_read(body: bytes, fault: Fault):
+def test_unreadable_wrap_response_is_a_fault(body: bytes, fault: Fault):
     assert read_value(body) == (fault, None)
 
 
@@ -137,11 +137,11 @@ TOKENS = [
 
 
 @pytest.mark.parametrize(("body", "fault"), TOKENS)
-def test_a_token_answer_that_cannot_be_used(body: bytes, fault: Fault):
+def test_unusable_token_response_is_a_fault(body: bytes, fault: Fault):
     assert read_token(body) == (fault, None)
 
 
-def test_a_token_answer_gives_the_token():
+def test_token_response_has_the_token():
     assert read_token(b'{"access_token": "eyJ.abc-_~.x=="}') == (Fault.NONE, "eyJ.abc-_~.x==")
 
 

@@ -1,4 +1,4 @@
-"""What programs read, and the rules that hold for every path."""
+"""The API for programs, and the rules of every path."""
 
 import asyncio
 import gzip
@@ -107,15 +107,15 @@ async def test_service_discovery_has_one_group_per_target():
     assert "__meta_ekm_sql_instances" not in second["labels"]
 
 
-async def test_service_discovery_never_promises_a_timeout_above_the_interval():
+async def test_service_discovery_timeout_never_exceeds_the_interval():
     service = Service(config(target(interval=0.9, timeout=0.45)))
     async with serving(service) as session:
         _, _, text = await get(session, "/sd/targets")
     assert json.loads(text)[0]["labels"]["__scrape_timeout__"] == "900ms"
 
 
-async def test_service_discovery_names_the_external_host_and_never_a_forged_one(monkeypatch):
-    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # there a foreign name gets no answer
+async def test_service_discovery_ignores_a_forged_host(monkeypatch):
+    monkeypatch.setattr("exporter.web.access.on_loopback", lambda _: False)  # loopback refuses a foreign name
     async with serving(Service(), external_url="https://ekm.example:8443/x", route_prefix="/") as session:
         _, _, text = await get(session, "/sd/targets", headers={"Host": "client"})
         assert json.loads(text)[0]["targets"] == ["ekm.example:8443"]
@@ -125,7 +125,7 @@ async def test_service_discovery_names_the_external_host_and_never_a_forged_one(
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/targets/x", "/config", "/nowhere", "/static/style.css"])
-async def test_every_answer_has_the_security_headers(path):
+async def test_every_response_has_the_security_headers(path):
     async with serving(Service()) as session:
         _, headers, _ = await get(session, path)
     assert {name: headers[name] for name in HEADERS} == HEADERS
@@ -135,19 +135,19 @@ async def test_every_answer_has_the_security_headers(path):
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/metrics/", "/targets/a/b", "/Metrics", "/static/%2e%2e%2f%2e%2e%2fetc/passwd"])
-async def test_a_path_that_is_none_is_not_found(path):
+async def test_unknown_path_is_not_found(path):
     async with serving(Service()) as session:
         assert (await get(session, path))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/config", "/-/healthy", "/sd/targets"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_a_method_that_a_path_does_not_have_is_refused(path, method):
+async def test_unsupported_method_is_refused(path, method):
     async with serving(Service()) as session, session.request(method, path) as response:
         assert response.status == 405
 
 
-async def test_a_fault_of_a_handler_is_counted_and_logged_without_its_text(caplog):
+async def test_handler_error_is_counted_and_logged_without_its_text(caplog):
     service = Service()
 
     def broken(_target):
@@ -164,7 +164,7 @@ async def test_a_fault_of_a_handler_is_counted_and_logged_without_its_text(caplo
 
 
 def own_address():
-    """An address of this machine that is not loopback, found without sending anything; None where it has none."""
+    """Return an address of this machine other than loopback without sending anything; None without one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("203.0.113.1", 9))
@@ -173,12 +173,12 @@ def own_address():
         return probe.getsockname()[0]
 
 
-# A machine without a network has only loopback; the rule itself is tested in test_door.
+# A machine without a network has only loopback. test_access tests the rule itself.
 ELSEWHERE = [address for address in (own_address(),) if address is not None]
 
 
 @pytest.mark.parametrize("address", ELSEWHERE)
-async def test_another_address_serves_only_what_prometheus_and_an_orchestrator_need(address):
+async def test_another_address_serves_metrics_and_health_only(address):
     async with serving(Service(), address=address) as session:
         for path in ("/", "/targets", "/targets/contoso-key0", "/config", "/api/v1/targets", "/explain/3303", "/nowhere"):
             status, _, text = await get(session, path)
@@ -198,7 +198,7 @@ async def test_another_address_serves_pages_if_enabled(address):
 
 
 @pytest.mark.parametrize("address", ELSEWHERE)
-async def test_a_listener_on_every_interface_shows_pages_to_this_host_only(address):
+async def test_listener_on_all_interfaces_serves_pages_locally_only(address):
     server = WebServer(create_app(Service(), web_options()), [ListenAddress("", 0)])
     async with server, ClientSession() as session:
         port = server.listening[0].port
@@ -223,7 +223,7 @@ async def test_the_list_of_targets_as_json():
 
 
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 50])
-async def test_a_list_is_whole_json_however_many_pieces_it_takes(count):
+async def test_list_in_several_pieces_is_valid_json(count):
     pieces = [piece async for piece in _listed('{"items": [', ({"n": number} for number in range(count)), "]}")]
     assert json.loads(b"".join(pieces)) == {"items": [{"n": number} for number in range(count)]}
 
@@ -256,7 +256,7 @@ async def post(session, path, **options):
         return response.status, await response.text()
 
 
-async def test_reload_answers_with_every_problem_or_none():
+async def test_reload_response_has_every_problem():
     fine, broken = Reloads(), Reloads("ekm.yml:3:1: modules: unknown key", "ekm.yml:9:5: targets[0].key: missing")
     async with serving(Service(), reload=fine) as session:
         assert await post(session, "/-/reload") == (200, "Configuration reloaded\n")
@@ -273,19 +273,19 @@ async def test_reload_answers_with_every_problem_or_none():
     "headers",
     [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
 )
-async def test_a_page_of_another_site_cannot_reload(headers):
+async def test_cross_site_reload_is_refused(headers):
     reload = Reloads()
     async with serving(Service(), reload=reload) as session:
         assert (await post(session, "/-/reload", headers=headers))[0] == 403
     assert reload.calls == 0
 
 
-async def test_there_is_no_reload_where_nothing_can_be_reloaded():
+async def test_reload_is_absent_without_a_reload_function():
     async with serving(Service()) as session:
         assert (await post(session, "/-/reload"))[0] == 404
 
 
-async def test_many_scrapes_at_once_all_get_the_whole_answer():
+async def test_concurrent_scrapes_get_complete_responses():
     service = Service(config(*(target(f"target-{number}") for number in range(600))))
     async with serving(service) as session:
         answers = await asyncio.gather(*(get(session, "/metrics") for _ in range(8)))

@@ -31,7 +31,7 @@ def fleet():
     return service
 
 
-async def test_the_status_page_shows_servers_at_risk_cause_and_action():
+async def test_status_page_shows_servers_at_risk_cause_and_action():
     async with serving(fleet()) as session:
         status, headers, html = await get(session, "/")
     shown = words(html)
@@ -63,13 +63,13 @@ async def test_not_ready_names_the_step_that_keeps_databases_closed():
     assert "not ready, seen from a central host, because step unwrap_key failed with 3077" in words(html)
 
 
-async def test_those_in_danger_come_first():
+async def test_targets_at_risk_are_first():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/")
     assert re.findall(r'href="/targets/([^"?]+)"', html) == ["refused", "wrapless", "silent", "stale", "healthy"]
 
 
-async def test_every_link_of_every_page_leads_somewhere():
+async def test_every_link_on_every_page_exists():
     service = fleet()
     identity = service.add_reports(bad("refused"))
     async with serving(service) as session:
@@ -118,7 +118,7 @@ async def test_a_target_shows_steps_key_labels_and_history():
     assert html.index(f"/probes/{last}") < html.index(f"/probes/{first}")
 
 
-async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
+async def test_stored_failures_before_a_restart_are_shown():
     service = Service()
     service.add_reports(bad(started_at=NOW - 60))
     kept = FailureSummary(
@@ -134,7 +134,7 @@ async def test_failures_before_a_restart_are_shown_as_far_as_they_were_kept():
     ]
 
 
-async def test_a_target_that_was_never_probed_has_a_page():
+async def test_target_never_probed_has_a_page():
     async with serving(Service()) as session:
         status, _, html = await get(session, "/targets/contoso-key0")
     assert status == 200
@@ -155,7 +155,7 @@ async def test_probe_page_shows_the_whole_probe():
     "path",
     ["/targets/unknown", "/targets/unknown/probes/1", "/targets/contoso-key0/probes/1", "/explain/9999", "/explain/%3Cb%3E"],
 )
-async def test_what_is_not_there_is_one_line(path):
+async def test_unknown_object_is_one_line(path):
     async with serving(Service()) as session:
         status, headers, text = await get(session, path)
     assert status == 404
@@ -187,7 +187,7 @@ async def test_script_in_every_name_and_label_stays_text():
             assert "&lt;script&gt;" in html
 
 
-async def test_pages_load_no_external_file_and_have_no_inline_script_or_style():
+async def test_pages_have_no_external_file_and_no_inline_script():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/")
         script = re.search(r'<script src="([^"]+)" defer></script>', html).group(1)
@@ -201,7 +201,7 @@ async def test_pages_load_no_external_file_and_have_no_inline_script_or_style():
     assert "prefers-color-scheme: dark" in css
 
 
-async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
+async def test_five_thousand_targets_are_paged_without_blocking():
     names = [f"target-{number:04}" for number in range(5000)]
     service = Service(config(*(target(name) for name in names)))
     service.add_reports(*(bad(name) for name in names))
@@ -230,7 +230,7 @@ async def test_five_thousand_targets_come_in_pages_and_do_not_hold_the_loop():
     assert "5000 not ready" in words(first)
 
 
-async def test_a_unknown_verdict_shows_its_cause():
+async def test_unknown_verdict_shows_its_cause():
     service = Service(config(target(key_version=None)))
     service.add_reports(replace(good(), readiness=Readiness(ready=None, why="version_not_pinned")))
     async with serving(service) as session:
@@ -246,7 +246,7 @@ async def test_the_configuration_is_shown_without_secrets():
     assert "name: contoso-key0" in text
 
 
-async def test_links_follow_the_external_url_and_paths_the_route_prefix():
+async def test_links_use_the_external_url_and_routes_the_prefix():
     async with serving(fleet(), external_url="https://prom.example/outside/", route_prefix="/inside") as session:
         for path in ("/", "/inside"):
             status, headers, _ = await get(session, path)

@@ -1,4 +1,4 @@
-"""`/probe` as Prometheus and people use it."""
+"""`/probe` as Prometheus and operators use it."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
         ("?target=a%0ab", "unknown target 'a\\nb'\n"),
     ],
 )
-async def test_a_name_that_is_not_configured_is_400_and_starts_no_work(query, line):
+async def test_unknown_name_is_400_without_a_probe(query, line):
     service = Service(config(modules={"default": Module(name="default"), "lab": Module(name="lab")}))
     async with serving(service) as session:
         status, _, text = await get(session, f"/probe{query}")
@@ -42,7 +42,7 @@ async def test_a_name_that_is_not_configured_is_400_and_starts_no_work(query, li
     assert service.probed == []
 
 
-async def test_a_failed_probe_is_an_answer():
+async def test_failed_probe_is_status_200():
     service = Service()
     service.answer = bad
     async with serving(service) as session:
@@ -54,7 +54,7 @@ async def test_a_failed_probe_is_an_answer():
     assert [sample.value for sample in families["probe_success"].samples] == [0.0]
 
 
-async def test_openmetrics_is_given_on_request():
+async def test_openmetrics_is_sent_if_requested():
     async with serving(Service()) as session:
         accept = {"Accept": "application/openmetrics-text;version=2.0.0"}
         _, headers, text = await get(session, "/probe?target=contoso-key0", headers=accept)
@@ -62,7 +62,7 @@ async def test_openmetrics_is_given_on_request():
     assert text.endswith("# EOF\n")
 
 
-async def test_a_module_that_the_target_lists_may_be_chosen():
+async def test_module_listed_by_the_target_is_accepted():
     service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.01)))
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0&module=other")
@@ -71,7 +71,7 @@ async def test_a_module_that_the_target_lists_may_be_chosen():
     assert {probe[1] for probe in service.probed} == {"other", "default"}
 
 
-async def test_another_module_within_the_minimum_interval_gets_retry_after():
+async def test_another_module_too_soon_gets_retry_after():
     service = Service(config(target(modules=("other",)), settings=Settings(min_interval=3600.0)))
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0")
@@ -83,7 +83,7 @@ async def test_another_module_within_the_minimum_interval_gets_retry_after():
     assert len(service.probed) == 1
 
 
-async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report():
+async def test_another_module_waits_for_a_running_probe():
     service = Service(config(target(modules=("other",)), settings=Settings(min_interval=0.0)))
     service.go.clear()
     async with serving(service) as session:
@@ -98,7 +98,7 @@ async def test_another_module_while_a_probe_runs_waits_and_gets_its_own_report()
     assert [probe[1] for probe in service.probed] == ["default", "other"]
 
 
-async def test_two_requests_at_once_are_one_probe():
+async def test_concurrent_requests_share_one_probe():
     service = Service()
     service.go.clear()
     async with serving(service) as session:
@@ -110,7 +110,7 @@ async def test_two_requests_at_once_are_one_probe():
     assert len(service.probed) == 1
 
 
-async def test_a_repeat_is_answered_from_memory_only_within_the_minimum_interval():
+async def test_repeat_is_cached_for_the_minimum_interval_only():
     remembering, forgetting = Service(), Service(config(settings=Settings(min_interval=0.0)))
     for service in (remembering, forgetting):
         async with serving(service) as session:
@@ -131,14 +131,14 @@ async def test_a_repeat_is_answered_from_memory_only_within_the_minimum_interval
         ("soon", None),
     ],
 )
-async def test_the_scrape_timeout_limits_the_probe(header, seconds):
+async def test_scrape_timeout_limits_the_probe(header, seconds):
     service = Service()
     async with serving(service) as session:
         await get(session, "/probe?target=contoso-key0", headers={} if header is None else {HEADER: header})
     assert service.probed == [("contoso-key0", "default", seconds)]
 
 
-async def test_a_scrape_that_cannot_wait_for_a_probe_in_flight_gets_503():
+async def test_scrape_too_short_for_a_running_probe_gets_503():
     service = Service()
     service.go.clear()
     async with serving(service, timeout_offset=0.01) as session:
@@ -147,7 +147,7 @@ async def test_a_scrape_that_cannot_wait_for_a_probe_in_flight_gets_503():
     assert text.startswith("No report:")
 
 
-async def test_a_probe_that_could_not_be_made_is_no_failure_of_the_vault():
+async def test_internal_error_is_no_failure_of_the_vault():
     service = Service()
     service.answer = lambda _: None
     async with serving(service) as session:
@@ -156,7 +156,7 @@ async def test_a_probe_that_could_not_be_made_is_no_failure_of_the_vault():
     assert "The vault was not tested" in text
 
 
-async def test_debug_shows_steps_facts_both_numbers_metrics_and_the_masked_module():
+async def test_debug_output_has_steps_codes_metrics_and_masked_module():
     proxy = Proxy(url="http://user:hunter2@proxy:3128", username="u", password=SecretSource(env="PROXY_PASSWORD"))
     service = Service(config(target(), modules={"default": Module(name="default", proxy=proxy)}))
     service.answer = lambda name: bad(name, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_RBAC, status=403, aadsts=None)
@@ -188,7 +188,7 @@ async def test_head_request_is_refused_without_a_probe():
     assert service.probed == []
 
 
-async def test_a_probe_in_flight_does_not_hold_up_the_end():
+async def test_running_probe_does_not_delay_the_stop():
     service = Service()
     service.go.clear()
     server = WebServer(create_app(service, web_options()), [ListenAddress("127.0.0.1", 0)])
@@ -203,14 +203,14 @@ async def test_a_probe_in_flight_does_not_hold_up_the_end():
     assert status == 503
 
 
-async def test_an_unknown_name_in_a_large_fleet_is_refused_without_comparing_it_with_all():
+async def test_unknown_name_in_a_large_fleet_is_refused_quickly():
     service = Service(config(*(target(f"contoso-key{number}") for number in range(201))))
     async with serving(service) as session:
         _, _, text = await get(session, "/probe?target=contoso-keyx")
     assert text == "unknown target 'contoso-keyx'\n"
 
 
-async def test_the_page_of_a_target_names_the_modules_that_it_lists():
+async def test_target_page_lists_its_modules():
     async with serving(Service(config(target(modules=("other",)), target("b")))) as session:
         pages = [(await get(session, f"/targets/{name}"))[2] for name in ("contoso-key0", "b")]
     assert ["other modules for /probe" in page for page in pages] == [True, False]

@@ -53,7 +53,7 @@ def report(number: int = 1, *, cut: bool = False) -> ProbeReport:
 
 
 class Vault:
-    """Counts probes and holds each until it is let go. A `slow` one leaves every limited probe cut short."""
+    """Count probes and hold each until `go` is set. A `slow` vault leaves limited probes cut."""
 
     def __init__(self, *, slow: bool = False) -> None:
         self.slow = slow
@@ -72,7 +72,7 @@ class Vault:
         return report(len(self.probes), cut=self.slow and limit.seconds is not None)
 
     async def sleep(self, seconds: float, changed: asyncio.Event) -> None:
-        """Lets the clock alone pass the time."""
+        """Advance the clock without waiting."""
         self.slept.append(seconds)
         await asyncio.sleep(0)
         if not changed.is_set():
@@ -85,7 +85,7 @@ class Vault:
 def request(
     cache: ProbeCache, target: str, module: str, limit: Limit, *, about: object = None, hasty: bool = False
 ) -> Coroutine[None, None, CachedReport | RetryLater | None]:
-    """A target's own module is `default`; a hasty request of it is no usual scrape."""
+    """Request a report. The module of the target is `default`; a `hasty` request is no scrape of Prometheus."""
     return cache.report_for(
         ProbeDemand(target=target, module=module, limit=limit, about=about, own=module == "default" and not hasty)
     )
@@ -116,7 +116,7 @@ async def test_another_module_or_target_is_another_probe():
     assert [each[:2] for each in vault.probes] == [("a", "default"), ("a", "other"), ("b", "default")]
 
 
-async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
+async def test_repeat_within_the_minimum_interval_is_cached():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -127,7 +127,7 @@ async def test_a_repeat_within_the_minimum_interval_is_answered_from_memory():
     assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
-async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
+async def test_report_from_before_a_reload_is_not_reused():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -136,7 +136,7 @@ async def test_what_the_names_stood_for_before_a_reload_is_no_answer():
     assert await request(cache, "a", "default", NO_LIMIT, about="new") == CachedReport(report=report(2), age=0.0)
 
 
-async def test_no_request_joins_a_probe_of_what_the_names_stood_for_before_a_reload():
+async def test_request_after_a_reload_joins_no_earlier_probe():
     vault = Vault()
     cache = vault.cache()
     before = asyncio.create_task(request(cache, "a", "default", NO_LIMIT, about="old"))
@@ -149,7 +149,7 @@ async def test_no_request_joins_a_probe_of_what_the_names_stood_for_before_a_rel
     assert (len(vault.probes), vault.most, vault.slept) == (2, 1, [])
 
 
-async def test_closing_ends_every_probe_that_is_still_under_way():
+async def test_close_ends_probes_from_before_and_after_a_reload():
     vault = Vault()
     cache = vault.cache()
     requests = [asyncio.create_task(request(cache, "a", "default", NO_LIMIT, about=about)) for about in ("old", "new")]
@@ -158,7 +158,7 @@ async def test_closing_ends_every_probe_that_is_still_under_way():
     assert await asyncio.gather(*requests) == [None, None]
 
 
-async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_it_no_more_time():
+async def test_cut_probe_is_reused_for_equal_or_shorter_limits_only():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
@@ -171,7 +171,7 @@ async def test_a_probe_cut_by_a_scrape_answers_only_those_who_would_have_given_i
     assert vault.slept == [5.0, 5.0]
 
 
-async def test_a_probe_that_ended_within_its_limit_answers_everybody():
+async def test_finished_probe_is_reused_for_every_limit():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -179,7 +179,7 @@ async def test_a_probe_that_ended_within_its_limit_answers_everybody():
     assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(1), age=0.0)
 
 
-async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
+async def test_longer_request_probes_again_after_a_cut_probe():
     vault = Vault(slow=True)
     cache = vault.cache()
     impatient = asyncio.create_task(request(cache, "a", "default", CUT))
@@ -192,7 +192,7 @@ async def test_a_patient_request_waits_for_a_cut_probe_and_then_makes_its_own():
     assert await patient == CachedReport(report=report(2))
 
 
-async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it():
+async def test_request_that_times_out_does_not_end_the_probe():
     vault = Vault()
     cache = vault.cache()
     patient = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
@@ -203,7 +203,7 @@ async def test_a_requester_that_loses_patience_does_not_take_the_probe_with_it()
     assert len(vault.probes) == 1
 
 
-async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
+async def test_cancelled_request_does_not_end_the_probe():
     vault = Vault()
     cache = vault.cache()
     leaving = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
@@ -215,7 +215,7 @@ async def test_a_requester_that_goes_away_does_not_take_the_probe_with_it():
     assert await staying == CachedReport(report=report(1))
 
 
-async def test_memory_holds_no_more_than_the_minimum_interval_needs():
+async def test_cache_drops_reports_after_the_minimum_interval():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -225,7 +225,7 @@ async def test_memory_holds_no_more_than_the_minimum_interval_needs():
     assert len(cache._memory) <= 6
 
 
-async def test_closing_ends_the_probes_in_flight_and_their_waiters():
+async def test_close_ends_running_probes_and_their_requests():
     vault = Vault()
     cache = vault.cache()
     requests = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
@@ -234,7 +234,7 @@ async def test_closing_ends_the_probes_in_flight_and_their_waiters():
     assert await requests is None
 
 
-async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
+async def test_failed_probe_raises_for_its_request_only():
     calls = []
 
     async def broken_once(target: str, module: str, limit: Limit) -> ProbeReport | None:
@@ -249,7 +249,7 @@ async def test_a_fault_of_one_probe_reaches_its_requester_and_not_the_next():
     assert await request(cache, "a", "default", NO_LIMIT) == CachedReport(report=report(2))
 
 
-async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
+async def test_another_module_waits_and_gets_its_own_report():
     vault = Vault()
     cache = vault.cache()
     modules = ("default", "lab", "staging", "lab")
@@ -262,7 +262,7 @@ async def test_another_module_waits_for_its_turn_and_gets_its_own_report():
     assert (vault.most, vault.slept) == (1, [5.0, 5.0])
 
 
-async def test_the_minimum_interval_holds_between_modules():
+async def test_minimum_interval_applies_between_modules():
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -276,7 +276,7 @@ async def test_the_minimum_interval_holds_between_modules():
     assert vault.slept == [2.0]
 
 
-async def test_the_own_module_goes_before_others_that_came_first():
+async def test_own_module_precedes_earlier_requests():
     vault = Vault()
     cache = vault.cache()
     requests = []
@@ -288,7 +288,7 @@ async def test_the_own_module_goes_before_others_that_came_first():
     assert [each[1] for each in vault.probes] == ["lab", "default", "staging"]
 
 
-async def test_the_own_module_waits_not_for_others_or_for_hasty_requests():
+async def test_own_module_does_not_wait_for_short_requests():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
@@ -303,7 +303,7 @@ async def test_the_own_module_waits_not_for_others_or_for_hasty_requests():
     assert vault.slept == [5.0, 4.0]
 
 
-async def test_the_own_module_does_not_wait_for_the_pause_of_others():
+async def test_own_module_does_not_wait_for_the_minimum_interval():
     vault = Vault()
     vault.go.set()
     cache = ProbeCache(vault.probe, min_interval=lambda: 20.0)
@@ -319,7 +319,7 @@ async def test_the_own_module_does_not_wait_for_the_pause_of_others():
 
 
 @pytest.mark.parametrize("limit", [Limit(seconds=None, patience=3.9), Limit(seconds=0.1, patience=0.15)])
-async def test_a_request_that_cannot_wait_for_its_turn_gets_retry_after(limit):
+async def test_request_too_short_to_wait_gets_retry_after(limit):
     vault = Vault()
     vault.go.set()
     cache = vault.cache()
@@ -329,7 +329,7 @@ async def test_a_request_that_cannot_wait_for_its_turn_gets_retry_after(limit):
     assert (len(vault.probes), vault.slept) == (1, [])
 
 
-async def test_a_request_that_waited_in_vain_gets_retry_after_without_a_probe():
+async def test_request_that_waited_too_long_gets_retry_after():
     vault = Vault()
     cache = vault.cache()
     first = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
@@ -341,7 +341,7 @@ async def test_a_request_that_waited_in_vain_gets_retry_after_without_a_probe():
     assert len(vault.probes) == 1
 
 
-async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout():
+async def test_long_minimum_interval_does_not_hold_a_request():
     vault = Vault()
     vault.go.set()
     cache = ProbeCache(vault.probe, min_interval=lambda: 3600.0, clock=lambda: vault.now, sleep=vault.sleep)
@@ -354,7 +354,7 @@ async def test_a_long_minimum_interval_does_not_hold_a_request_without_a_timeout
         await first
 
 
-async def test_ever_longer_timeouts_make_no_more_probes_than_the_interval_allows():
+async def test_growing_timeouts_do_not_exceed_the_minimum_interval():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
@@ -364,7 +364,7 @@ async def test_ever_longer_timeouts_make_no_more_probes_than_the_interval_allows
     assert len(vault.probes) == 1
 
 
-async def test_a_probe_that_waits_for_its_turn_gets_the_longest_time_that_a_request_allows():
+async def test_waiting_probe_gets_the_longest_limit_of_its_requests():
     vault = Vault(slow=True)
     cache = vault.cache()
     requests = [asyncio.create_task(request(cache, "a", "lab", NO_LIMIT))]
@@ -376,7 +376,7 @@ async def test_a_probe_that_waits_for_its_turn_gets_the_longest_time_that_a_requ
     assert vault.probes == [("a", "lab", NO_LIMIT), ("a", "default", NO_LIMIT)]
 
 
-async def test_closing_before_a_probe_begins_ends_it():
+async def test_close_before_the_start_of_a_probe_ends_it():
     vault = Vault()
     cache = vault.cache()
     requests = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))

@@ -1,4 +1,4 @@
-"""How long a client may take, how much it may send, and who gets a place when there is none left."""
+"""Limits of time, bytes and connections for each client, and the connections that close first."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 async def served(monkeypatch):
-    """Starts a server with short times: its port, its places, and an event that holds back `/slow`."""
+    """Start a server with short time limits; return its port, its limiter and an event that `/slow` waits for."""
     for name, seconds in (("HEADER_SECONDS", 0.15), ("IDLE_SECONDS", 0.3), ("_SLACK_SECONDS", 0.0), ("WRITE_SECONDS", 0.2)):
         monkeypatch.setattr(connections, name, seconds)
     go = asyncio.Event()
@@ -67,7 +67,7 @@ async def client(port, send=b""):
 
 
 async def rest(reader):
-    """All that comes until the server ends the connection, politely or not."""
+    """Read until the server closes or resets the connection."""
     async with asyncio.timeout(5):
         try:
             return await reader.read()
@@ -76,14 +76,14 @@ async def rest(reader):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
-async def test_a_client_that_sends_no_whole_request_is_cut(served, sent):
+async def test_client_without_a_whole_request_is_disconnected(served, sent):
     port, places, _ = await served()
     async with client(port, sent) as (reader, _):
         assert await rest(reader) in (b"", b"(cut)")
         await until(lambda: len(places) == 0)
 
 
-async def test_a_header_that_comes_byte_by_byte_buys_no_time(served):
+async def test_header_sent_byte_by_byte_gets_no_extra_time(served):
     port, _, _ = await served()
     async with client(port, b"GET / HTTP/1.1\r\n") as (reader, writer):
         cut = asyncio.create_task(rest(reader))
@@ -94,7 +94,7 @@ async def test_a_header_that_comes_byte_by_byte_buys_no_time(served):
         assert asyncio.get_running_loop().time() - began < 0.6
 
 
-async def test_between_requests_there_is_more_time_but_not_within_one(served, monkeypatch):
+async def test_time_limit_is_longer_between_requests_than_within_one(served, monkeypatch):
     monkeypatch.setattr(connections, "IDLE_SECONDS", 30.0)
     port, _, _ = await served()
     async with client(port, GET) as (reader, writer):
@@ -106,7 +106,7 @@ async def test_between_requests_there_is_more_time_but_not_within_one(served, mo
         assert await rest(reader) in (b"", b"(cut)")
 
 
-async def test_an_idle_connection_is_ended(served):
+async def test_idle_connection_is_closed(served):
     port, places, _ = await served()
     async with client(port, GET) as (reader, _):
         assert await reader.readuntil(b"hello")
@@ -114,7 +114,7 @@ async def test_an_idle_connection_is_ended(served):
         await until(lambda: len(places) == 0)
 
 
-async def test_a_request_that_is_being_answered_is_not_cut(served):
+async def test_request_in_progress_is_not_disconnected(served):
     port, _, go = await served()
     async with client(port, GET.replace(b"/ ", b"/slow ", 1)) as (reader, _):
         await asyncio.sleep(0.5)
@@ -122,7 +122,7 @@ async def test_a_request_that_is_being_answered_is_not_cut(served):
         assert b"200 OK" in await reader.readuntil(b"at last")
 
 
-async def test_a_client_that_does_not_read_its_answer_is_cut(served):
+async def test_client_that_reads_nothing_is_disconnected(served):
     port, places, _ = await served()
     async with client(port) as (_, writer):
         writer.transport.pause_reading()
@@ -131,14 +131,14 @@ async def test_a_client_that_does_not_read_its_answer_is_cut(served):
         await until(lambda: len(places) == 0)
 
 
-async def test_more_than_a_request_may_have_is_refused(served):
+async def test_too_large_request_is_refused(served):
     port, _, _ = await served()
     many = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 8000) for number in range(MOST_BYTES // 8000 + 1))
     async with client(port, b"GET / HTTP/1.1\r\nHost: x\r\n" + many + b"\r\n") as (reader, _):
         assert (await rest(reader)).startswith((b"HTTP/1.1 431 ", b"(cut)"))
 
 
-async def test_more_than_that_while_it_is_answered_ends_the_connection(served):
+async def test_too_many_bytes_during_a_request_close_the_connection(served):
     port, places, _ = await served()
     async with client(port, GET.replace(b"/ ", b"/slow ", 1)) as (reader, writer):
         await until(lambda: [connection.busy for connection in places.all()] == [True])
@@ -149,7 +149,7 @@ async def test_more_than_that_while_it_is_answered_ends_the_connection(served):
         assert await rest(reader) in (b"", b"(cut)")
 
 
-async def test_idle_connection_is_cut_for_a_new_client(served, monkeypatch):
+async def test_idle_connection_is_closed_for_a_new_client(served, monkeypatch):
     monkeypatch.setattr(connections, "HEADER_SECONDS", 30.0)
     port, places, _ = await served(most_waiting_of_one=8)
     with contextlib.ExitStack() as held:
@@ -173,7 +173,7 @@ def ended(sock):
         return True
 
 
-async def test_newcomer_is_sent_away_with_503_if_every_place_is_busy(served):
+async def test_new_client_gets_503_if_every_connection_is_busy(served):
     port, places, go = await served(most=2)
     slow = GET.replace(b"/ ", b"/slow ", 1)
     async with client(port, slow) as (first, _), client(port, slow) as (second, _):
@@ -188,83 +188,87 @@ async def test_newcomer_is_sent_away_with_503_if_every_place_is_busy(served):
             assert await reader.readuntil(b"at last")
 
 
-async def guest(address, *, busy=False, served=False, since=0.0):
+async def a_connection(address, *, busy=False, served=False, since=0.0):
     made = Connection(asyncio.Protocol, address=address, vet=lambda _: True, on_end=lambda _: None)
     made.busy, made.served, made.since = busy, served, since
     return made
 
 
-async def test_one_address_does_not_take_the_places_of_others():
+async def test_one_address_leaves_connections_to_others():
     places = ConnectionLimiter(most_waiting_of_one=3)
     for number in range(20):
-        assert places.take(await guest("greedy", since=number))
+        assert places.take(await a_connection("greedy", since=number))
     assert len(places) == 3
-    assert places.take(await guest("other"))
+    assert places.take(await a_connection("other"))
     assert sorted(connection.since for connection in places.all() if connection.address == "greedy") == [17, 18, 19]
 
 
-async def test_addresses_of_one_ipv6_network_share_their_places():
+async def test_addresses_of_one_ipv6_network_share_their_limit():
     places = ConnectionLimiter(most_waiting_of_one=3, most_busy_of_one=3)
     for number in range(20):
-        assert places.take(await guest(f"2001:db8::{number:x}"))
+        assert places.take(await a_connection(f"2001:db8::{number:x}"))
     assert len(places) == 3
-    busy = [await guest(f"2001:db8::{number:x}", busy=True) for number in range(4)]
+    busy = [await a_connection(f"2001:db8::{number:x}", busy=True) for number in range(4)]
     for one in busy:
         assert places.take(one)
     assert not places.may_begin(busy[-1])
 
 
-async def test_those_who_wait_are_bounded_and_those_who_are_answered_are_not_counted_among_them():
+async def test_limit_of_waiting_clients_excludes_busy_ones():
     places = ConnectionLimiter(most_waiting=4, most_waiting_of_one=2)
-    answered = [await guest("prometheus", busy=True) for _ in range(100)]
+    answered = [await a_connection("prometheus", busy=True) for _ in range(100)]
     for one in answered:
         assert places.take(one)
     for number in range(20):
-        assert places.take(await guest(str(number), since=number))
+        assert places.take(await a_connection(str(number), since=number))
     assert len(places) == 104
     for one in answered:
         one.busy, one.served = False, True
-    assert places.take(await guest("prometheus", since=50.0))
+    assert places.take(await a_connection("prometheus", since=50.0))
     assert len(places) <= 4
 
 
-async def test_client_without_a_request_is_cut_first_and_busy_one_never():
+async def test_client_without_a_request_is_closed_first_and_busy_never():
     places = ConnectionLimiter(most=3)
-    regular, talker, answered = await guest("a", served=True), await guest("b", since=5.0), await guest("c", busy=True)
+    regular, talker, answered = (
+        await a_connection("a", served=True),
+        await a_connection("b", since=5.0),
+        await a_connection("c", busy=True),
+    )
     for one in (regular, talker, answered):
         places.take(one)
-    assert places.take(newcomer := await guest("d", served=True, since=9.0))
+    assert places.take(newcomer := await a_connection("d", served=True, since=9.0))
     assert set(places.all()) == {regular, answered, newcomer}
-    assert places.take(await guest("e", busy=True))
+    assert places.take(await a_connection("e", busy=True))
     assert set(places.all()) >= {answered, newcomer}
     places.give_back(answered)
     places.give_back(answered)
     assert len(places) == 2
 
 
-async def test_address_that_has_shown_a_password_keeps_its_place_in_a_storm():
+async def test_authenticated_address_keeps_its_connection():
     places = ConnectionLimiter(most_waiting=4)
-    prometheus = await guest("prometheus", served=True)
+    prometheus = await a_connection("prometheus", served=True)
     prometheus.trusted = True
     assert places.take(prometheus)
     for number in range(20):
-        assert places.take(await guest(str(number), served=True, since=number + 1.0))
+        assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
     assert prometheus in places.all()
     places.give_back(prometheus)
-    again = await guest("prometheus", since=0.0)
+    again = await a_connection("prometheus", since=0.0)
     assert places.take(again)
     for number in range(20):
-        assert places.take(await guest(str(number), served=True, since=number + 1.0))
+        assert places.take(await a_connection(str(number), served=True, since=number + 1.0))
     assert again in places.all()
 
 
 @pytest.mark.parametrize(("files", "clients"), [(None, 2048), (1_000_000, 2048), (1024, 256), (64, 16), (1, 1)])
-def test_most_of_the_files_stay_with_the_probes(monkeypatch, files, clients):
+def test_most_open_files_are_reserved_for_probes(monkeypatch, files, clients):
     monkeypatch.setattr("exporter.runtime.process.file_limit", lambda: files)
     assert _most_clients() == clients
 
 
-async def test_an_error_with_one_client_shuts_no_other_out(served, monkeypatch):
+async def test_error_with_one_client_affects_no_other(served, monkeypatch):
     port, places, _ = await served()
     take, errors = ConnectionLimiter.take, [MemoryError()]
     monkeypatch.setattr(ConnectionLimiter, "take", lambda *taken: take(*taken) if not errors else throw(errors.pop()))

@@ -21,13 +21,13 @@ from exporter.web.server.listener import ListenAddress, ListenError, WebServer, 
         ("localhost:0", ListenAddress("localhost", 0)),
     ],
 )
-def test_addresses_are_read_as_go_reads_them(text, address):
+def test_addresses_are_parsed_as_in_go(text, address):
     assert parse_address(text) == address
     assert str(address) == text
 
 
 @pytest.mark.parametrize("text", ["", "10377", "127.0.0.1", "::1:10377", ":http", ":65536", ":-1", "[::1]10377", ":²"])
-def test_an_address_that_is_none_is_refused_with_the_way_to_write_it(text):
+def test_invalid_address_is_refused_with_a_valid_form(text):
     with pytest.raises(ValueError, match="write HOST:PORT") as caught:
         parse_address(text)
     assert "\n" not in str(caught.value)
@@ -43,7 +43,7 @@ async def hello(_request):
     return web.Response(text="hello")
 
 
-async def test_server_listens_on_several_addresses_and_reports_real_ports():
+async def test_server_with_several_addresses_reports_real_ports():
     addresses = [parse_address("127.0.0.1:0"), parse_address("localhost:0"), parse_address(":0")]
     async with WebServer(app_of(hello), addresses) as server, ClientSession() as session:
         assert len(set(server.urls)) == 3
@@ -74,14 +74,14 @@ async def test_lack_of_files_is_logged_a_few_times_and_recovers(caplog):
         client.close()
 
 
-async def test_it_listens_on_ipv6_loopback():
+async def test_server_listens_on_ipv6_loopback():
     async with WebServer(app_of(hello), [parse_address("[::1]:0")]) as server, ClientSession() as session:
         assert server.urls[0].startswith("http://[::1]:")
         async with session.get(server.urls[0]) as response:
             assert response.status == 200
 
 
-async def test_a_port_in_use_is_one_clear_line_and_no_other_address_stays_open():
+async def test_port_in_use_is_one_clear_line_and_opens_no_address():
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as spare:
         port, free_port = taken.getsockname()[1], spare.getsockname()[1]
         spare.close()
@@ -95,7 +95,7 @@ async def test_a_port_in_use_is_one_clear_line_and_no_other_address_stays_open()
         socket.create_server(("127.0.0.1", free_port)).close()
 
 
-async def test_a_port_in_use_on_every_interface_is_reported_as_configured():
+async def test_port_in_use_on_all_interfaces_is_named_as_configured():
     async with WebServer(app_of(hello), [parse_address(":0")]) as first:
         port = first.listening[0].port
         with pytest.raises(ListenError, match=f"^cannot listen on :{port}: address already in use "):
@@ -115,7 +115,7 @@ async def test_address_of_another_host_is_one_clear_line(address, line):
     assert str(caught.value) == line
 
 
-async def test_stopping_does_not_wait_for_a_scraper_that_stopped_reading():
+async def test_stop_does_not_wait_for_a_client_that_reads_nothing():
     begun = asyncio.Event()
 
     async def endless(request):
@@ -127,8 +127,8 @@ async def test_stopping_does_not_wait_for_a_scraper_that_stopped_reading():
 
     server = WebServer(app_of(endless), [parse_address("127.0.0.1:0")])
     await server.start()
-    with socket.create_connection(("127.0.0.1", server.listening[0].port)) as deaf:
-        deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", server.listening[0].port)) as stalled:
+        stalled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await begun.wait()
         before = asyncio.get_running_loop().time()
         await server.stop()

@@ -1,4 +1,4 @@
-"""Which format and which coding a client gets."""
+"""Format and content coding of a response follow the request."""
 
 import pytest
 

@@ -29,7 +29,7 @@ def serving(source, *, zipped=False):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-async def test_what_arrives_is_what_was_made(zipped):
+async def test_client_receives_the_bytes_that_were_sent(zipped):
     async with serving(pieces, zipped=zipped) as server, ClientSession(auto_decompress=False) as session:
         async with session.get(server.urls[0]) as response:
             body = await response.read()
@@ -49,7 +49,7 @@ async def test_head_has_the_headers_and_no_body():
         assert await response.read() == b""
 
 
-async def test_a_fault_in_the_middle_leaves_an_answer_that_shows_it_is_incomplete():
+async def test_error_in_the_middle_leaves_an_incomplete_response():
     async def broken():
         yield b"a 1\n"
         raise RuntimeError("broken")
@@ -59,7 +59,7 @@ async def test_a_fault_in_the_middle_leaves_an_answer_that_shows_it_is_incomplet
             await response.read()
 
 
-async def test_a_client_that_stops_reading_is_cut_off(monkeypatch):
+async def test_client_that_stops_reading_is_disconnected(monkeypatch):
     monkeypatch.setattr(streaming, "SECONDS_TO_TAKE_IT", 0.2)
     ended = asyncio.Event()
 
@@ -71,7 +71,7 @@ async def test_a_client_that_stops_reading_is_cut_off(monkeypatch):
             ended.set()
 
     async with serving(endless) as server:
-        with socket.create_connection(("127.0.0.1", server.listening[0].port)) as deaf:
-            deaf.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", server.listening[0].port)) as stalled:
+            stalled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             async with asyncio.timeout(5):
                 await ended.wait()

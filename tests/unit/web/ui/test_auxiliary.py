@@ -93,7 +93,7 @@ async def page_of_json(service, path):
 # pages
 
 
-async def test_the_page_of_a_target_shows_every_look_with_its_failure_and_what_to_do():
+async def test_page_shows_each_auxiliary_probe_with_failure_and_actions():
     shown = words(await page(troubled()))
 
     for expected in (
@@ -109,7 +109,7 @@ async def test_the_page_of_a_target_shows_every_look_with_its_failure_and_what_t
         assert expected in shown
 
 
-async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_credentials():
+async def test_page_shows_key_versions_path_and_credential_expiry():
     shown = words(await page(troubled()))
 
     for expected in (
@@ -125,7 +125,7 @@ async def test_the_page_of_a_target_shows_key_versions_path_and_the_ends_of_cred
         assert expected in shown
 
 
-async def test_an_identity_of_which_nothing_ends_is_not_listed_among_those_that_end():
+async def test_identity_without_expiry_is_not_listed():
     service = troubled()
     staged = replace(service.config.credentials[STAGED], kind=CredentialKind.MANAGED_IDENTITY)
     service.config = replace(service.config, credentials=service.config.credentials | {STAGED: staged})
@@ -149,7 +149,7 @@ async def test_list_marks_warnings_of_a_ready_target():
     assert marks in shown
 
 
-async def test_nothing_is_marked_where_all_is_well():
+async def test_healthy_target_has_no_marks():
     service = a_service(module=Module(name="default"))
     service.add_auxiliary(*(auxiliary_result(what) for what in AuxiliaryKind))
 
@@ -186,7 +186,7 @@ async def test_script_in_auxiliary_facts_stays_text():
 # JSON
 
 
-async def test_a_target_as_json_carries_each_look_with_its_first_failure_and_steps():
+async def test_json_has_each_auxiliary_probe_with_failure_and_steps():
     shown = await read(troubled())
 
     staged, retained, newest, recovery = shown["auxiliary_probes"]
@@ -215,7 +215,7 @@ async def test_a_target_as_json_carries_each_look_with_its_first_failure_and_ste
     assert (recovery["vault"], recovery["reason"]) == (DR, "key_not_found")
 
 
-async def test_a_target_as_json_carries_key_path_and_ends():
+async def test_json_has_key_path_and_expiry():
     shown = await read(troubled())
 
     assert shown["key_facts"] == {
@@ -261,7 +261,7 @@ async def test_a_target_as_json_carries_key_path_and_ends():
     assert len(shown["history"]) == 1
 
 
-async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
+async def test_json_has_purge_date_and_last_recovery():
     service = a_service(gone())
     service.add_auxiliary(auxiliary_result(AuxiliaryKind.RECOVERY, at=STARTED - 60))
     shown = await read(service)
@@ -270,7 +270,7 @@ async def test_a_deleted_key_and_the_last_proof_are_times_in_json():
     assert shown["recovery_last_success"] == "2026-01-02T03:03:05.678Z"
 
 
-async def test_of_a_target_never_probed_nothing_is_known_in_json():
+async def test_json_of_a_target_never_probed_has_nulls():
     shown = await read(Service(config(target())))
 
     unknown = ("key_facts", "rotation_pending", "newest_version", "scheduled_purge", "recovery_last_success")
@@ -279,7 +279,7 @@ async def test_of_a_target_never_probed_nothing_is_known_in_json():
     assert set(shown["path"].values()) == {None}
 
 
-async def test_json_list_shows_which_targets_wait_for_a_rotation_and_what_is_not_tested():
+async def test_json_list_has_pending_rotations_and_untested_parts():
     listed = await read(troubled(), "/api/v1/targets")
 
     assert (listed["vantage"], listed["not_tested"]) == ("central", NOT_TESTED)

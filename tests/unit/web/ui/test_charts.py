@@ -9,7 +9,7 @@ from tests.support.web_factories import bad, good
 
 
 def pieces(svg):
-    """Class, start and width of each piece, the latter two in percent."""
+    """Return class, start and width of each piece; start and width are percentages."""
     found = re.findall(r'<rect x="([\d.]+)%" y="0" width="([\d.]+)%" height="12" class="phase-(\w+)">', svg)
     return [(name, float(x), float(width)) for x, width, name in found]
 
@@ -38,7 +38,7 @@ def test_nothing_is_drawn_beyond_the_axis():
     assert all(x + width <= 100.01 for bar in waterfall(long).values() for _, x, width in pieces(bar))
 
 
-def test_failures_are_marked_by_more_than_a_colour_and_counted_in_words():
+def test_failures_have_a_mark_other_than_colour_and_a_count():
     drawn = str(sparkline([Point(0.1, failed=False), Point(0.4, failed=True), Point(0.2, failed=False)]))
     assert drawn.count('class="went"') == 2
     assert drawn.count('class="failed"') == 2  # its bar, and the strip below
@@ -46,9 +46,9 @@ def test_failures_are_marked_by_more_than_a_colour_and_counted_in_words():
     assert "100.0 ms to 400.0 ms, median 200.0 ms" in drawn
 
 
-def test_one_probe_is_no_line():
+def test_one_probe_has_no_line():
     assert sparkline([Point(0.1, failed=False)]) is None
 
 
-def test_probes_that_took_no_time_are_drawn_all_the_same():
+def test_probes_without_duration_are_drawn():
     assert str(sparkline([Point(0.0, failed=False)] * 2)).count("<rect") == 2

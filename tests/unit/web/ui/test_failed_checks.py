@@ -24,7 +24,7 @@ QUIET = tuple(
 
 
 async def shown(*results):
-    """The page and the JSON of a healthy target after such a run; without results there was none."""
+    """Return page and JSON of a healthy target after a run with these results, or without a run."""
     service = Service()
     service.add_reports(good())
     if results:
@@ -46,7 +46,7 @@ async def test_failed_checks_are_on_the_page_with_their_fix():
     assert "not to be seen" not in text
 
 
-async def test_failed_checks_stand_in_the_json():
+async def test_failed_checks_are_in_json():
     _, payload = await shown(*QUIET, FAILED, CODED)
 
     assert payload == {
@@ -71,7 +71,7 @@ async def test_successful_run_is_only_in_json():
     assert payload == {"at": "2026-01-02T03:03:20.000Z", "failed": []}
 
 
-async def test_before_the_first_run_there_is_nothing():
+async def test_before_the_first_run_page_and_json_are_empty():
     html, payload = await shown()
 
     assert "Failed preflight checks" not in html

@@ -1,4 +1,4 @@
-"""Nothing gets into a page unescaped."""
+"""Every text on a page is escaped."""
 
 from hypothesis import given
 from hypothesis import strategies as st

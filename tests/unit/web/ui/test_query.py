@@ -1,4 +1,4 @@
-"""Filtering and sorting the list of targets, by the query alone."""
+"""The query of a URL filters and sorts the list of targets."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def stopped_clock(monkeypatch):
 
 
 def fleet():
-    """Four targets that differ in everything one can choose by."""
+    """Return a service with four targets that differ in every filter and order."""
     service = Service(
         config(
             target("alpha", labels={"team": "dba", "env": "prod", "rank": "c"}, instances=()),
@@ -70,7 +70,7 @@ async def shown(*query):
         ([("verdict", "nonsense"), ("sort", "nonsense"), ("colour", "red")], {"alpha", "beta", "gamma", "delta"}),
     ],
 )
-async def test_what_is_chosen_is_shown(query, expected):
+async def test_filter_shows_matching_targets(query, expected):
     assert set(await shown(*query)) == expected
 
 
@@ -89,12 +89,12 @@ async def test_what_is_chosen_is_shown(query, expected):
         ("label:host", ["delta", "gamma", "alpha", "beta"]),
     ],
 )
-async def test_every_order_is_kept_and_what_is_not_known_comes_last(order, expected):
+async def test_every_order_is_applied_and_unknown_comes_last(order, expected):
     assert await shown(("sort", order)) == expected
 
 
 @pytest.mark.parametrize("sort", ["label:unknown", "label:", "label", "label:dba", "team"])
-async def test_a_label_that_the_configuration_does_not_have_is_no_order(sort):
+async def test_unknown_label_is_no_order(sort):
     assert await shown(("sort", sort)) == await shown()
     async with serving(fleet()) as session:
         _, _, html = await get(session, f"/targets?{urlencode([('sort', sort)])}")
@@ -102,7 +102,7 @@ async def test_a_label_that_the_configuration_does_not_have_is_no_order(sort):
     assert sort == "team" or f'value="{sort}"' not in html
 
 
-async def test_every_label_is_offered_as_an_order_and_the_chosen_one_is_kept():
+async def test_form_offers_every_label_and_keeps_the_chosen_one():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/targets?sort=label:rank")
     offered = re.findall(r'<option value="label:(\w+)"( selected)?>', html)
@@ -110,7 +110,7 @@ async def test_every_label_is_offered_as_an_order_and_the_chosen_one_is_kept():
     assert 'href="/targets?label=team%3Ddba&amp;sort=label%3Arank"' in html
 
 
-async def test_the_document_knows_every_order():
+async def test_openapi_document_has_every_order():
     async with serving(fleet()) as session:
         _, _, text = await get(session, "/api/v1/openapi.json")
     for path in ("/", "/targets"):
@@ -120,7 +120,7 @@ async def test_the_document_knows_every_order():
         assert re.fullmatch(by_label["pattern"], f"{BY_LABEL}team")
 
 
-async def test_the_form_keeps_what_was_chosen_and_the_counts_speak_of_all():
+async def test_form_keeps_the_filter_and_counts_include_all():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/targets?verdict=not_ready&code=3303&label=team%3Ddba&sort=vault&q=alp")
     assert '<option value="not_ready" selected>' in html
@@ -143,7 +143,7 @@ async def test_script_in_a_query_stays_text():
     assert html.count("&lt;script&gt;") >= 3
 
 
-async def test_pages_keep_the_choice():
+async def test_links_to_pages_keep_the_filter():
     names = [f"target-{number:03}" for number in range(250)]
     service = Service(config(*(target(name) for name in names)))
     service.add_reports(*(bad(name) for name in names[:150]))

@@ -1,4 +1,4 @@
-"""Certificates that the tests of this folder make, once per process and kind: keys take time."""
+"""Certificates for the tests of this folder, made once per process and kind."""
 
 import datetime as dt
 import functools
@@ -18,7 +18,7 @@ _SIGNS = x509.KeyUsage(
 
 
 class Authority:
-    """Signs certificates; `pem` is its own certificate."""
+    """A certificate authority; `pem` is its own certificate."""
 
     def __init__(self, name):
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -33,7 +33,7 @@ class Authority:
         self.pem = self._certificate.public_bytes(Encoding.PEM)
 
     def issue(self, name, *, client=False, names=(), ended=False, password=None):
-        """Certificate and key, both PEM."""
+        """Return a certificate and its key, both PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -7,7 +7,7 @@ from tests.unit.web.webconfig.authority import authority
 
 
 class Folder:
-    """`write` writes a web configuration (or any file), `load` reads it."""
+    """A folder of tests: `write` writes a web configuration or any file, `load` reads it."""
 
     def __init__(self, path):
         self.path = path
@@ -28,7 +28,7 @@ class Folder:
         return load(self.write(text))
 
     def problems(self, text):
-        """What is wrong, one line each, without the folder's name."""
+        """Return the problems, one line each, without the name of the folder."""
         loaded = self.load(text)
         assert (loaded.config is None) == bool(loaded.problems)
         return [str(problem).replace(f"{self.path}/", "") for problem in loaded.problems]

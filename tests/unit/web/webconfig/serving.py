@@ -13,18 +13,18 @@ from tests.unit.web.webconfig.authority import authority
 
 
 @asynccontextmanager
-async def locked(folder, text, *, address="127.0.0.1", service=None, **flags):
-    """The server's URL and its lock; `text` is the web configuration."""
+async def protected(folder, text, *, address="127.0.0.1", service=None, **flags):
+    """Serve with the web configuration `text`; yield the URL and the access control."""
     loaded = folder.load(text)
     assert loaded.problems == ()
-    lock = AccessControl(folder.path / "web.yml", loaded)
-    app = create_app(service or Service(), web_options(access_control=lock, **flags))
+    access = AccessControl(folder.path / "web.yml", loaded)
+    app = create_app(service or Service(), web_options(access_control=access, **flags))
     async with WebServer(app, [ListenAddress(address, 0)]) as server:
-        yield server.urls[0], lock
+        yield server.urls[0], access
 
 
 def trusting(certificate=None, *, maximum=None, folder=None):
-    """A client's TLS: trusts the tests' authority, shows `certificate` where one is given."""
+    """Return a TLS context of a client that trusts the test authority and can have a `certificate`."""
     context = ssl.create_default_context(cadata=authority().pem.decode())
     if maximum is not None:
         context.maximum_version = maximum
@@ -39,7 +39,7 @@ def basic(user, password):
 
 
 async def request(url, path="/metrics", *, tls=None, user=None, password="", headers=None, method="GET"):
-    """Status, headers and text, over a connection of its own."""
+    """Return status, headers and text of a request over its own connection."""
     headers = {**(headers or {}), **({} if user is None else {"Authorization": basic(user, password)})}
     async with (
         ClientSession(connector=TCPConnector(ssl=tls or True, force_close=True)) as session,

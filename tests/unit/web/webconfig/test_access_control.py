@@ -1,4 +1,4 @@
-"""Headers, the rate limit, and what a lock opens."""
+"""Headers, the rate limit, and access to pages with authentication."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from exporter.web.webconfig import AccessControl
 from exporter.web.webconfig.model import RateLimit
 from exporter.web.webconfig.rate_limit import LogThrottle, TokenBucket
 from tests.support.web_server import until
-from tests.unit.web.webconfig.serving import locked, request
+from tests.unit.web.webconfig.serving import protected, request
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
@@ -25,43 +25,43 @@ VERIFY = "  client_ca_file: ca.pem\n  client_auth_type: "
         ("rate_limit: {interval: 1s, burst: 1}", False),
     ],
 )
-def test_pages_are_shown_elsewhere_only_if_every_client_is_authenticated(folder, text, open_to_pages):
-    lock = AccessControl(folder.path / "web.yml", folder.load(text))
-    options = web_options(access_control=lock)
+def test_pages_on_other_addresses_need_authentication(folder, text, open_to_pages):
+    access = AccessControl(folder.path / "web.yml", folder.load(text))
+    options = web_options(access_control=access)
     for path in ("/", "/config", "/-/reload"):
         assert is_refused(path, ("10.0.0.5", 10377), options) is not open_to_pages
     assert not is_refused("/metrics", ("10.0.0.5", 10377), options)
 
 
-def test_a_configuration_with_problems_locks_nothing(folder):
+def test_configuration_with_problems_has_no_access_control(folder):
     with pytest.raises(ValueError, match="cannot use a web configuration with problems"):
         AccessControl(folder.path / "web.yml", folder.load("basic_auth_users: {a: b}"))
 
 
-async def test_configured_headers_go_before_the_exporters_own(folder):
+async def test_configured_headers_override_default_headers(folder):
     text = "http_server_config: {headers: {X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=60}}"
-    async with locked(folder, text) as (url, lock):
+    async with protected(folder, text) as (url, access):
         for path in ("/", "/metrics", "/nowhere"):
             _, headers, _ = await request(url, path)
             assert headers.getall("X-Frame-Options") == ["sameorigin"]
             assert headers["Strict-Transport-Security"] == "max-age=60"
             assert headers["X-Content-Type-Options"] == "nosniff"
         folder.write("{}")
-        await lock.refresh()
+        await access.refresh()
         assert "Strict-Transport-Security" not in (await request(url))[1]
 
 
 async def test_requests_beyond_the_rate_limit_are_refused(folder):
-    async with locked(folder, "rate_limit: {interval: 1h, burst: 3}") as (url, lock):
+    async with protected(folder, "rate_limit: {interval: 1h, burst: 3}") as (url, access):
         answers = [await request(url, "/-/healthy") for _ in range(5)]
         assert [status for status, _, _ in answers] == [200, 200, 200, 429, 429]
         assert answers[-1][1]["Retry-After"] == "1"
         folder.write("rate_limit: {interval: 0}")
-        await lock.refresh()
+        await access.refresh()
         assert (await request(url))[0] == 200
 
 
-def test_a_bucket_fills_one_by_one_and_never_over():
+def test_token_bucket_refills_up_to_its_capacity():
     now = [0.0]
     bucket = TokenBucket(RateLimit(interval=2.0, burst=2), clock=lambda: now[0])
     assert [bucket.allow() for _ in range(3)] == [True, True, False]
@@ -79,8 +79,8 @@ def test_log_throttle_counts_suppressed_lines():
     assert throttle.due() == 2
 
 
-async def test_a_changed_file_is_noticed_by_itself(folder, monkeypatch):
+async def test_changed_file_is_reloaded(folder, monkeypatch):
     monkeypatch.setattr("exporter.web.webconfig.access_control.READ_AGAIN_SECONDS", 0.01)
-    async with locked(folder, "{}") as (_, lock):
+    async with protected(folder, "{}") as (_, access):
         folder.write(f"basic_auth_users: {{alice: {HASH}}}")
-        await until(lambda: lock.authenticates_every_client)
+        await until(lambda: access.authenticates_every_client)

@@ -1,4 +1,4 @@
-"""Who is next, when more passwords wait than can be checked."""
+"""The order of waiting password checks, and the limits of the queue."""
 
 from exporter.web.webconfig import fairness
 from exporter.web.webconfig.fairness import FairQueue, Guesses
@@ -25,14 +25,14 @@ def drained(queue):
     return [queue.get()[1] for _ in range(len(queue))]
 
 
-def test_sources_take_turns_and_the_cheapest_comes_first():
+def test_sources_take_turns_and_the_cheapest_is_first():
     queue = FairQueue(10, 3)
     for item, source, cost in [("a1", "a", 0), ("a2", "a", 0), ("b1", "b", 5), ("c1", "c", 0), ("c2", "c", 0)]:
         assert queue.put(item, source, cost) is None
     assert drained(queue) == ["a1", "c1", "a2", "c2", "b1"]
 
 
-def test_full_queue_gives_the_place_of_the_dearest_item_away():
+def test_full_queue_drops_its_most_expensive_item():
     queue = FairQueue(2, 2)
     assert queue.put("a1", "a", 7) is None
     assert queue.put("b1", "b", 1) is None
@@ -41,7 +41,7 @@ def test_full_queue_gives_the_place_of_the_dearest_item_away():
     assert drained(queue) == ["new", "b1"]
 
 
-def test_source_has_a_bound_of_its_own_in_the_queue():
+def test_source_has_its_own_limit_in_the_queue():
     queue = FairQueue(10, 2)
     assert [queue.put(number, "a", 0) for number in range(3)] == [None, None, 2]
     queue.get()

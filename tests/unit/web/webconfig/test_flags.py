@@ -16,7 +16,7 @@ def arguments(folder, command, text):
     return [command, "--config.file", str(folder.write(CONFIG, "ekm.yml")), "--web.config.file", str(folder.write(text))]
 
 
-def test_check_reads_the_web_configuration_too(folder, capsys):
+def test_check_command_reads_the_web_configuration(folder, capsys):
     assert main(arguments(folder, "check", GOOD)) == 0
     assert main(arguments(folder, "check", "tls_server_config: {cert: 1}\nbasic: {}\n")) == 2
     printed = capsys.readouterr().err
@@ -25,7 +25,7 @@ def test_check_reads_the_web_configuration_too(folder, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["--config.check"]])
-def test_run_does_not_start_behind_a_lock_that_is_none(folder, capsys, more):
+def test_run_does_not_start_with_an_invalid_web_configuration(folder, capsys, more):
     assert main([*arguments(folder, "run", "basic_auth_users: {alice: MARKED-password}"), *more]) == 2
     printed = capsys.readouterr().err
     assert "web.yml:1:27: basic_auth_users.alice: expected the bcrypt hash" in printed

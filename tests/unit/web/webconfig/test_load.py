@@ -1,4 +1,4 @@
-"""The web configuration file: what it may hold, and every problem at its place."""
+"""The web configuration file: its keys, and each problem with its location."""
 
 import ssl
 
@@ -13,7 +13,7 @@ HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 PAIR = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 
 
-def test_the_tables_hold_the_keys_of_exporter_toolkit_and_no_others():
+def test_tables_have_exactly_the_keys_of_exporter_toolkit():
     assert [field.name for field in TOP] == ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"]
     assert {field.name for field in TLS} == {
         "cert", "key", "client_ca", "cert_file", "key_file", "client_auth_type", "client_ca_file", "client_allowed_sans",
@@ -63,7 +63,7 @@ http_server_config:
 
 
 @pytest.mark.parametrize("text", ["{}", "basic_auth_users: {}", "rate_limit: {interval: 0}"])
-def test_a_file_may_lock_nothing(folder, text):
+def test_file_without_restrictions_is_valid(folder, text):
     loaded = folder.load(text)
     assert loaded.problems == ()
     assert loaded.context is None
@@ -77,7 +77,7 @@ def test_tls_alone_authenticates_no_client(folder):
     assert not loaded.config.authenticates_every_client
 
 
-def test_certificate_and_key_may_stand_in_the_file(folder):
+def test_certificate_and_key_can_be_inline(folder):
     def block(name, data):
         return f"  {name}: |\n" + "".join(f"    {line}\n" for line in data.decode().splitlines())
 
@@ -111,7 +111,7 @@ def test_certificate_and_key_may_stand_in_the_file(folder):
         ('http_server_config: {headers: {X-XSS-Protection: "a\\nb"}}', "web.yml:1:50: http_server_config.headers.X-XSS-Protection: contains a line break or a control character: remove it"),
     ],
 )  # fmt: skip
-def test_problem_has_its_place(folder, text, problem):
+def test_problem_has_its_location(folder, text, problem):
     assert folder.problems(text) == [problem]
 
 
@@ -137,7 +137,7 @@ def test_problem_has_its_place(folder, text, problem):
         ("  client_ca_file: ca.pem\n  client_auth_type: VerifyClientCertIfGiven\n  client_allowed_sans: [a]\n", "web.yml:6:24: tls_server_config.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert"),
     ],
 )  # fmt: skip
-def test_invalid_tls_has_its_place(folder, more, problem):
+def test_invalid_tls_has_its_location(folder, more, problem):
     (problem_text,) = folder.problems(PAIR + more)
     assert problem_text.startswith(problem)
 
@@ -164,7 +164,7 @@ def test_missing_file_is_reported_at_its_key(folder):
     ]
 
 
-def test_what_works_and_is_not_wise_is_warned_of(folder):
+def test_valid_but_unsafe_settings_have_warnings(folder):
     folder.place("old", authority().server(ended=True))
     (folder.path / "old.key").chmod(0o644)
     warnings = folder.warnings(
@@ -182,7 +182,7 @@ def test_what_works_and_is_not_wise_is_warned_of(folder):
 
 
 @pytest.mark.parametrize(("name", "theirs"), SUITES.items())
-def test_every_suite_that_may_be_named_is_one_of_openssl(name, theirs, folder):
+def test_every_allowed_suite_exists_in_openssl(name, theirs, folder):
     context = folder.load(f"{PAIR}  cipher_suites: [{name}]\n").context
     assert [row["name"] for row in context.get_ciphers() if row["protocol"] != "TLSv1.3"] == [theirs]
 

@@ -1,4 +1,4 @@
-"""Users and passwords: who comes in, how long an answer takes, and what guessing costs the exporter."""
+"""Users and passwords: accepted logins, response times, and the limits of guessing."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import pytest
 
 from exporter.web.webconfig import passwords
 from exporter.web.webconfig.passwords import PasswordResult, Passwords, credentials_of
-from tests.unit.web.webconfig.serving import basic, locked, request
+from tests.unit.web.webconfig.serving import basic, protected, request
 
 PASSWORD = "corr:ect hörse"
 
@@ -34,13 +34,13 @@ USERS = {"alice": hashed(PASSWORD), "bob": hashed("b" * 72)}
         ("Bearer YTpi", None),
     ],
 )
-def test_an_authorization_header_is_read_or_is_none(header, found):
+def test_authorization_header_is_parsed_or_none(header, found):
     assert credentials_of(header) == found
 
 
 @pytest.fixture
 async def counted(monkeypatch):
-    """A check of passwords, and the number of hashes it has computed."""
+    """Yield a password check and the number of computed hashes."""
     calls = []
     real = passwords._matches
     monkeypatch.setattr(passwords, "_matches", lambda password, hashed: calls.append(hashed) or real(password, hashed))
@@ -61,18 +61,18 @@ async def counted(monkeypatch):
         ("alice", "a\0b", PasswordResult.WRONG),
     ],
 )
-async def test_only_the_right_password_of_a_user_is_right(counted, user, password, answer):
+async def test_only_the_password_of_the_user_is_accepted(counted, user, password, answer):
     cache, _ = counted
     assert await cache.check(USERS, user, password.encode(), address="a") is answer
 
 
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
-async def test_each_kind_of_hash_that_tools_make_is_understood(counted, prefix):
+async def test_each_common_bcrypt_variant_is_accepted(counted, prefix):
     users = {"alice": USERS["alice"].replace("$2b$", prefix)}
     assert await counted[0].check(users, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
 
 
-async def test_a_password_that_was_right_is_not_hashed_again_until_the_hash_changes(counted):
+async def test_accepted_password_is_cached_until_its_hash_changes(counted):
     cache, calls = counted
     for _ in range(5):
         assert await cache.check(USERS, "alice", PASSWORD.encode(), address="a") is PasswordResult.RIGHT
@@ -97,7 +97,7 @@ async def test_simultaneous_equal_passwords_are_hashed_once(counted):
     assert len(calls) == 1
 
 
-async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shut_out_another(counted):
+async def test_queued_guesses_of_one_address_do_not_block_another(counted):
     cache, calls = counted
     guesses = [cache.check(USERS, "alice", f"guess {number}".encode(), address="attacker") for number in range(100)]
     tasks = [asyncio.create_task(guess) for guess in guesses]
@@ -108,7 +108,7 @@ async def test_guesses_wait_in_small_numbers_and_those_of_one_address_do_not_shu
     assert answers.count(PasswordResult.BUSY) == 100 - passwords.MOST_WAITING_OF_ONE_ADDRESS
 
 
-async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_before_still_comes_in(counted):
+async def test_known_password_is_accepted_during_many_guesses(counted):
     cache, calls = counted
     await cache.check(USERS, "alice", PASSWORD.encode(), address="prometheus")
     tasks = [asyncio.create_task(cache.check(USERS, "alice", b"%d" % number, address=str(number))) for number in range(400)]
@@ -120,7 +120,7 @@ async def test_guesses_from_many_addresses_are_bounded_and_one_who_was_right_bef
     assert len(calls) == 1 + passwords.MOST_WAITING
 
 
-async def test_first_login_comes_before_the_next_guess_of_every_address_that_guessed(counted):
+async def test_first_login_precedes_further_guesses_of_other_addresses(counted):
     cache, calls = counted
 
     def guesses(number_of_guess):
@@ -132,12 +132,12 @@ async def test_first_login_comes_before_the_next_guess_of_every_address_that_gue
     await asyncio.sleep(0)
     before = len(calls)
     assert await cache.check(USERS, "alice", PASSWORD.encode(), address="127.0.0.2") is PasswordResult.RIGHT
-    assert len(calls) - before <= 2  # one guess was being checked already
+    assert len(calls) - before <= 2  # the first guess is already being checked
     cache.close()
     await asyncio.gather(*storm, return_exceptions=True)
 
 
-async def test_a_client_that_goes_away_takes_no_answer_from_others(counted):
+async def test_disconnected_client_cancels_no_check_of_others(counted):
     cache, _ = counted
     gone, stays = (asyncio.create_task(cache.check(USERS, "alice", PASSWORD.encode(), address="a")) for _ in range(2))
     await asyncio.sleep(0)
@@ -149,8 +149,8 @@ def text_of(users):
     return "basic_auth_users:\n" + "".join(f"  {user}: {hash_}\n" for user, hash_ in users.items())
 
 
-async def test_without_a_password_nothing_is_shown_on_any_path(folder):
-    async with locked(folder, text_of(USERS)) as (url, _):
+async def test_every_path_needs_a_password(folder):
+    async with protected(folder, text_of(USERS)) as (url, _):
         for path in ("/", "/metrics", "/probe?target=contoso-key0", "/-/healthy", "/config", "/nowhere", "/static/style.css"):
             status, headers, text = await request(url, path)
             assert (status, text) == (401, "Unauthorized\n")
@@ -159,21 +159,21 @@ async def test_without_a_password_nothing_is_shown_on_any_path(folder):
         assert (await request(url, "/", user="alice", password=PASSWORD))[0] == 200
 
 
-async def test_users_change_without_a_restart(folder):
-    async with locked(folder, text_of(USERS)) as (url, lock):
+async def test_changed_users_apply_without_a_restart(folder):
+    async with protected(folder, text_of(USERS)) as (url, access):
         assert (await request(url, user="alice", password=PASSWORD))[0] == 200
         folder.write(text_of({"carol": hashed("new")}))
-        await lock.refresh()
+        await access.refresh()
         assert (await request(url, user="alice", password=PASSWORD))[0] == 401
         assert (await request(url, user="carol", password="new"))[0] == 200
         folder.write("")
-        await lock.refresh()
+        await access.refresh()
         assert (await request(url))[0] == 401
 
 
 async def test_wrong_passwords_are_one_line_without_user_or_password(folder, caplog):
     caplog.set_level(logging.INFO)
-    async with locked(folder, text_of(USERS)) as (url, _):
+    async with protected(folder, text_of(USERS)) as (url, _):
         for number in range(5):
             await request(url, user="MARKED-user", password=f"MARKED-{number}")
     lines = [record for record in caplog.records if record.getMessage() == "wrong user or password"]

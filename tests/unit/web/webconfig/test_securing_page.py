@@ -19,13 +19,13 @@ def test_the_tables_are_current():
     assert PART.refreshed(TEXT) == TEXT, "run ./dev docs"
 
 
-def test_page_without_a_place_is_an_error():
+def test_page_without_a_marker_is_an_error():
     with pytest.raises(ValueError, match="needs a line"):
         PART.refreshed("no place")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_each_example_is_a_web_configuration_that_authenticates_every_client(folder, example):
+def test_each_example_is_valid_and_authenticates_every_client(folder, example):
     loaded = folder.load(example)
     assert (loaded.problems, loaded.warnings) == ((), ())
     assert loaded.config.authenticates_every_client
@@ -53,7 +53,7 @@ def test_every_open_path_is_named(path):
         ("a refusal", (access_control.REFUSED_AFTER_SECONDS * 1000,)),
     ],
 )
-def test_a_limit_on_the_page_is_the_one_in_force(row, numbers):
+def test_limits_on_the_page_match_the_code(row, numbers):
     (line,) = [line for line in TEXT.splitlines() if line.startswith(f"| {row}")]
     documented = [int(number) for number in re.findall(r"\b[0-9]+\b", line.split("|")[2])]
     assert documented == [int(number) for number in numbers]

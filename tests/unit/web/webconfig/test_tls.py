@@ -1,4 +1,4 @@
-"""TLS as the web configuration has it, over real connections."""
+"""TLS settings of the web configuration, over real connections."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from cryptography import x509
 
 from exporter.web.webconfig.tls import names_of
 from tests.unit.web.webconfig.authority import Authority, authority
-from tests.unit.web.webconfig.serving import locked, request, trusting
+from tests.unit.web.webconfig.serving import protected, request, trusting
 
 PAIR = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 VERIFIED = PAIR + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
@@ -22,8 +22,8 @@ NAMED = (
 )
 
 
-async def shaken(url, context):
-    """The client's view of one handshake."""
+async def handshake(url, context):
+    """Return version, suite and server certificate of one handshake."""
     host, port = url.removeprefix("https://").split(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=context)
     found = writer.get_extra_info("ssl_object")
@@ -33,8 +33,8 @@ async def shaken(url, context):
     return session
 
 
-async def test_it_is_served_over_tls(folder):
-    async with locked(folder, PAIR) as (url, _):
+async def test_pages_are_served_over_tls(folder):
+    async with protected(folder, PAIR) as (url, _):
         assert url.startswith("https://")
         status, headers, text = await request(url, tls=trusting())
         assert (status, headers["Server"]) == (200, "ekm-exporter")
@@ -52,33 +52,33 @@ async def test_it_is_served_over_tls(folder):
         ("  curve_preferences: [CurveP384]\n", None, "TLSv1.3", None),
     ],
 )  # fmt: skip
-async def test_versions_and_suites_are_those_that_are_configured(folder, more, maximum, version, cipher):
-    async with locked(folder, PAIR + more) as (url, _):
-        spoken, suite, _ = await shaken(url, trusting(maximum=maximum))
+async def test_configured_versions_and_suites_are_used(folder, more, maximum, version, cipher):
+    async with protected(folder, PAIR + more) as (url, _):
+        spoken, suite, _ = await handshake(url, trusting(maximum=maximum))
     assert spoken == version
     assert cipher in (None, suite)
 
 
-async def test_an_older_version_than_the_oldest_is_refused(folder):
-    async with locked(folder, PAIR + "  min_version: TLS13\n") as (url, _):
+async def test_too_old_tls_version_is_refused(folder):
+    async with protected(folder, PAIR + "  min_version: TLS13\n") as (url, _):
         with pytest.raises(aiohttp.ClientConnectorError):
             await request(url, tls=trusting(maximum=ssl.TLSVersion.TLSv1_2))
 
 
-async def test_the_order_of_suites_is_the_servers_or_the_clients(folder):
+async def test_suite_order_of_server_or_client_is_used(folder):
     preferred, other = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
     client = trusting(maximum=ssl.TLSVersion.TLSv1_2)
     client.set_ciphers(f"{other}:{preferred}")
     suites = "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n"
     for prefer, expected in (("true", preferred), ("false", other)):
-        async with locked(folder, f"{PAIR}{suites}  prefer_server_cipher_suites: {prefer}\n") as (url, _):
-            assert (await shaken(url, client))[1] == expected
+        async with protected(folder, f"{PAIR}{suites}  prefer_server_cipher_suites: {prefer}\n") as (url, _):
+            assert (await handshake(url, client))[1] == expected
 
 
-async def test_a_client_without_a_certificate_of_the_authority_does_not_come_in(folder):
+async def test_client_without_a_trusted_certificate_is_refused(folder):
     own, foreign = authority().issue("p", client=True), Authority("Other CA").issue("p", client=True)
     server_side = authority().server()
-    async with locked(folder, VERIFIED) as (url, _):
+    async with protected(folder, VERIFIED) as (url, _):
         assert (await request(url, tls=trusting(own, folder=folder)))[0] == 200
         for context in (trusting(), trusting(foreign, folder=folder), trusting(server_side, folder=folder)):
             with pytest.raises(aiohttp.ClientError):
@@ -88,7 +88,7 @@ async def test_a_client_without_a_certificate_of_the_authority_does_not_come_in(
 async def test_a_certificate_is_verified_if_given(folder):
     text = PAIR + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n"
     foreign = Authority("Other CA").issue("p", client=True)
-    async with locked(folder, text) as (url, _):
+    async with protected(folder, text) as (url, _):
         assert (await request(url, tls=trusting()))[0] == 200
         with pytest.raises(aiohttp.ClientError):
             await request(url, tls=trusting(foreign, folder=folder))
@@ -108,9 +108,9 @@ async def test_a_certificate_is_verified_if_given(folder):
         (None, False),
     ],
 )
-async def test_a_client_comes_in_by_a_name_in_its_certificate(folder, caplog, name, comes_in):
+async def test_client_is_accepted_by_a_name_in_its_certificate(folder, caplog, name, comes_in):
     certificate = authority().issue("prometheus.corp", client=True, names=() if name is None else (name,))
-    async with locked(folder, NAMED) as (url, _):
+    async with protected(folder, NAMED) as (url, _):
         context = trusting(certificate, folder=folder)
         if comes_in:
             assert (await request(url, tls=context))[0] == 200
@@ -127,32 +127,32 @@ def test_bytes_that_are_no_certificate_have_no_names():
 
 
 async def test_a_new_certificate_is_served_without_a_restart(folder):
-    async with locked(folder, PAIR) as (url, lock):
-        before = (await shaken(url, trusting()))[2]
+    async with protected(folder, PAIR) as (url, access):
+        before = (await handshake(url, trusting()))[2]
         folder.place("server", authority().server())
-        await lock.refresh()
-        after = (await shaken(url, trusting()))[2]
+        await access.refresh()
+        after = (await handshake(url, trusting()))[2]
     assert before != after
 
 
-async def test_a_new_authority_counts_without_a_restart(folder):
+async def test_new_client_authority_applies_without_a_restart(folder):
     other = Authority("Other CA")
-    async with locked(folder, VERIFIED) as (url, lock):
+    async with protected(folder, VERIFIED) as (url, access):
         with pytest.raises(aiohttp.ClientError):
             await request(url, tls=trusting(other.issue("p", client=True), folder=folder))
         (folder.path / "ca.pem").write_bytes(other.pem)
-        await lock.refresh()
+        await access.refresh()
         assert (await request(url, tls=trusting(other.issue("p", client=True), folder=folder)))[0] == 200
 
 
-async def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(folder, caplog):
+async def test_invalid_new_configuration_is_logged_once_and_not_used(folder, caplog):
     caplog.set_level(logging.INFO)
-    async with locked(folder, PAIR) as (url, lock):
-        before = (await shaken(url, trusting()))[2]
+    async with protected(folder, PAIR) as (url, access):
+        before = (await handshake(url, trusting()))[2]
         folder.place("server", (b"half a certificate", b"half a key"))
         for _ in range(3):
-            await lock.refresh()
-        assert (await shaken(url, trusting()))[2] == before
+            await access.refresh()
+        assert (await handshake(url, trusting()))[2] == before
         logged = [
             record.fields["problem"] for record in caplog.records if record.getMessage() == "web configuration reload failed"
         ]
@@ -161,24 +161,24 @@ async def test_a_bad_new_version_keeps_the_old_one_and_is_logged_once(folder, ca
             "does not contain a private key in PEM",
         ]
         folder.place("server", authority().server())
-        await lock.refresh()
-        assert (await shaken(url, trusting()))[2] != before
+        await access.refresh()
+        assert (await handshake(url, trusting()))[2] != before
     assert [record.getMessage() for record in caplog.records if record.name.endswith("access_control")][
         -1
     ] == "web configuration reloaded"
 
 
 @pytest.mark.parametrize(("first", "then"), [(PAIR, "{}"), ("{}", PAIR)])
-async def test_tls_itself_comes_and_goes_with_a_restart_only(folder, caplog, first, then):
-    async with locked(folder, first) as (url, lock):
+async def test_turning_tls_on_or_off_needs_a_restart(folder, caplog, first, then):
+    async with protected(folder, first) as (url, access):
         folder.write(then)
-        await lock.refresh()
+        await access.refresh()
         assert (await request(url, tls=trusting()))[0] == 200
     assert "restart the exporter" in caplog.records[-1].fields["problem"]
 
 
-async def test_a_client_that_only_starts_a_handshake_does_not_delay_the_others_or_the_end(folder):
-    async with locked(folder, PAIR) as (url, _):
+async def test_unfinished_handshake_delays_no_client_and_no_stop(folder):
+    async with protected(folder, PAIR) as (url, _):
         host, port = url.removeprefix("https://").split(":")
         with contextlib.ExitStack() as silent:
             for _ in range(20):
