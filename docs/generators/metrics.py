@@ -187,7 +187,7 @@ def _entry(spec: MetricSpec) -> str:
     lines = [
         f"### `{spec.name}`",
         "",
-        f"{kind} · labels: {_labels(spec.labels) or 'none'} · {str(spec.memory).lower()}",
+        f"{kind} · labels: {_labels(spec.labels) or 'none'} · {str(spec.retention).lower()}",
         "",
         spec.help,
     ]

@@ -25,18 +25,20 @@ T = TypeVar("T")
 
 
 class Reports:
-    """To be used from one event loop. `on_bug` receives the exceptions of receivers."""
+    """To be used from one event loop. `on_internal_error` receives the exceptions of receivers."""
 
-    def __init__(self, memory: StateStore, recorder: Recorder, log: ProbeLog, *, on_bug: Callable[[Exception], None]) -> None:
-        self._memory, self._recorder, self._log, self._on_bug = memory, recorder, log, on_bug
+    def __init__(
+        self, store: StateStore, recorder: Recorder, log: ProbeLog, *, on_internal_error: Callable[[Exception], None]
+    ) -> None:
+        self._store, self._recorder, self._log, self._on_internal_error = store, recorder, log, on_internal_error
 
     def add(
         self, config: Config, target: Target, report: ProbeReport, *, runner: AuxiliaryRunner, next_probe_at: float | None
     ) -> None:
         """Pass on the report of one probe."""
         context = ProbeContext(target, config.modules[target.module], config.credentials[target.credential])
-        record = self._pass(self._memory.record, context, report, next_probe_at=next_probe_at)
-        record = record or self._memory.state.expect(target)
+        record = self._pass(self._store.record, context, report, next_probe_at=next_probe_at)
+        record = record or self._store.state.expect(target)
         self._pass(self._recorder.record, report, record)
         if not report.inconclusive:
             self._pass(self._log.record, target, report)
@@ -45,15 +47,15 @@ class Reports:
     def add_auxiliary(self, target: Target, result: AuxiliaryResult) -> None:
         """Pass on the result of one auxiliary probe."""
         self._pass(self._recorder.spent, target.name, result)
-        record = self._pass(self._memory.add_auxiliary, target, result)
-        self._pass(self._recorder.auxiliary_recorded, target.name, record or self._memory.state.expect(target))
+        record = self._pass(self._store.add_auxiliary, target, result)
+        self._pass(self._recorder.auxiliary_recorded, target.name, record or self._store.state.expect(target))
         self._pass(self._log.auxiliary_recorded, target, result)
 
     def _pass(self, receiver: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         try:
             return receiver(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - an error of one receiver must not stop the others
-            self._on_bug(error)
+            self._on_internal_error(error)
             return None
 
 

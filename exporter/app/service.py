@@ -93,50 +93,52 @@ class Service:
         concurrency = self.config.settings.concurrency
         self._lag = LoopLag()
         self._log = ProbeLog()
-        self._memory = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
+        self._store = StateStore(TargetRecords(history_limit=options.history_limit), options.state_dir)
         self.recorder = Recorder(self.config, version=__version__, mode=options.mode, per_target_gauges=options.scheduler)
-        self._reports = Reports(self._memory, self.recorder, self._log, on_bug=self._bug)
+        self._reports = Reports(self._store, self.recorder, self._log, on_internal_error=self._on_error)
         self._prober = Prober(self.config, lag=self._lag, callbacks=self._prober_callbacks())
         self._scheduler = Scheduler(
             probe=self._prober.probe_scheduled,
             on_report=self._add_report,
             on_skip=lambda _target, reason, count: self.recorder.skipped(reason, count),
             on_lag=self.recorder.schedule_lag,
-            on_crash=lambda _target, error: self._bug(error),
+            on_crash=lambda _target, error: self._on_error(error),
             concurrency=concurrency,
         )
         self._auxiliary_runner = AuxiliaryRunner(
             self._prober.auxiliary,
             on_result=self._reports.add_auxiliary,
-            on_bug=self._bug,
+            on_internal_error=self._on_error,
             concurrency=max(_FEWEST_AUXILIARY, concurrency // 4),
         )
         self._expiry = self._expiry_monitor()
-        self._preflights = PreflightMonitor(self._run_preflight, on_results=self._record_preflight, on_bug=self._bug)
+        self._preflights = PreflightMonitor(
+            self._run_preflight, on_results=self._record_preflight, on_internal_error=self._on_error
+        )
         self._requests = asyncio.Semaphore(concurrency)
         self._reloader = (
             None if options.config_file is None else Reloader(options.config_file, self.apply, on_reload=self.recorder.reloaded)
         )
         reload = None if self._reloader is None else self._reloader.reload
         self._web = WebServer(create_app(self, options.web, reload=reload), list(options.listen))
-        self._sweeper = Sweeper(self.recorder, self._memory.state, ready=lambda: self.ready, on_bug=self._bug)
+        self._sweeper = Sweeper(self.recorder, self._store.state, ready=lambda: self.ready, on_internal_error=self._on_error)
 
     def _prober_callbacks(self) -> ProberCallbacks:
         return ProberCallbacks(
-            bug=self._bug,
-            starved=self.recorder.skipped,
-            token_requested=lambda: self.recorder.requested("entra"),
-            vault_requested=lambda count: self.recorder.requested("vault", count),
+            on_internal_error=self._on_error,
+            on_shortage=self.recorder.skipped,
+            on_token_request=lambda: self.recorder.requested("entra"),
+            on_vault_requests=lambda count: self.recorder.requested("vault", count),
             resent=self.recorder.resent,
-            unexplained=self._unexplained,
+            on_unexplained=self._unexplained,
         )
 
     def _expiry_monitor(self) -> ExpiryMonitor:
         callbacks = ExpiryCallbacks(
             on_lookup=self.recorder.credential_expiry_found,
-            on_internal_error=self._bug,
-            load=self._memory.recall_credential,
-            store=self._memory.keep_credential,
+            on_internal_error=self._on_error,
+            load=self._store.recall_credential,
+            store=self._store.keep_credential,
             on_forgotten=self.recorder.credential_forgotten,
         )
         return ExpiryMonitor(self.config, self._expiry_lookup(self.config), callbacks)
@@ -146,14 +148,14 @@ class Service:
 
         Raises ListenError and StateDirError before any probe.
         """
-        await self._memory.open(self.config.targets, self.config.credentials)
+        await self._store.open(self.config.targets, self.config.credentials)
         await self._web.start()
         self._started = loop_time()
         self._lag.start()
         self.recorder.watch_event_loop(self._lag.worst)
         self.recorder.reloaded(successful=True, at=time.time())
         for target in self.config.targets.values():
-            record = self._memory.recall(target)
+            record = self._store.recall(target)
             self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
         self._expiry.restore()
         self._expiry.start()
@@ -181,7 +183,7 @@ class Service:
         await self._expiry.aclose()
         await self._web.stop()
         await self._prober.aclose()
-        await self._memory.aclose()
+        await self._store.aclose()
         self._lag.stop()
 
     @property
@@ -191,7 +193,7 @@ class Service:
         return not self._options.scheduler or self._scheduler.first_round_done.is_set() or waited > READY_AFTER_SECONDS
 
     def record_of(self, target: str) -> TargetRecord | None:
-        return self._memory.state.get(target)
+        return self._store.state.get(target)
 
     def credential_ends(self, name: str) -> tuple[CredentialExpiry, ...]:
         """Return the expiry of a credential by each source."""
@@ -208,7 +210,7 @@ class Service:
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded.
         """
         config = _of_shard(config, self._options.shard)
-        await self._memory.preload(config.targets)
+        await self._store.preload(config.targets)
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
         before, self.config = self.config, config
@@ -216,7 +218,7 @@ class Service:
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
         for name in with_other_verdict(before, config):
-            self._memory.state.invalidate_verdict(name)
+            self._store.state.invalidate_verdict(name)
         changed = changes(before, config)
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
@@ -233,12 +235,12 @@ class Service:
     async def _replace_target(self, target: Target) -> None:
         """Set up a new or changed target, then yield to other tasks."""
         self._auxiliary_runner.forget(target.name)
-        record = self._memory.recall(target)
+        record = self._store.recall(target)
         self.recorder.add_target(target, self.config.modules[target.module], record, now=time.time())
         await asyncio.sleep(0)
 
     def _forget(self, name: str) -> None:
-        for part in (self.recorder, self._memory, self._log, self._prober, self._auxiliary_runner):
+        for part in (self.recorder, self._store, self._log, self._prober, self._auxiliary_runner):
             part.forget(name)
 
     def _expiry_lookup(self, config: Config) -> ExpiryLookup:
@@ -257,7 +259,7 @@ class Service:
             found, using = self.config.targets.get(target), self.config.modules.get(module)
             if found is None or using is None or not found.allows(module):  # after a reload during the wait
                 return None
-            report = await self._prober.probe_on_demand(found, module=using, patience=timeout)
+            report = await self._prober.probe_on_demand(found, module=using, scrape_timeout=timeout)
         if report is not None and not (self._options.scheduler or module != found.module or report.cut_by_scrape):
             self._add_report(found, report)
         return report
@@ -269,7 +271,7 @@ class Service:
         self._reports.add(self.config, target, report, runner=self._auxiliary_runner, next_probe_at=next_probe_at)
 
     async def _run_preflight(self, target: Target) -> tuple[CheckResult, ...]:
-        return await run_preflight(self.config, target, look_up=self._known_expiry, on_bug=self._bug)
+        return await run_preflight(self.config, target, look_up=self._known_expiry, on_internal_error=self._on_error)
 
     async def _known_expiry(self, credential: str, _target: str) -> tuple[CredentialExpiry, ...]:
         return self.credential_ends(credential)
@@ -277,7 +279,7 @@ class Service:
     def _record_preflight(self, target: Target, results: tuple[CheckResult, ...] | None) -> None:
         self.recorder.checked(target.name, results)
 
-    def _bug(self, error: BaseException) -> None:
+    def _on_error(self, error: BaseException) -> None:
         self.recorder.internal_error()
         _log.error("internal error", extra=fields(**place_of(error)))
 

@@ -19,13 +19,18 @@ SWEEP_SECONDS = 2.0  # how long a stale verdict may stay
 class Sweeper:
     """Sweeps periodically. To be used from one event loop.
 
-    `on_bug` receives internal errors.
+    `on_internal_error` receives internal errors.
     """
 
     def __init__(
-        self, recorder: Recorder, records: TargetRecords, *, ready: Callable[[], bool], on_bug: Callable[[Exception], None]
+        self,
+        recorder: Recorder,
+        records: TargetRecords,
+        *,
+        ready: Callable[[], bool],
+        on_internal_error: Callable[[Exception], None],
     ) -> None:
-        self._recorder, self._records, self._ready, self._on_bug = recorder, records, ready, on_bug
+        self._recorder, self._records, self._ready, self._on_internal_error = recorder, records, ready, on_internal_error
         self._dropped: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -59,4 +64,4 @@ class Sweeper:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - the next sweep follows
-            self._on_bug(error)
+            self._on_internal_error(error)

@@ -46,7 +46,9 @@ async def probe_once(config: Config, target: Target, credential: str | None) -> 
     """
     quiet_sdk_loggers()
     probed = target if credential is None else replace(target, credential=credential)
-    callbacks = ProberCallbacks(bug=_print_internal_error, starved=lambda _shortage: None, token_requested=lambda: None)
+    callbacks = ProberCallbacks(
+        on_internal_error=_print_internal_error, on_shortage=lambda _shortage: None, on_token_request=lambda: None
+    )
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
         report = await prober.probe_on_demand(target, credential=config.credentials[probed.credential], fresh=True)

@@ -19,7 +19,7 @@ from exporter.clients import NetworkError
 from exporter.config import load_config
 from exporter.runtime import logging
 from exporter.state.files import StateDirError
-from exporter.web import MOST_ANSWERS, ListenAddress, ListenError, WebOptions, parse_address, web_options
+from exporter.web import MAX_UNFINISHED, ListenAddress, ListenError, WebOptions, parse_address, web_options
 from exporter.web.webconfig import AccessControl
 
 T = TypeVar("T")
@@ -95,8 +95,8 @@ def add_service_flags(parser: argparse.ArgumentParser, *, default_address: str) 
         dest="max_requests",
         metavar="N",
         type=_typed(_count),
-        default=MOST_ANSWERS,
-        help=f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MOST_ANSWERS})",
+        default=MAX_UNFINISHED,
+        help=f"unfinished responses at the same time; further requests get HTTP 503; 0: no limit (default {MAX_UNFINISHED})",
     )
     parser.add_argument(
         "--timeout-offset",

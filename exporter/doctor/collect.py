@@ -75,9 +75,9 @@ class EvidenceCollector:
         *,
         clock: Callable[[], float],
         look_up: LookUp | None,
-        on_bug: Callable[[Exception], None],
+        on_internal_error: Callable[[Exception], None],
     ) -> None:
-        self._config, self._target, self._on_bug = config, target, on_bug
+        self._config, self._target, self._on_internal_error = config, target, on_internal_error
         self._module = config.modules[target.module]
         self._credential = config.credentials[target.credential]
         self._clock, self._look_up = LoopClock(clock), look_up or self._look_up_expiry
@@ -143,7 +143,7 @@ class EvidenceCollector:
             trace.token = result.token if result.facts.fault is Fault.NONE else None
             return result
 
-        return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_bug)
+        return await probe_vault(request, self._networks.of(request.module), tokens, self._clock, self._on_internal_error)
 
     async def _entra(self, challenge: Challenge | None) -> Endpoint | None:
         if self._credential.kind in _OF_ITS_HOST:
@@ -207,7 +207,7 @@ class EvidenceCollector:
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:
         lookup = ExpiryLookup(self._config, requested=lambda _endpoint, _count: None, tenant_of=lambda _target: None)
-        monitor = ExpiryMonitor(self._config, lookup, ExpiryCallbacks(on_internal_error=self._on_bug))
+        monitor = ExpiryMonitor(self._config, lookup, ExpiryCallbacks(on_internal_error=self._on_internal_error))
         try:
             return await monitor.look_up(credential, target)
         finally:

@@ -33,14 +33,16 @@ _SPREAD_SECONDS: Final = 3600.0  # for the first runs of all targets
 _SETTLING_SECONDS: Final = 120.0  # until the first run, for the first probes
 
 
-async def run_preflight(config: Config, target: Target, *, look_up: LookUp, on_bug: Callable[[Exception], None]) -> Results:
+async def run_preflight(
+    config: Config, target: Target, *, look_up: LookUp, on_internal_error: Callable[[Exception], None]
+) -> Results:
     """Run the preflight checks of one target.
 
     Raises NetworkError and PoolExhausted as `run_checks` does.
     """
     module = config.modules[target.module]
     reduced = replace(config, targets={target.name: target}, modules={module.name: module})  # other modules need no setup
-    return await run_checks(reduced, target, look_up=look_up, on_bug=on_bug)
+    return await run_checks(reduced, target, look_up=look_up, on_internal_error=on_internal_error)
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +58,7 @@ class _Entry:
 class PreflightMonitor:
     """Runs preflight checks periodically. To be used from one event loop.
 
-    `on_results` receives the results of each run, or None if the last ones no longer apply. `on_bug` receives internal errors.
+    `on_results` receives the results of each run, or None if the last ones no longer apply. `on_internal_error` receives internal errors.
     `draw` gives a number in [0, 1], `clock` Unix time.
     """
 
@@ -65,11 +67,17 @@ class PreflightMonitor:
         make: MakeChecks,
         *,
         on_results: Callable[[Target, Results | None], None],
-        on_bug: Callable[[Exception], None],
+        on_internal_error: Callable[[Exception], None],
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_results, self._on_bug, self._draw, self._clock = make, on_results, on_bug, draw, clock
+        self._make, self._on_results, self._on_internal_error, self._draw, self._clock = (
+            make,
+            on_results,
+            on_internal_error,
+            draw,
+            clock,
+        )
         self._interval = 0.0
         self._entries: dict[str, _Entry] = {}
         self._changed = asyncio.Event()
@@ -149,7 +157,7 @@ class PreflightMonitor:
         except (NetworkError, PoolExhausted) as error:
             _log.warning("preflight run failed", extra=fields(target=entry.target.name, problem=str(error)))
         except Exception as error:  # noqa: BLE001 - an internal error of one target must not stop the others
-            self._on_bug(error)
+            self._on_internal_error(error)
         finally:
             entry.task, entry.due = None, loop_time() + self._interval
 

@@ -83,7 +83,7 @@ async def run_checks(
     again: str | None = None,
     clock: Callable[[], float] = time.time,
     look_up: LookUp | None = None,
-    on_bug: Callable[[Exception], None] = _raise,
+    on_internal_error: Callable[[Exception], None] = _raise,
 ) -> tuple[CheckResult, ...]:
     """Run every check of one target with new requests and a fresh token.
 
@@ -91,7 +91,7 @@ async def run_checks(
     Unix time. `look_up` returns the expiry of a credential; if it is None, the sources are looked up now. Takes about three timeouts of the
     target. Raises NetworkError if the module's authorities cannot be loaded, and PoolExhausted if this process lacks a resource.
     """
-    collector = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_bug=on_bug)
+    collector = EvidenceCollector(config, target, clock=clock, look_up=look_up, on_internal_error=on_internal_error)
     try:
         evidence = await collector.collect()
     finally:

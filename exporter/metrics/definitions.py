@@ -32,13 +32,15 @@ __all__ = [
 LAG_BUCKETS: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 
 
-def _shared(scope: Scope, memory: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
-    return MetricSpec(name=name, kind=kind, scope=scope, memory=memory, help=text, own=own)
+def _shared(
+    scope: Scope, retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE
+) -> MetricSpec:
+    return MetricSpec(name=name, kind=kind, scope=scope, retention=retention, help=text, own=own)
 
 
-def _exporter(kind: MetricType, name: str, text: str, *own: str, memory: Retention | None = None) -> MetricSpec:
-    memory = memory or (Retention.NOW if kind is MetricType.GAUGE else Retention.COUNTED)
-    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, memory=memory, help=text, own=own)
+def _exporter(kind: MetricType, name: str, text: str, *own: str, retention: Retention | None = None) -> MetricSpec:
+    retention = retention or (Retention.NOW if kind is MetricType.GAUGE else Retention.COUNTED)
+    return MetricSpec(name=name, kind=kind, scope=Scope.EXPORTER, retention=retention, help=text, own=own)
 
 
 OF_OTHERS: Final = (
@@ -102,7 +104,7 @@ OF_EXPORTER: Final = (
         "version",
         "python",
         "mode",
-        memory=Retention.STATIC,
+        retention=Retention.STATIC,
     ),
     _exporter(
         MetricType.GAUGE,
@@ -128,7 +130,7 @@ OF_EXPORTER: Final = (
         name="ekm_exporter_schedule_lag_seconds",
         kind=MetricType.HISTOGRAM,
         scope=Scope.EXPORTER,
-        memory=Retention.COUNTED,
+        retention=Retention.COUNTED,
         help="Delay between the scheduled and the actual start of a probe.",
         buckets=LAG_BUCKETS,
     ),
@@ -167,14 +169,14 @@ OF_PROBE: Final = (
         name="probe_success",
         kind=MetricType.GAUGE,
         scope=Scope.EXPORTER,
-        memory=Retention.PROBE,
+        retention=Retention.PROBE,
         help="Value of ekm_probe_success, under the name that blackbox_exporter uses.",
     ),
     MetricSpec(
         name="probe_duration_seconds",
         kind=MetricType.GAUGE,
         scope=Scope.EXPORTER,
-        memory=Retention.PROBE,
+        retention=Retention.PROBE,
         help="Value of ekm_probe_duration_seconds, under the name that blackbox_exporter uses.",
     ),
 )

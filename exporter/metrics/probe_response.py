@@ -21,7 +21,9 @@ from exporter.state.records import TargetRecord, headers_after
 _NO_LABELS = LabelSet.of()
 
 
-def answer(config: Config, target: Target, module: Module, report: ProbeReport, *, record: TargetRecord, counted: bool) -> Values:
+def probe_values(
+    config: Config, target: Target, module: Module, report: ProbeReport, *, record: TargetRecord, counted: bool
+) -> Values:
     """Return the values by family.
 
     If requested probes are counted, the record includes this one and its runs of failures.

@@ -198,7 +198,7 @@ class Recorder(Instruments):
         block = self._blocks.get(target.name)
         record = TargetRecord(target, History(0)) if block is None else block.record
         counted = not self._per_target_gauges
-        values = probe_response.answer(self._config, target, module, report, record=record, counted=counted)
+        values = probe_response.probe_values(self._config, target, module, report, record=record, counted=counted)
         return probe_response.rendered(target, _base_of(target), values, openmetrics=openmetrics)
 
     def _show(self, owner: str, base: LabelSet, values: Values) -> None:

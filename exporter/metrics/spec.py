@@ -59,14 +59,14 @@ class MetricSpec:
     name: str
     kind: MetricType
     scope: Scope
-    memory: Retention
+    retention: Retention
     help: str
     own: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
 
     @property
     def help_text(self) -> str:
-        return f"{self.help} {self.memory}"
+        return f"{self.help} {self.retention}"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -27,20 +27,20 @@ PATH_PARTS: Final = ("region", "connection", "tls_issuer")
 ROLES: Final = ("current", "next")
 
 
-def of_target(memory: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
+def of_target(retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
     """Return a metric of a target.
 
     `own` are its labels in addition to `target` and `vault`.
     """
-    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, memory=memory, help=text, own=own)
+    return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=own)
 
 
 def _counted(name: str, text: str, *own: str) -> MetricSpec:
     return of_target(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER)
 
 
-def _info(memory: Retention, name: str, text: str, *own: str) -> MetricSpec:
-    return of_target(memory, name, text, *own, kind=MetricType.INFO)
+def _info(retention: Retention, name: str, text: str, *own: str) -> MetricSpec:
+    return of_target(retention, name, text, *own, kind=MetricType.INFO)
 
 
 OF_TARGETS: Final = (
@@ -85,7 +85,7 @@ OF_TARGETS: Final = (
         name="ekm_step_duration_seconds",
         kind=MetricType.HISTOGRAM,
         scope=Scope.TARGET,
-        memory=Retention.COUNTED,
+        retention=Retention.COUNTED,
         help="Duration of the step, including failed ones. Tokens fetched by another probe and tainted probes are not counted.",
         own=("step",),
         buckets=STEP_BUCKETS,

@@ -30,7 +30,7 @@ class _Round:
 class AuxiliaryRunner:
     """Runs auxiliary probes, at most `concurrency` at once.
 
-    To be used from one event loop. `on_result` receives each result, `on_bug` each internal error.
+    To be used from one event loop. `on_result` receives each result, `on_internal_error` each internal error.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class AuxiliaryRunner:
         make: MakeAuxiliary,
         *,
         on_result: Callable[[Target, AuxiliaryResult], None],
-        on_bug: Callable[[Exception], None],
+        on_internal_error: Callable[[Exception], None],
         concurrency: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._make, self._on_result, self._on_bug, self._clock = make, on_result, on_bug, clock
+        self._make, self._on_result, self._on_internal_error, self._clock = make, on_result, on_internal_error, clock
         self._slots = asyncio.Semaphore(concurrency)
         self._rounds: dict[str, _Round] = {}
 
@@ -86,4 +86,4 @@ class AuxiliaryRunner:
                     this.last[probe.identity] = result
                     self._on_result(target, result)
             except Exception as error:  # noqa: BLE001 - an internal error of one must not stop the others
-                self._on_bug(error)
+                self._on_internal_error(error)

@@ -51,15 +51,15 @@ class ProberCallbacks:
 
     Internal errors, shortages, requests to Entra and to vaults.
 
-    `bug` receives an exception, `unexplained` the facts of an exception that the adapter cannot classify.
+    `on_internal_error` receives an exception, `on_unexplained` the facts of an exception that the adapter cannot classify.
     """
 
-    bug: Callable[[BaseException], None]
-    starved: Callable[[Shortage], None]
-    token_requested: Callable[[], None]
-    vault_requested: Callable[[int], None] = lambda _count: None
+    on_internal_error: Callable[[BaseException], None]
+    on_shortage: Callable[[Shortage], None]
+    on_token_request: Callable[[], None]
+    on_vault_requests: Callable[[int], None] = lambda _count: None
     resent: Callable[[Step], None] = lambda _step: None
-    unexplained: Callable[[Facts], None] = lambda _facts: None
+    on_unexplained: Callable[[Facts], None] = lambda _facts: None
 
 
 class Prober:
@@ -77,7 +77,7 @@ class Prober:
         self._networks = Networks(config, pool=self._pool, limiter=self._limiter)
         self._in_use: WeakValueDictionary[int, Network] = WeakValueDictionary()  # by running probes, by the id of their module
         self._secrets = SecretCache(self._pool)
-        fetch = token_fetch(self._network, callbacks.token_requested)
+        fetch = token_fetch(self._network, callbacks.on_token_request)
         self._tokens = TokenCache(fetch, self._secrets, window=TokenReusePolicy(config), pending_facts=self._pending_facts)
         self._clock = LoopClock()
         self._round_trips: dict[str, _RoundTrip] = {}
@@ -131,22 +131,22 @@ class Prober:
         *,
         module: Module | None = None,
         credential: Credential | None = None,
-        patience: float | None = None,
+        scrape_timeout: float | None = None,
         fresh: bool = False,
     ) -> ProbeReport | None:
         """Make one whole probe on demand.
 
-        `patience` is the timeout of the scrape in seconds; it applies if it is shorter than the target's. `fresh` fetches a token even
+        `scrape_timeout` is the timeout of the scrape in seconds; it applies if it is shorter than the target's. `fresh` fetches a token even
         if a shared one exists. Return None if an exporter-side shortage prevented the probe.
         """
-        return await self._guarded(target, self._on_demand(target, module, credential, patience, fresh=fresh))
+        return await self._guarded(target, self._on_demand(target, module, credential, scrape_timeout, fresh=fresh))
 
     async def _on_demand(
-        self, target: Target, module: Module | None, credential: Credential | None, patience: float | None, *, fresh: bool
+        self, target: Target, module: Module | None, credential: Credential | None, scrape_timeout: float | None, *, fresh: bool
     ) -> ProbeReport | None:
         request = probe_request(self._config, target, module, credential)
-        if patience is not None and patience < request.timeout:
-            request = replace(request, timeout=patience, cut_by_scrape=True)
+        if scrape_timeout is not None and scrape_timeout < request.timeout:
+            request = replace(request, timeout=scrape_timeout, cut_by_scrape=True)
         return await self._make(request, fresh=fresh)
 
     async def auxiliary(self, plan: AuxiliaryProbe, *, fresh: bool = False) -> AuxiliaryResult | None:
@@ -181,7 +181,7 @@ class Prober:
         except Exception as error:  # noqa: BLE001 - see above
             escaped = error
         with contextlib.suppress(Exception):
-            self._callbacks.bug(escaped)
+            self._callbacks.on_internal_error(escaped)
         ended = self._clock.monotonic()
         tainted = self._lag.lagged_between(started, ended)
         exception = type(escaped).__name__
@@ -199,15 +199,15 @@ class Prober:
             )
 
         network = self._in_use[id(request.module)] = self._network(request.module)
-        on_bug, on_requests = self._callbacks.bug, self._callbacks.vault_requested
+        on_internal_error, on_requests = self._callbacks.on_internal_error, self._callbacks.on_vault_requests
         try:
-            report = await probe_vault(request, network, tokens, self._clock, on_bug, on_requests=on_requests)
+            report = await probe_vault(request, network, tokens, self._clock, on_internal_error, on_requests=on_requests)
         except PoolExhausted as busy:
-            self._callbacks.starved(busy.shortage)
+            self._callbacks.on_shortage(busy.shortage)
             return None
         for result in report.steps:
             if result.facts is not None and result.facts.raised_at is not None:
-                self._callbacks.unexplained(result.facts)
+                self._callbacks.on_unexplained(result.facts)
             if result.facts is not None and result.facts.resent and not result.shared:
                 self._callbacks.resent(result.step)
         if any(

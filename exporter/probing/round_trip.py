@@ -74,13 +74,13 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeDependencies:
-    """What a probe uses; `on_bug` receives internal errors."""
+    """What a probe uses; `on_internal_error` receives internal errors."""
 
     vault: Vault
     tokens: Tokens
     clock: Clock
     encrypt: Callable[[KeyFacts, str, bytes], bytes | None]
-    on_bug: Callable[[Exception], None]
+    on_internal_error: Callable[[Exception], None]
 
 
 async def run_probe(request: ProbeRequest, dependencies: ProbeDependencies) -> ProbeReport:
@@ -116,7 +116,7 @@ class _Run:
             raise
         except Exception as error:  # noqa: BLE001 - see above
             step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
-            self._keep(step, self._bug(error), 0.0)
+            self._keep(step, self._internal_error(error), 0.0)
 
     async def _in_order(self) -> None:
         challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
@@ -172,7 +172,7 @@ class _Run:
         except PoolExhausted:
             return
         except Exception as error:  # noqa: BLE001 - an internal error ends here
-            self._dependencies.on_bug(error)
+            self._dependencies.on_internal_error(error)
             return
         self._purged = facts.status == _NOT_FOUND
         if facts.fault is Fault.NONE:
@@ -219,7 +219,7 @@ class _Run:
                 raise
             facts, value = Facts(fault=Fault.READ_TIMEOUT), None
         except Exception as error:  # noqa: BLE001 - an internal error ends here, as a value
-            facts, value = self._bug(error), None
+            facts, value = self._internal_error(error), None
         self._spent[step] = self._clock.monotonic() - before
         if culprit is not None and facts.fault in OUT_OF_TIME:
             self._charge(culprit, step)
@@ -254,8 +254,8 @@ class _Run:
         """Return whether a failure without an HTTP status came after the deadline."""
         return facts.fault is not Fault.HTTP_STATUS and self._clock.monotonic() >= self._deadline
 
-    def _bug(self, error: Exception) -> Facts:
-        self._dependencies.on_bug(error)
+    def _internal_error(self, error: Exception) -> Facts:
+        self._dependencies.on_internal_error(error)
         return Facts(fault=Fault.INTERNAL, exception=type(error).__name__)
 
     def report(self, *, started_at: float, duration: float) -> ProbeReport:

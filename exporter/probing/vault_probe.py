@@ -37,7 +37,7 @@ async def probe_vault(
     network: Network,
     tokens: Tokens,
     clock: LoopClock,
-    on_bug: Callable[[Exception], None],
+    on_internal_error: Callable[[Exception], None],
     *,
     on_requests: Callable[[int], None] = lambda _count: None,
 ) -> ProbeReport:
@@ -48,7 +48,9 @@ async def probe_vault(
     Raises as `run_probe` does.
     """
     async with VaultSession(network, request.target.vault, request.module.api_version) as vault:
-        dependencies = ProbeDependencies(vault=vault, tokens=tokens, clock=clock, encrypt=encrypt_locally, on_bug=on_bug)
+        dependencies = ProbeDependencies(
+            vault=vault, tokens=tokens, clock=clock, encrypt=encrypt_locally, on_internal_error=on_internal_error
+        )
         try:
             return await run_probe(request, dependencies)
         finally:

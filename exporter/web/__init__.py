@@ -1,17 +1,17 @@
 """The web endpoint: exposition, probes on demand, HTML pages, JSON and health.
 
-For: everything that answers an HTTP request.
+For: everything that serves an HTTP request.
 Not for: probing, storing state, the meaning of a metric.
 """
 
-from exporter.web.answers import MOST_ANSWERS
 from exporter.web.app import create_app
 from exporter.web.interfaces import Reload, Service
 from exporter.web.options import WebOptions, web_options
 from exporter.web.server.listener import ListenAddress, ListenError, WebServer, parse_address
+from exporter.web.unfinished import MAX_UNFINISHED
 
 __all__ = [
-    "MOST_ANSWERS",
+    "MAX_UNFINISHED",
     "ListenAddress",
     "ListenError",
     "Reload",

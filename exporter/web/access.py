@@ -14,10 +14,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter.runtime.logging import fields, place_of
-from exporter.web.answers import UnfinishedAnswers
 from exporter.web.options import WebOptions
 from exporter.web.origin import is_cross_site_change, is_own_name
 from exporter.web.server.connections import connection_of
+from exporter.web.unfinished import UnfinishedResponses
 from exporter.web.webconfig import AccessControl, Refusal
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ REFUSAL = (
 )
 FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
 FOREIGN_SITE = "The request comes from a page of another site. Send it from a page of this exporter or from a program.\n"
-TOO_MANY_ANSWERS = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
+TOO_MANY_RESPONSES = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
 TOO_MANY_OF_ADDRESS = "Too many requests from this address are in work. Try again later.\n"
 RETRY = {"Retry-After": "1"}
 # Paths that --web.max-requests does not limit: health always responds, and probes take seconds.
@@ -95,7 +95,7 @@ def _route_path(request: web.Request, options: WebOptions) -> str:
     return "" if resource is None else resource.canonical.removeprefix(options.route_prefix)
 
 
-async def _refusal(request: web.Request, options: WebOptions, answers: UnfinishedAnswers) -> Refusal | None:
+async def _refusal(request: web.Request, options: WebOptions, unfinished: UnfinishedResponses) -> Refusal | None:
     """Return the first reason to refuse a request, or None."""
     connection = connection_of(request.transport)
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
@@ -118,9 +118,9 @@ async def _refusal(request: web.Request, options: WebOptions, answers: Unfinishe
         return Refusal(403, FOREIGN_SITE)
     if (request.content_length or 0) > LARGEST_BODY:
         return Refusal(413, BODY_TOO_LARGE)
-    if connection is None or path in UNCOUNTED or answers.take(connection):
+    if connection is None or path in UNCOUNTED or unfinished.take(connection):
         return None
-    return Refusal(503, TOO_MANY_ANSWERS.format(most=answers.most), RETRY)
+    return Refusal(503, TOO_MANY_RESPONSES.format(most=unfinished.most), RETRY)
 
 
 def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Middleware:
@@ -128,11 +128,11 @@ def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Midd
 
     `on_fault` counts an internal error.
     """
-    answers = UnfinishedAnswers(options.max_requests)
+    unfinished = UnfinishedResponses(options.max_requests)
 
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            refusal = await _refusal(request, options, answers)
+            refusal = await _refusal(request, options, unfinished)
             return await handler(request) if refusal is None else _refused(refusal)
         except (web.HTTPException, ConnectionError):
             raise
@@ -145,16 +145,16 @@ def access_middleware(options: WebOptions, on_fault: Callable[[], None]) -> Midd
     async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = connection_of(request.transport)
         if connection is None:
-            return await answer(request, handler)
+            return await respond(request, handler)
         try:
             allowed = connection.begin()
-            response = await answer(request, handler) if allowed else _refused(Refusal(503, TOO_MANY_OF_ADDRESS, RETRY))
+            response = await respond(request, handler) if allowed else _refused(Refusal(503, TOO_MANY_OF_ADDRESS, RETRY))
             # Prepared here, so that the connection is busy until the client has read the response.
             await response.prepare(request)
             await response.write_eof()
             return response
         finally:
-            answers.give_back(connection)
+            unfinished.give_back(connection)
             connection.end()
 
     return keep

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from exporter.web.answers import MOST_ANSWERS
+from exporter.web.unfinished import MAX_UNFINISHED
 from exporter.web.webconfig import AccessControl
 
 
@@ -27,7 +27,7 @@ class WebOptions:
     enable_pages: bool = False
     access_control: AccessControl | None = None  # from the web configuration file
     timeout_offset: float = 0.5
-    max_requests: int = MOST_ANSWERS
+    max_requests: int = MAX_UNFINISHED
 
     @property
     def requires_authentication(self) -> bool:
@@ -42,7 +42,7 @@ def web_options(
     enable_pages: bool = False,
     access_control: AccessControl | None = None,
     timeout_offset: float = 0.5,
-    max_requests: int = MOST_ANSWERS,
+    max_requests: int = MAX_UNFINISHED,
 ) -> WebOptions:
     """Check the flags as blackbox_exporter does.
 

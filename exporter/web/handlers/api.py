@@ -67,8 +67,8 @@ class ApiHandlers:
         entries = [] if record is None else list(record.history)
         history = (payloads.entry_payload(target, entry) for entry in entries)
         before = [payloads.earlier_payload(each) for each in payloads.earlier(record, entries)]
-        standing = {**self._known_of(target, record), "earlier_failures": before, "history": []}
-        opening = json.dumps(standing).removesuffix("]}")
+        shown = {**self._known_of(target, record), "earlier_failures": before, "history": []}
+        opening = json.dumps(shown).removesuffix("]}")
         return await _send(request, _listed(opening, history, "]}"))
 
     async def support_bundle(self, request: web.Request) -> web.Response:

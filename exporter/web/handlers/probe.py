@@ -58,18 +58,18 @@ class ProbeHandler:
         limit = limit_of(request.headers.get(_TIMEOUT_HEADER), offset=self._offset, target_timeout=target.timeout)
         about = target, module, config.credentials[target.credential], config.settings.vantage
         own = module.name == target.module and limit.allows_half_of(target.timeout)
-        answer = await self._cache.report_for(
+        cached = await self._cache.report_for(
             ProbeDemand(target=target.name, module=module.name, limit=limit, about=about, own=own)
         )
-        if answer is None:
+        if cached is None:
             return web.Response(status=503, text=_NO_REPORT)
-        if isinstance(answer, RetryLater):
-            later = str(max(1, math.ceil(answer.seconds)))
+        if isinstance(cached, RetryLater):
+            later = str(max(1, math.ceil(cached.seconds)))
             return web.Response(status=503, text=_NOT_NOW.format(later), headers={hdrs.RETRY_AFTER: later})
         if wants_transcript(request.query):
-            return web.Response(text=self._debug(target, module, answer))
+            return web.Response(text=self._debug(target, module, cached))
         openmetrics = accepts_openmetrics(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-        body = self._service.recorder.render_probe(target, module, answer.report, openmetrics=openmetrics)
+        body = self._service.recorder.render_probe(target, module, cached.report, openmetrics=openmetrics)
         return web.Response(body=body, headers={"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept"})
 
     async def close(self, _app: web.Application) -> None:
@@ -78,12 +78,12 @@ class ProbeHandler:
     async def _probe(self, target: str, module: str, limit: Limit) -> ProbeReport | None:
         return await self._service.probe(target, module, timeout=limit.seconds)
 
-    def _debug(self, target: Target, module: Module, answer: CachedReport) -> str:
+    def _debug(self, target: Target, module: Module, cached: CachedReport) -> str:
         config, recorder = self._service.config, self._service.recorder
-        text = transcript(target, answer.report, vantage=config.settings.vantage)
-        cached = "" if answer.age is None else f"Cached report: this probe ended {seconds(answer.age)} ago.\n\n"
-        metrics = recorder.render_probe(target, module, answer.report).decode()
-        return f"{cached}{text}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
+        text = transcript(target, cached.report, vantage=config.settings.vantage)
+        heading = "" if cached.age is None else f"Cached report: this probe ended {seconds(cached.age)} ago.\n\n"
+        metrics = recorder.render_probe(target, module, cached.report).decode()
+        return f"{heading}{text}\n\nMetrics of this probe:\n\n{metrics}\n\nModule:\n\n{effective_module(module)}"
 
 
 def select_probe(config: Config, query: Mapping[str, str]) -> tuple[Target, Module]:

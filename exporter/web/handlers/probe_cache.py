@@ -24,11 +24,11 @@ _LONGEST_WAIT = 30.0
 class Limit:
     """The time limit of a probe.
 
-    `seconds` is None if the target's own timeout applies. `patience` is the time in seconds until the request has to end.
+    `seconds` is None if the target's own timeout applies. `remaining` is the time in seconds until the request has to end.
     """
 
     seconds: float | None
-    patience: float | None
+    remaining: float | None
 
     def allows_more_than(self, other: Limit) -> bool:
         return other.seconds is not None and (self.seconds is None or self.seconds > other.seconds)
@@ -44,10 +44,10 @@ def limit_of(header: str | None, *, offset: float, target_timeout: float) -> Lim
     """
     scrape = _positive(header)
     if scrape is None:
-        return Limit(seconds=None, patience=None)
+        return Limit(seconds=None, remaining=None)
     budget = scrape - offset if scrape > offset else scrape / 2
-    patience = budget + (scrape - budget) * _SHARE_OF_OFFSET
-    return Limit(seconds=budget if budget < target_timeout else None, patience=patience)
+    remaining = budget + (scrape - budget) * _SHARE_OF_OFFSET
+    return Limit(seconds=budget if budget < target_timeout else None, remaining=remaining)
 
 
 def _positive(header: str | None) -> float | None:
@@ -151,7 +151,7 @@ class ProbeCache:
         self._sleep = sleep
         self._queues: dict[str, _Queue] = {}
         self._runners: set[asyncio.Task[None]] = set()
-        self._memory: dict[str, tuple[_CachedProbe, ...]] = {}  # by target, the newest last
+        self._recent: dict[str, tuple[_CachedProbe, ...]] = {}  # by target, the newest last
 
     async def report_for(self, demand: ProbeDemand) -> CachedReport | RetryLater | None:
         """Return a new report, the report of a running probe, or a cached one.
@@ -162,7 +162,7 @@ class ProbeCache:
         with more time.
         """
         try:
-            async with asyncio.timeout(demand.limit.patience):
+            async with asyncio.timeout(demand.limit.remaining):
                 return await self._report_for(demand)
         except TimeoutError:
             flight = self._in_flight(demand)
@@ -178,7 +178,7 @@ class ProbeCache:
         if known is not None:
             return CachedReport(report=known.report, age=self._clock() - known.at)
         wait = self._wait(demand)
-        if wait > (_LONGEST_WAIT if demand.limit.patience is None else demand.limit.patience):
+        if wait > (_LONGEST_WAIT if demand.limit.remaining is None else demand.limit.remaining):
             return RetryLater(wait)
         report = await self._report_of(self._enqueue(demand), demand)
         return None if report is None else CachedReport(report=report)
@@ -254,23 +254,23 @@ class ProbeCache:
 
         An `own` probe is delayed only by `own` probes. A changed configuration behind the names means no delay.
         """
-        last = [known for known in self._memory.get(demand.target, ()) if known.demand.own or not demand.own][-1:]
+        last = [known for known in self._recent.get(demand.target, ()) if known.demand.own or not demand.own][-1:]
         if not last or (last[0].demand.module == demand.module and last[0].demand.about != demand.about):
             return 0.0
         return max(0.0, last[0].at + self._min_interval() - self._clock())
 
     def _remembered(self, demand: ProbeDemand) -> _CachedProbe | None:
         """Return the newest report that is recent enough for this request."""
-        for known in reversed(self._memory.get(demand.target, ())):
+        for known in reversed(self._recent.get(demand.target, ())):
             if known.demand.same_probe(demand) and self._clock() - known.at < self._min_interval():
                 return known if _whole(known.report) or not demand.limit.allows_more_than(known.demand.limit) else None
         return None
 
     def _remember(self, new: _CachedProbe) -> None:
         oldest = new.at - self._min_interval()
-        young = {target: tuple(one for one in known if one.at > oldest) for target, known in self._memory.items()}
-        self._memory = {target: known for target, known in young.items() if known}
-        self._memory[new.demand.target] = (*self._memory.get(new.demand.target, ()), new)
+        young = {target: tuple(one for one in known if one.at > oldest) for target, known in self._recent.items()}
+        self._recent = {target: known for target, known in young.items() if known}
+        self._recent[new.demand.target] = (*self._recent.get(new.demand.target, ()), new)
 
     async def close(self) -> None:
         """Cancel the running probes; requests that wait for one get no report."""

@@ -173,12 +173,12 @@ class WebServer:
     async def _connect(self, client: socket.socket, connection: Connection) -> None:
         """Connect a socket to its protocol, after the handshake if TLS is on."""
         context = None if self._access_control is None else self._access_control.context
-        patience = (
+        timeouts = (
             {} if context is None else {"ssl_handshake_timeout": _HANDSHAKE_SECONDS, "ssl_shutdown_timeout": _GOODBYE_SECONDS}
         )
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **patience)
+            await loop.connect_accepted_socket(lambda: connection, client, ssl=context, **timeouts)
         except BaseException as error:
             self._taken.give_back(connection)
             client.close()

@@ -55,7 +55,7 @@ class Page:
 
 def overview(site: Urls, page: Page) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
-    yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _standing(site, page)))
+    yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _verdict_section(site, page)))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(page.choice, page.fleet)))
     yield table_head(_COLUMNS, caption=f"Targets. {not_tested()}")
@@ -64,7 +64,7 @@ def overview(site: Urls, page: Page) -> Iterator[Html]:
     yield Html(table_foot() + _pages(site, page) + "</div>" + foot(site))
 
 
-def _standing(site: Urls, page: Page) -> Iterator[Child]:
+def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     if not page.ready:
         yield element("p", "The first round of probes has not finished yet.", class_="notice")
     counts = page.fleet.counts

@@ -40,7 +40,7 @@ def target_page(
     `history` newest first, `ends` by credential, `checks` the last preflight run.
     """
     yield Html(head(site, view.target.name, at="/targets") + as_of(durations.moment(view.now)))
-    yield live("standing", _standing(site, view, vantage))
+    yield live("standing", _verdict_section(site, view, vantage))
     yield element(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
     )
@@ -50,7 +50,7 @@ def target_page(
     yield Html("</div>" + foot(site))
 
 
-def _standing(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
+def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), class_="verdict")
     yield marks(view)
     servers = text.what_depends(view.target)

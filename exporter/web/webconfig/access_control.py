@@ -40,8 +40,8 @@ class Refusal:
 
 
 TOO_OFTEN = Refusal(429, "Too many requests: rate_limit of the web configuration. Try again later.\n", {"Retry-After": "1"})
-TOO_MANY_GUESSES = Refusal(429, "Too many passwords are being checked. Try again later.\n", {"Retry-After": "1"})
-WHO_ARE_YOU = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
+TOO_MANY_ATTEMPTS = Refusal(429, "Too many passwords are being checked. Try again later.\n", {"Retry-After": "1"})
+UNAUTHORIZED = Refusal(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="ekm-exporter", charset="UTF-8"'})
 
 
 class AccessControl:
@@ -96,16 +96,16 @@ class AccessControl:
             return None
         shown = credentials_of(authorization)
         if shown is None:
-            return WHO_ARE_YOU
+            return UNAUTHORIZED
         if self._passwords is None:
             self._passwords = Passwords()
-        answer = await self._passwords.check(self.config.users, *shown, address=address)
-        if answer is PasswordResult.RIGHT:
+        result = await self._passwords.check(self.config.users, *shown, address=address)
+        if result is PasswordResult.RIGHT:
             return None
-        if answer is PasswordResult.WRONG and (held_back := self._wrong.due()) is not None:
+        if result is PasswordResult.WRONG and (held_back := self._wrong.due()) is not None:
             # Never the user name: it could be a password in the wrong field.
             _log.warning("wrong user or password", extra=fields(client=address, more=held_back or None))
-        return WHO_ARE_YOU if answer is PasswordResult.WRONG else TOO_MANY_GUESSES
+        return UNAUTHORIZED if result is PasswordResult.WRONG else TOO_MANY_ATTEMPTS
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

@@ -56,7 +56,7 @@ class _Check:
 
     hashed: str = field(repr=False)
     password: bytes = field(repr=False)
-    answer: asyncio.Future[PasswordResult]
+    result: asyncio.Future[PasswordResult]
 
 
 class Passwords:
@@ -85,40 +85,40 @@ class Passwords:
         if digest in self._right:
             self._right.move_to_end(digest)
             return PasswordResult.RIGHT
-        answer = await asyncio.shield(self._checks.get(digest) or self._begin(digest, hashed, password, source_of(address)))
-        if answer is PasswordResult.RIGHT and known is None:
+        result = await asyncio.shield(self._checks.get(digest) or self._begin(digest, hashed, password, source_of(address)))
+        if result is PasswordResult.RIGHT and known is None:
             return PasswordResult.WRONG
-        if answer is PasswordResult.RIGHT:
+        if result is PasswordResult.RIGHT:
             self._remember(digest)
-        return answer
+        return result
 
     def close(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
-        for answer in self._checks.values():
-            answer.cancel()
+        for result in self._checks.values():
+            result.cancel()
         self._pool.close()
 
     def _begin(self, digest: bytes, hashed: str, password: bytes, source: str) -> asyncio.Future[PasswordResult]:
         """Return the future result, which other clients can share."""
-        answer: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
-        self._checks[digest] = answer
-        answer.add_done_callback(lambda _answer: self._checks.pop(digest, None))
-        refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], answer), source, self._guesses.of(source))
+        result: asyncio.Future[PasswordResult] = asyncio.get_running_loop().create_future()
+        self._checks[digest] = result
+        result.add_done_callback(lambda _result: self._checks.pop(digest, None))
+        refused = self._queue.put(_Check(hashed, password[:_MOST_BYTES], result), source, self._guesses.of(source))
         if refused is not None:
-            refused.answer.set_result(PasswordResult.BUSY)
+            refused.result.set_result(PasswordResult.BUSY)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work(), name="check of passwords")
-        return answer
+        return result
 
     async def _work(self) -> None:
         while self._queue:
             source, check = self._queue.get()
             began = time.monotonic()
-            answer = await self._compute(check)
-            if not check.answer.done():
-                check.answer.set_result(answer)
-            if answer is PasswordResult.WRONG:
+            result = await self._compute(check)
+            if not check.result.done():
+                check.result.set_result(result)
+            if result is PasswordResult.WRONG:
                 self._guesses.add(source)
                 # Guessing leaves at least half a processor to the probes.
                 await asyncio.sleep(time.monotonic() - began)

@@ -41,13 +41,15 @@ class Harness:
         self.gate.set()
         self.at_once = self.most_at_once = 0
         self.changed = asyncio.Event()
-        self.preflights = PreflightMonitor(self._make, on_results=self._record, on_bug=self._bug, draw=lambda: draw)
+        self.preflights = PreflightMonitor(
+            self._make, on_results=self._record, on_internal_error=self._internal_error, draw=lambda: draw
+        )
 
     def _record(self, target, results):
         self.reported.append((target.name, results))
         self.changed.set()
 
-    def _bug(self, error):
+    def _internal_error(self, error):
         self.bugs.append(error)
         self.changed.set()
 

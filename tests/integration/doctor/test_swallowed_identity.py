@@ -37,7 +37,11 @@ async def test_doctor_names_the_identity_endpoint_and_not_entra(harness, imds):
 
 async def test_probe_reports_3304_and_the_identity_endpoint(harness, imds):
     collector = EvidenceCollector(
-        harness.configuration(), harness.target, clock=harness.clock, look_up=None, on_bug=lambda error: pytest.fail(repr(error))
+        harness.configuration(),
+        harness.target,
+        clock=harness.clock,
+        look_up=None,
+        on_internal_error=lambda error: pytest.fail(repr(error)),
     )
     try:
         report = (await collector.collect()).report

@@ -22,7 +22,10 @@ class Harness:
         """The report of a probe, and the last auxiliary result of each kind, with a new prober."""
         config = auxiliary_simulated.configuration(self.simulator, self.folder, target=target, **module)
         callbacks = ProberCallbacks(
-            bug=self.bugs.append, starved=lambda _shortage: None, token_requested=lambda: None, vault_requested=self._count
+            on_internal_error=self.bugs.append,
+            on_shortage=lambda _shortage: None,
+            on_token_request=lambda: None,
+            on_vault_requests=self._count,
         )
         prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
         self.simulator.requests.clear()

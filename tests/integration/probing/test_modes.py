@@ -26,7 +26,9 @@ async def scheduled(simulator, folder, *, probes=1, between=lambda: None, **modu
     target = plain()
     config = auxiliary_simulated.configuration(simulator, folder, target=target, **module)
     callbacks = ProberCallbacks(
-        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+        on_internal_error=lambda error: pytest.fail(repr(error)),
+        on_shortage=lambda _shortage: None,
+        on_token_request=lambda: None,
     )
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     simulator.requests.clear()
@@ -94,7 +96,9 @@ async def test_changed_subject_needs_a_new_round_trip(simulator, tmp_path, chang
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, round_trip_interval=3600.0)
     after = replace(target, **changed)
     callbacks = ProberCallbacks(
-        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+        on_internal_error=lambda error: pytest.fail(repr(error)),
+        on_shortage=lambda _shortage: None,
+        on_token_request=lambda: None,
     )
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:
@@ -118,7 +122,9 @@ async def test_refused_token_is_not_reused_beyond_its_window(simulator, tmp_path
     target = replace(plain(), interval=0.1)
     config = auxiliary_simulated.configuration(simulator, tmp_path, target=target, token_max_age=3600.0)
     callbacks = ProberCallbacks(
-        bug=lambda error: pytest.fail(repr(error)), starved=lambda _shortage: None, token_requested=lambda: None
+        on_internal_error=lambda error: pytest.fail(repr(error)),
+        on_shortage=lambda _shortage: None,
+        on_token_request=lambda: None,
     )
     prober = Prober(config, lag=LoopLag(), callbacks=callbacks)
     try:

@@ -23,7 +23,9 @@ def bug(error):
 async def probe_all(path):
     config = load_config(path).config
     prober = Prober(
-        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=bug, starved=lambda _shortage: None, token_requested=lambda: None)
+        config,
+        lag=LoopLag(),
+        callbacks=ProberCallbacks(on_internal_error=bug, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
     )
     try:
         reports = await asyncio.gather(*(prober.probe_on_demand(target, fresh=True) for target in config.targets.values()))

@@ -36,7 +36,7 @@ class Records:
 def run(monkeypatch):
     monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
     recorder, bugs = Recorder(), []
-    made = Sweeper(recorder, Records(), ready=lambda: True, on_bug=bugs.append)
+    made = Sweeper(recorder, Records(), ready=lambda: True, on_internal_error=bugs.append)
     yield made, recorder, bugs
     made.stop()
 

@@ -116,7 +116,7 @@ def prober(module, *, timeout):
         modules={"default": module},
         targets={"one": target},
     )
-    callbacks = ProberCallbacks(bug=pytest.fail, starved=lambda _shortage: None, token_requested=lambda: None)
+    callbacks = ProberCallbacks(on_internal_error=pytest.fail, on_shortage=lambda _shortage: None, on_token_request=lambda: None)
     return Prober(config, lag=LoopLag(), callbacks=callbacks), target
 
 

@@ -128,7 +128,7 @@ def prober():
     return Prober(
         config,
         lag=LoopLag(),
-        callbacks=ProberCallbacks(bug=reported.append, starved=reported.append, token_requested=lambda: None),
+        callbacks=ProberCallbacks(on_internal_error=reported.append, on_shortage=reported.append, on_token_request=lambda: None),
     ), reported
 
 

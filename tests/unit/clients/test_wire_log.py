@@ -43,7 +43,9 @@ async def test_shown_requests_are_the_sent_ones(serve, authority, fake_vault, tm
     )  # fmt: skip
     config = Config(settings=Settings(), credentials={"c": credential}, modules={"default": module}, targets={"a": target})
     prober = Prober(
-        config, lag=LoopLag(), callbacks=ProberCallbacks(bug=_raise, starved=lambda _shortage: None, token_requested=lambda: None)
+        config,
+        lag=LoopLag(),
+        callbacks=ProberCallbacks(on_internal_error=_raise, on_shortage=lambda _shortage: None, on_token_request=lambda: None),
     )
     async with asyncio.timeout(10):
         report = await prober.probe_on_demand(target, credential=credential, fresh=True)

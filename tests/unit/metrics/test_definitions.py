@@ -35,7 +35,7 @@ def test_metric_names_are_unique():
 @pytest.mark.parametrize("spec", EVERY, ids=lambda spec: spec.name)
 def test_help_stands_alone_and_ends_with_the_retention(spec):
     assert not re.match(r"(It|When it|Those|Of the)\b", spec.help)
-    assert spec.help_text.endswith(spec.memory.value)
+    assert spec.help_text.endswith(spec.retention.value)
     assert len(spec.help) > 10
     assert spec.help.endswith(".")
     assert not set(spec.help_text) & set('"\\\n')

@@ -38,7 +38,10 @@ class Harness:
         )  # fmt: skip
         self.config = self._config()
         callbacks = ProberCallbacks(
-            bug=self.bugs.append, starved=self._starved, token_requested=lambda: None, unexplained=self.unexplained.append
+            on_internal_error=self.bugs.append,
+            on_shortage=self._starved,
+            on_token_request=lambda: None,
+            on_unexplained=self.unexplained.append,
         )
         self.prober = Prober(self.config, lag=self.lag, callbacks=callbacks)
         self.lag.start()

@@ -40,7 +40,7 @@ class FakeProbes:
         return AuxiliaryRunner(
             self._make,
             on_result=lambda target, result: self.reported.append((target.name, result.name)),
-            on_bug=self.bugs.append,
+            on_internal_error=self.bugs.append,
             concurrency=concurrency,
             clock=lambda: self.now,
         )

@@ -50,7 +50,7 @@ def dead_resolver(monkeypatch):
 @pytest.mark.usefixtures("dead_resolver")
 async def test_probe_on_demand_leaves_a_thread_for_scheduled_ones():
     starved = []
-    callbacks = ProberCallbacks(bug=starved.append, starved=starved.append, token_requested=lambda: None)
+    callbacks = ProberCallbacks(on_internal_error=starved.append, on_shortage=starved.append, on_token_request=lambda: None)
     prober = Prober(CONFIG, lag=LoopLag(), callbacks=callbacks)
     requested = asyncio.create_task(prober.probe_on_demand(TARGET))
     await asyncio.sleep(0.05)

@@ -119,7 +119,7 @@ async def probed(
         tokens=vault.token,
         clock=clock,
         encrypt=lambda _key, _algorithm, data: data[::-1],
-        on_bug=(bugs if bugs is not None else []).append,
+        on_internal_error=(bugs if bugs is not None else []).append,
     )
     return await run_probe(request, dependencies), vault
 
@@ -240,7 +240,9 @@ async def test_probe_can_be_cancelled():
 
     clock = Clock()
     vault = Hanging(clock)
-    dependencies = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_bug=lambda _: None)
+    dependencies = ProbeDependencies(
+        vault=vault, tokens=vault.token, clock=clock, encrypt=lambda *_: None, on_internal_error=lambda _: None
+    )
     task = asyncio.create_task(run_probe(REQUEST, dependencies))
     await asyncio.sleep(0)
     task.cancel()
@@ -353,6 +355,8 @@ async def test_request_without_wrap_can_use_another_key():
         under.append(key)
         return data[::-1]
 
-    dependencies = ProbeDependencies(vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_bug=lambda _error: None)
+    dependencies = ProbeDependencies(
+        vault=vault, tokens=vault.token, clock=clock, encrypt=encrypt, on_internal_error=lambda _error: None
+    )
     await run_probe(replace(REQUEST, wrap=False, under=other), dependencies)
     assert under == [other]

@@ -9,13 +9,13 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Outcome, ProbeReport, Readiness, Step, StepResult
 from exporter.web.handlers.probe_cache import CachedReport, Limit, ProbeCache, ProbeDemand, RetryLater, limit_of
 
-NO_LIMIT = Limit(seconds=None, patience=None)
-CUT = Limit(seconds=1.0, patience=30.0)
-CUT_SHORTER = Limit(seconds=0.1, patience=30.0)
+NO_LIMIT = Limit(seconds=None, remaining=None)
+CUT = Limit(seconds=1.0, remaining=30.0)
+CUT_SHORTER = Limit(seconds=0.1, remaining=30.0)
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds", "patience"),
+    ("header", "seconds", "remaining"),
     [
         (None, None, None),
         ("", None, None),
@@ -35,10 +35,10 @@ CUT_SHORTER = Limit(seconds=0.1, patience=30.0)
         ("0.2", 0.1, 0.15),
     ],
 )
-def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, patience):
+def test_the_scrape_timeout_minus_the_offset_limits_the_probe(header, seconds, remaining):
     limit = limit_of(header, offset=0.5, target_timeout=10.0)
     assert limit.seconds == pytest.approx(seconds)
-    assert limit.patience == pytest.approx(patience)
+    assert limit.remaining == pytest.approx(remaining)
 
 
 def report(number: int = 1, *, cut: bool = False) -> ProbeReport:
@@ -197,7 +197,7 @@ async def test_request_that_times_out_does_not_end_the_probe():
     cache = vault.cache()
     patient = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
-    assert await request(cache, "a", "default", Limit(seconds=None, patience=0.001)) is None
+    assert await request(cache, "a", "default", Limit(seconds=None, remaining=0.001)) is None
     vault.go.set()
     assert await patient == CachedReport(report=report(1))
     assert len(vault.probes) == 1
@@ -295,7 +295,7 @@ async def test_own_module_does_not_wait_for_short_requests():
     await request(cache, "a", "lab", NO_LIMIT)
     assert await request(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(2, cut=True))
     assert vault.slept == [5.0]
-    assert await request(cache, "a", "default", Limit(seconds=None, patience=1.0)) == CachedReport(report=report(3))
+    assert await request(cache, "a", "default", Limit(seconds=None, remaining=1.0)) == CachedReport(report=report(3))
     assert vault.slept == [5.0]
     vault.now += 1.0
     assert await request(cache, "a", "default", CUT_SHORTER, hasty=True) == CachedReport(report=report(3), age=1.0)
@@ -309,7 +309,7 @@ async def test_own_module_does_not_wait_for_the_minimum_interval():
     cache = ProbeCache(vault.probe, min_interval=lambda: 20.0)
     await request(cache, "a", "lab", NO_LIMIT)
     waiting = asyncio.create_task(request(cache, "a", "staging", NO_LIMIT))
-    hasty = asyncio.create_task(request(cache, "a", "default", Limit(seconds=1.0, patience=60.0), hasty=True))
+    hasty = asyncio.create_task(request(cache, "a", "default", Limit(seconds=1.0, remaining=60.0), hasty=True))
     await settle()
     async with asyncio.timeout(10):
         assert await request(cache, "a", "default", NO_LIMIT) == await hasty == CachedReport(report=report(2))
@@ -318,7 +318,7 @@ async def test_own_module_does_not_wait_for_the_minimum_interval():
     assert await waiting is None
 
 
-@pytest.mark.parametrize("limit", [Limit(seconds=None, patience=3.9), Limit(seconds=0.1, patience=0.15)])
+@pytest.mark.parametrize("limit", [Limit(seconds=None, remaining=3.9), Limit(seconds=0.1, remaining=0.15)])
 async def test_request_too_short_to_wait_gets_retry_after(limit):
     vault = Vault()
     vault.go.set()
@@ -334,7 +334,7 @@ async def test_request_that_waited_too_long_gets_retry_after():
     cache = vault.cache()
     first = asyncio.create_task(request(cache, "a", "default", NO_LIMIT))
     await settle()
-    assert await request(cache, "a", "lab", Limit(seconds=None, patience=0.001)) == RetryLater(5.0)
+    assert await request(cache, "a", "lab", Limit(seconds=None, remaining=0.001)) == RetryLater(5.0)
     vault.go.set()
     await first
     await settle()
@@ -358,7 +358,7 @@ async def test_growing_timeouts_do_not_exceed_the_minimum_interval():
     vault = Vault(slow=True)
     vault.go.set()
     cache = vault.cache()
-    limits = [Limit(seconds=number / 1000, patience=number / 900) for number in range(1, 50)]
+    limits = [Limit(seconds=number / 1000, remaining=number / 900) for number in range(1, 50)]
     answers = [await request(cache, "a", "default", limit) for limit in limits]
     assert answers[1:] == [RetryLater(5.0)] * 48
     assert len(vault.probes) == 1

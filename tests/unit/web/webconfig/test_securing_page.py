@@ -46,7 +46,7 @@ def test_every_open_path_is_named(path):
         ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
         ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
         ("connections with a request in work", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
-        ("unfinished responses", (answers.MOST_ANSWERS,)),
+        ("unfinished responses", (answers.MAX_UNFINISHED,)),
         ("bytes of a response", (streaming.SLICE_BYTES / 1024,)),
         ("all connections", (connections.MOST_CONNECTIONS,)),
         ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),

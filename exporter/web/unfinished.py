@@ -10,15 +10,15 @@ from collections import Counter
 
 from exporter.web.server.connections import Connection
 
-MOST_ANSWERS = 40  # as node_exporter's --web.max-requests
+MAX_UNFINISHED = 40  # as node_exporter's --web.max-requests
 # A client that has not read for this time loses its place to any other client.
 STALLED_SECONDS = 5.0
 
 
-class UnfinishedAnswers:
+class UnfinishedResponses:
     """At most `most` places; 0 sets no limit. Use it from one event loop."""
 
-    def __init__(self, most: int = MOST_ANSWERS) -> None:
+    def __init__(self, most: int = MAX_UNFINISHED) -> None:
         self.most = most
         self._open: dict[Connection, None] = {}
 
