@@ -8,9 +8,9 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from exporter.web import ListenAddress, WebServer, create_app, web_options
-from exporter.web.answers import STALLED_SECONDS, UnfinishedAnswers
 from exporter.web.server import streaming
 from exporter.web.server.connections import ConnectionLimiter
+from exporter.web.unfinished import STALLED_SECONDS, UnfinishedResponses
 from tests.support.web_server import Service, get, until
 
 GET = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -29,7 +29,7 @@ class Client:
 
 
 def filled(*clients):
-    answers = UnfinishedAnswers(len(clients))
+    answers = UnfinishedResponses(len(clients))
     assert all(answers.take(client) for client in clients)
     return answers
 
@@ -74,7 +74,7 @@ def test_clients_of_the_same_address_are_not_replaced_at_once():
 
 
 def test_limit_zero_is_no_limit():
-    answers = UnfinishedAnswers(0)
+    answers = UnfinishedResponses(0)
     assert all(answers.take(Client("a")) for _ in range(100))
 
 
