@@ -87,7 +87,7 @@ def as_text(config: Config, result: ProbeOnceResult, *, now: float) -> str:
     """Return the result as text; `now` is a Unix time."""
     target, chosen = result.record.target, result.chosen
     first = "" if chosen is None else f"probed with credential {chosen}, without auxiliary probes\n\n"
-    steps = transcript(target, result.report, vantage=config.settings.vantage)
+    steps = transcript(target, result.report, vantage=config.settings.vantage, record=result.record)
     expected = config.modules[target.module].expect_path
     return first + steps + target_text(target, result.record, result.expiries, expected, now=now, auxiliary=chosen is None)
 

@@ -145,11 +145,19 @@ async def fetch_token(
         exchange = await connection.exchange(get_token, deadline=deadline)
     finally:
         await connection.close()
-    return (
+    response = (
         TokenResponse(exchange.error.facts)
         if isinstance(exchange.error, _UnusableError)
         else _assess(exchange, kind, entra=f"{host}:{port}")
     )
+    return replace(response, facts=replace(response.facts, client_id=_client_id(credential, secret)))
+
+
+def _client_id(credential: Credential, secret: str | None) -> str | None:
+    """Return the client id of the configuration or of a valid connector string."""
+    typed = credential.kind is CredentialKind.CONNECTOR_SECRET and secret is not None
+    parts = split_connector_secret(secret) if typed and secret is not None else None
+    return credential.client_id if parts is None else parts.client_id
 
 
 def _build(kind: _CredentialSpec, request: _TokenRequest, credential: Credential) -> _Identity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 from exporter.config import azure_types, types
 from exporter.config.maintenance import MaintenanceWindow
@@ -95,6 +96,7 @@ class Target:
         "`host` and `ag`.",
         (),
     )
+    config_file: Path | None = field(default=None, compare=False)  # the main file, for commands in advice
 
     @property
     def key(self) -> str:

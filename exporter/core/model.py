@@ -88,6 +88,8 @@ class Facts:
     cut_by_scrape: bool = False  # the deadline was Prometheus' scrape timeout, not the target's
     server_time: float | None = None  # the Date header of the response
     endpoint: str | None = None  # host:port of the request
+    client_id: str | None = None  # of the sign-in; shown in advice only
+    secret_file: str | None = None  # that cannot be read; shown in advice only
     resent: bool = False  # the far side had closed the connection, so the request was sent again on a new one
     # `disabled`, `expired` or `not_yet_valid`, from get_key; `soft_deleted`, from the deleted keys
     key_state: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exporter.core.faults import Reason
-from exporter.core.model import Mode, Outcome, Readiness, Step, StepResult, Vantage
+from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
 
 # `why` of a Readiness, with its text.
 WHY: Mapping[str, str] = {
@@ -67,6 +67,13 @@ def assess(
     if mode is Mode.READ_ONLY:
         return Readiness(ready=None, why="read_only")
     return Readiness(ready=True, why="ready") if unwrapped else Readiness(ready=None, why="not_tested")
+
+
+def deciding_failure(report: ProbeReport) -> StepResult | None:
+    """Return the failed step that causes a verdict of not ready, else the first failed step."""
+    failed = [result for result in report.steps if result.outcome is Outcome.FAILED]
+    needed = [result for result in failed if result.step in NEEDED] if report.readiness.ready is False else []
+    return next(iter(needed or failed), None)
 
 
 def in_words(readiness: Readiness, vantage: Vantage) -> str:

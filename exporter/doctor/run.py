@@ -96,7 +96,7 @@ async def run_checks(
         evidence = await collector.collect()
     finally:
         await collector.aclose()
-    return assess_all(evidence, again=again or f"ekm-exporter doctor {target.name} --config.file FILE")
+    return assess_all(evidence, again=again or f"ekm-exporter doctor {target.name} --config.file {target.config_file or 'FILE'}")
 
 
 def assess_all(evidence: Evidence, *, again: str) -> tuple[CheckResult, ...]:
@@ -142,7 +142,7 @@ def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
         key=target.key_name,
         version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
-        client=evidence.credential.client_id,
+        client=evidence.secret.client_id or evidence.credential.client_id,
     )
     own = filled(found.advice, words)
     lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, evidence, again)

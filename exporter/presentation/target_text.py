@@ -48,12 +48,12 @@ def _lines(about: Iterable[Line]) -> Iterator[str]:
 
 
 def _auxiliary(target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]) -> Iterator[str]:
-    for identity, result in results:
+    for identity, result, advice in wording.auxiliary_advice(target, record, results):
         yield _INDENT + wording.title(target, identity)
         yield line("usable", wording.answer(result), indent=_INDENT * 2)
         if why := wording.reason_text(record, identity, result):
             yield wrapped("because", why, indent=_INDENT * 2)
-        for action in () if result is None else wording.recommended_actions(target, result):
+        for action in advice:
             yield wrapped("do", action, indent=_INDENT * 2)
 
 

@@ -5,29 +5,38 @@ The report holds masked values only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.config.model import Target
+from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind
 from exporter.core.codes import BY_CODE, both_numbers
-from exporter.core.codes.actions import Names, actions
+from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.render import OWNERS, WIDTH, wrap
 from exporter.core.durations import moment
-from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
-from exporter.core.readiness import NOT_TESTED, in_words
+from exporter.core.model import Outcome, ProbeReport, Step, StepResult, Vantage
+from exporter.core.readiness import NOT_TESTED, deciding_failure, in_words
+from exporter.state.records import TargetRecord
 
 Line = tuple[str, str]
 _LABEL_WIDTH = 15
+# If the current credential is refused and the staged one is proven. NEXT is the name of the staged credential.
+_SWITCH = (
+    "The staged credential NEXT is usable. On every replica: `ALTER CREDENTIAL CRED WITH IDENTITY = 'VAULT', SECRET = 'STRING';`.",
+    "STRING is the client id without hyphens, followed by the secret's value of NEXT, at most 120 characters.",
+    "In the configuration, set `credential: NEXT`, remove `next_credential` and repeat the probe: `ekm-exporter probe TARGET`.",
+    "When the probe succeeds, restart the SQL Server service. Databases then leave RECOVERY PENDING automatically.",
+)
 
 
-def transcript(target: Target, report: ProbeReport, *, vantage: Vantage) -> str:
+def transcript(target: Target, report: ProbeReport, *, vantage: Vantage, record: TargetRecord | None = None) -> str:
     """Return the whole probe as text, ending with a line break.
 
-    It has the target, the verdict, each step, and the advice for the first failure.
+    It has the target, the verdict, each step, and the advice for the deciding failure. `record` has the auxiliary results.
     """
     lines = [line(*each) for each in about(target, report, vantage=vantage)]
     for result in report.steps:
         lines += ["", _headline(result), *(line(*each, indent="  ") for each in facts_of(result))]
-    lines += ["", *(wrapped(*each) for each in advice(target, report))] if report.first_failure is not None else []
+    lines += ["", *(wrapped(*each) for each in advice(target, report, record))] if report.first_failure is not None else []
     return "\n".join(lines) + "\n"
 
 
@@ -86,27 +95,50 @@ def what_depends(target: Target) -> str:
     return ", ".join(_instance(each) for each in target.instances)
 
 
-def recommended_actions(target: Target, report: ProbeReport) -> tuple[str, ...]:
-    """Return the actions for the first failed step, with the target's own names.
+def recommended_actions(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> tuple[str, ...]:
+    """Return the actions for the deciding failure, with the target's own names.
 
-    The result is empty if no step has a code.
+    The result is empty if no step has a code. `record` has the auxiliary results, which may prove a staged credential.
     """
-    failure = report.first_failure
+    failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return ()
-    names = Names(target=target.name, vault=target.vault, key=target.key_name, version=target.key_version)
+    names = names_of(target, report.steps)
+    if failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED and _is_staged_usable(target, record):
+        return tuple(filled(each.replace("NEXT", target.next_credential or ""), names) for each in _SWITCH)
     return actions(failure.code, failure.reason, ready=report.readiness.ready, names=names)
 
 
-def advice(target: Target, report: ProbeReport) -> Iterator[Line]:
-    """Yield meaning, actions, causes and owner of the first failure with a code."""
-    failure = report.first_failure
+def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
+    """Return the names for commands: those of the target, and those that its sign-in used."""
+    facts = [result.facts for result in steps if result.facts is not None]
+    return Names(
+        target=target.name,
+        vault=target.vault,
+        key=target.key_name,
+        version=target.key_version,
+        client_id=next((each.client_id for each in facts if each.client_id), None),
+        config_file=None if target.config_file is None else str(target.config_file),
+        secret_file=next((each.secret_file for each in facts if each.secret_file), None),
+    )
+
+
+def _is_staged_usable(target: Target, record: TargetRecord | None) -> bool:
+    results = () if record is None else record.auxiliary.values()
+    return any(
+        each.what is AuxiliaryKind.NEXT and each.credential == target.next_credential and each.usable is True for each in results
+    )
+
+
+def advice(target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Iterator[Line]:
+    """Yield meaning, actions, causes and owner of the deciding failure with a code."""
+    failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return
     entry = BY_CODE[failure.code]
     yield "code", f"{both_numbers(failure.code)} {entry.symbol}"
     yield "meaning", entry.summary
-    yield from (("do", action) for action in recommended_actions(target, report))
+    yield from (("do", action) for action in recommended_actions(target, report, record))
     yield from (("likely cause", cause) for cause in entry.causes)
     yield "owner", f"{entry.owner}: {OWNERS[entry.owner]}"
 

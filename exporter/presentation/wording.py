@@ -5,26 +5,28 @@ They cover auxiliary probes, key, network path and expiry. All values were maske
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exporter.config.auxiliary import configured_auxiliary
 from exporter.config.model import ExpectPath, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult, Identity
+from exporter.core.auxiliary import KEY_REFUSED, AuxiliaryKind, AuxiliaryResult, Identity
 from exporter.core.codes import BY_CODE, both_numbers
 from exporter.core.codes.actions import Names, actions, filled
 from exporter.core.codes.reasons import open_detail
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import KeyFacts, Outcome, Step, StepResult, VaultHeaders
-from exporter.core.readiness import WHY
-from exporter.presentation.text import Line
+from exporter.core.readiness import WHY, deciding_failure
+from exporter.presentation.text import Line, names_of
 from exporter.state.records import TargetRecord
 
 ANSWERS: Mapping[bool | None, str] = {True: "yes", False: "no", None: "unknown"}
 _DAY = 86400.0
 _RECOVER = "`az keyvault key recover --vault-name VAULT --name KEY`"
+_OF_THE_SWITCH = ("ALTER CREDENTIAL", "STRING is", "restart the SQL Server service")  # no advice for a refused staged credential
+_SAME_CAUSE = "The cause and its actions are stated above."
 # The consequence of an unusable result.
 _CONSEQUENCES: Mapping[AuxiliaryKind, str] = {
     AuxiliaryKind.NEXT: "Do not give it to SQL Server yet.",
@@ -115,7 +117,41 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
     first = [_CONSEQUENCES[result.what]] if result.usable is False and _CONSEQUENCES[result.what] else []
     if failure.code is None:
         return tuple(first)
-    return (*first, *actions(failure.code, failure.reason, ready=True, names=_names(target, result)))
+    advice = actions(failure.code, failure.reason, ready=True, names=_names(target, result))
+    if result.what is AuxiliaryKind.NEXT:
+        advice = tuple(each for each in advice if not any(words in each for words in _OF_THE_SWITCH))
+    return (*first, *advice)
+
+
+def auxiliary_advice(
+    target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
+) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
+    """Yield each auxiliary probe with its actions; a cause that was stated before has a reference instead."""
+    failure = None if record.last is None else deciding_failure(record.last)
+    stated = set() if failure is None else {_cause(failure, target.vault, target.credential, target.key)}
+    for identity, result in results:
+        if result is None or result.failure is None:
+            yield identity, result, ()
+            continue
+        cause = _cause(result.failure, result.vault, result.credential, result.name)
+        advice = recommended_actions(target, result)
+        if cause in stated:
+            advice = (*(each for each in advice if each == _CONSEQUENCES[result.what]), _SAME_CAUSE)
+        stated.add(cause)
+        yield identity, result, advice
+
+
+def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[str | None, ...]:
+    """Return what equal causes share: vault or credential, and the key if the reason is about a key."""
+    of_the_credential = failure.step is Step.TOKEN
+    of_the_caller = failure.step not in (Step.CHALLENGE, Step.TOKEN)
+    of_the_key = of_the_caller and failure.reason in KEY_REFUSED
+    return (
+        failure.reason,
+        None if of_the_credential else vault,
+        credential if of_the_credential or of_the_caller else None,
+        key if of_the_key else None,
+    )
 
 
 def about_key(key: KeyFacts) -> Iterator[Line]:
@@ -204,4 +240,5 @@ def _names(target: Target, result: AuxiliaryResult) -> Names:
     if result.what is AuxiliaryKind.NEWEST:
         version = None
     arguments = f"{target.name} --credential {result.credential}" if result.what is AuxiliaryKind.NEXT else target.name
-    return Names(target=arguments, vault=result.vault, key=key, version=version)
+    names = names_of(target, result.steps)
+    return replace(names, target=arguments, vault=result.vault, key=key, version=version)

@@ -143,7 +143,8 @@ class TokenCache:
             late = Facts(fault=Fault.SECRET_TIMEOUT, detail="reading the secret file took too long")
             return _without_request(late, duration=loop_time() - before)
         if secret.failure:
-            return _without_request(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure)))
+            unreadable = Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(secret.failure), secret_file=secret_file(credential))
+            return _without_request(unreadable)
         entry = self._entry(credential, secret)
         key = _Key(challenge.authority, credential.tenant_id or challenge.tenant, challenge.resource, module.entra_route)
         flight = entry.flights.get(key)
@@ -270,6 +271,13 @@ class TokenCache:
             raise PoolExhausted(str(response), response.shortage)
         shared, flight.counted = flight.counted, True
         return TokenResult(facts=response.facts, token=response.token, duration=flight.duration, shared=shared)
+
+
+def secret_file(credential: Credential) -> str | None:
+    """Return the path of the file that holds the secret of a credential."""
+    source = credential.secret or credential.password
+    path = credential.certificate_file if source is None else source.file
+    return None if path is None else str(path)
 
 
 def _granted(flight: _InFlightFetch) -> bool:

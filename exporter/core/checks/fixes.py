@@ -114,7 +114,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  az ad app show --id CLIENT_ID --query appId --output tsv",
         ),
         "firewall": (
-            "Run this check on the SQL Server host. SQL Server is only in danger if the vault refuses there too. Then allow its address:",
+            "Run this check on the SQL Server host. If the vault refuses there too, allow its address:",
             "  az keyvault network-rule add --name VAULT_NAME --ip-address ADDRESS",
         ),
         "key_name": (

@@ -46,8 +46,8 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             DO_NOT_RESTART,
         ),
         Reason.FORBIDDEN_FIREWALL: (
-            f"Run {_PROBE} on the SQL Server host. SQL Server is only in danger if that is refused too.",
-            "Allow the address: `az keyvault network-rule add --name VAULT --ip-address IP`.",
+            f"Run {_PROBE} on the SQL Server host: the firewall may allow that host although it blocks this one.",
+            "If the vault refuses there too, allow the address: `az keyvault network-rule add --name VAULT --ip-address IP`.",
             DO_NOT_RESTART,
         ),
         Reason.FORBIDDEN_CONNECTION: (
@@ -132,8 +132,8 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             DO_NOT_RESTART,
         ),
         Reason.SECRET_UNREADABLE: (
-            "Check that the secret file exists at the path in the exporter's log, and that it is not empty.",
-            "Give the exporter's service account read permission on the file: `icacls FILE` shows it, on Linux `ls -l FILE`.",
+            "Check that the secret file exists and has one line: `SECRET_FILE`.",
+            "Show its permissions: `icacls SECRET_FILE`, on Linux `ls -l SECRET_FILE`. The exporter's service account needs read permission.",
             _REPEAT,
         ),
         Reason.PROXY_AUTH: (
@@ -194,6 +194,9 @@ class Names:
     vault: str
     key: str
     version: str | None
+    client_id: str | None = None
+    config_file: str | None = None
+    secret_file: str | None = None
 
 
 def actions(code: int, reason: Reason | None, *, ready: bool | None, names: Names) -> tuple[str, ...]:
@@ -233,12 +236,21 @@ def filled(text: str, names: Names) -> str:
     return _SPAN.sub(lambda span: _command(span[0], names), text)
 
 
+def _path(path: str | None) -> str | None:
+    """Return a path as one word of a command; None if it cannot stand in a `code` span."""
+    if path is None or "`" in path or not path.isprintable():
+        return None
+    return f'"{path}"' if " " in path else path
+
+
 def _command(span: str, names: Names) -> str:
     host = names.vault.partition(":")[0]
     name = host.partition(".")[0]
     hsm_words = {"--vault-name VAULT": f"--hsm-name {name}", "--name VAULT": f"--hsm-name {name}", "'VAULT'": f"'{host}'"}
     words = {
-        "TARGET": f"{names.target} --config.file FILE",
+        "TARGET": f"{names.target} --config.file {_path(names.config_file) or 'FILE'}",
+        "CLIENT_ID": names.client_id or "CLIENT_ID",
+        "SECRET_FILE": _path(names.secret_file) or "SECRET_FILE",
         "VAULT.vault.azure.net": host,
         **(hsm_words if _HSM_DOMAIN in host else {}),
         "VAULT": name,

@@ -35,7 +35,8 @@ def auxiliary_section(view: TargetView) -> Iterator[Child]:
     """Yield the configured auxiliary probes with their last results."""
     results = () if view.record is None else wording.auxiliary_results(view.target, view.record, now=view.now)
     if results:
-        rows = [_auxiliary_row(view, identity, result) for identity, result in results]
+        advised = () if view.record is None else wording.auxiliary_advice(view.target, view.record, results)
+        rows = [_auxiliary_row(view, identity, result, actions) for identity, result, actions in advised]
         yield element("h2", "Auxiliary probes")
         yield table(_AUXILIARY_COLUMNS, rows, caption="Auxiliary probes never change the verdict.")
 
@@ -79,9 +80,8 @@ def _key(view: TargetView) -> Iterator[tuple[str, Child]]:
         yield from ((name, prose(value)) for name, value in (*lines, *wording.about_versions(view.target, view.record)))
 
 
-def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None) -> Html:
+def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult | None, actions: tuple[str, ...]) -> Html:
     answer = wording.answer(result)
-    actions = () if result is None else wording.recommended_actions(view.target, result)
     why = "" if view.record is None else wording.reason_text(view.record, identity, result)
     return element(
         "tr",

@@ -1,6 +1,6 @@
 """The status page and the list of targets.
 
-Servers at risk, cause and first action.
+It shows SQL Servers with a vault side that is not ready, causes and first actions.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.core.codes.reasons import cause
+from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.model import Vantage
+from exporter.core.readiness import deciding_failure
 from exporter.presentation.text import recommended_actions
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.filters import filters, found
@@ -78,9 +79,7 @@ def _remark(servers: list[str]) -> Child:
     if not servers:
         return None
     named = ", ".join(servers[:_NAMED]) + (f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else "")
-    return element(
-        "p", element("strong", "SQL Servers at risk, because their vault side is not ready: "), named, class_="notice bad-edge"
-    )
+    return element("p", element("strong", "SQL Servers with a vault side that is not ready: "), named, class_="notice bad-edge")
 
 
 def _row(site: Urls, view: TargetView, page: Page) -> Html:
@@ -111,13 +110,14 @@ def _labels(site: Urls, view: TargetView, page: Page) -> Child:
 
 
 def _what_to_do(site: Urls, view: TargetView) -> Child:
-    failure = view.failure
+    failure = None if view.report is None else deciding_failure(view.report)
     if view.report is None or failure is None or failure.code is None:
         return "nothing failed" if view.report is not None else "not probed yet"
-    first = next(iter(recommended_actions(view.target, view.report)), None)
+    first = next(iter(recommended_actions(view.target, view.report, view.record)), None)
     return [
         code_link(site, failure.code),
         element("div", f"step {failure.step.value}: {cause(failure.reason)}"),
+        element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None,
         element("div", element("strong", "First: "), prose(first)) if first else None,
     ]
 

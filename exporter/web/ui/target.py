@@ -12,9 +12,11 @@ from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.codes.render import OWNERS
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, StepResult, Vantage
+from exporter.core.readiness import deciding_failure
 from exporter.presentation import text
 from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
+from exporter.state.records import TargetRecord
 from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
@@ -56,7 +58,7 @@ def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator
     servers = text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
     yield element("p", not_tested(), class_="quiet")
-    yield None if view.report is None else _advice(site, view.target, view.report)
+    yield None if view.report is None else _advice(site, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 
@@ -96,12 +98,12 @@ def _preformatted(heading: str, words: str) -> Child:
     return [element("h2", heading), element("pre", words, tabindex=0, role="region", aria_label=heading)]
 
 
-def _advice(site: Urls, target: Target, report: ProbeReport) -> Child:
-    failure = report.first_failure
+def _advice(site: Urls, target: Target, report: ProbeReport, record: TargetRecord | None = None) -> Child:
+    failure = deciding_failure(report)
     if failure is None or failure.code is None:
         return None
     entry = BY_CODE[failure.code]
-    actions = text.recommended_actions(target, report)
+    actions = text.recommended_actions(target, report, record)
     detail = open_detail(failure)
     return element(
         "section",

@@ -224,6 +224,13 @@ async def test_client_id_with_hyphens_is_split_at_32_characters(serve, get_token
     assert urllib.parse.parse_qs(wire.requests[0].body.decode())["client_id"] == [CLIENT[:32]]
 
 
+@pytest.mark.parametrize(("digits", "known"), [(CLIENT.replace("-", ""), CLIENT), ("Z" * 32, None)])
+async def test_facts_name_the_client_id_of_a_valid_string_only(serve, get_token, digits, known):
+    wire = await serve(lambda _request: refusal(401, 7000222))
+    assert (await get_token(wire, TYPED, digits + SECRET)).facts.client_id == known
+    assert (await get_token(wire)).facts.client_id == CLIENT
+
+
 @pytest.mark.parametrize("secret", ["short", "0" * 31, "0" * 32])
 async def test_connector_secret_with_the_client_id_only_is_too_short(serve, get_token, secret):
     wire = await serve()

@@ -94,5 +94,5 @@ def test_service_principal_advice_requests_no_new_secret(reason):
 def test_unreadable_secret_file_advice_names_file_and_rights():
     advice = " ".join(actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=VAULT))
     assert "service account" in advice
-    assert "permission on the file" in advice
+    assert "read permission" in advice
     assert "TLS" not in advice

@@ -1,0 +1,185 @@
+"""Advice that does not contradict itself, on the page of a target and in the command `probe`."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter.core.auxiliary import AuxiliaryKind
+from exporter.core.codes.actions import Names, actions
+from exporter.core.faults import Reason
+from exporter.core.model import Outcome, Readiness, Step, Vantage
+from exporter.core.readiness import deciding_failure
+from exporter.presentation import wording
+from exporter.presentation.text import recommended_actions, transcript
+from exporter.state.history import History
+from exporter.state.records import TargetRecord
+from tests.support.web_factories import (
+    STAGED,
+    STARTED,
+    auxiliary_result,
+    bad,
+    fully_declared,
+    fully_declared_config,
+    good,
+    refused_auxiliary,
+)
+from tests.support.web_server import Service, get, serving, words
+
+CLIENT = "66666666-7777-8888-9999-000000000000"
+TARGET = fully_declared(config_file=Path("/etc/ekm exporter/ekm.yml"))
+
+
+def record_of(report, *results, target=TARGET):
+    record = TargetRecord(target, History(1))
+    record.add_report(report)
+    for result in results:
+        record.add_auxiliary(result)
+    return record
+
+
+def advice_of(record, target=TARGET):
+    results = wording.auxiliary_results(target, record, now=STARTED)
+    return {identity[0]: advice for identity, _, advice in wording.auxiliary_advice(target, record, results)}
+
+
+@pytest.mark.parametrize("reason", [Reason.SECRET_EXPIRED, Reason.SECRET_WRONG, Reason.CREDENTIALS_REFUSED])
+def test_refused_staged_credential_is_not_given_to_sql_server(reason):
+    record = record_of(good(), refused_auxiliary(AuxiliaryKind.NEXT, reason=reason))
+    advice = " ".join(advice_of(record)[AuxiliaryKind.NEXT])
+    assert advice.startswith("Do not give it to SQL Server yet.")
+    assert "az ad app credential" in advice
+    assert "ALTER CREDENTIAL" not in advice
+    assert "restart the SQL Server" not in advice
+
+
+def test_proven_staged_credential_replaces_an_expired_one():
+    report = bad()
+    record = record_of(report, auxiliary_result(AuxiliaryKind.NEXT))
+    advice = recommended_actions(TARGET, report, record)
+    assert advice[0].startswith(f"The staged credential {STAGED} is usable. On every replica: `ALTER CREDENTIAL ")
+    assert f"`credential: {STAGED}`" in advice[2]
+    assert "credential reset" not in " ".join(advice)
+    assert "staged credential" in transcript(TARGET, report, vantage=Vantage.CENTRAL, record=record)
+
+
+@pytest.mark.parametrize("usable", [False, None])
+def test_unproven_staged_credential_is_no_replacement(usable):
+    report = bad()
+    record = record_of(report, refused_auxiliary(AuxiliaryKind.NEXT, usable=usable))
+    assert recommended_actions(TARGET, report, record) == recommended_actions(TARGET, report)
+    assert "credential reset" in " ".join(recommended_actions(TARGET, report, record))
+
+
+def test_one_cause_has_its_actions_once():
+    record = record_of(
+        bad(),
+        refused_auxiliary(AuxiliaryKind.NEXT),
+        refused_auxiliary(AuxiliaryKind.RETAINED),
+        refused_auxiliary(AuxiliaryKind.RECOVERY, step=Step.GET_KEY, code=3076, reason=Reason.KEY_NOT_FOUND),
+    )
+    advice = advice_of(record)
+    assert advice[AuxiliaryKind.RETAINED] == (
+        "Backups that need this key version could not be restored.",
+        "The cause and its actions are stated above.",
+    )
+    assert len(advice[AuxiliaryKind.NEXT]) > 2  # another credential, so another cause
+    assert "The cause and its actions are stated above." not in advice[AuxiliaryKind.RECOVERY]
+
+
+def test_disabled_versions_are_two_causes():
+    disabled = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.KEY_DISABLED}
+    record = record_of(bad(**disabled), refused_auxiliary(AuxiliaryKind.RETAINED, **disabled))
+    assert "az keyvault key set-attributes" in " ".join(advice_of(record)[AuxiliaryKind.RETAINED])
+
+
+def wrap_and_unwrap(reason_of_wrap, reason_of_unwrap):
+    report = good()
+    reasons = {Step.WRAP_KEY: reason_of_wrap, Step.UNWRAP_KEY: reason_of_unwrap}
+    steps = tuple(
+        replace(each, outcome=Outcome.FAILED, code=3077, reason=reasons[each.step]) if each.step in reasons else each
+        for each in report.steps
+    )
+    return replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready"))
+
+
+def test_failed_unwrap_decides_before_a_failed_wrap():
+    report = wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED)
+    assert deciding_failure(report).step is Step.UNWRAP_KEY
+    ready = replace(report, readiness=Readiness(ready=None, why="stale"))
+    assert deciding_failure(ready).step is Step.WRAP_KEY
+    assert deciding_failure(good()) is None
+    assert "--enabled true" in recommended_actions(TARGET, report)[0]
+
+
+async def test_state_and_cause_of_a_row_name_the_same_step():
+    service = Service(fully_declared_config())
+    service.add_reports(wrap_and_unwrap(Reason.KEY_EXPIRED, Reason.KEY_DISABLED))
+    async with serving(service) as session:
+        overview = words((await get(session, "/"))[2])
+        page = words((await get(session, "/targets/contoso-key0"))[2])
+    assert "step unwrap_key: the key version is disabled" in overview
+    assert "step wrap_key:" not in overview
+    assert "Cause: step unwrap_key: the key version is disabled" in page
+
+
+async def test_banner_and_firewall_row_do_not_contradict():
+    service = Service(fully_declared_config())
+    service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=time.time()))
+    async with serving(service) as session:
+        overview = words((await get(session, "/"))[2])
+    assert "SQL Servers with a vault side that is not ready: SQLPRD01" in overview
+    assert "the firewall may allow that host" in overview
+    assert "danger" not in overview
+    assert "at risk" not in overview
+
+
+SENTENCE = "The caller is blocked by a rule that has no code yet"
+
+
+async def test_generic_refusal_shows_the_sentence_of_the_vault():
+    report = bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN, detail=SENTENCE, status=403, aadsts=None)
+    service = Service(fully_declared_config())
+    service.add_reports(report)
+    service.add_auxiliary(
+        refused_auxiliary(AuxiliaryKind.RETAINED, step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN, detail=SENTENCE)
+    )
+    async with serving(service) as session:
+        overview = words((await get(session, "/"))[2])
+        page = words((await get(session, "/targets/contoso-key0"))[2])
+    assert SENTENCE in overview
+    assert f"Detail: {SENTENCE}" in page
+    assert f"reason forbidden: {SENTENCE}" in page
+    assert SENTENCE in transcript(TARGET, report, vantage=Vantage.CENTRAL)
+
+
+async def test_specific_refusal_shows_no_sentence_in_a_row():
+    service = Service(fully_declared_config())
+    service.add_reports(bad(detail=SENTENCE))
+    async with serving(service) as session:
+        assert SENTENCE not in words((await get(session, "/"))[2])
+
+
+def test_commands_have_the_names_that_the_configuration_knows():
+    report = bad()
+    token = replace(report.step(Step.TOKEN), facts=replace(report.step(Step.TOKEN).facts, client_id=CLIENT))
+    report = replace(report, steps=tuple(token if each.step is Step.TOKEN else each for each in report.steps))
+    advice = " ".join(recommended_actions(TARGET, report))
+    assert f"az ad app credential reset --id {CLIENT} --append" in advice
+    assert 'ekm-exporter probe contoso-key0 --config.file "/etc/ekm exporter/ekm.yml"' in advice
+    assert "CLIENT_ID" not in advice
+    assert "FILE" not in advice
+
+
+def test_unreadable_secret_names_its_file():
+    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None, secret_file="/etc/ekm/secret")
+    advice = " ".join(actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=names))
+    assert "`icacls /etc/ekm/secret`, on Linux `ls -l /etc/ekm/secret`" in advice
+    assert "`/etc/ekm/secret`" in advice
+
+
+@pytest.mark.parametrize("path", ["a`b", "a\nb"])
+def test_path_that_would_end_a_command_is_left_out(path):
+    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None, secret_file=path)
+    assert "SECRET_FILE" in actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=names)[0]
