@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-# Files that this project does not word, and the two that have to name the old words.
+# Foreign and generated files, and the two files that contain the old words.
 SKIPPED: Final = (
     "LICENSE",
     "*.lock",
@@ -36,7 +36,7 @@ class Row:
 
     pattern: str
     instead: str
-    # A glob of paths, and a text that the line must contain; the value is the reason.
+    # The key is a glob of paths and a text that the line contains; the value is the reason.
     allowed: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def is_allowed(self, path: str, line: str) -> bool:
@@ -44,19 +44,19 @@ class Row:
 
 
 def _word(*alternatives: str) -> str:
-    """The alternatives as whole words, in any case, also as parts of a snake_case or CamelCase name."""
-    return rf"(?i:(?<![a-z])(?:{'|'.join(alternatives)})(?![a-z]))"
+    """Return a pattern of the alternatives in any case, as whole words or as parts of a snake_case name."""
+    return rf"(?i:(?<![a-z])(?:{'|'.join(alternatives)})(?![a-z]))".replace(" ", "[ _]")
 
 
 def _name(*names: str) -> str:
-    """The names as whole identifiers, in exactly this case."""
+    """Return a pattern of the names as whole identifiers, in exactly this case."""
     return rf"(?<![A-Za-z0-9_]){'(?:' + '|'.join(names) + ')'}(?![A-Za-z0-9_])"
 
 
 ROWS: Final = (
     # Concepts.
     Row(_word("beside", "besides"), "auxiliary; next to; as well as"),
-    Row(_word("lookers?", "looks? (?:at|beside|for itself)", "looked(?![_ ]up)", "look beside"), "auxiliary probe; read, check"),
+    Row(_word("lookers?", "looks? (?:at|beside|for itself)", "looked(?! up)", "look beside"), "auxiliary probe; read, check"),
     Row(_name("looks(?! up)", "Look(?! up)", "Looks(?! up)"), "auxiliary results"),
     Row(_word("doctor's checks?", "checks? of the doctor", "check-?lists?"), "preflight checks"),
     Row(_word("askers?", "asks?", "asked", "asking"), "request; look up; query; read"),
@@ -88,31 +88,32 @@ ROWS: Final = (
     Row(_name("Spot", "Gathered", "complain_of_type", "keys_once", "what_to_do", "about_ends"), "Location, LoadedFiles, report_wrong_type, …"),
     Row(_name("Seen", "Case", "case_of", "lets_in", "Seldom", "Places", "People", "Machines", "OnDemand"), "ProbeOnceResult, SupportBundle, …"),
     Row(_name("World", "Estate", "Front", "Management", "Site", "Choice"), "SimulatorState, Environment, TlsFrontend, ControlApi, Urls, TargetQuery", {("*", "Sec-Fetch-Site"): "a header of browsers"}),
-    # Public names of before 0.1.0.
+    # Public names before 0.1.0.
     Row("beside_interval|recovery_last_proof|ekm_judged_probes|ekm_unready_probes|sim/reread|EkmOtherCredentialEnds|EkmRecoveryProofOld",
         "see CHANGELOG.md"),
 )  # fmt: skip
-# How a metric's HELP must not begin: it has to name its subject.
+# A HELP text names its subject and does not begin like this.
 HELP_BEGINNINGS: Final = ("It ", "When it", "Those", "Of the")
 
 
 def paths(wanted: Iterable[str] = ()) -> list[str]:
-    """The tracked text files below the given paths, or all of them."""
+    """Return the tracked files below the given paths, or all of them."""
     listed = subprocess.run(  # noqa: S603 - nothing from outside the tests
-        ["git", "ls-files", "--", *wanted],  # noqa: S607 - the git of whoever runs it
+        ["git", "ls-files", "--", *wanted],  # noqa: S607 - git of the PATH
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     return [path for path in listed if (ROOT / path).is_file() and not any(fnmatch(path, glob) for glob in SKIPPED)]
 
 
 def findings(path: str) -> Iterator[str]:
-    """`path:line: word: use …` for each use of a replaced word that no row allows."""
+    """Yield `path:line: word: use …` for each use of a replaced word that no row allows."""
     try:
         text = (ROOT / path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return
-    for number, line in enumerate(text.splitlines(), 1):
-        for row in ROWS:
+    rows = [row for row in ROWS if re.search(row.pattern, text)]
+    for number, line in enumerate(text.splitlines(), 1) if rows else ():
+        for row in rows:
             for found in re.finditer(row.pattern, line):
                 if not row.is_allowed(path, line):
                     yield f"{path}:{number}: {found.group()!r}: use {row.instead}"
@@ -120,4 +121,5 @@ def findings(path: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     for one in paths(sys.argv[1:]):
-        print(*findings(one), sep="\n", end="\n" if any(findings(one)) else "")  # noqa: T201
+        for each in findings(one):
+            print(each)  # noqa: T201

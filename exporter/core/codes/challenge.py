@@ -6,9 +6,9 @@ from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
 from exporter.core.codes.shared import (
     DO_NOT_RESTART,
     FIND_INTERCEPTION,
-    LOOK_AT_THE_ANSWER,
     NOT_A_VAULT,
     REWRITTEN,
+    SHOW_THE_SERVER,
     out_of_memory,
 )
 
@@ -22,7 +22,7 @@ def _malformed(code: int, symbol: str, summary: str, *causes: str) -> ConnectorE
         owner=Owner.NETWORK,
         summary=f"{summary} The connector gets no token, so SQL Server gets no key.",
         causes=(*causes, REWRITTEN, NOT_A_VAULT),
-        actions=(LOOK_AT_THE_ANSWER, FIND_INTERCEPTION, DO_NOT_RESTART),
+        actions=(SHOW_THE_SERVER, FIND_INTERCEPTION, DO_NOT_RESTART),
     )
 
 

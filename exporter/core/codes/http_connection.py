@@ -7,7 +7,7 @@ Each row is a WinINet call. Rows have the classic number; the first argument of 
 from __future__ import annotations
 
 from exporter.core.codes.model import Category, ConnectorError, Layer, Owner
-from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, LOOK_AT_THE_ANSWER, NOT_A_VAULT, both_generations, out_of_memory
+from exporter.core.codes.shared import DO_NOT_RESTART, EVENT_LOG, NOT_A_VAULT, SHOW_THE_SERVER, both_generations, out_of_memory
 
 
 def _local(code: int, current: int, symbol: str, call: str, summary: str, *more_causes: str) -> tuple[ConnectorError, ...]:
@@ -161,7 +161,7 @@ HTTP_CONNECTION: tuple[ConnectorError, ...] = (
                 NOT_A_VAULT,
             ),
             actions=(
-                LOOK_AT_THE_ANSWER,
+                SHOW_THE_SERVER,
                 "Compare with a working vault from the same host. A different response points to the network path.",
                 DO_NOT_RESTART,
             ),

@@ -12,7 +12,7 @@ EVENT_LOG = (
     "`SQL Server Connector for Microsoft Azure Key Vault`."
 )
 SUPPORT = "If the failure persists, open a support request with the request id from `ekm-exporter probe TARGET`."
-LOOK_AT_THE_ANSWER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
+SHOW_THE_SERVER = "Show which server responds: `curl -i https://VAULT.vault.azure.net/keys?api-version=7.4`."
 FIND_INTERCEPTION = (
     "Check the issuer of the TLS certificate in the output of `ekm-exporter probe TARGET`: it shows TLS inspection."
 )
