@@ -119,18 +119,20 @@ async def proxy(scenario):
     if scenario.name == "proxy_refused":
         yield f"http://127.0.0.1:{closed_port()}"
         return
-    status_line = {"proxy_unauthorized": b"407 Proxy Authentication Required", "proxy_bad_gateway": b"502 Bad Gateway"}.get(
-        scenario.name
-    )
+    response = {
+        "proxy_unauthorized": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "proxy_bad_gateway": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "proxy_not_http": b"220 mail.contoso.example ESMTP\r\n\r\n",
+    }.get(scenario.name)
     over = asyncio.Event()
 
     async def answer(reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            if status_line is None:
+            if response is None:
                 await over.wait()
             else:
-                writer.write(b"HTTP/1.1 " + status_line + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                writer.write(response)
                 await writer.drain()
         writer.close()
 

@@ -25,6 +25,7 @@ NETWORK: tuple[Scenario, ...] = (
     Scenario("proxy_silent", "the proxy does not answer CONNECT", _P, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and sends no error."),
     Scenario("proxy_unauthorized", "the proxy returns 407", _P, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy requires a password."),
     Scenario("proxy_bad_gateway", "the proxy returns 502", _P, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy cannot reach its upstream."),
+    Scenario("proxy_not_http", "the proxy's response to CONNECT is not HTTP", _P, _CHALLENGE, 3008, 3106, _R.PROXY_INVALID, "Another service listens on the port of the proxy."),
     # the name, the connection, TLS
     Scenario("vault_deleted", "unresolvable", _V, _CHALLENGE, 3900, 3900, _R.DNS_NOT_FOUND, "The vault was deleted, and its name with it."),
     Scenario("vault_refused", "refused", _V, _CHALLENGE, 3008, 3106, _R.CONNECT_REFUSED, "A device in between refuses the connection."),

@@ -27,6 +27,7 @@ ELSEWHERE = {
     Fault.CONNECT_UNREACHABLE,
     Fault.CONNECT_FAILED,
     Fault.KEY_NAME_TOO_LONG,
+    Fault.SECRET_TIMEOUT,
 }
 
 
