@@ -1,7 +1,4 @@
-"""The table of checks in docs/doctor.md, written from the tables of the core.
-
-Not for: the rest of that page.
-"""
+"""Writes the tables of checks in docs/doctor.md from the tables of the core."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from exporter.core.codes import both_numbers
 
 
 def checks() -> str:
-    """Two tables: what is seen from here, and what only the SQL Server host can show."""
+    """Return two tables: checks of this host, and checks that need the SQL Server host."""
     here = [check for check in CHECKS if not check.on_host]
     there = [check for check in CHECKS if check.on_host]
-    return f"### Seen from here\n\n{_table(here)}\n\n### To be looked up on the SQL Server host\n\n{_table(there)}"
+    return f"### Checked from this host\n\n{_table(here)}\n\n### Needs a look-up on the SQL Server host\n\n{_table(there)}"
 
 
 def _table(rows: Sequence[Check]) -> str:
-    lines = ["| `check` | title | what it asks | SQL Server would show |", "| --- | --- | --- | --- |"]
+    lines = ["| `check` | title | question | SQL Server would show |", "| --- | --- | --- | --- |"]
     lines += [f"| `{check.name}` | {check.title} | {check.question} | {_shown(check)} |" for check in rows]
     return "\n".join(lines)
 

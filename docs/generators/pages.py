@@ -1,7 +1,6 @@
-"""The generated part of a page, between two marker lines.
+"""Rewrites the generated part of a page, between two marker lines.
 
-For: rewriting that part of a page in place, and the tests that compare.
-Not for: what is written there (see the modules beside this one).
+The other modules of this folder make the text.
 """
 
 from __future__ import annotations
