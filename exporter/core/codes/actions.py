@@ -113,6 +113,18 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
             _REPEAT,
             DO_NOT_RESTART,
         ),
+        Reason.TOKEN_REJECTED: (
+            "Read the vault's sentence in the detail of the step. If it names no cause, retry in ten minutes.",
+            "Check Azure's status page: https://azure.status.microsoft.",
+            _REPEAT,
+            DO_NOT_RESTART,
+        ),
+        Reason.TOKEN_WRONG_ISSUER: (
+            _SHOW_TENANT,
+            "Compare it with `tenant_id` of the credential. Use an application in the vault's tenant.",
+            "After a subscription move, update the vault's tenant and assign the permissions again.",
+            DO_NOT_RESTART,
+        ),
         Reason.TOKEN_EXPIRED: (_CLOCK, _REPEAT, DO_NOT_RESTART),
         Reason.TOKEN_REVOKED: (
             "Check whether the application was disabled: `az ad sp show --id CLIENT_ID --query accountEnabled`.",

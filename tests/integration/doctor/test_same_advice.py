@@ -1,0 +1,58 @@
+"""Each refusal of a token by the vault: the same reason and advice in `doctor`, `probe`, `explain` and the alerts."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.core.checks import CheckOutcome
+from exporter.core.codes.actions import BY_REASON
+from exporter.core.codes.explain import explain
+from exporter.core.codes.reasons import REASON_TEXTS
+from exporter.core.codes.shared import DO_NOT_RESTART
+from exporter.core.faults import Reason
+from tests.support.doctor_simulated import VAULT
+
+RULES = Path(__file__).parents[3] / "alerts" / "ekm.rules.yml"
+REFUSALS = {
+    "vault_token_unknown": (Reason.TOKEN_REJECTED, 3010),
+    "vault_token_expired": (Reason.TOKEN_EXPIRED, 3010),
+    "vault_token_revoked": (Reason.TOKEN_REVOKED, 3010),
+    "vault_token_signature": (Reason.TOKEN_UNVERIFIABLE, 3010),
+    "vault_token_audience": (Reason.TOKEN_WRONG_AUDIENCE, 3305),
+    "vault_token_issuer": (Reason.TOKEN_WRONG_ISSUER, 3305),
+}
+
+
+def plain(text):
+    """Return the words of an action without its commands, which each output fills in."""
+    return " ".join(re.sub(r"`[^`]*`", "", text).split()).rstrip(":. ")
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+async def test_doctor_gives_the_advice_of_the_reason(harness, fault):
+    reason, code = REFUSALS[fault]
+    harness.simulator.set_fault(fault, vault=VAULT)
+    result = (await harness.results())["audience"]
+    assert (result.outcome, result.code) == (CheckOutcome.FAIL, code)
+    assert result.detail.startswith(f"{reason.replace('_', ' ')} (HTTP 401")
+    sentences = [plain(line) for line in result.fix if not line.startswith("  ")]
+    wanted = [plain(each) for each in BY_REASON[reason] if each != DO_NOT_RESTART and "ekm-exporter probe" not in each]
+    assert sentences == wanted
+
+
+@pytest.mark.parametrize(("reason", "code"), REFUSALS.values())
+def test_explain_and_alerts_have_the_advice_of_the_reason(reason, code):
+    found = explain(str(reason))
+    assert found.actions == BY_REASON[reason]
+    assert [row.code for row in found.rows] == [code]
+    assert REASON_TEXTS[reason][1:] in found.summary
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    actions = {rule["labels"]["reason"]: rule["labels"]["action"] for rule in rules if rule.get("labels", {}).get("reason")}
+    assert plain(actions[reason]) == plain(BY_REASON[reason][0])
+
+
+def test_refusals_have_texts_of_their_own():
+    reasons = [reason for reason, _ in REFUSALS.values()]
+    assert len({REASON_TEXTS[reason] for reason in reasons}) == len({BY_REASON[reason] for reason in reasons}) == len(reasons)
