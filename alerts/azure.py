@@ -1,8 +1,7 @@
 """The rules as an ARM template for Azure Managed Prometheus: rule groups of type Microsoft.AlertsManagement/prometheusRuleGroups.
 
-For: the same expressions within Azure's limits: groups of at most 20 rules, evaluated each minute or more slowly, no
-`keep_firing_for` (`timeToResolve`, at most 15 minutes), no queries in annotations.
-Not for: routes and inhibition, which Azure does with action groups and processing rules.
+Azure's limits: groups of at most 20 rules, at most one evaluation a minute, `timeToResolve` of at most 15 minutes instead of
+`keep_firing_for`, and no queries in annotations. Action groups and processing rules replace routes and inhibition.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _PARAMETERS: Final = {
 
 
 def template(rules: str) -> str:
-    """The ARM template as JSON, from the text of the rule file."""
+    """Return the ARM template as JSON, from the text of the rule file."""
     described = {alert.name: alert for alert in page.alerts(rules)}
     groups = [part for group in yaml.safe_load(rules)["groups"] for part in _parts(group)]
     document = {
@@ -40,7 +39,7 @@ def template(rules: str) -> str:
 
 
 def _parts(group: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
-    """The group in pieces of at most 20 rules, numbered from 1 if there are several."""
+    """Split the group into parts of at most 20 rules, numbered from 1 if there are several."""
     rules = group["rules"]
     for place, start in enumerate(range(0, len(rules), MOST_RULES), 1):
         name = group["name"] if len(rules) <= MOST_RULES else f"{group['name']}-{place}"
@@ -86,5 +85,5 @@ def _alert(rule: Mapping[str, Any], described: page.Alert) -> dict[str, Any]:
 
 
 def _minutes(duration: str) -> str:
-    """ISO 8601, between Azure's 1 and 15 minutes."""
+    """Return an ISO 8601 duration, between Azure's limits of 1 and 15 minutes."""
     return f"PT{min(max(round(seconds_of(duration) / 60), 1), 15)}M"

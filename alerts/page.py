@@ -1,7 +1,7 @@
-"""The generated half of docs/alerts.md: every alert, and the arithmetic of the least number of failures.
+"""The generated part of docs/alerts.md: every alert, and the arithmetic of the least number of failures.
 
-For: the rule file's own comments (`# When:`, `# After:`, `# Why:`, `# First:`) as tables, so that they stand once.
-Not for: the prose of the page, above the marker.
+The tables come from the comments of the rule file (`# When:`, `# After:`, `# Why:`, `# First:`). The prose above the marker is not
+generated.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Alert:
 
 
 def alerts(text: str) -> list[Alert]:
-    """The alerts of a rule file, in its order. Raises ValueError if a comment lacks one of its parts."""
+    """Return the alerts of a rule file, in file order. Raises ValueError if a comment lacks one of its parts."""
     return [_alert(*parts) for parts in _ALERT.findall(text)]
 
 
@@ -54,15 +54,15 @@ def _alert(comment: str, name: str, body: str, severity: str, scope: str) -> Ale
 
 
 def _recipient(severity: str, scope: str, *, owned: bool) -> str:
-    """Who gets it with the shipped alertmanager.yml."""
+    """Return the recipient with the shipped alertmanager.yml."""
     if severity == "info":
         return "not routed"
     who = "the team of the target" if owned and scope not in ("exporter", "region") else "the exporter's operators"
     return f"on call: {who}" if severity == "critical" else f"ticket: {who}"
 
 
-def written(text: str) -> str:
-    """Markdown: a table for each severity, then the arithmetic."""
+def tables(text: str) -> str:
+    """Return Markdown: a table for each severity, then the arithmetic."""
     found = alerts(text)
     parts = [
         "\n".join([f"## {title}: `{severity}`", "", _HEAD, *(_row(alert) for alert in found if alert.severity == severity)])
@@ -108,8 +108,8 @@ def _rate(value: float) -> str:
 
 
 def refreshed(page: str, text: str) -> str:
-    """The page with everything below its marker written anew from the rules. Raises ValueError if it has none."""
+    """Return the page with everything below its marker replaced. Raises ValueError if the marker is missing."""
     before, marker, _ = page.partition(MARKER)
     if not marker:
         raise ValueError(f"the page needs a line {MARKER}")
-    return f"{before}{MARKER}\n\n{written(text)}\n"
+    return f"{before}{MARKER}\n\n{tables(text)}\n"

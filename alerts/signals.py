@@ -1,7 +1,6 @@
-"""Failures that come and go: how each kind is counted, and the recording rules that follow from the counts.
+"""Intermittent failures: how each kind is counted, and the recording rules that follow from the counts.
 
-For: one table, from which `ekm.rules.template.yml` gets the rules of its group `ekm-intermittent`.
-Not for: alerts (see the template), or how many failures chance may cause (see `slo`).
+The group `ekm-intermittent` of `ekm.rules.template.yml` gets its rules from this table.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ FORBIDDEN: Final = "3077|3113"
 
 
 def _at_the_vault(codes: str) -> str:
-    """Probes with one of these codes. Wrap and unwrap of one probe count once; a missing step breaks nothing."""
+    """Count probes with one of these codes. Wrap and unwrap of one probe count once; a missing step is no error."""
     errors = f'increase(ekm_errors_total{{step=~"get_key|wrap_key|unwrap_key",code=~"{codes}"}}[$window])'
     return f'sum by ({_TARGET}) (max by ({_TARGET}, part) (label_replace({errors}, "part", "trip", "step", "(un)?wrap_key")))'
 
@@ -28,12 +27,12 @@ def _at_sign_in(codes: str) -> str:
 
 
 def _at_step(step: str) -> str:
-    """Probes that failed at this step, with whatever code."""
+    """Count probes that failed at this step, with any code."""
     return f'sum by ({_TARGET}) (max by ({_TARGET}, code) (increase(ekm_errors_total{{step="{step}"}}[$window])))'
 
 
 def _born_late(codes: str) -> str:
-    """The same for counters that do not exist at 0: one that was absent before the window counts from 0."""
+    """Count with counters that first appear above 0: one that was absent before the window counts from 0."""
     errors = f'ekm_errors_total{{step="token",code=~"{codes}"}}'
     absent = f"{errors} unless on ({_TARGET}, step, code) {errors} offset $window"
     return f"max by ({_TARGET}) (({absent}) or increase({errors}[$window]))"
@@ -57,7 +56,7 @@ SIGNALS: Final[Mapping[str, str]] = {
         f"{_FAILED}"
     ),
 }
-# Not counted where other rules know more.
+# Excluded because a more specific rule covers them.
 _EXCEPT: Final[Mapping[str, str]] = {
     "forbidden": """
 unless on (job, instance, target) last_over_time(ekm_last_failure_info{step="wrap_key",reason=~"@{KEY_STATE}"}[@{LONG}])
@@ -87,17 +86,17 @@ unless on (job, instance, target) last_over_time(target:ekm_maintenance:bool[@{L
 
 
 def counts() -> str:
-    """The failed probes of an hour and of the last minutes, by kind."""
+    """Return the rules that count the failed probes of an hour and of the last minutes, by kind."""
     return "\n".join(_counts("LONG", "RECENT"))
 
 
 def rare_counts() -> str:
-    """The failed probes of several hours, by kind."""
+    """Return the rules that count the failed probes of several hours, by kind."""
     return "\n".join(_counts("RARE"))
 
 
 def intermittents() -> str:
-    """Targets that fail now and then, by kind."""
+    """Return the rules for targets that fail intermittently, by kind."""
     return "\n".join(_rule(f"target:ekm_{name}_probes:intermittent", _intermittent(name)) for name in SIGNALS)
 
 
@@ -117,7 +116,7 @@ def _intermittent(name: str) -> str:
 
 
 def service_level(windows: Iterable[str]) -> str:
-    """The share of probes with the verdict not ready, for each window of the burn rates."""
+    """Return the share of probes with the verdict not ready, for each window of the burn rates."""
     return "\n".join(rule for window in windows for rule in _ratio(window))
 
 
@@ -132,7 +131,7 @@ def _ratio(window: str) -> Iterator[str]:
 
 
 def advice(actions: Mapping[str, str]) -> str:
-    """One static series for each reason, with its first action as a label."""
+    """Return one static series for each reason, with its first action as a label."""
     return "\n".join(
         indent(
             f"- record: reason:ekm_first_action:info\n  expr: vector(1)\n  labels: {{reason: {reason}, action: {json.dumps(text)}}}",

@@ -1,8 +1,7 @@
-"""How many failures a window must hold before a rule may fire, so that chance alone hardly ever makes it fire.
+"""How many failures a window must hold before a rule may fire, so that random failures hardly ever fire it.
 
-For: the burn rates and windows of the service level, and the arithmetic of false pages, in plain binomials: a probe of a healthy
-target fails by chance with probability `RANDOM`, each on its own.
-Not for: PromQL (see the template), other durations and thresholds (see `values`), texts.
+Burn rates and windows of the service level, and the arithmetic of false pages in plain binomials: each probe of a healthy target fails
+independently with probability `RANDOM`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from typing import Final
 OBJECTIVE: Final = 0.995  # of probes with a verdict, ready
 PERIOD_DAYS: Final = 30
 
-RANDOM: Final = 0.001  # of the probes of a healthy target fail, by chance
+RANDOM: Final = 0.001  # share of a healthy target's probes that fail at random
 TARGETS: Final = 5000
-FALSE_PER_YEAR: Final = 1.0  # that a rule may fire by chance, on all of these targets together
-INTERVALS: Final = range(15, 301)  # seconds from one probe to the next for which that is kept
+FALSE_PER_YEAR: Final = 1.0  # false alarms that one rule may cause on all of these targets together
+INTERVALS: Final = range(15, 301)  # probe intervals, in seconds, at which that holds
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 YEAR: Final = 365 * DAY
@@ -27,7 +26,7 @@ YEAR: Final = 365 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """One pair of windows, in seconds: the budget is spent `rate` times as fast as it lasts, in both."""
+    """A pair of windows, in seconds, and the burn rate that both must exceed."""
 
     rate: float
     long: int
@@ -40,7 +39,7 @@ class Burn:
 
     @property
     def spent(self) -> float:
-        """The share of the period's budget that is gone after the long window at this rate."""
+        """The share of the period's budget that the long window spends at this rate."""
         return self.rate * self.long / (PERIOD_DAYS * DAY)
 
 
@@ -48,15 +47,15 @@ BURNS: Final = (Burn(6, 6 * HOUR, 30 * MINUTE), Burn(3, DAY, 2 * HOUR), Burn(1, 
 
 
 def needed(probes: int, ratio: float, least: int) -> int:
-    """How many of `probes` must fail for more than `ratio` of them, and at least `least`, to have failed."""
+    """Return how many of `probes` must fail: more than `ratio` of them, and at least `least`."""
     return max(math.floor(probes * ratio + 1e-9) + 1, least)
 
 
 def false_per_year(interval: float, window: float, failures: int, *, random: float = RANDOM, targets: int = TARGETS) -> float:
-    """How often a year a window comes to hold `failures` by chance, on all targets together; an upper bound.
+    """Return how often a year random failures fill a window, on all targets together; an upper bound.
 
-    It comes to hold them when a probe fails and `failures - 1` of the others in its window have. `interval` and `window` are
-    in seconds. Failures that hang together are counted more than once, so the true number of pages is smaller.
+    A window is full if a probe fails and `failures - 1` others in its window failed. `interval` and `window` are in seconds.
+    Clustered failures count more than once, so the true number of pages is smaller.
     """
     probes = round(window / interval)
     if failures > probes:
@@ -67,7 +66,7 @@ def false_per_year(interval: float, window: float, failures: int, *, random: flo
 
 @cache
 def least_failures(window: int, ratio: float) -> int:
-    """The least number of failures for a rule with this window (seconds) and share of bad probes, whatever the interval."""
+    """Return the least number of failures for a window (seconds) and a share of bad probes, at any interval."""
     return next(
         least
         for least in range(1, window)
@@ -79,23 +78,24 @@ def least_failures(window: int, ratio: float) -> int:
 
 
 def longest_interval(window: int, ratio: float) -> int:
-    """Seconds: with a longer interval the window holds fewer probes than must fail, and the rule never fires."""
+    """Return the longest interval, in seconds, at which the window holds enough probes for the rule to fire."""
     return window // least_failures(window, ratio)
 
 
 def seconds_to_fire(interval: float, window: int, ratio: float) -> float:
-    """How long every probe must fail until the rule fires, at a target that was well before."""
+    """Return how long all probes of a healthy target must fail before the rule fires."""
     return interval * needed(round(window / interval), ratio, least_failures(window, ratio))
 
 
 def in_a_row(interval: float, run: int, *, random: float = RANDOM, targets: int = TARGETS) -> float:
-    """How often a year `run` probes in a row fail by chance, on all targets together."""
+    """Return how often a year `run` probes in a row fail at random, on all targets together."""
     return targets * YEAR / interval * random**run * (1 - random)
 
 
 def rows(intervals: Iterable[int] = (15, 60, 300)) -> list[tuple[Burn, int, int, int, float, float]]:
-    """The arithmetic as a table: the pair of windows, the interval, the least and the needed number of failures, false alarms a
-    year, seconds to fire.
+    """Return the arithmetic as a table.
+
+    Columns: the pair of windows, the interval, the least and the needed number of failures, false alarms a year, seconds to fire.
     """
     return [
         (

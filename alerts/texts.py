@@ -1,7 +1,6 @@
-"""Pieces that the annotations of several alerts share: Go templates with queries that run when an alert is evaluated.
+"""Parts that the annotations of several alerts share: Go templates with queries that run when an alert is evaluated.
 
-For: the target, its failure, the first action with real names, and the SQL Servers that depend on it.
-Not for: the text of one alert (see the template), or numbers (see `values`).
+They name the target, its failure, the first action with the target's own names, and the SQL Server instances that depend on it.
 """
 
 from __future__ import annotations
@@ -14,23 +13,24 @@ _CREDENTIAL: Final = "target:ekm_target_info:labels{job=%q,instance=%q,credentia
 _CREDENTIAL_AGAIN: Final = "target:ekm_target_info:labels{job=%[1]q,instance=%[2]q,credential=%[3]q}"
 _REGION: Final = "target:ekm_target_info:labels{job=%q,instance=%q,region=%q}"
 _EXPLAINED: Final = "target:ekm_last_failure_info:explained"
+_OF_ONE_TARGET: Final = "last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])"
 _SQL: Final = "max by (sql_instance, host, ag)"
 _ENDS: Final = (
     "max by (source) (last_over_time(ekm_credential_expiry_timestamp_seconds{job=%q,instance=%q,credential=%q}[@{HOLD}]))"
 )
 
-# Twins share their symbol; the classic one is the smaller number.
+# Counterpart codes share their symbol; the classic code is the smaller number.
 _NUMBERS: Final = (
-    '{{ range $place, $twin := query (printf "max by (code) (last_over_time(ekm_error_info{symbol=%q}[@{HOLD}]))" '
+    '{{ range $place, $code := query (printf "max by (code) (last_over_time(ekm_error_info{symbol=%q}[@{HOLD}]))" '
     '.Labels.symbol) | sortByLabel "code" }}'
-    "{{ if $place }} ({{ $twin.Labels.code }} on connector 1.0.5.0){{ else }}{{ $twin.Labels.code }}{{ end }}{{ end }}"
+    "{{ if $place }} ({{ $code.Labels.code }} on connector 1.0.5.0){{ else }}{{ $code.Labels.code }}{{ end }}{{ end }}"
 )
-# `VAULT`, `KEY` and the like in an action become the names of the alert's target. Order matters: the host name before its first part.
+# The names of the alert's target replace `VAULT`, `KEY` and the like in an action. The host name must come before its first label.
 _VAULT_NAME: Final = '(reReplaceAll "[.].*" "" $labels.vault)'
 
 
 def _filled(text: str, *replacements: tuple[str, str]) -> str:
-    """A template expression: `text` with each word replaced, the first one first."""
+    """Return a template expression that replaces each word in `text`, in order."""
     for word, value in replacements:
         text = f'reReplaceAll "{word}" {value} ({text})'
     return text
@@ -43,37 +43,54 @@ _OF_TARGET: Final = (
     (r"\\bVERSION\\b", '(reReplaceAll "^.*/" "" $key)'),
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $labels.target)'),
 )
-_FAILURE: Final = (
-    " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. "
-    "{{ .Labels.summary }} First: {{ @ACTION }}"
+_CAUSE: Final = " " + _NUMBERS + " {{ .Labels.symbol }} at {{ .Labels.step }}, reason {{ .Labels.reason }}. {{ .Labels.summary }}"
+# The configuration has the client id, and no metric does.
+_ACTION: Final = (
+    ' First: {{ @ACTION }}{{ if match "CLIENT_ID" .Labels.action }}'
+    "{{ with $labels.credential }} CLIENT_ID is the client_id of {{ . }} in the exporter's configuration.{{ end }}{{ end }}"
 )
 _INSTANCE: Final = (
     "{{ $one.Labels.sql_instance }}{{ with $one.Labels.host }} on {{ . }}{{ end }}{{ with $one.Labels.ag }} ({{ . }}){{ end }}"
 )
 
 
-def _asked(query: str, labels: str) -> str:
-    """The query, each %q replaced by the value of one of the alert's labels."""
+def _query(query: str, labels: str) -> str:
+    """Return the query, with each %q replaced by the value of one of the alert's labels."""
     return f"query (printf `{query}` {' '.join(f'$labels.{label}' for label in labels.split())})"
 
 
 def _listed(query: str, labels: str, by: str, each: str, none: str = "") -> str:
-    """What the query finds, sorted by a label and parted by commas."""
-    begin = "{{ range $place, $one := " + _asked(query, labels) + f' | sortByLabel "{by}" ' + "}}"
+    """Return a list of what the query finds, sorted by a label and separated by commas."""
+    begin = "{{ range $place, $one := " + _query(query, labels) + f' | sortByLabel "{by}" ' + "}}"
     otherwise = "{{ else }}" + none if none else ""
     return begin + "{{ if $place }}, {{ end }}" + each + otherwise + "{{ end }}"
 
 
-def _failures(query: str, labels: str, *replacements: tuple[str, str]) -> str:
-    """Each failure of the last minutes with its first action, begun with a space."""
-    failure = _FAILURE.replace("@ACTION", _filled(".Labels.action", *replacements))
-    return "{{ range " + _asked(query, labels) + ' | sortByLabel "code" }}' + failure + "{{ end }}"
+def _failures(query: str, labels: str, action: str) -> str:
+    """Return each failure of the last minutes, with `action` after it; each begins with a space."""
+    return "{{ range " + _query(query, labels) + ' | sortByLabel "code" }}' + _CAUSE + action + "{{ end }}"
+
+
+def _action(*replacements: tuple[str, str]) -> str:
+    """Return the first action of a failure, with the words replaced."""
+    return _ACTION.replace("@ACTION", _filled(".Labels.action", *replacements))
 
 
 _KEY: Final = (
     '{{ $key := "KEY/VERSION" }}{{ range '
-    + _asked("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
+    + _query("max by (key) (last_over_time(ekm_target_info{" + _TARGET + "}[@{HOLD}]))", "job instance target")
     + " }}{{ $key = .Labels.key }}{{ end }}"
+)
+# Actions name one target: the first one of the credential.
+_FIRST_TARGET: Final = (
+    '{{ $target := "" }}{{ $vault := "" }}{{ range '
+    + _query(f"max by (target, vault) ({_CREDENTIAL})", "job instance credential")
+    + ' | sortByLabel "target" }}{{ if not $target }}{{ $target = .Labels.target }}{{ $vault = .Labels.vault }}{{ end }}{{ end }}'
+)
+_OF_FIRST_TARGET: Final = (
+    ("VAULT[.]vault[.]azure[.]net", "$vault"),
+    (r"\\bVAULT\\b", '(reReplaceAll "[.].*" "" $vault)'),
+    (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $target)'),
 )
 _STORE: Final = (
     '{{ if match "[.]managedhsm[.]" $labels.vault }}--hsm-name{{ else }}--vault-name{{ end }} '
@@ -83,10 +100,10 @@ _VERSION: Final = '--version {{ reReplaceAll "^.*/" "" $key }}'
 
 
 def _held(succeeds: str, failed: str, labels: str) -> str:
-    """While an alert is held: since when probes succeed again."""
+    """Return the time since which probes succeed again, for an alert that is held."""
     query = f"max(max_over_time(timestamp({failed})[@{{LONG}}:@{{EVERY_TICKET}}])) and on () min({succeeds}) == 1"
     clock = '{{ (. | first | value | toTime).Format "15:04" }}'
-    return "{{ with " + _asked(query, labels) + " }} Probes succeed again since " + clock + " UTC.{{ end }}"
+    return "{{ with " + _query(query, labels) + " }} Probes succeed again since " + clock + " UTC.{{ end }}"
 
 
 def _instances(query: str, labels: str) -> str:
@@ -100,8 +117,8 @@ def _instances_of(targets: str, labels: str) -> str:
 
 TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
-    "FAILURES": _KEY
-    + _failures("last_over_time(" + _EXPLAINED + "{" + _TARGET + "}[@{HOLD}])", "job instance target", *_OF_TARGET),
+    "FAILURES": _KEY + _failures(_OF_ONE_TARGET, "job instance target", _action(*_OF_TARGET)),
+    "CAUSES": _failures(_OF_ONE_TARGET, "job instance target", action=""),
     "HELD": _held(
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q} == 0",
@@ -119,22 +136,22 @@ TEXTS: Final[Mapping[str, str]] = {
     "BACKUP_KEY": _KEY + "az keyvault key backup " + _STORE + " --file FILE",
     "PURGE": (
         "{{ range "
-        + _asked("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
+        + _query("max(ekm_key_scheduled_purge_timestamp_seconds{" + _TARGET + "})", "job instance target")
         + " }} It will be purged at {{ .Value | humanizeTimestamp }}; after that only a backup brings it back.{{ end }}"
     ),
     "KEY_KIND": (
         "{{ range "
-        + _asked("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
+        + _query("max by (kty, size_bits) (ekm_key_info{" + _TARGET + "})", "job instance target")
         + " }} {{ .Labels.kty }} with {{ .Labels.size_bits }} bits.{{ else }} of another kind.{{ end }}"
     ),
     "STATE": (
         "{{ with "
-        + _asked("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
+        + _query("max(ekm_probe_success{" + _TARGET + "})", "job instance target")
         + " }}the last probe {{ if eq (. | first | value) 1.0 }}succeeded{{ else }}failed{{ end }}{{ else }}no probe yet{{ end }}"
     ),
     "ABOVE_5S": (
         "{{ with "
-        + _asked(
+        + _query(
             'clamp_min(1 - sum(increase(ekm_step_duration_seconds_bucket{le=~"5(\\\\.0)?",job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}]))'
             " / sum(increase(ekm_step_duration_seconds_count{job=%[1]q,instance=%[2]q,target=%[3]q}[@{LONG}])), 0)",
             "job instance target",
@@ -143,7 +160,7 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "TOKEN_REFUSALS": (
         "{{ range "
-        + _asked(
+        + _query(
             'max by (code) (last_over_time(ekm_last_failure_info{step="token",code=~"3011|3109|3077|3113"}[@{HOLD}])'
             " and on (job, instance, target) " + _CREDENTIAL + ")",
             "job instance credential",
@@ -155,12 +172,12 @@ TEXTS: Final[Mapping[str, str]] = {
     "INSTANCES": _instances("last_over_time(ekm_instance_info{target=%q,vault=%q}[@{HOLD}])", "target vault"),
     "UNWRAPS": (
         "{{ with "
-        + _asked("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
+        + _query("last_over_time(ekm_step_success{" + _TARGET + ',step="unwrap_key"}[@{LONG}]) == 1', "job instance target")
         + " }}Databases still open, since the vault unwraps with it"
         "{{ else }}Whether the vault still unwraps with it is not tested by this target{{ end }}"
     ),
     "VANTAGE": (
-        "{{ range " + _asked("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
+        "{{ range " + _query("target:ekm_target_info:labels{" + _TARGET + "}", "job instance target") + " }}"
         '{{ if eq .Labels.vantage "sql_host" }} on the SQL host{{ else if .Labels.vantage }} on a central host{{ end }}{{ end }}'
     ),
     "CHECKS": _listed(
@@ -170,14 +187,15 @@ TEXTS: Final[Mapping[str, str]] = {
         "{{ $one.Labels.check }}",
         none="unknown after a restart",
     ),
-    "CREDENTIAL_FAILURES": _failures(
+    "CREDENTIAL_FAILURES": _FIRST_TARGET
+    + _failures(
         "max by (step, code, symbol, reason, summary, action) (last_over_time("
         + _EXPLAINED
         + '{step="token"}[@{HOLD}]) and on (job, instance, target) '
         + _CREDENTIAL
         + ")",
         "job instance credential",
-        (r"\\bTARGET\\b", '"TARGET --config.file FILE"'),
+        _action(*_OF_FIRST_TARGET),
     ),
     "CREDENTIAL_TARGETS": _listed(
         f"max by (target) ({_CREDENTIAL})", "job instance credential", "target", "{{ $one.Labels.target }}", none="none"
@@ -190,7 +208,7 @@ TEXTS: Final[Mapping[str, str]] = {
         none="none known",
     ),
     "CREDENTIAL_INSTANCES": _instances_of(_CREDENTIAL, "job instance credential"),
-    "WAY_OUT_SEEN": _listed(
+    "EGRESS_SEEN": _listed(
         "count by (step, reason) (max by (target, step, reason) (ekm_last_failure_info{job=%q,instance=%q}))",
         "job instance",
         "reason",

@@ -1,8 +1,6 @@
 """Every number, duration, address and list that the alert rules share, once each.
 
-For: literal tables, and `placeholders`, which turns them into the words that the template asks for.
-Not for: the rules themselves (see `ekm.rules.template.yml`), pieces of annotations (see `texts`), or how many failures chance
-may cause (see `slo`).
+`placeholders` turns these tables into the values of the template's placeholders.
 """
 
 from __future__ import annotations
@@ -24,31 +22,31 @@ JOB: Final = "ekm"
 RUNBOOKS: Final = "https://runbooks.example.com/ekm"
 DASHBOARDS: Final = "https://grafana.example.com/d"
 
-# Seconds. Written as Prometheus writes durations: in ranges, in `for`, in `keep_firing_for`, in a group's `interval`.
+# Seconds. The template gets them as Prometheus durations: in ranges, in `for`, in `keep_firing_for`, in a group's `interval`.
 DURATIONS: Final[Mapping[str, int]] = {
     "EVERY_PAGE": 15,  # evaluation interval of pages
     "EVERY_TICKET": MINUTE,
     "EVERY_SLOW": 2 * MINUTE,  # windows of hours and days; below the five minutes for which a query finds the last result
-    "LONG": HOUR,  # window in which intermittent failures count
+    "LONG": HOUR,  # the window that counts intermittent failures
     "RECENT": 10 * MINUTE,  # one of them must be this recent, so that the alert ends with them
     "RARE": 6 * HOUR,  # the window for targets that are probed rarely
-    # How long an alert fires on after its cause: through a restart, a lost scrape, a moment of health. What inhibits outlives what it
-    # inhibits, so that nothing new is sent after the mend.
+    # How long an alert keeps firing after its cause: through a restart, a lost scrape or one good probe. An alert that inhibits is held
+    # longer than the alerts it inhibits, so that nothing new is sent after recovery.
     "HOLD_TICKET": 10 * MINUTE,
     "HOLD": 15 * MINUTE,  # pages that state a consequence
     "HOLD_NAMED": 17 * MINUTE,  # pages that name the fault of one target or credential
     "HOLD_COMMON": 20 * MINUTE,  # pages that name a common cause
     "SCRAPES_LOST": 3 * MINUTE,  # without one successful scrape the exporter counts as down
     "SURE": 2 * MINUTE,
-    "CRASH_LOOP": 30 * MINUTE,  # in which restarts are counted
+    "CRASH_LOOP": 30 * MINUTE,  # the window that counts restarts
     "SETTLED": 5 * MINUTE,  # how long the condition of a ticket must last
     "LASTING": 15 * MINUTE,
     "CHECKED": 90 * MINUTE,  # preflight checks run again within this time after a restart
     "PREFLIGHT": 6 * HOUR + 30 * MINUTE,  # the next preflight run comes within this time
     "KEPT": DAY,  # how long the result of an auxiliary probe stays valid after a restart
-    "GONE": HOUR,  # how long an exporter that left the scrape targets is missed
+    "GONE": HOUR,  # how long an exporter that left the scrape targets counts as missing
 }
-# Seconds, written as a number: in comparisons.
+# Seconds. The template gets them as numbers, for comparisons.
 THRESHOLDS: Final[Mapping[str, int]] = {
     "ONE_DAY": DAY,
     "SEVEN_DAYS": 7 * DAY,
@@ -57,10 +55,10 @@ THRESHOLDS: Final[Mapping[str, int]] = {
     "RECOVERY_OLD": DAY,  # the recovery vault is probed every few minutes
     "LOOKUP_OLD": 3 * DAY,  # without a successful lookup of an expiry date
     "BACKUP_OLD": 180 * DAY,  # since the declared backup of a key
-    "RECOLLECTED": 90 * MINUTE,  # after a start, auxiliary probes have run by then
+    "RECOLLECTED": 90 * MINUTE,  # all auxiliary probes have run within this time after a start
     "RARELY": 2 * MINUTE,  # targets with a longer interval count as probed rarely
 }
-# Neither durations nor points in time: the same at every scale.
+# Numbers that no scale changes.
 RATIOS: Final[Mapping[str, float]] = {
     "SPIKE_RATIO": 0.1,  # of the probes of a window, more than
     "MANY_RATIO": 0.5,  # of what has a cause in common, at least
@@ -80,7 +78,7 @@ RATIOS: Final[Mapping[str, float]] = {
 
 # Reasons, as regular expressions.
 REASONS: Final[Mapping[str, str]] = {
-    "NO_WAY_OUT": "dns_temporary|dns_timeout|network_down|proxy_.*",
+    "NO_EGRESS": "dns_temporary|dns_timeout|network_down|proxy_.*",
     "NO_ANSWER": "connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "NO_VAULT_ANSWER": "dns_not_found|connect_.*|connection_.*|tls_.*|read_timeout|not_http|no_challenge|redirect",
     "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
@@ -92,8 +90,8 @@ REASONS: Final[Mapping[str, str]] = {
 
 # Selectors that several rules share.
 PATTERNS: Final[Mapping[str, str]] = {
-    "WAY_OUT_FAILURES": (
-        'ekm_last_failure_info{reason=~"@{NO_WAY_OUT}"} or ekm_last_failure_info{step="challenge",reason=~"@{NO_VAULT_ANSWER}"} '
+    "EGRESS_FAILURES": (
+        'ekm_last_failure_info{reason=~"@{NO_EGRESS}"} or ekm_last_failure_info{step="challenge",reason=~"@{NO_VAULT_ANSWER}"} '
         'or ekm_last_failure_info{step="token",reason="dns_not_found"}'
     ),
 }
@@ -102,7 +100,7 @@ _UNITS: Final = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1))
 
 
 def duration(seconds: float) -> str:
-    """As Prometheus reads it, with the largest unit that divides it; milliseconds where seconds do not do."""
+    """Return a Prometheus duration with the largest unit that divides it, or in milliseconds."""
     for unit, size in _UNITS:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
@@ -110,7 +108,7 @@ def duration(seconds: float) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """The reverse of `duration` for whole units."""
+    """Return the seconds of a duration in whole units."""
     return float(text[:-1]) * dict(_UNITS)[text[-1]]
 
 
@@ -119,7 +117,7 @@ def number(value: float) -> str:
 
 
 class Words(Template):
-    """Text with words like @{HOLD} in it: @ alone, $labels and {{ }} mean nothing to it."""
+    """A template with placeholders like @{HOLD}. It leaves a single @, $labels and {{ }} alone."""
 
     delimiter = "@"
     braceidpattern = "[A-Z][A-Z0-9_]*"
@@ -127,7 +125,7 @@ class Words(Template):
 
 
 def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str = DASHBOARDS) -> dict[str, str]:
-    """What stands for each name in the template. With a `scale`, every duration and threshold of time is divided by it."""
+    """Return the value of each placeholder. Every duration and threshold of time is divided by `scale`."""
     words = {
         **{name: duration(seconds / scale) for name, seconds in DURATIONS.items()},
         **{name: number(seconds / scale) for name, seconds in THRESHOLDS.items()},
@@ -148,7 +146,7 @@ def placeholders(scale: float = 1, *, runbooks: str = RUNBOOKS, dashboards: str 
 
 
 def _rules(scale: float) -> dict[str, str]:
-    """Groups of recording rules that follow from a table."""
+    """Return the groups of recording rules that follow from a table."""
     windows = sorted({window for burn in slo.BURNS for window in (burn.short, burn.long)})
     return {
         "ADVICE_RULES": signals.advice({reason.value: actions[0] for reason, actions in BY_REASON.items()}),
@@ -160,7 +158,7 @@ def _rules(scale: float) -> dict[str, str]:
 
 
 def _counts() -> dict[str, str]:
-    """The least numbers of failures, less a half: `increase` extrapolates, so it seldom gives a whole number."""
+    """Return the least numbers of failures, less a half: `increase` extrapolates and rarely gives a whole number."""
     spike = slo.least_failures(DURATIONS["LONG"], RATIOS["SPIKE_RATIO"])
     return {
         "SPIKE_COUNT": str(spike),

@@ -1,7 +1,6 @@
-"""A scene: what exporters lived through, and which alerts Prometheus must have had when, with every label and annotation.
+"""A rule case: series of exporters over time, and the alerts that must fire, with every label.
 
-For: the vocabulary of the tables of scenes, and turning a scene into a file for `promtool test rules`.
-Not for: the scenes themselves, or the texts of alerts (see `texts`).
+The tables of `cases` are built from these classes, and `document` turns a case into a file for `promtool test rules`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +19,15 @@ INSTANCES = "SQLPRD01 on n1 (AG7), SQLPRD02"
 
 @dataclass(frozen=True)
 class Fired:
-    """One alert as it must be: its labels, and the words that its description has besides them."""
+    """An alert that must fire: its labels, and further words of its description."""
 
     labels: Mapping[str, str]
     words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
-    """`checks` are (second, alert, what fires then). `absent` are alerts that might be expected and must not fire at all."""
+class RuleCase:
+    """`checks` are (second, alert, what fires then). `absent` are alerts that must not fire at any time."""
 
     name: str
     exporters: Sequence[Exporter]
@@ -64,8 +63,8 @@ def of_credential_labels(exporter: Exporter, target: Target) -> dict[str, str]:
 
 def _fired(labels: Mapping[str, str], words: Mapping[str, str], more: Mapping[str, str]) -> Fired:
     own = {name.removeprefix("label_"): value for name, value in more.items() if name.startswith("label_")}
-    said = {name: value for name, value in more.items() if not name.startswith("label_")}
-    return Fired({**labels, **own}, {**words, **said})
+    texts = {name: value for name, value in more.items() if not name.startswith("label_")}
+    return Fired({**labels, **own}, {**words, **texts})
 
 
 def listed(target: Target) -> str:
@@ -77,7 +76,7 @@ def listed(target: Target) -> str:
 
 
 def explained(failure: Failed | None) -> str:
-    """How a description tells of a failure, from the catalogue; begins with a space."""
+    """Return how a description names a failure, from the table of codes; begins with a space."""
     if failure is None:
         return ""
     row = BY_CODE[failure.code]
@@ -85,12 +84,12 @@ def explained(failure: Failed | None) -> str:
     return f" {numbers} {row.symbol} at {failure.step}, reason {failure.reason}. {row.summary} First: {row.actions[0]}"
 
 
-def document(scene: Scene, rules: str) -> dict[str, object]:
+def document(case: RuleCase, rules: str) -> dict[str, object]:
     """The file for promtool: which alerts fire, with all their labels. Their texts are compared once each (see `texts`)."""
-    quiet = [(second, alert, ()) for alert in scene.absent for second in range(0, scene.length + 1, scene.scrape * 4)]
-    return _file(scene, rules) | {
+    quiet = [(second, alert, ()) for alert in case.absent for second in range(0, case.length + 1, case.scrape * 4)]
+    return _file(case, rules) | {
         "tests": [
-            _inputs(scene)
+            _inputs(case)
             | {
                 "promql_expr_test": [
                     {
@@ -98,25 +97,25 @@ def document(scene: Scene, rules: str) -> dict[str, object]:
                         "eval_time": f"{second}s",
                         "exp_samples": [{"labels": _firing(alert, one), "value": 1} for one in fired],
                     }
-                    for second, alert, fired in (*scene.checks, *quiet)
+                    for second, alert, fired in (*case.checks, *quiet)
                 ]
             }
         ]
     }
 
 
-def text_document(scene: Scene, rules: str, checks: Sequence[tuple[int, str]]) -> dict[str, object]:
+def text_document(case: RuleCase, rules: str, checks: Sequence[tuple[int, str]]) -> dict[str, object]:
     """A file for promtool that expects nothing, so that promtool prints these alerts with their texts."""
     tests = [{"eval_time": f"{second}s", "alertname": alert, "exp_alerts": []} for second, alert in checks]
-    return _file(scene, rules) | {"tests": [_inputs(scene) | {"alert_rule_test": tests}]}
+    return _file(case, rules) | {"tests": [_inputs(case) | {"alert_rule_test": tests}]}
 
 
-def _file(scene: Scene, rules: str) -> dict[str, object]:
-    return {"rule_files": [rules], "evaluation_interval": f"{scene.scrape}s", "group_eval_order": GROUPS}
+def _file(case: RuleCase, rules: str) -> dict[str, object]:
+    return {"rule_files": [rules], "evaluation_interval": f"{case.scrape}s", "group_eval_order": GROUPS}
 
 
-def _inputs(scene: Scene) -> dict[str, object]:
-    return {"interval": f"{scene.scrape}s", "input_series": series(scene.exporters, scene.length, scene.scrape)}
+def _inputs(case: RuleCase) -> dict[str, object]:
+    return {"interval": f"{case.scrape}s", "input_series": series(case.exporters, case.length, case.scrape)}
 
 
 _RULES = yaml.safe_load(RULES.read_text())["groups"]

@@ -1,7 +1,4 @@
-"""What the rule file asks: every expression of a rule, and every query inside an annotation, parsed; and what these name.
-
-Not for: what may be named (see the tests).
-"""
+"""The queries of the rule file, parsed: every expression of a rule, every query in an annotation, and the names in them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,30 +8,30 @@ from typing import Any
 import promql_parser as promql
 
 # In an annotation: query (printf `...` ...) or query (printf "..." ...); %q stands for the value of a label, quotes included.
-_ASKED = re.compile(r'query \(printf (?:`([^`]*)`|"([^"]*)")')
+_QUERY = re.compile(r'query \(printf (?:`([^`]*)`|"([^"]*)")')
 _REFERRED = re.compile(r"\$labels\.(\w+)")
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """One label of a selector and the values that it names: of a regular expression, its alternatives."""
+    """One label of a selector, and its values: the alternatives of a regular expression."""
 
     metric: str
     label: str
     values: tuple[str, ...]
-    exact: bool  # whether it selects what it names, rather than the rest
+    exact: bool  # whether it selects these values, not all others
 
 
-def asked(rule: Mapping[str, Any]) -> Iterator[str]:
-    """The rule's own expression first."""
+def rule_queries(rule: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the queries of a rule, its expression first."""
     yield rule["expr"]
     for text in rule.get("annotations", {}).values():
-        for raw, quoted in _ASKED.findall(text):
+        for raw, quoted in _QUERY.findall(text):
             yield re.sub(r"%(\[\d\])?q", '"?"', raw or quoted)
 
 
 def referred(rule: Mapping[str, Any]) -> set[str]:
-    """Labels of the alert that its annotations use."""
+    """Return the labels of the alert that its annotations use."""
     return {label for text in rule["annotations"].values() for label in _REFERRED.findall(text)}
 
 
@@ -62,7 +59,7 @@ def matchers(query: str) -> Iterator[Matcher]:
 
 
 def grouped(query: str) -> set[str]:
-    """Labels that the query aggregates by, joins on or copies."""
+    """Return the labels that the query aggregates by, joins on or copies."""
     found: set[str] = set()
 
     def visit(node: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Every alert in front of Prometheus' own rule engine: silent before, firing with the right words, over afterwards."""
+"""Every alert in the rule engine of Prometheus: silent before the fault, firing with the right texts, and over afterwards."""
 
 import subprocess
 from collections import defaultdict
@@ -13,43 +13,43 @@ from tests.system.alerts.cases import common, ends, keys, pages, spikes, tickets
 from tests.system.alerts.promtool import results
 from tests.system.alerts.texts import rendered, reviewed
 
-SCENES = {scene.name: scene for table in (spikes, pages, common, tickets, keys, ends) for scene in table.SCENES}
-FILES = {name: f"scene{number:02}" for number, name in enumerate(SCENES)}
+CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends) for case in table.CASES}
+FILES = {name: f"case{number:02}" for number, name in enumerate(CASES)}
 GROUPS_OF_RULES = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"] for group in GROUPS_OF_RULES for rule in group["rules"] if "alert" in rule}
 ALWAYS = {"EkmWatchdog"}
-# Prometheus' own, and those of the labels of a target or an instance that users choose.
+# Labels of Prometheus, and labels that users choose for a target or an instance.
 FREE = {"job", "instance", "team", "env", "__name__", "le"}
 
 
 @pytest.fixture(scope="session")
-def said(tmp_path_factory):
-    """What promtool says of every scene: one run for all of them."""
-    place = tmp_path_factory.mktemp("scenes")
-    for name, scene in SCENES.items():
-        text = yaml.dump(document(scene, str(RULES)), Dumper=yaml.CSafeDumper, width=10**6)
+def outputs(tmp_path_factory):
+    """The output of promtool for every case, from one run for all."""
+    place = tmp_path_factory.mktemp("cases")
+    for name, case in CASES.items():
+        text = yaml.dump(document(case, str(RULES)), Dumper=yaml.CSafeDumper, width=10**6)
         (place / f"{FILES[name]}.yml").write_text(text)
     return results(sorted(place.glob("*.yml")))
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", SCENES)
-def test_what_fires_and_what_does_not_is_as_written(said, name):
-    assert said[FILES[name]] == ""
+@pytest.mark.parametrize("name", CASES)
+def test_case_fires_exactly_the_expected_alerts(outputs, name):
+    assert outputs[FILES[name]] == ""
 
 
 @pytest.mark.real
-def test_promtool_is_awake(tmp_path):
-    """The same scene with one letter changed in what is expected must fail."""
-    scene = next(scene for scene in SCENES.values() if scene.name == "a target without labels")
-    text = yaml.safe_dump(document(scene, str(RULES)), width=10**6).replace("EkmForbiddenSpike", "EkmForbiddenSpikes")
+def test_promtool_fails_on_a_wrong_expectation(tmp_path):
+    """A case with a misspelt alert must fail."""
+    case = next(case for case in CASES.values() if case.name == "a target without labels")
+    text = yaml.safe_dump(document(case, str(RULES)), width=10**6).replace("EkmForbiddenSpike", "EkmForbiddenSpikes")
     (tmp_path / "wrong.yml").write_text(text)
 
     assert "FAILED" in results([tmp_path / "wrong.yml"])["wrong"]
 
 
 @pytest.mark.real
-def test_promtool_finds_nothing_to_say_about_the_rules():
+def test_promtool_lint_accepts_the_rules():
     done = subprocess.run(  # noqa: S603 - nothing from outside the tests
         ["promtool", "check", "rules", "--lint=all", "--lint-fatal", RULES],  # noqa: S607 - found on the PATH, as a user would
         capture_output=True,
@@ -62,68 +62,68 @@ def test_promtool_finds_nothing_to_say_about_the_rules():
 
 
 def checks_by_alert():
-    """Per alert and scene, in order of time: whether it must fire."""
+    """Return by alert and case, in order of time, whether the alert must fire."""
     found = defaultdict(list)
-    for scene in SCENES.values():
-        for second, alert, fired in sorted(scene.checks, key=lambda check: check[0]):
-            found[alert, scene.name].append((second, bool(fired)))
+    for case in CASES.values():
+        for second, alert, fired in sorted(case.checks, key=lambda check: check[0]):
+            found[alert, case.name].append((second, bool(fired)))
     return found
 
 
-def test_every_alert_is_shown_firing():
+def test_every_alert_fires_in_a_case():
     assert {alert for (alert, _), checks in checks_by_alert().items() if any(fires for _, fires in checks)} == ALERTS
 
 
-def test_every_alert_is_shown_silent_before_and_over_afterwards():
-    told = set()
+def test_every_alert_begins_and_ends_in_a_case():
+    complete = set()
     for (alert, _), checks in checks_by_alert().items():
         fires = [fires for _, fires in checks]
         if True in fires and not fires[0] and not fires[-1]:
-            told.add(alert)
-    assert told == ALERTS - ALWAYS
+            complete.add(alert)
+    assert complete == ALERTS - ALWAYS
 
 
-def test_every_alert_has_a_series_beside_it_that_must_not_make_it_fire():
-    """In each scene in which an alert fires there is another target or exporter, or another scene in which it must not."""
-    never = {alert for scene in SCENES.values() for alert in scene.absent}
-    beside = {
+def test_every_alert_has_a_series_that_must_not_fire_it():
+    """Each alert has another target or exporter next to the firing one, or a case in which it must not fire."""
+    never = {alert for case in CASES.values() for alert in case.absent}
+    next_to = {
         alert
-        for scene in SCENES.values()
-        for _, alert, fired in scene.checks
-        if fired and sum(len(exporter.targets) for exporter in scene.exporters) > len(fired)
+        for case in CASES.values()
+        for _, alert, fired in case.checks
+        if fired and sum(len(exporter.targets) for exporter in case.exporters) > len(fired)
     }
-    assert (never | beside) - ALWAYS == ALERTS - ALWAYS
+    assert (never | next_to) - ALWAYS == ALERTS - ALWAYS
 
 
 @pytest.mark.real
-def test_texts_of_every_alert_are_those_that_were_reviewed(tmp_path):
-    texts = rendered(list(SCENES.values()), tmp_path)
+def test_texts_of_alerts_equal_the_reviewed_texts(tmp_path):
+    texts = rendered(list(CASES.values()), tmp_path)
 
     assert set(texts) == set(reviewed()) == ALERTS
     for alert, text in texts.items():
-        assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and read the difference"
+        assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and review the difference"
 
 
-def test_groups_are_evaluated_in_the_order_of_the_file():
+def test_groups_are_evaluated_in_file_order():
     assert [group["name"] for group in GROUPS_OF_RULES] == GROUPS
 
 
-def test_the_scenes_show_series_as_the_exporter_has_them():
-    """A scene with a misspelt label would prove nothing."""
+def test_cases_use_series_that_the_exporter_has():
+    """A case with a misspelt label would test nothing."""
     strange = []
-    for scene in SCENES.values():
-        [test] = document(scene, str(RULES))["tests"]
+    for case in CASES.values():
+        [test] = document(case, str(RULES))["tests"]
         for one in test["input_series"]:
             name, _, labels = one["series"].partition("{")
             spec = BY_NAME.get(name) or BY_NAME.get(name.rsplit("_", 1)[0])
             own = {pair.partition("=")[0] for pair in labels.removesuffix("}").split('",') if pair}
             if name not in ("up", "process_start_time_seconds") and (
-                spec is None or (own ^ set(spec.labels)) - FREE - not_all(name)
+                spec is None or (own ^ set(spec.labels)) - FREE - optional_labels(name)
             ):
                 strange.append(one["series"])
     assert strange == []
 
 
-def not_all(name):
-    """An instance has the labels that somebody gave it."""
+def optional_labels(name):
+    """Return the labels that the configuration of an instance may omit."""
     return {"host", "ag", "sql_instance"} if name == "ekm_instance_info" else set()

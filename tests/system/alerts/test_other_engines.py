@@ -1,4 +1,4 @@
-"""The rules in front of other engines: VictoriaMetrics' vmalert, and the resource type of Azure Managed Prometheus."""
+"""The rules in other engines: vmalert of VictoriaMetrics, and the resource type of Azure Managed Prometheus."""
 
 import json
 import re
@@ -20,7 +20,7 @@ OF_RULE = {
 
 
 def dry_run(path):
-    return subprocess.run(["vmalert", "-dryRun", f"-rule={path}"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607 - our own files
+    return subprocess.run(["vmalert", "-dryRun", f"-rule={path}"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607 - files of this project
 
 
 @pytest.mark.real
@@ -32,7 +32,7 @@ def test_vmalert_accepts_the_rules(tmp_path):
     assert dry_run(tmp_path / "bad.yml").returncode != 0
 
 
-def test_azure_template_is_what_the_rules_make():
+def test_azure_template_equals_the_generated_one():
     assert azure.template(TEXT) == build.AZURE.read_text(), "run ./dev docs"
 
 
@@ -43,7 +43,7 @@ def test_azure_groups_hold_every_rule_in_order():
     assert found == [(rule.get("alert") or rule["record"], rule["expr"]) for rule in RULES]
 
 
-def test_azure_groups_have_the_published_properties_within_their_limits():
+def test_azure_groups_have_published_properties_within_limits():
     for group in GROUPS:
         assert (group["type"], group["apiVersion"]) == ("Microsoft.AlertsManagement/prometheusRuleGroups", "2023-03-01")
         assert re.fullmatch(r"[^:@/#{}%&+*<>?]+", group["name"])
@@ -61,7 +61,7 @@ def test_azure_groups_have_the_published_properties_within_their_limits():
                 assert "query" not in rule["annotations"]["summary"]
 
 
-def test_azure_texts_hold_no_template_that_azure_cannot_render():
+def test_azure_texts_hold_no_go_template():
     for group in GROUPS:
         for rule in group["properties"]["rules"]:
             assert "{{" not in json.dumps(rule.get("annotations", {}))

@@ -1,4 +1,4 @@
-"""The rule file names only what exists, says what an alert has to say, and is what the template makes."""
+"""The rule file names only what exists, has the required texts, and equals what the template generates."""
 
 import re
 import subprocess
@@ -15,13 +15,13 @@ from exporter.core.model import Generation, Mode, Step, Vantage
 from exporter.metrics.definitions import ALERTED, BY_NAME, OF_PROBE
 from exporter.metrics.self_metrics import SKIP_REASONS
 from exporter.metrics.spec import MetricType
-from tests.system.alerts.queries import asked, grouped, matchers, referred, selectors
+from tests.system.alerts.queries import grouped, matchers, referred, rule_queries, selectors
 
 TEXT = build.RULES.read_text()
 RULES = [rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
-QUERIES = [(rule.get("alert") or rule["record"], query) for rule in RULES for query in asked(rule)]
+QUERIES = [(rule.get("alert") or rule["record"], query) for rule in RULES for query in rule_queries(rule)]
 
 SCRAPED = {"job", "instance"}
 CHOSEN = {"team", "env"}  # by users, on their targets
@@ -51,7 +51,7 @@ every_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
 
 
 def spec_of(name):
-    """A histogram's series are named after it; what only /probe answers is on no rule's way."""
+    """Return the metric of a series. No rule may use a gauge that is only on /probe."""
     family = re.sub(r"_(bucket|count|sum)$", "", name)
     spec = BY_NAME.get(name) or BY_NAME.get(family)
     assert spec is not None, f"no metric is called {name}"
@@ -92,36 +92,36 @@ def test_every_value_of_a_label_can_occur(where, query):
 def test_a_code_is_accepted_in_both_generations(where, query):
     for one in matchers(query):
         if one.label == "code":
-            for twins in GENERATIONS:
-                assert not twins & set(one.values) or twins <= set(one.values), where
+            for codes in GENERATIONS:
+                assert not codes & set(one.values) or codes <= set(one.values), where
 
 
-def test_what_is_counted_by_code_exists_before_it_happens():
-    """A counter born at 1 is invisible to `increase`, which misses the first failure. The rule for sign-in counts such counters from 0."""
-    born = {
+def test_counters_by_code_exist_before_the_first_failure():
+    """`increase` misses the first failure of a counter that appears at 1. The rule for sign-in counts such counters from 0."""
+    initialised = {
         (step.value, str(in_generation(code, generation)))
         for code, steps in ALERTED
         for step in steps
         for generation in Generation
     }
-    asked_for = {pair for _, query in QUERIES for pair in counted(query)}
-    assert {pair for pair in asked_for - born if pair[0] != "token"} == set()
-    assert {code for _, code in asked_for} >= {"3011", "3077", "3303"}
+    counted_pairs = {pair for _, query in QUERIES for pair in counted(query)}
+    assert {pair for pair in counted_pairs - initialised if pair[0] != "token"} == set()
+    assert {code for _, code in counted_pairs} >= {"3011", "3077", "3303"}
 
 
 def counted(query):
-    """The pairs of step and code whose failures a query counts; a selector without a step counts at each."""
+    """Yield the pairs of step and code that a query counts; a selector without a step counts at each step."""
     for selector in selectors(query):
         named = {one.name: one.value.split("|") for one in selector.matchers.matchers}
         if selector.name == "ekm_errors_total" and "code" in named:
             yield from product(named.get("step", [step.value for step in Step]), named["code"])
 
 
-def test_a_selector_without_a_step_is_taken_to_count_at_each():
+def test_selector_without_a_step_counts_at_each_step():
     assert set(counted('increase(ekm_errors_total{code="3077"}[1h])')) == {(step.value, "3077") for step in Step}
 
 
-def test_no_page_rests_on_a_gauge_that_is_zero_and_on_time_alone():
+def test_no_page_depends_on_a_zero_gauge_and_a_duration():
     for name, rule in ALERTS.items():
         if rule["labels"]["severity"] == "critical" and "for" in rule:
             assert name in ("EkmExporterDown", "EkmEveryProbeStale")  # these count scrapes and intervals
@@ -129,37 +129,37 @@ def test_no_page_rests_on_a_gauge_that_is_zero_and_on_time_alone():
 
 
 @every_alert
-def test_an_alert_says_what_it_has_to_say(rule):
+def test_alert_has_the_required_texts(rule):
     name, notes = rule["alert"], rule["annotations"]
     assert name.startswith("Ekm")
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
     assert notes["summary"].endswith(".")
-    assert "{{" not in notes["summary"], "the same for all alerts of a group"
+    assert "{{" not in notes["summary"], "one summary for all alerts of a group"
     assert len(notes["summary"]) <= 100
     assert notes["runbook_url"] == f"{values.RUNBOOKS}/{name}.md"
     assert notes["dashboard_url"].startswith(f"{values.DASHBOARDS}/ekm-")
 
 
 @every_alert
-def test_an_alert_of_a_target_names_it_its_vault_and_its_sql_servers(rule):
+def test_target_alert_names_target_vault_and_sql_servers(rule):
     if "group_left (credential, team, env, region)" in rule["expr"]:
         assert {"target", "vault", "instance"} <= referred(rule)
         assert "SQL Server instances that depend on it" in rule["annotations"]["description"]
 
 
 @every_alert
-def test_what_begins_again_with_a_restart_outlives_one(rule):
-    """Ends are kept by last_over_time; everything else by keep_firing_for."""
+def test_alert_survives_a_restart_of_the_exporter(rule):
+    """Expiry alerts use last_over_time, all others keep_firing_for."""
     if not rule["alert"].startswith("EkmCredentialExpiresIn") and rule["alert"] != "EkmWatchdog":
         assert "keep_firing_for" in rule
 
 
-def test_every_alert_has_a_runbook_and_every_runbook_an_alert():
+def test_runbooks_and_alerts_match():
     assert {path.stem for path in (build.HERE / "runbooks").glob("*.md")} == set(ALERTS)
 
 
-def test_the_committed_files_are_what_the_template_makes():
+def test_committed_files_equal_the_generated_ones():
     again = "run ./dev docs"
     assert build.rules() == TEXT, again
     assert build.prometheus_rule(TEXT) == build.KUBERNETES.read_text(), again
@@ -172,7 +172,7 @@ def test_kubernetes_gets_the_same_groups():
     assert manifest["spec"] == yaml.safe_load(TEXT)
 
 
-def test_the_page_lists_every_alert_with_its_severity():
+def test_page_lists_every_alert_with_its_severity():
     listed = {alert.name: alert.severity for alert in page.alerts(TEXT)}
     assert listed == {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
 
@@ -203,7 +203,7 @@ def test_a_scale_divides_thresholds_of_time():
     assert "left_seconds:min < 1440 " in build.rules(60)
 
 
-def test_a_scale_and_addresses_can_be_asked_for_on_the_command_line():
+def test_command_line_takes_a_scale_and_addresses():
     command = [sys.executable, "-m", "alerts.build", "--scale", "60", "--runbooks", "https://r", "--dashboards", "https://d"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=build.HERE.parent, timeout=60)  # noqa: S603 - this project
 
@@ -211,12 +211,12 @@ def test_a_scale_and_addresses_can_be_asked_for_on_the_command_line():
     assert "example.com" not in done.stdout
 
 
-def test_a_word_of_the_template_that_nobody_knows_is_an_error():
+def test_unknown_placeholder_of_the_template_is_an_error():
     with pytest.raises(KeyError):
-        values.Words("@{NOBODY}").substitute(values.placeholders())
+        values.Words("@{UNKNOWN}").substitute(values.placeholders())
 
 
-def test_a_misspelt_metric_label_or_reason_would_be_found():
+def test_misspelt_metric_label_or_reason_is_found():
     with pytest.raises(AssertionError, match="no metric is called ekm_probe_sucess"):
         spec_of("ekm_probe_sucess")
     with pytest.raises(AssertionError, match="reason is never forbiden"):

@@ -1,4 +1,4 @@
-"""No rule breaks on a second series of the same target: an extra label, a changed label in mid-window, two replicas above the ruler."""
+"""No rule breaks on a second series of a target: an extra label, a changed label within a window, two Prometheus replicas."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def targets(**own):
 
 
 def without(alerts, *labels):
-    """What fires, whatever these labels are."""
+    """Return the alerts without these labels."""
     return {frozenset(pair for pair in alert if pair[0] not in labels) for alert in alerts}
 
 
@@ -42,7 +42,7 @@ SECOND_SERIES = {
 
 
 @pytest.mark.parametrize("name", SECOND_SERIES)
-def test_rules_evaluate_and_page_alike_with_a_second_series(name, tmp_path):
+def test_second_series_changes_no_alert(name, tmp_path):
     (tmp_path / "one").mkdir()
     [single, double] = [
         spans(place, [Batch("fleet", list(fleet), 70 * MINUTE, 60)])

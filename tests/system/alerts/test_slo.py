@@ -1,4 +1,4 @@
-"""The least numbers of failures do what they are for: by arithmetic, and by drawing the failures of a fleet at random."""
+"""The least numbers of failures prevent false pages: by arithmetic, and by drawing the failures of a fleet at random."""
 
 import math
 import random
@@ -18,7 +18,7 @@ every_burn = pytest.mark.parametrize("burn", BURNS, ids=lambda burn: f"{burn.rat
 
 
 def failures(chance, probes, seed):
-    """The numbers of the probes that fail, of so many in a row; drawn by the gaps between them."""
+    """Yield the numbers of the probes that fail, drawn by the gaps between them."""
     draw = random.Random(seed)  # noqa: S311 - guards nothing
     scale, at = 1 / math.log1p(-chance), -1
     while True:
@@ -29,7 +29,7 @@ def failures(chance, probes, seed):
 
 
 def reached(chance, probes, window, needed, seed):
-    """How often the last `window` probes come to hold `needed` failures."""
+    """Return how often the last `window` probes reach `needed` failures."""
     recent, count = deque(), 0
     for at in failures(chance, probes, seed):
         while recent and recent[0] <= at - window:
@@ -44,13 +44,13 @@ def needed_at(burn, interval):
 
 
 @every_burn
-def test_chance_causes_at_most_one_false_page_a_year_at_every_interval(burn):
+def test_at_most_one_false_page_a_year_at_every_interval(burn):
     rates = [slo.false_per_year(interval, burn.long, needed_at(burn, interval)) for interval in INTERVALS]
     assert max(rates) <= FALSE_PER_YEAR
 
 
 @every_burn
-def test_with_one_failure_less_it_would_cause_more(burn):
+def test_one_failure_less_would_cause_more_false_pages(burn):
     fewer = slo.least_failures(burn.long, burn.bad_ratio) - 1
     rates = [
         slo.false_per_year(interval, burn.long, slo.needed(round(burn.long / interval), burn.bad_ratio, fewer))
@@ -61,7 +61,7 @@ def test_with_one_failure_less_it_would_cause_more(burn):
 
 # interval, and a chance of failure so large that there is something to count
 @pytest.mark.parametrize(("interval", "chance"), [(15, 0.035), (60, 0.02), (300, 0.1)])
-def test_the_arithmetic_is_what_happens(interval, chance):
+def test_arithmetic_agrees_with_drawn_failures(interval, chance):
     burn, probes = HOUR, 4_000_000
     needed = needed_at(burn, interval)
     expected = slo.false_per_year(interval, burn.long, needed, random=chance, targets=1) / (YEAR / interval) * probes
@@ -72,24 +72,24 @@ def test_the_arithmetic_is_what_happens(interval, chance):
     assert seen == pytest.approx(expected, rel=0.15)
 
 
-# Of a year of 5,000 targets, how much is drawn.
+# Interval, and the share of a year of 5,000 targets that is drawn.
 @pytest.mark.parametrize(("interval", "share"), [(15, 0.2), (60, 1.0), (300, 1.0)])
-def test_a_fleet_with_nothing_but_chance_against_it_pages_nobody(interval, share):
-    """The targets one after another: a window that holds the end of one and the begin of the next only adds pages."""
+def test_fleet_with_random_failures_only_does_not_page(interval, share):
+    """The targets follow each other in one sequence; windows across two targets only add pages."""
     probes = int(share * TARGETS * YEAR / interval)
     for burn in (HOUR, BURNS[0]):
         assert reached(RANDOM, probes, burn.long // interval, needed_at(burn, interval), seed=2026) <= share * FALSE_PER_YEAR
 
 
-def test_the_stock_rule_would_page_at_every_failed_probe_of_five_minutes():
+def test_usual_rule_would_page_for_every_failure_at_5_minutes():
     burn, probes = HOUR, int(TARGETS * YEAR / 300)
-    stock = slo.needed(burn.long // 300, burn.bad_ratio, least=1)
+    usual = slo.needed(burn.long // 300, burn.bad_ratio, least=1)
 
-    assert stock == 1
-    assert reached(RANDOM, probes, burn.long // 300, stock, seed=2026) > 500_000
+    assert usual == 1
+    assert reached(RANDOM, probes, burn.long // 300, usual, seed=2026) > 500_000
 
 
-def test_runs_are_as_frequent_as_the_page_says():
+def test_three_in_a_row_are_as_frequent_as_the_page_states():
     chance, probes = 0.05, 4_000_000
     found = list(failures(chance, probes, seed=3))
     triples = zip(found, islice(found, 1, None), islice(found, 2, None), strict=False)
@@ -101,38 +101,38 @@ def test_runs_are_as_frequent_as_the_page_says():
 
 
 @pytest.mark.parametrize("interval", [15, 60, 300])
-def test_spikes_that_come_and_go_obey_the_same_arithmetic(interval):
+def test_intermittent_spikes_follow_the_same_arithmetic(interval):
     window, ratio = DURATIONS["LONG"], RATIOS["SPIKE_RATIO"]
     needed = slo.needed(window // interval, ratio, slo.least_failures(window, ratio))
     assert slo.false_per_year(interval, window, needed) <= FALSE_PER_YEAR
 
 
-def test_a_burning_budget_is_told_before_much_of_it_is_gone():
+def test_burn_alerts_fire_before_much_of_the_budget_is_spent():
     assert [round(burn.spent, 3) for burn in BURNS] == [0.05, 0.1, 0.1]
 
 
 @pytest.mark.parametrize(("interval", "minutes"), [(15, 4.5), (60, 6), (300, 30)])
-def test_an_outage_fires_the_fast_rule_after(interval, minutes):
+def test_outage_fires_the_fast_rule_after(interval, minutes):
     burn = HOUR
     assert slo.seconds_to_fire(interval, burn.long, burn.bad_ratio) == minutes * 60
 
 
-def test_an_hour_holds_too_few_probes_above_ten_minutes():
+def test_hour_holds_too_few_probes_above_ten_minutes():
     burn = HOUR
     assert slo.longest_interval(burn.long, burn.bad_ratio) == 600
     assert needed_at(burn, 601) > burn.long // 601
 
 
-def test_what_cannot_be_held_is_never_reached_by_chance():
+def test_more_failures_than_probes_are_impossible():
     assert slo.false_per_year(600, 3600, 7) == 0.0
 
 
-def test_the_rules_ask_for_the_computed_numbers():
+def test_rules_use_the_computed_numbers():
     words = placeholders()
     assert (words["BURN_1_FAILURES"], words["BURN_2_FAILURES"], words["BURN_3_FAILURES"]) == ("6.5", "8.5", "16.5")
     assert words["SPIKE_FAILURES"] == "4.5"
     assert (words["BURN_1_RATIO"], words["BURN_3_RATIO"]) == ("0.03", "0.005")
 
 
-def test_check_warns_of_every_interval_for_which_the_arithmetic_is_not_made():
+def test_check_warns_above_the_longest_computed_interval():
     assert max(slo.INTERVALS) == timing.ALERTED_SECONDS

@@ -1,7 +1,7 @@
-"""The texts of every alert as Prometheus renders them, beside the texts that were reviewed: texts.yml.
+"""The texts of every alert as Prometheus renders them, compared with the reviewed texts of texts.yml.
 
-For: one rendering of each alert, from the first moment at which a case expects it. `python -m tests.system.alerts.texts` writes
-texts.yml anew after a change of words; read the difference.
+Each alert is rendered once, at the first moment at which a case expects it. After a change of words,
+`python -m tests.system.alerts.texts` writes texts.yml again; review the difference.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from alerts.build import RULES
-from tests.system.alerts.case import Scene, text_document
+from tests.system.alerts.case import RuleCase, text_document
 from tests.system.alerts.promtool import results
 
 REVIEWED = Path(__file__).with_name("texts.yml")
@@ -22,9 +22,9 @@ _ALERT = re.compile(r"alertname: (\w+), time.*?\n(.*?)(?=\n    alertname: |\Z)",
 _ANNOTATION = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
-def rendered(cases: Sequence[Scene], place: Path) -> dict[str, dict[str, str]]:
-    """Annotations by alert, of the first alert that fires in the case."""
-    chosen: dict[str, tuple[Scene, int]] = {}
+def rendered(cases: Sequence[RuleCase], place: Path) -> dict[str, dict[str, str]]:
+    """Return the annotations by alert, of the first alert that fires in a case."""
+    chosen: dict[str, tuple[RuleCase, int]] = {}
     for case in cases:
         for second, alert, fired in case.checks:
             if fired:
@@ -54,9 +54,9 @@ def reviewed() -> Mapping[str, Mapping[str, str]]:
 
 
 if __name__ == "__main__":
-    from tests.system.alerts.test_cases import SCENES
+    from tests.system.alerts.test_cases import CASES
 
     with tempfile.TemporaryDirectory() as folder:
-        texts = rendered(list(SCENES.values()), Path(folder))
+        texts = rendered(list(CASES.values()), Path(folder))
     REVIEWED.write_text(yaml.safe_dump(texts, width=140, sort_keys=True, allow_unicode=True))
     sys.stdout.write(f"{len(texts)} alerts\n")

@@ -1,7 +1,6 @@
-"""The life of exporters and their targets as Prometheus would have scraped it, in the notation of `promtool test rules`.
+"""Series of exporters and their targets as Prometheus scrapes them, in the notation of `promtool test rules`.
 
-For: from a literal list of probe outcomes to the series that the exporter shows, scrape by scrape; restarts and lost scrapes.
-Not for: what should follow from it (see the tables of cases), or running promtool (see `conftest`).
+They follow from a literal list of probe outcomes, with restarts and lost scrapes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ class Failed:
 
 OK = None
 NOT_PROBED = "not probed"
-READ = "read alone"  # a good probe without wrap and unwrap
+READ = "read only"  # a good probe without wrap and unwrap
 Outcome = Failed | str | None
 
 
@@ -58,8 +57,9 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """`restarts` and `gaps` are spans of seconds without a scrape that succeeds; after a restart counters begin at 0. One that is
-    not `listed` is no scrape target in those spans.
+    """An exporter. `restarts` and `gaps` are spans of seconds without a successful scrape.
+
+    Counters begin at 0 after a restart. An exporter that is not `listed` is no scrape target in those spans.
     """
 
     targets: Sequence[Target] = ()
@@ -140,12 +140,12 @@ def _of_target(target: Target, started: int, now: int) -> Iterator[tuple[tuple[s
 
 def _counted(generation: str, made: Sequence[Outcome]) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], str]]:
     failed = [probe for probe in made if isinstance(probe, Failed)]
-    judged = [probe for probe in made if not isinstance(probe, Failed) or probe.ready is not None]
+    with_verdict = [probe for probe in made if not isinstance(probe, Failed) or probe.ready is not None]
     yield ("ekm_probes_total", ()), str(len(made))
     yield ("ekm_probe_failures_total", ()), str(len(failed))
     unready = sum(probe.ready is False for probe in failed)
     yield ("ekm_probe_verdicts_total", (("verdict", "not_ready"),)), str(unready)
-    yield ("ekm_probe_verdicts_total", (("verdict", "ready"),)), str(len(judged) - unready)
+    yield ("ekm_probe_verdicts_total", (("verdict", "ready"),)), str(len(with_verdict) - unready)
     errors = {
         (step.value, code if generation == "classic" else BY_CODE[code].counterpart or code): 0
         for code, steps in ALERTED

@@ -1,7 +1,4 @@
-"""The committed dashboards as data, and their queries as Grafana would send them.
-
-For: every test of the dashboards. Not for: rendering them (see dashboards/build.py).
-"""
+"""The committed dashboards as data, and their queries as Grafana sends them."""
 
 from __future__ import annotations
 
@@ -14,21 +11,21 @@ from typing import Any
 
 PLACE = Path(__file__).parents[3] / "dashboards"
 BOARDS: Mapping[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(PLACE.glob("*.json"))}
-# What Grafana puts in place of its own variables: a range of two hours, and a scrape each minute.
+# Values of Grafana's own variables: a range of two hours, and a scrape each minute.
 BUILT_IN = {"__range": "2h", "__rate_interval": "5m"}
 ALL = {"job": ".+", "instance": ".+", "vault": ".+", "target": ".+", "credential": ".+", "step": ".+"}
 
 
 @dataclass(frozen=True)
 class Query:
-    """One question of one panel. `range`: asked over the whole range, not at its end."""
+    """One query of one panel. `range`: a range query, not one at the end of the range."""
 
     board: str
     panel: str
     ref: str
     expression: str
     range: bool
-    unique: str = ""  # the label by which its rows are joined with others'
+    unique: str = ""  # the label that joins its rows with those of other queries
 
     def __str__(self) -> str:
         return f"{self.board}: {self.panel}: {self.ref}"
@@ -38,8 +35,8 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A variable that is filled from label values."""
+class Variable:
+    """A variable with values from a label."""
 
     board: str
     name: str
@@ -74,10 +71,10 @@ def queries() -> Iterator[Query]:
             yield Query(uid, annotation["name"], "annotation", annotation["expr"], range=True)
 
 
-def choices() -> Iterator[Choice]:
+def variables() -> Iterator[Variable]:
     for uid, board in BOARDS.items():
-        for variable in board["templating"]["list"]:
-            if variable["type"] == "query":
-                asked = re.fullmatch(r"label_values\((\w+)(\{.*\})?, (\w+)\)", variable["query"]["query"])
-                assert asked is not None, variable["query"]
-                yield Choice(uid, variable["name"], asked[1], asked[3], asked[2] or "")
+        for each in board["templating"]["list"]:
+            if each["type"] == "query":
+                found = re.fullmatch(r"label_values\((\w+)(\{.*\})?, (\w+)\)", each["query"]["query"])
+                assert found is not None, each["query"]
+                yield Variable(uid, each["name"], found[1], found[3], found[2] or "")

@@ -1,4 +1,4 @@
-"""A real Prometheus that holds both stories."""
+"""A real Prometheus with both recorded histories."""
 
 import contextlib
 import subprocess
@@ -17,16 +17,16 @@ READY_WITHIN = 20  # seconds
 
 @contextlib.contextmanager
 def serving(place: Path) -> Iterator[History]:
-    """Writes the stories into `place` and starts a Prometheus on them, for as long as the context lasts."""
-    (place / "story.txt").write_text(everything())
+    """Write the histories to `place`, and serve them from a Prometheus within the context."""
+    (place / "history.txt").write_text(everything())
     with (place / "log").open("wb") as log:
-        promtool = ["promtool", "tsdb", "create-blocks-from", "openmetrics", place / "story.txt", place / "data"]
+        promtool = ["promtool", "tsdb", "create-blocks-from", "openmetrics", place / "history.txt", place / "data"]
         subprocess.run(promtool, check=True, stdout=log, stderr=log)  # noqa: S603 - Prometheus' own tool
         (place / "prometheus.yml").write_text("scrape_configs: []\n")
         address = f"127.0.0.1:{free_port()}"
         command = ["prometheus", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
         command += ["--storage.tsdb.retention.time=100y", f"--web.listen-address={address}", "--log.level=warn"]
-        server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - the program that is asked
+        server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - the program under test
         try:
             _wait(f"http://{address}/-/ready", server, place / "log")
             yield History(f"http://{address}")

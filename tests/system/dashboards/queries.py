@@ -1,7 +1,4 @@
-"""Questions to a Prometheus that holds the two stories, as Grafana would put them.
-
-For: the tests of the dashboards' queries. Not for: starting that Prometheus (see `conftest`).
-"""
+"""Queries to a Prometheus with the two recorded histories, as Grafana sends them."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from tests.system.dashboards.boards import Choice, Query, filled
+from tests.system.dashboards.boards import Query, Variable, filled
 from tests.system.dashboards.recorded_history import HEALTHY_ENDS, MINUTES, TROUBLED_ENDS
 
 STEP = 60
@@ -26,16 +23,16 @@ class History:
     url: str
 
     def _get(self, path: str, **parameters: str | float) -> Any:
-        with NO_PROXY.open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}") as answer:
-            return json.load(answer)["data"]
+        with NO_PROXY.open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}") as response:
+            return json.load(response)["data"]
 
     def now(self, expression: str, at: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], float]]:
-        """The series at one moment, without those that have no number."""
+        """Return the series at one time, without those of value NaN."""
         found = self._get("query", query=expression, time=at)["result"]
         return [(each["metric"], value) for each in found if not math.isnan(value := float(each["value"][1]))]
 
     def rows(self, expression: str, at: float = TROUBLED_ENDS) -> list[dict[str, str]]:
-        """The labels of the series at one moment, whether they have a number or not."""
+        """Return the labels of the series at one time, including those of value NaN."""
         return [each["metric"] for each in self._get("query", query=expression, time=at)["result"]]
 
     def over_time(self, expression: str, ends: float = TROUBLED_ENDS) -> list[tuple[dict[str, str], list[float]]]:
@@ -47,11 +44,11 @@ class History:
         expression = query.filled(**values)
         return list(self.over_time(expression, ends) if query.range else self.now(expression, ends))
 
-    def values_of(self, choice: Choice, ends: float) -> list[str]:
-        """What a variable offers, in the order in which Grafana sorts it."""
-        matcher = choice.metric + filled(choice.matchers, {})
+    def values_of(self, variable: Variable, ends: float) -> list[str]:
+        """Return the values of a variable, in Grafana's order."""
+        matcher = variable.metric + filled(variable.matchers, {})
         found = self._get("series", start=ends - MINUTES * 60, end=ends, **{"match[]": matcher})
-        return sorted({each[choice.label] for each in found}, key=str.casefold)
+        return sorted({each[variable.label] for each in found}, key=str.casefold)
 
 
 __all__ = ["HEALTHY_ENDS", "TROUBLED_ENDS", "History"]

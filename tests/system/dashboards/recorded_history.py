@@ -1,8 +1,7 @@
-"""Two hours in the life of an estate, told to the exporter's own recorder minute by minute, as a file that Prometheus can take in.
+"""Two hours of a fleet in the exporter's own recorder, minute by minute, as a file that Prometheus can import.
 
-For: the queries of the dashboards, which must be shown data, and the pictures of them. Two stories: one in which all is well, and
-one in which ten targets have ten different troubles.
-Not for: how the exporter finds out about any of this.
+The queries and pictures of the dashboards need data. There are two histories: one without a failure, and one with ten different
+failures of ten targets.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ OLD_VERSION, LOST_VERSION = "0123456789abcdef0123456789abcdef", "fedcba987654321
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What goes wrong from one minute to another."""
+class Failure:
+    """A failure from one minute to another."""
 
     since: int
     until: int
@@ -67,12 +66,12 @@ def _too_many(code: int = 3011) -> Callable[[], StepResult]:
     return lambda: throttled(Step.GET_KEY, code, retry_after_seconds=5.0, phase_reached=Phase.TRANSFER)
 
 
-def _not_let_in() -> StepResult:
+def _firewall_refuses() -> StepResult:
     return failed(Step.GET_KEY, 3077, Reason.FORBIDDEN_FIREWALL, status=403, phase_reached=Phase.TRANSFER)
 
 
 def _wrap_refused() -> StepResult:
-    """The verdict is ready all the same: databases open by unwrapping."""
+    """The verdict stays ready, because databases open by unwrapping."""
     return failed(Step.WRAP_KEY, 3077, Reason.FORBIDDEN_RBAC, status=403, phase_reached=Phase.TRANSFER)
 
 
@@ -85,17 +84,19 @@ def _deleted() -> StepResult:
 
 
 @dataclass(frozen=True)
-class Life:
-    """One target, and what happens to it. `days` until its key expires; `moves` is the minute in which its region changes;
-    `centrally`: what a central exporter meets, where that is something else.
+class TargetHistory:
+    """One target and its failures.
+
+    `days` until its key expires; `moves` is the minute in which its region changes. `centrally` are the failures of a central exporter,
+    if they differ.
     """
 
     name: str
     team: str
     region: str
     servers: tuple[tuple[str, str, str], ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-    centrally: tuple[Trouble, ...] | None = None
+    failures: tuple[Failure, ...] = ()
+    centrally: tuple[Failure, ...] | None = None
     slow: float = 0.03
     days: float | None = None
     moves: int | None = None
@@ -107,54 +108,56 @@ class Life:
         return f"contoso-{self.name.split('-')[0]}.vault.azure.net"
 
 
-_WAVES = tuple(Trouble(start, start + 4, _too_many()) for start in range(20, MINUTES, 16))
-ESTATE = (
-    Life("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
-         (Trouble(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
-    Life("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
-         (Trouble(104, MINUTES, _wrap_refused),), centrally=(Trouble(104, MINUTES, _forbidden()),)),
-    Life("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, slow=0.09),
-    Life("archive-2019", "dba", "westeurope", (("SQLARC01", "a1", ""),), (Trouble(40, 62, _gone),)),
-    Life("crm-contacts", "sales", "northeurope", (("SQLCRM01", "c1", "AG4"),), slow=1.3, moves=70),
-    Life("hr-people", "hr", "westeurope", (("SQLHR01", "h1", ""),), pinned=False),
-    Life("orders-core", "sales", "westeurope", (("SQLORD01", "o1", "AG1"), ("SQLORD02", "o2", "AG1")), days=9,
-         centrally=(Trouble(96, MINUTES, _not_let_in),),
+_WAVES = tuple(Failure(start, start + 4, _too_many()) for start in range(20, MINUTES, 16))
+FLEET = (
+    TargetHistory("payroll-runs", "hr", "westeurope", (("SQLPAY01", "n1", "AG7"), ("SQLPAY01", "n2", "AG7")),
+         (Failure(83, MINUTES, lambda: refused(3303, Reason.SECRET_EXPIRED, phase_reached=Phase.TRANSFER)),), more={"credential": "sql-payroll"}),
+    TargetHistory("billing-invoices", "finance", "northeurope", (("SQLBIL01", "b1", "AG2"), ("SQLBIL02", "b2", "AG2")),
+         (Failure(104, MINUTES, _wrap_refused),), centrally=(Failure(104, MINUTES, _forbidden()),)),
+    TargetHistory("warehouse-stock", "logistics", "westeurope", (("SQLWHS01", "w1", ""),), _WAVES, slow=0.09),
+    TargetHistory("archive-2019", "dba", "westeurope", (("SQLARC01", "a1", ""),), (Failure(40, 62, _gone),)),
+    TargetHistory("crm-contacts", "sales", "northeurope", (("SQLCRM01", "c1", "AG4"),), slow=1.3, moves=70),
+    TargetHistory("hr-people", "hr", "westeurope", (("SQLHR01", "h1", ""),), pinned=False),
+    TargetHistory("orders-core", "sales", "westeurope", (("SQLORD01", "o1", "AG1"), ("SQLORD02", "o2", "AG1")), days=9,
+         centrally=(Failure(96, MINUTES, _firewall_refuses),),
          more={"next_credential": "sql-prod-2027", "recovery_vault": "contoso-dr.vault.azure.net", "backup_on": date(2026, 3, 1),
                "retained_versions": tuple(Retained(key_name="OrdersKey", key_version=version, vault="contoso-orders.vault.azure.net",
                                           credential="sql-prod") for version in (OLD_VERSION, LOST_VERSION))}),
-    Life("ledger-books", "finance", "swedencentral", (("SQLLED01", "l1", ""),), (Trouble(50, 52, _too_many(3109)),), days=400,
+    TargetHistory("ledger-books", "finance", "swedencentral", (("SQLLED01", "l1", ""),), (Failure(50, 52, _too_many(3109)),), days=400,
          more={"generation": Generation.CURRENT}),
-    Life("legal-hold", "legal", "westeurope", (), (Trouble(112, MINUTES, _deleted),)),
-    Life("web-shop", "sales", "swedencentral", (("SQLWEB01", "s1", "AG9"), ("SQLWEB02", "s2", "AG9"))),
+    TargetHistory("legal-hold", "legal", "westeurope", (), (Failure(112, MINUTES, _deleted),)),
+    TargetHistory("web-shop", "sales", "swedencentral", (("SQLWEB01", "s1", "AG9"), ("SQLWEB02", "s2", "AG9"))),
 )  # fmt: skip
-# What the second exporter, which stands elsewhere, probes too.
+# Targets that the second exporter, on another host, probes too.
 SEEN_TWICE = ("payroll-runs", "billing-invoices", "orders-core")
 DATES = {"sql-prod": date(2027, 3, 1), "sql-payroll": date(2026, 11, 24), "sql-prod-2027": None}
 
 
-def estate(*, healthy: bool) -> tuple[Life, ...]:
-    """The same estate on a good day."""
+def fleet(*, healthy: bool) -> tuple[TargetHistory, ...]:
+    """Return the fleet of a good or a bad day."""
     if not healthy:
-        return ESTATE
-    return tuple(replace(life, troubles=(), centrally=None, slow=0.03, days=400, moves=None, pinned=True) for life in ESTATE)
+        return FLEET
+    return tuple(replace(history, failures=(), centrally=None, slow=0.03, days=400, moves=None, pinned=True) for history in FLEET)
 
 
-def _target(life: Life, minute_interval: float = 60.0):
-    more = {"labels": {"team": life.team, "env": "prod"}, "interval": minute_interval, **life.more}
-    servers = tuple({"sql_instance": name, "host": host, "ag": ag} for name, host, ag in life.servers)
-    name = f"{life.name.split('-')[0].capitalize()}Key"
-    version = {} if life.pinned else {"key_version": None}
-    return a_target(life.name, vault=life.vault, key_name=name, instances=servers, **(version | more))
+def _target(history: TargetHistory, minute_interval: float = 60.0):
+    more = {"labels": {"team": history.team, "env": "prod"}, "interval": minute_interval, **history.more}
+    servers = tuple({"sql_instance": name, "host": host, "ag": ag} for name, host, ag in history.servers)
+    name = f"{history.name.split('-')[0].capitalize()}Key"
+    version = {} if history.pinned else {"key_version": None}
+    return a_target(history.name, vault=history.vault, key_name=name, instances=servers, **(version | more))
 
 
 class Exporter:
-    """One exporter that is told the story."""
+    """One exporter that records its targets."""
 
-    def __init__(self, instance: str, lives: tuple[Life, ...], ends: float, vantage: Vantage, *, healthy: bool) -> None:
-        self.instance, self.lives, self.vantage, self.healthy = instance, lives, vantage, healthy
+    def __init__(
+        self, instance: str, histories: tuple[TargetHistory, ...], ends: float, vantage: Vantage, *, healthy: bool
+    ) -> None:
+        self.instance, self.histories, self.vantage, self.healthy = instance, histories, vantage, healthy
         self.begins = ends - MINUTES * 60
-        self.dice = random.Random(f"{instance} {ends}")  # noqa: S311 - the same story each time
-        self.targets = {life.name: _target(life) for life in lives}
+        self.dice = random.Random(f"{instance} {ends}")  # noqa: S311 - the same history each time
+        self.targets = {history.name: _target(history) for history in histories}
         expires = {name: date(2028, 1, 1) if healthy else day for name, day in DATES.items()}
         credentials = tuple(a_credential(name, expires_on=day) for name, day in expires.items())
         config = a_config(*self.targets.values(), credentials=credentials, settings=Settings(vantage=vantage))
@@ -166,12 +169,12 @@ class Exporter:
         self.recorder.ready(ready=True)
         self.recorder.watch_event_loop(lambda: self.dice.uniform(0.001, 0.02))
 
-    def tell(self, minute: int) -> None:
-        """What every target meets in one minute."""
+    def record(self, minute: int) -> None:
+        """Record one minute of every target."""
         at = self.begins + minute * 60
-        for place, life in enumerate(self.lives):
-            self._probe(life, minute, at + place)
-        recorder, probes = self.recorder, len(self.lives)
+        for place, history in enumerate(self.histories):
+            self._probe(history, minute, at + place)
+        recorder, probes = self.recorder, len(self.histories)
         recorder.requested("vault", 4 * probes)
         recorder.requested("entra", probes)
         for _ in range(probes):
@@ -179,26 +182,26 @@ class Exporter:
         if not self.healthy and minute % 16 == 6:
             recorder.skipped("backoff")
 
-    def _probe(self, life: Life, minute: int, at: float) -> None:
-        central = self.vantage is Vantage.CENTRAL and life.centrally is not None
-        troubles = life.centrally if central else life.troubles
-        trouble = next((each for each in troubles if each.since <= minute < each.until), None)
-        steps = [*self._steps(life, minute, at), *([] if trouble is None else [trouble.step()])]
-        target, record = self.targets[life.name], self.recorder.records.get(life.name)
-        failing = None if trouble is None else trouble.step().step
+    def _probe(self, history: TargetHistory, minute: int, at: float) -> None:
+        central = self.vantage is Vantage.CENTRAL and history.centrally is not None
+        failures = history.centrally if central else history.failures
+        failure = next((each for each in failures if each.since <= minute < each.until), None)
+        steps = [*self._steps(history, minute, at), *([] if failure is None else [failure.step()])]
+        target, record = self.targets[history.name], self.recorder.records.get(history.name)
+        failing = None if failure is None else failure.step().step
         read, opens = failing in (None, Step.WRAP_KEY, Step.UNWRAP_KEY), failing in (None, Step.WRAP_KEY)
-        key = a_key(name=target.key_name, expires=None if life.days is None else TROUBLED_ENDS + life.days * DAY)
+        key = a_key(name=target.key_name, expires=None if history.days is None else TROUBLED_ENDS + history.days * DAY)
         report = a_report(
-            life.name,
+            history.name,
             steps=steps,
-            ready=opens if life.pinned else None,
+            ready=opens if history.pinned else None,
             started_at=at,
             duration=sum(step.duration for step in steps),
             key=key if read else None,
             tainted=not self.healthy and minute == 30,
         )
-        deleted = trouble is not None and steps[-1].reason is Reason.KEY_SOFT_DELETED
-        rotated = life.name == "orders-core" and not self.healthy
+        deleted = failure is not None and steps[-1].reason is Reason.KEY_SOFT_DELETED
+        rotated = history.name == "orders-core" and not self.healthy
         self._add_auxiliary(target, record, at)
         probed(
             self.recorder,
@@ -208,48 +211,48 @@ class Exporter:
             newest_version=OLD_VERSION if rotated else target.key_version,
         )
 
-    def _steps(self, life: Life, minute: int, at: float) -> list[StepResult]:
-        region = "northeurope" if life.moves is None or minute >= life.moves else "westeurope"
-        region = life.region if life.moves is None else region
+    def _steps(self, history: TargetHistory, minute: int, at: float) -> list[StepResult]:
+        region = "northeurope" if history.moves is None or minute >= history.moves else "westeurope"
+        region = history.region if history.moves is None else region
         shown = {
-            "endpoint": f"{life.vault}:443",
+            "endpoint": f"{history.vault}:443",
             "certificate": certificate(not_after=TROUBLED_ENDS + 60 * DAY),
             "server_time": at,
             "vault": headers(region),
         }
-        made = []
+        results = []
         for step in Step:
-            seconds = life.slow * self.dice.uniform(0.6, 1.6)
+            seconds = history.slow * self.dice.uniform(0.6, 1.6)
             connects = step in (Step.CHALLENGE, Step.TOKEN)
             shares = (0.1, 0.2, 0.3, 0.35, 0.05) if connects else (0.0, 0.0, 0.0, 0.95, 0.05)
             phases = {phase: seconds * share for phase, share in zip(Phase, shares, strict=True) if share}
             facts = shown if step is Step.CHALLENGE else {}
-            made.append(ok(step, duration=seconds, phases=phases, phase_reached=Phase.TRANSFER, **facts))
-        return made
+            results.append(ok(step, duration=seconds, phases=phases, phase_reached=Phase.TRANSFER, **facts))
+        return results
 
     def _add_auxiliary(self, target, record, at: float) -> None:
-        looks = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
+        results = [AuxiliaryResult(what=AuxiliaryKind.NEXT, name=target.next_credential, vault=target.vault, credential=target.next_credential, at=at,
                       usable=self.healthy, steps=())] if target.next_credential else []  # fmt: skip
         for old in target.retained_versions:
             name = f"{old.key_name}/{old.key_version}"
             usable = self.healthy or old.key_version == OLD_VERSION
-            looks.append(
+            results.append(
                 AuxiliaryResult(
                     what=AuxiliaryKind.RETAINED, name=name, vault=old.vault, credential="sql-prod", at=at, usable=usable, steps=()
                 )
             )
         if target.recovery_vault:
             record.proof_at = at if self.healthy else TROUBLED_ENDS - 3 * DAY
-            looks.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
+            results.append(AuxiliaryResult(what=AuxiliaryKind.RECOVERY, name=target.recovery_vault, vault=target.recovery_vault, credential="sql-prod",
                               at=at, usable=self.healthy, steps=()))  # fmt: skip
-        record.auxiliary = {look.identity: look for look in looks}
+        record.auxiliary = {result.identity: result for result in results}
 
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 
 
 def _stamped(text: str, exporter: Exporter, at: float, seen: set[str]) -> Iterator[str]:
-    """A scrape as Prometheus keeps it: with job, instance and a time; what a family is, is said once."""
+    """Yield a scrape as Prometheus stores it: with job, instance and a time; metadata of a family only once."""
     for line in text.splitlines():
         if line.startswith("#"):
             if line != "# EOF" and line not in seen:
@@ -264,20 +267,24 @@ def _stamped(text: str, exporter: Exporter, at: float, seen: set[str]) -> Iterat
         yield f'{name}{{job="{JOB}",instance="{exporter.instance}"{"," + labels if labels else ""}}} {value} {at:.0f}'
 
 
-def told(ends: float, *, healthy: bool) -> Iterator[str]:
-    """One story, line by line."""
-    lives = estate(healthy=healthy)
+def recorded(ends: float, *, healthy: bool) -> Iterator[str]:
+    """Yield one history, line by line."""
+    histories = fleet(healthy=healthy)
     exporters = (
-        Exporter("sqlhost1:10377", lives, ends, Vantage.SQL_HOST, healthy=healthy),
+        Exporter("sqlhost1:10377", histories, ends, Vantage.SQL_HOST, healthy=healthy),
         Exporter(
-            "central:10377", tuple(life for life in lives if life.name in SEEN_TWICE), ends, Vantage.CENTRAL, healthy=healthy
+            "central:10377",
+            tuple(history for history in histories if history.name in SEEN_TWICE),
+            ends,
+            Vantage.CENTRAL,
+            healthy=healthy,
         ),
     )
     seen: set[str] = set()
     for minute in range(MINUTES):
         at = ends - (MINUTES - 1 - minute) * 60
         for exporter in exporters:
-            exporter.tell(minute)
+            exporter.record(minute)
             yield from _stamped(scrape(exporter.recorder, openmetrics=True).decode(), exporter, at, seen)
             yield f'up{{job="{JOB}",instance="{exporter.instance}"}} 1 {at:.0f}'
         if not healthy:
@@ -289,7 +296,7 @@ LOST_AFTER = 3  # minutes
 
 
 def _lost(minute: int, at: float) -> Iterator[str]:
-    """An exporter that is heard of for a few minutes and then no more."""
+    """Yield an exporter that is scraped for a few minutes and then no more."""
     labels = f'job="{JOB}",instance="sqlhost9:10377"'
     yield f"up{{{labels}}} {int(minute < LOST_AFTER)} {at:.0f}"
     if minute < LOST_AFTER:
@@ -297,7 +304,7 @@ def _lost(minute: int, at: float) -> Iterator[str]:
 
 
 def _foreign(at: float) -> Iterator[str]:
-    """Another program on the same Prometheus: two of its kind are down, and one is large."""
+    """Yield another program on the same Prometheus: two instances are down, and one is large."""
     for place in (1, 2):
         yield f'up{{job="node",instance="node{place}:9100"}} 0 {at:.0f}'
     own = 'job="node",instance="node3:9100"'
@@ -307,5 +314,5 @@ def _foreign(at: float) -> Iterator[str]:
 
 
 def everything() -> str:
-    """Both stories, as OpenMetrics with times."""
-    return "\n".join([*told(HEALTHY_ENDS, healthy=True), *told(TROUBLED_ENDS, healthy=False), "# EOF", ""])
+    """Return both histories, as OpenMetrics with times."""
+    return "\n".join([*recorded(HEALTHY_ENDS, healthy=True), *recorded(TROUBLED_ENDS, healthy=False), "# EOF", ""])

@@ -1,4 +1,4 @@
-"""The dashboards keep the rules of Grafana's dashboard linter and their own, and are what the program renders."""
+"""The dashboards follow the rules of Grafana's dashboard linter and their own, and equal the rendered ones."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def variables(board):
     return {each["name"]: each for each in board["templating"]["list"]}
 
 
-def test_the_committed_files_are_what_the_program_renders():
+def test_committed_files_equal_the_rendered_ones():
     assert {path: path.read_text() for path, _ in build.rendered()} == dict(build.rendered())
     assert set(PLACE.glob("*.json")) == {path for path, _ in build.rendered()}
 
 
-def test_a_file_that_is_not_up_to_date_is_named(tmp_path, monkeypatch, capsys):
+def test_check_names_an_outdated_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(build, "PLACE", tmp_path)
     assert build.main(["--check"]) == 1
     assert "ekm-fleet.json" in capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_a_file_that_is_not_up_to_date_is_named(tmp_path, monkeypatch, capsys):
     assert build.main(["--check"]) == 0
 
 
-def test_the_uids_are_those_that_alerts_link_to():
+def test_alerts_link_to_existing_dashboards():
     rules = (PLACE.parent / "alerts" / "ekm.rules.yml").read_text()
     linked = set(re.findall(re.escape(DASHBOARDS) + r"/([\w-]+)", rules))
     assert linked <= set(BOARDS)
@@ -52,7 +52,7 @@ def test_the_uids_are_those_that_alerts_link_to():
 
 
 @pytest.mark.parametrize("uid", BOARDS)
-def test_a_dashboard_has_one_data_source_and_the_variables_of_all(uid):
+def test_dashboard_has_one_data_source_and_common_variables(uid):
     found = variables(BOARDS[uid])
     sources = [each for each in found.values() if each["type"] == "datasource"]
     assert [(each["name"], each["label"], each["query"]) for each in sources] == [("datasource", "Data Source", "prometheus")]
@@ -66,7 +66,7 @@ def test_a_dashboard_has_one_data_source_and_the_variables_of_all(uid):
 
 
 @pytest.mark.parametrize("uid", BOARDS)
-def test_a_dashboard_is_tagged_read_only_and_linked_with_the_others(uid):
+def test_dashboard_is_tagged_read_only_and_linked(uid):
     board = BOARDS[uid]
     assert (board["editable"], board["tags"]) == (False, [frame.TAG])
     others, *pages = board["links"]
@@ -76,7 +76,7 @@ def test_a_dashboard_is_tagged_read_only_and_linked_with_the_others(uid):
 
 
 @pytest.mark.parametrize("uid", BOARDS)
-def test_panels_fill_each_line_and_have_numbers_of_their_own(uid):
+def test_panels_fit_the_grid_and_have_unique_numbers(uid):
     numbers = [panel["id"] for panel in BOARDS[uid]["panels"]]
     assert numbers == sorted(set(numbers))
     for panel in panels(BOARDS[uid]):
@@ -85,7 +85,7 @@ def test_panels_fill_each_line_and_have_numbers_of_their_own(uid):
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_says_what_it_shows_and_in_which_unit(panel):
+def test_panel_has_description_and_unit(panel):
     assert panel["title"]
     assert re.fullmatch(r"[A-Z].{10,}\.", panel["description"])
     assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
@@ -96,31 +96,31 @@ def test_a_panel_says_what_it_shows_and_in_which_unit(panel):
 
 
 @pytest.mark.parametrize(("uid", "panel"), EVERY)
-def test_only_variables_that_the_dashboard_has_are_used(uid, panel):
+def test_panel_uses_only_variables_of_its_dashboard(uid, panel):
     text = json.dumps(panel)
     own = set(variables(BOARDS[uid])) | set(BUILT_IN) | {"__url_time_range", "__data"}
     assert set(re.findall(r"\$\{?(\w+)", text)) - {"1"} <= own, sorted(ALL)
 
 
 @pytest.mark.parametrize("panel", TABLES)
-def test_a_column_that_is_dressed_exists_and_leaves_room_for_the_others(panel):
+def test_formatted_columns_exist_and_leave_room(panel):
     renamed = next(each["options"]["renameByName"] for each in panel["transformations"] if each["id"] == "organize")
-    dressed = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
-    assert [prop["id"] for prop in dressed.pop("/.*/")] == ["noValue"]
-    assert set(dressed) <= set(renamed.values())
-    widths = [prop["value"] for properties in dressed.values() for prop in properties if prop["id"] == "custom.width"]
+    formatted = {each["matcher"]["options"]: each["properties"] for each in panel["fieldConfig"]["overrides"]}
+    assert [prop["id"] for prop in formatted.pop("/.*/")] == ["noValue"]
+    assert set(formatted) <= set(renamed.values())
+    widths = [prop["value"] for properties in formatted.values() for prop in properties if prop["id"] == "custom.width"]
     assert sum(widths) <= panel["gridPos"]["w"] * COLUMN_ON_A_LAPTOP
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_link_names_a_column_that_exists(panel):
+def test_link_names_an_existing_column(panel):
     shown = {
         name for each in panel["transformations"] if each["id"] == "organize" for name in each["options"]["renameByName"].values()
     }
     assert set(re.findall(r'__data\.fields\[\\+"([^"\\]+)', json.dumps(panel))) <= shown
 
 
-def test_each_code_that_a_probe_can_see_is_mapped_to_both_numbers_and_a_meaning():
+def test_each_observable_code_has_both_numbers_and_a_meaning():
     options = words.CODES.options
     observable = {str(row.code) for row in CODES if row.observable}
     assert set(options) == observable | {"0"}
@@ -129,21 +129,21 @@ def test_each_code_that_a_probe_can_see_is_mapped_to_both_numbers_and_a_meaning(
         assert 30 <= len(str(options[code].text)) <= 170
 
 
-def test_every_failure_leads_to_a_runbook_that_exists():
+def test_every_failure_has_an_existing_runbook():
     known = {"reason": set(Reason), "step": set(Step), "code": {str(code) for code in BY_CODE}}
     for name, label, values in (*RUNBOOK_OF, ("EkmVaultSideNotReady", "step", "challenge")):
         assert (PLACE.parent / "alerts" / "runbooks" / f"{name}.md").exists()
         assert set(values.split("|")) <= known[label]
         for code in values.split("|") if label == "code" else ():
-            twin = BY_CODE[int(code)].counterpart
-            assert twin is None or str(twin) in values
+            counterpart = BY_CODE[int(code)].counterpart
+            assert counterpart is None or str(counterpart) in values
 
 
-def test_a_curve_whose_name_is_known_beforehand_has_a_colour_of_the_palette():
+def test_curve_with_a_fixed_name_has_a_palette_colour():
     for panel in (each.values[0] for each in PANELS if each.values[0]["type"] == "timeseries"):
-        dressed = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+        formatted = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
         for name in (target["legendFormat"] for target in panel["targets"]):
-            assert "{{" in name or name in dressed, (panel["title"], name)
+            assert "{{" in name or name in formatted, (panel["title"], name)
 
 
 # How colours look to people without red, green or blue cones (Viénot, Brettel and Mollon 1999; Machado 2009 for the last), in linear RGB.
@@ -152,7 +152,7 @@ BLINDNESS = {
     "green": ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0)),
     "blue": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
 }
-TOLD_APART = 0.12  # distance in linear RGB
+DISTINCT = 0.12  # distance in linear RGB
 
 
 def linear(color: str) -> tuple[float, ...]:
@@ -165,12 +165,12 @@ def seen(color: str, kind: str) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("kind", BLINDNESS)
-def test_the_states_are_told_apart_by_people_who_lack_a_cone(kind):
+def test_states_are_distinct_with_colour_blindness(kind):
     for one, other in itertools.combinations((words.BAD, words.WARNING, words.GOOD, words.NEUTRAL), 2):
         distance = sum((a - b) ** 2 for a, b in zip(seen(one, kind), seen(other, kind), strict=True)) ** 0.5
-        assert distance >= TOLD_APART, (one, other)
+        assert distance >= DISTINCT, (one, other)
 
 
-def test_green_and_red_would_not_be_told_apart():
+def test_green_and_red_are_not_distinct():
     distance = sum((a - b) ** 2 for a, b in zip(seen("#73A839", "green"), seen("#C4752B", "green"), strict=True)) ** 0.5
-    assert distance < TOLD_APART
+    assert distance < DISTINCT

@@ -1,5 +1,7 @@
-"""The files that set up Prometheus, Alertmanager, Grafana and the demo together: each is checked as far as its own tool can, or
-against what is known of its format. That the four containers come up is not proven here: that needs Docker and Grafana."""
+"""The files that set up Prometheus, Alertmanager, Grafana and the demo together.
+
+Each is checked with its own tool or against its format. Starting the four containers needs Docker and Grafana, and is not tested here.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from tests.system.dashboards.boards import BOARDS
 DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 SERVICES = COMPOSE["services"]
-# Keys of a service in the Compose specification, as far as they are used.
+# The keys of a service in the Compose specification that are used.
 KEYS = {
     "build", "cap_drop", "command", "depends_on", "environment", "image", "ports", "read_only", "security_opt", "tmpfs", "volumes",
 }  # fmt: skip
@@ -27,7 +29,7 @@ PROVIDER_KEYS = {"name", "folder", "folderUid", "type", "disableDeletion", "allo
 
 
 def mounts(service: str) -> dict[str, Path]:
-    """Where each file or folder of this checkout appears in the container."""
+    """Return each file or folder of this checkout by its path in the container."""
     found = {}
     for volume in SERVICES[service].get("volumes", []):
         source, target, *_ = volume.split(":")
@@ -42,7 +44,7 @@ def provisioned(kind: str) -> dict:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_uses_known_keys_and_is_reached_from_this_host_alone(name):
+def test_service_uses_known_keys_and_listens_on_loopback(name):
     service = SERVICES[name]
     assert set(service) <= KEYS
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
@@ -53,28 +55,30 @@ def test_a_service_uses_known_keys_and_is_reached_from_this_host_alone(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_mounted_exists_and_cannot_be_written(name):
+def test_mounts_exist_and_are_read_only(name):
     for target, source in mounts(name).items():
         assert source.exists(), target
     assert all(volume.endswith(":ro") for volume in SERVICES[name].get("volumes", []) if volume.startswith("."))
 
 
-def test_the_exporter_is_started_with_flags_that_it_has():
+def test_exporter_starts_with_known_flags():
     parsed = vars(build_parser().parse_args(SERVICES["exporter"]["command"]))
     assert [str(address) for address in parsed["listen"]] == [":10377"]
 
 
-def test_services_are_addressed_by_their_names_and_ports():
+def test_services_use_each_others_names_and_ports():
     listening = {f"{name}:{service['ports'][0].rsplit(':')[-1]}" for name, service in SERVICES.items()}
     prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
-    asked = [target for job in prometheus["scrape_configs"] for each in job["static_configs"] for target in each["targets"]]
-    asked += [t for each in prometheus["alerting"]["alertmanagers"] for group in each["static_configs"] for t in group["targets"]]
-    asked.append(provisioned("datasources")["datasources"][0]["url"].removeprefix("http://"))
-    assert set(asked) <= listening
+    addresses = [target for job in prometheus["scrape_configs"] for each in job["static_configs"] for target in each["targets"]]
+    addresses += [
+        t for each in prometheus["alerting"]["alertmanagers"] for group in each["static_configs"] for t in group["targets"]
+    ]
+    addresses.append(provisioned("datasources")["datasources"][0]["url"].removeprefix("http://"))
+    assert set(addresses) <= listening
     assert [job["job_name"] for job in prometheus["scrape_configs"]] == ["ekm"]
 
 
-def test_grafana_is_given_one_prometheus_and_the_folder_of_the_dashboards():
+def test_grafana_has_one_prometheus_and_the_dashboards():
     (source,) = provisioned("datasources")["datasources"]
     assert set(source) <= DATASOURCE_KEYS
     assert (source["type"], source["jsonData"]["timeInterval"]) == ("prometheus", "15s")
@@ -84,13 +88,13 @@ def test_grafana_is_given_one_prometheus_and_the_folder_of_the_dashboards():
     assert {path.stem for path in folder.glob("*.json")} == set(BOARDS)
 
 
-def test_the_first_page_of_grafana_is_the_fleet():
+def test_home_page_of_grafana_is_the_fleet():
     home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert (mounts("grafana")[str(home.parent)] / home.name).stem == frame.FLEET
 
 
 def rebuilt(service: str, place: Path) -> Path:
-    """The files of a service under `place`, as its container has them."""
+    """Copy the files of a service to `place`, with the paths of its container."""
     for target, source in mounts(service).items():
         there = place / target.lstrip("/")
         there.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +110,7 @@ def rebuilt(service: str, place: Path) -> Path:
         ("alertmanager", ["amtool", "check-config", "etc/alertmanager/alertmanager.yml"]),
     ],
 )
-def test_a_server_takes_its_configuration_as_it_lies_in_the_container(service, tool, tmp_path):
+def test_server_accepts_its_mounted_configuration(service, tool, tmp_path):
     place = rebuilt(service, tmp_path)
     checked = subprocess.run(tool, cwd=place, capture_output=True, text=True, check=False)  # noqa: S603 - the server's own tool
     assert checked.returncode == 0, checked.stdout + checked.stderr

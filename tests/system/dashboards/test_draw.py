@@ -1,4 +1,4 @@
-"""Every panel of every dashboard is drawn in a real browser, from real answers, without an error."""
+"""Every panel of every dashboard is drawn in a real browser, from real responses, without an error."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.system.dashboards.draw.pictures import SHOWN
 
 pytestmark = [pytest.mark.browser, pytest.mark.real]
 
-# What a page without a Grafana server behind it always says.
+# The message that a page without a Grafana server always logs.
 EXPECTED = {"window.grafanaBootData was not set by the time config was initialized"}
 ERRORS = ("An unexpected error happened", "Panel plugin not found", "undefined")
 LARGEST = 300_000  # bytes
@@ -24,13 +24,13 @@ def _prepared():
 def test_every_panel_of_a_dashboard_is_drawn(history, uid, tmp_path):
     chosen = {"target": "payroll-runs"} if uid == "ekm-vault" else {}
     drawn = pictures.draw(uid, history.url, tmp_path / "picture.png", **chosen)
-    assert (drawn.title, set(drawn.said) - EXPECTED) == ("drawn", set())
+    assert (drawn.title, set(drawn.messages) - EXPECTED) == ("drawn", set())
     assert [word for word in ERRORS if word in drawn.text] == []
     assert [panel["title"] for panel in panels(BOARDS[uid]) if panel["title"] not in drawn.text] == []
 
 
 @pytest.mark.usefixtures("_prepared")
-def test_the_fleet_says_which_sql_servers_are_in_danger_and_why(history, tmp_path):
+def test_fleet_names_the_sql_servers_in_danger_and_causes(history, tmp_path):
     text = pictures.draw("ekm-fleet", history.url, tmp_path / "picture.png").text
     for word in (
         "SQLPAY01",
@@ -44,9 +44,9 @@ def test_the_fleet_says_which_sql_servers_are_in_danger_and_why(history, tmp_pat
         "unknown",
     ):
         assert word in text
-    assert "55.1 min" not in text, "a code was taken for a number of seconds"
+    assert "55.1 min" not in text, "a code was formatted as a number of seconds"
 
 
-def test_the_pictures_of_the_documentation_are_there_and_small(pytestconfig):
+def test_pictures_of_the_documentation_exist_and_are_small(pytestconfig):
     for name, _, _ in SHOWN:
         assert 20_000 < (pytestconfig.rootpath / "docs" / "images" / name).stat().st_size < LARGEST

@@ -12,13 +12,13 @@ import yaml
 from dashboards.promql import FOREIGN
 from exporter.metrics.definitions import METRICS
 from exporter.metrics.spec import MetricType
-from tests.system.dashboards.boards import choices, queries
+from tests.system.dashboards.boards import queries, variables
 
 QUERIES = list(queries())
-CHOICES = list(choices())
+VARIABLES = list(variables())
 SCRAPED = {"job", "instance"}
 OF_USERS = {"team", "env"}  # labels that target_defaults of the example give to targets
-MADE = re.compile(r'"(what|name|source|fact|runbook|page|sql_instance)", "')
+ADDED_LABELS = re.compile(r'"(what|name|source|fact|runbook|page|sql_instance)", "')
 
 
 def known_series() -> dict[str, set[str]]:
@@ -36,7 +36,7 @@ KNOWN = known_series()
 
 
 def parts(node):
-    """The node and all below it."""
+    """Yield the node and all nodes below it."""
     yield node
     for name in ("lhs", "rhs", "expr", "vector_selector", "param"):
         below = getattr(node, name, None)
@@ -51,7 +51,7 @@ def selectors(node):
 
 
 def grouped_by(node) -> set[str]:
-    """Labels that aggregations and joins name."""
+    """Return the labels that aggregations and joins name."""
     found = set()
     for part in parts(node):
         modifier = getattr(part, "modifier", None)
@@ -63,9 +63,9 @@ def grouped_by(node) -> set[str]:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_an_expression_names_only_what_the_exporter_shows(query):
+def test_expression_names_only_existing_series(query):
     tree = promql.parse(query.filled())
-    possible = set(SCRAPED) | set(MADE.findall(query.expression))
+    possible = set(SCRAPED) | set(ADDED_LABELS.findall(query.expression))
     for selector in selectors(tree):
         assert selector.name in KNOWN
         labels = KNOWN[selector.name] | SCRAPED
@@ -75,22 +75,22 @@ def test_an_expression_names_only_what_the_exporter_shows(query):
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_an_expression_can_be_narrowed_to_a_job_and_an_exporter(query):
+def test_expression_filters_by_job_and_instance(query):
     for selector in selectors(promql.parse(query.filled(job="J", instance="I"))):
-        asked = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
-        assert (asked["job"][1], asked["instance"][1]) == ("J", "I")
+        matchers = {matcher.name: (str(matcher.op), matcher.value) for matcher in selector.matchers.matchers}
+        assert (matchers["job"][1], matchers["instance"][1]) == ("J", "I")
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_a_series_of_a_target_can_be_narrowed_to_target_and_vault(query):
+def test_expression_filters_by_target_and_vault(query):
     for selector in selectors(promql.parse(query.filled(target="T", vault="V"))):
-        asked = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+        matchers = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
         if "target" in KNOWN[selector.name]:
-            assert (asked["target"], asked["vault"]) == ("T", "V")
+            assert (matchers["target"], matchers["vault"]) == ("T", "V")
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_a_counter_is_seen_only_as_what_it_gained(query):
+def test_counter_is_used_only_in_rate_or_increase(query):
     counters = {name for name in KNOWN if name.endswith(("_total", "_bucket", "_sum", "_count"))}
     tree = promql.parse(query.filled())
     gained = sum(part.func.name in ("rate", "increase") for part in parts(tree) if isinstance(part, promql.Call))
@@ -98,26 +98,26 @@ def test_a_counter_is_seen_only_as_what_it_gained(query):
     assert counted == gained
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: f"{choice.board}: {choice.name}")
-def test_a_variable_is_filled_from_a_label_that_exists(choice):
-    assert choice.label in KNOWN[choice.metric] | SCRAPED
-    if choice.matchers:
-        promql.parse(choice.metric + choice.matchers)
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: f"{variable.board}: {variable.name}")
+def test_variable_uses_an_existing_label(variable):
+    assert variable.label in KNOWN[variable.metric] | SCRAPED
+    if variable.matchers:
+        promql.parse(variable.metric + variable.matchers)
 
 
 def sent_on(name: str, relabelling: list[dict]) -> bool:
-    """Whether Prometheus' relabelling of names, whose expressions match whole names, leaves a series in."""
+    """Whether relabelling by name keeps a series; its expressions match whole names."""
     assert {rule["action"] for rule in relabelling} <= {"keep", "drop"}
     return all((re.fullmatch(rule["regex"], name) is not None) == (rule["action"] == "keep") for rule in relabelling)
 
 
-def test_everything_that_is_drawn_passes_the_remote_write_of_the_page():
+def test_remote_write_of_the_page_keeps_all_drawn_series():
     page = (Path(__file__).parents[3] / "docs" / "high-availability.md").read_text()
     shown = re.search(r"```yaml\n(remote_write:.*?)```", page, re.DOTALL)
     assert shown is not None
     rules = yaml.safe_load(shown[1])["remote_write"][0]["write_relabel_configs"]
     drawn = {one.name for query in QUERIES for one in selectors(promql.parse(query.filled()))} | {
-        choice.metric for choice in CHOICES
+        variable.metric for variable in VARIABLES
     }
     assert {"up", "ekm_error_info", "process_start_time_seconds"} <= drawn
     assert {name for name in drawn if not sent_on(name, rules)} == set()

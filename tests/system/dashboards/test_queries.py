@@ -1,4 +1,4 @@
-"""Every query of every dashboard, asked of a real Prometheus that holds two hours of a good day and two hours of a bad one."""
+"""Every query of every dashboard in a real Prometheus, with two hours of a good day and two hours of a bad one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter
 import pytest
 
 from dashboards import frame, promql
-from tests.system.dashboards.boards import Query, choices, queries
-from tests.system.dashboards.recorded_history import ESTATE, HEALTHY_ENDS, TROUBLED_ENDS
+from tests.system.dashboards.boards import Query, queries, variables
+from tests.system.dashboards.recorded_history import FLEET, HEALTHY_ENDS, TROUBLED_ENDS
 
 pytestmark = pytest.mark.real
 
 QUERIES = list(queries())
-CHOICES = list(choices())
-# Queries that have no answer on a good day.
+VARIABLES = list(variables())
+# Queries without a result on a good day.
 EMPTY_WHEN_HEALTHY: frozenset[str] = frozenset(
     {
         "ekm-expiry: Expiry unknown: A",
@@ -39,37 +39,37 @@ def by_name(text: str) -> Query:
 
 
 def chosen(history, board: str) -> dict[str, str]:
-    """The variables of a dashboard that nobody has touched: all of everything, but the first target where only one can be chosen."""
+    """Return the initial values of a dashboard's variables: all, or the first target if only one can be chosen."""
     if board != frame.VAULT:
         return {}
-    target = next(choice for choice in CHOICES if (choice.board, choice.name) == (board, "target"))
+    target = next(variable for variable in VARIABLES if (variable.board, variable.name) == (board, "target"))
     return {"target": history.values_of(target, HEALTHY_ENDS)[0]}
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_a_query_has_an_answer_on_a_good_day_but_those_about_failures(history, query):
-    answers = history.answers(query, HEALTHY_ENDS, **chosen(history, query.board))
-    assert bool(answers) is (str(query) not in EMPTY_WHEN_HEALTHY)
+def test_query_has_a_result_on_a_good_day_unless_of_failures(history, query):
+    results = history.answers(query, HEALTHY_ENDS, **chosen(history, query.board))
+    assert bool(results) is (str(query) not in EMPTY_WHEN_HEALTHY)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=str)
-def test_a_query_has_an_answer_on_a_bad_day(history, query):
-    targets = [life.name for life in ESTATE] if query.board == frame.VAULT else [".+"]
+def test_query_has_a_result_on_a_bad_day(history, query):
+    targets = [one.name for one in FLEET] if query.board == frame.VAULT else [".+"]
     assert any(history.answers(query, TROUBLED_ENDS, target=target) for target in targets)
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: f"{choice.board}: {choice.name}")
-def test_a_variable_offers_something(history, choice):
-    assert history.values_of(choice, HEALTHY_ENDS)
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: f"{variable.board}: {variable.name}")
+def test_variable_has_values(history, variable):
+    assert history.values_of(variable, HEALTHY_ENDS)
 
 
 @pytest.mark.parametrize("query", [query for query in QUERIES if query.unique], ids=str)
-def test_rows_that_are_joined_are_unique_although_two_exporters_probe_the_same_targets(history, query):
+def test_joined_rows_are_unique_with_two_exporters(history, query):
     rows = Counter(labels.get(query.unique) for labels, _ in history.now(query.filled()))
     assert {name: count for name, count in rows.items() if count > 1} == {}
 
 
-def test_the_names_of_what_may_be_empty_are_those_of_queries():
+def test_names_of_empty_queries_exist():
     assert {str(query) for query in QUERIES} >= EMPTY_WHEN_HEALTHY
 
 
@@ -83,7 +83,7 @@ def test_the_names_of_what_may_be_empty_are_those_of_queries():
         ("ekm-exporter: Not ready: A", 0),
     ],
 )
-def test_exporters_are_counted_and_no_other_program_that_prometheus_scrapes(history, name, number):
+def test_only_exporters_are_counted(history, name, number):
     assert history.now(by_name(name).filled()) == [({}, number)]
 
 
@@ -100,22 +100,22 @@ def state(history, at):
     return {labels["target"]: value for labels, value in found}
 
 
-def test_every_target_has_a_state_and_the_one_without_a_verdict_is_unknown(history):
+def test_every_target_has_a_state_unknown_without_a_verdict(history):
     not_ready = {"payroll-runs", "billing-invoices", "warehouse-stock", "legal-hold"}
-    expected = {life.name: promql.NOT_READY if life.name in not_ready else promql.READY for life in ESTATE}
+    expected = {one.name: promql.NOT_READY if one.name in not_ready else promql.READY for one in FLEET}
     assert state(history, TROUBLED_ENDS) == expected | {"hr-people": promql.UNKNOWN}
 
 
-def test_targets_that_are_no_longer_heard_of_stay_on_the_list_as_unknown(history):
-    assert state(history, TROUBLED_ENDS + 20 * 60) == dict.fromkeys((life.name for life in ESTATE), promql.UNKNOWN)
+def test_targets_without_new_data_are_listed_as_unknown(history):
+    assert state(history, TROUBLED_ENDS + 20 * 60) == dict.fromkeys((one.name for one in FLEET), promql.UNKNOWN)
     assert state(history, TROUBLED_ENDS + 70 * 60) == {}
 
 
 NUMBERS = [query for query in QUERIES if re.search(r"\bor 0 \* count\(", query.expression)]
 
 
-def test_a_number_of_which_nothing_is_known_is_not_zero(history):
-    """Zero in danger, said by nobody, would look like health."""
+def test_number_without_data_is_not_zero(history):
+    """Without data, zero in danger would seem healthy."""
     assert len(NUMBERS) >= 10
     assert [query.panel for query in QUERIES if "vector(0)" in query.expression] == ["Exporters up"]
     for query in NUMBERS:
@@ -124,25 +124,25 @@ def test_a_number_of_which_nothing_is_known_is_not_zero(history):
 
 
 @pytest.mark.parametrize(("title", "number"), [("SQL Servers in danger", 5), ("No server declared", 1), ("Not ready", 4)])
-def test_none_is_in_danger_only_where_a_verdict_is_known(history, title, number):
+def test_zero_in_danger_needs_a_verdict(history, title, number):
     query = by_name(f"ekm-fleet: {title}: A")
     assert history.now(query.filled(), HEALTHY_ENDS) == [({}, 0)]
     assert history.now(query.filled(), TROUBLED_ENDS) == [({}, number)]
     assert history.now(query.filled(), TROUBLED_ENDS + 20 * 60) == []
-    assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(ESTATE))]
+    assert history.now(by_name("ekm-fleet: Unknown: A").filled(), TROUBLED_ENDS + 20 * 60) == [({}, len(FLEET))]
 
 
 DANGER = "ekm-fleet: These SQL Servers would not open their databases after a restart: A"
 
 
-def test_a_sql_server_in_danger_is_named_although_nobody_says_for_how_long(history):
+def test_sql_server_in_danger_is_listed_without_a_duration(history):
     expression = by_name(DANGER).filled()
-    silent = expression.replace("ekm_consecutive_unready_probes", "ekm_told_by_nobody")
+    silent = expression.replace("ekm_consecutive_unready_probes", "ekm_does_not_exist")
     assert (silent != expression, history.now(silent)) == (True, [])
     assert sorted(map(str, history.rows(silent))) == sorted(map(str, history.rows(expression)))
 
 
-def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(history):
+def test_sql_servers_in_danger_have_code_reason_and_runbook(history):
     query = by_name(DANGER)
     found = history.now(query.filled())
     named = {
@@ -160,7 +160,7 @@ def test_the_sql_servers_in_danger_are_named_with_code_reason_and_runbook(histor
     assert {labels["target"]: value for labels, value in found}["payroll-runs"] == 37 * 60
 
 
-# Target, seen from where, code and reason: of an exporter that says not ready, and of the one on the SQL Server's host where both do.
+# Target, vantage, code and reason of each exporter with the verdict not ready. If both have it, the one on the SQL Server host.
 SEEN_FROM_THE_HOST = {
     ("payroll-runs", "sql_host", "3303", "secret_expired"),
     ("warehouse-stock", "sql_host", "3011", "throttled"),
@@ -182,13 +182,13 @@ SEEN_CENTRALLY = {
         ("central:10377", SEEN_CENTRALLY),
     ],
 )
-def test_a_danger_is_told_with_where_it_is_seen_from(history, instance, seen):
-    """A firewall that lets in none but the SQL Servers' hosts is no danger, unless nothing of those hosts is known."""
+def test_danger_is_listed_with_its_vantage(history, instance, seen):
+    """A firewall that allows only the SQL Server hosts is no danger, unless these hosts have no data."""
     found = history.rows(by_name(DANGER).filled(instance=instance))
     assert {(labels["target"], labels["vantage"], labels["code"], labels["reason"]) for labels in found} == seen
 
 
-def test_a_failure_that_leaves_the_target_ready_is_told_all_the_same(history):
+def test_failure_of_a_ready_target_is_listed(history):
     found = {labels["target"]: labels for labels in history.rows(by_name("ekm-fleet: Every target, worst first: B").filled())}
     assert (state(history, TROUBLED_ENDS)["orders-core"], found["orders-core"]["reason"]) == (promql.READY, "forbidden_firewall")
     assert found["billing-invoices"]["reason"] == "forbidden_policy"
@@ -204,7 +204,7 @@ def test_a_failure_that_leaves_the_target_ready_is_told_all_the_same(history):
         ("token", "3303", "secret_wrong", "EkmCredentialRefused"),
     ],
 )
-def test_a_failure_leads_to_the_runbook_that_speaks_of_it(history, step, code, reason, runbook):
+def test_failure_has_the_runbook_of_its_cause(history, step, code, reason, runbook):
     failure = "vector(1)"
     for name, value in (("step", step), ("code", code), ("reason", reason)):
         failure = promql.label(failure, name, value)
@@ -212,28 +212,28 @@ def test_a_failure_leads_to_the_runbook_that_speaks_of_it(history, step, code, r
 
 
 @pytest.mark.parametrize(("label", "ref"), [("region", "A"), ("team", "A"), ("region", "B"), ("region", "C"), ("team", "C")])
-def test_by_region_and_by_team_every_target_counts_once(history, label, ref):
-    """The region of one of them changed within the hour, which both counts remember."""
+def test_every_target_counts_once_by_region_and_by_team(history, label, ref):
+    """The region of one target changed within the hour, so that both regions have data."""
     expression = by_name(f"ekm-fleet: By {label}: {ref}").filled()
-    wanted = {"A": len(ESTATE), "B": 4, "C": 1}[ref]
+    wanted = {"A": len(FLEET), "B": 4, "C": 1}[ref]
     assert sum(number for _, number in history.now(expression)) == wanted
-    nameless = re.sub(r"(max_over_time\(timestamp\()\w+", r"\1ekm_told_by_nobody", expression)
+    nameless = re.sub(r"(max_over_time\(timestamp\()\w+", r"\1ekm_does_not_exist", expression)
     assert history.now(nameless) == [({}, wanted)]
 
 
-def test_a_target_counts_for_the_region_that_it_moved_to(history):
+def test_target_counts_for_its_new_region(history):
     found = {labels["region"]: number for labels, number in history.now(by_name("ekm-fleet: By region: A").filled())}
     assert found == {"westeurope": 6, "northeurope": 2, "swedencentral": 2}
 
 
-def test_the_budget_that_is_spent_is_that_of_the_exporter_that_saw_most_failures(history):
+def test_spent_budget_is_that_of_the_worst_exporter(history):
     query = by_name("ekm-service-level: Targets by budget spent: C")
     minutes = {labels["target"]: value for labels, value in history.now(query.filled())}
     assert minutes["payroll-runs"] == pytest.approx(37, abs=1)
     assert minutes["web-shop"] == 0
 
 
-def test_the_next_end_is_the_earliest_of_key_credential_and_purge(history):
+def test_next_expiry_is_the_earliest_of_key_credential_purge(history):
     query = by_name("ekm-fleet: Every target, worst first: G")
     days = {labels["target"]: value for labels, value in history.now(query.filled())}
     assert days["orders-core"] == pytest.approx(9, abs=0.1)
@@ -241,7 +241,7 @@ def test_the_next_end_is_the_earliest_of_key_credential_and_purge(history):
     assert days["payroll-runs"] < 0
 
 
-def test_everything_that_ends_is_listed_with_the_days_that_are_left(history):
+def test_every_expiry_is_listed_with_its_remaining_days(history):
     query = by_name("ekm-expiry: Everything that ends: A")
     days = {(labels["what"], labels["name"], labels["source"]): value for labels, value in history.now(query.filled())}
     assert days["credential", "sql-payroll", "graph"] == pytest.approx(-37 / 1440, abs=0.002)

@@ -1,7 +1,6 @@
-"""Over which range a counter's gain is taken: `$__rate_interval`, which Grafana fits to the scrape interval and to the picture.
+"""The range of each rate or increase: `$__rate_interval`, which Grafana adapts to scrape interval and width.
 
-For: the panels that have another one, each with its reason.
-Not for: whether counters are seen as gains at all (see `test_expressions`).
+Panels with another range are listed, each with its reason.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ OTHERS = (
     ("ekm-exporter", "Internal errors", "$__range", CHOSEN),
     ("ekm-fleet", "Every target, worst first", "$__range", CHOSEN),
     ("ekm-fleet", "Failures by code", "$__range", CHOSEN),
-    ("ekm-fleet", "Throttled", "15m", "what counts as lately is the same whatever range is chosen"),
+    ("ekm-fleet", "Throttled", "15m", "the recent past is the same for any chosen range"),
     ("ekm-service-level", "Budget left", "$__range", CHOSEN),
     ("ekm-service-level", "Burn rate of all targets", "30m", WINDOW),
     ("ekm-service-level", "Burn rate of all targets", "6h", WINDOW),
@@ -36,7 +35,7 @@ OTHERS = (
     ("ekm-service-level", "Targets beyond their budget", "$__range", CHOSEN),
     ("ekm-service-level", "Targets by budget spent", "$__range", CHOSEN),
     ("ekm-vault", "Errors in the chosen time range", "$__range", CHOSEN),
-    ("ekm-vault", "Path changed", "2m", "a mark stands where something changed: Grafana asks for marks once a minute"),
+    ("ekm-vault", "Path changed", "2m", "a mark shows the time of a change: Grafana queries marks once a minute"),
     ("ekm-vault", "Success", "$__range", CHOSEN),
 )  # fmt: skip
 
@@ -45,18 +44,18 @@ def ranges(query):
     return set(GAINED.findall(query.expression))
 
 
-def test_a_gain_is_taken_over_the_usual_range_but_where_there_is_a_reason():
+def test_unusual_ranges_have_a_reason():
     found = {(query.board, query.panel, over) for query in QUERIES for over in ranges(query) if over != USUAL}
     assert found == {(board, panel, over) for board, panel, over, _ in OTHERS}
 
 
-def test_no_range_is_overlooked():
+def test_every_range_is_found():
     for query in QUERIES:
         assert len(GAINED.findall(query.expression)) == len(re.findall(r"\b(?:rate|increase)\(", query.expression)), str(query)
     assert sum(USUAL in ranges(query) for query in QUERIES) >= 10
 
 
 @pytest.mark.parametrize(("board", "panel", "over", "why"), OTHERS, ids=lambda text: text[:20])
-def test_a_panel_over_the_whole_range_is_no_curve(board, panel, over, why):
-    asked = {query.range for query in QUERIES if (query.board, query.panel) == (board, panel) and over in ranges(query)}
-    assert (asked == {False}) or why is not CHOSEN
+def test_panel_over_the_whole_range_is_no_curve(board, panel, over, why):
+    kinds = {query.range for query in QUERIES if (query.board, query.panel) == (board, panel) and over in ranges(query)}
+    assert (kinds == {False}) or why is not CHOSEN

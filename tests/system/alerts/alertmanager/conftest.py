@@ -1,4 +1,4 @@
-"""A real Alertmanager with the example configuration, faster by one factor, and everybody whom it tells."""
+"""A real Alertmanager with the example configuration, faster by one factor, and stand-ins for its receivers."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.system.alerts.alertmanager.rendering import World, written
+from tests.system.alerts.alertmanager.rendering import Endpoints, write_config
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.prometheus.servers import answered, free_port, running
 
-DIVISOR = 100  # a page waits 300 ms for its common cause, and news of a group come every 3 s
+DIVISOR = 100  # a page waits 300 ms for its common cause, and a group sends changes every 3 s
 
 
 @contextlib.asynccontextmanager
 async def started(place: Path) -> AsyncIterator[Alertmanager]:
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
-    async with listening(alertmanager.told) as (http, smtp):
+    async with listening(alertmanager.received) as (http, smtp):
         flags = [
-            f"--config.file={written(place, World(http, smtp), divisor=DIVISOR)}",
+            f"--config.file={write_config(place, Endpoints(http, smtp), divisor=DIVISOR)}",
             f"--storage.path={place}/data",
             f"--web.listen-address={alertmanager.url.removeprefix('http://')}",
             "--cluster.listen-address=",
@@ -34,13 +34,13 @@ async def started(place: Path) -> AsyncIterator[Alertmanager]:
 
 @pytest_asyncio.fixture
 async def alertmanager(tmp_path: Path) -> AsyncIterator[Alertmanager]:
-    """One that nobody else has posted to."""
+    """An Alertmanager for one test alone."""
     async with started(tmp_path) as one:
         yield one
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alertmanager]:
-    """One for all tests of a module, each of which keeps to a job of its own."""
+    """An Alertmanager for all tests of a module. Each test uses a job of its own."""
     async with started(tmp_path_factory.mktemp("alertmanager")) as one:
         yield one

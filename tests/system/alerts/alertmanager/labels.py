@@ -13,7 +13,7 @@ _OWNED = ("team", "env")
 
 @dataclass(frozen=True)
 class Alert:
-    """`always` is there whatever happens, `maybe` depends on the configuration and on the job being scraped."""
+    """An alert. `always` are its fixed labels, `maybe` those that depend on the configuration or the scrape."""
 
     name: str
     severity: str
@@ -21,7 +21,7 @@ class Alert:
     maybe: tuple[str, ...] = ()
 
     def sample(self, *, maybe: bool = True, **other: str) -> dict[str, str]:
-        """The labels of one such alert: each with its own name as its value, but for those that are given."""
+        """Return the labels of such an alert. Each value derives from its name, except in `other`."""
         labels = (*self.always, *(self.maybe if maybe else ()))
         return {"alertname": self.name, "severity": self.severity, **{name: f"a-{name}" for name in labels}, **other}
 
@@ -64,7 +64,7 @@ _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 
 
 def matches(matchers: list[str], labels: Mapping[str, str]) -> bool:
-    """As Alertmanager has it: all must hold, a label that is missing is empty, a regular expression covers the whole value."""
+    """Match as Alertmanager does: all must match, a missing label is empty, a regular expression covers the whole value."""
     for matcher in matchers:
         parts = _MATCHER.fullmatch(matcher)
         assert parts, matcher

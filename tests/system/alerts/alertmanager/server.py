@@ -1,4 +1,4 @@
-"""A running Alertmanager and who is told by it: a PagerDuty, webhooks and a mail server that only write down what arrives."""
+"""A running Alertmanager and its receivers: a PagerDuty, webhooks and a mail server that record what arrives."""
 
 import asyncio
 import base64
@@ -28,11 +28,11 @@ class Arrived:
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
-        """Of a webhook."""
+        """The alerts of a webhook."""
         return self.body["alerts"]
 
     def names(self) -> set[str]:
-        """Of the alerts of a webhook."""
+        """Return the names of the alerts of a webhook."""
         return {alert["labels"]["alertname"] for alert in self.alerts}
 
 
@@ -41,7 +41,7 @@ class Recorder:
     arrived: list[Arrived] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def note(self, to: str, body: Any) -> None:
+    async def record(self, to: str, body: Any) -> None:
         async with self.news:
             self.arrived.append(Arrived(to, body))
             self.news.notify_all()
@@ -50,7 +50,7 @@ class Recorder:
         return [each for each in self.arrived if each.to == to]
 
     async def first(self, good: Callable[[Arrived], bool], *, seconds: float = 20) -> Arrived:
-        """The first arrival that is good, past ones included; the test fails where there is none in time."""
+        """Return the first arrival that is good, past ones included. The test fails if there is none in time."""
         try:
             async with asyncio.timeout(seconds), self.news:
                 while not (found := next(filter(good, self.arrived), None)):
@@ -60,16 +60,16 @@ class Recorder:
         return found
 
     async def webhook(self, request: web.Request) -> web.Response:
-        await self.note(request.path.removeprefix("/"), await request.json())
+        await self.record(request.path.removeprefix("/"), await request.json())
         return web.Response()
 
     async def pagerduty(self, request: web.Request) -> web.Response:
         event = await request.json()
-        await self.note(event["routing_key"], event)
+        await self.record(event["routing_key"], event)
         return web.json_response({"status": "success", "dedup_key": event["dedup_key"]}, status=202)
 
     async def mail(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection to the mail server: signing in, one or more letters, goodbye."""
+        """Serve one connection to the mail server: sign-in and one or more mails."""
         to: list[str] = []
         writer.write(b"220 recorder\r\n")
         with contextlib.suppress(ConnectionError):
@@ -81,13 +81,13 @@ class Recorder:
                 if verb == "DATA":
                     letter = await reader.readuntil(b"\r\n.\r\n")
                     writer.write(b"250 kept\r\n")
-                    await self.note(",".join(to), message_from_bytes(letter, policy=policy.default))
+                    await self.record(",".join(to), message_from_bytes(letter, policy=policy.default))
                     to = []
         writer.close()
 
     @staticmethod
     def reply(verb: str, line: str) -> bytes:
-        """Only who knows the password of the file may send."""
+        """Return the reply of the mail server. Sending needs the password of the file."""
         if verb == "EHLO":
             return b"250-recorder\r\n250 AUTH PLAIN\r\n"
         if verb == "AUTH":
@@ -97,7 +97,7 @@ class Recorder:
 
 
 def words(letter: EmailMessage) -> str:
-    """Of a mail, without its markup's form."""
+    """Return the text of a mail."""
     part = letter.get_body(("plain", "html"))
     assert part is not None
     return part.get_content()
@@ -105,7 +105,7 @@ def words(letter: EmailMessage) -> str:
 
 @contextlib.asynccontextmanager
 async def listening(recorder: Recorder) -> AsyncIterator[tuple[str, str]]:
-    """The URL of the webhooks and the address of the mail server, on free ports of loopback."""
+    """Yield the URL of the webhooks and the address of the mail server, on free ports of loopback."""
     app = web.Application()
     app.add_routes([web.post("/pagerduty", recorder.pagerduty), web.post("/{name}", recorder.webhook)])
     runner = web.AppRunner(app)
@@ -124,13 +124,13 @@ async def listening(recorder: Recorder) -> AsyncIterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """A running one: its API, and what has arrived from it."""
+    """A running Alertmanager: its API, and what its receivers recorded."""
 
     url: str
-    told: Recorder = field(default_factory=Recorder)
+    received: Recorder = field(default_factory=Recorder)
 
     async def post(self, *alerts: dict[str, str], firing: bool = True, description: str = "") -> None:
-        """As Prometheus does: with an end that lies ahead while the alert fires, and now when it no longer does."""
+        """Post alerts as Prometheus does: the end is in the future while they fire, and now when they end."""
         end = datetime.now(UTC) + timedelta(hours=1 if firing else 0)
         texts = {
             "summary": "Something is wrong.",
@@ -149,12 +149,12 @@ class Alertmanager:
             await session.post(f"{self.url}/api/v2/alerts", json=body)
 
     async def states(self, job: str) -> list[tuple[dict[str, str], str]]:
-        """Labels and state of every alert whose job matches: `active`, `suppressed`, or `unprocessed` for a moment."""
+        """Return labels and state of every alert whose job matches: `active`, `suppressed` or briefly `unprocessed`."""
         known = json.loads(await fetch(f"{self.url}/api/v2/alerts", filter=f'job=~"{job}"'))
         return [(alert["labels"], alert["status"]["state"]) for alert in known]
 
     async def settled(self, job: str) -> list[tuple[dict[str, str], str]]:
-        """The same, once all that was posted before is taken in: alerts are, one after another, and a pair that came later is."""
+        """Return the states after all earlier alerts were processed: a pair posted later shows that."""
         last = {"job": f"last {time.monotonic_ns()}", "instance": "i", "target": "t", "severity": "info"}
         await self.post({"alertname": "EkmThrottledSpike", **last}, {"alertname": "EkmVaultSideNotReady", **last})
         async with asyncio.timeout(20):
@@ -162,11 +162,13 @@ class Alertmanager:
                 await asyncio.sleep(0.02)
         return await self.states(job)
 
-    async def everything_is_out(self) -> None:
-        """All that was posted before is sent by now, if it is sent at all: two pages, one after the other, were posted later and
-        have waited as long."""
+    async def all_sent(self) -> None:
+        """Wait until all alerts posted before were sent, if they are sent at all.
+
+        Two pages that are posted later, one after the other, have waited as long.
+        """
         for _ in range(2):
             name = f"EkmFence{time.monotonic_ns()}"
             await self.post({"alertname": name, "severity": "critical"})
-            fence = await self.told.first(lambda each, name=name: name in str(each.body))
-            self.told.arrived.remove(fence)
+            fence = await self.received.first(lambda each, name=name: name in str(each.body))
+            self.received.arrived.remove(fence)

@@ -1,4 +1,4 @@
-"""Which alert keeps which other back, asked of a real Alertmanager; and that nothing is kept back by mistake."""
+"""Which alert inhibits which other one in a real Alertmanager, and that no other alert is inhibited."""
 
 import itertools
 
@@ -18,7 +18,7 @@ FROM_THE_FAULT = f"EkmVaultSideNotReady EkmProbeFails {DEPENDENT_TICKETS}"
 FROM_THE_CREDENTIAL = f"EkmVaultSideNotReady EkmProbeFails {BURNS}"
 OF_EXPORTER, OF_CREDENTIAL, OF_TARGET = "job instance", "job instance credential", "job instance target"
 
-# What keeps back what, if they agree in these labels. All other pairs do not touch each other.
+# Which alert inhibits which others, if these labels are equal. All other pairs are independent.
 TABLE = {
     "EkmExporterDown": [(ALL, OF_EXPORTER)],
     "EkmEveryProbeStale": [(f"{TARGET_PAGES} {TARGET_TICKETS} EkmPathChanged", OF_EXPORTER)],
@@ -49,8 +49,8 @@ TABLE = {
 }
 
 
-def kept_back(source: str) -> dict[str, list[str]]:
-    """By name, the labels in which they must agree."""
+def inhibited_by(source: str) -> dict[str, list[str]]:
+    """Return the labels that must be equal, by the name of the inhibited alert."""
     return {name: labels.split() for names, labels in TABLE.get(source, []) for name in names.split()}
 
 
@@ -60,36 +60,36 @@ def rules() -> list[dict[str, list[str]]]:
 
 
 def samples(name: str) -> list[dict[str, str]]:
-    """One with every label that it may have, one with those alone that it always has."""
+    """Return the alert with every possible label, and with its fixed labels only."""
     return [ALERTS[name].sample(), ALERTS[name].sample(maybe=False)]
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_has_every_label_in_which_a_rule_wants_it_to_agree(rules, name):
-    """Two labels that are both missing count as equal: a rule would reach much further than it says."""
+def test_alert_has_every_equal_label_of_its_rules(rules, name):
+    """Two missing labels count as equal, so a rule would inhibit more than it names."""
     for rule, side, labels in itertools.product(rules, ("source_matchers", "target_matchers"), samples(name)):
         if matches(rule[side], labels) and not (side == "source_matchers" and "credential" not in labels):
             assert [label for label in rule["equal"] if label not in labels] == [], (name, rule)
 
 
-def test_every_rule_keeps_something_back_and_every_name_in_it_is_an_alert(rules):
+def test_every_inhibition_rule_matches_alerts(rules):
     for rule in rules:
         for side in ("source_matchers", "target_matchers"):
             assert [name for name in ALERTS if matches(rule[side], ALERTS[name].sample())], rule
 
 
-def test_no_alert_keeps_itself_back(rules):
+def test_no_alert_inhibits_itself(rules):
     for rule, labels in itertools.product(rules, (sample for name in ALERTS for sample in samples(name))):
         assert not (matches(rule["source_matchers"], labels) and matches(rule["target_matchers"], labels)), rule
 
 
-def test_no_two_alerts_keep_each_other_back():
-    assert [(one, other) for one in TABLE for other in kept_back(one) if one in kept_back(other)] == []
+def test_no_two_alerts_inhibit_each_other():
+    assert [(one, other) for one in TABLE for other in inhibited_by(one) if one in inhibited_by(other)] == []
 
 
 @pytest.mark.real
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_page_that_is_kept_back_keeps_back_what_follows_from_it_and_not_another_fault(shared):
+async def test_inhibited_page_still_inhibits_its_consequences(shared):
     job = "a chain"
     names = ("EkmCredentialForbidden", "EkmForbiddenSpike", "EkmVaultSideNotReady")
     posted = [ALERTS[name].sample(job=job) for name in names]
@@ -102,16 +102,18 @@ async def test_a_page_that_is_kept_back_keeps_back_what_follows_from_it_and_not_
 @pytest.mark.real
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("source", ALERTS)
-async def test_an_alert_keeps_back_what_the_table_says_and_nothing_else(shared, source):
-    """Each pair has a job of its own: the other alert with the same labels, and once for each label in which they must agree."""
+async def test_alert_inhibits_exactly_the_alerts_of_the_table(shared, source):
+    """Each pair has a job of its own: the other alert with equal labels, and once more for each label that differs."""
     posted, expected = [], set()
     for name in ALERTS.keys() - {source, "EkmWatchdog", "EkmVaultRequestBudgetExceeded"}:
-        job, agree = f"{source} and {name}", kept_back(source).get(name, [])
+        job, agree = f"{source} and {name}", inhibited_by(source).get(name, [])
         posted += [ALERTS[source].sample(job=job), same := ALERTS[name].sample(job=job, which="the same")]
         posted += [{**same, "which": f"another {label}", label: "another"} for label in agree if label != "job"]
         expected |= {(name, "the same")} if agree else set()
     await shared.post(*posted)
     states = await shared.settled(f"{source} and .*")
     assert len(states) == len(posted)
-    kept = {(labels["alertname"], labels["which"]) for labels, state in states if state == "suppressed" and "which" in labels}
-    assert kept == expected
+    inhibited = {
+        (labels["alertname"], labels["which"]) for labels, state in states if state == "suppressed" and "which" in labels
+    }
+    assert inhibited == expected

@@ -1,4 +1,4 @@
-"""What a real Alertmanager makes of the example: who is told what, how often, and who is not."""
+"""Messages of a real Alertmanager with the example: to which receiver, with which text, how often."""
 
 import asyncio
 
@@ -18,10 +18,10 @@ def pages(name: str, **labels: str) -> list[dict[str, str]]:
     return [ALERTS[name].sample(target=vault, vault=f"{vault}.vault.azure.net", **OF_DBA, **labels) for vault in VAULTS]
 
 
-async def test_thirty_vaults_that_fail_alike_are_one_page_that_names_each(alertmanager):
+async def test_thirty_vaults_that_fail_alike_are_one_page(alertmanager):
     await alertmanager.post(*pages("EkmForbiddenSpike"))
-    await alertmanager.everything_is_out()
-    (page,) = alertmanager.told.arrived
+    await alertmanager.all_sent()
+    (page,) = alertmanager.received.arrived
     assert (page.to, page.body["event_action"], page.body["payload"]["severity"]) == (DBA, "trigger", "critical")
     assert page.body["payload"]["summary"] == "30 x EkmForbiddenSpike (prod): Something is wrong."
     details = page.body["payload"]["custom_details"]
@@ -34,10 +34,10 @@ async def test_thirty_vaults_that_fail_alike_are_one_page_that_names_each(alertm
 @pytest.mark.parametrize(
     "cause", ["EkmEntraUnavailable", "EkmEgressDown", "EkmRegionDown", "EkmExporterDown", "EkmEveryProbeStale"]
 )
-async def test_thirty_vaults_with_a_common_cause_are_one_page_that_names_the_cause(alertmanager, cause):
+async def test_common_cause_of_thirty_vaults_is_one_page(alertmanager, cause):
     await alertmanager.post(*pages("EkmVaultSideNotReady"), *pages("EkmProbeFails"), ALERTS[cause].sample())
-    await alertmanager.everything_is_out()
-    (page,) = alertmanager.told.arrived
+    await alertmanager.all_sent()
+    (page,) = alertmanager.received.arrived
     assert page.to == PLATFORM
     assert page.body["payload"]["summary"] == f"{cause}: Something is wrong."
 
@@ -46,93 +46,93 @@ async def test_thirty_vaults_with_a_common_cause_are_one_page_that_names_the_cau
     ("cause", "single"),
     [("EkmCredentialRefused", "EkmVaultSideNotReady"), ("EkmCredentialForbidden", "EkmForbiddenSpike")],
 )
-async def test_thirty_vaults_of_one_credential_are_one_page_that_names_it(alertmanager, cause, single):
+async def test_credential_of_thirty_vaults_is_one_page(alertmanager, cause, single):
     await alertmanager.post(*pages(single), ALERTS[cause].sample(**OF_DBA))
-    await alertmanager.everything_is_out()
-    (page,) = alertmanager.told.arrived
+    await alertmanager.all_sent()
+    (page,) = alertmanager.received.arrived
     assert (page.to, page.body["payload"]["summary"]) == (DBA, f"{cause} (prod): Something is wrong.")
 
 
-async def test_a_cause_that_is_known_within_the_wait_is_soon_enough(alertmanager):
+async def test_common_cause_within_the_group_wait_inhibits(alertmanager):
     await alertmanager.post(*pages("EkmVaultSideNotReady"))
     await alertmanager.post(ALERTS["EkmEntraUnavailable"].sample())
-    await alertmanager.everything_is_out()
-    assert [page.to for page in alertmanager.told.arrived] == [PLATFORM]
+    await alertmanager.all_sent()
+    assert [page.to for page in alertmanager.received.arrived] == [PLATFORM]
 
 
-async def test_single_ones_are_told_when_their_cause_is_over_and_they_are_not(alertmanager):
+async def test_single_alerts_page_if_they_outlast_their_cause(alertmanager):
     await alertmanager.post(*pages("EkmVaultSideNotReady"), cause := ALERTS["EkmEntraUnavailable"].sample())
-    await alertmanager.told.first(lambda each: each.to == PLATFORM)
+    await alertmanager.received.first(lambda each: each.to == PLATFORM)
     await alertmanager.post(cause, firing=False)
-    page = await alertmanager.told.first(lambda each: each.to == DBA)
+    page = await alertmanager.received.first(lambda each: each.to == DBA)
     assert page.body["payload"]["summary"].startswith("30 x EkmVaultSideNotReady")
 
 
-async def test_a_ticket_waits_for_the_page_of_its_target_and_not_for_that_of_another(alertmanager):
+async def test_ticket_waits_only_for_the_page_of_its_target(alertmanager):
     await alertmanager.post(
         ALERTS["EkmForbiddenSpike"].sample(target="one", **OF_DBA),
         ALERTS["EkmKeyStateInvalid"].sample(target="one", **OF_DBA),
         ALERTS["EkmKeyStateInvalid"].sample(target="other", **OF_DBA),
     )
-    await alertmanager.everything_is_out()
-    assert [page.body["payload"]["summary"] for page in alertmanager.told.at(DBA)] == [
+    await alertmanager.all_sent()
+    assert [page.body["payload"]["summary"] for page in alertmanager.received.at(DBA)] == [
         "EkmForbiddenSpike (prod): Something is wrong."
     ]
-    (ticket,) = alertmanager.told.at("ticket-dba")
+    (ticket,) = alertmanager.received.at("ticket-dba")
     assert [alert["labels"]["target"] for alert in ticket.alerts] == ["other"]
 
 
-async def test_the_watchdog_comes_again_and_again_and_to_the_switch_alone(alertmanager):
+async def test_watchdog_repeats_and_goes_only_to_the_switch(alertmanager):
     await alertmanager.post(ALERTS["EkmWatchdog"].sample(), ALERTS["EkmExporterDown"].sample())
-    await alertmanager.told.first(lambda _: len(alertmanager.told.at("dead-mans-switch")) >= 3)
-    assert all(each.names() == {"EkmWatchdog"} for each in alertmanager.told.at("dead-mans-switch"))
-    assert {each.to for each in alertmanager.told.arrived} == {"dead-mans-switch", PLATFORM}
+    await alertmanager.received.first(lambda _: len(alertmanager.received.at("dead-mans-switch")) >= 3)
+    assert all(each.names() == {"EkmWatchdog"} for each in alertmanager.received.at("dead-mans-switch"))
+    assert {each.to for each in alertmanager.received.arrived} == {"dead-mans-switch", PLATFORM}
 
 
-async def test_info_goes_to_nobody(alertmanager):
+async def test_info_alert_is_not_sent(alertmanager):
     await alertmanager.post(ALERTS["EkmPathChanged"].sample(**OF_DBA), ALERTS["EkmPathChanged"].sample())
     assert [state for _, state in await alertmanager.settled("a-job")] == ["active", "active"]
-    await alertmanager.everything_is_out()
-    assert alertmanager.told.arrived == []
+    await alertmanager.all_sent()
+    assert alertmanager.received.arrived == []
 
 
-async def test_a_page_is_taken_back_when_all_is_well(alertmanager):
+async def test_page_is_resolved_when_the_alert_ends(alertmanager):
     await alertmanager.post(alert := ALERTS["EkmThrottledSpike"].sample(target="one", **OF_DBA))
-    opened = await alertmanager.told.first(lambda each: each.to == DBA)
+    opened = await alertmanager.received.first(lambda each: each.to == DBA)
     await alertmanager.post(alert, firing=False)
-    closed = await alertmanager.told.first(lambda each: each.to == DBA and each.body["event_action"] == "resolve")
+    closed = await alertmanager.received.first(lambda each: each.to == DBA and each.body["event_action"] == "resolve")
     assert closed.body["dedup_key"] == opened.body["dedup_key"]
 
 
-async def test_a_ticket_says_which_targets_are_well_again(alertmanager):
+async def test_ticket_names_the_recovered_targets(alertmanager):
     one, other = (ALERTS["EkmLatencyHigh"].sample(target=name, **OF_DBA) for name in ("one", "other"))
     await alertmanager.post(one, other)
-    opened = await alertmanager.told.first(lambda each: each.to == "ticket-dba")
+    opened = await alertmanager.received.first(lambda each: each.to == "ticket-dba")
     assert {alert["status"] for alert in opened.alerts} == {"firing"}
     await alertmanager.post(one, firing=False)
-    changed = await alertmanager.told.first(lambda each: "resolved" in str(each.body))
+    changed = await alertmanager.received.first(lambda each: "resolved" in str(each.body))
     assert {alert["labels"]["target"]: alert["status"] for alert in changed.alerts} == {"one": "resolved", "other": "firing"}
     assert changed.body["groupKey"] == opened.body["groupKey"]
 
 
-async def test_a_mail_is_signed_in_with_the_password_of_the_file_and_can_be_read(alertmanager):
+async def test_mail_uses_the_password_file_and_is_readable(alertmanager):
     await alertmanager.post(alert := ALERTS["EkmExporterOverloaded"].sample(instance="exporter-1"), description="It lags by 2 s.")
-    opened = await alertmanager.told.first(lambda each: each.to == "platform@example.com")
+    opened = await alertmanager.received.first(lambda each: each.to == "platform@example.com")
     assert opened.body["Subject"] == "EkmExporterOverloaded: Something is wrong."
     assert "UTC: It lags by 2 s." in words(opened.body)
     assert "Runbook:   https://example.com/runbook" in words(opened.body)
     await alertmanager.post(alert, firing=False)
-    closed = await alertmanager.told.first(lambda each: "Resolved" in str(each.body))
+    closed = await alertmanager.received.first(lambda each: "Resolved" in str(each.body))
     assert closed.body["Subject"] == "Resolved: EkmExporterOverloaded: Something is wrong."
     assert "Resolved: exporter-1 at 20" in words(closed.body)
 
 
-async def test_what_goes_on_is_not_told_twice_at_once(alertmanager):
+async def test_alert_that_continues_is_not_sent_again_at_once(alertmanager):
     await alertmanager.post(alert := ALERTS["EkmThrottledSpike"].sample(**OF_DBA))
-    await alertmanager.told.first(lambda each: each.to == DBA)
+    await alertmanager.received.first(lambda each: each.to == DBA)
     await alertmanager.post(alert)
     await alertmanager.post(ALERTS["EkmThrottledSpike"].sample(**OF_DBA, target="later"))
     async with asyncio.timeout(20):
-        more = await alertmanager.told.first(lambda each: "later" in str(each.body))
-    assert alertmanager.told.at(DBA)[1:] == [more]
+        more = await alertmanager.received.first(lambda each: "later" in str(each.body))
+    assert alertmanager.received.at(DBA)[1:] == [more]
     assert more.body["payload"]["summary"].startswith("2 x ")

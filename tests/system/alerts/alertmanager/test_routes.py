@@ -1,4 +1,4 @@
-"""Who gets which alert, by the real tools; and that the example holds no secret."""
+"""The receiver of each alert, by the real tools; and that the example holds no secret."""
 
 import subprocess
 import sys
@@ -35,9 +35,9 @@ TABLE = [
 ]
 
 
-def said(program: str | Path, *arguments: str | Path) -> str:
-    """What a tool that is content says; otherwise the test fails with it."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own commands
+def run_tool(program: str | Path, *arguments: str | Path) -> str:
+    """Return the output of a tool. The test fails if the tool fails."""
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - commands of this file
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -48,28 +48,28 @@ def configuration() -> dict:
 
 @pytest.mark.real
 def test_amtool_accepts_the_example_with_its_template():
-    text = said("amtool", "check-config", EXAMPLE)
+    text = run_tool("amtool", "check-config", EXAMPLE)
     assert " - 1 templates" in text
     assert "SUCCESS" in text
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(("labels", "receiver"), TABLE)
-def test_an_alert_goes_to_its_receiver(labels, receiver):
+def test_alert_goes_to_its_receiver(labels, receiver):
     arguments = [f"--config.file={EXAMPLE}", f"--verify.receivers={receiver}", *labels.split()]
-    assert receiver in said("amtool", "config", "routes", "test", *arguments)
+    assert receiver in run_tool("amtool", "config", "routes", "test", *arguments)
 
 
-def test_every_receiver_is_reached_by_a_row_of_the_table():
+def test_table_reaches_every_receiver():
     assert {receiver for _, receiver in TABLE} == {receiver["name"] for receiver in configuration()["receivers"]}
 
 
-def test_amlint_finds_no_route_that_is_never_taken_and_no_name_that_no_rule_has():
+def test_amlint_finds_no_unused_route_or_unknown_name():
     amlint = Path(sys.executable).with_name("amlint")
-    said(amlint, "check", "--strict", "--rules", RULES, EXAMPLE)
+    run_tool(amlint, "check", "--strict", "--rules", RULES, EXAMPLE)
 
 
-def test_the_labels_that_these_tests_know_are_those_of_the_rules():
+def test_labels_of_the_tests_equal_those_of_the_rules():
     groups = yaml.safe_load(RULES.read_text())["groups"]
     rules = {rule["alert"]: rule["labels"] for group in groups for rule in group["rules"] if "alert" in rule}
     assert {name: labels["severity"] for name, labels in rules.items()} == {name: one.severity for name, one in ALERTS.items()}
@@ -86,7 +86,7 @@ def settings(node) -> list[tuple[str, object]]:
     return []
 
 
-def test_secrets_come_from_files_alone():
+def test_secrets_come_only_from_files():
     secrets = [(key, value) for key, value in settings(configuration()) if key.endswith("_file")]
     assert {key for key, _ in secrets} == {"routing_key_file", "url_file", "smtp_auth_password_file"}
     assert all(str(value).startswith(SECRETS) for _, value in secrets)
@@ -96,7 +96,7 @@ def test_secrets_come_from_files_alone():
     assert [name for name in listed if name not in EXAMPLE.read_text().partition("\nglobal:")[0]] == []
 
 
-def test_a_page_waits_for_two_evaluations_of_its_common_cause():
+def test_page_waits_for_two_evaluations_of_its_cause():
     pages = [group for group in yaml.safe_load(RULES.read_text())["groups"] if "page" in group["name"]]
     assert pages
     assert {group["interval"] for group in pages} == {"15s"}
@@ -104,7 +104,7 @@ def test_a_page_waits_for_two_evaluations_of_its_common_cause():
     assert route["group_wait"] == "30s"
 
 
-def test_only_alerts_of_the_product_match_an_inhibition_rule():
+def test_inhibition_rules_match_no_foreign_alert():
     """The rules can be pasted into a configuration with other alerts."""
     other = dict.fromkeys(("job", "instance", "target", "credential", "region", "vault"), "x") | {"severity": "critical"}
     for rule in configuration()["inhibit_rules"]:

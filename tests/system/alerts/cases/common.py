@@ -1,8 +1,8 @@
-"""Many vaults at once: one alert that names what they have in common, a cycle before the single ones; and what is no such cause."""
+"""Many vaults at once: one alert of their common cause, one interval before the single alerts; and failures without one."""
 
 from collections.abc import Sequence
 
-from tests.system.alerts.case import INSTANCES, Fired, Scene, of_exporter, of_target
+from tests.system.alerts.case import INSTANCES, Fired, RuleCase, of_exporter, of_target
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
 
@@ -19,7 +19,7 @@ CAUSES = ("EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown", "EkmCredentia
 
 
 def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: object) -> list[Target]:
-    """One target of a vault of its own for each failure; all begin to fail after five good probes."""
+    """Return one target with its own vault for each failure; all begin to fail after five good probes."""
     return [
         Target(
             name=f"t{number}",
@@ -31,8 +31,8 @@ def fleet(failures: Sequence[Outcome], *, bad: int = 6, good: int = 30, **more: 
     ]
 
 
-def _egress() -> Scene:
-    """Everything fails on the way out of one host; the other host, and a fleet in which most is well, are none of it."""
+def _egress() -> RuleCase:
+    """One host has no route, so all its targets fail. The other host, and a mostly healthy fleet, have no common cause."""
     here = Exporter(targets=fleet([TIMEOUT, NO_DNS, NO_PROXY]))
     there = Exporter(targets=fleet([OK] * 3), instance="mon2:10377")
     some = Exporter(targets=fleet([NO_DNS, NO_DNS, NO_DNS, OK]), instance="mon3:10377")
@@ -47,11 +47,13 @@ def _egress() -> Scene:
         (32 * MINUTE, "EkmEgressDown", []),
     ]
     absent = ["EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return Scene(name="no way out", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent)
+    return RuleCase(
+        name="no outbound network", exporters=[here, there, some, few], length=32 * MINUTE, checks=checks, absent=absent
+    )
 
 
-def _entra() -> Scene:
-    """Half of the targets get no token; on another exporter Entra refuses, which is an answer."""
+def _entra() -> RuleCase:
+    """Half of the targets get no token. On another exporter Entra ID refuses, which is a response."""
     here = Exporter(targets=fleet([DOWN, DOWN, SILENT, OK, OK, OK]))
     refused = Exporter(targets=fleet([Failed("token", 3303, "secret_wrong")] * 4), instance="mon2:10377")
     seen = "3013 entra_unavailable 2, 3008 read_timeout 1"
@@ -63,11 +65,11 @@ def _entra() -> Scene:
         (32 * MINUTE, "EkmEntraUnavailable", []),
     ]
     absent = ["EkmEgressDown", "EkmRegionDown", "EkmCredentialForbidden"]
-    return Scene(name="Entra ID is down", exporters=[here, refused], length=32 * MINUTE, checks=checks, absent=absent)
+    return RuleCase(name="Entra ID is down", exporters=[here, refused], length=32 * MINUTE, checks=checks, absent=absent)
 
 
-def _region() -> Scene:
-    """Three of four vaults of a region, and one of four of the other."""
+def _region() -> RuleCase:
+    """Three of four vaults of a region fail, and one of four of the other region."""
     bad = fleet([BROKEN, BROKEN, TIMEOUT, OK])
     well = [
         Target(name=f"n{number}", vault=f"n{number}.vault.azure.net", region="northeurope", probes=[*[OK] * 5, *[probe] * 20])
@@ -82,11 +84,11 @@ def _region() -> Scene:
         (32 * MINUTE, "EkmRegionDown", []),
     ]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmCredentialForbidden"]
-    return Scene(name="a region is down", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
+    return RuleCase(name="a region is down", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
 
 
-def _credential() -> Scene:
-    """Three of four vaults refuse one credential; another credential is refused by one of three, or for the state of the key."""
+def _credential() -> RuleCase:
+    """Three of four vaults refuse one credential. Another one is refused by one vault, or because of the key's state."""
     expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
     bad = fleet([FORBIDDEN, FORBIDDEN, FIREWALL, OK])
     well = [
@@ -104,18 +106,20 @@ def _credential() -> Scene:
         (32 * MINUTE, "EkmCredentialForbidden", []),
     ]
     absent = ["EkmEgressDown", "EkmEntraUnavailable", "EkmRegionDown"]
-    return Scene(name="a credential is refused by many", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent)
+    return RuleCase(
+        name="a credential is refused by many", exporters=[exporter], length=32 * MINUTE, checks=checks, absent=absent
+    )
 
 
-def _once() -> Scene:
-    """A single bad probe of everybody, and causes that only look alike because they coincide."""
+def _once() -> RuleCase:
+    """One bad probe of every target, and different causes at the same time."""
     moment = Exporter(targets=fleet([NO_DNS] * 5, bad=1))
     mixed = Exporter(targets=fleet([DOWN, BROKEN, FORBIDDEN, TIMEOUT, OK, OK]), instance="mon2:10377")
-    return Scene(name="one bad moment of all", exporters=[moment, mixed], length=15 * MINUTE, absent=CAUSES)
+    return RuleCase(name="one bad moment of all", exporters=[moment, mixed], length=15 * MINUTE, absent=CAUSES)
 
 
-def _one_vault() -> Scene:
-    """All targets are keys of one vault: that it is gone, or silent, is its own fault. That no name resolves is not."""
+def _one_vault() -> RuleCase:
+    """All targets are keys of one vault. A missing or silent vault is no common cause; a resolver that fails is."""
     no_dns, gone, silent = (
         Exporter(
             instance=f"mon{number}:10377",
@@ -129,15 +133,15 @@ def _one_vault() -> Scene:
         *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
         (8 * MINUTE, "EkmVaultHostNameGone", [of_target(gone, target, GONE) for target in gone.targets]),
     ]
-    return Scene(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
+    return RuleCase(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
 
 
-def _restart() -> Scene:
-    """The common cause outlives a restart of the exporter, so that what it inhibits stays inhibited."""
+def _restart() -> RuleCase:
+    """The common cause survives a restart of the exporter, so that its inhibition stays in place."""
     here = Exporter(targets=fleet([NO_DNS] * 3, bad=30), restarts=((605, 665),))
     on = of_exporter(here, value="100%", seen="dns_temporary at challenge 3")
     checks = [(second, "EkmEgressDown", [on]) for second in range(9 * MINUTE, 25 * MINUTE, 60)]
-    return Scene(name="a restart while nothing gets out", exporters=[here], length=25 * MINUTE, checks=checks)
+    return RuleCase(name="a restart without outbound network", exporters=[here], length=25 * MINUTE, checks=checks)
 
 
-SCENES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]
+CASES = [_egress(), _entra(), _region(), _credential(), _once(), _one_vault(), _restart()]

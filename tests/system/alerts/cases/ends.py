@@ -1,6 +1,6 @@
-"""What ends: credentials, step by step and one step at a time, certificates; and tickets about exporters themselves."""
+"""Expiry of credentials and certificates, and tickets about exporters."""
 
-from tests.system.alerts.case import Fired, Scene, of_credential
+from tests.system.alerts.case import Fired, RuleCase, of_credential
 from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
@@ -17,10 +17,10 @@ STARTED = "process_start_time_seconds"
 SKEW = 'ekm_clock_skew_seconds{endpoint="%s:443"}'
 
 
-def _steps() -> Scene:
-    """32 days in the life of a credential that ends after 31 of them and is then replaced: one step at a time.
+def _steps() -> RuleCase:
+    """A credential that expires after 31 days and is then replaced: one alert at a time.
 
-    One is declared to end tomorrow, but looked up it ends much later; of one nothing is known.
+    Another one is declared to expire tomorrow, but its lookup gives a much later date.
     """
     ends = 31 * DAY
     target = Target(interval=HOUR, probes=[OK] * (32 * 24), labels={"team": "dba"})
@@ -39,8 +39,8 @@ def _steps() -> Scene:
         checks += [((31 - left) * DAY, step, [on] if step == current else []) for step in STEPS]
     checks += [(30 * DAY + 12 * HOUR, step, [on] if step == STEPS[-1] else []) for step in STEPS]
     checks += [(31 * DAY + 6 * HOUR, step, []) for step in STEPS]
-    return Scene(
-        name="a credential that comes to its end",
+    return RuleCase(
+        name="a credential that expires",
         exporters=[exporter],
         length=31 * DAY + 6 * HOUR,
         checks=checks,
@@ -48,18 +48,18 @@ def _steps() -> Scene:
     )
 
 
-def _others() -> Scene:
-    """The last day of credentials that no SQL Server has: a canary's, and one for look-ups. One that both kinds use does page."""
+def _others() -> RuleCase:
+    """The last day of credentials that no SQL Server uses: a canary's, and one for lookups. A shared one pages."""
     good = [OK] * 60
     canary = Target(name="canary", credential="canary", probes=good, info={"mode": "canary"})
-    beside = Target(name="beside", credential="both", probes=good, info={"mode": "canary"})
+    shared = Target(name="shared", credential="both", probes=good, info={"mode": "canary"})
     full = Target(name="full", credential="both", probes=good)
     names = ("canary", "monitor", "both")
     more = {ENDS % (name, "declared"): minutes((400 * DAY, 5), (12 * HOUR, 30), (400 * DAY, 30)) for name in names}
-    exporter = Exporter(targets=[canary, beside, full], more=more)
+    exporter = Exporter(targets=[canary, shared, full], more=more)
     dates = "declared 1970-01-01 12:00:00 +0000 UTC"
     monitor = Fired({"credential": "monitor", "job": "ekm", "instance": exporter.instance}, {"dates": dates, "targets": "none"})
-    page = of_credential(exporter, full, dates=dates, targets="beside, full")
+    page = of_credential(exporter, full, dates=dates, targets="full, shared")
     checks = [
         (4 * MINUTE, "EkmCredentialExpiresIn1Day", []),
         (4 * MINUTE, "EkmOtherCredentialExpires", []),
@@ -68,11 +68,13 @@ def _others() -> Scene:
         (50 * MINUTE, "EkmCredentialExpiresIn1Day", []),
         (50 * MINUTE, "EkmOtherCredentialExpires", []),
     ]
-    return Scene(name="credentials that no SQL Server has", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(
+        name="credentials that no SQL Server uses", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60
+    )
 
 
-def _over() -> Scene:
-    """At the end itself the page about the last day goes on until the one about the end takes over: nobody is told "resolved"."""
+def _over() -> RuleCase:
+    """At the expiry itself the page of the last day continues until EkmCredentialExpired fires, so no "resolved" is sent."""
     ended = Failed("token", 3303, "secret_expired")
     target = Target(probes=[*[OK] * 20, *[ended] * 20])
     exporter = Exporter(targets=[target], more={ENDS % ("sql-prod", "declared"): f"{20 * MINUTE}x160"})
@@ -81,21 +83,21 @@ def _over() -> Scene:
     checks = [(second, "EkmCredentialExpiresIn1Day", [soon]) for second in range(60, 34 * MINUTE, 60)]
     checks += [(24 * MINUTE, "EkmCredentialExpired", [of_credential(exporter, target, ended, dates=dates)])]
     checks += [(36 * MINUTE, "EkmCredentialExpiresIn1Day", [])]
-    return Scene(name="a credential at its end", exporters=[exporter], length=36 * MINUTE, checks=checks)
+    return RuleCase(name="a credential on its last day", exporters=[exporter], length=36 * MINUTE, checks=checks)
 
 
-def _restart() -> Scene:
-    """While the exporter restarts, the step stays."""
+def _restart() -> RuleCase:
+    """The alert stays while the exporter restarts."""
     target = Target(probes=[OK] * 30)
     more = {ENDS % ("sql-prod", "declared"): f"{5 * DAY}x39 stale {AWAY} {5 * DAY}x60"}
     exporter = Exporter(targets=[target], more=more, restarts=((600, 690),))
     on = of_credential(exporter, target, dates="declared 1970-01-06 00:00:00 +0000 UTC")
     checks = [(second, "EkmCredentialExpiresIn7Days", [on]) for second in range(60, 20 * MINUTE, 60)]
-    return Scene(name="a credential's end and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks)
+    return RuleCase(name="a credential that expires, and a restart", exporters=[exporter], length=20 * MINUTE, checks=checks)
 
 
-def _stale_and_unknown() -> Scene:
-    """A date that has passed although tokens are given, and no date at all; a managed identity has none to know."""
+def _stale_and_unknown() -> RuleCase:
+    """A date that has passed although tokens are issued, and no date at all. A managed identity has no date."""
     stale = Target(name="stale", credential="stale", probes=[OK] * 70)
     refused = Target(name="refused", credential="refused", probes=[Failed("token", 3303, "secret_expired")] * 70)
     unknown = Target(name="unknown", credential="unknown", probes=[OK] * 70)
@@ -119,11 +121,11 @@ def _stale_and_unknown() -> Scene:
         (57 * MINUTE, "EkmCredentialExpiryDoubtful", []),
         (57 * MINUTE, "EkmCredentialExpiryUnknown", []),
     ]
-    return Scene(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
 
 
-def _of_exporters() -> Scene:
-    """One exporter with every trouble of its own, one with a little of each; healed after an hour."""
+def _of_exporters() -> RuleCase:
+    """One exporter with every fault of its own, another just below each threshold; both recover after an hour."""
     end = 'ekm_tls_certificate_expiry_timestamp_seconds{endpoint="contoso.vault.azure.net:443"}'
     skipped = 'ekm_exporter_probes_skipped_total{reason="%s"}'
     targets = [Target(name="a", probes=[OK] * 160), Target(name="b", probes=[OK] * 160)]
@@ -153,7 +155,7 @@ def _of_exporters() -> Scene:
             skipped % "overlap": "0x25 1x75 2x75",
             "ekm_exporter_probes_tainted_total": "0x25 1x75 2x75",
             "ekm_exporter_internal_errors_total": "0x25 2x75 4x75",  # two at once, and two more after an hour and a quarter
-            STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as people do
+            STARTED: minutes((100, 20), (1300, 5), (1600, 125)),  # stopped and started twice, as in maintenance
             "ekm_exporter_targets": "2x150",
             "ekm_exporter_config_last_reload_successful": "1x150",
             SKEW % "contoso.vault.azure.net": "9000x150",
@@ -176,7 +178,7 @@ def _of_exporters() -> Scene:
     checks += [(50 * MINUTE, alert, [on]) for alert, on in lasting.items()]
     checks += [(149 * MINUTE, alert, []) for alert in lasting]
     checks += [(second, "EkmWatchdog", [Fired({})]) for second in (0, 149 * MINUTE)]
-    return Scene(name="troubles of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
-SCENES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]
+CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]

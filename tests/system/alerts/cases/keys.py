@@ -1,20 +1,20 @@
-"""The state of the key where it is not tested in every probe whether it unwraps, or in none. Scraped once a minute."""
+"""The state of a key if only some probes test the unwrap, or none. Scraped once a minute."""
 
-from tests.system.alerts.case import Scene, of_target
+from tests.system.alerts.case import RuleCase, of_target
 from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, READ, Exporter, Target
 
 MINUTE = 60
 
 
-def _disabled() -> Scene:
-    """Nobody unwraps: a page that says so. Where the last round trip was within the hour, what it showed is told as a ticket."""
+def _disabled() -> RuleCase:
+    """If no probe unwraps, a page. If the last round trip was within the hour, a ticket with its result."""
     off = {"ekm_key_enabled": minutes((1, 10), (0, 20), (1, 40))}
     untested = Target(name="untested", probes=[READ] * 60, info={"mode": "read_only"}, more=off)
-    seldom = Target(name="seldom", probes=[OK, *[READ] * 60], more=off)
+    rare = Target(name="rare", probes=[OK, *[READ] * 60], more=off)
     well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
-    exporter = Exporter(targets=[untested, seldom, well])
-    page, ticket = [of_target(exporter, untested)], [of_target(exporter, seldom, label_state="disabled")]
+    exporter = Exporter(targets=[untested, rare, well])
+    page, ticket = [of_target(exporter, untested)], [of_target(exporter, rare, label_state="disabled")]
     checks = [
         (9 * MINUTE, "EkmKeyDisabledUntested", []),
         (11 * MINUTE, "EkmKeyDisabledUntested", page),
@@ -24,10 +24,10 @@ def _disabled() -> Scene:
         (46 * MINUTE, "EkmKeyDisabledUntested", []),
         (46 * MINUTE, "EkmKeyStateInvalid", []),
     ]
-    return Scene(name="a disabled key that nobody tries", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a disabled key that no probe tests", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
 
 
-def _expired() -> Scene:
+def _expired() -> RuleCase:
     ends = {"ekm_key_expiry_timestamp_seconds": minutes((600, 60))}
     untested = Target(probes=[READ] * 60, info={"mode": "read_only"}, more=ends)
     exporter = Exporter(targets=[untested])
@@ -35,11 +35,11 @@ def _expired() -> Scene:
         (9 * MINUTE, "EkmKeyStateInvalid", []),
         (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, untested, label_state="expired")]),
     ]
-    return Scene(name="an expired key that nobody tries", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 
 
-def _beside() -> Scene:
-    """Refused, and then without an answer for hours: what was refused is not taken to be well. Seen to be well again, it is over."""
+def _auxiliary() -> RuleCase:
+    """A refusal, then no result for hours: the alert stays. It ends with the first good result."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
     values = "1x9 0x29 stale _x240 1x60"
     target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
@@ -52,7 +52,7 @@ def _beside() -> Scene:
         for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))
         for minute, fires in ((24, []), (26, [on]), (120, [on]), (280, [on]), (300, []))
     ]
-    return Scene(name="no answer after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no result after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
 
 
-SCENES = [_disabled(), _expired(), _beside()]
+CASES = [_disabled(), _expired(), _auxiliary()]

@@ -1,9 +1,9 @@
-"""The other pages about one target or one credential, the error budget, and exporters that are down or stand still."""
+"""The other pages of one target or one credential, the error budget, and exporters that are down or stale."""
 
 from dataclasses import replace
 
-from tests.system.alerts.case import Fired, Scene, of_credential, of_exporter, of_target
-from tests.system.alerts.cases.spikes import FORBIDDEN, seldom
+from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, of_target
+from tests.system.alerts.cases.spikes import FORBIDDEN, scrape_interval
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -17,7 +17,7 @@ ENDED = Failed("token", 3303, "secret_expired")
 CENTRAL = " on a central host"
 
 
-def _not_ready(interval: int) -> Scene:
+def _not_ready(interval: int) -> RuleCase:
     bad = [OK] * 10 + [NOT_FOUND] * 5
     over = 15 * interval + 26 * MINUTE
     target = Target(interval=interval, probes=[*bad, *[OK] * (26 * MINUTE // interval + 2)])
@@ -28,37 +28,39 @@ def _not_ready(interval: int) -> Scene:
         of_target(exporter, on_host, NOT_FOUND, vantage=" on the SQL host"),
     ]
     alert = "EkmVaultSideNotReady"
-    checks = [(12 * interval - seldom(interval), alert, []), (13 * interval, alert, on), (over, alert, [])]
-    return Scene(name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=seldom(interval))
+    checks = [(12 * interval - scrape_interval(interval), alert, []), (13 * interval, alert, on), (over, alert, [])]
+    return RuleCase(
+        name=f"not ready, at {interval} s", exporters=[exporter], length=over, checks=checks, scrape=scrape_interval(interval)
+    )
 
 
-def _names_and_keys() -> Scene:
-    """Each of its own cause, healed after ten probes; temporary trouble with names is none of a vault that is gone."""
+def _names_and_keys() -> RuleCase:
+    """Each target has its own cause and recovers after ten probes. A temporary DNS failure is no missing vault."""
     rest = [OK] * 20
     gone = Target(name="gone", probes=[*[OK] * 5, *[GONE] * 10, *rest])
     deleted = Target(name="deleted", probes=[*[OK] * 5, *[DELETED] * 10, *rest])
     purge = {"ekm_key_scheduled_purge_timestamp_seconds": "_x19 7776000x40 stale"}
-    told = Target(name="told", probes=[*[OK] * 5, *[DELETED] * 10, *rest], more=purge)
+    dated = Target(name="dated", probes=[*[OK] * 5, *[DELETED] * 10, *rest], more=purge)
     temporary = Target(name="temporary", probes=[*[OK] * 5, *[NO_DNS] * 10, *rest])
     entra = Target(name="entra", probes=[*[OK] * 5, *[NO_ENTRA_NAME] * 10, *rest])
     well = [Target(name=f"well-{number}", probes=[OK] * 40) for number in range(8)]
-    exporter = Exporter(targets=[gone, deleted, told, temporary, entra, *well])
-    purged = " It will be purged at 1970-04-01 00:00:00 +0000 UTC; after that nothing brings it back but a backup."
-    told_at_once = of_target(exporter, told, DELETED, purge=purged)
+    exporter = Exporter(targets=[gone, deleted, dated, temporary, entra, *well])
+    purged = " It will be purged at 1970-04-01 00:00:00 +0000 UTC; after that only a backup brings it back."
+    dated_at_once = of_target(exporter, dated, DELETED, purge=purged)
     checks = [
         (4 * MINUTE + 30, "EkmKeySoftDeleted", []),
         (6 * MINUTE, "EkmVaultHostNameGone", []),
-        (6 * MINUTE, "EkmKeySoftDeleted", [told_at_once]),
+        (6 * MINUTE, "EkmKeySoftDeleted", [dated_at_once]),
         (8 * MINUTE, "EkmVaultHostNameGone", [of_target(exporter, gone, GONE)]),
-        (8 * MINUTE, "EkmKeySoftDeleted", [of_target(exporter, deleted, DELETED, purge=""), told_at_once]),
+        (8 * MINUTE, "EkmKeySoftDeleted", [of_target(exporter, deleted, DELETED, purge=""), dated_at_once]),
         (33 * MINUTE, "EkmVaultHostNameGone", []),
         (33 * MINUTE, "EkmKeySoftDeleted", []),
     ]
-    return Scene(name="names and keys that are gone", exporters=[exporter], length=33 * MINUTE, checks=checks)
+    return RuleCase(name="names and keys that are gone", exporters=[exporter], length=33 * MINUTE, checks=checks)
 
 
-def _credentials() -> Scene:
-    """Refused and ended, each by one credential with two targets; ended by the date alone, and an Entra that is merely down."""
+def _credentials() -> RuleCase:
+    """Refused and expired credentials, one expired by its date alone, and an Entra ID that is only down."""
     rest = [OK] * 30
     wrong = Target(name="wrong", credential="wrong", probes=[*[OK] * 5, *[WRONG] * 10, *rest])
     ended = Target(name="ended", credential="ended", probes=[*[OK] * 5, *[ENDED] * 10, *rest])
@@ -81,11 +83,11 @@ def _credentials() -> Scene:
         (41 * MINUTE, "EkmCredentialRefused", []),
         (41 * MINUTE, "EkmCredentialExpired", []),
     ]
-    return Scene(name="credentials refused and ended", exporters=[exporter], length=41 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="credentials refused and expired", exporters=[exporter], length=41 * MINUTE, checks=checks, scrape=60)
 
 
-def _turned_away() -> Scene:
-    """Entra ID responds 429 or 403 at the token step: its own page, and none about the vault."""
+def _turned_away() -> RuleCase:
+    """Entra ID responds 429 or 403 at the token step: a page of its own, and none of the vault."""
     rest = [OK] * 30
     busy = Target(name="busy", credential="busy", probes=[*[OK] * 5, *[Failed("token", 3011, "throttled")] * 10, *rest])
     blocked = Target(
@@ -97,43 +99,45 @@ def _turned_away() -> Scene:
     alert = "EkmEntraTurnsAway"
     checks = [(6 * MINUTE, alert, []), (8 * MINUTE, alert, on), (33 * MINUTE, alert, [])]
     absent = ["EkmThrottledSpike", "EkmForbiddenSpike"]
-    return Scene(name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent, scrape=60)
+    return RuleCase(
+        name="turned away at sign-in", exporters=[exporter], length=33 * MINUTE, checks=checks, absent=absent, scrape=60
+    )
 
 
-def _crash_loop() -> Scene:
-    """Ten restarts an hour, with scrapes lost in between: one page that goes on, and a restart or two that people make: none."""
+def _crash_loop() -> RuleCase:
+    """Ten restarts an hour, with scrapes lost in between: one page that stays. One or two planned restarts: none."""
     loop = " ".join(f"{100 + 360 * number}x3 stale _x1" for number in range(20))
     crashing = Exporter(more={"process_start_time_seconds": loop})
     calm = Exporter(instance="mon2:10377", more={"process_start_time_seconds": "100x40 2500x40 4900x80"})
     on = of_exporter(crashing)
     alert = "EkmExporterDown"
     checks = [(10 * MINUTE, alert, []), *((minute * MINUTE, alert, [on]) for minute in range(40, 100, 5))]
-    return Scene(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a crash loop", exporters=[crashing, calm], length=100 * MINUTE, checks=checks, scrape=60)
 
 
-def _one_credential_for_many() -> Scene:
-    """One alert for each team that it serves, however many targets."""
+def _one_credential_for_many() -> RuleCase:
+    """One alert for each team that uses the credential, for any number of targets."""
     targets = [Target(name=f"t{number}", probes=[*[OK] * 5, *[WRONG] * 5]) for number in range(4)]
     other = Target(name="u", labels={"team": "web"}, probes=[*[OK] * 5, *[WRONG] * 5])
     exporter = Exporter(targets=[*targets, other])
     both = "t0, t1, t2, t3, u"
     on = [of_credential(exporter, target, WRONG, targets=both) for target in (targets[0], other)]
     checks = [(6 * MINUTE, "EkmCredentialRefused", []), (8 * MINUTE, "EkmCredentialRefused", on)]
-    return Scene(name="one credential of many targets", exporters=[exporter], length=8 * MINUTE, checks=checks)
+    return RuleCase(name="one credential of many targets", exporters=[exporter], length=8 * MINUTE, checks=checks)
 
 
-def _coming_and_going_refusals() -> Scene:
+def _coming_and_going_refusals() -> RuleCase:
     target = Target(probes=[*[OK] * 10, *[WRONG, OK, OK] * 6, *[OK] * 10])
     exporter = Exporter(targets=[target])
     checks = [
         (21 * MINUTE, "EkmCredentialRefused", []),
         (26 * MINUTE, "EkmCredentialRefused", [of_credential(exporter, target, WRONG)]),
     ]
-    return Scene(name="refusals that come and go", exporters=[exporter], length=26 * MINUTE, checks=checks)
+    return RuleCase(name="refusals that come and go", exporters=[exporter], length=26 * MINUTE, checks=checks)
 
 
-def _not_judged() -> Scene:
-    """Without a verdict by design, and failing for ever: a page. Not where another page tells of it, nor where there is a verdict."""
+def _without_verdict() -> RuleCase:
+    """Targets without a verdict by design that keep failing: a page, unless another page covers the failure."""
     kinds = ({"mode": "canary"}, {"pin": "none"}, {"mode": "canary", "vantage": "sql_host"})
     failures = (
         Failed("get_key", 3013, "server_error", ready=None),
@@ -152,16 +156,16 @@ def _not_judged() -> Scene:
 
     bad = [failing(f"t{place}", failure, kinds[place % 3]) for place, failure in enumerate(failures)]
     other = [failing(f"o{place}", failure, {"mode": "canary"}) for place, failure in enumerate(covered)]
-    judged = Target(name="judged", vault="judged.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
-    beside = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), judged]
-    exporter = Exporter(targets=[*bad, *other, *beside], more={known: "1x400"})
+    verdict = Target(name="verdict", vault="verdict.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
+    others = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), verdict]
+    exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
     on = [of_target(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
     alert = "EkmProbeFails"
     checks = [(6 * MINUTE + 45, alert, []), (7 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
-    return Scene(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
+    return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
-def _budget_slow() -> Scene:
+def _budget_slow() -> RuleCase:
     """One failed probe an hour, of twelve."""
     hourly = [NOT_FOUND, *[OK] * 11] * 14
     target = Target(interval=300, probes=[*[OK] * (24 * 12), *hourly, *[OK] * (12 * 12)])
@@ -174,11 +178,11 @@ def _budget_slow() -> Scene:
         (DAY + 23 * HOUR, alert, []),
     ]
     name = "an error budget that burns slowly"
-    return Scene(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
+    return RuleCase(name=name, exporters=[exporter], length=DAY + 23 * HOUR, checks=checks, scrape=300)
 
 
-def _exporter_down() -> Scene:
-    """One down for good, one for a moment, one that vanishes from the scrape targets, one of another job."""
+def _exporter_down() -> RuleCase:
+    """One exporter stays down, one is down briefly, one leaves the scrape targets, and one is of another job."""
     target = Target(probes=[OK] * 60)
     down = Exporter(targets=[target], gaps=((600, 1800),))
     moment = Exporter(targets=[target], instance="mon2:10377", restarts=((600, 720),))
@@ -193,26 +197,26 @@ def _exporter_down() -> Scene:
         (28 * MINUTE, alert, [one, two]),
         (51 * MINUTE, alert, [two]),
     ]
-    return Scene(name="exporters that are down", exporters=[down, moment, gone, other], length=52 * MINUTE, checks=checks)
+    return RuleCase(name="exporters that are down", exporters=[down, moment, gone, other], length=52 * MINUTE, checks=checks)
 
 
-def _another_pod() -> Scene:
-    """A roll-out, and a host that is given up: what the exporter that vanished had probed is probed by another now. No page."""
+def _another_pod() -> RuleCase:
+    """A rollout, and a removed host: another exporter now probes the targets of the old one. No page."""
     kept, dropped = Target(probes=[OK] * 60), Target(name="dropped", probes=[OK] * 60)
     old = Exporter(targets=[kept, dropped], instance="ekm-7d9f-abcde", gaps=((600, 4800),), listed=False)
     new = Exporter(targets=[kept], instance="ekm-5c6b-fghij", gaps=((0, 630),), listed=False)
-    return Scene(name="another pod takes over", exporters=[old, new], length=40 * MINUTE, absent=["EkmExporterDown"])
+    return RuleCase(name="another pod replaces an exporter", exporters=[old, new], length=40 * MINUTE, absent=["EkmExporterDown"])
 
 
-def _no_exporter() -> Scene:
+def _no_exporter() -> RuleCase:
     exporter = Exporter(targets=[Target(probes=[OK] * 60)], gaps=((0, 600),), listed=False)
-    nobody = Fired({"job": "ekm"}, {"who": "Prometheus has no scrape target", "instances": ""})
-    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [nobody]), (31 * MINUTE, "EkmExporterDown", [])]
-    return Scene(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks)
+    missing = Fired({"job": "ekm"}, {"who": "Prometheus has no scrape target", "instances": ""})
+    checks = [(60, "EkmExporterDown", []), (5 * MINUTE, "EkmExporterDown", [missing]), (31 * MINUTE, "EkmExporterDown", [])]
+    return RuleCase(name="no exporter at all", exporters=[exporter], length=31 * MINUTE, checks=checks)
 
 
-def _stale() -> Scene:
-    """All of one exporter's, one of another's, and one that never probed."""
+def _stale() -> RuleCase:
+    """All targets of one exporter are stale, one of another, and one exporter never probed."""
     stops = [OK] * 5 + [NOT_PROBED] * 20 + [OK] * 40
     all_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=stops)])
     one_stale = Exporter(targets=[Target(name="a", probes=stops), Target(name="b", probes=[OK] * 65)], instance="mon2:10377")
@@ -227,31 +231,31 @@ def _stale() -> Scene:
         (24 * MINUTE, alert, [on, none]),
         (46 * MINUTE, alert, []),
     ]
-    return Scene(name="probes that stand still", exporters=[all_stale, one_stale, never], length=46 * MINUTE, checks=checks)
+    return RuleCase(name="stale probes", exporters=[all_stale, one_stale, never], length=46 * MINUTE, checks=checks)
 
 
-def _moved_to_another_vault() -> Scene:
-    """After a reload the same target is of another vault: for an hour its counters exist twice, and no rule may stumble."""
+def _moved_to_another_vault() -> RuleCase:
+    """After a reload the same target has another vault. Its counters exist twice for an hour, and no rule may fail."""
     before = Target(probes=[*[OK] * 10], vault="old.vault.azure.net")
     after = Target(probes=[*[NOT_PROBED] * 10, *[FORBIDDEN] * 10])
     first = Exporter(targets=[before], gaps=((600, 7200),), listed=False)
     second = Exporter(targets=[after], gaps=((0, 600),))
     checks = [(13 * MINUTE, "EkmForbiddenSpike", [of_target(second, after, FORBIDDEN)])]
-    return Scene(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
+    return RuleCase(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
 
 
-def _asked_by_nobody() -> Scene:
-    """Exporters without a scheduler have counters alone on /metrics: of one nobody asks any more, the other is asked."""
-    asked = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
-    silent = Exporter(more={asked: "0+1x40 40x160 41+1x160"})
-    busy = Exporter(instance="mon2:10377", more={asked: "0+1x300"})
+def _without_requests() -> RuleCase:
+    """Exporters without a scheduler show only counters on /metrics. One gets no more requests, the other does."""
+    counter = 'ekm_probes_total{target="a",vault="a.vault.azure.net"}'
+    silent = Exporter(more={counter: "0+1x40 40x160 41+1x160"})
+    busy = Exporter(instance="mon2:10377", more={counter: "0+1x300"})
     on = of_exporter(silent, value="1")
     alert = "EkmEveryProbeStale"
     checks = [(29 * MINUTE, alert, []), (31 * MINUTE, alert, [on]), (49 * MINUTE, alert, [on]), (72 * MINUTE, alert, [])]
-    return Scene(name="nobody asks", exporters=[silent, busy], length=72 * MINUTE, checks=checks)
+    return RuleCase(name="no requests", exporters=[silent, busy], length=72 * MINUTE, checks=checks)
 
 
-SCENES = [
+CASES = [
     *(_not_ready(interval) for interval in (15, 60, 300)),
     _names_and_keys(),
     _credentials(),
@@ -259,12 +263,12 @@ SCENES = [
     _crash_loop(),
     _one_credential_for_many(),
     _coming_and_going_refusals(),
-    _not_judged(),
+    _without_verdict(),
     _budget_slow(),
     _exporter_down(),
     _another_pod(),
     _no_exporter(),
     _stale(),
-    _asked_by_nobody(),
+    _without_requests(),
     _moved_to_another_vault(),
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.system.alerts.case import Scene, of_target
+from tests.system.alerts.case import RuleCase, of_target
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR = 60, 3600
@@ -10,48 +10,48 @@ FORBIDDEN = Failed("unwrap_key", 3077, "forbidden_rbac")
 FORBIDDEN_TO_READ = Failed("get_key", 3077, "forbidden_rbac")
 THROTTLED = Failed("get_key", 3011, "throttled")
 CURRENT = {"generation": "current"}
-TWIN = {3077: 3113, 3011: 3109}
+COUNTERPART = {3077: 3113, 3011: 3109}
 
 
-def twin(failure: Failed) -> Failed:
-    return replace(failure, code=TWIN[failure.code])
+def counterpart(failure: Failed) -> Failed:
+    return replace(failure, code=COUNTERPART[failure.code])
 
 
-def seldom(interval: int) -> int:
-    """How often to scrape, in seconds: slow probes need not be scraped as often, and promtool takes its time."""
+def scrape_interval(interval: int) -> int:
+    """Return the scrape interval in seconds: longer for slow probes, because promtool is slow."""
     return 60 if interval == 300 else 15
 
 
-def at_every_interval(name: str, alert: str, failure: Failed, bad: int) -> list[Scene]:
+def at_every_interval(name: str, alert: str, failure: Failed, bad: int) -> list[RuleCase]:
     """Ten good probes, `bad` bad ones, good ones again; a target of each generation, at 15 s, 60 s and 5 minutes."""
     return [_at(name, alert, failure, bad, interval) for interval in (15, 60, 300)]
 
 
-def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> Scene:
+def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> RuleCase:
     last_good, healed = 9 * interval, (10 + bad) * interval
     over = healed + 26 * MINUTE
     good = [OK] * ((over - healed) // interval + 2)
     classic = Target(interval=interval, probes=[*[OK] * 10, *[failure] * bad, *good])
-    current = Target(name="billing-2", interval=interval, info=CURRENT, probes=[*[OK] * 10, *[twin(failure)] * bad, *good])
+    current = Target(name="billing-2", interval=interval, info=CURRENT, probes=[*[OK] * 10, *[counterpart(failure)] * bad, *good])
     exporter = Exporter(targets=[classic, current])
-    on = [of_target(exporter, classic, failure), of_target(exporter, current, twin(failure))]
-    return Scene(
+    on = [of_target(exporter, classic, failure), of_target(exporter, current, counterpart(failure))]
+    return RuleCase(
         name=f"{name}, at {interval} s",
         exporters=[exporter],
         length=over,
-        scrape=seldom(interval),
+        scrape=scrape_interval(interval),
         checks=[
             (last_good, alert, []),
-            (last_good + 3 * interval - seldom(interval), alert, []),  # two bad probes are not a spike
-            (last_good + 4 * interval, alert, on),  # a vault that fails every time pages within four intervals
-            (healed - seldom(interval), alert, on),
+            (last_good + 3 * interval - scrape_interval(interval), alert, []),  # two bad probes are not a spike
+            (last_good + 4 * interval, alert, on),  # a vault that always fails pages within four intervals
+            (healed - scrape_interval(interval), alert, on),
             (over, alert, []),
         ],
     )
 
 
-def _comes_and_goes() -> list[Scene]:
-    """Never three in a row: one of four probes is refused."""
+def _comes_and_goes() -> list[RuleCase]:
+    """One of four probes is refused, never three in a row."""
     probes = [*[OK] * 10, *[FORBIDDEN, OK, OK, OK] * 8, *[OK] * 40]
     target = Target(probes=probes)
     rare = Target(name="rare", probes=[*[OK] * 10, *[FORBIDDEN, *[OK] * 14] * 5, OK])
@@ -65,10 +65,10 @@ def _comes_and_goes() -> list[Scene]:
         (48 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN), of_target(exporter, slow, FORBIDDEN)]),
         (67 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, slow, FORBIDDEN)]),
     ]
-    return [Scene(name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, scrape=60)]
+    return [RuleCase(name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, scrape=60)]
 
 
-def _half_throttled() -> Scene:
+def _half_throttled() -> RuleCase:
     half = Target(name="half", probes=[*[OK] * 10, *[THROTTLED, OK] * 8, *[OK] * 40])
     third = Target(name="third", probes=[*[OK] * 10, *[THROTTLED, OK, OK] * 10, *[OK] * 26])
     slow = Target(name="slow", interval=300, probes=[OK, OK, OK, *[THROTTLED, OK] * 5, *[OK] * 10])
@@ -80,37 +80,39 @@ def _half_throttled() -> Scene:
         (45 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (half, third)]),
         (58 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (third, slow)]),
     ]
-    return Scene(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
 
 
-def _refused_at_both_steps() -> Scene:
-    """Wrap and unwrap of one probe are refused: one failed probe, not two. In the others three of ten probes, and six of forty,
-    one of which is refused earlier."""
+def _refused_at_both_steps() -> RuleCase:
+    """Wrap and unwrap of one probe are refused: one failed probe, not two.
+
+    In the other targets three of ten probes are refused, and six of forty; one of the six at an earlier step.
+    """
     forbidden = Failed("wrap_key", 3077, "forbidden_rbac", failed=("unwrap_key",))
     throttled = Failed("wrap_key", 3011, "throttled", failed=("unwrap_key",))
-    seldom_refused = Target(name="seldom", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
+    rare = Target(name="rare", probes=[*[OK] * 20, *[forbidden, *[OK] * 12] * 4])
     third = Target(name="third", probes=[*[OK] * 20, *[throttled, OK, OK] * 4, *[OK] * 46])
     mixed = [FORBIDDEN_TO_READ, OK, OK, OK, forbidden, OK, OK]
     often = Target(name="often", probes=[*[OK] * 20, *mixed, *[forbidden, OK, OK, OK, forbidden, OK, OK] * 2, *[OK] * 35])
-    exporter = Exporter(targets=[seldom_refused, third, often])
+    exporter = Exporter(targets=[rare, third, often])
     checks = [
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
         (42 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, often, forbidden)]),
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(70, 74)),
         *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
     ]
-    return Scene(name="refused at both steps", exporters=[exporter], length=74 * MINUTE, checks=checks)
+    return RuleCase(name="refused at both steps", exporters=[exporter], length=74 * MINUTE, checks=checks)
 
 
-def _backing_off() -> Scene:
-    """After the third 429 the exporter leaves out one interval, then two, then four: the verdict goes, the page stays."""
+def _backing_off() -> RuleCase:
+    """After the third 429 the exporter skips one interval, then two, then four. The verdict ends, the page stays."""
     probes = [*[OK] * 5, THROTTLED, THROTTLED, THROTTLED, NOT_PROBED, THROTTLED, NOT_PROBED, NOT_PROBED, THROTTLED]
     probes += [*[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, *[OK] * 8]
     target = Target(interval=300, probes=probes)
     exporter = Exporter(targets=[target])
     on = of_target(exporter, target, THROTTLED)
     checks = [(second, "EkmThrottledSpike", [on]) for second in range(7 * 300, 28 * 300, 600)]
-    return Scene(
+    return RuleCase(
         name="429 for hours, with the exporter backing off",
         exporters=[exporter],
         length=33 * 300,
@@ -120,9 +122,9 @@ def _backing_off() -> Scene:
     )
 
 
-def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[Scene]:
-    """Firing for a while, then 30 s or more without a scrape, still failing: never resolved, and the same alert."""
-    scenes = []
+def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[RuleCase]:
+    """A firing alert survives 30 s or more without a scrape: it is not resolved and keeps its labels."""
+    cases = []
     for interval in (60, 300):
         begin = 10 * interval
         spans = {kind: tuple((begin + off, begin + end) for off, end in spans) for kind, spans in away.items()}
@@ -132,20 +134,20 @@ def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[Scene]:
         unready = of_target(exporter, target, FORBIDDEN, vantage=" on a central host")
         checks = [(second, "EkmForbiddenSpike", [on]) for second in range(begin - 60, begin + 20 * MINUTE, 60)]
         checks += [(second, "EkmVaultSideNotReady", [unready]) for second in range(begin + 5 * MINUTE, begin + 20 * MINUTE, 60)]
-        scenes.append(
-            Scene(
+        cases.append(
+            RuleCase(
                 name=f"{name}, at {interval} s",
                 exporters=[exporter],
                 length=begin + 20 * MINUTE,
                 checks=checks,
-                scrape=seldom(interval),
+                scrape=scrape_interval(interval),
             )
         )
-    return scenes
+    return cases
 
 
-def _two_exporters() -> Scene:
-    """Both see it, and each tells of it; another version of the words in a third breaks no join and is nobody else's."""
+def _two_exporters() -> RuleCase:
+    """Two exporters report one failure each. Other texts of a third exporter break no join and affect no other one."""
     target = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 10, *[OK] * 30])
     one, two = Exporter(targets=[target]), Exporter(targets=[target], instance="mon2:10377")
     older = 'ekm_error_info{code="3077",symbol="ErrorHttpOperationForbidden",category="permission",owner="vault",summary="~",action="~"}'
@@ -156,15 +158,15 @@ def _two_exporters() -> Scene:
         (8 * MINUTE, "EkmForbiddenSpike", on),
         (41 * MINUTE, "EkmForbiddenSpike", []),
     ]
-    return Scene(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="two exporters on one vault", exporters=[one, two, three], length=41 * MINUTE, checks=checks, scrape=60)
 
 
-def _only_the_key() -> Scene:
-    """An expired key: wrap is refused with 3077, unwrap works. A ticket, and no page, nor when it is extended again."""
+def _only_the_key() -> RuleCase:
+    """An expired key: wrap is refused with 3077, unwrap works. A ticket and no page, also after the date is extended."""
     expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
     target = Target(probes=[*[OK] * 10, *[expired] * 15, *[OK] * 5])
-    return Scene(
-        name="wrap alone is refused, for the key has expired",
+    return RuleCase(
+        name="only wrap is refused, because the key has expired",
         exporters=[Exporter(targets=[target])],
         length=30 * MINUTE,
         scrape=60,
@@ -172,8 +174,8 @@ def _only_the_key() -> Scene:
     )
 
 
-def _expired_and_once_more() -> Scene:
-    """Expired for long, and now one probe that fails at another step: no run of anything but of the wrap that is expected."""
+def _expired_and_once_more() -> RuleCase:
+    """A key that expired long ago, and one probe that fails at another step: no run of three for the other failure."""
     expired = Failed("wrap_key", 3077, "key_expired", ready=True, unwraps=True)
     once = [
         THROTTLED,
@@ -203,7 +205,7 @@ def _expired_and_once_more() -> Scene:
         )
         for number, failure in enumerate(many, 2)
     ]
-    return Scene(
+    return RuleCase(
         name="an expired key, and one probe that fails otherwise",
         exporters=[Exporter(targets=alone), *fleets],
         length=18 * MINUTE,
@@ -215,8 +217,8 @@ def _expired_and_once_more() -> Scene:
     )
 
 
-def _wrap_alone() -> Scene:
-    """The permission to wrap is gone, and unwrap works: forbidden all the same, as often as it takes."""
+def _wrap_alone() -> RuleCase:
+    """The permission to wrap is missing, and unwrap works: the alert fires as for any 403."""
     wrap = Failed("wrap_key", 3077, "forbidden_rbac", ready=True, unwraps=True)
     target = Target(probes=[*[OK] * 5, *[wrap] * 10])
     exporter = Exporter(targets=[target])
@@ -224,23 +226,23 @@ def _wrap_alone() -> Scene:
         (6 * MINUTE + 45, "EkmForbiddenSpike", []),
         (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, wrap)]),
     ]
-    return Scene(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
+    return RuleCase(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
-def _key_disabled() -> Scene:
-    """A disabled key that unwraps no longer: it pages as any 403."""
+def _key_disabled() -> RuleCase:
+    """A disabled key that no longer unwraps pages as any 403."""
     disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
     target = Target(probes=[*[OK] * 5, *[disabled] * 10])
     exporter = Exporter(targets=[target])
     checks = [(5 * MINUTE, "EkmForbiddenSpike", []), (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, disabled)])]
-    return Scene(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
+    return RuleCase(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
-def _two_in_a_row() -> Scene:
+def _two_in_a_row() -> RuleCase:
     quiet = Target(probes=[*[OK] * 5, *[FORBIDDEN] * 2, *[OK] * 40])
     other = Target(name="other", probes=[*[OK] * 5, *[THROTTLED] * 2, *[OK] * 40])
     failing_otherwise = Target(name="otherwise", probes=[*[OK] * 5, *[Failed("get_key", 3076, "key_not_found", ready=None)] * 30])
-    return Scene(
+    return RuleCase(
         name="two in a row, once",
         exporters=[Exporter(targets=[quiet, other, failing_otherwise])],
         length=40 * MINUTE,
@@ -249,15 +251,15 @@ def _two_in_a_row() -> Scene:
     )
 
 
-def _without_labels() -> Scene:
+def _without_labels() -> RuleCase:
     """A target without team, env, region or SQL Servers still pages."""
     target = Target(labels={}, region=None, instances=(), probes=[*[OK] * 5, *[FORBIDDEN] * 5])
     exporter = Exporter(targets=[target])
     checks = [(8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN)])]
-    return Scene(name="a target without labels", exporters=[exporter], length=9 * MINUTE, checks=checks)
+    return RuleCase(name="a target without labels", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
-SCENES = [
+CASES = [
     *at_every_interval("throttled", "EkmThrottledSpike", THROTTLED, 5),
     *at_every_interval("forbidden", "EkmForbiddenSpike", FORBIDDEN, 5),
     *_comes_and_goes(),

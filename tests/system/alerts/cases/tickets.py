@@ -1,8 +1,8 @@
-"""Tickets about a target, and what only looks like one. Scraped once a minute, and so are the values in `more`."""
+"""Tickets of a target, and similar states that are none. Scraped once a minute, like the values in `more`."""
 
 from dataclasses import replace
 
-from tests.system.alerts.case import Fired, Scene, of_target
+from tests.system.alerts.case import Fired, RuleCase, of_target
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import THROTTLED
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
@@ -11,17 +11,17 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def minutes(*parts: tuple[object, int]) -> str:
-    """Values, each for so many minutes."""
+    """Return values, each for the given number of minutes."""
     return " ".join(f"{value}x{count - 1}" for value, count in parts)
 
 
 def _bad(value: int, well: int) -> str:
-    """Bad from the tenth minute to the sixtieth."""
+    """Return values that are bad from the tenth minute to the sixtieth."""
     return minutes((well, 10), (value, 50), (well, 20))
 
 
-def _plain() -> Scene:
-    """Each of its own trouble, by one series, and for as long; beside them one of which nothing is known, and one that is well."""
+def _plain() -> RuleCase:
+    """Each target has one bad series. One more target has none of these series, and one is healthy."""
     kind = 'ekm_key_info{key="tde",version="1",kty="EC",size_bits="256"}'
     version = 'ekm_retained_version_usable{key="tde",version="%s"}'
     troubles = {
@@ -55,11 +55,11 @@ def _plain() -> Scene:
             (59 * MINUTE, alert, on),
             (76 * MINUTE, alert, []),
         ]
-    return Scene(name="tickets by one series", exporters=[exporter], length=76 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="tickets by one series", exporters=[exporter], length=76 * MINUTE, checks=checks, scrape=60)
 
 
-def _expiry() -> Scene:
-    """Expiring, then expired, then of another date. Beside it, one that never expires and one that is not ready at all."""
+def _expiry() -> RuleCase:
+    """A key that expires, is expired, and gets another date. Other keys never expire, or are not ready."""
     target = Target(probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((3600, 60 + 20), (9999999, 30))})
     unready = Target(
         name="unready",
@@ -81,11 +81,11 @@ def _expiry() -> Scene:
         (79 * MINUTE, "EkmKeyStateInvalid", [expired]),
         (96 * MINUTE, "EkmKeyStateInvalid", []),
     ]
-    return Scene(name="a key that expires", exporters=[exporter], length=96 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a key that expires", exporters=[exporter], length=96 * MINUTE, checks=checks, scrape=60)
 
 
-def _disabled() -> Scene:
-    """While unwrap works it is a ticket; where the verdict is not ready it pages instead."""
+def _disabled() -> RuleCase:
+    """A ticket while unwrap works; a page if the verdict is not ready."""
     off = "ekm_key_enabled"
     works = Failed("wrap_key", 3077, "key_disabled", ready=True, unwraps=True)
     target = Target(probes=[*[OK] * 10, *[works] * 20, *[OK] * 20], more={off: minutes((1, 10), (0, 20), (1, 20))})
@@ -98,12 +98,14 @@ def _disabled() -> Scene:
         (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, target, label_state="disabled")]),
         (46 * MINUTE, "EkmKeyStateInvalid", []),
     ]
-    return Scene(name="a disabled key that unwraps", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a disabled key that unwraps", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
 
 
-def _unknown() -> Scene:
-    """No verdict for 30 minutes: a ticket. By design without one, throttled, or a moment without one: none; the
-    first of these page by themselves."""
+def _unknown() -> RuleCase:
+    """A ticket after 30 minutes without a verdict.
+
+    No ticket for targets without a verdict by design, which page, or if throttled, or for a shorter gap.
+    """
     none = Failed("token", 3001, "internal", ready=None)
     probes = [*[OK] * 5, *[none] * 60, *[OK] * 20]
     target = Target(probes=probes)
@@ -123,11 +125,11 @@ def _unknown() -> Scene:
         (36 * MINUTE, "EkmProbeFails", [of_target(exporter, one, none) for one in (canary, bare, managed)]),
         (81 * MINUTE, "EkmProbeFails", []),
     ]
-    return Scene(name="no verdict", exporters=[exporter], length=81 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="no verdict", exporters=[exporter], length=81 * MINUTE, checks=checks, scrape=60)
 
 
-def _next() -> Scene:
-    """The staged credential is refused: a ticket only where the current one ends soon."""
+def _next() -> RuleCase:
+    """The staged credential is refused: a ticket only if the current one expires soon."""
     staged = {'ekm_credential_usable{role="next",credential="sql-2027"}': minutes((1, 10), (0, 30), (1, 20))}
     soon = Target(name="soon", credential="soon", probes=[OK] * 60, more=staged)
     late = Target(name="late", credential="late", probes=[OK] * 60, more=staged)
@@ -137,10 +139,10 @@ def _next() -> Scene:
     on = of_target(exporter, soon, label_next_credential="sql-2027")
     checks = [(20 * MINUTE, "EkmNextCredentialRefused", []), (26 * MINUTE, "EkmNextCredentialRefused", [on])]
     checks += [(56 * MINUTE, "EkmNextCredentialRefused", [])]
-    return Scene(name="the next credential is refused", exporters=[exporter], length=56 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="the next credential is refused", exporters=[exporter], length=56 * MINUTE, checks=checks, scrape=60)
 
 
-def _proof() -> Scene:
+def _old_success() -> RuleCase:
     old, new = "ekm_recovery_last_success_timestamp_seconds", "ekm_recovery_usable"
     values = " ".join(["0x300", f"{25 * HOUR}x60"])
     target = Target(interval=300, probes=[OK] * 360, more={old: values})
@@ -152,11 +154,11 @@ def _proof() -> Scene:
         (DAY + 30 * MINUTE, alert, [of_target(exporter, target), of_target(exporter, refused)]),
         (DAY + 100 * MINUTE, alert, [of_target(exporter, refused)]),
     ]
-    return Scene(name="an old proof of recovery", exporters=[exporter], length=DAY + 100 * MINUTE, checks=checks, scrape=300)
+    return RuleCase(name="an old success of recovery", exporters=[exporter], length=DAY + 100 * MINUTE, checks=checks, scrape=300)
 
 
-def _slow() -> Scene:
-    """From the 60th minute on: a quarter of the steps above 1 s, or above 5 s; or one step in a hundred; or four in all."""
+def _slow() -> RuleCase:
+    """From the 60th minute on, a quarter of the steps is above 1 s, or above 5 s; or too few steps are."""
 
     def histogram(name: str, above_1s: int, above_5s: int, steps: int = 20) -> Target:
         def grown(each: int) -> str:
@@ -180,10 +182,10 @@ def _slow() -> Scene:
         (110 * MINUTE, "EkmLatencyHigh", [of_target(exporter, target) for target in (one, five)]),
         (190 * MINUTE, "EkmLatencyHigh", []),
     ]
-    return Scene(name="slow answers", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="slow responses", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
 
 
-def _path() -> Scene:
+def _path() -> RuleCase:
     name = 'ekm_path_changes_total{what="%s"}'
     never = {name % what: "0x400" for what in ("region", "connection", "tls_issuer")}
     target = Target(probes=[OK] * 90, more={**never, name % "region": minutes((0, 10), (1, 80))})
@@ -191,11 +193,11 @@ def _path() -> Scene:
     exporter = Exporter(targets=[target, restarted])
     on = of_target(exporter, target, label_what="region")
     checks = [(9 * MINUTE, "EkmPathChanged", []), (11 * MINUTE, "EkmPathChanged", [on]), (87 * MINUTE, "EkmPathChanged", [])]
-    return Scene(name="a path that changes", exporters=[exporter], length=87 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a path that changes", exporters=[exporter], length=87 * MINUTE, checks=checks, scrape=60)
 
 
-def _firewall() -> Scene:
-    """Refused from a central host and not from SQL Server's: a ticket and no page. Without the other view it pages."""
+def _firewall() -> RuleCase:
+    """Refused on a central host but not on SQL Server's: a ticket and no page. Without the second exporter it pages."""
     refused = Failed("get_key", 3077, "forbidden_firewall")
     central = Target(probes=[*[OK] * 5, *[refused] * 40, *[OK] * 30])
     alone = Target(name="alone", vault="alone.vault.azure.net", probes=central.probes)
@@ -212,11 +214,11 @@ def _firewall() -> Scene:
         (61 * MINUTE, "EkmFirewallRefusesMonitoring", []),
     ]
     exporters = [one, two, many, seen]
-    return Scene(name="a firewall that keeps monitoring out", exporters=exporters, length=61 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a firewall that blocks monitoring", exporters=exporters, length=61 * MINUTE, checks=checks, scrape=60)
 
 
 def _behind_firewalls(refused: Failed) -> tuple[Exporter, Exporter]:
-    """Three vaults of one credential that refuse a central exporter alone: no common page either."""
+    """Return three vaults of one credential that refuse only a central exporter: no page of a common cause."""
     names = [f"wall{number}" for number in range(3)]
     outside = [
         Target(name=name, vault=f"{name}.vault.azure.net", probes=[*[OK] * 5, *[refused] * 40, *[OK] * 30]) for name in names
@@ -225,8 +227,8 @@ def _behind_firewalls(refused: Failed) -> tuple[Exporter, Exporter]:
     return Exporter(targets=outside, instance="mon2:10377"), Exporter(targets=inside, instance="sql2:10377")
 
 
-def _firewall_and_a_bad_moment() -> Scene:
-    """One probe that fails on the SQL Server's host, one scrape of it that is lost, one lost here, and the end of it: still no page."""
+def _firewall_and_a_bad_moment() -> RuleCase:
+    """One failed probe and one lost scrape on the SQL Server host, one lost scrape here, then recovery: no page."""
     refused = Failed("get_key", 3077, "forbidden_firewall")
     lost = Failed("challenge", 3008, "connection_reset")
     central = Target(probes=[*[OK] * 5, *[refused] * 45, *[OK] * 30])
@@ -238,11 +240,11 @@ def _firewall_and_a_bad_moment() -> Scene:
         for second in range(0, 65 * MINUTE, 15)
         for alert in ("EkmForbiddenSpike", "EkmVaultSideNotReady", "EkmErrorBudgetBurns")
     ]
-    return Scene(name="a bad moment behind a firewall", exporters=[here, there], length=65 * MINUTE, checks=checks)
+    return RuleCase(name="a bad moment behind a firewall", exporters=[here, there], length=65 * MINUTE, checks=checks)
 
 
-def _preflight() -> Scene:
-    """Checks fail while probes succeed: a ticket, through a restart, until a run passes. Where probes fail it is theirs to tell."""
+def _preflight() -> RuleCase:
+    """Preflight checks fail while probes succeed: a ticket, through a restart, until a run passes. None if probes fail."""
     count, one = "ekm_preflight_failed_checks", 'ekm_preflight_failed{check="%s"}'
     failing = {  # a restart in the 30th minute, and the next run half an hour later
         count: "0x9 2x19 stale _x29 2x39 0x60",
@@ -257,68 +259,72 @@ def _preflight() -> Scene:
     checks = [
         (24 * MINUTE, alert, []),
         (26 * MINUTE, alert, [of_target(exporter, target, value="2", checks="clock, revocation")]),
-        (50 * MINUTE, alert, [of_target(exporter, target, value="2", checks="not known just now")]),
+        (50 * MINUTE, alert, [of_target(exporter, target, value="2", checks="unknown after a restart")]),
         (90 * MINUTE, alert, [of_target(exporter, target, value="2", checks="revocation")]),
         (120 * MINUTE, alert, []),
     ]
-    return Scene(name="a check fails while probes succeed", exporters=[exporter], length=120 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(
+        name="a check fails while probes succeed", exporters=[exporter], length=120 * MINUTE, checks=checks, scrape=60
+    )
 
 
-def _both_firings_keep_their_labels() -> Scene:
-    """A ticket outlives a restart: it is neither resolved nor begun anew."""
+def _ticket_survives_a_restart() -> RuleCase:
+    """A ticket survives a restart: it is not resolved and does not begin again."""
     target = Target(probes=[OK] * 60, more={"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x60"})
     exporter = Exporter(targets=[target], restarts=((1800, 1875),))
     on: Fired = of_target(exporter, target)
     checks = [(second, "EkmKeyRotationPending", [on]) for second in range(24 * MINUTE, 50 * MINUTE, 60)]
-    return Scene(name="a ticket and a restart", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="a ticket and a restart", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
 
 
-def _never_probed() -> Scene:
-    """One target of two is no longer probed, then is again; the exporter as a whole is not stale."""
+def _never_probed() -> RuleCase:
+    """One target of two is not probed for a while. The exporter as a whole is not stale."""
     stops = [*[OK] * 5, *[NOT_PROBED] * 40, *[OK] * 30]
     stopped, well = Target(name="stopped", probes=stops), Target(name="well", probes=[OK] * 75)
     exporter = Exporter(targets=[stopped, well])
     alert = "EkmTargetNotProbed"
     checks = [(20 * MINUTE, alert, []), (30 * MINUTE, alert, [of_target(exporter, stopped)]), (60 * MINUTE, alert, [])]
     absent = ["EkmEveryProbeStale"]
-    return Scene(
+    return RuleCase(
         name="a target is no longer probed", exporters=[exporter], length=60 * MINUTE, checks=checks, absent=absent, scrape=60
     )
 
 
-def _wrap() -> Scene:
-    """Wrap fails with a server error, for long, while the unwrap succeeds; and once more for a moment only."""
+def _wrap() -> RuleCase:
+    """Wrap fails with a server error for 20 probes while unwrap succeeds; on another target for two probes."""
     wrap = Failed("wrap_key", 3013, "server_error", ready=True, unwraps=True)
     target = Target(probes=[*[OK] * 10, *[wrap] * 20, *[OK] * 30])
     moment = Target(name="moment", probes=[*[OK] * 10, *[wrap] * 2, *[OK] * 48])
     exporter = Exporter(targets=[target, moment])
     alert = "EkmWrapFails"
     checks = [(14 * MINUTE, alert, []), (20 * MINUTE, alert, [of_target(exporter, target)]), (42 * MINUTE, alert, [])]
-    return Scene(name="wrap alone fails", exporters=[exporter], length=42 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(name="only wrap fails", exporters=[exporter], length=42 * MINUTE, checks=checks, scrape=60)
 
 
-def _backup() -> Scene:
-    """A declared backup that becomes 180 days old, and a new one."""
+def _backup() -> RuleCase:
+    """A declared backup that becomes 180 days old, and a target without one."""
     old = Target(probes=[], interval=DAY, more={"ekm_key_backup_timestamp_seconds": f"0x190 {185 * DAY}x20"})
     never = Target(name="never", probes=[], interval=DAY)
     exporter = Exporter(targets=[old, never])
     alert = "EkmKeyBackupOld"
     checks = [(179 * DAY, alert, []), (184 * DAY, alert, [of_target(exporter, old)]), (200 * DAY, alert, [])]
-    return Scene(name="an old backup", exporters=[exporter], length=200 * DAY, checks=checks, scrape=DAY)
+    return RuleCase(name="an old backup", exporters=[exporter], length=200 * DAY, checks=checks, scrape=DAY)
 
 
-def _removed() -> Scene:
-    """A reload removes a retained version, and another one removes a target in the middle of its failures: nothing new fires."""
+def _removed() -> RuleCase:
+    """A reload removes a retained version that fails: the alert ends and does not fire again."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
     target = Target(probes=[OK] * 200, more={version: "1x9 0x50 stale _x140"})
     exporter = Exporter(targets=[target], more={"process_start_time_seconds": "-7200x200"})
     on = of_target(exporter, target, label_key="tde", label_version="2023")
     alert = "EkmRetainedVersionUnusable"
     checks = [(50 * MINUTE, alert, [on]), (75 * MINUTE, alert, []), (190 * MINUTE, alert, [])]
-    return Scene(name="a retained version that is removed", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
+    return RuleCase(
+        name="a retained version that is removed", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60
+    )
 
 
-SCENES = [
+CASES = [
     _never_probed(),
     _wrap(),
     _backup(),
@@ -328,11 +334,11 @@ SCENES = [
     _disabled(),
     _unknown(),
     _next(),
-    _proof(),
+    _old_success(),
     _slow(),
     _path(),
     _firewall(),
     _firewall_and_a_bad_moment(),
     _preflight(),
-    _both_firings_keep_their_labels(),
+    _ticket_survives_a_restart(),
 ]

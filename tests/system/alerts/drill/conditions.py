@@ -1,4 +1,4 @@
-"""What is broken in the drill, on which target, and who has to be told: a literal table.
+"""The faults of the drill, their targets and their pages: a literal table.
 
 Each target has a credential and an `env` of its own, so that each condition is one notification.
 """
@@ -11,13 +11,13 @@ TENANT = "5f2a9c1e-0b7d-4c36-9e58-3a1d7c2b8f40"
 
 @dataclass(frozen=True)
 class Condition:
-    """`alert` is the page that must arrive, and `says` are words that it must hold besides the target's name."""
+    """A fault. `alert` is the page that must arrive, and `words` must be in it next to the target's name."""
 
     name: str
     broken: str
     fault: dict[str, object]
     alert: str
-    says: tuple[str, ...]
+    words: tuple[str, ...]
     credential: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -29,11 +29,11 @@ _YESTERDAY = str((datetime.now(UTC) - timedelta(days=1)).date())
 
 CONDITIONS = (
     Condition(
-        "throttled", "the vault answers 429 to every request", {"vault": "throttled", "fault": "throttled"},
+        "throttled", "the vault responds 429 to every request", {"vault": "throttled", "fault": "throttled"},
         "EkmThrottledSpike", ("3011", "3109"),
     ),
     Condition(
-        "forbidden", "a role assignment is taken away", {"vault": "forbidden", "fault": "role_removed", "operation": "unwrapKey"},
+        "forbidden", "a role assignment is removed", {"vault": "forbidden", "fault": "role_removed", "operation": "unwrapKey"},
         "EkmForbiddenSpike", ("3077", "3113", "forbidden_rbac"),
     ),
     Condition(
@@ -41,11 +41,11 @@ CONDITIONS = (
         "EkmForbiddenSpike", ("3077", "3113", "key_disabled"),
     ),
     Condition(
-        "refused", "the secret was changed in Entra only", {"application": "refused", "fault": "secret_wrong"},
+        "refused", "the secret was changed in Entra ID only", {"application": "refused", "fault": "secret_wrong"},
         "EkmCredentialRefused", ("3303", "secret_wrong"),
     ),
     Condition(
-        "expired", "the secret has reached its date", {"application": "expired", "fault": "secret_expired"},
+        "expired", "the secret has expired", {"application": "expired", "fault": "secret_expired"},
         "EkmCredentialExpired", ("expired",), {"expires_on": _YESTERDAY},
     ),
     Condition(
@@ -53,7 +53,7 @@ CONDITIONS = (
         "EkmVaultHostNameGone", ("3900",),
     ),
     Condition(
-        "tls", "the vault's TLS certificate has ended", {"vault": "tls", "fault": "tls_expired"},
+        "tls", "the vault's TLS certificate has expired", {"vault": "tls", "fault": "tls_expired"},
         "EkmVaultSideNotReady", ("3008", "3106", "tls_expired"),
     ),
     Condition(
@@ -61,13 +61,13 @@ CONDITIONS = (
         "EkmKeySoftDeleted", ("purged",),
     ),
 )  # fmt: skip
-# Entra says nothing useful to anybody: one page, and none for a single vault.
+# Entra ID issues no tokens: one page, and none for a single vault.
 ENTRA = {"authority": "login.microsoftonline.com", "fault": "html_unavailable"}
 HEALTHY = tuple(f"healthy-{number}" for number in range(5))
 
 
 def configuration(folder, *, names=(*(one.name for one in CONDITIONS), *HEALTHY), interval="2s", timeout="950ms"):
-    """A target for each name, with a credential, an environment and a SQL Server of its own. Writes the secrets."""
+    """Return a configuration with one target, credential, environment and SQL Server per name. Writes the secrets."""
     own = {one.name: one.credential for one in CONDITIONS}
     for name in names:
         (folder / name).write_text(f"MARKED~secret.of.{name}\n")

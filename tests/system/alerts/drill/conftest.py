@@ -1,13 +1,13 @@
-"""The drill's stage."""
+"""The fixture of the drill."""
 
 import pytest
 
 from tests.integration.process.conftest import command  # noqa: F401 - a fixture
 from tests.system.alerts.drill.conditions import configuration
-from tests.system.alerts.drill.harness import set_up
+from tests.system.alerts.drill.harness import start_drill
 
 
 @pytest.fixture
-async def stage(command, tmp_path):  # noqa: F811
-    async with set_up(tmp_path, command, configuration(tmp_path)) as made:
+async def drill(command, tmp_path):  # noqa: F811
+    async with start_drill(tmp_path, command, configuration(tmp_path)) as made:
         yield made

@@ -1,6 +1,6 @@
-"""Everything for real, but for Azure: simulator, exporter, Prometheus, Alertmanager, and people who write down what they are told.
+"""The parts of the drill: simulator, exporter, Prometheus, Alertmanager and receivers that record their messages.
 
-All durations of rules and of Alertmanager are divided by `SCALE`, and a probe that would be made every minute is made every two seconds.
+All durations of rules and of Alertmanager are divided by `SCALE`, so a probe runs every two seconds instead of every minute.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import yaml
 
 from alerts import build
 from tests.integration.process.conftest import Running
-from tests.system.alerts.alertmanager.rendering import World, written
+from tests.system.alerts.alertmanager.rendering import Endpoints, write_config
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
 
@@ -33,7 +33,7 @@ scrape_configs: [{{job_name: ekm, static_configs: [{{targets: ["{exporter}"]}}]}
 
 
 @dataclass
-class Stage:
+class Drill:
     management: str
     exporter: str
     process: Running
@@ -41,7 +41,7 @@ class Stage:
     alertmanager: Alertmanager
 
     async def break_(self, **fault):
-        """Returns when it began. A route is part of the exporter's configuration, so that is read again."""
+        """Cause a fault and return its time. A route is part of the exporter's configuration, so that is reloaded."""
         async with aiohttp.ClientSession() as session:
             async with session.post(f"{self.management}/sim/fault", json=fault) as answer:
                 assert answer.status == 200, await answer.text()
@@ -51,7 +51,7 @@ class Stage:
         return began
 
     async def break_every_name(self, names):
-        """No vault's name and no Entra host's resolves any more."""
+        """Make the names of all vaults and of Entra ID unresolvable."""
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             for place in (*({"vault": name} for name in names), {"authority": "login.microsoftonline.com"}):
                 await session.post(f"{self.management}/sim/fault", json={**place, "fault": "unresolvable"})
@@ -69,25 +69,25 @@ class Stage:
             assert answer.status == 200, await answer.text()
 
     def page_times(self, action="trigger"):
-        """(when, alert) of each message to a pager; a message that repeats an open page counts again."""
-        pages = [each for each in self.alertmanager.told.arrived if _page(each, action)]
+        """Return (time, alert) of each message to a pager; repeats count again."""
+        pages = [each for each in self.alertmanager.received.arrived if _page(each, action)]
         return [(each.at, _TITLE.search(str(each.body.get("payload", {}).get("summary", "")))) for each in pages]
 
     def pages(self, action="trigger"):
-        """What PagerDuty has been told."""
-        return [each.body for each in self.alertmanager.told.arrived if _page(each, action)]
+        """Return the messages to PagerDuty."""
+        return [each.body for each in self.alertmanager.received.arrived if _page(each, action)]
 
     async def page(self, alert, *, env=None, action="trigger", seconds=150):
-        """The page about an alert (of one environment), and when it arrived."""
-        found = await self.alertmanager.told.first(
+        """Wait for the page of an alert (of one environment), and return it with its time."""
+        found = await self.alertmanager.received.first(
             lambda each: _page(each, action) and _about(each.body, alert, env), seconds=seconds
         )
         return found.body, time.monotonic()
 
-    async def nothing_more_is_on_its_way(self):
-        """Every alert that fires now has fired for as long as Alertmanager lets a group wait, and then some."""
+    async def settle(self):
+        """Wait until Alertmanager has sent every alert that fires now."""
         await asyncio.sleep(_GROUP_WAIT + 2)
-        await self.alertmanager.everything_is_out()
+        await self.alertmanager.all_sent()
 
 
 def _page(arrived, action):
@@ -100,7 +100,7 @@ def _about(body, alert, env):
 
 
 @contextlib.asynccontextmanager
-async def set_up(folder, command, configuration):
+async def start_drill(folder, command, configuration):
     """`command` starts a command of the exporter (see tests/integration/process)."""
     source = folder / "source.yml"
     source.write_text(yaml.safe_dump(configuration))
@@ -112,27 +112,27 @@ async def set_up(folder, command, configuration):
     await answered(f"{url}/-/ready", lambda _: True, seconds=30)
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
-    async with listening(alertmanager.told) as (http, smtp), contextlib.AsyncExitStack() as stack:
+    async with listening(alertmanager.received) as (http, smtp), contextlib.AsyncExitStack() as stack:
         place = folder / "alertmanager"
         place.mkdir()
         await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, url))
-        # Prometheus takes five real seconds to find what it scrapes: minutes of the drill, in which the rules would miss the exporter.
+        # Prometheus needs five real seconds to find its scrape targets. These are minutes of the drill, and the rules would page.
         await prometheus.eventually("ekm_probe_success == 1", bool)
         await asyncio.to_thread((folder / "rules.yml").write_text, build.rules(SCALE))
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             await session.post(f"{prometheus.url}/-/reload")
         await prometheus.eventually('ALERTS{alertname="EkmWatchdog"}', bool)
         await prometheus.eventually('ALERTS{severity="critical"}', lambda firing: not firing)
-        await stack.enter_async_context(_alertmanager(place, alertmanager.url, World(http, smtp)))
-        yield Stage(management, url, exporter, prometheus, alertmanager)
+        await stack.enter_async_context(_alertmanager(place, alertmanager.url, Endpoints(http, smtp)))
+        yield Drill(management, url, exporter, prometheus, alertmanager)
 
 
-def _alertmanager(place, url, world):
+def _alertmanager(place, url, endpoints):
     return _started(
         place / "log",
         f"{url}/-/ready",
         "prometheus-alertmanager",
-        f"--config.file={written(place, world, divisor=SCALE)}",
+        f"--config.file={write_config(place, endpoints, divisor=SCALE)}",
         f"--storage.path={place}/data",
         f"--web.listen-address={url.removeprefix('http://')}",
         "--cluster.listen-address=",

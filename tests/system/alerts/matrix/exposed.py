@@ -1,7 +1,6 @@
 """Series of many exporters in the notation of `promtool test rules`, built probe by probe.
 
-For: hundreds of targets over hours; a value is computed when a probe ends and repeated until the next one.
-Not for: restarts and lost scrapes (see `life`).
+For hundreds of targets over hours: a value is computed when a probe ends, and repeated until the next probe.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ Sample = tuple[str, Labels]
 
 @dataclass(frozen=True)
 class Fault:
-    """One way for a probe to fail. `also` are further steps that fail with the same code; `ready`: the verdict despite the fault."""
+    """A failure of a probe. `also` are further steps with the same code; `ready` is the verdict despite the fault."""
 
     step: str
     code: int
@@ -56,7 +55,7 @@ AT_ZERO = (
 
 
 class Exposed:
-    """What /metrics shows of a target, updated probe by probe."""
+    """The series of one target on /metrics, updated probe by probe."""
 
     def __init__(self, target: Target) -> None:
         self.target = target

@@ -1,7 +1,6 @@
-"""Which alerts fire from when to when: `promtool` evaluates the rules and prints what it was told not to expect.
+"""When each alert fires: `promtool` evaluates the rules and prints each alert that its file does not expect.
 
-For: whole time lines of every alert of many scenarios from a few runs.
-Not for: texts of alerts (see `tests.system.alerts.texts`).
+A few runs give the whole time line of every alert of many scenarios.
 """
 
 import re
@@ -66,7 +65,7 @@ def _document(rules: Path, groups: Sequence[str], batch: Batch) -> dict[str, obj
     """A test file that expects no alert to begin or end, ever."""
     step = f"{batch.scrape}s"
     begins, ends = f"{FIRING} unless {FIRING} offset {step}", f"({FIRING} offset {step}) unless {FIRING}"
-    asked = [
+    checks = [
         {"expr": expr, "eval_time": f"{now}s", "exp_samples": []}
         for now in range(0, batch.length + 1, batch.scrape)
         for expr in (begins, ends)
@@ -79,7 +78,7 @@ def _document(rules: Path, groups: Sequence[str], batch: Batch) -> dict[str, obj
             {
                 "interval": step,
                 "input_series": input_series(batch.targets, batch.length, batch.scrape),
-                "promql_expr_test": asked,
+                "promql_expr_test": checks,
             }
         ],
     }
@@ -88,7 +87,7 @@ def _document(rules: Path, groups: Sequence[str], batch: Batch) -> dict[str, obj
 def _run(path: Path) -> str:
     command = ["promtool", "test", "rules", path]
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, **both, text=True, check=False, timeout=900)  # type: ignore[call-overload] # noqa: S603 - our own files
+    done = subprocess.run(command, **both, text=True, check=False, timeout=900)  # type: ignore[call-overload] # noqa: S603 - files of this project
     output: str = done.stdout
     assert "many-to-many" not in output, output[:2000]
     assert "FAILED" in output, output[:2000]  # the watchdog alone is unexpected

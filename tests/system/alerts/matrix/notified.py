@@ -1,7 +1,7 @@
-"""What Alertmanager sends for alerts that fire from when to when: routes, groups and inhibition of alerts/alertmanager.yml.
+"""The messages of Alertmanager for given firing times, by the routes, groups and inhibition of alerts/alertmanager.yml.
 
-For: hours of notifications in milliseconds. The rules of inhibition are compared with a real Alertmanager elsewhere.
-Not for: repeats, hours of rest, texts.
+It computes hours of notifications in milliseconds. `alertmanager.test_inhibition` compares the inhibition with a real Alertmanager.
+Repeats, time intervals and texts are left out.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ def sent(spans: Spans) -> list[Sent]:
     alerts = [(dict(alert), periods) for alert, periods in spans.items()]
     end = max((end for _, periods in alerts for _, end in periods), default=0)
     waiting: dict[tuple[str, ...], int] = {}
-    told: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    sent_before: dict[tuple[str, ...], set[int]] = defaultdict(set)
     found = []
     for now in range(0, end + 1, TICK):
         firing = {number for number, (_, periods) in enumerate(alerts) if any(begin <= now < end for begin, end in periods)}
@@ -52,14 +52,14 @@ def sent(spans: Spans) -> list[Sent]:
             if now < due:
                 continue
             waiting[key] = now + interval
-            new = (members & shown) - told[key]
+            new = (members & shown) - sent_before[key]
             if new:
                 labels = tuple(alerts[number][0] for number in sorted(new))
                 found.append(Sent(now, key[0], labels[0]["alertname"], labels))
-            told[key] = (told[key] & members) | new
+            sent_before[key] = (sent_before[key] & members) | new
         for key in [key for key in waiting if key not in _groups(alerts, firing)]:
             del waiting[key]
-            told.pop(key, None)
+            sent_before.pop(key, None)
     return found
 
 

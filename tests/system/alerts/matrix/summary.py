@@ -1,7 +1,6 @@
-"""The matrix as a table for people, in docs/alerts.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
+"""The matrix as a table of docs/alerts.md: `python -m tests.system.alerts.matrix.summary` writes it from a run.
 
-For: which page comes after how long, and how long after the mend it ends, by fault, pattern and interval.
-Not for: asserting that it is right (see `test_matrix`).
+For each fault, pattern and interval it shows the page, the minutes until it comes, and the minutes from recovery until it ends.
 """
 
 import tempfile
@@ -65,8 +64,8 @@ def _cell(chosen: Sequence[Scenario], by_instance: Mapping[str, Spans]) -> str:
             if message.receiver in PAGERS:
                 ends = [period[-1][1] for alert, period in found.items() if dict(alert)["alertname"] == message.alertname]
                 first[message.alertname].append(round((message.at - scenario.begin) / MINUTE))
-                last[message.alertname].append(round((max(ends) - scenario.mend) / MINUTE))
-    pages = [f"`{name}` after {_range(first[name])}, ends {_range(last[name])} after the mend" for name in sorted(first)]
+                last[message.alertname].append(round((max(ends) - scenario.recovery) / MINUTE))
+    pages = [f"`{name}` after {_range(first[name])}, ends {_range(last[name])} after recovery" for name in sorted(first)]
     return "; ".join(pages) or "no page"
 
 

@@ -1,7 +1,6 @@
 """The matrix of scenarios: kinds of fault, patterns in time, intervals, modes and exporters, and the page that each must cause.
 
-For: literal tables, and the scenarios that they span.
-Not for: evaluating them (see `firing`, `notified`), asserting (see `test_matrix`).
+Literal tables, and the scenarios that follow from them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ MODES: Mapping[str, Mapping[str, str]] = {
     "canary": {"mode": "canary"},
     "unpinned": {"pin": "none"},
 }
-# Which probes fail, by their number from the begin of the fault.
+# Which probes fail, by their number since the fault began.
 PATTERNS: Mapping[str, Callable[[int], bool]] = {
     "once": lambda number: number == 0,
     "sustained": lambda _: True,
@@ -32,8 +31,10 @@ PATTERNS: Mapping[str, Callable[[int], bool]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: one alert, one owner. `now_and_then` is the page for a target with a verdict if the fault comes and goes,
-    `without` the same without a verdict; empty for the page itself."""
+    """A kind of fault, and its page. `now_and_then` is the page of an intermittent fault, `without` that of a target without a verdict.
+
+    Empty means `page`.
+    """
 
     name: str
     fault: Fault
@@ -71,7 +72,7 @@ class Scenario:
         return -(-LEAD // self.interval) * self.interval
 
     @property
-    def mend(self) -> int:
+    def recovery(self) -> int:
         """When the first good probe after the last bad one ends."""
         bad = [number for number in range(self._count) if PATTERNS[self.pattern](number)]
         return self.begin + (bad[-1] + 1) * self.interval

@@ -1,4 +1,4 @@
-"""Incidents of many targets: one page a recipient names what they have in common, and nothing new is sent for an hour after the mend."""
+"""Incidents of many targets: one page names the common cause, and nothing new is sent for an hour after recovery."""
 
 import pytest
 
@@ -39,10 +39,10 @@ def fired(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", INCIDENTS)
-def test_incident_is_one_page_and_silent_after_the_mend(name, fired):
+def test_incident_is_one_page_and_silent_after_recovery(name, fired):
     _, bad, _, _, page = INCIDENTS[name]
-    mend = (BEGIN + len(bad) - bad[::-1].index(True)) * MINUTE
+    recovery = (BEGIN + len(bad) - bad[::-1].index(True)) * MINUTE
     messages = sent({alert: periods for alert, periods in fired.items() if dict(alert).get("instance") == name})
 
     assert [one.alertname for one in messages if one.receiver.startswith("page-")] == [page]
-    assert [one for one in messages if one.at > mend + 2 * MINUTE] == []
+    assert [one for one in messages if one.at > recovery + 2 * MINUTE] == []

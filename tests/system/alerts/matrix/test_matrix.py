@@ -1,4 +1,4 @@
-"""Each fault in each pattern, interval and mode pages once, by its name, and is silent for an hour after its mend."""
+"""Each fault in each pattern, interval and mode pages once, by its name, and is silent for an hour after recovery."""
 
 import pytest
 
@@ -21,13 +21,13 @@ def described(one: Scenario) -> str:
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=described)
-def test_fault_pages_once_by_its_name_and_is_silent_after_the_mend(scenario, by_instance):
+def test_fault_pages_once_and_is_silent_after_recovery(scenario, by_instance):
     messages = sent(of(scenario, by_instance))
     pages = [message for message in messages if message.receiver in PAGERS]
 
     assert {message.alertname for message in pages} == ({scenario.expected} if scenario.expected else set())
     assert len({message.at for message in pages}) <= scenario.exporters
-    after = [message for message in messages if message.at > scenario.mend + 2 * SCRAPE[scenario.interval] + 45]
+    after = [message for message in messages if message.at > scenario.recovery + 2 * SCRAPE[scenario.interval] + 45]
     assert after == [], after
 
 
@@ -37,5 +37,5 @@ def test_sustained_fault_pages_within_four_intervals(scenario, by_instance):
     assert first.at <= scenario.begin + 4 * scenario.interval + 2 * MINUTE
 
 
-def test_matrix_in_the_page_is_what_was_evaluated(by_instance):
+def test_matrix_of_the_page_is_up_to_date(by_instance):
     assert refreshed(PAGE.read_text(), table(by_instance)) == PAGE.read_text(), "run python -m tests.system.alerts.matrix.summary"

@@ -1,4 +1,4 @@
-"""Fifty healthy targets of which one probe in a hundred fails at random: how often an operator is woken, computed and drawn."""
+"""Fifty healthy targets with one randomly failing probe in a hundred: the number of pages, computed and drawn."""
 
 import random
 from collections import deque
@@ -53,5 +53,5 @@ def test_drawn_weeks_agree_with_the_arithmetic():
     assert found / weeks == pytest.approx(computed(60), abs=0.6)
 
 
-def test_one_week_at_five_minutes_wakes_no_operator():
+def test_one_week_at_five_minutes_has_no_page():
     assert drawn(300, seed=2026) == 0

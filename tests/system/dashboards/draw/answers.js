@@ -1,19 +1,18 @@
-// From answers of Prometheus to the data frames that Grafana's own data source would make of them.
-// Not for: which panel they belong to (see scene.jsx).
+// Turns responses of Prometheus into the data frames of Grafana's own data source.
 import { FieldType, toDataFrame } from '@grafana/data';
 
 const number = (text) => (text === '+Inf' ? Infinity : text === '-Inf' ? -Infinity : Number(text));
 const legend = (format, labels) =>
   format ? format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name) => labels[name] ?? '') : JSON.stringify(labels);
 
-async function ask(base, path, parameters) {
-  const answer = await fetch(`${base}/api/v1/${path}?${new URLSearchParams(parameters)}`);
-  const said = await answer.json();
-  if (said.status !== 'success') throw new Error(`${said.error}: ${parameters.query}`);
-  return said.data.result;
+async function fetchResult(base, path, parameters) {
+  const response = await fetch(`${base}/api/v1/${path}?${new URLSearchParams(parameters)}`);
+  const body = await response.json();
+  if (body.status !== 'success') throw new Error(`${body.error}: ${parameters.query}`);
+  return body.data.result;
 }
 
-// One frame with a column for each label; where several queries are asked, each one's value is named after it.
+// One frame with a column for each label. With several queries, each value column is named after its query.
 function table(result, target, several) {
   const names = [...new Set(result.flatMap((series) => Object.keys(series.metric)))].sort();
   return toDataFrame({
@@ -49,7 +48,7 @@ function series(each, target, times) {
   });
 }
 
-// The buckets of a histogram as rows of a heatmap: what fell between one bound and the next.
+// The buckets of a histogram as rows of a heatmap: the values between one bound and the next.
 function buckets(result, target, times) {
   const sorted = [...result].sort((a, b) => number(a.metric.le) - number(b.metric.le));
   const frames = sorted.map((each) => series(each, { ...target, legendFormat: '{{le}}' }, times));
@@ -65,10 +64,10 @@ export async function frames(base, panel, fill, { from, to, step }) {
   const made = panel.targets.map(async (target) => {
     const query = fill(target.expr);
     if (!target.range) {
-      const result = await ask(base, 'query', { query, time: to });
+      const result = await fetchResult(base, 'query', { query, time: to });
       return target.format === 'table' ? [table(result, target, several)] : result.map((each) => series(each, target));
     }
-    const result = await ask(base, 'query_range', { query, start: from, end: to, step });
+    const result = await fetchResult(base, 'query_range', { query, start: from, end: to, step });
     const times = Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, place) => from + place * step);
     return target.format === 'heatmap' ? buckets(result, target, times) : result.map((each) => series(each, target, times));
   });

@@ -1,4 +1,4 @@
-// node bundle.mjs OUT: everything that the page needs, in one file.
+// node bundle.mjs OUT: bundles the page into one file.
 import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -23,7 +23,7 @@ await build({
   mainFields: ['browser', 'module', 'main'],
   define: { 'process.env.NODE_ENV': '"production"', global: 'window' },
   loader: { '.svg': 'text', '.woff2': 'empty', '.woff': 'empty', '.ttf': 'empty', '.png': 'dataurl' },
-  // The scenes ask for the router of version 5 in its clothes of version 6: here it is version 6.
+  // @grafana/scenes imports the compatibility package of router version 5. Version 6 itself replaces it here.
   alias: { 'react-router-dom-v5-compat': 'react-router-dom' },
   plugins: [gridForReact18],
   logLevel: 'error',

@@ -1,7 +1,7 @@
-"""Draws dashboards in Chromium with Grafana's own Apache-licensed packages, from a Prometheus that holds the stories.
+"""Draw dashboards in Chromium with Grafana's own Apache-licensed packages, from a Prometheus with the recorded histories.
 
-For: the pictures in docs/images (`python -m tests.system.dashboards.draw.pictures docs/images`), and the test that every panel is drawn.
-Not for: proving that a Grafana server takes the files; what stands in for parts of it is named in plugins.jsx and scene.jsx.
+`python -m tests.system.dashboards.draw.pictures docs/images` draws the pictures of the documentation. No Grafana server is involved:
+plugins.jsx and scene.jsx name the replacements of its parts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.system.dashboards.recorded_history import MINUTES, TROUBLED_ENDS
 SOURCES = Path(__file__).parent
 WORKSHOP = SOURCES.parents[3] / ".cache" / "draw"
 COLORS = "128"
-# The pictures that the documentation shows: file, dashboard, what is chosen.
+# The pictures of the documentation: file, dashboard, values of variables.
 SHOWN = (
     ("fleet.png", "ekm-fleet", {}),
     ("vault.png", "ekm-vault", {"target": "payroll-runs"}),
@@ -30,22 +30,22 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the page said: `title` is "drawn", or why not; `text` is what people read on it."""
+    """The drawn page: `title` is "drawn" or the error, `text` its visible text, `messages` its logged errors."""
 
     title: str
     text: str
-    said: list[str]
+    messages: list[str]
 
 
 def _run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd=WORKSHOP, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 - ours
+    done = subprocess.run(command, cwd=WORKSHOP, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 - commands of this file
     if done.returncode:
         raise RuntimeError(f"{command[0]} {command[1]}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
 def prepare() -> None:
-    """The packages as the lock has them, and the page in one file. What is there already is not fetched again."""
+    """Install the locked packages, unless they are installed already, and bundle the page."""
     WORKSHOP.mkdir(parents=True, exist_ok=True)
     lock = (SOURCES / "package-lock.json").read_text()
     stamp = WORKSHOP / "installed"
@@ -58,7 +58,7 @@ def prepare() -> None:
 
 
 def draw(uid: str, url: str, picture: Path, **chosen: str) -> Drawn:
-    """One dashboard over the two hours of the bad day; `url` is that of the Prometheus. `prepare` comes first."""
+    """Draw one dashboard over the two hours of the bad day from the Prometheus at `url`. Needs `prepare`."""
     wanted = {"dashboard": BOARDS[uid], "url": url, "to": TROUBLED_ENDS, "step": 60, "chosen": chosen}
     wanted["from"] = TROUBLED_ENDS - (MINUTES - 1) * 60
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -69,7 +69,7 @@ def draw(uid: str, url: str, picture: Path, **chosen: str) -> Drawn:
 
 
 def main(place: Path) -> None:
-    from tests.system.dashboards.conftest import serving  # noqa: PLC0415 - needs a Prometheus, which the test has already
+    from tests.system.dashboards.conftest import serving  # noqa: PLC0415 - only this needs a Prometheus of its own
 
     prepare()
     with tempfile.TemporaryDirectory() as history, serving(Path(history)) as prometheus:
@@ -77,7 +77,7 @@ def main(place: Path) -> None:
             picture = place / name
             drawn = draw(uid, prometheus.url, picture, **chosen)
             _run("pngquant", "--force", "--strip", "--speed", "1", "--output", picture.absolute(), COLORS, picture.absolute())
-            print(f"{picture}: {drawn.title}")  # noqa: T201 - says what it did
+            print(f"{picture}: {drawn.title}")  # noqa: T201 - a command's output
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-// Panels by the names that dashboards give them, drawn with the components of @grafana/ui. Status history and heatmap, which
-// are not in that package, are plain grids here: stand-ins.
-// Not for: asking for data (see answers.js).
+// Panels by their type names, drawn with the components of @grafana/ui. That package has no status history and no heatmap, so plain
+// grids replace them.
 import React from 'react';
 import {
   PanelPlugin, cacheFieldDisplayNames, VizOrientation, getDisplayProcessor, getFieldDisplayName, getFieldDisplayValues,
@@ -102,7 +101,7 @@ function History(props) {
   );
 }
 
-// Cividis, which people of any colour vision read alike.
+// Cividis, readable with any colour vision.
 const CIVIDIS = ['#00224E', '#123570', '#3B496C', '#575D6D', '#707173', '#8A8678', '#A59C74', '#C3B369', '#E1CC55', '#FEE838'];
 
 function Warmth(props) {

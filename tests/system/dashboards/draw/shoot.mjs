@@ -1,6 +1,5 @@
-// node shoot.mjs WANTED.json BUNDLE.js OUT.png CHROMIUM: draws one dashboard, keeps the picture, and prints as JSON what the page
-// said: its title ("drawn", or why not), its text, and errors.
-// Not for: judging the picture (see ../test_draw.py).
+// node shoot.mjs WANTED.json BUNDLE.js OUT.png CHROMIUM: draws one dashboard, writes the picture, and prints as JSON the title of the
+// page ("drawn", or an error), its text and its logged errors.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { chromium } from 'playwright-core';
@@ -23,9 +22,9 @@ await new Promise((done) => server.listen(0, '127.0.0.1', done));
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--no-proxy-server', '--force-color-profile=srgb'] });
 try {
   const view = await browser.newPage({ viewport: { width: WIDTH, height: 900 } });
-  const said = [];
-  view.on('pageerror', (error) => said.push(String(error.stack ?? error)));
-  view.on('console', (message) => message.type() === 'error' && said.push(message.text()));
+  const messages = [];
+  view.on('pageerror', (error) => messages.push(String(error.stack ?? error)));
+  view.on('console', (message) => message.type() === 'error' && messages.push(message.text()));
   await view.goto(`http://127.0.0.1:${server.address().port}/`);
   await view.waitForFunction(() => document.title !== 'drawing', null, { timeout: LONGEST }).catch(() => {});
   const bottom = () => Math.max(300, ...[...document.querySelectorAll('.react-grid-item')].map((item) => item.getBoundingClientRect().bottom));
@@ -34,7 +33,7 @@ try {
   await view.waitForTimeout(2500); // panels that come into view are drawn now
   await view.screenshot({ path: out });
   const text = await view.evaluate(() => document.body.innerText);
-  process.stdout.write(JSON.stringify({ title: await view.title(), text, said: said.slice(0, 8) }));
+  process.stdout.write(JSON.stringify({ title: await view.title(), text, messages: messages.slice(0, 8) }));
 } finally {
   await browser.close();
   server.close();
