@@ -1,5 +1,6 @@
 """Every alert in the rule engine of Prometheus: silent before the fault, firing with the right texts, and over afterwards."""
 
+import re
 import subprocess
 from collections import defaultdict
 
@@ -102,6 +103,11 @@ def test_texts_of_alerts_equal_the_reviewed_texts(tmp_path):
     assert set(texts) == set(reviewed()) == ALERTS
     for alert, text in texts.items():
         assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and review the difference"
+
+
+def test_texts_have_no_unfilled_name_of_a_target():
+    found = [name for name, text in reviewed().items() if re.search(r"\b(?:VAULT|KEY|VERSION|TARGET)\b", text["description"])]
+    assert found == []
 
 
 def test_groups_are_evaluated_in_file_order():

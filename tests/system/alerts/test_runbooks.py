@@ -1,4 +1,4 @@
-"""Runbooks are read at three in the morning: what they name exists, what they tell to run can be run, and nothing is left out."""
+"""Runbooks: the names in them exist, the commands parse, and every reason of an alert is covered."""
 
 import contextlib
 import io
@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "alerts"
 RUNBOOKS = sorted((ALERTS / "runbooks").glob("*.md"))
 RULES = [rule for group in yaml.safe_load((ALERTS / "ekm.rules.yml").read_text())["groups"] for rule in group["rules"]]
-SECTIONS = ["Meaning", "Impact on SQL Server", "Diagnosis", "Mitigation", "How to tell that it worked"]
+SECTIONS = ["What is at risk", "What happened", "What to do first", "Diagnosis", "Fix", "How to verify"]
 
 every_runbook = pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
 
-# What stands between backticks in lower case and with underscores is one of these.
+# A code span in lower case and with underscores is one of these.
 LABELS = {label for spec in BY_NAME.values() for label in spec.labels} | {"job", "instance", "env", "team"}
 SETTINGS = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "configuration.md").read_text()))
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
@@ -51,7 +51,7 @@ _BITS = {"2048", "3072"}
 
 
 def prose(text: str) -> str:
-    """Without blocks of code."""
+    """Return the text without blocks of code."""
     return _FENCE.sub("", text)
 
 
@@ -60,7 +60,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Everything that begins with the name of our program, in a line of a block or between backticks."""
+    """Yield each command of the exporter, in a line of a block or in a code span."""
     lines = [line.strip() for block in blocks(text, "sh") for line in block.splitlines()]
     yield from (each for each in [*lines, *_SPAN.findall(prose(text))] if re.match(r"ekm-exporter\b", each))
 
@@ -70,17 +70,17 @@ def section(text: str, name: str) -> str:
 
 
 @every_runbook
-def test_a_runbook_is_named_as_its_alert_and_has_its_sections_in_order(runbook):
+def test_runbook_has_its_title_and_sections_in_order(runbook):
     headings = re.findall(r"^(#+) (.+)$", prose(runbook.read_text()), re.MULTILINE)
     assert headings == [("#", runbook.stem), *(("##", name) for name in SECTIONS)]
     assert all(section(runbook.read_text(), name).strip() for name in SECTIONS)
 
 
 @every_runbook
-def test_its_commands_are_understood_by_the_program(runbook):
+def test_runbook_commands_parse(runbook):
     for command in commands(runbook.read_text()):
         arguments = shlex.split(command)[1:]
-        if arguments in ([], ["probe"], ["check"], ["--version"]):  # the name of a command alone, in a sentence
+        if arguments in ([], ["probe"], ["check"], ["--version"]):  # only the name of a command, in a sentence
             continue
         errors = io.StringIO()
         try:
@@ -90,7 +90,7 @@ def test_its_commands_are_understood_by_the_program(runbook):
             pytest.fail(f"{command}: {errors.getvalue()}")
 
 
-def test_a_command_that_does_not_exist_would_be_found():
+def test_unknown_command_is_found():
     assert list(commands("```sh\nekm-exporter prove X\n```\n`ekm-exporter probe X`")) == [
         "ekm-exporter prove X",
         "ekm-exporter probe X",
@@ -100,14 +100,14 @@ def test_a_command_that_does_not_exist_would_be_found():
 
 
 @every_runbook
-def test_every_runbook_has_a_command_and_a_query(runbook):
+def test_runbook_has_a_command_and_a_query(runbook):
     text = section(runbook.read_text(), "Diagnosis")
     assert blocks(text, "promql")
     assert "ekm-exporter " in runbook.read_text() or "rollover.md" in runbook.read_text()
 
 
 @every_runbook
-def test_its_queries_are_promql_over_metrics_that_exist(runbook):
+def test_runbook_queries_use_existing_metrics(runbook):
     text = runbook.read_text()
     for query in blocks(text, "promql"):
         promql_parser.parse(query)
@@ -116,7 +116,7 @@ def test_its_queries_are_promql_over_metrics_that_exist(runbook):
 
 
 @every_runbook
-def test_a_query_that_names_a_code_names_its_twin(runbook):
+def test_query_with_a_code_has_its_counterpart_code(runbook):
     for query in blocks(runbook.read_text(), "promql"):
         for matched in re.findall(r'code=~?"([^"]+)"', query):
             codes = {int(code) for code in matched.split("|")}
@@ -124,23 +124,23 @@ def test_a_query_that_names_a_code_names_its_twin(runbook):
 
 
 @every_runbook
-def test_codes_exist_and_are_written_with_their_twin(runbook):
+def test_codes_exist_and_show_their_counterpart(runbook):
     text = re.sub(
         r"\d\d\d0-\d\d-\d\dT\S+|`ekm-exporter explain \d+`|15\.0\.2000\.440", "", " ".join(prose(runbook.read_text()).split())
     )
     for code in {number for number in _NUMBER.findall(text) if number not in _BITS}:
         assert int(code) in BY_CODE, f"{code} is no code"
-        written = both_numbers(int(code))
-        twin = BY_CODE[int(code)].counterpart
-        if twin is not None and BY_CODE[int(code)].generation == "classic":
-            assert text.count(code) == text.count(written), f"write {written}"
-        elif twin is not None:
-            assert text.count(code) == text.count(both_numbers(twin)), f"write {both_numbers(twin)}"
+        both = both_numbers(int(code))
+        counterpart = BY_CODE[int(code)].counterpart
+        if counterpart is not None and BY_CODE[int(code)].generation == "classic":
+            assert text.count(code) == text.count(both), f"write {both}"
+        elif counterpart is not None:
+            assert text.count(code) == text.count(both_numbers(counterpart)), f"write {both_numbers(counterpart)}"
 
 
 @every_runbook
-def test_words_of_the_product_are_spelt_as_the_product_spells_them(runbook):
-    """A reason, step, metric, label or setting between backticks; `tls_*` stands for all that begin so."""
+def test_names_in_code_spans_exist(runbook):
+    """A code span names a reason, step, metric, label or setting; `tls_*` means all reasons with that prefix."""
     for word in _SPAN.findall(prose(runbook.read_text())):
         if re.fullmatch(r"[a-z]+_\*", word):
             assert any(reason.startswith(word[:-1]) for reason in Reason), word
@@ -149,40 +149,40 @@ def test_words_of_the_product_are_spelt_as_the_product_spells_them(runbook):
 
 
 @every_runbook
-def test_its_sql_can_be_read(runbook):
+def test_runbook_sql_parses(runbook):
     for statement in blocks(runbook.read_text(), "sql"):
         assert all(sqlglot.parse(statement, read="tsql"))
 
 
 @every_runbook
-def test_its_links_lead_somewhere(runbook):
+def test_runbook_links_exist(runbook):
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", runbook.read_text()):
         assert (runbook.parent / link).exists(), link
 
 
 @every_runbook
-def test_it_stays_short(runbook):
+def test_runbook_is_short(runbook):
     lines = runbook.read_text().splitlines()
     assert len(lines) <= 100
     assert max(map(len, lines)) <= 140
 
 
-def told_apart(text: str) -> set[Reason]:
-    """The reasons that a diagnosis names."""
+def covered_reasons(text: str) -> set[Reason]:
+    """Return the reasons that a diagnosis names."""
     words = _SPAN.findall(section(text, "Diagnosis"))
     prefixes = tuple(word[:-1] for word in words if re.fullmatch(r"[a-z]+_\*", word))
     return {reason for reason in Reason if reason in words or (prefixes and reason.startswith(prefixes))}
 
 
 def reasons_of(rule: dict) -> set[Reason]:
-    """Those that the expression of an alert asks for."""
+    """Return the reasons in the expression of an alert."""
     patterns = re.findall(r'reason=~?"([^"]+)"', rule["expr"])
     return {reason for reason in Reason if any(re.fullmatch(pattern, reason) for pattern in patterns)}
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if "alert" in rule and reasons_of(rule)], ids=lambda rule: rule["alert"])
-def test_every_reason_for_which_an_alert_fires_is_told_apart_in_its_diagnosis(rule):
-    assert reasons_of(rule) - told_apart((ALERTS / "runbooks" / f"{rule['alert']}.md").read_text()) == set()
+def test_diagnosis_covers_the_reasons_of_the_expression(rule):
+    assert reasons_of(rule) - covered_reasons((ALERTS / "runbooks" / f"{rule['alert']}.md").read_text()) == set()
 
 
 REASONS = {
@@ -190,7 +190,7 @@ REASONS = {
     | {Reason.FORBIDDEN, Reason.PROXY_STATUS},
     "EkmCredentialRefused": CREDENTIAL_REFUSED,
     "EkmThrottledSpike": {Reason.THROTTLED, Reason.PROXY_STATUS},
-    # The rest has a page of its own, or says nothing of the vault.
+    # All other reasons have a page of their own, or make no statement about the vault.
     "EkmVaultSideNotReady": set(Reason)
     - CREDENTIAL_REFUSED
     - {rule.reason for rule in VAULT_REASONS if rule.statuses == (403,)}
@@ -200,11 +200,11 @@ REASONS = {
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_a_diagnosis_knows_every_reason_that_can_be_met(name):
-    assert REASONS[name] - told_apart((ALERTS / "runbooks" / f"{name}.md").read_text()) == set()
+def test_diagnosis_covers_every_possible_reason(name):
+    assert REASONS[name] - covered_reasons((ALERTS / "runbooks" / f"{name}.md").read_text()) == set()
 
 
 @every_runbook
-def test_a_diagnosis_begins_with_the_reason_or_says_that_there_is_none(runbook):
+def test_diagnosis_begins_with_the_reason_or_its_absence(runbook):
     first = " ".join(section(runbook.read_text(), "Diagnosis").strip().split("\n\n")[0].split())
     assert re.search(r"`reason`|reason\b", first)
