@@ -14,7 +14,7 @@ from tests.support.simulated_environment import small_environment
 from tests.support.web_server import Service
 from tests.system.abuse.harness import tls
 from tests.unit.web.webconfig.conftest import Folder
-from tests.unit.web.webconfig.serving import locked
+from tests.unit.web.webconfig.serving import protected
 
 VERSIONS = (platform.python_version(), ".".join(platform.python_version_tuple()[:2]), aiohttp.__version__, ssl.OPENSSL_VERSION)
 NAMES = ("python", "aiohttp", "openssl", "traceback")
@@ -92,7 +92,7 @@ async def test_exporter_names_no_version():
 async def test_tls_listener_with_passwords_names_no_version(tmp_path):
     folder = Folder(tmp_path)
     text = f"tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\nbasic_auth_users:\n  a: {HASH}\n"
-    async with locked(folder, text) as (url, _):
+    async with protected(folder, text) as (url, _):
         port = int(url.rpartition(":")[2])
         answers = await everything(port, ssl=tls(), server_hostname="localhost")
         assert answers["good"].startswith("HTTP/1.1 401 ")
