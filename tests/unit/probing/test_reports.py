@@ -38,7 +38,7 @@ async def scraped(service):
 
 @pytest.mark.parametrize(
     ("part", "method"),
-    [("_memory", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "after_probe")],
+    [("_store", "record"), ("recorder", "record"), ("_log", "record"), ("_auxiliary_runner", "after_probe")],
 )
 async def test_failing_receiver_keeps_no_report_from_others(service, monkeypatch, caplog, *, part, method):
     def fails(*_args, **_kwargs):
@@ -50,7 +50,7 @@ async def test_failing_receiver_keeps_no_report_from_others(service, monkeypatch
     text = await scraped(service)
     assert ('ekm_probe_success{target="a",vault="contoso.vault.azure.net"} 0' in text) is (part != "recorder")
     record = service.record_of("a")
-    assert (record is not None and record.last is REPORT) is (part != "_memory")
+    assert (record is not None and record.last is REPORT) is (part != "_store")
     assert ("probe failed" in caplog.messages) is (part != "_log")
     assert "ekm_exporter_internal_errors_total 1" in text
     assert "internal error" in caplog.messages

@@ -29,19 +29,19 @@ class Client:
 
 
 def filled(*clients):
-    answers = UnfinishedResponses(len(clients))
-    assert all(answers.take(client) for client in clients)
-    return answers
+    unfinished = UnfinishedResponses(len(clients))
+    assert all(unfinished.take(client) for client in clients)
+    return unfinished
 
 
 def test_new_client_is_refused_while_every_client_reads():
     clients = [Client("a"), Client("b")]
-    answers = filled(*clients)
-    assert not answers.take(Client("c"))
-    answers.give_back(clients[0])
-    answers.give_back(clients[0])
-    assert answers.take(Client("c"))
-    assert len(answers) == 2
+    unfinished = filled(*clients)
+    assert not unfinished.take(Client("c"))
+    unfinished.give_back(clients[0])
+    unfinished.give_back(clients[0])
+    assert unfinished.take(Client("c"))
+    assert len(unfinished) == 2
 
 
 def test_new_client_replaces_the_longest_stalled_client():
@@ -52,17 +52,17 @@ def test_new_client_replaces_the_longest_stalled_client():
 
 def test_address_with_most_responses_yields_its_newest():
     clients = [Client("greedy"), Client("other"), Client("greedy")]
-    answers = filled(*clients)
-    assert answers.take(Client("new"))
+    unfinished = filled(*clients)
+    assert unfinished.take(Client("new"))
     assert [client.was_cut for client in clients] == [False, False, True]
-    assert not answers.take(Client("newer"))
+    assert not unfinished.take(Client("newer"))
 
 
 def test_address_with_most_responses_loses_its_longest_stalled():
     greedy = [Client("greedy", 0.1), Client("greedy", 0.2), Client("greedy")]
     other = Client("other", STALLED_SECONDS + 1)
-    answers = filled(*greedy, other)
-    assert answers.take(Client("new"))
+    unfinished = filled(*greedy, other)
+    assert unfinished.take(Client("new"))
     assert [client.was_cut for client in greedy] == [False, True, False]
     assert not other.was_cut
 
@@ -74,8 +74,8 @@ def test_clients_of_the_same_address_are_not_replaced_at_once():
 
 
 def test_limit_zero_is_no_limit():
-    answers = UnfinishedResponses(0)
-    assert all(answers.take(Client("a")) for _ in range(100))
+    unfinished = UnfinishedResponses(0)
+    assert all(unfinished.take(Client("a")) for _ in range(100))
 
 
 class Endless(Service):

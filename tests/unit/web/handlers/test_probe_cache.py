@@ -222,7 +222,7 @@ async def test_cache_drops_reports_after_the_minimum_interval():
     for number in range(100):
         vault.now = float(number)
         await request(cache, f"target-{number}", "default", NO_LIMIT)
-    assert len(cache._memory) <= 6
+    assert len(cache._recent) <= 6
 
 
 async def test_close_ends_running_probes_and_their_requests():

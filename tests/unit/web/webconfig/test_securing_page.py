@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.generators.securing import PART
-from exporter.web import access, answers, protocol
+from exporter.web import access, protocol, unfinished
 from exporter.web.server import connections, streaming
 from exporter.web.webconfig import access_control, passwords
 
@@ -46,7 +46,7 @@ def test_every_open_path_is_named(path):
         ("a whole request", (connections.MOST_BYTES / 1024, access.LARGEST_BODY / 1024)),
         ("connections that wait", (connections.MOST_WAITING, connections.MOST_WAITING_OF_ONE_ADDRESS)),
         ("connections with a request in work", (connections.MOST_BUSY_OF_ONE_ADDRESS,)),
-        ("unfinished responses", (answers.MAX_UNFINISHED,)),
+        ("unfinished responses", (unfinished.MAX_UNFINISHED,)),
         ("bytes of a response", (streaming.SLICE_BYTES / 1024,)),
         ("all connections", (connections.MOST_CONNECTIONS,)),
         ("passwords being checked", (passwords.MOST_WAITING_OF_ONE_ADDRESS, passwords.MOST_WAITING)),
