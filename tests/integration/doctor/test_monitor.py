@@ -32,7 +32,7 @@ def a_config(*names, interval=SOON, **changes):
     )
 
 
-class Harness:
+class FakePreflights:
     """Checks with the results in `answers`, a list by target whose last entry repeats; by default all pass."""
 
     def __init__(self, *, draw=0.0):
@@ -77,34 +77,34 @@ class Harness:
 
 
 @pytest.fixture
-async def harness():
-    made = Harness()
+async def fake():
+    made = FakePreflights()
     yield made
     await made.preflights.aclose()
 
 
-async def test_every_target_is_checked_periodically(harness):
-    harness.preflights.reconcile(a_config("a", "b"))
-    await harness.until(lambda: harness.reported.count(("a", GOOD)) > 1 and harness.reported.count(("b", GOOD)) > 1)
+async def test_every_target_is_checked_periodically(fake):
+    fake.preflights.reconcile(a_config("a", "b"))
+    await fake.until(lambda: fake.reported.count(("a", GOOD)) > 1 and fake.reported.count(("b", GOOD)) > 1)
 
-    assert harness.preflights.last_of("a").results == GOOD
-    assert harness.preflights.last_of("unknown") is None
+    assert fake.preflights.last_of("a").results == GOOD
+    assert fake.preflights.last_of("unknown") is None
 
 
-async def test_concurrent_runs_are_limited(harness):
-    harness.gate.clear()
-    harness.preflights.reconcile(a_config("a", "b", "c", "d"))
-    await harness.until(lambda: len(harness.made) == AT_ONCE)
+async def test_concurrent_runs_are_limited(fake):
+    fake.gate.clear()
+    fake.preflights.reconcile(a_config("a", "b", "c", "d"))
+    await fake.until(lambda: len(fake.made) == AT_ONCE)
     await asyncio.sleep(5 * SOON)  # the others are due
-    assert len(harness.made) == AT_ONCE
-    harness.gate.set()
-    await harness.until(lambda: {name for name, _ in harness.reported} == {"a", "b", "c", "d"})
+    assert len(fake.made) == AT_ONCE
+    fake.gate.set()
+    await fake.until(lambda: {name for name, _ in fake.reported} == {"a", "b", "c", "d"})
 
-    assert harness.most_at_once == AT_ONCE
+    assert fake.most_at_once == AT_ONCE
 
 
 async def test_first_runs_are_spread_over_an_hour():
-    first, last = Harness(draw=0.0).preflights, Harness(draw=1.0).preflights
+    first, last = FakePreflights(draw=0.0).preflights, FakePreflights(draw=1.0).preflights
     now = asyncio.get_running_loop().time()
 
     for preflights in (first, last):
@@ -115,89 +115,89 @@ async def test_first_runs_are_spread_over_an_hour():
     assert last._first() - now == pytest.approx(600, abs=1)
 
 
-async def test_interval_0_runs_no_checks(harness):
-    harness.preflights.reconcile(a_config("a", interval=0.0))
+async def test_interval_0_runs_no_checks(fake):
+    fake.preflights.reconcile(a_config("a", interval=0.0))
     await asyncio.sleep(5 * SOON)
 
-    assert harness.made == []
+    assert fake.made == []
 
 
-async def test_error_of_one_target_is_reported_and_stops_no_other(harness):
-    harness.answers["a"] = [ZeroDivisionError("a bug")]
-    harness.preflights.reconcile(a_config("a", "b"))
-    await harness.until(lambda: len(harness.bugs) > 1 and ("b", GOOD) in harness.reported)
+async def test_error_of_one_target_is_reported_and_stops_no_other(fake):
+    fake.answers["a"] = [ZeroDivisionError("a bug")]
+    fake.preflights.reconcile(a_config("a", "b"))
+    await fake.until(lambda: len(fake.bugs) > 1 and ("b", GOOD) in fake.reported)
 
-    assert {type(bug) for bug in harness.bugs} == {ZeroDivisionError}
-    assert "a" not in dict(harness.reported)
+    assert {type(bug) for bug in fake.bugs} == {ZeroDivisionError}
+    assert "a" not in dict(fake.reported)
 
 
-async def test_unloadable_authorities_keep_the_last_run(harness, caplog):
+async def test_unloadable_authorities_keep_the_last_run(fake, caplog):
     caplog.set_level(logging.INFO)
-    harness.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
-    harness.preflights.reconcile(a_config("a"))
-    await harness.until(lambda: ("a", GOOD) in harness.reported)
+    fake.answers["a"] = [BAD, NetworkError("module default: ca.pem holds no usable certificate authority"), GOOD]
+    fake.preflights.reconcile(a_config("a"))
+    await fake.until(lambda: ("a", GOOD) in fake.reported)
 
-    assert harness.reported[:2] == [("a", BAD), ("a", GOOD)]
-    assert harness.bugs == []
+    assert fake.reported[:2] == [("a", BAD), ("a", GOOD)]
+    assert fake.bugs == []
     assert "preflight run failed" in caplog.text
 
 
-async def test_removed_target_is_cancelled_and_forgotten(harness):
-    harness.preflights.reconcile(a_config("a", "b"))
-    await harness.until(lambda: {"a", "b"} <= dict(harness.reported).keys())
-    harness.gate.clear()
-    await harness.until(lambda: harness.at_once == AT_ONCE)
-    harness.preflights.reconcile(a_config("b"))
-    assert harness.reported[-1] == ("a", None)
-    reported = len(harness.reported)
-    harness.gate.set()
-    await harness.until(lambda: len(harness.reported) > reported + 1)
+async def test_removed_target_is_cancelled_and_forgotten(fake):
+    fake.preflights.reconcile(a_config("a", "b"))
+    await fake.until(lambda: {"a", "b"} <= dict(fake.reported).keys())
+    fake.gate.clear()
+    await fake.until(lambda: fake.at_once == AT_ONCE)
+    fake.preflights.reconcile(a_config("b"))
+    assert fake.reported[-1] == ("a", None)
+    reported = len(fake.reported)
+    fake.gate.set()
+    await fake.until(lambda: len(fake.reported) > reported + 1)
 
-    assert {name for name, _ in harness.reported[reported:]} == {"b"}
-    assert harness.preflights.last_of("a") is None
-
-
-async def test_changed_target_starts_again(harness):
-    harness.answers["a"] = [BAD]
-    harness.preflights.reconcile(a_config("a"))
-    await harness.until(lambda: ("a", BAD) in harness.reported)
-    harness.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
-
-    assert harness.preflights.last_of("a") is None
-    assert harness.reported[-1] == ("a", None)
-    await harness.until(lambda: harness.reported[-1] == ("a", BAD))
-    assert harness.made[-1].key_version == "c" * 32
+    assert {name for name, _ in fake.reported[reported:]} == {"b"}
+    assert fake.preflights.last_of("a") is None
 
 
-async def test_shorter_interval_applies_at_once(harness):
-    harness.preflights.reconcile(a_config("a", interval=6 * LATE))
+async def test_changed_target_starts_again(fake):
+    fake.answers["a"] = [BAD]
+    fake.preflights.reconcile(a_config("a"))
+    await fake.until(lambda: ("a", BAD) in fake.reported)
+    fake.preflights.reconcile(a_config("a", key_version="c" * 32), ["a"])
+
+    assert fake.preflights.last_of("a") is None
+    assert fake.reported[-1] == ("a", None)
+    await fake.until(lambda: fake.reported[-1] == ("a", BAD))
+    assert fake.made[-1].key_version == "c" * 32
+
+
+async def test_shorter_interval_applies_at_once(fake):
+    fake.preflights.reconcile(a_config("a", interval=6 * LATE))
     await asyncio.sleep(0)
-    harness.preflights.reconcile(a_config("a"))
-    await harness.until(lambda: ("a", GOOD) in harness.reported)
-    harness.preflights.reconcile(a_config("a", interval=0.0))
-    assert harness.reported[-1] == ("a", None)
-    made = len(harness.made)
+    fake.preflights.reconcile(a_config("a"))
+    await fake.until(lambda: ("a", GOOD) in fake.reported)
+    fake.preflights.reconcile(a_config("a", interval=0.0))
+    assert fake.reported[-1] == ("a", None)
+    made = len(fake.made)
     await asyncio.sleep(5 * SOON)
 
-    assert len(harness.made) == made
+    assert len(fake.made) == made
 
 
-async def test_close_cancels_all_runs(harness):
+async def test_close_cancels_all_runs(fake):
     before = asyncio.all_tasks()
-    harness.gate.clear()
-    harness.preflights.reconcile(a_config("a", "b", "c"))
-    await harness.until(lambda: harness.at_once == AT_ONCE)
-    await harness.preflights.aclose()
+    fake.gate.clear()
+    fake.preflights.reconcile(a_config("a", "b", "c"))
+    await fake.until(lambda: fake.at_once == AT_ONCE)
+    await fake.preflights.aclose()
 
     assert asyncio.all_tasks() == before
-    assert len(harness.ended) == AT_ONCE
+    assert len(fake.ended) == AT_ONCE
 
 
-async def test_change_of_failed_checks_is_logged_once(harness, caplog):
+async def test_change_of_failed_checks_is_logged_once(fake, caplog):
     caplog.set_level(logging.INFO)
-    harness.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
-    harness.preflights.reconcile(a_config("a"))
-    await harness.until(lambda: len(harness.reported) > 5)
+    fake.answers["a"] = [WORTH_A_LOOK, BAD, BAD, GOOD, GOOD]
+    fake.preflights.reconcile(a_config("a"))
+    await fake.until(lambda: len(fake.reported) > 5)
 
     assert [record.getMessage() for record in caplog.records] == ["preflight failed", "preflight passes again"]
 
