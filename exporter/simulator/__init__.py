@@ -1,7 +1,7 @@
 """Serve Key Vault and Entra ID on loopback, with faults from one table.
 
 For: `simulate`, `demo` and the tests. It implements the wire protocol of the real services, with a new certificate
-authority in each run. No other package of the exporter imports it, except the command line.
+authority in each run. Only the command line imports it.
 Not for: production, other machines, or keeping data. It listens on loopback only and stores nothing.
 """
 

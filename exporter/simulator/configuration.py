@@ -1,7 +1,7 @@
 """Write the files with which the exporter uses the simulator.
 
-The files are a copy of the configuration that points to the simulator, the CA file, and the variables and token of
-the host's or pod's identity.
+The files are a configuration with the simulator's addresses and the CA file. For the host's or pod's identity there are
+also its variables and token.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The types of the fault table.
 
-A fault affects one of four things: the environment (a key is disabled), the response (a body is cut), the connection
-(a certificate is expired) or the route (the name does not resolve).
+A fault affects the environment (a key is disabled), the response (a body is truncated), the connection (a certificate is
+expired) or the route (the name does not resolve).
 """
 
 from __future__ import annotations

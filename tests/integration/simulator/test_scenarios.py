@@ -17,7 +17,7 @@ from tests.support.simulated_vaults import MANAGED_HSM, PROBED, PUBLIC, VAULTS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HERE = [one for one in SCENARIOS if one.place is not Outside.NETWORK and one.step is not None]
-# Faults that need their own network or occur before any probe. Other tests cause their scenarios.
+# Faults that need their own network or a hanging file, or occur before any probe. Other tests cause them.
 ELSEWHERE = {
     Fault.DNS_TEMPORARY,
     Fault.DNS_TIMEOUT,
