@@ -6,6 +6,7 @@ thread: deriving the key of a PFX is slow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -17,11 +18,19 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
     pkcs12,
 )
 
+from exporter.clients.certificate_content import (
+    key_type,
+    owner_of_key,
+    pem_blocks,
+    pem_certificates,
+    same_key,
+    unopened_key,
+    unopened_pfx,
+)
 from exporter.core.faults import Fault
 
 
@@ -55,6 +64,7 @@ class Certificate:
 
     fault: Fault = Fault.NONE
     pem: bytes | None = field(default=None, repr=False)
+    detail: str = ""  # what the file contains instead; not masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,13 @@ def read_public_part(data: bytes, password: str | None) -> tuple[Fault, PublicPa
 
 def _load_pfx(data: bytes, password: bytes | None) -> Certificate:
     certificate, key, fault = _open_pfx(data, password)
-    return _assess(certificate, key, _PFX) if fault is Fault.NONE else Certificate(fault)
+    if fault is Fault.PFX_UNREADABLE:
+        return Certificate(fault, detail=unopened_pfx(data, password))
+    if fault is Fault.PFX_KEY_UNUSABLE:
+        return Certificate(fault, detail="an encryption that is not supported here")
+    if certificate is None:
+        return Certificate(fault, detail="no certificate" if key is None else f"{key_type(key)} and no certificate")
+    return _assess([certificate], key, _PFX)
 
 
 def _open_pfx(data: bytes, password: bytes | None) -> tuple[x509.Certificate | None, object, Fault]:
@@ -114,33 +130,28 @@ def _pem_certificate(data: bytes) -> x509.Certificate | None:
 def _load_pem(data: bytes, password: bytes | None) -> Certificate:
     certificate = _pem_certificate(data)
     if certificate is None:
-        return Certificate(_PEM.no_certificate)
+        return Certificate(_PEM.no_certificate, detail=f"{pem_blocks(data)}; no readable certificate")
     if b"PRIVATE KEY-----" not in data:
-        return Certificate(_PEM.no_private_key)
+        return Certificate(_PEM.no_private_key, detail=f"{pem_blocks(data)}; no private key")
     try:
         key = load_pem_private_key(data, password if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: the key is encrypted and no password was given
-        return Certificate(_PEM.key_unusable)
-    return _assess(certificate, key, _PEM)
+        return Certificate(_PEM.key_unusable, detail=unopened_key(data, password))
+    return _assess(pem_certificates(data) or [certificate], key, _PEM)
 
 
-def _assess(certificate: x509.Certificate | None, key: object, faults: _FaultsOfFormat) -> Certificate:
-    if certificate is None:
-        return Certificate(faults.no_certificate)
+def _assess(certificates: Sequence[x509.Certificate], key: object, faults: _FaultsOfFormat) -> Certificate:
+    """Check the key against the first of the certificates."""
+    certificate = certificates[0]
     if key is None:
-        return Certificate(faults.no_private_key)
+        return Certificate(faults.no_private_key, detail="a certificate and no private key")
     if not isinstance(key, RSAPrivateKey):
-        return Certificate(faults.not_rsa)
-    if _public(certificate.public_key()) != _public(key.public_key()):
-        return Certificate(faults.key_unusable)  # the key of another certificate
+        return Certificate(faults.not_rsa, detail=key_type(key))
+    if not same_key(certificate, key):
+        return Certificate(faults.key_unusable, detail=owner_of_key(key, certificates))
     try:
         key.sign(b"", _PS256, _SHA256)
     except ValueError:  # the key is too short for the signature
-        return Certificate(faults.cannot_sign)
+        return Certificate(faults.cannot_sign, detail=key_type(key))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Certificate(pem=private + certificate.public_bytes(Encoding.PEM))
-
-
-def _public(key: object) -> bytes:
-    encode = getattr(key, "public_bytes", None)
-    return encode(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if encode is not None else b""

@@ -234,10 +234,11 @@ def _load(credential: Credential, password: str) -> bytes:
     try:
         data = read_whole(credential.certificate_file, limit=CERTIFICATE_LIMIT)
     except FileUnreadableError as error:
-        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=str(error))) from None
+        file = str(credential.certificate_file)
+        raise _UnusableError(Facts(fault=Fault.SECRET_UNREADABLE, detail=mask(str(error)), secret_file=file)) from None
     loaded = load_certificate(data, password)
     if loaded.pem is None:
-        raise _UnusableError(Facts(fault=loaded.fault))
+        raise _UnusableError(Facts(fault=loaded.fault, detail=mask(loaded.detail)))
     return loaded.pem
 
 

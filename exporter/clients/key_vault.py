@@ -24,9 +24,10 @@ from exporter.clients.http.faults import facts_from, fault_of_body
 from exporter.clients.http.network import Network, split_url
 from exporter.core.endpoints import is_parent_domain, is_trusted_authority
 from exporter.core.faults import Fault
+from exporter.core.masking import mask
 from exporter.core.model import Challenge, Facts, KeyFacts, Phase
 from exporter.core.parsing.challenge import read_challenge
-from exporter.core.parsing.key_vault import encode, read_deleted_key, read_key, read_value
+from exporter.core.parsing.key_vault import encode, found_instead, read_deleted_key, read_key, read_value
 
 T = TypeVar("T")
 
@@ -170,4 +171,6 @@ def _with_value(exchange: HttpExchange, read: Callable[[bytes], tuple[Fault, T |
     if facts.fault is not Fault.NONE or exchange.answer is None:
         return facts, None
     fault, value = read(exchange.answer.body)
-    return (facts, value) if fault is Fault.NONE else (replace(facts, fault=fault), None)
+    if fault is Fault.NONE:
+        return facts, value
+    return replace(facts, fault=fault, detail=mask(found_instead(fault, exchange.answer.body))), None

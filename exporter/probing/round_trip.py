@@ -151,7 +151,7 @@ class _Run:
             facts, key = await self._vault.get_key(token, target.key_name, target.key_version, deadline=self._deadline)
             if key is not None and target.key_version not in (None, key.version):
                 # A round trip with it would prove nothing about the requested version.
-                return replace(facts, fault=Fault.KID_UNUSABLE, detail="the response is about another key version"), None
+                return replace(facts, fault=Fault.KID_UNUSABLE, detail=f"the response is about version {key.version}"), None
             self._key = key
             if key is None or key.supported:
                 return facts, key

@@ -121,6 +121,14 @@ def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
     return Fault.NONE, unix_time(answer.get("scheduledPurgeDate"))
 
 
+def found_instead(fault: Fault, body: bytes) -> str:
+    """Return what a key response has instead of the URL of a key version; not masked, empty for other faults."""
+    key = (read_object(body) or {}).get("key")
+    if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):
+        return ""
+    return f"kid is {_text(key, 'kid')!r}, kty is {_text(key, 'kty')!r}"
+
+
 def _read_jwk(key: dict[str, Any], attributes: dict[str, Any]) -> tuple[Fault, KeyFacts | None]:
     kid, kty = _text(key, "kid"), _text(key, "kty")
     if kid is None:

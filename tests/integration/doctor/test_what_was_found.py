@@ -1,0 +1,88 @@
+"""Faults of certificate, secret file and key id say what was found, in `doctor` and in the transcript."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import CredentialKind
+from exporter.core.checks import CheckOutcome
+from exporter.core.codes.actions import Names, actions
+from exporter.core.faults import Reason
+from exporter.simulator.faults import Options
+from tests.support.doctor_simulated import CLIENT, VAULT
+from tests.support.tls_server import Authority, Principal
+
+SECRET_NAMES = ("BEGIN", "PRIVATE KEY-----")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def principal(authority):
+    return Principal(authority)
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "found"),
+    [
+        (lambda p: p.certificate_pem() + p.elliptic_key_pem(), 3817, "an EC key (secp256r1)"),
+        (lambda p: p.certificate_pem(), 3816, "1 x CERTIFICATE; no private key"),
+        (lambda p: p.certificate_pem() + p.other_key_pem(), 3818, "the first certificate is CN=principal; the key belongs to"),
+        (lambda p: p.pfx(b"right"), 3809, "the file is damaged, or it needs a password and none is configured"),
+    ],
+)
+async def test_certificate_fault_says_what_the_file_contains(harness, principal, make, code, found):
+    file = harness.folder / "principal"
+    file.write_bytes(make(principal))
+    harness.credential = replace(harness.credential, kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=file, secret=None)
+    result = (await harness.results())["token"]
+    assert (result.outcome, result.code) == (CheckOutcome.FAIL, code)
+    assert result.detail.startswith(f"certificate unusable: {found}")
+    assert not any(name in result.detail for name in SECRET_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"), [("kid_unusable", "kid is 'keys/only', kty is 'RSA'"), ("kid_blank", "kid is '', kty is 'RSA'")]
+)
+async def test_unusable_key_id_says_what_the_response_has(harness, fault, found):
+    harness.simulator.set_fault(fault, vault=VAULT)
+    result = (await harness.results())["vault_answers"]
+    assert result.outcome is CheckOutcome.FAIL
+    if fault == "kid_unusable":
+        assert result.code == 3412
+    assert found in result.detail
+
+
+async def test_unreadable_secret_file_is_named_with_rights_and_account(harness):
+    harness.secret_file.unlink()
+    result = (await harness.results())["secret"]
+    assert result.outcome is CheckOutcome.FAIL
+    assert str(harness.secret_file) in result.detail
+    advice = " ".join(result.fix)
+    assert "service account" in advice
+    assert "TLS" not in advice
+
+
+async def test_generic_refusal_of_the_vault_shows_its_sentence(harness):
+    body = f'{{"error": {{"code": "Forbidden", "message": "A new rule refuses appid={CLIENT}."}}}}'
+    harness.simulator.set_fault("status", Options(status=403, body=body), vault=VAULT)
+    result = (await harness.results())["permission_get"]
+    assert result.detail == "forbidden (HTTP 403): A new rule refuses appid=<id>."
+
+
+async def test_sentence_without_an_inner_code_decides_the_reason(harness):
+    body = '{"error": {"code": "Forbidden", "message": "Operation get is not allowed on a disabled key."}}'
+    harness.simulator.set_fault("status", Options(status=403, body=body), vault=VAULT)
+    failed = [
+        each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL and "key disabled" in each.detail
+    ]
+    assert failed
+
+
+def test_certificate_advice_does_not_name_the_signer_of_tls():
+    names = Names(target="t", vault="v.vault.azure.net", key="k", version=None)
+    for code in range(3809, 3820):
+        assert "TLS" not in " ".join(actions(code, Reason.CERTIFICATE_UNUSABLE, ready=None, names=names))
