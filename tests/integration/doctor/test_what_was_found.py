@@ -8,6 +8,7 @@ from exporter.config.model import CredentialKind
 from exporter.core.checks import CheckOutcome
 from exporter.core.codes.actions import Names, actions
 from exporter.core.faults import Reason
+from exporter.core.model import Step
 from exporter.simulator.faults import Options
 from tests.support.doctor_simulated import CLIENT, VAULT
 from tests.support.tls_server import Authority, Principal
@@ -68,14 +69,14 @@ async def test_unreadable_secret_file_is_named_with_rights_and_account(harness):
 
 async def test_generic_refusal_of_the_vault_shows_its_sentence(harness):
     body = f'{{"error": {{"code": "Forbidden", "message": "A new rule refuses appid={CLIENT}."}}}}'
-    harness.simulator.set_fault("status", Options(status=403, body=body), vault=VAULT)
+    harness.simulator.set_fault("status", Options(status=403, body=body, step=Step.GET_KEY), vault=VAULT)
     result = (await harness.results())["permission_get"]
     assert result.detail == "forbidden (HTTP 403): A new rule refuses appid=<id>."
 
 
 async def test_sentence_without_an_inner_code_decides_the_reason(harness):
     body = '{"error": {"code": "Forbidden", "message": "Operation get is not allowed on a disabled key."}}'
-    harness.simulator.set_fault("status", Options(status=403, body=body), vault=VAULT)
+    harness.simulator.set_fault("status", Options(status=403, body=body, step=Step.GET_KEY), vault=VAULT)
     failed = [
         each for each in (await harness.results()).values() if each.outcome is CheckOutcome.FAIL and "key disabled" in each.detail
     ]
