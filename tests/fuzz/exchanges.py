@@ -18,6 +18,7 @@ from exporter.clients.http.response import RecordedResponse, SdkResponse
 from exporter.clients.http.timing import ExchangeTimer
 from exporter.clients.key_vault import VaultSession
 from exporter.config.model import Credential, CredentialKind, Module
+from exporter.core.known_secrets import remember
 from exporter.core.model import Challenge, Facts, KeyFacts, Step
 
 VAULT = "contoso.vault.azure.net"
@@ -52,6 +53,8 @@ class Outcome:
 
 def outcome(reported: Reported) -> Outcome:
     """The facts of a step with this response, and its value if the step succeeded."""
+    for sent in (SECRET, TOKEN):  # as the exporter does when it reads a secret and receives a token
+        remember(sent)
     seen = _seen(reported)
     if reported.step is Step.TOKEN:
         return _token(seen)
