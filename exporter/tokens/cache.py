@@ -1,7 +1,6 @@
 """One token request per credential and reuse window.
 
-Many probes must not send many token requests, and a revoked secret must fail the next probe of each target. The cache keeps
-facts, not codes: each target classifies them itself.
+The cache keeps facts, and each target classifies them itself.
 """
 
 from __future__ import annotations
@@ -179,10 +178,7 @@ class TokenCache:
             await asyncio.wait(list(self._tasks))
 
     async def _secret(self, credential: Credential, deadline: float) -> Secret | None:
-        """Return None if the read was not done at the deadline.
-
-        Raises PoolExhausted if no thread was free.
-        """
+        """Return None after the deadline; raise PoolExhausted without a free thread."""
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._secrets.current(credential)

@@ -1,8 +1,7 @@
 """Turn an exchange into facts: fault, status, details and phases.
 
-Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The SDK's classes are too general (a reset after the
-request is a "request error"). Literal tables therefore search the chain of causes for a more specific exception. The same
-error number means another fault in another phase.
+Only this module handles the exceptions of the SDK, aiohttp and OpenSSL. The classes of the SDK are too general, so tables
+search the chain of causes for a more specific exception. The phase decides what an error number means.
 """
 
 from __future__ import annotations
@@ -293,10 +292,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _certificate_shown(exchange: HttpExchange) -> PeerCertificate | None:
-    """Return the peer's certificate with a masked issuer.
-
-    The issuer is a metric label, and its text comes from outside.
-    """
+    """Return the peer's certificate; its issuer, a metric label, is masked."""
     certificate = exchange.timer.certificate
     if certificate is None or (issuer := hide(certificate.issuer)) == certificate.issuer:
         return certificate

@@ -156,13 +156,16 @@ def test_result_after_the_loop_closed_is_ignored(recwarn):
     event, done = threading.Event(), threading.Event()
     pool = DaemonThreadPool(1)
 
-    def late():
-        event.wait(5)
-        done.set()
-
     async def give_up():
+        started, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def late():
+            loop.call_soon_threadsafe(started.set)
+            event.wait(5)
+            done.set()
+
         call = asyncio.ensure_future(pool.run(late))
-        await asyncio.sleep(0.01)
+        await started.wait()
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
 
