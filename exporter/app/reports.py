@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 
 class Reports:
-    """To be used from one event loop. `on_internal_error` receives the exceptions of receivers."""
+    """Pass results to the store, the metrics and the log.
+
+    Use it from one event loop. `on_internal_error` receives the exceptions of these receivers.
+    """
 
     def __init__(
         self, store: StateStore, recorder: Recorder, log: ProbeLog, *, on_internal_error: Callable[[Exception], None]

@@ -53,7 +53,7 @@ def _from_file(source: SecretSource) -> str:
     except FileUnreadableError as error:
         raise SecretUnreadableError(source, str(error)) from None
     except UnicodeDecodeError:  # its text contains the bytes
-        raise SecretUnreadableError(source, "is not UTF-8 text") from None
+        raise SecretUnreadableError(source, "is not UTF-8 text: save the file as UTF-8") from None
 
 
 def _from_environment(source: SecretSource) -> str:

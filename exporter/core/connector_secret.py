@@ -43,7 +43,7 @@ def key_name_findings(name: str) -> tuple[FormatProblem, ...]:
     """Return the rules of the connector that a key name breaks."""
     findings = []
     if len(name) > KEY_NAME_LIMIT:
-        text = f"the key name has {len(name)} characters, the connector takes at most {KEY_NAME_LIMIT}"
+        text = f"the key name has {len(name)} characters, but the connector accepts at most {KEY_NAME_LIMIT}"
         findings.append(FormatProblem(KEY_NAME_UNUSABLE, f"{text} (SQL Server shows {KEY_NAME_UNUSABLE})"))
     if not _KEY_NAME.fullmatch(name):
         text = "a key name consists of letters, digits and hyphens"
@@ -58,17 +58,21 @@ def connector_secret_findings(text: str) -> tuple[FormatProblem, ...]:
     """
     findings = []
     if len(text) < CLIENT_ID_DIGITS:
-        rule = f"has {len(text)} characters, the client id alone takes {CLIENT_ID_DIGITS}"
+        rule = f"has {len(text)} characters, but the client id alone has {CLIENT_ID_DIGITS}: write the client id, then the secret"
         findings.append(FormatProblem(CREDENTIAL_STRING_TOO_SHORT, f"{rule} (SQL Server shows {CREDENTIAL_STRING_TOO_SHORT})"))
     elif _HYPHENATED.match(text):
-        rule = "the client id still has its hyphens: remove them, Entra would not know the client"
+        rule = "the client id has hyphens: remove them, or Entra ID does not find the client"
         findings.append(FormatProblem(None, f"{rule} (SQL Server shows 3012 (3110 on connector 1.0.5.0) or 3128)"))
     elif not _CLIENT_ID.match(text):
-        findings.append(FormatProblem(None, "does not start with the 32 hex digits of a client id without hyphens"))
+        findings.append(
+            FormatProblem(
+                None, "does not start with a client id: write its 32 hex digits without hyphens, then the client secret"
+            )
+        )
     elif len(text) == CLIENT_ID_DIGITS:
-        findings.append(FormatProblem(None, "ends after the client id: the client secret is missing"))
+        findings.append(FormatProblem(None, "contains only the client id: append the client secret"))
     if len(text) > CREDENTIAL_STRING_LIMIT:
-        rule = f"has {len(text)} characters, SQL Server takes at most {CREDENTIAL_STRING_LIMIT}"
+        rule = f"has {len(text)} characters, but SQL Server accepts at most {CREDENTIAL_STRING_LIMIT}: create a shorter client secret"
         findings.append(FormatProblem(None, f"{rule} (message 33067)"))
     return tuple(findings)
 

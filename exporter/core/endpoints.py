@@ -55,7 +55,7 @@ def vault_host(identity: str) -> str:
     """
     text = identity.strip().lower()
     if text.startswith("http://"):
-        raise ValueError("a vault is reached over https only")
+        raise ValueError("a vault accepts https only: write https:// or the name alone")
     text = text.removeprefix("https://").removesuffix("/")
     host, colon, port = text.partition(":")
     if colon and (not _PORT.fullmatch(port) or int(port) > 65535):
@@ -65,7 +65,7 @@ def vault_host(identity: str) -> str:
             raise ValueError("a vault name has 3 to 24 letters, digits and hyphens and starts with a letter")
         host = f"{host}.{CLOUDS[0].domain}"
     if len(host) > 253 or not _HOST.fullmatch(host):
-        raise ValueError("not a vault name, a host name or an https URL without a path")
+        raise ValueError("expected a vault name, a host name, or an https URL without a path")
     return host if port in ("", "443") else f"{host}:{port}"
 
 

@@ -23,7 +23,7 @@ def split_key(text: str) -> tuple[str, str | None]:
     """Split NAME[/VERSION]; a preflight check tests the name. Raises ValueError."""
     name, slash, version = text.partition("/")
     if not name.strip() or not name.isprintable() or (slash and not _VERSION.fullmatch(version)):
-        raise ValueError("expected NAME/VERSION, the version in letters and digits; not the URL of the key")
+        raise ValueError("expected NAME/VERSION with a version of letters and digits, not the URL of the key")
     return name, version or None
 
 

@@ -31,7 +31,7 @@ REFUSAL = (
 FOREIGN_NAME = "Unrecognised Host header. Use the IP address or localhost, or set --web.external-url.\n"
 FOREIGN_SITE = "The request comes from a page of another site. Send it from a page of this exporter or from a program.\n"
 TOO_MANY_RESPONSES = "{most} responses are unfinished, the limit of --web.max-requests. Try again later.\n"
-TOO_MANY_OF_ADDRESS = "Too many requests from this address are in work. Try again later.\n"
+TOO_MANY_OF_ADDRESS = "Too many requests from this address are in progress. Try again later.\n"
 RETRY = {"Retry-After": "1"}
 # Paths that --web.max-requests does not limit: health always responds, and probes take seconds.
 UNCOUNTED = frozenset({"", "/probe", "/-/healthy", "/-/ready", "/-/reload"})

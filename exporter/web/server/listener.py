@@ -36,7 +36,7 @@ _UNREAD_BYTES = 128 * 1024
 _SHARE_OF_FILES = 4
 _SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SHORTAGE_SECONDS = 1.0
-_NO_PLACE_TEXT = b"Too many connections are in work. Try again later.\n"
+_NO_PLACE_TEXT = b"Too many connections are in progress. Try again later.\n"
 _NO_PLACE = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: %s\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"

@@ -81,7 +81,7 @@ def test_one_final_line_break_is_not_part_of_the_secret(content, secret, file):
         (b"  \r\n", "is empty"),
         (b"S3CRET-MARK\n\n", "contains more than one line: keep one"),
         (b"S3CRET-MARK\nmore\n", "contains more than one line: keep one"),
-        (b"\xff\xfeS3CRET-MARK", "is not UTF-8 text"),
+        (b"\xff\xfeS3CRET-MARK", "is not UTF-8 text: save the file as UTF-8"),
         (b"\xef\xbb\xbfS3CRET-MARK", "starts with a byte order mark: save it without one"),
         (b"S3CRET-MARK\x00", "contains a control character: remove it"),
         (b"S3CRET-MARK" * 10_000, "larger than 64 KiB"),

@@ -24,7 +24,7 @@ def test_a_key_name_is_26_letters_digits_and_hyphens(name, codes):
         ("", 2050, "has 0 characters"),
         ("01234567-89ab-cdef-0123-456789abcdefsecret", None, "hyphens"),
         ("g" + "0" * 40, None, "32 hex digits"),
-        (ID, None, "client secret is missing"),
+        (ID, None, "append the client secret"),
         (ID + "s" * 89, None, "message 33067"),
     ],
 )

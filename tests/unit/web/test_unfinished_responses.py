@@ -156,7 +156,7 @@ async def test_busy_address_gets_503_and_another_address_200():
         await until(lambda: sum(each.busy for each in places.all()) == 3)
         status, headers, text = await request(server, "/-/healthy", "127.0.0.3")
         assert (status, headers["Retry-After"]) == (503, "1")
-        assert text == "Too many requests from this address are in work. Try again later.\n"
+        assert text == "Too many requests from this address are in progress. Try again later.\n"
         assert (await request(server, "/-/healthy", "127.0.0.4"))[0] == 200
         service.go.set()
 
