@@ -1,4 +1,4 @@
-"""Faults of certificate, secret file and key id say what was found, in `doctor` and in the transcript."""
+"""Faults of certificate, secret file and key id name the cause in `doctor`."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def principal(authority):
         (lambda p: p.pfx(b"right"), 3809, "the file is damaged, or it needs a password and none is configured"),
     ],
 )
-async def test_certificate_fault_says_what_the_file_contains(harness, principal, make, code, found):
+async def test_certificate_fault_describes_the_file(harness, principal, make, code, found):
     file = harness.folder / "principal"
     file.write_bytes(make(principal))
     harness.credential = replace(harness.credential, kind=CredentialKind.CLIENT_CERTIFICATE, certificate_file=file, secret=None)
@@ -48,7 +48,7 @@ async def test_certificate_fault_says_what_the_file_contains(harness, principal,
 @pytest.mark.parametrize(
     ("fault", "found"), [("kid_unusable", "kid is 'keys/only', kty is 'RSA'"), ("kid_blank", "kid is '', kty is 'RSA'")]
 )
-async def test_unusable_key_id_says_what_the_response_has(harness, fault, found):
+async def test_unusable_key_id_is_quoted(harness, fault, found):
     harness.simulator.set_fault(fault, vault=VAULT)
     result = (await harness.results())["vault_answers"]
     assert result.outcome is CheckOutcome.FAIL

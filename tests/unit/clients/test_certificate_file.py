@@ -64,7 +64,7 @@ def test_unusable_certificate_file_has_its_own_fault(principal, make, password, 
         (lambda p: p.certificate_pem() + p.key_pem()[:300], None, "the key block is damaged, or its format is not supported"),
     ],
 )
-def test_detail_says_what_the_file_contains(principal, make, password, detail):
+def test_detail_describes_the_file(principal, make, password, detail):
     assert load_certificate(make(principal), password).detail == detail
 
 
