@@ -18,11 +18,11 @@ from prometheus_client.registry import Collector
 
 from bench.sizes import Sizes
 from bench.table import Figure, ratios
-from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS
+from exporter.metrics.definitions import OF_OTHERS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.spec import MetricSpec
 
-_FAMILIES: dict[str, MetricSpec] = {spec.name: spec for spec in (*OF_TARGETS, *OF_OTHERS)}
+_FAMILIES: dict[str, MetricSpec] = {spec.name: spec for spec in (*TARGET_METRICS, *OF_OTHERS)}
 _TARGET = re.compile(r'[{,]target="([^"]+)"')
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from exporter.core.model import Phase, Step
-from exporter.metrics.definitions import ALERTED, OF_TARGETS, PATH_PARTS
+from exporter.metrics.definitions import ALERTED, PATH_PARTS, TARGET_METRICS
 from exporter.metrics.spec import MetricSpec, MetricType
 
 MOST_SERIES: Final = 125
@@ -62,7 +62,7 @@ _ADDED: Final = frozenset(name for names in OF_DECLARATIONS.values() for name in
 def of_a_healthy_target() -> dict[str, int]:
     """Return, by family, the most series of a target with successful probes and without optional settings."""
     added = {*_ADDED, *OF_FAILURES, *OF_CHECKS}
-    return {spec.name: _count(spec) for spec in OF_TARGETS if spec.name not in added}
+    return {spec.name: _count(spec) for spec in TARGET_METRICS if spec.name not in added}
 
 
 def bounds_and_more(spec: MetricSpec) -> str:

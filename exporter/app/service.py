@@ -17,7 +17,7 @@ from exporter.app.reports import Reports
 from exporter.app.sharding import Shard
 from exporter.app.sweeper import Sweeper
 from exporter.clients import quiet_sdk_loggers
-from exporter.config.diff import changes, with_other_verdict
+from exporter.config.diff import changed_targets, changed_verdicts
 from exporter.config.model import Config, Target
 from exporter.core.checks import CheckResult
 from exporter.core.checks.model import CheckRun
@@ -87,7 +87,7 @@ class Service:
     def __init__(self, config: Config, options: RunOptions) -> None:
         """Raises NetworkError if a module's authorities cannot be loaded."""
         self._options = options
-        self.config = _of_shard(config, options.shard)
+        self.config = _select_shard(config, options.shard)
         self.version = __version__
         self._started = float("inf")  # not yet
         concurrency = self.config.settings.concurrency
@@ -209,7 +209,7 @@ class Service:
 
         Raises NetworkError, a ValueError, and changes nothing if a module's authorities cannot be loaded.
         """
-        config = _of_shard(config, self._options.shard)
+        config = _select_shard(config, self._options.shard)
         await self._store.preload(config.targets)
         lookup = self._expiry_lookup(config)
         self._prober.reconfigure(config)
@@ -217,9 +217,9 @@ class Service:
         self.recorder.configure(config)
         for name in before.targets.keys() - config.targets.keys():
             self._forget(name)
-        for name in with_other_verdict(before, config):
+        for name in changed_verdicts(before, config):
             self._store.state.invalidate_verdict(name)
-        changed = changes(before, config)
+        changed = changed_targets(before, config)
         if self._options.scheduler:
             self._preflights.reconcile(config, changed)
         for name in sorted(changed):
@@ -293,7 +293,7 @@ class Service:
         _log.error("internal error", extra=extra)
 
 
-def _of_shard(config: Config, shard: Shard | None) -> Config:
+def _select_shard(config: Config, shard: Shard | None) -> Config:
     if shard is None:
         return config
     return replace(config, targets={name: target for name, target in config.targets.items() if shard.holds(name)})

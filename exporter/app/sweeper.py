@@ -47,20 +47,20 @@ class Sweeper:
             await asyncio.sleep(SWEEP_SECONDS)
 
     def _sweep(self, now: float) -> None:
-        with self._counted():
+        with self._report_errors():
             self._recorder.ready(ready=self._ready())
-        with self._counted():
+        with self._report_errors():
             self._recorder.sweep(now)
-        with self._counted():
+        with self._report_errors():
             stale = self._records.stale(now)
             self._dropped &= stale
             for name in stale - self._dropped:
-                with self._counted():
+                with self._report_errors():
                     self._recorder.drop_verdict(name)
                     self._dropped.add(name)
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _report_errors(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - the next sweep follows

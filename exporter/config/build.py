@@ -41,7 +41,7 @@ def build_config(gathered: LoadedFiles, problems: ProblemList) -> tuple[Config |
     _declare_names(parts, declared)
     _check_references(parts, declared)
     globals_ = build_globals(parts[0].get("global"), declared.main)
-    targets = [build_target(written, globals_) for written in _declare_targets(parts, declared)]
+    targets = [build_target(raw, globals_) for raw in _declare_targets(parts, declared)]
     check_lookup_credentials(declared.credentials, declared.targets)
     credentials = [build_credential(name, section) for name, section in declared.credentials.items() if section is not None]
     modules = [build_module(name, section) for name, section in declared.modules.items() if section is not None]
@@ -70,7 +70,7 @@ def _enough(config: Config) -> int:
 
 def _declare_names(parts: list[Section], declared: Declarations) -> None:
     settings: Section | None = parts[0].get("global")
-    declared.concurrency = settings is not None and settings.written("concurrency")
+    declared.concurrency = settings is not None and settings.is_set("concurrency")
     for part in parts:
         for kind, known in (("credentials", declared.credentials), ("modules", declared.modules)):
             for name, section in (part.get(kind) or {}).items():
@@ -84,20 +84,20 @@ def _declare_targets(parts: list[Section], declared: Declarations) -> Iterator[R
     for part in parts:
         for section in part.get("targets") or ():
             count += 1
-            written = RawTarget(section, part.get("target_defaults"))
+            raw = RawTarget(section, part.get("target_defaults"))
             name = section.get("name")
-            if name is not None and declared.targets.setdefault(name, written) is not written:
+            if name is not None and declared.targets.setdefault(name, raw) is not raw:
                 first = declared.targets[name].own.location_of("name")
                 section.location_of("name").error(f"another target has this name, at {first.where}: rename one")
-            check_target(written)
-            yield written
-    unreadable = any(part.written("targets") and part.get("targets") != [] for part in parts)
+            check_target(raw)
+            yield raw
+    unreadable = any(part.is_set("targets") and part.get("targets") != [] for part in parts)
     if not count and not unreadable and declared.complete:
         declared.main.child("targets").error("at least one target is required")
 
 
 def _check_references(parts: list[Section], declared: Declarations) -> None:
-    unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.written(kind) and part.get(kind) is None}
+    unreadable = {kind for kind in ("credentials", "modules") for part in parts if part.is_set(kind) and part.get(kind) is None}
     known = {"credentials": tuple(declared.credentials), "modules": (*declared.modules, DEFAULT_MODULE)}
     for section in _referring(parts):
         for name, kind in REFERENCES.items():

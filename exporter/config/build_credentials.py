@@ -16,12 +16,12 @@ def build_credential(name: str, section: Section) -> Credential | None:
     kind: CredentialKind | None = section.get("type")
     if kind is None:
         return None
-    if kind in NEEDS_CLIENT_ID and not section.written("client_id"):
+    if kind in NEEDS_CLIENT_ID and not section.is_set("client_id"):
         section.location.child("client_id").error("is required")
     stem, needed = SOURCES.get(kind, ("", False))
     source = secret_source(section, stem, needed=needed) if stem else None
     if source is not None:
-        _check_secret_of(source, section.location_of(_written(section, stem)), kind)
+        _check_secret_of(source, section.location_of(_set_key(section, stem)), kind)
     if section.get("certificate_file") is not None:
         _check_certificate(section)
     attribute = "password" if kind is CredentialKind.CLIENT_CERTIFICATE else "secret"
@@ -34,10 +34,10 @@ def secret_source(section: Section, stem: str, *, needed: bool) -> SecretSource 
     Only one of the two is allowed.
     """
     in_file, in_environment = f"{stem}_file", f"{stem}_env"
-    if section.written(in_file) and section.written(in_environment):
+    if section.is_set(in_file) and section.is_set(in_environment):
         section.location_of(in_environment).error(f"the secret has two sources: keep either this or {in_file}")
         return None
-    if needed and not (section.written(in_file) or section.written(in_environment) or section.holds_secret):
+    if needed and not (section.is_set(in_file) or section.is_set(in_environment) or section.holds_secret):
         section.location.child(in_file).error(f"is required (or {in_environment})")
     if (file := section.get(in_file)) is not None:
         return SecretSource(file=file)
@@ -79,5 +79,5 @@ def _check_certificate(section: Section) -> None:
         location.error(str(error))
 
 
-def _written(section: Section, stem: str) -> str:
-    return f"{stem}_file" if section.written(f"{stem}_file") else f"{stem}_env"
+def _set_key(section: Section, stem: str) -> str:
+    return f"{stem}_file" if section.is_set(f"{stem}_file") else f"{stem}_env"

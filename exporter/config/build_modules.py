@@ -27,10 +27,10 @@ def build_module(name: str, section: Section) -> Module:
 
 
 def _proxy(section: Section) -> Proxy | None:
-    password = secret_source(section, "password", needed=section.written("username"))
+    password = secret_source(section, "password", needed=section.is_set("username"))
     if password is not None:
         check_secret(password, section.location_of("password_file" if password.file else "password_env"))
-        if not section.written("username"):
+        if not section.is_set("username"):
             section.location.child("username").error("is required with a password")
     if section.get("url") is None:
         return None

@@ -26,14 +26,14 @@ class RawTarget:
     def get(self, name: str) -> Any:
         return self._holder(name).get(name)
 
-    def written(self, name: str) -> bool:
-        return self._holder(name).written(name)
+    def is_set(self, name: str) -> bool:
+        return self._holder(name).is_set(name)
 
     def location_of(self, name: str) -> Location:
         return self._holder(name).location_of(name)
 
     def _holder(self, name: str) -> Section:
-        inherited = self.defaults is not None and self.defaults.written(name) and not self.own.written(name)
+        inherited = self.defaults is not None and self.defaults.is_set(name) and not self.own.is_set(name)
         return self.defaults if inherited and self.defaults is not None else self.own
 
     @property
@@ -58,14 +58,14 @@ def build_globals(section: Section | None, main: Location) -> Globals:
     `build` raises the concurrency to what the targets need.
     """
     section = section or Section(main.child("global"))
-    written = plain_values(Settings, section)
-    interval = written.get("interval", Settings().interval)
-    timeout = written.pop("timeout", None)
+    raw = plain_values(Settings, section)
+    interval = raw.get("interval", Settings().interval)
+    timeout = raw.pop("timeout", None)
     location = section.location_of("timeout")
     if timeout is not None and timeout > interval / 2:
         location.error(_above_half(timeout, interval))
-    settings = Settings(**written, timeout=timeout if timeout is not None else default_timeout(interval))
-    return Globals(settings, timeout, location, section.written("connector_generation"))
+    settings = Settings(**raw, timeout=timeout if timeout is not None else default_timeout(interval))
+    return Globals(settings, timeout, location, section.is_set("connector_generation"))
 
 
 def default_timeout(interval: float) -> float:
@@ -77,19 +77,19 @@ def _above_half(timeout: float, interval: float) -> str:
     return f"a timeout of {durations.write(timeout)} exceeds half of the interval of {durations.write(interval)}: shorten it, or probe less often"
 
 
-def build_target(written: RawTarget, globals_: Globals) -> Target | None:
+def build_target(raw: RawTarget, globals_: Globals) -> Target | None:
     """Build the target; None if a required key is missing or unusable.
 
     Problems are reported.
     """
-    usable = _has_all(written)
-    interval = written.get("interval") or globals_.settings.interval
-    timeout = _timeout(written, globals_, interval)
-    retained = _retained(written)
+    usable = _has_all(raw)
+    interval = raw.get("interval") or globals_.settings.interval
+    timeout = _timeout(raw, globals_, interval)
+    retained = _retained(raw)
     if not usable:
         return None
-    key_name, key_version = written.get("key")
-    values = plain_values(Target, written)
+    key_name, key_version = raw.get("key")
+    values = plain_values(Target, raw)
     module = values.setdefault("module", "default")
     declared = "generation" in values or globals_.generation_declared
     built = {
@@ -99,67 +99,67 @@ def build_target(written: RawTarget, globals_: Globals) -> Target | None:
         "timeout": timeout,
         "generation": values.get("generation", globals_.settings.generation),
         "generation_declared": declared,
-        "next_credential": _next_credential(written),
+        "next_credential": _next_credential(raw),
         "retained_versions": retained,
-        "recovery_credential": _recovery_credential(written),
+        "recovery_credential": _recovery_credential(raw),
         "modules": tuple(name for name in values.get("modules", ()) if name != module),
-        "labels": written.labels,
+        "labels": raw.labels,
     }
     return Target(**(values | built))
 
 
-def _has_all(written: RawTarget) -> bool:
+def _has_all(raw: RawTarget) -> bool:
     usable = True
     for field in TARGET:
         if not field.required:
             continue
-        usable = usable and written.get(field.name) is not None
-        if not written.written(field.name):
+        usable = usable and raw.get(field.name) is not None
+        if not raw.is_set(field.name):
             elsewhere = "" if field.name == "name" else ", here or in target_defaults"
-            written.own.location.child(field.name).error(f"is required{elsewhere}")
+            raw.own.location.child(field.name).error(f"is required{elsewhere}")
     return usable
 
 
-def _timeout(written: RawTarget, globals_: Globals, interval: float) -> float:
-    own: float | None = written.get("timeout")
+def _timeout(raw: RawTarget, globals_: Globals, interval: float) -> float:
+    own: float | None = raw.get("timeout")
     timeout = own if own is not None else globals_.timeout
-    if timeout is None or (written.written("interval") and written.get("interval") is None):
+    if timeout is None or (raw.is_set("interval") and raw.get("interval") is None):
         return default_timeout(interval)
     if timeout > interval / 2:
-        _timeout_location(written, globals_).error(_above_half(timeout, interval))
+        _timeout_location(raw, globals_).error(_above_half(timeout, interval))
     return timeout
 
 
-def _timeout_location(written: RawTarget, globals_: Globals) -> Location:
+def _timeout_location(raw: RawTarget, globals_: Globals) -> Location:
     """The location of the key that causes the disproportion, nearest to the target."""
     for name in ("timeout", "interval"):
-        if written.written(name):
-            return written.location_of(name)
+        if raw.is_set(name):
+            return raw.location_of(name)
     return globals_.timeout_location
 
 
-def _next_credential(written: RawTarget) -> str | None:
+def _next_credential(raw: RawTarget) -> str | None:
     """Return the staged credential.
 
     None if it is a default that this target already uses, as in a rollover with several steps.
     """
-    staged: str | None = written.get("next_credential")
-    return None if staged == written.get("credential") else staged
+    staged: str | None = raw.get("next_credential")
+    return None if staged == raw.get("credential") else staged
 
 
-def _recovery_credential(written: RawTarget) -> str | None:
-    if written.get("recovery_vault") is None:
+def _recovery_credential(raw: RawTarget) -> str | None:
+    if raw.get("recovery_vault") is None:
         return None
-    credential: str | None = written.get("recovery_credential") or written.get("credential")
+    credential: str | None = raw.get("recovery_credential") or raw.get("credential")
     return credential
 
 
-def _retained(written: RawTarget) -> tuple[Retained, ...]:
+def _retained(raw: RawTarget) -> tuple[Retained, ...]:
     found = []
-    for section in written.get("retained_versions") or ():
-        if not section.written(REQUIRED_BY_RETAINED):
+    for section in raw.get("retained_versions") or ():
+        if not section.is_set(REQUIRED_BY_RETAINED):
             section.location.child(REQUIRED_BY_RETAINED).error("is required")
-        vault, credential = (section.get(name) or written.get(name) for name in ("vault", "credential"))
+        vault, credential = (section.get(name) or raw.get(name) for name in ("vault", "credential"))
         if section.get("key") is None or vault is None or credential is None:
             continue
         name, version = section.get("key")

@@ -16,17 +16,17 @@ _PROBING = {
 }
 
 
-def check_target(written: RawTarget) -> None:
+def check_target(raw: RawTarget) -> None:
     """Report contradictions within a target, at the key to change."""
-    if written.own.written("next_credential") and _same(written, "next_credential", "credential"):
-        written.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
-    if _same(written, "recovery_vault", "vault"):
-        written.location_of("recovery_vault").error("is the target's own vault: name the vault that holds the restored key")
-    if written.own.written("modules"):
-        _each_once(written.own.get("modules") or [], written.own.location_of("modules"))
+    if raw.own.is_set("next_credential") and _same(raw, "next_credential", "credential"):
+        raw.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
+    if _same(raw, "recovery_vault", "vault"):
+        raw.location_of("recovery_vault").error("is the target's own vault: name the vault that holds the restored key")
+    if raw.own.is_set("modules"):
+        _each_once(raw.own.get("modules") or [], raw.own.location_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
-    for section in written.get("retained_versions") or ():
-        vault = section.get("vault") or written.get("vault")
+    for section in raw.get("retained_versions") or ():
+        vault = section.get("vault") or raw.get("vault")
         if section.get("key") is None or vault is None:
             continue
         name, version = section.get("key")
@@ -47,7 +47,7 @@ def check_lookup_credentials(credentials: Mapping[str, Section | None], targets:
         elif graph in users:
             problem = f"is {users[graph]}: use a separate identity for Graph that cannot read keys"
             section.location_of("graph_credential").error(problem)
-        if section.written("key_vault_credential") and not section.written("key_vault_secret"):
+        if section.is_set("key_vault_credential") and not section.is_set("key_vault_secret"):
             section.location_of("key_vault_credential").error("has no effect: write key_vault_secret, or remove it")
 
 
@@ -57,8 +57,8 @@ def _each_once(names: list[str], location: Location) -> None:
             location.item(index).error("listed twice: remove one")
 
 
-def _same(written: RawTarget, one: str, other: str) -> bool:
-    return written.get(one) is not None and written.get(one) == written.get(other)
+def _same(raw: RawTarget, one: str, other: str) -> bool:
+    return raw.get(one) is not None and raw.get(one) == raw.get(other)
 
 
 def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
@@ -66,10 +66,10 @@ def _users(targets: Mapping[str, RawTarget]) -> Iterator[tuple[str, str]]:
 
     The first target comes last, because the last pair wins.
     """
-    for target, written in reversed(list(targets.items())):
-        for section in written.get("retained_versions") or ():
+    for target, raw in reversed(list(targets.items())):
+        for section in raw.get("retained_versions") or ():
             if section.get("credential") is not None:
                 yield section.get("credential"), f"the credential of a retained key of {target}"
         for field, role in _PROBING.items():
-            if written.get(field) is not None:
-                yield written.get(field), f"{role} of {target}"
+            if raw.get(field) is not None:
+                yield raw.get(field), f"{role} of {target}"

@@ -14,12 +14,12 @@ from exporter.config.model import Config, Target
 _Facts = tuple[object, ...]
 
 
-def changes(before: Config, after: Config) -> set[str]:
+def changed_targets(before: Config, after: Config) -> set[str]:
     """Names of the targets that are new or whose configuration differs in anything."""
     return {name for name in after.targets if _differs(before, after, name, _all_of)}
 
 
-def with_other_verdict(before: Config, after: Config) -> set[str]:
+def changed_verdicts(before: Config, after: Config) -> set[str]:
     """Names of the targets that are new or whose earlier verdict no longer applies."""
     return {name for name in after.targets if _differs(before, after, name, _verdict_of)}
 

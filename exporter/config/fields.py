@@ -71,7 +71,7 @@ class Section:
     def get(self, name: str) -> Any:
         return self.values.get(name)
 
-    def written(self, name: str) -> bool:
+    def is_set(self, name: str) -> bool:
         return name in self.locations
 
     def location_of(self, name: str) -> Location:
@@ -107,7 +107,7 @@ def unique_keys(node: Mapping, location: Location) -> list[tuple[Scalar, Node, L
     first: dict[str, int] = {}
     entries = []
     for key, value in node.entries:
-        at_key = location.child(_shown(key.text)).at(key.line, key.column)
+        at_key = location.child(_printable(key.text)).at(key.line, key.column)
         if key.text in first:
             at_key.error(f"written twice, first in line {first[key.text]}: remove one")
             continue
@@ -139,11 +139,11 @@ def read_section(node: Node, location: Location, fields: Sequence[Field], *, kin
 def require(section: Section, fields: Sequence[Field], *, kind: str | None = None) -> None:
     """Report each required key that is absent."""
     for field_ in fields:
-        if field_.required and field_.belongs_to(kind) and not section.written(field_.name):
+        if field_.required and field_.belongs_to(kind) and not section.is_set(field_.name):
             section.location.child(field_.name).error("is required")
 
 
-def _shown(key: str) -> str:
+def _printable(key: str) -> str:
     # `client_secret:abc` without a space after the colon is one word, and half of it is a secret.
     return key if _PLAIN_KEY.fullmatch(key) else "(key)"
 

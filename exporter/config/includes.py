@@ -66,7 +66,7 @@ class _Reading:
         if section is None:
             self._gathered.complete = False
             return
-        if above and section.written("global"):
+        if above and section.is_set("global"):
             section.location_of("global").error("is only allowed in the main file: move it there")
         self._gathered.parts.append(section)
         for pattern, place in section.get("include") or ():

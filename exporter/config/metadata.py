@@ -102,7 +102,7 @@ def plain(value: Any) -> Any:
         case Mapping():
             return {key: each for key, each in value.items() if each is not None}
         case str():
-            return without_user(value)
+            return mask_user(value)
         case None | date() | bool() | int():
             return value
         case _ if is_dataclass(value):
@@ -111,7 +111,7 @@ def plain(value: Any) -> Any:
             raise TypeError(f"no type of a configuration: {type(value).__name__}")
 
 
-def without_user(url: str) -> str:
+def mask_user(url: str) -> str:
     """Mask the text before the @ of a URL."""
     if "://" not in url:
         return url
@@ -129,10 +129,10 @@ def _rows(model: type) -> tuple[tuple[Field[Any], rows.Field], ...]:
 def _completed(attribute: Field[Any], row: rows.Field) -> rows.Field:
     default = attribute.default_factory() if attribute.default_factory is not MISSING else attribute.default
     required = row.required or (default is MISSING and not row.default)
-    shown = row.default or ("" if required or default in (None, MISSING) else _written(default))
+    shown = row.default or ("" if required or default in (None, MISSING) else _default_text(default))
     return replace(row, name=row.name or attribute.name, required=required, default=shown)
 
 
-def _written(default: Any) -> str:
+def _default_text(default: Any) -> str:
     written = plain(default)
     return str(written).lower() if isinstance(written, bool) else str(written)

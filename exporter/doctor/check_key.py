@@ -16,7 +16,7 @@ from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step
 from exporter.doctor.check_identity import EXPIRY_WARN
 from exporter.doctor.evidence import Evidence
-from exporter.doctor.finding import Finding, blocked, day, failed, in_words, of_step, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, blocked, day, failed, failure_text, of_step, owned, passed, skipped, unknown, warned
 
 _FORBIDDEN = 403
 _NO_KEY = "the key was not read"
@@ -141,7 +141,7 @@ def retained_versions(evidence: Evidence) -> Finding:
     bad = next((one for one in results if one.usable is False and _owner_of_same(evidence, one) is None), None)
     if bad is not None:
         failure = bad.failure
-        why = "" if failure is None else f": {failure.step} {in_words(failure)}"
+        why = "" if failure is None else f": {failure.step} {failure_text(failure)}"
         return failed(f"{bad.name}{why}", code=None if failure is None else failure.code)
     if owner is not None:
         return blocked(owner)

@@ -17,7 +17,7 @@ from exporter.core.classify import classify
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Outcome, Step, StepResult
 from exporter.doctor.evidence import Certificate, Endpoint, Evidence
-from exporter.doctor.finding import Finding, day, failed, in_words, owned, passed, skipped, unknown, warned
+from exporter.doctor.finding import Finding, day, failed, failure_text, owned, passed, skipped, unknown, warned
 
 SKEW_WARN, SKEW_FAIL = 120.0, 300.0  # seconds
 CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
@@ -41,7 +41,7 @@ def _failure(evidence: Evidence, host: str, check: str) -> Finding | None:
         cause = classify(step, endpoint.facts)
         if owner_of(step, cause.reason) == check:
             result = StepResult(step=step, outcome=Outcome.FAILED, reason=cause.reason, facts=endpoint.facts)
-            return failed(in_words(result), code=cause.code, reason=cause.reason)
+            return failed(failure_text(result), code=cause.code, reason=cause.reason)
     return owned(evidence, check)
 
 

@@ -73,7 +73,7 @@ def of_step(evidence: Evidence, step: Step, check: str) -> Finding | None:
         return None
     if result is not None and result.outcome is Outcome.FAILED:
         owner = owner_of(step, result.reason)
-        return failed(in_words(result), code=result.code, reason=result.reason) if owner == check else blocked(owner)
+        return failed(failure_text(result), code=result.code, reason=result.reason) if owner == check else blocked(owner)
     first = evidence.report.first_failure
     return skipped(_NOT_IN_MODE) if first is None else blocked(owner_of(first.step, first.reason))
 
@@ -82,7 +82,7 @@ def owned(evidence: Evidence, check: str) -> Finding | None:
     """Return the failure of a check by the first failed step that belongs to it."""
     for result in evidence.report.steps:
         if result.outcome is Outcome.FAILED and owner_of(result.step, result.reason) == check:
-            found = failed(in_words(result), code=result.code, reason=result.reason)
+            found = failed(failure_text(result), code=result.code, reason=result.reason)
             return replace(found, moment=FailureMoment.WRAP) if _affects_wrap_only(evidence, result) else found
     return None
 
@@ -98,7 +98,7 @@ def day(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
-def in_words(result: StepResult) -> str:
+def failure_text(result: StepResult) -> str:
     """Return a failure as text: `secret expired (HTTP 401, AADSTS7000222)`."""
     facts = result.facts
     words = (result.reason or Reason.INTERNAL).value.replace("_", " ")

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Final
 
 from exporter.metrics.spec import MetricSpec, MetricType, Retention, Scope
-from exporter.metrics.target_definitions import ALERTED, OF_TARGETS, PATH_PARTS, ROLES, STEP_BUCKETS, of_target
+from exporter.metrics.target_definitions import ALERTED, PATH_PARTS, ROLES, STEP_BUCKETS, TARGET_METRICS, target_metric
 
 __all__ = [
     "ALERTED",
@@ -22,10 +22,10 @@ __all__ = [
     "OF_EXPORTER",
     "OF_OTHERS",
     "OF_PROBE",
-    "OF_TARGETS",
     "PATH_PARTS",
     "ROLES",
     "STEP_BUCKETS",
+    "TARGET_METRICS",
 ]
 
 # A probe on an idle host starts late by milliseconds, with 5,000 targets by up to 1 s. A lag above an interval skips probes.
@@ -159,7 +159,7 @@ OF_EXPORTER: Final = (
 
 # Families that only /probe has, with the gauges and infos of the target.
 OF_PROBE: Final = (
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_probe_step_duration_seconds",
         "Duration of the step; for a shared token, the duration of its fetch.",
@@ -181,5 +181,5 @@ OF_PROBE: Final = (
     ),
 )
 
-METRICS: Final[tuple[MetricSpec, ...]] = (*OF_TARGETS, *OF_OTHERS, *OF_EXPORTER)
+METRICS: Final[tuple[MetricSpec, ...]] = (*TARGET_METRICS, *OF_OTHERS, *OF_EXPORTER)
 BY_NAME: Final[Mapping[str, MetricSpec]] = {spec.name: spec for spec in chain(METRICS, OF_PROBE)}

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from exporter.metrics.spec import MetricSpec, MetricType, Scope
-from exporter.metrics.text_format import encoded, escaped
+from exporter.metrics.text_format import encode, escape
 
 CHUNK_BYTES = 64 * 1024  # a stalled client holds one chunk in memory
 
@@ -26,8 +26,8 @@ class _Family:
         plain_help = spec.help_text.replace("\\", r"\\").replace("\n", r"\n")
         bare = spec.name.removesuffix("_total") if spec.kind is MetricType.COUNTER else spec.name
         self.headers = (
-            encoded(f"# HELP {spec.name} {plain_help}\n# TYPE {spec.name} {spec.type}\n"),
-            encoded(f"# HELP {bare} {escaped(spec.help_text)}\n# TYPE {bare} {spec.type}\n"),
+            encode(f"# HELP {spec.name} {plain_help}\n# TYPE {spec.name} {spec.type}\n"),
+            encode(f"# HELP {bare} {escape(spec.help_text)}\n# TYPE {bare} {spec.type}\n"),
         )
 
 
@@ -44,7 +44,7 @@ class Exposition:
         """Replace the lines of `owner` in the family; empty text removes them."""
         blocks = self._families[name].blocks
         if text:
-            blocks[owner] = encoded(text)
+            blocks[owner] = encode(text)
         else:
             blocks.pop(owner, None)
 

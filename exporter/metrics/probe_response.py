@@ -11,7 +11,7 @@ from exporter.config.model import Config, Module, Target
 from exporter.core.model import ProbeReport
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
-from exporter.metrics.definitions import BY_NAME, OF_PROBE, OF_TARGETS
+from exporter.metrics.definitions import BY_NAME, OF_PROBE, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.samples import Values
 from exporter.metrics.spec import MetricType, Scope
@@ -41,7 +41,9 @@ def probe_values(
 
 def rendered(target: Target, base: LabelSet, values: Values, *, openmetrics: bool) -> bytes:
     """Return the whole body; OpenMetrics includes the end mark."""
-    page = Exposition(spec for spec in (*OF_TARGETS, *OF_PROBE) if spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM))
+    page = Exposition(
+        spec for spec in (*TARGET_METRICS, *OF_PROBE) if spec.kind not in (MetricType.COUNTER, MetricType.HISTOGRAM)
+    )
     for name, samples in values.items():
         labels = _NO_LABELS if BY_NAME[name].scope is Scope.EXPORTER else base
         page.put(name, target.name, "".join([line(name, own, labels, value) for own, value in samples]))

@@ -19,7 +19,7 @@ from exporter.metrics import probe_response
 from exporter.metrics import samples as gauges
 from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.counters import TargetCounters, path_of
-from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS, STEP_BUCKETS
+from exporter.metrics.definitions import OF_OTHERS, STEP_BUCKETS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
@@ -56,7 +56,7 @@ class Recorder(Instruments):
         self._config = config
         self._exposition = Exposition(
             spec
-            for spec in (*OF_TARGETS, *OF_OTHERS)
+            for spec in (*TARGET_METRICS, *OF_OTHERS)
             if per_target_gauges or spec.scope is not Scope.TARGET or _counts(spec.kind)
         )
         self._per_target_gauges = per_target_gauges

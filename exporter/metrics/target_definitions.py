@@ -27,7 +27,7 @@ PATH_PARTS: Final = ("region", "connection", "tls_issuer")
 ROLES: Final = ("current", "next")
 
 
-def of_target(retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
+def target_metric(retention: Retention, name: str, text: str, *own: str, kind: MetricType = MetricType.GAUGE) -> MetricSpec:
     """Return a metric of a target.
 
     `own` are its labels in addition to `target` and `vault`.
@@ -35,47 +35,47 @@ def of_target(retention: Retention, name: str, text: str, *own: str, kind: Metri
     return MetricSpec(name=name, kind=kind, scope=Scope.TARGET, retention=retention, help=text, own=own)
 
 
-def _counted(name: str, text: str, *own: str) -> MetricSpec:
-    return of_target(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER)
+def _counter(name: str, text: str, *own: str) -> MetricSpec:
+    return target_metric(Retention.COUNTED, name, text, *own, kind=MetricType.COUNTER)
 
 
 def _info(retention: Retention, name: str, text: str, *own: str) -> MetricSpec:
-    return of_target(retention, name, text, *own, kind=MetricType.INFO)
+    return target_metric(retention, name, text, *own, kind=MetricType.INFO)
 
 
-OF_TARGETS: Final = (
+TARGET_METRICS: Final = (
     # the probe
-    of_target(
+    target_metric(
         Retention.PROBE, "ekm_probe_success", "1 if every step succeeded and the unwrapped bytes equal the wrapped ones, else 0."
     ),
-    of_target(Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together."),
-    of_target(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
-    of_target(Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, else 0."),
-    of_target(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe."),
-    of_target(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe."),
-    of_target(
+    target_metric(Retention.PROBE, "ekm_probe_duration_seconds", "Duration of the last probe, all steps together."),
+    target_metric(Retention.DECLARED, "ekm_probe_interval_seconds", "Time from one probe to the next."),
+    target_metric(Retention.PROBE, "ekm_maintenance", "1 if the last probe started in a declared maintenance window, else 0."),
+    target_metric(Retention.NOW, "ekm_next_probe_timestamp_seconds", "Start time of the next scheduled probe."),
+    target_metric(Retention.PROBE, "ekm_last_probe_timestamp_seconds", "Start time of the last probe."),
+    target_metric(
         Retention.KNOWN, "ekm_last_success_timestamp_seconds", "Start time of the last probe in which every step succeeded."
     ),
-    _counted("ekm_probes_total", "Finished probes with the current credential and key version; tainted probes are not counted."),
-    _counted("ekm_probe_failures_total", "Probes in which at least one step failed; tainted probes are not counted."),
-    _counted(
+    _counter("ekm_probes_total", "Finished probes with the current credential and key version; tainted probes are not counted."),
+    _counter("ekm_probe_failures_total", "Probes in which at least one step failed; tainted probes are not counted."),
+    _counter(
         "ekm_probe_verdicts_total",
         "Probes with a verdict, by verdict (ready or not_ready); the basis of a service level.",
         "verdict",
     ),
-    of_target(Retention.PROBE, "ekm_consecutive_failures", "Number of failed probes in a row; 0 after a successful probe."),
-    of_target(
+    target_metric(Retention.PROBE, "ekm_consecutive_failures", "Number of failed probes in a row; 0 after a successful probe."),
+    target_metric(
         Retention.PROBE,
         "ekm_consecutive_blocking_failures",
         "Number of probes in a row in which a step other than wrap_key failed; 0 after a probe without such a failure.",
     ),
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_consecutive_unready_probes",
         "Number of probes in a row with the verdict not ready; 0 after a ready or successful probe.",
     ),
     # the steps
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_step_success",
         "1 if the step succeeded, 0 if the step failed. Absent if the step was not reached.",
@@ -90,7 +90,7 @@ OF_TARGETS: Final = (
         own=("step",),
         buckets=STEP_BUCKETS,
     ),
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_step_phase_duration_seconds",
         "Duration of one phase of the step. The phases dns, connect and tls are absent if the step reused a connection.",
@@ -98,8 +98,10 @@ OF_TARGETS: Final = (
         "phase",
     ),
     # the failures
-    _counted("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
-    of_target(Retention.PROBE, "ekm_last_error_code", "Connector error code of the first failed step; 0 if the probe succeeded."),
+    _counter("ekm_errors_total", "Failed steps by the code that SQL Server would show.", "step", "code"),
+    target_metric(
+        Retention.PROBE, "ekm_last_error_code", "Connector error code of the first failed step; 0 if the probe succeeded."
+    ),
     _info(
         Retention.PROBE,
         "ekm_last_failure_info",
@@ -109,17 +111,17 @@ OF_TARGETS: Final = (
         "symbol",
         "reason",
     ),
-    _counted(
+    _counter(
         "ekm_throttled_total", "Responses with HTTP status 429; the response to a shared token request is counted once.", "step"
     ),
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_retry_after_seconds",
         "Wait time in the Retry-After header of the response to the step. Absent without such a header.",
         "step",
     ),
     # the verdict
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_vault_side_ready",
         "1 if this host obtained a token, read the pinned key version and unwrapped with it; 0 if any of these failed. "
@@ -135,62 +137,64 @@ OF_TARGETS: Final = (
         "kty",
         "size_bits",
     ),
-    of_target(Retention.KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
-    of_target(Retention.KNOWN, "ekm_key_supported", "1 if the connector accepts the type and size of the key, else 0."),
-    of_target(
+    target_metric(Retention.KNOWN, "ekm_key_enabled", "1 if the key version is enabled in the vault, else 0."),
+    target_metric(Retention.KNOWN, "ekm_key_supported", "1 if the connector accepts the type and size of the key, else 0."),
+    target_metric(
         Retention.KNOWN,
         "ekm_key_expiry_timestamp_seconds",
         "Time at which the key version expires. Absent if the key version has no expiry date.",
     ),
-    of_target(
+    target_metric(
         Retention.KNOWN,
         "ekm_key_not_before_timestamp_seconds",
         "Time from which the key version can be used. Absent if the key version has no such date.",
     ),
-    of_target(Retention.DECLARED, "ekm_key_backup_timestamp_seconds", "Date of the last key backup, as declared in backup_on."),
-    of_target(
+    target_metric(
+        Retention.DECLARED, "ekm_key_backup_timestamp_seconds", "Date of the last key backup, as declared in backup_on."
+    ),
+    target_metric(
         Retention.KNOWN,
         "ekm_key_scheduled_purge_timestamp_seconds",
         "Time at which the vault permanently deletes the key. Absent if the key is not deleted.",
     ),
     # the auxiliary probes
-    of_target(
+    target_metric(
         Retention.KNOWN,
         "ekm_key_rotation_pending",
         "1 if the vault has a newer key version than the pinned one, else 0. Absent if unknown or if no version is pinned.",
     ),
-    of_target(
+    target_metric(
         Retention.LOOK,
         "ekm_retained_version_usable",
         "1 if an unwrap with the retained key version succeeded, 0 if it was refused. Absent while unknown.",
         "key",
         "version",
     ),
-    of_target(
+    target_metric(
         Retention.LOOK,
         "ekm_recovery_usable",
         "1 if the recovery vault unwrapped data that was encrypted with the primary vault's key, 0 if the unwrap failed. "
         "Absent while unknown.",
     ),
-    of_target(
+    target_metric(
         Retention.KNOWN,
         "ekm_recovery_last_success_timestamp_seconds",
         "Time of the last successful unwrap in the recovery vault.",
     ),
     # the preflight checks
-    of_target(
+    target_metric(
         Retention.CHECKS,
         "ekm_preflight_failed_checks",
         "Number of failed preflight checks. Absent before the first run and if preflight_interval is 0s.",
     ),
-    of_target(
+    target_metric(
         Retention.CHECKS,
         "ekm_preflight_failed",
         "1 for each failed preflight check. Absent for every other check.",
         "check",
     ),
     # credentials, declarations and the network path
-    of_target(
+    target_metric(
         Retention.PROBE,
         "ekm_credential_usable",
         "Whether the credential was accepted (1) or refused (0): by Entra ID for the current one, by a full round trip for the "
@@ -228,10 +232,10 @@ OF_TARGETS: Final = (
         "service_version",
         "connection",
     ),
-    _counted(
+    _counter(
         "ekm_path_changes_total", "Changes of region, connection type or TLS issuer between two responses of the vault.", "what"
     ),
-    of_target(
+    target_metric(
         Retention.KNOWN,
         "ekm_path_as_expected",
         "1 if the vault reports the network path that expect_path names, 0 if it reports another. "

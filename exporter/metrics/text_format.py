@@ -14,12 +14,12 @@ Sample = tuple[Labels, float]
 number: Callable[[float], str] = floatToGoString
 
 
-def escaped(value: str) -> str:
+def escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _pairs(labels: Iterable[tuple[str, str]]) -> str:
-    return ",".join(f'{name}="{escaped(value)}"' for name, value in labels)
+    return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,6 @@ def histogram(name: str, own: Labels, base: LabelSet, buckets: tuple[float, ...]
     return "".join([f"{head}{text}}} {value}\n" for head, value in zip(heads, values, strict=True)])
 
 
-def encoded(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """Encode as UTF-8 and replace lone surrogates, which YAML allows."""
     return text.encode("utf-8", "replace")

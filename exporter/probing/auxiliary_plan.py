@@ -40,7 +40,7 @@ def auxiliary_probes(config: Config, target: Target, key: KeyFacts | None, today
 
     `key` are the last facts of the primary's key; without them there is no probe of the recovery vault.
     """
-    return (*_next(config, target), *_retained(config, target, today), *_of_key(config, target, key))
+    return (*_next(config, target), *_retained(config, target, today), *_newest_and_recovery(config, target, key))
 
 
 def is_due(last: AuxiliaryResult | None, interval: float, now: float) -> bool:
@@ -66,7 +66,7 @@ def _retained(config: Config, target: Target, today: date) -> Iterator[Auxiliary
         yield AuxiliaryProbe(what=AuxiliaryKind.RETAINED, name=kept.key, request=replace(probe_request(config, kept), wrap=False))
 
 
-def _of_key(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
+def _newest_and_recovery(config: Config, target: Target, key: KeyFacts | None) -> Iterator[AuxiliaryProbe]:
     if target.key_version is not None:
         newest = replace(target, key_version=None)
         request = replace(probe_request(config, newest), round_trip=False)

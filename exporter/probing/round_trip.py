@@ -111,14 +111,14 @@ class _Run:
     async def all_steps(self) -> None:
         """Run all steps; an internal error between two steps fails the next one."""
         try:
-            await self._in_order()
+            await self._run_steps()
         except PoolExhausted:
             raise
         except Exception as error:  # noqa: BLE001 - see above
             step = next((step for step in Step if step not in self._results), Step.UNWRAP_KEY)
             self._keep(step, self._internal_error(error), 0.0)
 
-    async def _in_order(self) -> None:
+    async def _run_steps(self) -> None:
         challenge = await self._step(Step.CHALLENGE, lambda: self._vault.challenge(deadline=self._deadline))
         if challenge is None:
             return

@@ -29,7 +29,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "recovery_vault": record.target.recovery_vault,
         "last_success_at": record.last_success_at,
         "verdict": None if verdict is None else {"ready": verdict.ready, "why": verdict.why, "at": record.verdict_at},
-        "key_facts": None if record.key is None else _of_key(record.key),
+        "key_facts": None if record.key is None else _key_document(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
         **{name: getattr(record, name) for name in _OF_KEY},
@@ -77,7 +77,7 @@ _OF_KEY = ("newest_version", "proof_at", "purge_at")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
 
-def _of_key(key: KeyFacts) -> dict[str, Any]:
+def _key_document(key: KeyFacts) -> dict[str, Any]:
     return {
         "name": key.name,
         "version": key.version,

@@ -46,7 +46,7 @@ def target_page(
     yield element(
         "p", link(site.probe_now(view.target.name), "Probe now"), " and show the transcript. ", _bundle(site, view.target)
     )
-    yield live("known", [_known(site, view, history, ends), failed_checks(view, checks)])
+    yield live("known", [_known_facts(site, view, history, ends), failed_checks(view, checks)])
     yield Html('<div id="history" data-live>')
     yield from history_section(site, view, history)
     yield Html("</div>" + foot(site))
@@ -63,7 +63,7 @@ def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
 
 
-def _known(
+def _known_facts(
     site: Urls, view: TargetView, history: Sequence[HistoryEntry], ends: Mapping[str, Sequence[CredentialExpiry]]
 ) -> Iterator[Child]:
     yield element("div", section("Target", _about(site, view, history)), vault_sections(view), class_="columns")
@@ -135,12 +135,12 @@ def _step(result: StepResult, bar: Child) -> Html:
         cell("Outcome", outcome(result)),
         cell("Took", took, class_="number"),
         cell("Timeline and phases", bar, element("div", spent, class_="quiet") if spent else None, class_="timeline"),
-        cell("What it showed", _shown(result)),
+        cell("What it showed", _evidence(result)),
         data_key=result.step.value,
     )
 
 
-def _shown(result: StepResult) -> Child:
+def _evidence(result: StepResult) -> Child:
     """Return the facts of a step, folded unless it failed."""
     pairs = [(name, value) for name, value in text.facts_of(result) if name != "phases"]
     if not pairs:

@@ -129,9 +129,9 @@ class _Reading:
     def _material(self, section: Section, name: str, *, required: bool) -> bytes | None:
         """Return the bytes of NAME or NAME_file."""
         from_file = f"{name}_file"
-        if section.written(name) and section.written(from_file):
+        if section.is_set(name) and section.is_set(from_file):
             section.location_of(name).error(f"conflicts with {from_file}: write one of them")
-        elif required and not section.written(name) and not section.written(from_file):
+        elif required and not section.is_set(name) and not section.is_set(from_file):
             section.location.child(from_file).error("is required")
         path: Path | None = section.get(from_file)
         if path is None:
@@ -162,16 +162,16 @@ class _Reading:
 
 def _check_clients(section: Section, client_ca: bytes | None) -> None:
     required = _client_certificate(section)
-    if required is None and section.get("client_auth_type") is None and section.written("client_auth_type"):
+    if required is None and section.get("client_auth_type") is None and section.is_set("client_auth_type"):
         return  # an invalid value, which has its own message
-    has_ca = client_ca is not None or section.written("client_ca") or section.written("client_ca_file")
+    has_ca = client_ca is not None or section.is_set("client_ca") or section.is_set("client_ca_file")
     if has_ca and required is None:
         _place(section, "client_ca").error("needs client_auth_type: without it, no certificate is requested")
     if required is not None and not has_ca:
         section.location_of("client_auth_type").error(
             "needs client_ca_file: without it, certificates of any public authority would be accepted"
         )
-    if section.written("client_allowed_sans") and required is not True:
+    if section.is_set("client_allowed_sans") and required is not True:
         section.location_of("client_allowed_sans").error("needs client_auth_type: RequireAndVerifyClientCert")
 
 
@@ -181,7 +181,7 @@ def _client_certificate(section: Section) -> bool | None:
 
 
 def _place(section: Section, name: str) -> Location:
-    return section.location_of(name if section.written(name) else f"{name}_file")
+    return section.location_of(name if section.is_set(name) else f"{name}_file")
 
 
 def _ciphers(section: Section) -> str:
@@ -206,6 +206,6 @@ def _rate_limit(section: Section | None) -> RateLimit | None:
     if section is None:
         return None
     interval, burst = section.get("interval"), section.get("burst")
-    if interval and not section.written("burst"):
+    if interval and not section.is_set("burst"):
         section.location.child("burst").error("is required: without it, every request would be refused")
     return RateLimit(interval=interval, burst=burst) if interval and burst else None

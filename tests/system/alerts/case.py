@@ -37,7 +37,7 @@ class RuleCase:
     scrape: int = SCRAPE
 
 
-def of_target(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
+def target_metric(exporter: Exporter, target: Target, failure: Failed | None = None, **more: str) -> Fired:
     """An alert of a target. `more` are further words; those that start with `label_` are labels instead."""
     words = {"instances": listed(target), "failures": explained(failure)}
     labels = {"target": target.name, "vault": target.vault, **of_credential_labels(exporter, target)}

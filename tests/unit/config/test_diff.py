@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.diff import changes, with_other_verdict
+from exporter.config.diff import changed_targets, changed_verdicts
 from exporter.config.model import Module, Settings
 from exporter.core.model import Vantage
 from tests.support.expiry_fakes import a_config, a_credential, by_graph
@@ -24,16 +24,16 @@ def with_target(name, **changed):
 
 
 def test_the_same_configuration_changes_nothing():
-    assert changes(BEFORE, a_config(by_graph(), a_credential("other"))) == set()
+    assert changed_targets(BEFORE, a_config(by_graph(), a_credential("other"))) == set()
 
 
 def test_a_credential_changes_the_targets_that_use_it():
-    assert changes(BEFORE, with_credential("other", expires_on=date(2027, 1, 1))) == {"of-other"}
+    assert changed_targets(BEFORE, with_credential("other", expires_on=date(2027, 1, 1))) == {"of-other"}
 
 
 def test_lookup_credential_changes_the_targets_of_the_other_one():
     """The targets show the expiry of the lookup credential, too."""
-    assert changes(BEFORE, with_credential("monitor", expires_on=date(2027, 1, 1))) == {"of-sql"}
+    assert changed_targets(BEFORE, with_credential("monitor", expires_on=date(2027, 1, 1))) == {"of-sql"}
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_lookup_credential_changes_the_targets_of_the_other_one():
     ],
 )
 def test_verdict_ends_with_its_key_credential_or_network_path(after, names):
-    assert with_other_verdict(BEFORE, after) == names
-    assert names <= changes(BEFORE, after)
+    assert changed_verdicts(BEFORE, after) == names
+    assert names <= changed_targets(BEFORE, after)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_verdict_ends_with_its_key_credential_or_network_path(after, names):
     ],
 )
 def test_verdict_outlives_other_changes(after):
-    assert with_other_verdict(BEFORE, after) == set()
+    assert changed_verdicts(BEFORE, after) == set()

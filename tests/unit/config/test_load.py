@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from exporter.config import dump_yaml, load_config
-from exporter.config.metadata import without_user
+from exporter.config.metadata import mask_user
 from exporter.config.model import CredentialKind, ExpectPath, Module, SecretSource, Settings
 from exporter.config.schema import GLOBAL, MODULE
 from exporter.core import durations
@@ -163,8 +163,8 @@ def test_effective_configuration_loads_as_an_equal_configuration(name, tmp_path)
 
 
 def test_user_in_a_url_is_masked():
-    assert without_user("http://u:S3CRET@proxy:3128") == "http://<secret>@proxy:3128"
-    assert without_user("http://proxy:3128") == "http://proxy:3128"
+    assert mask_user("http://u:S3CRET@proxy:3128") == "http://<secret>@proxy:3128"
+    assert mask_user("http://proxy:3128") == "http://proxy:3128"
 
 
 def test_default_next_credential_ignores_targets_that_use_it(tmp_path):

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from exporter.core.codes import BY_CODE, CODES
 from exporter.core.model import Outcome
-from exporter.metrics.definitions import OF_OTHERS, OF_TARGETS
+from exporter.metrics.definitions import OF_OTHERS, TARGET_METRICS
 
 NO = {"classic": {3011: 3011, 3077: 3077}, "current": {3011: 3109, 3077: 3113}}
 REFUSED = {
@@ -267,7 +267,7 @@ class Reference(Collector):
             owners[owner] = [(labels, value)]
 
     def collect(self):
-        for spec in (*OF_TARGETS, *OF_OTHERS):
+        for spec in (*TARGET_METRICS, *OF_OTHERS):
             family = self._counters(spec) if spec.kind in ("counter", "histogram") else self._gauge_family(spec)
             if family.samples:
                 yield family

@@ -12,7 +12,7 @@ from exporter.config.model import ExpectPath, Module, Retained
 from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.faults import Reason
 from exporter.core.model import Step
-from exporter.metrics.definitions import OF_TARGETS
+from exporter.metrics.definitions import TARGET_METRICS
 from tests.support.metric_factories import (
     CONNECTED,
     START,
@@ -133,4 +133,4 @@ def test_series_of_declarations_match_the_documentation(what, times, changes):
 def test_every_family_of_a_target_is_counted():
     declared = {name for names in OF_DECLARATIONS.values() for name in names}
 
-    assert {spec.name for spec in OF_TARGETS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}
+    assert {spec.name for spec in TARGET_METRICS} == {*of_a_healthy_target(), *OF_FAILURES, *OF_CHECKS, *declared}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.system.alerts.case import INSTANCES, Fired, RuleCase, of_exporter, of_target
+from tests.system.alerts.case import INSTANCES, Fired, RuleCase, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN
 from tests.system.alerts.timeline import OK, Exporter, Failed, Outcome, Target
 
@@ -131,7 +131,7 @@ def _one_vault() -> RuleCase:
     checks = [
         (5 * MINUTE + 45, "EkmEgressDown", []),
         *((second, "EkmEgressDown", [on]) for second in range(6 * MINUTE, 10 * MINUTE, 60)),
-        (8 * MINUTE, "EkmVaultHostNameGone", [of_target(gone, target, GONE) for target in gone.targets]),
+        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(gone, target, GONE) for target in gone.targets]),
     ]
     return RuleCase(name="all keys in one vault", exporters=[no_dns, gone, silent], length=10 * MINUTE, checks=checks)
 

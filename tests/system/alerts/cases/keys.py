@@ -1,6 +1,6 @@
 """The state of a key if only some probes test the unwrap, or none. Scraped once a minute."""
 
-from tests.system.alerts.case import RuleCase, of_target
+from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.cases.tickets import minutes
 from tests.system.alerts.timeline import OK, READ, Exporter, Target
 
@@ -14,7 +14,7 @@ def _disabled() -> RuleCase:
     rare = Target(name="rare", probes=[OK, *[READ] * 60], more=off)
     well = Target(name="well", probes=[READ] * 60, info={"mode": "read_only"}, more={"ekm_key_enabled": "1x60"})
     exporter = Exporter(targets=[untested, rare, well])
-    page, ticket = [of_target(exporter, untested)], [of_target(exporter, rare, label_state="disabled")]
+    page, ticket = [target_metric(exporter, untested)], [target_metric(exporter, rare, label_state="disabled")]
     checks = [
         (9 * MINUTE, "EkmKeyDisabledUntested", []),
         (11 * MINUTE, "EkmKeyDisabledUntested", page),
@@ -33,7 +33,7 @@ def _expired() -> RuleCase:
     exporter = Exporter(targets=[untested])
     checks = [
         (9 * MINUTE, "EkmKeyStateInvalid", []),
-        (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, untested, label_state="expired")]),
+        (16 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, untested, label_state="expired")]),
     ]
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 
@@ -45,8 +45,8 @@ def _auxiliary() -> RuleCase:
     target = Target(probes=[OK] * 340, more={version: values, "ekm_recovery_usable": values})
     never = Target(name="never", probes=[OK] * 340)
     exporter = Exporter(targets=[target, never])
-    retained = of_target(exporter, target, label_key="tde", label_version="2023")
-    recovery = of_target(exporter, target)
+    retained = target_metric(exporter, target, label_key="tde", label_version="2023")
+    recovery = target_metric(exporter, target)
     checks = [
         (minute * MINUTE, alert, fires)
         for alert, on in (("EkmRetainedVersionUnusable", retained), ("EkmRecoveryUnusable", recovery))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, of_target
+from tests.system.alerts.case import Fired, RuleCase, of_credential, of_exporter, target_metric
 from tests.system.alerts.cases.spikes import FORBIDDEN, scrape_interval
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
@@ -24,8 +24,8 @@ def _not_ready(interval: int) -> RuleCase:
     on_host = Target(name="on-host", interval=interval, info={"vantage": "sql_host"}, probes=target.probes)
     exporter = Exporter(targets=[target, on_host])
     on = [
-        of_target(exporter, target, NOT_FOUND, vantage=CENTRAL),
-        of_target(exporter, on_host, NOT_FOUND, vantage=" on the SQL host"),
+        target_metric(exporter, target, NOT_FOUND, vantage=CENTRAL),
+        target_metric(exporter, on_host, NOT_FOUND, vantage=" on the SQL host"),
     ]
     alert = "EkmVaultSideNotReady"
     checks = [(12 * interval - scrape_interval(interval), alert, []), (13 * interval, alert, on), (over, alert, [])]
@@ -46,13 +46,13 @@ def _names_and_keys() -> RuleCase:
     well = [Target(name=f"well-{number}", probes=[OK] * 40) for number in range(8)]
     exporter = Exporter(targets=[gone, deleted, dated, temporary, entra, *well])
     purged = " It will be purged at 1970-04-01 00:00:00 +0000 UTC; after that only a backup brings it back."
-    dated_at_once = of_target(exporter, dated, DELETED, purge=purged)
+    dated_at_once = target_metric(exporter, dated, DELETED, purge=purged)
     checks = [
         (4 * MINUTE + 30, "EkmKeySoftDeleted", []),
         (6 * MINUTE, "EkmVaultHostNameGone", []),
         (6 * MINUTE, "EkmKeySoftDeleted", [dated_at_once]),
-        (8 * MINUTE, "EkmVaultHostNameGone", [of_target(exporter, gone, GONE)]),
-        (8 * MINUTE, "EkmKeySoftDeleted", [of_target(exporter, deleted, DELETED, purge=""), dated_at_once]),
+        (8 * MINUTE, "EkmVaultHostNameGone", [target_metric(exporter, gone, GONE)]),
+        (8 * MINUTE, "EkmKeySoftDeleted", [target_metric(exporter, deleted, DELETED, purge=""), dated_at_once]),
         (33 * MINUTE, "EkmVaultHostNameGone", []),
         (33 * MINUTE, "EkmKeySoftDeleted", []),
     ]
@@ -159,7 +159,7 @@ def _without_verdict() -> RuleCase:
     verdict = Target(name="verdict", vault="verdict.vault.azure.net", probes=[*[OK] * 5, *[NOT_FOUND] * 10, *rest])
     others = [failing("wrap", wrap, {"mode": "canary"}), failing("twice", failures[0], {"mode": "canary"}, bad=2), verdict]
     exporter = Exporter(targets=[*bad, *other, *others], more={known: "1x400"})
-    on = [of_target(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
+    on = [target_metric(exporter, target, failure) for target, failure in zip(bad, failures, strict=True)]
     alert = "EkmProbeFails"
     checks = [(6 * MINUTE + 45, alert, []), (7 * MINUTE + 15, alert, on), (29 * MINUTE, alert, on), (31 * MINUTE, alert, [])]
     return RuleCase(name="targets without a verdict that fail", exporters=[exporter], length=31 * MINUTE, checks=checks)
@@ -174,7 +174,7 @@ def _budget_slow() -> RuleCase:
     checks = [
         (DAY, alert, []),
         (DAY + 7 * HOUR, alert, []),  # eight failures
-        (DAY + 9 * HOUR, alert, [of_target(exporter, target, value="3.472%")]),
+        (DAY + 9 * HOUR, alert, [target_metric(exporter, target, value="3.472%")]),
         (DAY + 23 * HOUR, alert, []),
     ]
     name = "an error budget that burns slowly"
@@ -240,7 +240,7 @@ def _moved_to_another_vault() -> RuleCase:
     after = Target(probes=[*[NOT_PROBED] * 10, *[FORBIDDEN] * 10])
     first = Exporter(targets=[before], gaps=((600, 7200),), listed=False)
     second = Exporter(targets=[after], gaps=((0, 600),))
-    checks = [(13 * MINUTE, "EkmForbiddenSpike", [of_target(second, after, FORBIDDEN)])]
+    checks = [(13 * MINUTE, "EkmForbiddenSpike", [target_metric(second, after, FORBIDDEN)])]
     return RuleCase(name="a target that moves to another vault", exporters=[first, second], length=19 * MINUTE, checks=checks)
 
 

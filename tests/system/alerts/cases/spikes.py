@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.system.alerts.case import RuleCase, of_target
+from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
 
 MINUTE, HOUR = 60, 3600
@@ -34,7 +34,7 @@ def _at(name: str, alert: str, failure: Failed, bad: int, interval: int) -> Rule
     classic = Target(interval=interval, probes=[*[OK] * 10, *[failure] * bad, *good])
     current = Target(name="billing-2", interval=interval, info=CURRENT, probes=[*[OK] * 10, *[counterpart(failure)] * bad, *good])
     exporter = Exporter(targets=[classic, current])
-    on = [of_target(exporter, classic, failure), of_target(exporter, current, counterpart(failure))]
+    on = [target_metric(exporter, classic, failure), target_metric(exporter, current, counterpart(failure))]
     return RuleCase(
         name=f"{name}, at {interval} s",
         exporters=[exporter],
@@ -60,10 +60,14 @@ def _comes_and_goes() -> list[RuleCase]:
     checks = [
         (10 * MINUTE, "EkmForbiddenSpike", []),
         (25 * MINUTE, "EkmForbiddenSpike", []),  # four failures
-        (27 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN)]),
-        (27 * MINUTE, "EkmVaultSideNotReady", [of_target(exporter, target, FORBIDDEN, vantage=" on a central host")]),
-        (48 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN), of_target(exporter, slow, FORBIDDEN)]),
-        (67 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, slow, FORBIDDEN)]),
+        (27 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, FORBIDDEN)]),
+        (27 * MINUTE, "EkmVaultSideNotReady", [target_metric(exporter, target, FORBIDDEN, vantage=" on a central host")]),
+        (
+            48 * MINUTE,
+            "EkmForbiddenSpike",
+            [target_metric(exporter, target, FORBIDDEN), target_metric(exporter, slow, FORBIDDEN)],
+        ),
+        (67 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, slow, FORBIDDEN)]),
     ]
     return [RuleCase(name="403 that comes and goes", exporters=[exporter], length=67 * MINUTE, checks=checks, scrape=60)]
 
@@ -75,10 +79,10 @@ def _half_throttled() -> RuleCase:
     exporter = Exporter(targets=[half, third, slow])
     checks = [
         (17 * MINUTE, "EkmThrottledSpike", []),
-        (21 * MINUTE, "EkmThrottledSpike", [of_target(exporter, half)]),
-        (30 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (half, third)]),
-        (45 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (half, third)]),
-        (58 * MINUTE, "EkmThrottledSpike", [of_target(exporter, target) for target in (third, slow)]),
+        (21 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, half)]),
+        (30 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
+        (45 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (half, third)]),
+        (58 * MINUTE, "EkmThrottledSpike", [target_metric(exporter, target) for target in (third, slow)]),
     ]
     return RuleCase(name="half of the answers are 429", exporters=[exporter], length=58 * MINUTE, checks=checks, scrape=60)
 
@@ -97,7 +101,7 @@ def _refused_at_both_steps() -> RuleCase:
     exporter = Exporter(targets=[rare, third, often])
     checks = [
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(20, 34)),
-        (42 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, often, forbidden)]),
+        (42 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, often, forbidden)]),
         *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(70, 74)),
         *((minute * MINUTE, "EkmThrottledSpike", []) for minute in range(20, 73)),
     ]
@@ -110,7 +114,7 @@ def _backing_off() -> RuleCase:
     probes += [*[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, THROTTLED, *[NOT_PROBED] * 4, *[OK] * 8]
     target = Target(interval=300, probes=probes)
     exporter = Exporter(targets=[target])
-    on = of_target(exporter, target, THROTTLED)
+    on = target_metric(exporter, target, THROTTLED)
     checks = [(second, "EkmThrottledSpike", [on]) for second in range(7 * 300, 28 * 300, 600)]
     return RuleCase(
         name="429 for hours, with the exporter backing off",
@@ -130,8 +134,8 @@ def _survives(name: str, **away: tuple[tuple[int, int], ...]) -> list[RuleCase]:
         spans = {kind: tuple((begin + off, begin + end) for off, end in spans) for kind, spans in away.items()}
         target = Target(interval=interval, probes=[*[OK] * 5, *[FORBIDDEN] * 30])
         exporter = Exporter(targets=[target], **spans)
-        on = of_target(exporter, target, FORBIDDEN)
-        unready = of_target(exporter, target, FORBIDDEN, vantage=" on a central host")
+        on = target_metric(exporter, target, FORBIDDEN)
+        unready = target_metric(exporter, target, FORBIDDEN, vantage=" on a central host")
         checks = [(second, "EkmForbiddenSpike", [on]) for second in range(begin - 60, begin + 20 * MINUTE, 60)]
         checks += [(second, "EkmVaultSideNotReady", [unready]) for second in range(begin + 5 * MINUTE, begin + 20 * MINUTE, 60)]
         cases.append(
@@ -152,7 +156,7 @@ def _two_exporters() -> RuleCase:
     one, two = Exporter(targets=[target]), Exporter(targets=[target], instance="mon2:10377")
     older = 'ekm_error_info{code="3077",symbol="ErrorHttpOperationForbidden",category="permission",owner="vault",summary="~",action="~"}'
     three = Exporter(instance="mon3:10377", more={older: "1x45"})
-    on = [of_target(exporter, target, FORBIDDEN) for exporter in (one, two)]
+    on = [target_metric(exporter, target, FORBIDDEN) for exporter in (one, two)]
     checks = [
         (5 * MINUTE, "EkmForbiddenSpike", []),
         (8 * MINUTE, "EkmForbiddenSpike", on),
@@ -224,7 +228,7 @@ def _wrap_alone() -> RuleCase:
     exporter = Exporter(targets=[target])
     checks = [
         (6 * MINUTE + 45, "EkmForbiddenSpike", []),
-        (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, wrap)]),
+        (8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, wrap)]),
     ]
     return RuleCase(name="wrap alone is forbidden", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
@@ -234,7 +238,10 @@ def _key_disabled() -> RuleCase:
     disabled = Failed("wrap_key", 3077, "key_disabled", failed=("unwrap_key",))
     target = Target(probes=[*[OK] * 5, *[disabled] * 10])
     exporter = Exporter(targets=[target])
-    checks = [(5 * MINUTE, "EkmForbiddenSpike", []), (8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, disabled)])]
+    checks = [
+        (5 * MINUTE, "EkmForbiddenSpike", []),
+        (8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, disabled)]),
+    ]
     return RuleCase(name="a disabled key that does not unwrap", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 
@@ -255,7 +262,7 @@ def _without_labels() -> RuleCase:
     """A target without team, env, region or SQL Servers still pages."""
     target = Target(labels={}, region=None, instances=(), probes=[*[OK] * 5, *[FORBIDDEN] * 5])
     exporter = Exporter(targets=[target])
-    checks = [(8 * MINUTE, "EkmForbiddenSpike", [of_target(exporter, target, FORBIDDEN)])]
+    checks = [(8 * MINUTE, "EkmForbiddenSpike", [target_metric(exporter, target, FORBIDDEN)])]
     return RuleCase(name="a target without labels", exporters=[exporter], length=9 * MINUTE, checks=checks)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.system.alerts.case import Fired, RuleCase, of_target
+from tests.system.alerts.case import Fired, RuleCase, target_metric
 from tests.system.alerts.cases.pages import NOT_FOUND
 from tests.system.alerts.cases.spikes import THROTTLED
 from tests.system.alerts.timeline import NOT_PROBED, OK, Exporter, Failed, Target
@@ -48,7 +48,7 @@ def _plain() -> RuleCase:
     )
     checks = []
     for alert, (after, _, words) in troubles.items():
-        on = [of_target(exporter, targets[alert], **words)]
+        on = [target_metric(exporter, targets[alert], **words)]
         checks += [
             ((9 + after) * MINUTE, alert, []),
             ((10 + after) * MINUTE, alert, on),
@@ -69,8 +69,8 @@ def _expiry() -> RuleCase:
     far = Target(name="far", probes=[OK] * 90, more={"ekm_key_expiry_timestamp_seconds": minutes((31 * DAY, 110))})
     never = Target(name="never", probes=[OK] * 90)
     exporter = Exporter(targets=[target, unready, far, never])
-    on, other = of_target(exporter, target), of_target(exporter, unready)
-    expired = of_target(exporter, target, label_state="expired")
+    on, other = target_metric(exporter, target), target_metric(exporter, unready)
+    expired = target_metric(exporter, target, label_state="expired")
     checks = [
         (4 * MINUTE, "EkmKeyExpires", []),
         (6 * MINUTE, "EkmKeyExpires", [on, other]),
@@ -95,7 +95,7 @@ def _disabled() -> RuleCase:
     exporter = Exporter(targets=[target, closed])
     checks = [
         (14 * MINUTE, "EkmKeyStateInvalid", []),
-        (16 * MINUTE, "EkmKeyStateInvalid", [of_target(exporter, target, label_state="disabled")]),
+        (16 * MINUTE, "EkmKeyStateInvalid", [target_metric(exporter, target, label_state="disabled")]),
         (46 * MINUTE, "EkmKeyStateInvalid", []),
     ]
     return RuleCase(name="a disabled key that unwraps", exporters=[exporter], length=46 * MINUTE, checks=checks, scrape=60)
@@ -118,11 +118,11 @@ def _unknown() -> RuleCase:
     exporter = Exporter(targets=[target, canary, bare, managed, throttled, moment], more=known)
     checks = [
         (34 * MINUTE, "EkmVerdictUnknown", []),
-        (36 * MINUTE, "EkmVerdictUnknown", [of_target(exporter, target, none)]),
-        (64 * MINUTE, "EkmVerdictUnknown", [of_target(exporter, target, none)]),
+        (36 * MINUTE, "EkmVerdictUnknown", [target_metric(exporter, target, none)]),
+        (64 * MINUTE, "EkmVerdictUnknown", [target_metric(exporter, target, none)]),
         (81 * MINUTE, "EkmVerdictUnknown", []),
         (6 * MINUTE, "EkmProbeFails", []),
-        (36 * MINUTE, "EkmProbeFails", [of_target(exporter, one, none) for one in (canary, bare, managed)]),
+        (36 * MINUTE, "EkmProbeFails", [target_metric(exporter, one, none) for one in (canary, bare, managed)]),
         (81 * MINUTE, "EkmProbeFails", []),
     ]
     return RuleCase(name="no verdict", exporters=[exporter], length=81 * MINUTE, checks=checks, scrape=60)
@@ -136,7 +136,7 @@ def _next() -> RuleCase:
     name = 'ekm_credential_expiry_timestamp_seconds{credential="%s",source="declared"}'
     ends = {name % "soon": minutes((29 * DAY, 60)), name % "late": minutes((31 * DAY, 60))}
     exporter = Exporter(targets=[soon, late], more=ends)
-    on = of_target(exporter, soon, label_next_credential="sql-2027")
+    on = target_metric(exporter, soon, label_next_credential="sql-2027")
     checks = [(20 * MINUTE, "EkmNextCredentialRefused", []), (26 * MINUTE, "EkmNextCredentialRefused", [on])]
     checks += [(56 * MINUTE, "EkmNextCredentialRefused", [])]
     return RuleCase(name="the next credential is refused", exporters=[exporter], length=56 * MINUTE, checks=checks, scrape=60)
@@ -150,9 +150,9 @@ def _old_success() -> RuleCase:
     exporter = Exporter(targets=[target, refused])
     alert = "EkmRecoveryUnusable"
     checks = [
-        (DAY, alert, [of_target(exporter, refused)]),
-        (DAY + 30 * MINUTE, alert, [of_target(exporter, target), of_target(exporter, refused)]),
-        (DAY + 100 * MINUTE, alert, [of_target(exporter, refused)]),
+        (DAY, alert, [target_metric(exporter, refused)]),
+        (DAY + 30 * MINUTE, alert, [target_metric(exporter, target), target_metric(exporter, refused)]),
+        (DAY + 100 * MINUTE, alert, [target_metric(exporter, refused)]),
     ]
     return RuleCase(name="an old success of recovery", exporters=[exporter], length=DAY + 100 * MINUTE, checks=checks, scrape=300)
 
@@ -179,7 +179,7 @@ def _slow() -> RuleCase:
     exporter = Exporter(targets=[one, five, few])
     checks = [
         (60 * MINUTE, "EkmLatencyHigh", []),
-        (110 * MINUTE, "EkmLatencyHigh", [of_target(exporter, target) for target in (one, five)]),
+        (110 * MINUTE, "EkmLatencyHigh", [target_metric(exporter, target) for target in (one, five)]),
         (190 * MINUTE, "EkmLatencyHigh", []),
     ]
     return RuleCase(name="slow responses", exporters=[exporter], length=190 * MINUTE, checks=checks, scrape=60)
@@ -191,7 +191,7 @@ def _path() -> RuleCase:
     target = Target(probes=[OK] * 90, more={**never, name % "region": minutes((0, 10), (1, 80))})
     restarted = Target(name="restarted", probes=[OK] * 90, more={**never, name % "region": minutes((2, 10), (0, 80))})
     exporter = Exporter(targets=[target, restarted])
-    on = of_target(exporter, target, label_what="region")
+    on = target_metric(exporter, target, label_what="region")
     checks = [(9 * MINUTE, "EkmPathChanged", []), (11 * MINUTE, "EkmPathChanged", [on]), (87 * MINUTE, "EkmPathChanged", [])]
     return RuleCase(name="a path that changes", exporters=[exporter], length=87 * MINUTE, checks=checks, scrape=60)
 
@@ -204,13 +204,13 @@ def _firewall() -> RuleCase:
     on_host = Target(probes=[OK] * 80, info={"vantage": "sql_host"})
     one, two = Exporter(targets=[central, alone]), Exporter(targets=[on_host], instance="sql1:10377")
     many, seen = _behind_firewalls(refused)
-    on = of_target(one, central)
+    on = target_metric(one, central)
     checks = [
         (19 * MINUTE, "EkmFirewallRefusesMonitoring", []),
-        (21 * MINUTE, "EkmFirewallRefusesMonitoring", [on, *(of_target(many, target) for target in many.targets)]),
+        (21 * MINUTE, "EkmFirewallRefusesMonitoring", [on, *(target_metric(many, target) for target in many.targets)]),
         *((minute * MINUTE, "EkmCredentialForbidden", []) for minute in range(5, 61)),
-        (30 * MINUTE, "EkmForbiddenSpike", [of_target(one, alone, refused)]),
-        (30 * MINUTE, "EkmVaultSideNotReady", [of_target(one, alone, refused, vantage=" on a central host")]),
+        (30 * MINUTE, "EkmForbiddenSpike", [target_metric(one, alone, refused)]),
+        (30 * MINUTE, "EkmVaultSideNotReady", [target_metric(one, alone, refused, vantage=" on a central host")]),
         (61 * MINUTE, "EkmFirewallRefusesMonitoring", []),
     ]
     exporters = [one, two, many, seen]
@@ -258,9 +258,9 @@ def _preflight() -> RuleCase:
     alert = "EkmPreflightFailed"
     checks = [
         (24 * MINUTE, alert, []),
-        (26 * MINUTE, alert, [of_target(exporter, target, value="2", checks="clock, revocation")]),
-        (50 * MINUTE, alert, [of_target(exporter, target, value="2", checks="unknown after a restart")]),
-        (90 * MINUTE, alert, [of_target(exporter, target, value="2", checks="revocation")]),
+        (26 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="clock, revocation")]),
+        (50 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="unknown after a restart")]),
+        (90 * MINUTE, alert, [target_metric(exporter, target, value="2", checks="revocation")]),
         (120 * MINUTE, alert, []),
     ]
     return RuleCase(
@@ -272,7 +272,7 @@ def _ticket_survives_a_restart() -> RuleCase:
     """A ticket survives a restart: it is not resolved and does not begin again."""
     target = Target(probes=[OK] * 60, more={"ekm_key_rotation_pending": "0x4 1x24 stale _ 1x60"})
     exporter = Exporter(targets=[target], restarts=((1800, 1875),))
-    on: Fired = of_target(exporter, target)
+    on: Fired = target_metric(exporter, target)
     checks = [(second, "EkmKeyRotationPending", [on]) for second in range(24 * MINUTE, 50 * MINUTE, 60)]
     return RuleCase(name="a ticket and a restart", exporters=[exporter], length=50 * MINUTE, checks=checks, scrape=60)
 
@@ -283,7 +283,7 @@ def _never_probed() -> RuleCase:
     stopped, well = Target(name="stopped", probes=stops), Target(name="well", probes=[OK] * 75)
     exporter = Exporter(targets=[stopped, well])
     alert = "EkmTargetNotProbed"
-    checks = [(20 * MINUTE, alert, []), (30 * MINUTE, alert, [of_target(exporter, stopped)]), (60 * MINUTE, alert, [])]
+    checks = [(20 * MINUTE, alert, []), (30 * MINUTE, alert, [target_metric(exporter, stopped)]), (60 * MINUTE, alert, [])]
     absent = ["EkmEveryProbeStale"]
     return RuleCase(
         name="a target is no longer probed", exporters=[exporter], length=60 * MINUTE, checks=checks, absent=absent, scrape=60
@@ -297,7 +297,7 @@ def _wrap() -> RuleCase:
     moment = Target(name="moment", probes=[*[OK] * 10, *[wrap] * 2, *[OK] * 48])
     exporter = Exporter(targets=[target, moment])
     alert = "EkmWrapFails"
-    checks = [(14 * MINUTE, alert, []), (20 * MINUTE, alert, [of_target(exporter, target)]), (42 * MINUTE, alert, [])]
+    checks = [(14 * MINUTE, alert, []), (20 * MINUTE, alert, [target_metric(exporter, target)]), (42 * MINUTE, alert, [])]
     return RuleCase(name="only wrap fails", exporters=[exporter], length=42 * MINUTE, checks=checks, scrape=60)
 
 
@@ -307,7 +307,7 @@ def _backup() -> RuleCase:
     never = Target(name="never", probes=[], interval=DAY)
     exporter = Exporter(targets=[old, never])
     alert = "EkmKeyBackupOld"
-    checks = [(179 * DAY, alert, []), (184 * DAY, alert, [of_target(exporter, old)]), (200 * DAY, alert, [])]
+    checks = [(179 * DAY, alert, []), (184 * DAY, alert, [target_metric(exporter, old)]), (200 * DAY, alert, [])]
     return RuleCase(name="an old backup", exporters=[exporter], length=200 * DAY, checks=checks, scrape=DAY)
 
 
@@ -316,7 +316,7 @@ def _removed() -> RuleCase:
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
     target = Target(probes=[OK] * 200, more={version: "1x9 0x50 stale _x140"})
     exporter = Exporter(targets=[target], more={"process_start_time_seconds": "-7200x200"})
-    on = of_target(exporter, target, label_key="tde", label_version="2023")
+    on = target_metric(exporter, target, label_key="tde", label_version="2023")
     alert = "EkmRetainedVersionUnusable"
     checks = [(50 * MINUTE, alert, [on]), (75 * MINUTE, alert, []), (190 * MINUTE, alert, [])]
     return RuleCase(
