@@ -104,7 +104,7 @@ async def test_secret_reaches_no_host_of_an_unlisted_module(simulated, kind):
         for query in ("&module=lab", "&module=lab&debug=true", "&module=%6Cab", "&module=lab&module=default"):
             status, text = await probe(session, query)
             assert status == 400
-            assert "leave the parameter module out" in text
+            assert "omit the parameter module" in text
         for query in ("", "&module=", "&module=default", "&module=default&module=lab"):
             status, text = await probe(session, query)
             assert (status, "\nprobe_success 1" in text) == (200, True)
