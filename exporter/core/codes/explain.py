@@ -15,13 +15,15 @@ from exporter.core.codes import BY_CODE, CODES, ConnectorError, both_numbers, fi
 from exporter.core.codes.actions import BY_REASON
 from exporter.core.codes.messages import MESSAGES
 from exporter.core.codes.reasons import REASON_TEXTS
+from exporter.core.codes.wininet import WININET
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Facts, Step
 
 KINDS = (
-    "a connector code, a symbol, a message number of SQL Server, a log line, an AADSTS or AKV number, "
-    "a reason, or an HTTP status with its operation (403 unwrapKey)"
+    "a connector code or symbol, a message of SQL Server, a log line, an AADSTS or AKV number, "
+    "a Windows error, a reason, an inner code, or an HTTP status (403 unwrapKey)"
 )
+_AROUND = " \t\r\n.,;:()[]'\""  # around a code in a sentence
 LONGEST = 4000  # characters of a pasted text that are read
 _SUGGESTIONS = 3
 _NEIGHBOURS = 2  # how far apart two numbers are at most for a suggestion
@@ -36,6 +38,9 @@ _AKV = re.compile(r"\bAKV(\d{5})\b", _FLAGS)
 _MESSAGE = re.compile(r"\b(\d{5})\b")
 _LIBRARY = re.compile(r"cannot load library", _FLAGS)
 _STATUS = re.compile(r"\b([45]\d\d)\b")
+_BARE_STATUS = re.compile(r"(?:http(?:\s+status)?|status|info:?)?\s*([45]\d\d)", _FLAGS)
+_WININET = re.compile(r"\b(12\d{3})\b")
+_ANY_CODE = re.compile(r"(?<![\w.:/-])(\d{4})(?![\w:/-]|\.\d)")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{2,80}")
 _OPERATIONS = {
     "acquiretoken": Step.TOKEN,
@@ -75,7 +80,7 @@ class Explanation:
 
 def explain(text: str) -> Explanation | None:
     """Explain `text`; None if it is of no known kind."""
-    text = text[:LONGEST].strip()
+    text = text[:LONGEST].strip(_AROUND)
     return next((found for look_up in _LOOK_UPS if (found := look_up(text)) is not None), None)
 
 
@@ -86,7 +91,10 @@ def unknown(text: str) -> str:
     if number is not None:
         shown = number[1]
     if re.fullmatch(r"(?:(?:msg|message|error)[\s:]*)?\d{5}\D*", shown, _FLAGS | re.ASCII):
-        return f"no such code: {shown!r}. A number of five digits is a message of SQL Server. Its text may name a provider code."
+        return (
+            f"no such code: {shown!r}. A number of five digits is a message of SQL Server or a number of Entra ID. "
+            "The text of the message may name a provider code. Write AADSTS before a number of Entra ID."
+        )
     near = _near_numbers(shown) if shown.isdecimal() else _near_symbols(shown)
     return f"no such code: {shown!r}. " + (f"Did you mean {', '.join(near)}?" if near else f"Understood are: {KINDS}.")
 
@@ -151,6 +159,46 @@ def _status_with_operation(text: str) -> Explanation | None:
     return Explanation(rows=(BY_CODE[found.code],))
 
 
+def _inner_code(text: str) -> Explanation | None:
+    words = {word.lower() for word in _WORD.findall(text)}
+    rule = next((rule for rule in VAULT_REASONS if not words.isdisjoint(rule.markers)), None)
+    return None if rule is None else _of_reason(rule.reason, title=str(rule.reason))
+
+
+def _bare_status(text: str) -> Explanation | None:
+    status = _BARE_STATUS.fullmatch(text)
+    if status is None:
+        return None
+    found = classify(Step.GET_KEY, Facts(fault=Fault.HTTP_STATUS, status=int(status[1])))
+    row = BY_CODE[found.code]
+    return Explanation(
+        title=f"HTTP status {status[1]} of a vault",
+        summary=f"{row.summary} Name the operation for the code of the sign-in: `{status[1]} token`.",
+        causes=row.causes,
+        actions=row.actions,
+        rows=(row,),
+    )
+
+
+def _windows_error(text: str) -> Explanation | None:
+    number = next((int(each) for each in _WININET.findall(text) if int(each) in WININET), None)
+    if number is None:
+        return None
+    meaning, code = WININET[number]
+    row = BY_CODE[code]
+    return Explanation(
+        title=f"Windows error {number}: {meaning}",
+        summary=f"The connector reports it as {both_numbers(code)} {row.symbol}.",
+        actions=row.actions,
+        rows=(row,),
+    )
+
+
+def _any_code(text: str) -> Explanation | None:
+    """Find a code anywhere in the text."""
+    return next((Explanation(rows=rows) for number in _ANY_CODE.findall(text) if (rows := find(number))), None)
+
+
 def _labelled(text: str) -> Explanation | None:
     return next((Explanation(rows=rows) for number in _LABELLED.findall(text) if (rows := find(number))), None)
 
@@ -169,9 +217,13 @@ _LOOK_UPS: tuple[Callable[[str], Explanation | None], ...] = (
     _akv,
     _message,
     _symbol,
+    _inner_code,
     _status_with_operation,
+    _bare_status,
     _labelled,
+    _windows_error,
     _reason,
+    _any_code,
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from exporter.core.codes import CODES, ConnectorError, both_numbers
 from exporter.core.codes.explain import KINDS, Explanation
+from exporter.core.codes.explain import unknown as why_unknown
 from exporter.core.codes.render import OWNERS, elsewhere, visibility
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.layout import Urls, cell, facts, link, page, prose, table
@@ -39,7 +40,8 @@ def _list(title: str, items: tuple[str, ...]) -> tuple[Html, ...]:
 
 def codes_page(site: Urls, unknown: str) -> Html:
     """Render all codes and a search field; `unknown` is a search text without a match."""
-    notice = element("p", f"No explanation found for {unknown}. Enter one of: {KINDS}.", class_="notice", role="alert")
+    why = why_unknown(unknown)
+    notice = element("p", f"{why[0].upper()}{why[1:]}", class_="notice", role="alert")
     return page(
         site,
         "Connector codes",

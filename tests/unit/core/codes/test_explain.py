@@ -1,18 +1,44 @@
 """`explain`: any text that a DBA can paste."""
 
+import html
+import re
+from urllib.parse import urlencode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.cli.main import main
 from exporter.core.codes.explain import KINDS, explain, unknown
 from exporter.core.codes.messages import MESSAGES
 from exporter.core.codes.reasons import REASON_TEXTS
 from exporter.core.faults import Reason
+from tests.support.web_server import Service, get, serving, words
 
 LOADING = "Msg 33027, Level 16, State 1. Cannot load library 'C:\\akv.dll'. See errorlog for more information."
 SESSION = "2026-11-25 14:00:00.00 spid51 Cannot open session for cryptographic provider 'AKV'. Provider error code: 3303. (Provider Error)"
 THUMBPRINT = "Msg 33111, Level 16, State 4. Cannot find server asymmetric key with thumbprint '0x2C5677D76F76D77F80'."
 EVENT = "Vault Name: contoso, Operation: acquireToken, Message: [error:3108, info:401, state:16] refused"
+
+TEXTS = (
+    LOADING,
+    SESSION,
+    THUMBPRINT,
+    EVENT,
+    "37576",
+    "AADSTS7000229",
+    "forbidden_nsp",
+    "403 unwrapKey",
+    "12029",
+    "33050",
+    "zz",
+    "3304x",
+)
+
+
+def squeezed(text):
+    """Return the text without blanks and marks of code, which differ between a page and a terminal."""
+    return re.sub(r"[\s`]", "", html.unescape(text))
 
 
 @pytest.mark.parametrize("number", [33027, 33028, 33032, 33049, 33067, 33085, 33111, 37563, 37576])
@@ -44,6 +70,15 @@ def test_log_line_without_provider_code_explains_its_message(text, number):
         ("ErrorHttpSendRequest", 3008),
         ("the log shows ErrorHttpSendRequest today", 3008),
         ("401", 401),
+        ("3303.", 3303),
+        ("(3077)", 3077),
+        ("today the log shows 3303 again", 3303),
+        ("[Error: 3303, Info: 401, State: 0] Server replied with error", 3303),
+        ("Operation: UnwrapKey, Error: 3113, Info: 403", 3077),
+        (
+            "2026-11-26 10:11:12.13 spid51 Cannot find it. Provider error code: 2058. (Provider Error - No explanation is available)",
+            2058,
+        ),
     ],
 )
 def test_text_explains_one_code(text, code):
@@ -61,6 +96,9 @@ def test_text_explains_one_code(text, code):
         ("AKV10032: Invalid issuer.", Reason.TOKEN_WRONG_ISSUER, 3305),
         ("AKV10046", Reason.TOKEN_UNVERIFIABLE, 3010),
         ("forbidden_nsp", Reason.FORBIDDEN_NSP, 3077),
+        ("ForbiddenByFirewall", Reason.FORBIDDEN_FIREWALL, 3077),
+        ("403 unwrapKey: ForbiddenByRbac", Reason.FORBIDDEN_RBAC, 3077),
+        ("KeyNotFound", Reason.KEY_NOT_FOUND, 3076),
     ],
 )
 def test_number_or_reason_explains_the_reason(text, reason, code):
@@ -80,6 +118,46 @@ def test_five_digit_message_suggests_no_connector_code(text):
     assert explain(text) is None
     assert "Did you mean" not in unknown(text)
     assert "a message of SQL Server" in unknown(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "code"),
+    [
+        ("403", "HTTP status 403 of a vault", 3077),
+        ("HTTP 503", "HTTP status 503 of a vault", 3013),
+        ("429", "HTTP status 429 of a vault", 3011),
+        ("12029", "Windows error 12029: the connection failed", 3008),
+        ("info: 12007", "Windows error 12007: the host name did not resolve", 3900),
+    ],
+)
+def test_status_and_windows_error_name_their_code(text, title, code):
+    found = explain(text)
+    assert found.title == title
+    assert [row.code for row in found.rows] == [code]
+    assert found.actions
+
+
+@pytest.mark.parametrize("text", ["2026-11-26", "proxy:3128 refused", "14:3008", "build 15.0.2000.440", "spid3303"])
+def test_number_inside_another_is_no_code(text):
+    assert explain(text) is None
+
+
+@pytest.mark.parametrize("text", TEXTS)
+async def test_page_and_command_explain_the_same(text, capsys):
+    status = main(["explain", text])
+    printed = capsys.readouterr()
+    found = explain(text)
+    path = f"/explain/{found.rows[0].code}" if found is not None and found.is_code else f"/explain?{urlencode({'code': text})}"
+    async with serving(Service()) as session:
+        page = squeezed(words((await get(session, path))[2]))
+    if found is None:
+        reason = squeezed(printed.err.removeprefix("ekm-exporter explain: "))
+        assert (status, reason[1:] in page) == (2, True)
+        return
+    facts = [found.title or found.rows[0].symbol, *(found.actions or found.rows[0].actions)]
+    assert status == 0
+    assert [each for each in facts if squeezed(each) not in squeezed(printed.out)] == []
+    assert [each for each in facts if squeezed(each) not in page] == []
 
 
 def test_unknown_text_names_what_is_understood():

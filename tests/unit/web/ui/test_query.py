@@ -162,6 +162,6 @@ async def test_explain_page_finds_codes_and_messages():
         _, _, message = await get(session, "/explain?code=Msg%2033111")
         _, _, listed = await get(session, "/explain")
     assert (status, headers["Location"]) == (302, "/explain/3303")
-    assert "No explanation found for 12345678." in words(unknown)
+    assert "No such code: &#x27;12345678&#x27;." in words(unknown)
     assert "Cannot find server asymmetric key with thumbprint" in words(message)
     assert len(re.findall(r'<th scope="row"><a href="/explain/\d+">', listed)) == 146
