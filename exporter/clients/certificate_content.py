@@ -1,4 +1,7 @@
-"""Describe what a certificate file contains, for the detail of a fault. No text has a part of a key or password."""
+"""Describe the content of a certificate file, for the detail of a fault.
+
+No text has a part of a key or password.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def assess(
 
 
 def deciding_failure(report: ProbeReport) -> StepResult | None:
-    """Return the failed step that causes a verdict of not ready, else the first failed step."""
+    """Return the failed step that decides the verdict, else the first failed step."""
     failed = [result for result in report.steps if result.outcome is Outcome.FAILED]
     needed = [result for result in failed if result.step in NEEDED] if report.readiness.ready is False else []
     return next(iter(needed or failed), None)

@@ -110,7 +110,7 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
 
 
 def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
-    """Return the names for commands: those of the target, and those that its sign-in used."""
+    """Return the names for commands: those of the target and of its sign-in."""
     facts = [result.facts for result in steps if result.facts is not None]
     return Names(
         target=target.name,

@@ -126,7 +126,10 @@ def recommended_actions(target: Target, result: AuxiliaryResult) -> tuple[str, .
 def auxiliary_advice(
     target: Target, record: TargetRecord, results: Iterable[tuple[Identity, AuxiliaryResult | None]]
 ) -> Iterator[tuple[Identity, AuxiliaryResult | None, tuple[str, ...]]]:
-    """Yield each auxiliary probe with its actions; a cause that was stated before has a reference instead."""
+    """Yield each auxiliary probe with its actions.
+
+    If the same cause was stated before, a reference replaces the actions.
+    """
     failure = None if record.last is None else deciding_failure(record.last)
     stated = set() if failure is None else {_cause(failure, target.vault, target.credential, target.key)}
     for identity, result in results:
@@ -142,7 +145,10 @@ def auxiliary_advice(
 
 
 def _cause(failure: StepResult, vault: str, credential: str, key: str) -> tuple[str | None, ...]:
-    """Return what equal causes share: vault or credential, and the key if the reason is about a key."""
+    """Return a key that equal causes share.
+
+    It has the reason, the vault or credential, and the key name if the reason is about a key.
+    """
     of_the_credential = failure.step is Step.TOKEN
     of_the_caller = failure.step not in (Step.CHALLENGE, Step.TOKEN)
     of_the_key = of_the_caller and failure.reason in KEY_REFUSED

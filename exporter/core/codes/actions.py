@@ -249,7 +249,7 @@ def filled(text: str, names: Names) -> str:
 
 
 def _path(path: str | None) -> str | None:
-    """Return a path as one word of a command; None if it cannot stand in a `code` span."""
+    """Return a path as one word of a command; None if a `code` span cannot hold it."""
     if path is None or "`" in path or not path.isprintable():
         return None
     return f'"{path}"' if " " in path else path

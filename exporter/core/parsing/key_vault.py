@@ -122,7 +122,10 @@ def read_deleted_key(body: bytes) -> tuple[Fault, float | None]:
 
 
 def found_instead(fault: Fault, body: bytes) -> str:
-    """Return what a key response has instead of the URL of a key version; not masked, empty for other faults."""
+    """Return what a key response has instead of the URL of a key version.
+
+    The text is not masked. It is empty for other faults.
+    """
     key = (read_object(body) or {}).get("key")
     if fault is not Fault.KID_UNUSABLE or not isinstance(key, dict):
         return ""
