@@ -86,7 +86,7 @@ OF_OTHERS: Final = (
         Scope.CODE,
         Retention.STATIC,
         "ekm_error_info",
-        "Meaning, owner and first action of an error code that a probe can report.",
+        "Meaning, owner and first action of an error code that can occur with the active configuration.",
         "symbol",
         "category",
         "owner",

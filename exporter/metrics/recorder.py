@@ -21,6 +21,7 @@ from exporter.metrics.auxiliary_samples import auxiliary_samples
 from exporter.metrics.counters import TargetCounters, path_of
 from exporter.metrics.definitions import OF_OTHERS, STEP_BUCKETS, TARGET_METRICS
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.possible_codes import possible_codes
 from exporter.metrics.request_budget import Budgets
 from exporter.metrics.samples import Values
 from exporter.metrics.self_metrics import Instruments
@@ -64,9 +65,7 @@ class Recorder(Instruments):
         self._owners = SeriesOwners()
         self._budgets = Budgets()
         self._lookups: dict[str, dict[Source, tuple[float | None, float]]] = {}
-        for error in CODES:
-            if error.observable:
-                self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
+        self._show_codes()
 
     def configure(self, config: Config) -> None:
         """Apply a new configuration.
@@ -74,6 +73,7 @@ class Recorder(Instruments):
         The caller then adds changed targets and forgets removed ones.
         """
         self._config = config
+        self._show_codes()
 
     def add_target(self, target: Target, module: Module, record: TargetRecord, *, now: float) -> None:
         """Add or change a target, and render its record at `now` (a Unix time).
@@ -230,6 +230,15 @@ class Recorder(Instruments):
         self._show_target(block, values | auxiliary_samples(target, record))
         for endpoint, certificate in record.certificates.items():
             self._show_endpoint(target.name, endpoint, gauges.certificate_samples(certificate))
+
+    def _show_codes(self) -> None:
+        """Show the meaning of each code that can occur with the active configuration."""
+        possible = possible_codes(self._config)
+        for error in CODES:
+            if error in possible:
+                self._show(str(error.code), LabelSet.of(("code", str(error.code))), gauges.error_samples(error))
+            else:
+                self._exposition.drop(Scope.CODE, str(error.code))
 
     def _show_config(self, block: _Block) -> None:
         block.tenant_shown = block.record.tenant

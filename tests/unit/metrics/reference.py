@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.core.codes import BY_CODE, CODES
 from exporter.core.model import Outcome
 from exporter.metrics.definitions import OF_OTHERS, TARGET_METRICS
+from exporter.metrics.possible_codes import possible_codes
 
 NO = {"classic": {3011: 3011, 3077: 3077}, "current": {3011: 3109, 3077: 3113}}
 REFUSED = {
@@ -46,7 +47,7 @@ class Reference(Collector):
         self.skew, self.tls, self.minute = {}, {}, {}
         self.vaults = {}
         for row in CODES:
-            if row.observable:
+            if row in possible_codes(config):
                 labels = {"code": row.code, "symbol": row.symbol, "category": row.category, "owner": row.owner}
                 self._gauge(
                     "ekm_error_info",

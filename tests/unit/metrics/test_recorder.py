@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from exporter.config.model import Module, Settings
+from exporter.config.model import CredentialKind, Module, Settings
 from exporter.core.credential_expiry import Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Generation, Mode, Phase, Step, Vantage
@@ -510,13 +510,46 @@ def test_each_sql_server_has_one_info():
     assert len(lines_of(scrape(recorder), "ekm_instance_info{")) == 2
 
 
-def test_error_info_has_each_observable_code_with_an_action():
-    info = [dict(key[1:]) for key in series(scrape(a_recorder())) if key[0] == "ekm_error_info"]
+def codes_in(recorder):
+    return {dict(key[1:])["code"] for key in series(scrape(recorder)) if key[0] == "ekm_error_info"}
+
+
+def of_generation(generation, *credentials):
+    return a_config(a_target(generation=generation), credentials=credentials or (a_credential(),))
+
+
+def test_error_info_has_each_possible_code_with_its_first_action():
+    info = [dict(key[1:]) for key in series(scrape(a_recorder(a_target()))) if key[0] == "ekm_error_info"]
 
     codes = {each["code"] for each in info}
-    assert {"3011", "3109", "3077", "3113", "3303", "3900"} <= codes
+    assert {"3011", "3077", "3303", "3900"} <= codes
     assert len(codes) == len(info)
     assert all(each[label] for each in info for label in ("symbol", "category", "owner", "summary", "action"))
+
+
+def test_error_info_follows_the_generation_of_the_modules_in_use():
+    recorder = a_recorder(config=of_generation(Generation.CLASSIC))
+    assert not {"3109", "3113"} & codes_in(recorder)
+
+    recorder.configure(of_generation(Generation.CURRENT))
+
+    assert {"3109", "3113"} <= codes_in(recorder)
+    assert not {"3011", "3077"} & codes_in(recorder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "possible"),
+    [
+        (CredentialKind.CLIENT_SECRET, set()),
+        (CredentialKind.CLIENT_CERTIFICATE, {"3809"}),
+        (CredentialKind.MANAGED_IDENTITY, {"3304"}),
+        (CredentialKind.DEFAULT, {"3304", "3809"}),
+    ],
+)
+def test_error_info_follows_the_kinds_of_credential(kind, possible):
+    recorder = a_recorder(config=of_generation(Generation.CLASSIC, a_credential(kind=kind)))
+
+    assert {"3304", "3809"} & codes_in(recorder) == possible
 
 
 def test_the_declared_backup_date_has_a_series():
