@@ -53,6 +53,18 @@ VAULT_ERRORS: Mapping[str, VaultError] = {
     "forbidden_nsp": VaultError(403, "Forbidden", "The request was forbidden by NSP policy. Caller: {caller}", "ForbiddenByNsp"),
     "hsm_access_denied": VaultError(403, "AccessDenied", "The caller is not allowed to perform the operation {operation}."),
     "forbidden": VaultError(403, "Forbidden", "The operation was refused.\r\nCaller: {caller}\r\nVault: {vault}"),
+    # Refusals without an inner code: only the sentence has the cause. The sentences are those of public reports.
+    "firewall_by_sentence": VaultError(403, "Forbidden", "Client address is not authorized and caller is not a trusted service."),
+    "connection_by_sentence": VaultError(
+        403, "Forbidden",
+        "Public network access is disabled and request is not from a trusted service nor via an approved private link."
+    ),
+    "connection_not_approved": VaultError(
+        403, "Forbidden",
+        "Connection is not an approved private link and caller was ignored because bypass is not set to 'AzureServices' and "
+        "PublicNetworkAccess is set to 'Disabled'."
+    ),
+    "disabled_by_sentence": VaultError(403, "Forbidden", "Operation {operation} is not allowed on a disabled key."),
     "key_disabled": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is a disabled key.", "KeyDisabled"),
     # Status documented; message and inner code of the next two are guesses.
     "key_expired": VaultError(403, "Forbidden", "Operation {operation} is refused: the key is an expired key.", "KeyExpired"),
@@ -90,6 +102,7 @@ class EntraError:
     error: str
     aadsts: int
     sentence: str
+    before: tuple[int, ...] = ()  # other numbers that the list of numbers has first
 
 
 # The numbers of 700016, 90002, 7000112 and 53003 are documented; their statuses come from experience. The numbers for
@@ -118,6 +131,7 @@ ENTRA_ERRORS: Mapping[str, EntraError] = {
     "resource_principal_missing": EntraError(400, "invalid_resource", 500011, "The tenant has no service principal for that resource."),
     "resource_principal_disabled": EntraError(400, "invalid_resource", 500014, "The service principal of the resource is disabled."),
     "conditional_access": EntraError(400, "access_denied", 53003, "A Conditional Access policy refused the token."),
+    "conditional_access_second": EntraError(400, "access_denied", 53003, "Access has been blocked by Conditional Access.", (50131,)),
     "wrong_cloud": EntraError(400, "invalid_request", 900382, "The request belongs to another cloud."),
     "grant_unsupported": EntraError(400, "unsupported_grant_type", 70003, "The endpoint supports only client credentials."),
     "entra_throttled": EntraError(429, "temporarily_unavailable", 90055, "The tenant sent too many requests."),
@@ -175,7 +189,7 @@ def entra_error(name: str) -> SimulatedResponse:
     body = {
         "error": error.error,
         "error_description": "\r\n".join(lines),
-        "error_codes": [error.aadsts],
+        "error_codes": [*error.before, error.aadsts],
         "timestamp": moment,
         "trace_id": trace,
         "correlation_id": correlation,

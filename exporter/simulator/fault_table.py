@@ -90,6 +90,8 @@ _TABLE: tuple[Fault, ...] = (
     # the exchange
     Fault(name="reset", broken="the connection is reset after the request", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.RESET)),
     Fault(name="closed", broken="the connection is closed without a response", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.CLOSED)),
+    Fault(name="keep_alive_lost", broken="each connection serves one request and is closed by the next one", scopes=_ANYWHERE, steps=_EVERY,
+          response=set_delivery(Delivery.LOST)),
     Fault(name="silent", broken="no response arrives", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.SILENT)),
     Fault(name="endless_header", broken="the header never ends", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.ENDLESS_HEADER)),
     Fault(name="garbage", broken="the response is not HTTP", scopes=_ANYWHERE, steps=_EVERY, response=set_delivery(Delivery.GARBAGE)),

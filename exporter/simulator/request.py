@@ -21,13 +21,14 @@ _STEPS: Mapping[str, Step] = {
     "wrapKey": Step.WRAP_KEY,
     "unwrapKey": Step.UNWRAP_KEY,
 }
-AUXILIARY_OPERATIONS = ("list", "get_deleted", "secret_versions", "secret_get", "graph")
+AUXILIARY_OPERATIONS = ("list", "key_versions", "get_deleted", "secret_versions", "secret_get", "graph")
 """Requests of auxiliary probes and lookups, each with its own token."""
 _OPERATION_PATTERNS = tuple(
     (re.compile(pattern.replace("*", "[^/]+"), re.IGNORECASE), name)
     for pattern, name in (
         ("GET keys", "list"),
         ("GET keys/*", "get_newest"),
+        ("GET keys/*/versions", "key_versions"),
         ("GET keys/*/*", "get"),
         ("GET deletedkeys/*", "get_deleted"),
         ("GET secrets/*/versions", "secret_versions"),

@@ -21,6 +21,7 @@ class Delivery(StrEnum):
 
     PLAIN = "plain"
     RESET = "reset"  # RST instead of a response
+    LOST = "lost"  # the response to the first request of a connection; a later request closes it
     CLOSED = "closed"  # orderly close instead of a response
     SILENT = "silent"  # no data, and the connection stays open
     ENDLESS_HEADER = "endless_header"  # a header line that never ends

@@ -18,6 +18,7 @@ from exporter.core.parsing.key_vault import decode, encode, read_object
 from exporter.simulator.error_responses import vault_error
 from exporter.simulator.key_pairs import KeyPairs, public_numbers
 from exporter.simulator.model import SECRETS_GET, SECRETS_LIST, Key, KeyVersion, NetworkAccess, Vault
+from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
 from exporter.simulator.tokens import TokenClaims, TokenMint
@@ -25,7 +26,13 @@ from exporter.simulator.vault_secrets import secret_response
 
 _NETWORK_ERRORS = {NetworkAccess.FIREWALL: "forbidden_firewall", NetworkAccess.PRIVATE_ONLY: "forbidden_connection"}
 # Permissions whose name differs from the operation, and their names in refusals.
-_PERMISSIONS = {"get_newest": "get", "get_deleted": "get", "secret_versions": SECRETS_LIST, "secret_get": SECRETS_GET}
+_PERMISSIONS = {
+    "get_newest": "get",
+    "key_versions": "list",
+    "get_deleted": "get",
+    "secret_versions": SECRETS_LIST,
+    "secret_get": SECRETS_GET,
+}
 _PERMISSION_NAMES = {SECRETS_LIST: ("secrets list", "secrets/readMetadata"), SECRETS_GET: ("secrets get", "secrets/getSecret")}
 _WINDOW = 10.0  # seconds of a limit's window
 _PADDINGS = {
@@ -59,7 +66,9 @@ class VaultService:
         if refusal is not None or caller is None:
             return refusal or vault_error("token_unknown")
         if operation == "list":
-            return _list(vault)
+            return _list(vault, exchange)
+        if operation == "key_versions":
+            return _versions(vault, exchange)
         if operation in ("secret_versions", "secret_get"):
             return secret_response(vault, exchange, operation)
         if operation == "get_deleted":
@@ -162,17 +171,31 @@ class VaultService:
         jwk: dict[str, object] = {"kid": _kid(vault, key, version), "kty": version.kty, "key_ops": list(version.key_ops)}
         if version.kty in ("RSA", "RSA-HSM"):
             jwk["n"], jwk["e"] = public_numbers(await self._pairs.get(version.size, version.material))
-        dates = {name: int(date) for name, date in (("nbf", version.nbf), ("exp", version.exp)) if date is not None}
-        attributes = {"enabled": version.enabled, **dates, "recoveryLevel": "Recoverable+Purgeable"}
-        return {"key": jwk, "attributes": attributes}
+        return {"key": jwk, "attributes": _attributes(version)}
 
 
-def _list(vault: Vault) -> SimulatedResponse:
-    """Return the list of keys."""
+def _attributes(version: KeyVersion) -> dict[str, object]:
+    dates = {name: int(date) for name, date in (("nbf", version.nbf), ("exp", version.exp)) if date is not None}
+    return {"enabled": version.enabled, **dates, "recoveryLevel": "Recoverable+Purgeable"}
+
+
+def _list(vault: Vault, exchange: Exchange) -> SimulatedResponse:
+    """Return one page of the keys."""
     keys = [key for key in vault.keys.values() if key.deleted is None]
-    return SimulatedResponse().with_document(
-        {"value": [{"kid": f"https://{vault.host}/keys/{key.name}"} for key in keys], "nextLink": None}
-    )
+    return list_page(vault.host, exchange, keys, lambda key: {"kid": f"https://{vault.host}/keys/{key.name}"})
+
+
+def _versions(vault: Vault, exchange: Exchange) -> SimulatedResponse:
+    """Return one page of a key's versions, without key material. A missing key has no versions."""
+    key = vault.keys.get(exchange.parts[1].lower())
+    versions = () if key is None or key.deleted is not None else key.versions
+
+    def item(version: KeyVersion) -> dict[str, object]:
+        assert key is not None  # noqa: S101 - a missing key has no versions
+        attributes = _attributes(version) | {"recoverableDays": int(vault.retention / 86400)}
+        return {"kid": _kid(vault, key, version), "attributes": attributes, "tags": {}}
+
+    return list_page(vault.host, exchange, sorted(versions, key=lambda one: one.version), item)
 
 
 def _kid(vault: Vault, key: Key, version: KeyVersion) -> str:

@@ -6,17 +6,11 @@ requested more than dates. `vault` checks the caller.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from urllib.parse import quote
-
 from exporter.simulator.error_responses import vault_error
 from exporter.simulator.model import Secret, SecretVersion, Vault
+from exporter.simulator.paging import list_page
 from exporter.simulator.request import Exchange
 from exporter.simulator.response import SimulatedResponse
-
-PAGE = 25  # versions on a page, which is also the largest `maxresults`
 
 
 def secret_response(vault: Vault, exchange: Exchange, operation: str) -> SimulatedResponse:
@@ -43,40 +37,8 @@ def _versions(vault: Vault, exchange: Exchange, versions: tuple[SecretVersion, .
 
     A missing secret has no versions.
     """
-    size, start = _page(exchange)
-    if size is None or start is None:
-        return vault_error("bad_parameter", found="maxresults or $skiptoken")
-    name, ordered = exchange.parts[1], sorted(versions, key=lambda one: one.version)
-    end = start + size
-    following = _next(vault, exchange, size, end) if end < len(ordered) else None
-    return SimulatedResponse().with_document(
-        {"value": [_item(vault, name, one) for one in ordered[start:end]], "nextLink": following}
-    )
-
-
-def _page(exchange: Exchange) -> tuple[int | None, int | None]:
-    """Return size and start of the page, None for an invalid value."""
-    wanted = exchange.query.get("maxresults", str(PAGE))
-    size = int(wanted) if wanted.isdecimal() and 1 <= int(wanted) <= PAGE else None
-    token = exchange.query.get("$skiptoken")
-    return size, 0 if token is None else _start(token)
-
-
-def _next(vault: Vault, exchange: Exchange, size: int, start: int) -> str:
-    """Return the absolute address of the next page; the service names the port."""
-    token = base64.urlsafe_b64encode(json.dumps({"from": start}).encode()).decode()
-    host = vault.host if ":" in vault.host else f"{vault.host}:443"
-    version = quote(exchange.query.get("api-version", ""))
-    return f"https://{host}{exchange.path}?api-version={version}&$skiptoken={quote(token)}&maxresults={size}"
-
-
-def _start(token: str) -> int | None:
-    """Return the start of a page from its token, None if it is invalid."""
-    try:
-        start = json.loads(base64.urlsafe_b64decode(token))["from"]
-    except (ValueError, KeyError, TypeError, binascii.Error):
-        return None
-    return start if isinstance(start, int) and start >= 0 else None
+    ordered = sorted(versions, key=lambda one: one.version)
+    return list_page(vault.host, exchange, ordered, lambda one: _item(vault, exchange.parts[1], one))
 
 
 def _item(vault: Vault, name: str, version: SecretVersion) -> dict[str, object]:

@@ -10,11 +10,13 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from weakref import WeakSet
 
 from aiohttp import web
 
 from exporter.simulator.response import Delivery, SimulatedResponse
 
+_USED: WeakSet[asyncio.Transport] = WeakSet()  # connections that had a request during the fault `keep_alive_lost`
 _PAUSE = 0.2  # seconds between the bytes of a trickling body
 
 
@@ -27,6 +29,9 @@ async def deliver(request: web.BaseRequest, response: SimulatedResponse) -> web.
         await asyncio.sleep(response.delay)
     transport = request.transport
     faulty = _FAULTY_DELIVERIES.get(response.delivery)
+    if response.delivery is Delivery.LOST and transport is not None:
+        faulty = _closed if transport in _USED else None
+        _USED.add(transport)
     if faulty is not None and transport is not None:
         await faulty(transport, response)
     if response.delivery is Delivery.INFORMATIONAL and transport is not None:

@@ -121,6 +121,7 @@ async def proxy(scenario):
         return
     response = {
         "proxy_unauthorized": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "proxy_redirects": b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "proxy_bad_gateway": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "proxy_not_http": b"220 mail.contoso.example ESMTP\r\n\r\n",
     }.get(scenario.name)
@@ -145,6 +146,13 @@ async def proxy(scenario):
 
 def at_status(status):
     return Options(status=status)
+
+
+@contextlib.contextmanager
+def silent_port():
+    """Yield a port that accepts connections into its backlog and sends nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
 
 
 def closed_port():

@@ -91,7 +91,9 @@ class ScenarioHarness:
                 return await self._probed(self._behind(address, patience_for(scenario)))
         if scenario.place is Outside.IDENTITY:
             with self._identity(scenario.name) as client_id:
-                return await self.probe({vault: broken_credentials.by_identity(one, client_id) for vault, one in given.items()})
+                patience = SHORT_PATIENCE if scenario.name == "identity_silent" else PATIENCE
+                identities = {vault: broken_credentials.by_identity(one, client_id) for vault, one in given.items()}
+                return await self.probe(identities, patience=patience)
         credentials = {
             vault: broken_credentials.credential_of(scenario, one, self._folder, self.certificates)
             for vault, one in given.items()
@@ -110,7 +112,12 @@ class ScenarioHarness:
         closed = f"http://127.0.0.1:{broken_credentials.closed_port()}/identity/token"
         with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
             patch.setenv("IDENTITY_HEADER", "any")
-            patch.setenv("IDENTITY_ENDPOINT", closed if name == "identity_absent" else self.simulator.identity_url)
+            if name == "identity_silent":
+                silent = stack.enter_context(broken_credentials.silent_port())
+                closed = f"http://127.0.0.1:{silent}/identity/token"
+            patch.setenv(
+                "IDENTITY_ENDPOINT", closed if name in ("identity_absent", "identity_silent") else self.simulator.identity_url
+            )
             if name == "identity_not_json":
                 self.simulator.set_fault("html", application=PUBLIC.client)
                 stack.callback(self.simulator.clear)

@@ -39,6 +39,7 @@ CREDENTIALS: tuple[Scenario, ...] = (
     Scenario("certificate_gone", "the certificate file is missing", _CERTIFICATE, _TOKEN, 3001, 3001, _R.SECRET_UNREADABLE, "A mount is missing."),
     # the host's identity
     Scenario("identity_absent", "the host has no identity service", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "The exporter was moved to a host without a managed identity."),
+    Scenario("identity_silent", "the identity service accepts connections and sends nothing", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "A pod policy swallows requests to the identity service."),
     Scenario("identity_unassigned", "the host has no identity with that client id", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "The identity was removed from the machine."),
     Scenario("identity_not_json", "the identity service returns an HTML page", _IDENTITY, _TOKEN, 3304, 3304, _R.IDENTITY_UNAVAILABLE, "A proxy answers requests that should never leave the host."),
 )  # fmt: skip

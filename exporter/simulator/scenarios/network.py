@@ -23,6 +23,7 @@ NETWORK: tuple[Scenario, ...] = (
     Scenario("proxy_refused", "the proxy refuses connections", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNREACHABLE, "The proxy is down."),
     Scenario("proxy_unresolvable", "the proxy's name does not resolve", _P, _CHALLENGE, 3008, 3106, _R.PROXY_UNRESOLVED, "The proxy was renamed."),
     Scenario("proxy_silent", "the proxy does not answer CONNECT", _P, _CHALLENGE, 3008, 3106, _R.PROXY_TIMEOUT, "The proxy cannot reach the vault and sends no error."),
+    Scenario("proxy_redirects", "the proxy redirects CONNECT", _P, _CHALLENGE, 3001, 3001, _R.PROXY_STATUS, "A captive portal stands in for the proxy."),
     Scenario("proxy_unauthorized", "the proxy returns 407", _P, _CHALLENGE, 3012, 3110, _R.PROXY_AUTH, "The proxy requires a password."),
     Scenario("proxy_bad_gateway", "the proxy returns 502", _P, _CHALLENGE, 3013, 3111, _R.PROXY_STATUS, "The proxy cannot reach its upstream."),
     Scenario("proxy_not_http", "the proxy's response to CONNECT is not HTTP", _P, _CHALLENGE, 3008, 3106, _R.PROXY_INVALID, "Another service listens on the port of the proxy."),

@@ -56,6 +56,7 @@ SIGN_IN: tuple[Scenario, ...] = (
     Scenario("resource_principal_missing", "resource_principal_missing", _A, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_MISSING, "The tenant never used Key Vault."),
     Scenario("resource_principal_disabled", "resource_principal_disabled", _A, _TOKEN, 3128, 3128, _R.RESOURCE_PRINCIPAL_DISABLED, "An administrator disabled Key Vault in the tenant."),
     Scenario("conditional_access", "conditional_access", _A, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy allows only other addresses."),
+    Scenario("conditional_access_second", "conditional_access_second", _A, _TOKEN, 3128, 3128, _R.CONDITIONAL_ACCESS, "A policy blocks the sign-in, and its number is the second in the list."),
     Scenario("wrong_cloud", "wrong_cloud", _A, _TOKEN, 3128, 3128, _R.WRONG_CLOUD, "The sign-in host belongs to another cloud."),
     Scenario("sign_in_unclear", "status", _A, _TOKEN, 3128, 3128, _R.BAD_REQUEST, "Entra rejects the sign-in as malformed, without a number.", Options(status=400)),
     Scenario("sign_in_forbidden", "status", _A, _TOKEN, 3077, 3113, _R.FORBIDDEN, "A gateway forbids the sign-in.", Options(status=403)),

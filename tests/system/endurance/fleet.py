@@ -34,7 +34,15 @@ PERMANENT = {
     "sign-in-refused": ("entra_refused", {"authority": "login.partner.microsoftonline.cn"}),
     "sign-in-deleted": ("entra_deleted", {"authority": "login.windows.net"}),
 }
-PROXIES = ("proxy_refused", "proxy_unresolvable", "proxy_silent", "proxy_unauthorized", "proxy_bad_gateway", "proxy_not_http")
+PROXIES = (
+    "proxy_refused",
+    "proxy_unresolvable",
+    "proxy_silent",
+    "proxy_unauthorized",
+    "proxy_bad_gateway",
+    "proxy_not_http",
+    "proxy_redirects",
+)
 
 _DOMAINS = {GOVERNMENT: "vault.usgovcloudapi.net", "sign-in-refused": "vault.azure.cn"}
 _MODULES = {"sign-in-deleted": "elsewhere"} | {name.replace("_", "-"): name for name in PROXIES}
