@@ -82,8 +82,8 @@ def test_alert_text_queries_use_exporter_labels(name):
             assert {matcher.name for matcher in selector.matchers.matchers} <= set(BY_NAME[selector.name].own)
 
 
-def test_one_alert_text_queries_the_verdict():
-    assert [name for name in RULES if inner_queries(RULES[name])] == ["EkmSqlDatabaseNotOpened"]
+def test_two_alert_texts_query_the_exporter():
+    assert [name for name in RULES if inner_queries(RULES[name])] == ["EkmSqlDatabaseNotOpened", "EkmSqlCredentialNotProven"]
 
 
 def series(name: str, labels: str, values: str) -> dict[str, str]:
@@ -217,15 +217,15 @@ def described(tmp_path, *given: dict[str, str]) -> str:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (ready("1x20"), f"as ekm-exporter sees it: contoso-key0 ready, seen from a central host. Not tested: {NOT_TESTED}."),
-        (ready("0x20"), f"as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (ready("1x20"), f"reported by ekm-exporter: contoso-key0 ready, seen from a central host. Not tested: {NOT_TESTED}."),
+        (ready("0x20"), f"reported by ekm-exporter: contoso-key0 not ready, seen from a central host. Not tested: {NOT_TESTED}."),
         (
             [*ready("1x20"), *ready("0x20", "d:10377")],
-            "as ekm-exporter sees it: contoso-key0 not ready, seen from a central host. Not",
+            "reported by ekm-exporter: contoso-key0 not ready, seen from a central host. Not",
         ),
         ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 not ready, seen on the SQL host. "),
         ([*ready("1x20"), *ready("0x20", "s:10377", "sql_host")], "contoso-key0 ready, seen from a central host. "),
-        ([], "as ekm-exporter sees it: not known for this instance."),
+        ([], "reported by ekm-exporter: not known for this instance."),
     ],
     ids=["ready", "not ready", "of two the worse", "on the host", "on the host and centrally", "not known"],
 )
@@ -234,6 +234,7 @@ def test_closed_database_alert_shows_the_verdict(tmp_path, given, text):
 
     assert "Database sales on SQLPRD01 (n1) is RECOVERY PENDING." in output
     assert text in output
+    assert f"`ekm-exporter probe {'contoso-key0' if given else 'TARGET'} --config.file FILE`" in output
 
 
 # No alert: credentials that were created at different times, a roll-over that took some days, stand-alone servers.

@@ -20,7 +20,7 @@ def results(files: Sequence[Path]) -> dict[str, str]:
 def _run(files: Sequence[Path]) -> list[tuple[str, str]]:
     command = ["promtool", "test", "rules", *files]
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}  # in one stream: failures follow the name of their file
-    done = subprocess.run(command, **both, text=True, check=False, timeout=300)  # noqa: S603 - nothing from outside the tests
+    done = subprocess.run(command, **both, text=True, check=False, timeout=900)  # noqa: S603 - nothing from outside the tests
     return list(_parts(done.stdout))
 
 
