@@ -36,7 +36,14 @@ def _filled(text: str, *replacements: tuple[str, str]) -> str:
     return text
 
 
+# A Managed HSM has another option for its name. `$0` keeps what was found.
+_HSM_OPTION: Final = (
+    '{{ $store := "$0" }}{{ if match "[.]managedhsm[.]" @VAULT }}'
+    '{{ $store = printf "--hsm-name %s" (reReplaceAll "[.].*" "" @VAULT) }}{{ end }}'
+)
+_STORE_NAME: Final = (r"--(vault-)?name VAULT\\b", "$store")
 _OF_TARGET: Final = (
+    _STORE_NAME,
     ("VAULT[.]vault[.]azure[.]net", "$labels.vault"),
     (r"\\bVAULT\\b", _VAULT_NAME),
     (r"\\bKEY\\b", '(reReplaceAll "/.*" "" $key)'),
@@ -88,6 +95,7 @@ _FIRST_TARGET: Final = (
     + ' | sortByLabel "target" }}{{ if not $target }}{{ $target = .Labels.target }}{{ $vault = .Labels.vault }}{{ end }}{{ end }}'
 )
 _OF_FIRST_TARGET: Final = (
+    _STORE_NAME,
     ("VAULT[.]vault[.]azure[.]net", "$vault"),
     (r"\\bVAULT\\b", '(reReplaceAll "[.].*" "" $vault)'),
     (r"\\bTARGET\\b", '(printf "%s --config.file FILE" $target)'),
@@ -117,7 +125,9 @@ def _instances_of(targets: str, labels: str) -> str:
 
 TEXTS: Final[Mapping[str, str]] = {
     "TARGET": "{{ $labels.target }} ({{ $labels.vault }}), seen from {{ $labels.instance }}",
-    "FAILURES": _KEY + _failures(_OF_ONE_TARGET, "job instance target", _action(*_OF_TARGET)),
+    "FAILURES": _KEY
+    + _HSM_OPTION.replace("@VAULT", "$labels.vault")
+    + _failures(_OF_ONE_TARGET, "job instance target", _action(*_OF_TARGET)),
     "CAUSES": _failures(_OF_ONE_TARGET, "job instance target", action=""),
     "HELD": _held(
         "ekm_probe_success{job=%[1]q,instance=%[2]q,target=%[3]q}",
@@ -188,6 +198,7 @@ TEXTS: Final[Mapping[str, str]] = {
         none="unknown after a restart",
     ),
     "CREDENTIAL_FAILURES": _FIRST_TARGET
+    + _HSM_OPTION.replace("@VAULT", "$vault")
     + _failures(
         "max by (step, code, symbol, reason, summary, action) (last_over_time("
         + _EXPLAINED

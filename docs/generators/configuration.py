@@ -1,7 +1,4 @@
-"""The reference part of docs/configuration.md, written from the tables of `schema`.
-
-Not for: the rest of that page.
-"""
+"""The reference part of docs/configuration.md, generated from the tables of `schema`."""
 
 from __future__ import annotations
 

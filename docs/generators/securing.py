@@ -1,7 +1,4 @@
-"""The tables of docs/securing.md, written from those of `schema`.
-
-Not for: the rest of that page.
-"""
+"""The tables of docs/securing.md, generated from those of `schema`."""
 
 from __future__ import annotations
 

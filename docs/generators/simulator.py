@@ -1,7 +1,4 @@
-"""The scenario table as the documentation shows it, and which code each row is for.
-
-Not for: what stands in the tables (see `scenarios`, `core.codes`).
-"""
+"""The scenario table as the documentation shows it, and which code each row is for."""
 
 from __future__ import annotations
 

@@ -9,10 +9,11 @@ import yaml
 
 from alerts.build import RULES
 from exporter.metrics.definitions import BY_NAME
-from tests.system.alerts.case import GROUPS, document
+from tests.system.alerts.case import GROUPS, Fired, RuleCase, document
 from tests.system.alerts.cases import common, ends, keys, pages, spikes, tickets
 from tests.system.alerts.promtool import results
 from tests.system.alerts.texts import rendered, reviewed
+from tests.system.alerts.timeline import OK, Exporter, Failed, Target
 
 CASES = {case.name: case for table in (spikes, pages, common, tickets, keys, ends) for case in table.CASES}
 FILES = {name: f"case{number:02}" for number, name in enumerate(CASES)}
@@ -103,6 +104,17 @@ def test_texts_of_alerts_equal_the_reviewed_texts(tmp_path):
     assert set(texts) == set(reviewed()) == ALERTS
     for alert, text in texts.items():
         assert text == reviewed()[alert], f"{alert}: run python -m tests.system.alerts.texts and review the difference"
+
+
+@pytest.mark.real
+def test_actions_of_a_managed_hsm_have_its_option(tmp_path):
+    disabled = Failed("unwrap_key", 3077, "key_disabled")
+    target = Target(vault="hsm1.managedhsm.azure.net", probes=[*[OK] * 5, *[disabled] * 10])
+    case = RuleCase(
+        name="hsm", exporters=[Exporter(targets=[target])], length=900, checks=[(540, "EkmForbiddenSpike", [Fired({})])]
+    )
+    text = rendered([case], tmp_path)["EkmForbiddenSpike"]["description"]
+    assert "set-attributes --hsm-name hsm1 --name tde --version 0123 --enabled true" in text
 
 
 def test_texts_have_no_unfilled_name_of_a_target():

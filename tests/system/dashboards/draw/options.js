@@ -1,5 +1,4 @@
 // Which options of fields there are. Grafana registers these together with their editors; a picture needs only how they apply.
-// Not for: what a dashboard sets them to.
 import {
   displayNameOverrideProcessor, identityOverrideProcessor, numberOverrideProcessor, unitOverrideProcessor,
 } from '@grafana/data';

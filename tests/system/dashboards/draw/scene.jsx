@@ -1,5 +1,4 @@
 // A committed dashboard as a scene: its variables, its grid, its panels with their data, transformed and dressed by Grafana's code.
-// Not for: how one kind of panel is drawn (see plugins.jsx).
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import { MemoryRouter } from 'react-router-dom';
