@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from exporter.config.model import CredentialKind, ExpectPath
@@ -25,6 +26,14 @@ CERTIFICATE_WARN: Final = 2 * 86400.0  # seconds before its expiry
 AZURE_ISSUERS: Final = ("Microsoft Corporation", "DigiCert Inc", "DigiCert, Inc.")
 _SIGNED: Final = frozenset({CredentialKind.CLIENT_CERTIFICATE, CredentialKind.WORKLOAD_IDENTITY})
 _NO_ENTRA: Final = "the host's identity service issues the tokens"
+
+_OTHER_SOURCE: Final = "a search domain or the hosts file answers"
+_SEARCH_DOMAIN: Final = (
+    "Check the hosts file. If it does not have the name, a search domain with a wildcard record answers with another host.",
+    "Remove that record, or set `options ndots:1` in /etc/resolv.conf.",
+    "In Kubernetes, set `dnsConfig` with `ndots: 1`, as the chart does. Compare with the name as written:",
+    "  Resolve-DnsName VAULT_HOST. -DnsOnly",
+)
 
 CheckFunction = Callable[[Evidence], Finding]
 
@@ -70,6 +79,9 @@ def dns(host: str) -> CheckFunction:
         if failure is not None:
             return failed(f"{_name(endpoint)}: {failure.detail}", code=failure.code, reason=failure.reason)
         found = ", ".join(endpoint.addresses[:4]) or "found"
+        if endpoint.absolute is not None and endpoint.addresses and set(endpoint.absolute).isdisjoint(endpoint.addresses):
+            other = ", ".join(endpoint.absolute[:4]) or "no address"
+            return replace(warned(f"{found}, but {other} in DNS for the name as written: {_OTHER_SOURCE}"), advice=_SEARCH_DOMAIN)
         return passed(f"{found} (by connect_to)" if endpoint.redirected else found)
 
     return run
@@ -104,7 +116,10 @@ def _assess_issuer(endpoint: Endpoint, certificate: Certificate, *, trusts: str 
     if certificate.organization in AZURE_ISSUERS:
         return passed(certificate.issuer)
     if endpoint.facts.fault is Fault.TLS_UNTRUSTED:
-        return failed(f"issued by {who}, which is not trusted here: TLS is inspected on the route", reason=Reason.TLS_UNTRUSTED)
+        return failed(
+            f"issued by {who}, which is not trusted here: TLS is inspected on the route, or a search domain answers with another host",
+            reason=Reason.TLS_UNTRUSTED,
+        )
     through = f"{trusts} of the module" if trusts else "this host's store"
     return warned(f"issued by {who}, not an authority of Azure, trusted through {through}")
 

@@ -28,6 +28,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
+from exporter.doctor.absolute_name import absolute_addresses
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
 from exporter.doctor.revocation import host_of, problem_with
@@ -156,9 +157,11 @@ class EvidenceCollector:
     async def _endpoint(self, host: str, path: str) -> Endpoint:
         name, port = split_url(host)
         resolver, proxy = Resolver(self._pool, self._module.connect_to), self._network.proxy_for(name, port)
-        checked, addresses = await asyncio.gather(
+        direct = proxy is None and not resolver.redirects(name, port)
+        checked, addresses, absolute = await asyncio.gather(
             check_endpoint(self._network, host, path, deadline=self._deadline()),
             _addresses(resolver, name, port, deadline=self._deadline()),
+            absolute_addresses(resolver, name if direct else "", port, deadline=self._deadline()),
         )
         sent = checked.facts.server_time
         return Endpoint(
@@ -167,6 +170,7 @@ class EvidenceCollector:
             proxy=None if proxy is None else proxy.url,
             redirected=self._module.connect_to.get(f"{name}:{port}"),
             addresses=addresses if proxy is None else (),
+            absolute=absolute,
             certificate=None if checked.certificate is None else read_certificate(checked.certificate),
             skew=None if sent is None else self._clock.time() - sent,
         )

@@ -42,6 +42,7 @@ class Endpoint:
     proxy: str | None = None  # URL of the active proxy
     redirected: str | None = None  # the destination by `connect_to`, as host:port
     addresses: tuple[str, ...] = ()
+    absolute: tuple[str, ...] | None = None  # of the name without search domains; empty: no such name, None: unknown
     certificate: Certificate | None = None
     skew: float | None = None
 

@@ -50,6 +50,11 @@ POLICY: Lines = (
 )
 _ATTRIBUTES = "  az keyvault key set-attributes --vault-name VAULT_NAME --name KEY_NAME --version KEY_VERSION"
 _INSPECTED = "A proxy on the network path inspects TLS. Exempt {} from the inspection."
+_OTHER_HOST: Lines = (
+    "Or a search domain with a wildcard record answers with another host. Compare the addresses, here and with a final dot:",
+    "  nslookup {0}",
+    "  nslookup {0}.",
+)
 _TRUST: Lines = (
     "Or add the inspecting authority to the trusted roots of the SQL Server host:",
     "  certutil -addstore Root AUTHORITY.cer",
@@ -80,8 +85,14 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "Open port 443 to Entra in every firewall. Test from the SQL Server host:",
             "  Test-NetConnection ENTRA_HOST -Port 443",
         ),
-        "issuer_vault": (_INSPECTED.format("VAULT_HOST"), *_TRUST),
-        "issuer_entra": (_INSPECTED.format("ENTRA_HOST"), *_TRUST),
+        **{
+            f"issuer_{host.lower()}": (
+                _INSPECTED.format(f"{host}_HOST"),
+                *_TRUST,
+                *(line.format(f"{host}_HOST") for line in _OTHER_HOST),
+            )
+            for host in ("VAULT", "ENTRA")
+        },
         "tls_vault": (_SEE_CERTIFICATE, "  openssl s_client -connect VAULT_HOST:443 -servername VAULT_HOST -showcerts"),
         "tls_entra": (_SEE_CERTIFICATE, "  openssl s_client -connect ENTRA_HOST:443 -servername ENTRA_HOST -showcerts"),
         "revocation": (

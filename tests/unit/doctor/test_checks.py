@@ -1,9 +1,12 @@
 """Preflight checks with evidence that the simulator cannot produce."""
 
+import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
 
+from exporter.clients.http.resolver import Resolver
 from exporter.config.model import ExpectPath
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
@@ -11,8 +14,10 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Fault, Reason
 from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
-from exporter.doctor.evidence import Endpoint
+from exporter.doctor.absolute_name import absolute_addresses
+from exporter.doctor.evidence import Certificate, Endpoint
 from exporter.doctor.run import assess_all
+from exporter.runtime.thread_pool import DaemonThreadPool
 from tests.support.doctor_simulated import KEY, OLD, VAULT
 from tests.unit.doctor.test_routing import FINE, observed
 
@@ -201,3 +206,63 @@ def test_accepted_secret_needs_no_new_one():
 )
 def test_permission_list_never_fails(facts, outcome):
     assert check("permission_list", listing=facts).outcome is outcome
+
+
+HERE, THERE = ("10.1.2.3",), ("20.1.2.3", "20.1.2.4")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "absolute", "outcome"),
+    [
+        (HERE, None, CheckOutcome.PASS),
+        (HERE, HERE, CheckOutcome.PASS),
+        (THERE, THERE[:1], CheckOutcome.PASS),
+        (HERE, THERE, CheckOutcome.WARN),
+        (HERE, (), CheckOutcome.WARN),
+        ((), (), CheckOutcome.PASS),
+    ],
+)
+def test_search_domain_that_answers_is_detected(addresses, absolute, outcome):
+    result = check("dns_vault", vault=replace(vault_at(*addresses), absolute=absolute))
+    assert result.outcome is outcome
+    if outcome is CheckOutcome.WARN:
+        shown = ", ".join(absolute) or "no address"
+        assert result.detail == f"10.1.2.3, but {shown} in DNS for the name as written: a search domain or the hosts file answers"
+        assert "ndots" in " ".join(result.fix)
+        assert f"  Resolve-DnsName {VAULT}. -DnsOnly" in result.fix
+
+
+async def test_untrusted_issuer_names_search_domains_as_a_cause():
+    facts = replace(FINE, vault=None, certificate=None, fault=Fault.TLS_UNTRUSTED)
+    shown = Certificate(subject="x", issuer="Other CA", organization="Other", not_before=0.0, not_after=2e9)
+    result = check("issuer_vault", vault=replace(vault_at("10.1.2.3", facts=facts), certificate=shown))
+    assert result.outcome is CheckOutcome.FAIL
+    assert "a search domain answers with another host" in result.detail
+    assert f"  nslookup {VAULT}." in result.fix
+
+
+@pytest.mark.parametrize(
+    ("host", "error", "expected"),
+    [
+        ("contoso.vault.azure.net", None, ("10.0.0.1",)),
+        ("contoso.vault.azure.net", socket.EAI_NONAME, ()),
+        ("contoso.vault.azure.net", socket.EAI_AGAIN, None),
+        ("10.1.2.3", None, None),
+        ("", None, None),
+    ],
+)
+async def test_absolute_name_is_looked_up_with_a_final_dot(monkeypatch, host, error, expected):
+    names = []
+
+    def look_up(name, *_args, **_options):
+        names.append(name)
+        if error is not None:
+            raise socket.gaierror(error, "x")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    pool = DaemonThreadPool(1, name="test-absolute")
+    found = await absolute_addresses(Resolver(pool, {}), host, 443, deadline=asyncio.get_running_loop().time() + 5)
+    pool.close()
+    assert found == expected
+    assert names == ([f"{host}."] if host and not host[0].isdigit() else [])
