@@ -88,6 +88,7 @@ ROWS: Final = (
     Row(_name("NotingTransport", "NotingSocket", "ObservedTls", "PoolBusy", "DaemonPool"), "RecordingTransport, PoolExhausted, DaemonThreadPool"),
     Row(_name("Tally", "Ties", "Standing", "_Kept"), "TargetCounters, SeriesOwners, TargetRecord"),
     Row(_name("Spot", "Gathered", "complain_of_type", "keys_once", "what_to_do", "about_ends"), "Location, LoadedFiles, report_wrong_type, …"),
+    Row(_name("on_bug", "UnfinishedAnswers", "MOST_ANSWERS", "may_end", "way_to_entra", "look_ups", "WHO_ARE_YOU"), "on_internal_error, may_expire, entra_route, …"),
     Row(_name("Seen", "Case", "case_of", "lets_in", "Seldom", "Places", "People", "Machines", "OnDemand"), "ProbeOnceResult, SupportBundle, …"),
     Row(_name("World", "Estate", "Front", "Management", "Site", "Choice"), "SimulatorState, Environment, TlsFrontend, ControlApi, Urls, TargetQuery", {("*", "Sec-Fetch-Site"): "a header of browsers"}),
     # Public names before 0.1.0.
