@@ -21,11 +21,11 @@ from exporter.clients.entra import pending_facts
 from exporter.clients.http.network import split_url
 from exporter.clients.http.resolver import Resolver, is_address
 from exporter.config.model import Config, CredentialKind, Target
-from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
+from exporter.core.auxiliary import CREDENTIAL_REFUSED, AuxiliaryKind, AuxiliaryResult
 from exporter.core.connector_secret import CLIENT_ID_DIGITS, connector_secret_findings, split_connector_secret
 from exporter.core.credential_expiry import CredentialExpiry, graph_of
 from exporter.core.faults import Fault
-from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, TokenResult
+from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
 from exporter.doctor.absolute_name import absolute_addresses
@@ -202,11 +202,12 @@ class EvidenceCollector:
     async def _auxiliary(self, report: ProbeReport) -> tuple[AuxiliaryResult, ...]:
         """Make the auxiliary probes in turn, except at a vault that did not answer."""
         today = datetime.fromtimestamp(report.started_at, UTC).date()
+        failure = report.first_failure
+        refused = failure is not None and failure.step is Step.TOKEN and failure.reason in CREDENTIAL_REFUSED
+        kinds = (*_AUXILIARY, AuxiliaryKind.NEXT) if refused else _AUXILIARY
         answered = report.steps[0].outcome is Outcome.OK
         plans = auxiliary_probes(self._config, self._target, report.key, today)
-        wanted = [
-            plan for plan in plans if plan.what in _AUXILIARY and (answered or plan.request.target.vault != self._target.vault)
-        ]
+        wanted = [plan for plan in plans if plan.what in kinds and (answered or plan.request.target.vault != self._target.vault)]
         return tuple([auxiliary_result(plan, await self._probe(plan.request)) for plan in wanted])
 
     async def _look_up_expiry(self, credential: str, target: str) -> tuple[CredentialExpiry, ...]:

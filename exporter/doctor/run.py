@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Final
 
 from exporter.config.model import Config, Target
+from exporter.core.auxiliary import AuxiliaryKind
 from exporter.core.checks.fixes import Lines
+from exporter.core.checks.fixes_sign_in import switch_to
 from exporter.core.checks.model import Check, CheckOutcome, CheckResult
 from exporter.core.checks.select_fix import Words, filled, remedy
 from exporter.core.checks.table import BY_NAME, CHECKS
@@ -23,7 +25,9 @@ from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
 from exporter.doctor.finding import Finding, unknown
+from exporter.tokens.cache import secret_file
 
+_OF_THE_CREDENTIAL: Final = frozenset({"token", "credential_string", "credential_expiry"})
 _ON_HOST: Final = "visible only on the SQL Server host"
 
 
@@ -144,9 +148,16 @@ def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
     )
-    own = filled(found.advice, words)
+    staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL and check.name in _OF_THE_CREDENTIAL else None
+    own = filled(found.advice if staged is None else switch_to(staged), words)
     lines = own or remedy(check.name, found.outcome, found.reason, words) or _actions_of_code(found, evidence, again)
     return (*lines, *_request_ids(evidence)) if any("request id" in line for line in lines) else lines
+
+
+def usable_staged(evidence: Evidence) -> str | None:
+    """Return the name of the staged credential if its round trip succeeded."""
+    staged = (one for one in evidence.auxiliary if one.what is AuxiliaryKind.NEXT and one.usable is True)
+    return next((one.credential for one in staged), None)
 
 
 def _request_ids(evidence: Evidence) -> Iterator[str]:
@@ -163,7 +174,15 @@ def _actions_of_code(found: Finding, evidence: Evidence, again: str) -> Lines:
     if found.code is None:
         return ()
     target = evidence.target
-    names = Names(target="TARGET", vault=target.vault, key=target.key_name, version=target.key_version)
+    client = evidence.secret.client_id or evidence.credential.client_id
+    names = Names(
+        target="TARGET",
+        vault=target.vault,
+        key=target.key_name,
+        version=target.key_version,
+        client_id=client,
+        secret_file=secret_file(evidence.credential),
+    )
     texts = actions(found.code, found.reason, ready=True, names=names)
     given = (text.replace(_PRINTED_BY_PROBE, "the request id below") for text in texts)
     return tuple(text.replace(_PROBE, again) for text in given)

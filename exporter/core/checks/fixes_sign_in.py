@@ -61,3 +61,12 @@ SIGN_IN: Mapping[Reason, Lines] = MappingProxyType(
         ),
     }
 )
+
+
+def switch_to(staged: str) -> Lines:
+    """Return the fix for a refused credential if the staged one is usable."""
+    return (
+        f"The staged credential {staged} is usable. Give it to SQL Server, on every replica:",
+        *ALTER[1:],
+        f"Then set `credential: {staged}` in the configuration, and remove `next_credential`.",
+    )

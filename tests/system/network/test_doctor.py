@@ -117,7 +117,7 @@ async def test_blocked_port_80_is_only_a_warning(server):
         await server.guard(f"ip daddr {REVOCATION} tcp dport 80 drop")
         checks = await examined(server, expecting=0, timeout=SOON, **trusting)
     assert checks["revocation"]["outcome"] == "warn"
-    assert checks["revocation"]["detail"] == f"{CRL}: no answer in time; {OCSP}: no answer in time"
+    assert checks["revocation"]["detail"] == f"{CRL}: no response in time; {OCSP}: no response in time"
     assert [name for name, check in checks.items() if check["outcome"] == "warn"] == [
         "issuer_vault",
         "issuer_entra",

@@ -1,0 +1,58 @@
+"""A refused credential with a staged one: `doctor` advises to switch only if the staged one is proven."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.config.model import SecretSource
+from exporter.core.checks import CheckOutcome
+from exporter.doctor import run_checks
+from exporter.simulator.model import ClientSecret
+from tests.support.doctor_simulated import CLIENT, SECRET
+
+NEXT_SECRET = "MARKED~staged.secret"
+
+
+async def token_result(harness, *, registered):
+    """Return the result of the check `token` if the current secret has expired."""
+    secrets = (ClientSecret(value=SECRET, expires=946684800.0), *((ClientSecret(value=NEXT_SECRET),) if registered else ()))
+    harness.simulator.change_application(CLIENT, lambda application: replace(application, secrets=secrets))
+    file = harness.folder / "next"
+    file.write_text(NEXT_SECRET)
+    file.chmod(0o600)
+    harness.target = replace(harness.target, next_credential="sql-next")
+    config = harness.configuration()
+    staged = replace(harness.credential, name="sql-next", secret=SecretSource(file=file))
+    config = replace(config, credentials={**config.credentials, "sql-next": staged})
+    results = await run_checks(config, harness.target, clock=harness.clock)
+    return {result.check: result for result in results}["token"]
+
+
+async def test_proven_staged_credential_is_the_fix(harness):
+    result = await token_result(harness, registered=True)
+    assert (result.outcome, result.code) == (CheckOutcome.FAIL, 3303)
+    assert result.fix[0] == "The staged credential sql-next is usable. Give it to SQL Server, on every replica:"
+    assert any("ALTER CREDENTIAL" in line for line in result.fix)
+    assert not any("credential reset" in line for line in result.fix)
+    assert "`credential: sql-next`" in result.fix[-1]
+    assert NEXT_SECRET not in repr(result)
+
+
+async def test_refused_staged_credential_is_no_fix(harness):
+    result = await token_result(harness, registered=False)
+    assert result.outcome is CheckOutcome.FAIL
+    assert any("credential reset" in line for line in result.fix)
+    assert "sql-next" not in repr(result.fix)
+
+
+@pytest.mark.parametrize("check", ["token", "permission_get"])
+async def test_typed_string_gives_the_client_id_of_commands(harness, check):
+    harness.typed(CLIENT.replace("-", "") + SECRET)
+    if check == "token":
+        harness.simulator.apply("secret_expired", vault=harness.target.vault)
+    else:
+        harness.simulator.set_fault("role_removed", vault=harness.target.vault)
+    result = (await harness.results())[check if check == "token" else "permission_unwrap"]
+    assert result.outcome is CheckOutcome.FAIL
+    assert any(CLIENT in line for line in result.fix)
+    assert "CLIENT_ID" not in repr(result.fix)
