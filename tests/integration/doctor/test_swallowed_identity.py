@@ -35,7 +35,9 @@ async def test_doctor_names_the_identity_endpoint_and_not_entra(harness, imds):
     assert ENTRA not in repr([result for result in results.values() if result.outcome is CheckOutcome.FAIL])
 
 
-async def test_probe_reports_3304_and_the_identity_endpoint(harness, imds):
+@pytest.mark.parametrize("kind", [CredentialKind.MANAGED_IDENTITY, CredentialKind.DEFAULT])
+async def test_probe_reports_3304_and_the_identity_endpoint(harness, imds, kind):
+    harness.credential = replace(harness.credential, kind=kind)
     collector = EvidenceCollector(
         harness.configuration(),
         harness.target,
