@@ -83,7 +83,7 @@ ROWS: Final = (
     # Names that classes, functions and modules had.
     Row(_name("TokenDesk", "_Drawer", "_Flight", "Grant", "TokenAnswer", "Cycles", "serves_for"), "TokenCache, TokenResult, TokenReusePolicy"),
     Row(_name("Glimpse", "cut_short", "Greeting", "SecretKeeper"), "PendingResult, EndpointResult, SecretCache"),
-    Row(_name("Ports", "Listeners", "_Lane", "Preflights", "Examination", "SecretLook", "_Heard", "(?<!Not )Found"), "see the layers of CONTRIBUTING.md"),
+    Row(_name("Ports", "Listeners", "_Lane", "Preflights", "Examination", "SecretLook", "_Heard", "(?<!Not )Found"), "see the layers of CONTRIBUTING.md", {("*", "302 Found"): "a reason phrase of HTTP"}),
     Row(_name("ExpiryDesk", "Asker", "Watched", "CredentialEnd", "asks_key_vault_as"), "ExpiryMonitor, ExpiryLookup, CredentialExpiry"),
     Row(_name("NotingTransport", "NotingSocket", "ObservedTls", "PoolBusy", "DaemonPool"), "RecordingTransport, PoolExhausted, DaemonThreadPool"),
     Row(_name("Tally", "Ties", "Standing", "_Kept"), "TargetCounters, SeriesOwners, TargetRecord"),

@@ -46,7 +46,7 @@ async def test_pages_lead_from_a_failing_vault_to_its_repair(open_tab):
 
 async def test_error_number_leads_to_its_explanation(open_tab):
     tab = await open_tab("/explain")
-    await tab.page.get_by_label("Number or symbol").fill("3303")
+    await tab.page.get_by_label("Code, message or log line").fill("3303")
     await tab.page.keyboard.press("Enter")
     await tab.page.wait_for_url("**/explain/3303")
     assert "Entra ID refused the credential" in await tab.text()
@@ -96,7 +96,7 @@ async def test_page_reports_an_unreachable_exporter(open_tab):
     tab = await open_tab("/")
     await tab.page.route("**/*", lambda route: route.abort())
     await tab.page.evaluate(REFRESH_NOW)
-    await tab.page.get_by_text("The exporter does not answer").wait_for()
+    await tab.page.get_by_text("The exporter does not respond").wait_for()
     tab.errors.clear()  # the browser reports the aborted request
 
 
