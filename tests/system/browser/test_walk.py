@@ -62,7 +62,7 @@ async def test_target_filter_works_with_and_without_a_script(open_tab, script):
     assert await tab.page.locator("#list tbody tr").count() == 1
     assert "1 of 11 targets match." in await tab.text()
     assert await tab.page.get_by_label("Code").input_value() == "3303"
-    assert ("changes when you load it again" in await tab.text()) is not script
+    assert ("Reload this page to refresh it." in await tab.text()) is not script
 
 
 async def test_page_update_keeps_focus_and_open_details(open_tab):
