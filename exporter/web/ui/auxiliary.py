@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.core.auxiliary import AuxiliaryResult, Identity
 from exporter.core.checks import BY_NAME
 from exporter.core.checks.model import CheckRun
+from exporter.core.checks.routing import owner_of
 from exporter.core.credential_expiry import CredentialExpiry
+from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import ago
@@ -63,13 +65,17 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     failed = () if run is None else run.failed
     if run is None or not failed:
         return
+    failure = None if view.report is None else deciding_failure(view.report)
+    stated = None if failure is None else owner_of(failure.step, failure.reason)
     yield element("h2", "Failed preflight checks")
     yield element("p", f"Last run {ago(max(0.0, view.now - run.at))}. Preflight checks never change the verdict.", class_="quiet")
     for result in failed:
         title = BY_NAME[result.check].title
         yield element("h3", title)
         yield element("p", result.detail)
-        if result.fix:
+        if result.check == stated:
+            yield element("p", "The cause and its actions are stated above.", class_="quiet")
+        elif result.fix:
             words = "\n".join(result.fix)
             yield element("pre", words, tabindex=0, role="region", aria_label=f"Fix: {title}")
 

@@ -4,7 +4,7 @@ import json
 
 from exporter.core.checks import CheckOutcome, CheckResult
 from exporter.core.checks.model import CheckRun
-from tests.support.web_factories import good
+from tests.support.web_factories import bad, good
 from tests.support.web_server import Service, get, serving, words
 
 MADE = 1767323000.0
@@ -23,10 +23,10 @@ QUIET = tuple(
 )
 
 
-async def shown(*results):
-    """Return page and JSON of a healthy target after a run with these results, or without a run."""
+async def shown(*results, report=None):
+    """Return page and JSON of a target, healthy by default, after a run with these results, or without a run."""
     service = Service()
-    service.add_reports(good())
+    service.add_reports(report or good())
     if results:
         service.checks["contoso-key0"] = CheckRun(MADE, results)
     async with serving(service) as session:
@@ -44,6 +44,15 @@ async def test_failed_checks_are_on_the_page_with_their_fix():
     assert "Test-NetConnection crl.example.com -Port 80" in text
     assert "port 80 of &lt;crl&gt; is closed" in html
     assert "not to be seen" not in text
+
+
+async def test_check_of_the_failed_step_refers_to_its_actions():
+    token = CheckResult(check="token", outcome=CheckOutcome.FAIL, code=3303, detail="secret expired", fix=("A fix of the check",))
+    text = words((await shown(token, FAILED, report=bad()))[0])
+    assert "secret expired The cause and its actions are stated above." in text
+    assert "A fix of the check" not in text
+    assert "Test-NetConnection crl.example.com -Port 80" in text
+    assert "A fix of the check" in words((await shown(token))[0])
 
 
 async def test_failed_checks_are_in_json():
