@@ -3,6 +3,7 @@
 They follow from a literal list of probe outcomes, with restarts and lost scrapes.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -38,7 +39,10 @@ Outcome = Failed | str | None
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One target of one exporter. `probes` come one each `interval` seconds; `more` are further series, value by value."""
+    """One target of one exporter. `probes` come one each `interval` seconds; `more` are further series, value by value.
+
+    A reload removes the target at `removed` (in seconds).
+    """
 
     name: str = "billing"
     vault: str = "contoso.vault.azure.net"
@@ -52,6 +56,7 @@ class Target:
         {"sql_instance": "SQLPRD01", "host": "n1", "ag": "AG7"},
     )
     region: str | None = "westeurope"
+    removed: float = math.inf
     more: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -110,7 +115,7 @@ def _shown(exporter: Exporter, now: int) -> Iterator[tuple[tuple[str, tuple[tupl
     for code in sorted(codes | {BY_CODE[code].counterpart or code for code in codes}):
         for labels, _ in error_samples(BY_CODE[code])["ekm_error_info"]:
             yield ("ekm_error_info", (("code", str(code)), *labels)), "1"
-    for target in exporter.targets:
+    for target in (one for one in exporter.targets if now < one.removed):
         for (name, labels), value in _of_target(target, started, now):
             yield (name, (("target", target.name), ("vault", target.vault), *labels)), value
 

@@ -124,6 +124,41 @@ def _stale_and_unknown() -> RuleCase:
     return RuleCase(name="dates that are stale or unknown", exporters=[exporter], length=57 * MINUTE, checks=checks, scrape=60)
 
 
+def _doubtful() -> RuleCase:
+    """Two sources that differ by more than a week for a day, and lookups that fail for four days."""
+    good = [OK] * (5 * 24)
+    names = ("apart", "near", "unread", "read")
+    targets = [Target(name=name, credential=name, interval=HOUR, probes=good) for name in names]
+    success = 'ekm_credential_expiry_lookup_last_success_timestamp_seconds{credential="%s",source="graph"}'
+    far, eighths = 400 * DAY, 5 * 8  # a value each three hours
+    more = {
+        ENDS % ("apart", "declared"): f"{far}x7 {far - 8 * DAY}x7 {far}x{eighths}",
+        ENDS % ("apart", "graph"): f"{far}x{eighths}",
+        ENDS % ("near", "declared"): f"{far - 6 * DAY}x{eighths}",
+        ENDS % ("near", "graph"): f"{far}x{eighths}",
+        success % "unread": f"0x31 {4 * DAY}x8",
+        success % "read": f"0+{3 * HOUR}x{eighths}",
+    }
+    exporter = Exporter(targets=targets, more=more)
+
+    def of(name: str, problem: str) -> Fired:
+        return Fired({"credential": name, "job": "ekm", "instance": exporter.instance, "problem": problem})
+
+    apart, unread = of("apart", "sources_disagree"), of("unread", "lookup_fails")
+    alert = "EkmCredentialExpiryDoubtful"
+    checks = [
+        (DAY - 3 * HOUR, alert, []),
+        (DAY + 12 * HOUR, alert, [apart]),
+        (2 * DAY + 6 * HOUR, alert, []),
+        (3 * DAY, alert, []),
+        (3 * DAY + 6 * HOUR, alert, [unread]),
+        (4 * DAY + 6 * HOUR, alert, []),
+    ]
+    return RuleCase(
+        name="dates that are in doubt", exporters=[exporter], length=4 * DAY + 6 * HOUR, checks=checks, scrape=3 * HOUR
+    )
+
+
 def _of_exporters() -> RuleCase:
     """One exporter with every fault of its own, another just below each threshold; both recover after an hour."""
     end = 'ekm_tls_certificate_expiry_timestamp_seconds{endpoint="contoso.vault.azure.net:443"}'
@@ -181,4 +216,4 @@ def _of_exporters() -> RuleCase:
     return RuleCase(name="faults of exporters", exporters=[bad, good], length=149 * MINUTE, checks=checks, scrape=60)
 
 
-CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _of_exporters()]
+CASES = [_steps(), _others(), _over(), _restart(), _stale_and_unknown(), _doubtful(), _of_exporters()]

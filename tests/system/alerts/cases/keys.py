@@ -2,7 +2,7 @@
 
 from tests.system.alerts.case import RuleCase, target_metric
 from tests.system.alerts.cases.tickets import minutes
-from tests.system.alerts.timeline import OK, READ, Exporter, Target
+from tests.system.alerts.timeline import OK, READ, Exporter, Failed, Target
 
 MINUTE = 60
 
@@ -38,6 +38,23 @@ def _expired() -> RuleCase:
     return RuleCase(name="an expired key that no probe tests", exporters=[exporter], length=16 * MINUTE, checks=checks, scrape=60)
 
 
+def _not_yet_valid() -> RuleCase:
+    """A key whose first day comes in half an hour. Wrap is refused until then, and unwrap works: a ticket and no page."""
+    begins = {"ekm_key_not_before_timestamp_seconds": minutes((1800, 60))}
+    refused = Failed("wrap_key", 3077, "key_not_yet_valid", ready=True, unwraps=True)
+    full = Target(probes=[*[refused] * 30, *[OK] * 30], more=begins)
+    reader = Target(name="reader", probes=[READ] * 60, info={"mode": "read_only"}, more=begins)
+    past = Target(name="past", probes=[OK] * 60, more={"ekm_key_not_before_timestamp_seconds": minutes((-1800, 60))})
+    exporter = Exporter(targets=[full, reader, past])
+    on = [target_metric(exporter, target, label_state="not yet valid") for target in (full, reader)]
+    alert = "EkmKeyStateInvalid"
+    checks = [(4 * MINUTE, alert, []), (6 * MINUTE, alert, on), (29 * MINUTE, alert, on), (45 * MINUTE, alert, [])]
+    absent = ["EkmForbiddenSpike", "EkmVaultSideNotReady"]
+    return RuleCase(
+        name="a key that is not yet valid", exporters=[exporter], length=45 * MINUTE, checks=checks, absent=absent, scrape=60
+    )
+
+
 def _auxiliary() -> RuleCase:
     """A refusal, then no result for hours: the alert stays. It ends with the first good result."""
     version = 'ekm_retained_version_usable{key="tde",version="2023"}'
@@ -55,4 +72,4 @@ def _auxiliary() -> RuleCase:
     return RuleCase(name="no result after a refusal", exporters=[exporter], length=300 * MINUTE, checks=checks, scrape=60)
 
 
-CASES = [_disabled(), _expired(), _auxiliary()]
+CASES = [_disabled(), _expired(), _not_yet_valid(), _auxiliary()]

@@ -1,0 +1,78 @@
+"""What is over, or planned: removed targets, a check that an outage failed, and maintenance. Nothing may fire because of it."""
+
+from tests.system.alerts.case import RuleCase, target_metric
+from tests.system.alerts.cases.pages import NOT_FOUND
+from tests.system.alerts.cases.spikes import FORBIDDEN
+from tests.system.alerts.cases.tickets import minutes
+from tests.system.alerts.timeline import OK, Exporter, Target
+
+MINUTE, HOUR = 60, 3600
+
+
+def _removed_target() -> RuleCase:
+    """A reload removes three targets: one that pages, one after two failures in a row, one that fails intermittently.
+
+    The page of the first ends. No other alert begins, about the targets or about the exporter.
+    """
+    gone = 20 * MINUTE
+    paged = Target(name="paged", probes=[*[OK] * 5, *[FORBIDDEN] * 40], removed=gone)
+    twice = Target(name="twice", probes=[*[OK] * 18, *[FORBIDDEN] * 40], removed=gone)
+    now_and_then = Target(name="now-and-then", probes=[*[OK] * 5, *[FORBIDDEN, OK, OK, OK] * 10], removed=gone)
+    stays = Target(name="stays", probes=[OK] * 100)
+    exporter = Exporter(targets=[paged, twice, now_and_then, stays])
+    page = target_metric(exporter, paged, FORBIDDEN)
+    unready = target_metric(exporter, paged, FORBIDDEN, vantage=" on a central host")
+    checks = [
+        (7 * MINUTE - 15, "EkmForbiddenSpike", []),
+        *((minute * MINUTE, "EkmForbiddenSpike", [page]) for minute in range(8, 36)),
+        *((minute * MINUTE, "EkmForbiddenSpike", []) for minute in range(38, 91)),
+        *((minute * MINUTE, "EkmVaultSideNotReady", [unready]) for minute in range(8, 34)),
+        *((minute * MINUTE, "EkmVaultSideNotReady", []) for minute in range(36, 91)),
+    ]
+    absent = ["EkmExporterDown", "EkmTargetNotProbed", "EkmEveryProbeStale", "EkmVerdictUnknown", "EkmErrorBudgetBurns"]
+    return RuleCase(name="removed targets", exporters=[exporter], length=90 * MINUTE, checks=checks, absent=absent, scrape=15)
+
+
+def _failed_by_an_outage() -> RuleCase:
+    """Preflight checks ran during an outage and failed; the next run, six hours later, passes: no ticket.
+
+    On another target that run fails as well: a ticket, once the outage is no longer the cause.
+    """
+    count = "ekm_preflight_failed_checks"
+    probes = [*[OK] * 10, *[NOT_FOUND] * 12, *[OK] * (8 * 60)]
+    passes = Target(name="passes", probes=probes, more={count: minutes((0, 15), (3, 6 * 60), (0, 130))})
+    fails = Target(name="fails", probes=probes, more={count: minutes((0, 15), (3, 7 * 60 + 40), (0, 30))})
+    exporter = Exporter(targets=[passes, fails])
+    alert = "EkmPreflightFailed"
+    on = target_metric(exporter, fails, value="3", checks="unknown after a restart")
+    checks = [
+        *((minute * MINUTE, alert, []) for minute in range(0, 22 + 6 * 60 + 30, 5)),
+        (7 * HOUR + 25 * MINUTE, alert, [on]),
+        (8 * HOUR + 20 * MINUTE, alert, []),
+    ]
+    return RuleCase(
+        name="a check that an outage failed", exporters=[exporter], length=8 * HOUR + 20 * MINUTE, checks=checks, scrape=60
+    )
+
+
+def _maintenance() -> RuleCase:
+    """Planned work in a declared window: nothing fires, also if failures were intermittent. What fails afterwards pages."""
+    window = {"ekm_maintenance": minutes((0, 10), (1, 40), (0, 80))}
+    work = [*[OK] * 12, *[FORBIDDEN] * 30, *[OK] * 90]
+    inside = Target(name="inside", probes=work, more=window)
+    intermittent = Target(name="intermittent", probes=[*[OK] * 12, *[FORBIDDEN, OK] * 18, *[OK] * 90], more=window)
+    longer = Target(name="longer", probes=[*[OK] * 12, *[FORBIDDEN] * 58, *[OK] * 60], more=window)
+    unplanned = Target(name="unplanned", probes=work)
+    exporter = Exporter(targets=[inside, intermittent, longer, unplanned])
+    now, after = target_metric(exporter, unplanned, FORBIDDEN), target_metric(exporter, longer, FORBIDDEN)
+    alert = "EkmForbiddenSpike"
+    checks = [
+        *((minute * MINUTE, alert, [now]) for minute in range(16, 50)),
+        *((minute * MINUTE, alert, [now, after]) for minute in range(52, 58)),
+        *((minute * MINUTE, alert, [after]) for minute in range(61, 86)),
+        *((minute * MINUTE, alert, []) for minute in range(89, 119)),
+    ]
+    return RuleCase(name="maintenance", exporters=[exporter], length=119 * MINUTE, checks=checks, scrape=60)
+
+
+CASES = [_removed_target(), _failed_by_an_outage(), _maintenance()]
