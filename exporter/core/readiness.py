@@ -7,6 +7,7 @@ its secret, proxy, registry and DLL.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from exporter.core.faults import Reason
 from exporter.core.model import Mode, Outcome, ProbeReport, Readiness, Step, StepResult, Vantage
@@ -32,6 +33,33 @@ NOT_TESTED = "the secret inside SQL Server, the service account's proxy, Windows
 EXPORTER_SIDE = (Reason.INTERNAL, Reason.SECRET_UNREADABLE, Reason.SECRET_TIMEOUT)
 _NOT_THE_VAULTS = (*EXPORTER_SIDE, Reason.SCRAPE_TIMEOUT)
 NEEDED = (Step.CHALLENGE, Step.TOKEN, Step.GET_KEY, Step.UNWRAP_KEY)
+
+
+class State(StrEnum):
+    """State of a target, the most urgent first."""
+
+    NOT_READY = "not_ready"
+    FAILING = "failing"
+    UNKNOWN = "unknown"
+    READY = "ready"
+
+
+# The legend of the pages.
+STATES: Mapping[State, str] = {
+    State.NOT_READY: "a step failed that SQL Server needs to open its databases",
+    State.FAILING: "a step failed, but databases open without it, or the probe gives no verdict",
+    State.UNKNOWN: "nothing failed, but there is no verdict: not probed yet, not probed for three intervals, or not testable from here",
+    State.READY: "a token, the pinned key version and an unwrap with it succeeded",
+}
+
+
+def state_of(readiness: Readiness, *, success: bool | None) -> State:
+    """Return the state of a verdict; `success` is None without a probe."""
+    if readiness.ready is False:
+        return State.NOT_READY
+    if success is False:
+        return State.FAILING
+    return State.READY if readiness.ready else State.UNKNOWN
 
 
 def assess(
@@ -76,12 +104,17 @@ def deciding_failure(report: ProbeReport) -> StepResult | None:
     return next(iter(needed or failed), None)
 
 
+def seen_from(vantage: Vantage) -> str:
+    """Return the vantage as text, which belongs to every verdict."""
+    return "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
+
+
 def in_words(readiness: Readiness, vantage: Vantage) -> str:
     """Return the verdict as text: `vault side ready, seen from the SQL host`.
 
     The text of an unknown verdict includes its cause.
     """
-    seen = "seen from the SQL host" if vantage is Vantage.SQL_HOST else "seen from a central host"
+    seen = seen_from(vantage)
     if readiness.ready is None:
         return f"vault side unknown, {seen}: {WHY[readiness.why]}"
     return f"vault side {'ready' if readiness.ready else 'not ready'}, {seen}"

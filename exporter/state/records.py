@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
+from exporter.core.readiness import State, state_of
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
 HISTORY_BYTES = 64 * 1024 * 1024  # of all targets together
 SUMMARIES = 10  # failures kept over a restart
+RECENT = 40  # states of the last probes
+LETTERS = {State.NOT_READY: "n", State.FAILING: "f", State.UNKNOWN: "u", State.READY: "r"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class TargetRecord:
     next_probe_at: float | None = None
     verdict: Readiness | None = None
     verdict_at: float | None = None
+    state: State | None = None  # of the last probe
+    state_since: float | None = None  # when the first probe with this state began
+    recent: str = ""  # the states of the last probes, oldest first, as `LETTERS`
     key: KeyFacts | None = None
     vault: VaultHeaders = field(default_factory=VaultHeaders)
     tenant: str | None = None
@@ -70,6 +76,7 @@ class TargetRecord:
             return
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
+        self._add_state(state_of(report.readiness, success=report.success), report.started_at)
         self.probes += 1
         if report.success:
             self.consecutive_failures, self.last_success_at = 0, report.started_at
@@ -96,6 +103,7 @@ class TargetRecord:
         """
         if self.target.key != target.key:
             self.key = self.newest_version = self.purge_at = None
+            self.state, self.state_since, self.recent = None, None, ""
         if (self.target.key, self.target.recovery_vault) != (target.key, target.recovery_vault):
             self.proof_at = None
         self.target = target
@@ -115,6 +123,11 @@ class TargetRecord:
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
+
+    def _add_state(self, state: State, at: float) -> None:
+        if state is not self.state:
+            self.state, self.state_since = state, at
+        self.recent = (self.recent + LETTERS[state])[-RECENT:]
 
     def _unready_after(self, report: ProbeReport) -> int:
         """Return the run length: a failed probe without a verdict does not change a run."""

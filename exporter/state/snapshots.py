@@ -12,8 +12,8 @@ from typing import Any
 
 from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
-from exporter.core.readiness import WHY
-from exporter.state.records import FailureSummary, TargetRecord
+from exporter.core.readiness import WHY, State
+from exporter.state.records import LETTERS, RECENT, FailureSummary, TargetRecord
 
 
 class DamagedError(ValueError):
@@ -29,6 +29,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
         "recovery_vault": record.target.recovery_vault,
         "last_success_at": record.last_success_at,
         "verdict": None if verdict is None else {"ready": verdict.ready, "why": verdict.why, "at": record.verdict_at},
+        "state": None if record.state is None else {"name": record.state, "since": record.state_since, "recent": record.recent},
         "key_facts": None if record.key is None else _key_document(record.key),
         "headers": {name: getattr(record.vault, name) for name in _HEADERS},
         "tenant": record.tenant,
@@ -47,6 +48,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
     """
     try:
         verdict = _verdict(document["verdict"])
+        state = _state(document["state"])
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
         failures = [_failure(each) for each in document["failures"]]
@@ -67,6 +69,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         record.key = key
         record.newest_version, record.purge_at = newest_version, purge_at
         record.verdict, record.verdict_at = verdict
+        record.state, record.state_since, record.recent = state
     if same_recovery:
         record.proof_at = proof_at
 
@@ -120,6 +123,15 @@ def _verdict(document: Mapping[str, Any] | None) -> tuple[Readiness | None, floa
     if why not in WHY:
         raise ValueError("no such verdict")
     return Readiness(ready=_truth_or_none(document["ready"]), why=why), _time_or_none(document["at"])
+
+
+def _state(document: Mapping[str, Any] | None) -> tuple[State | None, float | None, str]:
+    if document is None:
+        return None, None, ""
+    recent = _text(document["recent"])
+    if not set(recent) <= set(LETTERS.values()):
+        raise ValueError("no such states")
+    return State(_text(document["name"])), _time_or_none(document["since"]), recent[-RECENT:]
 
 
 def _failure(document: Mapping[str, Any]) -> FailureSummary:

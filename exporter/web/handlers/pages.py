@@ -26,7 +26,7 @@ from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import Page, overview
 from exporter.web.ui.query import key_of, matcher, read
 from exporter.web.ui.target import probe_page, target_page
-from exporter.web.ui.view_models import ends_of, fleet, view
+from exporter.web.ui.view_models import ExpiryCache, ends_of, fleet, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -101,8 +101,10 @@ class PageHandlers:
     async def _list(self, request: web.Request, title: str, path: str) -> web.StreamResponse:
         service, now = self._service, time.time()
         choice = read(request.query.items(), service.config.targets.values())
+        ends = ExpiryCache(service)
         views = (
-            view(service.config, target, service.record_of(target.name), now=now) for target in service.config.targets.values()
+            view(service.config, target, service.record_of(target.name), ends.of(target), now=now)
+            for target in service.config.targets.values()
         )
         page = Page(
             title=title,

@@ -3,6 +3,28 @@
 (() => {
   'use strict';
   const LONGEST_MS = 8000;
+  document.documentElement.classList.add('scripted');
+
+  // The button of an action copies its longest command, or the whole action.
+  const copyText = async (text) => {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* only https and loopback have a clipboard */ }
+    const field = document.createElement('textarea');
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand('copy');
+    field.remove();
+    return done;
+  };
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('button.copy');
+    if (!button) return;
+    const place = button.closest('[data-copy]');
+    const commands = [...place.querySelectorAll('code')].map((each) => each.textContent).sort((a, b) => b.length - a.length);
+    button.textContent = await copyText(commands[0] ?? place.querySelector('span').textContent) ? 'Copied' : 'Not copied';
+    button.focus();
+  });
+
   const main = document.getElementById('main');
   const place = document.getElementById('live');
   const parts = () => [...document.querySelectorAll('[data-live]')];

@@ -15,7 +15,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.readiness import deciding_failure
 from exporter.presentation import wording
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import ago
+from exporter.web.ui.labels import when
 from exporter.web.ui.layout import cell, prose, section, table
 from exporter.web.ui.view_models import TargetView
 
@@ -68,7 +68,7 @@ def failed_checks(view: TargetView, run: CheckRun | None) -> Iterator[Child]:
     failure = None if view.report is None else deciding_failure(view.report)
     stated = None if failure is None else owner_of(failure.step, failure.reason)
     yield element("h2", "Failed preflight checks")
-    yield element("p", f"Last run {ago(max(0.0, view.now - run.at))}. Preflight checks never change the verdict.", class_="quiet")
+    yield element("p", "Last run ", when(run.at, view.now), ". Preflight checks never change the verdict.", class_="quiet")
     for result in failed:
         title = BY_NAME[result.check].title
         yield element("h3", title)
@@ -95,17 +95,16 @@ def _auxiliary_row(view: TargetView, identity: Identity, result: AuxiliaryResult
         cell("Usable", element("span", answer, class_=f"state {_COLOURS[answer]}")),
         cell("Cause and action", why, element("ol", [element("li", prose(each)) for each in actions]) if actions else None),
         cell("Credential", "" if result is None else result.credential),
-        cell("Last run", ago(None if result is None else max(0.0, view.now - result.at)), class_="number"),
+        cell("Last run", when(None if result is None else result.at, view.now), class_="number"),
     )
 
 
 def _end(view: TargetView, end: wording.ExpiryLine) -> Html:
-    lookup_age = None if end.looked_up_at is None else max(0.0, view.now - end.looked_up_at)
     return element(
         "tr",
         element("th", end.credential, scope="row"),
         cell("Source", end.source),
         cell("Expires", end.when),
-        cell("Last lookup", "" if lookup_age is None else ago(lookup_age), class_="number"),
+        cell("Last lookup", when(end.looked_up_at, view.now, absent=""), class_="number"),
         cell("Note", end.note),
     )

@@ -1,22 +1,30 @@
-"""Two SVG charts: the phases of a probe, and the durations of the last probes.
+"""SVG charts: phases of a probe, durations and states of the last probes.
 
 Sizes are attributes, because the pages forbid inline styles. The page repeats every chart as text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from exporter.core.model import Phase, ProbeReport, Step, StepResult
+from exporter.core.readiness import State
 from exporter.presentation.text import seconds
+from exporter.state.records import LETTERS, RECENT
 from exporter.web.ui.html import Child, Html, element
 
 _HEIGHT = 40.0
 _LEAST = 2.0  # a bar is always visible
 _BAR = 4.0
 _STRIP = 5.0
+# By letter of a state: its name, and the height of its bar.
+_STATE_BARS = {
+    LETTERS[state]: (state.value.replace("_", " "), height)
+    for state, height in {State.NOT_READY: 10, State.FAILING: 7, State.UNKNOWN: 2, State.READY: 4}.items()
+}
 _FEWEST = 60  # the least width, in bars
 
 
@@ -69,6 +77,25 @@ def sparkline(points: Sequence[Point]) -> Child:
         ),
         element("figcaption", _description(points, slowest), class_="quiet"),
     )
+
+
+def state_bar(recent: str) -> Child:
+    """Draw the states of the last probes, oldest first; None without a probe.
+
+    `recent` has a letter for each. A more urgent state is higher, so colour is never needed.
+    """
+    if not recent:
+        return None
+    paths = [_runs(recent, letter, height) for letter, (_, height) in _STATE_BARS.items() if letter in recent]
+    counts = ", ".join(f"{recent.count(letter)} {name}" for letter, (name, _) in _STATE_BARS.items() if letter in recent)
+    words = f"last {len(recent)} probes: {counts}"
+    return element("svg", paths, viewBox=f"0 0 {RECENT} 10", class_="probes", role="img", aria_label=words)
+
+
+def _runs(recent: str, letter: str, height: int) -> Html:
+    start = RECENT - len(recent)
+    runs = "".join(f"M{start + run.start()} {10 - height / 2:g}h{len(run[0])}" for run in re.finditer(f"{letter}+", recent))
+    return element("path", d=runs, stroke_width=height, class_=f"probe-{letter}")
 
 
 def _description(points: Sequence[Point], slowest: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporter.core import readiness as core_verdict
 from exporter.core.codes import both_numbers
+from exporter.core.durations import moment
 from exporter.core.model import Outcome, StepResult, Vantage
 from exporter.web.ui.html import Html, element
 from exporter.web.ui.view_models import TargetView, Urgency
@@ -52,11 +53,31 @@ def _failed(failure: StepResult) -> str:
     return f"step {failure.step.value} failed{number}"
 
 
+def when(at: float | None, now: float, *, absent: str = "never") -> Html:
+    """Return a past Unix time as an age, with the exact time in the tooltip."""
+    return element("span", absent) if at is None else _time(at, ago(max(0.0, now - at)))
+
+
+def until(at: float, now: float) -> Html:
+    """Return when something expires as a span, with the exact time in the tooltip."""
+    left, span = at > now, _span(abs(at - now))
+    return _time(at, f"in {span}" if left else f"expired {span} ago")
+
+
+def _time(at: float, words: str) -> Html:
+    exact = moment(at)
+    return element("time", words, datetime=exact, title=exact)
+
+
 def ago(seconds: float | None) -> str:
     """Return an age such as `12 s ago`, or `never` for None."""
     if seconds is None:
         return "never"
+    return f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
     for span, unit in _SPANS:
         if seconds >= span:
-            return f"{int(seconds // span)} {unit} ago"
-    return f"{int(seconds)} s ago"
+            return f"{int(seconds // span)} {unit}"
+    return f"{int(seconds)} s"

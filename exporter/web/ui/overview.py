@@ -8,22 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.model import Vantage
-from exporter.core.readiness import deciding_failure
-from exporter.presentation.text import recommended_actions
-from exporter.web.ui.auxiliary import marks
+from exporter.core.readiness import STATES, seen_from
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.html import Child, Html, element, text
-from exporter.web.ui.labels import ago, badge, not_tested, verdict
-from exporter.web.ui.layout import Urls, as_of, cell, code_link, foot, head, link, live, prose, table_foot, table_head
+from exporter.web.ui.labels import badge, not_tested
+from exporter.web.ui.layout import Urls, as_of, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import TargetQuery
+from exporter.web.ui.rows import COLUMNS, target_row
 from exporter.web.ui.view_models import Fleet, TargetView, Urgency
 
 PER_PAGE = 100
 _ROWS_AT_ONCE = 20
 _NAMED = 20
-_COLUMNS = ("Target", "State", "Cause and first action", "Last probe", "SQL Servers and labels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +56,10 @@ def overview(site: Urls, page: Page) -> Iterator[Html]:
     yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _verdict_section(site, page)))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(page.choice, page.fleet)))
-    yield table_head(_COLUMNS, caption=f"Targets. {not_tested()}")
+    yield table_head(COLUMNS, caption=f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}")
     for start in range(0, len(page.shown), _ROWS_AT_ONCE):
-        yield text(_row(site, view, page) for view in page.shown[start : start + _ROWS_AT_ONCE])
-    yield Html(table_foot() + _pages(site, page) + "</div>" + foot(site))
+        yield text(target_row(site, view, page.choice) for view in page.shown[start : start + _ROWS_AT_ONCE])
+    yield Html(table_foot() + _pages(site, page) + "</div>" + _legend() + foot(site))
 
 
 def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
@@ -82,44 +79,9 @@ def _remark(servers: list[str]) -> Child:
     return element("p", element("strong", "SQL Servers with a vault side that is not ready: "), named, class_="notice bad-edge")
 
 
-def _row(site: Urls, view: TargetView, page: Page) -> Html:
-    target = view.target
-    return element(
-        "tr",
-        element(
-            "th",
-            link(site.target(target.name), target.name),
-            element("div", target.vault, class_="quiet"),
-            scope="row",
-            class_="named",
-        ),
-        cell("State", element("div", badge(view.urgency)), element("div", verdict(view, page.vantage)), marks(view)),
-        cell("Cause and first action", _what_to_do(site, view)),
-        cell("Last probe", ago(view.age), class_="number"),
-        cell(
-            "SQL Servers and labels", element("div", ", ".join(view.servers) or "no SQL Server named"), _labels(site, view, page)
-        ),
-        data_key=target.name,
-    )
-
-
-def _labels(site: Urls, view: TargetView, page: Page) -> Child:
-    labels = [f"{name}={value}" for name, value in view.target.labels.items()]
-    shown = [link(site.targets(page.choice.and_label(each).parameters()), each) for each in labels]
-    return element("div", [(each, " ") for each in shown], class_="labels") if shown else None
-
-
-def _what_to_do(site: Urls, view: TargetView) -> Child:
-    failure = None if view.report is None else deciding_failure(view.report)
-    if view.report is None or failure is None or failure.code is None:
-        return "nothing failed" if view.report is not None else "not probed yet"
-    first = next(iter(recommended_actions(view.target, view.report, view.record)), None)
-    return [
-        code_link(site, failure.code),
-        element("div", f"step {failure.step.value}: {cause(failure.reason)}"),
-        element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None,
-        element("div", element("strong", "First: "), prose(first)) if first else None,
-    ]
+def _legend() -> Html:
+    meanings = [(element("dt", badge(Urgency[state.name])), element("dd", meaning)) for state, meaning in STATES.items()]
+    return element("details", element("summary", "What the states mean"), element("dl", meanings), id="states")
 
 
 def _pages(site: Urls, page: Page) -> Html:

@@ -21,7 +21,7 @@ from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_chec
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
-from exporter.web.ui.labels import ago, badge, not_tested, outcome, verdict
+from exporter.web.ui.labels import badge, not_tested, outcome, verdict, when
 from exporter.web.ui.layout import Urls, as_of, cell, code_link, facts, foot, head, link, live, page, prose, section, table
 from exporter.web.ui.view_models import TargetView
 
@@ -53,7 +53,7 @@ def target_page(
 
 
 def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
-    yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), class_="verdict")
+    yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
     yield marks(view)
     servers = text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None
@@ -61,6 +61,10 @@ def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator
     yield None if view.report is None else _advice(site, view.target, view.report, view.record)
     yield element("h2", "Last probe")
     yield element("p", "No probe has finished yet.") if view.report is None else _steps(view.report)
+
+
+def _since(view: TargetView) -> Child:
+    return None if view.since is None else [" Since ", when(view.since, view.now), "."]
 
 
 def _known_facts(
@@ -163,8 +167,8 @@ def _about(site: Urls, view: TargetView, history: Sequence[HistoryEntry]) -> Ite
     yield "connector generation", target.generation.value
     yield "probed every", f"{durations.write(target.interval)}, for at most {durations.write(target.timeout)}"
     if record is not None:
-        yield "last probe", ago(view.age)
-        yield "last success", ago(None if record.last_success_at is None else max(0.0, view.now - record.last_success_at))
+        yield "last probe", when(None if view.report is None else view.report.started_at, view.now)
+        yield "last success", when(record.last_success_at, view.now)
         yield "last failure", _last_failure(site, view, history)
         yield "failures in a row", record.consecutive_failures
     for name, value in target.labels.items():
@@ -176,6 +180,6 @@ def _last_failure(site: Urls, view: TargetView, history: Sequence[HistoryEntry])
         report = entry.report
         if (failure := report.first_failure) is not None:
             code = "" if failure.code is None else code_link(site, failure.code)
-            when = link(site.probe(view.target.name, entry.id), ago(max(0.0, view.now - report.started_at)))
-            return [when, " ", code]
+            started = link(site.probe(view.target.name, entry.id), when(report.started_at, view.now))
+            return [started, " ", code]
     return "none stored"

@@ -13,8 +13,9 @@ from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Outcome, ProbeReport, Readiness, StepResult
-from exporter.core.readiness import NEEDED
-from exporter.state.records import TargetRecord, readiness_at
+from exporter.core.readiness import NEEDED, state_of
+from exporter.presentation.expiring import Ending, next_ending
+from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at
 from exporter.web.interfaces import Service
 
 # This number of targets takes about a millisecond; then other tasks run.
@@ -46,6 +47,7 @@ class TargetView:
     readiness: Readiness
     urgency: Urgency
     age: float | None
+    ending: Ending | None = None  # the next expiry of its credential or key
 
     @property
     def failure(self) -> StepResult | None:
@@ -58,17 +60,34 @@ class TargetView:
         return next((each for each in steps if each.step in NEEDED and each.outcome is Outcome.FAILED), None)
 
     @property
+    def since(self) -> float | None:
+        """Unix time at which the current state began; None if unknown."""
+        if self.record is None or self.report is None:
+            return None
+        if self.readiness.why == "stale":
+            return self.report.started_at + STALE_INTERVALS * self.target.interval
+        same = self.record.state is not None and self.record.state.name == self.urgency.name
+        return self.record.state_since if same else None
+
+    @property
     def servers(self) -> list[str]:
         """The SQL Server instances that depend on the target, without duplicates."""
         return list(dict.fromkeys(each["sql_instance"] for each in self.target.instances if "sql_instance" in each))
 
 
-def view(config: Config, target: Target, record: TargetRecord | None, *, now: float) -> TargetView:
-    """Build the view of a target at `now`, a Unix time."""
+def view(
+    config: Config, target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry] = (), *, now: float
+) -> TargetView:
+    """Build the view of a target at `now`, a Unix time.
+
+    `ends` are the expiries of its credential.
+    """
     report = None if record is None else record.last
     readiness = readiness_at(target, report, now)
     age = None if report is None else max(0.0, now - report.started_at)
-    return TargetView(target, config.modules[target.module], now, record, report, readiness, _urgency(readiness, report), age)
+    urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
+    ending = next_ending(target, record, ends)
+    return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +135,22 @@ async def fleet(
     )
 
 
+class ExpiryCache:
+    """Expiries by credential, each read once for one page."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._ends: dict[str, tuple[CredentialExpiry, ...]] = {}
+
+    def of(self, target: Target) -> tuple[CredentialExpiry, ...]:
+        """Return the expiries of a target's credential, one per source."""
+        name = target.credential
+        if name not in self._ends:
+            self._ends[name] = self._service.credential_ends(name)
+        return self._ends[name]
+
+
 def ends_of(service: Service, target: Target) -> dict[str, tuple[CredentialExpiry, ...]]:
     """Return the expiry of each credential of the target by name."""
     names = credentials_in_use(replace(service.config, targets={target.name: target}))
     return {name: service.credential_ends(name) for name in sorted(names) if service.config.credentials[name].may_expire}
-
-
-def _urgency(readiness: Readiness, report: ProbeReport | None) -> Urgency:
-    if readiness.ready is False:
-        return Urgency.NOT_READY
-    if report is not None and not report.success:
-        return Urgency.FAILING
-    return Urgency.READY if readiness.ready else Urgency.UNKNOWN

@@ -9,7 +9,8 @@ import pytest
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.faults import Reason
 from exporter.core.model import Facts, KeyFacts, Outcome, Phase, Readiness, Step, StepResult, VaultHeaders
-from exporter.state.records import TargetRecords, readiness_at
+from exporter.core.readiness import State
+from exporter.state.records import RECENT, TargetRecords, readiness_at
 from tests.support.factories import a_failure, a_fleet, a_report, a_target
 
 KEY = KeyFacts(
@@ -243,3 +244,22 @@ def test_a_probe_without_steps_is_no_success(state):
     record = state.record(a_target(), a_report("payroll", *skipped, at=5.0, ready=None))
     assert (record.consecutive_failures, record.last_success_at) == (1, None)
     assert (record.last_failures[0].at, record.last_failures[0].step) == (5.0, "")
+
+
+def test_a_state_lasts_since_its_first_probe(state):
+    for at, report in enumerate((a_report(), a_failure(), a_failure(step=Step.TOKEN, code=3303), a_report(ready=None))):
+        record = state.record(a_target(), replace(report, started_at=float(at)))
+        assert record.state_since == (0.0, 1.0, 1.0, 3.0)[at]
+    assert (record.state, record.recent) == (State.UNKNOWN, "rnnu")
+
+
+def test_only_the_last_forty_states_are_kept(state):
+    for _ in range(RECENT):
+        state.record(a_target(), a_failure())
+    assert state.record(a_target(), a_report()).recent == "n" * (RECENT - 1) + "r"
+
+
+def test_another_key_starts_a_new_state(state):
+    state.record(a_target(), a_failure())
+    record = state.expect(a_target(key_version="1" * 32))
+    assert (record.state, record.state_since, record.recent) == (None, None, "")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import Facts, KeyFacts, Outcome, PeerCertificate, Readiness, Step, StepResult, VaultHeaders
+from exporter.core.readiness import State
 from exporter.state.history import History
 from exporter.state.records import TargetRecord, TargetRecords
 from exporter.state.snapshots import DamagedError, restore, snapshot
@@ -57,6 +58,7 @@ def test_last_known_facts_outlive_a_restart():
     assert list(after.last_failures) == list(before.last_failures)
     assert (after.newest_version, after.proof_at, after.purge_at) == (NEWER.version, 3.0, 9.0)
     assert (after.certificates, after.rotation_pending) == ({"payroll:443": SHOWN}, True)
+    assert (after.state, after.state_since, after.recent) == (State.NOT_READY, 1.5, "rnn")
     assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
 
 

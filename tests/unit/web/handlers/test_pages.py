@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.core.credential_expiry import CredentialExpiry, Source
+from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.state.records import FailureSummary
@@ -38,18 +40,62 @@ async def test_status_page_shows_servers_at_risk_cause_and_action():
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert "1 not ready 1 failing 2 unknown 1 ready" in shown
-    assert "vault side not ready, seen from a central host, because step token failed with 3303" in shown
-    assert (
-        "vault side ready, seen from a central host, although step wrap_key failed with 3077 (3113 on connector 1.0.5.0)" in shown
-    )
-    assert "vault side unknown, seen from a central host: no probe has finished yet" in shown
-    assert "vault side unknown, seen from a central host: the last probe is older than three intervals" in shown
+    assert shown.count("seen from a central host") == 1
+    assert "step wrap_key: no role of the application allows the operation" in shown
+    assert "no probe has finished yet with the current configuration" in shown
+    assert "the last probe is older than three intervals" in shown
     assert "3303 ErrorGetTokenBadCredentials" in shown
     assert "step token: the client secret has expired" in shown
     assert "First:" in shown
     assert "4 s ago" in shown
-    assert "SQLPRD01, SQLPRD02" in shown
+    assert "SQLPRD01 ag AG7 SQLPRD02" in shown
     assert "Not tested from here:" in shown
+
+
+async def test_row_starts_with_sql_server_and_names_target_state_and_since():
+    service = Service()
+    for minutes in (40, 37, 36, 1):
+        service.add_reports((good if minutes == 40 else bad)(started_at=NOW - 60 * minutes))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    row = html.split("<tbody>")[1].split("</tr>")[0]
+    assert (
+        re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", row))
+        .strip()
+        .startswith("SQLPRD01 ag AG7 SQLPRD02 contoso-key0 contoso-prod.vault.azure.net team=dba not ready 37 min ago")
+    )
+    since = moment(NOW - 37 * 60)
+    assert f'<time datetime="{since}" title="{since}">37 min ago</time>' in row
+    assert 'aria-label="last 4 probes: 3 not ready, 1 ready"' in row
+
+
+async def test_row_shows_the_earliest_expiry_of_credential_and_key():
+    service = Service()
+    service.add_reports(good())
+    async with serving(service) as session:
+        by_key = (await get(session, "/"))[2]
+        service.ends["sql-prod"] = (
+            CredentialExpiry(credential="sql-prod", source=Source.DECLARED, expires_at=NOW - 86400),
+            CredentialExpiry(credential="sql-prod", source=Source.GRAPH, expires_at=NOW + 8.5 * 86400, looked_up_at=NOW),
+        )
+        by_secret = (await get(session, "/"))[2]
+        service.ends["sql-prod"] = service.ends["sql-prod"][:1]
+        expired = (await get(session, "/"))[2]
+    assert "in 378 d key" in words(by_key)
+    assert "in 8 d credential" in words(by_secret)
+    assert "expired 1 d ago credential" in words(expired)
+
+
+async def test_action_has_a_copy_button_and_states_have_a_legend():
+    service = Service(config(target(instances=tuple({"sql_instance": f"SQL{n}", "ag": "AG1"} for n in range(9)))))
+    service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_POLICY))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+    action = html.split("data-copy>")[1].split("</div>")[0]
+    assert "az keyvault set-policy -n contoso-prod" in action
+    assert '<button type="button" class="copy">Copy</button>' in action
+    assert "SQL2 ag AG1 and 6 more" in words(html)
+    assert "not ready a step failed that SQL Server needs to open its databases" in words(html)
 
 
 async def test_not_ready_names_the_step_that_keeps_databases_closed():
@@ -60,7 +106,9 @@ async def test_not_ready_names_the_step_that_keeps_databases_closed():
     service.add_reports(replace(report, steps=steps, readiness=Readiness(ready=False, why="not_ready")))
     async with serving(service) as session:
         _, _, html = await get(session, "/")
-    assert "not ready, seen from a central host, because step unwrap_key failed with 3077" in words(html)
+    assert "3077 (3113 on connector 1.0.5.0) ErrorHttpOperationForbidden step unwrap_key: the key version is disabled" in words(
+        html
+    )
 
 
 async def test_targets_at_risk_are_first():

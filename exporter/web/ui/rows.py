@@ -1,0 +1,97 @@
+"""One row of the list of targets: SQL Servers, state, cause, first action, expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter.core.codes.reasons import cause, open_detail
+from exporter.core.readiness import WHY, deciding_failure
+from exporter.presentation.text import recommended_actions
+from exporter.web.ui.auxiliary import marks
+from exporter.web.ui.charts import state_bar
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import badge, until, when
+from exporter.web.ui.layout import Urls, cell, code_link, link, prose
+from exporter.web.ui.query import TargetQuery
+from exporter.web.ui.view_models import TargetView
+
+COLUMNS = ("SQL Server", "Target", "State", "Since", "Cause and first action", "Last 40 probes", "Next expiry")
+_SERVERS = 3  # shown in a row
+
+
+def target_row(site: Urls, view: TargetView, choice: TargetQuery) -> Html:
+    """Render a target; a label links to the targets with that label."""
+    target = view.target
+    return element(
+        "tr",
+        element("th", _servers(site, view), scope="row", class_="servers"),
+        cell(
+            "Target",
+            element("div", link(site.target(target.name), target.name)),
+            element("div", target.vault, class_="quiet"),
+            _labels(site, view, choice),
+            class_="named",
+        ),
+        cell("State", badge(view.urgency), marks(view)),
+        cell("Since", when(view.since, view.now, absent="unknown"), class_="number"),
+        cell("Cause and first action", _cause(site, view)),
+        cell("Last 40 probes", _last_probes(view), class_="probed"),
+        cell("Next expiry", _next_expiry(view)),
+        data_key=target.name,
+    )
+
+
+def copyable(words: str) -> Html:
+    """Return an action; with the script, a button copies its command."""
+    button = element("button", "Copy", type="button", class_="copy")
+    return element("div", element("strong", "First: "), element("span", prose(words)), " ", button, data_copy=True)
+
+
+def _servers(site: Urls, view: TargetView) -> Iterator[Child]:
+    instances = view.target.instances
+    if not instances:
+        yield element("span", "no SQL Server named", class_="quiet")
+    yield from (element("div", _server(each)) for each in instances[:_SERVERS])
+    if len(instances) > _SERVERS:
+        yield element("div", link(site.target(view.target.name), f"and {len(instances) - _SERVERS} more"), class_="quiet")
+
+
+def _server(labels: Mapping[str, str]) -> Iterator[Child]:
+    yield labels.get("sql_instance", "")
+    others = ", ".join(f"{name} {value}" for name, value in labels.items() if name != "sql_instance")
+    yield [" ", element("span", others, class_="quiet")] if others else None
+
+
+def _labels(site: Urls, view: TargetView, choice: TargetQuery) -> Child:
+    labels = [f"{name}={value}" for name, value in view.target.labels.items()]
+    shown = [link(site.targets(choice.and_label(each).parameters()), each) for each in labels]
+    return element("div", [(each, " ") for each in shown], class_="labels") if shown else None
+
+
+def _cause(site: Urls, view: TargetView) -> Iterator[Child]:
+    failure = None if view.report is None else deciding_failure(view.report)
+    if view.readiness.ready is None:
+        yield element("div", WHY[view.readiness.why])
+    elif failure is None:
+        yield "nothing failed"
+    if view.report is None or failure is None or failure.code is None:
+        return
+    yield element("div", code_link(site, failure.code))
+    yield element("div", f"step {failure.step.value}: {cause(failure.reason)}")
+    yield element("div", open_detail(failure), class_="quiet") if open_detail(failure) else None
+    first = next(iter(recommended_actions(view.target, view.report, view.record)), None)
+    yield copyable(first) if first else None
+
+
+def _last_probes(view: TargetView) -> Iterator[Child]:
+    yield None if view.record is None else state_bar(view.record.recent)
+    last = None if view.report is None else view.report.started_at
+    yield element("div", "last ", when(last, view.now), class_="quiet")
+
+
+def _next_expiry(view: TargetView) -> Iterator[Child]:
+    if view.ending is None:
+        yield element("span", "unknown", class_="quiet")
+        return
+    yield until(view.ending.at, view.now)
+    yield element("div", view.ending.kind.value, class_="quiet")
