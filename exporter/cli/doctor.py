@@ -22,7 +22,7 @@ from exporter.config.model import Config, SecretSource, Target
 from exporter.config.secret_source import SecretUnreadableError, read_secret
 from exporter.core.checks import CheckResult
 from exporter.doctor import run_checks
-from exporter.doctor.adhoc import bare_config, split_key
+from exporter.doctor.adhoc import bare_config, key_in
 from exporter.doctor.report import as_data, as_text, is_ok
 from exporter.runtime import logging
 from exporter.runtime.thread_pool import PoolExhausted
@@ -68,10 +68,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--credential", metavar="NAME", help="use another credential of the configuration, such as the staged one"
     )
     parser.add_argument(
-        "--key", metavar="NAME/VERSION", help="use another key or version; without a configuration: the key to check"
+        "--key",
+        metavar="NAME/VERSION",
+        help="use another key or version, or its KeyUri; without a configuration: the key to check",
     )
     parser.add_argument(
-        "--vault", metavar="VAULT", help="without a configuration: the vault, as in IDENTITY of the SQL credential"
+        "--vault",
+        metavar="VAULT",
+        help="without a configuration: the vault, as in IDENTITY of the SQL credential; not needed with a KeyUri",
     )
     parser.add_argument(
         "--connector-secret-file",
@@ -135,15 +139,15 @@ def _with_configuration(args: argparse.Namespace) -> _Request | None:
         return None
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
-        name, version = split_key(args.key)
-        target = replace(target, key_name=name, key_version=version)
+        key = key_in(target.vault, args.key, source="the target's vault")
+        target = replace(target, key_name=key.name, key_version=key.version)
     return _Request(loaded.config, target)
 
 
 def _without_configuration(args: argparse.Namespace) -> _Request:
     if args.target is not None or args.credential is not None:
         raise _UsageError("TARGET and --credential name parts of a configuration: add --config.file")
-    if not (args.vault and args.key and args.connector_secret_file):
+    if not (args.key and args.connector_secret_file):
         raise _UsageError("too few arguments: give TARGET and --config.file, or --vault, --key and --connector-secret-file")
     config = bare_config(args.vault, args.key, args.connector_secret_file, args.tenant)
     try:

@@ -13,9 +13,10 @@ from exporter.config.types import TEXT, anchored, matching, text
 from exporter.config.yaml_tree import Mapping, Node, Sequence
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
+from exporter.core.key_reference import PATTERN as KEY_PATTERN
+from exporter.core.key_reference import KeyReference, parse_key
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})?")
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
@@ -28,15 +29,11 @@ RESERVED_LABELS = frozenset({"target", "vault", "key", "credential", "module", "
 INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage"})
 
 
-def _key(value: str) -> tuple[str, str | None]:
-    if "://" in value:
-        raise ValueError("expected NAME/VERSION, not the URL of the key")
-    name, slash, version = value.partition("/")
-    if findings := key_name_findings(name):
+def _key(value: str) -> KeyReference:
+    reference = parse_key(value)
+    if findings := key_name_findings(reference.name):
         raise ValueError("; ".join(finding.text for finding in findings))
-    if slash and not _VERSION.fullmatch(version):
-        raise ValueError("expected NAME/VERSION, with a version of letters and digits")
-    return name, version or None
+    return reference
 
 
 def _host_port(value: str) -> str:
@@ -84,7 +81,7 @@ def _secret_url(value: str) -> str:
 
 
 VAULT = text("vault name, host name or https URL", vault_host)
-KEY = text("`NAME/VERSION` or `NAME`", _key, pattern="^[^/:]+(?:/[A-Za-z0-9]{1,64})?$")
+KEY = text("`NAME/VERSION`, KeyUri or `NAME`", _key, pattern=f"^{KEY_PATTERN}$")
 TENANT = matching("GUID or domain", _TENANT, "expected a tenant: its GUID or one of its domain names")
 API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
 AUTHORITY = text("`https://HOST[:PORT]`", _authority, pattern="^https://[^/@]+/?$")

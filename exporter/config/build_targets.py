@@ -11,9 +11,16 @@ from exporter.config.model import Retained, Settings, Target
 from exporter.config.problems import Location
 from exporter.config.schema import TARGET
 from exporter.core import durations
+from exporter.core.key_reference import KeyReference
 
 DEFAULT_TIMEOUT = 10.0
 REQUIRED_BY_RETAINED = "key"
+
+
+def vault_of(section: Section) -> str | None:
+    """Return the vault in the section's KeyUri; None if `key` is no KeyUri."""
+    reference: KeyReference | None = section.get("key")
+    return None if reference is None else reference.vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class RawTarget:
     defaults: Section | None
 
     def get(self, name: str) -> Any:
-        return self._holder(name).get(name)
+        return self.vault if name == "vault" else self._holder(name).get(name)
 
     def is_set(self, name: str) -> bool:
         return self._holder(name).is_set(name)
@@ -35,6 +42,11 @@ class RawTarget:
     def _holder(self, name: str) -> Section:
         inherited = self.defaults is not None and self.defaults.is_set(name) and not self.own.is_set(name)
         return self.defaults if inherited and self.defaults is not None else self.own
+
+    @property
+    def vault(self) -> str | None:
+        """The vault of the KeyUri, if `key` is one; else the value of `vault`."""
+        return vault_of(self._holder("key")) or self._holder("vault").get("vault")
 
     @property
     def labels(self) -> dict[str, str]:
@@ -88,13 +100,13 @@ def build_target(raw: RawTarget, globals_: Globals) -> Target | None:
     retained = _retained(raw)
     if not usable:
         return None
-    key_name, key_version = raw.get("key")
+    key: KeyReference = raw.get("key")
     values = plain_values(Target, raw)
     module = values.setdefault("module", "default")
     declared = "generation" in values or globals_.generation_declared
     built = {
-        "key_name": key_name,
-        "key_version": key_version,
+        "key_name": key.name,
+        "key_version": key.version,
         "interval": interval,
         "timeout": timeout,
         "generation": values.get("generation", globals_.settings.generation),
@@ -114,7 +126,7 @@ def _has_all(raw: RawTarget) -> bool:
         if not field.required:
             continue
         usable = usable and raw.get(field.name) is not None
-        if not raw.is_set(field.name):
+        if not raw.is_set(field.name) and not (field.name == "vault" and raw.vault):
             elsewhere = "" if field.name == "name" else ", here or in target_defaults"
             raw.own.location.child(field.name).error(f"is required{elsewhere}")
     return usable
@@ -154,16 +166,23 @@ def _recovery_credential(raw: RawTarget) -> str | None:
     return credential
 
 
+def retained_vault(section: Section, raw: RawTarget) -> str | None:
+    """Return the vault of a retained key: of its KeyUri, its own, or the target's."""
+    return vault_of(section) or section.get("vault") or raw.vault
+
+
 def _retained(raw: RawTarget) -> tuple[Retained, ...]:
     found = []
     for section in raw.get("retained_versions") or ():
         if not section.is_set(REQUIRED_BY_RETAINED):
             section.location.child(REQUIRED_BY_RETAINED).error("is required")
-        vault, credential = (section.get(name) or raw.get(name) for name in ("vault", "credential"))
-        if section.get("key") is None or vault is None or credential is None:
+        key: KeyReference | None = section.get("key")
+        vault, credential = retained_vault(section, raw), section.get("credential") or raw.get("credential")
+        if key is None or vault is None or credential is None:
             continue
-        name, version = section.get("key")
-        if version is None:
+        if key.version is None:
             section.location_of("key").error("a retained key needs a version: write NAME/VERSION")
-        found.append(Retained(key_name=name, key_version=version, vault=vault, credential=credential, until=section.get("until")))
+        found.append(
+            Retained(key_name=key.name, key_version=key.version, vault=vault, credential=credential, until=section.get("until"))
+        )
     return tuple(found)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from exporter.config.build_targets import RawTarget
+from exporter.config.build_targets import RawTarget, retained_vault
 from exporter.config.fields import Section
 from exporter.config.problems import Location
+from exporter.core.key_reference import KeyReference
 
 # Keys of a target that name a credential, and its role.
 _PROBING = {
@@ -18,6 +19,7 @@ _PROBING = {
 
 def check_target(raw: RawTarget) -> None:
     """Report contradictions within a target, at the key to change."""
+    _check_key_uri(raw)
     if raw.own.is_set("next_credential") and _same(raw, "next_credential", "credential"):
         raw.location_of("next_credential").error("is the same as credential: name its successor, or remove it")
     if _same(raw, "recovery_vault", "vault"):
@@ -26,11 +28,12 @@ def check_target(raw: RawTarget) -> None:
         _each_once(raw.own.get("modules") or [], raw.own.location_of("modules"))
     first: dict[tuple[str, str | None, str], Section] = {}
     for section in raw.get("retained_versions") or ():
-        vault = section.get("vault") or raw.get("vault")
-        if section.get("key") is None or vault is None:
+        key: KeyReference | None = section.get("key")
+        vault = retained_vault(section, raw)
+        if key is None or vault is None:
             continue
-        name, version = section.get("key")
-        other = first.setdefault((name.lower(), (version or "").lower(), vault), section)
+        _same_vault(key, section.location_of("key"), section)
+        other = first.setdefault((key.name.lower(), (key.version or "").lower(), vault), section)
         if other is not section:
             section.location.error(f"the same key version in the same vault as {other.location.path}: remove one")
 
@@ -49,6 +52,28 @@ def check_lookup_credentials(credentials: Mapping[str, Section | None], targets:
             section.location_of("graph_credential").error(problem)
         if section.is_set("key_vault_credential") and not section.is_set("key_vault_secret"):
             section.location_of("key_vault_credential").error("has no effect: write key_vault_secret, or remove it")
+
+
+def _check_key_uri(raw: RawTarget) -> None:
+    """Report a KeyUri and a `vault` that name different vaults.
+
+    A target's own KeyUri replaces the `vault` of target_defaults.
+    """
+    inherited_vault = not raw.own.is_set("vault")
+    key: KeyReference | None = raw.own.get("key")
+    if key is None and raw.defaults is not None and not raw.own.is_set("key"):
+        key = raw.defaults.get("key")
+        inherited_vault = False
+    if key is None or inherited_vault:
+        return
+    _same_vault(key, raw.location_of("key"), raw.own if raw.own.is_set("vault") else raw.defaults or raw.own)
+
+
+def _same_vault(key: KeyReference, location: Location, section: Section) -> None:
+    vault = section.get("vault")
+    if key.contradicts(vault):
+        line = section.location_of("vault").line
+        location.error(f"names the vault {key.vault}, but vault in line {line} is {vault}: correct one, or remove vault")
 
 
 def _each_once(names: list[str], location: Location) -> None:

@@ -49,8 +49,8 @@ NO_VERDICT: Mapping[str, NoVerdict] = {
     "version_not_pinned": NoVerdict(
         _not_pinned,
         "key",
-        "no version, so no verdict: write NAME/VERSION "
-        "(find it with sys.dm_database_encryption_keys and KeyUri in the registry of the SQL Server host)",
+        "no version, so no verdict: write NAME/VERSION or the KeyUri "
+        "(in the registry of the SQL Server host, below the thumbprint in sys.dm_database_encryption_keys)",
     ),
     "identity_of_another_host": NoVerdict(
         _elsewhere,

@@ -24,7 +24,9 @@ class Retained:
     key_name: str = field(metadata=row(azure_types.KEY, "Key version that encrypted the old backups.", name="key", dumped=_key))
     key_version: str | None
     # Full host name in lower case.
-    vault: str = field(metadata=row(azure_types.VAULT, "The vault with that key version.", default="the target's"))
+    vault: str = field(
+        metadata=row(azure_types.VAULT, "The vault with that key version.", default="that of the KeyUri, else the target's")
+    )
     credential: str = field(metadata=row(types.CREDENTIAL_NAME, "Credential that may unwrap with it.", default="the target's"))
     until: date | None = setting(types.DATE, "Last day on which a backup needs it.")
 
@@ -41,12 +43,16 @@ class Target:
     name: str = field(metadata=row(types.NAME, "Name in metrics (label `target`), pages and logs. Unique in all files."))
     # Full host name in lower case, with :port unless it is 443.
     vault: str = field(
-        metadata=row(azure_types.VAULT, "The IDENTITY of the SQL credential: the vault's name, its host name, or its https URL.")
+        metadata=row(
+            azure_types.VAULT,
+            "The IDENTITY of the SQL credential: the vault's name, its host name, or its https URL. May be absent if `key` is a KeyUri.",
+        )
     )
     key_name: str = field(
         metadata=row(
             azure_types.KEY,
-            "The key, pinned to the version that SQL Server uses. A bare name follows the newest version and gets no verdict.",
+            "The key, pinned to the version that SQL Server uses. A KeyUri such as `https://contoso.vault.azure.net/keys/NAME/VERSION` "
+            "names the vault too. A bare name follows the newest version and gets no verdict.",
             name="key",
             dumped=_key,
         )

@@ -12,27 +12,34 @@ from pathlib import Path
 
 from exporter.config.model import Config, Credential, CredentialKind, Module, SecretSource, Settings, Target
 from exporter.core.endpoints import vault_host
+from exporter.core.key_reference import KeyReference, parse_key
 from exporter.core.model import Generation
 
 NAME = "typed"
 _TENANT = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
-_VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
-def split_key(text: str) -> tuple[str, str | None]:
-    """Split NAME[/VERSION]; a preflight check tests the name. Raises ValueError."""
-    name, slash, version = text.partition("/")
-    if not name.strip() or not name.isprintable() or (slash and not _VERSION.fullmatch(version)):
-        raise ValueError("expected NAME/VERSION with a version of letters and digits, not the URL of the key")
-    return name, version or None
+def key_in(vault: str | None, text: str, *, source: str) -> KeyReference:
+    """Parse a key whose KeyUri must name the same vault; a preflight check tests the name.
+
+    `source` is what names `vault`. Raises ValueError with a text for the user.
+    """
+    reference = parse_key(text)
+    if reference.contradicts(vault):
+        raise ValueError(f"--key names the vault {reference.vault}, but {source} is {vault}: correct one")
+    return reference
 
 
-def bare_config(vault: str, key: str, secret_file: Path, tenant: str | None) -> Config:
+def bare_config(vault: str | None, key: str, secret_file: Path, tenant: str | None) -> Config:
     """Return a configuration of one target.
 
-    Raises ValueError with a text for the user.
+    `vault` may be None if `key` is a KeyUri. Raises ValueError with a text for the user.
     """
-    host, (name, version) = vault_host(vault), split_key(key)
+    host = None if vault is None else vault_host(vault)
+    name, version, named = key_in(host, key, source="--vault")
+    host = host or named
+    if host is None:
+        raise ValueError("--key names no vault: add --vault, or give the KeyUri")
     if tenant is not None and not _TENANT.fullmatch(tenant):
         raise ValueError("expected a tenant: its GUID or one of its domain names")
     settings, module = Settings(), Module(name="default")

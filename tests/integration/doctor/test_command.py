@@ -92,6 +92,15 @@ async def test_unusable_key_name_is_a_failed_check(config):
     [
         ([], "--vault, --key and --connector-secret-file"),
         (["--vault", "contoso"], "--vault, --key and --connector-secret-file"),
+        (["--key", "K/v", "--connector-secret-file", "TYPED"], "--key names no vault: add --vault"),
+        (
+            ["--vault", "contoso", "--key", f"https://dr.vault.azure.net/keys/{KEY}/v", "--connector-secret-file", "TYPED"],
+            "but --vault is contoso",
+        ),
+        (
+            ["contoso-key0", "--config.file", "CONFIG", "--key", f"https://dr.vault.azure.net/keys/{KEY}/v"],
+            f"--key names the vault dr.vault.azure.net, but the target's vault is {VAULT}: correct one",
+        ),
         (["t"], "--config.file"),
         (["--config.file", "CONFIG"], "name a TARGET"),
         (["contoso-key0", "--config.file", "CONFIG", "--vault", "contoso"], "without --config.file"),

@@ -13,7 +13,7 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.model import Mode
 from exporter.core.parsing.token_claims import Claims, read_claims
 from exporter.doctor import run_checks
-from exporter.doctor.adhoc import bare_config, split_key
+from exporter.doctor.adhoc import bare_config
 from exporter.simulator.faults import Options
 from exporter.simulator.tokens import TokenSigner
 from tests.support.doctor_simulated import CLIENT, KEY, PINNED, SECRET, TENANT, VAULT
@@ -48,11 +48,10 @@ async def test_string_with_hyphens_fails_before_the_sign_in(harness):
     assert SECRET not in repr(results)
 
 
-def test_split_key_needs_a_name_and_a_plain_version():
-    assert split_key("Key0") == ("Key0", None)
-    for wrong in ("", "/v", "Key0/", "Key0/a/b", "https://contoso/keys/Key0/v"):
-        with pytest.raises(ValueError, match="NAME/VERSION"):
-            split_key(wrong)
+def test_key_uri_names_the_vault_of_a_bare_configuration(tmp_path):
+    config = bare_config(None, f"https://{VAULT}:443/keys/{KEY}/{PINNED}", tmp_path / "secret", None)
+    target = config.targets[VAULT]
+    assert (target.vault, target.key) == (VAULT, f"{KEY}/{PINNED}")
 
 
 @contextlib.asynccontextmanager

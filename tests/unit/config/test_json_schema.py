@@ -78,3 +78,15 @@ def test_mistakes_are_rejected_by_schema_and_exporter(text, place, tmp_path):
 )
 def test_maintenance_windows_are_valid(window):
     VALIDATOR.validate(read(HEAD + TARGET.replace("key: k/1", f'key: k/1, maintenance: ["{window}"]')))
+
+
+@pytest.mark.parametrize("key", ["Tde", "Tde/1", "https://contoso.vault.azure.net:443/keys/Tde/1"])
+def test_each_form_of_a_key_is_valid(key):
+    VALIDATOR.validate(read(HEAD + TARGET.replace("key: k/1", f'key: "{key}"')))
+
+
+@pytest.mark.parametrize(
+    "key", ["Tde/1/2", "https://contoso.vault.azure.net/secrets/Tde/1", "https://u:p@contoso.vault.azure.net/keys/Tde"]
+)
+def test_other_forms_of_a_key_are_rejected_by_schema(key):
+    assert not VALIDATOR.is_valid(read(HEAD + TARGET.replace("key: k/1", f'key: "{key}"')))

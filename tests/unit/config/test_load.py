@@ -177,3 +177,42 @@ def test_default_next_credential_ignores_targets_that_use_it(tmp_path):
     config = load_config(path).config
     assert config is not None
     assert [(target.credential, target.next_credential) for target in config.targets.values()] == [("new", None), ("now", "new")]
+
+
+@pytest.mark.parametrize("port", ["", ":443"])
+@pytest.mark.parametrize("host", ["Contoso.vault.azure.net", "contoso.managedhsm.azure.net"])
+def test_key_uri_names_vault_and_version(host, port, tmp_path):
+    text = (
+        f"targets: [{{name: a, credential: c, key: 'https://{host}{port}/keys/Tde/1'}}]\ncredentials: {{c: {{type: default}}}}\n"
+    )
+    target = written(tmp_path, text).targets["a"]
+    assert (target.vault, target.key_name, target.key_version) == (host.lower(), "Tde", "1")
+
+
+def test_key_uri_of_a_target_replaces_the_default_vault(tmp_path):
+    text = (
+        "target_defaults: {vault: contoso, credential: c}\ncredentials: {c: {type: default}}\n"
+        "targets:\n"
+        "  - {name: a, key: 'https://contoso-dr.vault.azure.net/keys/Tde/1', retained_versions: [{key: Tde/0}]}\n"
+        "  - {name: b, key: Tde/1, retained_versions: [{key: 'https://contoso-old.vault.azure.net/keys/Tde/0'}]}\n"
+        "  - {name: c, vault: contoso, key: 'https://contoso.vault.azure.net/keys/Tde/2'}\n"
+    )
+    targets = written(tmp_path, text).targets
+    assert [target.vault for target in targets.values()] == [
+        "contoso-dr.vault.azure.net",
+        "contoso.vault.azure.net",
+        "contoso.vault.azure.net",
+    ]
+    assert [targets[name].retained_versions[0].vault for name in ("a", "b")] == [
+        "contoso-dr.vault.azure.net",
+        "contoso-old.vault.azure.net",
+    ]
+
+
+def test_key_uri_is_dumped_as_vault_and_version(tmp_path):
+    text = "targets: [{name: a, credential: c, key: 'https://contoso.vault.azure.net/keys/Tde/1'}]\ncredentials: {c: {type: default}}\n"
+    config = written(tmp_path, text)
+    [dumped] = yaml.safe_load(dump_yaml(config))["targets"]
+    assert (dumped["vault"], dumped["key"]) == ("contoso.vault.azure.net", "Tde/1")
+    again = written(tmp_path, dump_yaml(config)).targets["a"]
+    assert (again.vault, again.key) == ("contoso.vault.azure.net", "Tde/1")
