@@ -167,9 +167,9 @@ def _tenant(bundle: SupportBundle) -> str | None:
 
 
 def _without_labels(target: Target) -> Target:
-    """Return the target without labels, with masked names of SQL Servers."""
+    """Return the target without labels and paths, with masked names of SQL Servers."""
     instances = tuple({name: mask(each[name]) for name in _OF_AN_INSTANCE if name in each} for each in target.instances)
-    return replace(target, labels={}, instances=instances)
+    return replace(target, labels={}, instances=instances, config_file=None)
 
 
 def _masked(config: Config, target: Target) -> Config:

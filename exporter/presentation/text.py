@@ -110,7 +110,10 @@ def recommended_actions(target: Target, report: ProbeReport, record: TargetRecor
 
 
 def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
-    """Return the names for commands: those of the target and of its sign-in."""
+    """Return the names for commands: those of the target and of its sign-in.
+
+    A target without `config_file`, as in a support bundle, gets no paths.
+    """
     facts = [result.facts for result in steps if result.facts is not None]
     return Names(
         target=target.name,
@@ -119,7 +122,7 @@ def names_of(target: Target, steps: Sequence[StepResult]) -> Names:
         version=target.key_version,
         client_id=next((each.client_id for each in facts if each.client_id), None),
         config_file=None if target.config_file is None else str(target.config_file),
-        secret_file=next((each.secret_file for each in facts if each.secret_file), None),
+        secret_file=next((each.secret_file for each in facts if each.secret_file and target.config_file), None),
     )
 
 

@@ -183,3 +183,11 @@ def test_unreadable_secret_names_its_file():
 def test_path_that_would_end_a_command_is_left_out(path):
     names = Names(target="t", vault="v.vault.azure.net", key="k", version=None, secret_file=path)
     assert "SECRET_FILE" in actions(3001, Reason.SECRET_UNREADABLE, ready=None, names=names)[0]
+
+
+def test_advice_without_a_configuration_file_has_no_paths():
+    report = bad(code=3001, reason=Reason.SECRET_UNREADABLE, secret_file="/etc/ekm/secret")
+    assert "/etc/ekm/secret" in " ".join(recommended_actions(TARGET, report))
+    advice = " ".join(recommended_actions(replace(TARGET, config_file=None), report))
+    assert "/etc/" not in advice
+    assert "--config.file FILE" in advice
