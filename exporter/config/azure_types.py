@@ -9,12 +9,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from exporter.config.fields import FieldType, report_wrong_type, unique_keys
 from exporter.config.problems import Location
-from exporter.config.types import TEXT, anchored, matching, text
-from exporter.config.yaml_tree import Mapping, Node, Sequence
+from exporter.config.types import TEXT, anchored, matching, scalar, text
+from exporter.config.yaml_tree import Mapping, Node, Sequence, Type
 from exporter.core.connector_secret import key_name_findings
 from exporter.core.endpoints import vault_host
 from exporter.core.key_reference import PATTERN as KEY_PATTERN
 from exporter.core.key_reference import KeyReference, parse_key
+from exporter.core.thumbprint import EXPECTED as THUMBPRINT_EXPECTED
+from exporter.core.thumbprint import PATTERN as THUMBPRINT_PATTERN
+from exporter.core.thumbprint import normalize_thumbprint
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252})|[A-Za-z0-9]|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
@@ -26,7 +29,7 @@ _NO_PROXY = re.compile(r"\*|\.?[A-Za-z0-9\[\]:*._-]+")
 
 # Labels of the per-target series or of Prometheus itself, and the other labels of ekm_target_info.
 RESERVED_LABELS = frozenset({"target", "vault", "key", "credential", "module", "job", "instance", "le"})
-INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage"})
+INFO_LABELS = frozenset({"mode", "cloud", "tenant", "generation", "pin", "vantage", "thumbprint"})
 
 
 def _key(value: str) -> KeyReference:
@@ -82,6 +85,14 @@ def _secret_url(value: str) -> str:
 
 VAULT = text("vault name, host name or https URL", vault_host)
 KEY = text("`NAME/VERSION`, KeyUri or `NAME`", _key, pattern=f"^{KEY_PATTERN}$")
+# YAML reads an unquoted thumbprint as a number; its digits are kept.
+THUMBPRINT = scalar(
+    "`0x` and hex digits",
+    THUMBPRINT_EXPECTED.removeprefix("expected "),
+    (Type.TEXT, Type.NUMBER),
+    normalize_thumbprint,
+    {"anyOf": [{"type": "string", "pattern": f"^{THUMBPRINT_PATTERN}$"}, {"type": "number"}]},
+)
 TENANT = matching("GUID or domain", _TENANT, "expected a tenant: its GUID or one of its domain names")
 API_VERSION = matching("API version", _API_VERSION, 'expected an API version such as "7.4" or "2025-07-01"')
 AUTHORITY = text("`https://HOST[:PORT]`", _authority, pattern="^https://[^/@]+/?$")

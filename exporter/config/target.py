@@ -11,6 +11,7 @@ from exporter.config import azure_types, types
 from exporter.config.maintenance import MaintenanceWindow
 from exporter.config.metadata import fields_of, row, setting
 from exporter.core.model import Generation
+from exporter.core.thumbprint import Pin
 
 
 def _key(owner: Retained | Target) -> str:
@@ -58,6 +59,12 @@ class Target:
         )
     )
     key_version: str | None  # None: not pinned, so no verdict
+    # As SQL Server writes it, in upper case after 0x.
+    thumbprint: str | None = setting(
+        azure_types.THUMBPRINT,
+        "SQL Server's thumbprint of that key version, as in `sys.asymmetric_keys`. With it, Prometheus compares the pin with the keys "
+        "that SQL Server uses.",
+    )
     retained_versions: tuple[Retained, ...] = setting(
         types.list_of(types.section(fields_of(Retained))), "Key versions that old backups need.", ()
     )
@@ -108,6 +115,11 @@ class Target:
     def key(self) -> str:
         """`name` or `name/version`, as in the configuration."""
         return _key(self)
+
+    @property
+    def pin(self) -> Pin | None:
+        """The declared thumbprint with its key version."""
+        return None if self.thumbprint is None else Pin(self.thumbprint, self.key_name, self.key_version)
 
     def allows(self, module: str) -> bool:
         """Whether a probe may use this module.

@@ -14,6 +14,7 @@ from exporter.config.coverage import no_verdict, weak_proof
 from exporter.config.model import Config, Credential, CredentialKind, ExpectPath, Module, Target
 from exporter.config.problems import Location
 from exporter.core import durations
+from exporter.core.thumbprint import Pin, contradiction
 from exporter.core.timing import ALERTED_SECONDS
 
 BUDGET_SHARE = 0.01  # of a vault's request limit: more could slow down SQL Server
@@ -33,7 +34,7 @@ _TENANT = "`az account show --query tenantId` and the label tenant of ekm_target
 
 def advise(config: Config, declared: Declarations, today: date) -> None:
     """Add every warning at its location."""
-    for kind in (_generation, _budget, _unused):
+    for kind in (_generation, _budget, _unused, _same, _thumbprints):
         for location, message in kind(config, declared, today):
             location.warn(message)
     for per_target in _PER_TARGET:
@@ -46,8 +47,6 @@ def advise(config: Config, declared: Declarations, today: date) -> None:
         for key, message in _credential(credential, config, today, used=credential.name in used):
             if section is not None:
                 section.location_of(key).warn(message)
-    for name, message in _same(config):
-        declared.targets[name].own.location.warn(message)
 
 
 def _generation(config: Config, declared: Declarations, _: date) -> Advice:
@@ -146,12 +145,33 @@ def _has_expiry_source(credential: Credential) -> bool:
     return any(source is not None for source in (credential.expires_on, credential.graph_credential, credential.key_vault_secret))
 
 
-def _same(config: Config) -> Iterator[tuple[str, str]]:
+def _same(config: Config, declared: Declarations, _: date) -> Advice:
     first: dict[tuple[str, ...], str] = {}
     for target in config.targets.values():
         other = first.setdefault(same_probe(target), target.name)
         if other != target.name:
-            yield target.name, f"same vault, key and credential as {other}: list all SQL Servers in the instances of one target"
+            yield (
+                declared.targets[target.name].own.location,
+                f"same vault, key and credential as {other}: list all SQL Servers in the instances of one target",
+            )
+
+
+def _thumbprints(config: Config, declared: Declarations, _: date) -> Advice:
+    """Yield each target whose pin contradicts that of an earlier one, or proves nothing."""
+    pins = [(target.name, pin) for target in config.targets.values() if (pin := target.pin) is not None]
+    for name, pin in pins:
+        if pin.key_version is None:
+            yield (
+                declared.targets[name].location_of("thumbprint"),
+                "the key has no version, so the thumbprint proves nothing: write key as NAME/VERSION",
+            )
+    # Only pins with one thumbprint or one key can contradict each other: thousands of targets are not compared in pairs.
+    for same in (lambda pin: pin.thumbprint, lambda pin: (pin.key_name.lower(), (pin.key_version or "").lower())):
+        first: dict[object, tuple[str, Pin]] = {}
+        for name, pin in pins:
+            other, known = first.setdefault(same(pin), (name, pin))
+            if why := contradiction(pin, known):
+                yield declared.targets[name].location_of("thumbprint"), f"target {other} has {why}: correct one"
 
 
 def _direct(module: Module, vault: str) -> bool:

@@ -48,6 +48,7 @@ def config_samples(config: Config, target: Target, module: Module, tenant: str |
         "generation": target.generation,
         "pin": "none" if target.key_version is None else "config",
         "vantage": config.settings.vantage,
+        "thumbprint": target.thumbprint or "",
     }
     return {
         "ekm_probe_interval_seconds": _one(target.interval),

@@ -215,6 +215,7 @@ TARGET_METRICS: Final = (
         "generation",
         "pin",
         "vantage",
+        "thumbprint",
     ),
     _info(
         Retention.DECLARED,

@@ -90,3 +90,12 @@ def test_each_form_of_a_key_is_valid(key):
 )
 def test_other_forms_of_a_key_are_rejected_by_schema(key):
     assert not VALIDATOR.is_valid(read(HEAD + TARGET.replace("key: k/1", f'key: "{key}"')))
+
+
+@pytest.mark.parametrize("thumbprint", ["0x" + "00ff" * 10, '"0x2C"', "0x2C5677D76F76D77F80"])
+def test_thumbprint_is_valid_with_and_without_quotes(thumbprint):
+    VALIDATOR.validate(read(HEAD + TARGET.replace("key: k/1", f"key: k/1, thumbprint: {thumbprint}")))
+
+
+def test_thumbprint_of_other_digits_is_rejected_by_schema():
+    assert not VALIDATOR.is_valid(read(HEAD + TARGET.replace("key: k/1", "key: k/1, thumbprint: 0xGG")))

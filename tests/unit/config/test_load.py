@@ -216,3 +216,11 @@ def test_key_uri_is_dumped_as_vault_and_version(tmp_path):
     assert (dumped["vault"], dumped["key"]) == ("contoso.vault.azure.net", "Tde/1")
     again = written(tmp_path, dump_yaml(config)).targets["a"]
     assert (again.vault, again.key) == ("contoso.vault.azure.net", "Tde/1")
+
+
+@pytest.mark.parametrize("thumbprint", ["0x" + "00ff" * 10, '"0x' + "00FF" * 10 + '"', "0X" + "00FF" * 10])
+def test_thumbprint_is_kept_as_sql_server_writes_it(thumbprint, tmp_path):
+    text = f"targets: [{{name: a, vault: contoso, credential: c, key: Tde/1, thumbprint: {thumbprint}}}]\ncredentials: {{c: {{type: default}}}}\n"
+    config = written(tmp_path, text)
+    assert config.targets["a"].thumbprint == "0x" + "00FF" * 10
+    assert written(tmp_path, dump_yaml(config)).targets["a"].thumbprint == "0x" + "00FF" * 10

@@ -305,3 +305,35 @@ def test_module_with_another_ca_file_is_a_warning(warnings, tmp_path):
 def test_module_in_target_defaults_is_used(warnings):
     modules, lent = "modules: {lab: {}}\n", "target_defaults: {modules: [lab]}\n"
     assert warnings(f"{QUIET}{MANAGED}{modules}{lent}targets: [{TARGET}]\n") == []
+
+
+HASH = "00FF" * 10
+
+
+def with_thumbprints(*pins):
+    targets = "".join(
+        f"  - {{name: t{n}, vault: contoso-{n}, key: {key}, thumbprint: 0x{thumbprint}, credential: c}}\n"
+        for n, (key, thumbprint) in enumerate(pins)
+    )
+    return f"{QUIET}{MANAGED}targets:\n{targets}"
+
+
+def test_one_thumbprint_for_two_versions_is_a_warning(warnings):
+    [line] = warnings(with_thumbprints(("Tde/1", HASH), ("Tde/2", HASH.lower())))
+    assert line == ("ekm.yml:5:58: targets[1].thumbprint: target t0 has the same thumbprint, but another version: correct one")
+
+
+def test_two_thumbprints_of_one_version_are_a_warning(warnings):
+    [line] = warnings(with_thumbprints(("Tde/1", HASH), ("Tde/1", "00FE" * 10)))
+    assert line.endswith("targets[1].thumbprint: target t0 has the same key version, but another thumbprint: correct one")
+
+
+def test_thumbprints_of_restored_keys_and_old_connectors_are_fine(warnings):
+    restored = (("Tde/1", HASH), ("Tde/1", HASH))
+    named = (("Old/1", "2C5677D76F76D77F80"), ("Old/2", "2C5677D76F76D77F80"))
+    assert warnings(with_thumbprints(*restored, *named)) == []
+
+
+def test_thumbprint_of_a_bare_key_name_proves_nothing(warnings):
+    lines = warnings(with_thumbprints(("Tde", HASH)))
+    assert [line for line in lines if "targets[0].thumbprint: the key has no version, so the thumbprint proves nothing" in line]

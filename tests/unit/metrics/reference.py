@@ -101,6 +101,7 @@ class Reference(Collector):
             "generation": target.generation,
             "pin": "config" if target.key_version else "none",
             "vantage": self.config.settings.vantage,
+            "thumbprint": target.thumbprint or "",
         }
         self._of(target, "ekm_target_info", own | dict(target.labels), 1)
         self._of(target, "ekm_probe_interval_seconds", {}, target.interval)

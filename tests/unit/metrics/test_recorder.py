@@ -493,8 +493,15 @@ def test_the_target_info_has_vault_key_and_settings():
         "generation": "current",
         "pin": "none",
         "vantage": "sql_host",
+        "thumbprint": "",
         "team": "dba",
     }
+
+
+def test_thumbprint_is_a_label_of_the_target():
+    recorder = a_recorder(config=a_config(a_target(thumbprint="0x2C56")))
+
+    assert [line.count('thumbprint="0x2C56"') for line in lines_of(scrape(recorder), "ekm_target_info{")] == [1]
 
 
 def test_the_tenant_of_a_challenge_outlives_failures():

@@ -34,7 +34,21 @@ from exporter.metrics.text_format import LabelSet, histogram, line
 from tests.support.metric_factories import a_config, a_credential, a_key, a_recorder, a_target, probed, scrape
 from tests.unit.metrics.reference import Reference
 
-RESERVED = {"target", "vault", "key", "credential", "module", "mode", "cloud", "tenant", "generation", "pin", "vantage", "le"}
+RESERVED = {
+    "target",
+    "vault",
+    "key",
+    "credential",
+    "module",
+    "mode",
+    "cloud",
+    "tenant",
+    "generation",
+    "pin",
+    "vantage",
+    "thumbprint",
+    "le",
+}
 # Texts of operators and vaults, with the characters that the format must escape.
 text = st.text(st.one_of(st.sampled_from('"\\\n{},= #'), st.characters(exclude_categories=["Cs"])), max_size=12)
 name = text.filter(bool)
