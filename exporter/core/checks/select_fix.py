@@ -69,6 +69,7 @@ def filled(lines: Lines, words: Words) -> Lines:
         lines = HSM_ROLE if lines in (ROLE, POLICY) else lines
         lines = tuple(line.replace("--vault-name VAULT_NAME", "--hsm-name VAULT_NAME") for line in lines)
         lines = tuple(line.replace("keyvault show --name", "keyvault show --hsm-name") for line in lines)
+        lines = tuple(line.replace("network-rule add --name", "network-rule add --hsm-name") for line in lines)
     host = words.vault.partition(":")[0]
     known = {
         "VAULT_NAME": host.partition(".")[0],

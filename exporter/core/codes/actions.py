@@ -183,14 +183,19 @@ BY_REASON: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
+_HSM_ROLE = (
+    f"Assign the role `{_SERVICE_ROLE}` to the application: "
+    "`az keyvault role assignment create --hsm-name VAULT --assignee CLIENT_ID --scope /keys --role ROLE`."
+)
 # A Managed HSM has roles of its own and no access policies.
 ON_HSM: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
     {
-        Reason.FORBIDDEN_RBAC: (
-            (
-                f"Assign the role `{_SERVICE_ROLE}` to the application: "
-                "`az keyvault role assignment create --hsm-name VAULT --assignee CLIENT_ID --scope /keys --role ROLE`."
-            ),
+        Reason.FORBIDDEN_RBAC: (_HSM_ROLE, _REPEAT, DO_NOT_RESTART),
+        Reason.FORBIDDEN_POLICY: (_HSM_ROLE, _REPEAT, DO_NOT_RESTART),
+        Reason.FORBIDDEN: (
+            _HSM_ROLE,
+            "If the firewall of the HSM blocks the caller: `az keyvault network-rule add --hsm-name VAULT --ip-address IP`.",
+            "If the key version is disabled: `az keyvault key set-attributes --hsm-name VAULT --name KEY --version VERSION --enabled true`.",
             _REPEAT,
             DO_NOT_RESTART,
         ),

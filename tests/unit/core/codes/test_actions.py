@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from exporter.core.checks.model import CheckOutcome
+from exporter.core.checks.select_fix import Words, remedy
 from exporter.core.codes import BY_CODE
 from exporter.core.codes.actions import BY_REASON, Names, actions, filled
 from exporter.core.codes.shared import DO_NOT_RESTART
@@ -96,3 +98,17 @@ def test_unreadable_secret_file_advice_names_file_and_rights():
     assert "service account" in advice
     assert "read permission" in advice
     assert "TLS" not in advice
+
+
+REFUSED = tuple(reason for reason in Reason if reason.startswith("forbidden"))
+OF_A_VAULT = ("set-policy", "--vault-name", " -n contoso", "--name contoso", "`Key Vault Crypto", '"Key Vault Crypto', "VAULT")
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_refusal_of_a_managed_hsm_has_no_command_of_a_vault(reason):
+    advice = " ".join(actions(3077, reason, ready=False, names=HSM))
+    words = Words(vault=HSM.vault, entra="login", key="K1", version="v1", again="again", client="id")
+    checks = ("permission_get", "permission_wrap", "permission_unwrap", "firewall")
+    fixes = [line for check in checks for line in remedy(check, CheckOutcome.FAIL, reason, words)]
+    for text in (advice, *fixes):
+        assert [words for words in OF_A_VAULT if words in text] == []
