@@ -12,6 +12,7 @@ from typing import Final
 from alerts import signals, slo
 from alerts.slo import DAY, HOUR, MINUTE
 from alerts.texts import TEXTS
+from exporter.core.causes import MANY, MANY_RATIO, REFUSED_CALLER
 from exporter.core.codes import both_numbers
 from exporter.core.codes.actions import BY_REASON
 from exporter.core.readiness import NOT_TESTED
@@ -61,7 +62,7 @@ THRESHOLDS: Final[Mapping[str, int]] = {
 # Numbers that no scale changes.
 RATIOS: Final[Mapping[str, float]] = {
     "SPIKE_RATIO": 0.1,  # of the probes of a window, more than
-    "MANY_RATIO": 0.5,  # of what has a cause in common, at least
+    "MANY_RATIO": MANY_RATIO,  # of what has a cause in common, at least
     "NEARLY_ALL_RATIO": 0.9,  # of an exporter's targets, at least
     "SLOW_RATIO": 0.1,  # of the steps of an hour, more than
     "BUDGET_RATIO": 0.01,  # of a vault's request limit, as `check` has it
@@ -72,7 +73,7 @@ RATIOS: Final[Mapping[str, float]] = {
     "RUN": 3,  # failed probes in a row
     "CYCLES": 2,  # failed probes in a row, if many targets fail at once
     "RESTARTS": 4,  # of an exporter, for a crash loop
-    "MANY": 3,  # of what has a cause in common, at least
+    "MANY": MANY,  # of what has a cause in common, at least
     "INTERNAL_ERRORS": 2.5,  # in an hour, more than
 }
 
@@ -84,7 +85,7 @@ REASONS: Final[Mapping[str, str]] = {
     "NO_TOKEN_ANSWER": "entra_unavailable|throttled|redirect|answer_.*|connect_.*|connection_.*|tls_.*|read_timeout|not_http|body_.*",
     "KEY_STATE": "key_disabled|key_expired|key_not_yet_valid",
     "FIREWALL": "forbidden_firewall|forbidden_connection|forbidden_nsp",
-    "REFUSED_CALLER": "forbidden|forbidden_policy|forbidden_rbac|forbidden_firewall|forbidden_connection|forbidden_nsp",
+    "REFUSED_CALLER": "|".join(REFUSED_CALLER),
     "ENDED": "secret_expired|certificate_expired",
 }
 

@@ -15,18 +15,18 @@ from aiohttp import web
 from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.codes.explain import LONGEST, explain
-from exporter.core.durations import moment
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import stream
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
+from exporter.web.ui.fleet import fleet
 from exporter.web.ui.html import Html
 from exporter.web.ui.layout import Urls
 from exporter.web.ui.overview import Page, overview
 from exporter.web.ui.query import key_of, matcher, read
 from exporter.web.ui.target import probe_page, target_page
-from exporter.web.ui.view_models import ExpiryCache, ends_of, fleet, view
+from exporter.web.ui.view_models import ExpiryCache, ends_of, view
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -109,11 +109,11 @@ class PageHandlers:
         page = Page(
             title=title,
             path=path,
-            fleet=await fleet(views, matcher(choice), key_of(choice)),
+            fleet=await fleet(views, matcher(choice), key_of(choice), cause=choice.cause),
             choice=choice,
             vantage=service.config.settings.vantage,
             ready=service.ready,
-            moment=moment(now),
+            now=now,
         )
         return await stream(request, _encoded(overview(self._site, page)), headers=_HTML)
 

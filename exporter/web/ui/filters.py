@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.core.codes import BY_CODE
+from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element
 from exporter.web.ui.labels import in_words
 from exporter.web.ui.layout import Urls, link
 from exporter.web.ui.query import BY_LABEL, VERDICTS, SortOrder, TargetQuery
-from exporter.web.ui.view_models import Fleet
 
 _ORDERS = {
     SortOrder.URGENCY: "most urgent first",
@@ -33,6 +33,7 @@ def filters(site: Urls, choice: TargetQuery, fleet: Fleet) -> Html:
         [_field(f"label{n}", "Label", _input("label", each, identity=f"label{n}")) for n, each in enumerate(choice.labels)],
         _field("label", "Label", _input("label", "", suggestions=((each, "") for each in fleet.labels), placeholder="team=dba")),
         _field("sort", "Order", _select("sort", _orders(choice, fleet), choice.sort)),
+        element("input", type="hidden", name="cause", value=choice.cause) if choice.cause else None,
         element("button", "Show", type="submit"),
         None if choice.everything else link(site.targets(), "Show all"),
         action=site.targets(),

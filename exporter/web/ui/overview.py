@@ -8,26 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
+from exporter.web.ui.causes import causes_section
 from exporter.web.ui.filters import filters, found
+from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
 from exporter.web.ui.labels import badge, not_tested
 from exporter.web.ui.layout import Urls, as_of, foot, head, link, live, table_foot, table_head
 from exporter.web.ui.query import TargetQuery
 from exporter.web.ui.rows import COLUMNS, target_row
-from exporter.web.ui.view_models import Fleet, TargetView, Urgency
+from exporter.web.ui.view_models import TargetView, Urgency
 
-PER_PAGE = 100
+PER_PAGE = 50
 _ROWS_AT_ONCE = 20
-_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page of a list. Pages count from 1; any requested number is valid.
 
-    `moment` is the time as text.
+    `now` is a Unix time.
     """
 
     title: str
@@ -36,7 +38,7 @@ class Page:
     choice: TargetQuery
     vantage: Vantage
     ready: bool
-    moment: str
+    now: float
 
     @property
     def number(self) -> int:
@@ -53,7 +55,7 @@ class Page:
 
 def overview(site: Urls, page: Page) -> Iterator[Html]:
     """Yield the document in pieces of a few rows."""
-    yield Html(head(site, page.title, at=page.path) + as_of(page.moment) + live("standing", _verdict_section(site, page)))
+    yield Html(head(site, page.title, at=page.path) + as_of(moment(page.now)) + live("standing", _verdict_section(site, page)))
     yield filters(site, page.choice, page.fleet)
     yield Html('<div id="list" data-live>' + text(found(page.choice, page.fleet)))
     yield table_head(COLUMNS, caption=f"State of the vault side, {seen_from(page.vantage)}. {not_tested()}")
@@ -69,14 +71,19 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     badges = ((u, badge(u, count=counts.get(u, 0))) for u in Urgency)
     entries = [element("li", link(site.targets([("verdict", urgency.name.lower())]), shown)) for urgency, shown in badges]
     yield element("ul", entries, class_="summary", aria_label="Targets by state")
-    yield _remark(page.fleet.at_risk)
+    yield from _causes(site, page)
 
 
-def _remark(servers: list[str]) -> Child:
-    if not servers:
-        return None
-    named = ", ".join(servers[:_NAMED]) + (f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else "")
-    return element("p", element("strong", "SQL Servers with a vault side that is not ready: "), named, class_="notice bad-edge")
+def _causes(site: Urls, page: Page) -> Iterator[Child]:
+    """Yield the causes on the status page, or the chosen one."""
+    if page.path != "/" and not page.choice.cause:
+        return
+    groups = [group for group in page.fleet.causes if page.choice.cause in ("", group.cause.id)]
+    if groups:
+        causes = f"{len(groups)} cause{'' if len(groups) == 1 else 's'}"
+        risk = f"{page.fleet.at_risk:,} of {page.fleet.servers:,} SQL Servers have a vault side that is not ready"
+        yield element("p", element("strong", f"{causes} · {risk}"))
+    yield from causes_section(site, groups, page.now)
 
 
 def _legend() -> Html:

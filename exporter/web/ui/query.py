@@ -1,6 +1,6 @@
 """The query of `/targets`: which targets to show, and in which order.
 
-Parameters are `q`, `verdict`, `code`, `label`, `sort` and `page`. An invalid value is ignored or matches nothing.
+Parameters are `q`, `verdict`, `code`, `cause`, `label`, `sort` and `page`. An invalid value is ignored or matches nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from exporter.core.codes import find
 from exporter.web.ui.view_models import TargetView, Urgency
 
 _LONGEST = 200  # characters of a word or label that count
+_LONGEST_CAUSE = 600  # it has the names of a vault, a key and a reason
 _MOST_LABELS = 10
 
 BY_LABEL = "label:"  # of `sort`, before the label's name
@@ -44,6 +45,7 @@ class TargetQuery:
     words: str = ""
     verdict: Urgency | None = None
     code: str = ""
+    cause: str = ""  # id of a cause, see `core.causes.Cause`
     labels: tuple[str, ...] = ()
     order: SortOrder = SortOrder.URGENCY
     by_label: str = ""
@@ -51,7 +53,7 @@ class TargetQuery:
 
     @property
     def everything(self) -> bool:
-        return not (self.words or self.code or self.labels or self.verdict is not None)
+        return not (self.words or self.code or self.cause or self.labels or self.verdict is not None)
 
     @property
     def sort(self) -> str:
@@ -60,7 +62,8 @@ class TargetQuery:
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query parameters, without the page and the defaults."""
-        named = [("q", self.words), ("verdict", "" if self.verdict is None else self.verdict.name.lower()), ("code", self.code)]
+        verdict = "" if self.verdict is None else self.verdict.name.lower()
+        named = [("q", self.words), ("verdict", verdict), ("code", self.code), ("cause", self.cause)]
         sort = "" if self.sort == SortOrder.URGENCY.value else self.sort
         return [pair for pair in (*named, *(("label", each) for each in self.labels), ("sort", sort)) if pair[1]]
 
@@ -76,7 +79,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
     values: dict[str, str] = {}
     labels: dict[str, None] = {}
     for name, value in query:
-        text = value.strip()[:_LONGEST]
+        text = value.strip()[: _LONGEST_CAUSE if name == "cause" else _LONGEST]
         if name == "label" and text and len(labels) < _MOST_LABELS:
             labels[text] = None
         values.setdefault(name, text)
@@ -85,6 +88,7 @@ def read(query: Iterable[tuple[str, str]], targets: Iterable[Target]) -> TargetQ
         words=values.get("q", ""),
         verdict=VERDICTS.get(values.get("verdict", "")),
         code=values.get("code", ""),
+        cause=values.get("cause", ""),
         labels=tuple(labels),
         order=orders.get(values.get("sort", ""), SortOrder.URGENCY),
         by_label=_label_to_sort_by(values.get("sort", ""), targets),

@@ -18,6 +18,7 @@ from exporter.presentation.wire_log import as_lines, exchanges
 from exporter.state.history import HistoryEntry, ProbeContext
 from exporter.state.records import TargetRecord
 from exporter.web.ui.auxiliary import auxiliary_section, ends_table, failed_checks, marks, vault_sections
+from exporter.web.ui.causes import chain
 from exporter.web.ui.charts import legend, waterfall
 from exporter.web.ui.history import history_section
 from exporter.web.ui.html import Child, Html, element
@@ -54,6 +55,7 @@ def target_page(
 
 def _verdict_section(site: Urls, view: TargetView, vantage: Vantage) -> Iterator[Child]:
     yield element("p", badge(view.urgency), " ", element("strong", verdict(view, vantage)), _since(view), class_="verdict")
+    yield chain(view)
     yield marks(view)
     servers = text.what_depends(view.target)
     yield element("p", element("strong", "SQL Servers that depend on it: "), servers) if servers else None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
 
 from exporter.config.build import credentials_in_use
 from exporter.config.model import Config, Module, Target
@@ -17,10 +14,6 @@ from exporter.core.readiness import NEEDED, state_of
 from exporter.presentation.expiring import Ending, next_ending
 from exporter.state.records import STALE_INTERVALS, TargetRecord, readiness_at
 from exporter.web.interfaces import Service
-
-# This number of targets takes about a millisecond; then other tasks run.
-_AT_ONCE = 250
-MOST_LABELS = 200
 
 
 class Urgency(IntEnum):
@@ -88,51 +81,6 @@ def view(
     urgency = Urgency[state_of(readiness, success=None if report is None else report.success).name]
     ending = next_ending(target, record, ends)
     return TargetView(target, config.modules[target.module], now, record, report, readiness, urgency, age, ending)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
-    """The matching views in order, and counts over all targets."""
-
-    shown: list[TargetView]
-    counts: Mapping[Urgency, int]
-    codes: Mapping[int, int]  # targets by the code of their first failure
-    labels: list[str]  # NAME=VALUE, the first `MOST_LABELS` in order
-    label_names: list[str]  # of targets and their SQL Servers, at most `MOST_LABELS`
-    at_risk: list[str]  # SQL Servers whose vault side is not ready
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
-
-async def fleet(
-    views: Iterable[TargetView], matches: Callable[[TargetView], bool], order: Callable[[TargetView], tuple[Any, ...]]
-) -> Fleet:
-    """Filter and sort the views, and let other tasks run in between."""
-    counts, codes = Counter[Urgency](), Counter[int]()
-    labels, names, at_risk, chosen = set[str](), set[str](), set[str](), list[tuple[tuple[Any, ...], TargetView]]()
-    for number, each in enumerate(views, 1):
-        counts[each.urgency] += 1
-        if each.failure is not None and each.failure.code is not None:
-            codes[each.failure.code] += 1
-        labels.update(f"{name}={value}" for name, value in each.target.labels.items())
-        names.update(each.target.labels, *each.target.instances)
-        if each.urgency is Urgency.NOT_READY:
-            at_risk.update(each.servers)
-        if matches(each):
-            chosen.append((order(each), each))
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-    chosen.sort(key=lambda pair: pair[0])
-    return Fleet(
-        shown=[each for _, each in chosen],
-        counts=counts,
-        codes=codes,
-        labels=sorted(labels)[:MOST_LABELS],
-        label_names=sorted(names)[:MOST_LABELS],
-        at_risk=sorted(at_risk),
-    )
 
 
 class ExpiryCache:

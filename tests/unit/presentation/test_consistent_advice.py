@@ -129,7 +129,7 @@ async def test_banner_and_firewall_row_do_not_contradict():
     service.add_reports(bad(step=Step.GET_KEY, code=3077, reason=Reason.FORBIDDEN_FIREWALL, started_at=time.time()))
     async with serving(service) as session:
         overview = words((await get(session, "/"))[2])
-    assert "SQL Servers with a vault side that is not ready: SQLPRD01" in overview
+    assert "2 of 2 SQL Servers have a vault side that is not ready" in overview
     assert "the firewall may allow that host" in overview
     assert "danger" not in overview
     assert "at risk" not in overview

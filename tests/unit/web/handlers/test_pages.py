@@ -11,6 +11,7 @@ from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
+from exporter.state import records
 from exporter.state.records import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import bad, config, good, target
@@ -114,7 +115,13 @@ async def test_not_ready_names_the_step_that_keeps_databases_closed():
 async def test_targets_at_risk_are_first():
     async with serving(fleet()) as session:
         _, _, html = await get(session, "/")
-    assert re.findall(r'href="/targets/([^"?]+)"', html) == ["refused", "wrapless", "silent", "stale", "healthy"]
+    assert re.findall(r'href="/targets/([^"?]+)"', html.split("<tbody>")[1]) == [
+        "refused",
+        "wrapless",
+        "silent",
+        "stale",
+        "healthy",
+    ]
 
 
 async def test_every_link_on_every_page_exists():
@@ -265,13 +272,13 @@ async def test_five_thousand_targets_are_paged_without_blocking():
         busy = asyncio.create_task(others())
         _, _, first = await get(session, "/targets")
         busy.cancel()
-        _, _, last = await get(session, "/targets?page=50")
+        _, _, last = await get(session, "/targets?page=100")
         _, _, beyond = await get(session, "/targets?page=999999")
         _, _, nonsense = await get(session, "/targets?page=x")
     assert turns > 20
-    assert "Page 1 of 50" in first
-    assert "target-0099" in first
-    assert "target-0100" not in first
+    assert "Page 1 of 100" in first
+    assert "target-0049" in first
+    assert "target-0050" not in first
     assert "target-4999" in last
     assert beyond == last
     assert re.sub("[?]page=x", "", nonsense) == first
@@ -304,3 +311,61 @@ async def test_links_use_the_external_url_and_routes_the_prefix():
         there, _, _ = await get(session, "/inside/metrics")
     assert (status, gone, there) == (200, 404, 200)
     assert all(link.startswith("/outside/") for link in re.findall(r'(?:href|src|action)="([^"#]+)"', html))
+
+
+def three_causes(count):
+    """Return a service of 5,000 targets: an expired secret, a vault that refuses, and an expired key."""
+    targets = [
+        target(f"app{n:04}", vault=f"contoso-v{n:04}.vault.azure.net", labels={"team": "dba"},
+               instances=({"sql_instance": f"SQL{n:04}", "host": f"n{n}", "ag": f"AG{n // 40}"},))
+        for n in range(count)
+    ]  # fmt: skip
+    service = Service(config(*targets))
+    refused = {"step": Step.UNWRAP_KEY, "code": 3077, "reason": Reason.FORBIDDEN_POLICY, "started_at": NOW - 60}
+    wrapless = {"step": Step.WRAP_KEY, "code": 3077, "reason": Reason.KEY_EXPIRED, "ready": True, "started_at": NOW - 60}
+    service.add_reports(*(bad(each.name, started_at=NOW - 37 * 60) for each in targets[: count // 10]))
+    service.add_reports(bad(targets[-1].name, **refused), bad(targets[-2].name, **wrapless))
+    service.add_reports(*(good(each.name, started_at=NOW - 60) for each in targets[count // 10 : -2]))
+    return service
+
+
+async def test_five_thousand_targets_in_three_causes_are_a_small_page(monkeypatch):
+    monkeypatch.setattr(records, "STALE_INTERVALS", 100)
+    service = three_causes(5000)
+    async with serving(service) as session:
+        _, _, html = await get(session, "/")
+        chosen = (await get(session, "/targets?cause=credential%3Asql-prod%3Asecret_expired"))[2]
+    assert len(html.encode()) < 150_000
+    shown = words(html)
+    assert "3 causes · 501 of 5,000 SQL Servers have a vault side that is not ready" in shown
+    assert (
+        "Credential sql-prod: the client secret has expired not ready since 37 min ago 500 SQL Servers in 13 availability groups"
+        in shown
+    )
+    assert "Vault contoso-v4999.vault.azure.net: the vault&#x27;s access policies do not allow the operation" in shown
+    assert "Key contoso-v4998.vault.azure.net/ContosoRSAKey0/" in shown
+    assert html.count("<details") == 3  # two small causes and the legend
+    assert "500 of 5000 targets match." in words(chosen)
+    assert "app0499" not in html.split("<tbody>")[0]
+
+
+async def test_target_page_draws_the_chain_with_the_broken_link():
+    service = Service()
+    service.add_reports(bad())
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets/contoso-key0")
+    drawing = html.split('class="chain"')[1].split("</svg>")[0]
+    assert "broken at Credential sql-prod: the client secret has expired" in drawing
+    assert re.findall(r'<g class="(\w+)"><title>([^:]+):', drawing) == [
+        ("before", "Exporter host"), ("before", "Entra ID"), ("broken", "Credential"),
+        ("after", "Vault"), ("after", "Key"), ("after", "SQL Server"),
+    ]  # fmt: skip
+
+
+async def test_chain_of_a_ready_target_has_no_broken_link():
+    service = Service()
+    service.add_reports(good())
+    async with serving(service) as session:
+        _, _, html = await get(session, "/targets/contoso-key0")
+    assert "no link is known to be broken" in html
+    assert 'class="broken"' not in html

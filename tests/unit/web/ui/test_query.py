@@ -149,10 +149,10 @@ async def test_links_to_pages_keep_the_filter():
     service.add_reports(*(bad(name) for name in names[:150]))
     async with serving(service) as session:
         _, _, html = await get(session, "/targets?verdict=not_ready&sort=name&page=2")
-    assert "Page 2 of 2" in html
+    assert "Page 2 of 3" in html
     assert '<a href="/targets?verdict=not_ready&amp;sort=name&amp;page=1">Previous</a>' in html
-    assert "target-149" in html
-    assert "target-150" not in html
+    assert "target-099" in html
+    assert "target-100" not in html
 
 
 async def test_explain_page_finds_codes_and_messages():

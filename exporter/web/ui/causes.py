@@ -1,0 +1,210 @@
+"""Causes of failures with the SQL Servers behind each, and the chain of a target."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from exporter.config.model import Module, Target
+from exporter.core.causes import TITLES, Cause, Failed, Link, cause_of, common_causes
+from exporter.core.codes.reasons import cause as reason_text
+from exporter.core.model import Step
+from exporter.core.readiness import deciding_failure
+from exporter.presentation.text import recommended_actions
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import badge, when
+from exporter.web.ui.layout import Urls, code_link, link
+from exporter.web.ui.rows import copyable
+from exporter.web.ui.view_models import TargetView, Urgency
+
+_NAMED = 20  # targets of a cause that are listed
+_SHOWN = 8  # causes on a page
+_HOST = "this host"
+_WIDTH, _HEIGHT, _GAP, _LETTERS = 168, 56, 26, 20
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """A cause and its targets, the most urgent first."""
+
+    cause: Cause
+    views: Sequence[TargetView]
+
+    @property
+    def urgency(self) -> Urgency:
+        return self.views[0].urgency
+
+    @property
+    def since(self) -> float | None:
+        return min((view.since for view in self.views if view.since is not None), default=None)
+
+    @property
+    def servers(self) -> int:
+        return len({name for view in self.views for name in view.servers})
+
+    @property
+    def availability_groups(self) -> int:
+        return len({each["ag"] for view in self.views for each in view.target.instances if "ag" in each})
+
+
+def links_of(target: Target, module: Module, sign_in: str | None = None) -> dict[Link, str]:
+    """Return the name of each link of a target; without a proxy, its link is missing."""
+    proxy = {} if module.proxy is None else {Link.PROXY: _place(module.proxy.url)}
+    return {
+        Link.HOST: _HOST,
+        **proxy,
+        Link.ENTRA: sign_in or (_place(module.authority_host) if module.authority_host else ""),
+        Link.CREDENTIAL: target.credential,
+        Link.VAULT: target.vault,
+        Link.KEY: f"{target.vault}/{target.key}",
+    }
+
+
+def failure_of(view: TargetView) -> Failed | None:
+    """Return the current deciding failure; None if no step failed or it is out of date."""
+    failure = None if view.report is None else deciding_failure(view.report)
+    if failure is None or view.urgency not in (Urgency.NOT_READY, Urgency.FAILING):
+        return None
+    return Failed(step=failure.step, reason=failure.reason, names=links_of(view.target, view.module, _sign_in(view)))
+
+
+def _sign_in(view: TargetView) -> str | None:
+    """Return the host of Entra ID that the last probe used; None if unknown."""
+    step = None if view.report is None else view.report.step(Step.TOKEN)
+    return None if step is None or step.facts is None or not step.facts.endpoint else step.facts.endpoint.removesuffix(":443")
+
+
+def grouped(views: Sequence[TargetView]) -> list[CauseGroup]:
+    """Return the causes, the most urgent and the largest first."""
+    failures = {view.target.name: failed for view in views if (failed := failure_of(view)) is not None}
+    if not failures:
+        return []
+    causes = common_causes(failures, (links_of(view.target, view.module) for view in views))
+    groups = defaultdict[Cause, list[TargetView]](list)
+    for view in views:
+        if view.target.name in causes:
+            groups[causes[view.target.name]].append(view)
+    found = [CauseGroup(cause, sorted(each, key=lambda view: (view.urgency, view.target.name))) for cause, each in groups.items()]
+    return sorted(found, key=lambda group: (group.urgency, -group.servers, -len(group.views), group.cause.id))
+
+
+def causes_section(site: Urls, groups: Sequence[CauseGroup], now: float) -> Iterator[Child]:
+    """Yield the causes with their size, age and first action."""
+    if not groups:
+        return
+    yield element("ol", [_cause(site, group, now) for group in groups[:_SHOWN]], class_="causes", aria_label="Causes")
+    if len(groups) > _SHOWN:
+        more = f"{len(groups) - _SHOWN} more causes affect no more SQL Servers than the last one. The table has their targets."
+        yield element("p", more)
+
+
+def _cause(site: Urls, group: CauseGroup, now: float) -> Html:
+    first = group.views[0]
+    failure = None if first.report is None else deciding_failure(first.report)
+    actions = () if first.report is None else recommended_actions(first.target, first.report, first.record)
+    return element(
+        "li",
+        element("h2", title_of(group.cause)),
+        element(
+            "p",
+            badge(group.urgency),
+            element("span", "since ", when(group.since, now, absent="an unknown time")),
+            element("strong", size_of(group)),
+            element("span", code_link(site, failure.code)) if failure is not None and failure.code is not None else None,
+            class_="measure",
+        ),
+        copyable(actions[0]) if actions else None,
+        _behind(site, group),
+        class_="notice" + (" bad-edge" if group.urgency is Urgency.NOT_READY else ""),
+        data_key=group.cause.id,
+    )
+
+
+def title_of(cause: Cause) -> str:
+    """Return the cause as text, such as `Credential sql-prod: the client secret has expired`."""
+    name = "" if cause.link is Link.HOST or not cause.name else f" {cause.name}"
+    return f"{TITLES[cause.link]}{name}: {reason_text(cause.reason)}"
+
+
+def size_of(group: CauseGroup) -> str:
+    """Return how many SQL Servers depend on it, else how many targets."""
+    if not group.servers:
+        return _count(len(group.views), "target")
+    within = f" in {_count(group.availability_groups, 'availability group')}" if group.availability_groups else ""
+    return _count(group.servers, "SQL Server") + within
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _behind(site: Urls, group: CauseGroup) -> Html:
+    every = link(site.targets([("cause", group.cause.id)]), f"Show {_count(len(group.views), 'target')}")
+    if len(group.views) > _NAMED:
+        return element("p", every)
+    rows = [element("li", link(site.target(view.target.name), view.target.name), _named(view)) for view in group.views]
+    return element("details", element("summary", _count(len(rows), "target")), element("ul", rows), element("p", every))
+
+
+def _named(view: TargetView) -> str:
+    return f": {', '.join(view.servers)}" if view.servers else ""
+
+
+def chain(view: TargetView) -> Html:
+    """Draw the links from this host to SQL Server, with the broken one marked."""
+    failed = failure_of(view)
+    broken = None if failed is None else cause_of(failed)
+    names = links_of(view.target, view.module, _sign_in(view))
+    if broken is not None and broken.name:
+        names[broken.link] = broken.name
+    names[Link.KEY] = view.target.key_name
+    shown = [(name, TITLES[each], _state(each, broken)) for each in Link if (name := names.get(each)) is not None]
+    servers = view.servers
+    last = f"{servers[0]} and {len(servers) - 1} more" if len(servers) > 1 else "".join(servers) or "not named"
+    shown.append((last, "SQL Server", "after" if broken is not None else "before"))
+    words = "no link is known to be broken" if broken is None else f"broken at {title_of(broken)}"
+    width = len(shown) * (_WIDTH + _GAP) - _GAP
+    drawing = element(
+        "svg", _boxes(shown), viewBox=f"0 0 {width} {_HEIGHT + 2}", width=width, height=_HEIGHT + 2, class_="chain", role="img",
+        aria_label=f"From the exporter to SQL Server: {words}.",
+    )  # fmt: skip
+    return element("div", drawing, class_="scroll", tabindex=0, role="region", aria_label="Chain to SQL Server")
+
+
+def _state(each: Link, broken: Cause | None) -> str:
+    order = list(Link)
+    if broken is None or order.index(each) < order.index(broken.link):
+        return "before"
+    return "broken" if each is broken.link else "after"
+
+
+def _boxes(shown: Iterable[tuple[str, str, str]]) -> Iterator[Html]:
+    for number, (name, title, state) in enumerate(shown):
+        x = number * (_WIDTH + _GAP) + 1
+        if number:
+            yield element("path", d=f"M{x - _GAP} {_HEIGHT / 2:g}h{_GAP - 8}m-6 -5l6 5l-6 5", class_=f"arrow {state}")
+        label = f"\N{MULTIPLICATION X} {title}" if state == "broken" else title
+        yield element(
+            "g",
+            element("title", f"{title}: {name}"),
+            element("rect", x=x, y=1, width=_WIDTH - 2, height=_HEIGHT, rx=6),
+            element("text", label, x=x + 10, y=22, class_="kind"),
+            element("text", _short(name), x=x + 10, y=42),
+            class_=state,
+        )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+
+
+def _place(url: str) -> str:
+    """Return host and port of a URL, without user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def ids_by_target(groups: Iterable[CauseGroup]) -> Mapping[str, str]:
+    """Return the id of each failed target's cause."""
+    return {view.target.name: group.cause.id for group in groups for view in group.views}
