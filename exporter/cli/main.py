@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.cli import bundle, check, doctor, explain, probe, run, simulate
+from exporter.cli import bundle, check, doctor, explain, inventory, probe, run, simulate
 from exporter.core.known_secrets import hide
 
 DESCRIPTION = """\
@@ -29,6 +29,7 @@ examples:
   ekm-exporter bundle contoso-key0 --config.file ekm.yml --out case.zip
   ekm-exporter explain 3303        (a number from SQL Server's error log)
   ekm-exporter codes
+  ekm-exporter inventory --from inventory/*.json --out targets.d
   ekm-exporter simulate --config.file ekm.yml --out sim
 
 "ekm-exporter COMMAND --help" describes the options of a command.
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_parser(commands)
     bundle.add_parser(commands)
     explain.add_parsers(commands)
+    inventory.add_parser(commands)
     simulate.add_parsers(commands)
     return parser
 

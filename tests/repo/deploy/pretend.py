@@ -20,7 +20,14 @@ SQL = Path(__file__).parents[3] / "deploy" / "sql"
 UTC_NOW = datetime(2026, 11, 24, 12, 0, 0)  # noqa: DTZ001 - SQL Server's datetime has no zone
 OFFSET = timedelta(hours=2)  # the server stands in Kyiv
 OLD_THUMBPRINT = bytes.fromhex("0123456789ABCDEF0123456789ABCDEF01234567")  # session values of retire-version.sql
-PROPERTIES = {"ServerName": "N1\\SQLPRD01", "ComputerNamePhysicalNetBIOS": "N1", "ProductVersion": "16.0.4105.2"}
+PROPERTIES = {
+    "ServerName": "N1\\SQLPRD01",
+    "MachineName": "N1",
+    "InstanceName": "SQLPRD01",
+    "ComputerNamePhysicalNetBIOS": "N1",
+    "ProductVersion": "16.0.4105.2",
+    "Edition": "Enterprise Edition (64-bit)",
+}
 
 
 def batches(name: str) -> list[str]:
@@ -79,11 +86,21 @@ def translated(node: exp.Expression) -> exp.Expression:
         case exp.DateAdd():
             return called("dateadd", unit(node), node.expression, node.this)
         case exp.Convert():
-            is_text = node.this.sql("tsql").lower().startswith("varchar")
-            return called("hexadecimal", node.expression) if is_text else node.expression
-        case exp.Table():
+            return converted(node)
+        case exp.Table() | exp.Select():
             node.set("catalog", None)
+            node.set("for_", None)  # the rows, without FOR JSON
+        case exp.Parameter() if not isinstance(node.parent, exp.Parameter):  # @@VERSION
+            return exp.Literal.string("Microsoft SQL Server 2022 (RTM-CU15) on Windows Server 2022")
     return node
+
+
+def converted(node: exp.Convert) -> exp.Expression:
+    style = node.args.get("style")
+    if style is not None and style.name == "126":
+        return called("iso8601", node.expression)
+    is_text = node.this.sql("tsql").lower().startswith("varchar")
+    return called("hexadecimal", node.expression) if is_text else node.expression
 
 
 def unit(node: exp.Expression) -> exp.Expression:
@@ -115,6 +132,8 @@ FUNCTIONS = {
     "datediff": _datediff,
     "dateadd": _dateadd,
     "hexadecimal": lambda value: None if value is None else f"0x{value.hex().upper()}",
+    "iso8601": lambda value: value and value.replace(" ", "T")[:19],
+    "has_perms_by_name": lambda *_: 1,
     "serverproperty": PROPERTIES.get,
     "quotename": lambda name: "[" + name.replace("]", "]]") + "]",
     "nchar": chr,

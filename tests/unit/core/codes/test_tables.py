@@ -43,7 +43,7 @@ COUNTERPARTS = {
     3077: 3113,
 }
 SUCCESSES = {0, 3000}
-COMMANDS = {"run", "check", "probe", "doctor", "explain", "codes", "simulate", "demo"}
+COMMANDS = {"run", "check", "probe", "doctor", "explain", "codes", "inventory", "simulate", "demo"}
 CONFIGURATION_WORDS = {
     "authority_host",
     "certificate_file",

@@ -1,0 +1,63 @@
+"""KeyUri of each thumbprint, from the registry of a SQL Server's host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from exporter.core.endpoints import vault_host
+
+_URI = re.compile(r"(https://[^/]+)/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})/?")
+# `reg query ROOT /s /v KeyUri` and `reg export`.
+_PATH = re.compile(r"\[?HKEY_LOCAL_MACHINE\\(?:[^\\]+\\)+([^\\\]]+)\]?\s*", re.IGNORECASE)
+_VALUE = re.compile(r'\s*"?KeyUri"?\s*(?:REG_SZ\s+|=\s*")([^\s"]+)"?\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryUri:
+    """The URI that the connector stored for a thumbprint."""
+
+    thumbprint: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyVersion:
+    """A key version in a vault; `vault` is the full host name in lower case."""
+
+    vault: str
+    name: str
+    version: str
+
+
+def key_version(uri: str) -> KeyVersion | None:
+    """Return the key version of a KeyUri, None if it is not `https://VAULT/keys/NAME/VERSION`."""
+    matched = _URI.fullmatch(uri.strip())
+    if matched is None:
+        return None
+    try:
+        return KeyVersion(vault_host(matched[1]), matched[2], matched[3])
+    except ValueError:
+        return None
+
+
+def thumbprint_of(text: str) -> str:
+    """Return a thumbprint as SQL Server writes it: `0x` and capital hex digits."""
+    return "0x" + text.strip().upper().removeprefix("0X")
+
+
+class RegistryLines:
+    """Collects the entries from the output of `reg query` or a file of `reg export`."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+        self._found: dict[RegistryUri, None] = {}
+
+    def take(self, line: str) -> None:
+        if path := _PATH.fullmatch(line):
+            self._name = path[1]
+        elif self._name is not None and (value := _VALUE.fullmatch(line)):
+            self._found[RegistryUri(self._name, value[1])] = None
+
+    def found(self) -> tuple[RegistryUri, ...]:
+        return tuple(self._found)

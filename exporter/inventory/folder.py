@@ -1,0 +1,148 @@
+"""The folder of generated targets: which files are the inventory's, and what changes.
+
+`inventory.json` has what every instance answered last: an instance that is not read this time keeps its targets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exporter.config.files import FileMissingError, FileUnreadableError, read_whole
+from exporter.config.yaml_tree import SIZE_LIMIT
+from exporter.core.inventory.document import Document, as_json, document_from
+from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.render import MARK, is_own
+
+FACTS = "inventory.json"
+FACTS_LIMIT = 256 * 1024 * 1024  # bytes
+
+
+class FolderError(Exception):
+    """Why the folder cannot be used, and what to do."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known from all runs: documents by server, key URIs, names of targets."""
+
+    documents: dict[str, Document] = field(default_factory=dict)
+    loose: dict[RegistryUri, None] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The YAML files of the folder before a run; `own` maps names to unchanged texts."""
+
+    path: Path
+    own: Mapping[str, str]
+    edited: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The new text of a file; None removes it."""
+
+    path: Path
+    before: str | None
+    after: str | None
+
+    def diff(self) -> str:
+        """Return the unified diff without the line with the checksum."""
+        before, after = (_lines(text) for text in (self.before, self.after))
+        old = "/dev/null" if self.before is None else str(self.path)
+        new = "/dev/null" if self.after is None else str(self.path)
+        return "".join(
+            line if line.endswith("\n") else f"{line}\n" for line in difflib.unified_diff(before, after, old, new, n=2)
+        )
+
+
+def read_folder(path: Path) -> Folder:
+    """Read the YAML files of the folder, which may not exist. Raises FolderError."""
+    own: dict[str, str] = {}
+    edited: list[str] = []
+    others: list[str] = []
+    for file in sorted(path.glob("*.yml")) if path.is_dir() else ():
+        try:
+            text = read_whole(file, limit=SIZE_LIMIT).decode("utf-8", "replace")
+        except FileUnreadableError as error:
+            raise FolderError(f"{file}: {error}") from None
+        if is_own(text):
+            own[file.name] = text
+        else:
+            (edited if text.startswith(MARK) else others).append(file.name)
+    return Folder(path, own, tuple(edited), tuple(others))
+
+
+def read_facts(folder: Folder) -> Facts:
+    """Read the facts of earlier runs. Raises FolderError if they are lost or unusable."""
+    path = folder.path / FACTS
+    try:
+        content = json.loads(read_whole(path, limit=FACTS_LIMIT))
+        documents = {name: document_from(one) for name, one in content["instances"].items()}
+        loose = {RegistryUri(str(one["thumbprint"]), str(one["uri"])): None for one in content["key_uris"]}
+        return Facts(documents, loose, {str(one): str(name) for one, name in content["names"].items()})
+    except FileMissingError:
+        if folder.own:
+            raise FolderError(
+                f"{path} is missing, but {folder.path} has files of earlier runs: restore it, or remove them"
+            ) from None
+        return Facts()
+    except FileUnreadableError as error:
+        raise FolderError(f"{path}: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise FolderError(f"{path}: damaged: restore it, or remove it and the files of earlier runs") from None
+
+
+def facts_text(facts: Facts) -> str:
+    """Return the content of the file of facts."""
+    content: dict[str, Any] = {
+        "instances": {name: as_json(facts.documents[name]) for name in sorted(facts.documents)},
+        "key_uris": [{"thumbprint": uri.thumbprint, "uri": uri.uri} for uri in facts.loose],
+        "names": facts.names,
+    }
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def changes(folder: Folder, files: Mapping[str, str]) -> Iterator[Change]:
+    """Yield the changes that lead to `files`, by stem; only own files change.
+
+    A name that another file has gets `.inventory` before its suffix.
+    """
+    foreign = {*folder.edited, *folder.others}
+    wanted: dict[str, str] = {}
+    for stem, text in files.items():
+        name = f"{stem}.yml"
+        wanted[f"{stem}.inventory.yml" if name in foreign else name] = text
+    if clash := foreign & wanted.keys():
+        raise FolderError(f"{folder.path / min(clash)} was edited: rename it, and the next run writes a new one")
+    for name in sorted({*wanted, *folder.own}):
+        before, after = folder.own.get(name), wanted.get(name)
+        if before is None or after is None or _lines(before) != _lines(after):
+            yield Change(folder.path / name, before, after)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".inventory-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o640)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _lines(text: str | None) -> list[str]:
+    return [] if text is None else text.replace("\r\n", "\n").splitlines(keepends=True)[1:]

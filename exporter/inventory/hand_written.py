@@ -1,0 +1,50 @@
+"""Targets and credentials that other files than the inventory's declare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from exporter.config.build_targets import RawTarget
+from exporter.config.fields import Section
+from exporter.config.includes import read_with_includes
+from exporter.config.problems import ProblemList
+from exporter.core.inventory.plan import HandWritten, HandWrittenTarget
+
+
+def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
+    """Read these files and their includes, without the files in `own`.
+
+    What is unusable in them is left out: `check` reports it.
+    """
+    mine = {os.path.realpath(path) for path in own}
+    targets: dict[str, HandWrittenTarget] = {}
+    credentials: set[str] = set()
+    for path in files:
+        for part in read_with_includes(path, ProblemList()).parts:
+            if os.path.realpath(part.location.file) not in mine:
+                credentials |= set(part.get("credentials") or {})
+                targets |= {target.where: target for target in _targets(part)}
+    return HandWritten(tuple(targets.values()), frozenset(credentials))
+
+
+def includes_folder(config: Path, folder: Path) -> bool:
+    """Whether the configuration includes `*.yml` of the folder."""
+    pattern = os.path.realpath(folder / "x.yml")
+    return any(Path(pattern).match(os.path.realpath(one)) for one in read_with_includes(config, ProblemList()).patterns)
+
+
+def _targets(part: Section) -> Iterator[HandWrittenTarget]:
+    for section in part.get("targets") or ():
+        raw = RawTarget(section, part.get("target_defaults"))
+        name, vault, key = raw.get("name"), raw.get("vault"), raw.get("key")
+        if name is not None and vault is not None and key is not None:
+            yield HandWrittenTarget(
+                name=name,
+                vault=vault,
+                key_name=key[0],
+                key_version=key[1],
+                instances=tuple(raw.get("instances") or ()),
+                where=section.location.where,
+            )

@@ -1,0 +1,207 @@
+"""The command `inventory`: 300 instances, later runs, hand-written files, and unreadable input."""
+
+import time
+
+import pytest
+import yaml
+
+from exporter.cli.main import main
+from exporter.config import load_config
+from tests.support.sql_inventory import reg_query, rows_of, sqlcmd
+
+V1, V2 = ("https://contoso-prod.vault.azure.net/keys/K/" + version for version in ("1111aaaa", "2222bbbb"))
+SECRET = "0123456789abcdef0123456789abcdef" + "a-secret"
+
+
+class Workspace:
+    """A folder with sources, a configuration and the command."""
+
+    def __init__(self, path, capsys):
+        self.path, self._capsys = path, capsys
+        (path / "in").mkdir()
+        self.config = path / "ekm.yml"
+        self.config.write_text("global: {interval: 60s, vantage: sql_host}\ninclude: [targets.d/*.yml]\n")
+        self.source("keys.txt", reg_query({"2C56": V1, "2C57": V2}))
+
+    def source(self, name, text):
+        (self.path / "in" / name).write_text(text, encoding="utf-8")
+
+    def run(self, *flags, code=0):
+        arguments = ["inventory", "--from", str(self.path / "in"), "--out", str(self.path / "targets.d"), *flags]
+        assert main([*arguments, "--config.file", str(self.config)]) == code
+        captured = self._capsys.readouterr()
+        self.errors = captured.err
+        return captured.out
+
+    def targets(self, file="contoso-prod"):
+        return yaml.safe_load((self.path / "targets.d" / f"{file}.yml").read_text())["targets"]
+
+    def supply_secrets(self):
+        (self.path / "secrets").mkdir(exist_ok=True)
+        for file in (self.path / "targets.d").glob("*.yml"):
+            for credential in (yaml.safe_load(file.read_text()).get("credentials") or {}).values():
+                secret = file.parent / credential["secret_file"]
+                secret.touch(mode=0o600)
+                secret.write_text(SECRET)
+
+
+@pytest.fixture
+def workspace(tmp_path, capsys):
+    return Workspace(tmp_path, capsys)
+
+
+def test_300_instances_become_an_accepted_configuration(workspace):
+    uris = {}
+    for vault in range(40):
+        uris |= {
+            f"AA{vault:02X}{version:02X}": f"https://vault-{vault:02}.vault.azure.net/keys/K/{version:08x}"
+            for version in range(2)
+        }
+    workspace.source("keys.txt", reg_query(uris))
+    for number in range(300):
+        vault = number % 40
+        databases = {f"db{one}": f"0xAA{vault:02X}{one % 2:02X}" for one in range(6)}
+        rows = rows_of(f"H{number:03}\\SQLPRD01", vault=f"vault-{vault:02}", databases=databases)
+        workspace.source(f"{number:03}.txt", sqlcmd(rows))
+    started = time.monotonic()
+    output = workspace.run()
+    assert time.monotonic() - started < 60
+    assert "300 instances read, 0 not; 80 targets; 40 files changed" in output
+
+    problems = load_config(workspace.config).problems
+    assert {problem.message for problem in problems} == {"no such file"}
+    workspace.supply_secrets()
+    loaded = load_config(workspace.config)
+    assert loaded.problems == ()
+    assert {warning.path.rpartition(".")[2] for warning in loaded.warnings} == {"expires_on"}  # of the secret
+    assert len(loaded.config.targets) == 80
+    assert sum(len(target.instances) for target in loaded.config.targets.values()) == 600
+
+    assert "no file changed" in workspace.run()
+
+
+def test_moved_database_is_a_diff(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1", databases={"sales": "0x2C56"})))
+    workspace.run()
+    workspace.source("n1.txt", sqlcmd(rows_of("N1", databases={"sales": "0x2C57"})))
+    output = workspace.run("--dry-run")
+    assert "-    key: K/1111aaaa" in output
+    assert "+    key: K/2222bbbb" in output
+    assert "1 file would change" in output
+    assert workspace.targets()[0]["key"] == "K/1111aaaa"
+    workspace.run()
+    assert workspace.targets()[0]["key"] == "K/2222bbbb"
+
+
+def test_instance_that_is_not_read_keeps_its_targets(workspace):
+    for name in ("N1", "N2"):
+        workspace.source(f"{name}.txt", sqlcmd(rows_of(name)))
+    workspace.run()
+    workspace.source("N2.txt", "Sqlcmd: Error: Login failed for user 'x'.")
+    output = workspace.run(code=1)
+    assert "kept as last read: N2 (2026-11-26T20:00:00)" in output
+    assert workspace.errors == f"{workspace.path / 'in' / 'N2.txt'}: not read: Sqlcmd: Error: Login failed for user 'x'.\n"
+    assert [one["host"] for one in workspace.targets()[0]["instances"]] == ["n1", "n2"]
+    workspace.run("--prune", code=1)
+    assert [one["host"] for one in workspace.targets()[0]["instances"]] == ["n1"]
+
+
+def test_file_without_targets_is_removed(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    workspace.source("n1.txt", sqlcmd(rows_of("N1", databases={})))
+    assert "+++ /dev/null" in workspace.run()
+    assert list((workspace.path / "targets.d").glob("*.yml")) == []
+
+
+def test_hand_written_files_stay(workspace):
+    folder = workspace.path / "targets.d"
+    folder.mkdir()
+    mine = "targets:\n  - {name: mine, vault: other, key: K/v1, credential: c}\n"
+    (folder / "contoso-prod.yml").write_text(mine)
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    assert (folder / "contoso-prod.yml").read_text() == mine
+    assert workspace.targets("contoso-prod.inventory")[0]["name"] == "contoso-prod-K"
+
+
+def test_hand_written_target_is_not_written_again(workspace):
+    workspace.config.write_text(
+        "include: [targets.d/*.yml]\ntarget_defaults: {credential: c}\n"
+        "targets:\n  - {name: mine, vault: contoso-prod, key: K/1111aaaa, instances: [{sql_instance: N1}]}\n"
+    )
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    output = workspace.run()
+    assert f"N1: target mine ({workspace.config}:4:5)" in output
+    assert list((workspace.path / "targets.d").glob("*.yml")) == []
+
+
+def test_declared_credential_leaves_the_generated_file(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    declared = "credentials:\n  contoso-prod-tde_cred: {type: managed_identity}\n"
+    workspace.config.write_text(workspace.config.read_text() + declared)
+    output = workspace.run()
+    assert "-  contoso-prod-tde_cred:" in output
+    assert load_config(workspace.config).problems == ()
+
+
+def test_edited_file_is_not_overwritten(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    file = workspace.path / "targets.d" / "contoso-prod.yml"
+    edited = file.read_text() + "# mine\n"
+    file.write_text(edited)
+    output = workspace.run(code=1)
+    assert file.read_text() == edited
+    assert f"{file} was edited, so it counts as written by hand" in output
+
+
+def test_lost_facts_are_an_error(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    facts = workspace.path / "targets.d" / "inventory.json"
+    facts.write_text("{}")
+    workspace.run(code=2)
+    assert "damaged" in workspace.errors
+    facts.unlink()
+    workspace.run(code=2)
+    assert "restore it, or remove them" in workspace.errors
+
+
+def test_folder_that_is_not_included_is_a_gap(workspace):
+    workspace.config.write_text("include: [other/*.yml]\n")
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    assert "does not include" in workspace.run(code=1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_encodings_of_windows_are_read(workspace, encoding):
+    rows = rows_of("N1")
+    rows["credentials"][0]["name"] = rows["keys"][0]["credential"] = "Schlüssel €"
+    (workspace.path / "in" / "n1.txt").write_bytes(sqlcmd(rows).encode(encoding))
+    assert "[Schlüssel €]" in workspace.run()
+
+
+def test_wrong_code_page_is_detected(workspace):
+    rows = rows_of("N1")
+    rows["credentials"][0]["name"] = rows["keys"][0]["credential"] = "Schlüssel"
+    (workspace.path / "in" / "n1.txt").write_bytes(sqlcmd(rows).encode("cp850"))
+    assert "lines or characters were lost" in workspace.run(code=1)
+
+
+def test_same_instance_twice_and_missing_file_are_errors(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.source("n1b.txt", sqlcmd(rows_of("N1")))
+    workspace.run("--from", str(workspace.path / "in"), str(workspace.path / "gone.txt"), code=1)
+    assert "gone.txt: no such file" in workspace.errors
+    assert "N1 is in another file too" in workspace.errors
+
+
+def test_output_has_no_secret(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    workspace.supply_secrets()
+    output = workspace.run()
+    texts = [file.read_text() for file in (workspace.path / "targets.d").iterdir()]
+    assert not any("a-secret" in text for text in (output, *texts))

@@ -1,0 +1,181 @@
+"""inventory.sql and inventory.ps1: parsed, read-only, and readable by the command."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+
+import sqlglot
+import tree_sitter_powershell
+from sqlglot import exp
+from sqlglot.optimizer.qualify import qualify
+from tree_sitter import Language, Node, Parser
+
+from exporter.core.inventory.document import SECTIONS, read_documents
+from exporter.core.inventory.model import instance_of
+from tests.repo.deploy.pretend import SQL, PretendServer, batches
+from tests.repo.deploy.system_views import ANYBODY, VIEWS
+from tests.repo.deploy.test_collector import schema, without_database
+from tests.support.sql_inventory import WIDTH, lines_of, sqlcmd
+
+WRAPPER = SQL / "inventory.ps1"
+BATCHES = batches("inventory.sql")[1:]  # the first is SET NOCOUNT ON
+
+
+def parsed(batch: str) -> list[exp.Expression]:
+    return [one for one in sqlglot.parse(batch, dialect="tsql") if one is not None]
+
+
+def section_of(batch: str) -> str:
+    (name,) = re.findall(r'"section":"(\w+)"', batch)
+    return name
+
+
+def query_of(batch: str) -> exp.Select:
+    """Return the query whose rows the batch prints as JSON."""
+    (query,) = [one for statement in parsed(batch) for one in statement.find_all(exp.Select) if one.args.get("for_")]
+    return without_database(query)
+
+
+def rows(**views: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
+    """Run every query of the script; a NULL is left out, as FOR JSON does."""
+    with closing(PretendServer(**views)) as server:
+        return {
+            section_of(batch): [
+                {name: value for name, value in row.items() if value is not None} for row in server.query(query_of(batch))
+            ]
+            for batch in BATCHES
+        }
+
+
+def errors(code: bytes) -> list[Node]:
+    def walk(node: Node) -> list[Node]:
+        own = [node] if node.type == "ERROR" or node.is_missing else []
+        return own + [one for child in node.children for one in walk(child)]
+
+    return walk(Parser(Language(tree_sitter_powershell.language())).parse(code).root_node)
+
+
+def test_script_has_the_sections_in_order():
+    assert tuple(section_of(batch) for batch in BATCHES) == SECTIONS
+
+
+def test_script_only_reads():
+    kinds = {type(one) for batch in BATCHES for one in parsed(batch)}
+    assert kinds == {exp.Declare, exp.Select}
+    assert not [one for batch in BATCHES for one in parsed(batch) if one.find(exp.Into, exp.Insert, exp.Update, exp.Delete)]
+
+
+def test_script_uses_columns_of_sql_server():
+    for batch in BATCHES:
+        if query_of(batch).find(exp.Table):
+            qualify(query_of(batch), schema=schema(), dialect="tsql", validate_qualify_columns=True)
+
+
+def test_login_has_the_rights_of_the_script():
+    granted = set(re.findall(r"GRANT (VIEW [A-Z ]+) TO ", "\n".join(batches("login.sql"))))
+    needed = {VIEWS[table.name][0] for batch in BATCHES for table in query_of(batch).find_all(exp.Table)}
+    assert needed - {ANYBODY} <= granted
+
+
+def test_script_lines_fit_sqlcmd():
+    for batch in BATCHES:
+        assert set(re.findall(r"\b(\d+) \* l\.n", batch)) == {str(WIDTH)}
+        assert f"nvarchar({WIDTH})" in batch
+        assert f"AS {section_of(batch)}\n" in batch  # the name of the column
+    assert WIDTH + 2 < 80
+    assert len("sha256:") + 64 <= WIDTH
+    assert "$(" not in "".join(BATCHES)  # a variable of sqlcmd
+
+
+def test_script_rows_become_an_instance():
+    found = rows(
+        cryptographic_providers=[
+            {"provider_id": 65536, "name": "AzureKV", "guid": "g", "version": "1.0.5.0", "dll_path": "C:\\x.dll", "is_enabled": 1}
+        ],
+        dm_os_loaded_modules=[{"name": "C:\\x.dll", "file_version": "15.0:2000.440"}],
+        credentials=[
+            {
+                "credential_id": 9,
+                "name": "tde_cred",
+                "credential_identity": "contoso-prod",
+                "target_type": "CRYPTOGRAPHIC PROVIDER",
+                "target_id": 65536,
+                "create_date": "2026-01-02 05:04:05",
+                "modify_date": "2026-02-02 05:04:05",
+            },
+            {"credential_id": 10, "name": "share", "credential_identity": "x", "target_type": None, "target_id": 0},
+        ],
+        asymmetric_keys=[
+            {
+                "name": "tde",
+                "thumbprint": b"\x2c\x56",
+                "key_length": 2048,
+                "public_key": b"\1\2",
+                "sid": b"\7",
+                "provider_type": "CRYPTOGRAPHIC PROVIDER",
+                "cryptographic_provider_guid": "g",
+            },
+            {"name": "own", "thumbprint": b"\1", "provider_type": None},
+        ],
+        server_principals=[{"name": "tde_login", "principal_id": 270, "sid": b"\7"}],
+        server_principal_credentials=[{"principal_id": 270, "credential_id": 9}],
+        dm_database_encryption_keys=[
+            {"database_id": 5, "encryption_state": 3, "encryptor_type": "ASYMMETRIC KEY", "encryptor_thumbprint": b"\x2c\x56"}
+        ],
+        databases=[
+            {"name": "sales", "database_id": 5, "state": 0, "state_desc": "ONLINE", "is_encrypted": 1, "replica_id": "r"},
+            {"name": "plain", "database_id": 6, "state": 0, "state_desc": "ONLINE", "is_encrypted": 0},
+        ],
+        availability_groups=[{"group_id": "a", "name": "AG7", "is_distributed": 0}],
+        availability_replicas=[{"replica_id": "r", "group_id": "a", "replica_server_name": "N1\\SQLPRD01"}],
+    )
+    (document,) = read_documents(sqlcmd(found))
+    instance = instance_of(document)
+
+    assert document.errors == {}
+    assert (instance.server_name, instance.sql_instance, instance.host) == ("N1\\SQLPRD01", "SQLPRD01", "n1")
+    assert [(one.version, one.file_version) for one in instance.providers] == [("1.0.5.0", "15.0.2000.440")]
+    assert [(one.name, one.identity, one.modified_utc) for one in instance.credentials] == [
+        ("tde_cred", "contoso-prod", "2026-02-02T03:04:05")  # in UTC
+    ]
+    assert [(one.name, one.thumbprint, one.public_key, one.credential) for one in instance.keys] == [
+        ("tde", "0x2C56", "0x0102", "tde_cred")
+    ]
+    assert [(one.name, one.thumbprint, one.ag) for one in instance.databases] == [("sales", "0x2C56", "AG7")]
+    assert instance.replicas == (("AG7", "N1\\SQLPRD01"),)
+
+
+def test_section_text_survives_its_lines():
+    rows_with_blanks = [{"name": "a  b" * 40 + " | ", "n": number} for number in range(9)]
+    (document,) = read_documents("\n".join(lines_of("providers", rows_with_blanks)))
+    assert document.sections["providers"] == tuple(rows_with_blanks)
+
+
+def test_wrapper_is_powershell():
+    assert [(one.start_point, one.text) for one in errors(WRAPPER.read_bytes())] == []
+    assert errors(b"if ($a { 1 }")
+
+
+def test_wrapper_writes_the_format_that_is_read():
+    text = WRAPPER.read_text()
+    fields = set(re.findall(r'"(\w+)":', text))
+    assert {
+        "inventory",
+        "address",
+        "failure",
+        "sections",
+        "errors",
+        "key_uris",
+        "thumbprint",
+        "uri",
+        "section",
+        "message",
+    } <= fields
+    assert "inventory.sql" in text
+
+
+def test_wrapper_changes_nothing_on_the_server():
+    text = WRAPPER.read_text()
+    assert "ExecuteNonQuery" not in text
+    assert not re.search(r"Set-Item|Remove-Item|SetValue|CreateSubKey|DeleteSubKey", text)

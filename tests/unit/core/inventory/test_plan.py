@@ -1,0 +1,260 @@
+"""Targets from what instances use, stable names, and the findings of the report."""
+
+import pytest
+import yaml
+
+from exporter.core.inventory.document import Document, read_documents
+from exporter.core.inventory.model import Provider, instance_of
+from exporter.core.inventory.plan import HandWritten, HandWrittenTarget, make_plan
+from exporter.core.inventory.registry import RegistryUri
+from exporter.core.inventory.render import files_of, is_own, listed, report, scalar, signed
+from exporter.core.model import Generation
+from tests.support.sql_inventory import rows_of, sqlcmd
+
+VAULT = "contoso-prod.vault.azure.net"
+V1, V2 = f"https://{VAULT}/keys/K/1111aaaa2222", f"https://{VAULT}/keys/K/3333bbbb4444"
+URIS = (RegistryUri("2C56", V1), RegistryUri("0x2C57", V2))
+
+
+def instance(server="N1\\SQLPRD01", *, failing=None, change=None, **options):
+    rows = rows_of(server, **options)
+    if change is not None:
+        change(rows)
+    (document,) = read_documents(sqlcmd(rows, failing))
+    return instance_of(document)
+
+
+def plan_of(*instances, uris=URIS, hand_written=HandWritten(), names=None):  # noqa: B008 - frozen
+    return make_plan(instances, uris, hand_written, names or {})
+
+
+def test_instances_of_one_key_share_a_target():
+    plan = plan_of(instance("N2\\SQLPRD01", ag="AG7"), instance("N1\\SQLPRD01", ag="AG7"))
+    (target,) = plan.targets
+    assert target.name == "contoso-prod-K"
+    assert (target.version.vault, target.version.name, target.version.version) == (VAULT, "K", "1111aaaa2222")
+    assert target.thumbprint == "0x2C56"
+    assert target.generation is Generation.CURRENT
+    assert list(target.instances) == [
+        {"sql_instance": "SQLPRD01", "host": "n1", "ag": "AG7"},
+        {"sql_instance": "SQLPRD01", "host": "n2", "ag": "AG7"},
+    ]
+    assert plan.findings.gaps == {}
+
+
+def test_default_instance_has_the_name_of_its_machine():
+    (target,) = plan_of(instance("SQLHOST1")).targets
+    assert list(target.instances) == [{"sql_instance": "SQLHOST1", "host": "sqlhost1"}]
+
+
+def test_versions_and_credentials_make_targets_of_their_own():
+    def other_credential(rows):
+        rows["credentials"][0]["name"] = rows["keys"][0]["credential"] = "other cred"
+
+    plan = plan_of(instance("A", databases={"x": "0x2C56", "y": "0x2C57"}), instance("B", change=other_credential))
+    assert [(target.name, target.version.version, target.credential.name) for target in plan.targets] == [
+        ("contoso-prod-K", "1111aaaa2222", "contoso-prod-other-cred-9e1126"),
+        ("contoso-prod-K-1111aaaa", "1111aaaa2222", "contoso-prod-tde_cred"),
+        ("contoso-prod-K-3333bbbb", "3333bbbb4444", "contoso-prod-tde_cred"),
+    ]
+
+
+def test_names_stay_over_runs():
+    names = plan_of(instance("A", databases={"x": "0x2C57"})).names
+    plan = plan_of(instance("A", databases={"x": "0x2C57", "y": "0x2C56"}), names=names)
+    assert {target.version.version: target.name for target in plan.targets} == {
+        "3333bbbb4444": "contoso-prod-K",
+        "1111aaaa2222": "contoso-prod-K-1111aaaa",
+    }
+
+
+def test_rotation_keeps_the_name():
+    names = plan_of(instance("A", databases={"x": "0x2C56"})).names
+    (target,) = plan_of(instance("A", databases={"x": "0x2C57"}), names=names).targets
+    assert (target.name, target.version.version) == ("contoso-prod-K", "3333bbbb4444")
+
+
+def test_same_public_key_has_the_same_version():
+    def other_thumbprint(rows):
+        rows["keys"][0]["thumbprint"] = rows["encryption"][0]["thumbprint"] = "0xFFFF"
+
+    plan = plan_of(instance("A"), instance("B", change=other_thumbprint))
+    assert len(plan.targets) == 1
+    assert any("several thumbprints" in text for text in plan.findings.gaps)
+
+
+def change_row(section, **values):
+    return lambda rows: rows[section][0].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            change_row("keys", thumbprint="0xFFFF", public_key=""),
+            "is under 0x2C56, but this server has no key with that thumbprint",
+        ),
+        (change_row("credentials", identity="other-vault"), "but credential [tde_cred] names other-vault.vault.azure.net"),
+        (change_row("credentials", provider="Other"), ""),
+        (change_row("databases", state="RECOVERY_PENDING"), ""),
+        (change_row("instance", may_view_definitions=0), "grant VIEW ANY DEFINITION"),
+        (lambda rows: rows["credentials"].clear(), "no credential of its provider belongs to its login"),
+        (
+            lambda rows: rows["encryption"].clear() or rows["databases"][0].update(state="SUSPECT"),
+            "is in SUSPECT, so its key is unknown",
+        ),
+        (lambda rows: rows["replicas"].append({"ag": "AG7", "server_name": "N9"}), "N9 has replicas of availability group AG7"),
+        (lambda rows: rows["modules"].clear() or rows["providers"][0].update(version=""), "the connector's version is unknown"),
+    ],
+)
+def test_gap_is_reported(change, expected):
+    gaps = plan_of(instance(change=change)).findings.gaps
+    assert any(expected in text for text in gaps) if expected else not gaps
+
+
+def test_missing_key_uri_names_the_command():
+    plan = plan_of(instance(), uris=())
+    assert plan.targets == []
+    ((text, servers),) = plan.findings.gaps.items()
+    assert "no KeyUri" in text
+    assert "reg query" in text
+    assert servers == ["N1\\SQLPRD01"]
+
+
+def test_two_key_uris_follow_the_credentials_vault():
+    moved = RegistryUri("2C56", "https://contoso-dr.vault.azure.net/keys/K/9999")
+    (target,) = plan_of(instance(), uris=(*URIS, moved)).targets
+    assert target.version.vault == VAULT
+    assert plan_of(instance(), uris=(*URIS, RegistryUri("2C56", V2))).targets == []
+
+
+def test_key_name_that_the_connector_refuses_is_a_gap():
+    plan = plan_of(instance(), uris=(RegistryUri("2C56", f"https://{VAULT}/keys/{'K' * 27}/v1"),))
+    assert plan.targets == []
+    assert any("27 characters" in text for text in plan.findings.gaps)
+
+
+def test_unknown_encryption_counts_every_key():
+    plan = plan_of(instance(databases={"x": "0x2C56", "y": "0x2C57"}, failing={"encryption": "denied"}))
+    assert len(plan.targets) == 2
+    assert any("each key counts as used" in text for text in plan.findings.gaps)
+
+
+def test_unused_key_and_server_without_a_provider_are_notes():
+    unused = instance("A", change=lambda rows: rows["encryption"].clear())
+    without = instance("B", change=lambda rows: [rows[name].clear() for name in ("providers", "keys", "encryption", "databases")])
+    plan = plan_of(unused, without)
+    assert plan.targets == []
+    assert plan.findings.gaps == {}
+    assert list(plan.findings.notes.values()) == [["A"], ["B"]]
+
+
+def test_managed_identity_has_the_vault_in_its_name():
+    def managed(rows):
+        rows["credentials"][0].update(name="contoso-prod", identity="Managed Identity")
+        rows["keys"][0]["credential"] = "contoso-prod"
+
+    plan = plan_of(instance(change=managed))
+    (target,) = plan.targets
+    assert (target.version.vault, target.credential.name) == (VAULT, "contoso-prod-managed-identity")
+    text = files_of(plan, (), "../secrets")["contoso-prod"]
+    assert yaml.safe_load(text)["credentials"] == {"contoso-prod-managed-identity": {"type": "managed_identity"}}
+    assert "still to be supplied" not in report(plan, (), "../secrets")
+
+
+def hand_written(version, **labels):
+    target = HandWrittenTarget(
+        name="mine",
+        vault=VAULT,
+        key_name="k",
+        key_version=version,
+        instances=(labels or {"sql_instance": "sqlprd01"},),
+        where="ekm.yml:9:3",
+    )
+    return HandWritten((target,), frozenset({"contoso-prod-tde_cred"}))
+
+
+def test_hand_written_target_covers_its_key():
+    plan = plan_of(instance(), hand_written=hand_written("1111aaaa2222"))
+    assert plan.targets == []
+    assert plan.covered == {"target mine (ekm.yml:9:3)": ["N1\\SQLPRD01"]}
+    assert plan.findings.gaps == {}
+
+
+def test_hand_written_target_with_another_version_is_a_gap():
+    plan = plan_of(instance(), hand_written=hand_written("0000"))
+    assert len(plan.targets) == 1
+    assert any("has 0000, but SQL Server uses K/1111aaaa2222" in text for text in plan.findings.gaps)
+
+
+def test_hand_written_target_without_the_server_is_a_gap():
+    plan = plan_of(instance(), hand_written=hand_written("1111aaaa2222", sql_instance="SQLPRD01", host="n7"))
+    assert any("does not list the server" in text for text in plan.findings.gaps)
+
+
+def test_hand_written_names_are_not_used_twice():
+    taken = HandWritten(
+        (HandWrittenTarget(name="contoso-prod-K", vault="v", key_name="k", key_version=None, instances=(), where=""),)
+    )
+    (target,) = plan_of(instance(), hand_written=taken).targets
+    assert target.name == "contoso-prod-K-1111aaaa"
+
+
+def test_declared_credential_is_left_out_of_the_file():
+    plan = plan_of(instance())
+    with_it, without = (
+        yaml.safe_load(files_of(plan, names, "../secrets")["contoso-prod"]) for names in ((), ("contoso-prod-tde_cred",))
+    )
+    assert with_it["credentials"]["contoso-prod-tde_cred"]["secret_file"] == "../secrets/contoso-prod-tde_cred"
+    assert "credentials" not in without
+
+
+@pytest.mark.parametrize(
+    ("version", "file_version", "expected"),
+    [
+        ("1.0.5.0", "", Generation.CURRENT),
+        ("1.0.4.0", "15.0.300.96", Generation.CURRENT),
+        ("1.0.4.0", "", Generation.CLASSIC),
+        ("1.0.4.0", "13.0.811.168", Generation.CLASSIC),
+        ("", "", None),
+        ("x", "13.0.811.168", None),
+    ],
+)
+def test_generation_follows_the_version(version, file_version, expected):
+    assert Provider(name="p", version=version, file_version=file_version, enabled=True).generation is expected
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "n", "1e5", "0x2C56", "a b", "a: b", "#x", "ü", "", "null", "a\\b", '"', "2026-01-01", "-", "~"]
+)
+def test_scalar_is_read_as_the_same_text(text):
+    assert yaml.safe_load(f"[{{k: {scalar(text)}}}]") == [{"k": text}]
+
+
+def test_hostile_names_stay_inside_comments_and_quotes():
+    def hostile(rows):
+        rows["databases"][0]["name"] = rows["encryption"][0]["database"] = "x\ncredentials: {}"
+        rows["credentials"][0]["name"] = rows["keys"][0]["credential"] = "a\n]: b #"
+        rows["instance"][0]["instance_name"] = "I'm, {x}: #"
+
+    plan = plan_of(instance(change=hostile))
+    content = yaml.safe_load(files_of(plan, (), "../secrets")["contoso-prod"])
+    assert list(content) == ["credentials", "targets"]
+    assert content["targets"][0]["instances"][0]["sql_instance"] == "I'm, {x}: #"
+
+
+def test_only_unchanged_text_is_own():
+    text = signed("targets: []\n")
+    assert is_own(text)
+    assert is_own(text.replace("\n", "\r\n"))
+    assert not is_own(text + "# mine\n")
+    assert not is_own("targets: []\n")
+
+
+def test_long_lists_are_cut():
+    assert listed(["a", "b"]) == "a, b"
+    assert listed(str(number) for number in range(15)).endswith("11 and 3 more")
+
+
+def test_document_without_server_name_gets_the_address():
+    assert instance_of(Document(address="n7", sections={"instance": ({},)})).server_name == "n7"
