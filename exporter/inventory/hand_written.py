@@ -11,6 +11,7 @@ from exporter.config.fields import Section
 from exporter.config.includes import read_with_includes
 from exporter.config.problems import ProblemList
 from exporter.core.inventory.plan import HandWritten, HandWrittenTarget
+from exporter.core.key_reference import KeyReference
 
 
 def read_hand_written(files: Iterable[Path], own: Collection[Path]) -> HandWritten:
@@ -38,13 +39,15 @@ def includes_folder(config: Path, folder: Path) -> bool:
 def _targets(part: Section) -> Iterator[HandWrittenTarget]:
     for section in part.get("targets") or ():
         raw = RawTarget(section, part.get("target_defaults"))
-        name, vault, key = raw.get("name"), raw.get("vault"), raw.get("key")
+        name, vault = raw.get("name"), raw.vault
+        key: KeyReference | None = raw.get("key")
         if name is not None and vault is not None and key is not None:
             yield HandWrittenTarget(
                 name=name,
                 vault=vault,
-                key_name=key[0],
-                key_version=key[1],
+                key_name=key.name,
+                key_version=key.version,
+                thumbprint=raw.get("thumbprint"),
                 instances=tuple(raw.get("instances") or ()),
                 where=section.location.where,
             )

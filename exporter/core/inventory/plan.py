@@ -28,6 +28,7 @@ class HandWrittenTarget:
     key_version: str | None
     instances: tuple[Labels, ...]
     where: str
+    thumbprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWrit
     servers = [usage.instance.server_name for usage in usages]
     same_key = [one for one in hand_written.targets if (one.vault, one.key_name.lower()) == (version.vault, version.name.lower())]
     for target in same_key:
-        if target.key_version == version.version:
+        if (target.key_version or "").lower() == version.version.lower():
             plan.covered.setdefault(f"target {target.name} ({target.where})", []).extend(servers)
             _report_unlisted(target, usages, plan.findings)
             return True
@@ -137,6 +138,9 @@ def _is_covered(version: KeyVersion, usages: list[Usage], hand_written: HandWrit
 
 def _report_unlisted(target: HandWrittenTarget, usages: list[Usage], findings: Findings) -> None:
     for usage in usages:
+        if target.thumbprint not in (None, usage.key.thumbprint):
+            text = f"target {target.name} ({target.where}) has thumbprint {target.thumbprint}, but SQL Server has {usage.key.thumbprint}"
+            findings.gap(f"{text}: correct it", usage.instance.server_name)
         if not any(_lists(target, entry) for entry in labels_of(usage)):
             text = f"target {target.name} ({target.where}) covers the key, but does not list the server in instances"
             findings.gap(text, usage.instance.server_name)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.core.endpoints import vault_host
+from exporter.core.key_reference import parse_key
 
-_URI = re.compile(r"(https://[^/]+)/keys/([A-Za-z0-9-]{1,127})/([A-Za-z0-9]{1,64})/?")
 # `reg query ROOT /s /v KeyUri` and `reg export`.
 _PATH = re.compile(r"\[?HKEY_LOCAL_MACHINE\\(?:[^\\]+\\)+([^\\\]]+)\]?\s*", re.IGNORECASE)
 _VALUE = re.compile(r'\s*"?KeyUri"?\s*(?:REG_SZ\s+|=\s*")([^\s"]+)"?\s*', re.IGNORECASE)
@@ -29,16 +28,20 @@ class KeyVersion:
     name: str
     version: str
 
+    @property
+    def uri(self) -> str:
+        return f"https://{self.vault}/keys/{self.name}/{self.version}"
+
 
 def key_version(uri: str) -> KeyVersion | None:
     """Return the key version of a KeyUri, None if it is not `https://VAULT/keys/NAME/VERSION`."""
-    matched = _URI.fullmatch(uri.strip())
-    if matched is None:
-        return None
     try:
-        return KeyVersion(vault_host(matched[1]), matched[2], matched[3])
+        key = parse_key(uri.strip().removesuffix("/"))
     except ValueError:
         return None
+    if key.vault is None or key.version is None:
+        return None
+    return KeyVersion(key.vault, key.name, key.version)
 
 
 def thumbprint_of(text: str) -> str:

@@ -8,10 +8,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from exporter.core.inventory.plan import Labels, Plan, PlannedCredential, PlannedTarget, short_vault
+from exporter.core.thumbprint import PATTERN
 
 MARK = "# Written by ekm-exporter inventory, which replaces this file unless it was edited: sha256 "
 _NOTICE = "# Do not edit it. Declare a target of the same key, or a credential of the same name, in another file: the next run leaves it out here.\n"
 _LISTED = 12  # names in one sentence
+_THUMBPRINT = re.compile(PATTERN)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # for YAML 1.1
 
@@ -81,12 +83,12 @@ def _credential(credential: PlannedCredential, secrets: str) -> list[str]:
 
 
 def _target(target: PlannedTarget) -> list[str]:
-    version = target.version
+    thumbprint = [f"    thumbprint: {scalar(target.thumbprint)}"] if _THUMBPRINT.fullmatch(target.thumbprint) else []
     return [
         *(f"  # {server}: {listed(names) if names else 'no database known'}" for server, names in target.databases.items()),
         f"  - name: {scalar(target.name)}",
-        f"    vault: {scalar(version.vault)}",
-        f"    key: {scalar(f'{version.name}/{version.version}')}  # thumbprint {target.thumbprint}",
+        f"    key: {target.version.uri}",
+        *thumbprint,
         f"    credential: {scalar(target.credential.name)}",
         f"    connector_generation: {target.generation}",
         "    instances:",

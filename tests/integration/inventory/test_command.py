@@ -75,6 +75,7 @@ def test_300_instances_become_an_accepted_configuration(workspace):
     assert loaded.problems == ()
     assert {warning.path.rpartition(".")[2] for warning in loaded.warnings} == {"expires_on"}  # of the secret
     assert len(loaded.config.targets) == 80
+    assert {target.pin is not None for target in loaded.config.targets.values()} == {True}
     assert sum(len(target.instances) for target in loaded.config.targets.values()) == 600
 
     assert "no file changed" in workspace.run()
@@ -85,12 +86,12 @@ def test_moved_database_is_a_diff(workspace):
     workspace.run()
     workspace.source("n1.txt", sqlcmd(rows_of("N1", databases={"sales": "0x2C57"})))
     output = workspace.run("--dry-run")
-    assert "-    key: K/1111aaaa" in output
-    assert "+    key: K/2222bbbb" in output
+    assert "-    key: https://contoso-prod.vault.azure.net/keys/K/1111aaaa" in output
+    assert "+    key: https://contoso-prod.vault.azure.net/keys/K/2222bbbb" in output
     assert "1 file would change" in output
-    assert workspace.targets()[0]["key"] == "K/1111aaaa"
+    assert workspace.targets()[0]["key"] == V1
     workspace.run()
-    assert workspace.targets()[0]["key"] == "K/2222bbbb"
+    assert workspace.targets()[0]["key"] == V2
 
 
 def test_instance_that_is_not_read_keeps_its_targets(workspace):

@@ -117,6 +117,7 @@ def test_json_with_wrong_types_does_not_raise():
         ("https://contoso-prod.vault.azure.net/keys/K", None),
         ("http://contoso-prod.vault.azure.net/keys/K/v1", None),
         ("https://a b/keys/K/v1", None),
+        ("K/v1", None),
     ],
 )
 def test_key_uri_is_split(uri, expected):

@@ -1,5 +1,7 @@
 """Targets from what instances use, stable names, and the findings of the report."""
 
+import dataclasses
+
 import pytest
 import yaml
 
@@ -185,6 +187,20 @@ def test_hand_written_target_with_another_version_is_a_gap():
     plan = plan_of(instance(), hand_written=hand_written("0000"))
     assert len(plan.targets) == 1
     assert any("has 0000, but SQL Server uses K/1111aaaa2222" in text for text in plan.findings.gaps)
+
+
+def test_hand_written_thumbprint_that_differs_is_a_gap():
+    ours = hand_written("1111aaaa2222")
+    other = HandWritten((dataclasses.replace(ours.targets[0], thumbprint="0xFF"),))
+    assert any(
+        "has thumbprint 0xFF, but SQL Server has 0x2C56" in text for text in plan_of(instance(), hand_written=other).findings.gaps
+    )
+
+
+def test_target_has_key_uri_and_thumbprint():
+    (target,) = yaml.safe_load(files_of(plan_of(instance()), (), "../secrets")["contoso-prod"])["targets"]
+    assert (target["key"], target["thumbprint"]) == (V1, "0x2C56")
+    assert "vault" not in target
 
 
 def test_hand_written_target_without_the_server_is_a_gap():
