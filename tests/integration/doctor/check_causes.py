@@ -180,7 +180,7 @@ CAUSES = (
     Cause("credential_string", "31 characters", typed(_DIGITS[:31]), 2050, "ALTER CREDENTIAL"),
     Cause("credential_string", "hyphens in the client id", typed(CLIENT + SECRET), 3128, "hyphens"),
     Cause("credential_string", "121 characters", typed(_DIGITS + "s" * 89), None, "message 33067"),
-    Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "the client secret is missing"),
+    Cause("credential_string", "no secret behind the client id", typed(_DIGITS), None, "contains only the client id"),
     Cause("token", "the secret has ended", scenario("secret_expired"), 3303, "SECRET = '<client id without hyphens><secret>'"),
     Cause("token", "the secret is wrong", scenario("secret_wrong"), 3303, "not its id"),
     Cause("token", "the application is unknown", fault("application_unknown", application=CLIENT), 3128, "AADSTS700016"),

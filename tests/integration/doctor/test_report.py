@@ -172,11 +172,11 @@ async def test_wrong_client_id_needs_a_new_credential(harness):
     assert f"--id {CLIENT} " in fix
 
 
-async def test_client_id_is_filled_in_from_the_configuration(harness):
+async def test_client_id_is_filled_in_from_configuration_and_string(harness):
     harness.simulator.apply("secret_expired", vault=VAULT)
     assert f"--id {CLIENT} --append" in "\n".join((await harness.results())["token"].fix)
     harness.typed(CLIENT.replace("-", "") + SECRET)
-    assert "--id CLIENT_ID --append" in "\n".join((await harness.results())["token"].fix)
+    assert f"--id {CLIENT} --append" in "\n".join((await harness.results())["token"].fix)
 
 
 async def test_missing_certificate_skips_revocation(harness):
