@@ -1,34 +1,77 @@
-"""Expiry dates of credentials and key versions, for pages and API."""
+"""Everything that expires: credentials, key versions, backups and TLS certificates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from exporter.config.model import Target
-from exporter.core.credential_expiry import CredentialExpiry, Source
+from exporter.config.build import credentials_in_use
+from exporter.config.model import Config, Target
+from exporter.core.credential_expiry import CredentialExpiry, Source, start_of
+from exporter.core.model import Mode
 from exporter.state.records import TargetRecord
+
+DAY = 86400.0
+BACKUP_AGE = 180 * DAY  # an older declared backup is reported by EkmKeyBackupOld
 
 
 class EndingKind(StrEnum):
     """What expires."""
 
     CREDENTIAL = "credential"
+    OTHER_CREDENTIAL = "other_credential"
     KEY = "key"
+    BACKUP = "backup"
+    TLS = "tls_certificate"
+
+
+# Alerts by kind: the time before the expiry at which each starts, the earliest alert last.
+ALERTS: Mapping[EndingKind, tuple[tuple[float, str], ...]] = {
+    EndingKind.CREDENTIAL: (
+        (0.0, "EkmCredentialExpired"),
+        (DAY, "EkmCredentialExpiresIn1Day"),
+        (7 * DAY, "EkmCredentialExpiresIn7Days"),
+        (30 * DAY, "EkmCredentialExpiresIn30Days"),
+    ),
+    EndingKind.OTHER_CREDENTIAL: ((DAY, "EkmOtherCredentialExpires"),),
+    EndingKind.KEY: ((30 * DAY, "EkmKeyExpires"),),
+    EndingKind.BACKUP: ((0.0, "EkmKeyBackupOld"),),
+    EndingKind.TLS: ((14 * DAY, "EkmTlsCertificateExpires"),),
+}
+# Days before the expiry from which a page shows it as expiring soon.
+SOON: Mapping[EndingKind, float] = {kind: 14 * DAY if kind is EndingKind.TLS else 30 * DAY for kind in EndingKind}
+NOUNS: Mapping[EndingKind, str] = {
+    EndingKind.CREDENTIAL: "credential",
+    EndingKind.OTHER_CREDENTIAL: "credential that SQL Server does not use",
+    EndingKind.KEY: "key version",
+    EndingKind.BACKUP: "backup of the key",
+    EndingKind.TLS: "TLS certificate",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """One expiry date. `at` is a Unix time; `name` is a credential or `vault/key`."""
+    """One expiry date.
+
+    `at` is a Unix time. `name` is a credential, `vault/key` or an endpoint; `targets` are the names of those that use it.
+    """
 
     kind: EndingKind
     name: str
     at: float
     source: str
+    targets: tuple[str, ...] = ()
+
+    def is_soon(self, now: float) -> bool:
+        return self.at - now < SOON[self.kind]
+
+    def alert(self, now: float) -> str | None:
+        """Return the alert about this expiry at `now`; None before the first one."""
+        return next((name for before, name in ALERTS[self.kind] if self.at - now <= before), None)
 
 
-def credential_ending(ends: Iterable[CredentialExpiry]) -> Ending | None:
+def credential_ending(ends: Iterable[CredentialExpiry], *, kind: EndingKind = EndingKind.CREDENTIAL) -> Ending | None:
     """Return the expiry of one credential.
 
     The earliest date of a lookup takes precedence over the declared date, as in the alerts.
@@ -40,7 +83,7 @@ def credential_ending(ends: Iterable[CredentialExpiry]) -> Ending | None:
     if not dated:
         return None
     _, at, end = dated[0]
-    return Ending(kind=EndingKind.CREDENTIAL, name=end.credential, at=at, source=end.source.value)
+    return Ending(kind=kind, name=end.credential, at=at, source=end.source.value)
 
 
 def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:
@@ -52,8 +95,49 @@ def key_ending(target: Target, record: TargetRecord | None) -> Ending | None:
 
 def next_ending(target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry]) -> Ending | None:
     """Return the earliest expiry of the target's credential and key version."""
-    return min(_of_target(target, record, ends), key=lambda ending: ending.at, default=None)
+    found = (ending for ending in (credential_ending(ends), key_ending(target, record)) if ending is not None)
+    return min(found, key=lambda ending: ending.at, default=None)
 
 
-def _of_target(target: Target, record: TargetRecord | None, ends: Iterable[CredentialExpiry]) -> Iterator[Ending]:
-    yield from (ending for ending in (credential_ending(ends), key_ending(target, record)) if ending is not None)
+def all_endings(
+    config: Config, record_of: Callable[[str], TargetRecord | None], ends_of: Callable[[str], Iterable[CredentialExpiry]]
+) -> list[Ending]:
+    """Return every known expiry once, the earliest first."""
+    found: dict[tuple[EndingKind, str], Ending] = {}
+    users: dict[tuple[EndingKind, str], list[str]] = {}
+    for target, ending in _endings(config, record_of, ends_of):
+        key = (ending.kind, ending.name)
+        if key not in found or ending.at < found[key].at:
+            found[key] = ending
+        users.setdefault(key, []).extend(() if target is None else (target,))
+    listed = (replace(ending, targets=tuple(users[key])) for key, ending in found.items())
+    return sorted(listed, key=lambda ending: (ending.at, ending.kind, ending.name))
+
+
+def _endings(
+    config: Config, record_of: Callable[[str], TargetRecord | None], ends_of: Callable[[str], Iterable[CredentialExpiry]]
+) -> Iterator[tuple[str | None, Ending]]:
+    credentials = dict(_credentials(config, ends_of))
+    yield from ((None, ending) for ending in credentials.values())
+    for target in config.targets.values():
+        record = record_of(target.name)
+        of_target = (credentials.get(target.credential), key_ending(target, record), _backup(target))
+        yield from ((target.name, ending) for ending in of_target if ending is not None)
+        for endpoint, shown in () if record is None else record.certificates.items():
+            yield target.name, Ending(kind=EndingKind.TLS, name=endpoint, at=shown.not_after, source="endpoint")
+
+
+def _credentials(config: Config, ends_of: Callable[[str], Iterable[CredentialExpiry]]) -> Iterator[tuple[str, Ending]]:
+    own = {target.credential for target in config.targets.values() if config.modules[target.module].mode is not Mode.CANARY}
+    for name in credentials_in_use(config):
+        kind = EndingKind.CREDENTIAL if name in own else EndingKind.OTHER_CREDENTIAL
+        ending = credential_ending(ends_of(name), kind=kind)
+        if ending is not None:
+            yield name, ending
+
+
+def _backup(target: Target) -> Ending | None:
+    if target.backup_on is None:
+        return None
+    at = start_of(target.backup_on) + BACKUP_AGE
+    return Ending(kind=EndingKind.BACKUP, name=f"{target.vault}/{target.key_name}", at=at, source="declared")

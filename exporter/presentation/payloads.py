@@ -17,6 +17,7 @@ from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.durations import moment
 from exporter.core.model import Facts, KeyFacts, Outcome, ProbeReport, Readiness, StepResult, Vantage, VaultHeaders
 from exporter.core.readiness import NOT_TESTED, in_words
+from exporter.presentation.expiring import DAY, Ending
 from exporter.presentation.wording import auxiliary_results
 from exporter.state.history import HistoryEntry
 from exporter.state.records import FailureSummary, TargetRecord, readiness_at
@@ -60,6 +61,19 @@ def target_row(target: Target, record: TargetRecord | None, *, now: float) -> Pa
         "last_success": moment_or_none(None if record is None else record.last_success_at),
         "labels": dict(target.labels),
         "instances": [dict(instance) for instance in target.instances],
+    }
+
+
+def ending_payload(ending: Ending, *, now: float) -> Payload:
+    """Return one expiry date, with the alert about it at `now` (Unix time)."""
+    return {
+        "kind": ending.kind.value,
+        "name": ending.name,
+        "source": ending.source,
+        "expires_at": moment(ending.at),
+        "days_left": round((ending.at - now) / DAY, 1),
+        "alert": ending.alert(now),
+        "targets": len(ending.targets),
     }
 
 

@@ -53,6 +53,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
         "/static/{name}": pages.asset,
         "/metrics": api.metrics,
         "/sd/targets": api.discovery,
+        "/calendar.ics": api.calendar,
         "/api/v1/targets": api.targets,
         "/api/v1/targets/{name}": api.target,
         "/api/v1/targets/{name}/support-bundle": api.support_bundle,

@@ -17,6 +17,8 @@ from aiohttp import hdrs, web
 from exporter.config.model import Target
 from exporter.core.readiness import NOT_TESTED
 from exporter.presentation import payloads
+from exporter.presentation.calendar import calendar
+from exporter.presentation.expiring import all_endings
 from exporter.presentation.support_bundle import archive, collect_bundle
 from exporter.state.records import TargetRecord, readiness_at
 from exporter.web.handlers.discovery import groups
@@ -27,6 +29,7 @@ from exporter.web.server.streaming import stream
 from exporter.web.ui.view_models import ends_of
 
 _JSON = {"Content-Type": "application/json; charset=utf-8", "Vary": "Accept-Encoding"}
+_CALENDAR = {"Content-Type": "text/calendar; charset=utf-8", "Cache-Control": "no-store"}
 _AT_ONCE = 25
 _OPENAPI: Mapping[str, object] = json.loads(files("exporter.web").joinpath("static", "openapi.json").read_text("utf-8"))
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -55,8 +58,20 @@ class ApiHandlers:
         rows = (
             payloads.target_row(target, service.record_of(target.name), now=now) for target in service.config.targets.values()
         )
-        speaks: payloads.Payload = {"vantage": service.config.settings.vantage.value, "not_tested": NOT_TESTED, "targets": []}
+        endings = all_endings(service.config, service.record_of, service.credential_ends)
+        speaks: payloads.Payload = {
+            "vantage": service.config.settings.vantage.value,
+            "not_tested": NOT_TESTED,
+            "expiring": [payloads.ending_payload(ending, now=now) for ending in endings],
+            "targets": [],
+        }
         return await _send(request, _listed(json.dumps(speaks).removesuffix("]}"), rows, "]}"))
+
+    async def calendar(self, request: web.Request) -> web.StreamResponse:
+        """Serve all known expiry dates as a calendar feed."""
+        service, now = self._service, time.time()
+        endings = all_endings(service.config, service.record_of, service.credential_ends)
+        return await stream(request, _encoded(calendar(endings, now=now)), headers=_CALENDAR)
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         target = self._service.config.targets.get(request.match_info["name"])
@@ -125,6 +140,11 @@ async def _listed(opening: str, items: Iterable[Mapping[str, object]], closing: 
     if pending:
         yield (separator + ", ".join(pending)).encode()
     yield closing.encode()
+
+
+async def _encoded(pieces: Iterable[str]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece.encode()
 
 
 async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from aiohttp import web
 from exporter.config.dump import effective_pieces
 from exporter.core.codes import find
 from exporter.core.codes.explain import LONGEST, explain
+from exporter.presentation.expiring import all_endings
 from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
@@ -114,6 +115,7 @@ class PageHandlers:
             vantage=service.config.settings.vantage,
             ready=service.ready,
             now=now,
+            endings=all_endings(service.config, service.record_of, ends.of_credential) if path == "/" else (),
         )
         return await stream(request, _encoded(overview(self._site, page)), headers=_HTML)
 

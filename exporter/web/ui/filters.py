@@ -18,6 +18,7 @@ _ORDERS = {
     SortOrder.CODE: "code",
     SortOrder.LAST_PROBE: "longest without a probe",
     SortOrder.DURATION: "slowest probe first",
+    SortOrder.EXPIRY: "earliest expiry first",
 }
 
 

@@ -41,10 +41,7 @@ async def fleet(
     *,
     cause: str = "",
 ) -> Fleet:
-    """Filter and sort the views, and let other tasks run in between.
-
-    `cause` is the id of a cause, or empty for all.
-    """
+    """Filter and sort the views, and let other tasks run in between; `cause` is an id or empty."""
     counts, codes = Counter[Urgency](), Counter[int]()
     labels, names, servers, at_risk = set[str](), set[str](), set[str](), set[str]()
     every = list[TargetView]()

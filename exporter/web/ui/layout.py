@@ -55,6 +55,7 @@ _FOR_PEOPLE = (("Status", "/"), ("Targets", "/targets"), ("Codes", "/explain"), 
 _FOR_PROGRAMS = (
     ("Metrics", "/metrics"),
     ("JSON", "/api/v1/targets"),
+    ("Calendar", "/calendar.ics"),
     ("OpenAPI", "/api/v1/openapi.json"),
     ("Service discovery", "/sd/targets"),
     ("Health", "/-/healthy"),

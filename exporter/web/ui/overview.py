@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from exporter.core.durations import moment
 from exporter.core.model import Vantage
 from exporter.core.readiness import STATES, seen_from
+from exporter.presentation.expiring import Ending
 from exporter.web.ui.causes import causes_section
+from exporter.web.ui.expiring import expiring_section
 from exporter.web.ui.filters import filters, found
 from exporter.web.ui.fleet import Fleet
 from exporter.web.ui.html import Child, Html, element, text
@@ -39,6 +41,7 @@ class Page:
     vantage: Vantage
     ready: bool
     now: float
+    endings: Sequence[Ending] = ()
 
     @property
     def number(self) -> int:
@@ -72,6 +75,7 @@ def _verdict_section(site: Urls, page: Page) -> Iterator[Child]:
     entries = [element("li", link(site.targets([("verdict", urgency.name.lower())]), shown)) for urgency, shown in badges]
     yield element("ul", entries, class_="summary", aria_label="Targets by state")
     yield from _causes(site, page)
+    yield from expiring_section(site, page.endings, page.now)
 
 
 def _causes(site: Urls, page: Page) -> Iterator[Child]:

@@ -32,6 +32,7 @@ class SortOrder(StrEnum):
     CODE = "code"
     LAST_PROBE = "last_probe"
     DURATION = "duration"
+    EXPIRY = "expiry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,7 @@ _KEYS: Mapping[SortOrder, Callable[[TargetView], tuple[Any, ...]]] = {
     SortOrder.CODE: _code,
     SortOrder.LAST_PROBE: lambda view: (view.age is None, -(view.age or 0.0), view.target.name),
     SortOrder.DURATION: _duration,
+    SortOrder.EXPIRY: lambda view: (view.ending is None, 0.0 if view.ending is None else view.ending.at, view.target.name),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from exporter.core.codes.reasons import cause, open_detail
 from exporter.core.readiness import WHY, deciding_failure
+from exporter.presentation.expiring import NOUNS
 from exporter.presentation.text import recommended_actions
 from exporter.web.ui.auxiliary import marks
 from exporter.web.ui.charts import state_bar
@@ -94,4 +95,4 @@ def _next_expiry(view: TargetView) -> Iterator[Child]:
         yield element("span", "unknown", class_="quiet")
         return
     yield until(view.ending.at, view.now)
-    yield element("div", view.ending.kind.value, class_="quiet")
+    yield element("div", NOUNS[view.ending.kind], class_="quiet")

@@ -92,7 +92,10 @@ class ExpiryCache:
 
     def of(self, target: Target) -> tuple[CredentialExpiry, ...]:
         """Return the expiries of a target's credential, one per source."""
-        name = target.credential
+        return self.of_credential(target.credential)
+
+    def of_credential(self, name: str) -> tuple[CredentialExpiry, ...]:
+        """Return the expiries of a credential, one per source."""
         if name not in self._ends:
             self._ends[name] = self._service.credential_ends(name)
         return self._ends[name]

@@ -82,7 +82,7 @@ async def test_row_shows_the_earliest_expiry_of_credential_and_key():
         by_secret = (await get(session, "/"))[2]
         service.ends["sql-prod"] = service.ends["sql-prod"][:1]
         expired = (await get(session, "/"))[2]
-    assert "in 378 d key" in words(by_key)
+    assert "in 378 d key version" in words(by_key)
     assert "in 8 d credential" in words(by_secret)
     assert "expired 1 d ago credential" in words(expired)
 
@@ -369,3 +369,32 @@ async def test_chain_of_a_ready_target_has_no_broken_link():
         _, _, html = await get(session, "/targets/contoso-key0")
     assert "no link is known to be broken" in html
     assert 'class="broken"' not in html
+
+
+async def test_expiring_soon_is_a_section_an_order_a_field_and_a_calendar():
+    made = config(target("first"), target("second", credential="web"))
+    service = Service(replace(made, credentials={n: replace(made.credentials["sql-prod"], name=n) for n in ("sql-prod", "web")}))
+    service.add_reports(*(replace(good(name), key=None) for name in ("first", "second")))
+    service.ends = {
+        name: (CredentialExpiry(credential=name, source=Source.GRAPH, expires_at=NOW + days * 86400, looked_up_at=NOW),)
+        for name, days in {"sql-prod": 8.1, "web": 3.1}.items()
+    }
+    async with serving(service) as session:
+        shown = words((await get(session, "/"))[2])
+        _, _, ordered = await get(session, "/targets?sort=expiry")
+        payload = json.loads((await get(session, "/api/v1/targets"))[2])["expiring"]
+        status, headers, feed = await get(session, "/calendar.ics")
+    assert "Expiring soon 2 within 30 days, TLS certificates within 14 days." in shown
+    assert shown.index("web in 3 d credential graph second") < shown.index("sql-prod in 8 d credential graph first")
+    assert re.findall(r'<a href="/targets/([^"?]+)"', ordered) == ["second", "first"]
+    assert [(each["name"], each["days_left"], each["alert"], each["targets"]) for each in payload] == [
+        ("web", 3.1, "EkmCredentialExpiresIn7Days", 1), ("sql-prod", 8.1, "EkmCredentialExpiresIn30Days", 1),
+    ]  # fmt: skip
+    assert (status, headers["Content-Type"]) == (200, "text/calendar; charset=utf-8")
+    assert feed.count("BEGIN:VEVENT") == 2
+
+
+async def test_status_page_without_an_expiry_has_no_such_section():
+    async with serving(Service()) as session:
+        _, _, html = await get(session, "/")
+    assert "Expiring soon" not in html
