@@ -27,13 +27,15 @@ CREDENTIAL = 'provider="AzureKV",credential="tde",credential_identity="contoso-p
 def selectors(node: object) -> Iterator[promql_parser.VectorSelector]:
     if isinstance(node, promql_parser.VectorSelector):
         yield node
-    for name in ("expr", "lhs", "rhs"):
+    for name in ("expr", "lhs", "rhs", "vector_selector"):
         if hasattr(node, name):
             yield from selectors(getattr(node, name))
+    for argument in getattr(node, "args", None) or []:
+        yield from selectors(argument)
 
 
 def labels_of(metric: str) -> set[str]:
-    own = METRICS[metric]["key_labels"] if metric in METRICS else ()
+    own = METRICS[metric]["key_labels"] if metric in METRICS else BY_NAME[metric].labels if metric in BY_NAME else ()
     return OF_A_SCRAPE | set(own)
 
 
@@ -60,7 +62,7 @@ def test_alert_has_the_common_form(name):
 @pytest.mark.parametrize("name", RULES)
 def test_alert_uses_series_and_labels_of_the_collector(name):
     for selector in selectors(promql_parser.parse(RULES[name]["expr"])):
-        assert selector.name in METRICS or selector.name == "up"
+        assert selector.name in METRICS or selector.name in BY_NAME or selector.name == "up"
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
@@ -79,11 +81,15 @@ def test_alert_groups_by_labels_of_its_series(name):
 def test_alert_text_queries_use_exporter_labels(name):
     for query in inner_queries(RULES[name]):
         for selector in selectors(promql_parser.parse(query)):
-            assert {matcher.name for matcher in selector.matchers.matchers} <= set(BY_NAME[selector.name].own)
+            assert {matcher.name for matcher in selector.matchers.matchers} <= labels_of(selector.name)
 
 
-def test_two_alert_texts_query_the_exporter():
-    assert [name for name in RULES if inner_queries(RULES[name])] == ["EkmSqlDatabaseNotOpened", "EkmSqlCredentialNotProven"]
+def test_three_alert_texts_contain_a_query():
+    assert [name for name in RULES if inner_queries(RULES[name])] == [
+        "EkmSqlDatabaseNotOpened",
+        "EkmSqlCredentialNotProven",
+        "EkmSqlOtherKeyVersion",
+    ]
 
 
 def series(name: str, labels: str, values: str) -> dict[str, str]:
@@ -91,6 +97,29 @@ def series(name: str, labels: str, values: str) -> dict[str, str]:
 
 
 HOURS = 60  # one value a minute
+OLD, NEW = "0x" + "01" * 20, "0x" + "02" * 20
+
+
+def uses(database: str, thumbprint: str, values: str, node: str = N1, encryptor: str = "ASYMMETRIC KEY") -> dict[str, str]:
+    labels = f'{node},database="{database}",encryptor_type="{encryptor}",encryptor_thumbprint="{thumbprint}"'
+    return series("mssql_ekm_database_encryption_state", labels, values)
+
+
+def pinned(
+    target: str,
+    thumbprint: str,
+    values: str,
+    *,
+    sql: str = "SQLPRD01",
+    exporter: str = "c:10377",
+    more: str = 'pin="config",mode="full"',
+) -> list[dict[str, str]]:
+    """Return the declarations of a target, without a SQL Server if `sql` is empty."""
+    of = f'job="ekm",instance="{exporter}",target="{target}",vault="contoso-prod.vault.azure.net"'
+    labels = f"{of},{more}" + (f',thumbprint="{thumbprint}"' if thumbprint else "")
+    listed = [series("ekm_instance_info", f'{of},sql_instance="{sql}",host="n1"', values)] if sql else []
+    return [series("ekm_target_info", labels, values), *listed]
+
 
 # alert: the series, minutes at which it must be silent, firing, resolved
 STORIES = {
@@ -132,6 +161,28 @@ STORIES = {
             series("mssql_ekm_provider_info", f'{N2},ag="AG7",provider="AzureKV",provider_version="1.0.5.0"', "1x2000"),
         ],
         (23 * HOURS, 25 * HOURS, 29 * HOURS),
+    ),
+    # moved to a new version at five; the target follows at sixty
+    "EkmSqlOtherKeyVersion": (
+        [
+            uses("sales", OLD, "3x4 _x95"),
+            uses("sales", NEW, "_x4 3x95"),
+            *pinned("contoso-key0", OLD, "1x58 stale _x40", sql=""),
+            *pinned("contoso-key0", NEW, "_x59 1x40", sql=""),
+            pinned("contoso-key0", NEW, "1x99")[1],
+        ],
+        (30, 50, 65),
+    ),
+    # a second database with a key of its own, and its target after three hours
+    "EkmSqlKeyNotProbed": (
+        [
+            uses("sales", OLD, "3x300"),
+            uses("hr", NEW, "_x10 3x290"),
+            uses("hr", NEW, "_x10 3x290", N2),
+            *pinned("contoso-key0", OLD, "1x300"),
+            *pinned("contoso-key1", NEW, "_x180 1x120"),
+        ],
+        (60, 100, 185),
     ),
     "EkmSqlNotCollected": (
         [
@@ -295,3 +346,129 @@ def test_loaded_dlls_of_a_group_differ_by_build_or_path(version, path, number, t
     checks = [count(25 * HOURS, "EkmSqlProviderVersionsDiffer", number)]
 
     assert checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks}).startswith("0 ")
+
+
+def firing_labels(tmp_path, alert: str, at: int, given: list[dict[str, str]], *expected: str) -> str:
+    found = [
+        {"labels": f'ALERTS{{alertname="{alert}",alertstate="firing",severity="warning",{labels}}}', "value": 1}
+        for labels in expected
+    ]
+    checks = [{"expr": f'ALERTS{{alertname="{alert}",alertstate="firing"}}', "eval_time": f"{at}m", "exp_samples": found}]
+    return checked(tmp_path, {"interval": "1m", "input_series": given, "promql_expr_test": checks})
+
+
+@pytest.mark.real
+def test_other_version_is_one_alert_for_two_exporters_and_nodes(tmp_path):
+    given = [
+        uses("sales", NEW, "3x100"),
+        uses("sales", NEW, "3x100", N2),
+        *pinned("contoso-key0", OLD, "1x100"),
+        *pinned("contoso-key0", OLD, "1x100", exporter="d:10377"),
+    ]
+    expected = f'target="contoso-key0",vault="contoso-prod.vault.azure.net",sql_instance="SQLPRD01",thumbprint="{OLD}"'
+
+    assert firing_labels(tmp_path, "EkmSqlOtherKeyVersion", 60, given, expected).startswith("0 ")
+    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given).startswith("0 ")
+
+
+@pytest.mark.real
+def test_exporters_with_different_pins_break_no_rule(tmp_path):
+    given = [
+        uses("sales", NEW, "3x100"),
+        *pinned("contoso-key0", OLD, "1x100"),
+        *pinned("contoso-key0", NEW, "1x100", exporter="d:10377"),
+    ]
+
+    for alert in ("EkmSqlOtherKeyVersion", "EkmSqlKeyNotProbed"):
+        assert firing_labels(tmp_path, alert, 90, given).startswith("0 ")
+
+
+@pytest.mark.real
+def test_sql_server_that_no_target_lists_is_not_covered(tmp_path):
+    given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", "", "1x100", sql="SQLPRD09")]
+    expected = f'sql_instance="SQLPRD01",thumbprint="{NEW}"'
+
+    assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
+
+
+@pytest.mark.real
+def test_pin_of_a_bare_name_or_a_canary_covers_nothing(tmp_path):
+    for more in ('pin="none",mode="full"', 'pin="config",mode="canary"'):
+        given = [uses("sales", NEW, "3x100"), *pinned("elsewhere", NEW, "1x100", sql="SQLPRD09", more=more)]
+        expected = f'sql_instance="SQLPRD01",thumbprint="{NEW}"'
+
+        assert firing_labels(tmp_path, "EkmSqlKeyNotProbed", 90, given, expected).startswith("0 ")
+
+
+@pytest.mark.real
+def test_other_version_alert_lists_the_thumbprints_in_use(tmp_path):
+    given = [
+        uses("sales", NEW, "3x100"),
+        uses("hr", NEW, "3x100"),
+        uses("hr", NEW, "3x100", N2),
+        *pinned("contoso-key0", OLD, "1x100"),
+    ]
+    wrong = firing(60, "EkmSqlOtherKeyVersion", {"exp_labels": {"severity": "none"}})
+    output = re.sub(r"\s+", " ", checked(tmp_path, {"interval": "1m", "input_series": given, "alert_rule_test": [wrong]}))
+
+    assert f"Target contoso-key0 probes the key with thumbprint {OLD}." in output
+    assert f"Thumbprints in use: {NEW} (databases: 2). The verdict" in output
+
+
+# No alert: every key in use is probed, or it is not known whether it is.
+COVERED = {
+    "pin and key in use are equal": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", NEW, "1x200")],
+    "two keys and two pins": [
+        uses("sales", OLD, "3x200"),
+        uses("hr", NEW, "3x200"),
+        *pinned("contoso-key0", OLD, "1x200"),
+        *pinned("contoso-key1", NEW, "1x200"),
+    ],
+    "pinned key of backups beside the one in use": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", NEW, "1x200"),
+        *pinned("contoso-backup", OLD, "1x200"),
+    ],
+    "another target has no thumbprint": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", OLD, "1x200"),
+        *pinned("contoso-key1", "", "1x200"),
+    ],
+    "no thumbprint is declared": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", "", "1x200")],
+    "nothing is declared": [uses("sales", NEW, "3x200"), *pinned("contoso-key0", "", "1x200", sql="")],
+    "probed by a target without instances": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", NEW, "1x200", sql=""),
+        *pinned("elsewhere", OLD, "1x200", sql="SQLPRD09"),
+    ],
+    "two exporters, one with the new pin already": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", NEW, "1x200"),
+        *pinned("contoso-key0", NEW, "1x200", exporter="d:10377"),
+    ],
+    "canary beside the target": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", NEW, "1x200"),
+        *pinned("probe-key", "", "1x200", more='pin="config",mode="canary"'),
+    ],
+    "exporter stopped for some hours": [
+        uses("sales", NEW, "3x200"),
+        *pinned("contoso-key0", NEW, "1x100 _x90 1x10"),
+        *pinned("elsewhere", OLD, "1x200", sql="SQLPRD09"),
+    ],
+    "certificate and unencrypted databases": [
+        uses("hr", NEW, "3x200", encryptor="CERTIFICATE"),
+        uses("old", OLD, "1x200"),
+        *pinned("contoso-key0", NEW, "1x200"),
+    ],
+}
+
+
+@pytest.mark.real
+def test_covered_or_unknown_keys_fire_no_alert(tmp_path):
+    checks = [count(at, ".*", 0) | {"expr": 'count(ALERTS{alertstate="firing"}) or vector(0)'} for at in (5, 95, 195)]
+    stories = [
+        {"name": name, "interval": "1m", "input_series": given, "promql_expr_test": checks} for name, given in COVERED.items()
+    ]
+
+    assert checked(tmp_path, *stories).startswith("0 ")
