@@ -170,6 +170,22 @@ def test_lost_facts_are_an_error(workspace):
     assert "restore it, or remove them" in workspace.errors
 
 
+def test_two_edited_files_of_a_vault_are_an_error(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    folder = workspace.path / "targets.d"
+    for name in ("contoso-prod.yml", "contoso-prod.inventory.yml"):
+        (folder / name).write_text("targets: []\n")
+    workspace.run(code=2)
+    assert "rename it" in workspace.errors
+
+
+def test_unreadable_file_of_the_folder_is_an_error(workspace):
+    (workspace.path / "targets.d" / "x.yml").mkdir(parents=True)
+    workspace.run(code=2)
+    assert "a directory, not a file" in workspace.errors
+
+
 def test_folder_that_is_not_included_is_a_gap(workspace):
     workspace.config.write_text("include: [other/*.yml]\n")
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))

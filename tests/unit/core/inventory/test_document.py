@@ -102,6 +102,11 @@ def test_json_of_an_unreadable_instance_is_a_failure():
     assert (document.address, document.failure) == ("n3", "no network")
 
 
+def test_json_section_of_another_name_is_ignored():
+    sections = [{"section": "instance", "rows": [{"server_name": "A"}]}, {"section": "new", "rows": []}, 7]
+    assert set(document_from({"inventory": 1, "sections": sections}).sections) == {"instance"}
+
+
 def test_json_with_wrong_types_does_not_raise():
     document = document_from(
         {"inventory": 1, "sections": [{"section": "instance", "rows": [{"server_name": ["x"]}, 7]}], "errors": 3}

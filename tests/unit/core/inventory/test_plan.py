@@ -114,6 +114,54 @@ def test_gap_is_reported(change, expected):
     assert any(expected in text for text in gaps) if expected else not gaps
 
 
+def test_disabled_provider_is_a_note():
+    notes = plan_of(instance(change=change_row("providers", is_enabled=0))).findings.notes
+    assert notes == {"provider [AzureKV] is disabled": ["N1\\SQLPRD01"]}
+
+
+def test_identity_that_is_no_vault_follows_key_uri():
+    plan = plan_of(instance(change=change_row("credentials", identity="not a vault")))
+    assert len(plan.targets) == 1
+    assert any("names not a vault; the target follows KeyUri" in text for text in plan.findings.gaps)
+
+
+def test_unusable_key_uri_is_a_gap():
+    plan = plan_of(instance(), uris=(*URIS, RegistryUri("AB", "https://contoso-prod.vault.azure.net/keys/K")))
+    assert any("KeyUri of thumbprint 0xAB is not https://VAULT/keys/NAME/VERSION" in text for text in plan.findings.gaps)
+
+
+def test_linux_has_no_registry_to_query():
+    plan = plan_of(instance(change=change_row("instance", platform="linux")), uris=())
+    assert any("write the target by hand" in text for text in plan.findings.gaps)
+
+
+def test_connectors_of_both_generations_are_a_gap():
+    def old(rows):
+        rows["modules"].clear()
+        rows["providers"][0]["version"] = "1.0.4.0"
+
+    plan = plan_of(instance("A"), instance("B", change=old))
+    (target,) = plan.targets
+    assert target.generation is Generation.CURRENT
+    assert [servers for text, servers in plan.findings.gaps.items() if "both generations" in text] == [["B"]]
+
+
+def test_login_with_two_credentials_has_the_providers_own():
+    def two_rows(rows):
+        rows["keys"] += [{name: value for name, value in rows["keys"][0].items() if name != "credential"}]
+        rows["credentials"] += [rows["credentials"][0] | {"name": "other"}]
+
+    (target,) = plan_of(instance(change=two_rows)).targets
+    assert target.credential.sql_name == "tde_cred"
+
+
+def test_covered_target_reports_each_unlisted_server_once():
+    plan = plan_of(instance("N1\\SQLPRD01"), instance("N2\\OTHER"), hand_written=hand_written("1111aaaa2222"))
+    assert list(plan.findings.gaps.values()) == [["N2\\OTHER"]]
+    other = plan_of(instance("N2\\OTHER"), hand_written=hand_written("0000"))
+    assert other.findings.gaps == {}
+
+
 def test_missing_key_uri_names_the_command():
     plan = plan_of(instance(), uris=())
     assert plan.targets == []
