@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from exporter.config.model import Target
 from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.model import KeyFacts, Outcome, PeerCertificate, ProbeReport, Readiness, Step, VaultHeaders
-from exporter.core.readiness import State, state_of
+from exporter.core.readiness import State, deciding_failure, state_of
+from exporter.state.changes import KEPT, Change, Observed, differences
 from exporter.state.history import History, ProbeContext
 
 STALE_INTERVALS = 3  # a verdict older than this many intervals is unknown
@@ -67,6 +68,8 @@ class TargetRecord:
     certificates: dict[str, PeerCertificate] = field(default_factory=dict)  # of vault and Entra, by host:port
     last_failures: deque[FailureSummary] = field(default_factory=lambda: deque(maxlen=SUMMARIES))
 
+    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT))  # the newest last
+
     def add_report(self, report: ProbeReport) -> None:
         """Add a report. An inconclusive report changes nothing here.
 
@@ -74,6 +77,7 @@ class TargetRecord:
         """
         if report.inconclusive:
             return
+        before = self._observed()
         self.last, self.last_probe_at, self.credential = report, report.started_at, self.target.credential
         self.verdict, self.verdict_at = report.readiness, report.started_at
         self._add_state(state_of(report.readiness, success=report.success), report.started_at)
@@ -87,14 +91,17 @@ class TargetRecord:
         self.consecutive_blocking = self.consecutive_blocking + 1 if _blocks(report) else 0
         self.consecutive_unready = self._unready_after(report)
         self._learn(report)
+        self.changes.extend(differences(before, self._observed(), report.started_at))
 
     def add_auxiliary(self, result: AuxiliaryResult) -> None:
         """Add the result of one auxiliary probe."""
+        before = self._observed()
         self.auxiliary[result.identity] = result
         if result.what is AuxiliaryKind.NEWEST and result.key is not None:
             self.newest_version = result.key.version
         if result.what is AuxiliaryKind.RECOVERY and result.usable:
             self.proof_at = result.at
+        self.changes.extend(differences(before, self._observed(), result.at))
 
     def update_target(self, target: Target) -> None:
         """Apply a changed target with the same vault.
@@ -123,6 +130,17 @@ class TargetRecord:
         if self.target.key_version is None or self.newest_version is None:
             return None
         return self.newest_version != self.target.key_version
+
+    def _observed(self) -> Observed:
+        failure = None if self.last is None else deciding_failure(self.last)
+        return Observed(
+            state="" if self.state is None else self.state.value,
+            code="" if failure is None or failure.code is None else str(failure.code),
+            region=self.vault.region or "",
+            key_version="" if self.key is None else self.key.version,
+            newest_version=self.newest_version or "",
+            issuers={endpoint: shown.issuer for endpoint, shown in self.certificates.items()},
+        )
 
     def _add_state(self, state: State, at: float) -> None:
         if state is not self.state:

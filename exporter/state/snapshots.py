@@ -13,6 +13,7 @@ from typing import Any
 from exporter.core.codes import BY_CODE
 from exporter.core.model import KeyFacts, PeerCertificate, Readiness, VaultHeaders
 from exporter.core.readiness import WHY, State
+from exporter.state.changes import Change, ChangeKind
 from exporter.state.records import LETTERS, RECENT, FailureSummary, TargetRecord
 
 
@@ -38,6 +39,7 @@ def snapshot(record: TargetRecord) -> dict[str, Any]:
             endpoint: {"not_after": shown.not_after, "issuer": shown.issuer} for endpoint, shown in record.certificates.items()
         },
         "failures": [{name: getattr(failure, name) for name in _SUMMARY} for failure in record.last_failures],
+        "changes": [{name: getattr(change, name) for name in _CHANGE} for change in record.changes],
     }
 
 
@@ -52,6 +54,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
         key = None if document["key_facts"] is None else _key(document["key_facts"])
         headers = VaultHeaders(**{name: _text_or_none(document["headers"][name]) for name in _HEADERS})
         failures = [_failure(each) for each in document["failures"]]
+        changes = [_change(each) for each in document["changes"]]
         newest_version = _text_or_none(document["newest_version"])
         proof_at, purge_at = _time_or_none(document["proof_at"]), _time_or_none(document["purge_at"])
         last_success_at, tenant = _time_or_none(document["last_success_at"]), _text_or_none(document["tenant"])
@@ -64,6 +67,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
     if same_vault:
         record.last_success_at, record.vault, record.tenant = last_success_at, headers, tenant
         record.last_failures.extend(failures)
+        record.changes.extend(changes)
         record.certificates.update(certificates)
     if same_key:
         record.key = key
@@ -77,6 +81,7 @@ def restore(record: TargetRecord, document: Mapping[str, Any]) -> None:
 _YEAR_10000 = 253402300800
 _HEADERS = ("region", "service_version", "connection")
 _OF_KEY = ("newest_version", "proof_at", "purge_at")
+_CHANGE = ("at", "what", "before", "after", "subject")
 _SUMMARY = ("at", "step", "code", "reason", "http_status", "request_id")
 
 
@@ -142,6 +147,16 @@ def _failure(document: Mapping[str, Any]) -> FailureSummary:
         reason=_text_or_none(document["reason"]),
         http_status=None if document["http_status"] is None else _number(document["http_status"]),
         request_id=_text_or_none(document["request_id"]),
+    )
+
+
+def _change(document: Mapping[str, Any]) -> Change:
+    return Change(
+        at=_time(document["at"]),
+        what=ChangeKind(_text(document["what"])),
+        before=_text(document["before"]),
+        after=_text(document["after"]),
+        subject=_text(document["subject"]),
     )
 
 

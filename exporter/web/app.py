@@ -45,6 +45,7 @@ def _readable(pages: PageHandlers, api: ApiHandlers) -> dict[str, Handler]:
     return {
         "/": pages.status,
         "/targets": pages.targets,
+        "/changes": pages.changes,
         "/targets/{name}": pages.target,
         "/targets/{name}/probes/{id}": pages.probe,
         "/explain": pages.codes,

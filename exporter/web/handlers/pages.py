@@ -5,7 +5,9 @@ Status, targets, probes, codes and the configuration.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import heapq
 import time
 from collections.abc import AsyncIterator, Iterable
 from importlib.resources import files
@@ -20,6 +22,7 @@ from exporter.state.history import ProbeContext
 from exporter.web.interfaces import Service
 from exporter.web.options import WebOptions
 from exporter.web.server.streaming import stream
+from exporter.web.ui.changes import SHOWN, TargetChange, changes_page
 from exporter.web.ui.codes import codes_page, explain_page, explanation_page
 from exporter.web.ui.fleet import fleet
 from exporter.web.ui.html import Html
@@ -34,6 +37,7 @@ _TYPES = {"style.css": "text/css", "live.js": "text/javascript", "icon.svg": "im
 _ASSETS = {name: files("exporter.web").joinpath("static", name).read_text("utf-8") for name in _TYPES}
 _TAG = hashlib.sha256("".join(_ASSETS.values()).encode()).hexdigest()[:16]
 _DAY_SECONDS = 86400
+_AT_ONCE = 100  # targets between two turns of other tasks
 
 
 class PageHandlers:
@@ -46,6 +50,18 @@ class PageHandlers:
 
     async def targets(self, request: web.Request) -> web.StreamResponse:
         return await self._list(request, "Targets", "/targets")
+
+    async def changes(self, _request: web.Request) -> web.Response:
+        service = self._service
+        found: list[TargetChange] = []
+        for number, target in enumerate(service.config.targets.values(), 1):
+            record = service.record_of(target.name)
+            found += [] if record is None else [TargetChange(each, target) for each in record.changes]
+            if number % _AT_ONCE == 0:
+                found = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
+                await asyncio.sleep(0)
+        newest = heapq.nlargest(SHOWN, found, key=lambda each: each.order)
+        return _page(changes_page(self._site, newest, time.time()))
 
     async def target(self, request: web.Request) -> web.StreamResponse:
         service, now = self._service, time.time()

@@ -51,7 +51,13 @@ class Urls:
         return self.to(f"/static/{name}", v=self.assets)
 
 
-_FOR_PEOPLE = (("Status", "/"), ("Targets", "/targets"), ("Codes", "/explain"), ("Configuration", "/config"))
+_FOR_PEOPLE = (
+    ("Status", "/"),
+    ("Targets", "/targets"),
+    ("Changes", "/changes"),
+    ("Codes", "/explain"),
+    ("Configuration", "/config"),
+)
 _FOR_PROGRAMS = (
     ("Metrics", "/metrics"),
     ("JSON", "/api/v1/targets"),

@@ -12,7 +12,7 @@ from tests.system.browser.harness import CONTROLS, FOCUSED, LAPTOP, PHONE, Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-PAGES = ("/", "/targets?verdict=not_ready&label=env%3Dprod", "/targets/payroll-runs", "/explain/3303", "/explain")
+PAGES = ("/", "/targets?verdict=not_ready&label=env%3Dprod", "/targets/payroll-runs", "/changes", "/explain/3303", "/explain")
 REFRESH_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 
 

@@ -58,6 +58,8 @@ def test_last_known_facts_outlive_a_restart():
     assert list(after.last_failures) == list(before.last_failures)
     assert (after.newest_version, after.proof_at, after.purge_at) == (NEWER.version, 3.0, 9.0)
     assert (after.certificates, after.rotation_pending) == ({"payroll:443": SHOWN}, True)
+    assert list(after.changes) == list(before.changes)
+    assert [(each.what, each.after) for each in after.changes] == [("state", "not_ready")]
     assert (after.state, after.state_since, after.recent) == (State.NOT_READY, 1.5, "rnn")
     assert (after.last, after.probes, after.consecutive_failures) == (None, 0, 0)
 

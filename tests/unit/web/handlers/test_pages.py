@@ -12,6 +12,7 @@ from exporter.core.durations import moment
 from exporter.core.faults import Reason
 from exporter.core.model import Outcome, Readiness, Step
 from exporter.state import records
+from exporter.state.changes import Change, ChangeKind
 from exporter.state.records import FailureSummary
 from exporter.web.handlers import pages
 from tests.support.web_factories import bad, config, good, target
@@ -398,3 +399,33 @@ async def test_status_page_without_an_expiry_has_no_such_section():
     async with serving(Service()) as session:
         _, _, html = await get(session, "/")
     assert "Expiring soon" not in html
+
+
+async def test_changes_page_lists_the_newest_first_with_links():
+    service = fleet()
+    service.add_reports(bad("healthy", started_at=NOW - 60))
+    service.add_reports(bad("healthy", step=Step.GET_KEY, code=3077, started_at=NOW - 30))
+    async with serving(service) as session:
+        status, _, html = await get(session, "/changes")
+    shown = words(html)
+    assert status == 200
+    assert (
+        "30 s ago healthy SQLPRD01, SQLPRD02 code 3303 ErrorGetTokenBadCredentials 3077 (3113 on connector 1.0.5.0) "
+        "ErrorHttpOperationForbidden 1 min ago healthy SQLPRD01, SQLPRD02 state ready not ready" in shown
+    )
+
+
+async def test_changes_page_without_a_change_says_so():
+    async with serving(fleet()) as session:
+        _, _, html = await get(session, "/changes")
+    assert "Nothing has changed since the first probes." in words(html)
+
+
+async def test_script_in_a_certificate_issuer_stays_text():
+    service = Service()
+    service.add_reports(good())
+    service.record_of("contoso-key0").changes.append(Change(NOW, ChangeKind.ISSUER, HOSTILE, HOSTILE, HOSTILE))
+    async with serving(service) as session:
+        _, _, html = await get(session, "/changes")
+    assert html.count("&lt;script&gt;") == 4
+    assert "<script>" not in html

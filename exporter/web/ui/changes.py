@@ -1,0 +1,66 @@
+"""The page of the last changes over all targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from exporter.config.model import Target
+from exporter.core.codes import BY_CODE
+from exporter.core.durations import moment
+from exporter.state.changes import Change, ChangeKind
+from exporter.web.ui.html import Child, Html, element
+from exporter.web.ui.labels import when
+from exporter.web.ui.layout import Urls, as_of, cell, code_link, link, live, page, table
+
+SHOWN = 100
+_COLUMNS = ("When", "Target", "What", "Before", "After")
+_NOUNS = {
+    ChangeKind.STATE: "state",
+    ChangeKind.CODE: "code",
+    ChangeKind.REGION: "region of the vault",
+    ChangeKind.KEY_VERSION: "key version",
+    ChangeKind.NEWEST_VERSION: "newest key version",
+    ChangeKind.ISSUER: "issuer of the TLS certificate",
+}
+
+
+class TargetChange(NamedTuple):
+    """A change and its target. The newest is the largest."""
+
+    change: Change
+    target: Target
+
+    @property
+    def order(self) -> tuple[float, str, str]:
+        return self.change.at, self.target.name, self.change.what
+
+
+def changes_page(site: Urls, found: Sequence[TargetChange], now: float) -> Html:
+    """Render the changes, the newest first."""
+    rows = [_row(site, each, now) for each in found]
+    caption = (
+        f"The last {SHOWN} changes of all targets, the newest first. A target keeps 20, with --state.dir also over a restart."
+    )
+    shown = table(_COLUMNS, rows, caption=caption) if rows else element("p", "Nothing has changed since the first probes.")
+    return page(site, "Changes", as_of(moment(now)), live("changes", shown), at="/changes")
+
+
+def _row(site: Urls, each: TargetChange, now: float) -> Html:
+    change, target = each
+    servers = ", ".join(dict.fromkeys(one["sql_instance"] for one in target.instances[:3] if "sql_instance" in one))
+    return element(
+        "tr",
+        element("th", when(change.at, now), scope="row", class_="number"),
+        cell("Target", link(site.target(target.name), target.name), element("div", servers, class_="quiet") if servers else None),
+        cell("What", _NOUNS[change.what], element("div", change.subject, class_="quiet") if change.subject else None),
+        cell("Before", _value(site, change.what, change.before)),
+        cell("After", _value(site, change.what, change.after)),
+        data_key=f"{change.at}-{target.name}-{change.what}-{change.subject}",
+    )
+
+
+def _value(site: Urls, what: ChangeKind, value: str) -> Child:
+    if what is ChangeKind.CODE and value.isdecimal() and int(value) in BY_CODE:
+        return code_link(site, int(value))
+    return value.replace("_", " ") if what is ChangeKind.STATE else value
