@@ -22,6 +22,10 @@ _COLLECTIONS = gc.get_threshold()
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
     """A developer's proxy, cloud identity or certificate store must not decide what a test sees."""
+    clear_foreign_variables(monkeypatch)
+
+
+def clear_foreign_variables(monkeypatch):
     for name in list(os.environ):
         if _FOREIGN.fullmatch(name):
             monkeypatch.delenv(name)

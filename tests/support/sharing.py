@@ -20,7 +20,7 @@ class Row:
 # The longest tests come first, so that they do not start last. The tests of any other file stay together.
 ROWS = (
     Row("tests/unit/bench/test_run.py"),  # its measurements are not checked
-    Row("tests/system/alerts/drill/", PACED, each=True),
+    Row("tests/system/alerts/drill/", PACED),
     Row("tests/integration/lifecycle/", PACED, each=True),
     Row("tests/integration/reload/test_reload.py", PACED, each=True),
     Row("tests/integration/process/", PACED, each=True),

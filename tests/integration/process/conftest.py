@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,9 +50,9 @@ class Running:
         async for line in stream:
             lines.append(line.decode())  # noqa: PERF401 - other tasks read the list meanwhile
 
-    async def output(self, pattern: str) -> re.Match[str]:
+    async def output(self, pattern: str, *, within: float = STARTED) -> re.Match[str]:
         """The first match in the output. Fails with the whole output if the process ends or is too slow."""
-        async with asyncio.timeout(STARTED):
+        async with asyncio.timeout(within):
             while (match := re.search(pattern, self.text)) is None:
                 assert self.process.returncode is None, self.text
                 await asyncio.sleep(0.02)
@@ -72,12 +73,18 @@ class Running:
 
 @pytest.fixture
 async def command():
-    """Start `ekm-exporter ARGUMENTS` with warnings as errors. Kill running processes after the test."""
+    async with commands() as start:
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def commands(python: Sequence[str] = ("-X", "dev", "-W", "error")):
+    """Start `ekm-exporter ARGUMENTS`, with these options of Python: by default warnings are errors. Kill running processes at the end."""
     started: list[Running] = []
 
     async def start(*arguments: object, **environment: str) -> Running:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "dev", "-W", "error", "-m", "exporter", *map(str, arguments)),
+            *(sys.executable, *python, "-m", "exporter", *map(str, arguments)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -91,11 +98,13 @@ async def command():
         started.append(running)
         return running
 
-    yield start
-    for running in started:
-        with contextlib.suppress(ProcessLookupError):
-            running.process.kill()
-        await running.end()
+    try:
+        yield start
+    finally:
+        for running in started:
+            with contextlib.suppress(ProcessLookupError):
+                running.process.kill()
+            await running.end()
 
 
 @dataclass

@@ -25,6 +25,7 @@ class Arrived:
 
     to: str
     body: Any
+    at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def alerts(self) -> list[dict[str, Any]]:

@@ -1,13 +1,19 @@
-"""The fixture of the drill."""
+"""The drill, which all tests of this folder judge. `pytest -k NAME` plays only the incident NAME."""
+
+import asyncio
+import re
 
 import pytest
 
-from tests.integration.process.conftest import command  # noqa: F401 - a fixture
-from tests.system.alerts.drill.conditions import configuration
-from tests.system.alerts.drill.harness import start_drill
+from tests.conftest import clear_foreign_variables
+from tests.system.alerts.drill.incidents import INCIDENTS
+from tests.system.alerts.drill.play import play
 
 
-@pytest.fixture
-async def drill(command, tmp_path):  # noqa: F811
-    async with start_drill(tmp_path, command, configuration(tmp_path)) as made:
-        yield made
+@pytest.fixture(scope="session")
+def played(request, tmp_path_factory):
+    names = {name for one in request.session.items for name in re.findall(r"\[(\w+)\]", one.name)}
+    with pytest.MonkeyPatch.context() as patch:
+        clear_foreign_variables(patch)
+        incidents = [one for one in INCIDENTS if one.name in names or not names]
+        return asyncio.run(play(tmp_path_factory.mktemp("drill"), incidents))

@@ -1,13 +1,12 @@
-"""The parts of the drill: simulator, exporter, Prometheus, Alertmanager and receivers that record their messages.
+"""The parts of the drill: simulators, exporters, Prometheus, Alertmanager and receivers that record their messages.
 
-All durations of rules and of Alertmanager are divided by `SCALE`, so a probe runs every two seconds instead of every minute.
+All durations of rules and of Alertmanager are divided by `SCALE`, so a probe runs every two seconds instead of every minute. Each host
+is an exporter with a simulator of its own; one Prometheus scrapes all of them.
 """
 
 import asyncio
 import contextlib
-import re
 import shutil
-import time
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,114 +16,103 @@ from alerts import build
 from tests.integration.process.conftest import Running
 from tests.system.alerts.alertmanager.rendering import Endpoints, write_config
 from tests.system.alerts.alertmanager.server import Alertmanager, listening
+from tests.system.alerts.drill.incidents import configuration
 from tests.system.prometheus.servers import Prometheus, answered, free_port, running
 
 SCALE = 30
-_TITLE = re.compile(r"Ekm\w+")
+STARTED = 90.0  # seconds until a process must listen, while all others start too
 SCRAPE_MILLISECONDS = 1000  # 30 s, divided
-_GROUP_WAIT = 30 / SCALE
+# The noisy fleet is probed every 90 s, so that its load is that of the others.
+PACE = {"noisy": {"interval": "3s", "timeout": "1400ms"}}
 
 _PROMETHEUS = """\
 global: {{scrape_interval: {scrape}ms, scrape_timeout: {scrape}ms, evaluation_interval: {scrape}ms}}
 rule_files: [rules.yml]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]}}
-scrape_configs: [{{job_name: ekm, static_configs: [{{targets: ["{exporter}"]}}]}}]
+scrape_configs: [{{job_name: ekm, static_configs: [{{targets: {exporters}}}]}}]
 """
 
 
 @dataclass
-class Drill:
+class Host:
+    """An exporter and its simulator."""
+
+    name: str
     management: str
-    exporter: str
+    config: str
+    url: str
     process: Running
+
+    async def set_fault(self, **fault):
+        """Cause a fault and return its numbers."""
+        async with aiohttp.ClientSession() as session, session.post(f"{self.management}/sim/fault", json=fault) as answer:
+            document = await answer.json(content_type=None)
+            assert answer.status == 200, document
+        return [one["number"] for one in document["set"]]
+
+    async def clear(self, numbers):
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            for number in numbers:
+                await session.delete(f"{self.management}/sim/fault", params={"number": str(number)})
+
+    async def reload(self):
+        """A route is part of the exporter's configuration."""
+        async with aiohttp.ClientSession() as session, session.post(f"{self.url}/-/reload") as answer:
+            assert answer.status == 200, await answer.text()
+
+
+@dataclass
+class Drill:
+    command: object
+    hosts: dict[str, Host]
     prometheus: Prometheus
     alertmanager: Alertmanager
 
-    async def break_(self, **fault):
-        """Cause a fault and return its time. A route is part of the exporter's configuration, so that is reloaded."""
-        async with aiohttp.ClientSession() as session:
-            async with session.post(f"{self.management}/sim/fault", json=fault) as answer:
-                assert answer.status == 200, await answer.text()
-            began = time.monotonic()
-            if fault["fault"] == "unresolvable":
-                await self._reload(session)
-        return began
-
-    async def break_every_name(self, names):
-        """Make the names of all vaults and of Entra ID unresolvable."""
-        async with aiohttp.ClientSession(raise_for_status=True) as session:
-            for place in (*({"vault": name} for name in names), {"authority": "login.microsoftonline.com"}):
-                await session.post(f"{self.management}/sim/fault", json={**place, "fault": "unresolvable"})
-            began = time.monotonic()
-            await self._reload(session)
-        return began
-
-    async def heal(self):
-        async with aiohttp.ClientSession(raise_for_status=True) as session:
-            await session.delete(f"{self.management}/sim/fault")
-            await self._reload(session)
-
-    async def _reload(self, session):
-        async with session.post(f"{self.exporter}/-/reload") as answer:
-            assert answer.status == 200, await answer.text()
-
-    def page_times(self, action="trigger"):
-        """Return (time, alert) of each message to a pager; repeats count again."""
-        pages = [each for each in self.alertmanager.received.arrived if _page(each, action)]
-        return [(each.at, _TITLE.search(str(each.body.get("payload", {}).get("summary", "")))) for each in pages]
-
-    def pages(self, action="trigger"):
-        """Return the messages to PagerDuty."""
-        return [each.body for each in self.alertmanager.received.arrived if _page(each, action)]
-
-    async def page(self, alert, *, env=None, action="trigger", seconds=150):
-        """Wait for the page of an alert (of one environment), and return it with its time."""
-        found = await self.alertmanager.received.first(
-            lambda each: _page(each, action) and _about(each.body, alert, env), seconds=seconds
-        )
-        return found.body, time.monotonic()
-
-    async def settle(self):
-        """Wait until Alertmanager has sent every alert that fires now."""
-        await asyncio.sleep(_GROUP_WAIT + 2)
-        await self.alertmanager.all_sent()
+    async def restart(self, host):
+        """Start the exporter of a host again, on the same port."""
+        address = host.url.removeprefix("http://")
+        host.process = await self.command("run", "--config.file", host.config, "--web.listen-address", address)
+        await host.process.output(r"url=http", within=STARTED)
 
 
-def _page(arrived, action):
-    return isinstance(arrived.body, dict) and arrived.body.get("event_action") == action
-
-
-def _about(body, alert, env):
-    title = body["payload"]["summary"] if "payload" in body else ""
-    return bool(re.search(rf"\b{alert}\b", title)) and (env is None or f"({env})" in title)
+async def _start_host(folder, command, name, incidents):
+    place = folder / name
+    place.mkdir()
+    source = place / "source.yml"
+    source.write_text(yaml.safe_dump(configuration(place, incidents, **PACE.get(name, {}))))
+    ports = ("--sim.port", 0, "--sim.management-port", 0)
+    simulator = await command("simulate", "--config.file", source, "--out", place / "sim", *ports)
+    management = (await simulator.output(r"management port: (http://\S+)", within=STARTED))[1]
+    config = place / "sim" / "ekm.yml"
+    process = await command("run", "--config.file", config, "--web.listen-address", "127.0.0.1:0")
+    url = (await process.output(r"url=(http://\S+?)/?\s", within=STARTED))[1]
+    await answered(f"{url}/-/ready", lambda _: True, seconds=STARTED)
+    return Host(name, management, str(config), url, process)
 
 
 @contextlib.asynccontextmanager
-async def start_drill(folder, command, configuration):
+async def start_drill(folder, command, incidents):
     """`command` starts a command of the exporter (see tests/integration/process)."""
-    source = folder / "source.yml"
-    source.write_text(yaml.safe_dump(configuration))
-    ports = ("--sim.port", 0, "--sim.management-port", 0)
-    simulator = await command("simulate", "--config.file", source, "--out", folder / "sim", *ports)
-    management = (await simulator.output(r"management port: (http://\S+)"))[1]
-    exporter = await command("run", "--config.file", folder / "sim" / "ekm.yml", "--web.listen-address", "127.0.0.1:0")
-    url = (await exporter.output(r"url=(http://\S+?)/?\s"))[1]
-    await answered(f"{url}/-/ready", lambda _: True, seconds=30)
+    names = dict.fromkeys(one.host for one in incidents)
+    started = await asyncio.gather(
+        *(_start_host(folder, command, name, [one for one in incidents if one.host == name]) for name in names)
+    )
+    hosts = {host.name: host for host in started}
     alertmanager = Alertmanager(f"http://127.0.0.1:{free_port()}")
     prometheus = Prometheus(f"http://127.0.0.1:{free_port()}")
     async with listening(alertmanager.received) as (http, smtp), contextlib.AsyncExitStack() as stack:
         place = folder / "alertmanager"
         place.mkdir()
-        await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, url))
+        await stack.enter_async_context(_prometheus(folder, prometheus.url, alertmanager.url, hosts))
         # Prometheus needs five real seconds to find its scrape targets. These are minutes of the drill, and the rules would page.
-        await prometheus.eventually("ekm_probe_success == 1", bool)
+        await prometheus.eventually("count(up == 1)", lambda found: bool(found) and found[0]["value"][1] == str(len(hosts)))
         await asyncio.to_thread((folder / "rules.yml").write_text, build.rules(SCALE))
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             await session.post(f"{prometheus.url}/-/reload")
         await prometheus.eventually('ALERTS{alertname="EkmWatchdog"}', bool)
         await prometheus.eventually('ALERTS{severity="critical"}', lambda firing: not firing)
         await stack.enter_async_context(_alertmanager(place, alertmanager.url, Endpoints(http, smtp)))
-        yield Drill(management, url, exporter, prometheus, alertmanager)
+        yield Drill(command, hosts, prometheus, alertmanager)
 
 
 def _alertmanager(place, url, endpoints):
@@ -139,11 +127,12 @@ def _alertmanager(place, url, endpoints):
     )
 
 
-def _prometheus(folder, url, alertmanager, exporter):
+def _prometheus(folder, url, alertmanager, hosts):
     (folder / "rules.yml").write_text("groups: []\n")
-    hosts = {"alertmanager": alertmanager, "exporter": exporter}
-    bare = {name: one.removeprefix("http://") for name, one in hosts.items()}
-    (folder / "prometheus.yml").write_text(_PROMETHEUS.format(scrape=SCRAPE_MILLISECONDS, **bare))
+    exporters = [host.url.removeprefix("http://") for host in hosts.values()]
+    (folder / "prometheus.yml").write_text(
+        _PROMETHEUS.format(scrape=SCRAPE_MILLISECONDS, alertmanager=alertmanager.removeprefix("http://"), exporters=exporters)
+    )
     return _started(
         folder / "prometheus.log",
         f"{url}/-/ready",

@@ -3,30 +3,36 @@
 No test depends on a time.
 """
 
+import ast
 import json
 from pathlib import Path
 
 from tests.system.alerts.drill.harness import SCALE
 
 ROOT = Path(__file__).parents[4]
-RECORDED = ROOT / ".cache" / "drill.jsonl"  # one line for each fact, so that parallel tests can append
+RECORDED = ROOT / ".cache" / "drill.jsonl"  # one line for each incident
 PAGE = ROOT / "docs" / "paging.md"
 
 HEAD = """\
 # Who is paged, and after how long
 
-These times are measured, not computed. The drill runs a simulator, this exporter, a real Prometheus with the shipped rules, a real
-Alertmanager with the shipped example, and a stand-in for PagerDuty that records its messages. All durations of rules and of Alertmanager
-were divided by {scale}: a probe ran every two seconds instead of every 60, and a scrape every second instead of every 30. The times
-below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe, scrape and
-evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
+These times are measured, not computed. The drill runs simulators, exporters, a real Prometheus with the shipped rules, a real
+Alertmanager with the shipped example, and stand-ins for PagerDuty, tickets and mail that record their messages. All durations of rules
+and of Alertmanager were divided by {scale}: a probe ran every two seconds instead of every 60, and a scrape every second instead of every
+30. The times below are multiplied by {scale}, so they apply to an installation with one probe a minute. The duration of each probe,
+scrape and evaluation is multiplied too, so the times are rather too long than too short. `./dev drill` measures again.
 
-| condition | page | to | first page after | resolved after |
-| --- | --- | --- | --- | --- |
+Each row is the whole time line of one incident. All times count from the begin of the fault. After the end of each fault the drill waits
+for an hour, and fails if anything new is sent.
+
+| condition | page | to | paged at | fault ends at | page ends at | other messages | silent until |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
 - A page ends no sooner than 15 minutes after the fault. It keeps firing through a restart of the exporter and through one good probe.
-- Thirty targets with one randomly failing probe in a hundred caused no page within an hour of the same scale.
+- All incidents ran at once. The region, the host without name resolution and Entra ID each had an exporter with five targets, and the
+  killed exporter had one. The other incidents shared one exporter.
+- Thirty targets with one randomly failing probe in a hundred caused no page during that time.
 
 The page about a removed permission, as PagerDuty receives it:
 
@@ -36,48 +42,45 @@ The page about a removed permission, as PagerDuty receives it:
 """
 
 
-_OF_THE_EXPORTER = ("EkmEntraUnavailable", "EkmEgressDown", "EkmExporterDown")
-
-
-def add(broken, alert, paged, resolved):
-    """Record a row, in seconds of the drill; `resolved` is None for a fault that was not healed."""
-    _record(
-        {"row": {broken: {"alert": alert, "paged": paged * SCALE, "resolved": None if resolved is None else resolved * SCALE}}}
-    )
-
-
-def add_page(page):
-    _record({"page": page})
-
-
-def _record(fact):
+def add(incident, played):
+    """Record an incident in seconds of the drill, from the begin of its fault."""
+    began = played.began[incident.name]
+    messages = played.of(incident)
+    silent = played.healed[incident.name] + 3600 / SCALE
+    [page] = [one for one in messages if one.kind == "page"]
+    fact = {
+        "broken": incident.broken,
+        "alert": page.alert,
+        "to": "platform" if page.to == "platform" else "team",
+        "paged": page.at - began,
+        "healed": played.healed[incident.name] - began,
+        "resolved": max(one.at for one in messages if one.kind == "resolved" and one.alert == page.alert) - began,
+        "others": sorted({one.alert for one in messages if one.kind in ("ticket", "mail") and began < one.at < silent}),
+    }
+    if incident.name == "forbidden":
+        fact["page"] = ast.literal_eval(page.text)
     RECORDED.parent.mkdir(exist_ok=True)
     with RECORDED.open("a") as file:
         file.write(json.dumps(fact) + "\n")
 
 
-def _known():
-    """Return the rows and the page of the last run; the newest of each counts."""
-    facts = [json.loads(line) for line in RECORDED.read_text().splitlines()]
-    rows = {broken: row for fact in facts for broken, row in fact.get("row", {}).items()}
-    return {"rows": rows, "page": next(fact["page"] for fact in reversed(facts) if "page" in fact)}
-
-
-def page(known):
+def page(facts):
+    """The page from the facts of a run; the newest of each condition counts."""
+    newest = {fact["broken"]: fact for fact in facts}
     rows = "\n".join(
-        f"| {broken} | {row['alert']} | {'platform' if row['alert'] in _OF_THE_EXPORTER else 'team'} "
-        f"| {_minutes(row['paged'])} | {_minutes(row['resolved'])} |"
-        for broken, row in known["rows"].items()
+        f"| {broken} | {one['alert']} | {one['to']} | {_minutes(one['paged'])} | {_minutes(one['healed'])} "
+        f"| {_minutes(one['resolved'])} | {', '.join(one['others']) or 'none'} | {_minutes(one['healed'] + 3600 / SCALE)} |"
+        for broken, one in newest.items()
     )
-    shown = {key: value for key, value in known["page"].items() if key not in ("routing_key", "dedup_key")}
+    [example] = [one["page"] for one in newest.values() if "page" in one]
+    shown = {key: value for key, value in example.items() if key not in ("routing_key", "dedup_key")}
     return HEAD.format(scale=SCALE, rows=rows, page=json.dumps(shown, indent=2))
 
 
 def _minutes(seconds):
-    if seconds is None:
-        return ""
-    return f"{int(seconds // 60)} min {int(seconds % 60):02} s"
+    whole = round(seconds * SCALE)
+    return f"{whole // 60} min {whole % 60:02} s"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(_known()))
+    PAGE.write_text(page([json.loads(line) for line in RECORDED.read_text().splitlines()]))
