@@ -138,9 +138,10 @@ def _sort(document: Document, file: Path, sources: _Sources) -> None:
         sources.failures.append(f"{file}: {address}not read: {printable(document.failure)}")
     elif document.sections:
         instance = instance_of(document)
-        if instance.server_name in sources.instances:
+        name = instance.server_name.upper()  # SQL Server ignores the case
+        if name in sources.instances:
             sources.failures.append(f"{file}: {instance.server_name} is in another file too: this one was used")
-        sources.instances[instance.server_name] = document
+        sources.instances[name] = document
     else:
         sources.loose |= dict.fromkeys(document.key_uris)
 

@@ -51,9 +51,8 @@ def read_documents(text: str) -> tuple[Document, ...]:
     An unusable text is one document with a failure.
     """
     if _JSON.match(text):
-        try:
-            content = json.loads(text)
-        except ValueError:
+        content = _json(text)
+        if content is None:
             return (Document(failure="not JSON: the file is incomplete or was edited"),)
         entries = content if isinstance(content, list) else [content]
         return tuple(document_from(entry) for entry in entries) or (Document(failure=_NO_OUTPUT),)
@@ -111,6 +110,14 @@ def _rows(value: Any) -> tuple[Row, ...]:
     return tuple(
         {str(name): cell for name, cell in row.items() if isinstance(cell, str | int)} for row in rows if isinstance(row, dict)
     )
+
+
+def _json(text: str) -> Any:
+    """Return the value, None if the text is not JSON or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _text(value: Any) -> str | None:
@@ -180,7 +187,11 @@ class _Lines:
         if hashlib.sha256(text.encode("utf-16-le", "surrogatepass")).hexdigest() != checksum[1].lower():
             self._errors[name] = _DAMAGED
             return
-        content = json.loads(text)  # of SQL Server, letter for letter
+        content = _json(text)
+        if not isinstance(content, dict):
+            self._errors[name] = _DAMAGED
+            return
+        self._errors.pop(name, None)
         self._sections[name] = _rows(content.get("rows"))
 
     def _next(self) -> str:

@@ -215,6 +215,15 @@ def test_same_instance_twice_and_missing_file_are_errors(workspace):
     assert "N1 is in another file too" in workspace.errors
 
 
+def test_case_of_a_server_name_does_not_matter(workspace):
+    workspace.source("n1.txt", sqlcmd(rows_of("N1")))
+    workspace.run()
+    workspace.source("n1.txt", sqlcmd(rows_of("n1")))
+    output = workspace.run()
+    assert "kept as last read" not in output
+    assert len(workspace.targets()[0]["instances"]) == 1
+
+
 def test_output_has_no_secret(workspace):
     workspace.source("n1.txt", sqlcmd(rows_of("N1")))
     workspace.run()

@@ -1,10 +1,14 @@
 """Output of sqlcmd, reg and inventory.ps1 as documents; damage is an error, never a short list."""
 
+import hashlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.core.inventory.document import SECTIONS, as_json, document_from, read_documents
+from exporter.core.inventory.model import instance_of
 from exporter.core.inventory.registry import KeyVersion, RegistryUri, key_version, thumbprint_of
 from tests.support.sql_inventory import lines_of, reg_query, rows_of, sqlcmd
 
@@ -88,6 +92,41 @@ def test_registry_output_may_follow_sqlcmd_output():
     document = only(sqlcmd(rows_of()) + reg_query({"2C56": URI}))
     assert document.key_uris == (RegistryUri("2C56", URI),)
     assert document.errors == {}
+
+
+def test_correct_checksum_of_other_text_is_an_error():
+    for wrong in ("[]", "keys", "[" * 100_000):
+        checksum = hashlib.sha256(wrong.encode("utf-16-le")).hexdigest()
+        document = only(f"|{wrong}|\n|sha256:{checksum}|\n")
+        assert document.sections == {}
+        assert "were lost" in document.errors["instance"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*sqlcmd(rows_of()).split("\r\n"), *reg_query({"AB": URI}).split("\r\n"), "|", "Msg 1, Level 2, State 3, x"]
+        )
+    )
+)
+def test_shuffled_lines_never_raise(lines):
+    for document in read_documents("\n".join(lines)):
+        if document.failure is None and document.sections:
+            instance_of(document)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "x", "0xAB"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["section", "rows", "instance", "name", "keys"]), inner)
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["address", "failure", "sections", "errors", "key_uris"]), JSON))
+def test_any_json_never_raises(content):
+    document = document_from({"inventory": 1, **content})
+    assert document_from(json.loads(json.dumps(as_json(document)))).failure == document.failure
 
 
 def test_json_is_read_back():
