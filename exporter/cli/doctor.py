@@ -140,7 +140,8 @@ def _with_configuration(args: argparse.Namespace) -> _Request | None:
     target = replace(target, credential=args.credential or target.credential)
     if args.key is not None:
         key = key_in(target.vault, args.key, source="the target's vault")
-        target = replace(target, key_name=key.name, key_version=key.version)
+        declared = (key.name, key.version) == (target.key_name, target.key_version)
+        target = replace(target, key_name=key.name, key_version=key.version, thumbprint=target.thumbprint if declared else None)
     return _Request(loaded.config, target)
 
 

@@ -28,6 +28,7 @@ from exporter.core.faults import Fault
 from exporter.core.model import Challenge, Facts, Outcome, ProbeReport, Step, TokenResult
 from exporter.core.parsing.key_vault import read_object
 from exporter.core.parsing.token_claims import read_claims
+from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
 from exporter.doctor.certificates import read_certificate
 from exporter.doctor.evidence import Endpoint, Evidence, Revocation, SecretEvidence
@@ -129,6 +130,7 @@ class EvidenceCollector:
             auxiliary=auxiliary.result(),
             expiry=expiry.result(),
             revocation=await self._revocation(vault.result(), entra.result()),
+            pins=_other_pins(self._config, self._target),
         )
 
     def _deadline(self) -> float:
@@ -266,3 +268,8 @@ async def _addresses(resolver: Resolver, host: str, port: int, *, deadline: floa
             return tuple(dict.fromkeys(found["host"] for found in await resolver.resolve(host, port)))
     except (OSError, TimeoutError):
         return ()
+
+
+def _other_pins(config: Config, target: Target) -> tuple[tuple[str, Pin], ...]:
+    others = ((other.name, other.pin) for other in config.targets.values() if other.name != target.name)
+    return tuple((name, pin) for name, pin in others if pin is not None)

@@ -13,6 +13,7 @@ from exporter.core.connector_secret import FormatProblem
 from exporter.core.credential_expiry import CredentialExpiry
 from exporter.core.model import Challenge, Facts, ProbeReport
 from exporter.core.parsing.token_claims import Claims
+from exporter.core.thumbprint import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +90,4 @@ class Evidence:
     auxiliary: tuple[AuxiliaryResult, ...] = ()
     expiry: tuple[CredentialExpiry, ...] = ()
     revocation: tuple[Revocation, ...] = ()
+    pins: tuple[tuple[str, Pin], ...] = ()  # declared by other targets, with their names

@@ -20,7 +20,7 @@ from exporter.core.checks.table import BY_NAME, CHECKS
 from exporter.core.codes import in_generation
 from exporter.core.codes.actions import Names, actions
 from exporter.core.model import Step
-from exporter.doctor import check_identity, check_key, check_network
+from exporter.doctor import check_identity, check_key, check_network, check_thumbprint
 from exporter.doctor.check_network import CheckFunction
 from exporter.doctor.collect import EvidenceCollector, LookUp
 from exporter.doctor.evidence import Evidence
@@ -68,6 +68,7 @@ CHECK_FUNCTIONS: Mapping[str, CheckFunction] = MappingProxyType(
         "retained_versions": check_key.retained_versions,
         "newest_version": check_key.newest_version,
         "key_expiry": check_key.key_expiry,
+        "thumbprint": check_thumbprint.thumbprint,
         **{check.name: _on_host for check in CHECKS if check.on_host},
     }
 )
@@ -147,6 +148,7 @@ def _fix(check: Check, found: Finding, evidence: Evidence, again: str) -> Lines:
         version=target.key_version or (None if evidence.report.key is None else evidence.report.key.version),
         again=again,
         client=evidence.secret.client_id or evidence.credential.client_id,
+        modulus=b"" if evidence.report.key is None else evidence.report.key.modulus,
     )
     staged = usable_staged(evidence) if found.outcome is CheckOutcome.FAIL and check.name in _OF_THE_CREDENTIAL else None
     own = filled(found.advice if staged is None else switch_to(staged), words)

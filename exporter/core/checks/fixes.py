@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from exporter.core.checks.fixes_thumbprint import COMPARE_PUBLIC_KEY
 from exporter.core.checks.table import CHECKS
 from exporter.core.faults import Reason
 
@@ -183,6 +184,7 @@ FIXES: Mapping[str, Lines] = MappingProxyType(
             "  ALTER DATABASE ENCRYPTION KEY ENCRYPTION BY SERVER ASYMMETRIC KEY [NEW_EKM_KEY];",
             "Keep the old key and its login in SQL Server, and the old version enabled in the vault. Existing backups need them.",
         ),
+        "thumbprint": COMPARE_PUBLIC_KEY,
         "credential_expiry": (*_NEW_SECRET, *ALTER),
         "key_expiry": ("Rotate before that date, or extend it:", f"{_ATTRIBUTES} --expires 2030-01-01T00:00:00Z"),
         "connector_version": (
@@ -287,5 +289,6 @@ UNKNOWN: Mapping[str, Lines] = MappingProxyType(
             _EXPIRY,
         ),
         **{check.name: FIXES[check.name] for check in CHECKS if check.on_host},
+        "thumbprint": COMPARE_PUBLIC_KEY,
     }
 )

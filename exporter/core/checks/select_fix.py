@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from exporter.core.checks.fixes import BY_REASON, FIXES, HSM_ROLE, POLICY, ROLE, UNKNOWN, WARNED, Lines
 from exporter.core.checks.fixes_sign_in import SIGN_IN
+from exporter.core.checks.fixes_thumbprint import modulus_words
 from exporter.core.checks.model import CheckOutcome
 from exporter.core.codes.actions import BY_REASON as ADVICE
 from exporter.core.codes.shared import DO_NOT_RESTART
@@ -44,6 +45,7 @@ class Words:
     version: str | None
     again: str
     client: str | None = None  # the client id, if the configuration has it
+    modulus: bytes = b""  # of the key, empty if it was not read
 
 
 def remedy(check: str, outcome: CheckOutcome, reason: Reason | None, words: Words) -> Lines:
@@ -80,6 +82,7 @@ def filled(lines: Lines, words: Words) -> Lines:
         "KEY_VERSION": words.version or "KEY_VERSION",
         "PROBE_AGAIN": words.again,
         "CLIENT_ID": words.client or "CLIENT_ID",
+        **modulus_words(words.modulus),
     }
     pattern = re.compile(r"\b(?:" + "|".join(known) + r")\b")
     return tuple(pattern.sub(lambda found: known[found[0]], line) for line in lines)

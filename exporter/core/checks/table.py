@@ -252,6 +252,13 @@ _KEY = (
         moment=FailureMoment.KEY,
         needs=("key_version",),
     ),
+    Check(
+        name="thumbprint",
+        title="Thumbprint of the key",
+        question="Do pin, thumbprint and public key belong together? Only a contradiction is visible here; the query shows the rest.",
+        moment=FailureMoment.KEY,
+        needs=("key_type",),
+    ),
     Check(name="credential_expiry", title="Credential expiry", question="When does the credential expire?", code=3303),
     Check(
         name="key_expiry",

@@ -213,6 +213,7 @@ CAUSES = (
     Cause("round_trip", "nothing comes back", fault("cannot_unwrap"), 3012),
     Cause("retained_versions", "an old one is disabled", fault("key_disabled", version=OLD), 3077, f"{KEY}/{OLD}"),
     Cause("newest_version", "there is a newer one", fault("key_rotated"), None, "NEWEST_VERSION", outcome=_WARN),
+    Cause("thumbprint", "of the other connector", target(thumbprint="0x" + "00FF" * 10), None, "connector_generation is classic", outcome=_WARN),
     Cause("credential_expiry", "its declared day has passed", credential(expires_on=date(2020, 1, 1)), None, "correct expires_on", outcome=_WARN),
     Cause(
         "credential_expiry", "its day is near", credential(expires_on=_TODAY + timedelta(days=9)), 3303, "--append", outcome=_WARN

@@ -12,8 +12,9 @@ from exporter.core.auxiliary import AuxiliaryKind, AuxiliaryResult
 from exporter.core.checks import CheckOutcome
 from exporter.core.credential_expiry import CredentialExpiry, Source
 from exporter.core.faults import Fault, Reason
-from exporter.core.model import Challenge, Facts, Outcome, PeerCertificate, Step, StepResult
+from exporter.core.model import Challenge, Facts, Generation, KeyFacts, Outcome, PeerCertificate, Step, StepResult
 from exporter.core.parsing.token_claims import Claims
+from exporter.core.thumbprint import Pin
 from exporter.doctor.absolute_name import absolute_addresses
 from exporter.doctor.evidence import Certificate, Endpoint
 from exporter.doctor.run import assess_all
@@ -266,3 +267,50 @@ async def test_absolute_name_is_looked_up_with_a_final_dot(monkeypatch, host, er
     pool.close()
     assert found == expected
     assert names == ([f"{host}."] if host and not host[0].isdigit() else [])
+
+
+HASH = "0x" + "00FF" * 10
+NUMBERS = bytes(range(256))
+
+
+def thumbprint_check(pins=(), **declared):
+    seen = evidence()
+    key = KeyFacts(name=KEY, version="a" * 32, kid="k", kty="RSA", size_bits=2048, modulus=NUMBERS, exponent=b"\x01\x00\x01")
+    target = replace(seen.target, **declared)
+    return check("thumbprint", report=replace(seen.report, key=key), target=target, pins=pins)
+
+
+@pytest.mark.parametrize(
+    ("declared", "pins", "outcome", "text"),
+    [
+        ({}, (), CheckOutcome.UNKNOWN, "none is declared"),
+        ({"thumbprint": HASH}, (), CheckOutcome.UNKNOWN, "only SQL Server can compare"),
+        ({"thumbprint": HASH}, (("dr", Pin(HASH, KEY, "a" * 32)),), CheckOutcome.UNKNOWN, "only SQL Server can compare"),
+        (
+            {"thumbprint": HASH},
+            (("b", Pin(HASH, KEY, OLD)),),
+            CheckOutcome.WARN,
+            "target b has the same thumbprint, but another version",
+        ),
+        ({"thumbprint": "0x2C56"}, (), CheckOutcome.UNKNOWN, "has 2 bytes"),
+        ({"thumbprint": HASH, "key_version": None}, (), CheckOutcome.WARN, "the key has no version"),
+        ({"thumbprint": HASH, "generation": Generation.CLASSIC}, (), CheckOutcome.WARN, "connector_generation is classic"),
+        (
+            {"thumbprint": HASH, "generation": Generation.CLASSIC, "key_name": "K" * 26},
+            (),
+            CheckOutcome.UNKNOWN,
+            "only SQL Server",
+        ),
+    ],
+)
+def test_thumbprint_is_contradicted_or_unknown(declared, pins, outcome, text):
+    result = thumbprint_check(pins, **{"generation": Generation.CURRENT} | declared)
+    assert (result.outcome, result.code) == (outcome, None)
+    assert text in result.detail
+
+
+def test_thumbprint_query_has_the_modulus_in_both_orders():
+    query = "\n".join(thumbprint_check(thumbprint=HASH, generation=Generation.CURRENT).fix)
+    assert NUMBERS[-32:].hex().upper() in query
+    assert NUMBERS[-32:][::-1].hex().upper() in query
+    assert "MODULUS" not in query
